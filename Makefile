@@ -1,0 +1,43 @@
+# make demo   a whole VPS migrated on real servers, from nothing
+# make test   every test: unit, DAGs, lab
+PYTHON := .venv/bin/python
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: demo test test-unit lint lab down setup lock
+
+demo: setup
+	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.demo
+
+test: setup lint
+	$(PYTHON) -m pytest -q tests/unit tests/registry tests/dags
+	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m pytest -q tests/lab
+
+test-unit: .venv/installed
+	$(PYTHON) -m pytest -q tests/unit tests/registry
+
+lint: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+lab: setup
+	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab up
+
+down:
+	@[ -x $(PYTHON) ] || { echo "nothing of this checkout runs: it was never set up (make lab or make demo does)"; exit 0; }; \
+	 $(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab down
+
+setup:
+	@$(SUDO) lab/install-packages
+	@$(MAKE) --no-print-directory .venv/installed
+
+# Debian 12's own Python, so that the same lock serves a fresh machine; uv because it installs it in seconds.
+.venv/installed: requirements-dev.txt
+	@/usr/bin/python3 -m venv .venv
+	@.venv/bin/python -m pip install --quiet uv==0.13.9
+	@.venv/bin/uv pip sync --quiet --python $(PYTHON) requirements-dev.txt
+	@touch $@
+
+lock: .venv/installed
+	.venv/bin/uv pip compile -q --no-header --no-annotate --upgrade requirements.in -o requirements.txt
+	.venv/bin/uv pip compile -q --no-header --no-annotate requirements-dev.in -o requirements-dev.txt
