@@ -1,0 +1,1 @@
+"""Everything that DAGs and plugins call: importable and testable without Airflow."""

@@ -1,0 +1,71 @@
+"""What the rest of the project knows about machines, whoever makes them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class MachineError(Exception):
+    """A server could not be installed or wiped; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """A server's name and fixed addresses. Addresses are plain (no prefix length)."""
+
+    name: str
+    management_address: str
+    lan_address: str
+    lan_address6: str
+    router_address: str
+    router_address6: str
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise MachineError(
+                f"{self.name!r} is no server name: "
+                "use a lower-case letter, then at most 31 of a-z, 0-9 and '-'."
+            )
+        for version, field in (
+            (4, "management_address"),
+            (4, "lan_address"),
+            (4, "router_address"),
+            (6, "lan_address6"),
+            (6, "router_address6"),
+        ):
+            value = getattr(self, field)
+            try:
+                right = ipaddress.ip_address(value).version == version
+            except ValueError:
+                right = False
+            if not right:
+                raise MachineError(f"{value!r} is no IPv{version} address: correct {field} of {self.name}.")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A fresh server that answers on its management address. `host_key` is `ssh-ed25519 AAAA...`."""
+
+    host_key: str
+
+
+class Machines(Protocol):
+    """Every verb can be repeated, and cut off anywhere and repeated."""
+
+    def install(self, spec: MachineSpec, infrastructure: str) -> Installed:
+        """Bring the server up with this infrastructure; one that already runs it is left as it is.
+
+        Returns when sshd answers on the management address and the services had their turn to start.
+        Raises MachineError.
+        """
+
+    def reinstall(self, spec: MachineSpec, infrastructure: str) -> Installed:
+        """Destroy what the server holds, also while it runs, and install it anew with a new host key."""
+
+    def wipe(self, spec: MachineSpec) -> None:
+        """Stop the server and remove everything it holds; one that is already wiped stays so."""

@@ -1,0 +1,335 @@
+"""Servers as LXC system containers on this machine, each an overlay on a base tree it shares with others.
+
+Installing a server is a new, empty overlay; wiping it removes that overlay. Containers start inside the
+network namespace that holds the bridges, so nothing is added to the machine's own network.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+from include.machines.delta import Delta
+from include.machines.interface import Installed, MachineError, MachineSpec
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LAUNCHER = "/usr/local/lib/transhumance/launcher"
+# LXC looks for a bridge in the first network namespace; this attaches the interface in the one we are in.
+# A hook, not a step after the start, so that a server that reboots by itself is attached again.
+ATTACH = '#!/bin/sh\nfor interface; do :; done\nexec ip link set "$interface" master "$1" up\n'
+CONFIG = """\
+lxc.rootfs.path = overlay:{base}:{home}/delta
+lxc.uts.name = {name}
+lxc.net.0.type = veth
+lxc.net.0.name = eth0
+lxc.net.0.flags = up
+lxc.net.0.hwaddr = {management_mac}
+lxc.net.0.script.up = {hook} mgmt
+lxc.net.0.ipv4.address = {management_address}/24
+lxc.net.1.type = veth
+lxc.net.1.name = eth1
+lxc.net.1.flags = up
+lxc.net.1.hwaddr = {lan_mac}
+lxc.net.1.script.up = {hook} lan
+lxc.net.1.ipv4.address = {lan_address}/24
+lxc.net.1.ipv4.gateway = {router_address}
+lxc.net.1.ipv6.address = {lan_address6}/64
+lxc.net.1.ipv6.gateway = {router_address6}
+lxc.apparmor.profile = unconfined
+lxc.environment = SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1
+lxc.mount.auto = proc:mixed sys:mixed cgroup:rw
+lxc.cgroup.dir = transhumance
+lxc.tty.max = 0
+lxc.pty.max = 64
+lxc.cap.drop = sys_time sys_module
+lxc.log.file = {home}/lxc.log
+"""
+SSHD = """\
+HostKey /etc/ssh/ssh_host_ed25519_key
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+UseDNS no
+"""
+# OpenSSH 9.8 and later shut out an address after a few failures; the management network must not be.
+SSHD_NEWER = {"2026": "PerSourcePenaltyExemptList {network}\n"}
+
+
+class LxcMachines:
+    """See `Machines`. Needs root, and the namespace `netns` with the bridges `mgmt` and `lan`.
+
+    `cache_dir`/base/<infrastructure> is the base tree (or a link to it); `authorized_key` is the public key
+    (`ssh-ed25519 AAAA... comment`) that may run the launcher on every server; `resolver` is
+    the address of the name server they ask.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path | str,
+        cache_dir: Path | str,
+        authorized_key: str,
+        *,
+        netns: str = "th-router",
+        resolver: str = "192.0.2.54",
+        repository: Path = REPOSITORY,
+        boot_seconds: float = 60,
+    ) -> None:
+        self.servers = Path(state_dir) / "servers"
+        self.bases = Path(cache_dir) / "base"
+        self.authorized_key = authorized_key.strip()
+        self.netns = netns
+        self.resolver = resolver
+        self.repository = repository
+        self.boot_seconds = boot_seconds
+
+    # --- the interface
+
+    def install(self, spec: MachineSpec, infrastructure: str) -> Installed:
+        """See `Machines.install`. A server of this infrastructure that is switched off is started."""
+        with self._alone(spec.name):
+            record = self._record(spec.name)
+            if record is None or record["infrastructure"] != infrastructure:
+                self._wipe(spec.name)
+                self._lay_out(spec, infrastructure)
+            return self._start(spec)
+
+    def reinstall(self, spec: MachineSpec, infrastructure: str) -> Installed:
+        """See `Machines.reinstall`."""
+        with self._alone(spec.name):
+            self._base(infrastructure)  # an unknown infrastructure is refused before anything is lost
+            self._wipe(spec.name)
+            self._lay_out(spec, infrastructure)
+            return self._start(spec)
+
+    def wipe(self, spec: MachineSpec) -> None:
+        """See `Machines.wipe`."""
+        with self._alone(spec.name):
+            self._wipe(spec.name)
+
+    # --- what a person with access to the machine can do besides
+
+    def start(self, spec: MachineSpec) -> Installed:
+        """Switch an installed server on again, with all that it holds."""
+        with self._alone(spec.name):
+            return self._start(spec)
+
+    def cut_power(self, spec: MachineSpec) -> None:
+        """Stop a server at once, nothing flushed; what it holds stays."""
+        with self._alone(spec.name):
+            self._kill(spec.name)
+
+    def infrastructure(self, name: str) -> str | None:
+        """The infrastructure a server was installed with; None for a wiped one."""
+        record = self._record(name)
+        return record["infrastructure"] if record else None
+
+    def execute(
+        self, name: str, argv: list[str], *, stdin: bytes | None = None, seconds: float = 120
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run `argv` as root inside a running server, past its sshd; the caller looks at the exit status."""
+        given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        return subprocess.run(self.inside(name, argv), capture_output=True, timeout=seconds, **given)
+
+    def inside(self, name: str, argv: list[str]) -> list[str]:
+        """The command of this machine that runs `argv` as root inside a running server."""
+        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+        return self._lxc("lxc-attach", name, "--clear-env", "--set-var", path, "--", *argv)
+
+    def running(self, name: str) -> bool:
+        """Whether the server is switched on."""
+        return bool(self._init_pid(name))
+
+    # --- how
+
+    def _lxc(self, tool: str, name: str, *more: str) -> list[str]:
+        # not `ip netns exec`: it hides /sys/fs/cgroup, and LXC's tools speak over a socket of the namespace
+        return ["nsenter", f"--net=/run/netns/{self.netns}", tool, "-P", str(self.servers), "-n", name, *more]
+
+    def _record(self, name: str) -> dict[str, str] | None:
+        try:
+            return json.loads((self.servers / name / "installed.json").read_text())
+        except FileNotFoundError:
+            return None
+
+    def _base(self, infrastructure: str) -> Path:
+        base = self.bases / infrastructure
+        if "/" in infrastructure or not (base / "usr").is_dir():
+            known = (
+                sorted(p.name for p in self.bases.iterdir() if p.is_symlink()) if self.bases.is_dir() else []
+            )
+            raise MachineError(
+                f"There is no base tree for the infrastructure {infrastructure!r}: "
+                f"build it, or use one of {', '.join(known) or 'none yet'}."
+            )
+        return base.resolve()
+
+    def _lay_out(self, spec: MachineSpec, infrastructure: str) -> None:
+        home, base = self.servers / spec.name, self._base(infrastructure)
+        delta = Delta(base, home / "delta")
+        self.servers.mkdir(mode=0o755, parents=True, exist_ok=True)
+        hook = self.servers / ".attach"
+        if not hook.exists():
+            fresh = self.servers / f".attach.{uuid.uuid4().hex}"
+            fresh.write_text(ATTACH)
+            fresh.chmod(0o755)
+            fresh.rename(hook)
+        home.mkdir(mode=0o700)
+        delta.directory("/")
+        for tree in ("common", infrastructure):
+            delta.copy_tree(self.repository / "lab" / "infrastructure" / tree)
+        delta.write("/etc/hostname", f"{spec.name}\n")
+        hosts = (
+            "127.0.0.1 localhost",
+            "::1 localhost",
+            f"{spec.lan_address} {spec.name}.example {spec.name}",
+        )
+        delta.write("/etc/hosts", "\n".join(hosts) + "\n")
+        delta.write("/etc/resolv.conf", f"nameserver {self.resolver}\noptions timeout:1 attempts:2\n")
+        delta.write("/etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
+        delta.write("/etc/transhumance/infrastructure", f"{infrastructure}\n")
+        network = ipaddress.ip_network(f"{spec.management_address}/24", strict=False)
+        newer = SSHD_NEWER.get(infrastructure, "").format(network=network)
+        delta.write("/etc/ssh/sshd_config.d/management.conf", SSHD + newer)
+        delta.directory("/root/.ssh", 0o700)
+        delta.write(
+            "/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {self.authorized_key}\n', 0o600
+        )
+        launcher = self.repository / "include" / "agent" / "launcher.py"
+        if launcher.exists():
+            delta.write(LAUNCHER, launcher.read_bytes(), 0o755)
+        host_key = self._host_key(delta, spec.name)
+        (home / "config").write_text(
+            CONFIG.format(
+                base=base,
+                home=home,
+                hook=hook,
+                name=spec.name,
+                management_mac=hardware_address(0, spec.management_address),
+                lan_mac=hardware_address(1, spec.lan_address),
+                management_address=spec.management_address,
+                lan_address=spec.lan_address,
+                lan_address6=spec.lan_address6,
+                router_address=spec.router_address,
+                router_address6=spec.router_address6,
+            )
+        )
+        # written last, by renaming: a server without it was never laid out whole and is begun anew
+        record = home / "installed.json.new"
+        record.write_text(json.dumps({"infrastructure": infrastructure, "host_key": host_key}))
+        record.rename(home / "installed.json")
+
+    @staticmethod
+    def _host_key(delta: Delta, name: str) -> str:
+        path = delta.directory("/etc/ssh") / "ssh_host_ed25519_key"
+        path.unlink(missing_ok=True)
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)])
+        return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
+
+    def _start(self, spec: MachineSpec) -> Installed:
+        record = self._record(spec.name)
+        if record is None:
+            raise MachineError(f"{spec.name} is wiped: install it first.")
+        if not self.running(spec.name):
+            self._kill(spec.name)  # what a container whose monitor died left behind
+            run(self._lxc("lxc-start", spec.name))
+        end = time.monotonic() + self.boot_seconds
+        while not (self._answers(spec.management_address) and self._booted(spec.name)):
+            if time.monotonic() > end or not self.running(spec.name):
+                log = self.servers / spec.name / "lxc.log"
+                raise MachineError(f"{spec.name} did not come up within {self.boot_seconds:g} s: see {log}.")
+            time.sleep(0.1)
+        return Installed(record["host_key"])
+
+    def _answers(self, address: str) -> bool:
+        """Whether sshd greets on the address, asked from where the bridges are."""
+        probe = ["socat", "-T2", "-u", f"TCP4:{address}:22,connect-timeout=1,readbytes=4", "STDOUT"]
+        asked = subprocess.run(
+            ["nsenter", f"--net=/run/netns/{self.netns}", *probe],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        return asked.stdout == b"SSH-"
+
+    def _booted(self, name: str) -> bool:
+        """Whether systemd has started all it will: its services answer too, or have failed for good."""
+        state = self.execute(name, ["systemctl", "is-system-running"]).stdout.strip()
+        return state in (b"running", b"degraded")
+
+    def _init_pid(self, name: str) -> int:
+        """The process id of a running server's init, 0 if it does not run."""
+        if not (self.servers / name / "config").exists():
+            return 0
+        asked = subprocess.run(self._lxc("lxc-info", name, "-p", "-H"), capture_output=True, text=True)
+        return int(asked.stdout) if asked.returncode == 0 and int(asked.stdout or 0) > 0 else 0
+
+    def _kill(self, name: str) -> None:
+        home = self.servers / name
+        if (home / "config").exists():
+            subprocess.run(self._lxc("lxc-stop", name, "-k"), capture_output=True)
+        # a container whose monitor was killed is invisible to lxc-stop; its processes stand on its delta
+        end = time.monotonic() + 20
+        while pids := processes_on(home / "delta"):
+            for pid in pids:
+                kill(pid)
+            if time.monotonic() > end:
+                raise MachineError(f"{name} cannot be stopped: processes {pids} do not end; look at them.")
+            time.sleep(0.05)
+
+    def _wipe(self, name: str) -> None:
+        home = self.servers / name
+        if home.exists():
+            self._kill(name)
+            (home / "installed.json").unlink(missing_ok=True)
+            run(["rm", "-rf", "--one-file-system", "--", str(home)])
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """One verb at a time on one server, whoever calls."""
+        self.servers.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with open(self.servers / f".{name}.lock", "w") as lock:
+            flock(lock, LOCK_EX)
+            yield
+
+
+def run(argv: list[str]) -> str:
+    """Run a program and return what it wrote; MachineError with its complaint if it fails."""
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise MachineError(f"{' '.join(argv[:6])} failed: {(done.stderr or done.stdout).strip()[-500:]}")
+    return done.stdout
+
+
+def hardware_address(port: int, address: str) -> str:
+    """A MAC address that follows from an IPv4 address, so that a reinstalled server is found at once."""
+    return ":".join(f"{byte:02x}" for byte in (2, port, *ipaddress.IPv4Address(address).packed))
+
+
+def processes_on(delta: Path) -> list[int]:
+    """The processes whose root is the overlay with this writable layer."""
+    mark = f"upperdir={delta},".encode()
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                mounts = Path("/proc", entry.name, "mountinfo").read_bytes()
+            except OSError:
+                continue  # it ended meanwhile
+            if mark in mounts:
+                found.append(int(entry.name))
+    return found
+
+
+def kill(pid: int) -> None:
+    """End a process at once; one that has ended already is fine."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

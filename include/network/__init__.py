@@ -1,0 +1,1 @@
+"""Where names point and where IPs are routed."""

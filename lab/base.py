@@ -1,0 +1,81 @@
+"""Base trees: what every server of one infrastructure shares, made of Debian's own packages and kept.
+
+A tree lies in the cache under the hash of its recipe; `base/<infrastructure>` is a link to the one in use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from pathlib import Path
+
+from lab.say import say
+from lab.state import CACHE, run
+
+BASES = CACHE / "base"
+SUITES = {"2022": "bookworm", "2026": "trixie"}
+PACKAGES = """
+    systemd systemd-sysv dbus openssh-server iproute2 iputils-ping haproxy nginx-light php-fpm
+    php-cli php-pgsql php-mysql php-xml php-mbstring php-gd php-intl postgresql postgresql-contrib
+    mariadb-server mariadb-client postfix dovecot-imapd dovecot-lmtpd cron rsync acl attr python3
+    ca-certificates procps locales-all zstd openssl
+""".split()
+RECIPE = 1  # raise it when what is done to a tree after mmdebstrap changes
+
+
+def sources(suite: str) -> list[str]:
+    """Debian's main archive with its updates: a server without security updates is not what we promise."""
+    mirror = "http://deb.debian.org"
+    return [
+        f"deb {mirror}/debian {suite} main",
+        f"deb {mirror}/debian {suite}-updates main",
+        f"deb {mirror}/debian-security {suite}-security main",
+    ]
+
+
+def path(infrastructure: str) -> Path:
+    """Where the base tree of an infrastructure lies once it is built."""
+    suite = SUITES[infrastructure]
+    recipe = json.dumps([RECIPE, suite, sorted(PACKAGES), sources(suite)])
+    return BASES / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def build(infrastructure: str) -> None:
+    """Build the base tree if it is not there; half a tree of a run that was cut off is removed."""
+    tree, suite = path(infrastructure), SUITES[infrastructure]
+    BASES.mkdir(parents=True, exist_ok=True)
+    if not tree.is_dir():
+        for old in BASES.glob(f".{suite}-*"):
+            run(["rm", "-rf", "--one-file-system", "--", str(old)])
+        say(f"building the base tree of infrastructure {infrastructure} (Debian {suite}), about 70 s")
+        new = BASES / f".{suite}-{uuid.uuid4().hex}"
+        options = [f"--aptopt={line}" for line in machine_apt_options()]
+        packages = f"--include={','.join(PACKAGES)}"
+        run(
+            [
+                "mmdebstrap",
+                "--variant=minbase",
+                "--quiet",
+                packages,
+                *options,
+                suite,
+                str(new),
+                *sources(suite),
+            ]
+        )
+        for key in (new / "etc/ssh").glob("ssh_host_*"):
+            key.unlink()  # every server makes its own
+        new.rename(tree)
+    link = BASES / infrastructure
+    if not link.is_symlink() or link.resolve() != tree:
+        fresh = BASES / f".{infrastructure}-{uuid.uuid4().hex}"
+        fresh.symlink_to(tree.name)
+        fresh.rename(link)
+
+
+def machine_apt_options() -> list[str]:
+    """How this machine reaches Debian's archive (proxy, clock), so that trees are fetched likewise."""
+    kept = re.compile(r"Acquire::(Check-\S+|(http|https)::Proxy\S*|ForceIPv4|Retries) \".*\";")
+    return [line for line in run(["apt-config", "dump", "Acquire"]).splitlines() if kept.fullmatch(line)]
