@@ -1,0 +1,169 @@
+"""Accounts: where each one lives, and where it belongs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from include.registry.database import Refused, execute, in_transaction, row, rows, value
+from include.registry.events import event
+
+COLUMNS = "name, server, home_server, epoch, domains, description, described_at, added_at, removed_at"
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account. `server` is where it lives now, `home_server` where it belongs; `epoch` is the last one
+    that was given to a move of it; `description` is what the agent's `describe` said of it last."""
+
+    name: str
+    server: str
+    home_server: str
+    epoch: int
+    domains: list[str]
+    description: dict[str, Any] | None
+    described_at: datetime | None
+    added_at: datetime
+    removed_at: datetime | None
+
+
+@in_transaction
+def add_account(conn: psycopg.Connection, name: str, server: str, domains: Iterable[str] = ()) -> Account:
+    """Add an account that lives on `server`. On a transit it belongs to the original that the transit stands
+    in for. Repeating it is fine; a name that lives elsewhere is refused."""
+    found = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": name})
+    if isinstance(domains, str):
+        raise TypeError("domains is a list of names, not one")
+    wanted = sorted({domain.lower() for domain in domains})
+    if found is not None and found.removed_at is None:
+        if found.server != server:
+            raise Refused(f"Account {name} lives on {found.server}: an account's name is its own, choose another.")
+        if found.domains != wanted:
+            execute(
+                conn,
+                "UPDATE accounts SET domains = %(domains)s WHERE name = %(name)s",
+                {"name": name, "domains": wanted},
+            )
+            event(conn, "account.changed", account=name, server=server, detail={"domains": wanted})
+        return account(conn, name)
+    home = _home_of(conn, server)
+    if found is not None and found.server != server:
+        raise Refused(
+            f"Account {name} was removed from {found.server} and its epochs count on there: choose another name."
+        )
+    execute(
+        conn,
+        """
+        INSERT INTO accounts (name, server, home_server, domains)
+        VALUES (%(name)s, %(server)s, %(home)s, %(domains)s)
+        ON CONFLICT (name) DO UPDATE SET removed_at = NULL, domains = excluded.domains
+        """,
+        {"name": name, "server": server, "home": home, "domains": wanted},
+    )
+    event(conn, "account.added", account=name, server=server, detail={"domains": wanted})
+    return account(conn, name)
+
+
+def _home_of(conn: psycopg.Connection, server: str) -> str:
+    """The server itself, or the original that a transit stands in for."""
+    return value(
+        conn,
+        """
+        SELECT server FROM migrations
+        WHERE transit = %(server)s AND state NOT IN ('done', 'failed', 'cancelled')
+        UNION ALL SELECT %(server)s LIMIT 1
+        """,
+        {"server": server},
+    )
+
+
+@in_transaction
+def account(conn: psycopg.Connection, name: str) -> Account:
+    """An account; refuses an unknown name. One that was removed has `removed_at`."""
+    found = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s", {"name": name})
+    if found is None:
+        raise Refused(f"There is no account {name}: check its name.")
+    return found
+
+
+@in_transaction
+def accounts_of(conn: psycopg.Connection, server: str) -> list[Account]:
+    """The accounts that belong to a server, wherever they live now, by name."""
+    return rows(
+        conn,
+        Account,
+        f"""
+        SELECT {COLUMNS} FROM accounts
+        WHERE home_server = %(server)s AND removed_at IS NULL ORDER BY name
+        """,
+        {"server": server},
+    )
+
+
+@in_transaction
+def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Mapping[str, Any]]) -> list[Account]:
+    """Take over what the agent's `describe` says of a server's accounts: an account created meanwhile is
+    added, a known one's sites and sizes are brought up to date. Entries that do not serve or wait there
+    (moved, receiving) are passed over; where the server's claim contradicts the registry and no move explains
+    it, nothing is changed and an event says so. Nothing is ever removed here. Returns who lives on `server`.
+    """
+    for entry in described:
+        if entry.get("state", "serving") not in ("serving", "held"):
+            continue
+        name = entry["account"]
+        known = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s", {"name": name})
+        if known is not None and known.server != server:
+            if not _moving_to(conn, name, server):
+                event(
+                    conn,
+                    "account.contradiction",
+                    account=name,
+                    server=server,
+                    detail={"registry_says": known.server, "epoch_there": entry.get("epoch")},
+                )
+            continue
+        add_account(conn, name, server, _domains(entry))
+        execute(
+            conn,
+            """
+            UPDATE accounts SET description = %(description)s, described_at = now(),
+                epoch = greatest(epoch, %(epoch)s)
+            WHERE name = %(name)s
+            """,
+            {"name": name, "description": Jsonb(dict(entry)), "epoch": entry.get("epoch") or 0},
+        )
+    return rows(
+        conn,
+        Account,
+        f"SELECT {COLUMNS} FROM accounts WHERE server = %(server)s AND removed_at IS NULL ORDER BY name",
+        {"server": server},
+    )
+
+
+def _domains(entry: Mapping[str, Any]) -> list[str]:
+    return [name for site in entry.get("sites") or () for name in (site["domain"], *site.get("aliases", ()))]
+
+
+def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
+    """Between a host's commit and the registry's, the host is ahead."""
+    return value(
+        conn,
+        """
+        SELECT EXISTS (SELECT FROM moves WHERE account = %(account)s AND to_server = %(server)s
+            AND state NOT IN ('done', 'returned'))
+        """,
+        {"account": account, "server": server},
+    )
+
+
+@in_transaction
+def remove_account(conn: psycopg.Connection, name: str, reason: str, by: str) -> None:
+    """Note that the customer or ops removed an account from its server: nobody waits for it any more."""
+    found = account(conn, name)
+    if found.removed_at is not None:
+        return
+    execute(conn, "UPDATE accounts SET removed_at = now() WHERE name = %(name)s", {"name": name})
+    event(conn, "account.removed", account=name, server=found.server, by=by, detail={"reason": reason})

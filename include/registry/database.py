@@ -1,0 +1,172 @@
+"""One transaction a function, rows as dataclasses, and the database's refusals as sentences."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import psycopg
+from psycopg.rows import class_row, scalar_row
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Params = Mapping[str, Any]
+
+REFUSED = "TH001"
+"""The SQLSTATE with which the schema's own triggers refuse."""
+
+# What to tell when a constraint, and not a trigger, refuses. A test compares this with the schema.
+SENTENCES = {
+    "servers_name_is_a_label": "A server's name is lower-case letters, digits and '-': choose another name.",
+    "servers_kind": "A server's kind is shared, dedicated, vps or transit: give one of these.",
+    "servers_customer": "A dedicated server or VPS has one customer, other servers have none: correct it.",
+    "servers_state_fits_kind": "A transit is free, assigned, handed_over or wiped, another server serving or"
+    " reinstalling: give a state that fits the server's kind.",
+    "servers_addresses_are_hosts": "A server's addresses are single ones, without a prefix: correct them.",
+    "servers_reserved_is_transit": "Only a transit can be paused or reserved: give the name of a transit.",
+    "servers_management_address_key": "Another server has this management address: give each its own.",
+    "servers_lan_address_key": "Another server has this LAN address: give each its own.",
+    "servers_lan_address6_key": "Another server has this IPv6 LAN address: give each its own.",
+    "servers_plan_fkey": "There is no such plan: add the plan first.",
+    "servers_host_key": "A host key is 'TYPE BASE64', such as 'ssh-ed25519 AAAA...': give the whole key.",
+    "plans_name": "A plan needs a name of 1 to 64 printable characters: choose another.",
+    "plans_sizes": "A plan has at least one CPU, some memory and some disk: correct its sizes.",
+    "plan_prices_price": "A price is 0 or more, in a currency of three capital letters: correct it.",
+    "plan_prices_currency_fkey": "The currency is not known: give an ISO 4217 code, such as EUR.",
+    "plan_prices_plan_fkey": "There is no such plan: add the plan first.",
+    "accounts_name": "An account's name is a lower-case letter and up to 31 letters, digits, '_' or '-': correct it.",
+    "accounts_domains": "An account's domain is not a host name: correct the account's sites.",
+    "accounts_epoch": "An epoch is 0 or more: correct it.",
+    "accounts_server_fkey": "There is no such server: add the server first.",
+    "accounts_home_server_fkey": "There is no such server: add the server first.",
+    "catalogue_name": "A catalogue entry is named in lower-case letters, digits, '-' and '.': correct it.",
+    "catalogue_kind": "A catalogue entry's kind is infrastructure, postgresql or mariadb: give one of these.",
+    "catalogue_changes_something": "A catalogue entry leads to another infrastructure: give two that differ.",
+    "migrations_server_fkey": "There is no such server: check its name.",
+    "migrations_entry_fkey": "There is no such catalogue entry: check its name.",
+    "migrations_transit_fkey": "There is no such transit: check its name.",
+    "migrations_run_id_key": "Another migration has this run id: give each run its own.",
+    "migrations_transit_is_known": "A migration without a transit cannot go on: wait until one is assigned.",
+    "migrations_transit_is_another": "A server cannot be its own transit: assign another.",
+    "one_live_migration_a_server": "The server is being migrated already: let that migration end first.",
+    "transit_requests_migration_fkey": "There is no such migration: check its id.",
+    "transit_requests_plan_fkey": "There is no such plan: add the plan first.",
+    "transit_requests_transit_fkey": "There is no such transit: check its name.",
+    "transit_requests_transit_is_known": "A request is assigned together with its transit: name the transit.",
+    "one_live_request_a_migration": "The migration has asked for a transit already: wait for that request.",
+    "one_assignment_a_transit": "The transit is assigned to another migration: take another.",
+    "leases_migration_fkey": "There is no such migration: check its id.",
+    "leases_transit_fkey": "There is no such transit: check its name.",
+    "leases_server_fkey": "There is no such server: check its name.",
+    "leases_plan_fkey": "There is no such plan: add the plan first.",
+    "leases_migration_key": "The migration has a lease already: it is handed over once.",
+    "leases_free_days": "A lease's free days are 0 to 365: correct them.",
+    "leases_times": "A lease cannot end before its hand-over: check the time.",
+    "one_live_lease_a_transit": "The transit is under another lease: that one has to end first.",
+    "moves_account_fkey": "There is no such account: check its name.",
+    "moves_migration_fkey": "There is no such migration: check its id.",
+    "moves_original_fkey": "There is no such server: check its name.",
+    "moves_from_server_fkey": "There is no such server: check its name.",
+    "moves_to_server_fkey": "There is no such server: check its name.",
+    "moves_direction": "A move goes out or home: give one of these.",
+    "moves_servers_differ": "The account lives on that server already: there is nothing to move.",
+    "moves_run_id_key": "Another move has this run id: give each run its own.",
+    "one_live_move_an_account": "The account is being moved already: wait until that move has ended.",
+    "one_live_move_a_server": "Another account of the server is being moved: wait until that move has ended.",
+    "ips_are_hosts": "An IP is a single address, without a prefix: correct it.",
+    "ips_home_server_fkey": "There is no such server: add the server first.",
+    "ips_routed_to_fkey": "There is no such server: check its name.",
+    "names_fqdn": "This is not a host name: correct it.",
+    "names_type": "A name's type is A or AAAA, with an address of that family: correct it.",
+    "names_ttl": "A TTL is 1 second to a day: correct it.",
+    "names_account_fkey": "There is no such account: add the account first.",
+    "events_kind": "An event's kind is words of lower-case letters joined by '.' or '_': correct it.",
+    "events_migration_fkey": "There is no such migration: check its id.",
+    "events_account_fkey": "There is no such account: check its name.",
+    "events_server_fkey": "There is no such server: check its name.",
+    "events_move_fkey": "There is no such move: check its id.",
+}
+
+
+class Refused(Exception):
+    """The registry refuses; nothing was changed. The text is one sentence that says why and what to do."""
+
+
+def sentence_of(error: psycopg.Error) -> str | None:
+    """The sentence for a refusal of the schema; None when the error is something else (a lost connection,
+    a deadlock: the caller may try again)."""
+    if error.sqlstate == REFUSED:
+        return error.diag.message_primary
+    if error.diag.constraint_name in SENTENCES:
+        return SENTENCES[error.diag.constraint_name]
+    if error.diag.constraint_name is not None:
+        return f"The rule {error.diag.constraint_name} refuses this: {error.diag.message_primary}."
+    if error.sqlstate is not None and error.sqlstate.startswith("22"):
+        return f"A value is not what it should be ({error.diag.message_primary}): correct it."
+    if error.sqlstate == "23502":
+        return f"A value is missing ({error.diag.table_name}.{error.diag.column_name}): give it."
+    return None
+
+
+@contextmanager
+def transaction(conn: psycopg.Connection) -> Iterator[None]:
+    """A transaction, or a savepoint when the caller has one open; refusals come out as `Refused`."""
+    try:
+        with conn.transaction():
+            yield
+    except psycopg.Error as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        raise Refused(sentence) from error
+
+
+def in_transaction(
+    function: Callable[Concatenate[psycopg.Connection, P], R],
+) -> Callable[Concatenate[psycopg.Connection, P], R]:
+    """Make a function of a connection one transaction."""
+
+    @wraps(function)
+    def wrapped(conn: psycopg.Connection, *args: P.args, **kwargs: P.kwargs) -> R:
+        with transaction(conn):
+            return function(conn, *args, **kwargs)
+
+    return wrapped
+
+
+def rows(conn: psycopg.Connection, cls: type[T], sql: str, params: Params | None = None) -> list[T]:
+    """Every row, as `cls`."""
+    with conn.cursor(row_factory=class_row(cls)) as cursor:
+        return cursor.execute(sql, params).fetchall()
+
+
+def row(conn: psycopg.Connection, cls: type[T], sql: str, params: Params | None = None) -> T | None:
+    """The first row, as `cls`."""
+    with conn.cursor(row_factory=class_row(cls)) as cursor:
+        return cursor.execute(sql, params).fetchone()
+
+
+def column(conn: psycopg.Connection, sql: str, params: Params | None = None) -> list[Any]:
+    """The first column of every row."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(sql, params).fetchall()
+
+
+def value(conn: psycopg.Connection, sql: str, params: Params | None = None) -> Any:
+    """The first column of the first row; None without a row."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(sql, params).fetchone()
+
+
+def execute(conn: psycopg.Connection, sql: str, params: Params | None = None) -> int:
+    """Run a statement; the number of rows it touched."""
+    with conn.cursor() as cursor:
+        return cursor.execute(sql, params).rowcount
+
+
+def names(items: list[str], most: int = 10) -> str:
+    """'a, b and 3 more', for a sentence."""
+    if len(items) <= most:
+        return ", ".join(items)
+    return f"{', '.join(items[:most])} and {len(items) - most} more"

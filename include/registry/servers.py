@@ -1,0 +1,302 @@
+"""Plans with their prices, servers, and the catalogue."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from include.registry import states
+from include.registry.database import Refused, execute, in_transaction, row, rows, value
+from include.registry.events import event
+
+FIRST_DAY = date(1970, 1, 1)
+"""The price that a plan is added with holds from here on."""
+
+COLUMNS = """
+    name, kind, plan, infrastructure, customer, host(management_address) AS management_address,
+    host(lan_address) AS lan_address, host(lan_address6) AS lan_address6, state, state_since, host_key,
+    versions, description, described_at, paused_because, reserved_for
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration that servers come in; `monthly_price` is today's (by the database's date)."""
+
+    name: str
+    cpus: int
+    memory_bytes: int
+    disk_bytes: int
+    larger_transit: bool
+    monthly_price: Decimal
+    currency: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server. `versions` and `description` are what its agent said last."""
+
+    name: str
+    kind: str
+    plan: str
+    infrastructure: str
+    customer: str | None
+    management_address: str
+    lan_address: str
+    lan_address6: str
+    state: str
+    state_since: datetime
+    host_key: str | None
+    versions: dict[str, str]
+    description: dict[str, Any] | None
+    described_at: datetime | None
+    paused_because: str | None
+    reserved_for: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A catalogue entry: what a migration leads from and to."""
+
+    name: str
+    kind: str
+    from_infrastructure: str
+    to_infrastructure: str
+
+
+@in_transaction
+def add_plan(
+    conn: psycopg.Connection,
+    name: str,
+    monthly_price: Decimal,
+    currency: str,
+    cpus: int,
+    memory_bytes: int,
+    disk_bytes: int,
+) -> Plan:
+    """Add a plan with its first price. Repeating it is fine; another size under the same name is refused.
+    A later price is `set_price`'s."""
+    params = {"name": name, "cpus": cpus, "memory": memory_bytes, "disk": disk_bytes}
+    added = execute(
+        conn,
+        """
+        INSERT INTO plans (name, cpus, memory_bytes, disk_bytes)
+        VALUES (%(name)s, %(cpus)s, %(memory)s, %(disk)s) ON CONFLICT (name) DO NOTHING
+        """,
+        params,
+    )
+    if added:
+        set_price(conn, name, monthly_price, currency, FIRST_DAY)
+    found = plan(conn, name)
+    if (found.cpus, found.memory_bytes, found.disk_bytes) != (cpus, memory_bytes, disk_bytes):
+        raise Refused(f"Plan {name} exists with another size: give the new plan a name of its own.")
+    return found
+
+
+@in_transaction
+def plan(conn: psycopg.Connection, name: str) -> Plan:
+    """A plan; refuses an unknown name."""
+    found = row(
+        conn,
+        Plan,
+        """
+        SELECT p.name, cpus, memory_bytes, disk_bytes, larger_transit, monthly_price, currency
+        FROM plans p JOIN LATERAL (
+            SELECT monthly_price, currency FROM plan_prices
+            WHERE plan = p.name AND valid_from <= current_date ORDER BY valid_from DESC LIMIT 1
+        ) price ON true
+        WHERE p.name = %(name)s
+        """,
+        {"name": name},
+    )
+    if found is None:
+        raise Refused(f"There is no plan {name}: add it with a price.")
+    return found
+
+
+@in_transaction
+def set_price(
+    conn: psycopg.Connection,
+    plan: str,
+    monthly_price: Decimal,
+    currency: str,
+    valid_from: date,
+    by: str | None = None,
+) -> None:
+    """The plan's price from a day on. A price that has begun to hold is history and stays."""
+    if not isinstance(monthly_price, Decimal):
+        raise TypeError("monthly_price is a Decimal: a float cannot hold a price")
+    params = {"plan": plan, "price": monthly_price, "currency": currency, "day": valid_from}
+    changed = execute(
+        conn,
+        """
+        INSERT INTO plan_prices (plan, monthly_price, currency, valid_from)
+        VALUES (%(plan)s, %(price)s, %(currency)s, %(day)s)
+        ON CONFLICT (plan, valid_from) DO UPDATE
+            SET monthly_price = excluded.monthly_price, currency = excluded.currency
+            WHERE (plan_prices.monthly_price, plan_prices.currency)
+                IS DISTINCT FROM (excluded.monthly_price, excluded.currency)
+        """,
+        params,
+    )
+    if changed:
+        detail = {"plan": plan, "monthly_price": str(monthly_price), "currency": currency}
+        event(conn, "plan.priced", by=by, detail={**detail, "valid_from": valid_from.isoformat()})
+
+
+@in_transaction
+def add_server(
+    conn: psycopg.Connection,
+    name: str,
+    kind: str,
+    plan: str,
+    infrastructure: str,
+    customer: str | None,
+    management_address: str,
+    lan_address: str,
+    lan_address6: str,
+    state: str | None = None,
+) -> Server:
+    """Add a server: kind shared, dedicated, vps or transit. Dedicated and VPS have a customer, others none.
+    `state` is serving, or free for a transit (the default). Repeating it is fine."""
+    if state is None:
+        state = states.FREE if kind == "transit" else states.SERVING
+    added = execute(
+        conn,
+        """
+        INSERT INTO servers (name, kind, plan, infrastructure, customer, management_address, lan_address,
+            lan_address6, state)
+        VALUES (%(name)s, %(kind)s, %(plan)s, %(infrastructure)s, %(customer)s, %(management)s, %(lan)s,
+            %(lan6)s, %(state)s)
+        ON CONFLICT (name) DO NOTHING
+        """,
+        {
+            "name": name,
+            "kind": kind,
+            "plan": plan,
+            "infrastructure": infrastructure,
+            "customer": customer,
+            "management": management_address,
+            "lan": lan_address,
+            "lan6": lan_address6,
+            "state": state,
+        },
+    )
+    found = server(conn, name)
+    if added:
+        event(conn, "server.added", server=name, detail={"kind": kind, "plan": plan})
+    elif (found.kind, found.plan, found.management_address) != (kind, plan, management_address):
+        raise Refused(f"Server {name} exists with another kind, plan or address: choose another name.")
+    return found
+
+
+@in_transaction
+def server(conn: psycopg.Connection, name: str) -> Server:
+    """A server; refuses an unknown name."""
+    found = row(conn, Server, f"SELECT {COLUMNS} FROM servers WHERE name = %(name)s", {"name": name})
+    if found is None:
+        raise Refused(f"There is no server {name}: check its name.")
+    return found
+
+
+@in_transaction
+def servers(conn: psycopg.Connection, kind: str | None = None, state: str | None = None) -> list[Server]:
+    """Servers by name, of one kind and in one state, or all."""
+    return rows(
+        conn,
+        Server,
+        f"""
+        SELECT {COLUMNS} FROM servers
+        WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) AND (%(state)s::text IS NULL OR state = %(state)s)
+        ORDER BY name
+        """,
+        {"kind": kind, "state": state},
+    )
+
+
+@in_transaction
+def enrol_server(
+    conn: psycopg.Connection, name: str, infrastructure: str, host_key: str, versions: dict[str, str]
+) -> Server:
+    """Pin a server's host key and note what it runs, after an install. Another key than the pinned one is
+    refused while an account lives on the server: nobody reinstalled it, so the key is not to be trusted."""
+    execute(conn, "SELECT FROM servers WHERE name = %(name)s FOR UPDATE", {"name": name})
+    found = server(conn, name)
+    if found.host_key not in (None, host_key):
+        living = value(conn, "SELECT living_on(%(name)s)", {"name": name})
+        if living:
+            raise Refused(
+                f"Server {name} shows another host key than the pinned one, but accounts live on it"
+                f" ({living}): find out why before anything is sent to it."
+            )
+    if (found.infrastructure, found.host_key, found.versions) == (infrastructure, host_key, versions):
+        return found
+    execute(
+        conn,
+        """
+        UPDATE servers SET infrastructure = %(infrastructure)s, host_key = %(key)s, versions = %(versions)s
+        WHERE name = %(name)s
+        """,
+        {"name": name, "infrastructure": infrastructure, "key": host_key, "versions": Jsonb(versions)},
+    )
+    event(
+        conn,
+        "server.enrolled",
+        server=name,
+        detail={"infrastructure": infrastructure, "host_key": host_key, "versions": versions},
+    )
+    return server(conn, name)
+
+
+@in_transaction
+def record_description(conn: psycopg.Connection, name: str, description: dict[str, Any]) -> None:
+    """Keep what the agent's `describe` said last; versions too, when it tells them."""
+    changed = execute(
+        conn,
+        """
+        UPDATE servers SET description = %(description)s, described_at = now(),
+            versions = coalesce(%(description)s -> 'versions', versions)
+        WHERE name = %(name)s
+        """,
+        {"name": name, "description": Jsonb(description)},
+    )
+    if not changed:
+        raise Refused(f"There is no server {name}: check its name.")
+
+
+@in_transaction
+def add_catalogue_entry(
+    conn: psycopg.Connection, name: str, kind: str, from_infrastructure: str, to_infrastructure: str
+) -> Entry:
+    """Add a migration to the catalogue: kind infrastructure, postgresql or mariadb. Repeating it is fine."""
+    wanted = Entry(name, kind, from_infrastructure, to_infrastructure)
+    execute(
+        conn,
+        """
+        INSERT INTO catalogue (name, kind, from_infrastructure, to_infrastructure)
+        VALUES (%(name)s, %(kind)s, %(from_infrastructure)s, %(to_infrastructure)s)
+        ON CONFLICT (name) DO NOTHING
+        """,
+        vars(wanted),
+    )
+    found = catalogue_entry(conn, name)
+    if found != wanted:
+        raise Refused(f"Catalogue entry {name} exists with other content: choose another name.")
+    return found
+
+
+@in_transaction
+def catalogue_entry(conn: psycopg.Connection, name: str) -> Entry:
+    """An entry of the catalogue; refuses an unknown name."""
+    found = row(
+        conn,
+        Entry,
+        "SELECT name, kind, from_infrastructure, to_infrastructure FROM catalogue WHERE name = %(name)s",
+        {"name": name},
+    )
+    if found is None:
+        raise Refused(f"There is no catalogue entry {name}: choose one of the catalogue.")
+    return found

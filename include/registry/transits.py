@@ -1,0 +1,246 @@
+"""A migration's transit: asked for, assigned, handed over, left, wiped, returned. Also see queue.py."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from include.registry import queue, states
+from include.registry.database import Refused, column, execute, in_transaction, names, row, value
+from include.registry.events import event
+from include.registry.migrations import advance, locked, migration
+
+LEASE_COLUMNS = """
+    id, migration, transit, server, plan, handed_over_at, expected_end_at, last_account_left_at, ended_at
+"""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A transit in a customer's hands. `server` and `plan` are the customer's own. For billing it ends at
+    `last_account_left_at`, or at `ended_at` when the migration was given up before."""
+
+    id: int
+    migration: int
+    transit: str
+    server: str
+    plan: str
+    handed_over_at: datetime
+    expected_end_at: datetime
+    last_account_left_at: datetime | None
+    ended_at: datetime | None
+
+
+@in_transaction
+def request_transit(conn: psycopg.Connection, migration_id: int) -> queue.TransitRequest:
+    """Ask for a transit of the server's plan: a place at the end of the queue. Once a migration; repeating it
+    gives the same request. Refuses when no transit of the pool can ever serve it."""
+    queue.lock(conn)
+    found = locked(conn, migration_id)
+    same = queue.request_of(conn, migration_id)
+    if same is not None:
+        return same
+    plan = value(conn, "SELECT plan FROM servers WHERE name = %(server)s", {"server": found.server})
+    queue.refuse_never_servable(conn, plan)
+    advance(conn, migration_id, states.WAITING_FOR_TRANSIT)
+    queue.enqueue(conn, migration_id, plan)
+    event(conn, "transit.requested", migration=migration_id, server=found.server, detail={"plan": plan})
+    return queue.request_of(conn, migration_id)
+
+
+@in_transaction
+def assign_transit(conn: psycopg.Connection, migration_id: int) -> str | None:
+    """The migration's transit, or None while it has to wait. Whoever asks serves the whole queue: every free
+    transit goes to the first request that it fits, also when that one's run asks later. So the order is the
+    queue's, not that of the callers, and nobody waits for a run that does not ask."""
+    found = migration(conn, migration_id)
+    if found.transit is not None or found.state in states.GIVEN_UP:
+        return found.transit
+    if queue.request_of(conn, migration_id) is None:
+        raise Refused(f"Migration {migration_id} has not asked for a transit: request one first.")
+    if queue.any_free(conn):
+        queue.lock(conn)
+        queue.serve(conn)
+    return migration(conn, migration_id).transit
+
+
+@in_transaction
+def may_install_transit(conn: psycopg.Connection, migration_id: int) -> str:
+    """The transit to install; refuses unless it is this migration's and not handed over yet."""
+    found = locked(conn, migration_id)
+    if found.state != states.INSTALLING_TRANSIT:
+        raise Refused(
+            f"Migration {migration_id} is {found.state}: its transit is installed once, before the hand-over."
+        )
+    _refuse_if_lived_on(conn, found.transit, "installed")
+    return found.transit
+
+
+@in_transaction
+def hand_over(
+    conn: psycopg.Connection,
+    migration_id: int,
+    at: datetime | None = None,
+    expected_days: int = queue.EXPECTED_DAYS,
+) -> Lease:
+    """Hand the transit over: the lease starts, now or at `at` (a hand-over that is recorded late). Refuses a
+    transit that is not enrolled with the new infrastructure. Repeating it gives the same lease."""
+    found = locked(conn, migration_id)
+    same = lease_of(conn, migration_id)
+    if same is not None:
+        return same
+    if found.state != states.INSTALLING_TRANSIT:
+        raise Refused(f"Migration {migration_id} is {found.state}: it has no installed transit to hand over.")
+    execute(
+        conn,
+        """
+        INSERT INTO leases (migration, transit, server, plan, handed_over_at, expected_end_at)
+        SELECT %(migration)s, %(transit)s, name, plan, coalesce(%(at)s, now()),
+            coalesce(%(at)s, now()) + %(expected)s
+        FROM servers WHERE name = %(server)s
+        """,
+        {
+            "migration": migration_id,
+            "transit": found.transit,
+            "server": found.server,
+            "at": at,
+            "expected": timedelta(days=expected_days),
+        },
+    )
+    execute(conn, "UPDATE servers SET state = 'handed_over' WHERE name = %(transit)s", {"transit": found.transit})
+    lease = lease_of(conn, migration_id)
+    detail = {"transit": found.transit, "lease": lease.id, "at": lease.handed_over_at.isoformat()}
+    advance(conn, migration_id, states.HANDED_OVER, detail)
+    return lease
+
+
+@in_transaction
+def lease_of(conn: psycopg.Connection, migration_id: int) -> Lease | None:
+    """The migration's lease, also when it has ended; None before the hand-over."""
+    return row(
+        conn,
+        Lease,
+        f"SELECT {LEASE_COLUMNS} FROM leases WHERE migration = %(migration)s",
+        {"migration": migration_id},
+    )
+
+
+@in_transaction
+def expect_end(conn: psycopg.Connection, migration_id: int, at: datetime, by: str) -> Lease:
+    """Note when the customer expects to need the transit no longer; the queue's estimates follow it."""
+    found = locked(conn, migration_id)
+    changed = execute(
+        conn,
+        """
+        UPDATE leases SET expected_end_at = %(at)s
+        WHERE migration = %(migration)s AND expected_end_at <> %(at)s
+        """,
+        {"migration": migration_id, "at": at},
+    )
+    lease = lease_of(conn, migration_id)
+    if lease is None:
+        raise Refused(f"Migration {migration_id} has no lease: wait for the hand-over.")
+    if changed:
+        detail = {"lease": lease.id, "expected_end": at.isoformat()}
+        event(conn, "lease.expected", migration=migration_id, server=found.server, by=by, detail=detail)
+    return lease
+
+
+@in_transaction
+def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
+    """Record that every account has left the original: the migration is accounts_moved, and the lease ends
+    for billing when the last of them left (by the moves' own record, however late this is called). Refuses
+    while an account lives on the original. Can be repeated."""
+    found = locked(conn, migration_id)
+    advance(conn, migration_id, states.ACCOUNTS_MOVED)
+    changed = execute(
+        conn,
+        """
+        UPDATE leases SET last_account_left_at = greatest(handed_over_at, coalesce((
+            SELECT max(committed_at) FROM moves WHERE migration = %(migration)s AND direction = 'out'
+        ), now()))
+        WHERE migration = %(migration)s AND last_account_left_at IS NULL
+        """,
+        {"migration": migration_id},
+    )
+    lease = lease_of(conn, migration_id)
+    if changed:
+        event(
+            conn,
+            "lease.left",
+            migration=migration_id,
+            server=found.server,
+            detail={"lease": lease.id, "at": lease.last_account_left_at.isoformat()},
+        )
+    return lease
+
+
+@in_transaction
+def may_wipe(conn: psycopg.Connection, migration_id: int) -> str:
+    """The transit to wipe; refuses unless nobody needs it at this moment: no account lives on it, and IPs and
+    names are home or the migration was given up. Ask right before the wipe."""
+    found = locked(conn, migration_id)
+    request = queue.request_of(conn, migration_id)
+    if found.transit is None or request is None or request.state != states.ASSIGNED:
+        raise Refused(f"Migration {migration_id} has no transit now: there is nothing to wipe.")
+    _refuse_if_lived_on(conn, found.transit, "wiped")
+    if found.state not in (states.HOME, *states.GIVEN_UP):
+        raise Refused(
+            f"Transit {found.transit} is not wiped while its migration is {found.state}: that is due when IPs"
+            " and names are home."
+        )
+    return found.transit
+
+
+@in_transaction
+def transit_wiped(conn: psycopg.Connection, migration_id: int) -> None:
+    """Record that the transit was wiped; its pinned host key goes with it. Can be repeated."""
+    found = locked(conn, migration_id)
+    request = queue.request_of(conn, migration_id)
+    if request is not None and request.state == states.RETURNED_TO_POOL:
+        return
+    if value(conn, "SELECT state FROM servers WHERE name = %(name)s", {"name": found.transit}) == states.WIPED:
+        return
+    transit = may_wipe(conn, migration_id)
+    execute(conn, "UPDATE servers SET state = 'wiped' WHERE name = %(name)s", {"name": transit})
+    event(conn, "transit.wiped", migration=migration_id, server=transit)
+
+
+@in_transaction
+def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
+    """Return the wiped transit to the pool and end the lease. Refuses one that is not wiped. Can be repeated.
+    The next in the queue gets it when it asks."""
+    queue.lock(conn)
+    found = locked(conn, migration_id)
+    request = queue.request_of(conn, migration_id)
+    if request is None or request.state == states.WAITING:
+        raise Refused(f"Migration {migration_id} has no transit: there is nothing to return.")
+    if request.state == states.RETURNED_TO_POOL:
+        return
+    execute(
+        conn,
+        "UPDATE transit_requests SET state = 'returned_to_pool' WHERE id = %(id)s",
+        {"id": request.id},
+    )
+    execute(
+        conn,
+        """
+        UPDATE leases SET ended_at = greatest(now(), handed_over_at, last_account_left_at)
+        WHERE migration = %(migration)s AND ended_at IS NULL
+        """,
+        {"migration": migration_id},
+    )
+    execute(conn, "UPDATE servers SET state = 'free' WHERE name = %(name)s", {"name": found.transit})
+    event(conn, "transit.returned", migration=migration_id, server=found.transit)
+
+
+def _refuse_if_lived_on(conn: psycopg.Connection, transit: str, done: str) -> None:
+    living = column(
+        conn,
+        "SELECT name FROM accounts WHERE server = %(server)s AND removed_at IS NULL ORDER BY name",
+        {"server": transit},
+    )
+    if living:
+        raise Refused(
+            f"Transit {transit} is not {done}, because accounts live on it ({names(living)}): move them first."
+        )

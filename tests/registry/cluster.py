@@ -1,0 +1,70 @@
+"""A PostgreSQL of the tests' own: Debian's binaries, a temporary directory, a unix socket, no durability."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+_MEMORY = Path("/dev/shm")  # a database a test is written several times faster than on a disk
+
+
+def binaries() -> Path | None:
+    """The newest server's directory of binaries; None when no server is installed."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(found, key=lambda path: int(path.parent.name), default=None)
+
+
+@contextmanager
+def cluster() -> Iterator[str]:
+    """Start a cluster; its connection string without a database name. PostgreSQL refuses to run as root: then
+    it runs as the user postgres."""
+    directory = Path(tempfile.mkdtemp(prefix="registry-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    user = "postgres" if os.geteuid() == 0 else None
+    as_user = {"user": user, "group": user, "extra_groups": ()} if user else {}
+    if user:
+        shutil.chown(directory, user, user)
+    data = directory / "data"
+    output = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "cwd": "/"}
+    server = None
+    try:
+        subprocess.run(
+            [binaries() / "initdb", "--pgdata", data, "--username=postgres", "--auth=trust", "--no-sync"]
+            + ["--encoding=UTF8", "--locale=C.UTF-8"],
+            check=True,
+            **output,
+            **as_user,
+        )
+        settings = ["listen_addresses=", f"unix_socket_directories={directory}", "max_connections=120"]
+        settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB"]
+        server = subprocess.Popen(
+            [binaries() / "postgres", "-D", data, *(word for each in settings for word in ("-c", each))],
+            stderr=(directory / "log").open("wb"),
+            **output,
+            **as_user,
+        )
+        dsn = f"host={directory} user=postgres"
+        _wait_until_up(dsn, server, directory / "log")
+        yield dsn
+    finally:
+        if server is not None:
+            server.send_signal(3)  # immediate shutdown: nothing of it is kept
+            server.wait(30)
+        shutil.rmtree(directory)
+
+
+def _wait_until_up(dsn: str, server: subprocess.Popen, log: Path, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(f"{dsn} dbname=postgres").close()
+            return
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"PostgreSQL did not start: {log.read_text(errors='replace')}") from None
+            time.sleep(0.05)

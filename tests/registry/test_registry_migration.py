@@ -1,0 +1,195 @@
+"""A migration's way through the registry, once, twice and late."""
+
+import inspect
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from include import registry
+from include.registry import Refused
+from include.registry.__main__ import main
+from tests.registry import host
+
+TABLES = "servers accounts migrations transit_requests leases moves ips names events plan_prices plans catalogue"
+
+
+def content(conn: psycopg.Connection) -> dict[str, list[dict]]:
+    """Every table without its times."""
+    found = {}
+    with conn.transaction():
+        for table in TABLES.split():
+            rows = conn.execute(f"SELECT to_jsonb(t) FROM {table} t ORDER BY 1").fetchall()
+            times = ("_at", "_since")
+            found[table] = [
+                {key: value for key, value in row.items() if not key.endswith(times) and key != "at"}
+                | ({"detail": {k: v for k, v in row["detail"].items() if k != "at"}} if "detail" in row else {})
+                for (row,) in rows
+            ]
+    return found
+
+
+def test_whole_way(conn):
+    host.add_host(conn)
+    id = host.done(conn)
+    assert registry.migration(conn, id).state == "done"
+    vps, transit = registry.server(conn, "vps-1"), registry.server(conn, "transit-1")
+    assert (vps.state, vps.infrastructure) == ("serving", "2026")
+    assert (transit.state, transit.host_key) == ("free", None)
+    assert {account.server for account in registry.accounts_of(conn, "vps-1")} == {"vps-1"}
+    assert [(move.account, move.direction) for move in registry.moves_of(conn, id)] == [
+        ("a1-1", "out"),
+        ("a1-2", "out"),
+        ("a1-1", "home"),
+        ("a1-2", "home"),
+    ]
+    assert all(move.figures == {"files": 3} for move in registry.moves_of(conn, id))
+    kinds = [event.kind for event in registry.events(conn, migration_id=id)]
+    steps = [kind.removeprefix("migration.") for kind in kinds if kind.startswith("migration.")]
+    assert steps == [
+        "began",
+        *"waiting_for_transit installing_transit handed_over accounts_moved rerouted original_empty".split(),
+        *"reinstalling reinstalled accounts_home home done".split(),
+    ]
+    assert conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_every_call_made_twice_ends_as_if_made_once(conn, connect, monkeypatch, postgresql):
+    host.add_host(conn)
+    host.done(conn)
+    once = content(conn)
+    with psycopg.connect(f"{postgresql} dbname=postgres", autocommit=True) as admin:
+        admin.execute("CREATE DATABASE twice TEMPLATE template")
+    checks = ("may_reinstall", "may_install_transit", "may_wipe")
+
+    def twice(function):
+        def called(*args, **kwargs):
+            first = function(*args, **kwargs)
+            assert function(*args, **kwargs) == first or function.__name__ in checks
+            return first
+
+        return called
+
+    public = [name for name in registry.__all__ if inspect.isfunction(getattr(registry, name))]
+    for name in set(public) - {"event"}:
+        monkeypatch.setattr(registry, name, twice(getattr(registry, name)))
+    with psycopg.connect(f"{postgresql} dbname=twice") as other:
+        host.add_host(other)
+        host.done(other)
+        assert content(other) == once
+
+
+def test_second_migration_of_the_same_server(conn):
+    host.add_host(conn)
+    host.done(conn)
+    registry.add_catalogue_entry(conn, "2030", "infrastructure", "2026", "2030")
+    second = registry.begin_migration(conn, "vps-1", "2030", "another-run", "ops")
+    assert registry.migration_of(conn, "vps-1") == second
+    registry.request_transit(conn, second.id)
+    assert registry.assign_transit(conn, second.id) == "transit-1"
+
+
+def test_account_created_meanwhile_is_included(conn):
+    host.add_host(conn)
+    id = host.handed_over(conn)
+    host.moved(conn, "a1-1", "transit-1")
+    host.moved(conn, "a1-2", "transit-1")
+    sites = [{"domain": "New.example", "aliases": ["www.new.example"], "root": "public_html"}]
+    living = registry.sync_accounts(
+        conn,
+        "vps-1",
+        [
+            {"account": "new", "state": "serving", "epoch": 0, "sites": sites, "home_bytes": 5},
+            {"account": "a1-1", "state": "moved", "epoch": 1, "sites": []},
+        ],
+    )
+    assert [(account.name, account.domains) for account in living] == [("new", ["new.example", "www.new.example"])]
+    assert registry.accounts_not_on(conn, id, "transit-1") == ["new"]
+    with pytest.raises(Refused, match="Accounts live on vps-1 .new."):
+        registry.last_account_left(conn, id)
+    registry.sync_accounts(conn, "transit-1", [{"account": "there", "state": "serving", "epoch": 0}])
+    assert registry.account(conn, "there").home_server == "vps-1"
+
+
+def test_contradiction_is_logged_and_changes_nothing(conn):
+    host.add_host(conn)
+    host.handed_over(conn)
+    host.moved(conn, "a1-1", "transit-1")
+    registry.sync_accounts(conn, "vps-1", [{"account": "a1-1", "state": "serving", "epoch": 1}])
+    assert registry.account(conn, "a1-1").server == "transit-1"
+    assert registry.events(conn, account="a1-1")[-1].kind == "account.contradiction"
+
+
+def test_host_ahead_of_the_registry_is_no_contradiction(conn):
+    host.add_host(conn)
+    host.handed_over(conn)
+    registry.begin_move(conn, "a1-1", "transit-1", "r", "customer")
+    registry.sync_accounts(conn, "transit-1", [{"account": "a1-1", "state": "serving", "epoch": 1}])
+    assert registry.events(conn, account="a1-1")[-1].kind == "move.began"
+
+
+def test_removed_account_is_waited_for_no_more_and_its_epoch_counts_on(conn):
+    host.add_host(conn)
+    id = host.handed_over(conn)
+    host.moved(conn, "a1-1", "transit-1")
+    registry.remove_account(conn, "a1-2", "the customer deleted it", "ops")
+    registry.remove_account(conn, "a1-2", "the customer deleted it", "ops")
+    assert registry.accounts_not_on(conn, id, "transit-1") == []
+    with pytest.raises(Refused, match="was removed"):
+        registry.begin_move(conn, "a1-2", "transit-1", "r", "customer")
+    again = registry.add_account(conn, "a1-2", "vps-1", [])
+    assert (again.removed_at, again.epoch) == (None, 0)
+
+
+def test_lease_ends_when_the_last_account_left_however_late_that_is_recorded(conn):
+    host.add_host(conn, accounts=1)
+    id = host.handed_over(conn)
+    move = host.moved(conn, "a1-1", "transit-1")
+    conn.execute("SELECT pg_sleep(0.05)")
+    conn.commit()
+    assert registry.last_account_left(conn, id).last_account_left_at == move.committed_at
+
+
+def test_hand_over_recorded_late(conn):
+    host.add_host(conn)
+    id = host.begin(conn)
+    registry.request_transit(conn, id)
+    registry.enrol_server(conn, registry.assign_transit(conn, id), "2026", host.KEY, {})
+    at = datetime.now(UTC) - timedelta(days=3)
+    lease = registry.hand_over(conn, id, at)
+    assert (lease.handed_over_at, lease.expected_end_at) == (at, at + timedelta(days=7))
+
+
+def test_callers_transaction_is_the_callers(conn, connect):
+    with conn.transaction():
+        host.add_host(conn)
+        assert registry.servers(connect()) == []
+    assert len(registry.servers(connect(), kind="vps")) == 1
+
+
+def test_refusal_in_a_callers_transaction_undoes_only_itself(conn, connect):
+    with conn.transaction():
+        host.add_host(conn)
+        with pytest.raises(Refused):
+            registry.add_account(conn, "Not A Name", "vps-1", [])
+    assert len(registry.accounts_of(connect(), "vps-1")) == 2
+
+
+def test_price_history(conn):
+    host.add_host(conn)
+    tomorrow = date.today() + timedelta(days=2)
+    registry.set_price(conn, "small", Decimal("45"), "EUR", tomorrow, by="ops")
+    registry.set_price(conn, "small", Decimal("44"), "EUR", tomorrow, by="ops")
+    assert registry.plan(conn, "small").monthly_price == Decimal("39.99")
+    with pytest.raises(Refused, match="has been in force"):
+        registry.set_price(conn, "small", Decimal("1"), "EUR", date(1970, 1, 1))
+    with pytest.raises(TypeError):
+        registry.set_price(conn, "small", 1.5, "EUR", tomorrow)
+
+
+def test_upgrade_can_be_repeated(dsn, conn):
+    host.add_host(conn)
+    before = content(conn)
+    assert main(["upgrade", dsn]) == 0
+    assert content(conn) == before

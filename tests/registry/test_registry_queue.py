@@ -1,0 +1,212 @@
+"""The queue for transits: order, places, estimates, and what ops do with it."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from include import registry
+from include.registry import Refused
+from tests.registry import host
+
+DAY = timedelta(days=1)
+
+
+def ask(conn, *numbers):
+    """Begin vps-n's migrations and ask for their transits, in this order; the migrations' ids."""
+    ids = [host.begin(conn, n) for n in numbers]
+    for id in ids:
+        registry.request_transit(conn, id)
+    return ids
+
+
+def transits(conn, ids):
+    return [registry.migration(conn, id).transit for id in ids]
+
+
+def give_back(conn, id):
+    registry.transit_wiped(conn, id)
+    registry.return_transit(conn, id)
+
+
+def test_first_come_first_served_whoever_asks_first(conn):
+    host.add_host(conn, originals=3, transits=1)
+    ids = ask(conn, 3, 1, 2)
+    assert registry.assign_transit(conn, ids[2]) is None
+    assert transits(conn, ids) == ["transit-1", None, None]
+    assert registry.assign_transit(conn, ids[0]) == "transit-1"
+    assert registry.migration(conn, ids[0]).state == "installing_transit"
+    registry.cancel_migration(conn, ids[0], "changed my mind", "customer")
+    assert registry.assign_transit(conn, ids[1]) is None, "not wiped yet"
+    give_back(conn, ids[0])
+    assert registry.assign_transit(conn, ids[2]) is None
+    assert registry.assign_transit(conn, ids[1]) == "transit-1"
+
+
+def test_cancelled_request_leaves_the_queue(conn):
+    host.add_host(conn, originals=3, transits=1)
+    ids = ask(conn, 1, 2, 3)
+    registry.assign_transit(conn, ids[0])
+    registry.cancel_migration(conn, ids[1], "no", "customer")
+    registry.cancel_migration(conn, ids[1], "no", "customer")
+    assert registry.place_in_queue(conn, ids[1]) is None
+    assert registry.place_in_queue(conn, ids[2]).place == 1
+    assert registry.assign_transit(conn, ids[1]) is None
+    again = registry.begin_migration(conn, "vps-2", "2026", "again", "ops")
+    registry.request_transit(conn, again.id)
+    assert registry.place_in_queue(conn, again.id).place == 2
+
+
+def test_cancelled_after_the_hand_over_ends_the_lease(conn):
+    host.add_host(conn)
+    id = host.handed_over(conn)
+    registry.cancel_migration(conn, id, "no", "customer")
+    ended = registry.lease_of(conn, id).ended_at
+    assert ended is not None
+    assert registry.server(conn, "transit-1").state == "handed_over"
+    registry.may_wipe(conn, id)
+    give_back(conn, id)
+    assert registry.lease_of(conn, id).ended_at == ended
+    assert registry.server(conn, "transit-1").state == "free"
+
+
+def test_cancel_waits_for_a_move(conn):
+    host.add_host(conn)
+    id = host.handed_over(conn)
+    move = registry.begin_move(conn, "a1-1", "transit-1", "r", "customer")
+    with pytest.raises(Refused, match="a1-1 is being moved"):
+        registry.cancel_migration(conn, id, "no", "customer")
+    registry.advance_move(conn, move.id, "returned")
+    assert registry.cancel_migration(conn, id, "no", "customer").state == "cancelled"
+    with pytest.raises(Refused, match="is not being migrated"):
+        registry.begin_move(conn, "a1-2", "transit-1", "r2", "customer")
+
+
+def test_no_cancel_once_an_account_was_created_on_the_transit(conn):
+    host.add_host(conn)
+    id = host.handed_over(conn)
+    registry.add_account(conn, "new", "transit-1", [])
+    with pytest.raises(Refused, match="accounts live on its transit transit-1 .new."):
+        registry.cancel_migration(conn, id, "no", "customer")
+
+
+def test_paused_and_resumed(conn):
+    host.add_host(conn, originals=1, transits=1)
+    registry.pause_transit(conn, "transit-1", "a broken disk", "ops")
+    (id,) = ask(conn, 1)
+    assert registry.assign_transit(conn, id) is None
+    assert registry.place_in_queue(conn, id).estimate is None
+    registry.resume_transit(conn, "transit-1", "ops")
+    assert registry.assign_transit(conn, id) == "transit-1"
+    kinds = [event.kind for event in registry.events(conn, server="transit-1")]
+    assert kinds[-3:] == ["server.added", "transit.paused", "transit.resumed"]
+    for name in ("vps-1", "nowhere"):
+        with pytest.raises(Refused):
+            registry.pause_transit(conn, name, "why", "ops")
+    with pytest.raises(Refused, match="give the reason"):
+        registry.pause_transit(conn, "transit-1", " ", "ops")
+
+
+def test_added_transit_serves_the_first(conn):
+    host.add_host(conn, originals=3, transits=1)
+    ids = ask(conn, 1, 2, 3)
+    registry.assign_transit(conn, ids[0])
+    host.add_server(conn, "transit-2", "transit", 150)
+    assert registry.assign_transit(conn, ids[2]) is None
+    assert transits(conn, ids) == ["transit-1", "transit-2", None]
+
+
+def test_reserved_for_one_customer(conn):
+    host.add_host(conn, originals=3, transits=2)
+    registry.reserve_transit(conn, "transit-1", "customer-3", "ops")
+    ids = ask(conn, 1, 2, 3)
+    registry.assign_transit(conn, ids[0])
+    assert transits(conn, ids) == ["transit-2", None, "transit-1"]
+    with pytest.raises(Refused, match="has no transit"):
+        registry.return_transit(conn, ids[1])
+
+
+def test_reservation_lifted(conn):
+    host.add_host(conn, originals=1, transits=1)
+    registry.reserve_transit(conn, "transit-1", "somebody", "ops")
+    (id,) = ask(conn, 1)
+    assert registry.assign_transit(conn, id) is None
+    registry.reserve_transit(conn, "transit-1", None, "ops")
+    assert registry.assign_transit(conn, id) == "transit-1"
+
+
+def test_larger_at_no_cost_only_when_ops_allow_it(conn):
+    host.add_host(conn, originals=1, transits=0)
+    registry.add_plan(conn, "large", Decimal("79.99"), "EUR", 4, 8 * host.GB, 80 * host.GB)
+    registry.add_plan(conn, "odd", Decimal("79.99"), "EUR", 8, 2 * host.GB, 80 * host.GB)
+    host.add_server(conn, "odd-1", "transit", 150, plan="odd")
+    host.add_server(conn, "large-1", "transit", 151, plan="large")
+    with pytest.raises(Refused, match="no transit that fits plan small"):
+        host.begin(conn)
+    registry.allow_larger_transit(conn, "small", True, "ops")
+    (id,) = ask(conn, 1)
+    assert registry.assign_transit(conn, id) == "large-1"
+    registry.enrol_server(conn, "large-1", "2026", host.KEY, {})
+    assert registry.hand_over(conn, id).plan == "small", "billed as the customer's own server"
+
+
+def test_older_request_gets_the_larger_one_before_a_younger_of_that_size(conn):
+    host.add_host(conn, originals=1, transits=1)
+    registry.add_plan(conn, "large", Decimal("79.99"), "EUR", 4, 8 * host.GB, 80 * host.GB)
+    registry.allow_larger_transit(conn, "small", True, "ops")
+    registry.pause_transit(conn, "transit-1", "busy", "ops")
+    host.add_server(conn, "large-1", "transit", 151, plan="large")
+    host.add_server(conn, "vps-2", "vps", 12, plan="large", customer="c")
+    registry.add_account(conn, "big", "vps-2", [])
+    ids = ask(conn, 1, 2)
+    registry.assign_transit(conn, ids[1])
+    assert transits(conn, ids) == ["large-1", None]
+
+
+def test_move_up_with_a_reason(conn):
+    host.add_host(conn, originals=4, transits=1)
+    ids = ask(conn, 1, 2, 3, 4)
+    with pytest.raises(Refused, match="give the reason"):
+        registry.move_up(conn, ids[3], "", "ops")
+    with pytest.raises(Refused, match="place from 1 to 2"):
+        registry.move_up(conn, ids[1], "why", "ops", to_place=3)
+    assert registry.move_up(conn, ids[3], "its disk is failing", "ops", to_place=2).place == 2
+    assert registry.move_up(conn, ids[2], "a fair", "ops").place == 1
+    assert [request.migration for request in registry.waiting(conn)] == [ids[2], ids[0], ids[3], ids[1]]
+    moved = [event for event in registry.events(conn) if event.kind == "queue.moved_up"]
+    assert [(event.by, event.detail["reason"]) for event in moved] == [
+        ("ops", "its disk is failing"),
+        ("ops", "a fair"),
+    ]
+    registry.assign_transit(conn, ids[0])
+    assert transits(conn, ids) == [None, None, "transit-1", None]
+    with pytest.raises(Refused, match="does not wait"):
+        registry.move_up(conn, ids[2], "why", "ops")
+
+
+def test_place_and_estimate(conn):
+    host.add_host(conn, originals=5, transits=2)
+    now = datetime.now(UTC)
+    for n, days in ((1, 2), (2, 5)):
+        id = host.begin(conn, n)
+        registry.request_transit(conn, id)
+        registry.enrol_server(conn, registry.assign_transit(conn, id), "2026", host.KEY, {})
+        registry.hand_over(conn, id, now - (7 - days) * DAY)
+    registry.expect_end(conn, id, now + 4 * DAY, "customer")
+    ids = ask(conn, 3, 4, 5)
+    places = [registry.place_in_queue(conn, id) for id in ids]
+    assert [(place.place, place.of) for place in places] == [(1, 3), (2, 3), (3, 3)]
+    assert [place.estimate for place in places] == [now + 2 * DAY, now + 4 * DAY, now + 9 * DAY]
+    with pytest.raises(Refused, match="has no lease"):
+        registry.expect_end(conn, ids[0], now, "customer")
+
+
+def test_overdue_lease_is_expected_tomorrow(conn):
+    host.add_host(conn, originals=2, transits=1)
+    id = host.begin(conn, 1)
+    registry.request_transit(conn, id)
+    registry.enrol_server(conn, registry.assign_transit(conn, id), "2026", host.KEY, {})
+    registry.hand_over(conn, id, datetime.now(UTC) - 30 * DAY)
+    (waiting,) = ask(conn, 2)
+    away = registry.place_in_queue(conn, waiting).estimate - datetime.now(UTC)
+    assert timedelta(hours=23) < away <= DAY
