@@ -37,6 +37,7 @@ from include.registry.network import (
     ips_of,
     name_points,
     names_of,
+    names_settled,
 )
 from include.registry.queue import (
     Place,
@@ -130,6 +131,7 @@ __all__ = [
     "move_up",
     "moves_of",
     "name_points",
+    "names_settled",
     "names_of",
     "pause_transit",
     "place_in_queue",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from include.registry.database import Refused, execute, in_transaction, row, rows
+from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
 
 
@@ -131,13 +131,29 @@ def names_of(conn: psycopg.Connection, server: str) -> list[Name]:
 
 
 @in_transaction
+def names_settled(conn: psycopg.Connection, server: str) -> bool:
+    """Whether no cache that keeps to TTLs still holds an earlier answer for a name of the server's accounts."""
+    return value(
+        conn,
+        """
+        SELECT NOT EXISTS (
+            SELECT FROM names
+            WHERE account IN (SELECT name FROM accounts WHERE home_server = %(server)s AND removed_at IS NULL)
+              AND pointed_at + make_interval(secs => ttl) > clock_timestamp()
+        )
+        """,
+        {"server": server},
+    )
+
+
+@in_transaction
 def name_points(conn: psycopg.Connection, fqdn: str, type: str, address: str) -> Name:
     """Record what a name points at now."""
     before = name(conn, fqdn, type)
     changed = execute(
         conn,
         """
-        UPDATE names SET points_at = %(address)s
+        UPDATE names SET points_at = %(address)s, pointed_at = clock_timestamp()
         WHERE fqdn = %(fqdn)s AND type = %(type)s AND points_at <> %(address)s
         """,
         {"fqdn": fqdn, "type": type, "address": address},

@@ -210,6 +210,8 @@ CREATE TABLE names (
     address inet NOT NULL,
     points_at inet NOT NULL,
     ttl integer NOT NULL CONSTRAINT names_ttl CHECK (ttl BETWEEN 1 AND 86400),
+    -- when it was last changed: for one TTL from then on caches may still hold the answer before
+    pointed_at timestamptz,
     PRIMARY KEY (fqdn, type),
     CONSTRAINT names_type CHECK (
         type IN ('A', 'AAAA')

@@ -1,0 +1,165 @@
+"""Bill the transits: a charge a lease and day, once the free days are over.
+
+Runs daily, after midnight in the host's time zone.
+
+## What it does
+1. **take_over_settings**: time zone and free days from `config/billing.toml` become facts of the registry.
+2. **bill_days**: every day that is over and was not billed yet, for all leases at once. However long nothing
+   ran, and whichever day it is told to stop at, the ledger gets what it would have got day by day. It knows
+   by itself what was missed: Airflow's own catch-up is off and no backfill is needed.
+3. **settle_late_facts**: leases of which something became known late (a hand-over, a price, that the last
+   account had left, a correction by ops) are brought to what is true, by new entries. None is ever changed.
+4. **send_reminders**: two days before the free days end, one day before, on the day, and at the first charge;
+   each once.
+5. **deliver_webhooks**: the outbox goes to the accounting system and the panel. Skipped without the
+   connection `billing_webhook` (host: the whole address; password: the secret that signs); messages then
+   wait.
+6. **check_prices** fails when a lease was due on a day without a price for its plan.
+
+## Dry run
+Trigger it with **dry_run**: **show_what_would_be_billed** logs a table of every open lease, what it would be
+charged, and why. Nothing is written.
+
+## How to resume
+Clear the task that failed, or wait for the next night: every step can be repeated, and two runs at once take
+turns. `docs/billing.md` tells the rules.
+
+## By hand
+* *check_prices* failed: add the plan's price, valid from the day it names or before. The next run charges
+  what was left out.
+* *deliver_webhooks* fails: its log says what the receiver answered. Messages are tried again for ever, less
+  and less often.
+* A lease was recorded wrong, or a customer is granted more days: `include.billing.correct_lease`, with a
+  reason. The next run enters the correction.
+* A bill is disputed: `SELECT * FROM ledger_entries WHERE lease = ... ORDER BY day, number` shows each day,
+  the price in force, and why it was corrected.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from datetime import date, timedelta
+from typing import Any
+
+from airflow.sdk import BaseHook, Param, dag, task
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowSkipException,
+)
+from airflow.timetables.trigger import CronTriggerTimetable
+from transhumance_airflow import connections
+from transhumance_airflow.operators import refusing
+
+from include import billing
+
+SETTINGS = billing.read_settings()
+WEBHOOK = "billing_webhook"
+
+log = logging.getLogger(__name__)
+
+
+@dag(
+    dag_id="bill_transits",
+    dag_display_name="Bill transits",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable(
+        f"{SETTINGS.run_at_minute % 60} {SETTINGS.run_at_minute // 60} * * *", timezone=SETTINGS.time_zone
+    ),
+    catchup=False,
+    max_active_runs=1,
+    tags=["transhumance", "billing"],
+    default_args={"owner": "transhumance", "retries": 5, "retry_delay": timedelta(minutes=1)},
+    params={
+        "through_day": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Through day",
+            description="The last day to bill; it must be over. Empty: the last day that is over.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Only show what would be billed, and why; nothing is written.",
+        ),
+    },
+)
+def bill_transits() -> None:
+    """Wiring; the rules stand in `include.billing`."""
+
+    @task.branch
+    def dry_run_or_not(params: dict[str, Any]) -> str:
+        """Which way the run goes."""
+        return "show_what_would_be_billed" if params["dry_run"] else "take_over_settings"
+
+    @task
+    def show_what_would_be_billed(params: dict[str, Any]) -> None:
+        """Logs a line a lease: what it would be charged, and why."""
+        with connections.registry_connection() as conn, refusing():
+            log.info("\n%s", billing.would_bill(conn, through(params)).table())
+
+    @task
+    def take_over_settings() -> list[str]:
+        """Time zone and free days, as ops have set them; gives what changed."""
+        with connections.registry_connection() as conn, refusing():
+            return billing.apply_settings(conn, SETTINGS)
+
+    @task
+    def bill_days(params: dict[str, Any]) -> dict[str, Any]:
+        """Charges every lease for every day that is over and was not billed yet."""
+        with connections.registry_connection() as conn, refusing():
+            billed = billing.bill_days(conn, through(params))
+        log.info("%s", billed)
+        return {key: str(v) if isinstance(v, date) else v for key, v in asdict(billed).items()}
+
+    @task
+    def settle_late_facts() -> dict[str, int]:
+        """Enters what follows from facts that became known late."""
+        with connections.registry_connection() as conn:
+            return asdict(billing.settle_late_facts(conn))
+
+    @task
+    def send_reminders() -> int:
+        """Puts the reminders that are due into the outbox; gives how many."""
+        with connections.registry_connection() as conn, refusing():
+            return billing.send_reminders(conn)
+
+    @task(retries=8, retry_exponential_backoff=True, max_retry_delay=timedelta(hours=1))
+    def deliver_webhooks() -> dict[str, Any]:
+        """Posts what the outbox holds; fails while the receiver does not take it."""
+        try:
+            to = BaseHook.get_connection(WEBHOOK)
+        except AirflowNotFoundException:
+            raise AirflowSkipException(f"There is no connection {WEBHOOK}: messages wait in the outbox.") from None
+        with connections.registry_connection() as conn:
+            told = billing.deliver(conn, billing.Receiver(to.host, to.password or ""))
+        if told.failed:
+            raise AirflowException(f"{told.failed} messages were not taken ({told.error}); {told.waiting} wait.")
+        return asdict(told)
+
+    @task
+    def check_prices(billed: dict[str, Any]) -> None:
+        """Fails, so that somebody looks, when a lease could not be billed for want of a price."""
+        if billed["plans_without_price"]:
+            raise AirflowFailException(
+                f"No price for {', '.join(billed['plans_without_price'])} on a day from {billed['first']} to "
+                f"{billed['last']}: add one; the next run charges what was left out."
+            )
+
+    billed = bill_days()
+    settings = take_over_settings()
+    dry_run_or_not() >> [show_what_would_be_billed(), settings]
+    settings >> billed >> settle_late_facts() >> send_reminders() >> deliver_webhooks()
+    check_prices(billed)
+
+
+def through(params: dict[str, Any]) -> date | None:
+    """The last day to bill, when the trigger form names one."""
+    return date.fromisoformat(params["through_day"]) if params["through_day"] else None
+
+
+bill_transits()

@@ -1,0 +1,256 @@
+"""Migrate a dedicated server or VPS to a new infrastructure, through a transit and home again.
+
+## What it does
+1. **check_server**: the server, its accounts, the catalogue entry, and whether a transit can ever fit.
+   Refusals end here and change nothing.
+2. **request_transit**, **wait_for_transit**: a transit of the same plan; first come, first served. *Waits for
+   the pool.*
+3. **install_transit**, **enrol_transit**: the transit runs the new infrastructure; its host key is pinned.
+4. **hand_over**: the customer may use it; the free week starts.
+5. **wait_until_every_account_is_moved**: *waits for the customer*, who performs each account in their own
+   order and time (each a run of `move_account`, started by the panel). An account created meanwhile is waited
+   for as well.
+6. **point_names_at_transit**, **reroute_ips_to_transit**: the transit accepts the IPs first, then they are
+   routed to it.
+7. **prove_original_empty**, **reinstall_original**, **enrol_original**: only what the registry *and* the
+   server itself call empty is reinstalled; both are asked again at the moment of the act.
+8. **move_accounts_home**: one run of `move_account` for each account, one after the other.
+9. **point_names_home**, **reroute_ips_home**: as they were before; the original accepts its IPs first.
+10. **wipe_transit**, **return_transit**, **write_report**.
+
+## How to resume
+Clear the task that failed, with everything downstream. Every step can be repeated and asks the registry and
+the servers where the work stands. Should Airflow's own database be lost: start the DAG again with the *same
+run id*; it goes on from there. Do not mark a task as success in order to get past it: what follows would
+refuse.
+
+## By hand
+* *wait_for_transit* waits long: free or add a transit of that plan; the run goes on within ten seconds.
+* *wait_until_every_account_is_moved*: start `move_account` on the customer's behalf, or ask them.
+* *prove_original_empty* names what still lives there: move it (it may be a database that no account claims),
+  clear the task.
+* *reinstall_original* was cut off: clear it. While it was at work the server holds nothing of anybody.
+* *move_accounts_home* fails: open the `move_account` run that it names, correct what it says, clear
+  *move_accounts_home*.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+from transhumance_airflow import connections
+from transhumance_airflow.facts import refresh_original
+from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing
+
+from include import registry
+from include.moves import network, report, servers
+from include.moves.enrol import enrol
+
+
+@dag(
+    dag_id="migrate_server",
+    dag_display_name="Migrate a dedicated server or VPS",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=64,
+    tags=["transhumance", "server"],
+    default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
+    params={
+        "server": Param(
+            type="string",
+            pattern="^[a-z][a-z0-9-]{0,31}$",
+            title="Server",
+            description="The dedicated server or VPS to migrate, as the registry names it (vps-1).",
+        ),
+        "entry": Param(
+            type="string",
+            pattern="^[a-z0-9][a-z0-9.-]{0,63}$",
+            title="Catalogue entry",
+            description="The migration to perform, as the catalogue names it.",
+            examples=["infrastructure-2026"],
+        ),
+        "requested_by": Param(
+            "ops",
+            type="string",
+            minLength=1,
+            maxLength=100,
+            title="Requested by",
+            description="Who asks: kept in the event log.",
+        ),
+    },
+)
+def migrate_server() -> None:
+    """Wiring; what each step does stands in `include.moves`."""
+
+    @task
+    def check_server(params: dict[str, Any], run_id: str) -> dict[str, Any]:
+        """Refuses with one sentence, or begins the migration."""
+        with connections.registry_connection() as conn, refusing():
+            return servers.begin(
+                conn,
+                params["server"],
+                params["entry"],
+                run_id,
+                params["requested_by"],
+                lambda: connections.host(params["server"], conn),
+            )
+
+    @task
+    def request_transit(migration: dict[str, Any]) -> None:
+        """Takes a place in the queue for a transit of the same plan."""
+        with connections.registry_connection() as conn:
+            registry.request_transit(conn, migration["id"])
+
+    @task
+    def install_transit(migration: dict[str, Any]) -> None:
+        """Installs the transit with the new infrastructure and pins its host key."""
+        with connections.registry_connection() as conn:
+            make, spec = connections.machines()
+            servers.install_transit(conn, migration, make, spec)
+
+    @task(multiple_outputs=False)
+    def enrol_transit(migration: dict[str, Any], transit: str) -> dict[str, Any]:
+        """Puts the agent on the transit, and sees that it is what was ordered."""
+        with connections.registry_connection() as conn:
+            host = connections.host(transit, conn)
+            return enrol(conn, transit, migration["to_infrastructure"], host)["versions"]
+
+    @task
+    def hand_over(migration: dict[str, Any]) -> None:
+        """The transit is the customer's to use; the free week starts."""
+        with connections.registry_connection() as conn:
+            registry.hand_over(conn, migration["id"])
+
+    @task
+    def point_names_at_transit(migration: dict[str, Any], transit: str) -> int:
+        """The names in the host's DNS lead to the transit's own addresses."""
+        with connections.registry_connection() as conn:
+            if not servers.every_account_left(conn, migration):
+                return 0
+            return network.point_names_at(conn, connections.names(), migration["server"], transit)
+
+    @task
+    def reroute_ips_to_transit(migration: dict[str, Any], transit: str) -> list[str]:
+        """The transit accepts the original's IPs, then they are routed to it."""
+        with connections.registry_connection() as conn:
+            if not servers.every_account_left(conn, migration):
+                return []
+            to = registry.server(conn, transit)
+            host = connections.host(transit, conn)
+            addresses = network.reroute(conn, connections.router(), migration["server"], to, host)
+            registry.advance(conn, migration["id"], "rerouted")
+            return addresses
+
+    @task
+    def prove_original_empty(migration: dict[str, Any]) -> None:
+        """The registry and the original itself say that nobody lives there."""
+        with connections.registry_connection() as conn:
+            servers.prove_original_empty(conn, migration, connections.host(migration["server"], conn))
+
+    @task
+    def reinstall_original(migration: dict[str, Any]) -> None:
+        """Asks both again, reinstalls the original with the new infrastructure, and pins its new host key."""
+        with connections.registry_connection() as conn:
+            make, spec = connections.machines()
+            servers.reinstall(conn, migration, connections.host(migration["server"], conn), make, spec)
+
+    @task(multiple_outputs=False)
+    def enrol_original(migration: dict[str, Any]) -> dict[str, Any]:
+        """Puts the agent on the original, and sees that it is what was ordered."""
+        with connections.registry_connection() as conn:
+            host = connections.host(migration["server"], conn)
+            versions = enrol(conn, migration["server"], migration["to_infrastructure"], host)["versions"]
+            registry.advance(conn, migration["id"], "reinstalled")
+            return versions
+
+    @task
+    def reroute_ips_home(migration: dict[str, Any], transit: str) -> list[str]:
+        """The original accepts its IPs again, they are routed to it, and the transit lets them go."""
+        with connections.registry_connection() as conn:
+            home = registry.server(conn, migration["server"])
+            host = connections.host(home.name, conn)
+            addresses = network.reroute(conn, connections.router(), home.name, home, host)
+            if registry.migration(conn, migration["id"]).state == "accounts_home":
+                connections.host(transit, conn).call("drop_ips", ips=addresses)
+            registry.advance(conn, migration["id"], "home")
+            return addresses
+
+    @task
+    def point_names_home(migration: dict[str, Any]) -> int:
+        """The names in the host's DNS lead to the original's addresses again."""
+        with connections.registry_connection() as conn:
+            servers.every_account_home(conn, migration)
+            return network.point_names_home(conn, connections.names(), migration["server"])
+
+    @task
+    def wipe_transit(migration: dict[str, Any]) -> None:
+        """Nothing of the customer stays on the transit."""
+        with connections.registry_connection() as conn:
+            make, spec = connections.machines()
+            servers.wipe_transit(conn, migration, make, spec)
+
+    @task
+    def return_transit(migration: dict[str, Any]) -> None:
+        """The transit is free for the next in the queue."""
+        with connections.registry_connection() as conn:
+            registry.return_transit(conn, migration["id"])
+
+    @task
+    def write_report(migration: dict[str, Any]) -> str:
+        """What happened, as one JSON file and one event; gives the file's path."""
+        with connections.registry_connection() as conn:
+            written = report.write(conn, migration["id"], connections.reports_folder())
+            registry.advance(conn, migration["id"], "done")
+            return str(written)
+
+    migration = check_server()
+    requested = request_transit(migration)
+    transit_free = WaitForRegistry(
+        task_id="wait_for_transit",
+        task_display_name="wait for a free transit (the pool)",
+        fact="transit_assigned",
+        arguments={"migration": migration["id"]},
+    )
+    transit = transit_free.output
+    accounts_moved = WaitForRegistry(
+        task_id="wait_until_every_account_is_moved",
+        task_display_name="wait until every account is moved (the customer)",
+        fact="every_account_moved",
+        arguments={"migration": migration["id"], "transit": transit},
+        refresh=refresh_original,
+    )
+
+    def wait_for_names(task_id: str) -> WaitForRegistry:
+        """Until the longest TTL that was replaced is over; meanwhile the old place goes on forwarding."""
+        return WaitForRegistry(task_id=task_id, fact="names_settled", arguments={"server": migration["server"]})
+
+    accounts_home = MoveAccountsHome(
+        task_id="move_accounts_home", migration=migration["id"], original=migration["server"]
+    )
+    (
+        requested
+        >> transit_free
+        >> install_transit(migration)
+        >> enrol_transit(migration, transit)
+        >> hand_over(migration)
+        >> accounts_moved
+        >> point_names_at_transit(migration, transit)
+        >> wait_for_names("wait_until_names_lead_to_transit")
+        >> reroute_ips_to_transit(migration, transit)
+        >> prove_original_empty(migration)
+        >> reinstall_original(migration)
+        >> enrol_original(migration)
+        >> accounts_home
+        >> point_names_home(migration)
+        >> reroute_ips_home(migration, transit)
+        >> wait_for_names("wait_until_names_lead_home")
+        >> wipe_transit(migration)
+        >> return_transit(migration)
+        >> write_report(migration)
+    )
+
+
+migrate_server()

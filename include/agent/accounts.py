@@ -1,0 +1,330 @@
+"""What an account is on this host (the account file) and where it stands (the state file)."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .system import CONFIG, RUNTIME, STATE, locked, read_json, refuse, sync_directory, write_durably
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+MOVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
+_LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
+_ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
+_MAIL_HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
+_SHELLS = ("/bin/bash", "/bin/sh", "/bin/false", "/usr/sbin/nologin")
+_OWN_NAMES = frozenset(
+    "backup bin daemon dovecot dovenull haproxy irc list lp mail man mysql news nobody postfix postgres proxy root "
+    "sshd sync sys systemd-network systemd-timesync transhumance uucp www-data".split()
+)
+_POSTGRES_OWN = frozenset({"postgres", "template0", "template1"})
+_MARIADB_OWN_USERS = frozenset({"root", "mysql", "mariadb.sys", "PUBLIC"})
+_MARIADB_OWN_DATABASES = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site: its domain, the further names it answers to, and its document root relative to the home."""
+
+    domain: str
+    aliases: tuple[str, ...]
+    root: str
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A mailbox: its address and the hash of its password, with the scheme in braces as Dovecot writes it."""
+
+    address: str
+    password_hash: str
+
+    @property
+    def domain(self) -> str:
+        return self.address.partition("@")[2]
+
+    @property
+    def local_part(self) -> str:
+        return self.address.partition("@")[0]
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account as its file states it, checked: names of databases, roles and users are any text."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    sites: tuple[Site, ...]
+    postgresql_roles: tuple[str, ...]
+    postgresql_databases: tuple[str, ...]
+    mariadb_users: tuple[tuple[str, str], ...]
+    mariadb_databases: tuple[str, ...]
+    mail_domains: tuple[str, ...]
+    mailboxes: tuple[Mailbox, ...]
+
+    @property
+    def hosts(self) -> list[str]:
+        """Every host name its sites answer to."""
+        return [host for site in self.sites for host in (site.domain, *site.aliases)]
+
+    @property
+    def domains(self) -> list[str]:
+        """Every name it may have a certificate for."""
+        return sorted({*self.hosts, *self.mail_domains})
+
+    @property
+    def directory(self) -> Path:
+        """Where this host keeps what it knows of the account; root's alone."""
+        return STATE / "accounts" / self.name
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "account": self.name,
+            "uid": self.uid,
+            "gid": self.gid,
+            "home": self.home,
+            "shell": self.shell,
+            "sites": [{"domain": s.domain, "aliases": list(s.aliases), "root": s.root} for s in self.sites],
+            "postgresql": {
+                "roles": list(self.postgresql_roles),
+                "databases": list(self.postgresql_databases),
+            },
+            "mariadb": {
+                "users": [{"user": user, "host": host} for user, host in self.mariadb_users],
+                "databases": list(self.mariadb_databases),
+            },
+            "mail": {
+                "domains": list(self.mail_domains),
+                "mailboxes": [
+                    {"address": m.address, "password_hash": m.password_hash} for m in self.mailboxes
+                ],
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Account":
+        """Check an account file; the first thing wrong with it is refused in one sentence."""
+        data = _mapping(data, "The account file")
+        name = check_name(data.get("account"))
+        pg, maria = (
+            _mapping(data.get("postgresql", {}), "postgresql"),
+            _mapping(data.get("mariadb", {}), "mariadb"),
+        )
+        mail = _mapping(data.get("mail", {}), "mail")
+        home, shell = data.get("home"), data.get("shell", "/bin/bash")
+        if home != f"/home/{name}":
+            _bad(f"The home of {name} must be /home/{name}, not {home!r}.")
+        if shell not in _SHELLS:
+            _bad(f"The shell {shell!r} is not one of {', '.join(_SHELLS)}.")
+        mail_domains = _all(mail.get("domains", []), "mail.domains", _domain)
+        mailboxes = _all(
+            mail.get("mailboxes", []), "mail.mailboxes", lambda item: _mailbox(item, mail_domains)
+        )
+        account = cls(
+            name=name,
+            uid=_identifier(data.get("uid"), "uid"),
+            gid=_identifier(data.get("gid"), "gid"),
+            home=home,
+            shell=shell,
+            sites=_all(data.get("sites", []), "sites", _site),
+            postgresql_roles=_all(pg.get("roles", []), "postgresql.roles", _postgres_name),
+            postgresql_databases=_all(pg.get("databases", []), "postgresql.databases", _postgres_name),
+            mariadb_users=_all(maria.get("users", []), "mariadb.users", _mariadb_user),
+            mariadb_databases=_all(maria.get("databases", []), "mariadb.databases", _mariadb_database),
+            mail_domains=mail_domains,
+            mailboxes=mailboxes,
+        )
+        for what, names in (("host name", account.hosts), ("mailbox", [m.address for m in mailboxes])):
+            if twice := sorted({n for n in names if names.count(n) > 1}):
+                _bad(f"The {what} {twice[0]} stands twice in the account file; give it once.")
+        return account
+
+
+def _bad(sentence: str) -> None:
+    refuse("bad_account_file", sentence)
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _bad(f"{what} must be a JSON object.")
+    return value
+
+
+def _all(value: Any, what: str, check: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        _bad(f"{what} must be a list.")
+    return tuple(check(item) for item in value)
+
+
+def _identifier(value: Any, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1000 <= value < 60000:
+        _bad(f"The {what} must be a number from 1000 to 59999, not {value!r}.")
+    return value
+
+
+def _domain(value: Any) -> str:
+    if not isinstance(value, str) or not _DOMAIN.fullmatch(value):
+        _bad(f"{value!r} is no host name; give it in lower case, international names in their xn-- form.")
+    return value
+
+
+def _site(item: Any) -> Site:
+    item = _mapping(item, "A site")
+    root = item.get("root", "public_html")
+    if not isinstance(root, str) or not _ROOT.fullmatch(root):
+        _bad(f"The document root {root!r} must be a plain path below the home, such as public_html.")
+    return Site(_domain(item.get("domain")), _all(item.get("aliases", []), "aliases", _domain), root)
+
+
+def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
+    item = _mapping(item, "A mailbox")
+    address, password_hash = item.get("address"), item.get("password_hash")
+    local_part, _, domain = address.partition("@") if isinstance(address, str) else ("", "", "")
+    if not _LOCAL_PART.fullmatch(local_part) or ".." in local_part or domain not in domains:
+        _bad(f"The mailbox {address!r} must be a lower-case name at one of the account's mail domains.")
+    if not isinstance(password_hash, str) or not _MAIL_HASH.fullmatch(password_hash):
+        _bad(
+            f"The password hash of {address} must begin with its scheme in braces and hold no space or colon."
+        )
+    return Mailbox(address, password_hash)
+
+
+def _text(value: Any, what: str, longest: int) -> str:
+    if not isinstance(value, str) or not value or "\0" in value or len(value.encode()) > longest:
+        _bad(f"The {what} {value!r} must be text of 1 to {longest} bytes.")
+    return value
+
+
+def _postgres_name(value: Any) -> str:
+    name = _text(value, "PostgreSQL name", 63)
+    if name in _POSTGRES_OWN or name.startswith("pg_"):
+        _bad(f"The PostgreSQL name {name!r} belongs to the server, not to an account.")
+    return name
+
+
+def _mariadb_database(value: Any) -> str:
+    name = _text(value, "MariaDB database", 256)
+    if name.lower() in _MARIADB_OWN_DATABASES:
+        _bad(f"The MariaDB database {name!r} belongs to the server, not to an account.")
+    return name
+
+
+def _mariadb_user(item: Any) -> tuple[str, str]:
+    item = _mapping(item, "A MariaDB user")
+    user = _text(item.get("user"), "MariaDB user", 320)
+    if user in _MARIADB_OWN_USERS:
+        _bad(f"The MariaDB user {user!r} belongs to the server, not to an account.")
+    return user, _text(item.get("host"), "MariaDB host", 255)
+
+
+def check_name(value: Any) -> str:
+    """An account's name, or a refusal."""
+    if not isinstance(value, str) or not NAME.fullmatch(value) or value in _OWN_NAMES:
+        refuse(
+            "bad_account_name",
+            f"{value!r} is no account name; use lower-case letters, digits, - and _, a letter first, 32 at most.",
+        )
+    return value
+
+
+def check_move(value: Any) -> str:
+    """A move's id, or a refusal."""
+    if not isinstance(value, str) or not MOVE.fullmatch(value):
+        refuse("bad_move", f"{value!r} is no move's id; use letters, digits, '.', - and _, 64 at most.")
+    return value
+
+
+# --- account files ---
+
+
+def account_path(name: str) -> Path:
+    return CONFIG / "accounts" / f"{check_name(name)}.json"
+
+
+def save(account: Account) -> None:
+    account_path(account.name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_durably(account_path(account.name), json.dumps(account.to_json(), indent=1))
+
+
+def load(name: str) -> Account:
+    """The account of that name on this host; refused when there is none."""
+    data = read_json(account_path(name))
+    if data is None:
+        refuse("no_such_account", f"There is no account {name} on this server.")
+    return Account.from_json(data)
+
+
+def all_accounts() -> list[Account]:
+    """Every account whose file is on this host, by name."""
+    return [load(path.stem) for path in sorted((CONFIG / "accounts").glob("*.json"))]
+
+
+# --- states ---
+
+# Where an account may go from where it stands. "absent" also remembers the epoch after a removal.
+TRANSITIONS: dict[str, frozenset[str]] = {
+    "absent": frozenset({"serving", "receiving"}),
+    "serving": frozenset({"held"}),
+    "held": frozenset({"serving", "moved"}),  # returned, or committed: the point of no return
+    "moved": frozenset({"receiving", "absent"}),  # comes back another time, or is removed
+    "receiving": frozenset({"serving", "absent"}),  # released, or given up
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """Where an account stands on this host. The state file is the fence: it changes by one durable rename.
+
+    `epoch` only grows; `deadline` is Unix time at which a hold ends by itself; `to` is the address of the server
+    that has the account now; `saved` is what must be restored at a return; `released` says that the other side
+    has opened the account; `returning` that a return has begun, so a commit comes too late.
+    """
+
+    state: str = "absent"
+    epoch: int = 0
+    move: str | None = None
+    deadline: float | None = None
+    to: str | None = None
+    peer: dict[str, Any] | None = None
+    saved: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+    released: bool = False
+    returning: bool = False
+    since: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def state_of(name: str) -> State:
+    data = read_json(STATE / "accounts" / check_name(name) / "state.json")
+    return State(**data) if data is not None else State()
+
+
+def put_state(name: str, new: State) -> State:
+    """Write the state durably, in one rename; a change that the table forbids, or a lower epoch, is refused."""
+    old = state_of(name)
+    if new.state != old.state and new.state not in TRANSITIONS[old.state]:
+        refuse("wrong_state", f"The account {name} is {old.state} here and cannot become {new.state}.")
+    if new.epoch < old.epoch:
+        refuse("stale_epoch", f"The account {name} is at epoch {old.epoch} here; epoch {new.epoch} is over.")
+    directory = STATE / "accounts" / name
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_directory(directory.parent)
+    write_durably(directory / "state.json", json.dumps(new.to_json()))
+    return new
+
+
+@contextmanager
+def guarded(name: str) -> Iterator[None]:
+    """One change of an account at a time on this host."""
+    with locked(RUNTIME / "accounts" / f"{check_name(name)}.lock"):
+        yield

@@ -1,0 +1,127 @@
+"""What a server says of itself: versions, room, accounts; and whether anything of a customer is left on it."""
+
+import hashlib
+import os
+import platform
+import pwd
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+from . import front, mail, mariadb, postgres, system
+from .accounts import Account, all_accounts, state_of
+from .files import describe as describe_files
+from .postgres_sql import query
+from .system import AGENT, run
+
+INFRASTRUCTURES = {"12": "2022", "13": "2026"}
+
+
+def debian() -> tuple[str, str]:
+    """Debian's release ("12") and point release ("12.11")."""
+    release = platform.freedesktop_os_release().get("VERSION_ID", "")
+    return release, Path("/etc/debian_version").read_text().strip()
+
+
+def versions() -> dict[str, str]:
+    """The version of each part of the infrastructure, as the part itself tells it."""
+
+    def said(argv: list[str], word: int) -> str:
+        words = run(argv, check=False).stdout.decode(errors="replace").split()
+        return words[word].strip(",") if len(words) > word else ""
+
+    rsync = said(["rsync", "--version"], 2)
+    return {
+        "debian": debian()[1],
+        "postgresql": query("SELECT to_json(split_part(current_setting('server_version'), ' ', 1));")[0],
+        "mariadb": (_mariadb("SELECT HEX(VERSION())") or [""])[0].split("-")[0],
+        "php": said(["php", "-r", "echo PHP_VERSION;"], 0),
+        "python": platform.python_version(),
+        "rsync": rsync,
+    }
+
+
+_OWN = "'mysql', 'information_schema', 'performance_schema', 'sys'"
+
+
+def _mariadb(statement: str) -> list[str]:
+    """One column of text from this server's MariaDB; the statement must select it as HEX, since names are hostile."""
+    done = run(["mariadb", "--no-defaults", "--batch", "--skip-column-names", "--execute", statement])
+    return [bytes.fromhex(line).decode("utf-8", "replace") for line in done.stdout.decode().split()]
+
+
+def describe() -> dict[str, Any]:
+    """Everything the orchestrator wants to know of a server, in one reply."""
+    total, _, free = shutil.disk_usage("/home")
+    accounts = all_accounts()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "hostname": socket.gethostname(),
+        "debian": debian()[0],
+        "infrastructure": INFRASTRUCTURES.get(debian()[0], "unknown"),
+        "versions": versions(),
+        "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        "agent_digest": hashlib.sha256(AGENT.read_bytes()).hexdigest(),
+        "disk": {"total_bytes": total, "free_bytes": free},
+        "memory_bytes": memory,
+        "cpus": os.cpu_count() or 1,
+        "accounts": [describe_account(account) for account in accounts],
+        "unclaimed": unclaimed(accounts),
+    }
+
+
+def describe_account(account: Account) -> dict[str, Any]:
+    state = state_of(account.name)
+    content = ""
+    for path in (system.CRONTABS / account.name, account.directory / "crontab"):
+        if path.is_file():
+            content = path.read_text(errors="replace")
+            break
+    statement = account.to_json()
+    return {
+        "account": account.name,
+        "state": state.state,
+        "epoch": state.epoch,
+        "move": state.move,
+        "to": state.to,
+        "sites": statement["sites"],
+        "postgresql": {**statement["postgresql"], **postgres.describe(account)},
+        "mariadb": {**statement["mariadb"], **mariadb.describe(account)},
+        "mailboxes": [mailbox.address for mailbox in account.mailboxes],
+        "crontab_lines": system.crontab_lines(content),
+        "certificates": sorted(front.certificates(account)),
+        **describe_files(account),
+        "account_file": statement,
+    }
+
+
+def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
+    """Databases and users that no account file names."""
+    names = {account.name for account in accounts}
+    users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
+    homes = {name for name in os.listdir("/home") if os.listdir(f"/home/{name}")}
+    postgresql = query("SELECT to_json(datname::text) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres';")
+    mariadbs = _mariadb(f"SELECT HEX(schema_name) FROM information_schema.schemata WHERE schema_name NOT IN ({_OWN})")
+    return {
+        "postgresql": sorted({*postgresql} - {d for a in accounts for d in a.postgresql_databases}),
+        "mariadb": sorted({*mariadbs} - {d for a in accounts for d in a.mariadb_databases}),
+        "users": sorted((users | homes) - names),
+    }
+
+
+def prove_empty() -> dict[str, Any]:
+    """{"empty", "because"}: each thing of a customer that is here and nowhere else, one sentence each."""
+    accounts = all_accounts()
+    because = []
+    for account in accounts:
+        state = state_of(account.name)
+        if state.state != "moved" or not state.released:
+            because.append(f"The account {account.name} is {state.state} here.")
+    found = unclaimed(accounts)
+    because += [f"The PostgreSQL database {name!r} belongs to no account." for name in found["postgresql"]]
+    because += [f"The MariaDB database {name!r} belongs to no account." for name in found["mariadb"]]
+    because += [f"The user or home {name!r} belongs to no account." for name in found["users"]]
+    if queued := mail.queue():
+        because.append(f"{len(queued)} messages are in the mail queue.")
+    return {"empty": not because, "because": because}

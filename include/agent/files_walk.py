@@ -1,0 +1,243 @@
+"""The walk over a home directory that two copies are compared by; runs in a process of its own, in the sandbox.
+
+One line stands for one entry: path, type, permissions, owner, group, time, size, content or link target, hard-link
+group, extended attributes and ACLs. It shows an entry as it ought to arrive: what a move strips on purpose (set-user-id
+bits, devices, security attributes) is not part of the line, it is counted and reported instead.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import json
+import os
+import pwd
+import stat
+import struct
+import sys
+import time
+import zlib
+from typing import Any
+
+from .files_sandbox import enter
+
+BUCKETS = 256
+LISTED = 50
+# dev, ino, size, mtime_ns, ctime_ns, blake2b-128 of the content
+_CACHED = struct.Struct("=QQQqq16s")
+_ACLS = {"system.posix_acl_access": b"A", "system.posix_acl_default": b"D"}
+# A change in the same clock tick as the reading could keep the ctime: such a file is read again next time.
+_SETTLED_NS = 2_000_000_000
+
+
+class _Names(dict[int, bytes]):
+    """id -> owner name as bytes, `#id` where there is none."""
+
+    def __init__(self, look_up: Any) -> None:
+        super().__init__()
+        self.look_up = look_up
+
+    def __missing__(self, number: int) -> bytes:
+        try:
+            name = os.fsencode(self.look_up(number)[0])
+        except KeyError:
+            name = b"#%d" % number
+        self[number] = name
+        return name
+
+
+class Walk:
+    """Collects the lines of one home; `cache` maps (dev, ino) to what was known of a file's content."""
+
+    def __init__(self, cache: dict[tuple[int, int], tuple[int, int, int, bytes]]) -> None:
+        self.cache = cache
+        self.kept: list[bytes] = []
+        self.users, self.groups = _Names(pwd.getpwuid), _Names(grp.getgrgid)
+        self.entries: list[tuple[bytes, os.stat_result, bytes, bytes, bytes]] = []
+        self.links: dict[tuple[int, int], bytes] = {}
+        self.files = self.bytes = self.read_bytes = 0
+        self.left: dict[str, dict[str, Any]] = {}
+        self.started = time.time_ns()
+
+    def leave(self, kind: str, path: bytes) -> None:
+        """Note something that a move does not carry over."""
+        seen = self.left.setdefault(kind, {"count": 0, "first": []})
+        seen["count"] += 1
+        if len(seen["first"]) < LISTED:
+            seen["first"].append(path.decode("utf-8", "backslashreplace"))
+
+    def tree(self, root: bytes) -> None:
+        """Take in `root` and everything below it, on its own file system only."""
+        top = os.lstat(root)
+        self.entry(root, b".", top)
+        waiting = [(root, b"")]
+        while waiting:
+            directory, prefix = waiting.pop()
+            with os.scandir(directory) as found:
+                for item in found:
+                    path = prefix + item.name
+                    info = item.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(info.st_mode):
+                        if info.st_dev != top.st_dev:
+                            self.leave("mounted below the home", path)
+                            continue
+                        waiting.append((item.path, path + b"/"))
+                    self.entry(item.path, path, info)
+
+    def entry(self, full: bytes, path: bytes, info: os.stat_result) -> None:
+        """Take in one entry."""
+        mode = info.st_mode
+        content = b"-"
+        if stat.S_ISREG(mode):
+            kind = b"f"
+            if mode & (stat.S_ISUID | stat.S_ISGID):
+                self.leave("set-user-id or set-group-id bit of a file", path)
+            if info.st_nlink > 1:
+                key = (info.st_dev, info.st_ino)
+                if key not in self.links or path < self.links[key]:
+                    self.links[key] = path
+            content = self.content(full, info)
+            self.files += 1
+            self.bytes += info.st_size
+        elif stat.S_ISDIR(mode):
+            kind = b"d"
+            if mode & stat.S_ISUID:
+                self.leave("set-user-id bit of a directory", path)
+        elif stat.S_ISLNK(mode):
+            kind = b"l"
+            content = _escaped(os.readlink(full))
+        else:
+            self.leave("device, socket or named pipe", path)
+            return
+        self.entries.append((path, info, kind, content, self.attributes(full, path)))
+
+    def content(self, full: bytes, info: os.stat_result) -> bytes:
+        """The hash of a file's content, from the cache where the file has not changed."""
+        key = (info.st_dev, info.st_ino)
+        known = self.cache.get(key)
+        state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        if known is not None and known[:3] == state:
+            value = known[3]
+        else:
+            value = self.read(full)
+            self.read_bytes += info.st_size
+        if info.st_ctime_ns + _SETTLED_NS < self.started:
+            self.kept.append(_CACHED.pack(*key, *state, value))
+            self.cache[key] = (*state, value)
+        return value.hex().encode()
+
+    def read(self, full: bytes) -> bytes:
+        """Hash one regular file; never follows a link."""
+        hashed = hashlib.blake2b(digest_size=16)
+        descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC)
+        try:
+            while block := os.read(descriptor, 1 << 18):
+                hashed.update(block)
+        finally:
+            os.close(descriptor)
+        return hashed.digest()
+
+    def attributes(self, full: bytes, path: bytes) -> bytes:
+        """Extended attributes and ACLs, the latter by name."""
+        try:
+            names = os.listxattr(full, follow_symlinks=False)
+        except OSError:
+            return b"-"
+        if not names:
+            return b"-"
+        kept = []
+        for name in sorted(names):
+            if name in _ACLS:
+                kept.append(_ACLS[name] + self.acl(os.getxattr(full, name, follow_symlinks=False)))
+            elif name.startswith("user."):
+                value = hashlib.blake2b(os.getxattr(full, name, follow_symlinks=False), digest_size=16)
+                kept.append(_escaped(os.fsencode(name)) + b"=" + value.hexdigest().encode())
+            elif not name.startswith("system."):
+                self.leave(f"extended attribute {name.encode('unicode_escape').decode()}", path)
+        return b",".join(kept) or b"-"
+
+    def acl(self, value: bytes) -> bytes:
+        """A POSIX ACL as text, ids as names."""
+        parts = []
+        for tag, permissions, number in struct.iter_unpack("<HHI", value[4:]):
+            name = self.users[number] if tag == 2 else self.groups[number] if tag == 8 else b""
+            parts.append(b"%d:%s:%d" % (tag, _escaped(name), permissions))
+        return b"[" + b" ".join(sorted(parts)) + b"]"
+
+    def lines(self) -> list[bytes]:
+        """All lines, sorted by path."""
+        lines = []
+        for path, info, kind, content, attributes in sorted(self.entries, key=lambda entry: entry[0]):
+            mode = stat.S_IMODE(info.st_mode)
+            if kind == b"f":
+                mode &= ~(stat.S_ISUID | stat.S_ISGID)
+            elif kind == b"d":
+                mode &= ~stat.S_ISUID
+            linked = self.links.get((info.st_dev, info.st_ino), b"") if kind == b"f" and info.st_nlink > 1 else b""
+            lines.append(
+                b"%s\t%s\t%o\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n"
+                % (
+                    _escaped(path),
+                    kind,
+                    mode,
+                    self.users[info.st_uid],
+                    self.groups[info.st_gid],
+                    info.st_mtime_ns,
+                    info.st_size if kind == b"f" else 0,
+                    content,
+                    _escaped(linked) if linked != path else b"self",
+                    attributes,
+                )
+            )
+        return lines
+
+
+FIELDS = ("type", "permissions", "owner", "group", "time", "size", "content", "hard links", "attributes")
+
+
+def bucket_of(path: bytes) -> int:
+    """Which of the 256 parts of a digest an (escaped) path belongs to."""
+    return zlib.crc32(path) % BUCKETS
+
+
+def _escaped(name: bytes) -> bytes:
+    return name.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\n", b"\\n")
+
+
+def _load(path: str) -> dict[tuple[int, int], tuple[int, int, int, bytes]]:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return {}
+    content = content[: len(content) - len(content) % _CACHED.size]
+    return {
+        (dev, ino): (size, mtime, ctime, value) for dev, ino, size, mtime, ctime, value in _CACHED.iter_unpack(content)
+    }
+
+
+def main(arguments: list[str]) -> None:
+    """`HOME`; stdin: {"cache": path, "listing": path}; stdout: the digest as JSON. Both files are replaced."""
+    home = arguments[0]
+    request = json.load(sys.stdin)
+    walk = Walk(_load(request["cache"]))
+    with open(request["cache"] + ".new", "wb") as cache, open(request["listing"] + ".new", "wb") as listing:
+        enter(home, writable=False)
+        walk.tree(os.fsencode(home))
+        hashes = [hashlib.blake2b(digest_size=8) for _ in range(BUCKETS)]
+        lines = walk.lines()
+        for line in lines:
+            hashes[bucket_of(line[: line.index(b"\t")])].update(line)
+        listing.write(b"".join(lines))
+        cache.write(b"".join(walk.kept))
+    parts = [part.hexdigest() for part in hashes]
+    result = {
+        "files": walk.files,
+        "bytes": walk.bytes,
+        "entries": len(lines),
+        "digest": hashlib.blake2b("".join(parts).encode(), digest_size=16).hexdigest(),
+        "parts": parts,
+        "_read_bytes": walk.read_bytes,
+        "_left": walk.left,
+    }
+    json.dump(result, sys.stdout)

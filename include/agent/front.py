@@ -1,0 +1,226 @@
+"""The web of a server: HAProxy's maps and certificates, nginx's server blocks, a php-fpm for each account."""
+
+import re
+import socket
+import time
+from pathlib import Path
+
+from .accounts import Account, State, all_accounts, state_of
+from .system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
+
+_SOCKET = Path("/run/haproxy/admin.sock")
+DOMAINS_MAP = CONFIG / "front" / "domains.map"
+ACCOUNTS_MAP = CONFIG / "front" / "accounts.map"
+CERTIFICATES = CONFIG / "certificates"
+
+
+def entry(state: State) -> str:
+    """What the front does with an account's requests: serve, hold, closed, or the address they go to."""
+    if state.state == "serving":
+        return "serve"
+    if state.state == "held" or (state.state == "moved" and not state.released):
+        return "hold"
+    if state.state in ("moved", "receiving") and state.to:
+        return state.to
+    return "closed"
+
+
+def server_block(account: Account) -> str:
+    """nginx's server blocks of an account. Every value in it was checked when its file was read."""
+    blocks = [f"# Sites of the account {account.name}; written by the agent.\n"]
+    for site in account.sites:
+        blocks.append(
+            f"""server {{
+    listen 127.0.0.1:8080;
+    server_name {" ".join((site.domain, *site.aliases))};
+    root {account.home}/{site.root};
+    index index.php index.html;
+    absolute_redirect off;
+    location / {{
+        try_files $uri $uri/ /index.php?$args;
+    }}
+    location ~ /\\.(?!well-known/) {{
+        return 404;
+    }}
+    location ~ \\.php$ {{
+        try_files $uri =404;
+        include /etc/nginx/fastcgi_params;
+        fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+        fastcgi_param SERVER_PORT $visitor_port;
+        fastcgi_param HTTPS $visitor_https if_not_empty;
+        fastcgi_param HTTP_PROXY "";
+        fastcgi_read_timeout 300s;
+        fastcgi_pass unix:/run/transhumance-php-{account.name}/php.sock;
+    }}
+}}
+"""
+        )
+    return "".join(blocks)
+
+
+def php_pool(account: Account) -> str:
+    """php-fpm's configuration for an account; its unit runs it as the account's user."""
+    return f"""; PHP of the account {account.name}; written by the agent.
+[global]
+daemonize = no
+error_log = syslog
+syslog.ident = php-{account.name}
+
+[{account.name}]
+listen = /run/transhumance-php-{account.name}/php.sock
+listen.mode = 0660
+pm = ondemand
+pm.max_children = 20
+pm.process_idle_timeout = 60s
+chdir = {account.home}
+"""
+
+
+def render_sites() -> None:
+    """Make nginx's blocks and PHP's pools follow the accounts; nothing happens where nothing changed."""
+    with locked(RUNTIME / "front.lock"):
+        accounts = all_accounts()
+        _write_each(CONFIG / "php", {a.name: php_pool(a) for a in accounts})
+        if _write_each(CONFIG / "nginx", {a.name: server_block(a) for a in accounts}):
+            _reload_nginx()
+
+
+def render_maps() -> None:
+    """Make the front follow the accounts and their states: what a hold, a return or a release changes."""
+    with locked(RUNTIME / "front.lock"):
+        accounts = all_accounts()
+        _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in a.hosts})
+        _sync(ACCOUNTS_MAP, {a.name: entry(state_of(a.name)) for a in accounts})
+
+
+def _write_each(directory: Path, contents: dict[str, str]) -> bool:
+    changed = False
+    for name, content in contents.items():
+        changed |= write_if_changed(directory / f"{name}.conf", content)
+    for path in directory.glob("*.conf"):
+        if path.stem not in contents:
+            path.unlink()
+            changed = True
+    return changed
+
+
+def _reload_nginx() -> None:
+    run(["nginx", "-t", "-q"])
+    run(["systemctl", "reload-or-restart", "nginx.service"])
+
+
+# --- the running front ---
+
+
+def command(text: str) -> str:
+    """One command to the running HAProxy; its answer. Refused when it does not run."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(10)
+            connection.connect(str(_SOCKET))
+            connection.sendall(text.encode() + b"\n")
+            answer = b""
+            while part := connection.recv(65536):
+                answer += part
+    except OSError as error:
+        refuse("front_down", f"HAProxy does not answer ({error}); start haproxy.service and try again.")
+    return answer.decode(errors="replace").strip()
+
+
+def parse_map(answer: str) -> dict[str, str]:
+    """What `show map` says, as key and value."""
+    rows = (line.split(" ", 2) for line in answer.splitlines() if line.strip())
+    return {row[1]: row[2] if len(row) > 2 else "" for row in rows if len(row) > 1}
+
+
+def _sync(path: Path, wanted: dict[str, str]) -> None:
+    """Make the file and the running map say `wanted`. The file first: a restart in between reads the new one."""
+    write_if_changed(path, "".join(f"{key} {value}\n" for key, value in sorted(wanted.items())))
+    running = parse_map(command(f"show map {path}"))
+    for key, value in wanted.items():
+        if key not in running:
+            _expect_silence(f"add map {path} {key} {value}")
+        elif running[key] != value:
+            _expect_silence(f"set map {path} {key} {value}")
+    for key in running.keys() - wanted.keys():
+        _expect_silence(f"del map {path} {key}")
+
+
+def _expect_silence(text: str) -> None:
+    if answer := command(text):
+        refuse("front_refused", f"HAProxy answered {answer!r} to {text!r}; look at its log and try again.")
+
+
+def drain(account: Account, seconds: float) -> int:
+    """Wait until no request of a held account is under way; the number left when `seconds` are over."""
+    end = time.monotonic() + seconds
+    while (left := under_way(account)) and time.monotonic() < end:
+        time.sleep(0.01)
+    return left
+
+
+def under_way(account: Account) -> int:
+    counted = re.search(r"conn_cur=(\d+)", command(f"show table inflight key {account.name}"))
+    return int(counted[1]) if counted else 0
+
+
+# --- certificates ---
+
+
+def put_certificate(domain: str, pem: str) -> None:
+    """Store key and chain of a domain for the front."""
+    CERTIFICATES.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_if_changed(CERTIFICATES / f"{domain}.pem", pem, 0o600)
+
+
+def certificates(account: Account) -> dict[str, str]:
+    """Key and chain of each of the account's domains that has one here."""
+    paths = ((domain, CERTIFICATES / f"{domain}.pem") for domain in account.domains)
+    return {domain: path.read_text() for domain, path in paths if path.is_file()}
+
+
+def load_certificates(account: Account) -> None:
+    """Make the running front use the account's certificates, with no reload: a reload would part held requests."""
+    # HAProxy takes one certificate at a time.
+    with locked(RUNTIME / "certificates.lock"):
+        listed = command(f"show ssl crt-list {CERTIFICATES}/").splitlines()
+        for domain, pem in certificates(account).items():
+            _load_certificate(domain, pem, f"{CERTIFICATES}/{domain}.pem" in listed)
+
+
+def _load_certificate(domain: str, pem: str, known: bool) -> None:
+    path = f"{CERTIFICATES}/{domain}.pem"
+    if not known:
+        command(f"new ssl cert {path}")
+    lines = "\n".join(line for line in pem.splitlines() if line.strip())
+    command(f"set ssl cert {path} <<\n{lines}\n")
+    if "Success" not in (answer := command(f"commit ssl cert {path}")):
+        command(f"abort ssl cert {path}")
+        refuse("bad_certificate", f"HAProxy does not take the certificate of {domain}: {answer[-200:]}")
+    if not known and "Success" not in (answer := command(f"add ssl crt-list {CERTIFICATES}/ {path}")):
+        refuse("bad_certificate", f"HAProxy does not list the certificate of {domain}: {answer[-200:]}")
+
+
+def drop_certificates(account: Account) -> None:
+    """Take the account's certificates out of the running front and off the disk."""
+    for domain in certificates(account):
+        path = f"{CERTIFICATES}/{domain}.pem"
+        command(f"del ssl crt-list {CERTIFICATES}/ {path}")
+        command(f"del ssl cert {path}")
+        Path(path).unlink()
+
+
+# --- php ---
+
+
+def start_php(account: Account) -> None:
+    run(["systemctl", "start", f"php-fpm@{account.name}.service"])
+
+
+def stop_php(account: Account) -> None:
+    """Stop the account's PHP; requests that have begun end first (the unit's limit is 10 s)."""
+    run(["systemctl", "stop", f"php-fpm@{account.name}.service"])
+
+
+def forget_php(account: Account) -> None:
+    run(["systemctl", "reset-failed", f"php-fpm@{account.name}.service"], check=False)

@@ -1,0 +1,234 @@
+"""The mail of a server: Postfix's and Dovecot's tables, the queue, and the messages of an account's mailboxes."""
+
+import grp
+import hashlib
+import ipaddress
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .accounts import Account, State, all_accounts, state_of
+from .front import CERTIFICATES
+from .system import AGENT, CONFIG, RUNTIME, locked, refuse, run, write_if_changed
+
+_MAIL = CONFIG / "mail"
+_MASTER_PID = Path("/var/spool/postfix/pid/master.pid")
+_WAIT = "4.2.1 The account is being moved; try again in a moment"
+
+
+def route(state: State) -> str:
+    """Where the account's mail goes: "here", "later", or the address of the server that has the account."""
+    if state.state == "serving":
+        return "here"
+    if state.state in ("moved", "receiving") and state.to and (state.released or state.state == "receiving"):
+        return state.to
+    return "later"
+
+
+def mailbox_home(account: Account, address: str) -> str:
+    local_part, _, domain = address.partition("@")
+    return f"{account.home}/mail/{domain}/{local_part}"
+
+
+def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
+    """The content of Postfix's four tables and Dovecot's passwd-file, by file name."""
+    lines: dict[str, list[str]] = {
+        name: [] for name in ("domains", "mailboxes", "transport", "access", "passwd")
+    }
+    for account, state in accounts:
+        where = route(state)
+        for domain in account.mail_domains:
+            lines["domains"].append(f"{domain} {account.name}")
+            if where == "later":
+                lines["access"].append(f"{domain} 450 {_WAIT}")
+                lines["transport"].append(f"{domain} retry:{_WAIT}")
+            elif where != "here":
+                lines["transport"].append(f"{domain} smtp:[{_for_postfix(where)}]:25")
+        for mailbox in account.mailboxes:
+            lines["mailboxes"].append(f"{mailbox.address} {account.name}")
+            # Nobody listens on port 9 of this host: a login or a delivery fails for now, and is tried again.
+            password, extra = mailbox.password_hash, "proxy=y host=127.0.0.1 port=9"
+            if where == "here":
+                extra = ""
+            elif where != "later":
+                # The new server checks the password, since it may have been changed there.
+                password, extra = "", f"nopassword=y proxy=y host={where} port=143 starttls=any-cert"
+            home = mailbox_home(account, mailbox.address)
+            lines["passwd"].append(
+                f"{mailbox.address}:{password}:{account.uid}:{account.gid}::{home}::{extra}"
+            )
+    return {name: "".join(f"{line}\n" for line in rows) for name, rows in lines.items()}
+
+
+def _for_postfix(address: str) -> str:
+    return f"ipv6:{address}" if ipaddress.ip_address(address).version == 6 else address
+
+
+def certificate_settings(accounts: list[Account], version: str) -> str:
+    """Dovecot's certificates by SNI, in the words of its version ("2.3" or "2.4")."""
+    blocks = []
+    for account in accounts:
+        for domain in account.domains:
+            path = CERTIFICATES / f"{domain}.pem"
+            if not path.is_file():
+                continue
+            if version == "2.3":
+                settings = (f"ssl_cert = <{path}", f"ssl_key = <{path}")
+            else:
+                settings = (f"ssl_server_cert_file = {path}", f"ssl_server_key_file = {path}")
+            blocks.append(f"local_name {domain} {{\n  {settings[0]}\n  {settings[1]}\n}}\n")
+    return "".join(blocks)
+
+
+def render(*, certificates: bool = False) -> None:
+    """Make the mail servers follow the accounts and their states; nothing happens where nothing changed."""
+    with locked(RUNTIME / "mail.lock"):
+        accounts = all_accounts()
+        changed = False
+        for name, content in tables([(a, state_of(a.name)) for a in accounts]).items():
+            if name == "passwd":
+                # Dovecot reads this one again by itself when its time or size has changed.
+                write_if_changed(_MAIL / name, content, 0o640, (0, grp.getgrnam("dovecot").gr_gid))
+            else:
+                changed |= write_if_changed(_MAIL / name, content)
+        if changed:
+            _reload_postfix()
+        if certificates:
+            version = ".".join(run(["dovecot", "--version"]).stdout.decode().split(".")[:2])
+            if write_if_changed(_MAIL / "certificates.conf", certificate_settings(accounts, version)):
+                run(["systemctl", "reload-or-restart", "dovecot.service"])
+
+
+def _reload_postfix() -> None:
+    """What `postfix reload` does in the end, without the half second its script takes for checks."""
+    try:
+        os.kill(int(_MASTER_PID.read_text()), signal.SIGHUP)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        pass  # not running: it reads its tables when it starts
+
+
+# --- the queue ---
+
+
+def queue() -> list[dict[str, Any]]:
+    """The messages in Postfix's queue: queue_name, queue_id, recipients (addresses)."""
+    found = []
+    for line in run(["postqueue", "-j"]).stdout.splitlines():
+        item = json.loads(line)
+        addresses = [recipient["address"] for recipient in item.get("recipients", [])]
+        found.append(
+            {"queue_name": item["queue_name"], "queue_id": item["queue_id"], "recipients": addresses}
+        )
+    return found
+
+
+def drain(account: Account, seconds: float = 5) -> None:
+    """Wait until no message is being delivered to the account; the tables must already forbid new deliveries."""
+    domains = {*account.mail_domains}
+    end = time.monotonic() + seconds
+    while account.mail_domains:
+        busy = [
+            message["queue_id"]
+            for message in queue()
+            if message["queue_name"] == "active"
+            and domains & {a.rpartition("@")[2] for a in message["recipients"]}
+        ]
+        if not busy:
+            return
+        if time.monotonic() > end:
+            refuse(
+                "mail_under_way", f"A delivery does not end (message {busy[0]}); look at it and try again."
+            )
+        time.sleep(0.02)
+
+
+def flush() -> None:
+    """Try everything in the queue again in a second: until then Postfix may still read the tables of before."""
+    argv = ["systemd-run", "--quiet", "--collect", "--on-active=1", "--timer-property=AccuracySec=100ms"]
+    run([*argv, "/usr/sbin/postqueue", "-f"], check=False)
+
+
+# --- messages ---
+
+
+def messages(account: Account) -> dict[str, Any]:
+    """What the account's mailboxes hold: {"messages", "digest", "mailboxes": {address: {...}}}.
+
+    A child with the account's own rights reads them: what lies in a home may be anything.
+    """
+    argv = ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
+    homes = {m.address: mailbox_home(account, m.address) for m in account.mailboxes}
+    done = run([*argv, sys.executable, str(AGENT), "messages"], input=json.dumps(homes), timeout=600)
+    return json.loads(done.stdout)
+
+
+def read_messages(homes: dict[str, str]) -> dict[str, Any]:
+    """The messages in the Maildirs below these mailbox homes; run with the account's own rights."""
+    mailboxes = {}
+    for address, home in sorted(homes.items()):
+        rows = _maildir_rows(os.fsencode(f"{home}/Maildir"))
+        listed = hashlib.sha256("\n".join(sorted(json.dumps(row) for row in rows)).encode())
+        count = sum(1 for row in rows if len(row) > 2)
+        mailboxes[address] = {"messages": count, "digest": listed.hexdigest()}
+    whole = hashlib.sha256(json.dumps(mailboxes, sort_keys=True).encode()).hexdigest()
+    total = sum(item["messages"] for item in mailboxes.values())
+    return {"messages": total, "digest": whole, "mailboxes": mailboxes}
+
+
+def _maildir_rows(maildir: bytes) -> list[list[Any]]:
+    """A row for each folder (name, UIDVALIDITY) and message (folder, UID, key, size, flags)."""
+    rows: list[list[Any]] = []
+    try:
+        names = [b"", *sorted(name for name in os.listdir(maildir) if name.startswith(b"."))]
+    except FileNotFoundError:
+        return rows
+    for name in names:
+        folder = os.path.join(maildir, name) if name else maildir
+        validity, uids = _uidlist(os.path.join(folder, b"dovecot-uidlist"))
+        label = name.hex()
+        rows.append([label, validity])
+        for part in (b"cur", b"new"):
+            try:
+                entries = list(os.scandir(os.path.join(folder, part)))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            for item in entries:
+                if item.is_file(follow_symlinks=False) and not item.name.startswith(b"."):
+                    key, _, flags = item.name.partition(b":2,")
+                    size = item.stat(follow_symlinks=False).st_size
+                    rows.append([label, uids.get(key), key.hex(), size, flags.hex(), part.decode()])
+    return rows
+
+
+def _uidlist(path: bytes) -> tuple[str | None, dict[bytes, str]]:
+    """UIDVALIDITY and the UIDs by message key, from Dovecot's list (version 3)."""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return None, {}
+    header = lines[0].split() if lines else []
+    validity = next((field[1:].decode(errors="replace") for field in header if field.startswith(b"V")), None)
+    uids = {}
+    for line in lines[1:]:
+        fields, _, name = line.partition(b" :")
+        if name and fields:
+            uids[name.partition(b":2,")[0]] = fields.split(b" ")[0].hex()
+    return validity, uids
+
+
+def differences(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """What is not the same in two results of `messages`, one sentence each."""
+    found = []
+    for address in sorted(mine["mailboxes"].keys() | theirs["mailboxes"].keys()):
+        here, there = mine["mailboxes"].get(address), theirs["mailboxes"].get(address)
+        if here != there:
+            counts = [str(side["messages"]) if side else "no" for side in (here, there)]
+            found.append(
+                f"mailbox {address}: {counts[0]} messages here and {counts[1]} there, or UIDs or flags differ"
+            )
+    return found

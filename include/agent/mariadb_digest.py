@@ -1,0 +1,162 @@
+"""What a MariaDB database holds, as a digest that is the same on every version from 10.11 on.
+
+A row is hashed over an unambiguous encoding of its columns and the hashes are added up, so the order does not matter.
+Objects are described by their facts; views by their columns, as their text is printed differently by each version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .digest import printable
+from .mariadb_sql import Login, ident, literal, queries, query, select
+from .system import refuse
+
+# Tables of these engines are files or servers elsewhere: reading them reaches out of the database.
+OUTSIDE_ENGINES = ("FEDERATED", "CONNECT", "SPIDER", "S3", "OQGRAPH", "SPHINX", "COLUMNSTORE")
+_LONG = {"tinytext", "text", "mediumtext", "longtext", "tinyblob", "blob", "mediumblob", "longblob", "json"}
+GEOMETRY = {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"}
+GEOMETRY |= {"geometrycollection"}
+
+
+def tables_of(database: str) -> dict[str, dict[str, str]]:
+    """{name: {"kind": "BASE TABLE"|"SEQUENCE"|"SYSTEM VERSIONED", "engine"}}; refuses tables that lie elsewhere."""
+    rows = query(
+        ["TABLE_NAME", "TABLE_TYPE", "ENGINE"],
+        f"FROM information_schema.TABLES WHERE TABLE_SCHEMA = {literal(database)} AND TABLE_TYPE <> 'VIEW'",
+    )
+    tables = {str(name): {"kind": str(kind), "engine": str(engine or "")} for name, kind, engine in rows}
+    for name, table in tables.items():
+        if table["engine"].upper() in OUTSIDE_ENGINES or not table["engine"]:
+            refuse(
+                "engine_blocked",
+                f"The table {printable(name)} of database {printable(database)} has the engine "
+                f"{table['engine'] or '(none: it is damaged)'}, whose data is not in the database; convert or drop it.",
+            )
+    return tables
+
+
+def columns_of(database: str) -> dict[str, list[tuple[str, str, str]]]:
+    """{table: [(column, data type, extra)]}, all columns but the virtual ones, in their order."""
+    rows = query(
+        ["TABLE_NAME", "COLUMN_NAME", "DATA_TYPE", "EXTRA"],
+        f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {literal(database)} AND EXTRA NOT LIKE '%VIRTUAL%'"
+        " ORDER BY TABLE_NAME, ORDINAL_POSITION",
+    )
+    columns: dict[str, list[tuple[str, str, str]]] = {}
+    for table, column, kind, extra in rows:
+        columns.setdefault(str(table), []).append((str(column), str(kind).lower(), str(extra)))
+    return columns
+
+
+def _coded(column: str, kind: str) -> str:
+    name = ident(column)
+    if kind in _LONG or kind in GEOMETRY:
+        return f"IFNULL(MD5({name}), 'NULL')"
+    if kind == "float":
+        # As text a FLOAT has 6 digits; as a DOUBLE every bit of it shows.
+        return f"IFNULL(CAST({name} AS DOUBLE), 'NULL')"
+    if kind == "bit":
+        return f"IFNULL({name} + 0, 'NULL')"
+    if kind in ("inet4", "inet6", "uuid"):
+        return f"QUOTE(CAST({name} AS CHAR))"
+    return f"QUOTE(CAST({name} AS BINARY))"
+
+
+def _content(database: str, table: str, columns: list[tuple[str, str, str]]) -> str:
+    parts = ", ".join(_coded(column, kind) for column, kind, _ in columns) or "''"
+    row = f"CONV(LEFT(MD5(CONCAT_WS(',', {parts})), 16), 16, 10)"
+    return select(
+        [literal(table), "COUNT(*)", "IFNULL(SUM(h), 0)"],
+        f"FROM (SELECT CAST({row} AS UNSIGNED) AS h FROM {ident(database)}.{ident(table)}) AS x",
+    )
+
+
+def of_database(database: str, reader: Login) -> dict[str, Any]:
+    """Rows are read as `reader`, who may read this account's databases and nothing else: what is a table now may be a
+    view a moment later.
+
+    {"tables": {name: [rows, sum]}, "sequences", "objects": {kind: {identity: facts}}}."""
+    tables, columns = tables_of(database), columns_of(database)
+    plain = [name for name, table in tables.items() if table["kind"] != "SEQUENCE" and name in columns]
+    sequences = [name for name, table in tables.items() if table["kind"] == "SEQUENCE"]
+    statements = [_content(database, name, columns[name]) for name in plain]
+    statements += [
+        select(
+            [literal(name), "next_not_cached_value", "minimum_value", "maximum_value", "`increment`", "cycle_option"],
+            f"FROM {ident(database)}.{ident(name)}",
+        )
+        for name in sequences
+    ]
+    results = queries(statements, login=reader, what=printable(database))
+    contents = {str(rows[0][0]): rows[0][1:] for rows in results}
+    objects: dict[str, dict[str, Any]] = {}
+    kinds = list(_FACTS)
+    facts = queries([select(_FACTS[kind][0], _FACTS[kind][1].format(literal(database))) for kind in kinds])
+    for kind, rows in zip(kinds, facts, strict=True):
+        for name, *fact in rows:
+            objects.setdefault(kind, {}).setdefault(str(name), []).append(fact)
+    return {
+        "tables": {name: [int(contents[name][0] or 0), contents[name][1]] for name in plain},
+        "sequences": {name: contents[name] for name in sequences},
+        "objects": objects,
+    }
+
+
+_FACTS: dict[str, tuple[list[str], str]] = {
+    "database": (
+        ["'database'", "DEFAULT_COLLATION_NAME", "SCHEMA_COMMENT"],
+        "FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
+    ),
+    "table": (
+        ["TABLE_NAME", "TABLE_TYPE", "ENGINE", "TABLE_COLLATION", "AUTO_INCREMENT", "MD5(TABLE_COMMENT)"],
+        "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME",
+    ),
+    "column": (
+        ["TABLE_NAME", "COLUMN_NAME", "COLUMN_TYPE", "IS_NULLABLE", "COLUMN_DEFAULT", "EXTRA", "COLLATION_NAME"]
+        + ["MD5(COLUMN_COMMENT)", "IS_GENERATED"],
+        "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME, ORDINAL_POSITION",
+    ),
+    "index": (
+        ["TABLE_NAME", "INDEX_NAME", "COLUMN_NAME", "NON_UNIQUE", "SUB_PART", "INDEX_TYPE", "COLLATION"],
+        "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+    ),
+    "constraint": (
+        ["TABLE_NAME", "CONSTRAINT_NAME", "CONSTRAINT_TYPE"],
+        "FROM information_schema.TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = {}"
+        " ORDER BY TABLE_NAME, CONSTRAINT_NAME, CONSTRAINT_TYPE",
+    ),
+    "foreign key": (
+        ["TABLE_NAME", "CONSTRAINT_NAME", "COLUMN_NAME", "REFERENCED_TABLE_NAME", "REFERENCED_COLUMN_NAME"],
+        "FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = {} AND REFERENCED_TABLE_NAME IS NOT NULL"
+        " ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
+    ),
+    "partition": (
+        ["TABLE_NAME", "PARTITION_NAME", "SUBPARTITION_NAME", "PARTITION_METHOD", "PARTITION_DESCRIPTION"],
+        "FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = {} AND PARTITION_NAME IS NOT NULL"
+        " ORDER BY TABLE_NAME, PARTITION_ORDINAL_POSITION, SUBPARTITION_ORDINAL_POSITION",
+    ),
+    "view": (
+        ["TABLE_NAME", "DEFINER", "SECURITY_TYPE", "CHECK_OPTION", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION"]
+        + ["ALGORITHM"],
+        "FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME",
+    ),
+    "routine": (
+        ["CONCAT(type, ' ', name)", "definer", "sql_mode", "security_type", "is_deterministic", "sql_data_access"]
+        + ["MD5(param_list)", "MD5(returns)", "MD5(body)", "comment", "character_set_client", "collation_connection"]
+        + ["db_collation"],
+        "FROM mysql.proc WHERE db = {} ORDER BY type, name",
+    ),
+    "trigger": (
+        ["TRIGGER_NAME", "DEFINER", "EVENT_OBJECT_TABLE", "ACTION_TIMING", "EVENT_MANIPULATION", "ACTION_ORDER"]
+        + ["MD5(ACTION_STATEMENT)", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "DATABASE_COLLATION"],
+        "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {} ORDER BY TRIGGER_NAME",
+    ),
+    # Whether an event is enabled is not compared: inside a hold it never is.
+    "event": (
+        ["EVENT_NAME", "DEFINER", "TIME_ZONE", "EVENT_TYPE", "EXECUTE_AT", "INTERVAL_VALUE", "INTERVAL_FIELD"]
+        + ["SQL_MODE", "STARTS", "ENDS", "ON_COMPLETION", "MD5(EVENT_DEFINITION)", "EVENT_COMMENT"]
+        + ["CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "DATABASE_COLLATION"],
+        "FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {} ORDER BY EVENT_NAME",
+    ),
+}

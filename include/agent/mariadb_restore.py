@@ -1,0 +1,413 @@
+"""MariaDB on the target: users and databases made by root, contents restored by users with no power over others.
+
+Tables come through the client in sandbox mode, run by the account's Unix user and logged in as a user that has the
+account's databases and nothing else. Routines, views, triggers and events have to keep their definers, so they are
+made by a second such user that may also name a definer (SET USER); nothing of the customer's runs while it makes them,
+each goes over as one statement that cannot become two, and its definer was checked. The account's own users are locked
+and have no password that anybody knows until `finish`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .accounts import Account
+from .digest import printable
+from .mariadb_sql import Login, attempts, existing, ident, literal, login, pattern, queries, query, select, user_name
+from .system import RUNTIME, locked, read_json, refuse, write_durably
+
+# A name as the server prints it: with ANSI_QUOTES, which a routine remembers, in double quotes.
+_QUOTED = rb"(`(?:[^`]|``)*`|\"(?:[^\"\\]|\"\")*\")"
+_HEAD = re.compile(
+    rb"CREATE (?:ALGORITHM=\w+ )?DEFINER=" + _QUOTED + rb"@" + _QUOTED + rb" (?:SQL SECURITY \w+ )?"
+    rb"(?:AGGREGATE )?(VIEW|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE BODY|PACKAGE)\s"
+)
+_EVENT = re.compile(
+    rb"CREATE DEFINER=" + _QUOTED + rb"@" + _QUOTED + rb" EVENT " + _QUOTED + rb" ON SCHEDULE (?:[^'`]|'[^']*')*?"
+    rb" ON COMPLETION (?:NOT )?PRESERVE (ENABLE|DISABLE ON SLAVE|DISABLE) ",
+    re.DOTALL,
+)
+_LIMITS = {
+    "max_questions": "MAX_QUERIES_PER_HOUR",
+    "max_updates": "MAX_UPDATES_PER_HOUR",
+    "max_connections": "MAX_CONNECTIONS_PER_HOUR",
+    "max_user_connections": "MAX_USER_CONNECTIONS",
+    "max_statement_time": "MAX_STATEMENT_TIME",
+}
+
+
+def _pending(account: Account) -> Path:
+    return account.directory / "mariadb.json"
+
+
+def _write_pending(account: Account, pending: dict[str, Any]) -> None:
+    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_durably(_pending(account), json.dumps(pending))
+
+
+def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Make the users (locked, no known password) and the databases, which lose what was in them."""
+    databases, users = args["databases"], args["users"]
+    named = {(user["user"], user["host"].lower()) for user in users}
+    expected = {(user, host.lower()) for user, host in account.mariadb_users}
+    if set(databases) != set(account.mariadb_databases) or named != expected:
+        refuse("other_account", f"These are not the MariaDB users and databases of {account.name}.")
+    known = read_json(_pending(account)) or {"databases": {}, "users": []}
+    here = existing(account.mariadb_databases)
+    rows = query(["User", "Host"], "FROM mysql.global_priv")
+    users_here = {(str(user), str(host).lower()) for user, host in rows}
+    ours = {(user["user"], user["host"].lower()) for user in known["users"]}
+    taken = [f"database {name}" for name in here if name not in known["databases"]]
+    taken += [f"user {user}@{host}" for user, host in sorted((named & users_here) - ours)]
+    if taken:
+        refuse(
+            "name_taken",
+            f"The MariaDB {printable(taken[0])} exists on this server and did not come with {account.name}; "
+            "remove or rename it there, then try again.",
+        )
+    _require_plugins(users)
+    _write_pending(account, {"databases": databases, "users": users, "events": args["events"]})
+    statements = [f"DROP DATABASE {ident(name)}" for name in here]
+    for name, database in databases.items():
+        made = f"CREATE DATABASE {ident(name)} CHARACTER SET {ident(database['charset'])}"
+        statements.append(f"{made} COLLATE {ident(database['collation'])} COMMENT {literal(database['comment'] or '')}")
+    for user in users:
+        name = user_name(user["user"], user["host"])
+        password = secrets.token_urlsafe(24)
+        statements.append(f"CREATE OR REPLACE USER {name} IDENTIFIED BY {literal(password)} ACCOUNT LOCK")
+    queries(statements)
+    return {}
+
+
+def _require_plugins(users: list[dict[str, Any]]) -> None:
+    """Every way in which a user logs in must exist here before the account is held, not at its release."""
+    rows = query(
+        ["PLUGIN_NAME"],
+        "FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'AUTHENTICATION' AND PLUGIN_STATUS = 'ACTIVE'",
+    )
+    active = {row[0] for row in rows}
+    for user in users:
+        for plugin, _ in plugins_of(user["kept"]):
+            if plugin not in active:
+                refuse(
+                    "plugin_blocked",
+                    f"The MariaDB user {printable(user['user'])} logs in by the plugin {printable(plugin)}, which is not"
+                    " loaded on the new server; load it there.",
+                )
+
+
+def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Feed a dump of tables, read from `stdin`, to the client; the first error ends it."""
+    database = args["database"]
+    if database not in account.mariadb_databases or read_json(_pending(account)) is None:
+        refuse("other_account", f"The database {printable(str(database))} was not prepared for {account.name}.")
+    start = "SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
+    start += " time_zone = '+00:00', max_statement_time = 0 /*M!110500 , character_set_collations = '' */"
+    size = 0
+    with (
+        login(account, "restore", "ALL") as user,
+        subprocess.Popen(
+            user.argv("--binary-mode", f"--init-command={start}", f"--database={database}"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=user.env(),
+        ) as client,
+    ):
+        assert client.stdin is not None and client.stderr is not None
+        try:
+            while block := stdin.read(1 << 20):
+                size += len(block)
+                client.stdin.write(block)
+            client.stdin.close()
+        except BrokenPipeError:
+            pass
+        said = client.stderr.read().decode("utf-8", "backslashreplace")
+    if client.returncode != 0:
+        lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
+        message = printable(" ".join(lines))[:500] or "the client said nothing"
+        refuse("restore_failed", f"The database {printable(database)} could not be restored: {message}")
+    return {"bytes": size}
+
+
+def context(item: dict[str, Any]) -> list[str]:
+    """Statements that set what an object remembers of the session that makes it."""
+    settings = [f"sql_mode = {literal(item.get('sql_mode') or '')}"]
+    if item.get("time_zone"):
+        settings.append(f"time_zone = {literal(item['time_zone'])}")
+    settings.append(f"collation_connection = {literal(item['collation'])}")
+    settings.append(f"character_set_client = {literal(item['charset'])}")
+    return [f"SET SESSION {', '.join(settings)} /*M!110500 , character_set_collations = '' */"]
+
+
+def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Make routines, views, triggers and events (disabled), then the users' grants on all of it."""
+    pending = read_json(_pending(account))
+    if pending is None:
+        refuse("not_prepared", f"Nothing of {account.name} was prepared here.")
+    waiting = [_checked(account, item) for item in args["objects"]]
+    # A view's definer must already be allowed what the view reads; what is granted on the new objects follows.
+    rows = query(["TABLE_SCHEMA", "TABLE_NAME"], "FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW'")
+    tables = {(row[0], row[1]) for row in rows}
+    queries([grant for user in pending["users"] for grant in _grants(account, user, tables)])
+    with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
+        for database in account.mariadb_databases:
+            _make_all([item for item in waiting if item["database"] == database], user)
+    queries([grant for user in pending["users"] for grant in _grants(account, user)])
+    return {}
+
+
+@contextmanager
+def _binary_log_trusts() -> Iterator[None]:
+    """With a binary log only superusers may make functions and triggers, unless this variable is set.
+
+    It is set for the moment. The rule guards logs of statements; a log of rows, which it must be, needs no guard."""
+    name = "log_bin_trust_function_creators"
+    with locked(RUNTIME / "mariadb.lock"):
+        rows = query(["@@GLOBAL.log_bin", f"@@GLOBAL.{name}", "@@GLOBAL.binlog_format"], "")
+        if rows[0][0] not in ("1", "ON") or rows[0][1] in ("1", "ON"):
+            yield
+            return
+        if rows[0][2] != "ROW":
+            refuse("binary_log", f"MariaDB here logs statements; set binlog_format = ROW or {name} = 1, and try again.")
+        queries([f"SET GLOBAL {name} = 1"])
+        try:
+            yield
+        finally:
+            queries([f"SET GLOBAL {name} = 0"])
+
+
+def _make_all(waiting: list[dict[str, Any]], user: Login) -> None:
+    """Make objects in one go; what fails, as a view does that needs a later one, again as long as something works."""
+    while waiting:
+        failed = attempts([_making(item) for item in waiting], login=user)
+        if len(failed) == len(waiting):
+            item = waiting[0]
+            refuse(
+                "object_failed",
+                f"The {item['kind'].lower()} {printable(item['database'])}.{printable(item['name'])} cannot be made on"
+                f" the new server: {failed[0]}; correct or drop it.",
+            )
+        waiting = [waiting[number] for number in sorted(failed)]
+
+
+def _making(item: dict[str, Any]) -> list[str | bytes]:
+    statement = item["text"].replace(b"CREATE ", b"CREATE OR REPLACE ", 1)  # it may have been made a moment ago
+    return [f"USE {ident(item['database'])}", *context(item), statement]
+
+
+def _checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:
+    """The object with its statement as bytes; refused unless it is one CREATE with a definer of the account."""
+    text = base64.b64decode(item["statement"])
+    found = _HEAD.match(text)
+    definer = tuple(_unquoted(part) for part in found.groups()[:2]) if found else ()
+    if item["database"] not in account.mariadb_databases or definer not in account.mariadb_users:
+        refuse(
+            "foreign_definer",
+            f"The definer of {printable(str(item['name']))} is no user of {account.name}; it cannot be made here.",
+        )
+    if item["kind"] == "EVENT":
+        text = _disabled(text)
+    return item | {"text": text}
+
+
+def _unquoted(name: bytes) -> str:
+    return name[1:-1].replace(name[:1] * 2, name[:1]).decode("utf-8", "replace")
+
+
+def _disabled(text: bytes) -> bytes:
+    """An event's statement with DISABLE, whose word stands before all that the customer has worded."""
+    found = _EVENT.match(text)
+    if not found:
+        refuse("event_failed", "An event's statement is not in the form that MariaDB prints; it cannot be moved.")
+    return text[: found.start(4)] + b"DISABLE" + text[found.end(4) :]
+
+
+# --- users and grants ---
+
+
+def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], list[str]]:
+    """([[level, database, object, column, privilege, grantable]], sentences on the grants that are not carried)."""
+    databases = account.mariadb_databases
+    grants, left = [], []
+    for level, where, name, column, privilege, grantable in _all_grants(user, host):
+        if level == "global":
+            if privilege != "USAGE":
+                left.append(f"MariaDB user {printable(user)}: the global privilege {privilege} is not carried.")
+            continue
+        matching = [d for d in databases if _matches(str(where), d)] if level == "database" else [where]
+        if not matching or any(each not in databases for each in matching):
+            left.append(f"MariaDB user {printable(user)}: {privilege} on {printable(str(where))} is not carried.")
+            continue
+        grants += [[level, each, name, column, privilege, grantable == "YES"] for each in matching]
+    return sorted(grants, key=str), sorted(set(left))
+
+
+def _all_grants(user: str, host: str) -> list[list[Any]]:
+    """All grants of a user: rows of level, database, object, column, privilege, grantable."""
+    grantee = f"'{user}'@'{host}'"
+    where = f"WHERE GRANTEE = {literal(grantee)}"
+    end = ["PRIVILEGE_TYPE", "IS_GRANTABLE"]
+    *plain, routines = queries(
+        [
+            select(["'global'", "NULL", "NULL", "NULL", *end], f"FROM information_schema.USER_PRIVILEGES {where}"),
+            select(
+                ["'database'", "TABLE_SCHEMA", "NULL", "NULL", *end],
+                f"FROM information_schema.SCHEMA_PRIVILEGES {where}",
+            ),
+            select(
+                ["'table'", "TABLE_SCHEMA", "TABLE_NAME", "NULL", *end],
+                f"FROM information_schema.TABLE_PRIVILEGES {where}",
+            ),
+            select(
+                ["'table'", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", *end],
+                f"FROM information_schema.COLUMN_PRIVILEGES {where}",
+            ),
+            select(
+                ["Routine_type", "Db", "Routine_name", "Proc_priv"],
+                f"FROM mysql.procs_priv WHERE User = {literal(user)} AND Host = {literal(host)}",
+            ),
+        ]
+    )
+    rows: list[list[Any]] = [row for part in plain for row in part]
+    for kind, database, name, privileges in routines:
+        words = [word.strip().upper() for word in str(privileges).split(",") if word.strip()]
+        grantable = "YES" if "GRANT" in words else "NO"
+        rows += [[str(kind), database, name, None, word, grantable] for word in words if word != "GRANT"]
+    return rows
+
+
+def _matches(wildcard: str, name: str) -> bool:
+    """Whether a database pattern of a grant covers a database."""
+    parts = re.findall(r"\\(.)|(.)", wildcard, re.DOTALL)
+    expression = "".join(
+        re.escape(escaped) if escaped else {"_": ".", "%": ".*"}.get(plain, re.escape(plain))
+        for escaped, plain in parts
+    )
+    return re.fullmatch(expression, name, re.DOTALL) is not None
+
+
+_PRIVILEGE = re.compile(r"[A-Z][A-Z ]{2,40}")
+
+
+def _grants(account: Account, user: dict[str, Any], only: set[tuple[Any, Any]] | None = None) -> list[str]:
+    """The GRANTs of a user; with `only`, those on whole databases and on these tables."""
+    statements = []
+    name = user_name(user["user"], user["host"])
+    for level, database, item, column, privilege, grantable in user["grants"]:
+        if database not in account.mariadb_databases or not _PRIVILEGE.fullmatch(privilege):
+            refuse("bad_grant", f"A grant of {printable(user['user'])} is not on a database of {account.name}.")
+        if only is not None and level != "database" and (level != "table" or (database, item) not in only):
+            continue
+        if level == "database":
+            on = f"{pattern(database)}.*"
+        elif level == "table":
+            on = f"{ident(database)}.{ident(item)}"
+        elif level in ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY"):
+            on = f"{level} {ident(database)}.{ident(item)}"
+        else:
+            refuse("bad_grant", f"A grant of {printable(user['user'])} is of an unknown level {printable(level)}.")
+        what = f"{privilege} ({ident(column)})" if column else privilege
+        if privilege == "USAGE" and not grantable:
+            continue
+        statements.append(f"GRANT {what} ON {on} TO {name}{' WITH GRANT OPTION' if grantable else ''}")
+    return statements
+
+
+def plugins_of(kept: dict[str, Any]) -> list[tuple[str, str]]:
+    """[(plugin, authentication string)] of a user as mysql.global_priv keeps it, in the order they are tried."""
+    own = {key: kept[key] for key in ("plugin", "authentication_string") if key in kept}
+    parts = [own if not part else part for part in kept.get("auth_or", [{}])]
+    return [(part.get("plugin") or "mysql_native_password", part.get("authentication_string", "")) for part in parts]
+
+
+def _credentials(user: dict[str, Any]) -> str:
+    """The clauses of ALTER USER that give a user its real hashes, requirements, limits and lock."""
+    kept = user["kept"]
+    methods = []
+    for plugin, secret in plugins_of(kept):
+        if not re.fullmatch(r"[a-z0-9_]{1,40}", plugin):
+            refuse("plugin_blocked", f"The MariaDB user {printable(user['user'])} has a plugin of an odd name.")
+        methods.append(f"{plugin} USING {literal(secret)}" if secret else plugin)
+    clauses = [f"IDENTIFIED VIA {' OR '.join(methods)}"]
+    details = [
+        f"{word} {literal(kept[key])}"
+        for key, word in (("x509_subject", "SUBJECT"), ("x509_issuer", "ISSUER"), ("ssl_cipher", "CIPHER"))
+        if kept.get(key)
+    ]
+    kind = int(kept.get("ssl_type", 0))
+    require = {1: "SSL", 2: "X509", 3: " AND ".join(details) or "SSL"}.get(kind, "NONE")
+    clauses.append(f"REQUIRE {require}")
+    limits = [f"{word} {float(kept[key]):g}" for key, word in _LIMITS.items() if kept.get(key)]
+    if limits:
+        clauses.append(f"WITH {' '.join(limits)}")
+    clauses.append("ACCOUNT LOCK" if user["locked"] else "ACCOUNT UNLOCK")
+    return " ".join(clauses)
+
+
+def user_facts(account: Account, users: dict[tuple[str, str], Any], held: dict[str, Any] | None) -> dict[str, Any]:
+    """What the account's users are; on a target before `finish`, what they will be."""
+    pending = {(user["user"], user["host"]): user for user in (read_json(_pending(account)) or {"users": []})["users"]}
+    facts = {}
+    for (name, host), now in users.items():
+        grants, _ = grants_of(account, name, host)
+        coming = pending.get((name, host))
+        kept = coming["kept"] if coming else now
+        locked = coming["locked"] if coming else bool(now.get("account_locked"))
+        if held is not None and not coming:
+            locked = [name, host] not in held["unlocked"]
+        secret = json.dumps([plugins_of(kept), {key: kept.get(key) for key in ("ssl_type", *_LIMITS)}])
+        digest = hashlib.sha256(secret.encode()).hexdigest()[:16]
+        facts[f"{name}@{host}"] = {"grants": grants, "locked": locked, "credentials": digest}
+    return facts
+
+
+def finish(account: Account) -> None:
+    """Give the users their real hashes, and enable the events that were enabled. Repeatable."""
+    pending = read_json(_pending(account))
+    if pending is None:
+        return
+    statements = [f"ALTER USER {user_name(u['user'], u['host'])} {_credentials(u)}" for u in pending["users"]]
+    from .mariadb import _switch_events
+
+    statements += _switch_events(account, pending.get("events", []), "ENABLE")
+    queries(statements)
+    _forget(account)
+
+
+def discard(account: Account) -> None:
+    """Drop the account's databases and users from this server. Repeatable."""
+    statements = [f"DROP DATABASE IF EXISTS {ident(name)}" for name in account.mariadb_databases]
+    statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
+    for purpose in ("restore", "create", "read"):
+        statements.append(f"DROP USER IF EXISTS {user_name(f'th_{purpose}_{account.name}', 'localhost')}")
+    queries(statements)
+    _forget(account)
+
+
+def _forget(account: Account) -> None:
+    for path in (_pending(account), account.directory / "mariadb.held.json"):
+        path.unlink(missing_ok=True)
+
+
+def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    from .mariadb import digest
+
+    return digest(account)
+
+
+PEER_VERBS = {
+    "mariadb_prepare": _prepare,
+    "mariadb_restore": _restore,
+    "mariadb_objects": _objects,
+    "mariadb_digest": _digest_verb,
+}

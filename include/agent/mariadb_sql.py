@@ -1,0 +1,171 @@
+"""Speaking to this server's MariaDB as root, or as a user made for a restore, about hostile names and contents.
+
+Every statement is sent as `EXECUTE IMMEDIATE 0x...`: the client sees hexadecimal digits and finds no command or
+delimiter in them, and the server takes it as one statement, never as several. Answers come back as hexadecimal too.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .accounts import Account
+from .digest import printable
+from .system import RUNTIME, locked, refuse, run
+
+_CLIENT = ["mariadb", "--no-defaults", "--sandbox", "--batch", "--skip-column-names", "--quick"]
+_CLIENT += ["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]
+_PINNED = (
+    "SET SESSION sql_mode = '', time_zone = '+00:00', foreign_key_checks = 1, sql_auto_is_null = 0,"
+    " group_concat_max_len = 1073741824, max_statement_time = 0, sql_select_limit = DEFAULT, sql_notes = 0"
+)
+_END = "th-end"
+
+
+@dataclass(frozen=True)
+class Login:
+    """A database user made for a restore, and the unprivileged Unix user whose client logs in as it."""
+
+    user: str
+    password: str
+    uid: int
+    gid: int
+
+    def argv(self, *more: str) -> list[str]:
+        """The client as this user."""
+        return [*self.as_unix_user(), *_CLIENT, "--protocol=socket", f"--user={self.user}", *more]
+
+    def as_unix_user(self) -> list[str]:
+        """What comes before a program that is to run as the Unix user."""
+        return ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--no-new-privs", "--"]
+
+    def env(self) -> dict[str, str]:
+        """The environment that the client finds its password in."""
+        return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/", "MYSQL_PWD": self.password}
+
+
+@contextmanager
+def login(account: Account, purpose: str, privileges: str, everywhere: str = "") -> Iterator[Login]:
+    """A user that has these privileges on the account's databases and on nothing else, for as long as the block.
+
+    `everywhere` is a privilege that is given on all databases, for those that cannot be given on one."""
+    user, password = f"th_{purpose}_{account.name}", secrets.token_urlsafe(24)
+    name = user_name(user, "localhost")
+    made = [f"CREATE OR REPLACE USER {name} IDENTIFIED BY {literal(password)}"]
+    made += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
+    if everywhere:
+        made.append(f"GRANT {everywhere} ON *.* TO {name}")
+    with locked(RUNTIME / "accounts" / f"{account.name}.{purpose}"):
+        queries(made)
+        try:
+            yield Login(user, password, account.uid, account.gid)
+        finally:
+            queries([f"DROP USER IF EXISTS {name}"])
+
+
+def ident(name: str) -> str:
+    """A quoted identifier, for a statement that goes through `queries`."""
+    if "\0" in name:
+        refuse("bad_name", "A MariaDB name holds a NUL; rename it.")
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(value: str | None) -> str:
+    """A quoted string, for a statement that goes through `queries` (backslashes escape there)."""
+    return "NULL" if value is None else "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def user_name(user: str, host: str) -> str:
+    """A user as it stands in statements."""
+    return f"{literal(user)}@{literal(host)}"
+
+
+def pattern(database: str) -> str:
+    """A database as it stands in a GRANT, where `_` and `%` are wildcards unless escaped."""
+    return ident(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"))
+
+
+def select(columns: Sequence[str], rest: str) -> str:
+    """A SELECT whose rows `queries` decodes: every column as text or None, whatever is in it."""
+    coded = (f"IFNULL(HEX(CONVERT({column} USING utf8mb4)), '-')" for column in columns)
+    return f"SELECT CONCAT_WS(' ', {', '.join(coded)}) {rest}"
+
+
+def immediate(statement: str | bytes) -> bytes:
+    """One statement in the form that nothing can break out of."""
+    text = statement if isinstance(statement, bytes) else statement.encode("utf-8")
+    return b"EXECUTE IMMEDIATE 0x" + text.hex().encode() + b";\n"
+
+
+def queries(
+    statements: Sequence[str | bytes], *, login: Login | None = None, what: str = ""
+) -> list[list[list[str | None]]]:
+    """Run statements as root (or as `login`) in one session, up to the first error.
+
+    Returns the rows of each statement; only those made by `select` are decoded, others come as their raw fields."""
+    end = immediate(f"SELECT '{_END}'")
+    script = immediate(_PINNED) + b"".join(immediate(statement) + end for statement in statements)
+    argv, env = (login.argv(), login.env()) if login else (_CLIENT, None)
+    done = run(argv, input=script, env=env, check=False, timeout=None)
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "backslashreplace")
+        found = re.search(r"ERROR (\d+ \(\w+\))(?: at line \d+)?: (.*)", said)
+        message = printable(f"{found[2]} [{found[1]}]" if found else said.strip()[-300:])
+        refuse("mariadb_failed", f"MariaDB refused a step{' (' + what + ')' if what else ''}: {message}")
+    results: list[list[list[str | None]]] = [[]]
+    for line in done.stdout.split(b"\n")[:-1]:
+        if line == _END.encode():
+            results.append([])
+        else:
+            results[-1].append(_decode(line))
+    return results[:-1]
+
+
+def attempts(groups: Sequence[Sequence[str | bytes]], *, login: Login) -> dict[int, str]:
+    """Run each group of statements, going on after errors: {index of a group that failed: the server's words}."""
+    lines = [immediate(_PINNED)] + [b"".join(immediate(each) for each in group) for group in groups]
+    done = run([*login.argv(), "--force"], input=b"".join(lines), env=login.env(), check=False, timeout=None)
+    first, owners = 1 + lines[0].count(b"\n"), []
+    for number, line in enumerate(lines[1:]):
+        owners += [number] * line.count(b"\n")
+    said = done.stderr.decode("utf-8", "backslashreplace")
+    failed: dict[int, str] = {}
+    for code, at, message in re.findall(r"^ERROR (\d+ \(\w+\)) at line (\d+): (.*)", said, re.MULTILINE):
+        failed.setdefault(owners[int(at) - first], printable(f"{message} [{code}]"))
+    if done.returncode != 0 and not failed:
+        refuse("mariadb_failed", f"The MariaDB client failed: {printable(said.strip()[-300:])}")
+    return failed
+
+
+def _decode(line: bytes) -> list[str | None]:
+    fields = line.split(b" ")
+    if all(re.fullmatch(rb"-|(?:[0-9A-F]{2})*", field) for field in fields):
+        return [
+            None if field == b"-" else bytes.fromhex(field.decode()).decode("utf-8", "surrogateescape")
+            for field in fields
+        ]
+    return [_unescaped(field).decode("utf-8", "surrogateescape") for field in line.split(b"\t")]
+
+
+_ESCAPES = {b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
+
+
+def _unescaped(field: bytes) -> bytes:
+    return re.sub(rb"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), field, flags=re.DOTALL)
+
+
+def query(columns: Sequence[str], rest: str) -> list[list[str | None]]:
+    """The rows of one `select`, as root."""
+    return queries([select(columns, rest)])[0]
+
+
+def existing(names: Sequence[str]) -> list[str]:
+    """Which of these databases exist here."""
+    if not names:
+        return []
+    wanted = ", ".join(literal(name) for name in names)
+    rows = query(["SCHEMA_NAME"], f"FROM information_schema.SCHEMATA WHERE BINARY SCHEMA_NAME IN ({wanted})")
+    return sorted(str(row[0]) for row in rows)

@@ -1,0 +1,121 @@
+"""Long verbs: each runs as a unit of systemd, so it outlives who started it, and is found again by its id."""
+
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .system import AGENT, STATE, Refused, locked, read_json, refuse, run, write_durably
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_KEPT_SECONDS = 60 * 86400
+
+Report = Callable[..., None]
+LongVerb = Callable[[dict[str, Any], Report], dict[str, Any]]
+
+
+def _directory(operation: Any) -> Path:
+    if not isinstance(operation, str) or not _ID.fullmatch(operation):
+        refuse(
+            "bad_operation",
+            f"{operation!r} is no operation id; use letters, digits, '.', - and _, 100 at most.",
+        )
+    return STATE / "operations" / operation
+
+
+def _unit(operation: str) -> str:
+    return f"transhumance-op-{operation}.service"
+
+
+def start(operation: str, verb: str, args: dict[str, Any], verbs: dict[str, LongVerb]) -> dict[str, Any]:
+    """Start a long verb unless it runs or has succeeded under this id; its status."""
+    directory = _directory(operation)
+    if verb not in verbs:
+        refuse("unknown_verb", f"{verb!r} is no long verb; there are {', '.join(sorted(verbs))}.")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(directory / "lock"):
+        request = read_json(directory / "request.json")
+        known = status(operation)
+        if known["state"] in ("running", "succeeded"):
+            if (request["verb"], request["args"]) != (verb, args):
+                refuse("operation_in_use", f"The operation {operation} has other arguments; use another id.")
+            return known
+        (directory / "result.json").unlink(missing_ok=True)
+        write_durably(directory / "progress.json", json.dumps({}))
+        write_durably(
+            directory / "request.json", json.dumps({"verb": verb, "args": args, "started": time.time()})
+        )
+        run(["systemctl", "reset-failed", _unit(operation)], check=False)
+        run(
+            ["systemd-run", "--quiet", f"--unit={_unit(operation)}", "--property=KillMode=control-group"]
+            # What it wrote to a pipe or a peer must end with it: a killed switch leaves no writer behind.
+            + ["--property=TimeoutStopSec=5", "/usr/bin/python3", str(AGENT), "run", operation]
+        )
+        return status(operation)
+
+
+def status(operation: str) -> dict[str, Any]:
+    """{"state": unknown|running|succeeded|failed|vanished, "progress", "result", "error", "seconds"}."""
+    directory = _directory(operation)
+    request = read_json(directory / "request.json")
+    if request is None:
+        return {"state": "unknown", "progress": {}, "result": None, "error": None, "seconds": 0.0}
+    shown = run(
+        ["systemctl", "show", "--property=ActiveState", "--value", _unit(operation)], check=False
+    ).stdout
+    ended = read_json(directory / "result.json")
+    if ended is None and shown.strip() not in (b"active", b"activating", b"deactivating"):
+        # Killed, or the server was rebooted: a result may just have been written, so look once more.
+        ended = read_json(directory / "result.json") or {"state": "vanished", "at": time.time()}
+    found = ended or {"state": "running", "at": time.time()}
+    return {
+        "state": found["state"],
+        "progress": read_json(directory / "progress.json") or {},
+        "result": found.get("result"),
+        "error": found.get("error"),
+        "seconds": round(max(0.0, found["at"] - request["started"]), 3),
+    }
+
+
+def run_operation(operation: str, verbs: dict[str, LongVerb]) -> int:
+    """What the unit runs: the verb, its progress to a file, its end to another."""
+    directory = _directory(operation)
+    request = read_json(directory / "request.json")
+    # A stop of the unit must end the verb as a failure does: a hold is returned.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    last = 0.0
+
+    def report(**progress: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last < 0.2:
+            return
+        last = time.monotonic()
+        temporary = directory / "progress.new"
+        temporary.write_text(json.dumps({**progress, "at": time.time()}))
+        temporary.rename(directory / "progress.json")
+
+    try:
+        result = verbs[request["verb"]](request["args"], report)
+        ended: dict[str, Any] = {"state": "succeeded", "result": result}
+    except Refused as error:
+        ended = {"state": "failed", "error": {"code": error.code, "message": error.message}}
+    except Exception as error:  # whoever asks for the status must learn of it
+        message = f"{type(error).__name__}: {error}; look at the journal of {_unit(operation)}."
+        ended = {"state": "failed", "error": {"code": "internal_error", "message": message}}
+        write_durably(directory / "result.json", json.dumps({**ended, "at": time.time()}))
+        raise
+    write_durably(directory / "result.json", json.dumps({**ended, "at": time.time()}))
+    return 0
+
+
+def forget_old() -> None:
+    """Drop what is kept of operations that ended two months ago."""
+    for request in (STATE / "operations").glob("*/request.json"):
+        if time.time() - request.stat().st_mtime > _KEPT_SECONDS:
+            for path in request.parent.iterdir():
+                path.unlink()
+            request.parent.rmdir()

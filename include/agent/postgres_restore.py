@@ -1,0 +1,420 @@
+"""PostgreSQL on the target: roles and databases made by the superuser, contents restored by a role with no power.
+
+What a customer wrote (defaults, checks, index expressions, functions) runs while a dump is restored. So the archive is
+restored by pg_restore, which unlike psql has no commands of its own, run by the account's Unix user, and logged in as
+a role made for it that is a member of the account's roles and of nothing else. Account roles have no password and no
+login until `finish`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .accounts import Account
+from .digest import printable
+from .postgres_sql import Session, conninfo, execute, ident, literal, literals
+from .system import refuse, run, write_durably
+
+# Not trusted by PostgreSQL, but harmless: their functions reach nothing outside the database.
+VETTED = frozenset({"bloom", "earthdistance", "pg_stat_statements", "postgis", "postgis_raster", "vector", "xml2"})
+_RESTORE_PREFIX = "th_restore_"
+_SKIPPED = re.compile(
+    r"(COMMENT - EXTENSION|EXTENSION|PUBLICATION|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA|SUBSCRIPTION"
+    r"|EVENT TRIGGER|COMMENT - EVENT TRIGGER|SECURITY LABEL|SCHEMA) "
+)
+_ENTRY = re.compile(r"(\d+); (\d+) (\d+) (.*)")
+
+
+def _pending(account: Account) -> Path:
+    return account.directory / "postgres.json"
+
+
+def _read_pending(account: Account) -> dict[str, Any] | None:
+    try:
+        return json.loads(_pending(account).read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _write_pending(account: Account, pending: dict[str, Any]) -> None:
+    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_durably(_pending(account), json.dumps(pending))
+
+
+def _restore_role(account: Account) -> str:
+    return _RESTORE_PREFIX + account.name
+
+
+def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Make the roles (no login, no password), drop and make the databases, their extensions and schemas.
+
+    What an earlier call made of the same definition, and nothing was restored into since, stays as it is."""
+    roles, databases = args["roles"], args["databases"]
+    if set(roles) != set(account.postgresql_roles) or set(databases) != set(account.postgresql_databases):
+        refuse("other_account", f"These are not the PostgreSQL roles and databases of {account.name}.")
+    if any(name.startswith(_RESTORE_PREFIX) for name in roles):
+        refuse("bad_name", f"Role names that begin with {_RESTORE_PREFIX} are the agent's; rename the role.")
+    known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}}
+    with Session() as db:
+        here = db.existing(databases)
+        _refuse_taken(account, known, here, db)
+        same_roles = known["roles"] == roles
+        fresh = [
+            name
+            for name in known["fresh"]
+            if name in here and same_roles and _lasting(databases[name]) == _lasting(known["databases"][name])
+        ]
+        left = {name: sentences for name, sentences in known["left"].items() if name in fresh}
+        pending = {"roles": roles, "databases": databases, "fresh": fresh, "left": left}
+        _write_pending(account, pending)
+        if same_roles and len(fresh) == len(databases):
+            return {"left": _all_left(pending)}
+        _drop_restore_role(account, db, here)
+        stale = [name for name in here if name not in fresh]
+        db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in stale])
+        pending["left"][""] = _make_roles(roles, db)
+        for name, database in databases.items():
+            if name not in fresh:
+                pending["left"][name] = _make_database(account, name, database, db)
+    pending["fresh"] = list(databases)
+    _write_pending(account, pending)
+    return {"left": _all_left(pending)}
+
+
+def _lasting(database: dict[str, Any]) -> dict[str, Any]:
+    """A database's definition without what only `finish` sets, and without what the next archive brings."""
+    return {key: value for key, value in database.items() if key not in ("datconnlimit",)}
+
+
+def _all_left(pending: dict[str, Any]) -> list[str]:
+    return [sentence for sentences in pending["left"].values() for sentence in sentences]
+
+
+def _refuse_taken(account: Account, known: dict[str, Any], here: list[str], db: Session) -> None:
+    """A role or database of that name that no earlier attempt of this account made is somebody else's."""
+    names = literals(name for name in account.postgresql_roles if name not in known["roles"])
+    taken = db.query(f"SELECT to_json('role ' || rolname) FROM pg_roles WHERE rolname = ANY({names});")
+    taken += [f"database {name}" for name in here if name not in known["databases"]]
+    if taken:
+        refuse(
+            "name_taken",
+            f"The PostgreSQL {printable(taken[0])} exists on this server and did not come with {account.name}; "
+            "remove or rename it there, then try again.",
+        )
+
+
+def _make_roles(roles: dict[str, Any], db: Session) -> list[str]:
+    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(roles)});")
+    statements, left = [], []
+    for name, role in roles.items():
+        word = "ALTER" if name in here else "CREATE"
+        options = ["NOLOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL"]
+        options.append("INHERIT" if role["rolinherit"] else "NOINHERIT")
+        options.append("CREATEDB" if role["rolcreatedb"] else "NOCREATEDB")
+        options.append(f"CONNECTION LIMIT {int(role['rolconnlimit'])}")
+        options.append(f"VALID UNTIL {literal(role['rolvaliduntil'] or 'infinity')}")
+        statements.append(f"{word} ROLE {ident(name)} WITH {' '.join(options)}")
+        statements.append(f"ALTER ROLE {ident(name)} RESET ALL")
+        statements.append(f"COMMENT ON ROLE {ident(name)} IS {literal(role['comment'])}")
+        settings, sentences = _settings(role["settings"] or [], f"role {printable(name)}", db)
+        statements += [f"ALTER ROLE {ident(name)} {setting}" for setting in settings]
+        left += sentences
+    for name, role in roles.items():
+        for member, admin in role["members"]:
+            if member in roles:
+                option = " WITH ADMIN OPTION" if admin else ""
+                statements.append(f"GRANT {ident(name)} TO {ident(member)}{option}")
+    db.execute(statements)
+    return left
+
+
+def _settings(settings: list[str], where: str, db: Session) -> tuple[list[str], list[str]]:
+    """SET clauses for what an ordinary user may set; a sentence for each other one."""
+    if not settings:
+        return [], []
+    clauses, left = [], []
+    split = [setting.partition("=") for setting in settings]
+    names = literals(name for name, _, _ in split)
+    rows = db.query(f"SELECT json_build_array(name, context, vartype) FROM pg_settings WHERE name = ANY({names});")
+    known = {name: (context, kind) for name, context, kind in rows}
+    lists = {"search_path", "temp_tablespaces", "DateStyle", "local_preload_libraries"}
+    for name, _, value in split:
+        if known.get(name, ("user" if "." in name else "", ""))[0] != "user":
+            left.append(f"Setting {printable(name)} of {where} is not carried: only a superuser may set it here.")
+        elif name in lists:
+            clauses.append(f"SET {ident(name)} TO {_listed(value)}")
+        else:
+            clauses.append(f"SET {_setting_name(name)} TO {literal(value)}")
+    return clauses, left
+
+
+def _setting_name(name: str) -> str:
+    return ".".join(ident(part) for part in name.split("."))
+
+
+def _listed(value: str) -> str:
+    """A list setting comes as one text of quoted or plain names; each becomes a literal of its own."""
+    parts = re.findall(r'"((?:[^"]|"")*)"|([^,\s][^,]*)', value)
+    return ", ".join(literal(quoted.replace('""', '"') if quoted else plain.strip()) for quoted, plain in parts) or "''"
+
+
+def _make_database(account: Account, name: str, database: dict[str, Any], db: Session) -> list[str]:
+    provider = {"c": "libc", "i": "icu", "b": "builtin"}.get(database["provider"], "libc")
+    options = [
+        f"OWNER {ident(database['owner'])} TEMPLATE template0 ENCODING {literal(database['encoding'])}",
+        f"LC_COLLATE {literal(database['collate'])} LC_CTYPE {literal(database['ctype'])} LOCALE_PROVIDER {provider}",
+    ]
+    if provider == "icu":
+        options.append(f"ICU_LOCALE {literal(database['locale'])}")
+        if database["rules"]:
+            options.append(f"ICU_RULES {literal(database['rules'])}")
+    elif provider == "builtin":
+        options.append(f"BUILTIN_LOCALE {literal(database['locale'])}")
+    here, roles = ident(name), set(account.postgresql_roles)
+    db.execute([f"CREATE DATABASE {here} {' '.join(options)}"])
+    left = []
+    statements = [f"COMMENT ON DATABASE {here} IS {literal(database['comment'])}"]
+    statements.append(f"REVOKE ALL ON DATABASE {here} FROM PUBLIC, {ident(database['owner'])}")
+    for grantee, privilege, grantable in database["grants"] or []:
+        if grantee is not None and grantee not in roles:
+            left.append(f"Database {printable(name)}: the grant of {privilege} to {printable(grantee)} is not carried.")
+            continue
+        to = "PUBLIC" if grantee is None else ident(grantee)
+        word = {"CREATE": "CREATE", "CONNECT": "CONNECT", "TEMPORARY": "TEMPORARY"}[privilege]
+        statements.append(f"GRANT {word} ON DATABASE {here} TO {to}{' WITH GRANT OPTION' if grantable else ''}")
+    for role, settings in database["settings"]:
+        clauses, sentences = _settings(settings, f"database {printable(name)}", db)
+        if role is None:
+            statements += [f"ALTER DATABASE {here} {clause}" for clause in clauses]
+        elif role in roles:
+            statements += [f"ALTER ROLE {ident(role)} IN DATABASE {here} {clause}" for clause in clauses]
+        left += sentences
+    inside = _inside(account, name, database, db)
+    db.execute(statements)
+    execute(inside, name)
+    return left
+
+
+def _inside(account: Account, name: str, database: dict[str, Any], db: Session) -> list[str]:
+    """Schemas, and extensions: the vetted by the superuser, trusted ones by the owner, others are refused."""
+    schemas = database.get("schemas", [])
+    names = {schema for _, schema, _ in schemas}
+    statements = [] if "public" in names else ["DROP SCHEMA public"]
+    for _, schema, owner in schemas:
+        if schema == "public":
+            statements.append(f"ALTER SCHEMA public OWNER TO {ident(owner)}")
+        else:
+            statements.append(f"CREATE SCHEMA {ident(schema)} AUTHORIZATION {ident(owner)}")
+    wanted = database.get("extensions", [])
+    rows = db.query(
+        "SELECT json_build_array(name, bool_or(trusted)) FROM pg_available_extension_versions"
+        f" WHERE name::text = ANY({literals(extension for extension, _, _ in wanted)}) GROUP BY name;"
+    )
+    trusted = dict(rows)
+    for extension, schema, _ in wanted:
+        if extension not in trusted:
+            why = "is not installed on the new server; install its package there, or drop it"
+        elif extension not in VETTED and not trusted[extension]:
+            why = "needs a superuser and is not on the list of vetted ones; drop it, or have it vetted"
+        else:
+            at = f" SCHEMA {ident(schema)}" if schema in names else ""
+            create = f"CREATE EXTENSION {ident(extension)}{at}"
+            if extension not in VETTED:
+                # The owner needs CREATE on the database to make it; comes back to itself whatever the extension does.
+                statements += [f"GRANT CREATE ON DATABASE {ident(name)} TO {ident(database['owner'])}"]
+                statements += [f"SET ROLE {ident(database['owner'])}", create, "RESET ROLE"]
+                if not _may_create(database):
+                    statements.append(f"REVOKE CREATE ON DATABASE {ident(name)} FROM {ident(database['owner'])}")
+            else:
+                statements.append(create)
+            continue
+        refuse("extension_blocked", f"The extension {printable(extension)} of database {printable(name)} {why}.")
+    return statements
+
+
+def _may_create(database: dict[str, Any]) -> bool:
+    grants = database["grants"] or []
+    return any(grantee == database["owner"] and privilege == "CREATE" for grantee, privilege, _ in grants)
+
+
+def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Restore one archive, read from `stdin`, into a database that `_prepare` has just made."""
+    name, pending = args["database"], _read_pending(account)
+    if pending is None or name not in account.postgresql_databases or name not in pending["databases"]:
+        refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
+    database = pending["databases"][name]
+    if name not in pending["fresh"]:
+        refuse("not_prepared", f"The database {printable(name)} holds an earlier copy; prepare it again first.")
+    _write_pending(account, {**pending, "fresh": [each for each in pending["fresh"] if each != name]})
+    spool = tempfile.mkdtemp(prefix="transhumance-", dir="/var/tmp")
+    try:
+        archive = os.path.join(spool, "archive")
+        with open(archive, "wb") as file:
+            shutil.copyfileobj(stdin, file, 1 << 20)
+            size = file.tell()
+        listing = os.path.join(spool, "list")
+        _choose(archive, listing, {oid for oid, _, _ in database.get("schemas", [])})
+        for path in (spool, archive, listing):
+            os.chown(path, account.uid, account.gid)
+        _restore_contained(account, name, database, archive, listing)
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+    return {"bytes": size}
+
+
+def _choose(archive: str, listing: str, schemas: set[int]) -> None:
+    """Write the list of entries to restore: all but what was made beforehand or is not carried."""
+    done = run(["pg_restore", "--list", archive], timeout=None)
+    kept: list[bytes] = []
+    for line in done.stdout.splitlines():
+        found = _ENTRY.match(line.decode("utf-8", "backslashreplace"))
+        if not found or line.startswith(b";"):
+            continue
+        catalog, oid, rest = found[2], int(found[3]), found[4]
+        skip = _SKIPPED.match(rest)
+        if skip and (skip[1] != "SCHEMA" or (catalog == "2615" and oid in schemas)):
+            continue
+        kept.append(found[1].encode() + b";\n")
+    Path(listing).write_bytes(b"".join(kept))
+
+
+def _restore_contained(account: Account, name: str, database: dict[str, Any], archive: str, listing: str) -> None:
+    role, password = _restore_role(account), secrets.token_urlsafe(24)
+    group = ident(role + "_all")
+    roles = [ident(each) for each in account.postgresql_roles]
+    statements = [f"CREATE ROLE {group} NOLOGIN"]
+    # BYPASSRLS: a foreign key to a table with forced row security can be added by nobody else. It reaches no further
+    # than the tables of this one database, all of which are the account's.
+    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(password)}")
+    statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
+    # To be given a table, a role must be allowed to create in its schema, which the grants restored last may say or
+    # not: for the time of the restore all of the account's roles are.
+    statements += [f"GRANT {group} TO {each}" for each in [*roles, ident(role)]]
+    statements.append(f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {ident(name)} TO {group}")
+    execute(statements)
+    inside = [
+        f"GRANT CREATE, USAGE ON SCHEMA {ident(schema)} TO {group}" for _, schema, _ in database.get("schemas", [])
+    ]
+    execute(inside, name)
+    try:
+        jobs = str(max(1, min(4, os.cpu_count() or 1)))
+        argv = [
+            "setpriv",
+            f"--reuid={account.uid}",
+            f"--regid={account.gid}",
+            "--clear-groups",
+            "--no-new-privs",
+            "--",
+        ]
+        argv += [
+            "pg_restore",
+            "--no-tablespaces",
+            "--no-security-labels",
+            f"--jobs={jobs}",
+            f"--use-list={listing}",
+        ]
+        argv += ["-d", conninfo(name, host="127.0.0.1", user=role, sslmode="prefer"), archive]
+        environment = {
+            "PGPASSWORD": password,
+            "HOME": "/",
+            "PGCLIENTENCODING": "UTF8",
+            "PGAPPNAME": "transhumance",
+            # It becomes durable as a whole by the next commit that waits, which is that of dropping the role.
+            "PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=128MB",
+        }
+        done = run(argv, env=environment, check=False, timeout=None)
+    finally:
+        with Session() as db:
+            _drop_restore_role(account, db, [name])
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "backslashreplace").splitlines()
+        errors = [printable(line) for line in lines if "error:" in line or line.startswith("Command was:")]
+        said = " | ".join(errors[:6])[:900] or "it said nothing"
+        refuse("restore_failed", f"The database {printable(name)} could not be restored as its owner: {said}")
+
+
+def _drop_restore_role(account: Account, db: Session, databases: list[str]) -> None:
+    """Take the restore role away, and all that it was given in these databases."""
+    role = _restore_role(account)
+    names = literals([role, role + "_all"])
+    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({names});")
+    if not here:
+        return
+    dropped = f"DROP OWNED BY {', '.join(ident(each) for each in here)}"
+    db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
+    for database in databases:
+        execute([dropped], database)
+    db.execute([dropped, f"DROP ROLE {', '.join(ident(each) for each in here)}"])
+
+
+def role_facts(account: Account, db: Session) -> dict[str, Any]:
+    """What the account's roles are; on a target before `finish`, what they will be."""
+    pending = (_read_pending(account) or {"roles": {}})["roles"]
+    names = literals(account.postgresql_roles)
+    rows = db.query(
+        "SELECT json_build_array(r.rolname, r.rolcanlogin, r.rolpassword, json_build_object('inherit', r.rolinherit,"
+        " 'createdb', r.rolcreatedb, 'limit', r.rolconnlimit, 'until', NULLIF(r.rolvaliduntil, 'infinity'), 'settings',"
+        ' (SELECT array_agg(x ORDER BY x COLLATE "C") FROM pg_db_role_setting s, unnest(s.setconfig) x'
+        " WHERE s.setrole = r.oid AND s.setdatabase = 0), 'member of', (SELECT json_agg(json_build_array(g.rolname,"
+        ' x.admin_option) ORDER BY g.rolname COLLATE "C") FROM pg_auth_members x JOIN pg_authid g ON g.oid = x.roleid'
+        f" WHERE x.member = r.oid AND g.rolname::text = ANY({names}))))"
+        f" FROM pg_authid r WHERE r.rolname::text = ANY({names});"
+    )
+    facts = {}
+    for name, login, password, fact in rows:
+        if name in pending:
+            login, password = pending[name]["rolcanlogin"], pending[name]["rolpassword"]
+        facts[name] = fact | {"login": login, "password": fingerprint(password)}
+    return facts
+
+
+def fingerprint(password: str | None) -> str | None:
+    """A password hash in a form that may be shown."""
+    return hashlib.sha256(password.encode()).hexdigest()[:16] if password else None
+
+
+def finish(account: Account) -> None:
+    """Give the roles their logins and password hashes, and the databases their connection limits. Repeatable."""
+    pending = _read_pending(account)
+    if pending is None:
+        return
+    statements = []
+    for name, role in pending["roles"].items():
+        login = "LOGIN" if role["rolcanlogin"] else "NOLOGIN"
+        statements.append(f"ALTER ROLE {ident(name)} WITH {login} PASSWORD {literal(role['rolpassword'])}")
+    for name, database in pending["databases"].items():
+        statements.append(f"ALTER DATABASE {ident(name)} CONNECTION LIMIT {int(database['datconnlimit'])}")
+    execute(statements)
+    _forget(account)
+
+
+def discard(account: Account) -> None:
+    """Drop the account's databases and roles from this server. Repeatable."""
+    with Session() as db:
+        here = db.existing(account.postgresql_databases)
+        db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in here])
+        _drop_restore_role(account, db, [])
+        db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in account.postgresql_roles])
+    _forget(account)
+
+
+def _forget(account: Account) -> None:
+    for path in (_pending(account), account.directory / "postgres.held.json"):
+        path.unlink(missing_ok=True)
+
+
+def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    from .postgres import digest
+
+    return digest(account)
+
+
+PEER_VERBS = {"postgres_prepare": _prepare, "postgres_restore": _restore, "postgres_digest": _digest_verb}

@@ -1,0 +1,153 @@
+"""One JSON request in, one JSON reply out."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from . import describe, fence, operations, pairing, switch, system
+from .accounts import Account, check_move, check_name, load
+from .system import Refused, refuse
+
+LONG_VERBS: dict[str, operations.LongVerb] = {
+    "copy": switch.copy,
+    "switch": switch.switch,
+    "verify": switch.verify,
+}
+
+
+def _take(args: dict[str, Any], /, **kinds: type) -> list[Any]:
+    """The named arguments in order, each of its kind."""
+    taken = []
+    for name, kind in kinds.items():
+        value = args.get(name)
+        numeric = kind is float and isinstance(value, int)
+        if isinstance(value, bool) or not (numeric or isinstance(value, kind)):
+            refuse("bad_args", f"The argument {name} must be {_KINDS[kind]}, not {value!r:.60}.")
+        taken.append(value)
+    return taken
+
+
+_KINDS = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
+
+
+def _named(args: dict[str, Any]) -> tuple[str, str]:
+    return check_name(args.get("account")), check_move(args.get("move"))
+
+
+def _create(args: dict[str, Any]) -> dict[str, Any]:
+    account = Account.from_json(args.get("account_file"))
+    state = fence.create(account, args.get("epoch", 1), args.get("unix_password_hash"))
+    return {"state": state.state, "epoch": state.epoch}
+
+
+def _pair(args: dict[str, Any]) -> dict[str, Any]:
+    name, move = _named(args)
+    return {"public_key": pairing.make_key(move, load(name).name)}
+
+
+def _receive(args: dict[str, Any]) -> dict[str, Any]:
+    name, move = _named(args)
+    (epoch,) = _take(args, epoch=int)
+    account = Account.from_json(args.get("account_file"))
+    if account.name != name:
+        refuse("bad_args", f"The account file is that of {account.name}, not of {name}.")
+    fence.receive(account, move, epoch)
+    keys = pairing.admit(move, name, args.get("source_address"), args.get("public_key"))
+    return {"host_keys": keys}
+
+
+def _unpair(args: dict[str, Any]) -> dict[str, Any]:
+    pairing.forget(check_move(args.get("move")))
+    return {}
+
+
+def _hold(args: dict[str, Any]) -> dict[str, Any]:
+    name, move = _named(args)
+    epoch, seconds = _take(args, epoch=int, seconds=float)
+    state = fence.hold(name, move, epoch, seconds)
+    return {"state": state.state, "epoch": state.epoch, "deadline": state.deadline}
+
+
+def _return(args: dict[str, Any]) -> dict[str, Any]:
+    name, move = _named(args)
+    state = fence.return_(name, move)
+    return {"state": state.state, "epoch": state.epoch}
+
+
+def _commit(args: dict[str, Any]) -> dict[str, Any]:
+    name, move = _named(args)
+    return {"commit_record": fence.commit(name, move, {})}
+
+
+def _release(args: dict[str, Any]) -> dict[str, Any]:
+    name, move = _named(args)
+    (epoch,) = _take(args, epoch=int)
+    state = fence.release(name, move, epoch, args.get("commit_record"))
+    return {"state": state.state, "epoch": state.epoch}
+
+
+def _remove(args: dict[str, Any]) -> dict[str, Any]:
+    fence.remove(check_name(args.get("account")))
+    return {}
+
+
+def _accept_ips(args: dict[str, Any]) -> dict[str, Any]:
+    system.accept_ips(*_take(args, ips=list))
+    return {}
+
+
+def _drop_ips(args: dict[str, Any]) -> dict[str, Any]:
+    system.drop_ips(*_take(args, ips=list))
+    return {}
+
+
+def _start(args: dict[str, Any]) -> dict[str, Any]:
+    return operations.start(*_take(args, operation=str, verb=str, args=dict), LONG_VERBS)
+
+
+def _status(args: dict[str, Any]) -> dict[str, Any]:
+    return operations.status(*_take(args, operation=str))
+
+
+VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "accept_ips": _accept_ips,
+    "commit": _commit,
+    "create": _create,
+    "describe": lambda _args: describe.describe(),
+    "drop_ips": _drop_ips,
+    "hold": _hold,
+    "pair": _pair,
+    "prove_empty": lambda _args: describe.prove_empty(),
+    "receive": _receive,
+    "release": _release,
+    "remove": _remove,
+    "return": _return,
+    "start": _start,
+    "status": _status,
+    "unpair": _unpair,
+}
+
+
+def answer(text: bytes) -> dict[str, Any]:
+    """The reply to one request; no request, however wrong, makes this raise."""
+    try:
+        try:
+            request = json.loads(text)
+            verb, args = request["verb"], request["args"]
+        except (ValueError, KeyError, TypeError):
+            refuse("bad_request", 'The request is not {"verb": ..., "args": {...}}; send one JSON object.')
+        if verb not in VERBS:
+            refuse("unknown_verb", f"There is no verb {verb!r}; there are {', '.join(VERBS)}.")
+        if not isinstance(args, dict):
+            refuse("bad_args", "The arguments must be a JSON object.")
+        return {"ok": True, "result": VERBS[verb](args)}
+    except Refused as error:
+        return {"ok": False, "error": {"code": error.code, "message": error.message}}
+    except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
+        traceback.print_exc(file=sys.stderr)
+        message = (
+            f"The agent failed: {type(error).__name__}: {error}. This is a fault of the agent; report it."
+        )
+        return {"ok": False, "error": {"code": "internal_error", "message": message}}

@@ -1,0 +1,353 @@
+"""The machine below: processes, durable files, Unix accounts, crontabs, addresses. Argument lists only."""
+
+import fcntl
+import grp
+import ipaddress
+import json
+import os
+import pwd
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+CONFIG = Path("/etc/transhumance")
+STATE = Path("/var/lib/transhumance")
+RUNTIME = Path("/run/transhumance")
+AGENT = Path("/usr/local/lib/transhumance/agent.pyz")
+CRONTABS = Path("/var/spool/cron/crontabs")
+
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/root",
+}
+
+
+class Refused(Exception):
+    """What the agent will not or could not do: a snake_case `code` and one sentence that says what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def refuse(code: str, message: str) -> NoReturn:
+    raise Refused(code, message)
+
+
+def run(
+    argv: list[str],
+    *,
+    input: bytes | str | None = None,
+    check: bool = True,
+    timeout: float | None = 120,
+    env: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `argv` (never a shell) and return its output; a failure is a Refused with the last of its stderr."""
+    data = input.encode() if isinstance(input, str) else input
+    stdin = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
+    try:
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            timeout=timeout,
+            env={**_ENVIRONMENT, **(env or {})},
+            check=False,
+            **stdin,
+        )
+    except FileNotFoundError:
+        refuse("program_missing", f"{argv[0]} is not installed on this server; install it and try again.")
+    except subprocess.TimeoutExpired:
+        refuse(
+            "timed_out",
+            f"{argv[0]} did not end within {timeout:.0f} s; look at the server's load and try again.",
+        )
+    if check and done.returncode != 0:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
+        refuse(
+            "command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {said or 'it said nothing'}"
+        )
+    return done
+
+
+def write_durably(
+    path: Path, content: bytes | str, mode: int = 0o600, owner: tuple[int, int] | None = None
+) -> None:
+    """Replace `path` as a whole: the old or the new content is there, whatever happens; durable on return."""
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), mode)
+            if owner:
+                os.fchown(file.fileno(), *owner)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_if_changed(
+    path: Path, content: str, mode: int = 0o644, owner: tuple[int, int] | None = None
+) -> bool:
+    """Write `content` unless it is there already; True when it was written."""
+    try:
+        if path.read_text(encoding="utf-8") == content:
+            return False
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, content, mode, owner)
+    return True
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, or None when there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        refuse("damaged_file", f"{path} holds no JSON ({error}); restore it before anything else is done.")
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, inherited: bool = False, wait: float = 60) -> Iterator[None]:
+    """Hold an flock on `path`, waiting at most `wait` seconds for it; children share it when `inherited`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(descriptor, inherited)
+    try:
+        end = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    refuse(
+                        "busy", f"another step holds {path.name} for more than {wait:.0f} s; try again later."
+                    )
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def failpoint(name: str) -> None:
+    """Die here, as by SIGKILL, when root has named this point in the failpoint file: for tests of crashes."""
+    path = RUNTIME / "failpoint"
+    try:
+        status = os.lstat(path)
+        if status.st_uid != 0 or path.read_text().strip() != name:
+            return
+    except FileNotFoundError:
+        return
+    path.unlink()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# --- Unix accounts ---
+
+
+def create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
+    """Make the Unix group, user and empty home, or check that they are what they should be."""
+    # Programs that change /etc/passwd give up after a while when another one does.
+    with locked(RUNTIME / "users.lock"):
+        _create_user(name, uid, gid, home, shell)
+    try:
+        os.mkdir(home, 0o710)
+    except FileExistsError:
+        return
+    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, 0o710)
+    finally:
+        os.close(descriptor)
+
+
+def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
+    try:
+        known = pwd.getpwnam(name)
+    except KeyError:
+        pass
+    else:
+        if (known.pw_uid, known.pw_gid) != (uid, gid):
+            refuse(
+                "uid_taken",
+                f"The user {name} has uid {known.pw_uid} and gid {known.pw_gid} here, not {uid} and {gid}; "
+                "remove that user first.",
+            )
+        return
+    try:
+        if grp.getgrnam(name).gr_gid != gid:
+            refuse("uid_taken", f"The group {name} has another gid here than {gid}; remove that group first.")
+    except KeyError:
+        run(["groupadd", "--gid", str(gid), name])
+    argv = ["useradd", "--uid", str(uid), "--gid", str(gid), "--home-dir", home, "--shell", shell]
+    run([*argv, "--no-create-home", "--no-log-init", name])
+    # The web server reads an account's files as a member of its group; others do not get in.
+    run(["usermod", "--append", "--groups", name, "www-data"])
+
+
+def remove_user(name: str, home: str) -> None:
+    """Take the user, its group and its home away; nothing outside the home is touched (rm follows no link)."""
+    run(["rm", "-rf", "--one-file-system", "--", home], timeout=3600)
+    with locked(RUNTIME / "users.lock"):
+        run(["gpasswd", "--delete", "www-data", name], check=False)
+        run(["userdel", name], check=False)
+        run(["groupdel", name], check=False)
+
+
+def shadow_fields(name: str) -> tuple[str, str]:
+    """The password hash and the expiry day ("" for never) of a Unix user."""
+    for line in Path("/etc/shadow").read_text().splitlines():
+        fields = line.split(":")
+        if fields[0] == name and len(fields) >= 8:
+            return fields[1], fields[7]
+    refuse("no_such_user", f"There is no Unix user {name} on this server.")
+
+
+def set_password_hash(name: str, password_hash: str) -> None:
+    """Set a crypt(3) hash; "!" and "*" mean that no password fits."""
+    if not re.fullmatch(r"[!*]|!?\$[A-Za-z0-9./$=,_-]{1,250}", password_hash):
+        refuse("bad_password_hash", f"The Unix password hash of {name} is not one that crypt(3) makes.")
+    run(["chpasswd", "--encrypted"], input=f"{name}:{password_hash}\n")
+
+
+def set_expiry(name: str, expiry: str) -> None:
+    """Set the day on which the user expires: "" is never, "1" is long ago."""
+    if shadow_fields(name)[1] != expiry:
+        run(["chage", "--expiredate", expiry or "-1", name])
+
+
+def processes_of(uid: int) -> list[int]:
+    """Ids of the processes that run as `uid` (real, effective or saved), zombies left out."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            status = Path(f"/proc/{entry}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ids = re.search(r"^Uid:\t(\d+)\t(\d+)\t(\d+)", status, re.MULTILINE)
+        if ids and str(uid) in ids.groups() and "\nState:\tZ" not in status:
+            found.append(int(entry))
+    return found
+
+
+def end_processes(uid: int, *, patience: float = 1.0) -> int:
+    """End every process of `uid`: politely, then not. Returns how many there were."""
+    began = time.monotonic()
+    ended: set[int] = set()
+    while pids := processes_of(uid):
+        elapsed = time.monotonic() - began
+        if elapsed > patience + 5:
+            refuse(
+                "processes_remain",
+                f"Processes of uid {uid} do not end ({pids[:5]}); look at them and try again.",
+            )
+        for pid in pids:
+            if pid in ended and elapsed < patience:
+                continue
+            try:
+                os.kill(pid, signal.SIGKILL if elapsed >= patience else signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+            ended.add(pid)
+        time.sleep(0.01)
+    return len(ended)
+
+
+# --- crontabs ---
+
+
+def crontab_lines(content: str) -> int:
+    return sum(1 for line in content.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+
+
+def set_crontab_aside(name: str, aside: Path) -> None:
+    """Move the crontab out of cron's sight; what was set aside before stays when cron has none."""
+    try:
+        content = (CRONTABS / name).read_bytes()
+    except FileNotFoundError:
+        return
+    write_durably(aside, content)
+    (CRONTABS / name).unlink()
+    sync_directory(CRONTABS)
+
+
+def bring_crontab_back(name: str, uid: int, aside: Path) -> None:
+    """Give cron the crontab that was set aside, if one was."""
+    try:
+        content = aside.read_bytes()
+    except FileNotFoundError:
+        return
+    CRONTABS.mkdir(parents=True, exist_ok=True)
+    write_durably(CRONTABS / name, content, 0o600, (uid, grp.getgrnam("crontab").gr_gid))
+    aside.unlink()
+
+
+# --- addresses ---
+
+_IPS = STATE / "ips.json"
+
+
+def _parsed(addresses: list[str]) -> list[str]:
+    try:
+        return [str(ipaddress.ip_address(address)) for address in addresses]
+    except ValueError as error:
+        refuse("bad_address", f"{error}; give plain IPv4 or IPv6 addresses.")
+
+
+def accept_ips(addresses: list[str]) -> None:
+    """Answer for these addresses from now on, also after a reboot."""
+    wanted = _parsed(addresses)
+    with locked(RUNTIME / "ips.lock"):
+        known = read_json(_IPS) or []
+        write_durably(_IPS, json.dumps(sorted({*known, *wanted})))
+        for address in wanted:
+            _put_address("replace", address)
+
+
+def drop_ips(addresses: list[str]) -> None:
+    """No longer answer for these addresses."""
+    gone = _parsed(addresses)
+    with locked(RUNTIME / "ips.lock"):
+        known = read_json(_IPS) or []
+        write_durably(_IPS, json.dumps(sorted({*known} - {*gone})))
+        for address in gone:
+            _put_address("delete", address)
+
+
+def accept_known_ips() -> None:
+    """At boot: answer again for every address accepted before."""
+    for address in read_json(_IPS) or []:
+        _put_address("replace", address)
+
+
+def _put_address(action: str, address: str) -> None:
+    six = ":" in address
+    argv = ["ip", "address", action, f"{address}/{128 if six else 32}", "dev", "lo"]
+    # Without nodad an IPv6 address is tentative for a second and answers nothing.
+    run(argv + (["nodad"] if six and action == "replace" else []), check=action == "replace")

@@ -1,0 +1,51 @@
+"""What a transit costs: see docs/billing.md for the rules.
+
+Functions take a psycopg connection to the registry first; each is one transaction (`deliver` excepted).
+Refusals raise `include.registry.database.Refused` with a sentence.
+"""
+
+from include.billing.calendar import billed_through, date_of, last_ended_day
+from include.billing.export import (
+    Entry,
+    entries,
+    export,
+    exported_through,
+    mark_exported,
+    write_csv,
+    write_json_lines,
+)
+from include.billing.ledger import Billed, Settled, bill_days, correct_lease, settle_late_facts
+from include.billing.outbox import Delivered, Receiver, deliver
+from include.billing.outlook import DryRun, Forecast, Line, forecast, would_bill
+from include.billing.reminders import send_reminders
+from include.billing.settings import Settings, apply_settings, read_settings
+
+__all__ = [
+    "Billed",
+    "Delivered",
+    "DryRun",
+    "Entry",
+    "Forecast",
+    "Line",
+    "Receiver",
+    "Settings",
+    "Settled",
+    "apply_settings",
+    "bill_days",
+    "billed_through",
+    "correct_lease",
+    "date_of",
+    "deliver",
+    "entries",
+    "export",
+    "exported_through",
+    "forecast",
+    "last_ended_day",
+    "mark_exported",
+    "read_settings",
+    "send_reminders",
+    "settle_late_facts",
+    "would_bill",
+    "write_csv",
+    "write_json_lines",
+]

@@ -1,0 +1,65 @@
+"""Enrolment: a new machine's host key is pinned, the agent put on it, and what it says of itself written down."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+import psycopg
+
+from include import registry
+from include.moves.servers import without_secrets
+
+DEBIAN = {"2022": "12", "2026": "13"}
+"""Which Debian an infrastructure is made of."""
+
+RSYNC = (3, 5, 0)
+"""Older ones follow a customer's links as root."""
+
+
+class Enrolled(Protocol):
+    """A server's agent that can be replaced: `include.hosts.Host`."""
+
+    def push_agent(self) -> Any: ...
+    def call(self, verb: str, **args: Any) -> dict[str, Any]: ...
+
+
+def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Enrolled) -> dict[str, Any]:
+    """Pushes the agent to the freshly installed server `name` and records what it says; gives its description.
+
+    The host key was pinned when the machine was installed. Refused if the server is not what was ordered.
+    """
+    host.push_agent()
+    # Its own service IPs answer before anything is routed or pointed at them.
+    host.call("accept_ips", ips=[ip.address for ip in registry.ips_of(conn, name)])
+    description = without_secrets(host.call("describe"))
+    for sentence in unfit(name, infrastructure, description):
+        raise registry.Refused(sentence)
+    server = registry.server(conn, name)
+    registry.enrol_server(conn, name, infrastructure, server.host_key, description["versions"])
+    registry.record_description(conn, name, description)
+    return description
+
+
+def unfit(name: str, infrastructure: str, description: dict[str, Any]) -> list[str]:
+    """Why the server cannot take part in a migration to `infrastructure`; empty if it can."""
+    because = []
+    wanted = DEBIAN.get(infrastructure)
+    if description["infrastructure"] != infrastructure or description["debian"].split(".")[0] != wanted:
+        because.append(
+            f"{name} runs infrastructure {description['infrastructure']} on Debian {description['debian']}, not "
+            f"{infrastructure} on Debian {wanted}: install it again."
+        )
+    rsync = version(description["versions"]["rsync"])
+    if rsync < RSYNC:
+        because.append(
+            f"{name} has rsync {description['versions']['rsync']}, which follows a customer's links as root: install "
+            "3.5.0 or later."
+        )
+    return because
+
+
+def version(text: str) -> tuple[int, ...]:
+    """The first dotted number in `text`: "3.5.0-1" is (3, 5, 0)."""
+    found = re.search(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()

@@ -1,0 +1,77 @@
+"""Names and IPs of a server's accounts: out to the transit and home again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+import psycopg
+
+from include import registry
+from include.moves.path import Agent
+from include.network import routes
+
+Run = Callable[[list[str]], str]
+"""Runs one command on the router and gives what it wrote."""
+
+
+class Names(Protocol):
+    """The host's DNS: `include.network.names.Names`."""
+
+    def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool: ...
+
+
+def own_addresses(conn: psycopg.Connection, server: str) -> dict[str, str]:
+    """The server's own service address for each record type: {"A": ..., "AAAA": ...}."""
+    found: dict[str, str] = {}
+    for ip in registry.ips_of(conn, server):
+        found.setdefault(record_type(ip.address), str(ip.address))
+    return found
+
+
+def record_type(address: Any) -> str:
+    """The type of the DNS record that holds `address`."""
+    return "A" if ip_address(str(address)).version == 4 else "AAAA"
+
+
+def point_names_at(conn: psycopg.Connection, names: Names, original: str, server: str) -> int:
+    """Points every name of the original's accounts at the server's own service address of its type.
+
+    Gives how many names point there now. A name of a type that `server` has no address for is left alone.
+    """
+    addresses = own_addresses(conn, server)
+    count = 0
+    for name in registry.names_of(conn, original):
+        if name.type in addresses:
+            _point(conn, names, name, addresses[name.type])
+            count += 1
+    return count
+
+
+def point_names_home(conn: psycopg.Connection, names: Names, original: str) -> int:
+    """Points every name of the original's accounts at its home address again; gives how many there are."""
+    found = registry.names_of(conn, original)
+    for name in found:
+        _point(conn, names, name, str(name.address))
+    return len(found)
+
+
+def _point(conn: psycopg.Connection, names: Names, name: registry.Name, address: str) -> None:
+    # The name server compares: a name that somebody else has changed is left as it is, and the step fails.
+    names.point(name.fqdn, name.type, str(name.points_at), address, name.ttl)
+    registry.name_points(conn, name.fqdn, name.type, address)
+
+
+def reroute(conn: psycopg.Connection, run: Run, original: str, to: registry.Server, target: Agent) -> list[str]:
+    """Routes the original's IPs to the server `to`, which accepts them first: an IP always has one that answers.
+
+    Gives the addresses.
+    """
+    addresses = [str(ip.address) for ip in registry.ips_of(conn, original)]
+    target.call("accept_ips", ips=addresses)
+    for address in addresses:
+        hop = to.lan_address if record_type(address) == "A" else to.lan_address6
+        routes.reroute(run, address, str(hop))
+        registry.ip_routed(conn, address, to.name)
+    return addresses

@@ -1,0 +1,123 @@
+"""The path of one move: a key pair that only this move may use, from the account's server to its next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import psycopg
+
+from include import registry
+
+
+class Agent(Protocol):
+    """A server's agent: `include.hosts.Host`."""
+
+    def call(self, verb: str, **args: Any) -> dict[str, Any]: ...
+
+
+def facts(move: registry.Move) -> dict[str, Any]:
+    """What the steps of a move hand on to each other: no secret in it."""
+    return {
+        "id": move.id,
+        "key": move.key,
+        "migration": move.migration,
+        "account": move.account,
+        "from_server": move.from_server,
+        "to_server": move.to_server,
+        "direction": move.direction,
+        "epoch": move.epoch,
+    }
+
+
+def begin(
+    conn: psycopg.Connection,
+    account: str,
+    to_server: str,
+    run_id: str,
+    requested_by: str,
+    reach: Callable[[str], Agent],
+) -> dict[str, Any]:
+    """Begins the move of `account` to `to_server`, or finds the one that this run began; gives its `facts`.
+
+    Refused, with nothing changed, when the registry or one of the two servers knows anything against it.
+    """
+    lives_on = registry.account(conn, account).server
+    registry.server(conn, to_server)
+    live = registry.live_move_of(conn, account)
+    if live is None or live.run_id != run_id:
+        here = entry_of(reach(lives_on), account)
+        if here is None or here["state"] != "serving":
+            raise registry.Refused(
+                f"{account} is not ready to move: on {lives_on} it is {here['state'] if here else 'unknown'}, "
+                "not serving. Look at that server first."
+            )
+        reach(to_server).call("describe")
+    return facts(registry.begin_move(conn, account, to_server, run_id, requested_by))
+
+
+def open_path(
+    move: dict[str, Any], source: Agent, target: Agent, servers: tuple[registry.Server, registry.Server]
+) -> dict[str, Any]:
+    """Pairs the two servers for the move and lets the target receive the account.
+
+    `servers` are the registry's rows of both. Gives the peer as the source's verbs want it: {"address",
+    "host_keys"}. May be repeated at any point of a move; one that has arrived is not received again.
+    """
+    peer = {"address": servers[1].management_address, "host_keys": [servers[1].host_key]}
+    there = entry_of(target, move["account"])
+    if there is not None and there["state"] == "serving" and there["epoch"] == move["epoch"]:
+        return peer
+    here = entry_of(source, move["account"])
+    if here is None:
+        raise registry.Refused(
+            f"{move['account']} is not on {move['from_server']}, where the registry has it: find out where it went."
+        )
+    public_key = source.call("pair", move=move["key"], account=move["account"])["public_key"]
+    received = target.call(
+        "receive",
+        move=move["key"],
+        account=move["account"],
+        epoch=move["epoch"],
+        account_file=here["account_file"],
+        source_address=servers[0].management_address,
+        public_key=public_key,
+    )
+    if servers[1].host_key not in received["host_keys"]:
+        raise registry.Refused(
+            f"{move['to_server']} names another host key than the one that is pinned: find out why before "
+            "anything is sent there."
+        )
+    return peer
+
+
+def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Agent, target: Agent) -> str:
+    """Ends the move and takes its keys off both servers; before the commit the account goes back into service.
+
+    Gives the state in which the registry now has the move: `done` or `returned`. A move that the source has
+    committed but that did not get to its end keeps its path: Refused says that the run must go forward.
+    """
+    state = registry.move(conn, move["id"]).state
+    if state not in ("committed", "done", "returned"):
+        if committed_on(source, move):
+            raise registry.Refused(
+                f"{move['account']} has left {move['from_server']} for good but its move is not finished: "
+                "clear this run, it goes forward from there."
+            )
+        source.call("return", account=move["account"], move=move["key"])
+    end = "done" if state in ("committed", "done") else "returned"
+    for server in (source, target):
+        server.call("unpair", move=move["key"])
+    registry.advance_move(conn, move["id"], end)
+    return end
+
+
+def committed_on(source: Agent, move: dict[str, Any]) -> bool:
+    """Whether the source itself says that the account has left it with this move."""
+    here = entry_of(source, move["account"])
+    return here is not None and (here["state"], here["move"]) == ("moved", move["key"])
+
+
+def entry_of(host: Agent, account: str) -> dict[str, Any] | None:
+    """What the server says of one account; None when it does not know it."""
+    return next((e for e in host.call("describe")["accounts"] if e["account"] == account), None)

@@ -1,0 +1,161 @@
+"""What happens to whole servers: checked before a migration, emptied, reinstalled, wiped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import psycopg
+
+from include import registry
+from include.hosts import AgentError, HostUnreachable
+from include.moves.path import Agent
+from include.registry import states
+
+
+class Machines(Protocol):
+    """`include.machines.Machines`: makes servers, and makes them anew."""
+
+    def install(self, spec: Any, infrastructure: str) -> Any: ...
+    def reinstall(self, spec: Any, infrastructure: str) -> Any: ...
+    def wipe(self, spec: Any) -> None: ...
+
+
+Specify = Callable[[registry.Server], Any]
+"""Says how a server of the registry is made: its `include.machines.MachineSpec`."""
+
+PROVEN = "original.proven_empty"
+"""The event that says that the original itself, while it was being reinstalled, called itself empty."""
+
+
+def past(state: str, other: str) -> bool:
+    """Whether a migration in `state` has left `other` behind it."""
+    return state != other and states.MIGRATION.there_or_past(state, other)
+
+
+def serving(description: dict[str, Any]) -> list[dict[str, Any]]:
+    """The accounts that a described server serves, or would serve when its hold ends."""
+    return [account for account in description["accounts"] if account["state"] in ("serving", "held")]
+
+
+def refresh(conn: psycopg.Connection, server: str, host: Agent) -> None:
+    """Brings the registry up to date with what `server` says that it serves (an account created meanwhile)."""
+    description = without_secrets(host.call("describe"))
+    registry.record_description(conn, server, description)
+    registry.sync_accounts(conn, server, serving(description))
+
+
+def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
+    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes."""
+    accounts = [
+        {key: value for key, value in account.items() if key != "account_file"} for account in description["accounts"]
+    ]
+    return {**description, "accounts": accounts}
+
+
+def begin(
+    conn: psycopg.Connection,
+    server: str,
+    entry: str,
+    run_id: str,
+    requested_by: str,
+    reach: Callable[[], Agent],
+) -> dict[str, Any]:
+    """Begins the migration of `server`, or finds the one that this run began; gives what the steps hand on.
+
+    Refused, with nothing changed, for whatever the registry or the server itself knows against it.
+    """
+    begun = registry.migration_of(conn, server)
+    if begun is None or begun.run_id != run_id:
+        with conn.transaction():
+            refresh(conn, server, reach())
+            begun = registry.begin_migration(conn, server, entry, run_id, requested_by)
+    return {
+        "id": begun.id,
+        "server": begun.server,
+        "from_infrastructure": begun.from_infrastructure,
+        "to_infrastructure": begun.to_infrastructure,
+    }
+
+
+def install_transit(conn: psycopg.Connection, migration: dict[str, Any], machines: Machines, spec: Specify) -> None:
+    """Installs the transit with the new infrastructure and pins its host key; not once it is handed over."""
+    if _past(conn, migration, "installing_transit"):
+        return
+    transit = registry.server(conn, registry.may_install_transit(conn, migration["id"]))
+    installed = machines.install(spec(transit), migration["to_infrastructure"])
+    registry.enrol_server(conn, transit.name, migration["to_infrastructure"], installed.host_key, {})
+
+
+def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> bool:
+    """Records that the customer's last account has left the original. Refused while one has not.
+
+    False once the IPs are rerouted: from then on names and IPs may be on their way home.
+    """
+    if _past(conn, migration, "accounts_moved"):
+        return False
+    registry.last_account_left(conn, migration["id"])
+    return True
+
+
+def every_account_home(conn: psycopg.Connection, migration: dict[str, Any]) -> None:
+    """Records that every account is home. Refused while one is not."""
+    away = registry.accounts_not_on(conn, migration["id"], migration["server"])
+    if away:
+        raise registry.Refused(f"Not home yet: {', '.join(away)}. Clear move_accounts_home.")
+    registry.advance(conn, migration["id"], "accounts_home")
+
+
+def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], original: Agent) -> None:
+    """Records that the registry and the original itself say that nothing lives there. Refused otherwise."""
+    if not _past(conn, migration, "rerouted"):
+        _ask_whether_empty(migration["server"], original)
+        registry.advance(conn, migration["id"], "original_empty")
+
+
+def reinstall(
+    conn: psycopg.Connection, migration: dict[str, Any], original: Agent, machines: Machines, spec: Specify
+) -> None:
+    """Reinstalls the original if the registry and the server both say, now, that it is empty; pins its new key.
+
+    Cut off in the middle, the next call finds the proof in the event log: a server that no longer answers is
+    then on its way to the new infrastructure, while one that answers is asked again.
+    """
+    if _past(conn, migration, "reinstalling"):
+        return
+    # From here on the registry takes no account for this server, so the two answers stay true.
+    registry.advance(conn, migration["id"], "reinstalling")
+    registry.may_reinstall(conn, migration["id"])
+    try:
+        _ask_whether_empty(migration["server"], original)
+        registry.event(conn, PROVEN, migration=migration["id"], server=migration["server"])
+    except (HostUnreachable, AgentError) as error:
+        # A server that shows another host key than the pinned one is a new one that was not pinned yet.
+        if isinstance(error, AgentError) and error.code != "host_key_changed":
+            raise
+        log = registry.events(conn, migration_id=migration["id"], limit=1_000_000)
+        if not any(event.kind == PROVEN for event in log):
+            raise
+    machine = spec(registry.server(conn, migration["server"]))
+    installed = machines.reinstall(machine, migration["to_infrastructure"])
+    registry.enrol_server(conn, migration["server"], migration["to_infrastructure"], installed.host_key, {})
+
+
+def wipe_transit(conn: psycopg.Connection, migration: dict[str, Any], machines: Machines, spec: Specify) -> None:
+    """Wipes the transit. Not once it is back in the pool: by then it may be another customer's."""
+    request = registry.request_of(conn, migration["id"])
+    if request is not None and request.state == "returned_to_pool":
+        return
+    transit = registry.may_wipe(conn, migration["id"])
+    machines.wipe(spec(registry.server(conn, transit)))
+    registry.transit_wiped(conn, migration["id"])
+
+
+def _ask_whether_empty(server: str, host: Agent) -> None:
+    proof = host.call("prove_empty")
+    if not proof["empty"]:
+        raise registry.Refused(f"{server} is not empty and is not reinstalled: {' '.join(proof['because'])}")
+
+
+def _past(conn: psycopg.Connection, migration: dict[str, Any], state: str) -> bool:
+    return past(registry.migration(conn, migration["id"]).state, state)

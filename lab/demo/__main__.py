@@ -1,0 +1,138 @@
+"""`python -m lab.demo` (make demo): sets everything up, migrates the VPS, proves the result."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+
+from include import registry
+from include.hosts import AgentError, HostUnreachable
+from include.machines import MachineError
+from lab import __main__ as lab
+from lab import airflow, state, topology
+from lab.accounts import FillError
+from lab.accounts.certificates import authority
+from lab.demo import result, run, stage
+from lab.say import LabError, say, step
+from lab.visitors import crowd
+
+REPORT = Path(__file__).resolve().parents[2] / "reports" / "demo.json"
+QUIET_SECONDS = 10.0
+"""How long the IPs are probed while nothing happens, to compare with."""
+
+
+def main() -> int:
+    """The whole demo; the exit status is 0 only if everything was proven."""
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    try:
+        because = demo(console)
+    except (
+        LabError,
+        MachineError,
+        FillError,
+        registry.Refused,
+        AgentError,
+        HostUnreachable,
+    ) as error:
+        because = [str(error)]
+    except Exception as error:
+        log = state.LOGS / "demo.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc())
+        because = [f"{type(error).__name__}: {error} (where it came from: {log})"]
+    except KeyboardInterrupt:
+        because = ["It was interrupted; `make down` removes what it started."]
+    finally:
+        if state.RUN.is_dir():
+            crowd.stop()
+    for sentence in because:
+        print(f"not proven: {sentence}", file=sys.stderr)
+    if state.alive("airflow-api-server"):
+        url, user, password = airflow.login()
+        console.print(f"Airflow: {url}  user {user}  password {password}   (`make down` ends it)", soft_wrap=True)
+    return 1 if because else 0
+
+
+def demo(console: Console) -> list[str]:
+    """Everything; gives one sentence for each thing that was not proven."""
+    began = time.monotonic()
+    setup: list[tuple[str, float]] = []
+
+    def timed(name, function, *arguments):
+        start = time.monotonic()
+        made = function(*arguments)
+        setup.append((name, time.monotonic() - start))
+        return made
+
+    if state.STATE.exists():
+        timed("remove the last lab", lab.down)
+    timed("lab", lab.up, None)
+    state.prepare()
+    with ThreadPoolExecutor() as pool:
+        airflow_up = pool.submit(timed, "Airflow", _airflow)
+        timed("registry", stage.write_registry)
+        key = timed("install and enrol the original", stage.install_original)
+        filled = timed("create and fill the accounts", stage.fill_original, key)
+        timed("names", stage.write_names, filled, key)
+        airflow_up.result()
+    stage.connect_airflow(filled)
+
+    asked = crowd.asked_of(filled.values(), topology.server(stage.ORIGINAL).ips, authority())
+    crowd.start(asked)
+    say(f"visitors ask {', '.join(asked.sites.values())}, probe {', '.join(asked.ips)} and send mail")
+    time.sleep(3)
+    quiet = (time.time(), time.time() + QUIET_SECONDS)
+    time.sleep(QUIET_SECONDS)
+    with stage.registry_connection() as conn:
+        before = registry.server(conn, stage.ORIGINAL).versions
+
+    since = quiet[0]
+    run_id = run.begin()
+    say(f"migrate_server begins: run {run_id}")
+    customer = run.Customer(run_id)
+    customer.start()
+    with step("migrate_server"):
+        run.Watch(run_id).until_end(customer)
+    until = time.time()
+    time.sleep(2)
+    crowd.stop()
+    with step("what visitors wrote is looked for"):
+        check = crowd.final_check(asked)
+
+    with stage.registry_connection() as conn:
+        migration = next(one for one in registry.migrations(conn) if one.run_id == run_id)
+        found = result.Run(
+            server=stage.ORIGINAL,
+            versions_before=before,
+            versions_after=registry.server(conn, stage.ORIGINAL).versions,
+            moves=registry.moves_of(conn, migration.id),
+            ips=asked.ips,
+            tasks=airflow.tasks("migrate_server", run_id),
+            setup=setup,
+            events=list(result.summary.events(crowd.logs())),
+            quiet=quiet,
+            span=(since, until),
+            wall_s=time.monotonic() - began,
+            from_infrastructure=migration.from_infrastructure,
+            to_infrastructure=migration.to_infrastructure,
+        )
+        lives_on = {one.name: one.server for one in registry.accounts_of(conn, stage.ORIGINAL)}
+    made = result.report(found)
+    result.write(made, REPORT)
+    result.show(made, check, console)
+    console.print(f"{made['wall_s']} s in all; the report is {REPORT}", soft_wrap=True)
+    return result.unproven(made, found, filled, check, lives_on)
+
+
+def _airflow() -> None:
+    with step("Airflow is up"):
+        airflow.up()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""The run itself: the customer performs their accounts, a person watches the steps go by."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from include import registry
+from lab import airflow
+from lab.demo.stage import CUSTOMER, ENTRY, ORIGINAL, registry_connection
+from lab.say import LabError, say
+
+ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+HANDED_OVER_IN = 300.0
+"""Seconds until the customer gives up waiting for the transit."""
+MOVED_IN = 300.0
+"""Seconds for one account."""
+
+
+def begin() -> str:
+    """Triggers `migrate_server` as ops would; gives its run id."""
+    run_id = f"demo-{ORIGINAL}-{int(time.time())}"
+    airflow.trigger("migrate_server", run_id, {"server": ORIGINAL, "entry": ENTRY, "requested_by": "the demo"})
+    return run_id
+
+
+class Customer(threading.Thread):
+    """Performs every account, one by one, through Airflow's REST API, once the transit is handed over."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(name="the customer", daemon=True)
+        self.run_id = run_id
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Until the last account is moved; what went wrong is kept in `error`."""
+        try:
+            migration = self._await_hand_over()
+            with registry_connection() as conn:
+                accounts = [account.name for account in registry.accounts_of(conn, ORIGINAL)]
+            say(f"the customer: the transit {migration.transit} is ours, {len(accounts)} accounts to move")
+            for account in accounts:
+                self._perform(migration, account)
+        except Exception as error:
+            self.error = error
+
+    def _await_hand_over(self) -> registry.Migration:
+        until = time.monotonic() + HANDED_OVER_IN
+        while time.monotonic() < until:
+            with registry_connection() as conn:
+                found = registry.migration_of(conn, ORIGINAL)
+            if found and found.run_id == self.run_id and found.state == "handed_over":
+                return found
+            time.sleep(0.3)
+        raise LabError(f"The transit was not handed over within {HANDED_OVER_IN:g} s.")
+
+    def _perform(self, migration: registry.Migration, account: str) -> None:
+        run_id = f"perform-{migration.id}-{account}"
+        conf = {"account": account, "to_server": migration.transit, "requested_by": CUSTOMER}
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        path = "/api/v2/dags/move_account/dagRuns"
+        began = time.monotonic()
+        airflow.call("POST", path, body)
+        # The customer clicks twice: the second click starts nothing.
+        airflow.call("POST", path, body, expect=(409,))
+        say(f"the customer: performs {account} (a second click is answered with 409)")
+        while (state := airflow.run("move_account", run_id)["state"]) not in ("success", "failed"):
+            if time.monotonic() - began > MOVED_IN:
+                raise LabError(f"The account {account} was not moved within {MOVED_IN:g} s (run {run_id}).")
+            time.sleep(0.5)
+        if state == "failed":
+            raise LabError(f"The move of {account} failed: {reason('move_account', run_id)}")
+        say(f"the customer: {account} is on {migration.transit} ({time.monotonic() - began:.1f} s)")
+
+
+@dataclass
+class Watch:
+    """Says what each task of the run and each move does, as it comes to pass."""
+
+    run_id: str
+    told: set[tuple[str, str]] = field(default_factory=set)
+
+    def until_end(self, customer: Customer, seconds: float = 900) -> None:
+        """Returns when the run has succeeded. Raises LabError if it, or the customer, has failed."""
+        until = time.monotonic() + seconds
+        while True:
+            state = airflow.run("migrate_server", self.run_id)["state"]
+            self._tell(airflow.tasks("migrate_server", self.run_id))
+            self._tell_moves()
+            if customer.error:
+                raise LabError(f"The customer could not perform: {customer.error}") from customer.error
+            if state == "success":
+                return
+            if state == "failed":
+                raise LabError(f"The migration failed: {reason('migrate_server', self.run_id)}")
+            if time.monotonic() > until:
+                raise LabError(f"The migration took longer than {seconds:g} s: its run {self.run_id} goes on.")
+            time.sleep(0.5)
+
+    def _tell(self, tasks: list[dict[str, Any]]) -> None:
+        for task in sorted(tasks, key=lambda task: task["start_date"] or "~"):
+            name, state, tries = task["task_id"], task["state"], task["try_number"]
+            if state in ("deferred", "up_for_retry") or state in ENDED:
+                key = (name, f"{state}{tries}")
+                if key in self.told:
+                    continue
+                self.told.add(key)
+                took = f" ({seconds(task):.1f} s)" if state in ENDED else ""
+                word = {"success": "done", "deferred": "waits", "up_for_retry": "failed, is tried again"}
+                say(f"  {name}: {word.get(state, state)}{took}")
+
+    def _tell_moves(self) -> None:
+        with registry_connection() as conn:
+            found = [one for one in registry.migrations(conn) if one.run_id == self.run_id]
+            moves = registry.moves_of(conn, found[0].id) if found else []
+        for move in moves:
+            key = (f"{move.account} {move.direction}", f"{move.state} {move.epoch}")
+            if key in self.told:
+                continue
+            self.told.add(key)
+            held = (move.figures.get("switch") or {}).get("held_ms")
+            more = f" (held {held / 1000:.2f} s)" if move.state == "done" and held else ""
+            say(f"    {move.account}, {move.direction}: {move.state}{more}")
+
+
+def seconds(task: dict[str, Any]) -> float:
+    """How long a task instance took, its waits included."""
+    if not task["start_date"] or not task["end_date"]:
+        return 0.0
+    return (moment(task["end_date"]) - moment(task["start_date"])).total_seconds()
+
+
+def moment(text: str) -> datetime:
+    """A time as Airflow's API writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def reason(dag_id: str, run_id: str) -> str:
+    """The sentence with which the first failed task of a run ended, or which task it was."""
+    failed = [task for task in airflow.tasks(dag_id, run_id) if task["state"] == "failed"]
+    if not failed:
+        return f"see its run {run_id} in Airflow"
+    task = min(failed, key=lambda task: task["end_date"] or "~")
+    lines = airflow.task_log(dag_id, run_id, task["task_id"], task["try_number"]).splitlines()
+    errors = [line.strip() for line in lines if "Exception: " in line or "Refused: " in line]
+    return f"task {task['task_id']}: {errors[-1].split(': ', 1)[1] if errors else 'see its log in Airflow'}"

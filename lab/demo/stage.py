@@ -1,0 +1,118 @@
+"""Sets the stage: registry, the original with its filled accounts, their names, Airflow's connections."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from include import registry
+from include.hosts import Host
+from include.moves.enrol import enrol
+from include.registry.schema import upgrade
+from lab import airflow, names, postgres, servers, state
+from lab.accounts import ACCOUNTS, Filled, Server, fill
+from lab.demo.inside import inside
+from lab.say import step
+from lab.topology import OPS, server
+
+ORIGINAL, TRANSIT = "vps-1", "transit-1"
+OLD, NEW = "2022", "2026"
+ENTRY = "infrastructure-2026"
+PLAN = "VPS M"
+CUSTOMER = "Alpine Herders"
+
+
+def registry_connection() -> psycopg.Connection:
+    """A connection to the lab's registry."""
+    return psycopg.connect(postgres.dsn("registry"))
+
+
+def write_registry() -> None:
+    """The schema, and what a host knows beforehand: plan, servers, catalogue, IPs. Can be repeated."""
+    upgrade(postgres.dsn("registry"))
+    with registry_connection() as conn:
+        registry.add_plan(conn, PLAN, Decimal("29.90"), "CHF", 2, 4 << 30, 80 << 30)
+        for name, kind, infrastructure, customer in (
+            (ORIGINAL, "vps", OLD, CUSTOMER),
+            (TRANSIT, "transit", NEW, None),
+        ):
+            one = server(name)
+            spec = one.spec
+            addresses = (spec.management_address, spec.lan_address, spec.lan_address6)
+            registry.add_server(conn, name, kind, PLAN, infrastructure, customer, *addresses)
+            for ip in one.ips:
+                registry.add_ip(conn, ip, name)
+        registry.add_catalogue_entry(conn, ENTRY, "infrastructure", OLD, NEW)
+
+
+def host(name: str, host_key: str) -> Host:
+    """A server's agent. Call it `inside` the operators' namespace; the host key is pinned."""
+    return Host.connect(server(name).spec.management_address, str(state.key("ops")), host_key)
+
+
+def install_original() -> str:
+    """Installs the original with the old infrastructure and enrols it; gives its host key."""
+    with step(f"{ORIGINAL} installed with infrastructure {OLD}"):
+        installed = servers.install(ORIGINAL, OLD)
+    with step(f"{ORIGINAL} enrolled: agent pushed, host key pinned"), registry_connection() as conn:
+        registry.enrol_server(conn, ORIGINAL, OLD, installed.host_key, {})
+        inside(OPS, enrol, conn, ORIGINAL, OLD, host(ORIGINAL, installed.host_key))
+    return installed.host_key
+
+
+def fill_original(host_key: str) -> dict[str, Filled]:
+    """Creates and fills the accounts, all at once."""
+    with ThreadPoolExecutor(len(ACCOUNTS)) as pool:
+        filling = {name: pool.submit(_fill, name, host_key) for name in ACCOUNTS}
+        return {name: future.result() for name, future in filling.items()}
+
+
+def _fill(name: str, host_key: str) -> Filled:
+    agent = host(ORIGINAL, host_key)
+
+    def create(account_file: dict[str, Any]) -> None:
+        inside(OPS, agent.call, "create", account_file=account_file)
+
+    with step(f"account {name} created and filled"):
+        return fill(name, Server(executor(ORIGINAL), create))
+
+
+def executor(name: str) -> Callable[..., bytes]:
+    """Runs programs as root in a server of the lab, as the fills want it."""
+    machines = servers.machines()
+
+    def execute(argv: list[str], input: bytes | None = None) -> bytes:
+        done = machines.execute(name, argv, stdin=input, seconds=300)
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, argv, done.stdout, done.stderr)
+        return done.stdout
+
+    return execute
+
+
+def write_names(filled: dict[str, Filled], host_key: str) -> None:
+    """The registry learns of the accounts and their names, the name server and the servers of the rest."""
+    agent = host(ORIGINAL, host_key)
+    with registry_connection() as conn:
+        description = inside(OPS, agent.call, "describe")
+        registry.record_description(conn, ORIGINAL, description)
+        registry.sync_accounts(conn, ORIGINAL, description["accounts"])
+        ips = [ip.address for ip in registry.ips_of(conn, ORIGINAL)]
+        inside(OPS, agent.call, "accept_ips", ips=ips)
+        zone = names.client()
+        address, address6 = sorted(ips, key=lambda ip: ":" in ip)
+        for one in filled.values():
+            for fqdn, kind, value, ttl in one.names(address, address6):
+                registry.add_name(conn, fqdn, kind, one.account, value, ttl)
+                inside(OPS, zone.point, fqdn, kind, None, value, ttl)
+
+
+def connect_airflow(filled: dict[str, Filled]) -> None:
+    """Airflow learns how to look at each account."""
+    for one in filled.values():
+        airflow.connect_account(one.account, one.look, one.connections)

@@ -1,0 +1,139 @@
+"""From Airflow's connections to the objects that `include` works with.
+
+Connections: `registry` (postgres), `transhumance_agent` (ssh: user and key file for every server), `router`
+(ssh: its own key, its pinned host key), `names` (generic: host = the authoritative name server, login = the
+TSIG key's name, password = its secret), `machines` (generic: its extra says how servers are made). Everything
+here may be called in a worker and in a thread of the triggerer, not on its event loop.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import paramiko
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.providers.ssh.hooks.ssh import SSHHook
+from airflow.sdk import BaseHook
+
+from include import registry
+from include.hosts import Host
+from include.hosts.host import parse_host_key
+from include.machines import LxcMachines, Machines, MachineSpec
+from include.network.routes import RouteError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from include.network.names import Names
+
+REGISTRY = "registry"
+AGENT = "transhumance_agent"
+ROUTER = "router"
+NAMES = "names"
+MACHINES = "machines"
+REPORTS = "TRANSHUMANCE_REPORTS"
+"""The environment variable that names the folder of the reports."""
+
+
+@contextmanager
+def registry_connection() -> Iterator[psycopg.Connection]:
+    """A psycopg 3 connection to the registry, closed at the end."""
+    conn = PostgresHook(REGISTRY).get_conn()
+    # Each function of the registry is a transaction of its own; a mere read must not leave one open around it.
+    conn.autocommit = True
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+def host(name: str, conn: psycopg.Connection | None = None) -> Host:
+    """The server `name` as its agent's verbs; its address and pinned host key come from the registry."""
+    if conn is not None:
+        return _host(registry.server(conn, name))
+    with registry_connection() as own:
+        return _host(registry.server(own, name))
+
+
+def _host(server: registry.Server) -> Host:
+    if not server.host_key:
+        raise registry.Refused(
+            f"The server {server.name} has no pinned host key: enrol it (Transhumance reaches no server it does "
+            "not know)."
+        )
+    hook = SSHHook(ssh_conn_id=AGENT, remote_host=str(server.management_address), conn_retry_attempts=1)
+    _, pinned = parse_host_key(server.host_key)
+    hook.host_key = pinned
+    hook.no_host_key_check = False
+    hook.look_for_keys = False
+
+    def connect() -> paramiko.SSHClient:
+        client = hook.get_conn()
+        # Paramiko asks the user's own known_hosts before the key given here, so the pin is checked once more.
+        if client.get_transport().get_remote_server_key() != pinned:
+            client.close()
+            raise paramiko.BadHostKeyException(
+                str(server.management_address), client.get_transport().get_remote_server_key(), pinned
+            )
+        return client
+
+    return Host(connect)
+
+
+def names() -> Names:
+    """The host's DNS: updates go to the authoritative server under TSIG."""
+    from include.network.names import Names
+
+    conn = BaseHook.get_connection(NAMES)
+    return Names(server=conn.host, key_name=conn.login, secret=conn.password, **conn.extra_dejson)
+
+
+def router() -> Callable[[list[str]], str]:
+    """Runs one command on the router, whose key there can show and replace routes and nothing else."""
+    client = SSHHook(ssh_conn_id=ROUTER, conn_retry_attempts=1).get_conn()
+
+    def run(argv: list[str]) -> str:
+        # SSH carries one string; the key's forced command splits it and checks each word.
+        _, stdout, stderr = client.exec_command(shlex.join(argv), timeout=20)
+        said = stdout.read().decode()
+        if stdout.channel.recv_exit_status() != 0:
+            raise RouteError(f"The router refused {shlex.join(argv)}: {stderr.read().decode().strip()[:300]}")
+        return said
+
+    return run
+
+
+def machines() -> tuple[Machines, Callable[[registry.Server], MachineSpec]]:
+    """What makes and remakes servers here, and how it is told which: (machines, server -> its spec).
+
+    The connection's extra holds the kind's settings and the routers' addresses in the servers' network.
+    """
+    settings: dict[str, Any] = dict(BaseHook.get_connection(MACHINES).extra_dejson)
+    kind = settings.pop("kind", "lxc")
+    if kind != "lxc":
+        raise registry.Refused(f"The connection {MACHINES} names an unknown kind of machines, {kind!r}: use lxc.")
+    routers = {key: settings.pop(key) for key in ("router_address", "router_address6")}
+
+    def spec(server: registry.Server) -> MachineSpec:
+        return MachineSpec(
+            name=server.name,
+            management_address=str(server.management_address),
+            lan_address=str(server.lan_address),
+            lan_address6=str(server.lan_address6),
+            **routers,
+        )
+
+    return LxcMachines(**settings), spec
+
+
+def reports_folder() -> Path:
+    """Where the migrations' reports are written."""
+    folder = os.environ.get(REPORTS)
+    if not folder:
+        raise registry.Refused(f"No folder for reports is known: set {REPORTS} in Airflow's environment.")
+    return Path(folder)

@@ -1,0 +1,58 @@
+"""The facts of the registry that a run can wait for: each a query of a few milliseconds, by name.
+
+A name and its arguments are all that a waiting trigger keeps, so both stay as they are while runs wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from include import registry
+from include.moves import servers
+from transhumance_airflow import connections
+
+
+def transit_assigned(conn: psycopg.Connection, migration: int) -> str | None:
+    """The transit that the migration got. First come, first served: asking takes one as soon as one is free."""
+    return registry.assign_transit(conn, migration)
+
+
+def every_account_moved(conn: psycopg.Connection, migration: int, transit: str) -> bool | None:
+    """True when no account of the migration lives anywhere but on the transit and no move is under way, or when
+    this was so before."""
+    if servers.past(registry.migration(conn, migration).state, "handed_over"):
+        return True
+    if registry.accounts_not_on(conn, migration, transit):
+        return None
+    under_way = [move for move in registry.moves_of(conn, migration) if move.state not in ("done", "returned")]
+    return None if under_way else True
+
+
+def names_settled(conn: psycopg.Connection, server: str) -> bool | None:
+    """True when every cache that keeps to TTLs has let go of what the server's names pointed at before."""
+    return registry.names_settled(conn, server) or None
+
+
+FACTS: dict[str, Callable[..., Any]] = {
+    "transit_assigned": transit_assigned,
+    "every_account_moved": every_account_moved,
+    "names_settled": names_settled,
+}
+
+
+def ask(conn: psycopg.Connection, fact: str, arguments: dict[str, Any]) -> Any:
+    """The fact's value, or None while it is not so. Raises KeyError for a fact that does not exist."""
+    return FACTS[fact](conn, **arguments)
+
+
+def refresh_original(conn: psycopg.Connection, migration: int, transit: str) -> None:
+    """Brings the registry up to date with the accounts that the original itself serves now.
+
+    While the customer may still perform; later the original is empty or gone.
+    """
+    begun = registry.migration(conn, migration)
+    if not servers.past(begun.state, "handed_over"):
+        servers.refresh(conn, begun.server, connections.host(begun.server, conn))

@@ -1,0 +1,282 @@
+"""Operators: start something that lasts, wait for it without a worker, and never start it twice.
+
+Each checks in the worker before it defers. Retries come from the DAG's default_args; a retry attaches to what
+already runs, since what is started bears a name that does not change: an operation id, a run id.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from include import registry
+from include.hosts import AgentError
+from transhumance_airflow import connections, facts
+from transhumance_airflow.triggers import AgentOperationTrigger, DagRunEndTrigger, RegistryTrigger
+
+SHORT = 6.0
+"""Seconds that a worker itself waits for an operation: deferring a short one would take longer than it does."""
+
+
+class AgentOperation(BaseOperator):
+    """Starts the agent's long `verb` on `server` under the id `operation`, or attaches to it; gives its result.
+
+    When the operation failed the task fails with the agent's sentence, and a retry starts it again under the
+    same id. `args` is the verb's; `timeout` bounds the wait.
+    """
+
+    template_fields: Sequence[str] = ("server", "operation", "verb", "args")
+    ui_color = "#dcecf7"
+
+    def __init__(
+        self,
+        *,
+        server: Any,
+        operation: Any,
+        verb: str,
+        args: Any,
+        timeout: timedelta = timedelta(hours=12),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.server = server
+        self.operation = operation
+        self.verb = verb
+        self.args = args
+        self.timeout = timeout
+
+    def execute(self, context: Context) -> Any:
+        """Starts or attaches, waits a few seconds, then defers."""
+        host = connections.host(self.server)
+        status = host.call("status", operation=self.operation)
+        if status["state"] not in ("running", "succeeded"):
+            host.call("start", operation=self.operation, verb=self.verb, args=self.args)
+            status = host.call("status", operation=self.operation)
+        until = time.monotonic() + SHORT
+        while status["state"] == "running" and time.monotonic() < until:
+            time.sleep(0.3)
+            status = host.call("status", operation=self.operation)
+        return self._end(status)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """After the wait: the server is asked once more, since the event is only a hint."""
+        if event["state"] == "unreachable":
+            raise AirflowException(event["message"])
+        return self._end(connections.host(self.server).call("status", operation=self.operation))
+
+    def _end(self, status: dict[str, Any]) -> Any:
+        state = status["state"]
+        if state == "running":
+            self.log.info("%s runs on %s: %s", self.operation, self.server, status.get("progress"))
+            self.defer(
+                trigger=AgentOperationTrigger(self.server, self.operation),
+                method_name="resume",
+                timeout=self.timeout,
+            )
+        if state == "succeeded":
+            return status.get("result")
+        if state == "failed":
+            raise AirflowException(_sentence(status.get("error")) or f"{self.verb} failed on {self.server}.")
+        raise AirflowException(
+            f"{self.verb} on {self.server} ended without a result (the server may have been restarted): "
+            "the retry starts it again."
+        )
+
+
+class MoveOperation(AgentOperation):
+    """An agent operation of one move, on the server that the account leaves.
+
+    `move` is what `check_account` gives, `peer` what `open_path` gives; both are public facts. Its operation id
+    is the move's key and the verb, so that whichever run asks, one operation runs.
+    """
+
+    template_fields: Sequence[str] = ("move", "peer", "verb", "extra")
+
+    def __init__(self, *, move: Any, peer: Any, verb: str, extra: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(server=None, operation=None, verb=verb, args=None, **kwargs)
+        self.move = move
+        self.peer = peer
+        self.extra = extra or {}
+
+    def execute(self, context: Context) -> Any:
+        """Tells the registry how far the move is, then starts or attaches."""
+        self._address()
+        with connections.registry_connection() as conn:
+            # A run that is cleared from the switch on has a new epoch and no copy yet: the switch copies all.
+            for state in {"copy": ["copying"], "switch": ["copying", "switching"]}[self.verb]:
+                registry.advance_move(conn, self.move["id"], state)
+        return super().execute(context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """After the wait."""
+        self._address()
+        return super().resume(context, event)
+
+    def _address(self) -> None:
+        self.server = self.move["from_server"]
+        self.operation = f"{self.move['key']}-e{self.move['epoch']}-{self.verb}"
+        self.args = {
+            "account": self.move["account"],
+            "move": self.move["key"],
+            "epoch": self.move["epoch"],
+            "peer": self.peer,
+            **self.extra,
+        }
+
+
+class WaitForRegistry(BaseSensorOperator):
+    """Waits, without a worker and for as long as it takes, until the registry knows `fact`; gives its value.
+
+    `refresh(conn, **arguments)` runs in a worker before the registry is believed: it brings in what only a
+    server knows (an account created meanwhile).
+    """
+
+    template_fields: Sequence[str] = ("fact", "arguments")
+    ui_color = "#f7ecd0"
+
+    def __init__(
+        self,
+        *,
+        fact: str,
+        arguments: Any,
+        refresh: Callable[..., None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.fact = fact
+        self.arguments = arguments
+        self.refresh = refresh
+
+    def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Asks once, then defers. A fact that a trigger saw is asked for again: it may have changed."""
+        with connections.registry_connection() as conn:
+            if self.refresh is not None:
+                self.refresh(conn, **self.arguments)
+            value = facts.ask(conn, self.fact, self.arguments)
+        if value is not None:
+            return value
+        self.log.info("Waiting until the registry knows %s %s.", self.fact, self.arguments)
+        self.defer(trigger=RegistryTrigger(self.fact, self.arguments), method_name="execute")
+
+
+class StartOrAttachDagRun(BaseOperator):
+    """Runs `dag_id` under a fixed run id: starts it, attaches to it if it runs, runs it again if it failed.
+
+    Waits without a worker for its end; fails when the run failed.
+    """
+
+    template_fields: Sequence[str] = ("dag_id_to_run", "run_id_to_run", "conf")
+    ui_color = "#e4f2df"
+
+    def __init__(self, *, dag_id_to_run: str, run_id_to_run: Any, conf: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dag_id_to_run = dag_id_to_run
+        self.run_id_to_run = run_id_to_run
+        self.conf = conf
+
+    def execute(self, context: Context) -> str:
+        """Starts or attaches, then defers."""
+        return self.start_or_attach(self.run_id_to_run, self.conf)
+
+    def resume(self, context: Context, event: dict[str, Any], run_id: str) -> str:
+        """After the run's end."""
+        self.require_success(event, run_id)
+        return run_id
+
+    def start_or_attach(self, run_id: str, conf: dict[str, Any]) -> str:
+        """Gives the run id if the run has already succeeded; else starts or attaches, and defers to `resume`."""
+        state = run_state(self.dag_id_to_run, run_id)
+        if state == "success":
+            return run_id
+        if state is None or state == "failed":
+            self.log.info("%s run %s of %s.", "Starting" if state is None else "Clearing", run_id, self.dag_id_to_run)
+            start_run(self.dag_id_to_run, run_id, conf, again=state == "failed")
+        else:
+            self.log.info("Attaching to run %s of %s.", run_id, self.dag_id_to_run)
+        self.defer(
+            trigger=DagRunEndTrigger(self.dag_id_to_run, run_id),
+            method_name="resume",
+            kwargs={"run_id": run_id},
+        )
+
+    def require_success(self, event: dict[str, Any], run_id: str) -> None:
+        """Raises unless the run ended well; a retry of this task runs it again."""
+        if event["state"] != "success":
+            raise AirflowException(
+                f"The run {run_id} of {self.dag_id_to_run} failed: its own grid tells where. This task's retry runs "
+                "it again."
+            )
+
+
+class MoveAccountsHome(StartOrAttachDagRun):
+    """Moves every account of a migration home, one `move_account` run after the other.
+
+    Who is still away is asked of the registry each time, so that an account created meanwhile goes as well.
+    """
+
+    template_fields: Sequence[str] = (*StartOrAttachDagRun.template_fields, "migration", "original")
+
+    def __init__(self, *, migration: Any, original: Any, **kwargs: Any) -> None:
+        super().__init__(dag_id_to_run="move_account", run_id_to_run=None, conf=None, **kwargs)
+        self.migration = migration
+        self.original = original
+
+    def execute(self, context: Context) -> Any:
+        """Takes the first account that is not home yet."""
+        with connections.registry_connection() as conn:
+            away = registry.accounts_not_on(conn, self.migration, self.original)
+        if not away:
+            return None
+        self.log.info("Still to move home: %s.", ", ".join(away))
+        run_id = f"home-{self.migration}-{away[0]}"
+        self.start_or_attach(run_id, {"account": away[0], "to_server": self.original})
+        raise AirflowFailException(
+            f"The run {run_id} ended well but {away[0]} does not live on {self.original}: look at that run, "
+            "then clear it."
+        )
+
+    def resume(self, context: Context, event: dict[str, Any], run_id: str) -> Any:
+        """After one account: the next."""
+        self.require_success(event, run_id)
+        return self.execute(context)
+
+
+def run_state(dag_id: str, run_id: str) -> str | None:
+    """The run's state, or None if there is no such run. Asked of Airflow's execution API."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    for state in ("success", "failed", "running", "queued"):
+        if RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=[state]):
+            return state
+    return None
+
+
+def start_run(dag_id: str, run_id: str, conf: dict[str, Any], again: bool) -> None:
+    """Starts the run, or clears it (`again`). Should it exist by now, it is left as it is."""
+    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    answer = SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=conf, reset_dag_run=again))
+    if isinstance(answer, ErrorResponse) and "ALREADY_EXISTS" not in str(answer.error):
+        raise AirflowException(f"Airflow did not start the run {run_id} of {dag_id}: {answer.error}.")
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """A refusal inside ends the task with its sentence: no retry would change it. A lost connection does not."""
+    try:
+        yield
+    except (registry.Refused, AgentError) as error:
+        raise AirflowFailException(str(error)) from None
+
+
+def _sentence(error: Any) -> str:
+    if isinstance(error, dict):
+        return str(error.get("message", error))
+    return str(error or "")

@@ -1,0 +1,62 @@
+"""Airflow for tests: its settings from the repository, a home of its own, no database; and a host in memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before anything imports Airflow: it reads its settings at import.
+REPOSITORY = Path(__file__).parents[2]
+_home = tempfile.TemporaryDirectory(prefix="airflow-tests-")
+os.environ |= {
+    "AIRFLOW_HOME": _home.name,
+    "AIRFLOW_CONFIG": str(REPOSITORY / "config" / "airflow.cfg"),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_home.name}/none.db",
+}
+
+from collections.abc import Iterator  # noqa: E402
+
+import psycopg  # noqa: E402
+import pytest  # noqa: E402
+
+from include.registry.schema import upgrade  # noqa: E402
+from tests.dags.hosting import Hosting, written  # noqa: E402
+from tests.registry.cluster import binaries, cluster  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def dags() -> dict:
+    """Every DAG of the repository, parsed once. They must parse."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(REPOSITORY / "dags"))
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[str]:
+    """A PostgreSQL whose database `template` has the registry's newest schema."""
+    if binaries() is None:
+        pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
+    with cluster() as server:
+        with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as conn:
+            conn.execute("CREATE DATABASE template")
+        upgrade(f"{server} dbname=template")
+        yield server
+
+
+@pytest.fixture
+def hosting(template: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hosting]:
+    """A host in memory behind the DAGs' connections, and a real registry that knows it."""
+    with psycopg.connect(f"{template} dbname=postgres", autocommit=True) as conn:
+        conn.execute("DROP DATABASE IF EXISTS registry WITH (FORCE)")
+        conn.execute("CREATE DATABASE registry TEMPLATE template")
+    with psycopg.connect(f"{template} dbname=registry", autocommit=True) as conn:
+        hosting = written(conn)
+        hosting.stand_in(monkeypatch)
+        monkeypatch.setenv("TRANSHUMANCE_REPORTS", str(tmp_path))
+        yield hosting

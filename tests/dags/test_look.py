@@ -1,0 +1,66 @@
+"""The look from outside: what it asks a server, seen from a server made for the test."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from types import SimpleNamespace
+
+import pytest
+from transhumance_airflow import look
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """Answers with the Host name that it was asked for as the page's title."""
+
+    def do_GET(self) -> None:
+        body = f"<html><title>\n{self.headers['Host']} &amp; {self.path}</title>".encode()
+        self.send_response(200 if self.path.startswith("/shop") else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def port():
+    with http.server.HTTPServer(("127.0.0.1", 0), Site) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_site_is_asked_at_the_server_by_its_own_name(port):
+    seen = look.site(f"http://app.example:{port}/shop?a=1", "127.0.0.1")
+    assert seen["status"] == 200 and seen["certificate"] is None
+    assert seen["title"] == look._digest(f"app.example:{port} & /shop?a=1".encode())
+    assert look.site(f"http://app.example:{port}/", "127.0.0.1")["status"] == 404
+
+
+def test_what_cannot_be_seen_is_an_error_and_no_exception(monkeypatch):
+    monkeypatch.setattr(look, "wanted_of", lambda account: {"urls": ["http://app.example:1/"]})
+    assert look.look("app", "127.0.0.1") == {"urls": {"http://app.example:1/": {"error": "ConnectionRefusedError"}}}
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (b'(\\HasNoChildren) "." INBOX', ["INBOX"]),
+        (b'(\\HasNoChildren \\Sent) "/" "Sent/Old \\"x\\" \\\\"', ['Sent/Old "x" \\']),
+        (b'(\\Noselect) "." Archive', []),
+        ((b'(\\HasNoChildren) "." {5}', b'a"b c'), ['a"b c']),
+        (b"(\\HasNoChildren) NIL Entw&APw-rfe", ["Entw&APw-rfe"]),
+        (None, []),
+    ],
+)
+def test_mailboxes_are_listed_whatever_their_name(line, names):
+    imap = SimpleNamespace(list=lambda: ("OK", [line]))
+    assert look._listed(imap) == names  # type: ignore[arg-type]
+
+
+def test_a_mailbox_that_cannot_be_selected_is_an_error():
+    imap = SimpleNamespace(select=lambda *_, **__: ("NO", [b""]))
+    assert look._mailbox(imap, "gone") == {"error": "NotSelected"}  # type: ignore[arg-type]

@@ -1,0 +1,278 @@
+"""`migrate_server`: its shape, and its steps run on a host in memory with a real registry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from transhumance_airflow import facts, operators
+
+from include import registry
+from include.hosts import AgentError, HostUnreachable
+from tests.dags.test_move_account import begin, operation, step
+
+STEPS = [
+    "check_server",
+    "request_transit",
+    "wait_for_transit",
+    "install_transit",
+    "enrol_transit",
+    "hand_over",
+    "wait_until_every_account_is_moved",
+    "point_names_at_transit",
+    "reroute_ips_to_transit",
+    "prove_original_empty",
+    "reinstall_original",
+    "enrol_original",
+    "move_accounts_home",
+    "point_names_home",
+    "reroute_ips_home",
+    "wipe_transit",
+    "return_transit",
+    "write_report",
+]
+PARAMS = {"server": "vps-1", "entry": "infrastructure-2026", "requested_by": "ops"}
+
+
+@pytest.fixture
+def dag(dags, hosting, monkeypatch):
+    """The DAG; accounts look the same wherever they are."""
+    inner = dags["move_account"].task_dict["look_before"].python_callable.__globals__
+    monkeypatch.setitem(inner, "look", lambda account, address: {"urls": {}})
+    return dags["migrate_server"]
+
+
+def move(dags: dict, account: str, to_server: str, run_id: str) -> None:
+    """A whole run of `move_account`."""
+    dag = dags["move_account"]
+    facts_ = begin(dag, account, to_server, run_id)
+    before = step(dag, "look_before", move=facts_)
+    peer = step(dag, "open_path", move=facts_)
+    copied, switched = (operation(dag, verb, facts_, peer) for verb in ("copy", "switch"))
+    step(dag, "record_move", move=facts_, switched=switched, copied=copied)
+    step(dag, "look_after", move=facts_, before=before)
+    step(dag, "close_path", move=facts_)
+
+
+def up_to_hand_over(dag: Any, conn: Any) -> dict:
+    migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
+    step(dag, "request_transit", migration=migration)
+    assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
+    step(dag, "install_transit", migration=migration)
+    step(dag, "enrol_transit", migration=migration, transit="transit-1")
+    step(dag, "hand_over", migration=migration)
+    return migration
+
+
+def up_to_rerouted(dag: Any, dags: dict, conn: Any) -> dict:
+    migration = up_to_hand_over(dag, conn)
+    for account in ("blog", "app"):
+        move(dags, account, "transit-1", f"perform-{account}")
+    step(dag, "point_names_at_transit", migration=migration, transit="transit-1")
+    step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
+    return migration
+
+
+def test_steps_in_order(dags):
+    dag = dags["migrate_server"]
+    assert [task.task_id for task in dag.topological_sort() if not task.task_id.startswith("wait_until_names")] == STEPS
+    for task_id in ("wait_for_transit", "wait_until_every_account_is_moved"):
+        assert isinstance(dag.task_dict[task_id], operators.WaitForRegistry)
+        assert dag.task_dict[task_id].task_display_name != task_id, "the graph says for whom it waits"
+
+
+def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
+    conn = hosting.conn
+    migration = up_to_hand_over(dag, conn)
+    waiting = {"migration": migration["id"], "transit": "transit-1"}
+    assert facts.ask(conn, "every_account_moved", waiting) is None
+    move(dags, "blog", "transit-1", "perform-blog")
+    # The customer makes another account on the original while the others move.
+    hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
+    move(dags, "app", "transit-1", "perform-app")
+    facts.refresh_original(conn, **waiting)
+    assert facts.ask(conn, "every_account_moved", waiting) is None
+    move(dags, "late", "transit-1", "perform-late")
+    assert facts.ask(conn, "every_account_moved", waiting) is True
+
+    step(dag, "point_names_at_transit", migration=migration, transit="transit-1")
+    assert hosting.names["app.example", "A"] == "198.51.100.21"
+    step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
+    assert hosting.routes == {"198.51.100.11/32": "10.30.0.21", "2001:db8:100::11/128": "fd30::21"}
+    step(dag, "prove_original_empty", migration=migration)
+    step(dag, "reinstall_original", migration=migration)
+    assert step(dag, "enrol_original", migration=migration)["debian"] == "13"
+    for account in ("app", "blog", "late"):
+        move(dags, account, "vps-1", f"home-{migration['id']}-{account}")
+    assert facts.ask(conn, "every_account_moved", waiting) is True, "what was true once does not wait again"
+    step(dag, "point_names_home", migration=migration)
+    assert hosting.names["app.example", "A"] == "198.51.100.11"
+    conn.execute("UPDATE names SET pointed_at = pointed_at - interval '1 minute'")
+    step(dag, "reroute_ips_home", migration=migration, transit="transit-1")
+    assert hosting.routes == {"198.51.100.11/32": "10.30.0.11", "2001:db8:100::11/128": "fd30::11"}
+    assert not hosting.servers["transit-1"].ips & {"198.51.100.11", "2001:db8:100::11"}
+    step(dag, "wipe_transit", migration=migration)
+    assert "transit-1" not in hosting.servers
+    step(dag, "return_transit", migration=migration)
+    report = json.loads((tmp_path / step(dag, "write_report", migration=migration)).read_text())
+    assert len(report["moves"]) == 6 and report["migration"]["state"] == "home"
+    assert "secret" not in json.dumps(report)
+    assert registry.migration(conn, migration["id"]).state == "done"
+
+    # Cleared at the end, nothing happens a second time to a transit that may be another customer's.
+    registry.enrol_server(
+        conn, "transit-1", "2026", hosting.install(registry.server(conn, "transit-1"), "2026").host_key, {}
+    )
+    step(dag, "wipe_transit", migration=migration)
+    assert "transit-1" in hosting.servers
+
+
+@pytest.mark.parametrize(
+    ("server", "entry", "sentence"),
+    [
+        ("nowhere", "infrastructure-2026", "no server nowhere"),
+        ("vps-1", "nothing", "no catalogue entry nothing"),
+        ("web-1", "infrastructure-2026", "only a dedicated server or VPS"),
+        ("transit-1", "infrastructure-2026", "transit-1"),
+    ],
+)
+def test_refusals_change_nothing(dag, hosting, server, entry, sentence):
+    hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
+    hosting.install(registry.server(hosting.conn, "transit-1"), "2022")
+    events = len(registry.events(hosting.conn))
+    with pytest.raises(AirflowFailException, match=sentence):
+        step(dag, "check_server", params={**PARAMS, "server": server, "entry": entry}, run_id="run-1")
+    assert len(registry.events(hosting.conn)) == events, "something was written in spite of the refusal"
+
+
+def test_a_server_that_is_being_migrated_is_refused(dag, hosting):
+    step(dag, "check_server", params=PARAMS, run_id="run-1")
+    with pytest.raises(AirflowFailException, match="being migrated already"):
+        step(dag, "check_server", params=PARAMS, run_id="run-2")
+
+
+def test_an_original_that_holds_an_account_is_not_reinstalled(dag, dags, hosting):
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    hosting.servers["vps-1"].accounts["left"] = {"state": "serving", "epoch": 1, "move": None}
+    with pytest.raises(registry.Refused, match="The account left is serving here"):
+        step(dag, "prove_original_empty", migration=migration)
+    del hosting.servers["vps-1"].accounts["left"]
+    step(dag, "prove_original_empty", migration=migration)
+    # It is asked again at the moment of the act.
+    hosting.servers["vps-1"].accounts["left"] = {"state": "serving", "epoch": 1, "move": None}
+    with pytest.raises(registry.Refused, match="The account left is serving here"):
+        step(dag, "reinstall_original", migration=migration)
+    assert hosting.servers["vps-1"].infrastructure == "2022"
+
+
+def test_a_server_that_does_not_answer_is_not_reinstalled(dag, dags, hosting):
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    step(dag, "prove_original_empty", migration=migration)
+    kept = hosting.servers.pop("vps-1")
+    for _ in range(2):
+        with pytest.raises(HostUnreachable):
+            step(dag, "reinstall_original", migration=migration)
+    hosting.servers["vps-1"] = kept
+
+
+def test_a_reinstall_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    step(dag, "prove_original_empty", migration=migration)
+
+    def cut_off(server: Any, infrastructure: str) -> None:
+        del hosting.servers[server.name]
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(hosting, "reinstall", cut_off)
+    with pytest.raises(RuntimeError):
+        step(dag, "reinstall_original", migration=migration)
+    monkeypatch.undo()
+    hosting.stand_in(monkeypatch)
+    step(dag, "reinstall_original", migration=migration)
+    assert hosting.servers["vps-1"].infrastructure == "2026"
+
+
+def test_another_host_key_stops_the_reinstall(dag, dags, hosting, monkeypatch):
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    step(dag, "prove_original_empty", migration=migration)
+
+    def changed(*_: Any, **__: Any) -> None:
+        raise AgentError("host_key_changed", "The server shows another host key than the pinned one.")
+
+    monkeypatch.setattr("tests.dags.hosting.FakeHost._prove_empty", changed)
+    with pytest.raises(AgentError):
+        step(dag, "reinstall_original", migration=migration)
+    assert hosting.servers["vps-1"].infrastructure == "2022"
+
+
+def test_names_and_ips_stay_while_an_account_has_not_left(dag, dags, hosting):
+    migration = up_to_hand_over(dag, hosting.conn)
+    move(dags, "blog", "transit-1", "perform-blog")
+    for task_id in ("point_names_at_transit", "reroute_ips_to_transit"):
+        with pytest.raises(registry.Refused):
+            step(dag, task_id, migration=migration, transit="transit-1")
+    assert hosting.routes == hosting.names == {}
+
+
+def home(migration: dict) -> operators.MoveAccountsHome:
+    return operators.MoveAccountsHome(
+        task_id="move_accounts_home", migration=migration["id"], original=migration["server"]
+    )
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Airflow's runs by id, as start-or-attach sees them, and what it started."""
+    states: dict[str, str] = {}
+    started: list[tuple[str, bool]] = []
+
+    def start(dag_id: str, run_id: str, conf: dict, again: bool) -> None:
+        assert dag_id == "move_account"
+        started.append((run_id, again))
+        states[run_id] = "queued"
+
+    monkeypatch.setattr(operators, "run_state", lambda dag_id, run_id: states.get(run_id))
+    monkeypatch.setattr(operators, "start_run", start)
+    return states, started
+
+
+def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs):
+    states, started = runs
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    for task_id in ("prove_original_empty", "reinstall_original", "enrol_original"):
+        step(dag, task_id, migration=migration)
+    task = home(migration)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({})
+    run_id = f"home-{migration['id']}-app"
+    assert started == [(run_id, False)] and deferred.value.kwargs == {"run_id": run_id}
+    with pytest.raises(TaskDeferred):
+        task.execute({})
+    assert len(started) == 1, "a run that goes on was started again"
+    states[run_id] = "failed"
+    with pytest.raises(AirflowException, match=f"The run {run_id} of move_account failed"):
+        task.resume({}, {"state": "failed"}, run_id)
+    with pytest.raises(TaskDeferred):
+        task.execute({})
+    assert started[-1] == (run_id, True), "a failed run is cleared"
+    move(dags, "app", "vps-1", run_id)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.resume({}, {"state": "success"}, run_id)
+    assert deferred.value.kwargs["run_id"] == f"home-{migration['id']}-blog"
+    move(dags, "blog", "vps-1", f"home-{migration['id']}-blog")
+    assert task.resume({}, {"state": "success"}, f"home-{migration['id']}-blog") is None
+
+
+def test_a_wait_asks_before_it_defers_and_after(dag, hosting):
+    migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
+    step(dag, "request_transit", migration=migration)
+    hosting.conn.execute("UPDATE servers SET paused_because = 'repair' WHERE kind = 'transit'")
+    wait = operators.WaitForRegistry(task_id="wait", fact="transit_assigned", arguments={"migration": migration["id"]})
+    with pytest.raises(TaskDeferred) as deferred:
+        wait.execute({})
+    assert deferred.value.trigger.poll_seconds <= 5
+    assert "transit_assigned" in str(deferred.value.trigger.serialize())
+    hosting.conn.execute("UPDATE servers SET paused_because = NULL WHERE kind = 'transit'")
+    assert wait.execute({}, {"value": "transit-1"}) == "transit-1"

@@ -1,0 +1,180 @@
+"""`move_account`: its shape, and its steps run on a host in memory with a real registry."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from transhumance_airflow import operators
+
+from include import registry
+
+STEPS = ["check_account", "look_before", "open_path", "copy", "switch", "record_move", "look_after", "close_path"]
+
+
+def step(dag: Any, task_id: str, **arguments: Any) -> Any:
+    """Runs the function of one task."""
+    return dag.task_dict[task_id].python_callable(**arguments)
+
+
+def operation(dag: Any, task_id: str, move: dict, peer: dict) -> Any:
+    """Runs one agent operation of the DAG, with what its templates would have become."""
+    task = dag.task_dict[task_id]
+    fresh = operators.MoveOperation(
+        task_id=task_id, verb=task.verb, move=move, peer=peer, extra=task.extra, timeout=task.timeout
+    )
+    return fresh.execute({})
+
+
+@pytest.fixture
+def dag(dags, hosting, monkeypatch):
+    """The DAG, with a look that sees one site."""
+    dag = dags["move_account"]
+    look = {"urls": {"https://app.example/": {"status": 200, "title": "x", "certificate": "c"}}}
+    hosting.looks["app"] = look
+    globals_ = dag.task_dict["look_before"].python_callable.__globals__
+    monkeypatch.setitem(globals_, "look", lambda account, address: hosting.looks[account])
+    return dag
+
+
+@pytest.fixture
+def handed_over(hosting):
+    """A migration whose transit the customer has."""
+    conn = hosting.conn
+    migration = registry.begin_migration(conn, "vps-1", "infrastructure-2026", "run-1", "ops")
+    registry.request_transit(conn, migration.id)
+    registry.assign_transit(conn, migration.id)
+    key = hosting.install(registry.server(conn, "transit-1"), "2026").host_key
+    registry.enrol_server(conn, "transit-1", "2026", key, {})
+    registry.hand_over(conn, migration.id)
+    return migration.id
+
+
+def begin(dag: Any, account: str = "app", to_server: str = "transit-1", run_id: str = "perform-1") -> dict:
+    params = {"account": account, "to_server": to_server, "requested_by": "acme"}
+    return step(dag, "check_account", params=params, run_id=run_id)
+
+
+def test_steps_in_order(dags):
+    dag = dags["move_account"]
+    assert set(dag.task_dict) == set(STEPS)
+    for before, after in zip(STEPS, STEPS[1:-1], strict=False):
+        assert dag.task_dict[before].downstream_task_ids >= {after}
+    close = dag.task_dict["close_path"]
+    assert close.is_teardown and close.on_failure_fail_dagrun
+    # Both ends decide how the run ended: a look that found a difference must not be hidden by the clean-up.
+    assert dag.task_dict["look_after"].downstream_task_ids == set()
+    assert dag.task_dict["switch"].timeout >= timedelta(hours=1)
+    assert dag.task_dict["switch"].extra["hold_seconds"] <= 85
+
+
+def test_a_move_from_end_to_end(dag, hosting, handed_over):
+    move = begin(dag)
+    assert begin(dag) == move
+    before = step(dag, "look_before", move=move)
+    peer = step(dag, "open_path", move=move)
+    assert peer == {"address": "10.20.0.21", "host_keys": [hosting.servers["transit-1"].host_key]}
+    copied = operation(dag, "copy", move, peer)
+    switched = operation(dag, "switch", move, peer)
+    assert registry.account(hosting.conn, "app").server == "vps-1"
+    step(dag, "record_move", move=move, switched=switched, copied=copied)
+    assert registry.account(hosting.conn, "app").server == "transit-1"
+    step(dag, "look_after", move=move, before=before)
+    assert step(dag, "close_path", move=move) == "done"
+    assert hosting.servers["vps-1"].pairs == hosting.servers["transit-1"].pairs == set()
+    assert hosting.started == [f"m{move['id']}-e{move['epoch']}-copy", f"m{move['id']}-e{move['epoch']}-switch"]
+
+
+def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):
+    test_a_move_from_end_to_end(dag, hosting, handed_over)
+    move = begin(dag)
+    before = step(dag, "look_before", move=move)
+    peer = step(dag, "open_path", move=move)
+    for verb in ("copy", "switch"):
+        operation(dag, verb, move, peer)
+    step(dag, "record_move", move=move, switched={}, copied={})
+    step(dag, "look_after", move=move, before=before)
+    assert step(dag, "close_path", move=move) == "done"
+    assert len(hosting.started) == 2, "a finished operation was started again"
+
+
+@pytest.mark.parametrize(
+    ("account", "to_server", "sentence"),
+    [
+        ("nobody", "transit-1", "no account nobody"),
+        ("app", "nowhere", "no server nowhere"),
+        ("app", "vps-1", "app"),
+        ("app", "web-1", "to transit-1 only"),
+    ],
+)
+def test_refusals_change_nothing(dag, hosting, handed_over, account, to_server, sentence):
+    events = len(registry.events(hosting.conn))
+    with pytest.raises(AirflowFailException, match=sentence):
+        begin(dag, account, to_server)
+    assert len(registry.events(hosting.conn)) == events
+    assert {entry["state"] for entry in hosting.servers["vps-1"].accounts.values()} == {"serving"}
+
+
+def test_an_account_that_is_not_ready_is_refused(dag, hosting, handed_over):
+    hosting.servers["vps-1"].accounts["app"]["state"] = "held"
+    with pytest.raises(AirflowFailException, match="app is not ready to move: on vps-1 it is held"):
+        begin(dag)
+
+
+def test_a_second_account_waits_its_turn(dag, handed_over):
+    begin(dag)
+    with pytest.raises(AirflowFailException):
+        begin(dag, "blog", run_id="perform-2")
+
+
+def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, handed_over):
+    move = begin(dag)
+    peer = step(dag, "open_path", move=move)
+    operation(dag, "copy", move, peer)
+    hosting.failing["switch"] = "The copies differ, so nothing was committed."
+    with pytest.raises(AirflowException, match="The copies differ"):
+        operation(dag, "switch", move, peer)
+    assert step(dag, "close_path", move=move) == "returned"
+    assert registry.account(hosting.conn, "app").server == "vps-1"
+    hosting.failing.clear()
+    again = begin(dag)
+    assert again["epoch"] > move["epoch"] and again["key"] == move["key"]
+    peer = step(dag, "open_path", move=again)
+    assert operation(dag, "switch", again, peer)["verb"] == "switch"
+
+
+def test_a_committed_move_keeps_its_path_and_goes_forward(dag, hosting, handed_over):
+    move = begin(dag)
+    peer = step(dag, "open_path", move=move)
+    operation(dag, "copy", move, peer)
+    registry.advance_move(hosting.conn, move["id"], "switching")
+    hosting.servers["vps-1"].accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"])
+    with pytest.raises(registry.Refused, match="goes forward"):
+        step(dag, "close_path", move=move)
+    assert move["key"] in hosting.servers["vps-1"].pairs
+    assert step(dag, "open_path", move=begin(dag)) == peer
+
+
+def test_a_look_that_differs_fails_with_every_difference(dag, hosting, handed_over):
+    move = begin(dag)
+    before = step(dag, "look_before", move=move)
+    hosting.looks["app"] = {"urls": {"https://app.example/": {"status": 500, "title": "y", "certificate": "c"}}}
+    with pytest.raises(registry.Refused, match="500, not 200.*another title"):
+        step(dag, "look_after", move=move, before=before)
+
+
+def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, hosting, handed_over, monkeypatch):
+    monkeypatch.setattr(operators, "SHORT", 0.0)
+    move = begin(dag)
+    peer = step(dag, "open_path", move=move)
+    running = {"state": "running", "progress": {"text": "files"}}
+    name = f"{move['key']}-e{move['epoch']}-copy"
+    hosting.servers["vps-1"].operations[name] = running
+    with pytest.raises(TaskDeferred) as deferred:
+        operation(dag, "copy", move, peer)
+    assert deferred.value.method_name == "resume"
+    assert deferred.value.timeout == timedelta(hours=12)
+    assert deferred.value.trigger.serialize()[1]["operation"] == name
+    assert hosting.started == [], "what runs was started again"

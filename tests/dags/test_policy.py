@@ -1,0 +1,83 @@
+"""What every DAG of the repository keeps to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk import BaseOperator
+
+FOLDER = Path(__file__).parents[2]
+
+
+def deferrable(task: BaseOperator) -> bool:
+    """Whether one of our own operators, all of which defer."""
+    return type(task).__module__.startswith("transhumance_airflow")
+
+
+def test_every_file_is_a_dag(dags):
+    assert {path.stem for path in (FOLDER / "dags").glob("*.py")} == set(dags)
+
+
+def test_owner_tags_runbook_and_no_catch_up(dags):
+    for dag in dags.values():
+        assert "transhumance" in dag.tags
+        assert dag.catchup is False
+        assert len(dag.doc_md) > 500
+        assert all(task.owner not in ("", "airflow") for task in dag.tasks), dag.dag_id
+
+
+@pytest.mark.parametrize("dag_id", ["move_account", "migrate_server"])
+def test_the_runbook_is_the_files_own_text(dags, dag_id):
+    text = (FOLDER / "dags" / f"{dag_id}.py").read_text()
+    doc = dags[dag_id].doc_md
+    assert text.startswith('"""' + doc.strip())
+    for heading in ("## What it does", "## How to resume", "## By hand"):
+        assert heading in doc
+    ours = [task for task in dags[dag_id].task_dict if not task.startswith("wait_until_names")]
+    assert [task for task in ours if f"**{task}**" not in doc] == []
+
+
+@pytest.mark.parametrize("dag_id", ["move_account", "migrate_server"])
+def test_what_defers_is_retried_soon(dags, dag_id):
+    for task in dags[dag_id].tasks:
+        assert task.retries >= 2, task.task_id
+        assert task.retry_delay <= timedelta(seconds=30), task.task_id
+    assert any(deferrable(task) for task in dags[dag_id].tasks)
+
+
+@pytest.mark.parametrize("dag_id", ["move_account", "migrate_server"])
+def test_the_trigger_form_explains_itself(dags, dag_id):
+    for name in dags[dag_id].params:
+        param = dags[dag_id].params.get_param(name)
+        schema = param.schema
+        assert schema["type"] == "string" and schema["title"] and param.description, name
+        assert "pattern" in schema or "maxLength" in schema, name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("account", "A b"), ("account", "x" * 33), ("account", "../etc"), ("to_server", "a;b"), ("to_server", "")],
+)
+def test_params_refuse_what_is_no_name(dags, name, value):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    param = dags["move_account"].params.get_param(name)
+    with pytest.raises(ParamValidationError):
+        param.resolve(value)
+
+
+def test_triggers_are_imported_by_the_name_they_are_stored_under():
+    from airflow.sdk._shared.module_loading import import_string
+    from transhumance_airflow import triggers
+
+    for trigger in (
+        triggers.AgentOperationTrigger("vps-1", "m1-e2-copy"),
+        triggers.RegistryTrigger("transit_assigned", {"migration": 1}),
+        triggers.DagRunEndTrigger("move_account", "home-1-app"),
+    ):
+        path, arguments = trigger.serialize()
+        again = import_string(path)(**arguments)
+        assert type(again) is type(trigger)
+        assert again.serialize() == (path, arguments)

@@ -1,0 +1,98 @@
+"""A move's key opens one door: the verbs of its peer, for its account, while that account is receiving."""
+
+import json
+import subprocess
+
+import pytest
+
+from include.hosts import AgentError, Host
+from tests.lab.agents import Move, Side, side
+
+
+@pytest.fixture(scope="module")
+def sides(lab, pair) -> tuple[Side, Side]:
+    return side(lab, pair[0]), side(lab, pair[1])
+
+
+@pytest.fixture(scope="module")
+def move(sides) -> Move:
+    old, new = sides
+    return Move("pairing", 2, old.create("paired", 2201), old, new).prepare()
+
+
+def knock(move: Move, command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """What the source could do with the move's key, had somebody taken it over; run there as root."""
+    options = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "HostKeyAlias=peer"]
+    pair = f"/var/lib/transhumance/pairs/{move.key}"
+    script = 'exec 2>&1; "$@"; echo "exit $?"'
+    argv = ["ssh", "-i", f"{pair}/key", "-o", f"UserKnownHostsFile={pair}/known_hosts", *options]
+    argv += [f"root@{move.target.address}", command]
+    return move.source.root("sh", "-c", script, "sh", *argv, stdin=stdin)
+
+
+def ask(move: Move, verb: str, args: dict) -> dict:
+    said = knock(move, "call", json.dumps({"verb": verb, "args": args}).encode() + b"\n")
+    return json.loads(said.splitlines()[0])
+
+
+@pytest.mark.parametrize("command", ["id", "bash -i", "serve", "push 0", "rsyncd", "scp -t /root"])
+def test_the_key_gives_no_shell(move: Move, command: str) -> None:
+    said = knock(move, command)
+    assert "not admitted" in said and "exit 1" in said
+
+
+def test_a_peer_calls_peers_verbs_only(move: Move) -> None:
+    for verb in ("create", "remove", "describe", "hold", "accept_ips", "start"):
+        assert ask(move, verb, {})["error"]["code"] == "unknown_verb"
+
+
+def test_a_peer_sends_no_certificate_of_another_domain(move: Move) -> None:
+    identity = {"password_hash": "!", "expiry": "", "crontab": None, "certificates": {"bank.example": "pem"}}
+    assert ask(move, "identity", identity)["error"]["code"] == "foreign_certificate"
+
+
+def test_rsync_reads_nothing_from_the_target(move: Move) -> None:
+    said = knock(move, "rsync --server --sender -logDtpre.iLsfxCIvu . /etc/")
+    assert "exit 0" not in said
+
+
+def test_the_key_works_from_the_source_only(move: Move, lab, tmp_path) -> None:
+    key = tmp_path / "key"
+    key.write_text(move.source.root("cat", f"/var/lib/transhumance/pairs/{move.key}/key"))
+    key.chmod(0o600)
+    with pytest.raises(AgentError) as error:
+        Host.connect(move.target.address, str(key), move.peer["host_keys"][0]).call("describe")
+    assert error.value.code == "key_refused"
+
+
+def test_another_host_key_stops_the_copy(move: Move) -> None:
+    strange = {"address": move.target.address, "host_keys": ["ssh-ed25519 " + "A" * 68]}
+    with pytest.raises(AgentError) as error:
+        move.source.host.run("strange-copy", "copy", {**move.args(), "peer": strange})
+    assert error.value.code == "peer_unreachable"
+
+
+def test_an_account_that_serves_takes_no_data(move: Move, sides) -> None:
+    old, new = sides
+    move.switch()
+    assert new.state("paired") == "serving"
+    assert ask(move, "identity_digest", {})["error"]["code"] == "not_receiving"
+    said = knock(move, "rsync --server -logDtpre.iLsfxCIvu . /home/paired/")
+    assert "is serving here" in said
+
+
+def test_after_unpair_the_door_is_gone(move: Move, sides) -> None:
+    old, new = sides
+    new.host.call("unpair", move=move.key)
+    assert "Permission denied" in knock(move, "call")
+    old.host.call("unpair", move=move.key)
+    assert old.root("ls", "/var/lib/transhumance/pairs") == ""
+    old.host.call("unpair", move=move.key)
+
+
+def test_the_orchestrators_key_runs_the_agent_and_nothing_else(lab, pair) -> None:
+    running = pair[0]
+    argv = ["ssh", "-i", str(lab.ops_key), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
+    argv += ["-o", "UserKnownHostsFile=/dev/null", f"root@{running.address}", "cat /etc/shadow"]
+    done = subprocess.run(argv, input="", capture_output=True, text=True, timeout=30)
+    assert json.loads(done.stdout)["error"]["code"] == "bad_request"

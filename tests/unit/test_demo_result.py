@@ -1,0 +1,141 @@
+"""What the demo reports, and what it calls unproven."""
+
+from copy import deepcopy
+from datetime import UTC, datetime
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from lab.demo import result
+
+NEW = {"debian": "13.4", "postgresql": "17.12", "mariadb": "11.8.9", "php": "8.4.28"}
+IP = "198.51.100.11"
+CHECK = {"blog": {"written": 9, "lost": [], "sent": 3, "missing": [], "twice": []}}
+HOME = {"blog": "vps-1"}
+
+
+def move(direction, begin, equal=True):
+    verified = {"files": 7, "bytes": 1, "tables": 2, "rows": 30, "messages": 4, "equal": equal}
+    return SimpleNamespace(
+        account="blog",
+        direction=direction,
+        state="done",
+        began_at=datetime.fromtimestamp(begin, UTC),
+        ended_at=datetime.fromtimestamp(begin + 10, UTC),
+        figures={"switch": {"verified": verified}},
+    )
+
+
+def task(name, begin, end):
+    times = [datetime.fromtimestamp(t, UTC).isoformat().replace("+00:00", "Z") for t in (begin, end)]
+    return {"task_id": name, "start_date": times[0], "end_date": times[1], "state": "success"}
+
+
+@pytest.fixture
+def run():
+    visits = [
+        {"account": "blog", "kind": "write", "t": t, "s": 0.5 if t == 105 else 0.01, "ok": True, "id": str(t)}
+        for t in range(90, 200)
+    ]
+    probes = [{"ip": IP, "t": 90 + n / 10, "rtt": 0.001} for n in range(1100)]
+    return result.Run(
+        server="vps-1",
+        versions_before={"debian": "12.11", "postgresql": "15.20"},
+        versions_after=dict(NEW),
+        moves=[move("out", 100), move("home", 150)],
+        ips=[IP],
+        tasks=[
+            task("reroute_ips_home", 180, 181),
+            task("reroute_ips_to_transit", 130, 131.5),
+            task("check_server", 99, 100),
+        ],
+        setup=[("lab", 12.345)],
+        events=visits + probes,
+        quiet=(90.0, 95.0),
+        span=(90.0, 199.0),
+        wall_s=123.46,
+        from_infrastructure="2022",
+        to_infrastructure="2026",
+    )
+
+
+def unproven(run, check=None, lives_on=None):
+    return result.unproven(result.report(run), run, ["blog"], check or CHECK, lives_on or HOME)
+
+
+def test_the_report_has_the_agreed_form(run):
+    made = result.report(run)
+    assert list(made) == ["server", "from", "to", "versions", "accounts", "ips", "steps", "wall_s"]
+    assert made["accounts"][0] == {
+        "account": "blog",
+        "direction": "out",
+        "requests": 11,
+        "failed": 0,
+        "longest_wait_ms": 500.0,
+        "files": 7,
+        "tables": 2,
+        "rows": 30,
+        "messages": 4,
+        "verified": True,
+    }
+    assert [row["step"] for row in made["ips"]] == [
+        "quiet",
+        "reroute_ips_home",
+        "reroute_ips_to_transit",
+        "whole run",
+    ]
+    assert set(made["ips"][0]) == {"ip", "step", "probes", "lost", "longest_gap_ms"}
+    assert [row["name"] for row in made["steps"]] == [
+        "lab",
+        "check_server",
+        "reroute_ips_to_transit",
+        "reroute_ips_home",
+    ]
+    assert made["steps"][2]["seconds"] == 1.5 and made["wall_s"] == 123.5
+
+
+def test_nothing_is_unproven_when_all_is_well(run):
+    assert unproven(run) == []
+
+
+def changed(run, **what):
+    return result.Run(**{**vars(run), **what})
+
+
+def test_each_thing_that_went_wrong_is_said(run):
+    old = changed(run, versions_after={**NEW, "php": "8.2.36"})
+    assert unproven(old) == ["vps-1 runs php 8.2.36, not 8.4."]
+    assert unproven(changed(run, versions_after={**NEW, "debian": "130"})) == ["vps-1 runs debian 130, not 13."]
+    assert unproven(changed(run, moves=run.moves[:1])) == ["blog: no verified move home."]
+    unequal = [run.moves[0], move("home", 150, equal=False)]
+    assert unproven(changed(run, moves=unequal)) == ["blog: no verified move home."]
+    assert unproven(run, lives_on={"blog": "transit-1"}) == ["blog lives on transit-1, not on vps-1."]
+
+    events = deepcopy(run.events)
+    events[0]["ok"] = False
+    assert unproven(changed(run, events=events)) == ["blog: 1 of 110 requests failed."]
+    events = deepcopy(run.events)
+    events[-700]["rtt"] = None
+    assert unproven(changed(run, events=events)) == [
+        f"{IP}: 1 of 36 probes lost (reroute_ips_to_transit).",
+        f"{IP}: 1 of 1091 probes lost (whole run).",
+    ]
+
+    for what, word in (("lost", "writes are lost"), ("missing", "are missing"), ("twice", "there twice")):
+        (sentence,) = unproven(run, check={"blog": {**CHECK["blog"], what: ["id-1"]}})
+        assert word in sentence and "id-1" in sentence
+
+
+def test_a_step_that_was_not_taken_is_said(run):
+    assert unproven(changed(run, tasks=run.tasks[1:])) == ["The step reroute_ips_home was not seen."]
+
+
+def test_the_tables_fit_a_log(run, tmp_path):
+    out = StringIO()
+    result.show(result.report(run), CHECK, Console(file=out, width=110))
+    assert "reroute_ips_home" in out.getvalue() and "blog" in out.getvalue()
+    assert max(map(len, out.getvalue().splitlines())) <= 110
+    result.write(result.report(run), tmp_path / "reports" / "demo.json")
+    assert (tmp_path / "reports" / "demo.json").read_text().startswith("{")
