@@ -11,4 +11,10 @@ COPY --chown=airflow:root dags /opt/airflow/dags
 COPY --chown=airflow:root plugins /opt/airflow/plugins
 COPY --chown=airflow:root include /opt/airflow/include
 COPY --chown=airflow:root config /opt/airflow/config
-ENV PYTHONPATH=/opt/airflow
+COPY --chown=airflow:root LICENSE /opt/airflow/LICENSE
+# The Airflow settings of this project; places and secrets come from the environment (docs/operations.md).
+ENV PYTHONPATH=/opt/airflow \
+    AIRFLOW_CONFIG=/opt/airflow/config/airflow.cfg \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/dags \
+    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/airflow/plugins \
+    TRANSHUMANCE_REPORTS=/opt/airflow/reports

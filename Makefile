@@ -10,11 +10,11 @@ demo: setup
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.demo
 
 test: setup lint
-	$(PYTHON) -m pytest -q tests/unit tests/registry tests/dags
+	$(PYTHON) -m pytest -q tests/unit tests/registry tests/billing tests/dags
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m pytest -q tests/lab
 
 test-unit: .venv/installed
-	$(PYTHON) -m pytest -q tests/unit tests/registry
+	$(PYTHON) -m pytest -q tests/unit tests/registry tests/billing
 
 lint: .venv/installed
 	.venv/bin/ruff check .

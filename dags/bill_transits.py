@@ -50,10 +50,10 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 from airflow.timetables.trigger import CronTriggerTimetable
-from transhumance_airflow import connections
-from transhumance_airflow.operators import refusing
 
 from include import billing
+from transhumance_airflow import connections
+from transhumance_airflow.operators import refusing
 
 SETTINGS = billing.read_settings()
 WEBHOOK = "billing_webhook"

@@ -40,13 +40,13 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from transhumance_airflow import connections
-from transhumance_airflow.facts import refresh_original
-from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing
 
 from include import registry
 from include.moves import network, report, servers
 from include.moves.enrol import enrol
+from transhumance_airflow import connections
+from transhumance_airflow.facts import refresh_original
+from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing
 
 
 @dag(
@@ -139,8 +139,7 @@ def migrate_server() -> None:
             if not servers.every_account_left(conn, migration):
                 return []
             to = registry.server(conn, transit)
-            host = connections.host(transit, conn)
-            addresses = network.reroute(conn, connections.router(), migration["server"], to, host)
+            addresses = network.reroute(conn, connections.router(), migration["server"], to, connections.host)
             registry.advance(conn, migration["id"], "rerouted")
             return addresses
 
@@ -171,8 +170,7 @@ def migrate_server() -> None:
         """The original accepts its IPs again, they are routed to it, and the transit lets them go."""
         with connections.registry_connection() as conn:
             home = registry.server(conn, migration["server"])
-            host = connections.host(home.name, conn)
-            addresses = network.reroute(conn, connections.router(), home.name, home, host)
+            addresses = network.reroute(conn, connections.router(), home.name, home, connections.host)
             if registry.migration(conn, migration["id"]).state == "accounts_home":
                 connections.host(transit, conn).call("drop_ips", ips=addresses)
             registry.advance(conn, migration["id"], "home")

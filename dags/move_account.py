@@ -36,13 +36,13 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from transhumance_airflow import connections
-from transhumance_airflow.look import look
-from transhumance_airflow.operators import MoveOperation, refusing
 
 from include import registry
 from include.moves import look as looks
 from include.moves import path
+from transhumance_airflow import connections
+from transhumance_airflow.look import look
+from transhumance_airflow.operators import MoveOperation, refusing
 
 HOLD_SECONDS = 60
 """After this long without a commit the server itself returns the account to service."""

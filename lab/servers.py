@@ -47,9 +47,7 @@ def down() -> None:
         until = time.monotonic() + 20
         while home.is_dir() and (pids := processes_on(home / "delta")):
             if time.monotonic() > until:
-                raise LabError(
-                    f"{home.name} cannot be stopped: its processes {pids} do not end; look at them."
-                )
+                raise LabError(f"{home.name} cannot be stopped: its processes {pids} do not end; look at them.")
             for pid in pids:
                 state.send(pid, 9)
             time.sleep(0.05)

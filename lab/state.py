@@ -89,9 +89,7 @@ def record(name: str, pid: int, stop_signal: int = signal.SIGTERM) -> None:
     if stat is None:
         raise LabError(f"{name} ended at once: see {LOGS / name}.log.")
     fresh = RUN / f".{name}.{pid}"
-    fresh.write_text(
-        json.dumps({"pid": pid, "started": stat[1], "boot": boot_id(), "signal": int(stop_signal)})
-    )
+    fresh.write_text(json.dumps({"pid": pid, "started": stat[1], "boot": boot_id(), "signal": int(stop_signal)}))
     fresh.rename(RUN / f"{name}.json")
 
 

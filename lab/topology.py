@@ -62,6 +62,10 @@ def server(name: str) -> Server:
     return SERVERS[name]
 
 
+# With fixed addresses: a bridge without one takes that of a port, and every neighbour loses its gateway for half a
+# minute when that port's server is wiped.
+BRIDGES = {"mgmt": "02:00:0a:14:00:01", "lan": "02:01:0a:1e:00:01"}
+BRIDGE = ("stp_state", "0", "mcast_snooping", "0")
 # (namespace, its interface there, the router's port, the bridge that port belongs to)
 LINKS = (
     (OPS, "eth0", "ops", "mgmt"),
@@ -105,9 +109,9 @@ def up() -> None:
         settings = SYSCTLS[None] + SYSCTLS.get(namespace, ())
         run(in_ns(namespace, ["sysctl", "-q", "-w", *settings]))
         ip(namespace, "link", "set", "lo", "up")
-    for bridge in ("mgmt", "lan"):
+    for bridge, mac in BRIDGES.items():
         if not has_link(ROUTER, bridge):
-            ip(ROUTER, "link", "add", bridge, "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
+            ip(ROUTER, "link", "add", bridge, "address", mac, "type", "bridge", *BRIDGE)
     for namespace, inside, port, bridge in LINKS:
         if not has_link(ROUTER, port):
             ip(ROUTER, "link", "add", port, "type", "veth", "peer", "name", inside, "netns", namespace)

@@ -81,9 +81,7 @@ def main(words: list[str]) -> int:
         case ["messages"]:
             print(json.dumps(mail.read_messages(json.load(sys.stdin))))
         case _:
-            print(
-                "Usage: serve | peer MOVE | run OPERATION | settle ACCOUNT | return ACCOUNT EPOCH | boot | enrol"
-            )
+            print("Usage: serve | peer MOVE | run OPERATION | settle ACCOUNT | return ACCOUNT EPOCH | boot | enrol")
             return 2
     return 0
 

@@ -102,9 +102,7 @@ class Account:
             },
             "mail": {
                 "domains": list(self.mail_domains),
-                "mailboxes": [
-                    {"address": m.address, "password_hash": m.password_hash} for m in self.mailboxes
-                ],
+                "mailboxes": [{"address": m.address, "password_hash": m.password_hash} for m in self.mailboxes],
             },
         }
 
@@ -124,9 +122,7 @@ class Account:
         if shell not in _SHELLS:
             _bad(f"The shell {shell!r} is not one of {', '.join(_SHELLS)}.")
         mail_domains = _all(mail.get("domains", []), "mail.domains", _domain)
-        mailboxes = _all(
-            mail.get("mailboxes", []), "mail.mailboxes", lambda item: _mailbox(item, mail_domains)
-        )
+        mailboxes = _all(mail.get("mailboxes", []), "mail.mailboxes", lambda item: _mailbox(item, mail_domains))
         account = cls(
             name=name,
             uid=_identifier(data.get("uid"), "uid"),
@@ -190,9 +186,7 @@ def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
     if not _LOCAL_PART.fullmatch(local_part) or ".." in local_part or domain not in domains:
         _bad(f"The mailbox {address!r} must be a lower-case name at one of the account's mail domains.")
     if not isinstance(password_hash, str) or not _MAIL_HASH.fullmatch(password_hash):
-        _bad(
-            f"The password hash of {address} must begin with its scheme in braces and hold no space or colon."
-        )
+        _bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
     return Mailbox(address, password_hash)
 
 

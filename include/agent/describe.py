@@ -101,7 +101,9 @@ def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
     names = {account.name for account in accounts}
     users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
     homes = {name for name in os.listdir("/home") if os.listdir(f"/home/{name}")}
-    postgresql = query("SELECT to_json(datname::text) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres';")
+    postgresql = query(
+        "SELECT to_json(datname::text) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres';"
+    )
     mariadbs = _mariadb(f"SELECT HEX(schema_name) FROM information_schema.schemata WHERE schema_name NOT IN ({_OWN})")
     return {
         "postgresql": sorted({*postgresql} - {d for a in accounts for d in a.postgresql_databases}),

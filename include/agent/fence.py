@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from . import files, front, mail, mariadb, pairing, postgres, system
+from . import addresses, files, front, mail, mariadb, pairing, postgres, system
 from .accounts import Account, State, account_path, all_accounts, guarded, load, put_state, save, state_of
 from .system import AGENT, failpoint, refuse, run
 
@@ -39,9 +39,7 @@ def create(account: Account, epoch: int, password_hash: str | None) -> State:
         if password_hash is not None:
             system.set_password_hash(account.name, password_hash)
         if state.state == "absent":
-            state = put_state(
-                account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time())
-            )
+            state = put_state(account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time()))
         front.load_certificates(account)
         _open(account)
         mail.render(certificates=True)
@@ -100,12 +98,8 @@ def remove(name: str) -> None:
         state = state_of(name)
         if state.state == "absent" and not account_path(name).exists():
             return
-        if state.state not in ("moved", "receiving", "absent") or (
-            state.state == "moved" and not state.released
-        ):
-            refuse(
-                "wrong_state", f"The account {name} is {state.state} here; only one that has left is removed."
-            )
+        if state.state not in ("moved", "receiving", "absent") or (state.state == "moved" and not state.released):
+            refuse("wrong_state", f"The account {name} is {state.state} here; only one that has left is removed.")
         account = load(name)
         with pairing.no_data_session(name):
             front.stop_php(account)
@@ -132,9 +126,7 @@ def hold(name: str, move: str, epoch: int, seconds: float, timer: Timer = _untim
     Repeated by the same move it starts over with a new deadline. A failure returns the account.
     """
     if not 1 <= seconds <= 85:
-        refuse(
-            "bad_seconds", "A hold lasts from 1 to 85 seconds: longer than that no visitor's request is kept."
-        )
+        refuse("bad_seconds", "A hold lasts from 1 to 85 seconds: longer than that no visitor's request is kept.")
     with guarded(name):
         account, state = load(name), state_of(name)
         if state.state not in ("serving", "held") or (state.state == "held" and state.move != move):
@@ -143,9 +135,7 @@ def hold(name: str, move: str, epoch: int, seconds: float, timer: Timer = _untim
                 f"The account {name} is {state.state} here in move {state.move}; it cannot be held.",
             )
         if epoch < state.epoch or (epoch == state.epoch and state.move != move):
-            refuse(
-                "stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over."
-            )
+            refuse("stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over.")
         if state.returning:
             refuse("returning", f"The account {name} is being returned; try again in a moment.")
         deadline = time.time() + seconds
@@ -191,11 +181,7 @@ def return_(name: str, move: str | None = None, epoch: int | None = None) -> Sta
         state = state_of(name)
         if state.state == "moved" and move == state.move:
             refuse("committed", f"The account {name} has moved; from here it only goes forward.")
-        if (
-            state.state != "held"
-            or (move and state.move != move)
-            or (epoch is not None and state.epoch != epoch)
-        ):
+        if state.state != "held" or (move and state.move != move) or (epoch is not None and state.epoch != epoch):
             return state
         return _return(load(name))
 
@@ -243,9 +229,7 @@ def commit(name: str, move: str, figures: dict[str, Any]) -> dict[str, Any]:
                 f"The account {name} is {state.state} here, not held by move {move}; hold it again.",
             )
         if state.deadline is None or time.time() >= state.deadline:
-            refuse(
-                "deadline_over", f"The hold of {name} is over; it returns by itself. Start the switch again."
-            )
+            refuse("deadline_over", f"The hold of {name} is over; it returns by itself. Start the switch again.")
         peer = pairing.known_peer(move)
         failpoint("before_commit")
         moved = replace(state, state="moved", deadline=None, to=peer["address"], peer=peer)
@@ -269,9 +253,7 @@ def release(name: str, move: str, epoch: int, commit_record: Any) -> State:
             )
         named = commit_record if isinstance(commit_record, dict) else {}
         if (named.get("account"), named.get("move"), named.get("epoch")) != (name, move, epoch):
-            refuse(
-                "no_commit", f"Nothing proves that the source has committed the move {move}; it stays shut."
-            )
+            refuse("no_commit", f"Nothing proves that the source has committed the move {move}; it stays shut.")
         if state.state == "receiving":
             with pairing.no_data_session(name):
                 saved = {"expiry": state.saved.get("expiry", "")}
@@ -363,7 +345,7 @@ def go_forward(name: str) -> dict[str, Any]:
 
 def boot() -> None:
     """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again."""
-    system.accept_known_ips()
+    addresses.accept_known()
     for account in all_accounts():
         state = state_of(account.name)
         if state.state == "serving":

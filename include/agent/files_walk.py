@@ -7,6 +7,8 @@ bits, devices, security attributes) is not part of the line, it is counted and r
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import grp
 import hashlib
 import json
@@ -26,6 +28,8 @@ LISTED = 50
 # dev, ino, size, mtime_ns, ctime_ns, blake2b-128 of the content
 _CACHED = struct.Struct("=QQQqq16s")
 _ACLS = {"system.posix_acl_access": b"A", "system.posix_acl_default": b"D"}
+# An account that serves changes while it is read. In a hold nothing does, and what one side misses is a difference.
+_VANISHED = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 # A change in the same clock tick as the reading could keep the ctime: such a file is read again next time.
 _SETTLED_NS = 2_000_000_000
 
@@ -73,16 +77,17 @@ class Walk:
         waiting = [(root, b"")]
         while waiting:
             directory, prefix = waiting.pop()
-            with os.scandir(directory) as found:
+            with contextlib.suppress(*_VANISHED), os.scandir(directory) as found:
                 for item in found:
                     path = prefix + item.name
-                    info = item.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(info.st_mode):
-                        if info.st_dev != top.st_dev:
-                            self.leave("mounted below the home", path)
-                            continue
-                        waiting.append((item.path, path + b"/"))
-                    self.entry(item.path, path, info)
+                    with contextlib.suppress(*_VANISHED):
+                        info = item.stat(follow_symlinks=False)
+                        if stat.S_ISDIR(info.st_mode):
+                            if info.st_dev != top.st_dev:
+                                self.leave("mounted below the home", path)
+                                continue
+                            waiting.append((item.path, path + b"/"))
+                        self.entry(item.path, path, info)
 
     def entry(self, full: bytes, path: bytes, info: os.stat_result) -> None:
         """Take in one entry."""
@@ -129,7 +134,12 @@ class Walk:
     def read(self, full: bytes) -> bytes:
         """Hash one regular file; never follows a link."""
         hashed = hashlib.blake2b(digest_size=16)
-        descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link has taken the file's place
+                raise FileNotFoundError(error.errno, error.strerror) from None
+            raise
         try:
             while block := os.read(descriptor, 1 << 18):
                 hashed.update(block)

@@ -36,9 +36,7 @@ def mailbox_home(account: Account, address: str) -> str:
 
 def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
     """The content of Postfix's four tables and Dovecot's passwd-file, by file name."""
-    lines: dict[str, list[str]] = {
-        name: [] for name in ("domains", "mailboxes", "transport", "access", "passwd")
-    }
+    lines: dict[str, list[str]] = {name: [] for name in ("domains", "mailboxes", "transport", "access", "passwd")}
     for account, state in accounts:
         where = route(state)
         for domain in account.mail_domains:
@@ -58,9 +56,7 @@ def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
                 # The new server checks the password, since it may have been changed there.
                 password, extra = "", f"nopassword=y proxy=y host={where} port=143 starttls=any-cert"
             home = mailbox_home(account, mailbox.address)
-            lines["passwd"].append(
-                f"{mailbox.address}:{password}:{account.uid}:{account.gid}::{home}::{extra}"
-            )
+            lines["passwd"].append(f"{mailbox.address}:{password}:{account.uid}:{account.gid}::{home}::{extra}")
     return {name: "".join(f"{line}\n" for line in rows) for name, rows in lines.items()}
 
 
@@ -120,9 +116,7 @@ def queue() -> list[dict[str, Any]]:
     for line in run(["postqueue", "-j"]).stdout.splitlines():
         item = json.loads(line)
         addresses = [recipient["address"] for recipient in item.get("recipients", [])]
-        found.append(
-            {"queue_name": item["queue_name"], "queue_id": item["queue_id"], "recipients": addresses}
-        )
+        found.append({"queue_name": item["queue_name"], "queue_id": item["queue_id"], "recipients": addresses})
     return found
 
 
@@ -134,15 +128,12 @@ def drain(account: Account, seconds: float = 5) -> None:
         busy = [
             message["queue_id"]
             for message in queue()
-            if message["queue_name"] == "active"
-            and domains & {a.rpartition("@")[2] for a in message["recipients"]}
+            if message["queue_name"] == "active" and domains & {a.rpartition("@")[2] for a in message["recipients"]}
         ]
         if not busy:
             return
         if time.monotonic() > end:
-            refuse(
-                "mail_under_way", f"A delivery does not end (message {busy[0]}); look at it and try again."
-            )
+            refuse("mail_under_way", f"A delivery does not end (message {busy[0]}); look at it and try again.")
         time.sleep(0.02)
 
 
@@ -228,7 +219,5 @@ def differences(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         here, there = mine["mailboxes"].get(address), theirs["mailboxes"].get(address)
         if here != there:
             counts = [str(side["messages"]) if side else "no" for side in (here, there)]
-            found.append(
-                f"mailbox {address}: {counts[0]} messages here and {counts[1]} there, or UIDs or flags differ"
-            )
+            found.append(f"mailbox {address}: {counts[0]} messages here and {counts[1]} there, or UIDs or flags differ")
     return found

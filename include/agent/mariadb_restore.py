@@ -100,8 +100,8 @@ def _require_plugins(users: list[dict[str, Any]]) -> None:
             if plugin not in active:
                 refuse(
                     "plugin_blocked",
-                    f"The MariaDB user {printable(user['user'])} logs in by the plugin {printable(plugin)}, which is not"
-                    " loaded on the new server; load it there.",
+                    f"The MariaDB user {printable(user['user'])} logs in by the plugin {printable(plugin)}, which"
+                    " is not loaded on the new server; load it there.",
                 )
 
 
@@ -239,7 +239,7 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
     """([[level, database, object, column, privilege, grantable]], sentences on the grants that are not carried)."""
     databases = account.mariadb_databases
     grants, left = [], []
-    for level, where, name, column, privilege, grantable in _all_grants(user, host):
+    for level, where, name, column, privilege, grantable in _whole(*_all_grants(user, host)):
         if level == "global":
             if privilege != "USAGE":
                 left.append(f"MariaDB user {printable(user)}: the global privilege {privilege} is not carried.")
@@ -252,12 +252,27 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
     return sorted(grants, key=str), sorted(set(left))
 
 
-def _all_grants(user: str, host: str) -> list[list[Any]]:
-    """All grants of a user: rows of level, database, object, column, privilege, grantable."""
+def _whole(rows: list[list[Any]], number: int) -> list[list[Any]]:
+    """The rows with every privilege on a database as ALL PRIVILEGES: a later version knows some more."""
+    on: dict[Any, list[Any]] = {}
+    for row in rows:
+        if row[0] == "database":
+            on.setdefault(row[1], []).append(row)
+    everything = {where for where, some in on.items() if len(some) == number}
+    whole = [["database", where, None, None, "ALL PRIVILEGES", on[where][0][5]] for where in everything]
+    return [row for row in rows if row[0] != "database" or row[1] not in everything] + whole
+
+
+def _all_grants(user: str, host: str) -> tuple[list[list[Any]], int]:
+    """All grants of a user: rows of level, database, object, column, privilege, grantable; and how many privileges
+    this server knows on a database."""
     grantee = f"'{user}'@'{host}'"
     where = f"WHERE GRANTEE = {literal(grantee)}"
+    # Grants outlive what they were on; those are nobody's.
+    table = "AND EXISTS (SELECT 1 FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = p.TABLE_SCHEMA"
+    table += " AND t.TABLE_NAME = p.TABLE_NAME)"
     end = ["PRIVILEGE_TYPE", "IS_GRANTABLE"]
-    *plain, routines = queries(
+    *plain, routines, number = queries(
         [
             select(["'global'", "NULL", "NULL", "NULL", *end], f"FROM information_schema.USER_PRIVILEGES {where}"),
             select(
@@ -266,15 +281,21 @@ def _all_grants(user: str, host: str) -> list[list[Any]]:
             ),
             select(
                 ["'table'", "TABLE_SCHEMA", "TABLE_NAME", "NULL", *end],
-                f"FROM information_schema.TABLE_PRIVILEGES {where}",
+                f"FROM information_schema.TABLE_PRIVILEGES p {where} {table}",
             ),
             select(
                 ["'table'", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", *end],
-                f"FROM information_schema.COLUMN_PRIVILEGES {where}",
+                f"FROM information_schema.COLUMN_PRIVILEGES p {where} {table}",
             ),
             select(
                 ["Routine_type", "Db", "Routine_name", "Proc_priv"],
-                f"FROM mysql.procs_priv WHERE User = {literal(user)} AND Host = {literal(host)}",
+                f"FROM mysql.procs_priv p WHERE User = {literal(user)} AND Host = {literal(host)} AND EXISTS (SELECT"
+                " 1 FROM mysql.proc o WHERE o.db = p.Db AND o.name = p.Routine_name AND o.type = p.Routine_type)",
+            ),
+            select(
+                ["COUNT(*)"],
+                "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'db'"
+                " AND COLUMN_NAME LIKE '%\\_priv' AND COLUMN_NAME <> 'Grant_priv'",
             ),
         ]
     )
@@ -283,7 +304,7 @@ def _all_grants(user: str, host: str) -> list[list[Any]]:
         words = [word.strip().upper() for word in str(privileges).split(",") if word.strip()]
         grantable = "YES" if "GRANT" in words else "NO"
         rows += [[str(kind), database, name, None, word, grantable] for word in words if word != "GRANT"]
-    return rows
+    return rows, int(number[0][0] or 0)
 
 
 def _matches(wildcard: str, name: str) -> bool:

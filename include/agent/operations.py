@@ -46,9 +46,7 @@ def start(operation: str, verb: str, args: dict[str, Any], verbs: dict[str, Long
             return known
         (directory / "result.json").unlink(missing_ok=True)
         write_durably(directory / "progress.json", json.dumps({}))
-        write_durably(
-            directory / "request.json", json.dumps({"verb": verb, "args": args, "started": time.time()})
-        )
+        write_durably(directory / "request.json", json.dumps({"verb": verb, "args": args, "started": time.time()}))
         run(["systemctl", "reset-failed", _unit(operation)], check=False)
         run(
             ["systemd-run", "--quiet", f"--unit={_unit(operation)}", "--property=KillMode=control-group"]
@@ -64,9 +62,7 @@ def status(operation: str) -> dict[str, Any]:
     request = read_json(directory / "request.json")
     if request is None:
         return {"state": "unknown", "progress": {}, "result": None, "error": None, "seconds": 0.0}
-    shown = run(
-        ["systemctl", "show", "--property=ActiveState", "--value", _unit(operation)], check=False
-    ).stdout
+    shown = run(["systemctl", "show", "--property=ActiveState", "--value", _unit(operation)], check=False).stdout
     ended = read_json(directory / "result.json")
     if ended is None and shown.strip() not in (b"active", b"activating", b"deactivating"):
         # Killed, or the server was rebooted: a result may just have been written, so look once more.

@@ -43,9 +43,7 @@ def make_key(move: str, account: str) -> str:
     with locked(directory / "lock"):
         known = read_json(directory / "source.json")
         if known and known["account"] != account:
-            refuse(
-                "move_in_use", f"The move {move} belongs to the account {known['account']}, not to {account}."
-            )
+            refuse("move_in_use", f"The move {move} belongs to the account {known['account']}, not to {account}.")
         key = directory / "key"
         if not known:
             key.unlink(missing_ok=True)
@@ -56,9 +54,7 @@ def make_key(move: str, account: str) -> str:
 
 def authorized_line(move: str, address: str, public_key: str) -> str:
     """What lets the source's key in: from its address only, to this move's entry point only."""
-    return (
-        f'restrict,from="{address}",command="/usr/bin/python3 {AGENT} peer {move}" {public_key} {_mark(move)}'
-    )
+    return f'restrict,from="{address}",command="/usr/bin/python3 {AGENT} peer {move}" {public_key} {_mark(move)}'
 
 
 def _mark(move: str) -> str:
@@ -112,9 +108,7 @@ def known_peer(move: str) -> dict[str, Any]:
     """Address and host keys of the move's other server, as a Peer of this move was last made."""
     peer = read_json(_directory(move) / "peer.json")
     if not peer:
-        refuse(
-            "not_paired", f"Nothing is known here of the other server of move {move}; copy the account first."
-        )
+        refuse("not_paired", f"Nothing is known here of the other server of move {move}; copy the account first.")
     return peer
 
 
@@ -135,9 +129,7 @@ class Peer:
         known = "".join(f"peer {key}\n" for key in host_keys)
         if not (directory / "known_hosts").is_file() or (directory / "known_hosts").read_text() != known:
             write_durably(directory / "known_hosts", known)
-            write_durably(
-                directory / "peer.json", json.dumps({"address": self.address, "host_keys": host_keys})
-            )
+            write_durably(directory / "peer.json", json.dumps({"address": self.address, "host_keys": host_keys}))
         (RUNTIME / "pairs").mkdir(mode=0o700, parents=True, exist_ok=True)
         options = {
             "BatchMode": "yes",
@@ -164,9 +156,7 @@ class Peer:
         done = run([*self.ssh_argv(), "call"], input=_request(verb, args), check=False, timeout=None)
         return self._reply(done.stdout, done.returncode, done.stderr)
 
-    def stream(
-        self, verb: str, args: dict[str, Any], source_argv: list[str], **popen_kwargs: Any
-    ) -> dict[str, Any]:
+    def stream(self, verb: str, args: dict[str, Any], source_argv: list[str], **popen_kwargs: Any) -> dict[str, Any]:
         """Run `source_argv` here with its output as the peer verb's input. Fails when either side fails."""
         with subprocess.Popen(
             [*self.ssh_argv(), "call"],

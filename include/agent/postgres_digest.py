@@ -110,8 +110,8 @@ def _inventory() -> str:
             + _KEYS.format("i.indrelid", "i.indkey::int2[]")
             + ", 'key columns', i.indnkeyatts, 'method', (SELECT amname FROM pg_am WHERE pg_am.oid = o.relam),"
             " 'partial', i.indpred IS NOT NULL, 'expressions', i.indexprs IS NOT NULL, 'order', i.indoption::int2[],"
-            " 'classes', (SELECT json_agg(c.opcname ORDER BY k.i) FROM unnest(i.indclass::oid[]) WITH ORDINALITY k(n, i)"
-            " JOIN pg_opclass c ON c.oid = k.n), 'collations', (SELECT json_agg(c.collname ORDER BY k.i) FROM"
+            " 'classes', (SELECT json_agg(c.opcname ORDER BY k.i) FROM unnest(i.indclass::oid[]) WITH ORDINALITY"
+            " k(n, i) JOIN pg_opclass c ON c.oid = k.n), 'collations', (SELECT json_agg(c.collname ORDER BY k.i) FROM"
             " unnest(i.indcollation::oid[]) WITH ORDINALITY k(n, i) LEFT JOIN pg_collation c ON c.oid = k.n), "
             + _comment("pg_class"),
             more="JOIN pg_index i ON i.indexrelid = o.oid",
@@ -152,8 +152,8 @@ def _inventory() -> str:
             "pg_type",
             f"{_OWNER.format('typowner')}, 'type', o.typtype, 'labels', (SELECT json_agg(e.enumlabel ORDER BY"
             " e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = o.oid), 'base', CASE WHEN o.typtype = 'd' THEN"
-            " format_type(o.typbasetype, o.typtypmod) END, 'not null', o.typnotnull, 'default', o.typdefault IS NOT NULL,"
-            f" 'grants', {_acl('o.typacl', chr(39) + 'T' + chr(39), 'o.typowner')}, {_comment('pg_type')}",
+            " format_type(o.typbasetype, o.typtypmod) END, 'not null', o.typnotnull, 'default', o.typdefault IS NOT"
+            f" NULL, 'grants', {_acl('o.typacl', chr(39) + 'T' + chr(39), 'o.typowner')}, {_comment('pg_type')}",
             where=f"o.typtype IN ('e', 'd', 'r', 'm', 'b') AND o.typelem = 0 AND {user('o.typnamespace')}",
         ),
         _objects(
@@ -215,8 +215,8 @@ _SEQUENCES = (
 )
 # A large object may have holes, which come out of a restore as zeros: pages are hashed without their trailing zeros.
 _LARGE_OBJECTS = (
-    "SELECT json_build_array('large objects', count(*), coalesce(sum(size), 0), coalesce(sum(hashtextextended(concat_ws("
-    "' ', o.oid, pg_get_userbyid(o.lomowner), size, pages, "
+    "SELECT json_build_array('large objects', count(*), coalesce(sum(size), 0), coalesce(sum(hashtextextended("
+    "concat_ws(' ', o.oid, pg_get_userbyid(o.lomowner), size, pages, "
     + _acl("o.lomacl", "'L'", "o.lomowner")
     + "::text, obj_description(o.oid, 'pg_largeobject')), 0)), 0)) FROM pg_largeobject_metadata o LEFT JOIN LATERAL"
     " (SELECT max(pageno::int8 * 2048 + octet_length(data)) AS size, sum(CASE WHEN octet_length(rtrim(data, '\\x00'))"

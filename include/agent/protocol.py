@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import describe, fence, operations, pairing, switch, system
+from . import addresses, describe, fence, operations, pairing, switch
 from .accounts import Account, check_move, check_name, load
 from .system import Refused, refuse
 
@@ -94,13 +94,17 @@ def _remove(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _accept_ips(args: dict[str, Any]) -> dict[str, Any]:
-    system.accept_ips(*_take(args, ips=list))
+    addresses.accept(*_take(args, ips=list))
     return {}
 
 
 def _drop_ips(args: dict[str, Any]) -> dict[str, Any]:
-    system.drop_ips(*_take(args, ips=list))
+    addresses.drop(*_take(args, ips=list))
     return {}
+
+
+def _drain_ips(args: dict[str, Any]) -> dict[str, Any]:
+    return {"still_open": addresses.drain(*_take(args, ips=list, seconds=float))}
 
 
 def _start(args: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +120,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "commit": _commit,
     "create": _create,
     "describe": lambda _args: describe.describe(),
+    "drain_ips": _drain_ips,
     "drop_ips": _drop_ips,
     "hold": _hold,
     "pair": _pair,
@@ -147,7 +152,5 @@ def answer(text: bytes) -> dict[str, Any]:
         return {"ok": False, "error": {"code": error.code, "message": error.message}}
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
-        message = (
-            f"The agent failed: {type(error).__name__}: {error}. This is a fault of the agent; report it."
-        )
+        message = f"The agent failed: {type(error).__name__}: {error}. This is a fault of the agent; report it."
         return {"ok": False, "error": {"code": "internal_error", "message": message}}

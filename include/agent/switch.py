@@ -35,17 +35,26 @@ class Steps:
 
 
 def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Copy the files while the account serves, and read both copies once so that the next comparison is short."""
+    """Copy the files while the account serves, and do all else that needs no hold.
+
+    What cannot be moved is refused here and not in the hold; `left` tells what will not be carried, in sentences.
+    Both copies are read once, so that the next comparison is short.
+    """
     account, peer = _sides(args)
     began = time.monotonic()
     _require_serving(account, args)
     peer.call("identity", _identity(account))
+    mariadb.objects(account)
+    left = [*postgres.prepare(account, peer), *mariadb.prepare(account, peer)]
     sent = files.send(account, peer, report)
     report(text="reading both copies")
     with ThreadPoolExecutor() as pool:
         mine, theirs = pool.submit(files.digest, account), pool.submit(peer.call, "files_digest", {})
-        mine.result(), theirs.result()
-    return {"files": sent["files"], "bytes": sent["bytes"], "seconds": round(time.monotonic() - began, 3)}
+        for kind, found in mine.result()["_left"].items():
+            left.append(f"Of the files, {found['count']} ({kind}) are not carried as they are: {found['first'][0]}.")
+        theirs.result()
+    seconds = round(time.monotonic() - began, 3)
+    return {"files": sent["files"], "bytes": sent["bytes"], "seconds": seconds, "left": left}
 
 
 def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -109,11 +118,7 @@ def _require_serving(account: Account, args: dict[str, Any]) -> None:
             f"The account {account.name} is {state.state} here; only one that serves can leave.",
         )
     epoch = args.get("epoch")
-    if (
-        not isinstance(epoch, int)
-        or epoch < state.epoch
-        or (epoch == state.epoch and state.move != args["move"])
-    ):
+    if not isinstance(epoch, int) or epoch < state.epoch or (epoch == state.epoch and state.move != args["move"]):
         refuse(
             "stale_epoch",
             f"The account {account.name} is at epoch {state.epoch} here; epoch {epoch} is over.",

@@ -2,7 +2,6 @@
 
 import fcntl
 import grp
-import ipaddress
 import json
 import os
 import pwd
@@ -71,15 +70,11 @@ def run(
         )
     if check and done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
-        refuse(
-            "command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {said or 'it said nothing'}"
-        )
+        refuse("command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {said or 'it said nothing'}")
     return done
 
 
-def write_durably(
-    path: Path, content: bytes | str, mode: int = 0o600, owner: tuple[int, int] | None = None
-) -> None:
+def write_durably(path: Path, content: bytes | str, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Replace `path` as a whole: the old or the new content is there, whatever happens; durable on return."""
     data = content.encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -106,9 +101,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_if_changed(
-    path: Path, content: str, mode: int = 0o644, owner: tuple[int, int] | None = None
-) -> bool:
+def write_if_changed(path: Path, content: str, mode: int = 0o644, owner: tuple[int, int] | None = None) -> bool:
     """Write `content` unless it is there already; True when it was written."""
     try:
         if path.read_text(encoding="utf-8") == content:
@@ -143,9 +136,7 @@ def locked(path: Path, *, shared: bool = False, inherited: bool = False, wait: f
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    refuse(
-                        "busy", f"another step holds {path.name} for more than {wait:.0f} s; try again later."
-                    )
+                    refuse("busy", f"another step holds {path.name} for more than {wait:.0f} s; try again later.")
                 time.sleep(0.01)
         yield
     finally:
@@ -306,48 +297,3 @@ def bring_crontab_back(name: str, uid: int, aside: Path) -> None:
     CRONTABS.mkdir(parents=True, exist_ok=True)
     write_durably(CRONTABS / name, content, 0o600, (uid, grp.getgrnam("crontab").gr_gid))
     aside.unlink()
-
-
-# --- addresses ---
-
-_IPS = STATE / "ips.json"
-
-
-def _parsed(addresses: list[str]) -> list[str]:
-    try:
-        return [str(ipaddress.ip_address(address)) for address in addresses]
-    except ValueError as error:
-        refuse("bad_address", f"{error}; give plain IPv4 or IPv6 addresses.")
-
-
-def accept_ips(addresses: list[str]) -> None:
-    """Answer for these addresses from now on, also after a reboot."""
-    wanted = _parsed(addresses)
-    with locked(RUNTIME / "ips.lock"):
-        known = read_json(_IPS) or []
-        write_durably(_IPS, json.dumps(sorted({*known, *wanted})))
-        for address in wanted:
-            _put_address("replace", address)
-
-
-def drop_ips(addresses: list[str]) -> None:
-    """No longer answer for these addresses."""
-    gone = _parsed(addresses)
-    with locked(RUNTIME / "ips.lock"):
-        known = read_json(_IPS) or []
-        write_durably(_IPS, json.dumps(sorted({*known} - {*gone})))
-        for address in gone:
-            _put_address("delete", address)
-
-
-def accept_known_ips() -> None:
-    """At boot: answer again for every address accepted before."""
-    for address in read_json(_IPS) or []:
-        _put_address("replace", address)
-
-
-def _put_address(action: str, address: str) -> None:
-    six = ":" in address
-    argv = ["ip", "address", action, f"{address}/{128 if six else 32}", "dev", "lo"]
-    # Without nodad an IPv6 address is tentative for a second and answers nothing.
-    run(argv + (["nodad"] if six and action == "replace" else []), check=action == "replace")

@@ -60,16 +60,14 @@ class Host:
             self._client = None
 
     def call(self, verb: str, /, *, timeout: float = 300, **args: Any) -> dict[str, Any]:
-        """One short verb; its result. Raises AgentError or HostUnreachable (after `timeout` seconds without an answer)."""
+        """One short verb; its result. Raises AgentError, or HostUnreachable without an answer for `timeout` s."""
         request = json.dumps({"verb": verb, "args": args}).encode()
         code, output, errors = self._run("serve", request, timeout)
         try:
             reply = json.loads(output)
         except ValueError:
             said = errors.decode(errors="replace").strip()[-400:] or "it said nothing"
-            raise AgentError(
-                "no_answer", f"The agent gave no answer to {verb} (exit {code}): {said}"
-            ) from None
+            raise AgentError("no_answer", f"The agent gave no answer to {verb} (exit {code}): {said}") from None
         if not reply["ok"]:
             raise AgentError(reply["error"]["code"], reply["error"]["message"])
         return reply["result"]
@@ -91,9 +89,7 @@ class Host:
         code, output, errors = self._run("digest", b"", 30)
         if code != 0:
             said = errors.decode(errors="replace").strip()[-400:]
-            raise AgentError(
-                "no_launcher", f"The server has no launcher for this key ({said}); install it again."
-            )
+            raise AgentError("no_launcher", f"The server has no launcher for this key ({said}); install it again.")
         return output.decode().strip()
 
     def run(
@@ -131,9 +127,7 @@ class Host:
             if status["state"] == "failed":
                 raise AgentError(status["error"]["code"], status["error"]["message"])
             if status["state"] in ("vanished", "unknown"):
-                raise AgentError(
-                    "vanished", f"The operation {operation} was killed on the server; start it again."
-                )
+                raise AgentError("vanished", f"The operation {operation} was killed on the server; start it again.")
             if time.monotonic() > end:
                 raise HostUnreachable(
                     f"The operation {operation} still runs after {timeout:.0f} s; attach to it again."
@@ -226,9 +220,7 @@ def _as_unreachable() -> Iterator[None]:
             "again only if it was reinstalled.",
         ) from error
     except paramiko.AuthenticationException as error:
-        raise AgentError(
-            "key_refused", f"The server does not take the orchestrator's key: {error}."
-        ) from error
+        raise AgentError("key_refused", f"The server does not take the orchestrator's key: {error}.") from error
     except paramiko.SSHException as error:
         if "not found in known_hosts" in str(error):
             raise AgentError("host_key_unknown", f"{error}; enrol the server first.") from error

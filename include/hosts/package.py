@@ -25,9 +25,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 @cache
 def build_agent(source: Path = _SOURCE) -> bytes:
     """The zipapp of include/agent: run it with `python3 agent.pyz VERB`."""
-    contents = {
-        f"agent/{path.name}": path.read_text() for path in source.glob("*.py") if path.name != "launcher.py"
-    }
+    contents = {f"agent/{path.name}": path.read_text() for path in source.glob("*.py") if path.name != "launcher.py"}
     build = hashlib.sha256(repr(sorted(contents.items())).encode()).hexdigest()[:16]
     contents |= {"__main__.py": _MAIN.format(build=build), "BUILD": build}
     packed = io.BytesIO()

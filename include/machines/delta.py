@@ -30,9 +30,7 @@ class Delta:
         for part in parts:
             below, here = below / part, here / part
             if below.is_symlink() or here.is_symlink():
-                raise MachineError(
-                    f"{path} leads over the symbolic link {part}: write to what that points at."
-                )
+                raise MachineError(f"{path} leads over the symbolic link {part}: write to what that points at.")
             if not here.is_dir():
                 here.mkdir()
                 self._like(here, below, mode)

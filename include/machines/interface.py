@@ -28,8 +28,7 @@ class MachineSpec:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise MachineError(
-                f"{self.name!r} is no server name: "
-                "use a lower-case letter, then at most 31 of a-z, 0-9 and '-'."
+                f"{self.name!r} is no server name: use a lower-case letter, then at most 31 of a-z, 0-9 and '-'."
             )
         for version, field in (
             (4, "management_address"),

@@ -162,9 +162,7 @@ class LxcMachines:
     def _base(self, infrastructure: str) -> Path:
         base = self.bases / infrastructure
         if "/" in infrastructure or not (base / "usr").is_dir():
-            known = (
-                sorted(p.name for p in self.bases.iterdir() if p.is_symlink()) if self.bases.is_dir() else []
-            )
+            known = sorted(p.name for p in self.bases.iterdir() if p.is_symlink()) if self.bases.is_dir() else []
             raise MachineError(
                 f"There is no base tree for the infrastructure {infrastructure!r}: "
                 f"build it, or use one of {', '.join(known) or 'none yet'}."
@@ -199,9 +197,7 @@ class LxcMachines:
         newer = SSHD_NEWER.get(infrastructure, "").format(network=network)
         delta.write("/etc/ssh/sshd_config.d/management.conf", SSHD + newer)
         delta.directory("/root/.ssh", 0o700)
-        delta.write(
-            "/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {self.authorized_key}\n', 0o600
-        )
+        delta.write("/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {self.authorized_key}\n', 0o600)
         launcher = self.repository / "include" / "agent" / "launcher.py"
         if launcher.exists():
             delta.write(LAUNCHER, launcher.read_bytes(), 0o755)

@@ -15,6 +15,9 @@ from include.network import routes
 Run = Callable[[list[str]], str]
 """Runs one command on the router and gives what it wrote."""
 
+DRAIN_SECONDS = 0.5
+"""With the reroute after it less than the second after which a visitor's system asks again."""
+
 
 class Names(Protocol):
     """The host's DNS: `include.network.names.Names`."""
@@ -63,15 +66,28 @@ def _point(conn: psycopg.Connection, names: Names, name: registry.Name, address:
     registry.name_points(conn, name.fqdn, name.type, address)
 
 
-def reroute(conn: psycopg.Connection, run: Run, original: str, to: registry.Server, target: Agent) -> list[str]:
+def reroute(
+    conn: psycopg.Connection,
+    run: Run,
+    original: str,
+    to: registry.Server,
+    host: Callable[[str], Agent],
+) -> list[str]:
     """Routes the original's IPs to the server `to`, which accepts them first: an IP always has one that answers.
 
-    Gives the addresses.
+    The server that had them lets requests in flight end before, so that none breaks; new ones are asked again a
+    second later, by the visitor's own system, and meet the next server. Gives the addresses.
     """
-    addresses = [str(ip.address) for ip in registry.ips_of(conn, original)]
-    target.call("accept_ips", ips=addresses)
-    for address in addresses:
-        hop = to.lan_address if record_type(address) == "A" else to.lan_address6
-        routes.reroute(run, address, str(hop))
-        registry.ip_routed(conn, address, to.name)
+    ips = registry.ips_of(conn, original)
+    addresses = [str(ip.address) for ip in ips]
+    host(to.name).call("accept_ips", ips=addresses)
+    hops = {ip: str(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
+    # Asked before the drain: the connection to the router stands when it counts.
+    waiting = [ip for ip in addresses if routes.current_next_hop(run, ip) != str(ip_address(hops[ip]))]
+    for server in sorted({ip.routed_to for ip in ips if ip.address in waiting} - {to.name}):
+        host(server).call("drain_ips", ips=waiting, seconds=DRAIN_SECONDS)
+    for ip in waiting:
+        routes.reroute(run, ip, hops[ip])
+    for ip in addresses:
+        registry.ip_routed(conn, ip, to.name)
     return addresses

@@ -63,9 +63,7 @@ class Names:
         if held == new and held_ttl in (None, ttl):
             return False
         expected = new if held == new else old  # a new TTL alone is a change as well
-        keyring = {
-            dns.name.from_text(self.key_name): dns.tsig.Key(self.key_name, self.secret, self.algorithm)
-        }
+        keyring = {dns.name.from_text(self.key_name): dns.tsig.Key(self.key_name, self.secret, self.algorithm)}
         update = dns.update.UpdateMessage(self.zone, keyring=keyring)
         if expected is None:
             update.absent(name, rdtype)

@@ -13,6 +13,7 @@ import psycopg
 from include import registry
 from include.hosts import Host
 from include.moves.enrol import enrol
+from include.moves.servers import without_secrets
 from include.registry.schema import upgrade
 from lab import airflow, names, postgres, servers, state
 from lab.accounts import ACCOUNTS, Filled, Server, fill
@@ -99,7 +100,7 @@ def write_names(filled: dict[str, Filled], host_key: str) -> None:
     """The registry learns of the accounts and their names, the name server and the servers of the rest."""
     agent = host(ORIGINAL, host_key)
     with registry_connection() as conn:
-        description = inside(OPS, agent.call, "describe")
+        description = without_secrets(inside(OPS, agent.call, "describe"))
         registry.record_description(conn, ORIGINAL, description)
         registry.sync_accounts(conn, ORIGINAL, description["accounts"])
         ips = [ip.address for ip in registry.ips_of(conn, ORIGINAL)]

@@ -21,7 +21,8 @@ from transhumance_airflow import connections, facts
 from transhumance_airflow.triggers import AgentOperationTrigger, DagRunEndTrigger, RegistryTrigger
 
 SHORT = 6.0
-"""Seconds that a worker itself waits for an operation: deferring a short one would take longer than it does."""
+"""Seconds that a worker itself waits, for an operation or a fact: a deferral costs about as much, and one that
+resumes at once may fail."""
 
 
 class AgentOperation(BaseOperator):
@@ -154,11 +155,13 @@ class WaitForRegistry(BaseSensorOperator):
         self.refresh = refresh
 
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Asks once, then defers. A fact that a trigger saw is asked for again: it may have changed."""
+        """Asks for some seconds, then defers. A fact that a trigger saw is asked for again: it may have changed."""
+        until = time.monotonic() + SHORT
         with connections.registry_connection() as conn:
             if self.refresh is not None:
                 self.refresh(conn, **self.arguments)
-            value = facts.ask(conn, self.fact, self.arguments)
+            while (value := facts.ask(conn, self.fact, self.arguments)) is None and time.monotonic() < until:
+                time.sleep(0.3)
         if value is not None:
             return value
         self.log.info("Waiting until the registry knows %s %s.", self.fact, self.arguments)

@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from include.hosts import AgentError, HostUnreachable
 from transhumance_airflow import connections, facts
 
-FIRST_PAUSE = 3.0
+FIRST_PAUSE = 5.0
 """Seconds. A trigger that fires as soon as it starts can overtake its own deferral in the scheduler and fail
 the task; every wait here begins with a check in the worker, so the first seconds hold nothing new."""
 

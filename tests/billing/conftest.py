@@ -24,13 +24,15 @@ def postgresql() -> Iterator[str]:
         upgrade(f"{dsn} dbname=template")
         with psycopg.connect(f"{dsn} dbname=template") as conn:
             fill(conn, 12)
+        with psycopg.connect(f"{dsn} dbname=postgres", autocommit=True) as conn:
+            conn.execute("CREATE DATABASE shared TEMPLATE template")
         yield dsn
 
 
 @pytest.fixture
 def conn(postgresql: str) -> Iterator[psycopg.Connection]:
     """A connection in a transaction that is never committed: quicker than a registry of the test's own."""
-    with psycopg.connect(f"{postgresql} dbname=template") as connection:
+    with psycopg.connect(f"{postgresql} dbname=shared") as connection:
         connection.execute("SELECT 1")
         yield connection
         connection.rollback()

@@ -75,6 +75,10 @@ class FakeHost:
         ]
         return {"empty": not because, "because": because}
 
+    def _drain_ips(self, server: FakeServer, ips: list[str], seconds: float) -> dict[str, Any]:
+        assert set(ips) <= server.ips, "only the server that answers for an IP can let its connections end"
+        return {"still_open": 0}
+
     def _pair(self, server: FakeServer, move: str, account: str) -> dict[str, Any]:
         server.pairs.add(move)
         return {"public_key": f"ssh-ed25519 {account}"}
@@ -200,6 +204,7 @@ def written(conn: psycopg.Connection) -> Hosting:
     for name in ("vps-1", "web-1"):
         server = made(name, "2022", registry.server(conn, name).management_address)
         registry.enrol_server(conn, name, "2022", server.host_key, {})
+        server.ips = {ip.address for ip in registry.ips_of(conn, name)}
         hosting.servers[name] = server
     for account in ("app", "blog"):
         hosting.servers["vps-1"].accounts[account] = {"state": "serving", "epoch": 1, "move": None}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
-from transhumance_airflow import facts, operators
 
 from include import registry
 from include.hosts import AgentError, HostUnreachable
 from tests.dags.test_move_account import begin, operation, step
+from transhumance_airflow import facts, operators
 
 STEPS = [
     "check_server",
@@ -265,7 +265,8 @@ def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs):
     assert task.resume({}, {"state": "success"}, f"home-{migration['id']}-blog") is None
 
 
-def test_a_wait_asks_before_it_defers_and_after(dag, hosting):
+def test_a_wait_asks_before_it_defers_and_after(dag, hosting, monkeypatch):
+    monkeypatch.setattr(operators, "SHORT", 0.0)
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     step(dag, "request_transit", migration=migration)
     hosting.conn.execute("UPDATE servers SET paused_because = 'repair' WHERE kind = 'transit'")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
-from transhumance_airflow import operators
 
 from include import registry
+from transhumance_airflow import operators
 
 STEPS = ["check_account", "look_before", "open_path", "copy", "switch", "record_move", "look_after", "close_path"]
 

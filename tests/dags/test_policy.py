@@ -70,6 +70,7 @@ def test_params_refuse_what_is_no_name(dags, name, value):
 
 def test_triggers_are_imported_by_the_name_they_are_stored_under():
     from airflow.sdk._shared.module_loading import import_string
+
     from transhumance_airflow import triggers
 
     for trigger in (

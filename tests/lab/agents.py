@@ -12,8 +12,7 @@ from include.hosts import AgentError, Host
 
 # The hash of "secret".
 PASSWORD_HASH = (
-    "{SHA512-CRYPT}$6$abcdefgh$"
-    "ltjgWl6579NluT/Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip/cZ/1GM/O6IND4WQhG."
+    "{SHA512-CRYPT}$6$abcdefgh$ltjgWl6579NluT/Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip/cZ/1GM/O6IND4WQhG."
 )
 PAGE = b"""<?php
 file_put_contents(dirname(__DIR__) . "/visits", $_GET["n"] . "\\n", FILE_APPEND | LOCK_EX);

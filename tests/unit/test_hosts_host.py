@@ -9,9 +9,8 @@ from io import BytesIO
 import paramiko
 import pytest
 
-from include.hosts import AgentError, Host, HostUnreachable, build_agent
+from include.hosts import AgentError, Host, HostUnreachable, build_agent, package
 from include.hosts import host as module
-from include.hosts import package
 
 
 class Channel:

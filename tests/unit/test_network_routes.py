@@ -58,9 +58,7 @@ def test_a_router_that_does_not_obey_is_told_of():
         current_next_hop(lambda argv: "oops", "198.51.100.11")
 
 
-@pytest.mark.parametrize(
-    "ip, hop", [("nonsense", "10.30.0.21"), ("198.51.100.11", "fd30::21"), ("1.2.3.4", "; id")]
-)
+@pytest.mark.parametrize("ip, hop", [("nonsense", "10.30.0.21"), ("198.51.100.11", "fd30::21"), ("1.2.3.4", "; id")])
 def test_bad_addresses_are_refused(ip, hop):
     with pytest.raises(RouteError):
         replace_argv(ip, hop)

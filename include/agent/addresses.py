@@ -1,0 +1,94 @@
+"""Service IPs on this server: which ones it answers for, and how it lets go of one without breaking a connection."""
+
+import ipaddress
+import json
+import time
+
+from .system import RUNTIME, STATE, locked, read_json, refuse, run, write_durably
+
+_IPS = STATE / "ips.json"
+
+# New connections to a draining IP get no answer; whoever asks asks again after a second, and meets the next server.
+# The kernel itself forgets an element after its timeout, whoever has died by then.
+_DRAINING = """
+table inet transhumance
+delete table inet transhumance
+table inet transhumance {
+  set draining4 { type ipv4_addr; flags timeout; }
+  set draining6 { type ipv6_addr; flags timeout; }
+  chain draining {
+    type filter hook input priority -150; policy accept;
+    ip daddr @draining4 tcp flags & (syn | ack) == syn drop
+    ip6 daddr @draining6 tcp flags & (syn | ack) == syn drop
+  }
+}
+"""
+_KEPT_SHUT = 3
+"""Seconds: longer than a reroute takes after the drain."""
+
+
+def accept(addresses: list[str]) -> None:
+    """Answer for these addresses from now on, also after a reboot."""
+    wanted = _parsed(addresses)
+    with locked(RUNTIME / "ips.lock"):
+        known = read_json(_IPS) or []
+        write_durably(_IPS, json.dumps(sorted({*known, *wanted})))
+        for address in wanted:
+            _put("replace", address)
+
+
+def drop(addresses: list[str]) -> None:
+    """No longer answer for these addresses."""
+    gone = _parsed(addresses)
+    with locked(RUNTIME / "ips.lock"):
+        known = read_json(_IPS) or []
+        write_durably(_IPS, json.dumps(sorted({*known} - {*gone})))
+        for address in gone:
+            _put("delete", address)
+
+
+def accept_known() -> None:
+    """At boot: answer again for every address accepted before."""
+    for address in read_json(_IPS) or []:
+        _put("replace", address)
+
+
+def drain(addresses: list[str], seconds: float) -> int:
+    """Begin no new connection to these addresses and let those in flight end, for `seconds` at most (1 or less, so
+    that whoever was not answered asks but once more). Gives how many are still open; they break at the reroute.
+    """
+    if not 0 < seconds <= 1:
+        refuse("bad_seconds", "A drain lasts 1 second at most: longer than that visitors notice.")
+    draining = _parsed(addresses)
+    shut = f"timeout {round((seconds + _KEPT_SHUT) * 1000)}ms"
+    elements = "".join(
+        f"add element inet transhumance draining{6 if ':' in address else 4} {{ {address} {shut} }}\n"
+        for address in draining
+    )
+    run(["nft", "-f", "-"], input=_DRAINING + elements)
+    end = time.monotonic() + seconds
+    while (still := _open_connections(draining)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return still
+
+
+def _open_connections(addresses: list[str]) -> int:
+    """How many TCP connections to the addresses are established here."""
+    argv = ["ss", "--no-header", "--numeric", "--tcp", "state", "established"]
+    for index, address in enumerate(addresses):
+        argv += ["or"] * (index > 0) + ["src", f"[{address}]" if ":" in address else address]
+    return len(run(argv).stdout.splitlines())
+
+
+def _parsed(addresses: list[str]) -> list[str]:
+    try:
+        return [str(ipaddress.ip_address(address)) for address in addresses]
+    except ValueError as error:
+        refuse("bad_address", f"{error}; give plain IPv4 or IPv6 addresses.")
+
+
+def _put(action: str, address: str) -> None:
+    six = ":" in address
+    argv = ["ip", "address", action, f"{address}/{128 if six else 32}", "dev", "lo"]
+    # Without nodad an IPv6 address is tentative for a second and answers nothing.
+    run(argv + (["nodad"] if six and action == "replace" else []), check=action == "replace")

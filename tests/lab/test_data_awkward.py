@@ -1,0 +1,122 @@
+"""Databases with objects of every awkward kind move out and home again, and work as they did."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.agents import Move, Side, account_file, side
+
+DATA = Path(__file__).parent / "data_sets"
+NAME = "awkward"
+READER = 'Re "ader"; x'
+OTHER_USER = "o'ther"
+
+
+def as_postgres(one: Side, sql: str, database: str = "postgres") -> str:
+    argv = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "psql", "-XqAt"]
+    return one.root(*argv, "-v", "ON_ERROR_STOP=1", "-d", database, stdin=sql.encode())
+
+
+def as_role(one: Side, role: str, sql: bytes, *options: str) -> str:
+    argv = ["env", "PGPASSWORD=secret", "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", *options]
+    return one.root(*argv, "-d", f"dbname={NAME}_app host=127.0.0.1 user='{role}'", stdin=sql)
+
+
+def mariadb(one: Side, sql: bytes, user: str = "root") -> str:
+    login = [] if user == "root" else [f"--user={user}", f"--database={NAME}_wp"]
+    argv = ["mariadb", "--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"]
+    return one.root("env", "MYSQL_PWD=secret", *argv, *login, stdin=sql)
+
+
+def fill(one: Side) -> dict:
+    statement = account_file(NAME, 2401)
+    statement["postgresql"] = {"roles": [NAME, READER], "databases": [f"{NAME}_app"]}
+    statement["mariadb"] = {
+        "users": [{"user": NAME, "host": "localhost"}, {"user": OTHER_USER, "host": "10.%"}],
+        "databases": [f"{NAME}_wp"],
+    }
+    reader = '"' + READER.replace('"', '""') + '"'
+    as_postgres(one, f"CREATE ROLE {NAME} LOGIN PASSWORD 'secret' CONNECTION LIMIT 50;")
+    as_postgres(one, f"CREATE ROLE {reader} LOGIN PASSWORD 'secret' VALID UNTIL '2090-01-01';")
+    as_postgres(one, f"GRANT {reader} TO {NAME};")
+    locale = "ENCODING 'UTF8' LC_COLLATE 'en_US.UTF-8' LC_CTYPE 'en_US.UTF-8' CONNECTION LIMIT 40"
+    as_postgres(one, f"CREATE DATABASE {NAME}_app OWNER {NAME} TEMPLATE template0 {locale};")
+    as_postgres(one, f"ALTER DATABASE {NAME}_app SET TimeZone = 'Europe/Amsterdam';")
+    as_postgres(one, f"REVOKE CONNECT ON DATABASE {NAME}_app FROM PUBLIC;")
+    options = ["-o", "/dev/null", "-v", "rows=20000", "-v", f"other={READER}"]
+    as_role(one, NAME, (DATA / "postgres_awkward.sql").read_bytes(), *options)
+    as_postgres(one, "CREATE PUBLICATION all_of_it FOR ALL TABLES;", f"{NAME}_app")
+    users = (
+        f"CREATE DATABASE {NAME}_wp; CREATE USER {NAME}@localhost IDENTIFIED BY 'secret' WITH MAX_USER_CONNECTIONS 9;"
+        " CREATE USER 'o''ther'@'10.%' IDENTIFIED VIA unix_socket OR mysql_native_password USING PASSWORD('x');"
+        f" GRANT ALL ON `{NAME}\\_wp`.* TO {NAME}@localhost; GRANT SELECT ON `{NAME}_w%`.* TO 'o''ther'@'10.%';"
+        " SET GLOBAL log_bin_trust_function_creators = 1;"
+    )
+    mariadb(one, users.encode())
+    mariadb(one, (DATA / "mariadb_awkward.sql").read_bytes(), NAME)
+    more = f"GRANT UPDATE (a, b) ON {NAME}_wp.no_key TO 'o''ther'@'10.%';"
+    more += f" GRANT EXECUTE ON FUNCTION {NAME}_wp.twice TO 'o''ther'@'10.%';"
+    more += f" CREATE DEFINER='o''ther'@'10.%' VIEW {NAME}_wp.theirs AS SELECT a FROM {NAME}_wp.no_key;"
+    mariadb(one, more.encode())
+    return statement
+
+
+LOOK = b"""
+SELECT count(*), sum(kind) FROM big;
+SELECT w FROM words ORDER BY w LIMIT 5 OFFSET 2000;
+SELECT last_value, is_called, current_setting('TimeZone') FROM identities_old_seq;
+SELECT f4, f8, n, ts FROM identities WHERE f8 = '-Infinity';
+SELECT sum(length(lo_get(image))) FROM pictures;
+SELECT * FROM word_counts ORDER BY l LIMIT 3;
+SELECT polname, polroles::regrole[] FROM pg_policy;
+"""
+LOOK_MARIADB = b"""
+SELECT COUNT(*), SUM(CAST(f AS DOUBLE)), MAX(HEX(p)), MAX(total), SUM(virtual_total) FROM kinds;
+SELECT * FROM a_view; SELECT twice(21), umlaut(); SELECT * FROM old_charset;
+SELECT EVENT_NAME, STATUS, TIME_ZONE, DEFINER, SQL_MODE FROM information_schema.EVENTS ORDER BY 1;
+SELECT * FROM checked; SELECT * FROM numbered; SHOW GRANTS;
+"""
+USE = b"""
+INSERT INTO identities (a, b) VALUES (6, 7) RETURNING c;
+SELECT nextval(quote_ident('Odd "seq"'));
+INSERT INTO words (w, k) VALUES (gen_random_uuid(), 'new') RETURNING k;
+"""
+USE_MARIADB = "INSERT INTO my_isam (t) VALUES ('new'); SELECT t FROM my_isam ORDER BY id DESC LIMIT 1; CALL emoji();"
+
+
+def look(one: Side) -> str:
+    """What the account's own users see."""
+    return as_role(one, NAME, LOOK) + mariadb(one, LOOK_MARIADB, NAME)
+
+
+def use(one: Side) -> list[str]:
+    """What the account's own users can do."""
+    return (as_role(one, NAME, USE) + mariadb(one, USE_MARIADB.encode(), NAME)).split("\n")[:-1]
+
+
+@pytest.fixture(scope="module")
+def sides(lab):
+    with lab.fresh("2022", "2026", "2026") as servers:
+        yield [side(lab, one) for one in servers]
+
+
+def test_it_moves_out_and_home(sides: list[Side]) -> None:
+    original, transit, home = sides
+    statement = fill(original)
+    original.host.call("create", account_file=statement)
+    before = look(original)
+
+    for number, (old, new) in enumerate([(original, transit), (transit, home)], 2):
+        seen = look(old)
+        done = Move(f"awkward-{number}", number, statement, old, new).prepare().switch(60)
+        assert done["verified"]["equal"]
+        assert done["verified"]["tables"] == 25 and done["verified"]["rows"] > 25000
+        assert look(new) == seen
+        used = use(new)
+        assert used[0] == "42" and used[-3:] == ["new!?", "\U0001f600", "é;"]
+        limits = "SELECT datconnlimit FROM pg_database WHERE datname = 'awkward_app' UNION ALL SELECT rolconnlimit"
+        assert as_postgres(new, f"{limits} FROM pg_roles WHERE rolname = 'awkward'").split() == ["40", "50"]
+        old.host.call("remove", account=NAME)
+        assert as_postgres(old, "SELECT 1 FROM pg_roles WHERE rolname = 'awkward'") == ""
+        assert mariadb(old, b"SELECT User FROM mysql.global_priv WHERE User LIKE '%ther'") == ""
+    assert "once\tENABLED\t+03:00\tawkward@localhost" in before and "sleeping\tDISABLED" in before
