@@ -115,7 +115,8 @@ def start(reports: Path = STATE / "reports") -> None:
         # SIGINT lets Airflow's programs end their own children.
         command = [sys.executable, "-m", "airflow", *argv]
         spawn(name, command, netns=OPS, env=env, cwd=HOME, stop_signal=signal.SIGINT)
-    SOCKET.unlink(missing_ok=True)
+    if not alive("airflow-socket"):
+        SOCKET.unlink(missing_ok=True)
     inside = f"UNIX-LISTEN:{SOCKET},fork,mode=0600"
     spawn("airflow-socket", ["socat", inside, f"TCP4:127.0.0.1:{PORT}"], netns=OPS)
     offered = f"TCP4-LISTEN:{PORT},bind=127.0.0.1,fork,reuseaddr"

@@ -31,9 +31,9 @@ def url(database: str, driver: str = "postgresql+psycopg") -> str:
     return f"{driver}://{database}@/{database}?host={HOME}"
 
 
-def dsn(database: str) -> str:
-    """How psycopg reaches one of the databases."""
-    return f"host={HOME} dbname={database} user={database}"
+def dsn(database: str, user: str | None = None) -> str:
+    """How psycopg reaches one of the databases, as its owner unless told."""
+    return f"host={HOME} dbname={database} user={user or database}"
 
 
 def binaries() -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import mariadb_digest, mariadb_restore
+from . import mariadb_digest, mariadb_restore, mariadb_users
 from .accounts import Account
 from .digest import printable
 from .mariadb_sql import Login, existing, ident, literal, login, queries, query, select, user_name
@@ -153,9 +153,9 @@ def definition(account: Account) -> dict[str, Any]:
     events = held["events"] if held else _enabled_events(account)
     listed, left = [], []
     for (user, host), kept in users.items():
-        grants, sentences = mariadb_restore.grants_of(account, user, host)
+        grants, sentences = mariadb_users.grants_of(account, user, host)
         left += sentences
-        for plugin, _ in mariadb_restore.plugins_of(kept):
+        for plugin, _ in mariadb_users.plugins_of(kept):
             if plugin not in PLUGINS:
                 refuse("plugin_blocked", f"The MariaDB user {printable(user)} logs in by {plugin}; use another plugin.")
         locked = [user, host] not in unlocked if unlocked is not None else bool(kept.get("account_locked"))
@@ -166,8 +166,11 @@ def definition(account: Account) -> dict[str, Any]:
 def objects(account: Account) -> list[dict[str, Any]]:
     """Routines, views, triggers and events, each with the statement that makes it and its context.
 
-    Refuses an object whose definer is not one of the account's users: nobody here may make it."""
+    Refuses an object whose definer is not one of the account's users, as nobody may make it on the peer, and a table
+    with a history, which 11.5 and later write differently."""
     found: list[dict[str, Any]] = []
+    for database in account.mariadb_databases:
+        _refuse_history(account, database)
     keys = ["kind", "name", "definer", "sql_mode", "charset", "collation", "time_zone"]
     for database in account.mariadb_databases:
         for rows in queries([select(columns, source.format(literal(database))) for columns, source in _OBJECTS]):
@@ -183,6 +186,24 @@ def objects(account: Account) -> list[dict[str, Any]]:
             )
     made = _show(found)
     return [item | {"statement": base64.b64encode(text).decode()} for item, text in zip(found, made, strict=True)]
+
+
+def _refuse_history(account: Account, database: str) -> None:
+    tables = mariadb_digest.tables_of(database)
+    versioned = [name for name, table in tables.items() if table["kind"] == "SYSTEM VERSIONED"]
+    if not versioned:
+        return
+    with login(account, "read", "SELECT") as reader:
+        for name in versioned:
+            at = f"FROM {ident(database)}.{ident(name)}"
+            counts = [select(["COUNT(*)"], at), select(["COUNT(*)"], f"{at} FOR SYSTEM_TIME ALL")]
+            now, ever = queries(counts, login=reader)
+            if now != ever:
+                refuse(
+                    "history_blocked",
+                    f"The table {printable(name)} of database {printable(database)} keeps old rows (system versioning),"
+                    " which cannot be carried to another version; delete them (DELETE HISTORY) or drop the versioning.",
+                )
 
 
 # The columns are kind, name, definer, sql_mode, charset, collation, time zone
@@ -255,11 +276,10 @@ def _dumps(database: str, reader: Login) -> list[list[str]]:
         return []
     columns = mariadb_digest.columns_of(database)
     exact = [name for name in tables if any(kind == "float" for _, kind, _ in columns.get(name, []))]
-    history = any(table["kind"] == "SYSTEM VERSIONED" for table in tables.values())
     argv = [*reader.as_unix_user(), "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--protocol=socket"]
     argv += ["--single-transaction", "--skip-lock-tables", "--skip-add-locks"]
     argv += ["--skip-add-drop-table", "--skip-triggers", "--skip-comments", "--hex-blob", "--no-autocommit", "--quick"]
-    argv += ["--default-character-set=utf8mb4", "--max-allowed-packet=1G", *(["--dump-history"] if history else [])]
+    argv += ["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]
     others = [name for name in tables if name not in exact]
     commands = [[*argv, "--", database, *others]] if others else []
     if exact:
@@ -304,7 +324,7 @@ def digest(account: Account) -> dict[str, Any]:
     with login(account, "read", "SELECT") as reader:
         databases = {name: mariadb_digest.of_database(name, reader) for name in names}
     counts = [table[0] for database in databases.values() for table in database["tables"].values()]
-    users = mariadb_restore.user_facts(account, _users(account), read_json(_held(account)))
+    users = mariadb_users.user_facts(account, _users(account), read_json(_held(account)))
     return {"databases": databases, "users": users, "tables": len(counts), "rows": sum(counts)}
 
 

@@ -80,6 +80,9 @@ def of_database(database: str, reader: Login) -> dict[str, Any]:
     tables, columns = tables_of(database), columns_of(database)
     plain = [name for name, table in tables.items() if table["kind"] != "SEQUENCE" and name in columns]
     sequences = [name for name, table in tables.items() if table["kind"] == "SEQUENCE"]
+    for name in plain:
+        if tables[name]["kind"] == "SYSTEM VERSIONED":  # when a row was written is the server's own affair
+            columns[name] = [column for column in columns[name] if "GENERATED" not in column[2]]
     statements = [_content(database, name, columns[name]) for name in plain]
     statements += [
         select(

@@ -10,19 +10,19 @@ and have no password that anybody knows until `finish`.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from .accounts import Account
 from .digest import printable
-from .mariadb_sql import Login, attempts, existing, ident, literal, login, pattern, queries, query, select, user_name
+from .mariadb_sql import Login, attempts, existing, ident, literal, login, queries, query, user_name
+from .mariadb_users import credentials, grant_statements, pending_path, plugins_of
 from .system import RUNTIME, locked, read_json, refuse, write_durably
 
 # A name as the server prints it: with ANSI_QUOTES, which a routine remembers, in double quotes.
@@ -36,22 +36,11 @@ _EVENT = re.compile(
     rb" ON COMPLETION (?:NOT )?PRESERVE (ENABLE|DISABLE ON SLAVE|DISABLE) ",
     re.DOTALL,
 )
-_LIMITS = {
-    "max_questions": "MAX_QUERIES_PER_HOUR",
-    "max_updates": "MAX_UPDATES_PER_HOUR",
-    "max_connections": "MAX_CONNECTIONS_PER_HOUR",
-    "max_user_connections": "MAX_USER_CONNECTIONS",
-    "max_statement_time": "MAX_STATEMENT_TIME",
-}
-
-
-def _pending(account: Account) -> Path:
-    return account.directory / "mariadb.json"
 
 
 def _write_pending(account: Account, pending: dict[str, Any]) -> None:
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_durably(_pending(account), json.dumps(pending))
+    write_durably(pending_path(account), json.dumps(pending))
 
 
 def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
@@ -61,7 +50,7 @@ def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     expected = {(user, host.lower()) for user, host in account.mariadb_users}
     if set(databases) != set(account.mariadb_databases) or named != expected:
         refuse("other_account", f"These are not the MariaDB users and databases of {account.name}.")
-    known = read_json(_pending(account)) or {"databases": {}, "users": []}
+    known = read_json(pending_path(account)) or {"databases": {}, "users": []}
     here = existing(account.mariadb_databases)
     rows = query(["User", "Host"], "FROM mysql.global_priv")
     users_here = {(str(user), str(host).lower()) for user, host in rows}
@@ -108,21 +97,12 @@ def _require_plugins(users: list[dict[str, Any]]) -> None:
 def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """Feed a dump of tables, read from `stdin`, to the client; the first error ends it."""
     database = args["database"]
-    if database not in account.mariadb_databases or read_json(_pending(account)) is None:
+    if database not in account.mariadb_databases or read_json(pending_path(account)) is None:
         refuse("other_account", f"The database {printable(str(database))} was not prepared for {account.name}.")
     start = "SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
     start += " time_zone = '+00:00', max_statement_time = 0 /*M!110500 , character_set_collations = '' */"
     size = 0
-    with (
-        login(account, "restore", "ALL") as user,
-        subprocess.Popen(
-            user.argv("--binary-mode", f"--init-command={start}", f"--database={database}"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=user.env(),
-        ) as client,
-    ):
+    with login(account, "restore", "ALL") as user, _client(user, start, database) as client:
         assert client.stdin is not None and client.stderr is not None
         try:
             while block := stdin.read(1 << 20):
@@ -139,6 +119,29 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     return {"bytes": size}
 
 
+@contextmanager
+def _client(user: Login, start: str, database: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The client, fed through its stdin; it may send rows of any size.
+
+    A connection keeps the max_allowed_packet that was the server's when it began, so it is raised for that moment."""
+    argv = user.argv("--binary-mode", f"--init-command={start}", f"--database={database}")
+    seen = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)}"
+    with locked(RUNTIME / "mariadb.lock"):
+        before = query(["@@GLOBAL.max_allowed_packet"], "")[0][0]
+        queries(["SET GLOBAL max_allowed_packet = 1073741824"])
+        try:
+            client = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=user.env()
+            )
+            end = time.monotonic() + 10
+            while client.poll() is None and query(["COUNT(*)"], seen)[0][0] == "0" and time.monotonic() < end:
+                time.sleep(0.01)
+        finally:
+            queries([f"SET GLOBAL max_allowed_packet = {int(before or 0)}"])
+    with client:
+        yield client
+
+
 def context(item: dict[str, Any]) -> list[str]:
     """Statements that set what an object remembers of the session that makes it."""
     settings = [f"sql_mode = {literal(item.get('sql_mode') or '')}"]
@@ -151,18 +154,18 @@ def context(item: dict[str, Any]) -> list[str]:
 
 def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """Make routines, views, triggers and events (disabled), then the users' grants on all of it."""
-    pending = read_json(_pending(account))
+    pending = read_json(pending_path(account))
     if pending is None:
         refuse("not_prepared", f"Nothing of {account.name} was prepared here.")
     waiting = [_checked(account, item) for item in args["objects"]]
     # A view's definer must already be allowed what the view reads; what is granted on the new objects follows.
     rows = query(["TABLE_SCHEMA", "TABLE_NAME"], "FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW'")
     tables = {(row[0], row[1]) for row in rows}
-    queries([grant for user in pending["users"] for grant in _grants(account, user, tables)])
+    queries([grant for user in pending["users"] for grant in grant_statements(account, user, tables)])
     with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
         for database in account.mariadb_databases:
             _make_all([item for item in waiting if item["database"] == database], user)
-    queries([grant for user in pending["users"] for grant in _grants(account, user)])
+    queries([grant for user in pending["users"] for grant in grant_statements(account, user)])
     return {}
 
 
@@ -232,172 +235,12 @@ def _disabled(text: bytes) -> bytes:
     return text[: found.start(4)] + b"DISABLE" + text[found.end(4) :]
 
 
-# --- users and grants ---
-
-
-def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], list[str]]:
-    """([[level, database, object, column, privilege, grantable]], sentences on the grants that are not carried)."""
-    databases = account.mariadb_databases
-    grants, left = [], []
-    for level, where, name, column, privilege, grantable in _whole(*_all_grants(user, host)):
-        if level == "global":
-            if privilege != "USAGE":
-                left.append(f"MariaDB user {printable(user)}: the global privilege {privilege} is not carried.")
-            continue
-        matching = [d for d in databases if _matches(str(where), d)] if level == "database" else [where]
-        if not matching or any(each not in databases for each in matching):
-            left.append(f"MariaDB user {printable(user)}: {privilege} on {printable(str(where))} is not carried.")
-            continue
-        grants += [[level, each, name, column, privilege, grantable == "YES"] for each in matching]
-    return sorted(grants, key=str), sorted(set(left))
-
-
-def _whole(rows: list[list[Any]], number: int) -> list[list[Any]]:
-    """The rows with every privilege on a database as ALL PRIVILEGES: a later version knows some more."""
-    on: dict[Any, list[Any]] = {}
-    for row in rows:
-        if row[0] == "database":
-            on.setdefault(row[1], []).append(row)
-    everything = {where for where, some in on.items() if len(some) == number}
-    whole = [["database", where, None, None, "ALL PRIVILEGES", on[where][0][5]] for where in everything]
-    return [row for row in rows if row[0] != "database" or row[1] not in everything] + whole
-
-
-def _all_grants(user: str, host: str) -> tuple[list[list[Any]], int]:
-    """All grants of a user: rows of level, database, object, column, privilege, grantable; and how many privileges
-    this server knows on a database."""
-    grantee = f"'{user}'@'{host}'"
-    where = f"WHERE GRANTEE = {literal(grantee)}"
-    # Grants outlive what they were on; those are nobody's.
-    table = "AND EXISTS (SELECT 1 FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = p.TABLE_SCHEMA"
-    table += " AND t.TABLE_NAME = p.TABLE_NAME)"
-    end = ["PRIVILEGE_TYPE", "IS_GRANTABLE"]
-    *plain, routines, number = queries(
-        [
-            select(["'global'", "NULL", "NULL", "NULL", *end], f"FROM information_schema.USER_PRIVILEGES {where}"),
-            select(
-                ["'database'", "TABLE_SCHEMA", "NULL", "NULL", *end],
-                f"FROM information_schema.SCHEMA_PRIVILEGES {where}",
-            ),
-            select(
-                ["'table'", "TABLE_SCHEMA", "TABLE_NAME", "NULL", *end],
-                f"FROM information_schema.TABLE_PRIVILEGES p {where} {table}",
-            ),
-            select(
-                ["'table'", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", *end],
-                f"FROM information_schema.COLUMN_PRIVILEGES p {where} {table}",
-            ),
-            select(
-                ["Routine_type", "Db", "Routine_name", "Proc_priv"],
-                f"FROM mysql.procs_priv p WHERE User = {literal(user)} AND Host = {literal(host)} AND EXISTS (SELECT"
-                " 1 FROM mysql.proc o WHERE o.db = p.Db AND o.name = p.Routine_name AND o.type = p.Routine_type)",
-            ),
-            select(
-                ["COUNT(*)"],
-                "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'db'"
-                " AND COLUMN_NAME LIKE '%\\_priv' AND COLUMN_NAME <> 'Grant_priv'",
-            ),
-        ]
-    )
-    rows: list[list[Any]] = [row for part in plain for row in part]
-    for kind, database, name, privileges in routines:
-        words = [word.strip().upper() for word in str(privileges).split(",") if word.strip()]
-        grantable = "YES" if "GRANT" in words else "NO"
-        rows += [[str(kind), database, name, None, word, grantable] for word in words if word != "GRANT"]
-    return rows, int(number[0][0] or 0)
-
-
-def _matches(wildcard: str, name: str) -> bool:
-    """Whether a database pattern of a grant covers a database."""
-    parts = re.findall(r"\\(.)|(.)", wildcard, re.DOTALL)
-    expression = "".join(
-        re.escape(escaped) if escaped else {"_": ".", "%": ".*"}.get(plain, re.escape(plain))
-        for escaped, plain in parts
-    )
-    return re.fullmatch(expression, name, re.DOTALL) is not None
-
-
-_PRIVILEGE = re.compile(r"[A-Z][A-Z ]{2,40}")
-
-
-def _grants(account: Account, user: dict[str, Any], only: set[tuple[Any, Any]] | None = None) -> list[str]:
-    """The GRANTs of a user; with `only`, those on whole databases and on these tables."""
-    statements = []
-    name = user_name(user["user"], user["host"])
-    for level, database, item, column, privilege, grantable in user["grants"]:
-        if database not in account.mariadb_databases or not _PRIVILEGE.fullmatch(privilege):
-            refuse("bad_grant", f"A grant of {printable(user['user'])} is not on a database of {account.name}.")
-        if only is not None and level != "database" and (level != "table" or (database, item) not in only):
-            continue
-        if level == "database":
-            on = f"{pattern(database)}.*"
-        elif level == "table":
-            on = f"{ident(database)}.{ident(item)}"
-        elif level in ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY"):
-            on = f"{level} {ident(database)}.{ident(item)}"
-        else:
-            refuse("bad_grant", f"A grant of {printable(user['user'])} is of an unknown level {printable(level)}.")
-        what = f"{privilege} ({ident(column)})" if column else privilege
-        if privilege == "USAGE" and not grantable:
-            continue
-        statements.append(f"GRANT {what} ON {on} TO {name}{' WITH GRANT OPTION' if grantable else ''}")
-    return statements
-
-
-def plugins_of(kept: dict[str, Any]) -> list[tuple[str, str]]:
-    """[(plugin, authentication string)] of a user as mysql.global_priv keeps it, in the order they are tried."""
-    own = {key: kept[key] for key in ("plugin", "authentication_string") if key in kept}
-    parts = [own if not part else part for part in kept.get("auth_or", [{}])]
-    return [(part.get("plugin") or "mysql_native_password", part.get("authentication_string", "")) for part in parts]
-
-
-def _credentials(user: dict[str, Any]) -> str:
-    """The clauses of ALTER USER that give a user its real hashes, requirements, limits and lock."""
-    kept = user["kept"]
-    methods = []
-    for plugin, secret in plugins_of(kept):
-        if not re.fullmatch(r"[a-z0-9_]{1,40}", plugin):
-            refuse("plugin_blocked", f"The MariaDB user {printable(user['user'])} has a plugin of an odd name.")
-        methods.append(f"{plugin} USING {literal(secret)}" if secret else plugin)
-    clauses = [f"IDENTIFIED VIA {' OR '.join(methods)}"]
-    details = [
-        f"{word} {literal(kept[key])}"
-        for key, word in (("x509_subject", "SUBJECT"), ("x509_issuer", "ISSUER"), ("ssl_cipher", "CIPHER"))
-        if kept.get(key)
-    ]
-    kind = int(kept.get("ssl_type", 0))
-    require = {1: "SSL", 2: "X509", 3: " AND ".join(details) or "SSL"}.get(kind, "NONE")
-    clauses.append(f"REQUIRE {require}")
-    limits = [f"{word} {float(kept[key]):g}" for key, word in _LIMITS.items() if kept.get(key)]
-    if limits:
-        clauses.append(f"WITH {' '.join(limits)}")
-    clauses.append("ACCOUNT LOCK" if user["locked"] else "ACCOUNT UNLOCK")
-    return " ".join(clauses)
-
-
-def user_facts(account: Account, users: dict[tuple[str, str], Any], held: dict[str, Any] | None) -> dict[str, Any]:
-    """What the account's users are; on a target before `finish`, what they will be."""
-    pending = {(user["user"], user["host"]): user for user in (read_json(_pending(account)) or {"users": []})["users"]}
-    facts = {}
-    for (name, host), now in users.items():
-        grants, _ = grants_of(account, name, host)
-        coming = pending.get((name, host))
-        kept = coming["kept"] if coming else now
-        locked = coming["locked"] if coming else bool(now.get("account_locked"))
-        if held is not None and not coming:
-            locked = [name, host] not in held["unlocked"]
-        secret = json.dumps([plugins_of(kept), {key: kept.get(key) for key in ("ssl_type", *_LIMITS)}])
-        digest = hashlib.sha256(secret.encode()).hexdigest()[:16]
-        facts[f"{name}@{host}"] = {"grants": grants, "locked": locked, "credentials": digest}
-    return facts
-
-
 def finish(account: Account) -> None:
     """Give the users their real hashes, and enable the events that were enabled. Repeatable."""
-    pending = read_json(_pending(account))
+    pending = read_json(pending_path(account))
     if pending is None:
         return
-    statements = [f"ALTER USER {user_name(u['user'], u['host'])} {_credentials(u)}" for u in pending["users"]]
+    statements = [f"ALTER USER {user_name(u['user'], u['host'])} {credentials(u)}" for u in pending["users"]]
     from .mariadb import _switch_events
 
     statements += _switch_events(account, pending.get("events", []), "ENABLE")
@@ -416,7 +259,7 @@ def discard(account: Account) -> None:
 
 
 def _forget(account: Account) -> None:
-    for path in (_pending(account), account.directory / "mariadb.held.json"):
+    for path in (pending_path(account), account.directory / "mariadb.held.json"):
         path.unlink(missing_ok=True)
 
 

@@ -46,6 +46,9 @@ def begin(
     registry.server(conn, to_server)
     live = registry.live_move_of(conn, account)
     if live is None or live.run_id != run_id:
+        # What the registry has against it comes first: a server that is not handed over yet cannot be reached.
+        with conn.transaction(force_rollback=True):
+            registry.begin_move(conn, account, to_server, run_id, requested_by)
         here = entry_of(reach(lives_on), account)
         if here is None or here["state"] != "serving":
             raise registry.Refused(

@@ -18,6 +18,7 @@ from lab import airflow, state, topology
 from lab.accounts import FillError
 from lab.accounts.certificates import authority
 from lab.demo import result, run, stage
+from lab.demo.accountant import Accountant
 from lab.say import LabError, say, step
 from lab.visitors import crowd
 
@@ -95,7 +96,9 @@ def demo(console: Console) -> list[str]:
     run_id = run.begin()
     say(f"migrate_server begins: run {run_id}")
     customer = run.Customer(run_id)
+    accountant = Accountant(run_id)
     customer.start()
+    accountant.start()
     with step("migrate_server"):
         run.Watch(run_id).until_end(customer)
     until = time.time()
@@ -103,6 +106,8 @@ def demo(console: Console) -> list[str]:
     crowd.stop()
     with step("what visitors wrote is looked for"):
         check = crowd.final_check(asked)
+    with step("the transit is billed by the true clock"):
+        bill = accountant.settle()
 
     with stage.registry_connection() as conn:
         migration = next(one for one in registry.migrations(conn) if one.run_id == run_id)
@@ -125,8 +130,12 @@ def demo(console: Console) -> list[str]:
     made = result.report(found)
     result.write(made, REPORT)
     result.show(made, check, console)
+    result.show_ledger(bill.entries, console)
     console.print(f"{made['wall_s']} s in all; the report is {REPORT}", soft_wrap=True)
-    return result.unproven(made, found, filled, check, lives_on)
+    unproven = result.unproven(made, found, filled, check, lives_on)
+    if not accountant.overdue.total or bill.total:
+        unproven.append(f"The ledger says {accountant.overdue.total} when overdue and {bill.total} at the end.")
+    return unproven
 
 
 def _airflow() -> None:

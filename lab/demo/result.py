@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from include import registry
+from include.billing import Entry
 from lab.demo.run import moment, seconds
 from lab.visitors import summary
 
@@ -189,6 +190,17 @@ def show(made: dict[str, Any], check: dict[str, dict[str, Any]], console: Consol
     for account, told in check.items():
         figures = (told["written"], len(told["lost"]), told["sent"], len(told["missing"]), len(told["twice"]))
         table.add_row(account, *map(_cell, figures))
+    console.print(table)
+
+
+def show_ledger(entries: Iterable[Entry], console: Console) -> None:
+    """What the customer was billed for the transit, entry by entry."""
+    table = Table(title="The ledger: billed with the clock moved, taken back when all had left in time")
+    for head in ("id", "server", "transit", "day", "kind", "amount", "currency", "reason"):
+        table.add_column(head, justify="right" if head in ("id", "amount") else "left")
+    for entry in entries:
+        cells = (entry.id, entry.server, entry.transit, entry.day, entry.kind, entry.amount, entry.currency)
+        table.add_row(*map(str, cells), entry.reason or "")
     console.print(table)
 
 

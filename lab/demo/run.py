@@ -27,6 +27,18 @@ def begin() -> str:
     return run_id
 
 
+def await_hand_over(run_id: str) -> registry.Migration:
+    """The migration of the run, once its transit is the customer's."""
+    until = time.monotonic() + HANDED_OVER_IN
+    while time.monotonic() < until:
+        with registry_connection() as conn:
+            found = registry.migration_of(conn, ORIGINAL)
+        if found and found.run_id == run_id and found.state == "handed_over":
+            return found
+        time.sleep(0.3)
+    raise LabError(f"The transit was not handed over within {HANDED_OVER_IN:g} s.")
+
+
 class Customer(threading.Thread):
     """Performs every account, one by one, through Airflow's REST API, once the transit is handed over."""
 
@@ -38,7 +50,7 @@ class Customer(threading.Thread):
     def run(self) -> None:
         """Until the last account is moved; what went wrong is kept in `error`."""
         try:
-            migration = self._await_hand_over()
+            migration = await_hand_over(self.run_id)
             with registry_connection() as conn:
                 accounts = [account.name for account in registry.accounts_of(conn, ORIGINAL)]
             say(f"the customer: the transit {migration.transit} is ours, {len(accounts)} accounts to move")
@@ -46,16 +58,6 @@ class Customer(threading.Thread):
                 self._perform(migration, account)
         except Exception as error:
             self.error = error
-
-    def _await_hand_over(self) -> registry.Migration:
-        until = time.monotonic() + HANDED_OVER_IN
-        while time.monotonic() < until:
-            with registry_connection() as conn:
-                found = registry.migration_of(conn, ORIGINAL)
-            if found and found.run_id == self.run_id and found.state == "handed_over":
-                return found
-            time.sleep(0.3)
-        raise LabError(f"The transit was not handed over within {HANDED_OVER_IN:g} s.")
 
     def _perform(self, migration: registry.Migration, account: str) -> None:
         run_id = f"perform-{migration.id}-{account}"

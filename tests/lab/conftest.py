@@ -10,12 +10,13 @@ import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,11 @@ class Lab:
             raise AssertionError(f"{argv} on {name} ended with {done.returncode}: {done.stderr.decode()[-800:]}")
         return done.stdout.decode(errors="replace")
 
+    def at_home(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function in the namespace that the tests were started in, as `python -m lab` would."""
+        with ThreadPoolExecutor(1, initializer=enter, initargs=(self.home,)) as pool:
+            return pool.submit(function, *args).result()
+
     @contextmanager
     def fresh(self, *infrastructures: str) -> Iterator[list[Running]]:
         """Freshly installed servers of the pool, one for each infrastructure; wiped afterwards."""
@@ -141,6 +147,15 @@ def pair(lab: Lab) -> Iterator[tuple[Running, Running]]:
         yield old, new
 
 
+@pytest.fixture(scope="session")
+def farm(lab: Lab) -> Iterator[Any]:
+    """A VPS with small accounts, its transit, and real Airflow: the tests of whole migrations share one."""
+    from tests.lab.airflow_lab import farm_of
+
+    with farm_of(lab) as one:
+        yield one
+
+
 def enter(path: str) -> None:
     """Let this thread, and those it starts later, live in another network namespace."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -153,9 +168,10 @@ def enter(path: str) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below this folder needs the lab; what takes it down comes last."""
+    """Everything below this folder needs the lab; the migration and what takes the lab down come last."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lab)
-    items.sort(key=lambda item: item.path.name == "test_lab_down.py")
+    last = ("test_failures.py", "test_migration.py", "test_lab_down.py")  # one migration; then what takes it all down
+    items.sort(key=lambda item: last.index(item.path.name) if item.path.name in last else -1)

@@ -113,7 +113,7 @@ def test_it_moves_out_and_home(sides: list[Side]) -> None:
         assert done["verified"]["tables"] == 25 and done["verified"]["rows"] > 25000
         assert look(new) == seen
         used = use(new)
-        assert used[0] == "42" and used[-3:] == ["new!?", "\U0001f600", "é;"]
+        assert used[0] == "42" and used[-2:] == ["new!?", "\U0001f600\té;"]
         limits = "SELECT datconnlimit FROM pg_database WHERE datname = 'awkward_app' UNION ALL SELECT rolconnlimit"
         assert as_postgres(new, f"{limits} FROM pg_roles WHERE rolname = 'awkward'").split() == ["40", "50"]
         old.host.call("remove", account=NAME)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import mariadb_restore, mariadb_sql, postgres_restore, postgres_sql
+from include.agent import mariadb_restore, mariadb_sql, mariadb_users, postgres_make, postgres_sql
 from include.agent.accounts import Account
 from include.agent.system import Refused
 
@@ -39,14 +39,14 @@ def test_a_mariadb_statement_is_hexadecimal_to_the_client(name: str) -> None:
 @given(text)
 def test_a_mariadb_grant_covers_its_database_alone(name: str) -> None:
     wildcard = mariadb_sql.pattern(name)[1:-1].replace("``", "`")
-    assert mariadb_restore._matches(wildcard, name)
-    assert not mariadb_restore._matches(wildcard, name + "x")
-    assert "_" not in name or not mariadb_restore._matches(wildcard, name.replace("_", "\x01"))
+    assert mariadb_users._matches(wildcard, name)
+    assert not mariadb_users._matches(wildcard, name + "x")
+    assert "_" not in name or not mariadb_users._matches(wildcard, name.replace("_", "\x01"))
 
 
 def test_an_unescaped_grant_covers_what_it_says() -> None:
-    assert mariadb_restore._matches("a_b", "axb") and mariadb_restore._matches("a%", "a_b")
-    assert not mariadb_restore._matches(r"a\_b", "axb")
+    assert mariadb_users._matches("a_b", "axb") and mariadb_users._matches("a%", "a_b")
+    assert not mariadb_users._matches(r"a\_b", "axb")
 
 
 @pytest.mark.parametrize("name", ["a\0b", "lone \udcff"])
@@ -111,14 +111,14 @@ def test_login_methods_of_a_mariadb_user() -> None:
         "authentication_string": "*AB",
         "auth_or": [{}, {"plugin": "unix_socket"}],
     }
-    assert mariadb_restore.plugins_of(kept) == [("mysql_native_password", "*AB"), ("unix_socket", "")]
+    assert mariadb_users.plugins_of(kept) == [("mysql_native_password", "*AB"), ("unix_socket", "")]
     user = {
         "user": "al`ice",
         "host": "10.%",
         "kept": kept | {"ssl_type": 1, "max_user_connections": 5},
         "locked": False,
     }
-    assert mariadb_restore._credentials(user) == (
+    assert mariadb_users.credentials(user) == (
         "IDENTIFIED VIA mysql_native_password USING '*AB' OR unix_socket REQUIRE SSL"
         " WITH MAX_USER_CONNECTIONS 5 ACCOUNT UNLOCK"
     )
@@ -134,4 +134,4 @@ def test_login_methods_of_a_mariadb_user() -> None:
     ],
 )
 def test_a_search_path_is_carried_name_by_name(value: str, listed: str) -> None:
-    assert postgres_restore._listed(value) == listed
+    assert postgres_make._listed(value) == listed

@@ -1,0 +1,148 @@
+"""Roles and databases of an account made on the target by the superuser: settings, grants, extensions, schemas."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .accounts import Account
+from .digest import printable
+from .postgres_sql import Session, execute, ident, literal, literals
+from .system import refuse
+
+# Not trusted by PostgreSQL, but harmless: their functions reach nothing outside the database.
+VETTED = frozenset({"bloom", "earthdistance", "pg_stat_statements", "postgis", "postgis_raster", "vector", "xml2"})
+
+
+def make_roles(roles: dict[str, Any], db: Session) -> list[str]:
+    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(roles)});")
+    statements, left = [], []
+    for name, role in roles.items():
+        word = "ALTER" if name in here else "CREATE"
+        options = ["NOLOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL"]
+        options.append("INHERIT" if role["rolinherit"] else "NOINHERIT")
+        options.append("CREATEDB" if role["rolcreatedb"] else "NOCREATEDB")
+        options.append(f"CONNECTION LIMIT {int(role['rolconnlimit'])}")
+        options.append(f"VALID UNTIL {literal(role['rolvaliduntil'] or 'infinity')}")
+        statements.append(f"{word} ROLE {ident(name)} WITH {' '.join(options)}")
+        statements.append(f"ALTER ROLE {ident(name)} RESET ALL")
+        statements.append(f"COMMENT ON ROLE {ident(name)} IS {literal(role['comment'])}")
+        settings, sentences = _settings(role["settings"] or [], f"role {printable(name)}", db)
+        statements += [f"ALTER ROLE {ident(name)} {setting}" for setting in settings]
+        left += sentences
+    for name, role in roles.items():
+        for member, admin in role["members"]:
+            if member in roles:
+                option = " WITH ADMIN OPTION" if admin else ""
+                statements.append(f"GRANT {ident(name)} TO {ident(member)}{option}")
+    db.execute(statements)
+    return left
+
+
+def _settings(settings: list[str], where: str, db: Session) -> tuple[list[str], list[str]]:
+    """SET clauses for what an ordinary user may set; a sentence for each other one."""
+    if not settings:
+        return [], []
+    clauses, left = [], []
+    split = [setting.partition("=") for setting in settings]
+    names = literals(name for name, _, _ in split)
+    rows = db.query(f"SELECT json_build_array(name, context, vartype) FROM pg_settings WHERE name = ANY({names});")
+    known = {name: (context, kind) for name, context, kind in rows}
+    lists = {"search_path", "temp_tablespaces", "DateStyle", "local_preload_libraries"}
+    for name, _, value in split:
+        if known.get(name, ("user" if "." in name else "", ""))[0] != "user":
+            left.append(f"Setting {printable(name)} of {where} is not carried: only a superuser may set it here.")
+        elif name in lists:
+            clauses.append(f"SET {ident(name)} TO {_listed(value)}")
+        else:
+            clauses.append(f"SET {_setting_name(name)} TO {literal(value)}")
+    return clauses, left
+
+
+def _setting_name(name: str) -> str:
+    return ".".join(ident(part) for part in name.split("."))
+
+
+def _listed(value: str) -> str:
+    """A list setting comes as one text of quoted or plain names; each becomes a literal of its own."""
+    parts = re.findall(r'"((?:[^"]|"")*)"|([^,\s][^,]*)', value)
+    return ", ".join(literal(quoted.replace('""', '"') if quoted else plain.strip()) for quoted, plain in parts) or "''"
+
+
+def make_database(account: Account, name: str, database: dict[str, Any], db: Session) -> list[str]:
+    provider = {"c": "libc", "i": "icu", "b": "builtin"}.get(database["provider"], "libc")
+    options = [
+        f"OWNER {ident(database['owner'])} TEMPLATE template0 ENCODING {literal(database['encoding'])}",
+        f"LC_COLLATE {literal(database['collate'])} LC_CTYPE {literal(database['ctype'])} LOCALE_PROVIDER {provider}",
+    ]
+    if provider == "icu":
+        options.append(f"ICU_LOCALE {literal(database['locale'])}")
+        if database["rules"]:
+            options.append(f"ICU_RULES {literal(database['rules'])}")
+    elif provider == "builtin":
+        options.append(f"BUILTIN_LOCALE {literal(database['locale'])}")
+    here, roles = ident(name), set(account.postgresql_roles)
+    db.execute([f"CREATE DATABASE {here} {' '.join(options)}"])
+    left = []
+    statements = [f"COMMENT ON DATABASE {here} IS {literal(database['comment'])}"]
+    statements.append(f"REVOKE ALL ON DATABASE {here} FROM PUBLIC, {ident(database['owner'])}")
+    for grantee, privilege, grantable in database["grants"] or []:
+        if grantee is not None and grantee not in roles:
+            left.append(f"Database {printable(name)}: the grant of {privilege} to {printable(grantee)} is not carried.")
+            continue
+        to = "PUBLIC" if grantee is None else ident(grantee)
+        word = {"CREATE": "CREATE", "CONNECT": "CONNECT", "TEMPORARY": "TEMPORARY"}[privilege]
+        statements.append(f"GRANT {word} ON DATABASE {here} TO {to}{' WITH GRANT OPTION' if grantable else ''}")
+    for role, settings in database["settings"]:
+        clauses, sentences = _settings(settings, f"database {printable(name)}", db)
+        if role is None:
+            statements += [f"ALTER DATABASE {here} {clause}" for clause in clauses]
+        elif role in roles:
+            statements += [f"ALTER ROLE {ident(role)} IN DATABASE {here} {clause}" for clause in clauses]
+        left += sentences
+    inside = _inside(account, name, database, db)
+    db.execute(statements)
+    execute(inside, name)
+    return left
+
+
+def _inside(account: Account, name: str, database: dict[str, Any], db: Session) -> list[str]:
+    """Schemas, and extensions: the vetted by the superuser, trusted ones by the owner, others are refused."""
+    schemas = database.get("schemas", [])
+    names = {schema for _, schema, _ in schemas}
+    statements = [] if "public" in names else ["DROP SCHEMA public"]
+    for _, schema, owner in schemas:
+        if schema == "public":
+            statements.append(f"ALTER SCHEMA public OWNER TO {ident(owner)}")
+        else:
+            statements.append(f"CREATE SCHEMA {ident(schema)} AUTHORIZATION {ident(owner)}")
+    wanted = database.get("extensions", [])
+    rows = db.query(
+        "SELECT json_build_array(name, bool_or(trusted)) FROM pg_available_extension_versions"
+        f" WHERE name::text = ANY({literals(extension for extension, _, _ in wanted)}) GROUP BY name;"
+    )
+    trusted = dict(rows)
+    for extension, schema, _ in wanted:
+        if extension not in trusted:
+            why = "is not installed on the new server; install its package there, or drop it"
+        elif extension not in VETTED and not trusted[extension]:
+            why = "needs a superuser and is not on the list of vetted ones; drop it, or have it vetted"
+        else:
+            at = f" SCHEMA {ident(schema)}" if schema in names else ""
+            create = f"CREATE EXTENSION {ident(extension)}{at}"
+            if extension not in VETTED:
+                # The owner needs CREATE on the database to make it; comes back to itself whatever the extension does.
+                statements += [f"GRANT CREATE ON DATABASE {ident(name)} TO {ident(database['owner'])}"]
+                statements += [f"SET ROLE {ident(database['owner'])}", create, "RESET ROLE"]
+                if not _may_create(database):
+                    statements.append(f"REVOKE CREATE ON DATABASE {ident(name)} FROM {ident(database['owner'])}")
+            else:
+                statements.append(create)
+            continue
+        refuse("extension_blocked", f"The extension {printable(extension)} of database {printable(name)} {why}.")
+    return statements
+
+
+def _may_create(database: dict[str, Any]) -> bool:
+    grants = database["grants"] or []
+    return any(grantee == database["owner"] and privilege == "CREATE" for grantee, privilege, _ in grants)

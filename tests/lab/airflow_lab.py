@@ -1,0 +1,481 @@
+"""What tests of whole migrations share: real Airflow, a VPS with small accounts, visitors, and ways to break it."""
+
+from __future__ import annotations
+
+import http.client
+import imaplib
+import json
+import signal
+import smtplib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from include import registry
+from include.hosts import Host
+from lab import airflow, postgres, router, state, topology
+from lab.accounts.filling import Filled, Server, account_file, new_password, password_hash
+from lab.demo import run as demo
+from lab.demo import stage
+from lab.demo.inside import inside
+from lab.visitors import crowd
+
+ORIGINAL, TRANSIT = stage.ORIGINAL, stage.TRANSIT
+WORKING = ("airflow-scheduler", "airflow-triggerer")
+"""Whoever works on runs; the workers are the scheduler's children."""
+SOONER = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+}
+"""A worker that was killed is missed after 15 s here."""
+MAILBOX = "info@meadow.example"
+PAGE = """<?php
+if (isset($_POST["n"])) {{
+    $n = (int) $_POST["n"];
+    {write}
+}}
+echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n";
+"""
+INTO_FILE = 'file_put_contents(dirname(__DIR__) . "/visits", "$n\\n", FILE_APPEND | LOCK_EX);'
+INTO_TABLE = (
+    '(new PDO("{driver}:host=127.0.0.1;dbname={name}", "{name}", "{password}"))'
+    '->prepare("INSERT INTO visits VALUES (?)")->execute([$n]);'
+)
+TABLES = """
+CREATE TABLE visits (n integer);
+CREATE TABLE notes (id integer PRIMARY KEY, note varchar(100));
+INSERT INTO notes {rows};
+"""
+
+
+def wait_for(what: Callable[[], Any], seconds: float, why: str, pause: float = 0.2) -> Any:
+    """The first true value of `what()`; AssertionError with `why` when there is none within `seconds`."""
+    until = time.monotonic() + seconds
+    while not (value := what()):
+        assert time.monotonic() < until, f"not within {seconds:g} s: {why}"
+        time.sleep(pause)
+    return value
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One POST of the number `n`; times are of time.time(), `server` and `php` are what the page said."""
+
+    account: str
+    n: int
+    sent: float
+    answered: float
+    status: int | str
+    server: str = ""
+    php: str = ""
+
+
+class Visitors:
+    """Post a number of its own each, `every` seconds, to each account's page at one address, from th-visitor."""
+
+    def __init__(self, address: str, every: float = 0.33) -> None:
+        self.address, self.every = address, every
+        self.visits: list[Visit] = []
+        self.accounts: list[str] = []
+        self._over = threading.Event()
+        self._asking: list[threading.Thread] = []
+        self._thread = threading.Thread(target=inside, args=(topology.VISITOR, self._send), daemon=True)
+
+    def start(self) -> None:
+        """They ask from now on."""
+        self._thread.start()
+
+    def rest(self) -> None:
+        """Nobody asks any more, and everybody has their answer."""
+        self._over.set()
+        if self._thread.ident:
+            self._thread.join()
+        for thread in self._asking:
+            thread.join()
+
+    def of(self, account: str, since: float = 0) -> list[Visit]:
+        """The visits of an account that were sent since then, in the order of their answers."""
+        return [visit for visit in list(self.visits) if visit.account == account and visit.sent >= since]
+
+    def _send(self) -> None:
+        n = 0
+        while not self._over.wait(self.every):
+            n += 1
+            for account in list(self.accounts):
+                thread = threading.Thread(target=self._ask, args=(account, n), daemon=True)
+                thread.start()
+                self._asking.append(thread)
+
+    def _ask(self, account: str, n: int) -> None:
+        sent = time.time()
+        try:
+            status, server, php = post(self.address, account, n)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            status, server, php = repr(error), "", ""
+        self.visits.append(Visit(account, n, sent, time.time(), status, server, php))
+
+
+def post(address: str, account: str, n: int) -> tuple[int, str, str]:
+    """One visit: (status, the server's name, its PHP). It may be held for as long as a hold may last."""
+    connection = http.client.HTTPConnection(address, 80, timeout=100)
+    try:
+        headers = {"Host": f"{account}.example", "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/", body=f"n={n}", headers=headers)
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace")
+        if response.status != 200:
+            return response.status, "", ""
+        server, php = text.split("\n")[1].split()
+        return 200, server, php
+    finally:
+        connection.close()
+
+
+class Farm:
+    """The VPS, its transit and its Airflow, with everything that a test does to them."""
+
+    def __init__(self, lab: Any, host_key: str) -> None:
+        self.lab, self.host_key = lab, host_key
+        self.visitors = Visitors(topology.server(ORIGINAL).ips[0])
+        self.outages: list[tuple[float, float]] = []
+        self.run_id = f"migrate-{ORIGINAL}-{int(time.time())}"
+        self.content: dict[str, str] = {}
+        """What each account kept when it was filled."""
+        self._closed = False
+
+    def close(self) -> None:
+        """Nothing of it runs any more; the next lab test finds the lab as it was."""
+        if self._closed:
+            return
+        self._closed = True
+        self.visitors.rest()
+        airflow.stop()
+        for name in (ORIGINAL, TRANSIT):
+            self.lab.machines.wipe(self.lab.server(name).spec)
+
+    # --- servers
+
+    def host(self, name: str) -> Host:
+        """The server's agent, by the key that the registry has pinned."""
+        with stage.registry_connection() as conn:
+            return stage.host(name, registry.server(conn, name).host_key)
+
+    def state(self, server: str, account: str) -> dict[str, Any]:
+        """What the server keeps of the account: {"state": "absent"} if nothing."""
+        path = f"/var/lib/transhumance/accounts/{account}/state.json"
+        return json.loads(self.lab.root(server, ["cat", path], check=False) or '{"state": "absent"}')
+
+    def wait_state(self, server: str, account: str, wanted: str, seconds: float) -> dict[str, Any]:
+        """The account's state on the server as soon as it is `wanted`."""
+
+        def there() -> dict[str, Any] | None:
+            found = self.state(server, account)
+            return found if found["state"] == wanted else None
+
+        return wait_for(there, seconds, f"{account} is {wanted} on {server}", pause=0.05)
+
+    def fail_at(self, server: str, point: str) -> None:
+        """The next agent that comes to this point on the server is killed there."""
+        self.lab.root(server, ["mkdir", "-p", "/run/transhumance"])
+        self.lab.root(server, ["tee", "/run/transhumance/failpoint"], stdin=point.encode())
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Visitors may be turned away in this block, as a server of theirs is switched off."""
+        began = time.time()
+        try:
+            yield
+        finally:
+            self.outages.append((began, time.time()))
+
+    @contextmanager
+    def cut_cable(self) -> Iterator[None]:
+        """The servers reach the operators and the router, and not each other's management address."""
+        self._isolate("on")
+        try:
+            yield
+        finally:
+            self._isolate("off")
+
+    def _isolate(self, how: str) -> None:
+        links = self.lab.in_ns(topology.ROUTER, ["ip", "-j", "link", "show", "master", "mgmt"]).stdout
+        for link in json.loads(links):
+            if link["ifname"] != "ops":
+                state.run(
+                    state.in_ns(topology.ROUTER, ["bridge", "link", "set", "dev", link["ifname"], "isolated", how])
+                )
+
+    # --- Airflow
+
+    def kill_airflow(self) -> None:
+        """SIGKILL for scheduler, workers and triggerer, at once."""
+        pids = [entry["pid"] for name, entry in state.recorded().items() if name in WORKING]
+        assert len(pids) == len(WORKING)
+        family = state.tree(pids)
+        for pid in family:
+            state.send(pid, signal.SIGKILL)
+        state.await_end(family, patience=0)
+
+    def start_airflow(self) -> None:
+        """What was killed starts again."""
+        self.lab.at_home(airflow.up)
+
+    def begin(self) -> str:
+        """Starts the migration, unless it was started; gives its run id."""
+        conf = {"server": ORIGINAL, "entry": stage.ENTRY, "requested_by": "the test"}
+        airflow.trigger("migrate_server", self.run_id, conf)
+        return self.run_id
+
+    def handed_over(self) -> registry.Migration:
+        """The migration, once the customer has the transit."""
+        self.begin()
+
+        def there() -> registry.Migration | None:
+            assert airflow.run("migrate_server", self.run_id)["state"] != "failed", demo.reason(
+                "migrate_server", self.run_id
+            )
+            found = self.migration()
+            early = ("checking", "waiting_for_transit", "installing_transit")
+            return found if found and found.state not in early else None
+
+        return wait_for(there, 120, "the transit is handed over")
+
+    def migration(self) -> registry.Migration | None:
+        """The migration as the registry has it."""
+        with stage.registry_connection() as conn:
+            return next((one for one in registry.migrations(conn) if one.run_id == self.run_id), None)
+
+    def move(self, run_id: str) -> registry.Move:
+        """The move that a run began, once it has."""
+
+        def there() -> registry.Move | None:
+            with stage.registry_connection() as conn:
+                moves = registry.moves_of(conn, self.migration().id)
+            return next((move for move in moves if move.run_id == run_id), None)
+
+        return wait_for(there, 60, f"{run_id} has begun its move")
+
+    def perform(self, account: str, to: str = TRANSIT, name: str = "perform") -> str:
+        """The customer's click; gives the run id."""
+        run_id = f"{name}-{account}"
+        airflow.trigger("move_account", run_id, {"account": account, "to_server": to, "requested_by": "the test"})
+        return run_id
+
+    def finish(self, run_id: str, dag_id: str = "move_account", seconds: float = 150) -> list[dict[str, Any]]:
+        """Waits until a run has ended well, clearing it once if it failed; gives its task instances."""
+        cleared: list[str] = []
+
+        def ended() -> bool:
+            now = airflow.run(dag_id, run_id)["state"]
+            if now == "failed":
+                why = demo.reason(dag_id, run_id)
+                assert not cleared, f"{run_id} failed twice: {cleared[0]} Then: {why}"
+                print(f"{run_id} failed and is cleared: {why}")
+                cleared.append(why)
+                airflow.clear(dag_id, run_id)
+            return now == "success"
+
+        wait_for(ended, seconds, f"{run_id} ends well", pause=0.5)
+        return airflow.tasks(dag_id, run_id)
+
+    def refusal(self, dag_id: str, run_id: str) -> str:
+        """The sentence with which the first task of a run failed for good; nothing else of it was tried."""
+        wait_for(lambda: airflow.run(dag_id, run_id)["state"] in ("failed", "success"), 90, f"{run_id} ends")
+        tasks = {task["task_id"]: task for task in airflow.tasks(dag_id, run_id)}
+        first = tasks.pop({"migrate_server": "check_server", "move_account": "check_account"}[dag_id])
+        assert (first["state"], first["try_number"]) == ("failed", 1)
+        assert {task["state"] for task in tasks.values()} <= {"upstream_failed", "skipped"}
+        return demo.reason(dag_id, run_id)
+
+    def mark(self, task_id: str, new_state: str) -> None:
+        """Marks a task of the migration by hand, as a person in Airflow's page would."""
+        path = f"/api/v2/dags/migrate_server/dagRuns/{quote(self.run_id, safe='')}/taskInstances/{task_id}"
+        airflow.call("PATCH", path, {"new_state": new_state})
+
+    def clear(self, task_ids: Sequence[str]) -> None:
+        """Clears tasks of the migration by hand."""
+        body = {"dag_run_id": self.run_id, "task_ids": list(task_ids), "only_failed": False, "dry_run": False}
+        airflow.call("POST", "/api/v2/dags/migrate_server/clearTaskInstances", {**body, "reset_dag_runs": True})
+
+    def log(self, task_id: str, words: str, seconds: float = 60) -> str:
+        """The latest log of a task of the migration, once it holds these words."""
+
+        def there() -> str:
+            task = next(t for t in airflow.tasks("migrate_server", self.run_id) if t["task_id"] == task_id)
+            text = ""
+            for number in range(1, task["try_number"] + 1):
+                text += airflow.task_log("migrate_server", self.run_id, task_id, number)
+            return text if words in text else ""
+
+        return wait_for(there, seconds, f"{task_id} says {words!r}", pause=0.5)
+
+    # --- what is on the servers
+
+    def kept(self, server: str, account: str) -> str:
+        """All of the account's data on a server but what visitors write, digested by that server's own programs."""
+        found = [self.lab.root(server, ["sh", "-c", f"sha256sum /home/{account}/data/* /home/{account}/public_html/*"])]
+        if account == "orchard":
+            found.append(
+                self.sql(server, account, "SELECT count(*), md5(string_agg(note, ',' ORDER BY id)) FROM notes")
+            )
+        if account == "meadow":
+            notes = "SELECT COUNT(*), MD5(GROUP_CONCAT(note ORDER BY id)) FROM notes"
+            found.append(self.sql(server, account, f"SET group_concat_max_len = 1000000; {notes}"))
+            found.append(self.lab.root(server, ["crontab", "-u", account, "-l"]))
+            found += self.mails(server)
+        return "\n".join(found)
+
+    def sql(self, server: str, account: str, query: str) -> str:
+        """What a query on the account's database gives to root."""
+        if account == "orchard":
+            argv = ["runuser", "-u", "postgres", "--", "psql", "-X", "-q", "-A", "-t", "-d", account, "-c", query]
+        else:
+            argv = ["mariadb", "--batch", "--skip-column-names", account, "-e", query]
+        return self.lab.root(server, argv).strip()
+
+    def written(self, server: str, account: str) -> list[int]:
+        """The numbers that visitors have left in the account on this server."""
+        if account == "brook":
+            text = self.lab.root(server, ["cat", "/home/brook/visits"])
+        else:
+            text = self.sql(server, account, "SELECT n FROM visits")
+        return sorted(int(line) for line in text.split())
+
+    def mails(self, server: str) -> list[str]:
+        """Subjects and UIDs in the mailbox, as its customer sees them there."""
+        with imaplib.IMAP4(topology.server(server).spec.management_address, timeout=20) as imap:
+            imap.login(MAILBOX, self.mail_password)
+            imap.select("INBOX", readonly=True)
+            data = imap.uid("FETCH", "1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
+            return [b" ".join(part).decode().strip() for part in data if isinstance(part, tuple)]
+
+    # --- accounts
+
+    def fill(self, execute_on: Server) -> dict[str, Filled]:
+        """The accounts that are there from the start: one on PostgreSQL, one on MariaDB with mail and a crontab."""
+        filled = {"orchard": self._orchard(execute_on), "meadow": self._meadow(execute_on)}
+        for account in filled:
+            self.content[account] = self.kept(ORIGINAL, account)
+            self.visitors.accounts.append(account)
+        return filled
+
+    def create_late(self) -> None:
+        """The customer creates another account, on the original, while the migration waits for them."""
+        server = self.filling()
+        statement = account_file("brook", 2303)
+        server.create(statement)
+        self._site(server, "brook", INTO_FILE)
+        airflow.connect_account("brook", {"urls": ["http://brook.example/"]}, [])
+        self.content["brook"] = self.kept(ORIGINAL, "brook")
+        self.visitors.accounts.append("brook")
+
+    def filling(self) -> Server:
+        """The original, to fill accounts on."""
+        agent = stage.host(ORIGINAL, self.host_key)
+        return Server(stage.executor(ORIGINAL), lambda statement: agent.call("create", account_file=statement))
+
+    def _site(self, server: Server, name: str, write: str, megabytes: int = 1) -> None:
+        server.write_as(name, f"/home/{name}/public_html", {"index.php": PAGE.format(name=name, write=write)})
+        server.write_as(name, f"/home/{name}/data", {f"note {i}": f"{name} {i}\n" * i for i in range(100)})
+        ballast = ["dd", "if=/dev/urandom", f"of=/home/{name}/data/ballast", "bs=1M", f"count={megabytes}"]
+        server.run_as(name, *ballast)
+
+    def _orchard(self, server: Server) -> Filled:
+        password = new_password()
+        statement = account_file("orchard", 2301, postgresql={"roles": ["orchard"], "databases": ["orchard"]})
+        server.create(statement)
+        self._site(server, "orchard", INTO_TABLE.format(driver="pgsql", name="orchard", password=password))
+        psql = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+        make = f"CREATE ROLE orchard LOGIN PASSWORD '{password}'; CREATE DATABASE orchard OWNER orchard;"
+        server.run_as("postgres", *psql, input=make.replace("; ", ";\n"))
+        rows = "SELECT g, 'note ' || md5(g::text) FROM generate_series(1, 300) g"
+        tables = "SET ROLE orchard;" + TABLES.format(rows=rows)
+        server.run_as("postgres", *psql, "-d", "orchard", input=tables)
+        return filled(statement, "postgres", 5432, password)
+
+    def _meadow(self, server: Server) -> Filled:
+        password, self.mail_password = new_password(), new_password()
+        statement = account_file(
+            "meadow",
+            2302,
+            mariadb={"users": [{"user": "meadow", "host": "%"}], "databases": ["meadow"]},
+            mail={
+                "domains": ["meadow.example"],
+                "mailboxes": [{"address": MAILBOX, "password_hash": password_hash(self.mail_password)}],
+            },
+        )
+        server.create(statement)
+        # Large enough to be caught while it is copied.
+        self._site(server, "meadow", INTO_TABLE.format(driver="mysql", name="meadow", password=password), 200)
+        rows = "SELECT seq, CONCAT('note ', MD5(seq)) FROM seq_1_to_300"
+        make = f"CREATE DATABASE meadow; CREATE USER meadow@'%' IDENTIFIED BY '{password}';"
+        make += f"GRANT ALL ON meadow.* TO meadow@'%'; USE meadow; {TABLES.format(rows=rows)}"
+        server.run("mariadb", "--batch", input=make)
+        server.run("crontab", "-u", "meadow", "-", input="17 3 * * * true\n")
+        with smtplib.SMTP(topology.server(ORIGINAL).spec.management_address, 25, timeout=20) as smtp:
+            for number in range(5):
+                smtp.sendmail("visitor@visitors.example", [MAILBOX], f"Subject: mail {number}\r\n\r\nhello\r\n")
+        wait_for(lambda: len(self.mails(ORIGINAL)) == 5, 20, "five mails have arrived")
+        made = filled(statement, "mysql", 3306, password)
+        login = {"login": MAILBOX, "password": self.mail_password}
+        made.connections.append({"conn_id": "meadow_imap", "conn_type": "generic", "port": 143, **login})
+        made.look["imap"] = [{"connection": "meadow_imap", "mailboxes": ["INBOX"]}]
+        return made
+
+
+def filled(statement: dict[str, Any], kind: str, port: int, password: str) -> Filled:
+    """How an account with a database is looked at: by its own user, and at its page."""
+    name = statement["account"]
+    known = {"conn_type": kind, "port": port, "login": name, "password": password, "schema": name}
+    look = {"urls": [f"http://{name}.example/"], f"{kind}_connection": f"{name}_database"}
+    return Filled(name, statement, look, [{"conn_id": f"{name}_database", "host": f"{name}.example", **known}])
+
+
+@contextmanager
+def farm_of(lab: Any) -> Iterator[Farm]:
+    """Everything anew in the lab that is up: databases, Airflow, the original with its accounts, visitors at it."""
+    clear_away(lab)
+    usual = airflow.environment
+    airflow.environment = lambda *args: usual(*args) | SOONER
+    farm = None
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(lab.at_home, airflow.up)
+        try:
+            stage.write_registry()
+            farm = Farm(lab, stage.install_original())
+            accounts = farm.fill(farm.filling())
+            stage.write_names(accounts, farm.host_key)
+            starting.result()
+            stage.connect_airflow(accounts)
+            farm.visitors.start()
+            yield farm
+        finally:
+            airflow.environment = usual
+            if farm:
+                farm.close()
+            else:
+                airflow.stop()
+
+
+def clear_away(lab: Any) -> None:
+    """Takes away what a demo or an earlier test run left of Airflow, the registry, the servers and their routes."""
+    crowd.stop()
+    airflow.stop()
+    for name in postgres.DATABASES:
+        postgres.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    postgres.up()
+    for name in (ORIGINAL, TRANSIT):
+        one = topology.server(name)
+        lab.machines.wipe(one.spec)
+        for ip, hop in zip(one.ips, (one.spec.lan_address, one.spec.lan_address6), strict=True):
+            family = ["-6"] if ":" in ip else []
+            router.execute(["ip", *family, "route", "replace", f"{ip}/{128 if family else 32}", "via", hop])
+    for account in ("orchard", "meadow"):
+        for fqdn in (f"{account}.example", f"www.{account}.example"):
+            for kind in ("A", "AAAA"):
+                lab.names.point(fqdn, kind, lab.names.current(fqdn, kind), None, 5)

@@ -1,0 +1,228 @@
+"""Whatever dies or is cut off while accounts move out: one writable copy, nothing lost, and it ends well."""
+
+import time
+
+import pytest
+
+from include import registry
+from include.hosts import AgentError
+from include.moves import servers
+from lab import airflow
+from lab.demo import stage
+from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
+
+BY_HAND = (
+    "prove_original_empty",
+    "reroute_ips_to_transit",
+    "wait_until_names_lead_to_transit",
+    "point_names_at_transit",
+    "wait_until_every_account_is_moved",
+)
+"""The tasks between a customer's accounts and `reinstall_original`, the last one first."""
+
+
+def boot_of(farm: Farm) -> str:
+    return farm.lab.root(ORIGINAL, ["cat", "/etc/machine-id", "/etc/debian_version"])
+
+
+def tries(tasks: list[dict], task_id: str) -> int:
+    return next(task["try_number"] for task in tasks if task["task_id"] == task_id)
+
+
+def served_by_one(farm: Farm, account: str, since: float) -> None:
+    """Once the transit has answered, nothing that is sent afterwards is answered by the original."""
+    visits = farm.visitors.of(account, since)
+    first = min(visit.answered for visit in visits if visit.server == TRANSIT)
+    late = [visit for visit in visits if visit.sent > first and visit.server != TRANSIT]
+    assert late == []
+
+
+def test_no_account_moves_before_the_transit_is_handed_over(farm: Farm) -> None:
+    farm.begin()
+    wait_for(farm.migration, 60, "the migration has begun", pause=0.1)
+    run_id = farm.perform("orchard", name="early")
+    said = farm.refusal("move_account", run_id)
+    assert "handed over" in said
+    assert farm.state(ORIGINAL, "orchard")["state"] == "serving"
+    with stage.registry_connection() as conn:
+        assert registry.live_move_of(conn, "orchard") is None
+
+
+def test_an_original_that_holds_accounts_is_not_reinstalled_by_hand(farm: Farm) -> None:
+    migration = farm.handed_over()
+    before = boot_of(farm)
+    proof = farm.host(ORIGINAL).call("prove_empty")
+    assert not proof["empty"]
+    assert {"The account meadow is serving here.", "The account orchard is serving here."} <= {*proof["because"]}
+    with stage.registry_connection() as conn:
+        for state in ("accounts_moved", "original_empty", "reinstalling"):
+            with pytest.raises(registry.Refused):
+                registry.advance(conn, migration.id, state)
+        with pytest.raises(registry.Refused, match="is not reinstalled, because accounts live on it"):
+            registry.may_reinstall(conn, migration.id)
+        with pytest.raises(registry.Refused, match=f"{ORIGINAL} is not empty and is not reinstalled: The account"):
+            servers.prove_original_empty(conn, {"id": migration.id, "server": ORIGINAL}, farm.host(ORIGINAL))
+    # A person marks everything before it as success.
+    for task_id in BY_HAND:
+        farm.mark(task_id, "success")
+    said = farm.log("reinstall_original", "Refused: ")
+    assert str(migration.id) in said or ORIGINAL in said
+    farm.clear([*BY_HAND, "reinstall_original"])
+    assert boot_of(farm) == before
+    assert farm.migration().state == "handed_over"
+
+
+def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(farm: Farm, record_property) -> None:
+    farm.handed_over()
+    spec = farm.lab.server(ORIGINAL).spec
+    began = time.time()
+    run_id = farm.perform("meadow")
+    move = farm.move(run_id)
+    operation = f"{move.key}-e{move.epoch}-copy"
+    host = farm.host(ORIGINAL)
+    wait_for(lambda: host.call("status", operation=operation)["state"] == "running", 60, "the copy runs", pause=0.05)
+    with farm.outage():
+        farm.lab.machines.cut_power(spec)
+        farm.lab.machines.start(spec)
+        wait_for(lambda: farm.visitors.of("meadow", time.time() - 1)[-1:] != [], 30, "visitors ask again")
+    record_property("reboot_seconds", round(time.time() - began, 1))
+
+    held = farm.wait_state(ORIGINAL, "meadow", "held", 120)
+    with farm.cut_cable():
+        farm.wait_state(ORIGINAL, "meadow", "serving", held["deadline"] - time.time() + 3)
+        returned = time.time()
+        assert farm.state(TRANSIT, "meadow")["state"] == "receiving"
+        assert airflow.run("move_account", run_id)["state"] == "running"
+    print(f"network lost: meadow serves again after {returned - held['since']:.1f} s")
+    record_property("lost_network_return_seconds", round(returned - held["since"], 1))
+    assert returned <= held["deadline"] + 2
+
+    tasks = farm.finish(run_id)
+    assert tries(tasks, "copy") > 1
+    assert tries(tasks, "switch") > 1
+    figures = farm.move(run_id).figures["switch"]
+    assert figures["verified"]["equal"] and figures["verified"]["messages"] == 5
+    print(f"meadow was held {figures['held_ms']:.0f} ms in the end")
+    record_property("held_ms", figures["held_ms"])
+    served_by_one(farm, "meadow", began)
+
+
+def test_a_write_during_the_hold_waits_and_is_there_on_the_new_server(farm: Farm, record_property) -> None:
+    """Of the move before: who posted while meadow was held was answered by the transit, which has it."""
+    committed = farm.state(ORIGINAL, "meadow")
+    assert committed["state"] == "moved"
+    across = [
+        visit for visit in farm.visitors.of("meadow") if visit.server == TRANSIT and visit.sent < committed["since"]
+    ]
+    assert across, "nobody posted during the hold"
+    assert {visit.status for visit in across} == {200}
+    there = farm.written(TRANSIT, "meadow")
+    assert all(there.count(visit.n) == 1 for visit in across)
+    longest = max(visit.answered - visit.sent for visit in across)
+    print(f"{len(across)} posts waited, the longest {longest:.2f} s")
+    record_property("longest_wait_seconds", round(longest, 2))
+
+
+def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, record_property) -> None:
+    farm.handed_over()
+    farm.create_late()
+    farm.fail_at(ORIGINAL, "before_commit")
+    began = time.time()
+    run_id = farm.perform("orchard")
+    held = farm.wait_state(ORIGINAL, "orchard", "held", 90)
+    farm.kill_airflow()
+    move = farm.move(run_id)
+    operation = f"{move.key}-e{move.epoch}-switch"
+    host = farm.host(ORIGINAL)
+    wait_for(lambda: host.call("status", operation=operation)["state"] == "vanished", 30, "the switch was killed")
+    assert farm.state(ORIGINAL, "orchard")["state"] == "held"
+    assert "The account orchard is held here." in host.call("prove_empty")["because"]
+
+    farm.wait_state(ORIGINAL, "orchard", "serving", held["deadline"] - time.time() + 3)
+    visits = wait_for(
+        lambda: [v for v in farm.visitors.of("orchard", held["since"] + 0.5) if v.status == 200], 5, "it answers"
+    )
+    back = min(visit.answered for visit in visits)
+    print(f"killed between hold and commit: orchard serves again {back - held['since']:.1f} s after the hold")
+    record_property("return_seconds", round(back - held["since"], 1))
+    assert visits[0].server == ORIGINAL
+    assert back <= held["deadline"] + 2
+    assert farm.state(TRANSIT, "orchard")["state"] == "receiving"
+
+    # An operation of an epoch that is over, on the one host and on the other.
+    stale = {"account": "orchard", "move": move.key, "epoch": move.epoch - 1}
+    peer = {"address": farm.lab.server(TRANSIT).spec.management_address, "host_keys": []}
+    with stage.registry_connection() as conn:
+        peer["host_keys"].append(registry.server(conn, TRANSIT).host_key)
+    for refused in (
+        lambda: host.run("stale-switch", "switch", {**stale, "peer": peer, "hold_seconds": 5}),
+        lambda: host.call("hold", **stale, seconds=5),
+        lambda: farm.host(TRANSIT).call(
+            "receive",
+            **stale,
+            account_file=next(
+                entry["account_file"] for entry in host.call("describe")["accounts"] if entry["account"] == "orchard"
+            ),
+            source_address=farm.lab.server(ORIGINAL).spec.management_address,
+            public_key=host.call("pair", move=move.key, account="orchard")["public_key"],
+        ),
+    ):
+        with pytest.raises(AgentError) as error:
+            refused()
+        assert error.value.code == "stale_epoch"
+    assert farm.state(ORIGINAL, "orchard")["state"] == "serving"
+
+    farm.start_airflow()
+    tasks = farm.finish(run_id)
+    assert tries(tasks, "switch") > 1
+    assert (farm.state(ORIGINAL, "orchard")["state"], farm.state(TRANSIT, "orchard")["state"]) == ("moved", "serving")
+    served_by_one(farm, "orchard", began)
+
+
+def test_airflow_and_the_operation_killed_right_after_the_commit(farm: Farm, record_property) -> None:
+    migration = farm.handed_over()
+
+    def known() -> bool:
+        with stage.registry_connection() as conn:
+            return registry.accounts_not_on(conn, migration.id, TRANSIT) == ["brook"]
+
+    wait_for(known, 60, "the migration waits for the account that was created meanwhile")
+    assert farm.migration().state == "handed_over"
+    # Something of nobody: for the test after this one.
+    farm.lab.root(ORIGINAL, ["mariadb", "-e", "CREATE DATABASE forgotten"])
+    farm.fail_at(ORIGINAL, "committed")
+    began = time.time()
+    run_id = farm.perform("brook")
+    committed = farm.wait_state(ORIGINAL, "brook", "moved", 90)
+    farm.kill_airflow()
+    move = farm.move(run_id)
+    assert farm.host(ORIGINAL).call("status", operation=f"{move.key}-e{move.epoch}-switch")["state"] == "vanished"
+    assert farm.state(TRANSIT, "brook")["state"] == "receiving"
+    with pytest.raises(AgentError) as error:
+        farm.host(ORIGINAL).call("return", account="brook", move=move.key)
+    assert error.value.code == "committed"
+
+    farm.start_airflow()
+    farm.wait_state(TRANSIT, "brook", "serving", 75)
+    tasks = farm.finish(run_id)
+    assert tries(tasks, "switch") > 1
+    served_by_one(farm, "brook", began)
+    across = [v for v in farm.visitors.of("brook", began) if v.sent < committed["since"] and v.server == TRANSIT]
+    assert {visit.status for visit in farm.visitors.of("brook", began)} == {200}
+    there = farm.written(TRANSIT, "brook")
+    assert across and all(there.count(visit.n) == 1 for visit in across)
+    longest = max(visit.answered - visit.sent for visit in across)
+    print(f"killed right after the commit: brook serves on {TRANSIT}, the longest wait was {longest:.1f} s")
+    record_property("forward_seconds", round(longest, 1))
+
+
+def test_an_original_with_a_database_of_nobody_is_not_reinstalled(farm: Farm) -> None:
+    """The registry says that it is empty, the server says that it is not."""
+    if "forgotten" not in farm.lab.root(ORIGINAL, ["mariadb", "-N", "-e", "SHOW DATABASES"]):
+        pytest.skip("the moves out did not get that far")
+    before = boot_of(farm)
+    said = farm.log("prove_original_empty", "Refused: ", 90)
+    assert f"{ORIGINAL} is not empty and is not reinstalled" in said and "forgotten" in said
+    assert boot_of(farm) == before
+    assert farm.migration().state == "rerouted"
+    farm.lab.root(ORIGINAL, ["mariadb", "-e", "DROP DATABASE forgotten"])
