@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test test-unit lint lab down setup lock
+.PHONY: demo test test-unit bench lint lab down setup lock
 
 demo: setup
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.demo
@@ -14,7 +14,11 @@ test: setup lint
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m pytest -q tests/lab
 
 test-unit: .venv/installed
-	$(PYTHON) -m pytest -q tests/unit tests/registry tests/billing
+	$(PYTHON) -m pytest -q tests/unit tests/registry
+
+# One table: make bench ONLY=billing
+bench: setup
+	$(PYTHON) -m benchmarks $(if $(ONLY),ONLY=$(ONLY))
 
 lint: .venv/installed
 	.venv/bin/ruff check .

@@ -25,6 +25,8 @@ run id*; it goes on from there. Do not mark a task as success in order to get pa
 refuse.
 
 ## By hand
+* *The customer, or the host, gives up* before any account was performed: **Manage transits**, `cancel_migration`. The
+  run skips what is left, wipes the transit, returns it, and ends.
 * *wait_for_transit* waits long: free or add a transit of that plan; the run goes on within ten seconds.
 * *wait_until_every_account_is_moved*: start `move_account` on the customer's behalf, or ask them.
 * *prove_original_empty* names what still lives there: move it (it may be a database that no account claims),
@@ -40,13 +42,14 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include import registry
 from include.moves import network, report, servers
 from include.moves.enrol import enrol
 from transhumance_airflow import connections
 from transhumance_airflow.facts import refresh_original
-from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing
+from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
 
 
 @dag(
@@ -102,12 +105,14 @@ def migrate_server() -> None:
     def request_transit(migration: dict[str, Any]) -> None:
         """Takes a place in the queue for a transit of the same plan."""
         with connections.registry_connection() as conn:
+            skip_if_given_up(conn, migration)
             registry.request_transit(conn, migration["id"])
 
     @task
     def install_transit(migration: dict[str, Any]) -> None:
         """Installs the transit with the new infrastructure and pins its host key."""
         with connections.registry_connection() as conn:
+            skip_if_given_up(conn, migration)
             make, spec = connections.machines()
             servers.install_transit(conn, migration, make, spec)
 
@@ -115,6 +120,7 @@ def migrate_server() -> None:
     def enrol_transit(migration: dict[str, Any], transit: str) -> dict[str, Any]:
         """Puts the agent on the transit, and sees that it is what was ordered."""
         with connections.registry_connection() as conn:
+            skip_if_given_up(conn, migration)
             host = connections.host(transit, conn)
             return enrol(conn, transit, migration["to_infrastructure"], host)["versions"]
 
@@ -122,6 +128,7 @@ def migrate_server() -> None:
     def hand_over(migration: dict[str, Any]) -> None:
         """The transit is the customer's to use; the free week starts."""
         with connections.registry_connection() as conn:
+            skip_if_given_up(conn, migration)
             registry.hand_over(conn, migration["id"])
 
     @task
@@ -183,10 +190,13 @@ def migrate_server() -> None:
             servers.every_account_home(conn, migration)
             return network.point_names_home(conn, connections.names(), migration["server"])
 
-    @task
+    # Also the way out of a migration that was cancelled: what lies between is skipped, and the registry decides.
+    @task(trigger_rule="none_failed")
     def wipe_transit(migration: dict[str, Any]) -> None:
         """Nothing of the customer stays on the transit."""
         with connections.registry_connection() as conn:
+            if registry.migration(conn, migration["id"]).transit is None:
+                raise AirflowSkipException("The migration was cancelled before it had a transit.")
             make, spec = connections.machines()
             servers.wipe_transit(conn, migration, make, spec)
 
@@ -201,7 +211,8 @@ def migrate_server() -> None:
         """What happened, as one JSON file and one event; gives the file's path."""
         with connections.registry_connection() as conn:
             written = report.write(conn, migration["id"], connections.reports_folder())
-            registry.advance(conn, migration["id"], "done")
+            if not registry.migration(conn, migration["id"]).given_up:
+                registry.advance(conn, migration["id"], "done")
             return str(written)
 
     migration = check_server()

@@ -34,6 +34,11 @@ class Migration:
     state_since: datetime
     began_at: datetime
 
+    @property
+    def given_up(self) -> bool:
+        """Whether it ended before anything of the customer was moved."""
+        return self.state in states.GIVEN_UP
+
 
 @in_transaction
 def begin_migration(conn: psycopg.Connection, server: str, entry: str, run_id: str, requested_by: str) -> Migration:

@@ -43,9 +43,16 @@ FACTS: dict[str, Callable[..., Any]] = {
 }
 
 
+GIVEN_UP = "the migration was given up"
+"""What a wait of a migration ends with when the migration was cancelled, or failed, meanwhile."""
+
+
 def ask(conn: psycopg.Connection, fact: str, arguments: dict[str, Any]) -> Any:
-    """The fact's value, or None while it is not so. Raises KeyError for a fact that does not exist."""
-    return FACTS[fact](conn, **arguments)
+    """The fact's value, or None while it is not so, or GIVEN_UP. Raises KeyError for a fact that does not exist."""
+    asked = FACTS[fact]
+    if "migration" in arguments and registry.migration(conn, arguments["migration"]).given_up:
+        return GIVEN_UP
+    return asked(conn, **arguments)
 
 
 def refresh_original(conn: psycopg.Connection, migration: int, transit: str) -> None:

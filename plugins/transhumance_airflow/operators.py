@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from include import registry
 from include.hosts import AgentError
@@ -158,10 +159,13 @@ class WaitForRegistry(BaseSensorOperator):
         """Asks for some seconds, then defers. A fact that a trigger saw is asked for again: it may have changed."""
         until = time.monotonic() + SHORT
         with connections.registry_connection() as conn:
-            if self.refresh is not None:
+            given_up = facts.ask(conn, self.fact, self.arguments) == facts.GIVEN_UP
+            if self.refresh is not None and not given_up:
                 self.refresh(conn, **self.arguments)
             while (value := facts.ask(conn, self.fact, self.arguments)) is None and time.monotonic() < until:
                 time.sleep(0.3)
+        if value == facts.GIVEN_UP:
+            raise AirflowSkipException(f"Nothing to wait for any more: {value}.")
         if value is not None:
             return value
         self.log.info("Waiting until the registry knows %s %s.", self.fact, self.arguments)
@@ -277,6 +281,13 @@ def refusing() -> Iterator[None]:
         yield
     except (registry.Refused, AgentError) as error:
         raise AirflowFailException(str(error)) from None
+
+
+def skip_if_given_up(conn: psycopg.Connection, migration: dict[str, Any]) -> None:
+    """Skips the task when the migration was cancelled meanwhile: the way out, wiping its transit, is further down."""
+    now = registry.migration(conn, migration["id"])
+    if now.given_up:
+        raise AirflowSkipException(f"The migration of {now.server} is {now.state}.")
 
 
 def _sentence(error: Any) -> str:

@@ -66,7 +66,9 @@ def test_an_original_that_holds_accounts_is_not_reinstalled_by_hand(farm: Farm) 
     for task_id in BY_HAND:
         farm.mark(task_id, "success")
     said = farm.log("reinstall_original", "Refused: ")
-    assert str(migration.id) in said or ORIGINAL in said
+    said = next(line for line in said.splitlines() if "Refused: " in line)
+    print(said)
+    assert "handed_over" in said or "accounts live on" in said
     farm.clear([*BY_HAND, "reinstall_original"])
     assert boot_of(farm) == before
     assert farm.migration().state == "handed_over"
@@ -85,7 +87,8 @@ def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(farm: Far
         farm.lab.machines.cut_power(spec)
         farm.lab.machines.start(spec)
         wait_for(lambda: farm.visitors.of("meadow", time.time() - 1)[-1:] != [], 30, "visitors ask again")
-    record_property("reboot_seconds", round(time.time() - began, 1))
+    (since, until) = farm.outages[-1]
+    print(f"reboot: vps-1 was away for {until - since:.1f} s")
 
     held = farm.wait_state(ORIGINAL, "meadow", "held", 120)
     with farm.cut_cable():
@@ -222,6 +225,8 @@ def test_an_original_with_a_database_of_nobody_is_not_reinstalled(farm: Farm) ->
         pytest.skip("the moves out did not get that far")
     before = boot_of(farm)
     said = farm.log("prove_original_empty", "Refused: ", 90)
+    said = next(line for line in said.splitlines() if "Refused: " in line)
+    print(said)
     assert f"{ORIGINAL} is not empty and is not reinstalled" in said and "forgotten" in said
     assert boot_of(farm) == before
     assert farm.migration().state == "rerouted"

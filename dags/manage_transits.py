@@ -1,0 +1,87 @@
+"""See and steer the pool of transits and the queue before it.
+
+## What it does
+1. **act**: what the form's *action* says, at once, with who asked and why in the event log. What cannot be done is
+   refused with one sentence, and nothing has changed.
+2. **show_queue**: its log shows every transit, and every waiting request with its place and estimate.
+
+| action | needs |
+|---|---|
+| show_queue | nothing |
+| pause_transit, resume_transit | transit, reason (to pause); a lease that it has goes on |
+| reserve_transit | transit, customer (empty: for everybody again) |
+| add_transit | transit, plan, infrastructure, and its three addresses |
+| allow_larger_transit | plan, larger: whether its requests may get a larger transit, at no cost |
+| move_up | migration, reason: to the front of the queue |
+| cancel_migration | migration, reason; not once an account has been performed |
+
+## How to resume
+Trigger it again: each action can be repeated.
+
+## By hand
+Nothing: this is the hand.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+
+from include.moves import pool
+from transhumance_airflow import connections
+from transhumance_airflow.operators import refusing
+
+log = logging.getLogger(__name__)
+
+
+def optional(title: str, description: str = "", **schema: Any) -> Param:
+    """A field of the form that may stay empty."""
+    return Param(None, type=["null", "string"], title=title, description=description, **schema)
+
+
+@dag(
+    dag_id="manage_transits",
+    dag_display_name="Manage transits",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=4,
+    tags=["transhumance", "transits"],
+    default_args={"owner": "transhumance", "retries": 2, "retry_delay": timedelta(seconds=5)},
+    params={
+        "action": Param("show_queue", type="string", enum=list(pool.ACTIONS), title="Action"),
+        "transit": optional("Transit", "Its name, such as transit-1.", pattern="^[a-z][a-z0-9-]{0,31}$"),
+        "migration": Param(None, type=["null", "integer"], title="Migration", description="Its number in the queue."),
+        "customer": optional("Customer", "For reserve_transit; empty: the transit is for everybody.", maxLength=200),
+        "plan": optional("Plan", maxLength=64),
+        "larger": Param(False, type="boolean", title="Larger transits", description="For allow_larger_transit."),
+        "infrastructure": optional("Infrastructure", "For add_transit, such as 2026.", maxLength=32),
+        "management_address": optional("Management address", "For add_transit."),
+        "lan_address": optional("IPv4 next hop", "For add_transit: where the router sends its IPs."),
+        "lan_address6": optional("IPv6 next hop", "For add_transit."),
+        "reason": optional("Reason", "Kept in the event log.", maxLength=500),
+        "requested_by": Param("ops", type="string", minLength=1, maxLength=100, title="Requested by"),
+    },
+)
+def manage_transits() -> None:
+    """Wiring; the actions stand in `include.moves.pool`."""
+
+    @task
+    def act(params: dict[str, Any]) -> None:
+        """Does it, or refuses with one sentence."""
+        with connections.registry_connection() as conn, refusing():
+            pool.act(conn, params)
+
+    @task
+    def show_queue() -> None:
+        """Logs the pool and the queue."""
+        with connections.registry_connection() as conn:
+            log.info("\n%s", pool.show(conn))
+
+    act() >> show_queue()
+
+
+manage_transits()

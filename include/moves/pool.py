@@ -1,0 +1,88 @@
+"""The pool of transits and the queue before it, as ops see and steer them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from include import registry
+
+
+def show(conn: psycopg.Connection) -> str:
+    """The pool and the queue as a text: a line for each transit and for each waiting request."""
+    lines = ["transit         plan            state         "]
+    for one in registry.servers(conn, kind="transit"):
+        notes = [f"paused: {one.paused_because}"] if one.paused_because else []
+        notes += [f"reserved for {one.reserved_for}"] if one.reserved_for else []
+        mine = registry.migration_of(conn, one.name)
+        notes += [f"for {mine.server} since {one.state_since:%Y-%m-%d %H:%M %Z}"] if mine else []
+        lines.append(f"{one.name:15} {one.plan:15} {one.state:13} {'; '.join(notes)}".rstrip())
+    lines += ["", "place  migration  server          plan            asked for at      a transit expected"]
+    for request in registry.waiting(conn):
+        place = registry.place_in_queue(conn, request.migration)
+        if place is None:
+            continue  # it was served meanwhile
+        when = f"{place.estimate:%Y-%m-%d %H:%M %Z}" if place.estimate else "cannot be told"
+        server = registry.migration(conn, request.migration).server
+        lines.append(
+            f"{place.place:5}  {request.migration:9}  {server:15} {request.plan:15} "
+            f"{request.requested_at:%Y-%m-%d %H:%M}  {when}"
+        )
+    return "\n".join(lines)
+
+
+def _needs(params: dict[str, Any], *names: str) -> list[Any]:
+    missing = [name for name in names if params.get(name) in (None, "")]
+    if missing:
+        raise registry.Refused(f"{params['action']} needs {' and '.join(missing)}: fill in the form.")
+    return [params[name] for name in names]
+
+
+def _pause(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    transit, reason = _needs(params, "transit", "reason")
+    registry.pause_transit(conn, transit, reason, by)
+
+
+def _resume(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    registry.resume_transit(conn, *_needs(params, "transit"), by)
+
+
+def _reserve(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    registry.reserve_transit(conn, *_needs(params, "transit"), params.get("customer") or None, by)
+
+
+def _add(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    names = ("transit", "plan", "infrastructure", "management_address", "lan_address", "lan_address6")
+    name, plan, infrastructure, *addresses = _needs(params, *names)
+    registry.add_server(conn, name, "transit", plan, infrastructure, None, *addresses)
+
+
+def _larger(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    registry.allow_larger_transit(conn, *_needs(params, "plan"), bool(params.get("larger")), by)
+
+
+def _move_up(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    registry.move_up(conn, *_needs(params, "migration", "reason"), by)
+
+
+def _cancel(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    registry.cancel_migration(conn, *_needs(params, "migration", "reason"), by)
+
+
+ACTIONS: dict[str, Callable[[psycopg.Connection, dict[str, Any], str], None]] = {
+    "show_queue": lambda conn, params, by: None,
+    "pause_transit": _pause,
+    "resume_transit": _resume,
+    "reserve_transit": _reserve,
+    "add_transit": _add,
+    "allow_larger_transit": _larger,
+    "move_up": _move_up,
+    "cancel_migration": _cancel,
+}
+
+
+def act(conn: psycopg.Connection, params: dict[str, Any]) -> None:
+    """Does what `params["action"]` says, as `params["requested_by"]`; refuses with one sentence."""
+    ACTIONS[params["action"]](conn, params, params["requested_by"])

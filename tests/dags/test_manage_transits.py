@@ -1,0 +1,90 @@
+"""The pool and the queue through their form, and a migration that is given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from include import registry
+from include.moves import pool
+from transhumance_airflow import facts
+
+FORM = {name: None for name in ("transit", "migration", "customer", "plan", "infrastructure", "reason")} | {
+    "larger": False,
+    "requested_by": "ops",
+}
+
+
+@pytest.fixture
+def act(dags) -> Any:
+    return dags["manage_transits"].task_dict["act"].python_callable
+
+
+@pytest.fixture
+def migration(dags, hosting) -> dict[str, Any]:
+    params = {"server": "vps-1", "entry": "infrastructure-2026", "requested_by": "a test"}
+    return dags["migrate_server"].task_dict["check_server"].python_callable(params=params, run_id="run-1")
+
+
+def test_every_action_of_the_form_is_there(dags):
+    assert dags["manage_transits"].params.get_param("action").schema["enum"] == list(pool.ACTIONS)
+
+
+def test_a_paused_transit_is_given_to_nobody_until_it_is_offered_again(act, dags, hosting, migration):
+    act(params={**FORM, "action": "pause_transit", "transit": "transit-1", "reason": "a broken fan"})
+    registry.request_transit(hosting.conn, migration["id"])
+    assert facts.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) is None
+    shown = pool.show(hosting.conn)
+    assert "paused: a broken fan" in shown
+    assert f"{migration['id']:9}  vps-1" in shown and "cannot be told" in shown
+    act(params={**FORM, "action": "resume_transit", "transit": "transit-1"})
+    assert facts.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
+
+
+def test_what_the_form_lacks_is_said_and_nothing_changes(act, hosting):
+    before = pool.show(hosting.conn)
+    with pytest.raises(AirflowFailException, match="pause_transit needs transit and reason"):
+        act(params={**FORM, "action": "pause_transit"})
+    with pytest.raises(AirflowFailException, match="no-such"):
+        act(params={**FORM, "action": "resume_transit", "transit": "no-such"})
+    assert pool.show(hosting.conn) == before
+
+
+def test_a_migration_given_up_while_it_waits_ends_its_waits(act, dags, hosting, migration):
+    act(params={**FORM, "action": "pause_transit", "transit": "transit-1", "reason": "a test"})
+    registry.request_transit(hosting.conn, migration["id"])
+    act(params={**FORM, "action": "cancel_migration", "migration": migration["id"], "reason": "they stay"})
+    assert registry.waiting(hosting.conn) == []
+    assert facts.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) == facts.GIVEN_UP
+    tasks = dags["migrate_server"].task_dict
+    with pytest.raises(AirflowSkipException):
+        _wait(tasks, migration)
+    with pytest.raises(AirflowSkipException, match="cancelled"):
+        tasks["install_transit"].python_callable(migration=migration)
+    with pytest.raises(AirflowSkipException, match="before it had a transit"):
+        tasks["wipe_transit"].python_callable(migration=migration)
+
+
+def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(act, dags, hosting, migration):
+    tasks, conn = dags["migrate_server"].task_dict, hosting.conn
+    registry.request_transit(conn, migration["id"])
+    assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
+    tasks["install_transit"].python_callable(migration=migration)
+    tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
+    tasks["hand_over"].python_callable(migration=migration)
+    act(params={**FORM, "action": "cancel_migration", "migration": migration["id"], "reason": "they stay"})
+    assert tasks["wipe_transit"].trigger_rule == "none_failed"
+    tasks["wipe_transit"].python_callable(migration=migration)
+    assert "transit-1" not in hosting.servers
+    tasks["return_transit"].python_callable(migration=migration)
+    tasks["write_report"].python_callable(migration=migration)
+    assert registry.migration(conn, migration["id"]).state == "cancelled"
+    assert registry.server(conn, "transit-1").state == "free"
+    assert registry.lease_of(conn, migration["id"]).ended_at is not None
+
+
+def _wait(tasks: dict[str, Any], migration: dict[str, Any]) -> None:
+    wait = tasks["wait_for_transit"]
+    type(wait)(task_id="wait", fact=wait.fact, arguments={"migration": migration["id"]}).execute({})
