@@ -12,11 +12,11 @@ from typing import Any
 from . import mariadb_digest, mariadb_restore, mariadb_users
 from .accounts import Account
 from .digest import printable
+from .mariadb_events import enabled, switch
 from .mariadb_sql import Login, existing, ident, literal, login, queries, query, select, user_name
 from .system import read_json, refuse, write_durably
 
 Report = Callable[..., None]
-PEER_VERBS = mariadb_restore.PEER_VERBS
 finish, discard = mariadb_restore.finish, mariadb_restore.discard
 PLUGINS = ("mysql_native_password", "ed25519", "unix_socket", "parsec", "caching_sha2_password")
 
@@ -53,11 +53,11 @@ def hold(account: Account) -> dict[str, Any]:
     if saved is None:
         saved = {
             "unlocked": [list(user) for user, kept in users.items() if not kept.get("account_locked")],
-            "events": _enabled_events(account),
+            "events": enabled(account),
         }
         write_durably(_held(account), json.dumps(saved))
     statements = [f"ALTER USER {user_name(*user)} ACCOUNT LOCK" for user in users]
-    statements += _switch_events(account, saved["events"], "DISABLE")
+    statements += switch(account, saved["events"], "DISABLE")
     queries(statements)
     _end_connections(account, list(users))
     return saved
@@ -85,39 +85,12 @@ def unhold(account: Account, saved: dict[str, Any]) -> None:
     here = _users(account)
     unlocked = {tuple(user) for user in saved.get("unlocked", [])}
     statements = [f"ALTER USER {user_name(*user)} ACCOUNT UNLOCK" for user in here if user in unlocked]
-    queries(statements + _switch_events(account, saved.get("events", []), "ENABLE"))
+    queries(statements + switch(account, saved.get("events", []), "ENABLE"))
     _held(account).unlink(missing_ok=True)
 
 
 def _held(account: Account) -> Path:
     return account.directory / "mariadb.held.json"
-
-
-def _events(account: Account) -> list[dict[str, Any]]:
-    columns = ["EVENT_SCHEMA", "EVENT_NAME", "DEFINER", "STATUS", "SQL_MODE", "TIME_ZONE", "CHARACTER_SET_CLIENT"]
-    columns += ["COLLATION_CONNECTION"]
-    keys = ["database", "name", "definer", "status", "sql_mode", "time_zone", "charset", "collation"]
-    events = []
-    for database in existing(account.mariadb_databases):
-        rows = query(columns, f"FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {literal(database)}")
-        events += [dict(zip(keys, row, strict=True)) | {"enabled": row[3] == "ENABLED"} for row in rows]
-    return events
-
-
-def _enabled_events(account: Account) -> list[list[str]]:
-    return [[event["database"], event["name"]] for event in _events(account) if event["enabled"]]
-
-
-def _switch_events(account: Account, wanted: list[list[str]], word: str) -> list[str]:
-    """ALTER EVENT takes definer, sql_mode and time zone from whoever runs it, so each is set to what it was."""
-    statements = []
-    for event in _events(account):
-        if [event["database"], event["name"]] in wanted:
-            user, _, host = str(event["definer"]).rpartition("@")
-            statements += mariadb_restore.context(event)
-            name = f"{ident(event['database'])}.{ident(event['name'])}"
-            statements.append(f"ALTER DEFINER = {user_name(user, host)} EVENT {name} {word}")
-    return statements
 
 
 # --- send ---
@@ -150,7 +123,7 @@ def definition(account: Account) -> dict[str, Any]:
         databases[name] = dict(zip(("charset", "collation", "comment"), rows[0], strict=True))
     held = read_json(_held(account))
     unlocked = held["unlocked"] if held else None
-    events = held["events"] if held else _enabled_events(account)
+    events = held["events"] if held else enabled(account)
     listed, left = [], []
     for (user, host), kept in users.items():
         grants, sentences = mariadb_users.grants_of(account, user, host)
@@ -329,3 +302,10 @@ def digest(account: Account) -> dict[str, Any]:
 
 
 __all__ = ["PEER_VERBS", "describe", "digest", "discard", "finish", "hold", "prepare", "send", "unhold"]
+
+
+def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    return digest(account)
+
+
+PEER_VERBS = {**mariadb_restore.PEER_VERBS, "mariadb_digest": _digest_verb}

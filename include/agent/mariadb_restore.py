@@ -21,6 +21,7 @@ from typing import Any
 
 from .accounts import Account
 from .digest import printable
+from .mariadb_events import context, switch
 from .mariadb_sql import Login, attempts, existing, ident, literal, login, queries, query, user_name
 from .mariadb_users import credentials, grant_statements, pending_path, plugins_of
 from .system import RUNTIME, locked, read_json, refuse, write_durably
@@ -142,16 +143,6 @@ def _client(user: Login, start: str, database: str) -> Iterator[subprocess.Popen
         yield client
 
 
-def context(item: dict[str, Any]) -> list[str]:
-    """Statements that set what an object remembers of the session that makes it."""
-    settings = [f"sql_mode = {literal(item.get('sql_mode') or '')}"]
-    if item.get("time_zone"):
-        settings.append(f"time_zone = {literal(item['time_zone'])}")
-    settings.append(f"collation_connection = {literal(item['collation'])}")
-    settings.append(f"character_set_client = {literal(item['charset'])}")
-    return [f"SET SESSION {', '.join(settings)} /*M!110500 , character_set_collations = '' */"]
-
-
 def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """Make routines, views, triggers and events (disabled), then the users' grants on all of it."""
     pending = read_json(pending_path(account))
@@ -241,9 +232,7 @@ def finish(account: Account) -> None:
     if pending is None:
         return
     statements = [f"ALTER USER {user_name(u['user'], u['host'])} {credentials(u)}" for u in pending["users"]]
-    from .mariadb import _switch_events
-
-    statements += _switch_events(account, pending.get("events", []), "ENABLE")
+    statements += switch(account, pending.get("events", []), "ENABLE")
     queries(statements)
     _forget(account)
 
@@ -263,15 +252,8 @@ def _forget(account: Account) -> None:
         path.unlink(missing_ok=True)
 
 
-def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    from .mariadb import digest
-
-    return digest(account)
-
-
 PEER_VERBS = {
     "mariadb_prepare": _prepare,
     "mariadb_restore": _restore,
     "mariadb_objects": _objects,
-    "mariadb_digest": _digest_verb,
 }

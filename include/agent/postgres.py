@@ -15,7 +15,6 @@ from .postgres_sql import AS_POSTGRES, ENVIRONMENT, Session, conninfo, ident, li
 from .system import read_json, refuse, write_durably
 
 Report = Callable[..., None]
-PEER_VERBS = postgres_restore.PEER_VERBS
 finish, discard = postgres_restore.finish, postgres_restore.discard
 _FORBIDDEN = {
     "rolsuper": "SUPERUSER",
@@ -253,3 +252,10 @@ SELECT json_build_array(f.deptype, (pg_identify_object(f.classid, f.objid, 0)).t
   'pg_class'::regclass AND c.oid = f.objid AND n.nspname LIKE 'pg\\_%')
  ORDER BY f.deptype DESC LIMIT 100;
 """
+
+
+def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    return digest(account)
+
+
+PEER_VERBS = {**postgres_restore.PEER_VERBS, "postgres_digest": _digest_verb}

@@ -276,10 +276,4 @@ def _forget(account: Account) -> None:
         path.unlink(missing_ok=True)
 
 
-def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    from .postgres import digest
-
-    return digest(account)
-
-
-PEER_VERBS = {"postgres_prepare": _prepare, "postgres_restore": _restore, "postgres_digest": _digest_verb}
+PEER_VERBS = {"postgres_prepare": _prepare, "postgres_restore": _restore}
