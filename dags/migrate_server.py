@@ -41,7 +41,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, TaskGroup, chain, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import registry
@@ -51,6 +51,22 @@ from transhumance_airflow import connections
 from transhumance_airflow.facts import refresh_original
 from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
 
+# Read when a task runs. As arguments of the tasks they would draw an arrow from check_server to each of them.
+MIGRATION = "{{ ti.xcom_pull(task_ids='check_server') }}"
+MIGRATION_ID = "{{ ti.xcom_pull(task_ids='check_server')['id'] }}"
+ORIGINAL = "{{ ti.xcom_pull(task_ids='check_server')['server'] }}"
+TRANSIT = "{{ ti.xcom_pull(task_ids='wait_for_transit') }}"
+
+
+def step(name: str, tooltip: str) -> TaskGroup:
+    """A group of tasks in the graph; the tasks keep their own names."""
+    return TaskGroup(name, prefix_group_id=False, tooltip=tooltip)
+
+
+def wait_for_names(task_id: str) -> WaitForRegistry:
+    """Until the longest TTL that was replaced is over; meanwhile the old place goes on forwarding."""
+    return WaitForRegistry(task_id=task_id, fact="names_settled", arguments={"server": ORIGINAL})
+
 
 @dag(
     dag_id="migrate_server",
@@ -58,6 +74,7 @@ from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, re
     doc_md=__doc__,
     schedule=None,
     catchup=False,
+    render_template_as_native_obj=True,
     max_active_runs=64,
     tags=["transhumance", "server"],
     default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
@@ -215,51 +232,48 @@ def migrate_server() -> None:
                 registry.advance(conn, migration["id"], "done")
             return str(written)
 
-    migration = check_server()
-    requested = request_transit(migration)
-    transit_free = WaitForRegistry(
-        task_id="wait_for_transit",
-        task_display_name="wait for a free transit (the pool)",
-        fact="transit_assigned",
-        arguments={"migration": migration["id"]},
-    )
-    transit = transit_free.output
+    begun = check_server()
+    with step(
+        "get_transit", "A transit of the same plan: asked for, waited for, installed, handed over"
+    ) as handed_over:
+        chain(
+            request_transit(MIGRATION),
+            WaitForRegistry(
+                task_id="wait_for_transit",
+                task_display_name="wait for a free transit (the pool)",
+                fact="transit_assigned",
+                arguments={"migration": MIGRATION_ID},
+            ),
+            install_transit(MIGRATION),
+            enrol_transit(MIGRATION, TRANSIT),
+            hand_over(MIGRATION),
+        )
     accounts_moved = WaitForRegistry(
         task_id="wait_until_every_account_is_moved",
         task_display_name="wait until every account is moved (the customer)",
         fact="every_account_moved",
-        arguments={"migration": migration["id"], "transit": transit},
+        arguments={"migration": MIGRATION_ID, "transit": TRANSIT},
         refresh=refresh_original,
     )
-
-    def wait_for_names(task_id: str) -> WaitForRegistry:
-        """Until the longest TTL that was replaced is over; meanwhile the old place goes on forwarding."""
-        return WaitForRegistry(task_id=task_id, fact="names_settled", arguments={"server": migration["server"]})
-
-    accounts_home = MoveAccountsHome(
-        task_id="move_accounts_home", migration=migration["id"], original=migration["server"]
-    )
-    (
-        requested
-        >> transit_free
-        >> install_transit(migration)
-        >> enrol_transit(migration, transit)
-        >> hand_over(migration)
-        >> accounts_moved
-        >> point_names_at_transit(migration, transit)
-        >> wait_for_names("wait_until_names_lead_to_transit")
-        >> reroute_ips_to_transit(migration, transit)
-        >> prove_original_empty(migration)
-        >> reinstall_original(migration)
-        >> enrol_original(migration)
-        >> accounts_home
-        >> point_names_home(migration)
-        >> reroute_ips_home(migration, transit)
-        >> wait_for_names("wait_until_names_lead_home")
-        >> wipe_transit(migration)
-        >> return_transit(migration)
-        >> write_report(migration)
-    )
+    with step("reroute_to_transit", "Names and IPs of the original lead to the transit") as rerouted:
+        chain(
+            point_names_at_transit(MIGRATION, TRANSIT),
+            wait_for_names("wait_until_names_lead_to_transit"),
+            reroute_ips_to_transit(MIGRATION, TRANSIT),
+        )
+    with step("reinstall", "The original is proven empty, reinstalled and enrolled") as reinstalled:
+        chain(prove_original_empty(MIGRATION), reinstall_original(MIGRATION), enrol_original(MIGRATION))
+    accounts_home = MoveAccountsHome(task_id="move_accounts_home", migration=MIGRATION_ID, original=ORIGINAL)
+    with step("reroute_home", "Names and IPs lead to the original again") as home:
+        chain(
+            point_names_home(MIGRATION),
+            reroute_ips_home(MIGRATION, TRANSIT),
+            wait_for_names("wait_until_names_lead_home"),
+        )
+    with step("give_transit_back", "The transit is wiped and goes back to the pool") as given_back:
+        chain(wipe_transit(MIGRATION), return_transit(MIGRATION))
+    reported = write_report(MIGRATION)
+    chain(begun, handed_over, accounts_moved, rerouted, reinstalled, accounts_home, home, given_back, reported)
 
 
 migrate_server()
