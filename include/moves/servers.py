@@ -68,7 +68,9 @@ def begin(
     begun = registry.migration_of(conn, server)
     if begun is None or begun.run_id != run_id:
         with conn.transaction():
-            refresh(conn, server, reach())
+            # In a migration already: refused without asking a server that may just be reinstalled.
+            if begun is None:
+                refresh(conn, server, reach())
             begun = registry.begin_migration(conn, server, entry, run_id, requested_by)
     return {
         "id": begun.id,

@@ -48,6 +48,19 @@ def test_no_account_moves_before_the_transit_is_handed_over(farm: Farm) -> None:
         assert registry.live_move_of(conn, "orchard") is None
 
 
+def test_an_account_that_its_server_does_not_serve_is_not_moved(farm: Farm) -> None:
+    farm.handed_over()
+    with stage.registry_connection() as conn:
+        registry.add_account(conn, "ghost", ORIGINAL)
+    try:
+        said = farm.refusal("move_account", farm.perform("ghost"))
+    finally:
+        with stage.registry_connection() as conn:
+            assert registry.live_move_of(conn, "ghost") is None
+            registry.remove_account(conn, "ghost", "it was never there", "the test")
+    assert f"ghost is not ready to move: on {ORIGINAL} it is unknown, not serving" in said
+
+
 def test_an_original_that_holds_accounts_is_not_reinstalled_by_hand(farm: Farm) -> None:
     migration = farm.handed_over()
     before = boot_of(farm)
@@ -92,6 +105,9 @@ def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(farm: Far
 
     held = farm.wait_state(ORIGINAL, "meadow", "held", 120)
     with farm.cut_cable():
+        # Meanwhile the customer performs the next one.
+        said = farm.refusal("move_account", farm.perform("orchard", name="at-once"))
+        assert f"Account meadow of {ORIGINAL} is being moved: wait until" in said
         farm.wait_state(ORIGINAL, "meadow", "serving", held["deadline"] - time.time() + 3)
         returned = time.time()
         assert farm.state(TRANSIT, "meadow")["state"] == "receiving"
