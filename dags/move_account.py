@@ -38,8 +38,9 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 
 from include import registry
+from include.hosts import Host
 from include.moves import look as looks
-from include.moves import path
+from include.moves import path, servers
 from transhumance_airflow import connections
 from transhumance_airflow.look import look
 from transhumance_airflow.operators import MoveOperation, refusing
@@ -86,15 +87,14 @@ def move_account() -> None:
     @task(multiple_outputs=False)
     def check_account(params: dict[str, Any], run_id: str) -> dict[str, Any]:
         """Refuses with one sentence, or begins the move: the account, both servers, and whether it may go now."""
+        account, to_server, by = (params[name] for name in ("account", "to_server", "requested_by"))
         with connections.registry_connection() as conn, refusing():
-            return path.begin(
-                conn,
-                params["account"],
-                params["to_server"],
-                run_id,
-                params["requested_by"],
-                lambda server: connections.host(server, conn),
-            )
+
+            def reach(server: str) -> Host:
+                return connections.host(server, conn)
+
+            servers.make_known(conn, account, to_server, reach)
+            return path.begin(conn, account, to_server, run_id, by, reach)
 
     @task(multiple_outputs=False)
     def look_before(move: dict[str, Any]) -> dict[str, Any]:
@@ -107,9 +107,9 @@ def move_account() -> None:
     def open_path(move: dict[str, Any]) -> dict[str, Any]:
         """Pairs the two servers; the target is ready to receive."""
         with connections.registry_connection() as conn:
-            servers = [registry.server(conn, move[end]) for end in ("from_server", "to_server")]
-            source, target = (connections.host(server.name, conn) for server in servers)
-            return path.open_path(move, source, target, servers)
+            both = [registry.server(conn, move[end]) for end in ("from_server", "to_server")]
+            source, target = (connections.host(server.name, conn) for server in both)
+            return path.open_path(move, source, target, both)
 
     @task(multiple_outputs=False)
     def record_move(move: dict[str, Any], switched: dict[str, Any], copied: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .files import describe as describe_files
 from .postgres_sql import query
 from .system import AGENT, run
 
+SERVICES = ("ssh", "haproxy", "nginx", "postgresql", "mariadb", "postfix", "dovecot", "cron")
 INFRASTRUCTURES = {"12": "2022", "13": "2026"}
 
 
@@ -61,6 +62,7 @@ def describe() -> dict[str, Any]:
         "debian": debian()[0],
         "infrastructure": INFRASTRUCTURES.get(debian()[0], "unknown"),
         "versions": versions(),
+        "services_down": services_down(),
         "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         "agent_digest": hashlib.sha256(AGENT.read_bytes()).hexdigest(),
         "disk": {"total_bytes": total, "free_bytes": free},
@@ -69,6 +71,12 @@ def describe() -> dict[str, Any]:
         "accounts": [describe_account(account) for account in accounts],
         "unclaimed": unclaimed(accounts),
     }
+
+
+def services_down() -> list[str]:
+    """Those of a server's services that do not run."""
+    states = system.run(["systemctl", "is-active", *SERVICES], check=False).stdout.decode().split()
+    return [name for name, state in zip(SERVICES, states, strict=True) if state != "active"]
 
 
 def describe_account(account: Account) -> dict[str, Any]:

@@ -56,6 +56,8 @@ def unfit(name: str, infrastructure: str, description: dict[str, Any]) -> list[s
             f"{name} has rsync {description['versions']['rsync']}, which follows a customer's links as root: install "
             "3.5.0 or later."
         )
+    if down := description["services_down"]:
+        because.append(f"{name} does not run {', '.join(down)}: see why on the server, then clear the task.")
     return because
 
 

@@ -45,6 +45,15 @@ def refresh(conn: psycopg.Connection, server: str, host: Agent) -> None:
     registry.sync_accounts(conn, server, serving(description))
 
 
+def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Agent]) -> None:
+    """The registry learns of an account that was created since the hand-over of the transit `to_server`, if so."""
+    migration = registry.migration_of(conn, to_server)
+    if migration is None or migration.transit != to_server or migration.state != "handed_over":
+        return
+    if account not in {one.name for one in registry.accounts_of(conn, migration.server)}:
+        refresh(conn, migration.server, reach(migration.server))
+
+
 def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
     """A server's description as the registry may keep it: account files hold the mailboxes' password hashes."""
     accounts = [

@@ -57,6 +57,7 @@ class FakeHost:
         return {
             "debian": debian,
             "infrastructure": server.infrastructure,
+            "services_down": [],
             "versions": {"debian": debian, "rsync": "3.5.0"},
             "accounts": [
                 {

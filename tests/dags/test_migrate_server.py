@@ -75,6 +75,13 @@ def up_to_rerouted(dag: Any, dags: dict, conn: Any) -> dict:
     return migration
 
 
+def test_an_account_created_since_the_hand_over_can_be_performed_at_once(dag, dags, hosting):
+    up_to_hand_over(dag, hosting.conn)
+    hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
+    move(dags, "late", "transit-1", "perform-late")
+    assert registry.account(hosting.conn, "late").server == "transit-1"
+
+
 def test_steps_in_order(dags):
     dag = dags["migrate_server"]
     assert [task.task_id for task in dag.topological_sort() if not task.task_id.startswith("wait_until_names")] == STEPS

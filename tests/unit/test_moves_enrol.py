@@ -7,7 +7,8 @@ from include.moves.servers import past, serving, without_secrets
 
 
 def description(**more):
-    return {"infrastructure": "2026", "debian": "13", "versions": {"rsync": "3.5.0"}, "accounts": [], **more}
+    well = {"infrastructure": "2026", "debian": "13", "versions": {"rsync": "3.5.0"}, "services_down": []}
+    return {**well, "accounts": [], **more}
 
 
 def test_what_was_ordered_fits():
@@ -20,6 +21,7 @@ def test_what_was_ordered_fits():
         ({"debian": "12", "infrastructure": "2022"}, "runs infrastructure 2022 on Debian 12, not 2026 on Debian 13"),
         ({"versions": {"rsync": "3.4.1"}}, "rsync 3.4.1"),
         ({"versions": {"rsync": ""}}, "rsync"),
+        ({"services_down": ["dovecot"]}, "does not run dovecot"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_sentence(more, sentence):
