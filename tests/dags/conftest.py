@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -22,9 +23,10 @@ from collections.abc import Iterator  # noqa: E402
 import psycopg  # noqa: E402
 import pytest  # noqa: E402
 
-from include.registry.schema import upgrade  # noqa: E402
 from tests.dags.hosting import Hosting, written  # noqa: E402
-from tests.registry.cluster import binaries, cluster  # noqa: E402
+from tests.postgres import create  # noqa: E402
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -37,25 +39,10 @@ def dags() -> dict:
     return dict(bag.dags)
 
 
-@pytest.fixture(scope="session")
-def template() -> Iterator[str]:
-    """A PostgreSQL whose database `template` has the registry's newest schema."""
-    if binaries() is None:
-        pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
-    with cluster() as server:
-        with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as conn:
-            conn.execute("CREATE DATABASE template")
-        upgrade(f"{server} dbname=template")
-        yield server
-
-
 @pytest.fixture
-def hosting(template: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hosting]:
+def hosting(postgresql: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hosting]:
     """A host in memory behind the DAGs' connections, and a real registry that knows it."""
-    with psycopg.connect(f"{template} dbname=postgres", autocommit=True) as conn:
-        conn.execute("DROP DATABASE IF EXISTS registry WITH (FORCE)")
-        conn.execute("CREATE DATABASE registry TEMPLATE template")
-    with psycopg.connect(f"{template} dbname=registry", autocommit=True) as conn:
+    with psycopg.connect(create(postgresql, f"hosting{next(_numbers)}", "template"), autocommit=True) as conn:
         hosting = written(conn)
         hosting.stand_in(monkeypatch)
         monkeypatch.setenv("TRANSHUMANCE_REPORTS", str(tmp_path))

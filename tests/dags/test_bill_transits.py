@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -12,25 +13,20 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from include.registry.schema import upgrade
 from tests.billing.facts import fill, lease, ledger, price
-from tests.registry.cluster import binaries, cluster
+from tests.postgres import create
 
 FOLDER = Path(__file__).parents[2]
+_numbers = itertools.count(1)
 
 
 @pytest.fixture
-def dsn():
-    """Connection string of a registry on a PostgreSQL of its own."""
-    if binaries() is None:
-        pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
-    with cluster() as server:
-        with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as conn:
-            conn.execute("CREATE DATABASE registry")
-        upgrade(f"{server} dbname=registry")
-        with psycopg.connect(f"{server} dbname=registry") as conn:
-            fill(conn, 2)
-        yield f"{server} dbname=registry"
+def dsn(postgresql: str) -> str:
+    """Connection string of a registry of the test's own, with two servers."""
+    made = create(postgresql, f"bills{next(_numbers)}", "template")
+    with psycopg.connect(made) as conn:
+        fill(conn, 2)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +116,7 @@ def test_an_overdue_transit_is_billed_when_the_clock_has_moved(airflow, dsn):
     with psycopg.connect(dsn) as conn:
         price(conn, "40.00", date(2020, 1, 1))
         lease(conn, 1, today)
-        conn.execute("ALTER DATABASE registry SET transhumance.clock_offset = '12 days'")
+        conn.execute(f"ALTER DATABASE {conn.info.dbname} SET transhumance.clock_offset = '12 days'")
         conn.execute("INSERT INTO billing_time_zones VALUES ('0001-01-01', 'Europe/Paris')")
     far = str(today.date() + timedelta(days=30))
     (dry, real, again, refused), output = airflow({"dry_run": True}, {}, {}, {"through_day": far})

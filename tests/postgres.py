@@ -68,3 +68,10 @@ def _wait_until_up(dsn: str, server: subprocess.Popen, log: Path, seconds: float
             if server.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"PostgreSQL did not start: {log.read_text(errors='replace')}") from None
             time.sleep(0.05)
+
+
+def create(server: str, name: str, template: str = "template0") -> str:
+    """Make a database of the cluster `server` from another one; its connection string."""
+    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return f"{server} dbname={name}"
