@@ -119,11 +119,16 @@ def migrate_server() -> None:
             )
 
     @task
-    def request_transit(migration: dict[str, Any]) -> None:
-        """Takes a place in the queue for a transit of the same plan."""
+    def request_transit(migration: dict[str, Any]) -> str:
+        """Takes a place in the queue for a transit of the same plan; gives the place and when one is expected."""
         with connections.registry_connection() as conn:
             skip_if_given_up(conn, migration)
             registry.request_transit(conn, migration["id"])
+            place = registry.place_in_queue(conn, migration["id"])
+            if place is None:
+                return "served"
+            expected = f"{place.estimate:%Y-%m-%d %H:%M %Z}" if place.estimate else "at a time that cannot be told"
+            return f"place {place.place} of {place.of}, a transit is expected {expected}"
 
     @task
     def install_transit(migration: dict[str, Any]) -> None:

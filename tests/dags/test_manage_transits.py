@@ -34,7 +34,8 @@ def test_every_action_of_the_form_is_there(dags):
 
 def test_a_paused_transit_is_given_to_nobody_until_it_is_offered_again(act, dags, hosting, migration):
     act(params={**FORM, "action": "pause_transit", "transit": "transit-1", "reason": "a broken fan"})
-    registry.request_transit(hosting.conn, migration["id"])
+    said = dags["migrate_server"].task_dict["request_transit"].python_callable(migration=migration)
+    assert said == "place 1 of 1, a transit is expected at a time that cannot be told"
     assert facts.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) is None
     shown = pool.show(hosting.conn)
     assert "paused: a broken fan" in shown
