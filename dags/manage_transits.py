@@ -31,15 +31,10 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 
 from include.moves import pool
-from transhumance_airflow import connections
+from transhumance_airflow import connections, forms
 from transhumance_airflow.operators import refusing
 
 log = logging.getLogger(__name__)
-
-
-def optional(title: str, description: str = "", **schema: Any) -> Param:
-    """A field of the form that may stay empty."""
-    return Param(None, type=["null", "string"], title=title, description=description, **schema)
 
 
 @dag(
@@ -53,17 +48,19 @@ def optional(title: str, description: str = "", **schema: Any) -> Param:
     default_args={"owner": "transhumance", "retries": 2, "retry_delay": timedelta(seconds=5)},
     params={
         "action": Param("show_queue", type="string", enum=list(pool.ACTIONS), title="Action"),
-        "transit": optional("Transit", "Its name, such as transit-1.", pattern="^[a-z][a-z0-9-]{0,31}$"),
+        "transit": forms.optional("Transit", "Its name, such as transit-1.", pattern=forms.SERVER_NAME),
         "migration": Param(None, type=["null", "integer"], title="Migration", description="Its number in the queue."),
-        "customer": optional("Customer", "For reserve_transit; empty: the transit is for everybody.", maxLength=200),
-        "plan": optional("Plan", maxLength=64),
+        "customer": forms.optional(
+            "Customer", "For reserve_transit; empty: the transit is for everybody.", maxLength=200
+        ),
+        "plan": forms.optional("Plan", maxLength=64),
         "larger": Param(False, type="boolean", title="Larger transits", description="For allow_larger_transit."),
-        "infrastructure": optional("Infrastructure", "For add_transit, such as 2026.", maxLength=32),
-        "management_address": optional("Management address", "For add_transit."),
-        "lan_address": optional("IPv4 next hop", "For add_transit: where the router sends its IPs."),
-        "lan_address6": optional("IPv6 next hop", "For add_transit."),
-        "reason": optional("Reason", "Kept in the event log.", maxLength=500),
-        "requested_by": Param("ops", type="string", minLength=1, maxLength=100, title="Requested by"),
+        "infrastructure": forms.optional("Infrastructure", "For add_transit, such as 2026.", maxLength=32),
+        "management_address": forms.optional("Management address", "For add_transit."),
+        "lan_address": forms.optional("IPv4 next hop", "For add_transit: where the router sends its IPs."),
+        "lan_address6": forms.optional("IPv6 next hop", "For add_transit."),
+        "reason": forms.optional("Reason", "Kept in the event log.", maxLength=500),
+        "requested_by": forms.requested_by(),
     },
 )
 def manage_transits() -> None:

@@ -47,7 +47,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include import registry
 from include.moves import network, report, servers
 from include.moves.enrol import enrol
-from transhumance_airflow import connections
+from transhumance_airflow import connections, forms
 from transhumance_airflow.facts import refresh_original
 from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
 
@@ -79,12 +79,7 @@ def wait_for_names(task_id: str) -> WaitForRegistry:
     tags=["transhumance", "server"],
     default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
-        "server": Param(
-            type="string",
-            pattern="^[a-z][a-z0-9-]{0,31}$",
-            title="Server",
-            description="The dedicated server or VPS to migrate, as the registry names it (vps-1).",
-        ),
+        "server": forms.server("Server", "The dedicated server or VPS to migrate, as the registry names it (vps-1)."),
         "entry": Param(
             type="string",
             pattern="^[a-z0-9][a-z0-9.-]{0,63}$",
@@ -92,14 +87,7 @@ def wait_for_names(task_id: str) -> WaitForRegistry:
             description="The migration to perform, as the catalogue names it.",
             examples=["infrastructure-2026"],
         ),
-        "requested_by": Param(
-            "ops",
-            type="string",
-            minLength=1,
-            maxLength=100,
-            title="Requested by",
-            description="Who asks: kept in the event log.",
-        ),
+        "requested_by": forms.requested_by(),
     },
 )
 def migrate_server() -> None:

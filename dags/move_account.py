@@ -41,7 +41,7 @@ from include import registry
 from include.hosts import Host
 from include.moves import look as looks
 from include.moves import path, servers
-from transhumance_airflow import connections
+from transhumance_airflow import connections, forms
 from transhumance_airflow.look import look
 from transhumance_airflow.operators import MoveOperation, refusing
 
@@ -65,20 +65,11 @@ HOLD_SECONDS = 60
             title="Account",
             description="The Unix name of the account, as `describe` lists it.",
         ),
-        "to_server": Param(
-            type="string",
-            pattern="^[a-z][a-z0-9-]{0,31}$",
-            title="To the server",
-            description="The transit that was handed over for this account's server (out), or its own server (home).",
+        "to_server": forms.server(
+            "To the server",
+            "The transit that was handed over for this account's server (out), or its own server (home).",
         ),
-        "requested_by": Param(
-            "ops",
-            type="string",
-            minLength=1,
-            maxLength=100,
-            title="Requested by",
-            description="Who asks: kept in the event log.",
-        ),
+        "requested_by": forms.requested_by(),
     },
 )
 def move_account() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from . import files_sandbox, files_walk
 from .accounts import Account
-from .digest import MOST, printable
+from .digest import MOST, as_peer_verb, printable
 from .system import Refused, refuse, run
 
 Report = Callable[..., None]
@@ -184,15 +184,11 @@ def _settle(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
     return {}
 
 
-def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    return digest(account)
-
-
 def _listed_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     return {"lines": listed(account, [int(part) for part in args["parts"]])}
 
 
-PEER_VERBS = {"files_settle": _settle, "files_digest": _digest_verb, "files_listed": _listed_verb}
+PEER_VERBS = {"files_settle": _settle, "files_digest": as_peer_verb(digest), "files_listed": _listed_verb}
 
 
 def discard(account: Account) -> None:

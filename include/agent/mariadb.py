@@ -11,7 +11,7 @@ from typing import Any
 
 from . import mariadb_digest, mariadb_restore, mariadb_users
 from .accounts import Account
-from .digest import printable
+from .digest import as_peer_verb, printable
 from .mariadb_events import enabled, switch
 from .mariadb_sql import Login, existing, ident, literal, login, queries, query, select, user_name
 from .system import read_json, refuse, write_durably
@@ -304,8 +304,4 @@ def digest(account: Account) -> dict[str, Any]:
 __all__ = ["PEER_VERBS", "describe", "digest", "discard", "finish", "hold", "prepare", "send", "unhold"]
 
 
-def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    return digest(account)
-
-
-PEER_VERBS = {**mariadb_restore.PEER_VERBS, "mariadb_digest": _digest_verb}
+PEER_VERBS = {**mariadb_restore.PEER_VERBS, "mariadb_digest": as_peer_verb(digest)}

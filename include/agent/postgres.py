@@ -10,7 +10,7 @@ from typing import Any
 
 from . import postgres_digest, postgres_restore
 from .accounts import Account
-from .digest import printable
+from .digest import as_peer_verb, printable
 from .postgres_sql import AS_POSTGRES, ENVIRONMENT, Session, conninfo, ident, literals, query
 from .system import read_json, refuse, write_durably
 
@@ -254,8 +254,4 @@ SELECT json_build_array(f.deptype, (pg_identify_object(f.classid, f.objid, 0)).t
 """
 
 
-def _digest_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    return digest(account)
-
-
-PEER_VERBS = {**postgres_restore.PEER_VERBS, "postgres_digest": _digest_verb}
+PEER_VERBS = {**postgres_restore.PEER_VERBS, "postgres_digest": as_peer_verb(digest)}

@@ -222,14 +222,6 @@ def _take_identity(account: Account, args: dict[str, Any], _stdin: IO[bytes]) ->
     return {}
 
 
-def _messages_digest(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    return mail.messages(account)
-
-
-def _identity_digest(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    return identity_digest(account)
-
-
 def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     state = fence.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"))
     return {"state": state.state}
@@ -240,8 +232,8 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **postgres.PEER_VERBS,
     **mariadb.PEER_VERBS,
     "identity": _take_identity,
-    "identity_digest": _identity_digest,
-    "messages_digest": _messages_digest,
+    "identity_digest": digest.as_peer_verb(identity_digest),
+    "messages_digest": digest.as_peer_verb(mail.messages),
     "release": _release,
 }
 # Release ends the receiving, and may be repeated after it.

@@ -50,9 +50,12 @@ GIVEN_UP = "the migration was given up"
 def ask(conn: psycopg.Connection, fact: str, arguments: dict[str, Any]) -> Any:
     """The fact's value, or None while it is not so, or GIVEN_UP. Raises KeyError for a fact that does not exist."""
     asked = FACTS[fact]
-    if "migration" in arguments and registry.migration(conn, arguments["migration"]).given_up:
-        return GIVEN_UP
-    return asked(conn, **arguments)
+    return GIVEN_UP if given_up(conn, arguments) else asked(conn, **arguments)
+
+
+def given_up(conn: psycopg.Connection, arguments: dict[str, Any]) -> bool:
+    """Whether a wait with these arguments is one of a migration that was given up."""
+    return "migration" in arguments and registry.migration(conn, arguments["migration"]).given_up
 
 
 def refresh_original(conn: psycopg.Connection, migration: int, transit: str) -> None:

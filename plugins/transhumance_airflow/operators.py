@@ -159,8 +159,7 @@ class WaitForRegistry(BaseSensorOperator):
         """Asks for some seconds, then defers. A fact that a trigger saw is asked for again: it may have changed."""
         until = time.monotonic() + SHORT
         with connections.registry_connection() as conn:
-            given_up = facts.ask(conn, self.fact, self.arguments) == facts.GIVEN_UP
-            if self.refresh is not None and not given_up:
+            if self.refresh is not None and not facts.given_up(conn, self.arguments):
                 self.refresh(conn, **self.arguments)
             while (value := facts.ask(conn, self.fact, self.arguments)) is None and time.monotonic() < until:
                 time.sleep(0.3)
