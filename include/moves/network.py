@@ -86,6 +86,9 @@ def reroute(
     waiting = [ip for ip in addresses if routes.current_next_hop(run, ip) != str(ip_address(hops[ip]))]
     for server in sorted({ip.routed_to for ip in ips if ip.address in waiting} - {to.name}):
         host(server).call("drain_ips", ips=waiting, seconds=DRAIN_SECONDS)
+    # Nothing but the changes themselves while visitors wait; that they are so is looked at afterwards.
+    for ip in waiting:
+        run(routes.replace_argv(ip, hops[ip]))
     for ip in waiting:
         routes.reroute(run, ip, hops[ip])
     for ip in addresses:
