@@ -50,7 +50,7 @@ SERVERS = {
     for server in (
         Server("vps-1", 11, "vps"),
         Server("transit-1", 21, "transit"),
-        *(Server(f"scratch-{number}", number, "scratch") for number in range(31, 40)),
+        *(Server(f"scratch-{number}", number, "scratch") for number in range(31, 48)),
     )
 }
 
