@@ -173,7 +173,8 @@ def show(made: dict[str, Any], check: dict[str, dict[str, Any]], console: Consol
     console.print(table)
 
     table = Table(title="Every account, out and home, as its visitors saw it")
-    heads = "account direction requests failed longest_wait_ms p99_ms writes_lost files tables rows messages verified".split()
+    heads = "account direction requests failed longest_wait_ms p99_ms writes_lost".split()
+    heads += "files tables rows messages verified".split()
     for head in heads:
         text = head in ("account", "direction", "verified")
         table.add_column(head.replace("_", " "), justify="left" if text else "right")
