@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO, Any
 
-from . import digest, fence, files, front, holds, identity, mail, mariadb, pairing, postgres
+from . import digest, fence, files, front, holds, identity, mail, mariadb, moment, pairing, postgres
 from .accounts import Account, check_name, load, state_of
 from .operations import Report
 from .peer import Peer
@@ -104,6 +104,7 @@ def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
 def _rehearse(account: Account, peer: Peer, budget: float) -> float:
     """The seconds that visitors will wait; refused when they are more than the budget."""
     for _ in range(REHEARSALS):
+        moment.await_it(account, 2 * budget)  # the rehearsal, then the hold
         peer.warm(2 * len(STORES))
         peer.call("warm", {})
         stores = side_by_side(*(partial(store.rehearse, account, peer) for store in STORES.values()))

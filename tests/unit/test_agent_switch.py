@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from include.agent import accounts, fence, holds, identity, switch, system
+from include.agent import accounts, fence, holds, identity, moment, switch, system
 from include.agent.accounts import Account, State
 from include.agent.system import Refused
 
@@ -71,6 +71,7 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     monkeypatch.setattr(switch, "files", stores["files"])
     monkeypatch.setattr(switch, "_sides", lambda _args: (ALICE, FakePeer()))
     monkeypatch.setattr(identity, "send", lambda *_: None)
+    monkeypatch.setattr(moment, "await_it", lambda *_: None)
     monkeypatch.setattr(identity, "digest", lambda *_: {})
 
     def hold(name, move, epoch, seconds, timer, then):
