@@ -16,6 +16,14 @@ class Agent(Protocol):
     def call(self, verb: str, **args: Any) -> dict[str, Any]: ...
 
 
+def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
+    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes."""
+    accounts = [
+        {key: value for key, value in account.items() if key != "account_file"} for account in description["accounts"]
+    ]
+    return {**description, "accounts": accounts}
+
+
 def facts(move: registry.Move) -> dict[str, Any]:
     """What the steps of a move hand on to each other: no secret in it."""
     return {
@@ -55,7 +63,10 @@ def begin(
                 f"{account} is not ready to move: on {lives_on} it is {here['state'] if here else 'unknown'}, "
                 "not serving. Look at that server first."
             )
-        reach(to_server).call("describe")
+        # The cheapest question: it only has to answer.
+        reach(to_server).call("status", operation="reached")
+        # Its sites may have changed since the registry last heard of them, and names follow their account.
+        registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
     return facts(registry.begin_move(conn, account, to_server, run_id, requested_by))
 
 

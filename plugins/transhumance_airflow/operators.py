@@ -17,13 +17,17 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from include import registry
-from include.hosts import AgentError
+from include.hosts import AgentError, Host
+from include.moves import path
 from transhumance_airflow import connections, facts
 from transhumance_airflow.triggers import AgentOperationTrigger, DagRunEndTrigger, RegistryTrigger
 
-SHORT = 6.0
-"""Seconds that a worker itself waits, for an operation or a fact: a deferral costs about as much, and one that
-resumes at once may fail."""
+SHORT = 15.0
+"""Seconds that a worker itself waits, for an operation or a fact: a small account's copy ends within them, a deferral
+costs half of them, and one that resumes at once may fail."""
+
+MOST_SWITCHES = 2
+"""How often a run switches an account before it gives up: so many holds at most can a visitor meet."""
 
 
 class AgentOperation(BaseOperator):
@@ -58,13 +62,16 @@ class AgentOperation(BaseOperator):
         host = connections.host(self.server)
         status = host.call("status", operation=self.operation)
         if status["state"] not in ("running", "succeeded"):
-            host.call("start", operation=self.operation, verb=self.verb, args=self.args)
-            status = host.call("status", operation=self.operation)
+            self.before_start(host, status)
+            status = host.call("start", operation=self.operation, verb=self.verb, args=self.args)
         until = time.monotonic() + SHORT
         while status["state"] == "running" and time.monotonic() < until:
             time.sleep(0.3)
             status = host.call("status", operation=self.operation)
         return self._end(status)
+
+    def before_start(self, host: Host, status: dict[str, Any]) -> None:
+        """The last chance to refuse; `status` is that of the start before, or unknown."""
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """After the wait: the server is asked once more, since the event is only a hint."""
@@ -83,12 +90,16 @@ class AgentOperation(BaseOperator):
             )
         if state == "succeeded":
             return status.get("result")
-        if state == "failed":
-            raise AirflowException(_sentence(status.get("error")) or f"{self.verb} failed on {self.server}.")
-        raise AirflowException(
-            f"{self.verb} on {self.server} ended without a result (the server may have been restarted): "
-            "the retry starts it again."
-        )
+        if state == "failed" and status["error"]["code"] == "over_budget":
+            # Refused before any hold, and a retry would be as slow.
+            raise AirflowFailException(status["error"]["message"])
+        raise AirflowException(self.ended(status))
+
+    def ended(self, status: dict[str, Any]) -> str:
+        """How an operation that did not succeed ended: one sentence."""
+        if status["state"] == "failed":
+            return status["error"]["message"]
+        return f"{self.verb} on {self.server} ended without a result (the server may have been restarted)."
 
 
 class MoveOperation(AgentOperation):
@@ -115,6 +126,21 @@ class MoveOperation(AgentOperation):
                 registry.advance_move(conn, self.move["id"], state)
         return super().execute(context)
 
+    def before_start(self, host: Host, status: dict[str, Any]) -> None:
+        """A switch that failed before the commit is tried once more; one that has committed goes forward."""
+        if self.verb != "switch":
+            return
+        after = self.ended(status) if status["state"] in ("failed", "vanished") else None
+        with connections.registry_connection() as conn:
+            started = registry.switches_of(conn, self.move["id"])
+            if len(started) >= MOST_SWITCHES and not path.committed_on(host, self.move):
+                first = next(filter(None, started), "it ended without a result.")
+                raise AirflowFailException(
+                    f"{self.move['account']} was switched {len(started)} times in vain and serves from where it was. "
+                    f"First: {first} Then: {after or 'it did not begin.'}"
+                )
+            registry.begin_switch(conn, self.move["id"], after)
+
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """After the wait."""
         self._address()
@@ -130,6 +156,8 @@ class MoveOperation(AgentOperation):
             "peer": self.peer,
             **self.extra,
         }
+        if self.verb == "switch":
+            self.args["budget_seconds"] = self.move["longest_wait_seconds"]
 
 
 class WaitForRegistry(BaseSensorOperator):
@@ -241,10 +269,24 @@ class MoveAccountsHome(StartOrAttachDagRun):
             return None
         self.log.info("Still to move home: %s.", ", ".join(away))
         run_id = f"home-{self.migration}-{away[0]}"
-        self.start_or_attach(run_id, {"account": away[0], "to_server": self.original})
+        conf = {"account": away[0], "to_server": self.original, **self._agreed(away[0])}
+        self.start_or_attach(run_id, conf)
         raise AirflowFailException(
             f"The run {run_id} ended well but {away[0]} does not live on {self.original}: look at that run, "
             "then clear it."
+        )
+
+    def _agreed(self, account: str) -> dict[str, Any]:
+        """The wait that the customer agreed to on the way out holds for the way home."""
+        with connections.registry_connection() as conn:
+            moves = registry.moves_of(conn, self.migration)
+        return next(
+            (
+                {"longest_wait_seconds": move.figures["longest_wait_seconds"]}
+                for move in moves
+                if (move.account, move.direction) == (account, "out") and "longest_wait_seconds" in move.figures
+            ),
+            {},
         )
 
     def resume(self, context: Context, event: dict[str, Any], run_id: str) -> Any:
@@ -287,9 +329,3 @@ def skip_if_given_up(conn: psycopg.Connection, migration: dict[str, Any]) -> Non
     now = registry.migration(conn, migration["id"])
     if now.given_up:
         raise AirflowSkipException(f"The migration of {now.server} is {now.state}.")
-
-
-def _sentence(error: Any) -> str:
-    if isinstance(error, dict):
-        return str(error.get("message", error))
-    return str(error or "")

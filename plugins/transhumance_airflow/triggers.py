@@ -26,7 +26,7 @@ class AgentOperationTrigger(BaseTrigger):
     it gave no answer for `patience` seconds (it may be booting).
     """
 
-    def __init__(self, server: str, operation: str, poll_seconds: float = 2.0, patience: float = 600.0):
+    def __init__(self, server: str, operation: str, poll_seconds: float = 1.0, patience: float = 600.0):
         super().__init__()
         self.server = server
         self.operation = operation
@@ -111,7 +111,7 @@ class RegistryTrigger(BaseTrigger):
 class DagRunEndTrigger(BaseTrigger):
     """Waits until the run `run_id` of `dag_id` has ended; fires {"state": "success" or "failed"}."""
 
-    def __init__(self, dag_id: str, run_id: str, poll_seconds: float = 2.0):
+    def __init__(self, dag_id: str, run_id: str, poll_seconds: float = 0.5):
         super().__init__()
         self.dag_id = dag_id
         self.run_id = run_id
