@@ -6,7 +6,7 @@ the switch-over run on the account's own server and need nobody: from hold to re
 
 1. **check_account**: the account, the server it goes to, and whether it may go now. Refusals end here and
    change nothing.
-2. **look_before**: the account as its visitors and its customer see it.
+2. **look_before**: the account as its visitors and its customer see it, any time before the switch.
 3. **open_path**: a key that only this move may use, from the one server to the other.
 4. **copy**: everything is copied while the account goes on serving.
 5. **switch**: hold, last pass, verify, commit, release. Not verified, not committed.
@@ -158,7 +158,8 @@ def move_account() -> None:
     after = look_after(move, before)
     closed = close_path(move)
 
-    before >> peer >> copied >> switched >> recorded >> [pointed, after, closed]
+    peer >> copied
+    [before, copied] >> switched >> recorded >> [pointed, after, closed]
     # A teardown runs whatever failed between, and is cleared together with any of it: the path opens again.
     # Every end of the graph decides whether the run ended well.
     closed.as_teardown(setups=[move, peer], on_failure_fail_dagrun=True)

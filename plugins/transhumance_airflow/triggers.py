@@ -75,7 +75,7 @@ class AgentOperationTrigger(BaseTrigger):
 class RegistryTrigger(BaseTrigger):
     """Waits until the registry knows the named `fact` (see `facts`); fires {"value": ...}."""
 
-    def __init__(self, fact: str, arguments: dict[str, Any], poll_seconds: float = 3.0):
+    def __init__(self, fact: str, arguments: dict[str, Any], poll_seconds: float = 1.0):
         super().__init__()
         self.fact = fact
         self.arguments = arguments

@@ -272,11 +272,17 @@ def runs(monkeypatch):
     return states, started
 
 
-def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs):
-    states, started = runs
-    migration = up_to_rerouted(dag, dags, hosting.conn)
+def up_to_reinstalled(dag: Any, dags: dict, conn: Any) -> dict:
+    migration = up_to_rerouted(dag, dags, conn)
     for task_id in ("prove_original_empty", "reinstall_original", "enrol_original"):
         step(dag, task_id, migration=migration)
+    return migration
+
+
+def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs, monkeypatch):
+    monkeypatch.setattr(operators, "BUSY", 0.0)
+    states, started = runs
+    migration = up_to_reinstalled(dag, dags, hosting.conn)
     task = home(migration)
     with pytest.raises(TaskDeferred) as deferred:
         task.execute({})
@@ -297,6 +303,38 @@ def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs):
     assert deferred.value.kwargs["run_id"] == f"home-{migration['id']}-blog"
     move(dags, "blog", "vps-1", f"home-{migration['id']}-blog")
     assert task.resume({}, {"state": "success"}, f"home-{migration['id']}-blog") is None
+
+
+def test_small_accounts_move_home_without_a_deferral_and_as_the_customer_agreed(dag, dags, hosting, monkeypatch):
+    migration = up_to_reinstalled(dag, dags, hosting.conn)
+    confs, states = [], {}
+
+    def start(dag_id: str, run_id: str, conf: dict, again: bool) -> None:
+        confs.append(conf)
+        move(dags, conf["account"], conf["to_server"], run_id)
+        states[run_id] = "success"
+
+    monkeypatch.setattr(operators, "run_state", lambda dag_id, run_id: states.get(run_id))
+    monkeypatch.setattr(operators, "start_run", start)
+    monkeypatch.setattr(operators.time, "sleep", lambda seconds: None)
+    assert home(migration).execute({}) is None
+    assert confs == [
+        {"account": account, "to_server": "vps-1", "longest_wait_seconds": 1} for account in ("app", "blog")
+    ]
+
+
+def test_a_switch_home_that_failed_is_looked_at_before_visitors_meet_another(dag, dags, hosting, runs):
+    states, _ = runs
+    migration = up_to_reinstalled(dag, dags, hosting.conn)
+    run_id = f"home-{migration['id']}-app"
+    facts_ = begin(dags["move_account"], "app", "vps-1", run_id)
+    peer = step(dags["move_account"], "open_path", move=facts_)
+    hosting.failing["switch"] = ("not_equal", "The copies differ.")
+    with pytest.raises(AirflowException, match="The copies differ"):
+        operation(dags["move_account"], "switch", facts_, peer)
+    step(dags["move_account"], "close_path", move=facts_)
+    with pytest.raises(AirflowFailException, match="returned its account"):
+        home(migration).resume({}, {"state": "failed"}, run_id)
 
 
 def test_a_wait_asks_before_it_defers_and_after(dag, hosting, monkeypatch):
