@@ -17,6 +17,9 @@ _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _MAIL_HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
+_PORTS = ("postgresql", "mariadb", "ssh")
+PORT_RANGE = range(20000, 21000)
+"""The ports of the front that belong to accounts."""
 _SHELLS = ("/bin/bash", "/bin/sh", "/bin/false", "/usr/sbin/nologin")
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man mysql news nobody postfix postgres proxy root "
@@ -54,7 +57,10 @@ class Mailbox:
 
 @dataclass(frozen=True)
 class Account:
-    """An account as its file states it, checked: names of databases, roles and users are any text."""
+    """An account as its file states it, checked: names of databases, roles and users are any text.
+
+    `ports` are those of this account alone, by protocol: who connects there means this account, wherever it is.
+    """
 
     name: str
     uid: int
@@ -68,6 +74,7 @@ class Account:
     mariadb_databases: tuple[str, ...]
     mail_domains: tuple[str, ...]
     mailboxes: tuple[Mailbox, ...]
+    ports: dict[str, int] = field(default_factory=dict)
 
     @property
     def hosts(self) -> list[str]:
@@ -104,6 +111,7 @@ class Account:
                 "domains": list(self.mail_domains),
                 "mailboxes": [{"address": m.address, "password_hash": m.password_hash} for m in self.mailboxes],
             },
+            "ports": dict(self.ports),
         }
 
     @classmethod
@@ -136,6 +144,7 @@ class Account:
             mariadb_databases=_all(maria.get("databases", []), "mariadb.databases", _mariadb_database),
             mail_domains=mail_domains,
             mailboxes=mailboxes,
+            ports=_ports(data.get("ports", {})),
         )
         for what, names in (("host name", account.hosts), ("mailbox", [m.address for m in mailboxes])):
             if twice := sorted({n for n in names if names.count(n) > 1}):
@@ -188,6 +197,17 @@ def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
     if not isinstance(password_hash, str) or not _MAIL_HASH.fullmatch(password_hash):
         _bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
     return Mailbox(address, password_hash)
+
+
+def _ports(value: Any) -> dict[str, int]:
+    for protocol, port in _mapping(value, "ports").items():
+        if protocol not in _PORTS:
+            _bad(f"{protocol!r} has no port of an account; use {', '.join(_PORTS)}.")
+        if not isinstance(port, int) or isinstance(port, bool) or port not in PORT_RANGE:
+            _bad(f"The port for {protocol} must be from {PORT_RANGE[0]} to {PORT_RANGE[-1]}, not {port!r}.")
+    if len({*value.values()}) < len(value):
+        _bad("The account file gives one port to two protocols; give each its own.")
+    return dict(sorted(value.items()))
 
 
 def _text(value: Any, what: str, longest: int) -> str:

@@ -10,11 +10,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from . import addresses, files, front, mail, mariadb, pairing, postgres, system
+from . import addresses, files, front, mail, mariadb, pairing, php, postgres, system
 from .accounts import Account, State, account_path, all_accounts, guarded, load, put_state, save, state_of
 from .system import AGENT, failpoint, refuse, run
 
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 1.0
 
 Timer = Callable[[str], Any]
 
@@ -102,7 +102,7 @@ def remove(name: str) -> None:
             refuse("wrong_state", f"The account {name} is {state.state} here; only one that has left is removed.")
         account = load(name)
         with pairing.no_data_session(name):
-            front.stop_php(account)
+            php.stop(account)
             system.end_processes(account.uid)
             for module in (postgres, mariadb, files):
                 module.discard(account)
@@ -113,7 +113,7 @@ def remove(name: str) -> None:
             account_path(name).unlink()
         front.render_sites()
         front.render_maps()
-        front.forget_php(account)
+        php.forget(account)
         mail.render(certificates=True)
 
 
@@ -153,13 +153,13 @@ def hold(name: str, move: str, epoch: int, seconds: float, timer: Timer = _untim
 
 def _stop_writers(account: Account, state: State, timer: Timer) -> State:
     with timer("front"):
-        front.render_maps()
-        cut = front.drain(account, DRAIN_SECONDS)
+        front.hold(account)
+        cut = php.drain(account, DRAIN_SECONDS)
     with timer("mail"):
         mail.render()
         mail.drain(account)
     with timer("php"):
-        front.stop_php(account)
+        php.stop(account)
     with timer("processes"):
         system.set_crontab_aside(account.name, account.directory / "crontab")
         system.set_expiry(account.name, "1")
@@ -195,7 +195,7 @@ def _return(account: Account) -> State:
     system.set_expiry(account.name, state.saved.get("expiry", ""))
     serving = State("serving", state.epoch, state.move, since=time.time())
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
-    front.start_php(account)
+    php.start(account)
     state = put_state(account.name, serving)
     front.render_maps()
     mail.render()
@@ -209,7 +209,7 @@ def _open(account: Account) -> None:
     system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
     front.render_sites()
-    front.start_php(account)
+    php.start(account)
     front.render_maps()
     mail.render()
 
