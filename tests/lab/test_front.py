@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.agents import Move, Side, get, side, visitors
+from tests.lab.agents import Move, Side, side, visitors
 
 UPLOAD = b"""<?php
 $body = file_get_contents("php://input");
@@ -34,7 +34,9 @@ def create(here: Side, name: str, uid: int) -> dict[str, Any]:
         put(here, name, uid, f"public_html/{path}", content)
     as_account(here, uid, "mkdir", "-p", f"/home/{name}/public_html/.well-known/acme-challenge")
     put(here, name, uid, "public_html/.well-known/acme-challenge/token", b"token.thumbprint")
-    as_account(here, uid, "dd", "if=/dev/urandom", f"of=/home/{name}/public_html/big.bin", "bs=1M", f"count={BIG >> 20}")
+    as_account(
+        here, uid, "dd", "if=/dev/urandom", f"of=/home/{name}/public_html/big.bin", "bs=1M", f"count={BIG >> 20}"
+    )
     as_account(here, uid, "chmod", "-R", "a+rX", f"/home/{name}/public_html")
     return statement
 
