@@ -87,6 +87,11 @@ def _make_shell(account: Account) -> None:
                 "domain_taken",
                 f"The domain {both[0]} belongs to the account {other.name} here; take it away first.",
             )
+        if ports := sorted({*account.ports.values()} & {*other.ports.values()}):
+            refuse(
+                "port_taken",
+                f"The port {ports[0]} belongs to the account {other.name} here; give {account.name} another one.",
+            )
     system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
     save(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ _KEPT_BY_THE_FRONT = 24 * 86400
 _ROW = re.compile(r"key=([a-z0-9_-]+)/([a-z]+) use=\d+ exp=(\d+) .*gpc0=(\d+)")
 _UNITS = ("postfix@-.service", "postfix.service", "dovecot.service")
 _SENT = re.compile(r"to=<[^>]*@([^>@]+)>,.* relay=[^\[]*\[([0-9a-fA-F.:]+)\]:25,.* status=sent ")
-_PROXIED = re.compile(r"started proxying to ([0-9a-fA-F.:]+?):143\b.*user=<[^>]*@([^>@]+)>")
+_PROXIED = re.compile(r"imap-login: .*proxy\([^)]*,([0-9a-fA-F.:]+):143\): [Ss]tarted proxying .*user=<[^>]*@([^>@]+)>")
 
 
 def counts(account: Account) -> dict[str, dict[str, Any]]:
