@@ -16,6 +16,7 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
+_APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
 _MAIL_HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
 _PORTS = ("postgresql", "mariadb", "ssh")
 PORT_RANGE = range(20000, 21000)
@@ -32,11 +33,19 @@ _MARIADB_OWN_DATABASES = frozenset({"mysql", "information_schema", "performance_
 
 @dataclass(frozen=True)
 class Site:
-    """A site: its domain, the further names it answers to, and its document root relative to the home."""
+    """A site: its domain, the further names it answers to, and its document root relative to the home.
+
+    Requests for `app` and what is below it go to a program of the account's own that listens at ~/app.sock.
+    """
 
     domain: str
     aliases: tuple[str, ...]
     root: str
+    app: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        more = {"app": self.app} if self.app else {}
+        return {"domain": self.domain, "aliases": list(self.aliases), "root": self.root, **more}
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ class Account:
             "gid": self.gid,
             "home": self.home,
             "shell": self.shell,
-            "sites": [{"domain": s.domain, "aliases": list(s.aliases), "root": s.root} for s in self.sites],
+            "sites": [site.to_json() for site in self.sites],
             "postgresql": {
                 "roles": list(self.postgresql_roles),
                 "databases": list(self.postgresql_databases),
@@ -111,7 +120,7 @@ class Account:
                 "domains": list(self.mail_domains),
                 "mailboxes": [{"address": m.address, "password_hash": m.password_hash} for m in self.mailboxes],
             },
-            "ports": dict(self.ports),
+            **({"ports": dict(self.ports)} if self.ports else {}),
         }
 
     @classmethod
@@ -185,7 +194,10 @@ def _site(item: Any) -> Site:
     root = item.get("root", "public_html")
     if not isinstance(root, str) or not _ROOT.fullmatch(root):
         _bad(f"The document root {root!r} must be a plain path below the home, such as public_html.")
-    return Site(_domain(item.get("domain")), _all(item.get("aliases", []), "aliases", _domain), root)
+    app = item.get("app")
+    if app is not None and (not isinstance(app, str) or not _APP.fullmatch(app)):
+        _bad(f"The path {app!r} of the app must be a plain one that begins with /, such as /live.")
+    return Site(_domain(item.get("domain")), _all(item.get("aliases", []), "aliases", _domain), root, app)
 
 
 def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 from . import php
-from .accounts import Account, State, all_accounts, state_of
+from .accounts import Account, Site, State, all_accounts, state_of
 from .system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 
 _SOCKET = Path("/run/haproxy/admin.sock")
@@ -54,7 +54,7 @@ def server_block(account: Account) -> str:
         fastcgi_pass unix:{php.gate(account)};
         error_page 502 = @again;
     }}
-    location @again {{
+{_app(account, site)}    location @again {{
         if ($again = "") {{
             return 502;
         }}
@@ -70,6 +70,22 @@ def server_block(account: Account) -> str:
 """
         )
     return "".join(blocks)
+
+
+def _app(account: Account, site: Site) -> str:
+    if not site.app:
+        return ""
+    return f"""    location ^~ {site.app} {{
+        proxy_pass http://unix:{php.app_gate(account)};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $app_connection;
+        proxy_set_header Proxy "";
+        proxy_read_timeout 300s;
+        error_page 502 = @again;
+    }}
+"""
 
 
 def render_sites() -> None:

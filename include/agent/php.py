@@ -1,7 +1,8 @@
-"""The PHP of an account: a php-fpm of its own, a gate that lets requests in, and what runs in it now.
+"""What runs an account's sites: a php-fpm of its own, an app of its own if it has one, and the gate before both.
 
-The gate is a link of root's to PHP's socket. Without it nginx reaches no PHP, whatever runs; what comes meanwhile goes
-back to the front and waits there. So PHP may be started before its account is opened, and a hold shuts it first.
+The gate is two links of root's to their sockets. Without them nginx reaches neither, whatever runs; what comes
+meanwhile goes back to the front and waits there. So PHP may be started before its account is opened, and a hold shuts
+the gate first.
 """
 
 import os
@@ -20,14 +21,23 @@ from .system import processes_of, refuse, run
 GATES = Path("/run/transhumance-gate")
 _STATUS_MOST = 1 << 20
 PATIENCE = 0.5
-"""Seconds that a hold gives a request that may be begun again; it is not waited for when it has had them before."""
-SAFE = frozenset({"GET", "HEAD"})
-"""Methods whose requests may be begun a second time (RFC 9110, 9.2)."""
+"""Seconds that a hold gives a request that may be cut; it is not waited for when it has had them before."""
+APP = "APP"
+MAY_BE_CUT = frozenset({"GET", "HEAD", APP})
+"""Methods whose requests may be begun a second time (RFC 9110, 9.2), and an app's connections: those that last are
+WebSockets, which their visitors open again."""
+_seen: dict[tuple[str, int], float] = {}
+"""Since when this process knows a connection to an app, by account and inode."""
 
 
 def gate(account: Account) -> Path:
-    """What nginx connects to."""
+    """What nginx connects to for PHP."""
     return GATES / f"{account.name}.sock"
+
+
+def app_gate(account: Account) -> Path:
+    """What nginx connects to for the account's app."""
+    return GATES / f"{account.name}.app"
 
 
 def _mark(account: Account) -> Path:
@@ -37,6 +47,14 @@ def _mark(account: Account) -> Path:
 
 def _directory(account: Account) -> str:
     return f"/run/transhumance-php-{account.name}"
+
+
+def _php_socket(account: Account) -> str:
+    return f"{_directory(account)}/php.sock"
+
+
+def _app_socket(account: Account) -> str:
+    return f"{account.home}/app.sock"
 
 
 def _unit(account: Account) -> str:
@@ -80,15 +98,17 @@ def warm(account: Account) -> None:
 def start(account: Account) -> None:
     """Have PHP running and its gate open; cheap when it was warm."""
     warm(account)
-    fresh = GATES / f".{account.name}.{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(f"{_directory(account)}/php.sock")
-    fresh.rename(gate(account))
+    for link, target in ((gate(account), _php_socket(account)), (app_gate(account), _app_socket(account))):
+        fresh = GATES / f".{link.name}.{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(target)
+        fresh.rename(link)
 
 
 def shut(account: Account) -> None:
-    """Let no further request into PHP; those in it go on."""
+    """Let no further request into PHP and the app; those in it go on."""
     gate(account).unlink(missing_ok=True)
+    app_gate(account).unlink(missing_ok=True)
 
 
 def stop(account: Account) -> None:
@@ -138,6 +158,7 @@ def _masters(account: Account) -> list[int]:
 
 def forget(account: Account) -> None:
     """Nothing stays of the PHP of an account that is removed."""
+    shut(account)
     run(["systemctl", "stop", _unit(account)], check=False)
     run(["systemctl", "reset-failed", _unit(account)], check=False)
     _mark(account).unlink(missing_ok=True)
@@ -147,10 +168,11 @@ def forget(account: Account) -> None:
 
 
 def drain(account: Account, seconds: float) -> int:
-    """Wait until no request is in PHP; its gate must be shut. Gives how many are left that may be begun again.
+    """Wait until no request is in PHP or the app; the gate must be shut. Gives how many are left that may be cut.
 
-    Those are cut by `stop`, wait at the front and are begun again where the account is then: long polls and the like.
-    Where another one is left this is refused: the hold must be undone, so that it can end.
+    Those are cut by what ends the account's processes. A long poll waits at the front then, and is begun again where
+    the account is; a WebSocket is closed. Where another one is left this is refused: the hold must be undone, so that
+    it can end.
     """
     end = time.monotonic() + seconds
     while waited_for := _waited_for(account):
@@ -161,7 +183,7 @@ def drain(account: Account, seconds: float) -> int:
                 f"{waited_for[0]['seconds']:.1f} s and would be cut; wait until it has ended and try again.",
             )
         time.sleep(0.002)
-    return under_way(account)
+    return under_way(account) + len(_in_the_app(account))
 
 
 def quiet(account: Account, seconds: float) -> bool:
@@ -178,14 +200,25 @@ def _waited_for(account: Account) -> list[dict[str, Any]]:
     """The requests that a hold lets end: all but those that may be begun again and have had their time."""
     requests = busy(account)
     # A request whose visitor has got the answer already cannot be begun again by anybody.
-    answered = len(requests) > under_way(account)
-    return [r for r in requests if answered or r["method"] not in SAFE or r["seconds"] < PATIENCE]
+    answered = sum(r["method"] != APP for r in requests) > under_way(account)
+    return [r for r in requests if answered or r["method"] not in MAY_BE_CUT or r["seconds"] < PATIENCE]
 
 
 def under_way(account: Account) -> int:
     """How many requests are in the account's PHP, or wait for it at its socket."""
-    path = f"{_directory(account)}/php.sock".encode()
-    return sum(waiting for name, waiting in _unix_streams() if name == path)
+    path = _php_socket(account).encode()
+    return sum(waiting for name, waiting, _ in _unix_streams() if name == path)
+
+
+def _in_the_app(account: Account) -> list[dict[str, Any]]:
+    """The connections to the account's app, as `busy` gives them; how long they have been known here."""
+    if not any(site.app for site in account.sites):
+        return []
+    path, now = _app_socket(account).encode(), time.monotonic()
+    there = {(account.name, inode) for name, _, inode in _unix_streams() if name == path and inode}
+    for key in [key for key in _seen if key[0] == account.name and key not in there]:
+        del _seen[key]
+    return [{"method": APP, "seconds": now - _seen.setdefault(key, now)} for key in there]
 
 
 _SOCK_DIAG, _DUMP_REQUEST, _DONE = 20, 0x301, 3
@@ -193,8 +226,9 @@ _ESTABLISHED, _LISTENING = 1, 10
 _NAME, _QUEUE = 0, 4
 
 
-def _unix_streams() -> list[tuple[bytes, int]]:
-    """Each named Unix socket that is connected (path, 1) or listens (path, connections nobody has accepted yet).
+def _unix_streams() -> list[tuple[bytes, int, int]]:
+    """Each named Unix socket: its path; 1 when it is connected and the connections nobody has accepted yet when it
+    listens; its inode when it is connected, else 0.
 
     Asked of the kernel itself: in /proc/net/unix a customer's path may hold a newline, and then lie about others.
     """
@@ -220,23 +254,27 @@ def _unix_streams() -> list[tuple[bytes, int]]:
                     told[name] = attributes[4:size]
                     attributes = attributes[(size + 3) & ~3 :]
                 if path := told.get(_NAME):
-                    queued = struct.unpack_from("=I", told[_QUEUE])[0] if state == _LISTENING else 1
-                    found.append((path.rstrip(b"\0"), queued))
+                    queued, inode = struct.unpack_from("=I", told[_QUEUE])[0], 0
+                    if state == _ESTABLISHED:
+                        queued, inode = 1, struct.unpack_from("=I", data, 20)[0]
+                    found.append((path.rstrip(b"\0"), queued, inode))
                 data = data[(length + 3) & ~3 :]
 
 
 def busy(account: Account) -> list[dict[str, Any]]:
-    """The requests that PHP works on, the oldest first: [{"method", "seconds"}]; also those that are answered already.
+    """The requests that PHP and the app work on, the oldest first: [{"method", "seconds"}]; also those that PHP has
+    answered already but goes on with.
 
-    PHP that does not run is not busy; PHP that does not say is.
+    PHP that does not run is not busy; PHP that does not say is. A connection to the app is as old as this process
+    knows, so it should look (here or by `quiet`) half a second before a hold.
     """
+    found = _in_the_app(account)
     if not _masters(account):
-        return []
+        return found
     try:
         text = _status(account)
     except (OSError, struct.error):
         return [{"method": "unknown", "seconds": 0.0}]
-    found = []
     for block in text.split("*" * 24)[1:]:
         fields = dict(re.findall(r"^([a-z ]+):[ \t]*(.*?)\r?$", block, re.MULTILINE))
         if fields.get("state") not in ("Idle", None):

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab.agents import Move, Side, side, visitors
+from include.hosts import AgentError
+from lab.accounts.certificates import certificate
+from tests.lab.agents import Move, Side, account_file, side, visitors
 
 UPLOAD = b"""<?php
 $body = file_get_contents("php://input");
@@ -19,6 +22,37 @@ echo strlen($body), " ", hash("sha256", $body), " by PHP ", PHP_VERSION;
 WAIT = b"""<?php
 sleep((int) $_GET["s"]);
 echo "waited by PHP ", PHP_VERSION, " for ", $_SERVER["REMOTE_ADDR"], " ", $_SERVER["HTTPS"] ?? "plain";
+"""
+APP = b"""
+import base64, hashlib, http.server, os, socketserver, sys, time
+class App(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def address_string(self):
+        return "visitor"
+    def do_GET(self):
+        version = sys.version[:4].encode()
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            key = self.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key).digest()).decode())
+            self.end_headers()
+            self.wfile.write(bytes((0x81, len(version))) + version)
+            self.rfile.read(1)
+            return
+        time.sleep(8 if self.path.endswith("poll") else 0)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(version)))
+        self.end_headers()
+        self.wfile.write(version)
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+path = os.path.expanduser("~/app.sock")
+if os.path.lexists(path):
+    os.unlink(path)
+os.umask(0)
+Server(path, App).serve_forever()
 """
 BIG = 48 << 20
 
@@ -114,9 +148,31 @@ def slow_download(address: str, host: str, seconds: float) -> tuple[int, str]:
         connection.close()
 
 
+def start_app(here: Side, name: str, uid: int) -> None:
+    """The account's own program, as its crontab would start it."""
+    user = (f"--uid={uid}", f"--gid={uid}", f"--setenv=HOME=/home/{name}")
+    here.root("systemd-run", "--quiet", *user, f"--unit=app-{name}", "python3", f"/home/{name}/app.py")
+
+
+def websocket(address: str, host: str) -> tuple[bytes, float]:
+    """Open one and listen until it ends by itself: what it said, and when it ended."""
+    with socket.create_connection((address, 80), timeout=60) as connection:
+        lines = ("GET /live/socket HTTP/1.1", f"Host: {host}", "Connection: Upgrade", "Upgrade: websocket")
+        key = ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "")
+        connection.sendall("\r\n".join((*lines, *key)).encode())
+        said = b""
+        while part := connection.recv(4096):
+            said += part
+    return said, time.time()
+
+
 def test_a_switch_beside_slow_visitors(sides) -> None:
     old, new = sides
     statement = create(old, "slowly", 2201)
+    statement["sites"][0]["app"] = "/live"
+    old.host.call("create", account_file=statement)
+    put(old, "slowly", 2201, "app.py", APP)
+    start_app(old, "slowly", 2201)
     digest = old.root("sha256sum", "/home/slowly/public_html/big.bin").split()[0]
     body = b"0123456789abcdef" * 50_000
     address, host = old.address, "slowly.example"
@@ -124,9 +180,12 @@ def test_a_switch_beside_slow_visitors(sides) -> None:
     with visitors(address, host, 1000) as crowd:
         upload = Doing(slow_upload, address, host, body, 8.0)
         download = Doing(slow_download, address, host, 8.0)
-        poll = Doing(ask, address, host, "/wait.php?s=6")
+        polls = [Doing(ask, address, host, path) for path in ("/wait.php?s=6", "/live/poll")]
+        talk = Doing(websocket, address, host)
         time.sleep(1)
+        began = time.time()
         done = move.switch()
+        start_app(new, "slowly", 2201)
     assert done["verified"]["equal"]
     assert crowd.failed == []
     print(f"held {done['held_ms']} ms, longest wait {crowd.longest * 1000:.0f} ms of {len(crowd.answers)}")
@@ -135,7 +194,125 @@ def test_a_switch_beside_slow_visitors(sides) -> None:
     assert status == 200
     assert text.startswith(f"{len(body)} {hashlib.sha256(body).hexdigest()} by PHP 8.4".encode())
     assert download.end() == (200, digest)
-    status, text = poll.end()
+    said, ended = talk.end()
+    assert said.startswith(b"HTTP/1.1 101") and said.endswith(b"3.11")
+    assert 0 < ended - began < 10, "a WebSocket is closed, so that its visitor opens it again"
+    assert ask(address, host, "/live/now") == (200, b"3.13")
+    (status, text), (status_of_app, version) = (poll.end() for poll in polls)
     assert (status, text[:17]) == (200, b"waited by PHP 8.4"), "what PHP had begun is begun again at the new place"
+    assert status_of_app in (200, 502), "an app that is not started there yet cannot answer"
     assert new.root("cat", "/home/slowly/uploads").split() == [hashlib.sha256(body).hexdigest()]
     assert new.visits("slowly") == sorted(number for number, _, _ in crowd.answers)
+
+
+def test_a_request_that_cannot_be_begun_again_undoes_the_hold(sides) -> None:
+    here = sides[0]
+    create(here, "posting", 2202)
+    post = Doing(ask, here.address, "posting.example", "/wait.php?s=3", "POST", b"x")
+    time.sleep(0.3)
+    with visitors(here.address, "posting.example", 1000) as crowd, pytest.raises(AgentError) as error:
+        here.host.call("hold", account="posting", move="m1", epoch=2, seconds=30)
+    assert error.value.code == "php_busy" and "POST" in error.value.message
+    assert here.state("posting") == "serving"
+    assert post.end()[0] == 200
+    assert crowd.failed == []
+    here.host.call("hold", account="posting", move="m1", epoch=2, seconds=30)
+    here.host.call("return", account="posting", move="m1")
+
+
+def test_every_way_to_ask_is_held_and_answered(lab, pair, sides) -> None:
+    old, new = sides
+    pem = certificate(["every.example"])
+    old.root("install", "-m", "0600", "/dev/stdin", "/etc/transhumance/certificates/every.example.pem", stdin=pem)
+    statement = create(old, "every", 2203)
+    create(old, "others", 2204)
+    for one, running in zip(sides, pair, strict=True):
+        one.host.call("accept_ips", ips=list(running.server.ips))
+    move = Move("every1", 2, statement, old, new).prepare()
+    v4, v6 = pair[0].server.ips
+    asked = {
+        "HTTP": ("http", v4, "--http1.1", ()),
+        "HTTPS": ("https", v4, "--http1.1", ()),
+        "HTTP/2": ("https", v4, "--http2", ()),
+        "IPv6": ("https", v6, "--http2", ()),
+        "POST": ("https", v4, "--http2", ("--data-binary", "x" * 100_000)),
+        "chunked": ("http", v4, "--http1.1", ("-H", "Transfer-Encoding: chunked", "--data-binary", "x" * 1000)),
+    }
+
+    def ask_by(way: str) -> tuple[str, float]:
+        scheme, address, version, more = asked[way]
+        port, page = 443 if scheme == "https" else 80, "upload.php" if more else "wait.php?s=0"
+        url = f"{scheme}://every.example/{page}"
+        to = ("--resolve", f"every.example:{port}:{f'[{address}]' if ':' in address else address}")
+        began = time.monotonic()
+        done = lab.in_ns("th-visitor", ["curl", "-sk", "-m", "60", version, *to, *more, url])
+        return done.stdout, time.monotonic() - began
+
+    def answers(php: str) -> None:
+        for way, doing in [(way, Doing(ask_by, way)) for way in asked]:
+            said, _ = doing.end()
+            assert f"by PHP {php}" in said, (way, said)
+            visitor = "2001:db8:203::10" if way == "IPv6" else "203.0.113.10"
+            secure = "on" if asked[way][0] == "https" else "plain"
+            if not asked[way][3]:
+                assert f"for {visitor} {secure}" in said, (way, said)
+
+    answers("8.2")
+    kept = http.client.HTTPConnection(old.address, 80, timeout=60)
+    kept.request("GET", "/wait.php?s=0", headers={"Host": "every.example"})
+    assert kept.getresponse().read().startswith(b"waited by PHP 8.2")
+    old.host.call("hold", account="every", move="every1", epoch=2, seconds=60)
+    waiting = {way: Doing(ask_by, way) for way in asked}
+    kept.request("GET", "/wait.php?s=0", headers={"Host": "every.example"})
+    time.sleep(1)
+    assert all(doing.is_alive() for doing in waiting.values())
+    assert ask(old.address, "others.example", "/wait.php?s=0")[0] == 200, "nobody else waits"
+    move.switch()
+    assert kept.getresponse().read().startswith(b"waited by PHP 8.4")
+    kept.close()
+    for way, doing in waiting.items():
+        said, seconds = doing.end()
+        assert "by PHP 8.4" in said and seconds > 1, (way, said)
+    answers("8.4")
+    assert ask(old.address, "every.example", "/.well-known/acme-challenge/token") == (200, b"token.thumbprint")
+    before = forwarded(old, "every")
+    assert before["http"]["count"] >= 14 and time.time() - before["http"]["last"] < 10
+    old.root("systemctl", "restart", "haproxy")
+    answers("8.4")
+    time.sleep(1)
+    assert forwarded(old, "every")["http"]["count"] == before["http"]["count"] + len(asked)
+
+
+def test_an_accounts_own_ports_follow_it(sides) -> None:
+    old, new = sides
+    users = {"users": [{"user": "ported", "host": "%"}], "databases": []}
+    statement = {**account_file("ported", 2205), "mariadb": users, "ports": {"mariadb": 20002, "ssh": 20003}}
+    old.root("mariadb", "--execute", "CREATE USER ported IDENTIFIED BY 'secret'")
+    old.host.call("create", account_file=statement)
+    with pytest.raises(AgentError, match="port"):
+        old.host.call("create", account_file={**account_file("greedy", 2206), "ports": {"ssh": 20002}})
+
+    def greeting(port: int) -> bytes:
+        with socket.create_connection((old.address, port), timeout=60) as connection:
+            return connection.recv(100)
+
+    move = Move("ported1", 2, statement, old, new).prepare()
+    found = greeting(20002), greeting(20003)
+    assert b"10.11" in found[0] and b"OpenSSH_9" in found[1], found
+    try:
+        assert greeting(20004) == b"", "a port that is nobody's is closed"
+    except ConnectionError:
+        pass
+    old.host.call("hold", account="ported", move="ported1", epoch=2, seconds=60)
+    waiting = [Doing(greeting, port) for port in (20002, 20003)]
+    time.sleep(0.5)
+    assert all(doing.is_alive() for doing in waiting)
+    move.switch()
+    assert b"11.8" in waiting[0].end() and b"OpenSSH_10" in waiting[1].end()
+    assert b"11.8" in greeting(20002)
+    found = forwarded(old, "ported")
+    assert (found["mariadb"]["count"], found["ssh"]["count"]) == (2, 1)
+
+
+def forwarded(here: Side, name: str) -> dict[str, Any]:
+    return next(a["forwarded"] for a in here.host.call("describe")["accounts"] if a["account"] == name)
