@@ -12,6 +12,8 @@ DOMAINS_MAP = CONFIG / "front" / "domains.map"
 ACCOUNTS_MAP = CONFIG / "front" / "accounts.map"
 PORTS_MAP = CONFIG / "front" / "ports.map"
 PROTOCOLS_MAP = CONFIG / "front" / "protocols.map"
+_BOTH = (0, 1000)
+"""An account's port is for visitors; the one a thousand higher is for the front that the account has left."""
 CERTIFICATES = CONFIG / "certificates"
 
 
@@ -103,8 +105,9 @@ def render_maps() -> None:
         accounts = all_accounts()
         _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in a.hosts})
         _sync(ACCOUNTS_MAP, {a.name: entry(state_of(a.name)) for a in accounts})
-        _sync(PORTS_MAP, {str(port): a.name for a in accounts for port in a.ports.values()})
-        _sync(PROTOCOLS_MAP, {str(port): name for a in accounts for name, port in a.ports.items()})
+        ports = [(str(port + more), a.name, name) for a in accounts for name, port in a.ports.items() for more in _BOTH]
+        _sync(PORTS_MAP, {port: account for port, account, _ in ports})
+        _sync(PROTOCOLS_MAP, {port: protocol for port, _, protocol in ports})
 
 
 def set_entry(account: Account) -> None:
