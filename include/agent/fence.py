@@ -69,6 +69,7 @@ def receive(account: Account, move: str, epoch: int) -> State:
         front.render_sites()
         front.render_maps()
         mail.render()
+        php.warm(account)
         return state
 
 

@@ -68,8 +68,6 @@ def pool(account: Account) -> str:
 daemonize = no
 error_log = syslog
 syslog.ident = php-{account.name}
-; A stop lets what has begun end, this long.
-process_control_timeout = 1s
 
 [{account.name}]
 listen = {_directory(account)}/php.sock
@@ -89,9 +87,9 @@ chdir = {account.home}
 def warm(account: Account) -> None:
     """Have PHP running behind a gate that stays as it is. It runs nothing of the customer's before a request comes."""
     if _mark(account).exists():
-        _end_masters(account)  # a stop that was cut off ends first
+        _end(account)  # a stop that was cut off ends first
         _mark(account).unlink()
-    if not _masters(account):
+    if not _runs(account):
         run(["systemctl", "start", _unit(account)])
 
 
@@ -112,47 +110,50 @@ def shut(account: Account) -> None:
 
 
 def stop(account: Account) -> None:
-    """Shut the gate and end PHP. Requests that are under way are cut; without one this takes some milliseconds."""
+    """Shut the gate and end PHP at once; what it still works on is cut, so `drain` comes before."""
     shut(account)
     # With the mark there systemd starts nothing again, whatever it thinks of this end.
     _mark(account).touch()
-    _end_masters(account)
+    _end(account)
 
 
-def _end_masters(account: Account) -> None:
-    # A stop of systemd's would do the same, later.
-    politely = signal.SIGTERM if under_way(account) else signal.SIGQUIT
-    for number, patience in ((politely, 2.5), (signal.SIGKILL, 2.5)):
+def _end(account: Account) -> None:
+    """Master and workers at the same time: its own orderly way takes a worker's whole tidying up."""
+    for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
         end = time.monotonic() + patience
-        for pid in _masters(account):
-            _end(pid, number, end)
+        told = [_tell(pid, number) for pid, _ in _processes(account)]
+        for descriptor in filter(None, told):
+            select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
+            os.close(descriptor)
 
 
-def _end(pid: int, number: signal.Signals, end: float) -> None:
-    """Send the signal to the process and wait until it has ended, or until then."""
+def _tell(pid: int, number: signal.Signals) -> int | None:
+    """Send the signal; a descriptor that tells when the process has ended, None when it has."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
-        return
+        return None
     try:
         signal.pidfd_send_signal(descriptor, number)
-        select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
     except ProcessLookupError:
         pass
-    finally:
-        os.close(descriptor)
+    return descriptor
 
 
-def _masters(account: Account) -> list[int]:
-    """The account's processes that are a php-fpm started by systemd."""
+def _runs(account: Account) -> bool:
+    return any(parent == 1 for _, parent in _processes(account))
+
+
+def _processes(account: Account) -> list[tuple[int, int]]:
+    """The processes of the account's that are a php-fpm, and the parent of each; a master's is systemd."""
     found = []
     for pid in processes_of(account.uid):
         try:
             name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if name.startswith("php-fpm") and rest.split()[1] == "1":
-            found.append(pid)
+        if name.startswith("php-fpm"):
+            found.append((pid, int(rest.split()[1])))
     return found
 
 
@@ -269,7 +270,7 @@ def busy(account: Account) -> list[dict[str, Any]]:
     knows, so it should look (here or by `quiet`) half a second before a hold.
     """
     found = _in_the_app(account)
-    if not _masters(account):
+    if not _runs(account):
         return found
     try:
         text = _status(account)

@@ -2,6 +2,8 @@
 
 import hashlib
 import http.client
+import imaplib
+import smtplib
 import socket
 import threading
 import time
@@ -312,6 +314,63 @@ def test_an_accounts_own_ports_follow_it(sides) -> None:
     assert b"11.8" in greeting(20002)
     found = forwarded(old, "ported")
     assert (found["mariadb"]["count"], found["ssh"]["count"]) == (2, 1)
+
+
+def test_mail_comes_once_through_a_move_and_idle_sessions_end(sides) -> None:
+    old, new = sides
+    statement = old.create("posted", 2207)
+    mailbox, sent, over = "info@posted.example", [], threading.Event()
+
+    def keep_sending() -> None:
+        while not over.wait(0.05):
+            number = len(sent)
+            while True:
+                try:
+                    with smtplib.SMTP(old.address, 25, timeout=20) as smtp:
+                        smtp.sendmail("v@visitors.example", [mailbox], f"Subject: {number}\r\n\r\n{number}\r\n")
+                    break
+                except smtplib.SMTPException as error:
+                    assert "450" in str(error), error  # come again in a moment
+                    time.sleep(0.1)
+            sent.append(str(number))
+
+    def idle() -> float:
+        imap = imaplib.IMAP4(old.address, timeout=60)
+        imap.login(mailbox, "secret")
+        imap.select("INBOX")
+        imap.send(b"%s IDLE\r\n" % imap._new_tag())
+        while imap.readline():
+            pass
+        return time.time()
+
+    def subjects(address: str) -> list[str]:
+        imap = imaplib.IMAP4(address, timeout=20)
+        imap.login(mailbox, "secret")
+        imap.select("INBOX")
+        _, found = imap.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        imap.logout()
+        return [part[1].decode().split()[1] for part in found if isinstance(part, tuple)]
+
+    move = Move("posted1", 2, statement, old, new).prepare()
+    sender = Doing(keep_sending)
+    time.sleep(1)
+    session = Doing(idle)
+    time.sleep(0.5)
+    assert session.is_alive()
+    began = time.time()
+    move.switch()
+    switched = time.time()
+    time.sleep(2)
+    over.set()
+    sender.end()
+    assert began < session.end() < switched, "an idle session ends with the hold, so that it is opened again"
+    end = time.monotonic() + 90
+    while len(subjects(new.address)) < len(sent) and time.monotonic() < end:
+        time.sleep(1)
+    assert sorted(subjects(new.address), key=int) == sent
+    assert subjects(old.address) == subjects(new.address)
+    found = forwarded(old, "posted")
+    assert found["smtp"]["count"] > 0 and found["imap"]["count"] > 0
 
 
 def forwarded(here: Side, name: str) -> dict[str, Any]:
