@@ -373,5 +373,22 @@ def test_mail_comes_once_through_a_move_and_idle_sessions_end(sides) -> None:
     assert found["smtp"]["count"] > 0 and found["imap"]["count"] > 0
 
 
+def test_no_customer_speaks_in_a_visitors_name(sides) -> None:
+    old, new = sides
+    old.create("liar", 2208)
+    source = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5, (sys.argv[3], 0))"
+    for address, port, mine in (
+        (new.address, 8081, ""),
+        (new.address, 21000, ""),
+        (old.address, 8081, ""),
+        ("127.0.0.1", 8080, ""),
+        ("127.0.0.1", 3306, "127.0.0.9"),
+    ):
+        argv = ("python3", "-c", source, address, str(port), mine)
+        with pytest.raises(AssertionError, match="ConnectionRefused"):
+            as_account(old, 2208, *argv)
+    as_account(old, 2208, "python3", "-c", source, "127.0.0.1", "3306", "")
+
+
 def forwarded(here: Side, name: str) -> dict[str, Any]:
     return next(a["forwarded"] for a in here.host.call("describe")["accounts"] if a["account"] == name)
