@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import files_follow, files_look
+from . import files_follow, files_look, mail
 from .accounts import Account
 from .digest import MOST, as_peer_verb
 from .files_changes import Lost
-from .files_digest import describe, differences, digest, listed
+from .files_digest import describe, differences, digest, listed, listed_paths
 from .files_rsync import require_rsync, send, serve_rsync
 from .system import refuse, run, write_durably
 
@@ -25,14 +25,20 @@ _WHOLE: dict[str, str] = {}
 def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
     """Copy what is not copied, prove both copies equal, and know from then on what changes; can be repeated.
 
-    {"bytes", "seconds", "verify_seconds", "left": [sentences]}."""
+    {"files", "bytes", "seconds", "verify_seconds", "left": [sentences]}."""
     began = time.monotonic()
     known = files_follow.current(account, peer)
     if known:
         try:
             files_follow.catch_up(known, peer)
             files_follow.save(known)
-            return {"bytes": 0, "seconds": round(time.monotonic() - began, 3), "verify_seconds": 0.0, "left": []}
+            return {
+                "files": 0,
+                "bytes": 0,
+                "seconds": round(time.monotonic() - began, 3),
+                "verify_seconds": 0.0,
+                "left": [],
+            }
         except Lost:
             report(text="files: what changed is not known, so all are copied and compared again")
     _WHOLE.pop(account.name, None)
@@ -44,6 +50,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
         _WHOLE[account.name] = lost.message
         sent = send(account, peer, report)
         return {
+            "files": sent["files"],
             "bytes": sent["bytes"],
             "seconds": round(time.monotonic() - began, 3),
             "verify_seconds": 0.0,
@@ -64,7 +71,7 @@ def rehearse(account: Account, peer: Any) -> dict[str, Any]:
     files_follow.prepare(known, peer)
     began = time.monotonic()
     files_follow.carry(known, peer, held=False)
-    files_follow.prove(known, peer)
+    files_follow.prove(known)
     seconds = round(time.monotonic() - began, 3)
     slow = files_follow.slow(known, seconds)
     files_follow.prepare(known, peer)
@@ -85,13 +92,16 @@ def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
         return _compare_whole(account, peer)
     known = _followed(account, peer)
     files_follow.note(known)
-    different = files_follow.prove(known, peer)
+    different = files_follow.prove(known)
     return {"files": known.index.files, "bytes": known.index.bytes}, list(different.values())[:MOST]
 
 
-def paths(account: Account, peer: Any) -> list[bytes]:
-    """The paths of all entries, as the account was when it was last looked at (for counting, outside the hold)."""
-    return list(_followed(account, peer).index.rest)
+def messages(account: Account) -> int:
+    """How many messages are in the account's mailboxes, as its files were last looked at; nothing is read."""
+    known = files_follow.followed(account)
+    if known:
+        return mail.count(account, known.index.rest)
+    return mail.count(account, listed_paths(account))
 
 
 def unfollow(account: Account) -> None:
@@ -180,7 +190,7 @@ __all__ = [
     "finish",
     "follow",
     "last",
-    "paths",
+    "messages",
     "rehearse",
     "require_rsync",
     "send",

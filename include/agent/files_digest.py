@@ -79,6 +79,13 @@ def listed(account: Account, parts: list[int]) -> list[str]:
     return lines
 
 
+def listed_paths(account: Account) -> Iterator[bytes]:
+    """The paths of the last digest's listing."""
+    with open(account.directory / "files.listing", "rb") as listing:
+        for row in listing:
+            yield files_walk.unescaped(row.split(b"\t", 2)[1])
+
+
 def _entries(lines: list[str]) -> dict[str, str]:
     return {path: rest for path, _, rest in (line.partition("\t") for line in lines)}
 

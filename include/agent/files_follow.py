@@ -21,7 +21,7 @@ from .files_digest import differing, digest, sentence
 from .files_index import Index, parent_of
 from .files_rsync import Listed, send
 from .files_walk import escaped, unescaped
-from .files_watch import DATA, DEEP
+from .files_watch import DEEP
 from .system import refuse, run
 
 Report = Callable[..., None]
@@ -44,6 +44,8 @@ class Following:
     token: str
     since: int
     index: Index
+    # The peer, by a connection of its own: the program that looks there is always the same.
+    line: Any
     # Paths whose copies may differ, with the number of comparisons that they have failed.
     unproven: dict[bytes, int] = field(default_factory=dict)
     sizes: dict[bytes, int] = field(default_factory=dict)
@@ -62,6 +64,11 @@ def current(account: Account, peer: Any) -> Following | None:
     return following
 
 
+def followed(account: Account) -> Following | None:
+    """What this process knows of the account."""
+    return _FOLLOWED.get(account.name)
+
+
 def _resume(account: Account, peer: Any) -> Following | None:
     try:
         with open(account.directory / "files.followed", "rb") as file:
@@ -72,7 +79,7 @@ def _resume(account: Account, peer: Any) -> Following | None:
     except FileNotFoundError:
         return None
     unproven = {os.fsencode(path): 0 for path in head["unproven"]}
-    return Following(account, head["move"], head["token"], head["since"], index, unproven)
+    return Following(account, head["move"], head["token"], head["since"], index, peer.apart(), unproven)
 
 
 def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[str, Any]]:
@@ -93,7 +100,7 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         mine, theirs = one.result(), other.result()
     with open(mine["_listing"], "rb") as listing:
         index = files_index.load(listing)
-    following = Following(account, peer.move, token, since, index)
+    following = Following(account, peer.move, token, since, index, peer.apart())
     for path, _, _ in differing(account, peer, mine, theirs):
         following.unproven[unescaped(os.fsencode(path))] = 0
     catch_up(following, peer)
@@ -101,6 +108,7 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
     peer.call("files_follows", {"token": token})
     _FOLLOWED[account.name] = following
     return following, {
+        "files": sum(one["files"] for one in sent),
         "bytes": sum(one["bytes"] for one in sent),
         "seconds": round(verified - began, 3),
         "verify_seconds": round(time.monotonic() - verified, 3),
@@ -116,7 +124,7 @@ def catch_up(following: Following, peer: Any) -> None:
     for _ in range(_MOST_ROUNDS):
         before = {path: following.index.rest.get(path) for path in following.unproven}
         moved = carry(following, peer, held=False)
-        different = prove(following, peer)
+        different = prove(following)
         if len(moved) <= _FEW and not following.unproven:
             return
     stable = [path for path in following.unproven if before.get(path, b"") == following.index.rest.get(path)]
@@ -137,8 +145,10 @@ def save(following: Following) -> None:
 def forget(account: Account) -> None:
     """Nothing is known of the account any more, and nothing runs for it here."""
     known = _FOLLOWED.pop(account.name, None)
-    if known and known.ready:
-        known.ready.abandon()
+    if known:
+        known.line.close()
+        if known.ready:
+            known.ready.abandon()
     files_look.end(account)
     files_changes.stop(account)
     for name in ("files.followed", "files.followed.new"):
@@ -150,7 +160,7 @@ def prepare(following: Following, peer: Any) -> None:
     if following.ready is None or not following.ready.waits:
         following.ready = Listed(following.account, peer)
     files_look.begin(following.account, writable=False)
-    peer.call("files_look", {"paths": []})
+    following.line.call("files_look", {"paths": []})
     time.sleep(max(0.0, following.ready.began + _CONNECT_SECONDS - time.monotonic()))
 
 
@@ -162,11 +172,11 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
         present = {path for path, state in states.items() if state[0] in "fdl"}
         same, again = _unchanged(following, present, states)
         if removed := _to_remove(following, paths, present, states):
-            peer.call("files_remove", {"paths": [os.fsdecode(path) for path in removed]})
+            following.line.call("files_remove", {"paths": [os.fsdecode(path) for path in removed]})
         if wanted := present - same:
             again = again or any(path in wanted for path in following.unproven)
             _listed(following, peer, again=again).copy(wanted, held=held)
-        peer.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
+        following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
     elif held and following.ready:
         # It holds the target's data open for writing.
         following.ready.abandon()
@@ -177,13 +187,13 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
     return paths
 
 
-def prove(following: Following, peer: Any) -> dict[bytes, str]:
+def prove(following: Following) -> dict[bytes, str]:
     """Look at everything unproven on both sides; a sentence for each path that differs, which stays unproven."""
     if not following.unproven:
         return {}
     paths, index = list(following.unproven), following.index
     with ThreadPoolExecutor() as pool:
-        other = pool.submit(peer.call, "files_look", {"paths": [os.fsdecode(path) for path in paths]})
+        other = pool.submit(following.line.call, "files_look", {"paths": [os.fsdecode(path) for path in paths]})
         mine = files_look.ask(following.account, "lines", paths)["lines"]
         there = other.result()
     strange, theirs = set(there["strange"]), there["lines"]
@@ -325,6 +335,3 @@ def _listed(following: Following, peer: Any, *, again: bool) -> Listed:
         following.ready = None
         return ready
     return Listed(following.account, peer, again=again)
-
-
-__all__ = ["DATA", "Following", "Lost", "begin", "carry", "catch_up", "current", "forget", "note", "prove", "save"]
