@@ -92,8 +92,8 @@ def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
         return _compare_whole(account, peer)
     known = _followed(account, peer)
     files_follow.note(known)
-    different = files_follow.prove(known)
-    return {"files": known.index.files, "bytes": known.index.bytes}, list(different.values())[:MOST]
+    different = [found.sentence for found in files_follow.prove(known).values()]
+    return {"files": known.index.files, "bytes": known.index.bytes}, different[:MOST]
 
 
 def messages(account: Account) -> int:

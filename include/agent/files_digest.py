@@ -14,6 +14,7 @@ from .digest import MOST, printable
 
 # Parts of the digest asked for at once.
 _AT_ONCE = 128
+_NAMES = files_walk.FIELDS.index("hard links")
 
 
 def describe(account: Account) -> dict[str, int]:
@@ -101,3 +102,9 @@ def sentence(path: str, here: str | None, there: str | None) -> str:
         if a != b
     ]
     return f"{name}: {', '.join(parted)} (source / target)."
+
+
+def without_names(rest: str | None) -> list[str]:
+    """A line's rest but for the field that tells which other names a file has."""
+    fields = rest.split("\t") if rest else []
+    return fields[:_NAMES] + fields[_NAMES + 1 :]

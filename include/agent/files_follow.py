@@ -15,9 +15,9 @@ from typing import Any
 
 from . import files_changes, files_index, files_look
 from .accounts import Account
-from .digest import MOST
+from .digest import MOST, printable
 from .files_changes import Changes, Lost
-from .files_digest import differing, digest, sentence
+from .files_digest import differing, digest, sentence, without_names
 from .files_index import Index, parent_of
 from .files_rsync import Listed, send
 from .files_walk import escaped, unescaped
@@ -50,6 +50,14 @@ class Following:
     unproven: dict[bytes, int] = field(default_factory=dict)
     sizes: dict[bytes, int] = field(default_factory=dict)
     ready: Listed | None = None
+
+
+@dataclass(frozen=True)
+class Different:
+    """How one path differs, in words, and whether in `itself`: not only in which other names its file has."""
+
+    sentence: str
+    itself: bool
 
 
 _FOLLOWED: dict[str, Following] = {}
@@ -127,9 +135,12 @@ def catch_up(following: Following, peer: Any) -> None:
         different = prove(following)
         if len(moved) <= _FEW and not following.unproven:
             return
-    stable = [path for path in following.unproven if before.get(path, b"") == following.index.rest.get(path)]
     dirty = _changes(following).paths
-    told = [different[path] for path in stable if path in different and path not in dirty]
+    told = [
+        found.sentence
+        for path, found in different.items()
+        if found.itself and path not in dirty and before.get(path, b"") == following.index.rest.get(path)
+    ]
     if told:
         refuse("files_differ", f"Files differ after {_MOST_ROUNDS} copies: {' '.join(told[:3])}"[:1000])
 
@@ -168,6 +179,7 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
     """Bring over what changed since the last time, durably. Returns the paths, which are unproven now; raises Lost."""
     changes = _changes(following)
     paths, states = _concerned(following, changes)
+    index = following.index
     if paths:
         present = {path for path, state in states.items() if state[0] in "fdl"}
         same, again = _unchanged(following, present, states)
@@ -175,7 +187,8 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
             following.line.call("files_remove", {"paths": [os.fsdecode(path) for path in removed]})
         if wanted := present - same:
             again = again or any(path in wanted for path in following.unproven)
-            _listed(following, peer, again=again).copy(wanted, held=held)
+            parts = any(index.kind(path) == "f" and states[path][4] >= _LARGE for path in wanted)
+            _listed(following, peer, again, parts).copy(wanted, held=held)
         following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
     elif held and following.ready:
         # It holds the target's data open for writing.
@@ -187,8 +200,8 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
     return paths
 
 
-def prove(following: Following) -> dict[bytes, str]:
-    """Look at everything unproven on both sides; a sentence for each path that differs, which stays unproven."""
+def prove(following: Following) -> dict[bytes, Different]:
+    """Look at everything unproven on both sides; what differs stays unproven and is returned."""
     if not following.unproven:
         return {}
     paths, index = list(following.unproven), following.index
@@ -197,7 +210,7 @@ def prove(following: Following) -> dict[bytes, str]:
         mine = files_look.ask(following.account, "lines", paths)["lines"]
         there = other.result()
     strange, theirs = set(there["strange"]), there["lines"]
-    failed, different = {}, {}
+    different: dict[bytes, Different] = {}
     for path in paths:
         name = os.fsdecode(path)
         (inode, here), (_, copy) = mine.get(name, (0, None)), theirs.get(name, (0, None))
@@ -206,12 +219,11 @@ def prove(following: Following) -> dict[bytes, str]:
         else:
             index.put(path, inode, os.fsencode(here))
         if here != copy:
-            different[path] = sentence(os.fsdecode(escaped(path)), here, copy)
+            told = sentence(os.fsdecode(escaped(path)), here, copy)
+            different[path] = Different(told, without_names(here) != without_names(copy))
         elif name in strange:
-            different[path] = f"{sentence_name(path)}: has a further name on the target."
-        if path in different:
-            failed[path] = following.unproven[path] + 1
-    following.unproven = failed
+            different[path] = Different(f"{printable(name)}: has a further name on the target.", False)
+    following.unproven = {path: following.unproven[path] + 1 for path in different}
     return different
 
 
@@ -223,17 +235,13 @@ def note(following: Following) -> None:
     following.since = changes.number
 
 
-def sentence_name(path: bytes) -> str:
-    return sentence(os.fsdecode(escaped(path)), None, "").partition(": only on")[0]
-
-
 def slow(following: Following, seconds: float) -> list[dict[str, Any]]:
     """The largest files of the last pass, by their share of its time."""
     total = sum(following.sizes.values()) or 1
     large = sorted(((size, path) for path, size in following.sizes.items() if size >= _LARGE), reverse=True)
     return [
         {
-            "what": sentence_name(path),
+            "what": printable(os.fsdecode(path)),
             "seconds": round(seconds * size / total, 3),
             "why": f"It has {size >> 20} MB and changes while the account serves: it is read whole inside the hold.",
         }
@@ -299,7 +307,9 @@ def _unchanged(following: Following, present: set[bytes], states: dict[bytes, li
             same.add(path)
         elif rest and os.fsencode(rest).split(b"\t")[6] != index.rest[path].split(b"\t")[6]:
             again = True
-    return same, again
+    # Names of one file go over together, or they would be two files there.
+    parted = {states[path][1] for path in present - same if states[path][2] > 1}
+    return {path for path in same if states[path][1] not in parted}, again
 
 
 def _to_remove(
@@ -328,10 +338,10 @@ def _within(path: bytes, others: set[bytes]) -> bool:
     return False
 
 
-def _listed(following: Following, peer: Any, *, again: bool) -> Listed:
+def _listed(following: Following, peer: Any, again: bool, parts: bool) -> Listed:
     """An rsync for this pass: the one that waits, where it suits."""
     ready = following.ready
-    if ready and ready.waits and not again:
+    if ready and ready.waits and not again and not parts:
         following.ready = None
         return ready
-    return Listed(following.account, peer, again=again)
+    return Listed(following.account, peer, again=again, parts=parts)

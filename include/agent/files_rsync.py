@@ -26,13 +26,14 @@ _OPTIONS = [
     "--filter=-x! user.*",
 ]
 _SERVER_OPTION = re.compile(
-    r"-[A-Za-z]*e\d*\.[A-Za-z]*|-[lHogtpAXrScRIW]+|--delete(-during|-delay)?|-@-1|--checksum|--stats"
+    r"-[A-Za-z]*e\d*\.[A-Za-z]*|-[lHogtpAXrScRIW]+|--delete(-during|-delay)?|-@-1|--checksum|--stats|--inplace"
 )
 # 24: files vanished while they were read, which is usual before the hold and shows in the comparison inside it.
 _FINE = (0, 24)
 # 23 says that something could not be copied. While an account serves, a directory may become a link under rsync's eyes.
 _RACED = re.compile(
     r"Too many levels of symbolic links|No such file or directory|Not a directory|Is a directory|vanished"
+    r"|failed verification|could not make way|cannot delete non-empty|Directory not empty"
 )
 
 
@@ -63,11 +64,13 @@ class Listed:
     """An rsync that is connected and waits for the list of what it is to copy.
 
     It copies the named entries and their parent directories as they are, and nothing below a directory.
-    `again`: also files whose size and time are those of the copy."""
+    `again`: also files whose size and time are those of the copy. `parts`: of a file that is there only what changed,
+    which pays for large files and costs a small one more than sending it."""
 
-    def __init__(self, account: Account, peer: Any, *, again: bool = False) -> None:
-        self.account, self.again, self.began = account, again, time.monotonic()
+    def __init__(self, account: Account, peer: Any, *, again: bool = False, parts: bool = False) -> None:
+        self.account, self.began = account, time.monotonic()
         options = ["--files-from=-", "--from0", *(["--ignore-times"] if again else [])]
+        options += ["--inplace"] if parts else ["--whole-file"]
         self.client = _client(account, peer, options)
 
     @property
@@ -75,8 +78,10 @@ class Listed:
         return self.client.process.poll() is None
 
     def copy(self, paths: Iterable[bytes], *, held: bool) -> None:
-        """Copy these, and end."""
-        _judge(self.account, self.client.finish(b"".join(b"./%s\0" % path for path in sorted(paths))), held=held)
+        """Copy these, and end. Before the hold what could not be copied is left to the comparison."""
+        done = self.client.finish(b"".join(b"./%s\0" % path for path in sorted(paths)))
+        if held or done.returncode != 23:
+            _judge(self.account, done, held=held)
 
     def abandon(self) -> None:
         self.client.abandon()
@@ -93,7 +98,8 @@ def _judge(account: Account, done: subprocess.CompletedProcess[str], *, held: bo
     errors = [line for line in lines if not line.startswith("rsync error:")]
     raced = done.returncode == 23 and all(_RACED.search(line) for line in errors)
     if done.returncode and (held or (done.returncode not in _FINE and not raced)):
-        said = " | ".join(printable(line) for line in lines[:5]) or "it said nothing"
+        told = [line for line in lines if not _RACED.search(line)] or lines
+        said = " | ".join(printable(line) for line in told[:5]) or "it said nothing"
         refuse(
             "files_not_copied",
             f"rsync ended with {done.returncode} while it copied {account.home}: {said[:600]}",
