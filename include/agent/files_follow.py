@@ -22,7 +22,7 @@ from .files_index import Index, parent_of
 from .files_rsync import Listed, send
 from .files_walk import escaped, unescaped
 from .files_watch import DEEP
-from .system import refuse, run
+from .system import refuse
 
 Report = Callable[..., None]
 
@@ -48,6 +48,9 @@ class Following:
     line: Any
     # Paths whose copies may differ, with the number of comparisons that they have failed.
     unproven: dict[bytes, int] = field(default_factory=dict)
+    # Files that may be written to without an event: every pass takes them.
+    mapped: set[bytes] = field(default_factory=set)
+    said: str = ""
     sizes: dict[bytes, int] = field(default_factory=dict)
     ready: Listed | None = None
 
@@ -99,8 +102,6 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
     while sent[-1]["files"] > _FEW and len(sent) < _MOST_PASSES:
         sent.append(send(account, peer, report))
     verified = time.monotonic()
-    # What is written out shows when it is written to again, also through a mapping of the file.
-    run(["sync", "--file-system", account.home], check=False, timeout=600)
     since = files_changes.since(account, 0).number
     report(text="reading both copies")
     with ThreadPoolExecutor() as pool:
@@ -135,14 +136,15 @@ def catch_up(following: Following, peer: Any) -> None:
         different = prove(following)
         if len(moved) <= _FEW and not following.unproven:
             return
-    dirty = _changes(following).paths
+    moving = following.mapped.union(_changes(following).paths)
     told = [
         found.sentence
         for path, found in different.items()
-        if found.itself and path not in dirty and before.get(path, b"") == following.index.rest.get(path)
+        if found.itself and path not in moving and before.get(path, b"") == following.index.rest.get(path)
     ]
     if told:
-        refuse("files_differ", f"Files differ after {_MOST_ROUNDS} copies: {' '.join(told[:3])}"[:1000])
+        said = f"{' '.join(told[:3])} {following.said}"
+        refuse("files_differ", f"Files differ after {_MOST_ROUNDS} copies: {said[:1000]}")
 
 
 def save(following: Following) -> None:
@@ -179,6 +181,9 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
     """Bring over what changed since the last time, durably. Returns the paths, which are unproven now; raises Lost."""
     changes = _changes(following)
     paths, states = _concerned(following, changes)
+    if not held:
+        # After the question for changes: what was mapped since then has had an event since then.
+        following.mapped = files_changes.mapped(following.account)
     index = following.index
     if paths:
         present = {path for path, state in states.items() if state[0] in "fdl"}
@@ -188,7 +193,7 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
         if wanted := present - same:
             again = again or any(path in wanted for path in following.unproven)
             parts = any(index.kind(path) == "f" and states[path][4] >= _LARGE for path in wanted)
-            _listed(following, peer, again, parts).copy(wanted, held=held)
+            following.said = _listed(following, peer, again, parts).copy(wanted, held=held)
         following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
     elif held and following.ready:
         # It holds the target's data open for writing.
@@ -262,7 +267,7 @@ def _changes(following: Following) -> Changes:
 def _concerned(following: Following, changes: Changes) -> tuple[set[bytes], dict[bytes, list[Any]]]:
     """The paths that one pass must take together, and what they are now: [type, inode, names, time, size]."""
     index = following.index
-    paths = set(following.unproven)
+    paths = following.mapped.union(following.unproven)
     for path, said in changes.paths.items():
         paths.add(path)
         if said & DEEP:

@@ -80,6 +80,9 @@ class Looker:
                 info = self._written_out(name, info)
             with contextlib.suppress(*VANISHED):
                 walk.entry(name, path, info)
+            if info.st_size < _WORTH_CACHING:
+                # A writer through a mapping changes no times while its pages wait to be written out.
+                self.cache.pop((info.st_dev, info.st_ino), None)
         lines = {}
         for inode, line in walk.lines():
             path, _, rest = line.rstrip(b"\n").partition(b"\t")

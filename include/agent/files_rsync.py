@@ -34,6 +34,7 @@ _FINE = (0, 24)
 _RACED = re.compile(
     r"Too many levels of symbolic links|No such file or directory|Not a directory|Is a directory|vanished"
     r"|failed verification|could not make way|cannot delete non-empty|Directory not empty"
+    r"|refusing to follow a symlink|Invalid packet at end of run"
 )
 
 
@@ -44,9 +45,6 @@ def send(account: Account, peer: Any, report: Report, *, held: bool = False, che
     `checksum`: compare contents and not just size and time, for a file whose times somebody has forged.
     Returns {"files": regular files sent, "bytes": bytes sent, "seconds"}; raises Refused."""
     began = time.monotonic()
-    if not held:
-        # A page that stays dirty keeps its file's times: written out, the next write to it shows again.
-        run(["sync", "--file-system", account.home], check=False, timeout=600)
     options = ["--delete", "--stats", *(["--checksum"] if checksum else [])]
     done = _client(account, peer, options).finish()
     _judge(account, done, held=held)
@@ -77,11 +75,12 @@ class Listed:
     def waits(self) -> bool:
         return self.client.process.poll() is None
 
-    def copy(self, paths: Iterable[bytes], *, held: bool) -> None:
-        """Copy these, and end. Before the hold what could not be copied is left to the comparison."""
+    def copy(self, paths: Iterable[bytes], *, held: bool) -> str:
+        """Copy these, and end. Before the hold what could not be copied is left to the comparison; the reason."""
         done = self.client.finish(b"".join(b"./%s\0" % path for path in sorted(paths)))
-        if held or done.returncode != 23:
-            _judge(self.account, done, held=held)
+        if held:
+            _judge(self.account, done, held=True)
+        return _said(done)
 
     def abandon(self) -> None:
         self.client.abandon()
@@ -96,14 +95,19 @@ def _client(account: Account, peer: Any, options: list[str]) -> files_sandbox.Cl
 def _judge(account: Account, done: subprocess.CompletedProcess[str], *, held: bool) -> None:
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     errors = [line for line in lines if not line.startswith("rsync error:")]
-    raced = done.returncode == 23 and all(_RACED.search(line) for line in errors)
+    raced = done.returncode in (2, 23) and all(_RACED.search(line) for line in errors)
     if done.returncode and (held or (done.returncode not in _FINE and not raced)):
-        told = [line for line in lines if not _RACED.search(line)] or lines
-        said = " | ".join(printable(line) for line in told[:5]) or "it said nothing"
         refuse(
             "files_not_copied",
-            f"rsync ended with {done.returncode} while it copied {account.home}: {said[:600]}",
+            f"rsync ended with {done.returncode} while it copied {account.home}: {_said(done) or 'it said nothing'}",
         )
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    """The first of what it said, and what is usual while files change only where there is nothing else."""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    told = [line for line in lines if not _RACED.search(line)] or lines
+    return " | ".join(printable(line) for line in told[:5])[:600]
 
 
 def _stat(text: str, name: str) -> int:

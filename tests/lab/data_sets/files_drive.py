@@ -1,4 +1,4 @@
-"""Runs as root on the source, before the body of a test: the store interface of the files, and the account's own hand."""
+"""Runs as root on the source, before the body of a test: the files' store interface, and the account's own hand."""
 
 import glob
 import json

@@ -1,10 +1,11 @@
-"""Run by the account until it is killed: everything that can be done to a tree, at random, all the time."""
+"""SEED SECONDS, run by the account: everything that can be done to a tree, at random, some hundred times a second."""
 
 import contextlib
 import mmap
 import os
 import random
 import shutil
+import signal
 import struct
 import sys
 import time
@@ -17,6 +18,14 @@ os.makedirs(top, exist_ok=True)
 os.makedirs(top + b"-maps", exist_ok=True)
 
 
+def hurry(*_) -> None:
+    """A named pipe stops whoever opens it."""
+    raise OSError("too long")
+
+
+signal.signal(signal.SIGALRM, hurry)
+
+
 def listed() -> tuple[list, list, list]:
     directories, files, others = [top], [], []
     for at, below, names in os.walk(top):
@@ -27,9 +36,10 @@ def listed() -> tuple[list, list, list]:
     return directories, files, others
 
 
-def put(path: bytes, data: bytes = b"x", mode: str = "ab") -> None:
-    with open(path, mode) as file:
-        file.write(data)
+def put(path: bytes, data: bytes = b"x", how: int = os.O_APPEND) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | how, 0o666)  # a pipe does not stop it
+    os.write(descriptor, data)
+    os.close(descriptor)
 
 
 def forged(path: bytes) -> None:
@@ -83,7 +93,7 @@ def act(directories: list, files: list, others: list) -> None:
     do = [
         lambda: put(path),
         lambda: put(one, os.urandom(size)),
-        lambda: put(one, b"", "wb"),
+        lambda: put(one, b"new", os.O_TRUNC),
         lambda: os.mkdir(path) or put(path + b"/in"),
         lambda: os.makedirs(path + b"/deep/er") or put(path + b"/deep/er/in"),
         lambda: os.rename(any_, path),
@@ -98,22 +108,27 @@ def act(directories: list, files: list, others: list) -> None:
         lambda: acl(any_),
         lambda: os.utime(any_, ns=(1, choice.randrange(10**18)), follow_symlinks=False),
         lambda: os.truncate(one, size * 10),
-        lambda: shutil.copytree(at, path, symlinks=True) if len(files) < 300 else None,
+        lambda: shutil.copytree(at, top + b"/copy" + name, symlinks=True) if at != top else None,
         lambda: swapped(choice.choice(directories[1:] or [path])),
         lambda: os.mkfifo(path),
         lambda: forged(one),
         mapped,
         lambda: os.unlink(one) or os.mkdir(one) or put(one + b"/in"),
     ]
+    signal.setitimer(signal.ITIMER_REAL, 1)
     with contextlib.suppress(OSError, shutil.Error):
         choice.choice(do)()
+    with contextlib.suppress(OSError):
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-while True:
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
     os.makedirs(top, exist_ok=True)
     found = listed()
-    if sum(map(len, found)) > 1500:
+    if sum(map(len, found)) > 600:
         shutil.rmtree(choice.choice(found[0]), ignore_errors=True)
     for _ in range(20):
         act(*found)
-    time.sleep(float(sys.argv[2]))
+    time.sleep(0.05)
+signal.pause()
