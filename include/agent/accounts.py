@@ -318,7 +318,7 @@ def put_state(name: str, new: State) -> State:
 
 
 @contextmanager
-def guarded(name: str) -> Iterator[None]:
-    """One change of an account at a time on this host."""
-    with locked(RUNTIME / "accounts" / f"{check_name(name)}.lock"):
+def guarded(name: str, *, shared: bool = False) -> Iterator[None]:
+    """One change of an account at a time on this host; parts of one change share it."""
+    with locked(RUNTIME / "accounts" / f"{check_name(name)}.lock", shared=shared):
         yield

@@ -1,5 +1,7 @@
 """What the agent writes for HAProxy, nginx, PHP, Postfix, Dovecot and sshd follows an account's state."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from include.agent import front, mail, pairing
@@ -108,10 +110,18 @@ KEY = "ssh-ed25519 " + "A" * 68
 
 
 def test_a_peers_key_opens_one_door_from_one_address() -> None:
-    line = pairing.authorized_line("m1", PEER, KEY)
+    line = pairing.authorized_line("m1", PEER, KEY, [20001, 20002])
     assert line.startswith(f'restrict,from="{PEER}",command="')
-    assert 'agent.pyz peer m1" ssh-ed25519 ' in line
+    assert 'agent.pyz peer m1",port-forwarding,permitopen="127.0.0.1:1",' in line
+    assert 'permitlisten="127.0.0.1:20001",permitlisten="127.0.0.1:20002" ssh-ed25519 ' in line
     assert line.endswith("transhumance-move:m1")
+
+
+def test_a_server_whose_sockets_could_be_reached_admits_nobody(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(pairing, "STATE", tmp_path)
+    monkeypatch.setattr(pairing, "run", lambda _argv: SimpleNamespace(stdout=b"allowstreamlocalforwarding yes\n"))
+    with pytest.raises(Refused, match="AllowStreamLocalForwarding no"):
+        pairing.admit("m1", "alice", PEER, KEY)
 
 
 def test_keys_of_other_moves_stay(tmp_path, monkeypatch) -> None:
@@ -121,6 +131,8 @@ def test_keys_of_other_moves_stay(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(pairing, "STATE", tmp_path)
     monkeypatch.setattr(pairing, "RUNTIME", tmp_path / "run")
     monkeypatch.setattr(pairing, "host_keys", lambda: [KEY])
+    monkeypatch.setattr(pairing, "_require_no_socket_forwarding", lambda: None)
+    monkeypatch.setattr(pairing, "run", lambda *_argv, **_more: None)
     for move in ("m1", "m10", "m1"):
         pairing.admit(move, "alice", PEER, KEY)
     assert [line.split()[-1] for line in keys.read_text().splitlines()] == [
