@@ -75,7 +75,7 @@ def _end_connections(account: Account, db: Session, names: str) -> None:
         waited = time.monotonic() - began
         which = "true" if waited > _PATIENCE else "xact_start IS NULL"
         open_ = db.query(
-            f"SELECT to_json(CASE WHEN {which} THEN pg_terminate_backend(pid) END) FROM pg_stat_activity"
+            f"SELECT to_json(coalesce({which} AND pg_terminate_backend(pid), false)) FROM pg_stat_activity"
             f" WHERE datname = ANY({names}) AND pid <> ALL(ARRAY[{ours}]) AND backend_type = 'client backend';"
         )
         quiet = 0 if open_ else quiet + 1

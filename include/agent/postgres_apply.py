@@ -33,13 +33,13 @@ def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
     if name not in account.postgresql_databases:
         refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
     make_reader(account)
-    # A worker logs in as its role, so the role may; nobody else can: it has no password, and any it gave itself is over.
+    # A worker logs in as its role, so the role may; nobody else can: a password that it gave itself is over already.
     execute(make_role(_role(account), "LOGIN INHERIT BYPASSRLS PASSWORD NULL VALID UNTIL '2000-01-01'", account))
     _note(account, {*subscribed(account), name})
     # A table with forced row security refuses even its owner; the worker's own role bypasses that.
     options = (
         f"slot_name = {literal(args['slot'])}, create_slot = false, copy_data = false, enabled = false, binary = false,"
-        f" streaming = off, disable_on_error = true, origin = any, run_as_owner = {'true' if args['forced'] else 'false'}"
+        f" streaming = off, disable_on_error = true, origin = any, run_as_owner = {str(bool(args['forced'])).lower()}"
     )
     execute(
         [
@@ -65,9 +65,9 @@ def _note(account: Account, names: set[str]) -> None:
     write_durably(_path(account), json.dumps(sorted(names)))
 
 
-_PROGRESS = f"""SELECT json_build_array(s.subenabled, pg_replication_origin_progress('pg_' || s.oid, false), EXISTS (SELECT
- FROM pg_stat_subscription w JOIN pg_stat_activity a ON a.pid = w.pid WHERE w.subid = s.oid AND a.backend_xid IS NOT
- NULL)) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+_PROGRESS = f"""SELECT json_build_array(s.subenabled, pg_replication_origin_progress('pg_' || s.oid, false), EXISTS (
+ SELECT FROM pg_stat_subscription w JOIN pg_stat_activity a ON a.pid = w.pid WHERE w.subid = s.oid AND 
+ a.backend_xid IS NOT NULL)) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
  WHERE s.subname = '{NAME}' AND d.datname = current_database();
 """
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,9 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import digest, pairing, postgres_apply, postgres_digest, postgres_look
+from . import digest, postgres_apply, postgres_digest, postgres_look
 from .accounts import Account
 from .digest import printable
+from .peer import Peer
 from .postgres_changes import LONGEST, Changes, lsn
 from .postgres_sql import Session, conninfo, end_kept, ident, kept, literal, literals, query
 from .system import Refused, read_json, refuse, write_durably
@@ -75,10 +75,11 @@ def _slots(name: str) -> tuple[str, str]:
 # --- loading ---
 
 
-def load(account: Account, peer: pairing.Peer, name: str, dump: Any) -> dict[str, Any]:
+def load(account: Account, peer: Peer, name: str, dump: Any) -> dict[str, Any]:
     """Load a prepared database from a snapshot, prove the load equal, and follow from there.
 
-    `dump(snapshot, identities)` sends an archive and tells its bytes; tables get their own identities there. {"bytes", "verify_seconds"}."""
+    `dump(snapshot, identities)` sends an archive and tells its bytes; tables have their own identities again there.
+    {"bytes", "verify_seconds"}."""
     drop(account, [name])
     obstacle = _obstacle(account, name)
     if obstacle:
@@ -89,7 +90,7 @@ def load(account: Account, peer: pairing.Peer, name: str, dump: Any) -> dict[str
     named = [[schema, table, original[oid]] for oid, schema, table, *_ in kept(name).query(_TABLES) if oid in original]
     marks = read_marks(name)
     with _exported(name, follow) as (start, snapshot), ThreadPoolExecutor() as pool:
-        kept().query(f"SELECT to_json(slot_name) FROM pg_copy_logical_replication_slot('{follow}', '{keys}');")
+        kept(name).query(f"SELECT to_json(slot_name) FROM pg_copy_logical_replication_slot('{follow}', '{keys}');")
         mine = pool.submit(postgres_digest.of_database, name, snapshot, original)
         size = dump(snapshot, named)
         here = mine.result()
@@ -100,7 +101,8 @@ def load(account: Account, peer: pairing.Peer, name: str, dump: Any) -> dict[str
         refuse("not_equal", f"The copy of a PostgreSQL database differs from what was sent: {' '.join(different)}")
     verified = time.monotonic() - began
     keep_changes(account, name, Changes(start, {table: rows for table, (rows, _) in here["tables"].items()}))
-    source = conninfo(name, user=_role(account), password=known(account)["password"], **_source_address(peer))
+    address = {"host": "127.0.0.1", "port": str(peer.tunnel()["postgresql"])}
+    source = conninfo(name, user=_role(account), password=known(account)["password"], **address)
     forced = kept(name).query("SELECT 1 FROM pg_class WHERE relforcerowsecurity LIMIT 1;")
     what = {"database": name, "conninfo": source, "slot": follow, "forced": bool(forced)}
     peer.call("postgres_subscribe", what)
@@ -114,15 +116,11 @@ def _lasting(found: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key != "sequences"}
 
 
-def _source_address(peer: pairing.Peer) -> dict[str, str]:
-    """Where the target finds this server's PostgreSQL."""
-    with socket.socket(socket.AF_INET6 if ":" in peer.address else socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.connect((peer.address, 9))
-        return {"host": one.getsockname()[0], "port": "5432"}
-
-
 _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-_MADE = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = o.oid AND e.deptype = 'e')"
+_MADE = (
+    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = o.oid"
+    " AND e.deptype = 'e')"
+)
 _RELATIONS = f"pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {_OURS} AND {_MADE}"
 # What logical replication does not carry, or what the roles that carry it may not touch: sentences' beginnings.
 _OBSTACLES = f"""SELECT json_build_array('an unlogged table', o.relname) FROM {_RELATIONS} AND o.relkind = 'r'
@@ -237,9 +235,9 @@ def take(account: Account, name: str, *, last: bool = False) -> Changes:
             return found
 
 
-_MARKS = f"""SELECT json_build_object('large', (SELECT sum({{count}}) FROM unnest(ARRAY[2613, 2995, 2609]::oid[]) o(oid)),
- 'views', (SELECT md5(string_agg(concat_ws(' ', o.oid, o.relfilenode, {{count}}), ',' ORDER BY o.oid)) FROM pg_class o
- JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {_OURS} AND (o.relkind = 'm' OR o.oid IN (SELECT
+_MARKS = f"""SELECT json_build_object('large', (SELECT sum({{count}}) FROM unnest(ARRAY[2613, 2995, 2609]::oid[])
+ o(oid)), 'views', (SELECT md5(string_agg(concat_ws(' ', o.oid, o.relfilenode, {{count}}), ',' ORDER BY o.oid))
+ FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {_OURS} AND (o.relkind = 'm' OR o.oid IN (SELECT
  unnest(extconfig) FROM pg_extension))));
 """.format(
     count="pg_stat_get_tuples_inserted(o.oid) + pg_stat_get_tuples_updated(o.oid) + pg_stat_get_tuples_deleted(o.oid)"
@@ -298,7 +296,8 @@ def drop(account: Account, names: list[str]) -> None:
     if _path(account).exists():
         _note(account, state)
     for name in kept().existing(names):
-        for slot in _slots(name):
+        made = f"SELECT to_json(slot_name) FROM pg_replication_slots WHERE database = {literal(name)}"
+        for slot in kept().query(f"{made} AND slot_name LIKE 'th\\_%';\n"):
             _drop_slot(slot)
             _changes_path(account, slot).unlink(missing_ok=True)
         query(f"DROP PUBLICATION IF EXISTS {NAME};\n", name)
@@ -306,10 +305,10 @@ def drop(account: Account, names: list[str]) -> None:
 
 def _drop_slot(slot: str) -> None:
     for _ in range(100):
-        rows = kept().query(f"SELECT to_json(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}';\n")
+        rows = kept().query(f"SELECT coalesce(active_pid, 0) FROM pg_replication_slots WHERE slot_name = '{slot}';\n")
         if not rows:
             return
-        if rows[0] is not None:
+        if rows[0]:
             kept().query(f"SELECT to_json(pg_terminate_backend({rows[0]}));\n")
             time.sleep(0.02)
             continue

@@ -18,8 +18,8 @@ _FACTS = """SELECT json_build_array(pg_get_userbyid(o.lomowner), obj_description
  (SELECT json_agg(json_build_array(CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type,
  is_grantable)) FROM aclexplode(o.lomacl))) FROM pg_largeobject_metadata o WHERE o.oid = {oid};
 """
-_DATA = """SELECT json_build_array(pageno, encode(data, 'hex')) FROM pg_largeobject WHERE loid = {oid} AND pageno > {after}
- ORDER BY pageno LIMIT {most};
+_DATA = """SELECT json_build_array(pageno, encode(data, 'hex')) FROM pg_largeobject WHERE loid = {oid}
+ AND pageno > {after} ORDER BY pageno LIMIT {most};
 """
 
 

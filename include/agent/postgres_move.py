@@ -211,7 +211,7 @@ def _equal(asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]) -
 
 
 def _settle_large(account: Account, peer: Any, name: str) -> None:
-    """Carry the large objects that changed; when they are equal afterwards, they are not looked at until they change."""
+    """Carry the large objects that changed; equal ones are not looked at until they change."""
     mark = postgres_follow.read_marks(name)["large"]
     if mark != postgres_follow.large_mark(account, name) and not _carry_large(account, peer, name):
         postgres_follow.keep_large_mark(account, name, mark)

@@ -150,11 +150,11 @@ class Session:
         assert self.process.stdin is not None and self.process.stdout is not None
         with self._lock:
             with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.write(script.encode("ascii") + b"\n\\echo\n")  # an empty line ends the answer
+                self.process.stdin.write(script.encode("ascii") + b"\n\\echo --\n")  # which no JSON is
                 self.process.stdin.flush()
             rows = []
             for line in self.process.stdout:
-                if line == b"\n":
+                if line == b"--\n":
                     return rows
                 rows.append(line)
             self.process.wait()
