@@ -14,7 +14,7 @@ from . import postgres_apply, postgres_digest, postgres_follow, postgres_large, 
 from .accounts import Account
 from .digest import as_peer_verb, printable
 from .postgres_definition import held_limits, held_path
-from .postgres_sql import Session, ident, kept, kept_backends, literals, query
+from .postgres_sql import Session, ident, kept, kept_backends, literal, literals, query
 from .system import refuse, write_durably
 
 follow, rehearse, last, compare = (
@@ -69,11 +69,13 @@ def hold(account: Account) -> dict[str, Any]:
 
 def _end_connections(account: Account, db: Session, names: str) -> None:
     began, quiet = time.monotonic(), 0
+    since = literal(db.query("SELECT to_json(clock_timestamp()::text);")[0])
     # What this process keeps open stays: it was opened because nobody gets in any more. Replication is no client.
     ours = ", ".join(str(pid) for pid in [0, *kept_backends()])
     while quiet < 2:  # a connection that passed the limit just before shows a moment later
         waited = time.monotonic() - began
-        which = "true" if waited > _PATIENCE else "xact_start IS NULL"
+        # A transaction that began after the limit was set is another one: those that ran before it have ended.
+        which = "true" if waited > _PATIENCE else f"(xact_start IS NULL OR xact_start > {since}::timestamptz)"
         open_ = db.query(
             f"SELECT to_json(coalesce({which} AND pg_terminate_backend(pid), false)) FROM pg_stat_activity"
             f" WHERE datname = ANY({names}) AND pid <> ALL(ARRAY[{ours}]) AND backend_type = 'client backend';"

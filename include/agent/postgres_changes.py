@@ -152,9 +152,13 @@ class Changes:
             self._all_of(table.shown)
 
     def _emptied(self, table: Table) -> None:
-        self.names[table.shown] = [table.schema, table.name]
         self.rows[table.shown] = 0
-        self._all_of(table.shown)
+        self.anywhere(table.schema, table.name)
+
+    def anywhere(self, schema: str, table: str) -> None:
+        """This table may differ in any row."""
+        self.names[shown(schema, table)] = [schema, table]
+        self._all_of(shown(schema, table))
 
     def _all_of(self, name: str) -> None:
         self.whole.add(name)

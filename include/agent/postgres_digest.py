@@ -231,7 +231,7 @@ _LARGE_OBJECTS = (
     "SELECT json_build_array('large objects', count(*), coalesce(sum(size), 0), coalesce(sum(hash), 0))"
     f" FROM ({_LARGE_OBJECT}) o;\n"
 )
-EACH_LARGE_OBJECT = f"SELECT json_build_array(oid::int8, hash) FROM ({_LARGE_OBJECT}) o;\n"
+EACH_LARGE_OBJECT = f"SELECT json_build_array(oid::text, hash) FROM ({_LARGE_OBJECT}) o;\n"
 
 
 def of_database(database: str, snapshot: str | None = None, identities: dict[int, str] | None = None) -> dict[str, Any]:

@@ -54,8 +54,7 @@ def look(account: Account, name: str, question: dict[str, Any], identities: dict
     found: dict[str, Any] = {
         "objects": _hash(kept(name).lines(postgres_digest.inventory(identities))),
         "sequences": sequences(account, name),
-        "rows": _rows(account, name, question["keys"]),
-        "whole": postgres_digest.of_tables(name, [(schema, table) for schema, table in question["whole"]]),
+        **_rows(account, name, question),
     }
     if question.get("large"):
         found["large"] = dict(kept(name).query(postgres_digest.EACH_LARGE_OBJECT))
@@ -89,54 +88,80 @@ def sequences(account: Account, name: str) -> list[list[Any]]:
 
 
 _COLUMNS = """SELECT json_build_array(n.nspname, c.relname, a.attname, s.nspname, t.typname, a.attgenerated)
- FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
- JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace s ON s.oid = t.typnamespace
- WHERE n.nspname = ANY({schemas}) AND c.relname = ANY({tables}) AND a.attnum > 0 AND NOT a.attisdropped
+ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ LEFT JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_namespace s ON s.oid = t.typnamespace
+ WHERE n.nspname = ANY({schemas}) AND c.relname = ANY({tables}) AND c.relkind = 'r'
  ORDER BY a.attnum;
 """
 
 
-def _rows(account: Account, name: str, tables: dict[str, Any]) -> dict[str, list[str | None]]:
-    if not tables:
-        return {}
-    wanted = _COLUMNS.format(
-        schemas=literals({table["schema"] for table in tables.values()}),
-        tables=literals({table["table"] for table in tables.values()}),
-    )
-    columns: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any]:
+    """{"rows": {table: [hash of each key's row]}, "whole": {table: [rows, sum of their hashes]}}."""
+    rows: dict[str, list[str | None]] = {}
+    whole: dict[str, list[Any]] = {}
+    asked = [[table["schema"], table["table"]] for table in question["keys"].values()] + question["whole"]
+    if not asked:
+        return {"rows": rows, "whole": whole}
+    columns = _columns(name, asked)
+    script, answers = [], []
+    for shown, table in question["keys"].items():
+        keys = table["keys"]
+        rows[shown] = [None] * len(keys)
+        types = columns.get((table["schema"], table["table"]), {})
+        if set(table["columns"]) <= set(types):  # or it is another table now, which the objects tell
+            for start in range(0, len(keys), _BATCH):
+                script.append(_select(len(answers), table, types, keys[start : start + _BATCH]))
+                answers.append((rows[shown], start - 1))
+    for schema, table in question["whole"]:
+        shown = postgres_digest.shown(schema, table)
+        if (schema, table) in columns:
+            script.append(_sum(len(answers), schema, table, columns[schema, table]))
+            answers.append((whole.setdefault(shown, [None]), 0))
+    text = f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{''.join(script)}COMMIT;\n"
+    for number, position, found in kept(name, reader(account)).query(text):
+        answer, first = answers[number]
+        answer[first + position] = found
+    return {"rows": rows, "whole": {shown: found for shown, (found,) in whole.items()}}
+
+
+Columns = dict[str, tuple[str, str]]  # type and kind of generation by name
+
+
+def _columns(name: str, tables: list[list[str]]) -> dict[tuple[str, str], Columns]:
+    wanted = _COLUMNS.format(schemas=literals(schema for schema, _ in tables), tables=literals(t for _, t in tables))
+    columns: dict[tuple[str, str], Columns] = {}
     for schema, table, column, type_schema, kind, generated in kept(name).query(wanted):
         types = columns.setdefault((schema, table), {})
-        types[column] = (f"{ident(type_schema)}.{ident(kind)}", generated)
-    found: dict[str, list[str | None]] = {}
-    script, order = [], []
-    for shown, table in tables.items():
-        keys = table["keys"]
-        found[shown] = [None] * len(keys)
-        types = columns.get((table["schema"], table["table"]), {})
-        if not set(table["columns"]) <= set(types):
-            continue  # it is another table now, which the inventory tells
-        for start in range(0, len(keys), _BATCH):
-            script.append(_select(len(order), table, types, keys[start : start + _BATCH]))
-            order.append((shown, start))
-    text = f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{''.join(script)}COMMIT;\n"
-    for number, position, row in kept(name, reader(account)).query(text) if script else []:
-        shown, start = order[number]
-        found[shown][start + position - 1] = row
-    return found
+        if column is not None:
+            types[column] = (f"{ident(type_schema)}.{ident(kind)}", generated)
+    return columns
 
 
-def _select(number: int, table: dict[str, Any], types: dict[str, tuple[str, str]], keys: list[list[str]]) -> str:
-    """A query for [number, position of the key, hash of its row]: the hash is that of the columns' own output."""
+def _text(types: Columns) -> str:
+    """An expression for a row as text: columns by their own output functions, but for generated ones."""
+    plain = [f"t.{ident(column)}" for column, (_, generated) in types.items() if not generated]
+    parts = [plain[start : start + _WIDE] for start in range(0, len(plain), _WIDE)]
+    return " || ".join(f"format('{'%L,' * len(part)}', {', '.join(part)})" for part in parts) or "''"
+
+
+def _select(number: int, table: dict[str, Any], types: Columns, keys: list[list[str]]) -> str:
+    """A query for [number, position of the key from 1, hash of its row]."""
     names = [f"k{position}" for position in range(len(table["columns"]))]
     arrays = ", ".join(literals(key[position] for key in keys) for position in range(len(names)))
     same = " AND ".join(
         f"t.{ident(column)} = k.{name}::{types[column][0]}"
         for column, name in zip(table["columns"], names, strict=True)
     )
-    plain = [f"t.{ident(column)}" for column, (_, generated) in types.items() if not generated]
-    parts = [plain[start : start + _WIDE] for start in range(0, len(plain), _WIDE)]
-    texts = " || ".join(f"format('{'%L,' * len(part)}', {', '.join(part)})" for part in parts)
     return (
-        f"SELECT json_build_array({number}, k.n, md5({texts})) FROM unnest({arrays}) WITH ORDINALITY"
+        f"SELECT json_build_array({number}, k.n, md5({_text(types)})) FROM unnest({arrays}) WITH ORDINALITY"
         f" AS k({', '.join(names)}, n) JOIN ONLY {ident(table['schema'])}.{ident(table['table'])} t ON {same};\n"
+    )
+
+
+def _sum(number: int, schema: str, table: str, types: Columns) -> str:
+    """A query for [number, 0, [rows, sum of their hashes]] of a whole table."""
+    return (
+        f"SELECT json_build_array({number}, 0, json_build_array(count(*), sum(hashtextextended({_text(types)}, 0))))"
+        f" FROM ONLY {ident(schema)}.{ident(table)} t;\n"
     )

@@ -16,6 +16,7 @@ from typing import Any
 from . import digest, postgres_digest, postgres_follow, postgres_large, postgres_look, postgres_restore
 from .accounts import Account
 from .digest import printable
+from .peer import Peer, known_peer
 from .postgres_changes import Changes
 from .postgres_definition import definition
 from .postgres_follow import CannotFollow
@@ -24,7 +25,7 @@ from .system import refuse
 
 Report = Callable[..., None]
 _LAST_SECONDS = 10.0  # for the last changes to arrive
-_CATCH_UP_SECONDS = 600.0
+_CATCH_UP_SECONDS = 120.0
 _SLOW = 0.1  # seconds from which on a part is worth telling
 FOLLOWED = "its changes are applied on the new server as they come"
 
@@ -46,6 +47,14 @@ class _Moving:
 
 
 _moving: dict[str, _Moving] = {}
+_lines: dict[str, Peer] = {}
+
+
+def _line(account: Account, peer: Peer) -> Peer:
+    """The peer, over a line of our own: the program at its other end has the database sessions open that it needs."""
+    if account.name not in _lines or _lines[account.name].move != peer.move:
+        _lines[account.name] = Peer(peer.move, **known_peer(peer.move))
+    return _lines[account.name]
 
 
 def _empty(account: Account) -> bool:
@@ -55,7 +64,7 @@ def _empty(account: Account) -> bool:
 # --- while the account serves ---
 
 
-def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
+def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
     """Load and prove what is not followed yet, catch up with what is. Repeatable.
 
     {"bytes", "seconds", "verify_seconds", "left": [sentences], "ways": [{"database", "way", "why"}]}."""
@@ -77,6 +86,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
                 loaded = postgres_follow.load(account, peer, name, _dumper(account, peer, name, report))
             except CannotFollow as error:
                 postgres_follow.drop(account, [name])
+                postgres_follow.give_back(account, name)
                 moving.dumped[name] = f"{error}, so it is dumped while the account is held"
                 continue
             done["bytes"] += loaded["bytes"]
@@ -88,6 +98,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
         tries.update(again.keys())
         for name, why in again.items():
             if tries[name] > 2:
+                postgres_follow.give_back(account, name)
                 moving.dumped[name] = f"{why}, so it is dumped while the account is held"
     _moving[account.name] = moving
     done["left"] = [*moving.defined["left"], *prepared["left"]]
@@ -103,7 +114,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
     return done
 
 
-def rehearse(account: Account, peer: Any) -> dict[str, Any]:
+def rehearse(account: Account, peer: Peer) -> dict[str, Any]:
     """Do what `last` and `compare` will do, and open what they need: {"seconds", "slow": [{"what", "seconds", "why"}]}.
 
     Differences are ignored: the account serves meanwhile."""
@@ -129,13 +140,13 @@ def _known(account: Account) -> _Moving:
     return _moving[account.name]
 
 
-def _prepare(account: Account, peer: Any, moving: _Moving, keep: list[str]) -> dict[str, Any]:
+def _prepare(account: Account, peer: Peer, moving: _Moving, keep: list[str]) -> dict[str, Any]:
     """Make roles and the databases that are not to be kept on the peer, empty."""
     what = {"roles": moving.defined["roles"], "databases": moving.defined["databases"], "keep": keep}
     return peer.call("postgres_prepare", what)
 
 
-def _dumper(account: Account, peer: Any, name: str, report: Report) -> Callable[..., int]:
+def _dumper(account: Account, peer: Peer, name: str, report: Report) -> Callable[..., int]:
     """A function that dumps a database, as of a snapshot, into the prepared one on the peer; its bytes."""
 
     def dump(snapshot: str | None = None, identities: list[Any] | None = None) -> int:
@@ -150,11 +161,12 @@ def _dumper(account: Account, peer: Any, name: str, report: Report) -> Callable[
     return dump
 
 
-def _settle(account: Account, peer: Any, moving: _Moving) -> dict[str, str]:
+def _settle(account: Account, peer: Peer, moving: _Moving) -> dict[str, str]:
     """Catch up, and prove equal what can be while the account serves; {database: why it must be loaded again}."""
     names = moving.followed(account)
     found = {name: postgres_follow.take(account, name) for name in names}
-    reply = peer.call("postgres_catch_up", {"seconds": _CATCH_UP_SECONDS, "databases": _points(account, found, {})})
+    what = {"seconds": _CATCH_UP_SECONDS, "databases": _points(account, found, {})}
+    reply = _line(account, peer).call("postgres_catch_up", what)
     words = {
         "broken": "its changes could not be applied on the new server",
         "late": "the new server does not keep up with its changes",
@@ -182,14 +194,14 @@ def _points(account: Account, found: dict[str, Changes], sequences: dict[str, An
 
 
 def _both_look(
-    account: Account, peer: Any, found: dict[str, Changes], large: set[str]
+    account: Account, peer: Peer, found: dict[str, Changes], large: set[str]
 ) -> dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """{database: (what was asked, what this side says, what the peer says)}."""
     asked = {name: {**each.question(), "large": name in large} for name, each in found.items()}
     if not asked:
         return {}
     with ThreadPoolExecutor(len(asked) + 1) as pool:
-        there = pool.submit(peer.call, "postgres_look", {"databases": asked})
+        there = pool.submit(_line(account, peer).call, "postgres_look", {"databases": asked})
         here = {
             name: pool.submit(postgres_look.look, account, name, asked[name], postgres_follow.identities(account, name))
             for name in asked
@@ -210,14 +222,14 @@ def _equal(asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]) -
     return keys, [table for table, mine in here["whole"].items() if mine == there["whole"].get(table)]
 
 
-def _settle_large(account: Account, peer: Any, name: str) -> None:
+def _settle_large(account: Account, peer: Peer, name: str) -> None:
     """Carry the large objects that changed; equal ones are not looked at until they change."""
     mark = postgres_follow.read_marks(name)["large"]
     if mark != postgres_follow.large_mark(account, name) and not _carry_large(account, peer, name):
         postgres_follow.keep_large_mark(account, name, mark)
 
 
-def _carry_large(account: Account, peer: Any, name: str) -> bool:
+def _carry_large(account: Account, peer: Peer, name: str) -> bool:
     """Make the peer's large objects what they are here; whether anything had to be done."""
     nothing = {name: Changes(0)}
     _, here, there = _both_look(account, peer, nothing, {name})[name]
@@ -228,17 +240,16 @@ def _carry_large(account: Account, peer: Any, name: str) -> bool:
 # --- inside the hold ---
 
 
-def last(account: Account, peer: Any) -> None:
+def last(account: Account, peer: Peer) -> None:
     """The last changes over, durable on the peer at return."""
     if not _empty(account):
         _last(account, peer, _known(account), [])
 
 
-def _last(account: Account, peer: Any, moving: _Moving, parts: list[dict[str, Any]]) -> None:
-    followed = moving.followed(account)
-    with ThreadPoolExecutor(len(account.postgresql_databases) + 1) as pool:
+def _last(account: Account, peer: Peer, moving: _Moving, parts: list[dict[str, Any]]) -> None:
+    with ThreadPoolExecutor(len(moving.dumped) + 2) as pool:
         roles = pool.submit(_redefine, account, peer, moving)
-        work = [pool.submit(_last_of, account, peer, moving, name) for name in followed]
+        work = [pool.submit(_last_followed, account, peer, moving)]
         for name in moving.dumped:
             roles.result()
             work.append(pool.submit(_dump_last, account, peer, moving, name, parts))
@@ -246,7 +257,7 @@ def _last(account: Account, peer: Any, moving: _Moving, parts: list[dict[str, An
         each.result()
 
 
-def _redefine(account: Account, peer: Any, moving: _Moving) -> None:
+def _redefine(account: Account, peer: Peer, moving: _Moving) -> None:
     """Bring over what was changed of roles and databases since they were made on the peer."""
     now = definition(account)
     if (now["roles"], now["databases"]) == (moving.defined["roles"], moving.defined["databases"]):
@@ -258,25 +269,31 @@ def _redefine(account: Account, peer: Any, moving: _Moving) -> None:
             refuse("changed_meanwhile", f"The database {printable(name)} was changed as a whole; perform again.")
 
 
-def _last_of(account: Account, peer: Any, moving: _Moving, name: str) -> None:
-    found = moving.changes[name] = postgres_follow.take(account, name, last=True)
-    now = postgres_look.sequences(account, name)
-    known = moving.sequences.get(name, [])
-    new = [each for each in now if each not in known]
-    what = {"seconds": _LAST_SECONDS, "databases": _points(account, {name: found}, {name: new})}
-    state = peer.call("postgres_catch_up", what)[name]
-    if state != "applied":
-        refuse("not_applied", f"The last changes of the database {printable(name)} did not arrive ({state}).")
-    moving.sequences[name] = now
-    marks = postgres_follow.read_marks(name)
-    if marks["views"] != postgres_follow.view_mark(account, name):
-        refuse("changed_meanwhile", f"A materialized view of {printable(name)} was refreshed just now; perform again.")
-    if marks["large"] != postgres_follow.large_mark(account, name):
-        _carry_large(account, peer, name)
-        moving.carried.add(name)
+def _last_followed(account: Account, peer: Peer, moving: _Moving) -> None:
+    names = moving.followed(account)
+    if not names:
+        return
+    with ThreadPoolExecutor(len(names)) as pool:
+        changes = pool.map(lambda name: postgres_follow.take(account, name, last=True), names)
+        moving.changes = dict(zip(names, changes, strict=True))
+    now = {name: postgres_look.sequences(account, name) for name in names}
+    new = {name: [each for each in now[name] if each not in moving.sequences.get(name, [])] for name in names}
+    what = {"seconds": _LAST_SECONDS, "databases": _points(account, moving.changes, new)}
+    reply = _line(account, peer).call("postgres_catch_up", what)
+    moving.sequences = now
+    for name in names:
+        at = printable(name)
+        if reply[name] != "applied":
+            refuse("not_applied", f"The last changes of the database {at} did not arrive ({reply[name]}).")
+        marks = postgres_follow.read_marks(name)
+        if marks["views"] != postgres_follow.view_mark(account, name):
+            refuse("changed_meanwhile", f"A materialized view of {at} was refreshed just now; perform again.")
+        if marks["large"] != postgres_follow.large_mark(account, name):
+            _carry_large(account, peer, name)
+            moving.carried.add(name)
 
 
-def _dump_last(account: Account, peer: Any, moving: _Moving, name: str, parts: list[dict[str, Any]]) -> None:
+def _dump_last(account: Account, peer: Peer, moving: _Moving, name: str, parts: list[dict[str, Any]]) -> None:
     began = time.monotonic()
     _dumper(account, peer, name, lambda **_: None)()
     _tell(parts, began, f"the dump of the PostgreSQL database {printable(name)}", moving.dumped[name])
@@ -286,7 +303,7 @@ def _tell(parts: list[dict[str, Any]], began: float, what: str, why: str) -> Non
     parts.append({"what": what, "seconds": round(time.monotonic() - began, 3), "why": why})
 
 
-def compare(account: Account, peer: Any) -> tuple[dict[str, Any], list[str]]:
+def compare(account: Account, peer: Peer) -> tuple[dict[str, Any], list[str]]:
     """Prove equal what changed since it was last proven, and what is no row: ({"tables", "rows"}, differences)."""
     if _empty(account):
         return {"tables": 0, "rows": 0}, []
@@ -294,16 +311,16 @@ def compare(account: Account, peer: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _compare(
-    account: Account, peer: Any, moving: _Moving, parts: list[dict[str, Any]]
+    account: Account, peer: Peer, moving: _Moving, parts: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], list[str]]:
     followed = {name: moving.changes[name] for name in moving.followed(account)}
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(2) as pool:
         began = time.monotonic()
-        theirs = pool.submit(peer.call, "postgres_roles", {})
         looks = pool.submit(_both_look, account, peer, followed, moving.carried)
         dumped = pool.submit(_compare_dumped, account, peer, moving, parts)
-    mine = postgres_restore.role_facts(account, kept())
-    different = digest.differences(mine, theirs.result(), "roles")
+        mine = postgres_restore.role_facts(account, kept())
+    theirs = _line(account, peer).call("postgres_roles", {})
+    different = digest.differences(mine, theirs, "roles")
     for name, (asked, here, there) in looks.result().items():
         different += _differences(account, peer, name, asked, here, there)
     whole = sum(len(asked["whole"]) for asked, _, _ in looks.result().values())
@@ -314,7 +331,7 @@ def _compare(
 
 
 def _compare_dumped(
-    account: Account, peer: Any, moving: _Moving, parts: list[dict[str, Any]]
+    account: Account, peer: Peer, moving: _Moving, parts: list[dict[str, Any]]
 ) -> tuple[list[int], list[str]]:
     counts, different = [], []
     for name in moving.dumped:
@@ -329,7 +346,7 @@ def _compare_dumped(
 
 
 def _differences(
-    account: Account, peer: Any, name: str, asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]
+    account: Account, peer: Peer, name: str, asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]
 ) -> list[str]:
     at, found = printable(name), []
     if here["objects"] != there["objects"]:
