@@ -174,6 +174,15 @@ class Changes:
                 self.columns.pop(name, None)
         self.whole.difference_update(whole)
 
+    def unlike(self, later: Changes) -> bool:
+        """Whether something that differs here did not change `later`: then it is no change on its way.
+
+        What changed later may just have been read at two moments."""
+        keys = any(
+            table not in later.whole and not keys <= later.keys.get(table, set()) for table, keys in self.keys.items()
+        )
+        return keys or any(table not in later.whole and table not in later.keys for table in self.whole)
+
     def question(self) -> dict[str, Any]:
         """What is to be looked at on both sides (see postgres_look): {"keys": {table: ...}, "whole": [tables]}."""
         keys = {

@@ -220,22 +220,24 @@ def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
 # --- reading what changed ---
 
 
-def take(account: Account, name: str, *, last: bool = False) -> Changes:
-    """What changed up to now. The slot moves on behind what is written down, unless it is the `last` look."""
+def take(account: Account, name: str, *, keep: bool = True, since: int | None = None) -> Changes:
+    """What changed up to now and is not proven equal, or just what changed `since` a position in the log.
+
+    With `keep` it is written down, and the slot moves on behind it."""
     _, slot = _slots(name)
-    found = changes(account, name)
+    found = changes(account, name) if since is None else Changes(since)
     session = kept(name)
     # Everything committed before, with or without waiting for the disk, is on the disk after this.
     session.query("SET synchronous_commit = 'local'; SELECT 1 FROM pg_logical_emit_message(true, 'th', '');\n")
     end = session.query("SELECT to_json(pg_current_wal_flush_lsn()::text);\n")[0]
-    most = "NULL" if last else "10000"
+    most = "10000" if keep else "NULL"
     while True:
         rows = session.lines(
             f"SELECT encode(substring(data FOR {LONGEST}), 'hex') FROM pg_logical_slot_peek_binary_changes('{slot}',"
             f" '{end}', {most}, 'proto_version', '1', 'publication_names', '{NAME}');\n"
         )
         found.take(bytes.fromhex(row.decode()) for row in rows)
-        if last:
+        if not keep:
             return found
         keep_changes(account, name, found)
         full = len(rows) >= 10000

@@ -178,6 +178,10 @@ def _settle(account: Account, peer: Peer, moving: _Moving) -> dict[str, str]:
             again[name] = "its tables were changed meanwhile"
             continue
         found[name].equal(*_equal(asked, here, there))
+        later = postgres_follow.take(account, name, keep=False, since=found[name].lsn)
+        if found[name].unlike(later):
+            again[name] = "its rows differ on the new server"
+            continue
         postgres_follow.keep_changes(account, name, found[name])
         _settle_large(account, peer, name)
     moving.changes = found
@@ -274,7 +278,7 @@ def _last_followed(account: Account, peer: Peer, moving: _Moving) -> None:
     if not names:
         return
     with ThreadPoolExecutor(len(names)) as pool:
-        changes = pool.map(lambda name: postgres_follow.take(account, name, last=True), names)
+        changes = pool.map(lambda name: postgres_follow.take(account, name, keep=False), names)
         moving.changes = dict(zip(names, changes, strict=True))
     now = {name: postgres_look.sequences(account, name) for name in names}
     new = {name: [each for each in now[name] if each not in moving.sequences.get(name, [])] for name in names}

@@ -159,7 +159,7 @@ def test_a_row_that_differs_among_those_that_changed_is_found(moving: Moving) ->
         figures, different = moving.corrupted(corruption)["compare"]["result"]
     assert len(different) == 1 and f"{APP} > public.identified > " in different[0]
     with moving.written():
-        moving.do(FOLLOW)  # and is loaded again, as it differs
+        assert moving.do(FOLLOW)["follow"]["result"]["bytes"] > 100_000  # loaded again, as it differs
 
 
 def test_what_cannot_be_applied_is_loaded_again(moving: Moving) -> None:
