@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +229,8 @@ def take(account: Account, name: str, *, keep: bool = True, since: int | None = 
     session = kept(name)
     # Everything committed before, with or without waiting for the disk, is on the disk after this.
     session.query("SET synchronous_commit = 'local'; SELECT 1 FROM pg_logical_emit_message(true, 'th', '');\n")
+    if keep:
+        _mark_log(name)
     end = session.query("SELECT to_json(pg_current_wal_flush_lsn()::text);\n")[0]
     most = "10000" if keep else "NULL"
     while True:
@@ -245,6 +247,15 @@ def take(account: Account, name: str, *, keep: bool = True, since: int | None = 
         session.query(f"SELECT 1 FROM pg_replication_slot_advance('{slot}', '{position}');\n")
         if not full:
             return found
+
+
+def _mark_log(name: str) -> None:
+    """A slot that is made writes to the log what later readers need to begin there, and not up to 15 s before.
+
+    So the look inside the hold does not read again what the whole server wrote in that time."""
+    made = f"SELECT 1 FROM pg_create_logical_replication_slot('th_now_{secrets.token_hex(4)}', 'pgoutput', true);\n"
+    with suppress(Refused):  # it may wait for a long transaction then, but has written by that time
+        query(f"SET statement_timeout = '300ms'; {made}", name)
 
 
 _MARKS = f"""SELECT json_build_object('large', (SELECT sum({{count}}) FROM unnest(ARRAY[2613, 2995, 2609]::oid[])
