@@ -18,13 +18,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from . import postgres_apply, postgres_digest, postgres_sql
 from .accounts import Account
 from .digest import printable
 from .postgres_make import make_database, make_roles
 from .postgres_sql import Session, conninfo, execute, ident, literal, literals
 from .system import refuse, run, write_durably
 
-_RESTORE_PREFIX = "th_restore_"
+_PREFIX = "th_"
 _SKIPPED = re.compile(
     r"(COMMENT - EXTENSION|EXTENSION|PUBLICATION|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA|SUBSCRIPTION"
     r"|EVENT TRIGGER|COMMENT - EVENT TRIGGER|SECURITY LABEL|SCHEMA) "
@@ -49,43 +50,47 @@ def _write_pending(account: Account, pending: dict[str, Any]) -> None:
 
 
 def _restore_role(account: Account) -> str:
-    return _RESTORE_PREFIX + account.name
+    return f"{_PREFIX}restore_{account.name}"
 
 
 def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """Make the roles (no login, no password), drop and make the databases, their extensions and schemas.
 
-    What an earlier call made of the same definition, and nothing was restored into since, stays as it is."""
+    What an earlier call made of the same definition, and nothing was restored into since, stays as it is; so do those
+    to `keep` that were made of the same definition and follow the source. {"left": [sentences], "kept": [names]}"""
     roles, databases = args["roles"], args["databases"]
     if set(roles) != set(account.postgresql_roles) or set(databases) != set(account.postgresql_databases):
         refuse("other_account", f"These are not the PostgreSQL roles and databases of {account.name}.")
-    if any(name.startswith(_RESTORE_PREFIX) for name in roles):
-        refuse("bad_name", f"Role names that begin with {_RESTORE_PREFIX} are the agent's; rename the role.")
+    if any(name.startswith(_PREFIX) for name in roles):
+        refuse("bad_name", f"Role names that begin with {_PREFIX} are the agent's; rename the role.")
     known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}}
     with Session() as db:
         here = db.existing(databases)
         _refuse_taken(account, known, here, db)
         same_roles = known["roles"] == roles
-        fresh = [
+        same = [
             name
-            for name in known["fresh"]
-            if name in here and same_roles and _lasting(databases[name]) == _lasting(known["databases"][name])
+            for name in here
+            if name in known["databases"] and _lasting(databases[name]) == _lasting(known["databases"][name])
         ]
-        left = {name: sentences for name, sentences in known["left"].items() if name in fresh}
+        fresh = [name for name in known["fresh"] if name in same and same_roles]
+        kept = [name for name in args["keep"] if name in same and name in postgres_apply.subscribed(account)]
+        left = {name: sentences for name, sentences in known["left"].items() if name in fresh or name in kept}
         pending = {"roles": roles, "databases": databases, "fresh": fresh, "left": left}
         _write_pending(account, pending)
-        if same_roles and len(fresh) == len(databases):
-            return {"left": _all_left(pending)}
+        if same_roles and len(fresh) + len(kept) == len(databases):
+            return {"left": _all_left(pending), "kept": kept}
         _drop_restore_role(account, db, here)
-        stale = [name for name in here if name not in fresh]
+        stale = [name for name in here if name not in fresh and name not in kept]
+        postgres_apply.end(account, stale)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in stale])
         pending["left"][""] = make_roles(roles, db)
         for name, database in databases.items():
-            if name not in fresh:
+            if name not in fresh and name not in kept:
                 pending["left"][name] = make_database(account, name, database, db)
-    pending["fresh"] = list(databases)
+    pending["fresh"] = [name for name in databases if name not in kept]
     _write_pending(account, pending)
-    return {"left": _all_left(pending)}
+    return {"left": _all_left(pending), "kept": kept}
 
 
 def _lasting(database: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +116,9 @@ def _refuse_taken(account: Account, known: dict[str, Any], here: list[str], db: 
 
 
 def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Restore one archive, read from `stdin`, into a database that `_prepare` has just made."""
+    """Restore one archive, read from `stdin`, into a database that `_prepare` has just made.
+
+    `identities` in `args` are the replica identities that tables have when they are not followed."""
     name, pending = args["database"], _read_pending(account)
     if pending is None or name not in account.postgresql_databases or name not in pending["databases"]:
         refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
@@ -130,6 +137,14 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
         for path in (spool, archive, listing):
             os.chown(path, account.uid, account.gid)
         _restore_contained(account, name, database, archive, listing)
+        words = {"d": "DEFAULT", "n": "NOTHING"}
+        execute(
+            [
+                f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {words[identity]}"
+                for schema, table, identity in args["identities"]
+            ],
+            name,
+        )
     finally:
         shutil.rmtree(spool, ignore_errors=True)
     return {"bytes": size}
@@ -250,6 +265,7 @@ def finish(account: Account) -> None:
     """Give the roles their logins and password hashes, and the databases their connection limits. Repeatable."""
     pending = _read_pending(account)
     if pending is None:
+        postgres_apply.end_later(account)
         return
     statements = []
     for name, role in pending["roles"].items():
@@ -257,12 +273,15 @@ def finish(account: Account) -> None:
         statements.append(f"ALTER ROLE {ident(name)} WITH {login} PASSWORD {literal(role['rolpassword'])}")
     for name, database in pending["databases"].items():
         statements.append(f"ALTER DATABASE {ident(name)} CONNECTION LIMIT {int(database['datconnlimit'])}")
-    execute(statements)
+    postgres_sql.kept().execute(statements)
     _forget(account)
+    postgres_apply.end_later(account)
 
 
 def discard(account: Account) -> None:
     """Drop the account's databases and roles from this server. Repeatable."""
+    postgres_apply.end(account)
+    postgres_sql.end_kept(account.postgresql_databases)
     with Session() as db:
         here = db.existing(account.postgresql_databases)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in here])
@@ -276,4 +295,19 @@ def _forget(account: Account) -> None:
         path.unlink(missing_ok=True)
 
 
-PEER_VERBS = {"postgres_prepare": _prepare, "postgres_restore": _restore}
+def _contents(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    if args["database"] not in account.postgresql_databases:
+        refuse("other_account", f"The database {printable(str(args['database']))} is not one of {account.name}'s.")
+    return postgres_digest.of_database(args["database"])
+
+
+def _roles(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    return role_facts(account, postgres_sql.kept())
+
+
+PEER_VERBS = {
+    "postgres_prepare": _prepare,
+    "postgres_roles": _roles,
+    "postgres_restore": _restore,
+    "postgres_contents": _contents,
+}
