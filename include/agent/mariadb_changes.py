@@ -178,7 +178,7 @@ def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], foun
         columns = [*child.key, *(name for one in child.references for name in one.referred)]
         for sides in both.same([child.keys(columns, where) for where in matching(reference.columns, values)]):
             for row in (row for rows in sides for row in rows):
-                parts = str(row[0]).split(";")
+                parts = [str(part) for part in row]
                 found.add(child.name, {tuple(parts[: len(child.key)])})
                 at = len(child.key)
                 for one in child.references:
@@ -207,7 +207,7 @@ def bring(both: Both, what: Wanted, tables: dict[Name, Table]) -> Brought:
         table = tables[name]
         for where in matching(table.key, keys):
             counts.append(name)
-            statements += [f"SELECT COUNT(*) FROM {table.at}{where}", table.delete(where)]
+            statements += [table.count(where), table.delete(where)]
             rows = list(both.source.lines(table.rows(where), printable(name[1])))
             done.grown[name] = done.grown.get(name, 0) + len(rows)
             inserts += mariadb_load.inserts(table, rows)
@@ -217,7 +217,7 @@ def bring(both: Both, what: Wanted, tables: dict[Name, Table]) -> Brought:
     for name, why in what.whole.items():
         began = time.monotonic()
         table = tables[name]
-        count = f"SELECT COUNT(*) FROM {table.at}"
+        count = table.count()
         before = both.write([count, table.delete()], [name])[0][0]
         mariadb_load.fill(both, table)
         done.grown[name] = int(both.there([count])[0][0][0] or 0) - int(before)

@@ -221,7 +221,7 @@ class Following:
         report(text="MariaDB: comparing what was loaded")
         began = time.monotonic()
         checks = [f"CHECKSUM TABLE {tables[name].at} EXTENDED" for name in unproven]
-        counts = [f"SELECT COUNT(*) FROM {tables[name].at}" for name in unproven]
+        counts = [tables[name].count() for name in unproven]
         with ThreadPoolExecutor(1) as pool:
             theirs = pool.submit(self.both.there, checks + counts)
             mine = []

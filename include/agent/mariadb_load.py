@@ -20,7 +20,7 @@ from . import mariadb_follower
 from .accounts import Account
 from .digest import printable
 from .mariadb_follower import READING, Both
-from .mariadb_sql import Login, Session, ident, immediate, literal, queries, query
+from .mariadb_sql import Login, Session, ident, immediate, literal, queries, query, select
 from .mariadb_tables import Name, Table
 from .system import refuse
 
@@ -137,8 +137,8 @@ class _Big:
         if number == 1 or len(table.key) != 1 or found[table.key[0]].kind not in _INTEGERS:
             return [""]
         key = ident(table.key[0])
-        low, high = self.both.source.run([f"SELECT MIN({key}), MAX({key}) FROM {table.at}"])[0][0]
-        if low in (None, "NULL") or high in (None, "NULL"):
+        low, high = self.both.source.run([select([f"MIN({key})", f"MAX({key})"], f"FROM {table.at}")])[0][0]
+        if low is None or high is None:
             return [""]
         first, last = int(str(low)), int(str(high))
         cuts = sorted({first + (last - first) * n // number for n in range(1, number)} - {first})

@@ -131,10 +131,13 @@ class Table:
         return f"SELECT {_tuple(self.own)} FROM {self.at}{where}"
 
     def keys(self, columns: Sequence[str], where: str) -> str:
-        """A SELECT of these columns of rows, each row as literals parted by a line feed."""
+        """A SELECT of these columns of rows, as literals."""
         found = {column.name: column for column in self.columns}
-        parts = ", ".join(f"IFNULL({found[name].worded()}, 'NULL')" for name in columns)
-        return f"SELECT CONCAT_WS(';', {parts}) FROM {self.at}{where}"
+        return select([f"IFNULL({found[name].worded()}, 'NULL')" for name in columns], f"FROM {self.at}{where}")
+
+    def count(self, where: str = "") -> str:
+        """A SELECT of how many rows there are."""
+        return select(["COUNT(*)"], f"FROM {self.at}{where}")
 
     def insert(self, rows: Iterable[bytes]) -> bytes:
         """An INSERT of rows as `rows` words them."""
