@@ -13,7 +13,7 @@ from .digest import as_peer_verb, printable
 from .mariadb_definition import definition, facts, held_path, objects, users_of
 from .mariadb_dump import dump
 from .mariadb_events import enabled, switch
-from .mariadb_sql import existing, literal, login, queries, query, select, user_name
+from .mariadb_sql import UNLOGGED, existing, literal, login, queries, query, select, user_name
 from .system import read_json, refuse, write_durably
 
 Report = Callable[..., None]
@@ -52,7 +52,7 @@ def hold(account: Account) -> dict[str, Any]:
             "events": enabled(account),
         }
         write_durably(held_path(account), json.dumps(saved))
-    statements = ["SET SESSION sql_log_bin = 0"]
+    statements = [UNLOGGED]
     statements += [f"ALTER USER {user_name(*user)} ACCOUNT LOCK" for user in users]
     statements += switch(account, saved["events"], "DISABLE")
     queries(statements)
@@ -87,7 +87,7 @@ def unhold(account: Account, saved: dict[str, Any]) -> None:
     saved = read_json(held_path(account)) or saved
     here = users_of(account)
     unlocked = {tuple(user) for user in saved.get("unlocked", [])}
-    statements = ["SET SESSION sql_log_bin = 0"]
+    statements = [UNLOGGED]
     statements += [f"ALTER USER {user_name(*user)} ACCOUNT UNLOCK" for user in here if user in unlocked]
     queries(statements + switch(account, saved.get("events", []), "ENABLE"))
     held_path(account).unlink(missing_ok=True)

@@ -13,7 +13,9 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
+from uuid import UUID
 
 Key = tuple[str, ...]
 Decoder = Callable[[bytes], str]
@@ -334,6 +336,7 @@ def decoder(kind: str, column_type: str, charset: str | None, length: int, scale
     if kind == "decimal":
         return lambda raw: _decimal(raw, length, scale)
     simple = {"date": _date, "datetime": _datetime, "timestamp": _timestamp, "year": _year, "enum": _number}
+    simple |= {"uuid": _uuid, "inet4": _address, "inet6": _address}
     return simple.get(kind)
 
 
@@ -343,6 +346,19 @@ def _number(raw: bytes) -> str:
 
 def _year(raw: bytes) -> str:
     return str(1900 + raw[0] if raw[0] else 0)
+
+
+def _uuid(raw: bytes) -> str:
+    if len(raw) != 16:
+        raise ValueError("no UUID")
+    # One that tells a time is kept with its parts in reverse, so that they sort.
+    if raw[6] & 0x80 and 0 < raw[8] < 0x60:
+        raw = raw[12:] + raw[10:12] + raw[8:10] + raw[6:8] + raw[:6]
+    return f"'{UUID(bytes=raw)}'"
+
+
+def _address(raw: bytes) -> str:
+    return f"'{ip_address(raw)}'"
 
 
 def _date(raw: bytes) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from .mariadb_sql import queries, query
 from .mariadb_tables import Name, Reference, Table, matching
 
 MOST_KEYS = 200_000
+NO_KEY = "it is written to and has no key by which its rows can be told"
 _WORD = rb"0-9A-Za-z_$\x80-\xff"
 
 
@@ -106,15 +108,21 @@ def named_in(names: list[str]) -> re.Pattern[bytes]:
     return re.compile(rb"(?<![" + _WORD + rb"])(?:" + plain + rb")(?![" + _WORD + rb"])") if words else re.compile(b"(?!)")
 
 
+def named(seen: Window, tables: Iterable[Name]) -> list[Name]:
+    """Which of these a statement of the window names."""
+    texts = b"\0".join(seen.statements)
+    return [name for name in tables if texts and named_in([name[1]]).search(texts)]
+
+
 # --- what must go over ---
 
 
 @dataclass
 class Wanted:
-    """What must be brought over: of some tables the rows of these keys, of others every row."""
+    """What must be brought over: of some tables the rows of these keys, of others every row, and why."""
 
     keys: dict[Name, set[Key]] = field(default_factory=dict)
-    whole: dict[Name, str] = field(default_factory=dict)  # and why
+    whole: dict[Name, str] = field(default_factory=dict)
 
     def add(self, name: Name, keys: set[Key]) -> None:
         self.keys.setdefault(name, set()).update(keys)
@@ -132,18 +140,14 @@ def wanted(both: Both, seen: Window, tables: dict[Name, Table], carried: dict[Na
     for name, keys in carried.items():
         if name in tables:
             found.add(name, keys)
-    touched = named_in([name for _, name in tables]) if seen.statements else None
-    if touched:
-        texts = b"\0".join(seen.statements)
-        for name in tables:
-            if named_in([name[1]]).search(texts):
-                found.whole[name] = "its definition or all of it was changed"
+    for name in named(seen, tables):
+        found.whole[name] = "its definition or all of it was changed"
     for name, changes in seen.tables.items():
         table = tables.get(name)
         if table is None:
             continue
         if changes.unclear or not table.key:
-            found.whole[name] = "it has no key by which its rows can be told" if not table.key else "its log is unclear"
+            found.whole.setdefault(name, "its log is unclear" if table.key else NO_KEY)
             for reference in table.references if changes.unclear else []:
                 found.whole[reference.child] = "a foreign key may have changed its rows"
         else:

@@ -52,7 +52,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
     definition(account)  # what cannot be moved is refused before anything is looked at
     ways = _ways(account)
     one = _following(account, peer, ways)
-    one.catch_up(report)
+    one.catch_up(report, patient=True)
     return {
         "bytes": one.bytes,
         "seconds": round(time.monotonic() - began, 3),
@@ -70,7 +70,7 @@ def rehearse(account: Account, peer: Any) -> dict[str, Any]:
         return {"seconds": 0.0, "slow": []}
     ways = _ways(account)
     one = _following(account, peer, ways)
-    one.catch_up(lambda **_: None)
+    one.catch_up(lambda **_: None, patient=False)
     mine, theirs = one.facts()
     began = time.monotonic()
     one = _following(account, peer, ways)

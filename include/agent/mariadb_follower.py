@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .accounts import Account
-from .mariadb_sql import Login, Session, literal, pattern, queries, query, user_name
+from .mariadb_sql import UNLOGGED, Login, Session, literal, pattern, queries, query, user_name
 from .system import RUNTIME, locked
 
 _CALL = 8 << 20
@@ -32,7 +32,7 @@ def login(account: Account, privileges: str) -> Login:
     """The user, with a password that only this process knows. Its sessions elsewhere go on."""
     user, password = _user(account), secrets.token_urlsafe(24)
     name = user_name(user, "localhost")
-    statements = [f"CREATE USER IF NOT EXISTS {name} IDENTIFIED BY {literal(password)}"]
+    statements = [UNLOGGED, f"CREATE USER IF NOT EXISTS {name} IDENTIFIED BY {literal(password)}"]
     statements += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
     queries([*statements, f"ALTER USER {name} IDENTIFIED BY {literal(password)}"])
     return Login(user, password, account.uid, account.gid)
@@ -62,7 +62,7 @@ def close(account: Account) -> None:
 def gone(account: Account) -> list[str]:
     """Statements that take the user away."""
     name = user_name(_user(account), "localhost")
-    return [f"DROP USER IF EXISTS {name}", f"DROP ROLE IF EXISTS {literal(_role(account))}"]
+    return [UNLOGGED, f"DROP USER IF EXISTS {name}", f"DROP ROLE IF EXISTS {literal(_role(account))}"]
 
 
 def _user(account: Account) -> str:
@@ -98,6 +98,7 @@ def loader(account: Account, statement: str, **popen: Any) -> Iterator[subproces
         known = _newest()
         queries(
             [
+                UNLOGGED,
                 f"CREATE ROLE IF NOT EXISTS {role}",
                 f"GRANT BINLOG ADMIN ON *.* TO {role}",
                 f"GRANT {role} TO {user_name(user.user, 'localhost')}",
@@ -108,7 +109,7 @@ def loader(account: Account, statement: str, **popen: Any) -> Iterator[subproces
             client = subprocess.Popen(argv, env=user.env(), **popen)
             _wait_for_load(user, known, client)
         finally:
-            queries([f"DROP ROLE IF EXISTS {role}"])
+            queries([UNLOGGED, f"DROP ROLE IF EXISTS {role}"])
     with client:
         yield client
 

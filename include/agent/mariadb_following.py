@@ -14,7 +14,7 @@ from typing import Any
 from . import mariadb_changes, mariadb_digest, mariadb_follower, mariadb_load, mariadb_tables
 from .accounts import Account
 from .digest import printable
-from .mariadb_binlog import Unreadable
+from .mariadb_binlog import Unreadable, Window
 from .mariadb_changes import Wanted
 from .mariadb_definition import definition, facts, objects
 from .mariadb_follower import READING, Both
@@ -39,11 +39,14 @@ class Following:
         self.slow: list[dict[str, Any]] = []
         self.left: list[str] = []
         self.wanted = Wanted()
+        self.behind: set[Name] = set()
 
     # --- catching up, while the account serves ---
 
-    def catch_up(self, report: Report) -> None:
-        """Load what is not there yet, bring over what has changed, and prove what was not proven yet."""
+    def catch_up(self, report: Report, patient: bool) -> None:
+        """Load what is not there yet, bring over what has changed, and prove what was not proven yet.
+
+        When `patient`, tables without a key that were written to meanwhile are loaded once more."""
         if not self._known_there():
             self._begin()
         for _ in range(_TRIES):
@@ -51,6 +54,9 @@ class Following:
                 if self.state.load:
                     self._load(report)
                 self.advance()
+                if patient and self.behind and not self.state.load:
+                    patient, self.state.load = False, self.behind
+                    self.behind = set()
                 if self.state.load:
                     continue
                 self.tell()
@@ -158,7 +164,7 @@ class Following:
             unproven = state.unproven & {*tables}
             what.all_of(unproven, "it was written to while it was compared, and its engine has no snapshots")
         else:
-            self._put_off(what, seen.statements)
+            self._put_off(what, seen)
         done = mariadb_changes.bring(self.both, what, tables)
         for name, number in done.grown.items():
             state.rows[name] = state.rows.get(name, 0) + number
@@ -172,18 +178,22 @@ class Following:
         state.position = stop
         state.save()
 
-    def _put_off(self, what: Wanted, statements: list[bytes]) -> None:
-        """While the account serves, a table of which all must go over is loaded anew, after the pass."""
+    def _put_off(self, what: Wanted, seen: Window) -> None:
+        """While the account serves, a table of which all must go over is loaded anew, after the pass.
+
+        One that is written to and has no key would be loaded for ever: it is again when there is time for it."""
         state = self.state
-        state.load |= {*what.whole}
+        self.behind |= {name for name, why in what.whole.items() if why == mariadb_changes.NO_KEY}
+        state.unproven |= self.behind
+        state.load |= {*what.whole} - self.behind
         what.whole.clear()
-        if statements:
+        if seen.statements:
             among = "(" + ", ".join(literal(name) for name in self.databases) + ")"
             listed = f"FROM information_schema.TABLES WHERE TABLE_SCHEMA IN {among} AND TABLE_TYPE <> 'VIEW'"
             mine, theirs = self.both.same([select(["TABLE_SCHEMA", "TABLE_NAME"], listed)])
             ours, there = ({(str(a), str(b)) for a, b in rows[0]} for rows in (mine, theirs))
             _, sequences = _seen[self.account.name]
-            state.load |= (ours - there) | {*sequences}  # a sequence is made again in no time
+            state.load |= (ours - there).union(mariadb_changes.named(seen, sequences))
             gone = there - ours
             self.both.there([f"DROP TABLE IF EXISTS {ident(d)}.{ident(n)}" for d, n in sorted(gone)])
             for name in gone:
@@ -233,13 +243,14 @@ class Following:
             # Another version may add up the same rows otherwise: then what is in them decides.
             if a[0][1] == b[0][1] or self._same_rows(tables[name]):
                 state.unproven.discard(name)
-            elif tables[name].steady:
+            elif tables[name].steady and tables[name].key:
                 state.load.add(name)
-                state.save()
-                refuse("not_equal", f"The table {printable('.'.join(name))} did not arrive as it is here; try again.")
             state.rows[name] = int(count[0][0] or 0)
         self.prove_seconds += time.monotonic() - began
         state.save()
+        if state.load:
+            name = printable(".".join(min(state.load)))
+            refuse("not_equal", f"The MariaDB table {name} did not arrive as it is here; try again.")
 
     def _same_rows(self, table: Table) -> bool:
         mine, theirs = self.both.same([table.proof()])

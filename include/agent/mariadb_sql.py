@@ -27,6 +27,8 @@ _PINNED = (
     " group_concat_max_len = 1073741824, max_statement_time = 0, sql_select_limit = DEFAULT, sql_notes = 0"
 )
 _NAMES = "SET NAMES utf8mb4 /*M!110500 , character_set_collations = DEFAULT */"
+UNLOGGED = "SET SESSION sql_log_bin = 0"
+"""First of statements that are this server's own affair: they are in no binary log."""
 _END_LINE = b"th-end\n"
 
 
@@ -59,7 +61,7 @@ def login(account: Account, purpose: str, privileges: str, everywhere: str = "")
     `everywhere` is a privilege that is given on all databases, for those that cannot be given on one."""
     user, password = f"th_{purpose}_{account.name}", secrets.token_urlsafe(24)
     name = user_name(user, "localhost")
-    made = [f"CREATE OR REPLACE USER {name} IDENTIFIED BY {literal(password)}"]
+    made = [UNLOGGED, f"CREATE OR REPLACE USER {name} IDENTIFIED BY {literal(password)}"]
     made += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
     if everywhere:
         made.append(f"GRANT {everywhere} ON *.* TO {name}")
@@ -68,7 +70,7 @@ def login(account: Account, purpose: str, privileges: str, everywhere: str = "")
         try:
             yield Login(user, password, account.uid, account.gid)
         finally:
-            queries([f"DROP USER IF EXISTS {name}"])
+            queries([UNLOGGED, f"DROP USER IF EXISTS {name}"])
 
 
 def ident(name: str) -> str:
