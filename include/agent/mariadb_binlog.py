@@ -1,8 +1,8 @@
 """Reading MariaDB's binary log: which rows of which tables changed, by their keys, and what statements were logged.
 
 The files are read as they lie on disk, up to a position that the server has told: nothing of an account is run or
-looked up for it, and what belongs to other accounts is passed over by its length. A row event holds a table's columns by
-number and type alone; the shapes of the tables (`Shape`) say which of them are keys and how they read as SQL.
+looked up for it, and what belongs to other accounts is passed over by its length. A row event holds a table's columns
+by number and type alone; the shapes of the tables (`Shape`) say which of them are keys and how they read as SQL.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ _WRITE, _UPDATE, _DELETE = (23, 166), (24, 167), (25, 168)
 _ROWS = {*_WRITE, *_UPDATE, *_DELETE}
 # Stop, rotate, intvar, rand, user variable, format, xid, annotation, checkpoint, GTID, list of GTIDs.
 _QUIET = {3, 4, 5, 13, 14, 15, 16, 160, 161, 162, 163}
-_TRANSACTION = (b"BEGIN", b"COMMIT", b"ROLLBACK", b"SAVEPOINT", b"RELEASE", b"XA ", b"START TRANSACTION", b"SET STATEMENT")
+_TRANSACTION = (
+    b"BEGIN",
+    b"COMMIT",
+    b"ROLLBACK",
+    b"SAVEPOINT",
+    b"RELEASE",
+    b"XA ",
+    b"START TRANSACTION",
+    b"SET STATEMENT",
+)
 _TEMPORARY = (b"DROP TEMPORARY TABLE", b"DROP /*!40005 TEMPORARY */ TABLE")
 
 
@@ -54,7 +63,7 @@ class Window:
 
     tables: dict[tuple[str, str], Table] = field(default_factory=dict)
     prepared: dict[tuple[str, str], set[Key]] = field(default_factory=dict)  # by XA PREPARE: not yet to be seen
-    statements: list[bytes] = field(default_factory=list)
+    statements: list[tuple[bytes, bytes]] = field(default_factory=list)  # default database, text
 
 
 class Unreadable(Exception):
@@ -154,7 +163,7 @@ class _File:
             if not begins.startswith(b"SET STATEMENT"):
                 return
         if self.concerns(database, text):
-            self.window.statements.append(text)
+            self.window.statements.append((database, text))
 
     def _map(self, body: bytes, database: bytes) -> _Map:
         at = len(database) + 1

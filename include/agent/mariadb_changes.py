@@ -105,13 +105,22 @@ def named_in(names: list[str]) -> re.Pattern[bytes]:
         words.add(b"[\x80-\xff]")  # in another character set it reads otherwise
     each = (word if word.startswith(b"[") else re.escape(word) for word in sorted(words))
     plain = b"|".join(each)
-    return re.compile(rb"(?<![" + _WORD + rb"])(?:" + plain + rb")(?![" + _WORD + rb"])") if words else re.compile(b"(?!)")
+    return (
+        re.compile(rb"(?<![" + _WORD + rb"])(?:" + plain + rb")(?![" + _WORD + rb"])") if words else re.compile(b"(?!)")
+    )
 
 
 def named(seen: Window, tables: Iterable[Name]) -> list[Name]:
-    """Which of these a statement of the window names."""
-    texts = b"\0".join(seen.statements)
-    return [name for name in tables if texts and named_in([name[1]]).search(texts)]
+    """Which of these a statement of the window names, in their database or with its name."""
+    found = []
+    for database, table in tables if seen.statements else []:
+        where, what = named_in([database]), named_in([table])
+        if any(
+            (default == database.encode() or where.search(text)) and what.search(text)
+            for default, text in seen.statements
+        ):
+            found.append((database, table))
+    return found
 
 
 # --- what must go over ---
@@ -234,7 +243,9 @@ def bring(both: Both, what: Wanted, tables: dict[Name, Table]) -> Brought:
 def proofs(what: Wanted, tables: dict[Name, Table]) -> list[tuple[Name, str]]:
     """The statements whose answers are equal on both sides when all of this has arrived."""
     asked = [
-        (name, tables[name].proof(where)) for name, keys in what.keys.items() for where in matching(tables[name].key, keys)
+        (name, tables[name].proof(where))
+        for name, keys in what.keys.items()
+        for where in matching(tables[name].key, keys)
     ]
     return asked + [(name, tables[name].proof()) for name in what.whole]
 

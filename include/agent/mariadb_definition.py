@@ -149,7 +149,7 @@ def _show(found: list[dict[str, Any]]) -> list[bytes]:
 
 
 def facts(account: Account) -> dict[str, Any]:
-    """{"users", "objects": {database: facts}}: all of the account's MariaDB but rows and numbers, equal on both sides."""
+    """{"users", "objects": {database: facts}}: all that is no row and no number, equal on both sides."""
     known = mariadb_users.user_facts(account, users_of(account), read_json(held_path(account)))
     objects = {name: mariadb_digest.facts(name) for name in existing(account.mariadb_databases)}
     for kinds in objects.values():

@@ -96,7 +96,7 @@ def of_database(database: str, reader: Login) -> dict[str, Any]:
 
 
 def facts(database: str) -> dict[str, dict[str, Any]]:
-    """{kind: {name: facts}} of a database's tables, columns, keys, routines and so on; "numbering" changes with rows."""
+    """{kind: {name: facts}} of a database's tables, columns, keys, routines...; its "numbering" changes with rows."""
     objects: dict[str, dict[str, Any]] = {}
     kinds = list(_FACTS)
     found = queries([select(_FACTS[kind][0], _FACTS[kind][1].format(literal(database))) for kind in kinds])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from . import mariadb_changes, mariadb_digest, mariadb_follower
+from . import mariadb_changes, mariadb_digest
 from .accounts import Account
 from .digest import differences as compared
 from .digest import printable
@@ -19,7 +19,8 @@ from .mariadb_following import Following, Report, forget
 from .mariadb_tables import tables
 from .system import refuse
 
-# Of each account the last pass of its hold, which `compare` proves.
+# Of each account what its rehearsal has found, and the last pass of its hold, which `compare` proves.
+_known_ways: dict[str, list[dict[str, str]]] = {}
 _last: dict[str, Following] = {}
 
 
@@ -68,7 +69,7 @@ def rehearse(account: Account, peer: Any) -> dict[str, Any]:
     {"seconds": what they will take, "slow": [{"what", "seconds", "why"}]}. Connections are open afterwards."""
     if not account.mariadb_users and not account.mariadb_databases:
         return {"seconds": 0.0, "slow": []}
-    ways = _ways(account)
+    ways = _known_ways[account.name] = _ways(account)
     one = _following(account, peer, ways)
     one.catch_up(lambda **_: None, patient=False)
     mine, theirs = one.facts()
@@ -85,6 +86,7 @@ def rehearse(account: Account, peer: Any) -> dict[str, Any]:
     one.level()
     one.differences()
     seconds = time.monotonic() - began
+    one.both.warm()
     for name in sorted(one.state.load | one.state.unproven):
         table = tables([name[0]]).get(name)
         if table:
@@ -127,12 +129,14 @@ def last(account: Account, peer: Any) -> None:
     """Inside the hold: bring over what changed since the rehearsal. On the target it is committed, durably."""
     if not account.mariadb_users and not account.mariadb_databases:
         return
-    one = _last[account.name] = _following(account, peer, _ways(account))
+    ways = _known_ways.get(account.name) or _ways(account)
+    one = _last[account.name] = _following(account, peer, ways)
     one.advance(held=True)
     one.level()
-    if not one.state.told:
+    one.retold = not one.state.told
+    if one.retold:
         one.tell()
-    _dumps(one, _ways(account))
+    _dumps(one, ways)
 
 
 def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
@@ -141,13 +145,13 @@ def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
         return {"tables": 0, "rows": 0}, []
     one = _last.pop(account.name)
     found = one.differences()
+    if one.retold:
+        found += compared(*one.facts())
     return {"tables": len(one.state.rows), "rows": sum(one.state.rows.values())}, found
 
 
 def unfollow(account: Account) -> None:
     """On the source: nothing of following is left. Can be repeated."""
     _last.pop(account.name, None)
+    _known_ways.pop(account.name, None)
     forget(account)
-
-
-__all__ = ["compare", "follow", "last", "mariadb_follower", "rehearse", "unfollow"]

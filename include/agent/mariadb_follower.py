@@ -1,7 +1,7 @@
 """The user that following works as: on each server one with the account's own databases and nothing else.
 
 Its sessions last from the rehearsal to the end of the hold. On the source it reads, on the target it writes what the
-source words; on neither may it reach another account's data, so what a customer's names or rows hold is of no use there.
+source words; on neither may it reach another account's data, so what a customer's names or rows hold is of no use.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .mariadb_sql import UNLOGGED, Login, Session, literal, pattern, queries, qu
 from .system import RUNTIME, locked
 
 _CALL = 8 << 20
+_PROGRAMS = 4
 READING, WRITING = "SELECT, SHOW VIEW, LOCK TABLES", "ALL"
 START = (
     "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
@@ -62,7 +63,8 @@ def close(account: Account) -> None:
 def gone(account: Account) -> list[str]:
     """Statements that take the user away."""
     name = user_name(_user(account), "localhost")
-    return [UNLOGGED, f"DROP USER IF EXISTS {name}", f"DROP ROLE IF EXISTS {literal(_role(account))}"]
+    drops = [f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}"]
+    return [UNLOGGED, *drops, f"DROP ROLE IF EXISTS {literal(_role(account))}"]
 
 
 def _user(account: Account) -> str:
@@ -164,6 +166,11 @@ class Both:
         args = {"statements": texts, "tables": sorted(tables)}
         return self.peer.call("mariadb_run", args)["rows"] if texts else []
 
+    def warm(self) -> None:
+        """Whichever program on the target takes a call has its session open then."""
+        with ThreadPoolExecutor(_PROGRAMS) as pool:
+            list(pool.map(self.there, [["DO SLEEP(0.05)"]] * _PROGRAMS))
+
     def write(self, statements: list[Any], tables: Collection[tuple[str, str]]) -> list[list[str]]:
         """Run statements that write to these tables on the target, a few megabytes a transaction; the rows that they
         return, in order."""
@@ -185,4 +192,3 @@ class Both:
             mine = self.source.run(statements, "following")
             self.let_go()
             return mine, theirs.result()
-

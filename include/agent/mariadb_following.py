@@ -40,6 +40,7 @@ class Following:
         self.left: list[str] = []
         self.wanted = Wanted()
         self.behind: set[Name] = set()
+        self.retold = False
 
     # --- catching up, while the account serves ---
 
@@ -265,8 +266,12 @@ class Following:
             known = {str(name): number for name, number in there}
             for name, number in ours:
                 if known.get(str(name)) != number and (database, str(name)) in tables:
-                    steps.append(f"ALTER TABLE {ident(database)}.{ident(str(name))} AUTO_INCREMENT = {int(number or 1)}")
-        for name, ours, there in zip(sequences, mine[len(self.databases) :], theirs[len(self.databases) :], strict=True):
+                    steps.append(
+                        f"ALTER TABLE {ident(database)}.{ident(str(name))} AUTO_INCREMENT = {int(number or 1)}"
+                    )
+        for name, ours, there in zip(
+            sequences, mine[len(self.databases) :], theirs[len(self.databases) :], strict=True
+        ):
             if ours != there:
                 value = int(ours[0][1] or 0)
                 steps.append(f"ALTER SEQUENCE {ident(name[0])}.{ident(name[1])} RESTART WITH {value}")

@@ -20,7 +20,7 @@ from . import mariadb_follower
 from .accounts import Account
 from .digest import printable
 from .mariadb_follower import READING, Both
-from .mariadb_sql import Login, Session, ident, immediate, literal, queries, query, select
+from .mariadb_sql import Login, Session, ident, immediate, literal, query, select
 from .mariadb_tables import Name, Table
 from .system import refuse
 
@@ -120,7 +120,7 @@ class _Big:
 
     def _put_off(self, table: Table) -> list[str]:
         """Drop the keys that can be made later; their definitions."""
-        text = queries([f"SHOW CREATE TABLE {table.at}"])[0][0][1] or ""
+        text = self.both.source.run([f"SHOW CREATE TABLE {table.at}"])[0][0][1] or ""
         later = keys_to_put_off(text)
         if later:
             self.both.there([f"ALTER TABLE {table.at} {', '.join(f'DROP KEY {ident(name)}' for name, _ in later)}"])
@@ -145,7 +145,9 @@ class _Big:
         edges = [None, *cuts, None]
         parts = []
         for start, end in zip(edges, edges[1:], strict=False):
-            tests = ([f"{key} >= {start}"] if start is not None else []) + ([f"{key} < {end}"] if end is not None else [])
+            tests = ([f"{key} >= {start}"] if start is not None else []) + (
+                [f"{key} < {end}"] if end is not None else []
+            )
             parts.append(f" WHERE {' AND '.join(tests)}" if tests else "")
         return parts
 
@@ -159,9 +161,7 @@ class _Big:
             reader = mariadb_follower.login(both.account, READING)
             known = _newest()
             with ThreadPoolExecutor(1) as one:
-                work = one.submit(
-                    both.peer.stream, "mariadb_load", args, reader.argv("-e", script), env=reader.env()
-                )
+                work = one.submit(both.peer.stream, "mariadb_load", args, reader.argv("-e", script), env=reader.env())
                 _wait_for_session(reader, known, work)
         size = work.result()["bytes"]
         with self.lock:
@@ -252,7 +252,9 @@ def _load(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
                 os.close(end)
     if client.returncode != 0:
         lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
-        refuse("restore_failed", f"The table {printable(table)} could not be loaded: {printable(' '.join(lines))[:500]}")
+        refuse(
+            "restore_failed", f"The table {printable(table)} could not be loaded: {printable(' '.join(lines))[:500]}"
+        )
     return {"bytes": size}
 
 

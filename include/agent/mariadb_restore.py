@@ -119,12 +119,17 @@ def _drop_objects(databases: Iterable[str]) -> None:
     among = "(" + ", ".join(literal(name) for name in databases) + ")"
     found = queries(
         [
-            select(["'VIEW'", "TABLE_SCHEMA", "TABLE_NAME"], f"FROM information_schema.VIEWS WHERE TABLE_SCHEMA IN {among}"),
+            select(
+                ["'VIEW'", "TABLE_SCHEMA", "TABLE_NAME"], f"FROM information_schema.VIEWS WHERE TABLE_SCHEMA IN {among}"
+            ),
             select(
                 ["'TRIGGER'", "TRIGGER_SCHEMA", "TRIGGER_NAME"],
                 f"FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA IN {among}",
             ),
-            select(["'EVENT'", "EVENT_SCHEMA", "EVENT_NAME"], f"FROM information_schema.EVENTS WHERE EVENT_SCHEMA IN {among}"),
+            select(
+                ["'EVENT'", "EVENT_SCHEMA", "EVENT_NAME"],
+                f"FROM information_schema.EVENTS WHERE EVENT_SCHEMA IN {among}",
+            ),
             select(["type", "db", "name"], f"FROM mysql.proc WHERE db IN {among} ORDER BY type = 'PACKAGE'"),
         ]
     )

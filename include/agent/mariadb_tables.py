@@ -1,7 +1,7 @@
 """What the tables of an account are, and the statements that read, write and prove their rows on any version.
 
-A row is worded by the server that has it as a tuple of literals, in ASCII: text as its own bytes with its character set,
-so nothing is converted on the way, and a FLOAT as the DOUBLE that it is.
+A row is worded by the server that has it as a tuple of literals, in ASCII: text as its own bytes with its character
+set, so nothing is converted on the way, and a FLOAT as the DOUBLE that it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ BATCH = 500
 _TEXT = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "json"}
 _BYTES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"} | mariadb_digest.GEOMETRY
 _NUMBERED = {"enum", "set", "bit"}
-_QUOTED = {"date", "time", "datetime", "timestamp", "uuid", "inet4", "inet6"}
+_NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double", "year"}
+_TIMES = {"date", "time", "datetime", "timestamp"}
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class Column:
             return f"({name} + 0)"
         if self.kind == "float":
             return f"CAST({name} AS DOUBLE)"
-        if self.kind in _QUOTED:
-            return f"CONCAT('''', CAST({name} AS CHAR), '''')"
-        return name
+        if self.kind in _NUMBERS:
+            return name
+        return f"CONCAT('_utf8mb4 X''', HEX(CONVERT(CAST({name} AS CHAR) USING utf8mb4)), '''')"
 
     def tabbed(self) -> str:
         """An expression of its value as a field of LOAD DATA, enclosed where text could be mistaken."""
@@ -68,9 +69,9 @@ class Column:
             return f"HEX({name})"
         if self.kind in _TEXT or self.kind in _BYTES:
             return f"CONCAT(X'01', REPLACE(CAST({name} AS BINARY), X'01', X'0101'), X'01')"
-        if self.kind in _QUOTED:
+        if self.kind in _NUMBERS or self.kind in _TIMES:
             return name
-        return self.worded()
+        return self.worded() if self.kind in _NUMBERED or self.kind == "float" else f"CAST({name} AS CHAR)"
 
     def loaded(self) -> str | None:
         """How LOAD DATA makes its value of the field; None when it takes the field as it is."""
@@ -198,7 +199,8 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
             select(
                 ["TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "ORDINAL_POSITION", "DATA_TYPE", "COLUMN_TYPE"]
                 + ["CHARACTER_SET_NAME", "IFNULL(CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION)", "NUMERIC_SCALE", "EXTRA"],
-                f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA IN {among} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION",
+                f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA IN {among}"
+                " ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION",
             ),
             select(
                 ["TABLE_SCHEMA", "TABLE_NAME", "INDEX_NAME", "COLUMN_NAME", "NON_UNIQUE", "SUB_PART", "NULLABLE"],
