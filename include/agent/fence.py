@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, front, mail, mariadb, pairing, php, postgres, system
+from . import addresses, files, front, mail, mariadb, pairing, php, postgres, system
 from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
 from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
@@ -196,7 +196,8 @@ def release(name: str, move: str, epoch: int, commit_record: Any) -> State:
                 state = put_state(name, State("serving", epoch, move, saved=saved, since=time.time()))
         # Who comes in finds everything open: the front is the last.
         system.side_by_side(
-            partial(postgres.finish, account), partial(mariadb.finish, account), partial(_start_processes, account)
+            *(partial(store.finish, account) for store in (files, postgres, mariadb)),
+            partial(_start_processes, account),
         )
         _show(account)
         return state

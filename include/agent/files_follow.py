@@ -195,8 +195,8 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
             parts = any(index.kind(path) == "f" and states[path][4] >= _LARGE for path in wanted)
             following.said = _listed(following, peer, again, parts).copy(wanted, held=held)
         following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
-    elif held and following.ready:
-        # It holds the target's data open for writing.
+    if held and following.ready:
+        # Unused, it would hold the target's data open for writing.
         following.ready.abandon()
         following.ready = None
     following.sizes = {path: state[4] for path, state in states.items() if state[0] == "f"}
