@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from include import registry
 from include.moves import names
+from include.registry.network import ROUNDING
 from tests.registry import host
 from tests.zone import Zone
 
@@ -164,7 +165,9 @@ def settled_when_no_cache_is_stale(conn, zone, exact):
             assert not registry.names_settled(conn, "vps-1"), "a cache still holds an earlier answer"
     if exact:
         with conn.transaction(force_rollback=True):
-            conn.execute("UPDATE cached_names SET until = until - make_interval(secs => %s)", [max(stale, 0) + 1])
+            conn.execute(
+                "UPDATE cached_names SET until = until - make_interval(secs => %s)", [max(stale, 0) + ROUNDING + 1]
+            )
             assert registry.names_settled(conn, "vps-1"), "longer than any cache"
 
 
@@ -182,7 +185,7 @@ def test_lowered_at_the_hand_over_pointed_with_the_account_restored_at_home(conn
     # Caches were filled for an hour until ten minutes ago.
     wait(conn, zone, 2990)
     assert not registry.names_settled(conn, "vps-1")
-    wait(conn, zone, 20)
+    wait(conn, zone, 20 + ROUNDING)
     assert registry.names_settled(conn, "vps-1")
     while next(way) != "a1-1 home":
         follow(conn, zone)
