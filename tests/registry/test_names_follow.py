@@ -268,9 +268,11 @@ def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
     host.moved(conn, "a1-1", "transit-1")
     follow(conn, zone, "a1-1")
     assert zone.records["new.example", "A"] == (AWAY, 30)
-    # Added after its account has left: it is known by the transit's address, and belongs home.
-    registry.add_account(conn, "a1-1", "transit-1", ["late.example"])
-    zone.records["late.example", "A"] = (AWAY, 600)
-    follow(conn, zone, "a1-1")
-    (late,) = [name for name in registry.names_of_account(conn, "a1-1") if name.fqdn == "late.example"]
-    assert (late.address, late.points_at, late.ttl, late.ttl_now) == (HOME, AWAY, 600, 30)
+    # A customer cannot make the transit's own name theirs.
+    registry.add_account(conn, "a1-1", "transit-1", ["transit-1.example"])
+    zone.records["transit-1.example", "A"] = (AWAY, 600)
+    assert (
+        "transit-1.example leads to the transit, which others will have after you: point it at 198.51.100.11 and "
+        "2001:db8:100::11." in follow(conn, zone, "a1-1")
+    )
+    assert zone.records["transit-1.example", "A"] == (AWAY, 600)
