@@ -47,7 +47,7 @@ class Looker:
             parent, _, name = (b".", b"", path) if b"/" not in path else path.rpartition(b"/")
             if parent != current:
                 current, there = parent, self._go(parent)
-            if there:
+            if there and name != b"..":
                 with contextlib.suppress(*VANISHED):
                     info = os.lstat(name)
                     if not stat.S_ISDIR(info.st_mode) or info.st_dev == self.device:
@@ -84,7 +84,7 @@ class Looker:
                 # A writer through a mapping changes no times while its pages wait to be written out.
                 self.cache.pop((info.st_dev, info.st_ino), None)
         lines = {}
-        for inode, line in walk.lines():
+        for inode, line in walk.rows():
             path, _, rest = line.rstrip(b"\n").partition(b"\t")
             lines[os.fsdecode(unescaped(path))] = [inode, os.fsdecode(rest)]
         for key, linked in walk.links.items():

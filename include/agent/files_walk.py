@@ -174,7 +174,11 @@ class Walk:
             parts.append(b"%d:%s:%d" % (tag, escaped(name), permissions))
         return b"[" + b" ".join(sorted(parts)) + b"]"
 
-    def lines(self) -> Iterator[tuple[int, bytes]]:
+    def lines(self) -> list[bytes]:
+        """The line of each entry, sorted by path."""
+        return [line for _, line in self.rows()]
+
+    def rows(self) -> Iterator[tuple[int, bytes]]:
         """(inode number, line) of each entry, sorted by path; 0 stands for what is no regular file."""
         # The names of one file outside of what was walked do not count: they are not carried.
         first = {key: min(paths) for key, paths in self.links.items() if len(paths) > 1}
@@ -246,7 +250,7 @@ def main(arguments: list[str]) -> None:
         walk.tree(os.fsencode(home))
         hashes = [hashlib.blake2b(digest_size=8) for _ in range(BUCKETS)]
         entries = 0
-        for inode, line in walk.lines():
+        for inode, line in walk.rows():
             hashes[bucket_of(line[: line.index(b"\t")])].update(line)
             listing.write(b"%d\t%s" % (inode, line))
             entries += 1
