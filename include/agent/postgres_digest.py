@@ -234,23 +234,28 @@ _LARGE_OBJECTS = (
 EACH_LARGE_OBJECT = f"SELECT json_build_array(oid::text, hash) FROM ({_LARGE_OBJECT}) o;\n"
 
 
-def of_database(database: str, snapshot: str | None = None, identities: dict[int, str] | None = None) -> dict[str, Any]:
+def of_database(
+    database: str,
+    snapshot: str | None = None,
+    identities: dict[int, str] | None = None,
+    known: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """{"tables": {name: [rows, sum]}, "sequences", "large objects", "objects": {kind: {identity: facts}}}.
 
-    As of now, or of an exported snapshot."""
+    As of now, or of an exported snapshot; tables that are `known` are not read."""
     script = _BEGIN + _at(snapshot) + TABLES + _SEQUENCES + _LARGE_OBJECTS + inventory(identities or {}) + "COMMIT;\n"
-    result: dict[str, Any] = {"sequences": {}, "objects": {}}
+    result: dict[str, Any] = {"sequences": {}, "objects": {}, "tables": dict(known or {})}
     tables = []
     for kind, *rest in query(script, database):
-        if kind == "table":
+        if kind == "table" and shown(*rest) not in result["tables"]:
             tables.append((rest[0], rest[1]))
         elif kind == "sequence":
             result["sequences"][rest[0]] = rest[1:]
         elif kind == "object":
             result["objects"].setdefault(rest[0], {})[rest[1]] = rest[2]
-        else:
+        elif kind == "large objects":
             result[kind] = rest
-    result["tables"] = of_tables(database, tables, snapshot)
+    result["tables"] |= of_tables(database, tables, snapshot)
     return result
 
 

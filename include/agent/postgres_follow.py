@@ -17,11 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from . import digest, postgres_apply, postgres_digest, postgres_look
+from . import digest, postgres_apply, postgres_digest, postgres_look, postgres_send
 from .accounts import Account
 from .digest import printable
 from .peer import Peer
 from .postgres_changes import LONGEST, Changes, lsn
+from .postgres_digest import shown
+from .postgres_send import Sent
 from .postgres_sql import Session, conninfo, end_kept, ident, kept, literal, literals, query
 from .system import Refused, read_json, refuse, write_durably
 
@@ -75,11 +77,10 @@ def _slots(name: str) -> tuple[str, str]:
 # --- loading ---
 
 
-def load(account: Account, peer: Peer, name: str, dump: Any) -> dict[str, Any]:
+def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
     """Load a prepared database from a snapshot, prove the load equal, and follow from there.
 
-    `dump(snapshot, identities)` sends an archive and tells its bytes; tables have their own identities again there.
-    {"bytes", "verify_seconds"}."""
+    {"bytes", "verify_seconds"}: how long one waited for the proof alone."""
     drop(account, [name])
     obstacle = _obstacle(account, name)
     if obstacle:
@@ -90,19 +91,19 @@ def load(account: Account, peer: Peer, name: str, dump: Any) -> dict[str, Any]:
     tables = {oid: (schema, table) for oid, schema, table, *_ in kept(name).query(_TABLES)}
     named = [[*tables[oid], identity] for oid, identity in original.items() if oid in tables]
     marks, files = read_marks(name), dict(kept(name).query(_FILES))
-    with _exported(name, follow) as (start, snapshot), ThreadPoolExecutor() as pool:
+    with _exported(name, follow) as (start, snapshot):
         kept(name).query(f"SELECT to_json(slot_name) FROM pg_copy_logical_replication_slot('{follow}', '{keys}');")
-        mine = pool.submit(postgres_digest.of_database, name, snapshot, original)
-        size = dump(snapshot, named)
-        here = mine.result()
-    began = time.monotonic()
-    there = peer.call("postgres_contents", {"database": name})
-    found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()})
-    # A table that was emptied after the snapshot may have been read as empty already: its rows are told by the log.
-    for oid, file in kept(name).query(_FILES):
-        if oid in tables and file != files.get(oid):
-            found.anywhere(*tables[oid])
-    different = digest.differences(_lasting(here, found.whole), _lasting(there, found.whole), printable(name))
+        sent = postgres_send.send(peer, name, named, snapshot)
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            there = pool.submit(peer.call, "postgres_contents", {"database": name, "apart": sent.apart})
+            here = postgres_digest.of_database(name, snapshot, original, sent.streams)
+        found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()})
+        # A table that was emptied after the snapshot may have been read as empty already: the log tells its rows.
+        for oid, file in kept(name).query(_FILES):
+            if oid in tables and file != files.get(oid):
+                found.anywhere(*tables[oid])
+        different = _differences(peer, name, snapshot, found.whole, here, there.result(), sent)
     if different:
         refuse("not_equal", f"The copy of a PostgreSQL database differs from what was sent: {' '.join(different)}")
     verified = time.monotonic() - began
@@ -114,7 +115,19 @@ def load(account: Account, peer: Peer, name: str, dump: Any) -> dict[str, Any]:
     peer.call("postgres_subscribe", what)
     state = known(account)
     _note(account, {**state, "databases": {**state["databases"], name: {"start": start, "marks": marks}}})
-    return {"bytes": size, "verify_seconds": verified}
+    return {"bytes": sent.bytes, "verify_seconds": verified}
+
+
+def _differences(
+    peer: Peer, name: str, snapshot: str, whole: set[str], here: dict[str, Any], there: dict[str, Any], sent: Sent
+) -> list[str]:
+    """What differs in two digests; of tables that were sent apart, when the same rows stand in any order."""
+    here, there = _lasting(here, whole), _lasting(there, whole)
+    turned = [each for each in sent.apart if here["tables"].get(shown(*each)) != there["tables"].get(shown(*each))]
+    if turned:
+        here["tables"] |= postgres_digest.of_tables(name, [(schema, table) for schema, table in turned], snapshot)
+        there["tables"] |= peer.call("postgres_tables", {"database": name, "tables": turned})
+    return digest.differences(here, there, printable(name))
 
 
 def _lasting(found: dict[str, Any], whole: set[str]) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import digest, postgres_digest, postgres_follow, postgres_large, postgres_look, postgres_restore
+from . import digest, postgres_digest, postgres_follow, postgres_large, postgres_look, postgres_restore, postgres_send
 from .accounts import Account
 from .digest import printable
 from .peer import Peer, known_peer
 from .postgres_changes import Changes
 from .postgres_definition import definition
 from .postgres_follow import CannotFollow
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, kept
+from .postgres_sql import kept
 from .system import refuse
 
 Report = Callable[..., None]
@@ -83,13 +83,14 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
                 continue
             report(text=f"PostgreSQL: {printable(name)}")
             try:
-                loaded = postgres_follow.load(account, peer, name, _dumper(account, peer, name, report))
+                loaded = postgres_follow.load(account, peer, name)
             except CannotFollow as error:
                 postgres_follow.drop(account, [name])
                 postgres_follow.give_back(account, name)
                 moving.dumped[name] = f"{error}, so it is dumped while the account is held"
                 continue
             done["bytes"] += loaded["bytes"]
+            report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
             done["verify_seconds"] += loaded["verify_seconds"]
         again = _settle(account, peer, moving)
         if not again:
@@ -144,21 +145,6 @@ def _prepare(account: Account, peer: Peer, moving: _Moving, keep: list[str]) -> 
     """Make roles and the databases that are not to be kept on the peer, empty."""
     what = {"roles": moving.defined["roles"], "databases": moving.defined["databases"], "keep": keep}
     return peer.call("postgres_prepare", what)
-
-
-def _dumper(account: Account, peer: Peer, name: str, report: Report) -> Callable[..., int]:
-    """A function that dumps a database, as of a snapshot, into the prepared one on the peer; its bytes."""
-
-    def dump(snapshot: str | None = None, identities: list[Any] | None = None) -> int:
-        argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
-        argv += ["--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
-        argv += [*([f"--snapshot={snapshot}"] if snapshot else []), "-d", conninfo(name)]
-        args = {"database": name, "identities": identities or []}
-        size = peer.stream("postgres_restore", args, argv, env=ENVIRONMENT)["bytes"]
-        report(done_bytes=size, text=f"PostgreSQL: {printable(name)}")
-        return size
-
-    return dump
 
 
 def _settle(account: Account, peer: Peer, moving: _Moving) -> dict[str, str]:
@@ -299,7 +285,7 @@ def _last_followed(account: Account, peer: Peer, moving: _Moving) -> None:
 
 def _dump_last(account: Account, peer: Peer, moving: _Moving, name: str, parts: list[dict[str, Any]]) -> None:
     began = time.monotonic()
-    _dumper(account, peer, name, lambda **_: None)()
+    postgres_send.send(peer, name, [])
     _tell(parts, began, f"the dump of the PostgreSQL database {printable(name)}", moving.dumped[name])
 
 

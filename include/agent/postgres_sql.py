@@ -30,6 +30,7 @@ PINNED = {
     "xmlbinary": "base64",
     "row_security": "off",
     "jit": "off",
+    "synchronize_seqscans": "off",
     "statement_timeout": "0",
     "lock_timeout": "0",
     "default_transaction_read_only": "off",
