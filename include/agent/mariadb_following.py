@@ -48,6 +48,7 @@ class Following:
         """Load what is not there yet, bring over what has changed, and prove what was not proven yet.
 
         When `patient`, tables without a key that were written to meanwhile are loaded once more."""
+        _seen.pop(self.account.name, None)
         if not self._known_there():
             self._begin()
         for _ in range(_TRIES):
@@ -150,16 +151,14 @@ class Following:
         if held:
             self.both.thaw()
             stop = mariadb_changes.here()
-            tables, _ = _seen.get(self.account.name) or self._look()
         else:
             stop = mariadb_changes.position(*self.both.freeze())
-            tables, _ = self._look()
+        tables, _ = _seen.get(self.account.name) or self._look()
         seen = mariadb_changes.window(self.account, state.position, stop, tables)
         if seen.statements:
             state.told = ""
-            if held:
-                tables, _ = self._look()
-                seen = mariadb_changes.window(self.account, state.position, stop, tables)
+            tables, _ = self._look()
+            seen = mariadb_changes.window(self.account, state.position, stop, tables)
         what = mariadb_changes.wanted(self.both, seen, tables, state.waiting())
         if held:
             unproven = state.unproven & {*tables}
