@@ -145,9 +145,16 @@ def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
         return {"tables": 0, "rows": 0}, []
     one = _last.pop(account.name)
     found = one.differences()
-    if one.retold:
+    rows = dict(one.rows())
+    dumped = tables([name for name in account.mariadb_databases if name not in one.databases])
+    mine, theirs = one.both.same([table.proof() for table in dumped.values()])
+    for name, a, b in zip(dumped, mine, theirs, strict=True):
+        rows[name] = int(a[0][1] or 0)
+        if a != b:
+            found.append(f"{printable('.'.join(name))}: not the same on both sides.")
+    if one.retold or dumped:
         found += compared(*one.facts())
-    return {"tables": len(one.state.rows), "rows": sum(one.state.rows.values())}, found
+    return {"tables": len(rows), "rows": sum(rows.values())}, found
 
 
 def unfollow(account: Account) -> None:

@@ -27,6 +27,8 @@ Report = Callable[..., None]
 _TRIES = 6
 # What the last pass has found of each account: its tables and its sequences.
 _seen: dict[str, tuple[dict[Name, Table], list[Name]]] = {}
+# How many rows each table has on the target: counted once, and kept up by what is brought over.
+_rows: dict[str, dict[Name, int]] = {}
 
 
 class Following:
@@ -48,6 +50,7 @@ class Following:
         """Load what is not there yet, bring over what has changed, and prove what was not proven yet.
 
         When `patient`, tables without a key that were written to meanwhile are loaded once more."""
+        _seen.pop(self.account.name, None)
         if not self._known_there():
             self._begin()
         for _ in range(_TRIES):
@@ -62,11 +65,13 @@ class Following:
                     continue
                 self.tell()
                 self._prove(report)
+                self._count()
                 self.both.thaw()
                 return
             except Unreadable:
                 self._begin()
             except Refused:
+                _rows.pop(self.account.name, None)
                 # A table that is altered while it is read ends the session; the next pass finds the statement.
                 if not self._altered():
                     raise
@@ -74,7 +79,7 @@ class Following:
 
     def _known_there(self) -> bool:
         there = self.peer.call("mariadb_followed", {})["token"]
-        return bool(self.state.token and self.state.position and there == self.state.token)
+        return bool(self.state.token) and there == self.state.token and self.state.databases == self.databases
 
     def _begin(self) -> None:
         """Empty databases there, and the position here from which on changes are brought over."""
@@ -82,9 +87,10 @@ class Following:
         objects(self._followed())  # what cannot be carried is refused before anything is done
         state_path(self.account).unlink(missing_ok=True)
         self.state = State(self.account)
-        self.state.token = secrets.token_hex(16)
+        self.state.token, self.state.databases = secrets.token_hex(16), self.databases
         self.peer.call("mariadb_prepare", {**what, "token": self.state.token})
-        self.state.position = mariadb_changes.here()
+        if self.databases:
+            self.state.position = mariadb_changes.here()
         tables, sequences = self._look()
         self.state.load = {*tables, *sequences}
         self.state.save()
@@ -116,6 +122,8 @@ class Following:
             at = f"{ident(database)}.{ident(name)}"
             drops += [f"DROP TABLE IF EXISTS {at}"] if (database, name) in tables else [f"DROP SEQUENCE IF EXISTS {at}"]
         self.both.there(drops)
+        for name in state.load:
+            _rows.get(self.account.name, {}).pop(name, None)
         state.told = ""
         for database in self.databases:
             names = sorted(name for of, name in state.load & {*tables, *sequences} if of == database)
@@ -146,20 +154,20 @@ class Following:
         equal, as an unsteady table that was written to, is brought over again by the next pass. In the hold the proof
         comes after (`differences`)."""
         state = self.state
-        assert state.position
+        if not state.position:  # there is no database that can be followed
+            _seen[self.account.name] = ({}, [])
+            return
         if held:
             self.both.thaw()
             stop = mariadb_changes.here()
-            tables, _ = _seen.get(self.account.name) or self._look()
         else:
             stop = mariadb_changes.position(*self.both.freeze())
-            tables, _ = self._look()
+        tables, _ = _seen.get(self.account.name) or self._look()
         seen = mariadb_changes.window(self.account, state.position, stop, tables)
         if seen.statements:
             state.told = ""
-            if held:
-                tables, _ = self._look()
-                seen = mariadb_changes.window(self.account, state.position, stop, tables)
+            tables, _ = self._look()
+            seen = mariadb_changes.window(self.account, state.position, stop, tables)
         what = mariadb_changes.wanted(self.both, seen, tables, state.waiting())
         if held:
             unproven = state.unproven & {*tables}
@@ -167,8 +175,9 @@ class Following:
         else:
             self._put_off(what, seen)
         done = mariadb_changes.bring(self.both, what, tables)
-        for name, number in done.grown.items():
-            state.rows[name] = state.rows.get(name, 0) + number
+        counted = _rows.get(self.account.name, {})
+        for name in counted.keys() & done.grown.keys():
+            counted[name] += done.grown[name]
         self.slow += done.slow
         self.wanted = what
         if held:
@@ -197,8 +206,6 @@ class Following:
             state.load |= (ours - there).union(mariadb_changes.named(seen, sequences))
             gone = there - ours
             self.both.there([f"DROP TABLE IF EXISTS {ident(d)}.{ident(n)}" for d, n in sorted(gone)])
-            for name in gone:
-                state.rows.pop(name, None)
             state.unproven -= gone
         for name in state.load:
             what.keys.pop(name, None)
@@ -232,26 +239,39 @@ class Following:
         report(text="MariaDB: comparing what was loaded")
         began = time.monotonic()
         checks = [f"CHECKSUM TABLE {tables[name].at} EXTENDED" for name in unproven]
-        counts = [tables[name].count() for name in unproven]
         with ThreadPoolExecutor(1) as pool:
-            theirs = pool.submit(self.both.there, checks + counts)
+            theirs = pool.submit(self.both.there, checks)
             mine = []
             for check in checks:
                 mine.append(self.both.source.run([check])[0])
                 self.both.let_go()
             there = theirs.result()
-        for name, a, b, count in zip(unproven, mine, there, there[len(checks) :], strict=False):
+        for name, a, b in zip(unproven, mine, there, strict=True):
             # Another version may add up the same rows otherwise: then what is in them decides.
             if a[0][1] == b[0][1] or self._same_rows(tables[name]):
                 state.unproven.discard(name)
             elif tables[name].steady and tables[name].key:
                 state.load.add(name)
-            state.rows[name] = int(count[0][0] or 0)
         self.prove_seconds += time.monotonic() - began
         state.save()
         if state.load:
             name = printable(".".join(min(state.load)))
             refuse("not_equal", f"The MariaDB table {name} did not arrive as it is here; try again.")
+
+    def _count(self) -> None:
+        tables = _seen[self.account.name][0]
+        known = _rows.setdefault(self.account.name, {})
+        fresh = [name for name in tables if name not in known]
+        for name, rows in zip(fresh, self.both.there([tables[name].count() for name in fresh]), strict=True):
+            known[name] = int(rows[0][0] or 0)
+        for name in known.keys() - tables.keys():
+            del known[name]
+
+    def rows(self) -> dict[Name, int]:
+        """How many rows each followed table has."""
+        if self.account.name not in _rows:
+            self._count()
+        return _rows[self.account.name]
 
     def _same_rows(self, table: Table) -> bool:
         mine, theirs = self.both.same([table.proof()])
@@ -305,6 +325,7 @@ class Following:
 def forget(account: Account) -> None:
     """Nothing is followed any more."""
     _seen.pop(account.name, None)
+    _rows.pop(account.name, None)
     state_path(account).unlink(missing_ok=True)
     mariadb_follower.close(account)
     queries(mariadb_follower.gone(account))

@@ -20,34 +20,34 @@ def state_path(account: Account) -> Path:
 class State:
     """Where following stands.
 
-    `token` names this following on both sides. Up to `position` in the binary log the target is equal, but for the
+    `token` names this following of `databases` on both sides. Up to `position` in the binary log the target is equal, but for the
     tables of `load`, which are yet to be made there, and of `unproven`, whose whole has not been compared; `carried`
     are keys of rows that were found different, `prepared` those of transactions that are prepared and not committed.
-    `told` is a hash of the users and objects that the target has; `rows` counts the rows of each table there."""
+    `told` is a hash of the users and objects that the target has."""
 
     def __init__(self, account: Account) -> None:
         self._path = state_path(account)
         data = read_json(self._path) or {}
         self.token: str = data.get("token", "")
+        self.databases: list[str] = data.get("databases", [])
         self.position = Position(*data["position"]) if data.get("position") else None
         self.told: str = data.get("told", "")
         self.load = {(row[0], row[1]) for row in data.get("load", [])}
         self.unproven = {(row[0], row[1]) for row in data.get("unproven", [])}
         self.carried = _keys(data.get("carried", []))
         self.prepared = _keys(data.get("prepared", []))
-        self.rows: dict[Name, int] = {(row[0], row[1]): row[2] for row in data.get("rows", [])}
 
     def save(self) -> None:
         """Write it down, durably."""
         data = {
             "token": self.token,
+            "databases": self.databases,
             "position": self.position.to_json() if self.position else None,
             "told": self.told,
             "load": sorted(self.load),
             "unproven": sorted(self.unproven),
             "carried": _rows(self.carried),
             "prepared": _rows(self.prepared),
-            "rows": [[*name, number] for name, number in self.rows.items()],
         }
         write_durably(self._path, json.dumps(data))
 
