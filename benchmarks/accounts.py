@@ -20,7 +20,7 @@ BYTES_PER_ROW = {"postgresql": 420, "mariadb": 403}
 POSTGRESQL_TABLE = """
 CREATE TABLE item_{t} (id bigint PRIMARY KEY, customer integer NOT NULL, created timestamptz NOT NULL,
   price numeric(10, 2) NOT NULL, title text NOT NULL, body text);
-INSERT INTO item_{t} SELECT n, n * 7919 % 100003, timestamptz '2022-01-01 UTC' + n * interval '1 minute',
+INSERT INTO item_{t} SELECT n, n::bigint * 7919 % 100003, timestamptz '2022-01-01 UTC' + n * interval '1 minute',
   n % 10007 / 100.0, 'item ' || n, repeat(md5((n + {t})::text) || ' is what it said. ', 5)
   FROM generate_series(1, {rows}) n;
 CREATE INDEX ON item_{t} (customer);

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
+from typing import Any
 
 from include.hosts import Host
 from include.hosts.host import open_client
@@ -49,14 +50,22 @@ class Machine:
 
 
 @contextmanager
-def lab() -> Iterator[None]:
-    """The lab is up, and this thread is where operators work: in th-ops. It stays up for the next run."""
+def lab() -> Iterator[Callable[..., Any]]:
+    """The lab is up, and this thread is where operators work: in th-ops. It stays up for the next run.
+
+    Gives what calls a function where the benchmark was started.
+    """
     if not _is_up():
         lab_cli.up(first=None)
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
+
+    def at_home(function: Callable[..., Any], *args: Any) -> Any:
+        with ThreadPoolExecutor(1, initializer=enter, initargs=(f"/proc/self/fd/{home}",)) as pool:
+            return pool.submit(function, *args).result()
+
     try:
         enter(f"/run/netns/{topology.OPS}")
-        yield
+        yield at_home
     finally:
         enter(f"/proc/self/fd/{home}")
         os.close(home)

@@ -1,0 +1,114 @@
+"""The best tools there are for copying each store from one server to another, as an administrator would use them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.stage import Machine
+
+FOLDER = "/var/tmp/bench"
+ROLE = "bench"
+SOCKET = "/run/bench.sock"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two servers, the words with which the first one's root gets into the second, and a password for PostgreSQL."""
+
+    source: Machine
+    target: Machine
+    ssh: str
+    password: str
+
+    @property
+    def postgresql(self) -> str:
+        """How the target reaches the source's PostgreSQL as its superuser: over TLS."""
+        return f"host={self.source.address} user={ROLE} password={self.password} sslmode=require"
+
+
+def make_pair(source: Machine, target: Machine, ssh: str) -> Pair:
+    """Lets the target's PostgreSQL tools read the source's databases."""
+    pair = Pair(source, target, ssh, secrets.token_urlsafe(18))
+    sql = f"CREATE ROLE {ROLE} SUPERUSER LOGIN PASSWORD '{pair.password}'"
+    source.root(["runuser", "-u", "postgres", "--", "psql", "-Xq", "-f", "-"], sql.encode())
+    return pair
+
+
+Tool = Callable[[Pair, str], None]
+"""Copies the account of that name."""
+
+
+def rsync(pair: Pair, name: str) -> None:
+    """rsync over ssh."""
+    shell, _, there = pair.ssh.rpartition(" ")
+    pair.source.script(f"rsync -aHAX -e '{shell}' /home/{name}/ {there}:{FOLDER}/")
+
+
+def tar(pair: Pair, name: str) -> None:
+    """tar over ssh."""
+    pair.source.script(
+        f"tar --acls --xattrs --numeric-owner -C /home/{name} -cf - . | "
+        f"{pair.ssh} 'mkdir -p {FOLDER} && tar --acls --xattrs --numeric-owner -xpf - -C {FOLDER}'"
+    )
+
+
+def pg_dump(pair: Pair, name: str) -> None:
+    """pg_dump and pg_restore, two jobs each, on the target."""
+    dump = ["runuser", "-u", "postgres", "--", "pg_dump", "-Fd", "-j2", "-f", FOLDER]
+    pair.target.root([*dump, "-d", f"{pair.postgresql} dbname={name}"])
+    pair.target.root(["runuser", "-u", "postgres", "--", "createdb", "-O", name, name])
+    pair.target.root(["runuser", "-u", "postgres", "--", "pg_restore", "-j2", "-d", name, FOLDER])
+
+
+def pgcopydb(pair: Pair, name: str) -> None:
+    """pgcopydb, two jobs, on the target."""
+    pair.target.root(["runuser", "-u", "postgres", "--", "createdb", "-O", name, name])
+    jobs = ["--table-jobs", "2", "--index-jobs", "2", "--restart", "--dir", FOLDER]
+    sides = ["--source", f"{pair.postgresql} dbname={name}", "--target", f"dbname={name}"]
+    pair.target.root(["runuser", "-u", "postgres", "--", "pgcopydb", "clone", *jobs, *sides])
+
+
+def mariadb_dump(pair: Pair, name: str) -> None:
+    """mariadb-dump piped into the client over ssh."""
+    pair.source.script(
+        f"mariadb-dump --single-transaction --routines --events --triggers --databases {name} | {pair.ssh} mariadb"
+    )
+
+
+def mydumper(pair: Pair, name: str) -> None:
+    """mydumper and myloader on the source, two threads, tables in chunks; myloader through an ssh tunnel."""
+    pair.source.script(
+        f"""
+mydumper -B {name} -o {FOLDER} -t 2 -r 100000 --trx-consistency-only -v 0
+rm -f {SOCKET}
+{pair.ssh} -N -L {SOCKET}:/run/mysqld/mysqld.sock & tunnel=$!
+trap 'kill $tunnel' EXIT
+until [ -S {SOCKET} ]; do sleep 0.02; done
+myloader -d {FOLDER} -B {name} -t 2 -S {SOCKET} -h localhost -v 0
+"""
+    )
+
+
+def make_role(pair: Pair, name: str) -> None:
+    """The tools want the database's owner to be there."""
+    pair.target.root(["runuser", "-u", "postgres", "--", "createuser", name])
+
+
+def clean(pair: Pair, name: str) -> None:
+    """Drops what a tool has left on either side."""
+    for machine in (pair.source, pair.target):
+        machine.root(["rm", "-rf", FOLDER])
+    pair.target.root(["runuser", "-u", "postgres", "--", "dropdb", "--if-exists", "--force", name])
+    pair.target.root(["runuser", "-u", "postgres", "--", "dropuser", name])
+    pair.target.root(["mariadb", "-e", f"DROP DATABASE IF EXISTS {name}"])
+
+
+TOOLS: dict[str, dict[str, Tool]] = {
+    "files": {"rsync": rsync, "tar": tar},
+    "postgresql": {"pg_dump | pg_restore": pg_dump, "pgcopydb": pgcopydb},
+    "mariadb": {"mariadb-dump": mariadb_dump, "mydumper": mydumper},
+}
+PACKAGES = {"pgcopydb": ("pgcopydb", "2026"), "mydumper": ("mydumper", "2022")}
+"""tool -> the Debian package that it needs and the server that needs it."""
