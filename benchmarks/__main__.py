@@ -6,17 +6,21 @@ import signal
 import sys
 import time
 
-from benchmarks import billing, copying, ips, report, switchover
+from benchmarks import billing, copying, ips, names, orchestrator, report, switchover
 from benchmarks.options import Options
 from include.hosts import AgentError, HostUnreachable
 from include.machines import MachineError
+from include.registry import Refused
+from lab.accounts import FillError
 from lab.say import LabError
 
 TABLES = {
     "switchover": switchover.run,
     "ips": ips.run,
+    "names": names.run,
     "copy": copying.run_copy,
     "verify": copying.run_verify,
+    "orchestrator": orchestrator.run,
     "billing": billing.run,
 }
 
@@ -38,7 +42,7 @@ def main(argv: list[str]) -> int:
             print(f"\n{table}\n", flush=True)
             figures[name] = table.figures
             report.write({name: table.figures})
-    except (ValueError, LabError, MachineError, AgentError, HostUnreachable) as error:
+    except (ValueError, LabError, FillError, MachineError, AgentError, HostUnreachable, Refused) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     print(f"{report.machine()}; commit {report.commit()}; figures in {report.FILE.relative_to(report.ROOT)}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from benchmarks.stage import Machine
+from include.hosts import Host
 from lab.accounts.certificates import put_certificates
-from lab.accounts.filling import Server, account_file, new_password
+from lab.accounts.filling import Filled, Server, account_file, new_password
 
 SITE = Path(__file__).parent / "site"
+PAGES = ("index.html", "visit.php")
 MEGABYTE = 10**6
 TABLES = 4
 BYTES_PER_FILE = 13_300
@@ -54,8 +56,16 @@ class Sizes:
         return cls(third, third, third, max(1, third // BYTES_PER_FILE))
 
 
-def fill(machine: Machine, name: str, uid: int, sizes: Sizes) -> dict[str, Any]:
-    """Creates and fills an account whose site writes and reads all its stores; gives its account file."""
+class Place(Protocol):
+    """A server to fill an account on: `Machine`."""
+
+    agent: Host
+
+    def root(self, argv: Sequence[str], stdin: bytes | None = None) -> bytes: ...
+
+
+def fill(machine: Place, name: str, uid: int, sizes: Sizes) -> Filled:
+    """Creates and fills an account whose site writes and reads all its stores."""
     databases = [name] if sizes.postgresql else []
     mariadb = {"users": [{"user": name, "host": "%"}], "databases": [name]}
     statement = account_file(
@@ -74,7 +84,7 @@ def fill(machine: Machine, name: str, uid: int, sizes: Sizes) -> dict[str, Any]:
     server.create(statement)
     settings = f"<?php\nreturn ['name' => '{name}', 'password' => '{password}'];\n"
     server.write_as(name, f"/home/{name}", {"settings.php": settings}, mode=0o600)
-    server.write_as(name, f"/home/{name}/public_html", {"visit.php": (SITE / "visit.php").read_bytes()})
+    server.write_as(name, f"/home/{name}/public_html", {page: (SITE / page).read_bytes() for page in PAGES})
     if sizes.files:
         script = (SITE / "files.py").read_bytes()
         server.run_as(name, "python3", "-", str(sizes.count), str(sizes.files), input=script)
@@ -84,7 +94,23 @@ def fill(machine: Machine, name: str, uid: int, sizes: Sizes) -> dict[str, Any]:
         _mariadb(server, name, password, sizes.mariadb)
     # What the fill has left to be written would slow down whatever is measured first.
     server.run("sync")
-    return statement
+    return _told(statement, password)
+
+
+def _told(statement: dict[str, Any], password: str) -> Filled:
+    """How the account is looked at before and after a move: its page, and its databases as their own user."""
+    name = statement["account"]
+    filled = Filled(name, statement, {"urls": [f"https://{name}.example/"]})
+    for kind, port, databases in (
+        ("postgres", 5432, statement["postgresql"]["databases"]),
+        ("mysql", 3306, statement["mariadb"]["databases"]),
+    ):
+        if databases:
+            connection = f"account_{name}_{kind}"
+            filled.look[f"{kind}_connection"] = connection
+            known = {"conn_id": connection, "conn_type": kind, "host": f"{name}.example", "port": port}
+            filled.connections.append({**known, "login": name, "password": password, "schema": name})
+    return filled
 
 
 def _postgresql(server: Server, name: str, password: str, size: int) -> None:
@@ -105,14 +131,3 @@ def _mariadb(server: Server, name: str, password: str, size: int) -> None:
     sql = f"""SET sql_log_bin = 0; CREATE DATABASE {name}; CREATE USER {name}@'%' IDENTIFIED BY '{password}';
 GRANT ALL ON `{name}`.* TO {name}@'%'; USE {name}; {MARIADB_VISIT} {tables}"""
     server.run("mariadb", "--batch", input=sql)
-
-
-def sizes_of(machine: Machine, name: str) -> dict[str, int]:
-    """How large the account's stores are on a server, in bytes, as the server tells it."""
-    one = ["runuser", "-u", "postgres", "--", "psql", "-XqAt", "-c", f"SELECT pg_database_size('{name}')"]
-    two = "SELECT SUM(data_length + index_length) FROM information_schema.tables WHERE table_schema = '{}'"
-    return {
-        "files": int(machine.root(["du", "-s", "--apparent-size", "-B1", f"/home/{name}"]).split()[0]),
-        "postgresql": int(machine.root(one)),
-        "mariadb": int(machine.root(["mariadb", "-N", "-e", two.format(name)])),
-    }

@@ -88,7 +88,7 @@ def _measure(options: Options, progress: Callable[[str], None]) -> Measured:
             absent = {tool for tool in tools.PACKAGES if any(text.startswith(tool) for text in missing)}
             ways = {name: tool for name, tool in tools.TOOLS[store].items() if name not in absent}
             progress(f"{store}: filling")
-            statement = fill(source, f"copy{store[:5]}", 2500 + number, SIZES[store])
+            statement = fill(source, f"copy{store[:5]}", 2500 + number, SIZES[store]).account_file
             stores[store] = _store(pair, statement, ways, options.runs, lambda text, s=store: progress(f"{s}: {text}"))
     _measured[options] = Measured(stores, tuple(missing))
     return _measured[options]

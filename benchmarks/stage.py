@@ -14,7 +14,6 @@ from typing import Any
 
 from include.hosts import Host
 from include.hosts.host import open_client
-from include.machines import Installed
 from include.network import routes
 from lab import __main__ as lab_cli
 from lab import router, servers, state, topology
@@ -92,10 +91,10 @@ def enter(path: str) -> None:
 def claimed(count: int) -> Iterator[list[topology.Server]]:
     """Scratch servers that nobody else uses while this lasts; wiped at the end, with their routes as they were."""
     pool = [one for one in topology.SERVERS.values() if one.kind == "scratch"]
-    installed = servers.machines().infrastructure
+    known = servers.machines().infrastructure
     taken: list[topology.Server] = []
     with ExitStack() as claims:
-        for one in sorted(pool, key=lambda one: installed(one.name) is not None):
+        for one in sorted(pool, key=lambda one: known(one.name) is not None):
             claim = claims.enter_context(open(state.RUN / f"{one.name}.claim", "w"))
             try:
                 flock(claim, LOCK_EX | LOCK_NB)
@@ -111,10 +110,11 @@ def claimed(count: int) -> Iterator[list[topology.Server]]:
         finally:
             for one in taken:
                 servers.machines().wipe(one.spec)
-                _route_home(one)
+                route_home(one)
 
 
-def _route_home(one: topology.Server) -> None:
+def route_home(one: topology.Server) -> None:
+    """A server's own IPs lead to it."""
     for ip in one.ips:
         router.execute(routes.replace_argv(ip, next_hop(one.name, ip)))
 
@@ -123,27 +123,25 @@ def _route_home(one: topology.Server) -> None:
 def machines(*infrastructures: str) -> Iterator[list[Machine]]:
     """Freshly installed scratch servers, one for each infrastructure, with the agent on them."""
     with claimed(len(infrastructures)) as taken, ThreadPoolExecutor() as pool:
-        specs = [one.spec for one in taken]
         for one in taken:
-            _route_home(one)
-        made = pool.map(servers.machines().reinstall, specs, infrastructures)
-        yield [_machine(*each) for each in zip(taken, infrastructures, made, strict=True)]
+            route_home(one)
+        yield list(pool.map(installed, taken, infrastructures))
 
 
-def _machine(one: topology.Server, infrastructure: str, installed: Installed) -> Machine:
+def installed(one: topology.Server, infrastructure: str) -> Machine:
+    """A claimed server, installed anew, with the agent on it."""
+    made = servers.machines().reinstall(one.spec, infrastructure)
     address = one.spec.management_address
-    agent = Host.connect(address, str(state.key("ops")), installed.host_key)
+    agent = Host.connect(address, str(state.key("ops")), made.host_key)
     agent.push_agent()
     agent.call("accept_ips", ips=list(one.ips))
-    return Machine(one.name, infrastructure, address, one.ips, installed.host_key, agent)
+    return Machine(one.name, infrastructure, address, one.ips, made.host_key, agent)
 
 
 def reinstalled(machine: Machine) -> Machine:
     """The same server, with nothing on it."""
     machine.agent.close()
-    one = topology.server(machine.name)
-    installed = servers.machines().reinstall(one.spec, machine.infrastructure)
-    return _machine(one, machine.infrastructure, installed)
+    return installed(topology.server(machine.name), machine.infrastructure)
 
 
 @contextmanager

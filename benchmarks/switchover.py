@@ -87,7 +87,7 @@ def _measure(
 ) -> None:
     old, one, two = servers
     progress(f"{size.name}: filling an account")
-    statement = fill(old, f"size{size.megabytes}", 2400, Sizes.thirds(size.megabytes))
+    statement = fill(old, f"size{size.megabytes}", 2400, Sizes.thirds(size.megabytes)).account_file
     written: set[str] = set()
     places = [old, *[one, two] * runs][: runs + 2]
     for number, (source, target) in enumerate(zip(places, places[1:], strict=False)):
