@@ -16,6 +16,7 @@ from dataclasses import dataclass
 CONNECTOR, DONE, PROC = 11, 3, 1
 LISTEN, IGNORE = 1, 2
 EXEC, EXIT = 0x2, 0x80000000
+SO_RCVBUFFORCE = 33
 HEADER = struct.Struct("=IHHII")
 MESSAGE = struct.Struct("=IIIIHH")
 EVENT = struct.Struct("=IIQII")
@@ -48,7 +49,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._listen, name="processes", daemon=True)
 
     def __enter__(self) -> Recorder:
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 24)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
         self._socket.bind((0, PROC))
         self._socket.settimeout(0.2)
         self._ask(LISTEN)
