@@ -28,8 +28,8 @@ from lab.topology import RESOLVER, Server
 
 ACCOUNTS = 10
 MEGABYTES = 3
-DATABASE = "bench"
-"""The registry of the benchmark, beside the lab's own."""
+REGISTRY, AIRFLOW = "bench_registry", "bench_airflow"
+"""Databases of the benchmark, beside the lab's own."""
 PLAN, ENTRY, CUSTOMER = "bench", "infrastructure-2026", "the benchmark's customer"
 RATE = 1.0
 """Requests a second, of each account by each of the two visitors."""
@@ -92,27 +92,31 @@ class _Migration:
 
     @contextmanager
     def _airflow(self) -> Iterator[None]:
-        """Airflow, with the benchmark's registry in place of the lab's; ended again if it did not run before."""
+        """An Airflow with databases of its own, in place of the lab's, which runs again afterwards if it did."""
         ran_before = all(state.alive(name) for name in airflow.PROGRAMS)
         self.progress("Airflow starts")
-        usual = next(each for each in airflow.lab_connections() if each["connection_id"] == "registry")
-        self.at_home(airflow.up)
+        airflow.stop()
+        usual = airflow.environment
+        own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(AIRFLOW).replace(f"//{AIRFLOW}@", "//airflow@")}
+        airflow.environment = lambda *args: usual(*args) | own
         try:
-            airflow.connect({**usual, "schema": DATABASE})
-            yield
+            with _database(AIRFLOW, "airflow"):
+                try:
+                    self.at_home(airflow.up)
+                    known = {each["connection_id"]: each for each in airflow.lab_connections()}
+                    airflow.connect({**known["registry"], "schema": REGISTRY})
+                    yield
+                finally:
+                    airflow.stop()
         finally:
+            airflow.environment = usual
             if ran_before:
-                airflow.connect(usual)
-            else:
-                airflow.stop()
+                self.at_home(airflow.up)
 
     @contextmanager
     def _registry(self) -> Iterator[psycopg.Connection]:
-        dsn = postgres.dsn(DATABASE, "registry")
-        drop = f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"
-        postgres.psql("postgres", drop)
-        postgres.psql("postgres", f"CREATE DATABASE {DATABASE} OWNER registry")
-        try:
+        dsn = postgres.dsn(REGISTRY, "registry")
+        with _database(REGISTRY, "registry"):
             upgrade(dsn)
             with psycopg.connect(dsn, autocommit=True) as conn:
                 registry.add_plan(conn, PLAN, Decimal("29.90"), "CHF", 2, 4 << 30, 80 << 30)
@@ -127,8 +131,6 @@ class _Migration:
                         registry.add_ip(conn, ip, one.name)
                 registry.add_catalogue_entry(conn, ENTRY, "infrastructure", "2022", "2026")
                 yield conn
-        finally:
-            postgres.psql("postgres", drop)
 
     def _enrolled(self, conn: psycopg.Connection) -> stage.Machine:
         machine = stage.installed(self.original, "2022")
@@ -212,6 +214,18 @@ class _Migration:
             if time.monotonic() > until:
                 raise LabError(f"The run {run_id} of {dag_id} has not ended within {PATIENCE:g} s.")
             time.sleep(0.2)
+
+
+@contextmanager
+def _database(name: str, owner: str) -> Iterator[None]:
+    """An empty database in the lab's PostgreSQL while this lasts."""
+    drop = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"
+    postgres.psql("postgres", drop)
+    postgres.psql("postgres", f"CREATE DATABASE {name} OWNER {owner}")
+    try:
+        yield
+    finally:
+        postgres.psql("postgres", drop)
 
 
 def kind_of(words: list[str]) -> str | None:

@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.accounts import TABLES
 from benchmarks.stage import Machine
+from lab.say import LabError
 
 FOLDER = "/var/tmp/bench"
 ROLE = "bench"
@@ -94,6 +96,20 @@ myloader -d {FOLDER} -B {name} -t 2 -S {SOCKET} -h localhost -v 0
 def make_role(pair: Pair, name: str) -> None:
     """The tools want the database's owner to be there."""
     pair.target.root(["runuser", "-u", "postgres", "--", "createuser", name])
+
+
+def check(pair: Pair, name: str, store: str) -> None:
+    """Refuses a tool that has not copied everything: it cannot be compared."""
+    tables = " + ".join(f"(SELECT count(*) FROM item_{t})" for t in range(1, TABLES + 1))
+    count = {
+        "files": "find {home} -type f | wc -l",
+        "postgresql": f"runuser -u postgres -- psql -XqAt -d {name} -c 'SELECT {tables}'",
+        "mariadb": f"mariadb -N {name} -e 'SELECT {tables}'",
+    }[store]
+    here = int(pair.source.script(count.format(home=f"/home/{name}")))
+    there = int(pair.target.script(count.format(home=FOLDER)))
+    if here != there:
+        raise LabError(f"A tool has copied {there} of {here} ({store}), so it cannot be compared: see why.")
 
 
 def clean(pair: Pair, name: str) -> None:
