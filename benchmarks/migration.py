@@ -126,7 +126,6 @@ class _Migration:
                 ):
                     addresses = (one.spec.management_address, one.spec.lan_address, one.spec.lan_address6)
                     registry.add_server(conn, one.name, kind, PLAN, infrastructure, customer, *addresses)
-                    stage.route_home(one)
                     for ip in one.ips:
                         registry.add_ip(conn, ip, one.name)
                 registry.add_catalogue_entry(conn, ENTRY, "infrastructure", "2022", "2026")

@@ -106,15 +106,17 @@ def claimed(count: int) -> Iterator[list[topology.Server]]:
         if len(taken) < count:
             raise LabError(f"{count} scratch servers are needed and {len(taken)} are free: give some back first.")
         try:
+            for one in taken:
+                cleared(one)
             yield taken
         finally:
             for one in taken:
-                servers.machines().wipe(one.spec)
-                route_home(one)
+                cleared(one)
 
 
-def route_home(one: topology.Server) -> None:
-    """A server's own IPs lead to it."""
+def cleared(one: topology.Server) -> None:
+    """Wipes a server; its own IPs lead to it, whatever was done with them."""
+    servers.machines().wipe(one.spec)
     for ip in one.ips:
         router.execute(routes.replace_argv(ip, next_hop(one.name, ip)))
 
@@ -123,8 +125,6 @@ def route_home(one: topology.Server) -> None:
 def machines(*infrastructures: str) -> Iterator[list[Machine]]:
     """Freshly installed scratch servers, one for each infrastructure, with the agent on them."""
     with claimed(len(infrastructures)) as taken, ThreadPoolExecutor() as pool:
-        for one in taken:
-            route_home(one)
         yield list(pool.map(installed, taken, infrastructures))
 
 
