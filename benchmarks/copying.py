@@ -15,6 +15,7 @@ from benchmarks.moves import Move
 from benchmarks.options import Options
 from benchmarks.report import Figure, Seconds, Table
 from benchmarks.stage import lab, machines
+from include.hosts import AgentError
 from lab.say import LabError
 
 SIZES = {
@@ -57,6 +58,13 @@ class Measured:
 
     stores: dict[str, Store]
     missing: tuple[str, ...]
+    refused: dict[str, str] = field(default_factory=dict)
+    """Stores that the project did not copy, with its sentence."""
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """For the notes."""
+        return tuple(f"{CONTENT[store]} was refused: {text}" for store, text in self.refused.items())
 
 
 _measured: dict[Options, Measured] = {}
@@ -86,15 +94,19 @@ def _measure(options: Options, progress: Callable[[str], None]) -> Measured:
             except LabError as error:
                 missing.append(f"{tool} is left out, its package cannot be had: {error}")
         pair = tools.make_pair(source, target, ssh)
-        stores = {}
+        stores, refused = {}, {}
         for number, store in enumerate(SIZES):
             absent = {tool for tool in tools.PACKAGES if any(text.startswith(tool) for text in missing)}
             ways = {name: tool for name, tool in tools.TOOLS[store].items() if name not in absent}
             progress(f"{store}: filling")
             statement = fill(source, f"copy{store[:5]}", 2500 + number, SIZES[store]).account_file
             runs = _Runs(pair, store, statement, ways, lambda text, store=store: progress(f"{store}: {text}"))
-            stores[store] = runs.run(options.runs)
-    _measured[options] = Measured(stores, tuple(missing))
+            try:
+                stores[store] = runs.run(options.runs)
+            except AgentError as error:
+                refused[store] = str(error)
+                progress(f"{store}: refused: {error}")
+    _measured[options] = Measured(stores, tuple(missing), refused)
     return _measured[options]
 
 
@@ -181,6 +193,7 @@ def copy_table(measured: Measured) -> Table:
                 | {way: round(median(runs), 2) for way, runs in found.others.items()},
             )
         )
+    figures += [Figure(f"speed_{store}", 0, "of the best", f">= {SPEED_AIM:g}", False) for store in measured.refused]
     return Table(
         title="Copy speed: seconds, median (worst)",
         columns=("", "tool", "seconds", "speed, of the best"),
@@ -194,6 +207,7 @@ def copy_table(measured: Measured) -> Table:
             " pgcopydb clone on the target, 2 jobs; mariadb-dump | ssh mariadb; mydumper and myloader with 2 threads,"
             " through an ssh tunnel.",
             *measured.missing,
+            *measured.refusals,
         ),
         figures=tuple(figures),
     )
@@ -226,6 +240,7 @@ def verify_table(measured: Measured) -> Table:
             "Verifying is what the copy itself says of its time; the share is of the time without it.",
             "Beside it the verb `verify`, which compares everything once more, timed from the operators' network.",
             "In the hold only what changed is compared: of one switch-over, what it says itself.",
+            *measured.refusals,
         ),
         figures=tuple(figures),
     )
