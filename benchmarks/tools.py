@@ -12,12 +12,12 @@ from lab.say import LabError
 
 FOLDER = "/var/tmp/bench"
 ROLE = "bench"
-SOCKET = "/run/bench.sock"
+PORT = 13306
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two servers, the words with which the first one's root gets into the second, and a password for PostgreSQL."""
+    """Two servers, the words with which the first one's root gets into the second, and the password of `ROLE`."""
 
     source: Machine
     target: Machine
@@ -31,10 +31,12 @@ class Pair:
 
 
 def make_pair(source: Machine, target: Machine, ssh: str) -> Pair:
-    """Lets the target's PostgreSQL tools read the source's databases."""
+    """Lets the tools read the source's PostgreSQL and write to the target's MariaDB."""
     pair = Pair(source, target, ssh, secrets.token_urlsafe(18))
     sql = f"CREATE ROLE {ROLE} SUPERUSER LOGIN PASSWORD '{pair.password}'"
     source.root(["runuser", "-u", "postgres", "--", "psql", "-Xq", "-f", "-"], sql.encode())
+    sql = f"CREATE USER {ROLE}@'%' IDENTIFIED BY '{pair.password}'; GRANT ALL ON *.* TO {ROLE}@'%' WITH GRANT OPTION"
+    target.root(["mariadb"], sql.encode())
     return pair
 
 
@@ -84,11 +86,10 @@ def mydumper(pair: Pair, name: str) -> None:
     pair.source.script(
         f"""
 mydumper -B {name} -o {FOLDER} -t 2 -r 100000 --trx-consistency-only -v 0
-rm -f {SOCKET}
-{pair.ssh} -N -L {SOCKET}:/run/mysqld/mysqld.sock & tunnel=$!
+{pair.ssh} -N -L 127.0.0.1:{PORT}:127.0.0.1:3306 & tunnel=$!
 trap 'kill $tunnel' EXIT
-until [ -S {SOCKET} ]; do sleep 0.02; done
-myloader -d {FOLDER} -B {name} -t 2 -S {SOCKET} -h localhost -v 0
+until (exec 3<>/dev/tcp/127.0.0.1/{PORT}) 2>/dev/null; do sleep 0.02; done
+myloader -d {FOLDER} -B {name} -t 2 -h 127.0.0.1 -P {PORT} -u {ROLE} -p {pair.password} -v 0
 """
     )
 
