@@ -32,7 +32,7 @@ class Pair:
 
 def make_pair(source: Machine, target: Machine, ssh: str) -> Pair:
     """Lets the tools read the source's PostgreSQL and write to the target's MariaDB."""
-    pair = Pair(source, target, ssh, secrets.token_urlsafe(18))
+    pair = Pair(source, target, ssh, secrets.token_hex(16))
     sql = f"CREATE ROLE {ROLE} SUPERUSER LOGIN PASSWORD '{pair.password}'"
     source.root(["runuser", "-u", "postgres", "--", "psql", "-Xq", "-f", "-"], sql.encode())
     sql = f"CREATE USER {ROLE}@'%' IDENTIFIED BY '{pair.password}'; GRANT ALL ON *.* TO {ROLE}@'%' WITH GRANT OPTION"
