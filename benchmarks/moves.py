@@ -49,9 +49,9 @@ class Move:
         result = self.source.agent.run(f"{self.key}-{verb}", verb, args, poll=0.05)
         return result, time.perf_counter() - began
 
-    def switch(self) -> dict[str, Any]:
-        """The switch-over."""
-        return self.run("switch", hold_seconds=HOLD_SECONDS)[0]
+    def switch(self, **more: Any) -> dict[str, Any]:
+        """The switch-over; refused as `over_budget` when the rehearsal takes longer than is allowed."""
+        return self.run("switch", hold_seconds=HOLD_SECONDS, **more)[0]
 
     def close(self) -> None:
         """Ends the pairing, and drops what the account has left at its old place."""
