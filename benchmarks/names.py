@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.migration import ACCOUNTS, RATE, Whole, whole
+from benchmarks.migration import ACCOUNTS, RATE, TTL, Whole, whole
 from benchmarks.options import Options
 from benchmarks.report import Figure, Table
 from benchmarks.visitors import Waits
@@ -34,8 +34,8 @@ def table(seen: Whole) -> Table:
         columns=("visitors that", "requests", "failed", "longest wait ms", "p99 ms", "addresses met"),
         rows=tuple(rows),
         notes=(
-            f"{ACCOUNTS} accounts with two names each, A and AAAA; {RATE:g} request/s of each account by each of the"
-            " two visitors, HTTP and HTTPS, every request on a connection of its own.",
+            f"{ACCOUNTS} accounts with two names each, A and AAAA, TTL {TTL} s before it is lowered; {RATE:g} request/s of"
+            " each account by each of the two visitors, HTTP and HTTPS, every request on a connection of its own.",
             "The resolver is unbound, which keeps every answer for its TTL; the visitor keeps it for that TTL again.",
             f"Acknowledged writes of both that the original does not show at the end: {seen.writes_lost}.",
         ),
