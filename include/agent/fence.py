@@ -8,127 +8,73 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from . import addresses, files, front, mail, mariadb, pairing, postgres, system
-from .accounts import Account, State, account_path, all_accounts, guarded, load, put_state, save, state_of
+from . import addresses, front, mail, mariadb, pairing, php, postgres, system
+from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
+from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
 
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 1.0
 
 Timer = Callable[[str], Any]
+Then = Callable[[str], None]
 
 
 def _untimed(_name: str) -> Any:
     return nullcontext()
 
 
-# --- create, receive, remove ---
-
-
-def create(account: Account, epoch: int, password_hash: str | None) -> State:
-    """Make an account that serves here. Again with another account file: what changed is taken over."""
-    with guarded(account.name):
-        state = state_of(account.name)
-        if state.state not in ("absent", "serving"):
-            refuse(
-                "wrong_state",
-                f"The account {account.name} is {state.state} here; only a serving one is changed.",
-            )
-        _make_shell(account)
-        if password_hash is not None:
-            system.set_password_hash(account.name, password_hash)
-        if state.state == "absent":
-            state = put_state(account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time()))
-        front.load_certificates(account)
-        _open(account)
-        mail.render(certificates=True)
-        return state
-
-
-def receive(account: Account, move: str, epoch: int) -> State:
-    """Make the inert shell of an account that will come here in this move."""
-    with guarded(account.name):
-        state = state_of(account.name)
-        if state.state == "receiving" and (state.move, state.epoch) == (move, epoch):
-            _make_shell(account)
-            return state
-        if epoch < state.epoch or (epoch == state.epoch and state.state != "absent"):
-            refuse(
-                "stale_epoch",
-                f"The account {account.name} is {state.state} here at epoch {state.epoch}; "
-                f"a move of epoch {epoch} is over.",
-            )
-        if state.state in ("serving", "held"):
-            refuse("wrong_state", f"The account {account.name} is {state.state} here; it cannot be received.")
-        _make_shell(account)
-        system.set_expiry(account.name, "1")
-        # `to` stays: an account that comes back is still forwarded until it is released here.
-        fresh = State("receiving", epoch=epoch, move=move, to=state.to, since=time.time())
-        state = put_state(account.name, fresh)
-        front.render_sites()
-        front.render_maps()
-        mail.render()
-        return state
-
-
-def _make_shell(account: Account) -> None:
-    """Unix user, home and the account file; refused where another account has a name, a uid or a domain."""
-    for other in all_accounts():
-        if other.name == account.name:
-            continue
-        if other.uid == account.uid or other.gid == account.gid:
-            refuse(
-                "uid_taken",
-                f"The uid or gid of {account.name} is that of {other.name} here; change one of them.",
-            )
-        if both := sorted({*account.domains} & {*other.domains}):
-            refuse(
-                "domain_taken",
-                f"The domain {both[0]} belongs to the account {other.name} here; take it away first.",
-            )
-    system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
-    save(account)
-    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def remove(name: str) -> None:
-    """Take away everything of an account that has left, or whose coming was given up."""
-    with guarded(name):
-        state = state_of(name)
-        if state.state == "absent" and not account_path(name).exists():
-            return
-        if state.state not in ("moved", "receiving", "absent") or (state.state == "moved" and not state.released):
-            refuse("wrong_state", f"The account {name} is {state.state} here; only one that has left is removed.")
-        account = load(name)
-        with pairing.no_data_session(name):
-            front.stop_php(account)
-            system.end_processes(account.uid)
-            for module in (postgres, mariadb, files):
-                module.discard(account)
-            front.drop_certificates(account)
-            system.remove_user(name, account.home)
-            (account.directory / "crontab").unlink(missing_ok=True)
-            put_state(name, State("absent", epoch=state.epoch, since=time.time()))
-            account_path(name).unlink()
-        front.render_sites()
-        front.render_maps()
-        front.forget_php(account)
-        mail.render(certificates=True)
+def _nothing(_part: str) -> None:
+    pass
 
 
 # --- hold and return ---
 
 
-def hold(name: str, move: str, epoch: int, seconds: float, timer: Timer = _untimed) -> State:
+def hold(
+    name: str, move: str, epoch: int, seconds: float, timer: Timer = _untimed, then: Then = _nothing
+) -> dict[str, int]:
     """Stop every writer of the account and keep its visitors waiting, for `seconds` at most.
 
-    Repeated by the same move it starts over with a new deadline. A failure returns the account.
+    `then(part)` is called for "files", "postgresql" and "mariadb" as soon as nothing writes that part any more, in a
+    thread each; all have ended when this ends. Repeated by the same move it starts over with a new deadline. A failure
+    returns the account. Gives what was cut short: {"requests", "processes"}.
     """
     if not 1 <= seconds <= 85:
         refuse("bad_seconds", "A hold lasts from 1 to 85 seconds: longer than that no visitor's request is kept.")
+    with timer("deadline"):
+        _begin(name, move, epoch, seconds)
+    try:
+        account = load(name)
+        with timer("front"):
+            front.hold(account)
+            cut = {"requests": php.drain(account, DRAIN_SECONDS), "processes": 0}
+
+        def still(part: str, stop: Callable[[Account], Any]) -> None:
+            # Shared: a return waits for it, and nothing is stopped after a return.
+            with timer(f"{part} still"), guarded(name, shared=True):
+                _require_held(name, move)
+                found = stop(account)
+            if part == "files":
+                cut["processes"] = found
+            then(part)
+
+        parts = {"files": _stop_processes, "postgresql": postgres.hold, "mariadb": mariadb.hold}
+        system.side_by_side(*(partial(still, part, stop) for part, stop in parts.items()))
+        failpoint("held")
+        return cut
+    except BaseException:
+        if state_of(name).state != "moved":
+            return_(name, move)
+        raise
+
+
+def _begin(name: str, move: str, epoch: int, seconds: float) -> None:
+    """Write down the hold and its deadline, which the host itself enforces from here on."""
     with guarded(name):
-        account, state = load(name), state_of(name)
+        state = state_of(name)
         if state.state not in ("serving", "held") or (state.state == "held" and state.move != move):
             refuse(
                 "wrong_state",
@@ -138,41 +84,26 @@ def hold(name: str, move: str, epoch: int, seconds: float, timer: Timer = _untim
             refuse("stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over.")
         if state.returning:
             refuse("returning", f"The account {name} is being returned; try again in a moment.")
-        deadline = time.time() + seconds
-        with timer("deadline"):
-            arm(name, seconds)
+        arm(name, seconds)
         saved = state.saved if state.state == "held" else {"expiry": system.shadow_fields(name)[1]}
-        state = State("held", epoch, move, deadline, saved=saved, since=time.time())
-        put_state(name, state)
-        try:
-            return _stop_writers(account, state, timer)
-        except BaseException:
-            _return(account)
-            raise
+        put_state(name, State("held", epoch, move, time.time() + seconds, saved=saved, since=time.time()))
 
 
-def _stop_writers(account: Account, state: State, timer: Timer) -> State:
-    with timer("front"):
-        front.render_maps()
-        cut = front.drain(account, DRAIN_SECONDS)
-    with timer("mail"):
-        mail.render()
-        mail.drain(account)
-    with timer("php"):
-        front.stop_php(account)
-    with timer("processes"):
-        system.set_crontab_aside(account.name, account.directory / "crontab")
-        system.set_expiry(account.name, "1")
-        ended = system.end_processes(account.uid)
-    saved = {**state.saved, "requests_cut": cut, "processes_ended": ended}
-    for module, key in ((postgres, "postgresql"), (mariadb, "mariadb")):
-        if key not in saved:
-            with timer(key):
-                # What a hold changes is known before it is changed only by the module; saved as soon as it tells.
-                saved[key] = module.hold(account)
-            state = put_state(account.name, replace(state, saved=saved))
-    failpoint("held")
+def _require_held(name: str, move: str) -> State:
+    state = state_of(name)
+    if state.state != "held" or state.move != move or state.returning:
+        refuse("not_held", f"The account {name} is {state.state} here, not held by move {move}; hold it again.")
     return state
+
+
+def _stop_processes(account: Account) -> int:
+    """Mail, PHP, cron and logins end; how many processes had to be ended."""
+    mail.follow(account)
+    mail.drain(account)
+    php.stop(account)
+    system.set_crontab_aside(account.name, account.directory / "crontab")
+    system.set_expiry(account.name, "1")
+    return system.end_processes(account.uid)
 
 
 def return_(name: str, move: str | None = None, epoch: int | None = None) -> State:
@@ -190,28 +121,37 @@ def _return(account: Account) -> State:
     state = state_of(account.name)
     # From here on no commit can come between, not even by a process that slept.
     state = put_state(account.name, replace(state, returning=True))
-    postgres.unhold(account, state.saved.get("postgresql", {}))
-    mariadb.unhold(account, state.saved.get("mariadb", {}))
+    postgres.unhold(account, {})
+    mariadb.unhold(account, {})
     system.set_expiry(account.name, state.saved.get("expiry", ""))
     serving = State("serving", state.epoch, state.move, since=time.time())
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
-    front.start_php(account)
+    php.start(account)
     state = put_state(account.name, serving)
-    front.render_maps()
-    mail.render()
+    _show(account)
     mail.flush()
     disarm(account.name)
     return state
 
 
-def _open(account: Account) -> None:
+def open_account(account: Account) -> None:
     """Everything an account that serves here needs; each step may have been done before."""
+    front.render_sites()
+    _start_processes(account)
+    front.render_maps()
+    mail.follow(account)
+
+
+def _start_processes(account: Account) -> None:
     system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
-    front.render_sites()
-    front.start_php(account)
-    front.render_maps()
-    mail.render()
+    php.start(account)
+
+
+def _show(account: Account) -> None:
+    """Everybody is sent where the account's state says."""
+    front.set_entry(account)
+    mail.follow(account)
 
 
 # --- commit, release, forward ---
@@ -223,16 +163,12 @@ def commit(name: str, move: str, figures: dict[str, Any]) -> dict[str, Any]:
         state = state_of(name)
         if state.state == "moved" and state.move == move:
             return record(name, state)
-        if state.state != "held" or state.move != move or state.returning:
-            refuse(
-                "not_held",
-                f"The account {name} is {state.state} here, not held by move {move}; hold it again.",
-            )
+        state = _require_held(name, move)
         if state.deadline is None or time.time() >= state.deadline:
             refuse("deadline_over", f"The hold of {name} is over; it returns by itself. Start the switch again.")
-        peer = pairing.known_peer(move)
+        other = known_peer(move)
         failpoint("before_commit")
-        moved = replace(state, state="moved", deadline=None, to=peer["address"], peer=peer)
+        moved = replace(state, state="moved", deadline=None, to=other["address"], peer=other)
         state = put_state(name, replace(moved, figures=figures, since=time.time()))
         failpoint("committed")
         return record(name, state)
@@ -258,18 +194,12 @@ def release(name: str, move: str, epoch: int, commit_record: Any) -> State:
             with pairing.no_data_session(name):
                 saved = {"expiry": state.saved.get("expiry", "")}
                 state = put_state(name, State("serving", epoch, move, saved=saved, since=time.time()))
-        for module in (postgres, mariadb):
-            module.finish(account)
-        _open(account)
+        # Who comes in finds everything open: the front is the last.
+        system.side_by_side(
+            partial(postgres.finish, account), partial(mariadb.finish, account), partial(_start_processes, account)
+        )
+        _show(account)
         return state
-
-
-def expect_expiry(name: str, expiry: str) -> None:
-    """On the target: the expiry that the Unix user gets at the release."""
-    with guarded(name):
-        state = state_of(name)
-        if state.state == "receiving" and state.saved.get("expiry", "") != expiry:
-            put_state(name, replace(state, saved={**state.saved, "expiry": expiry}))
 
 
 def forward(name: str, figures: dict[str, Any] | None = None) -> State:
@@ -278,13 +208,20 @@ def forward(name: str, figures: dict[str, Any] | None = None) -> State:
         state = state_of(name)
         if state.state != "moved":
             refuse("not_moved", f"The account {name} is {state.state} here; it has not moved.")
-        if not state.released:
-            state = put_state(name, replace(state, released=True, figures=figures or state.figures))
-        front.render_maps()
-        mail.render()
+        state = put_state(name, replace(state, released=True, figures=figures or state.figures))
+        _show(load(name))
         mail.flush()
         disarm(name)
         return state
+
+
+def let_go(name: str) -> None:
+    """After the release the waiting visitors go on to the other server; the rest of `forward` is in no one's way."""
+    with guarded(name):
+        state = state_of(name)
+        if state.state == "moved" and not state.released:
+            put_state(name, replace(state, released=True))
+        front.set_entry(load(name))
 
 
 # --- by itself ---
@@ -324,13 +261,13 @@ def settle(name: str) -> State:
     return state_of(name)
 
 
-def release_peer(name: str) -> None:
-    """Open the account on the other server; it must be committed here."""
+def release_peer(name: str, peer: Peer | None = None) -> None:
+    """Open the account on the other server; it must be committed here. `peer`: a connection that stands."""
     state = state_of(name)
     if state.state != "moved" or not state.peer:
         refuse("not_moved", f"The account {name} is {state.state} here; it has not moved.")
-    peer = pairing.Peer(state.move or "", state.peer["address"], state.peer["host_keys"])
-    peer.call("release", {"epoch": state.epoch, "commit_record": record(name, state)})
+    other = peer or Peer(state.move or "", state.peer["address"], state.peer["host_keys"])
+    other.call("release", {"epoch": state.epoch, "commit_record": record(name, state)})
 
 
 def go_forward(name: str) -> dict[str, Any]:
@@ -350,7 +287,7 @@ def boot() -> None:
         state = state_of(account.name)
         if state.state == "serving":
             with guarded(account.name):
-                _open(account)
+                open_account(account)
         else:
             try:
                 settle(account.name)

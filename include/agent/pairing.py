@@ -1,14 +1,16 @@
-"""Two servers for one move: a key made for it, pinned host keys, and the verbs a peer may call."""
+"""Two servers for one move: a key made for it, and the verbs a peer may call."""
 
+import io
 import ipaddress
 import json
 import os
 import re
 import shlex
 import shutil
-import subprocess
+import socket
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -16,13 +18,15 @@ from typing import IO, Any, NoReturn
 from .accounts import Account, check_move, check_name, load, state_of
 from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 
+_LONGEST = 64 << 20  # bytes of a request
 AUTHORIZED_KEYS = Path("/root/.ssh/authorized_keys")
-_HOST_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]{40,1000}={0,3}")
+HOST_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]{40,1000}={0,3}")
 
 PeerVerb = Callable[[Account, dict[str, Any], IO[bytes]], dict[str, Any]]
 
 
-def _directory(move: str) -> Path:
+def directory(move: str) -> Path:
+    """Where this server keeps what it knows of a move."""
     return STATE / "pairs" / check_move(move)
 
 
@@ -38,23 +42,27 @@ def check_address(address: Any) -> str:
 
 def make_key(move: str, account: str) -> str:
     """On the source: the public key of this move, made at the first call."""
-    directory = _directory(move)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(directory / "lock"):
-        known = read_json(directory / "source.json")
+    here = directory(move)
+    here.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(here / "lock"):
+        known = read_json(here / "source.json")
         if known and known["account"] != account:
             refuse("move_in_use", f"The move {move} belongs to the account {known['account']}, not to {account}.")
-        key = directory / "key"
+        key = here / "key"
         if not known:
             key.unlink(missing_ok=True)
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"transhumance-{move}", "-f", str(key)])
-            write_durably(directory / "source.json", json.dumps({"account": account}))
+            write_durably(here / "source.json", json.dumps({"account": account}))
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
 
 
-def authorized_line(move: str, address: str, public_key: str) -> str:
+def authorized_line(move: str, address: str, public_key: str, ports: Iterable[int]) -> str:
     """What lets the source's key in: from its address only, to this move's entry point only."""
-    return f'restrict,from="{address}",command="/usr/bin/python3 {AGENT} peer {move}" {public_key} {_mark(move)}'
+    command = f'restrict,from="{address}",command="/usr/bin/python3 {AGENT} peer {move}"'
+    # Replication comes through two ports of this server's loopback address that the source may open, and no others.
+    # The source can reach nothing here through it: port 1 of 127.0.0.1 is nobody's.
+    listen = "".join(f',permitlisten="127.0.0.1:{port}"' for port in ports)
+    return f'{command},port-forwarding,permitopen="127.0.0.1:1"{listen} {public_key} {_mark(move)}'
 
 
 def _mark(move: str) -> str:
@@ -63,14 +71,34 @@ def _mark(move: str) -> str:
 
 def admit(move: str, account: str, address: Any, public_key: Any) -> list[str]:
     """On the target: let the source's key in for this move. Returns this server's host keys."""
-    if not isinstance(public_key, str) or not _HOST_KEY.fullmatch(public_key):
+    if not isinstance(public_key, str) or not HOST_KEY.fullmatch(public_key):
         refuse("bad_key", "The public key of the source is no SSH key; take it from the verb pair.")
-    line = authorized_line(check_move(move), check_address(address), public_key)
-    directory = _directory(move)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_durably(directory / "target.json", json.dumps({"account": check_name(account)}))
+    _require_no_socket_forwarding()
+    pair = _pair(check_move(move)) or {"account": check_name(account), "ports": _free_ports()}
+    line = authorized_line(move, check_address(address), public_key, pair["ports"].values())
+    directory(move).mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_durably(directory(move) / "target.json", json.dumps(pair))
     _rewrite_keys(move, line)
     return host_keys()
+
+
+def _pair(move: str) -> dict[str, Any] | None:
+    """On the target: {"account", "ports": {engine: port of the tunnel}} of an admitted move."""
+    return read_json(directory(move) / "target.json")
+
+
+def _free_ports() -> dict[str, int]:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return {"postgresql": one.getsockname()[1], "mariadb": other.getsockname()[1]}
+
+
+def _require_no_socket_forwarding() -> None:
+    """A peer that may forward ports could otherwise reach this server's sockets as root."""
+    said = run(["sshd", "-T", "-C", "user=root,host=peer,addr=127.0.0.1"]).stdout.decode()
+    if "allowstreamlocalforwarding no" not in said.lower():
+        refuse("socket_forwarding", "Set AllowStreamLocalForwarding no in this server's sshd_config, and try again.")
 
 
 def host_keys() -> list[str]:
@@ -80,13 +108,15 @@ def host_keys() -> list[str]:
 
 def forget(move: str) -> None:
     """On either side: the move's key, its admission and its open connection are gone."""
-    directory = _directory(move)
     _rewrite_keys(move, None)
+    unit = f"transhumance-tunnel-{move}.service"
+    run(["systemctl", "stop", unit], check=False)
+    run(["systemctl", "reset-failed", unit], check=False)
     control = RUNTIME / "pairs" / move
     if control.exists():
         run(["ssh", "-o", f"ControlPath={control}", "-O", "exit", "peer"], check=False, timeout=10)
         control.unlink(missing_ok=True)
-    shutil.rmtree(directory, ignore_errors=True)
+    shutil.rmtree(directory(move), ignore_errors=True)
 
 
 def _rewrite_keys(move: str, line: str | None) -> None:
@@ -101,114 +131,10 @@ def _rewrite_keys(move: str, line: str | None) -> None:
             write_durably(AUTHORIZED_KEYS, "".join(f"{row}\n" for row in new))
 
 
-# --- the source's side ---
-
-
-def known_peer(move: str) -> dict[str, Any]:
-    """Address and host keys of the move's other server, as a Peer of this move was last made."""
-    peer = read_json(_directory(move) / "peer.json")
-    if not peer:
-        refuse("not_paired", f"Nothing is known here of the other server of move {move}; copy the account first.")
-    return peer
-
-
-class Peer:
-    """The other server of a move, seen from the source. One SSH connection serves every call."""
-
-    def __init__(self, move: str, address: Any, host_keys: Any) -> None:
-        self.move = check_move(move)
-        self.address = check_address(address)
-        directory = _directory(move)
-        if not (directory / "key").is_file():
-            refuse("not_paired", f"The move {move} has no key here; call pair and receive first.")
-        if not isinstance(host_keys, list) or not host_keys:
-            refuse("no_host_key", "The peer's host keys are missing; take them from the verb receive.")
-        for key in host_keys:
-            if not isinstance(key, str) or not _HOST_KEY.fullmatch(key):
-                refuse("bad_key", f"{key!r} is no SSH host key; take it from the verb receive.")
-        known = "".join(f"peer {key}\n" for key in host_keys)
-        if not (directory / "known_hosts").is_file() or (directory / "known_hosts").read_text() != known:
-            write_durably(directory / "known_hosts", known)
-            write_durably(directory / "peer.json", json.dumps({"address": self.address, "host_keys": host_keys}))
-        (RUNTIME / "pairs").mkdir(mode=0o700, parents=True, exist_ok=True)
-        options = {
-            "BatchMode": "yes",
-            "CheckHostIP": "no",
-            "ConnectTimeout": "10",
-            "ControlMaster": "auto",
-            "ControlPath": str(RUNTIME / "pairs" / self.move),
-            "ControlPersist": "120",
-            "GlobalKnownHostsFile": "/dev/null",
-            "HostKeyAlias": "peer",
-            "IdentitiesOnly": "yes",
-            "IdentityFile": str(directory / "key"),
-            "LogLevel": "ERROR",
-            "ServerAliveCountMax": "3",
-            "ServerAliveInterval": "5",
-            "StrictHostKeyChecking": "yes",
-            "UpdateHostKeys": "no",
-            "UserKnownHostsFile": str(directory / "known_hosts"),
-        }
-        self._ssh = ["ssh", "-F", "none", *(word for k, v in options.items() for word in ("-o", f"{k}={v}"))]
-
-    def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Run a peer verb on the other server; its refusal is raised here as Refused."""
-        done = run([*self.ssh_argv(), "call"], input=_request(verb, args), check=False, timeout=None)
-        return self._reply(done.stdout, done.returncode, done.stderr)
-
-    def stream(self, verb: str, args: dict[str, Any], source_argv: list[str], **popen_kwargs: Any) -> dict[str, Any]:
-        """Run `source_argv` here with its output as the peer verb's input. Fails when either side fails."""
-        with subprocess.Popen(
-            [*self.ssh_argv(), "call"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as remote:
-            assert remote.stdin is not None
-            remote.stdin.write(_request(verb, args))
-            remote.stdin.flush()
-            with subprocess.Popen(
-                source_argv,
-                stdin=subprocess.DEVNULL,
-                stdout=remote.stdin,
-                stderr=subprocess.PIPE,
-                **popen_kwargs,
-            ) as source:
-                # The other server must see the end of the stream when the source ends.
-                remote.stdin.close()
-                remote.stdin = None
-                _, said = source.communicate()
-            output, errors = remote.communicate()
-        try:
-            result = self._reply(output, remote.returncode, errors)
-        except Refused:
-            if source.returncode > 0:
-                refuse("source_failed", f"{source_argv[0]} failed here: {_last(said)}")
-            raise
-        if source.returncode != 0:
-            refuse("source_failed", f"{source_argv[0]} failed here ({source.returncode}): {_last(said)}")
-        return result
-
-    def ssh_argv(self) -> list[str]:
-        """The words before a command that is to run on the peer."""
-        return [*self._ssh, f"root@{self.address}"]
-
-    def _reply(self, output: bytes, code: int, errors: bytes) -> dict[str, Any]:
-        try:
-            reply = json.loads(output)
-        except ValueError:
-            refuse("peer_unreachable", f"The peer {self.address} gave no answer ({code}): {_last(errors)}")
-        if not reply["ok"]:
-            raise Refused(reply["error"]["code"], f"On the peer: {reply['error']['message']}")
-        return reply["result"]
-
-
-def _request(verb: str, args: dict[str, Any]) -> bytes:
-    return json.dumps({"verb": verb, "args": args}).encode() + b"\n"
-
-
-def _last(text: bytes) -> str:
-    return text.decode(errors="replace").strip()[-300:] or "it said nothing"
+def account_of(move: str) -> str | None:
+    """Whose move it is, as this server knows it; None when it knows nothing of it."""
+    known = read_json(directory(move) / "source.json") or _pair(move)
+    return known["account"] if known else None
 
 
 # --- the target's side ---
@@ -220,13 +146,14 @@ def serve_peer(
     always: frozenset[str],
     rsync: Callable[[Account, list[str]], NoReturn],
 ) -> int:
-    """What a peer's key runs: one verb or one rsync, for the move's account alone, while it is receiving.
+    """What a peer's key runs: a verb, many verbs one after the other, or an rsync; for the move's account alone.
 
+    It must be receiving in this move.
     `always` names the verbs that may also be called when the account is receiving no more.
     """
-    pair = read_json(_directory(move) / "target.json")
+    pair = _pair(move)
     words = shlex.split(os.environ.get("SSH_ORIGINAL_COMMAND", ""))
-    if not pair or words[:1] not in (["call"], ["rsync"]):
+    if not pair or words[:1] not in (["call"], ["session"], ["rsync"]):
         print(f"The move {move} is not admitted here.", file=sys.stderr)
         return 1
     if words[0] == "rsync":
@@ -236,26 +163,63 @@ def serve_peer(
         except Refused as error:
             print(error.message, file=sys.stderr)
             return 1
+    if words[0] == "call":
+        print(json.dumps(_answer(pair, move, sys.stdin.buffer.readline(_LONGEST), verbs, always)), flush=True)
+        return 0
+    while line := sys.stdin.buffer.readline(_LONGEST):
+        print(json.dumps(_answer(pair, move, line, verbs, always, io.BytesIO())), flush=True)
+    return 0
+
+
+def _answer(
+    pair: dict[str, Any],
+    move: str,
+    line: bytes,
+    verbs: dict[str, PeerVerb],
+    always: frozenset[str],
+    stdin: IO[bytes] = sys.stdin.buffer,
+) -> dict[str, Any]:
+    """The reply to one request of a peer; no request makes this raise."""
     try:
-        request = json.loads(sys.stdin.buffer.readline(64 << 20))
+        request = json.loads(line)
         verb, args = request["verb"], request["args"]
         if verb not in verbs:
             refuse("unknown_verb", f"A peer may not call {verb!r} here.")
         if verb in always:
-            result = verbs[verb](load(pair["account"]), {**args, "move": move}, sys.stdin.buffer)
-        else:
-            with data_session(pair["account"], move):
-                result = verbs[verb](load(pair["account"]), args, sys.stdin.buffer)
-        reply: dict[str, Any] = {"ok": True, "result": result}
+            return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
+        with data_session(pair["account"], move):
+            return {"ok": True, "result": verbs[verb](load(pair["account"]), args, stdin)}
     except Refused as error:
-        reply = {"ok": False, "error": {"code": error.code, "message": error.message}}
+        return {"ok": False, "error": {"code": error.code, "message": error.message}}
     except Exception as error:  # the caller must get an answer whatever went wrong
-        reply = {
-            "ok": False,
-            "error": {"code": "internal_error", "message": f"{type(error).__name__}: {error}"},
-        }
-    print(json.dumps(reply), flush=True)
-    return 0
+        message = f"{type(error).__name__}: {error}"
+        return {"ok": False, "error": {"code": "internal_error", "message": message}}
+
+
+# --- the tunnel ---
+
+
+def tunnel_ports(account: Account, args: dict[str, Any], stdin: IO[bytes]) -> dict[str, Any]:
+    """Peer verb: at which ports of its loopback address the target reaches the source's databases."""
+    return {"ports": (_pair(state_of(account.name).move or "") or {})["ports"]}
+
+
+def tunnel_up(account: Account, args: dict[str, Any], stdin: IO[bytes]) -> dict[str, Any]:
+    """Peer verb: wait until the source has opened the tunnel."""
+    end = time.monotonic() + args["seconds"]
+    for port in tunnel_ports(account, {}, stdin)["ports"].values():
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                break
+            except OSError as error:
+                if time.monotonic() > end:
+                    refuse("no_tunnel", f"The source's databases are not reached through the tunnel ({error}).")
+                time.sleep(0.05)
+    return {}
+
+
+# --- data of an account that is being received ---
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import addresses, describe, fence, operations, pairing, switch
-from .accounts import Account, check_move, check_name, load
+from . import addresses, describe, fence, operations, pairing, shell, switch
+from .accounts import Account, check_move, check_name, load, state_of
 from .system import Refused, refuse
 
 LONG_VERBS: dict[str, operations.LongVerb] = {
@@ -38,7 +38,7 @@ def _named(args: dict[str, Any]) -> tuple[str, str]:
 
 def _create(args: dict[str, Any]) -> dict[str, Any]:
     account = Account.from_json(args.get("account_file"))
-    state = fence.create(account, args.get("epoch", 1), args.get("unix_password_hash"))
+    state = shell.create(account, args.get("epoch", 1), args.get("unix_password_hash"))
     return {"state": state.state, "epoch": state.epoch}
 
 
@@ -53,20 +53,23 @@ def _receive(args: dict[str, Any]) -> dict[str, Any]:
     account = Account.from_json(args.get("account_file"))
     if account.name != name:
         refuse("bad_args", f"The account file is that of {account.name}, not of {name}.")
-    fence.receive(account, move, epoch)
+    shell.receive(account, move, epoch)
     keys = pairing.admit(move, name, args.get("source_address"), args.get("public_key"))
     return {"host_keys": keys}
 
 
 def _unpair(args: dict[str, Any]) -> dict[str, Any]:
-    pairing.forget(check_move(args.get("move")))
+    move = check_move(args.get("move"))
+    switch.forget(move)
+    pairing.forget(move)
     return {}
 
 
 def _hold(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
     epoch, seconds = _take(args, epoch=int, seconds=float)
-    state = fence.hold(name, move, epoch, seconds)
+    fence.hold(name, move, epoch, seconds)
+    state = state_of(name)
     return {"state": state.state, "epoch": state.epoch, "deadline": state.deadline}
 
 
@@ -89,7 +92,7 @@ def _release(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _remove(args: dict[str, Any]) -> dict[str, Any]:
-    fence.remove(check_name(args.get("account")))
+    shell.remove(check_name(args.get("account")))
     return {}
 
 
@@ -107,6 +110,10 @@ def _drain_ips(args: dict[str, Any]) -> dict[str, Any]:
     return {"still_open": addresses.drain(*_take(args, ips=list, seconds=float))}
 
 
+def _reset_ips(args: dict[str, Any]) -> dict[str, Any]:
+    return {"reset": addresses.reset(*_take(args, ips=list))}
+
+
 def _start(args: dict[str, Any]) -> dict[str, Any]:
     return operations.start(*_take(args, operation=str, verb=str, args=dict), LONG_VERBS)
 
@@ -121,6 +128,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "create": _create,
     "describe": lambda _args: describe.describe(),
     "drain_ips": _drain_ips,
+    "reset_ips": _reset_ips,
     "drop_ips": _drop_ips,
     "hold": _hold,
     "pair": _pair,

@@ -1,24 +1,33 @@
-"""The long verbs of a move, run on the source: copy, switch and verify."""
+"""The long verbs of a move, run on the source: copy, switch and verify.
 
-import hashlib
-import json
+Each of the account's three stores (files, PostgreSQL, MariaDB) is *followed* while the account serves: copied, proven
+equal as a whole, and kept up. Before the hold the rest is *rehearsed*, timed, against a budget. In the hold only the
+last changes go over, and only what changed is compared.
+"""
+
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Any
 
-from . import digest, fence, files, front, mail, mariadb, pairing, postgres, system
+from . import digest, fence, files, holds, identity, mail, mariadb, moment, pairing, php, postgres
 from .accounts import Account, check_name, load, state_of
 from .operations import Report
-from .pairing import Peer
-from .system import Refused, refuse
+from .peer import Peer
+from .system import refuse, side_by_side
 
+STORES: dict[str, Any] = {"files": files, "postgresql": postgres, "mariadb": mariadb}
 MOST_DIFFERENCES = 20
+BUDGET_SECONDS = 1.0
+"""The longest that visitors may have to wait, unless the move says otherwise."""
+REHEARSALS = 3
+"""A machine that was busy for a moment gets another chance before the move is called too slow."""
 
 
 class Steps:
-    """The time each step took, in order."""
+    """The time each step took, in order of their ends."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -35,64 +44,155 @@ class Steps:
 
 
 def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Copy the files while the account serves, and do all else that needs no hold.
+    """Copy everything while the account serves, prove the copy, and let it follow; what cannot move is refused here.
 
-    What cannot be moved is refused here and not in the hold; `left` tells what will not be carried, in sentences.
-    Both copies are read once, so that the next comparison is short.
+    {"files", "bytes", "seconds", "verify_seconds", "left": [sentences on what is not carried],
+    "ways": [{"store", "database", "way": follow|dump, "why"}], "stores": {store: seconds}}.
     """
     account, peer = _sides(args)
     began = time.monotonic()
     _require_serving(account, args)
-    peer.call("identity", _identity(account))
-    mariadb.objects(account)
-    left = [*postgres.prepare(account, peer), *mariadb.prepare(account, peer)]
-    sent = files.send(account, peer, report)
-    report(text="reading both copies")
-    with ThreadPoolExecutor() as pool:
-        mine, theirs = pool.submit(files.digest, account), pool.submit(peer.call, "files_digest", {})
-        for kind, found in mine.result()["_left"].items():
-            left.append(f"Of the files, {found['count']} ({kind}) are not carried as they are: {found['first'][0]}.")
-        theirs.result()
-    seconds = round(time.monotonic() - began, 3)
-    return {"files": sent["files"], "bytes": sent["bytes"], "seconds": seconds, "left": left}
+    found = _follow(account, peer, report)
+    return {
+        "files": found["files"].get("files", 0),
+        "bytes": sum(each["bytes"] for each in found.values()),
+        "seconds": round(time.monotonic() - began, 3),
+        "verify_seconds": round(sum(each["verify_seconds"] for each in found.values()), 3),
+        "stores": {store: each["seconds"] for store, each in found.items()},
+        "left": [sentence for each in found.values() for sentence in each["left"]],
+        "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
+    }
+
+
+def _follow(account: Account, peer: Peer, report: Report) -> dict[str, dict[str, Any]]:
+    identity.send(account, peer)
+    works = (partial(store.follow, account, peer, report) for store in STORES.values())
+    return dict(zip(STORES, side_by_side(*works), strict=True))
 
 
 def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
-    """From hold to forward, with nobody's help. Before the commit a failure returns the account at once."""
+    """From hold to forward, with nobody's help. Before the commit a failure returns the account at once.
+
+    Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
+    `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "ways"}.
+    """
     account, peer = _sides(args)
-    name, move = account.name, args["move"]
-    state = state_of(name)
-    if (state.state, state.move) == ("moved", move):
-        return {"committed": True, "released": True, **fence.go_forward(name)}
+    state = state_of(account.name)
+    if (state.state, state.move) == ("moved", args["move"]):
+        return {"committed": True, "released": True, **fence.go_forward(account.name)}
     _require_serving(account, args)
+    if state.state == "held":
+        # A switch before this one was killed: its visitors have waited enough.
+        fence.return_(account.name, args["move"])
     steps = Steps(report)
-    with steps("connect"):
-        peer.call("identity", _identity(account))
+    with steps("follow"):
+        found = _follow(account, peer, report)
+    with steps("rehearse"):
+        expected = _rehearse(account, peer, _budget(args))
+    figures = {
+        "expected_ms": round(expected * 1000, 1),
+        "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
+    }
+    _hold_and_commit(account, peer, args, steps, figures)
+    moved = state_of(account.name).figures
+    with steps("unfollow"):
+        for store in STORES.values():
+            store.unfollow(account)
+    return {"committed": True, "released": True, **moved}
+
+
+def _rehearse(account: Account, peer: Peer, budget: float) -> float:
+    """The seconds that visitors will wait; refused when they are more than the budget."""
+    for _ in range(REHEARSALS):
+        moment.await_it(account, 2 * budget)  # the rehearsal, then the hold
+        peer.warm(2 * len(STORES))
+        peer.call("warm", {})
+        stores = side_by_side(*(partial(store.rehearse, account, peer) for store in STORES.values()))
+        expected = max(each["seconds"] for each in stores) + holds.usual_rest()
+        if expected <= budget:
+            return expected
+    slow = sorted((one for each in stores for one in each["slow"]), key=lambda one: -one["seconds"])
+    why = "".join(f" {one['what']} takes {one['seconds']:.1f} s: {one['why']}" for one in slow[:3])
+    refuse(
+        "over_budget",
+        f"Visitors of {account.name} would wait about {expected:.1f} s, more than the {budget:g} s that are allowed, so"
+        f" nothing was begun.{why} Allow more, or change what is slow, and perform again.",
+    )
+
+
+def _hold_and_commit(account: Account, peer: Peer, args: dict[str, Any], steps: Steps, figures: dict[str, Any]) -> None:
+    name, move = account.name, args["move"]
     began, held_at = time.monotonic(), time.time()
+    compared: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    chains: dict[str, float] = {}
+
+    def then(part: str) -> None:
+        start = time.monotonic()
+        if part == "files":
+            with steps("identity"):
+                identity.send(account, peer)
+        with steps(f"{part} last"):
+            STORES[part].last(account, peer)
+        with steps(f"{part} compared"):
+            compared[part] = STORES[part].compare(account, peer)
+        chains[part] = time.monotonic() - start
+
     try:
-        with steps("hold"):
-            fence.hold(name, move, args["epoch"], args["hold_seconds"], steps)
-        _send(account, peer, steps)
-        with steps("verify"):
-            verified, different = compare(account, peer)
+        cut = fence.hold(name, move, args["epoch"], args["hold_seconds"], steps, then)
+        verified, different = _together(account, peer, compared)
         if different:
             refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
         with steps("commit"):
-            fence.commit(name, move, {"verified": verified, "steps": steps.taken, "held_at": held_at})
+            known = {**figures, "verified": verified, "cut": cut, "steps": steps.taken, "held_at": held_at}
+            fence.commit(name, move, known)
     except BaseException:
         if state_of(name).state != "moved":
             fence.return_(name, move)
-            raise
+        raise
     with steps("release"):
-        fence.release_peer(name)
-    held_ms = round((time.monotonic() - began) * 1000, 1)
+        fence.release_peer(name, peer)
     with steps("forward"):
-        fence.forward(name, {**state_of(name).figures, "steps": steps.taken, "held_ms": held_ms})
-    return {"committed": True, "released": True, **state_of(name).figures}
+        fence.let_go(name)
+    held = time.monotonic() - began
+    holds.note(held - max(chains.values()))
+    verified["messages"] = files.messages(account)
+    known |= {"verified": verified, "steps": steps.taken, "held_ms": round(held * 1000, 1)}
+    fence.forward(name, known)
+
+
+def _together(
+    account: Account, peer: Peer, compared: dict[str, tuple[dict[str, Any], list[str]]]
+) -> tuple[dict[str, Any], list[str]]:
+    """The figures of all stores and at most 20 differences."""
+    different = [f"{part}: {text}" for part, (_, found) in compared.items() for text in found]
+    theirs = peer.call("identity_digest", {})
+    different += [f"identity: {text}" for text in digest.differences(identity.digest(account), theirs)]
+    figures = {
+        "files": compared["files"][0]["files"],
+        "bytes": compared["files"][0]["bytes"],
+        "tables": sum(compared[engine][0]["tables"] for engine in ("postgresql", "mariadb")),
+        "rows": sum(compared[engine][0]["rows"] for engine in ("postgresql", "mariadb")),
+        "equal": not different,
+    }
+    return figures, different[:MOST_DIFFERENCES]
+
+
+def forget(move: str) -> None:
+    """The move is over, however it ended: nothing of its following stays on this server."""
+    name = pairing.account_of(move)
+    if name is None or state_of(name).state == "absent":
+        return
+    account, state = load(name), state_of(name)
+    for store in STORES.values():
+        store.unfollow(account)
+    if (state.state, state.move) == ("receiving", move):
+        # A copy that nobody follows is worth nothing; the next move makes another.
+        for engine in (postgres, mariadb):
+            engine.discard(account)
 
 
 def verify(args: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Compare both copies now: {"files", "bytes", "tables", "rows", "messages", "equal", "differences"}."""
+    """Compare both copies as a whole, now: {"files", "bytes", "tables", "rows", "messages", "equal", "differences"}."""
     account, peer = _sides(args)
     report(text="comparing")
     verified, different = compare(account, peer)
@@ -125,22 +225,11 @@ def _require_serving(account: Account, args: dict[str, Any]) -> None:
         )
 
 
-def _send(account: Account, peer: Peer, steps: Steps) -> None:
-    """The last of everything, side by side. All have ended when this ends, however it ends."""
-
-    def timed(name: str, work: Any, *args: Any, **kwargs: Any) -> None:
-        with steps(name):
-            work(*args, **kwargs)
-
-    with ThreadPoolExecutor() as pool:
-        running = [
-            pool.submit(timed, "identity", peer.call, "identity", _identity(account)),
-            pool.submit(timed, "files", files.send, account, peer, steps.report, held=True),
-            pool.submit(timed, "postgresql_copy", postgres.send, account, peer, steps.report),
-            pool.submit(timed, "mariadb_copy", mariadb.send, account, peer, steps.report),
-        ]
-    for work in running:
-        work.result()
+def _budget(args: dict[str, Any]) -> float:
+    budget = args.get("budget_seconds", BUDGET_SECONDS)
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0.1 <= budget <= 60:
+        refuse("bad_args", f"The longest wait must be from 0.1 to 60 seconds, not {budget!r:.60}.")
+    return float(budget)
 
 
 # --- comparison ---
@@ -153,7 +242,7 @@ def compare(account: Account, peer: Peer) -> tuple[dict[str, Any], list[str]]:
         "postgres": postgres.digest,
         "mariadb": mariadb.digest,
         "messages": mail.messages,
-        "identity": identity_digest,
+        "identity": identity.digest,
     }
     with ThreadPoolExecutor(max_workers=2 * len(parts)) as pool:
         theirs = {part: pool.submit(peer.call, f"{part}_digest", {}) for part in parts}
@@ -174,66 +263,26 @@ def compare(account: Account, peer: Peer) -> tuple[dict[str, Any], list[str]]:
     return figures, different[:MOST_DIFFERENCES]
 
 
-# --- identity: what root keeps for an account ---
-
-
-def _identity(account: Account) -> dict[str, Any]:
-    """The Unix password hash and expiry, the crontab and the certificates of the account."""
-    password_hash, expiry = system.shadow_fields(account.name)
-    state = state_of(account.name)
-    aside = account.directory / "crontab"
-    crontab = None
-    for path in (aside, system.CRONTABS / account.name):
-        if crontab is None and path.is_file():
-            crontab = path.read_bytes().decode("utf-8", "surrogateescape")
-    return {
-        "password_hash": password_hash,
-        # In a hold everybody is expired here; what was before is what must arrive.
-        "expiry": state.saved.get("expiry", "") if state.state in ("held", "receiving") else expiry,
-        "crontab": crontab,
-        "certificates": front.certificates(account),
-    }
-
-
-def identity_digest(account: Account) -> dict[str, Any]:
-    """A hash of each part of the account's identity, the same on both sides when they are."""
-    whole = _identity(account)
-    return {key: hashlib.sha256(json.dumps(whole[key]).encode()).hexdigest() for key in sorted(whole)}
-
-
-def _take_identity(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    known = _identity(account)
-    if args["password_hash"] != known["password_hash"]:
-        system.set_password_hash(account.name, args["password_hash"])
-    fence.expect_expiry(account.name, args["expiry"])
-    aside = account.directory / "crontab"
-    if args["crontab"] is None:
-        aside.unlink(missing_ok=True)
-    elif args["crontab"] != known["crontab"]:
-        system.write_durably(aside, args["crontab"].encode("utf-8", "surrogateescape"))
-    strange = sorted({*args["certificates"]} - {*account.domains})
-    if strange:
-        raise Refused("foreign_certificate", f"The domain {strange[0]!r} is not one of {account.name}'s.")
-    if args["certificates"] != known["certificates"]:
-        for domain, pem in args["certificates"].items():
-            front.put_certificate(domain, pem)
-        front.load_certificates(account)
-        mail.render(certificates=True)
-    return {}
-
-
 def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     state = fence.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"))
     return {"state": state.state}
+
+
+def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
+    """What the release would start runs already; nobody is let in."""
+    php.warm(account)
+    return {}
 
 
 PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **files.PEER_VERBS,
     **postgres.PEER_VERBS,
     **mariadb.PEER_VERBS,
-    "identity": _take_identity,
-    "identity_digest": digest.as_peer_verb(identity_digest),
+    **identity.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),
+    "tunnel_ports": pairing.tunnel_ports,
+    "tunnel_up": pairing.tunnel_up,
+    "warm": _warm,
     "release": _release,
 }
 # Release ends the receiving, and may be repeated after it.

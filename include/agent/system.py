@@ -10,7 +10,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -141,6 +142,13 @@ def locked(path: Path, *, shared: bool = False, inherited: bool = False, wait: f
         yield
     finally:
         os.close(descriptor)
+
+
+def side_by_side(*works: Callable[[], Any]) -> list[Any]:
+    """Do all of it at once; when one fails, its error is raised after the others have ended."""
+    with ThreadPoolExecutor(max_workers=max(1, len(works))) as pool:
+        running = [pool.submit(work) for work in works]
+    return [work.result() for work in running]
 
 
 def failpoint(name: str) -> None:

@@ -58,9 +58,13 @@ HostKey /etc/ssh/ssh_host_ed25519_key
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 UseDNS no
+# A move may forward two ports for replication; sockets of this server it may not reach. Its calls side by side are
+# sessions of one connection.
+AllowStreamLocalForwarding no
+MaxSessions 60
 """
-# OpenSSH 9.8 and later shut out an address after a few failures; the management network must not be.
-SSHD_NEWER = {"2026": "PerSourcePenaltyExemptList {network}\n"}
+# OpenSSH 9.8 and later shut out an address after a few failures; the management network must not be, nor the front.
+SSHD_NEWER = {"2026": "PerSourcePenaltyExemptList {network},127.0.0.9\n"}
 
 
 class LxcMachines:

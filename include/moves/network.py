@@ -50,13 +50,17 @@ def reroute(
     hops = {ip: str(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
     # Asked before the drain: the connection to the router stands when it counts.
     waiting = [ip for ip in addresses if routes.current_next_hop(run, ip) != str(ip_address(hops[ip]))]
-    for server in sorted({ip.routed_to for ip in ips if ip.address in waiting} - {to.name}):
+    before = sorted({ip.routed_to for ip in ips} - {to.name})
+    for server in before if waiting else []:
         host(server).call("drain_ips", ips=waiting, seconds=DRAIN_SECONDS)
     # Nothing but the changes themselves while visitors wait; that they are so is looked at afterwards.
     for ip in waiting:
         run(routes.replace_argv(ip, hops[ip]))
     for ip in waiting:
         routes.reroute(run, ip, hops[ip])
+    for server in before:
+        # What lasted longer hears of its end at once, instead of waiting for answers that cannot come.
+        host(server).call("reset_ips", ips=addresses)
     for ip in addresses:
         registry.ip_routed(conn, ip, to.name)
     return addresses

@@ -127,7 +127,7 @@ def demo(console: Console) -> list[str]:
             to_infrastructure=migration.to_infrastructure,
         )
         lives_on = {one.name: one.server for one in registry.accounts_of(conn, stage.ORIGINAL)}
-    made = result.report(found)
+    made = result.report(found, check)
     result.write(made, REPORT)
     result.show(made, check, console)
     result.show_ledger(bill.entries, console)

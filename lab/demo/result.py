@@ -43,14 +43,14 @@ class Run:
     to_infrastructure: str
 
 
-def report(run: Run) -> dict[str, Any]:
-    """The content of reports/demo.json."""
+def report(run: Run, check: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The content of reports/demo.json. `check` is the visitors' final check."""
     return {
         "server": run.server,
         "from": run.from_infrastructure,
         "to": run.to_infrastructure,
         "versions": {"before": run.versions_before, "after": run.versions_after},
-        "accounts": [_account(run, move) for move in run.moves if move.state == "done"],
+        "accounts": [_account(run, move, check) for move in run.moves if move.state == "done"],
         "ips": [
             {
                 "ip": ip,
@@ -68,9 +68,11 @@ def report(run: Run) -> dict[str, Any]:
     }
 
 
-def _account(run: Run, move: registry.Move) -> dict[str, Any]:
-    end = (move.ended_at or move.state_since).timestamp()
-    seen = summary.visits(run.events, move.account, move.began_at.timestamp(), end)
+def _account(run: Run, move: registry.Move, check: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    begin, end = move.began_at.timestamp(), (move.ended_at or move.state_since).timestamp()
+    seen = summary.visits(run.events, move.account, begin, end)
+    during = (event for event in run.events if begin <= event["t"] <= end)
+    lost = summary.acknowledged(during, move.account) & {*check.get(move.account, {}).get("lost", [])}
     verified = (move.figures.get("switch") or {}).get("verified") or {}
     return {
         "account": move.account,
@@ -78,6 +80,8 @@ def _account(run: Run, move: registry.Move) -> dict[str, Any]:
         "requests": seen.requests,
         "failed": seen.failed,
         "longest_wait_ms": seen.longest_wait_ms,
+        "p99_ms": seen.p99_ms,
+        "writes_lost": len(lost),
         **{what: int(verified.get(what, 0)) for what in ("files", "tables", "rows", "messages")},
         "verified": verified.get("equal") is True,
     }
@@ -169,7 +173,8 @@ def show(made: dict[str, Any], check: dict[str, dict[str, Any]], console: Consol
     console.print(table)
 
     table = Table(title="Every account, out and home, as its visitors saw it")
-    heads = "account direction requests failed longest_wait_ms files tables rows messages verified".split()
+    heads = "account direction requests failed longest_wait_ms p99_ms writes_lost".split()
+    heads += "files tables rows messages verified".split()
     for head in heads:
         text = head in ("account", "direction", "verified")
         table.add_column(head.replace("_", " "), justify="left" if text else "right")

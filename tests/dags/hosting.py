@@ -88,6 +88,10 @@ class FakeHost:
         assert set(ips) <= server.ips, "only the server that answers for an IP can let its connections end"
         return {"still_open": 0}
 
+    def _reset_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
+        assert set(ips) <= server.ips, "only a server that had an IP has connections to it"
+        return {"reset": 0}
+
     def _pair(self, server: FakeServer, move: str, account: str) -> dict[str, Any]:
         server.pairs.add(move)
         return {"public_key": f"ssh-ed25519 {account}"}

@@ -111,8 +111,10 @@ class Move:
     def args(self, **more: Any) -> dict[str, Any]:
         return {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}
 
-    def switch(self, seconds: int = 30) -> dict[str, Any]:
-        return self.source.host.run(f"{self.key}-switch", "switch", self.args(hold_seconds=seconds), poll=0.2)
+    def switch(self, seconds: int = 30, budget: float = 10) -> dict[str, Any]:
+        """Tests of the behaviour run on machines of any speed, so the budget is wide."""
+        args = self.args(hold_seconds=seconds, budget_seconds=budget)
+        return self.source.host.run(f"{self.key}-switch", "switch", args, poll=0.2)
 
     def switch_that_is_killed(self, seconds: int) -> None:
         try:

@@ -20,18 +20,18 @@ def move(sides) -> Move:
     return Move("pairing", 2, old.create("paired", 2201), old, new).prepare()
 
 
-def knock(move: Move, command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+def knock(move: Move, *command: str, stdin: bytes = b"", options: tuple[str, ...] = ()) -> str:
     """What the source could do with the move's key, had somebody taken it over; run there as root."""
-    options = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "HostKeyAlias=peer"]
+    known = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "HostKeyAlias=peer"]
     pair = f"/var/lib/transhumance/pairs/{move.key}"
     script = 'exec 2>&1; "$@"; echo "exit $?"'
-    argv = ["ssh", "-i", f"{pair}/key", "-o", f"UserKnownHostsFile={pair}/known_hosts", *options]
-    argv += [f"root@{move.target.address}", command]
+    argv = ["ssh", "-i", f"{pair}/key", "-o", f"UserKnownHostsFile={pair}/known_hosts", *known]
+    argv += [*options, f"root@{move.target.address}", *command]
     return move.source.root("sh", "-c", script, "sh", *argv, stdin=stdin)
 
 
 def ask(move: Move, verb: str, args: dict) -> dict:
-    said = knock(move, "call", json.dumps({"verb": verb, "args": args}).encode() + b"\n")
+    said = knock(move, "call", stdin=json.dumps({"verb": verb, "args": args}).encode() + b"\n")
     return json.loads(said.splitlines()[0])
 
 
@@ -54,6 +54,27 @@ def test_a_peer_sends_no_certificate_of_another_domain(move: Move) -> None:
 def test_rsync_reads_nothing_from_the_target(move: Move) -> None:
     said = knock(move, "rsync --server --sender -logDtpre.iLsfxCIvu . /etc/")
     assert "exit 0" not in said
+
+
+@pytest.mark.parametrize("door", ["2222:127.0.0.1:22", "2222:127.0.0.1:3306", "/run/x.sock:/run/mysqld/mysqld.sock"])
+def test_nothing_of_the_target_is_reached_through_the_tunnel(move: Move, door: str) -> None:
+    # A forwarding is opened before it is used: what tells is whether the server behind it greets.
+    here = door.partition(":")[0]
+    family, address = ("AF_UNIX", repr(here)) if here.startswith("/") else ("AF_INET", f"('127.0.0.1', {here})")
+    use = f"import socket; s = socket.socket(socket.{family}); s.settimeout(2); s.connect({address}); print(s.recv(80))"
+    key = f"/var/lib/transhumance/pairs/{move.key}"
+    script = (
+        f"rm -f /run/x.sock; ssh -N -L {door} -i {key}/key -o UserKnownHostsFile={key}/known_hosts -o HostKeyAlias=peer"
+        f' root@{move.target.address} & sleep 1; python3 -c "{use}"; kill $!'
+    )
+    said = move.source.root("bash", "-c", script, check=False)
+    assert "SSH" not in said and "MariaDB" not in said
+
+
+@pytest.mark.parametrize("door", ["0.0.0.0:2222", "127.0.0.1:2222", "/run/theirs.sock"])
+def test_only_the_moves_own_ports_are_opened_on_the_target(move: Move, door: str) -> None:
+    said = knock(move, options=("-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{door}:127.0.0.1:22"))
+    assert "remote port forwarding failed" in said.lower() and "exit 255" in said
 
 
 def test_the_key_works_from_the_source_only(move: Move, lab, tmp_path) -> None:

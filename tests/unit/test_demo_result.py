@@ -62,11 +62,16 @@ def run():
 
 
 def unproven(run, check=None, lives_on=None):
-    return result.unproven(result.report(run), run, ["blog"], check or CHECK, lives_on or HOME)
+    return result.unproven(result.report(run, CHECK), run, ["blog"], check or CHECK, lives_on or HOME)
+
+
+def test_a_lost_write_is_counted_where_it_was_made(run):
+    lost = {"blog": {**CHECK["blog"], "lost": ["105", "160", "9"]}}
+    assert [row["writes_lost"] for row in result.report(run, lost)["accounts"]] == [1, 1]
 
 
 def test_the_report_has_the_agreed_form(run):
-    made = result.report(run)
+    made = result.report(run, CHECK)
     assert list(made) == ["server", "from", "to", "versions", "accounts", "ips", "steps", "wall_s"]
     assert made["accounts"][0] == {
         "account": "blog",
@@ -74,6 +79,8 @@ def test_the_report_has_the_agreed_form(run):
         "requests": 11,
         "failed": 0,
         "longest_wait_ms": 500.0,
+        "p99_ms": 500.0,
+        "writes_lost": 0,
         "files": 7,
         "tables": 2,
         "rows": 30,
@@ -134,8 +141,8 @@ def test_a_step_that_was_not_taken_is_said(run):
 
 def test_the_tables_fit_a_log(run, tmp_path):
     out = StringIO()
-    result.show(result.report(run), CHECK, Console(file=out, width=110))
+    result.show(result.report(run, CHECK), CHECK, Console(file=out, width=110))
     assert "reroute_ips_home" in out.getvalue() and "blog" in out.getvalue()
     assert max(map(len, out.getvalue().splitlines())) <= 110
-    result.write(result.report(run), tmp_path / "reports" / "demo.json")
+    result.write(result.report(run, CHECK), tmp_path / "reports" / "demo.json")
     assert (tmp_path / "reports" / "demo.json").read_text().startswith("{")

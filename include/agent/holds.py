@@ -1,0 +1,22 @@
+"""What the last holds on this server took besides the account's own data, so that the next can be foretold."""
+
+import json
+from statistics import median
+
+from .system import STATE, read_json, write_durably
+
+_HOLDS = STATE / "holds.json"
+_KEPT = 20
+_FIRST = 0.3
+"""Seconds expected on a server that has held nobody yet."""
+
+
+def usual_rest() -> float:
+    """Seconds of a hold that are the same for every account: stopping, committing, releasing."""
+    return median(read_json(_HOLDS) or [_FIRST])
+
+
+def note(seconds: float) -> None:
+    """Learn from a hold that has just ended."""
+    known = [*(read_json(_HOLDS) or []), round(seconds, 3)]
+    write_durably(_HOLDS, json.dumps(known[-_KEPT:]))

@@ -1,0 +1,65 @@
+"""The moment at which a hold begins: when it cuts nobody short, and when cron is not about to look.
+
+Cron looks at every full minute. An account that is on neither side at that moment would miss its jobs of that minute;
+one that is quick enough to be on both would run them twice.
+"""
+
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import php, system
+from .accounts import Account
+from .system import refuse
+
+PATIENCE = 30.0
+"""Seconds that a cron job which runs is waited for; one that runs longer is ended by the hold, and reported."""
+AROUND_THE_MINUTE = 2.0
+
+
+def await_it(account: Account, expected: float) -> None:
+    """Wait for a good moment to begin a hold of about `expected` seconds."""
+    end = time.monotonic() + PATIENCE
+    while jobs_of(account.uid) and time.monotonic() < end:
+        time.sleep(0.1)
+    if not php.quiet(account, PATIENCE):
+        refuse(
+            "php_busy",
+            f"PHP of {account.name} works without a pause on requests that a hold would cut, so nothing was begun; wait"
+            " until they have ended and try again.",
+        )
+    if (system.CRONTABS / account.name).is_file():
+        time.sleep(until_clear(datetime.now(UTC), expected))
+
+
+def until_clear(now: datetime, expected: float) -> float:
+    """Seconds until a hold of `expected` seconds meets no full minute; 0 when it does not, or cannot help it."""
+    at = now.second + now.microsecond / 1e6
+    if at < AROUND_THE_MINUTE:
+        return AROUND_THE_MINUTE - at
+    if at + expected + AROUND_THE_MINUTE > 60 and expected + 2 * AROUND_THE_MINUTE < 60:
+        return 60 - at + AROUND_THE_MINUTE
+    return 0.0
+
+
+def jobs_of(uid: int) -> list[int]:
+    """Processes of `uid` that cron has started, at any depth."""
+    parents: dict[int, tuple[int, str]] = {}
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = path.read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        name, parent = re.search(r"^Name:\t(.*)$", text, re.MULTILINE), re.search(r"^PPid:\t(\d+)$", text, re.MULTILINE)
+        if name and parent:
+            parents[int(path.parent.name)] = (int(parent[1]), name[1])
+    return [pid for pid in system.processes_of(uid) if _below_cron(pid, parents)]
+
+
+def _below_cron(pid: int, parents: dict[int, tuple[int, str]]) -> bool:
+    while pid in parents:
+        pid, name = parents[pid]
+        if name == "cron":
+            return True
+    return False

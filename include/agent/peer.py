@@ -1,0 +1,213 @@
+"""The other server of a move, seen from the source: calls, streams and the tunnel, all over this move's key."""
+
+import json
+import subprocess
+import threading
+from typing import IO, Any
+
+from . import pairing
+from .system import RUNTIME, Refused, read_json, refuse, run, write_durably
+
+# What a peer reaches through the tunnel: the source's own sockets, where each user still needs a password.
+SOCKETS = {"postgresql": "/run/postgresql/.s.PGSQL.5432", "mariadb": "/run/mysqld/mysqld.sock"}
+
+
+def known_peer(move: str) -> dict[str, Any]:
+    """Address and host keys of the move's other server, as a Peer of this move was last made."""
+    peer = read_json(pairing.directory(move) / "peer.json")
+    if not peer:
+        refuse("not_paired", f"Nothing is known here of the other server of move {move}; copy the account first.")
+    return peer
+
+
+class Peer:
+    """The other server of a move. One SSH connection serves everything; calls go to programs that wait there."""
+
+    def __init__(self, move: str, address: Any, host_keys: Any) -> None:
+        self.move = pairing.check_move(move)
+        self.address = pairing.check_address(address)
+        self._idle: list[_Session] = []
+        self._lock = threading.Lock()
+        directory = pairing.directory(move)
+        if not (directory / "key").is_file():
+            refuse("not_paired", f"The move {move} has no key here; call pair and receive first.")
+        if not isinstance(host_keys, list) or not host_keys:
+            refuse("no_host_key", "The peer's host keys are missing; take them from the verb receive.")
+        for key in host_keys:
+            if not isinstance(key, str) or not pairing.HOST_KEY.fullmatch(key):
+                refuse("bad_key", f"{key!r} is no SSH host key; take it from the verb receive.")
+        known = "".join(f"peer {key}\n" for key in host_keys)
+        if not (directory / "known_hosts").is_file() or (directory / "known_hosts").read_text() != known:
+            write_durably(directory / "known_hosts", known)
+            write_durably(directory / "peer.json", json.dumps({"address": self.address, "host_keys": host_keys}))
+        (RUNTIME / "pairs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._options = {
+            "BatchMode": "yes",
+            "CheckHostIP": "no",
+            "ConnectTimeout": "10",
+            "GlobalKnownHostsFile": "/dev/null",
+            "HostKeyAlias": "peer",
+            "IdentitiesOnly": "yes",
+            "IdentityFile": str(directory / "key"),
+            "LogLevel": "ERROR",
+            "ServerAliveCountMax": "3",
+            "ServerAliveInterval": "5",
+            "StrictHostKeyChecking": "yes",
+            "UpdateHostKeys": "no",
+            "UserKnownHostsFile": str(directory / "known_hosts"),
+        }
+        self._shared = {
+            "ControlMaster": "auto",
+            "ControlPath": str(RUNTIME / "pairs" / self.move),
+            "ControlPersist": "120",
+        }
+
+    def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Run a peer verb on the other server; its refusal is raised here as Refused.
+
+        Calls side by side have a waiting program each; one that has gone is replaced, since every verb can be repeated.
+        """
+        with self._lock:
+            session = self._idle.pop() if self._idle else None
+        fresh = session is None
+        session = session or _Session([*self.ssh_argv(), "session"])
+        try:
+            reply = session.ask(_request(verb, args))
+            if reply is None and not fresh:
+                session = _Session([*self.ssh_argv(), "session"])
+                reply = session.ask(_request(verb, args))
+            if reply is None:
+                self._unanswered(*session.end())
+        except BaseException:
+            session.end()
+            raise
+        with self._lock:
+            self._idle.append(session)
+        return _result(reply)
+
+    def warm(self, sessions: int) -> None:
+        """Let as many programs wait there, so that none has to be started later."""
+        with self._lock:
+            missing = sessions - len(self._idle)
+            self._idle += [_Session([*self.ssh_argv(), "session"]) for _ in range(max(0, missing))]
+
+    def close(self) -> None:
+        """End the programs that wait for calls; the next call starts one again."""
+        with self._lock:
+            for session in self._idle:
+                session.end()
+            self._idle.clear()
+
+    def stream(self, verb: str, args: dict[str, Any], source_argv: list[str], **popen_kwargs: Any) -> dict[str, Any]:
+        """Run `source_argv` here with its output as the peer verb's input. Fails when either side fails."""
+        with subprocess.Popen(
+            [*self.ssh_argv(), "call"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as remote:
+            assert remote.stdin is not None
+            remote.stdin.write(_request(verb, args))
+            remote.stdin.flush()
+            with subprocess.Popen(
+                source_argv,
+                stdin=subprocess.DEVNULL,
+                stdout=remote.stdin,
+                stderr=subprocess.PIPE,
+                **popen_kwargs,
+            ) as source:
+                # The other server must see the end of the stream when the source ends.
+                remote.stdin.close()
+                remote.stdin = None
+                _, said = source.communicate()
+            output, errors = remote.communicate()
+        try:
+            result = self._reply(output, remote.returncode, errors)
+        except Refused:
+            if source.returncode > 0:
+                refuse("source_failed", f"{source_argv[0]} failed here: {_last(said)}")
+            raise
+        if source.returncode != 0:
+            refuse("source_failed", f"{source_argv[0]} failed here ({source.returncode}): {_last(said)}")
+        return result
+
+    def ssh_argv(self) -> list[str]:
+        """The words before a command that is to run on the peer."""
+        return [*_ssh(self._options | self._shared), f"root@{self.address}"]
+
+    def tunnel(self) -> dict[str, int]:
+        """Let the peer reach this server's databases at ports of its own loopback address: {engine: port}.
+
+        A unit of its own keeps it up until `unpair`, also when the connection is lost for a while."""
+        ports = self.call("tunnel_ports", {})["ports"]
+        unit = f"transhumance-tunnel-{self.move}"
+        if run(["systemctl", "is-active", "--quiet", unit], check=False).returncode != 0:
+            run(["systemctl", "reset-failed", f"{unit}.service"], check=False)
+            options = self._options | {"ControlPath": "none", "ExitOnForwardFailure": "yes"}
+            forwards = [word for name, path in SOCKETS.items() for word in ("-R", f"127.0.0.1:{ports[name]}:{path}")]
+            run(
+                ["systemd-run", "--quiet", f"--unit={unit}", "--property=Restart=always", "--property=RestartSec=1"]
+                + ["--property=StartLimitIntervalSec=0", *_ssh(options), "-N", *forwards, f"root@{self.address}"]
+            )
+        self.call("tunnel_up", {"seconds": 15})
+        return ports
+
+    def _reply(self, output: bytes, code: int, errors: bytes) -> dict[str, Any]:
+        try:
+            reply = json.loads(output)
+        except ValueError:
+            self._unanswered(code, errors)
+        return _result(reply)
+
+    def _unanswered(self, code: int, errors: bytes) -> None:
+        refuse("peer_unreachable", f"The peer {self.address} gave no answer ({code}): {_last(errors)}")
+
+
+class _Session:
+    """A program on the peer that answers one call after the other."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self._process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+
+    def ask(self, request: bytes) -> dict[str, Any] | None:
+        """The reply, or None when there is nobody to give one."""
+        stdin, stdout = self._pipes()
+        try:
+            stdin.write(request)
+            stdin.flush()
+            return json.loads(stdout.readline())
+        except (OSError, ValueError):
+            return None
+
+    def end(self) -> tuple[int, bytes]:
+        """End it; its exit status, and what it said about that."""
+        try:
+            _, errors = self._process.communicate(timeout=2)
+        except (subprocess.TimeoutExpired, ValueError, OSError):
+            self._process.kill()
+            _, errors = self._process.communicate()
+        return self._process.returncode, errors or b""
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        return self._process.stdin, self._process.stdout
+
+
+def _ssh(options: dict[str, str]) -> list[str]:
+    return ["ssh", "-F", "none", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
+
+
+def _request(verb: str, args: dict[str, Any]) -> bytes:
+    return json.dumps({"verb": verb, "args": args}).encode() + b"\n"
+
+
+def _result(reply: dict[str, Any]) -> dict[str, Any]:
+    if not reply["ok"]:
+        raise Refused(reply["error"]["code"], f"On the peer: {reply['error']['message']}")
+    return reply["result"]
+
+
+def _last(text: bytes) -> str:
+    return text.decode(errors="replace").strip()[-300:] or "it said nothing"

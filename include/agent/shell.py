@@ -1,0 +1,113 @@
+"""An account's shell on a server: made where it serves or will come to, taken away where it has left."""
+
+import time
+from dataclasses import replace
+
+from . import fence, files, front, mail, mariadb, pairing, php, postgres, system
+from .accounts import Account, State, account_path, all_accounts, guarded, load, put_state, save, state_of
+from .system import refuse
+
+
+def create(account: Account, epoch: int, password_hash: str | None) -> State:
+    """Make an account that serves here. Again with another account file: what changed is taken over."""
+    with guarded(account.name):
+        state = state_of(account.name)
+        if state.state not in ("absent", "serving"):
+            refuse(
+                "wrong_state",
+                f"The account {account.name} is {state.state} here; only a serving one is changed.",
+            )
+        _make_shell(account)
+        if password_hash is not None:
+            system.set_password_hash(account.name, password_hash)
+        if state.state == "absent":
+            state = put_state(account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time()))
+        front.load_certificates(account)
+        fence.open_account(account)
+        mail.render(certificates=True)
+        return state
+
+
+def receive(account: Account, move: str, epoch: int) -> State:
+    """Make the inert shell of an account that will come here in this move."""
+    with guarded(account.name):
+        state = state_of(account.name)
+        if state.state == "receiving" and (state.move, state.epoch) == (move, epoch):
+            _make_shell(account)
+            return state
+        if epoch < state.epoch or (epoch == state.epoch and state.state != "absent"):
+            refuse(
+                "stale_epoch",
+                f"The account {account.name} is {state.state} here at epoch {state.epoch}; "
+                f"a move of epoch {epoch} is over.",
+            )
+        if state.state in ("serving", "held"):
+            refuse("wrong_state", f"The account {account.name} is {state.state} here; it cannot be received.")
+        _make_shell(account)
+        system.set_expiry(account.name, "1")
+        # `to` stays: an account that comes back is still forwarded until it is released here.
+        fresh = State("receiving", epoch=epoch, move=move, to=state.to, since=time.time())
+        state = put_state(account.name, fresh)
+        front.render_sites()
+        front.render_maps()
+        mail.render()
+        php.warm(account)
+        return state
+
+
+def _make_shell(account: Account) -> None:
+    """Unix user, home and the account file; refused where another account has a name, a uid or a domain."""
+    for other in all_accounts():
+        if other.name == account.name:
+            continue
+        if other.uid == account.uid or other.gid == account.gid:
+            refuse(
+                "uid_taken",
+                f"The uid or gid of {account.name} is that of {other.name} here; change one of them.",
+            )
+        if both := sorted({*account.domains} & {*other.domains}):
+            refuse(
+                "domain_taken",
+                f"The domain {both[0]} belongs to the account {other.name} here; take it away first.",
+            )
+        if ports := sorted({*account.ports.values()} & {*other.ports.values()}):
+            refuse(
+                "port_taken",
+                f"The port {ports[0]} belongs to the account {other.name} here; give {account.name} another one.",
+            )
+    system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
+    save(account)
+    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def remove(name: str) -> None:
+    """Take away everything of an account that has left, or whose coming was given up."""
+    with guarded(name):
+        state = state_of(name)
+        if state.state == "absent" and not account_path(name).exists():
+            return
+        if state.state not in ("moved", "receiving", "absent") or (state.state == "moved" and not state.released):
+            refuse("wrong_state", f"The account {name} is {state.state} here; only one that has left is removed.")
+        account = load(name)
+        with pairing.no_data_session(name):
+            php.stop(account)
+            system.end_processes(account.uid)
+            for module in (postgres, mariadb, files):
+                module.discard(account)
+            front.drop_certificates(account)
+            system.remove_user(name, account.home)
+            (account.directory / "crontab").unlink(missing_ok=True)
+            put_state(name, State("absent", epoch=state.epoch, since=time.time()))
+            account_path(name).unlink()
+        front.render_sites()
+        front.render_maps()
+        php.forget(account)
+        mail.render(certificates=True)
+
+
+def expect_expiry(name: str, expiry: str) -> None:
+    """On the target: the expiry that the Unix user gets at the release."""
+    with guarded(name):
+        state = state_of(name)
+        if state.state == "receiving" and state.saved.get("expiry", "") != expiry:
+            put_state(name, replace(state, saved={**state.saved, "expiry": expiry}))

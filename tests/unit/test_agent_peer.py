@@ -1,0 +1,95 @@
+"""Calls from server to server: programs that wait, are used again, and are replaced when they are gone."""
+
+import io
+import json
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from include.agent import pairing
+from include.agent.peer import Peer
+from include.agent.system import Refused
+
+KEY = "ssh-ed25519 " + "A" * 68
+ANSWER = """
+import json, os, sys, time
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["verb"] == "die":
+        sys.stderr.write("it died"); sys.exit(3)
+    if request["verb"] == "refuse":
+        print(json.dumps({"ok": False, "error": {"code": "no", "message": "Not so. Do it otherwise."}}), flush=True)
+        continue
+    time.sleep(request["args"].get("seconds", 0))
+    print(json.dumps({"ok": True, "result": {"pid": os.getpid()}}), flush=True)
+"""
+
+
+@pytest.fixture
+def peer(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairing, "STATE", tmp_path)
+    monkeypatch.setattr("include.agent.peer.RUNTIME", tmp_path)
+    (tmp_path / "pairs" / "m1").mkdir(parents=True)
+    (tmp_path / "pairs" / "m1" / "key").write_text("key")
+    one = Peer("m1", "10.20.0.21", [KEY])
+    monkeypatch.setattr(one, "ssh_argv", lambda: [sys.executable, "-c", ANSWER])
+    yield one
+    one.close()
+
+
+def test_calls_one_after_the_other_go_to_one_program(peer: Peer) -> None:
+    assert peer.call("a", {}) == peer.call("b", {})
+
+
+def test_calls_side_by_side_do_not_wait_for_each_other(peer: Peer) -> None:
+    pids = []
+    both = [threading.Thread(target=lambda: pids.append(peer.call("a", {"seconds": 0.3})["pid"])) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert len({*pids}) == 2
+
+
+def test_programs_that_wait_already_are_used(peer: Peer) -> None:
+    peer.warm(2)
+    waiting = [session._process.pid for session in peer._idle]
+    assert peer.call("a", {})["pid"] in waiting
+
+
+def test_a_refusal_is_the_peers_and_ends_nothing(peer: Peer) -> None:
+    before = peer.call("a", {})
+    with pytest.raises(Refused, match="On the peer: Not so"):
+        peer.call("refuse", {})
+    assert peer.call("a", {}) == before
+
+
+def test_a_program_that_went_is_replaced(peer: Peer) -> None:
+    peer.call("a", {})
+    peer._idle[0]._process.kill()
+    peer._idle[0]._process.wait()
+    assert peer.call("a", {})["pid"]
+
+
+def test_no_answer_is_told_with_its_reason(peer: Peer) -> None:
+    with pytest.raises(Refused, match="gave no answer .*it died"):
+        peer.call("die", {})
+
+
+def test_a_session_answers_until_its_input_ends(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(pairing, "STATE", tmp_path)
+    (tmp_path / "pairs" / "m1").mkdir(parents=True)
+    (tmp_path / "pairs" / "m1" / "target.json").write_text(json.dumps({"account": "alice", "ports": {}}))
+    monkeypatch.setenv("SSH_ORIGINAL_COMMAND", "session")
+    monkeypatch.setattr(pairing, "load", lambda name: name)
+    lines = [{"verb": "hello", "args": {"n": 1}}, {"verb": "other", "args": {}}, {"verb": "hello", "args": {"n": 2}}]
+    text = b"".join(json.dumps(line).encode() + b"\n" for line in lines) + b"no json\n"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+    verbs = {"hello": lambda account, args, stdin: {"to": account, "n": args["n"], "input": stdin.read().decode()}}
+    assert pairing.serve_peer("m1", verbs, frozenset({"hello"}), lambda *_: pytest.fail("rsync ran")) == 0
+    replies = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [reply["ok"] for reply in replies] == [True, False, True, False]
+    assert [reply["result"]["n"] for reply in replies if reply["ok"]] == [1, 2]
+    assert replies[0]["result"]["input"] == ""

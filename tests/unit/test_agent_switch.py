@@ -1,0 +1,148 @@
+"""The order of a switch: what is refused before any hold, and what a difference does."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from include.agent import accounts, fence, holds, identity, moment, switch, system
+from include.agent.accounts import Account, State
+from include.agent.system import Refused
+
+ALICE = Account.from_json(
+    {"account": "alice", "uid": 2001, "gid": 2001, "home": "/home/alice", "sites": [], "postgresql": {}, "mariadb": {}}
+)
+
+
+@dataclass
+class Store:
+    """A store that does nothing and writes down what it is asked."""
+
+    name: str
+    asked: list[str]
+    seconds: float = 0.1
+    different: list[str] = field(default_factory=list)
+
+    def follow(self, account, peer, report) -> dict[str, Any]:
+        self.asked.append(f"{self.name} follow")
+        way = {"database": "db", "way": "follow", "why": "It is large."}
+        return {"bytes": 1, "files": 1, "seconds": 0.1, "verify_seconds": 0.0, "left": [], "ways": [way]}
+
+    def rehearse(self, account, peer) -> dict[str, Any]:
+        self.asked.append(f"{self.name} rehearse")
+        slow = (
+            [{"what": "The database db", "seconds": self.seconds, "why": "it is dumped."}] if self.seconds > 1 else []
+        )
+        return {"seconds": self.seconds, "slow": slow}
+
+    def last(self, account, peer) -> None:
+        self.asked.append(f"{self.name} last")
+
+    def compare(self, account, peer) -> tuple[dict[str, int], list[str]]:
+        self.asked.append(f"{self.name} compare")
+        return {"files": 1, "bytes": 1, "tables": 1, "rows": 1}, self.different
+
+    def unfollow(self, account) -> None:
+        self.asked.append(f"{self.name} unfollow")
+
+    def messages(self, account) -> int:
+        return 3
+
+
+class FakePeer:
+    def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def warm(self, sessions: int) -> None:
+        pass
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch) -> list[str]:
+    """A host where alice serves and holding her is only written down."""
+    asked: list[str] = []
+    for module in (accounts, holds, system):
+        monkeypatch.setattr(module, "STATE", tmp_path, raising=False)
+    monkeypatch.setattr(holds, "_HOLDS", tmp_path / "holds.json")
+    monkeypatch.setattr(accounts, "RUNTIME", tmp_path)
+    accounts.put_state("alice", State("serving", epoch=1))
+    stores = {name: Store(name, asked) for name in ("files", "postgresql", "mariadb")}
+    monkeypatch.setattr(switch, "STORES", stores)
+    monkeypatch.setattr(switch, "files", stores["files"])
+    monkeypatch.setattr(switch, "_sides", lambda _args: (ALICE, FakePeer()))
+    monkeypatch.setattr(identity, "send", lambda *_: None)
+    monkeypatch.setattr(moment, "await_it", lambda *_: None)
+    monkeypatch.setattr(identity, "digest", lambda *_: {})
+
+    def hold(name, move, epoch, seconds, timer, then):
+        asked.append("hold")
+        accounts.put_state(name, State("held", epoch, move))
+        for part in stores:
+            then(part)
+        return {"requests": 0, "processes": 0}
+
+    def commit(name, move, figures):
+        asked.append("commit")
+        accounts.put_state(name, State("moved", 2, move, figures=figures))
+
+    def forward(name, figures):
+        state = accounts.state_of(name)
+        accounts.put_state(name, State(**{**state.to_json(), "released": True, "figures": figures}))
+
+    def give_back(name, move):
+        asked.append("return")
+        accounts.put_state(name, State("serving", 2, move))
+
+    for name, double in (("hold", hold), ("commit", commit), ("forward", forward), ("return_", give_back)):
+        monkeypatch.setattr(fence, name, double)
+    monkeypatch.setattr(fence, "release_peer", lambda *_: asked.append("release"))
+    monkeypatch.setattr(fence, "let_go", lambda *_: asked.append("let go"))
+    return asked
+
+
+def args(**more: Any) -> dict[str, Any]:
+    return {"account": "alice", "move": "m1", "epoch": 2, "hold_seconds": 60, **more}
+
+
+def test_only_the_last_and_its_comparison_happen_in_the_hold(asked: list[str]) -> None:
+    done = switch.switch(args(), lambda **_: None)
+    held = asked[asked.index("hold") : asked.index("let go")]
+    stores = ("files", "postgresql", "mariadb")
+    assert held == ["hold", *(f"{s} {w}" for s in stores for w in ("last", "compare")), "commit", "release"]
+    assert done["verified"] == {"files": 1, "bytes": 1, "tables": 2, "rows": 2, "equal": True, "messages": 3}
+    assert asked[-3:] == [f"{store} unfollow" for store in stores]
+    assert {way["store"] for way in done["ways"]} == {*stores}
+
+
+def test_a_move_that_is_too_slow_is_not_begun_but_explained(asked: list[str]) -> None:
+    switch.STORES["mariadb"].seconds = 4.2
+    with pytest.raises(Refused, match="would wait about 4.5 s, more than the 1 s .* The database db takes 4.2 s") as no:
+        switch.switch(args(), lambda **_: None)
+    assert no.value.code == "over_budget"
+    assert "hold" not in asked and accounts.state_of("alice").state == "serving"
+
+
+def test_a_larger_budget_lets_it_begin(asked: list[str]) -> None:
+    switch.STORES["mariadb"].seconds = 4.2
+    assert switch.switch(args(budget_seconds=5), lambda **_: None)["expected_ms"] == 4500
+
+
+@pytest.mark.parametrize("budget", [0, 61, "1", True, None])
+def test_a_budget_is_a_number_of_seconds(asked: list[str], budget: Any) -> None:
+    with pytest.raises(Refused, match="from 0.1 to 60 seconds"):
+        switch.switch(args(budget_seconds=budget), lambda **_: None)
+    assert "hold" not in asked
+
+
+def test_what_is_not_equal_is_not_committed(asked: list[str]) -> None:
+    switch.STORES["postgresql"].different = ["db > t: row 7 differs."]
+    with pytest.raises(Refused, match="postgresql: db > t: row 7 differs"):
+        switch.switch(args(), lambda **_: None)
+    assert "commit" not in asked and asked[-1] == "return"
+
+
+def test_the_rest_of_a_hold_is_learned(asked: list[str]) -> None:
+    assert holds.usual_rest() == 0.3
+    for seconds in (0.1, 0.2, 5.0):
+        holds.note(seconds)
+    assert holds.usual_rest() == 0.2
