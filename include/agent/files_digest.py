@@ -11,6 +11,7 @@ from typing import Any
 from . import files_sandbox, files_walk
 from .accounts import Account
 from .digest import MOST, printable
+from .files_changes import mapped
 from .system import run
 
 # Parts of the digest asked for at once.
@@ -35,8 +36,9 @@ def digest(account: Account) -> dict[str, Any]:
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     cache, listing = account.directory / "files.cache", account.directory / "files.listing"
     began = time.monotonic()
-    # A page that stays dirty keeps its file's times: written out, the next write to it shows again.
-    run(["sync", "--file-system", account.home], check=False, timeout=600)
+    if mapped(account):
+        # A page that stays dirty keeps its file's times: written out, the next write to it shows again.
+        run(["sync", "--file-system", account.home], check=False, timeout=600)
     out = files_sandbox.call(account.home, "files_walk", request={"cache": str(cache), "listing": str(listing)})
     for path in (cache, listing):
         os.replace(f"{path}.new", path)

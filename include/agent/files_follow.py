@@ -26,9 +26,8 @@ from .system import refuse
 
 Report = Callable[..., None]
 
-# Whole passes end when the last one sent this little, or after this many: the rest is a matter of known paths.
-_FEW, _MOST_PASSES = 200, 4
-_MOST_ROUNDS = 6
+# Passes end when the last one had this few paths, or after this many.
+_FEW, _MOST_ROUNDS = 200, 6
 # A changed file of this size is named when a rehearsal is slow.
 _LARGE = 32 << 20
 # So long after its start rsync has connected and waits for its list.
@@ -98,27 +97,26 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
     forget(account)
     began = time.monotonic()
     token = files_changes.start(account).token
-    sent = [send(account, peer, report)]
-    while sent[-1]["files"] > _FEW and len(sent) < _MOST_PASSES:
-        sent.append(send(account, peer, report))
+    sent = send(account, peer, report)
     verified = time.monotonic()
     since = files_changes.since(account, 0).number
     report(text="reading both copies")
     with ThreadPoolExecutor() as pool:
+        durable = pool.submit(peer.call, "files_settle_all", {})
         one, other = pool.submit(digest, account), pool.submit(peer.call, "files_digest", {})
         mine, theirs = one.result(), other.result()
-    with open(mine["_listing"], "rb") as listing:
-        index = files_index.load(listing)
-    following = Following(account, peer.move, token, since, index, peer.apart())
-    for path, _, _ in differing(account, peer, mine, theirs):
-        following.unproven[unescaped(os.fsencode(path))] = 0
-    catch_up(following, peer)
-    peer.call("files_settle_all", {})
+        with open(mine["_listing"], "rb") as listing:
+            index = files_index.load(listing)
+        following = Following(account, peer.move, token, since, index, peer.apart())
+        for path, _, _ in differing(account, peer, mine, theirs):
+            following.unproven[unescaped(os.fsencode(path))] = 0
+        catch_up(following, peer)
+        durable.result()
     peer.call("files_follows", {"token": token})
     _FOLLOWED[account.name] = following
     return following, {
-        "files": sum(one["files"] for one in sent),
-        "bytes": sum(one["bytes"] for one in sent),
+        "files": sent["files"],
+        "bytes": sent["bytes"],
         "seconds": round(verified - began, 3),
         "verify_seconds": round(time.monotonic() - verified, 3),
         "left": [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import grp
 import hashlib
 import json
@@ -124,16 +125,16 @@ class Walk:
         if known is not None and known[:3] == state:
             value = known[3]
         else:
-            value = self.read(full)
+            value = self.read(full, info.st_size)
             self.read_bytes += info.st_size
         if info.st_ctime_ns + _SETTLED_NS < self.started:
             self.kept.append(_CACHED.pack(*key, *state, value))
             self.cache[key] = (*state, value)
         return value.hex().encode()
 
-    def read(self, full: bytes) -> bytes:
+    def read(self, full: bytes, size: int) -> bytes:
         """Hash one regular file; never follows a link."""
-        hashed = hashlib.sha256()
+        most = min(size + 1, 1 << 18)
         try:
             descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC)
         except OSError as error:
@@ -141,7 +142,11 @@ class Walk:
                 raise FileNotFoundError(error.errno, error.strerror) from None
             raise
         try:
-            while block := os.read(descriptor, 1 << 18):
+            block = os.read(descriptor, most)
+            hashed = hashlib.sha256(block)
+            # A read that gives less than was asked for came to the end.
+            while len(block) == most:
+                block = os.read(descriptor, most)
                 hashed.update(block)
         finally:
             os.close(descriptor)
@@ -244,6 +249,7 @@ def main(arguments: list[str]) -> None:
     """`HOME`; stdin: {"cache": path, "listing": path}; stdout: the digest as JSON. Both files are replaced."""
     home = arguments[0]
     request = json.load(sys.stdin)
+    gc.disable()  # nothing here refers to itself, and looking for it in so many entries takes long
     walk = Walk(load_cache(request["cache"]))
     with open(request["cache"] + ".new", "wb") as cache, open(request["listing"] + ".new", "wb") as listing:
         enter(home, writable=False)
