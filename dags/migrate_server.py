@@ -6,16 +6,18 @@
 2. **request_transit**, **wait_for_transit**: a transit of the same plan; first come, first served. *Waits for
    the pool.*
 3. **install_transit**, **enrol_transit**: the transit runs the new infrastructure; its host key is pinned.
-4. **hand_over**: the customer may use it; the free week starts.
+4. **hand_over**: TTLs are lowered, names that are not in our DNS are listed for the customer; the customer may
+   use the transit, and the free week starts.
 5. **wait_until_every_account_is_moved**: *waits for the customer*, who performs each account in their own
-   order and time (each a run of `move_account`, started by the panel). An account created meanwhile is waited
-   for as well.
-6. **point_names_at_transit**, **reroute_ips_to_transit**: the transit accepts the IPs first, then they are
-   routed to it.
+   order and time (each a run of `move_account`, started by the panel; its names follow it). An account created
+   meanwhile is waited for as well.
+6. **point_names_at_transit**, **reroute_ips_to_transit**: makes sure that every name has followed, and waits
+   until no cache holds an older answer; the transit accepts the IPs first, then they are routed to it.
 7. **prove_original_empty**, **reinstall_original**, **enrol_original**: only what the registry *and* the
    server itself call empty is reinstalled; both are asked again at the moment of the act.
 8. **move_accounts_home**: one run of `move_account` for each account, one after the other.
-9. **point_names_home**, **reroute_ips_home**: as they were before; the original accepts its IPs first.
+9. **point_names_home**, **reroute_ips_home**: names, TTLs and IPs are as they were before; the original accepts
+   its IPs first. What caches still know of the transit is waited out before the transit is wiped.
 10. **wipe_transit**, **return_transit**, **write_report**.
 
 ## How to resume
@@ -26,9 +28,14 @@ refuse.
 
 ## By hand
 * *The customer, or the host, gives up* before any account was performed: **Manage transits**, `cancel_migration`. The
-  run skips what is left, wipes the transit, returns it, and ends.
+  run skips what is left, restores the TTLs, wipes the transit, returns it, and ends.
 * *wait_for_transit* waits long: free or add a transit of that plan; the run goes on within ten seconds.
 * *wait_until_every_account_is_moved*: start `move_account` on the customer's behalf, or ask them.
+* *Names* that somebody has changed stop nothing: the logs of `hand_over`, `point_names` and
+  `point_names_at_transit`, and the report, say which. Names that were added are found when
+  *wait_until_every_account_is_moved* is cleared, and when their account moves.
+* *Is the old path idle?* The log of *wait_until_every_account_is_moved*, and the report, say what the original has
+  passed on for each account that left it, and for how long nothing.
 * *prove_original_empty* names what still lives there: move it (it may be a database that no account claims),
   clear the task.
 * *reinstall_original* was cut off: clear it. While it was at work the server holds nothing of anybody.
@@ -38,6 +45,7 @@ refuse.
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -45,11 +53,13 @@ from airflow.sdk import Param, TaskGroup, chain, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import registry
-from include.moves import network, report, servers
+from include.moves import names, network, report, servers
 from include.moves.enrol import enrol
 from transhumance_airflow import connections, forms
-from transhumance_airflow.facts import refresh_original
+from transhumance_airflow.facts import refresh_original, told
 from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
+
+log = logging.getLogger(__name__)
 
 # Read when a task runs. As arguments of the tasks they would draw an arrow from check_server to each of them.
 MIGRATION = "{{ ti.xcom_pull(task_ids='check_server') }}"
@@ -64,7 +74,7 @@ def step(name: str, tooltip: str) -> TaskGroup:
 
 
 def wait_for_names(task_id: str) -> WaitForRegistry:
-    """Until the longest TTL that was replaced is over; meanwhile the old place goes on forwarding."""
+    """Until no cache that keeps to TTLs holds an older answer; meanwhile the old place goes on forwarding."""
     return WaitForRegistry(task_id=task_id, fact="names_settled", arguments={"server": ORIGINAL})
 
 
@@ -135,19 +145,22 @@ def migrate_server() -> None:
             return enrol(conn, transit, migration["to_infrastructure"], host)["versions"]
 
     @task
-    def hand_over(migration: dict[str, Any]) -> None:
-        """The transit is the customer's to use; the free week starts."""
+    def hand_over(migration: dict[str, Any]) -> list[str]:
+        """TTLs are low, and the transit is the customer's to use; the free week starts. Gives what they are told of
+        names that will not follow."""
         with connections.registry_connection() as conn:
             skip_if_given_up(conn, migration)
+            said = told(names.follow(conn, connections.names(), migration["server"]))
             registry.hand_over(conn, migration["id"])
+            return said
 
     @task
-    def point_names_at_transit(migration: dict[str, Any], transit: str) -> int:
-        """The names in the host's DNS lead to the transit's own addresses."""
+    def point_names_at_transit(migration: dict[str, Any]) -> list[str]:
+        """Makes sure that every name in the host's DNS leads to the transit's own addresses."""
         with connections.registry_connection() as conn:
             if not servers.every_account_left(conn, migration):
-                return 0
-            return network.point_names_at(conn, connections.names(), migration["server"], transit)
+                return []
+            return told(names.follow(conn, connections.names(), migration["server"]))
 
     @task
     def reroute_ips_to_transit(migration: dict[str, Any], transit: str) -> list[str]:
@@ -186,6 +199,7 @@ def migrate_server() -> None:
     def reroute_ips_home(migration: dict[str, Any], transit: str) -> list[str]:
         """The original accepts its IPs again, they are routed to it, and the transit lets them go."""
         with connections.registry_connection() as conn:
+            skip_if_given_up(conn, migration)
             home = registry.server(conn, migration["server"])
             addresses = network.reroute(conn, connections.router(), home.name, home, connections.host)
             if registry.migration(conn, migration["id"]).state == "accounts_home":
@@ -193,14 +207,15 @@ def migrate_server() -> None:
             registry.advance(conn, migration["id"], "home")
             return addresses
 
-    @task
-    def point_names_home(migration: dict[str, Any]) -> int:
-        """The names in the host's DNS lead to the original's addresses again."""
+    # The way out of a migration that was cancelled, too: what lies between is skipped, and the registry decides.
+    @task(trigger_rule="none_failed")
+    def point_names_home(migration: dict[str, Any]) -> list[str]:
+        """Makes sure that every name in the host's DNS leads to the original again, with the TTL that it had."""
         with connections.registry_connection() as conn:
-            servers.every_account_home(conn, migration)
-            return network.point_names_home(conn, connections.names(), migration["server"])
+            if not registry.migration(conn, migration["id"]).given_up:
+                servers.every_account_home(conn, migration)
+            return told(names.follow(conn, connections.names(), migration["server"]))
 
-    # Also the way out of a migration that was cancelled: what lies between is skipped, and the registry decides.
     @task(trigger_rule="none_failed")
     def wipe_transit(migration: dict[str, Any]) -> None:
         """Nothing of the customer stays on the transit."""
@@ -220,7 +235,8 @@ def migrate_server() -> None:
     def write_report(migration: dict[str, Any]) -> str:
         """What happened, as one JSON file and one event; gives the file's path."""
         with connections.registry_connection() as conn:
-            written = report.write(conn, migration["id"], connections.reports_folder())
+            written, summary = report.write(conn, migration["id"], connections.reports_folder())
+            log.info("\n%s", summary)
             if not registry.migration(conn, migration["id"]).given_up:
                 registry.advance(conn, migration["id"], "done")
             return str(written)
@@ -250,7 +266,7 @@ def migrate_server() -> None:
     )
     with step("reroute_to_transit", "Names and IPs of the original lead to the transit") as rerouted:
         chain(
-            point_names_at_transit(MIGRATION, TRANSIT),
+            point_names_at_transit(MIGRATION),
             wait_for_names("wait_until_names_lead_to_transit"),
             reroute_ips_to_transit(MIGRATION, TRANSIT),
         )

@@ -6,13 +6,16 @@ the switch-over run on the account's own server and need nobody: from hold to re
 
 1. **check_account**: the account, the server it goes to, and whether it may go now. Refusals end here and
    change nothing.
-2. **look_before**: the account as its visitors and its customer see it.
+2. **look_before**: the account as its visitors and its customer see it, any time before the switch.
 3. **open_path**: a key that only this move may use, from the one server to the other.
 4. **copy**: everything is copied while the account goes on serving.
 5. **switch**: hold, last pass, verify, commit, release. Not verified, not committed.
-6. **record_move**: the registry learns where the account lives now.
-7. **look_after**: the same look; whatever is not as it was fails the run.
-8. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where
+   A rehearsal comes first: if visitors would wait longer than was agreed, nothing is held, and the run says why.
+6. **record_move**: the registry learns where the account lives now, and what was measured and verified.
+7. **point_names**: its names in the host's DNS lead there; once it is home they have their TTLs back. A name that
+   somebody else has changed, or that is not in our DNS, is told in the log and in the report.
+8. **look_after**: the same look; whatever is not as it was fails the run.
+9. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where
    it was.
 
 ## How to resume
@@ -23,7 +26,9 @@ returned. The same `dag_run_id` cannot be started twice: Airflow's API answers 4
 
 ## By hand
 * *switch* says what was not equal: the account serves from where it was, nothing is lost. Correct it, clear
-  the run.
+  the run. It has been tried twice: visitors meet no third hold by itself.
+* *switch* says that visitors would wait too long: do what it names, or, if the customer agrees, start the DAG
+  again with a larger *longest wait* (a move home: so as well, then clear *move_accounts_home*).
 * The account's server is gone after the commit: the account serves from the new one; clear the run when the
   server is back, so that it forwards what still arrives there.
 * Airflow is gone altogether: a held account returns by itself when its deadline passes.
@@ -40,8 +45,9 @@ from airflow.sdk import Param, dag, task
 from include import registry
 from include.hosts import Host
 from include.moves import look as looks
-from include.moves import path, servers
+from include.moves import names, path, servers
 from transhumance_airflow import connections, forms
+from transhumance_airflow.facts import told
 from transhumance_airflow.look import look
 from transhumance_airflow.operators import MoveOperation, refusing
 
@@ -69,6 +75,15 @@ HOLD_SECONDS = 60
             "To the server",
             "The transit that was handed over for this account's server (out), or its own server (home).",
         ),
+        "longest_wait_seconds": Param(
+            1,
+            type="number",
+            minimum=0.1,
+            maximum=60,
+            title="Longest wait",
+            description="How many seconds a visitor may have to wait while the account is switched over. A rehearsal "
+            "measures it first: if it would be longer, the account stays where it is, and you are told why.",
+        ),
         "requested_by": forms.requested_by(),
     },
 )
@@ -85,7 +100,8 @@ def move_account() -> None:
                 return connections.host(server, conn)
 
             servers.make_known(conn, account, to_server, reach)
-            return path.begin(conn, account, to_server, run_id, by, reach)
+            begun = path.begin(conn, account, to_server, run_id, by, reach)
+            return {**begun, "longest_wait_seconds": params["longest_wait_seconds"]}
 
     @task(multiple_outputs=False)
     def look_before(move: dict[str, Any]) -> dict[str, Any]:
@@ -105,9 +121,17 @@ def move_account() -> None:
     @task(multiple_outputs=False)
     def record_move(move: dict[str, Any], switched: dict[str, Any], copied: dict[str, Any]) -> dict[str, Any]:
         """The registry learns in one transaction where the account lives, and what was verified."""
+        agreed = {"longest_wait_seconds": move["longest_wait_seconds"]}
         with connections.registry_connection() as conn:
-            registry.advance_move(conn, move["id"], "committed", {"copy": copied, "switch": switched})
+            registry.advance_move(conn, move["id"], "committed", {"copy": copied, "switch": switched, **agreed})
         return switched
+
+    @task
+    def point_names(move: dict[str, Any]) -> list[str]:
+        """The account's names lead to where it lives now; gives what its customer is told of those that do not."""
+        with connections.registry_connection() as conn:
+            home = registry.account(conn, move["account"]).home_server
+            return told(names.follow(conn, connections.names(), home, move["account"]))
 
     @task(multiple_outputs=False)
     def look_after(move: dict[str, Any], before: dict[str, Any]) -> None:
@@ -130,12 +154,14 @@ def move_account() -> None:
         task_id="switch", verb="switch", move=move, peer=peer, extra={"hold_seconds": HOLD_SECONDS}, retries=2
     )
     recorded = record_move(move, switched.output, copied.output)
+    pointed = point_names(move)
     after = look_after(move, before)
     closed = close_path(move)
 
-    before >> peer >> copied >> switched >> recorded >> [after, closed]
+    peer >> copied
+    [before, copied] >> switched >> recorded >> [pointed, after, closed]
     # A teardown runs whatever failed between, and is cleared together with any of it: the path opens again.
-    # Both ends of the graph decide whether the run ended well.
+    # Every end of the graph decides whether the run ended well.
     closed.as_teardown(setups=[move, peer], on_failure_fail_dagrun=True)
 
 

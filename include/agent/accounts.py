@@ -16,7 +16,11 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
+_APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
 _MAIL_HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
+_PORTS = ("postgresql", "mariadb", "ssh")
+PORT_RANGE = range(20000, 21000)
+"""The ports of the front that belong to accounts."""
 _SHELLS = ("/bin/bash", "/bin/sh", "/bin/false", "/usr/sbin/nologin")
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man mysql news nobody postfix postgres proxy root "
@@ -29,11 +33,19 @@ _MARIADB_OWN_DATABASES = frozenset({"mysql", "information_schema", "performance_
 
 @dataclass(frozen=True)
 class Site:
-    """A site: its domain, the further names it answers to, and its document root relative to the home."""
+    """A site: its domain, the further names it answers to, and its document root relative to the home.
+
+    Requests for `app` and what is below it go to a program of the account's own that listens at ~/app.sock.
+    """
 
     domain: str
     aliases: tuple[str, ...]
     root: str
+    app: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        more = {"app": self.app} if self.app else {}
+        return {"domain": self.domain, "aliases": list(self.aliases), "root": self.root, **more}
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,10 @@ class Mailbox:
 
 @dataclass(frozen=True)
 class Account:
-    """An account as its file states it, checked: names of databases, roles and users are any text."""
+    """An account as its file states it, checked: names of databases, roles and users are any text.
+
+    `ports` are those of this account alone, by protocol: who connects there means this account, wherever it is.
+    """
 
     name: str
     uid: int
@@ -68,6 +83,7 @@ class Account:
     mariadb_databases: tuple[str, ...]
     mail_domains: tuple[str, ...]
     mailboxes: tuple[Mailbox, ...]
+    ports: dict[str, int] = field(default_factory=dict)
 
     @property
     def hosts(self) -> list[str]:
@@ -91,7 +107,7 @@ class Account:
             "gid": self.gid,
             "home": self.home,
             "shell": self.shell,
-            "sites": [{"domain": s.domain, "aliases": list(s.aliases), "root": s.root} for s in self.sites],
+            "sites": [site.to_json() for site in self.sites],
             "postgresql": {
                 "roles": list(self.postgresql_roles),
                 "databases": list(self.postgresql_databases),
@@ -104,6 +120,7 @@ class Account:
                 "domains": list(self.mail_domains),
                 "mailboxes": [{"address": m.address, "password_hash": m.password_hash} for m in self.mailboxes],
             },
+            **({"ports": dict(self.ports)} if self.ports else {}),
         }
 
     @classmethod
@@ -136,6 +153,7 @@ class Account:
             mariadb_databases=_all(maria.get("databases", []), "mariadb.databases", _mariadb_database),
             mail_domains=mail_domains,
             mailboxes=mailboxes,
+            ports=_ports(data.get("ports", {})),
         )
         for what, names in (("host name", account.hosts), ("mailbox", [m.address for m in mailboxes])):
             if twice := sorted({n for n in names if names.count(n) > 1}):
@@ -176,7 +194,10 @@ def _site(item: Any) -> Site:
     root = item.get("root", "public_html")
     if not isinstance(root, str) or not _ROOT.fullmatch(root):
         _bad(f"The document root {root!r} must be a plain path below the home, such as public_html.")
-    return Site(_domain(item.get("domain")), _all(item.get("aliases", []), "aliases", _domain), root)
+    app = item.get("app")
+    if app is not None and (not isinstance(app, str) or not _APP.fullmatch(app)):
+        _bad(f"The path {app!r} of the app must be a plain one that begins with /, such as /live.")
+    return Site(_domain(item.get("domain")), _all(item.get("aliases", []), "aliases", _domain), root, app)
 
 
 def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
@@ -188,6 +209,17 @@ def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
     if not isinstance(password_hash, str) or not _MAIL_HASH.fullmatch(password_hash):
         _bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
     return Mailbox(address, password_hash)
+
+
+def _ports(value: Any) -> dict[str, int]:
+    for protocol, port in _mapping(value, "ports").items():
+        if protocol not in _PORTS:
+            _bad(f"{protocol!r} has no port of an account; use {', '.join(_PORTS)}.")
+        if not isinstance(port, int) or isinstance(port, bool) or port not in PORT_RANGE:
+            _bad(f"The port for {protocol} must be from {PORT_RANGE[0]} to {PORT_RANGE[-1]}, not {port!r}.")
+    if len({*value.values()}) < len(value):
+        _bad("The account file gives one port to two protocols; give each its own.")
+    return dict(sorted(value.items()))
 
 
 def _text(value: Any, what: str, longest: int) -> str:

@@ -55,7 +55,8 @@ def accept_known() -> None:
 
 def drain(addresses: list[str], seconds: float) -> int:
     """Begin no new connection to these addresses and let those in flight end, for `seconds` at most (1 or less, so
-    that whoever was not answered asks but once more). Gives how many are still open; they break at the reroute.
+    that whoever was not answered asks but once more). Gives how many are still open; `reset` ends them after the
+    reroute.
     """
     if not 0 < seconds <= 1:
         refuse("bad_seconds", "A drain lasts 1 second at most: longer than that visitors notice.")
@@ -75,9 +76,31 @@ def drain(addresses: list[str], seconds: float) -> int:
 def _open_connections(addresses: list[str]) -> int:
     """How many TCP connections to the addresses are established here."""
     argv = ["ss", "--no-header", "--numeric", "--tcp", "state", "established"]
+    return len(run([*argv, *_from(addresses)]).stdout.splitlines())
+
+
+def reset(addresses: list[str]) -> int:
+    """After a reroute: end the connections to these addresses that are still open here, by a reset that tells the
+    visitor at once. None could get a packet any more: the next server knows nothing of them, and resets whatever asks.
+    Gives how many there were.
+    """
+    gone = _parsed(addresses)
+    if not gone:
+        return 0
+    killed = run(
+        ["ss", "--kill", "--no-header", "--numeric", "--tcp", "state", "connected", *_from(gone)]
+    ).stdout.splitlines()
+    if left := _open_connections(gone):
+        refuse("not_reset", f"{left} connections to {gone[0]} stay open: this kernel does not end them (ss --kill).")
+    return len(killed)
+
+
+def _from(addresses: list[str]) -> list[str]:
+    """The filter of `ss` for connections whose end here is one of the addresses."""
+    words = []
     for index, address in enumerate(addresses):
-        argv += ["or"] * (index > 0) + ["src", f"[{address}]" if ":" in address else address]
-    return len(run(argv).stdout.splitlines())
+        words += ["or"] * (index > 0) + ["src", f"[{address}]" if ":" in address else address]
+    return words
 
 
 def _parsed(addresses: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from . import front, mail, mariadb, postgres, system
+from . import forward, front, mail, mariadb, postgres, system
 from .accounts import Account, all_accounts, state_of
 from .files import describe as describe_files
 from .postgres_sql import query
@@ -99,6 +99,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "mailboxes": [mailbox.address for mailbox in account.mailboxes],
         "crontab_lines": system.crontab_lines(content),
         "certificates": sorted(front.certificates(account)),
+        "forwarded": forward.counts(account),
         **describe_files(account),
         "account_file": statement,
     }

@@ -11,12 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, front, mail, mariadb, pairing, postgres, system
+from . import addresses, front, mail, mariadb, pairing, php, postgres, system
 from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
 from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
 
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 1.0
 
 Timer = Callable[[str], Any]
 Then = Callable[[str], None]
@@ -49,8 +49,8 @@ def hold(
     try:
         account = load(name)
         with timer("front"):
-            front.render_maps()
-            cut = {"requests": front.drain(account, DRAIN_SECONDS), "processes": 0}
+            front.hold(account)
+            cut = {"requests": php.drain(account, DRAIN_SECONDS), "processes": 0}
 
         def still(part: str, stop: Callable[[Account], Any]) -> None:
             # Shared: a return waits for it, and nothing is stopped after a return.
@@ -98,9 +98,9 @@ def _require_held(name: str, move: str) -> State:
 
 def _stop_processes(account: Account) -> int:
     """Mail, PHP, cron and logins end; how many processes had to be ended."""
-    mail.render()
+    mail.follow(account)
     mail.drain(account)
-    front.stop_php(account)
+    php.stop(account)
     system.set_crontab_aside(account.name, account.directory / "crontab")
     system.set_expiry(account.name, "1")
     return system.end_processes(account.uid)
@@ -126,10 +126,9 @@ def _return(account: Account) -> State:
     system.set_expiry(account.name, state.saved.get("expiry", ""))
     serving = State("serving", state.epoch, state.move, since=time.time())
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
-    front.start_php(account)
+    php.start(account)
     state = put_state(account.name, serving)
-    front.render_maps()
-    mail.render()
+    _show(account)
     mail.flush()
     disarm(account.name)
     return state
@@ -139,18 +138,20 @@ def open_account(account: Account) -> None:
     """Everything an account that serves here needs; each step may have been done before."""
     front.render_sites()
     _start_processes(account)
-    _show()
+    front.render_maps()
+    mail.follow(account)
 
 
 def _start_processes(account: Account) -> None:
     system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
-    front.start_php(account)
+    php.start(account)
 
 
-def _show() -> None:
-    front.render_maps()
-    mail.render()
+def _show(account: Account) -> None:
+    """Everybody is sent where the account's state says."""
+    front.set_entry(account)
+    mail.follow(account)
 
 
 # --- commit, release, forward ---
@@ -197,7 +198,7 @@ def release(name: str, move: str, epoch: int, commit_record: Any) -> State:
         system.side_by_side(
             partial(postgres.finish, account), partial(mariadb.finish, account), partial(_start_processes, account)
         )
-        _show()
+        _show(account)
         return state
 
 
@@ -208,8 +209,7 @@ def forward(name: str, figures: dict[str, Any] | None = None) -> State:
         if state.state != "moved":
             refuse("not_moved", f"The account {name} is {state.state} here; it has not moved.")
         state = put_state(name, replace(state, released=True, figures=figures or state.figures))
-        front.render_maps()
-        mail.render()
+        _show(load(name))
         mail.flush()
         disarm(name)
         return state
@@ -221,7 +221,7 @@ def let_go(name: str) -> None:
         state = state_of(name)
         if state.state == "moved" and not state.released:
             put_state(name, replace(state, released=True))
-        front.render_maps()
+        front.set_entry(load(name))
 
 
 # --- by itself ---

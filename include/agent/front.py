@@ -1,16 +1,19 @@
-"""The web of a server: HAProxy's maps and certificates, nginx's server blocks, a php-fpm for each account."""
+"""The web of a server: HAProxy's maps and certificates, and nginx's server blocks. The accounts' PHP is in php.py."""
 
-import re
 import socket
-import time
 from pathlib import Path
 
-from .accounts import Account, State, all_accounts, state_of
+from . import php
+from .accounts import Account, Site, State, all_accounts, state_of
 from .system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 
 _SOCKET = Path("/run/haproxy/admin.sock")
 DOMAINS_MAP = CONFIG / "front" / "domains.map"
 ACCOUNTS_MAP = CONFIG / "front" / "accounts.map"
+PORTS_MAP = CONFIG / "front" / "ports.map"
+PROTOCOLS_MAP = CONFIG / "front" / "protocols.map"
+_BOTH = (0, 1000)
+"""An account's port is for visitors; the one a thousand higher is for the front that the account has left."""
 CERTIFICATES = CONFIG / "certificates"
 
 
@@ -50,7 +53,20 @@ def server_block(account: Account) -> str:
         fastcgi_param HTTPS $visitor_https if_not_empty;
         fastcgi_param HTTP_PROXY "";
         fastcgi_read_timeout 300s;
-        fastcgi_pass unix:/run/transhumance-php-{account.name}/php.sock;
+        fastcgi_pass unix:{php.gate(account)};
+        error_page 502 = @again;
+    }}
+{_app(account, site)}    location @again {{
+        if ($again = "") {{
+            return 502;
+        }}
+        proxy_pass http://again$request_uri;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Transhumance-Again $again;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_read_timeout 400s;
+        proxy_buffering off;
     }}
 }}
 """
@@ -58,21 +74,19 @@ def server_block(account: Account) -> str:
     return "".join(blocks)
 
 
-def php_pool(account: Account) -> str:
-    """php-fpm's configuration for an account; its unit runs it as the account's user."""
-    return f"""; PHP of the account {account.name}; written by the agent.
-[global]
-daemonize = no
-error_log = syslog
-syslog.ident = php-{account.name}
-
-[{account.name}]
-listen = /run/transhumance-php-{account.name}/php.sock
-listen.mode = 0660
-pm = ondemand
-pm.max_children = 20
-pm.process_idle_timeout = 60s
-chdir = {account.home}
+def _app(account: Account, site: Site) -> str:
+    if not site.app:
+        return ""
+    return f"""    location ^~ {site.app} {{
+        proxy_pass http://unix:{php.app_gate(account)};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $app_connection;
+        proxy_set_header Proxy "";
+        proxy_read_timeout 300s;
+        error_page 502 = @again;
+    }}
 """
 
 
@@ -80,17 +94,36 @@ def render_sites() -> None:
     """Make nginx's blocks and PHP's pools follow the accounts; nothing happens where nothing changed."""
     with locked(RUNTIME / "front.lock"):
         accounts = all_accounts()
-        _write_each(CONFIG / "php", {a.name: php_pool(a) for a in accounts})
+        _write_each(CONFIG / "php", {a.name: php.pool(a) for a in accounts})
         if _write_each(CONFIG / "nginx", {a.name: server_block(a) for a in accounts}):
             _reload_nginx()
 
 
 def render_maps() -> None:
-    """Make the front follow the accounts and their states: what a hold, a return or a release changes."""
+    """Make the front follow all accounts and their states: after a boot, and when an account comes, goes or changes."""
     with locked(RUNTIME / "front.lock"):
         accounts = all_accounts()
         _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in a.hosts})
         _sync(ACCOUNTS_MAP, {a.name: entry(state_of(a.name)) for a in accounts})
+        ports = [(str(port + more), a.name, name) for a in accounts for name, port in a.ports.items() for more in _BOTH]
+        _sync(PORTS_MAP, {port: account for port, account, _ in ports})
+        _sync(PROTOCOLS_MAP, {port: protocol for port, _, protocol in ports})
+
+
+def set_entry(account: Account) -> None:
+    """Make the front follow the state of this account: what a hold, a return or a release changes of it."""
+    value = entry(state_of(account.name))
+    with locked(RUNTIME / "front.lock"):
+        lines = [line for line in ACCOUNTS_MAP.read_text().splitlines() if line.split(" ")[0] != account.name]
+        # The file first: a restart in between reads the new one.
+        write_if_changed(ACCOUNTS_MAP, "".join(f"{line}\n" for line in sorted([*lines, f"{account.name} {value}"])))
+        _expect_silence(f"set map {ACCOUNTS_MAP} {account.name} {value}")
+
+
+def hold(account: Account) -> None:
+    """Keep new requests of an account whose state is held, and pass none of those that were let in to its PHP."""
+    set_entry(account)
+    php.shut(account)
 
 
 def _write_each(directory: Path, contents: dict[str, str]) -> bool:
@@ -151,19 +184,6 @@ def _expect_silence(text: str) -> None:
         refuse("front_refused", f"HAProxy answered {answer!r} to {text!r}; look at its log and try again.")
 
 
-def drain(account: Account, seconds: float) -> int:
-    """Wait until no request of a held account is under way; the number left when `seconds` are over."""
-    end = time.monotonic() + seconds
-    while (left := under_way(account)) and time.monotonic() < end:
-        time.sleep(0.01)
-    return left
-
-
-def under_way(account: Account) -> int:
-    counted = re.search(r"conn_cur=(\d+)", command(f"show table inflight key {account.name}"))
-    return int(counted[1]) if counted else 0
-
-
 # --- certificates ---
 
 
@@ -208,19 +228,3 @@ def drop_certificates(account: Account) -> None:
         command(f"del ssl crt-list {CERTIFICATES}/ {path}")
         command(f"del ssl cert {path}")
         Path(path).unlink()
-
-
-# --- php ---
-
-
-def start_php(account: Account) -> None:
-    run(["systemctl", "start", f"php-fpm@{account.name}.service"])
-
-
-def stop_php(account: Account) -> None:
-    """Stop the account's PHP; requests that have begun end first (the unit's limit is 10 s)."""
-    run(["systemctl", "stop", f"php-fpm@{account.name}.service"])
-
-
-def forget_php(account: Account) -> None:
-    run(["systemctl", "reset-failed", f"php-fpm@{account.name}.service"], check=False)

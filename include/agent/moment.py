@@ -9,8 +9,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import system
+from . import php, system
 from .accounts import Account
+from .system import refuse
 
 PATIENCE = 30.0
 """Seconds that a cron job which runs is waited for; one that runs longer is ended by the hold, and reported."""
@@ -22,6 +23,12 @@ def await_it(account: Account, expected: float) -> None:
     end = time.monotonic() + PATIENCE
     while jobs_of(account.uid) and time.monotonic() < end:
         time.sleep(0.1)
+    if not php.quiet(account, PATIENCE):
+        refuse(
+            "php_busy",
+            f"PHP of {account.name} works without a pause on requests that a hold would cut, so nothing was begun; wait"
+            " until they have ended and try again.",
+        )
     if (system.CRONTABS / account.name).is_file():
         time.sleep(until_clear(datetime.now(UTC), expected))
 

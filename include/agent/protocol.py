@@ -110,6 +110,10 @@ def _drain_ips(args: dict[str, Any]) -> dict[str, Any]:
     return {"still_open": addresses.drain(*_take(args, ips=list, seconds=float))}
 
 
+def _reset_ips(args: dict[str, Any]) -> dict[str, Any]:
+    return {"reset": addresses.reset(*_take(args, ips=list))}
+
+
 def _start(args: dict[str, Any]) -> dict[str, Any]:
     return operations.start(*_take(args, operation=str, verb=str, args=dict), LONG_VERBS)
 
@@ -124,6 +128,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "create": _create,
     "describe": lambda _args: describe.describe(),
     "drain_ips": _drain_ips,
+    "reset_ips": _reset_ips,
     "drop_ips": _drop_ips,
     "hold": _hold,
     "pair": _pair,

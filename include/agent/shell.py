@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from . import fence, files, front, mail, mariadb, pairing, postgres, system
+from . import fence, files, front, mail, mariadb, pairing, php, postgres, system
 from .accounts import Account, State, account_path, all_accounts, guarded, load, put_state, save, state_of
 from .system import refuse
 
@@ -51,6 +51,7 @@ def receive(account: Account, move: str, epoch: int) -> State:
         front.render_sites()
         front.render_maps()
         mail.render()
+        php.warm(account)
         return state
 
 
@@ -69,6 +70,11 @@ def _make_shell(account: Account) -> None:
                 "domain_taken",
                 f"The domain {both[0]} belongs to the account {other.name} here; take it away first.",
             )
+        if ports := sorted({*account.ports.values()} & {*other.ports.values()}):
+            refuse(
+                "port_taken",
+                f"The port {ports[0]} belongs to the account {other.name} here; give {account.name} another one.",
+            )
     system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
     save(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,7 +90,7 @@ def remove(name: str) -> None:
             refuse("wrong_state", f"The account {name} is {state.state} here; only one that has left is removed.")
         account = load(name)
         with pairing.no_data_session(name):
-            front.stop_php(account)
+            php.stop(account)
             system.end_processes(account.uid)
             for module in (postgres, mariadb, files):
                 module.discard(account)
@@ -95,7 +101,7 @@ def remove(name: str) -> None:
             account_path(name).unlink()
         front.render_sites()
         front.render_maps()
-        front.forget_php(account)
+        php.forget(account)
         mail.render(certificates=True)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO, Any
 
-from . import digest, fence, files, front, holds, identity, mail, mariadb, moment, pairing, postgres
+from . import digest, fence, files, holds, identity, mail, mariadb, moment, pairing, php, postgres
 from .accounts import Account, check_name, load, state_of
 from .operations import Report
 from .peer import Peer
@@ -270,7 +270,7 @@ def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[
 
 def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     """What the release would start runs already; nobody is let in."""
-    front.start_php(account)
+    php.warm(account)
     return {}
 
 

@@ -63,8 +63,8 @@ UseDNS no
 AllowStreamLocalForwarding no
 MaxSessions 60
 """
-# OpenSSH 9.8 and later shut out an address after a few failures; the management network must not be.
-SSHD_NEWER = {"2026": "PerSourcePenaltyExemptList {network}\n"}
+# OpenSSH 9.8 and later shut out an address after a few failures; the management network must not be, nor the front.
+SSHD_NEWER = {"2026": "PerSourcePenaltyExemptList {network},127.0.0.9\n"}
 
 
 class LxcMachines:

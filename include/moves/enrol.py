@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import psycopg
 
 from include import registry
-from include.moves.servers import without_secrets
+from include.moves.path import without_secrets
 
 DEBIAN = {"2022": "12", "2026": "13"}
 """Which Debian an infrastructure is made of."""

@@ -1,10 +1,10 @@
-"""Names and IPs of a server's accounts: out to the transit and home again."""
+"""A server's IPs: out to the transit and home again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
@@ -19,12 +19,6 @@ DRAIN_SECONDS = 0.5
 """With the reroute after it less than the second after which a visitor's system asks again."""
 
 
-class Names(Protocol):
-    """The host's DNS: `include.network.names.Names`."""
-
-    def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool: ...
-
-
 def own_addresses(conn: psycopg.Connection, server: str) -> dict[str, str]:
     """The server's own service address for each record type: {"A": ..., "AAAA": ...}."""
     found: dict[str, str] = {}
@@ -36,34 +30,6 @@ def own_addresses(conn: psycopg.Connection, server: str) -> dict[str, str]:
 def record_type(address: Any) -> str:
     """The type of the DNS record that holds `address`."""
     return "A" if ip_address(str(address)).version == 4 else "AAAA"
-
-
-def point_names_at(conn: psycopg.Connection, names: Names, original: str, server: str) -> int:
-    """Points every name of the original's accounts at the server's own service address of its type.
-
-    Gives how many names point there now. A name of a type that `server` has no address for is left alone.
-    """
-    addresses = own_addresses(conn, server)
-    count = 0
-    for name in registry.names_of(conn, original):
-        if name.type in addresses:
-            _point(conn, names, name, addresses[name.type])
-            count += 1
-    return count
-
-
-def point_names_home(conn: psycopg.Connection, names: Names, original: str) -> int:
-    """Points every name of the original's accounts at its home address again; gives how many there are."""
-    found = registry.names_of(conn, original)
-    for name in found:
-        _point(conn, names, name, str(name.address))
-    return len(found)
-
-
-def _point(conn: psycopg.Connection, names: Names, name: registry.Name, address: str) -> None:
-    # The name server compares: a name that somebody else has changed is left as it is, and the step fails.
-    names.point(name.fqdn, name.type, str(name.points_at), address, name.ttl)
-    registry.name_points(conn, name.fqdn, name.type, address)
 
 
 def reroute(
@@ -84,13 +50,17 @@ def reroute(
     hops = {ip: str(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
     # Asked before the drain: the connection to the router stands when it counts.
     waiting = [ip for ip in addresses if routes.current_next_hop(run, ip) != str(ip_address(hops[ip]))]
-    for server in sorted({ip.routed_to for ip in ips if ip.address in waiting} - {to.name}):
+    before = sorted({ip.routed_to for ip in ips} - {to.name})
+    for server in before if waiting else []:
         host(server).call("drain_ips", ips=waiting, seconds=DRAIN_SECONDS)
     # Nothing but the changes themselves while visitors wait; that they are so is looked at afterwards.
     for ip in waiting:
         run(routes.replace_argv(ip, hops[ip]))
     for ip in waiting:
         routes.reroute(run, ip, hops[ip])
+    for server in before:
+        # What lasted longer hears of its end at once, instead of waiting for answers that cannot come.
+        host(server).call("reset_ips", ips=addresses)
     for ip in addresses:
         registry.ip_routed(conn, ip, to.name)
     return addresses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import psycopg
@@ -14,6 +15,14 @@ class Agent(Protocol):
     """A server's agent: `include.hosts.Host`."""
 
     def call(self, verb: str, **args: Any) -> dict[str, Any]: ...
+
+
+def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
+    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes."""
+    accounts = [
+        {key: value for key, value in account.items() if key != "account_file"} for account in description["accounts"]
+    ]
+    return {**description, "accounts": accounts}
 
 
 def facts(move: registry.Move) -> dict[str, Any]:
@@ -49,13 +58,17 @@ def begin(
         # What the registry has against it comes first: a server that is not handed over yet cannot be reached.
         with conn.transaction(force_rollback=True):
             registry.begin_move(conn, account, to_server, run_id, requested_by)
-        here = entry_of(reach(lives_on), account)
+        with ThreadPoolExecutor() as both:
+            reached = both.submit(reach(to_server).call, "status", operation="reached")  # it only has to answer
+            here = entry_of(reach(lives_on), account)
         if here is None or here["state"] != "serving":
             raise registry.Refused(
                 f"{account} is not ready to move: on {lives_on} it is {here['state'] if here else 'unknown'}, "
                 "not serving. Look at that server first."
             )
-        reach(to_server).call("describe")
+        reached.result()
+        # Its sites may have changed since the registry last heard of them, and names follow their account.
+        registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
     return facts(registry.begin_move(conn, account, to_server, run_id, requested_by))
 
 
@@ -68,10 +81,10 @@ def open_path(
     "host_keys"}. May be repeated at any point of a move; one that has arrived is not received again.
     """
     peer = {"address": servers[1].management_address, "host_keys": [servers[1].host_key]}
-    there = entry_of(target, move["account"])
+    with ThreadPoolExecutor() as both:
+        here, there = both.map(entry_of, (source, target), 2 * (move["account"],))
     if there is not None and there["state"] == "serving" and there["epoch"] == move["epoch"]:
         return peer
-    here = entry_of(source, move["account"])
     if here is None:
         raise registry.Refused(
             f"{move['account']} is not on {move['from_server']}, where the registry has it: find out where it went."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,80 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.moves import forwarding
 
 
 def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
-    """What the registry knows of the migration: itself, its moves with their figures, its events."""
+    """What the registry knows of the migration: itself, how each account moved, what its customer is told of names,
+    what took the old path, and all of it as it was recorded: the moves with their figures, the events."""
+    found = registry.migration(conn, migration)
+    moves = registry.moves_of(conn, migration)
     return {
-        "migration": asdict(registry.migration(conn, migration)),
-        "moves": [asdict(move) for move in registry.moves_of(conn, migration)],
-        "events": [asdict(event) for event in registry.events(conn, migration_id=migration)],
+        "migration": asdict(found),
+        "accounts": [account(move) for move in moves if move.committed_at is not None],
+        "names": names(conn, found),
+        "forwarded": forwarding.last(conn, migration),
+        "moves": [asdict(move) for move in moves],
+        "events": [asdict(event) for event in registry.events(conn, migration_id=migration, limit=1_000_000)],
     }
 
 
-def write(conn: psycopg.Connection, migration: int, folder: Path) -> Path:
-    """Writes the report to `folder` and notes that in the event log; gives the file. A repeated call replaces it."""
+def account(move: registry.Move) -> dict[str, Any]:
+    """One account's move: the wait that was expected and agreed to, the real hold, how each database was followed and
+    why, what was verified."""
+    copied, switched = (move.figures.get(verb) or {} for verb in ("copy", "switch"))
+    agreed = move.figures.get("longest_wait_seconds")
+    return {
+        "account": move.account,
+        "direction": move.direction,
+        "agreed_ms": None if agreed is None else agreed * 1000,
+        "expected_ms": switched.get("expected_ms"),
+        "held_ms": switched.get("held_ms"),
+        "steps": switched.get("steps", []),
+        "databases": switched.get("ways") or copied.get("ways", []),
+        "left": copied.get("left", []),
+        "verified": switched.get("verified", {}),
+    }
+
+
+def names(conn: psycopg.Connection, migration: registry.Migration) -> dict[str, list[str]]:
+    """What each account's customer is told of its names: those that are not in our DNS, or that somebody changed."""
+    told = {account: [*said.values()] for account, said in registry.names_elsewhere(conn, migration.id).items()}
+    for name in registry.names_of(conn, migration.server):
+        if name.left_because:
+            told.setdefault(name.account, []).append(name.left_because)
+    return told
+
+
+def summary(report: dict[str, Any]) -> str:
+    """The report's part for people, as lines."""
+    return "\n".join(_lines(report))
+
+
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    for one in report["accounts"]:
+        seen = ", ".join(f"{value} {what}" for what, value in one["verified"].items() if type(value) is int)
+        waits = f"held {_ms(one['held_ms'])}, expected {_ms(one['expected_ms'])}, agreed {_ms(one['agreed_ms'])}"
+        yield f"{one['account']} {one['direction']}: {waits}; verified: {seen or 'nothing'}."
+        for database in one["databases"]:
+            yield f"  {database['store']} {database['database']}: {database['way']}. {database['why']}"
+    for account_, said in sorted(report["names"].items()):
+        yield from (f"{account_}: {sentence}" for sentence in said)
+    yield from forwarding.sentences(report["forwarded"])
+
+
+def _ms(value: float | None) -> str:
+    return "?" if value is None else f"{value:.0f} ms"
+
+
+def write(conn: psycopg.Connection, migration: int, folder: Path) -> tuple[Path, str]:
+    """Writes the report to `folder` and notes that in the event log; gives the file, and the part for people. A
+    repeated call replaces it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"migration-{migration}.json"
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(gather(conn, migration), indent=1, default=str) + "\n")
+    report = gather(conn, migration)
+    fresh.write_text(json.dumps(report, indent=1, default=str) + "\n")
     os.replace(fresh, path)
     registry.event(conn, "report.written", migration=migration, detail={"file": path.name})
-    return path
+    return path, summary(report)

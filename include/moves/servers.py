@@ -9,7 +9,8 @@ import psycopg
 
 from include import registry
 from include.hosts import AgentError, HostUnreachable
-from include.moves.path import Agent
+from include.moves import forwarding
+from include.moves.path import Agent, without_secrets
 from include.registry import states
 
 
@@ -38,11 +39,14 @@ def serving(description: dict[str, Any]) -> list[dict[str, Any]]:
     return [account for account in description["accounts"] if account["state"] in ("serving", "held")]
 
 
-def refresh(conn: psycopg.Connection, server: str, host: Agent) -> None:
-    """Brings the registry up to date with what `server` says that it serves (an account created meanwhile)."""
+def refresh(conn: psycopg.Connection, server: str, host: Agent) -> list[str]:
+    """Brings the registry up to date with what `server` says that it serves (an account created meanwhile); gives a
+    sentence on the old path of each account that has left it."""
     description = without_secrets(host.call("describe"))
     registry.record_description(conn, server, description)
     registry.sync_accounts(conn, server, serving(description))
+    migration = registry.migration_of(conn, server)
+    return forwarding.record(conn, migration.id, description) if migration is not None else []
 
 
 def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Agent]) -> None:
@@ -52,14 +56,6 @@ def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Ca
         return
     if account not in {one.name for one in registry.accounts_of(conn, migration.server)}:
         refresh(conn, migration.server, reach(migration.server))
-
-
-def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
-    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes."""
-    accounts = [
-        {key: value for key, value in account.items() if key != "account_file"} for account in description["accounts"]
-    ]
-    return {**description, "accounts": accounts}
 
 
 def begin(
@@ -120,6 +116,7 @@ def every_account_home(conn: psycopg.Connection, migration: dict[str, Any]) -> N
 def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], original: Agent) -> None:
     """Records that the registry and the original itself say that nothing lives there. Refused otherwise."""
     if not _past(conn, migration, "rerouted"):
+        forwarding.record(conn, migration["id"], original.call("describe"))
         _ask_whether_empty(migration["server"], original)
         registry.advance(conn, migration["id"], "original_empty")
 

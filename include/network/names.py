@@ -34,9 +34,23 @@ class NameServerFailed(NamesError):
     """The name server refused or did not answer."""
 
 
+class NotInZone(NameServerFailed):
+    """The name is kept by somebody else."""
+
+
+@dataclass(frozen=True)
+class Led:
+    """Where the zone leads a name: `name` is the last one of its aliases, `records` what that one holds, as (type,
+    address, TTL)."""
+
+    name: str
+    records: tuple[tuple[str, str, int], ...]
+
+
 @dataclass(frozen=True)
 class Names:
-    """One zone on its primary name server. `secret` is the TSIG key in base64."""
+    """One zone on its primary name server. `secret` is the TSIG key in base64; `lowered_ttl` the TTL in seconds of
+    names that are about to be pointed elsewhere."""
 
     server: str
     zone: str
@@ -44,10 +58,43 @@ class Names:
     secret: str = field(repr=False)
     algorithm: str = "hmac-sha256"
     timeout: float = 5.0
+    lowered_ttl: int = 30
 
     def current(self, fqdn: str, rdtype: str) -> str | None:
         """The address a name holds on the primary, None if it has none of this type."""
-        return self._held(self._name(fqdn, rdtype), rdtype)[0]
+        return self.held(fqdn, rdtype)[0]
+
+    def held(self, fqdn: str, rdtype: str) -> tuple[str | None, int | None]:
+        """The address a name holds on the primary, and its TTL. Raises NameChanged if it holds several."""
+        return self._held(self._name(fqdn, rdtype), rdtype)
+
+    def has(self, fqdn: str) -> bool:
+        """Whether the name lies in the zone."""
+        return _parsed(fqdn).is_subdomain(dns.name.from_text(self.zone))
+
+    def led(self, fqdn: str) -> Led:
+        """Where the zone leads a name."""
+        name, records = self._name(fqdn, TYPES[0]), []
+        for rdtype in TYPES:
+            answer = self._answered(name, rdtype)
+            found = {rrset.name: rrset[0].target for rrset in answer.answer if rrset.rdtype == dns.rdatatype.CNAME}
+            owner = name
+            while owner in found:
+                owner = found.pop(owner)
+            for rrset in answer.answer:
+                if rrset.name == owner and rrset.rdtype == dns.rdatatype.from_text(rdtype):
+                    records += [(rdtype, record.to_text(), rrset.ttl) for record in rrset]
+        return Led(owner.to_text(omit_final_dot=True).lower(), tuple(records))
+
+    def mail_hosts(self, domain: str) -> list[str]:
+        """The hosts that take the domain's mail, by its MX records: none when it has none."""
+        answer = self._answered(self._name(domain, TYPES[0]), "MX")
+        return sorted(
+            record.exchange.to_text(omit_final_dot=True).lower()
+            for rrset in answer.answer
+            if rrset.rdtype == dns.rdatatype.MX
+            for record in rrset
+        )
 
     def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool:
         """Let a name that holds `old` (None: nothing) hold `new` (None: nothing), with this TTL in seconds.
@@ -79,6 +126,10 @@ class Names:
             now = self.current(fqdn, rdtype)
             if now == new:
                 return False
+            if now == expected:
+                raise NameChanged(
+                    f"{fqdn} {rdtype} has no record of its own but a wildcard's: give it one, and repeat."
+                )
             raise NameChanged(
                 f"{fqdn} {rdtype} holds {now or 'nothing'}, not {old or 'nothing'}: "
                 "see who changed it, correct it, and repeat."
@@ -91,19 +142,13 @@ class Names:
     def _name(self, fqdn: str, rdtype: str) -> dns.name.Name:
         if rdtype not in TYPES:
             raise NameServerFailed(f"Records of type {rdtype!r} are not pointed: use {' or '.join(TYPES)}.")
-        try:
-            name = dns.name.from_text(fqdn)
-        except (dns.exception.DNSException, UnicodeError) as error:
-            raise NameServerFailed(f"{fqdn!r} is no domain name ({error}): correct it.") from None
-        if not name.is_subdomain(dns.name.from_text(self.zone)):
-            raise NameServerFailed(f"{fqdn} is outside the zone {self.zone}: its names are kept elsewhere.")
-        return name
+        if not self.has(fqdn):
+            raise NotInZone(f"{fqdn} is outside the zone {self.zone}: its names are kept elsewhere.")
+        return _parsed(fqdn)
 
     def _held(self, name: dns.name.Name, rdtype: str) -> tuple[str | None, int | None]:
         """What a name holds, and its TTL."""
-        answer = self._ask(dns.message.make_query(name, rdtype))
-        if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            raise NameServerFailed(f"{self.server} answers {dns.rcode.to_text(answer.rcode())} for {name}.")
+        answer = self._answered(name, rdtype)
         found = answer.get_rrset(dns.message.ANSWER, name, dns.rdataclass.IN, dns.rdatatype.from_text(rdtype))
         if found is None:
             return None, None
@@ -111,6 +156,12 @@ class Names:
             values = ", ".join(sorted(record.to_text() for record in found))
             raise NameChanged(f"{name} holds {len(found)} addresses ({values}): leave it one.")
         return found[0].to_text(), found.ttl
+
+    def _answered(self, name: dns.name.Name, rdtype: str) -> dns.message.Message:
+        answer = self._ask(dns.message.make_query(name, rdtype))
+        if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            raise NameServerFailed(f"{self.server} answers {dns.rcode.to_text(answer.rcode())} for {name}.")
+        return answer
 
     def _ask(self, message: dns.message.Message) -> dns.message.Message:
         try:
@@ -120,6 +171,13 @@ class Names:
                 f"The name server {self.server} gave no usable answer ({type(error).__name__}: {error}): "
                 "is it up and reached from here, and is the key right?"
             ) from None
+
+
+def _parsed(fqdn: str) -> dns.name.Name:
+    try:
+        return dns.name.from_text(fqdn)
+    except (dns.exception.DNSException, UnicodeError) as error:
+        raise NameServerFailed(f"{fqdn!r} is no domain name ({error}): correct it.") from None
 
 
 def _address(value: str | None, rdtype: str) -> str | None:

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from include.registry import states
 from include.registry.accounts import account as account_named
-from include.registry.database import Refused, execute, in_transaction, row, rows, value
+from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
@@ -171,6 +171,28 @@ def advance_move(conn: psycopg.Connection, move_id: int, state: str, figures: di
     after = move(conn, move_id)
     _log(conn, after, f"move.{state}", figures)
     return after
+
+
+@in_transaction
+def begin_switch(conn: psycopg.Connection, move_id: int, after: str | None = None) -> None:
+    """Record that the move's switch is about to be started; `after` is how the one before it ended."""
+    found = move(conn, move_id)
+    _log(conn, found, "move.switch", {"epoch": found.epoch, "after": after})
+
+
+@in_transaction
+def switches_of(conn: psycopg.Connection, move_id: int) -> list[str | None]:
+    """The switches that were started in the move's present epoch; each tells how the one before it ended."""
+    return column(
+        conn,
+        """
+        SELECT e.detail ->> 'after' FROM events e JOIN moves m ON m.id = e.move
+        WHERE m.id = %(id)s AND e.account = m.account AND e.kind = 'move.switch'
+            AND (e.detail ->> 'epoch')::bigint = m.epoch
+        ORDER BY e.id
+        """,
+        {"id": move_id},
+    )
 
 
 def _log(conn: psycopg.Connection, move: Move, kind: str, detail: dict[str, Any] | None, by: str | None = None) -> None:

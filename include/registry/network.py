@@ -19,7 +19,9 @@ class Ip:
 
 @dataclass(frozen=True)
 class Name:
-    """An A or AAAA record: the `address` it has when its account is at home, and the one it points at now."""
+    """An A or AAAA record: the `address` and `ttl` it has when its account is at home and nothing moves, and what
+    it points at now, with which TTL. `lowered`: a migration has lowered its TTL, or is about to. `left_because`:
+    why it does not follow its account, None when it does."""
 
     fqdn: str
     type: str
@@ -27,11 +29,16 @@ class Name:
     address: str
     points_at: str
     ttl: int
+    ttl_now: int
+    lowered: bool
+    left_because: str | None
 
 
 _IP = "SELECT host(address) AS address, home_server, routed_to FROM ips"
 _NAME = """
-    SELECT fqdn, type, account, host(address) AS address, host(points_at) AS points_at, ttl FROM names
+    SELECT fqdn, type, account, host(address) AS address, host(points_at) AS points_at, ttl, ttl_now, lowered,
+        left_because
+    FROM names
 """
 
 
@@ -92,8 +99,8 @@ def add_name(conn: psycopg.Connection, fqdn: str, type: str, account: str, addre
     added = execute(
         conn,
         """
-        INSERT INTO names (fqdn, type, account, address, points_at, ttl)
-        VALUES (%(fqdn)s, %(type)s, %(account)s, %(address)s, %(address)s, %(ttl)s)
+        INSERT INTO names (fqdn, type, account, address, points_at, ttl, ttl_now)
+        VALUES (%(fqdn)s, %(type)s, %(account)s, %(address)s, %(address)s, %(ttl)s, %(ttl)s)
         ON CONFLICT (fqdn, type) DO NOTHING
         """,
         params,
@@ -131,15 +138,21 @@ def names_of(conn: psycopg.Connection, server: str) -> list[Name]:
 
 
 @in_transaction
+def names_of_account(conn: psycopg.Connection, account: str) -> list[Name]:
+    """The names of one account."""
+    return rows(conn, Name, f"{_NAME} WHERE account = %(account)s ORDER BY fqdn, type", {"account": account})
+
+
+@in_transaction
 def names_settled(conn: psycopg.Connection, server: str) -> bool:
     """Whether no cache that keeps to TTLs still holds an earlier answer for a name of the server's accounts."""
     return value(
         conn,
         """
         SELECT NOT EXISTS (
-            SELECT FROM names
-            WHERE account IN (SELECT name FROM accounts WHERE home_server = %(server)s AND removed_at IS NULL)
-              AND pointed_at + make_interval(secs => ttl) > clock_timestamp()
+            SELECT FROM cached_names c JOIN names n USING (fqdn, type) JOIN accounts a ON a.name = n.account
+            WHERE a.home_server = %(server)s AND a.removed_at IS NULL AND c.until > clock_timestamp()
+              AND (c.address <> n.points_at OR n.left_because IS NOT NULL)
         )
         """,
         {"server": server},
@@ -147,18 +160,121 @@ def names_settled(conn: psycopg.Connection, server: str) -> bool:
 
 
 @in_transaction
-def name_points(conn: psycopg.Connection, fqdn: str, type: str, address: str) -> Name:
-    """Record what a name points at now."""
+def lower_name(conn: psycopg.Connection, fqdn: str, type: str, ttl: int) -> Name:
+    """Remember the TTL that a name has, before it is lowered: once, until `name_points` says that it is restored."""
     before = name(conn, fqdn, type)
     changed = execute(
         conn,
         """
-        UPDATE names SET points_at = %(address)s, pointed_at = clock_timestamp()
-        WHERE fqdn = %(fqdn)s AND type = %(type)s AND points_at <> %(address)s
+        UPDATE names SET lowered = true, ttl = %(ttl)s, ttl_now = %(ttl)s
+        WHERE fqdn = %(fqdn)s AND type = %(type)s AND NOT lowered
         """,
-        {"fqdn": fqdn, "type": type, "address": address},
+        {"fqdn": fqdn, "type": type, "ttl": ttl},
     )
     if changed:
-        detail = {"name": fqdn, "type": type, "from": before.points_at, "to": address}
-        event(conn, "name.pointed", account=before.account, detail=detail)
+        _cached(
+            conn, fqdn, type, before.points_at, before.ttl_now
+        )  # the name server may have had another one than the registry knew
+        event(conn, "name.lowered", account=before.account, detail={"name": fqdn, "type": type, "ttl": ttl})
     return name(conn, fqdn, type)
+
+
+@in_transaction
+def name_points(
+    conn: psycopg.Connection,
+    fqdn: str,
+    type: str,
+    address: str,
+    ttl: int | None = None,
+    lowered: bool = False,
+    replaced: tuple[str, int] | None = None,
+) -> Name:
+    """Record what a name points at now, and with which TTL (None: the one in force). Call it after the change:
+    from now on, for as long as its TTL was, caches may hold the answer before. `replaced` is that answer as the
+    name server had it, (address, TTL), which may differ from what the registry knew. `lowered`: the TTL is to be
+    restored later."""
+    before = name(conn, fqdn, type)
+    after = {"address": address, "ttl": before.ttl_now if ttl is None else ttl, "lowered": lowered}
+    names_ = {"fqdn": fqdn, "type": type}
+    execute(
+        conn,
+        """
+        UPDATE names SET points_at = %(address)s, ttl_now = %(ttl)s, lowered = %(lowered)s, left_because = NULL
+        WHERE fqdn = %(fqdn)s AND type = %(type)s
+        """,
+        names_ | after,
+    )
+    found = name(conn, fqdn, type)
+    answer = (found.points_at, found.ttl_now)
+    for earlier in {(before.points_at, before.ttl_now), replaced or answer} - {answer}:
+        _cached(conn, fqdn, type, *earlier)
+    if answer != (before.points_at, before.ttl_now):
+        detail = {"name": fqdn, "type": type, "from": before.points_at, "to": found.points_at, "ttl": found.ttl_now}
+        event(conn, "name.pointed", account=before.account, detail=detail)
+    return found
+
+
+@in_transaction
+def name_left(conn: psycopg.Connection, fqdn: str, type: str, because: str) -> Name:
+    """Record that a name is left to whoever changed it, and what its customer is told."""
+    before = name(conn, fqdn, type)
+    if before.left_because != because:
+        params = {"fqdn": fqdn, "type": type, "because": because}
+        execute(
+            conn,
+            "UPDATE names SET left_because = %(because)s WHERE fqdn = %(fqdn)s AND type = %(type)s",
+            params,
+        )
+        event(conn, "name.left", account=before.account, detail={"name": fqdn, "type": type, "because": because})
+    if before.left_because is None:
+        # When it was changed is not known: at the latest now.
+        _cached(conn, fqdn, type, before.points_at, before.ttl_now)
+    return name(conn, fqdn, type)
+
+
+def _cached(conn: psycopg.Connection, fqdn: str, type: str, address: str, ttl: int) -> None:
+    """For so long from now, caches may hold this earlier answer; what none can hold any more is forgotten."""
+    params = {"fqdn": fqdn, "type": type, "address": address, "ttl": ttl}
+    execute(
+        conn,
+        "DELETE FROM cached_names WHERE fqdn = %(fqdn)s AND type = %(type)s AND until < clock_timestamp()",
+        params,
+    )
+    execute(
+        conn,
+        """
+        INSERT INTO cached_names (fqdn, type, address, until)
+        VALUES (%(fqdn)s, %(type)s, %(address)s, clock_timestamp() + make_interval(secs => %(ttl)s))
+        ON CONFLICT (fqdn, type, address) DO UPDATE SET until = greatest(cached_names.until, excluded.until)
+        """,
+        params,
+    )
+
+
+@in_transaction
+def names_elsewhere(conn: psycopg.Connection, migration_id: int) -> dict[str, dict[str, str]]:
+    """The names that the host's DNS does not lead to this server, as they were found last: {account: {name: what
+    its customer is told}}."""
+    found = rows(
+        conn,
+        _Elsewhere,
+        """
+        SELECT DISTINCT ON (account) account, detail FROM events
+        WHERE migration = %(migration)s AND kind = 'names.elsewhere' ORDER BY account, id DESC
+        """,
+        {"migration": migration_id},
+    )
+    return {one.account: dict(sorted(one.detail.items())) for one in found if one.detail}
+
+
+@in_transaction
+def list_elsewhere(conn: psycopg.Connection, migration_id: int, account: str, found: dict[str, str]) -> None:
+    """Record which names of an account are not led by the host's DNS, and what its customer is told of each."""
+    if names_elsewhere(conn, migration_id).get(account, {}) != found:
+        event(conn, "names.elsewhere", migration=migration_id, account=account, detail=found)
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    account: str
+    detail: dict[str, str]

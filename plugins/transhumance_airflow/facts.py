@@ -5,14 +5,17 @@ A name and its arguments are all that a waiting trigger keeps, so both stay as t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
 from include import registry
-from include.moves import servers
+from include.moves import names, servers
 from transhumance_airflow import connections
+
+log = logging.getLogger(__name__)
 
 
 def transit_assigned(conn: psycopg.Connection, migration: int) -> str | None:
@@ -59,10 +62,19 @@ def given_up(conn: psycopg.Connection, arguments: dict[str, Any]) -> bool:
 
 
 def refresh_original(conn: psycopg.Connection, migration: int, transit: str) -> None:
-    """Brings the registry up to date with the accounts that the original itself serves now.
+    """Brings the registry up to date with the accounts that the original itself serves now, lets new names be lowered,
+    and logs what still takes the old path of those that have left.
 
     While the customer may still perform; later the original is empty or gone.
     """
     begun = registry.migration(conn, migration)
     if not servers.past(begun.state, "handed_over"):
-        servers.refresh(conn, begun.server, connections.host(begun.server, conn))
+        told(servers.refresh(conn, begun.server, connections.host(begun.server, conn)))
+        told(names.follow(conn, connections.names(), begun.server))
+
+
+def told(sentences: list[str]) -> list[str]:
+    """The sentences, after they were written to the task's log."""
+    for sentence in sentences:
+        log.info(sentence)
+    return sentences

@@ -17,13 +17,21 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from include import registry
-from include.hosts import AgentError
+from include.hosts import AgentError, Host
+from include.moves import path
 from transhumance_airflow import connections, facts
 from transhumance_airflow.triggers import AgentOperationTrigger, DagRunEndTrigger, RegistryTrigger
 
 SHORT = 6.0
-"""Seconds that a worker itself waits, for an operation or a fact: a deferral costs about as much, and one that
-resumes at once may fail."""
+"""Seconds that a worker itself waits for a fact: a deferral costs about as much, and one that resumes at once may
+fail."""
+
+BUSY = 15.0
+"""Seconds that a worker itself waits for something that is at work, an operation or a run: a small account is through
+within them, and many of them in a row make up most of what Airflow adds to a migration."""
+
+MOST_SWITCHES = 2
+"""How often a run switches an account before it gives up: so many holds at most can a visitor meet."""
 
 
 class AgentOperation(BaseOperator):
@@ -58,13 +66,16 @@ class AgentOperation(BaseOperator):
         host = connections.host(self.server)
         status = host.call("status", operation=self.operation)
         if status["state"] not in ("running", "succeeded"):
-            host.call("start", operation=self.operation, verb=self.verb, args=self.args)
-            status = host.call("status", operation=self.operation)
-        until = time.monotonic() + SHORT
+            self.before_start(host, status)
+            status = host.call("start", operation=self.operation, verb=self.verb, args=self.args)
+        until = time.monotonic() + BUSY
         while status["state"] == "running" and time.monotonic() < until:
-            time.sleep(0.3)
+            time.sleep(0.15)
             status = host.call("status", operation=self.operation)
         return self._end(status)
+
+    def before_start(self, host: Host, status: dict[str, Any]) -> None:
+        """The last chance to refuse; `status` is that of the start before, or unknown."""
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """After the wait: the server is asked once more, since the event is only a hint."""
@@ -83,12 +94,16 @@ class AgentOperation(BaseOperator):
             )
         if state == "succeeded":
             return status.get("result")
-        if state == "failed":
-            raise AirflowException(_sentence(status.get("error")) or f"{self.verb} failed on {self.server}.")
-        raise AirflowException(
-            f"{self.verb} on {self.server} ended without a result (the server may have been restarted): "
-            "the retry starts it again."
-        )
+        if state == "failed" and status["error"]["code"] == "over_budget":
+            # Refused before any hold, and a retry would be as slow.
+            raise AirflowFailException(status["error"]["message"])
+        raise AirflowException(self.ended(status))
+
+    def ended(self, status: dict[str, Any]) -> str:
+        """How an operation that did not succeed ended: one sentence."""
+        if status["state"] == "failed":
+            return status["error"]["message"]
+        return f"{self.verb} on {self.server} ended without a result (the server may have been restarted)."
 
 
 class MoveOperation(AgentOperation):
@@ -115,6 +130,21 @@ class MoveOperation(AgentOperation):
                 registry.advance_move(conn, self.move["id"], state)
         return super().execute(context)
 
+    def before_start(self, host: Host, status: dict[str, Any]) -> None:
+        """A switch that failed before the commit is tried once more; one that has committed goes forward."""
+        if self.verb != "switch":
+            return
+        after = self.ended(status) if status["state"] in ("failed", "vanished") else None
+        with connections.registry_connection() as conn:
+            started = registry.switches_of(conn, self.move["id"])
+            if len(started) >= MOST_SWITCHES and not path.committed_on(host, self.move):
+                first = next(filter(None, started), "it ended without a result.")
+                raise AirflowFailException(
+                    f"{self.move['account']} was switched {len(started)} times in vain and serves from where it was. "
+                    f"First: {first} Then: {after or 'it did not begin.'}"
+                )
+            registry.begin_switch(conn, self.move["id"], after)
+
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """After the wait."""
         self._address()
@@ -130,6 +160,8 @@ class MoveOperation(AgentOperation):
             "peer": self.peer,
             **self.extra,
         }
+        if self.verb == "switch":
+            self.args["budget_seconds"] = self.move["longest_wait_seconds"]
 
 
 class WaitForRegistry(BaseSensorOperator):
@@ -174,7 +206,7 @@ class WaitForRegistry(BaseSensorOperator):
 class StartOrAttachDagRun(BaseOperator):
     """Runs `dag_id` under a fixed run id: starts it, attaches to it if it runs, runs it again if it failed.
 
-    Waits without a worker for its end; fails when the run failed.
+    Waits for its end, without a worker unless it ends soon; fails when the run failed.
     """
 
     template_fields: Sequence[str] = ("dag_id_to_run", "run_id_to_run", "conf")
@@ -196,7 +228,7 @@ class StartOrAttachDagRun(BaseOperator):
         return run_id
 
     def start_or_attach(self, run_id: str, conf: dict[str, Any]) -> str:
-        """Gives the run id if the run has already succeeded; else starts or attaches, and defers to `resume`."""
+        """Gives the run id if the run has succeeded, or soon does; else starts or attaches, and defers to `resume`."""
         state = run_state(self.dag_id_to_run, run_id)
         if state == "success":
             return run_id
@@ -205,6 +237,12 @@ class StartOrAttachDagRun(BaseOperator):
             start_run(self.dag_id_to_run, run_id, conf, again=state == "failed")
         else:
             self.log.info("Attaching to run %s of %s.", run_id, self.dag_id_to_run)
+        until = time.monotonic() + BUSY
+        while time.monotonic() < until:
+            time.sleep(0.3)
+            if (state := run_state(self.dag_id_to_run, run_id)) in ("success", "failed"):
+                self.require_success({"state": state}, run_id)
+                return run_id
         self.defer(
             trigger=DagRunEndTrigger(self.dag_id_to_run, run_id),
             method_name="resume",
@@ -234,17 +272,35 @@ class MoveAccountsHome(StartOrAttachDagRun):
         self.original = original
 
     def execute(self, context: Context) -> Any:
-        """Takes the first account that is not home yet."""
+        """Takes the first account that is not home yet, until all are."""
+        last = None
+        while away := self._away():
+            self.log.info("Still to move home: %s.", ", ".join(away))
+            run_id = f"home-{self.migration}-{away[0]}"
+            if run_id == last:
+                raise AirflowFailException(
+                    f"The run {run_id} ended well but {away[0]} does not live on {self.original}: look at that run, "
+                    "then clear it."
+                )
+            last = self.start_or_attach(
+                run_id, {"account": away[0], "to_server": self.original, **self._agreed(away[0])}
+            )
+
+    def _away(self) -> list[str]:
         with connections.registry_connection() as conn:
-            away = registry.accounts_not_on(conn, self.migration, self.original)
-        if not away:
-            return None
-        self.log.info("Still to move home: %s.", ", ".join(away))
-        run_id = f"home-{self.migration}-{away[0]}"
-        self.start_or_attach(run_id, {"account": away[0], "to_server": self.original})
-        raise AirflowFailException(
-            f"The run {run_id} ended well but {away[0]} does not live on {self.original}: look at that run, "
-            "then clear it."
+            return registry.accounts_not_on(conn, self.migration, self.original)
+
+    def _agreed(self, account: str) -> dict[str, Any]:
+        """The wait that the customer agreed to on the way out holds for the way home."""
+        with connections.registry_connection() as conn:
+            moves = registry.moves_of(conn, self.migration)
+        return next(
+            (
+                {"longest_wait_seconds": move.figures["longest_wait_seconds"]}
+                for move in moves
+                if (move.account, move.direction) == (account, "out") and "longest_wait_seconds" in move.figures
+            ),
+            {},
         )
 
     def resume(self, context: Context, event: dict[str, Any], run_id: str) -> Any:
@@ -252,12 +308,24 @@ class MoveAccountsHome(StartOrAttachDagRun):
         self.require_success(event, run_id)
         return self.execute(context)
 
+    def require_success(self, event: dict[str, Any], run_id: str) -> None:
+        """A person looks before visitors meet another hold: no retry after a switch that did not commit."""
+        with connections.registry_connection() as conn:
+            moves = [move for move in registry.moves_of(conn, self.migration) if move.run_id == run_id]
+            switched = any(move.state == "returned" and registry.switches_of(conn, move.id) for move in moves)
+        if event["state"] != "success" and switched:
+            raise AirflowFailException(
+                f"The run {run_id} of {self.dag_id_to_run} returned its account, which serves from the transit: see "
+                "why in that run, then clear this task."
+            )
+        super().require_success(event, run_id)
+
 
 def run_state(dag_id: str, run_id: str) -> str | None:
     """The run's state, or None if there is no such run. Asked of Airflow's execution API."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    for state in ("success", "failed", "running", "queued"):
+    for state in ("running", "success", "failed", "queued"):  # the likeliest first
         if RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=[state]):
             return state
     return None
@@ -287,9 +355,3 @@ def skip_if_given_up(conn: psycopg.Connection, migration: dict[str, Any]) -> Non
     now = registry.migration(conn, migration["id"])
     if now.given_up:
         raise AirflowSkipException(f"The migration of {now.server} is {now.state}.")
-
-
-def _sentence(error: Any) -> str:
-    if isinstance(error, dict):
-        return str(error.get("message", error))
-    return str(error or "")

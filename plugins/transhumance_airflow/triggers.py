@@ -26,7 +26,7 @@ class AgentOperationTrigger(BaseTrigger):
     it gave no answer for `patience` seconds (it may be booting).
     """
 
-    def __init__(self, server: str, operation: str, poll_seconds: float = 2.0, patience: float = 600.0):
+    def __init__(self, server: str, operation: str, poll_seconds: float = 1.0, patience: float = 600.0):
         super().__init__()
         self.server = server
         self.operation = operation
@@ -75,7 +75,7 @@ class AgentOperationTrigger(BaseTrigger):
 class RegistryTrigger(BaseTrigger):
     """Waits until the registry knows the named `fact` (see `facts`); fires {"value": ...}."""
 
-    def __init__(self, fact: str, arguments: dict[str, Any], poll_seconds: float = 3.0):
+    def __init__(self, fact: str, arguments: dict[str, Any], poll_seconds: float = 1.0):
         super().__init__()
         self.fact = fact
         self.arguments = arguments
@@ -111,7 +111,7 @@ class RegistryTrigger(BaseTrigger):
 class DagRunEndTrigger(BaseTrigger):
     """Waits until the run `run_id` of `dag_id` has ended; fires {"state": "success" or "failed"}."""
 
-    def __init__(self, dag_id: str, run_id: str, poll_seconds: float = 2.0):
+    def __init__(self, dag_id: str, run_id: str, poll_seconds: float = 0.5):
         super().__init__()
         self.dag_id = dag_id
         self.run_id = run_id

@@ -15,7 +15,15 @@ import pytest
 
 from include import registry
 from include.hosts import AgentError, HostUnreachable
+from tests.zone import Zone
 
+RESULTS = {
+    "copy": {
+        "files": 3,
+        "ways": [{"store": "postgresql", "database": "shop", "way": "follow", "why": "It has keys everywhere."}],
+    },
+    "switch": {"expected_ms": 280.0, "held_ms": 310.4, "steps": [], "verified": {"files": 3, "rows": 7, "equal": True}},
+}
 DEBIAN = {"2022": "12", "2026": "13"}
 
 
@@ -80,6 +88,10 @@ class FakeHost:
         assert set(ips) <= server.ips, "only the server that answers for an IP can let its connections end"
         return {"still_open": 0}
 
+    def _reset_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
+        assert set(ips) <= server.ips, "only a server that had an IP has connections to it"
+        return {"reset": 0}
+
     def _pair(self, server: FakeServer, move: str, account: str) -> dict[str, Any]:
         server.pairs.add(move)
         return {"public_key": f"ssh-ed25519 {account}"}
@@ -109,17 +121,18 @@ class FakeHost:
 
     def _start(self, server: FakeServer, operation: str, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         self.hosting.started.append(operation)
+        self.hosting.args[verb] = args
         if verb in self.hosting.failing:
-            message = self.hosting.failing[verb]
-            server.operations[operation] = {"state": "failed", "error": {"code": "x", "message": message}}
-            return {}
+            code, message = self.hosting.failing[verb]
+            server.operations[operation] = {"state": "failed", "error": {"code": code, "message": message}}
+            return server.operations[operation]
         if verb == "switch":
             account = server.accounts[args["account"]]
             account.update(state="moved", move=args["move"], epoch=args["epoch"])
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[args["account"]]["state"] = "serving"
-        server.operations[operation] = {"state": "succeeded", "result": {"verb": verb, "files": 3}}
-        return {}
+        server.operations[operation] = {"state": "succeeded", "result": {"verb": verb, **RESULTS[verb]}}
+        return server.operations[operation]
 
     def _status(self, server: FakeServer, operation: str) -> dict[str, Any]:
         return server.operations.get(operation, {"state": "unknown"})
@@ -132,10 +145,11 @@ class Hosting:
     conn: psycopg.Connection
     servers: dict[str, FakeServer] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
-    names: dict[tuple[str, str], str] = field(default_factory=dict)
+    names: Zone = field(default_factory=Zone)
     log: list[tuple[str, str]] = field(default_factory=list)
+    args: dict[str, dict[str, Any]] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
-    failing: dict[str, str] = field(default_factory=dict)
+    failing: dict[str, tuple[str, str]] = field(default_factory=dict)
     looks: dict[str, Any] = field(default_factory=dict)
 
     def host(self, name: str, conn: psycopg.Connection | None = None) -> FakeHost:
@@ -153,12 +167,7 @@ class Hosting:
     def wipe(self, server: registry.Server) -> None:
         del self.servers[server.name]
 
-    # names and routes
-
-    def point(self, fqdn: str, rdtype: str, old: str | None, new: str, ttl: int) -> bool:
-        assert self.names.get((fqdn, rdtype), old) == old
-        self.names[fqdn, rdtype] = new
-        return True
+    # routes
 
     def route(self, argv: list[str]) -> str:
         if "replace" in argv:
@@ -180,7 +189,7 @@ class Hosting:
 
         monkeypatch.setattr(connections, "registry_connection", self.registry_connection)
         monkeypatch.setattr(connections, "host", self.host)
-        monkeypatch.setattr(connections, "names", lambda: self)
+        monkeypatch.setattr(connections, "names", lambda: self.names)
         monkeypatch.setattr(connections, "router", lambda: self.route)
         monkeypatch.setattr(connections, "machines", lambda: (self, lambda server: server))
 
@@ -210,5 +219,6 @@ def written(conn: psycopg.Connection) -> Hosting:
     for account in ("app", "blog"):
         hosting.servers["vps-1"].accounts[account] = {"state": "serving", "epoch": 1, "move": None}
         registry.add_account(conn, account, "vps-1", [f"{account}.example"])
-        registry.add_name(conn, f"{account}.example", "A", account, "198.51.100.11", 1)
+        registry.add_name(conn, f"{account}.example", "A", account, "198.51.100.11", 3600)
+        hosting.names.records[f"{account}.example", "A"] = ("198.51.100.11", 3600)
     return hosting

@@ -64,6 +64,7 @@ def test_a_migration_given_up_while_it_waits_ends_its_waits(act, dags, hosting, 
         _wait(tasks, migration)
     with pytest.raises(AirflowSkipException, match="cancelled"):
         tasks["install_transit"].python_callable(migration=migration)
+    assert tasks["point_names_home"].python_callable(migration=migration) == []
     with pytest.raises(AirflowSkipException, match="before it had a transit"):
         tasks["wipe_transit"].python_callable(migration=migration)
 
@@ -74,9 +75,15 @@ def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(act,
     assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
     tasks["install_transit"].python_callable(migration=migration)
     tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
-    tasks["hand_over"].python_callable(migration=migration)
+    assert tasks["hand_over"].python_callable(migration=migration) == []
+    assert {ttl for _, ttl in hosting.names.records.values()} == {30}
     act(params={**FORM, "action": "cancel_migration", "migration": migration["id"], "reason": "they stay"})
-    assert tasks["wipe_transit"].trigger_rule == "none_failed"
+    for way_out in ("point_names_home", "wipe_transit"):
+        assert tasks[way_out].trigger_rule == "none_failed"
+    tasks["point_names_home"].python_callable(migration=migration)
+    assert {ttl for _, ttl in hosting.names.records.values()} == {3600}
+    with pytest.raises(AirflowSkipException):
+        tasks["reroute_ips_home"].python_callable(migration=migration, transit="transit-1")
     tasks["wipe_transit"].python_callable(migration=migration)
     assert "transit-1" not in hosting.servers
     tasks["return_transit"].python_callable(migration=migration)

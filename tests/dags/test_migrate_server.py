@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from include import registry
 from include.hosts import AgentError, HostUnreachable
+from include.moves import report
 from tests.dags.test_move_account import begin, operation, step
 from transhumance_airflow import facts, operators
 
@@ -52,6 +53,7 @@ def move(dags: dict, account: str, to_server: str, run_id: str) -> None:
     peer = step(dag, "open_path", move=facts_)
     copied, switched = (operation(dag, verb, facts_, peer) for verb in ("copy", "switch"))
     step(dag, "record_move", move=facts_, switched=switched, copied=copied)
+    step(dag, "point_names", move=facts_)
     step(dag, "look_after", move=facts_, before=before)
     step(dag, "close_path", move=facts_)
 
@@ -70,7 +72,7 @@ def up_to_rerouted(dag: Any, dags: dict, conn: Any) -> dict:
     migration = up_to_hand_over(dag, conn)
     for account in ("blog", "app"):
         move(dags, account, "transit-1", f"perform-{account}")
-    step(dag, "point_names_at_transit", migration=migration, transit="transit-1")
+    step(dag, "point_names_at_transit", migration=migration)
     step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     return migration
 
@@ -99,13 +101,16 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
     # The customer makes another account on the original while the others move.
     hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
     move(dags, "app", "transit-1", "perform-app")
+    hosting.names.records["late.example", "A"] = ("198.51.100.11", 600)
+    hosting.servers["vps-1"].accounts["blog"]["forwarded"] = {"http": {"count": 4, "last": 1e9}}
     facts.refresh_original(conn, **waiting)
+    assert hosting.names.records["late.example", "A"] == ("198.51.100.11", 30), "its name is the customer's as well"
     assert facts.ask(conn, "every_account_moved", waiting) is None
     move(dags, "late", "transit-1", "perform-late")
     assert facts.ask(conn, "every_account_moved", waiting) is True
 
-    step(dag, "point_names_at_transit", migration=migration, transit="transit-1")
-    assert hosting.names["app.example", "A"] == "198.51.100.21"
+    step(dag, "point_names_at_transit", migration=migration)
+    assert hosting.names.records["app.example", "A"] == ("198.51.100.21", 30)
     step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     assert hosting.routes == {"198.51.100.11/32": "10.30.0.21", "2001:db8:100::11/128": "fd30::21"}
     step(dag, "prove_original_empty", migration=migration)
@@ -115,17 +120,24 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
         move(dags, account, "vps-1", f"home-{migration['id']}-{account}")
     assert facts.ask(conn, "every_account_moved", waiting) is True, "what was true once does not wait again"
     step(dag, "point_names_home", migration=migration)
-    assert hosting.names["app.example", "A"] == "198.51.100.11"
-    conn.execute("UPDATE names SET pointed_at = pointed_at - interval '1 minute'")
+    assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 3600)
     step(dag, "reroute_ips_home", migration=migration, transit="transit-1")
     assert hosting.routes == {"198.51.100.11/32": "10.30.0.11", "2001:db8:100::11/128": "fd30::11"}
     assert not hosting.servers["transit-1"].ips & {"198.51.100.11", "2001:db8:100::11"}
     step(dag, "wipe_transit", migration=migration)
     assert "transit-1" not in hosting.servers
     step(dag, "return_transit", migration=migration)
-    report = json.loads((tmp_path / step(dag, "write_report", migration=migration)).read_text())
-    assert len(report["moves"]) == 6 and report["migration"]["state"] == "home"
-    assert "secret" not in json.dumps(report)
+    written = json.loads((tmp_path / step(dag, "write_report", migration=migration)).read_text())
+    assert len(written["moves"]) == 6 and written["migration"]["state"] == "home"
+    assert "secret" not in json.dumps(written)
+    assert {(row["account"], row["direction"]) for row in written["accounts"]} == {
+        (account, direction) for account in ("app", "blog", "late") for direction in ("out", "home")
+    }
+    row = written["accounts"][0]
+    assert (row["agreed_ms"], row["expected_ms"], row["held_ms"]) == (1000, 280.0, 310.4)
+    assert row["databases"][0]["why"] == "It has keys everywhere." and row["verified"]["rows"] == 7
+    assert written["forwarded"]["blog"] == {"http": {"count": 4, "last": 1e9}}
+    assert hosting.names.records["late.example", "A"] == ("198.51.100.11", 600)
     assert registry.migration(conn, migration["id"]).state == "done"
 
     # Cleared at the end, nothing happens a second time to a transit that may be another customer's.
@@ -217,10 +229,25 @@ def test_another_host_key_stops_the_reinstall(dag, dags, hosting, monkeypatch):
 def test_names_and_ips_stay_while_an_account_has_not_left(dag, dags, hosting):
     migration = up_to_hand_over(dag, hosting.conn)
     move(dags, "blog", "transit-1", "perform-blog")
-    for task_id in ("point_names_at_transit", "reroute_ips_to_transit"):
-        with pytest.raises(registry.Refused):
-            step(dag, task_id, migration=migration, transit="transit-1")
-    assert hosting.routes == hosting.names == {}
+    with pytest.raises(registry.Refused):
+        step(dag, "point_names_at_transit", migration=migration)
+    with pytest.raises(registry.Refused):
+        step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
+    assert hosting.routes == {}
+    assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 30)
+
+
+def test_names_outside_our_dns_are_told_at_the_hand_over_and_in_the_report(dag, hosting):
+    hosting.servers["vps-1"].accounts["app"]["sites"] = [
+        {"domain": "app.example", "aliases": ["shop.test"]},
+    ]
+    migration = up_to_hand_over(dag, hosting.conn)
+    sentence = (
+        "shop.test is not in our DNS: it goes on arriving through 198.51.100.11 and 2001:db8:100::11, which we pass on "
+        "and then reroute; change nothing."
+    )
+    assert report.gather(hosting.conn, migration["id"])["names"] == {"app": [sentence]}
+    assert f"app: {sentence}" in report.summary(report.gather(hosting.conn, migration["id"]))
 
 
 def home(migration: dict) -> operators.MoveAccountsHome:
@@ -245,11 +272,17 @@ def runs(monkeypatch):
     return states, started
 
 
-def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs):
-    states, started = runs
-    migration = up_to_rerouted(dag, dags, hosting.conn)
+def up_to_reinstalled(dag: Any, dags: dict, conn: Any) -> dict:
+    migration = up_to_rerouted(dag, dags, conn)
     for task_id in ("prove_original_empty", "reinstall_original", "enrol_original"):
         step(dag, task_id, migration=migration)
+    return migration
+
+
+def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs, monkeypatch):
+    monkeypatch.setattr(operators, "BUSY", 0.0)
+    states, started = runs
+    migration = up_to_reinstalled(dag, dags, hosting.conn)
     task = home(migration)
     with pytest.raises(TaskDeferred) as deferred:
         task.execute({})
@@ -270,6 +303,38 @@ def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs):
     assert deferred.value.kwargs["run_id"] == f"home-{migration['id']}-blog"
     move(dags, "blog", "vps-1", f"home-{migration['id']}-blog")
     assert task.resume({}, {"state": "success"}, f"home-{migration['id']}-blog") is None
+
+
+def test_small_accounts_move_home_without_a_deferral_and_as_the_customer_agreed(dag, dags, hosting, monkeypatch):
+    migration = up_to_reinstalled(dag, dags, hosting.conn)
+    confs, states = [], {}
+
+    def start(dag_id: str, run_id: str, conf: dict, again: bool) -> None:
+        confs.append(conf)
+        move(dags, conf["account"], conf["to_server"], run_id)
+        states[run_id] = "success"
+
+    monkeypatch.setattr(operators, "run_state", lambda dag_id, run_id: states.get(run_id))
+    monkeypatch.setattr(operators, "start_run", start)
+    monkeypatch.setattr(operators.time, "sleep", lambda seconds: None)
+    assert home(migration).execute({}) is None
+    assert confs == [
+        {"account": account, "to_server": "vps-1", "longest_wait_seconds": 1} for account in ("app", "blog")
+    ]
+
+
+def test_a_switch_home_that_failed_is_looked_at_before_visitors_meet_another(dag, dags, hosting, runs):
+    states, _ = runs
+    migration = up_to_reinstalled(dag, dags, hosting.conn)
+    run_id = f"home-{migration['id']}-app"
+    facts_ = begin(dags["move_account"], "app", "vps-1", run_id)
+    peer = step(dags["move_account"], "open_path", move=facts_)
+    hosting.failing["switch"] = ("not_equal", "The copies differ.")
+    with pytest.raises(AirflowException, match="The copies differ"):
+        operation(dags["move_account"], "switch", facts_, peer)
+    step(dags["move_account"], "close_path", move=facts_)
+    with pytest.raises(AirflowFailException, match="returned its account"):
+        home(migration).resume({}, {"state": "failed"}, run_id)
 
 
 def test_a_wait_asks_before_it_defers_and_after(dag, hosting, monkeypatch):

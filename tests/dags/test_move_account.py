@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,17 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from include import registry
 from transhumance_airflow import operators
 
-STEPS = ["check_account", "look_before", "open_path", "copy", "switch", "record_move", "look_after", "close_path"]
+STEPS = [
+    "check_account",
+    "look_before",
+    "open_path",
+    "copy",
+    "switch",
+    "record_move",
+    "point_names",
+    "look_after",
+    "close_path",
+]
 
 
 def step(dag: Any, task_id: str, **arguments: Any) -> Any:
@@ -52,16 +63,28 @@ def handed_over(hosting):
     return migration.id
 
 
-def begin(dag: Any, account: str = "app", to_server: str = "transit-1", run_id: str = "perform-1") -> dict:
+def begin(
+    dag: Any,
+    account: str = "app",
+    to_server: str = "transit-1",
+    run_id: str = "perform-1",
+    longest_wait_seconds: float = 1,
+) -> dict:
     params = {"account": account, "to_server": to_server, "requested_by": "acme"}
+    params["longest_wait_seconds"] = longest_wait_seconds
     return step(dag, "check_account", params=params, run_id=run_id)
 
 
 def test_steps_in_order(dags):
     dag = dags["move_account"]
     assert set(dag.task_dict) == set(STEPS)
-    for before, after in zip(STEPS, STEPS[1:-1], strict=False):
+    in_a_row = [step for step in STEPS[:6] if step != "look_before"]
+    for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
+    assert dag.task_dict["look_before"].upstream_task_ids == {"check_account"}
+    assert "switch" in dag.task_dict["look_before"].downstream_task_ids
+    # Once the commit is recorded, what is left goes side by side.
+    assert dag.task_dict["record_move"].downstream_task_ids == {"point_names", "look_after", "close_path"}
     close = dag.task_dict["close_path"]
     assert close.is_teardown and close.on_failure_fail_dagrun
     # Both ends decide how the run ended: a look that found a difference must not be hidden by the clean-up.
@@ -81,6 +104,9 @@ def test_a_move_from_end_to_end(dag, hosting, handed_over):
     assert registry.account(hosting.conn, "app").server == "vps-1"
     step(dag, "record_move", move=move, switched=switched, copied=copied)
     assert registry.account(hosting.conn, "app").server == "transit-1"
+    assert step(dag, "point_names", move=move) == []
+    assert hosting.names.records["app.example", "A"] == ("198.51.100.21", 30)
+    assert hosting.names.records["blog.example", "A"] == ("198.51.100.11", 3600), "another account's name is left"
     step(dag, "look_after", move=move, before=before)
     assert step(dag, "close_path", move=move) == "done"
     assert hosting.servers["vps-1"].pairs == hosting.servers["transit-1"].pairs == set()
@@ -95,6 +121,7 @@ def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):
     for verb in ("copy", "switch"):
         operation(dag, verb, move, peer)
     step(dag, "record_move", move=move, switched={}, copied={})
+    assert step(dag, "point_names", move=move) == []
     step(dag, "look_after", move=move, before=before)
     assert step(dag, "close_path", move=move) == "done"
     assert len(hosting.started) == 2, "a finished operation was started again"
@@ -133,7 +160,7 @@ def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, h
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     operation(dag, "copy", move, peer)
-    hosting.failing["switch"] = "The copies differ, so nothing was committed."
+    hosting.failing["switch"] = ("not_equal", "The copies differ, so nothing was committed.")
     with pytest.raises(AirflowException, match="The copies differ"):
         operation(dag, "switch", move, peer)
     assert step(dag, "close_path", move=move) == "returned"
@@ -143,6 +170,67 @@ def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, h
     assert again["epoch"] > move["epoch"] and again["key"] == move["key"]
     peer = step(dag, "open_path", move=again)
     assert operation(dag, "switch", again, peer)["verb"] == "switch"
+
+
+def test_a_move_that_visitors_would_wait_too_long_for_ends_at_once_and_is_returned(dag, hosting, handed_over):
+    move = begin(dag, longest_wait_seconds=0.2)
+    peer = step(dag, "open_path", move=move)
+    sentence = "Visitors of app would wait 0.9 s, more than the 0.2 s agreed: the database shop has no keys; add them."
+    hosting.failing["switch"] = ("over_budget", sentence)
+    with pytest.raises(AirflowFailException, match="Visitors of app would wait 0.9 s"):
+        operation(dag, "switch", move, peer)
+    assert hosting.args["switch"]["budget_seconds"] == 0.2
+    assert step(dag, "close_path", move=move) == "returned"
+    assert hosting.servers["vps-1"].accounts["app"]["state"] == "serving"
+    hosting.failing.clear()
+    again = begin(dag, run_id="perform-2", longest_wait_seconds=2)
+    peer = step(dag, "open_path", move=again)
+    operation(dag, "switch", again, peer)
+    assert hosting.args["switch"]["budget_seconds"] == 2
+
+
+def test_a_visitor_meets_two_holds_at_most_and_the_first_failure_is_told(dag, hosting, handed_over):
+    move = begin(dag)
+    peer = step(dag, "open_path", move=move)
+    hosting.failing["switch"] = ("not_equal", "The table a differs.")
+    with pytest.raises(AirflowException, match="The table a differs"):
+        operation(dag, "switch", move, peer)
+    hosting.failing["switch"] = ("not_equal", "The table b differs.")
+    with pytest.raises(AirflowException, match="The table b differs"):
+        operation(dag, "switch", move, peer)
+    hosting.failing.clear()
+    with pytest.raises(AirflowFailException, match="2 times.*First: The table a differs. Then: The table b differs."):
+        operation(dag, "switch", move, peer)
+    assert len(hosting.started) == 2
+    # A person who clears the run begins anew.
+    step(dag, "close_path", move=move)
+    again = begin(dag)
+    step(dag, "open_path", move=again)
+    assert operation(dag, "switch", again, peer)["held_ms"] == 310.4
+
+
+def test_a_switch_that_has_committed_is_started_as_often_as_it_takes(dag, hosting, handed_over):
+    move = begin(dag)
+    peer = step(dag, "open_path", move=move)
+    operation(dag, "copy", move, peer)
+    hosting.failing["switch"] = ("peer", "The other server does not answer.")
+    for _ in range(2):
+        with pytest.raises(AirflowException):
+            operation(dag, "switch", move, peer)
+    hosting.servers["vps-1"].accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"])
+    hosting.failing.clear()
+    assert operation(dag, "switch", move, peer)["verb"] == "switch"
+
+
+def test_a_name_that_somebody_changed_does_not_stop_a_move(dag, hosting, handed_over):
+    move = begin(dag)
+    peer = step(dag, "open_path", move=move)
+    copied, switched = (operation(dag, verb, move, peer) for verb in ("copy", "switch"))
+    step(dag, "record_move", move=move, switched=switched, copied=copied)
+    hosting.names.put("app.example", "A", "203.0.113.9", 60)
+    (said,) = step(dag, "point_names", move=move)
+    assert "app.example A holds 203.0.113.9" in said
+    assert step(dag, "close_path", move=move) == "done"
 
 
 def test_a_committed_move_keeps_its_path_and_goes_forward(dag, hosting, handed_over):
@@ -166,7 +254,7 @@ def test_a_look_that_differs_fails_with_every_difference(dag, hosting, handed_ov
 
 
 def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, hosting, handed_over, monkeypatch):
-    monkeypatch.setattr(operators, "SHORT", 0.0)
+    monkeypatch.setattr(operators, "BUSY", 0.0)
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     running = {"state": "running", "progress": {"text": "files"}}

@@ -19,6 +19,10 @@ SLOW = """
 import http.server, socket, time
 class Slow(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/long":
+            self.send_response(200)
+            self.end_headers()
+            time.sleep(600)
         time.sleep(0.15)
         self.send_response(200)
         self.send_header("Content-Length", "2")
@@ -53,6 +57,44 @@ print(len(results), sum(not good for good, _ in results), max(wait for _, wait i
 """
 
 
+# Two connections that last: one on which nothing is said, one that gives data without end; prints when both stand,
+# then for each what ended it and when.
+LASTING = """
+import socket, sys, threading, time
+address, idle_port, stream_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+def last(name, port):
+    with socket.create_connection((address, port), timeout=30) as connection:
+        if name == "idle":
+            connection.sendall(b"GET /long HTTP/1.0\\r\\n\\r\\n")
+        connection.recv(4096)
+        standing.wait()
+        try:
+            while connection.recv(65536):
+                pass
+            end = "closed"
+        except OSError as error:
+            end = type(error).__name__
+        print(name, end, time.time(), flush=True)
+standing = threading.Barrier(3)
+threads = [threading.Thread(target=last, args=one) for one in (("idle", idle_port), ("stream", stream_port))]
+for thread in threads:
+    thread.start()
+standing.wait()
+print("stands", flush=True)
+"""
+STREAM = """
+import socketserver, socket, time
+class Endless(socketserver.BaseRequestHandler):
+    def handle(self):
+        while True:
+            self.request.sendall(b"x" * 1000)
+            time.sleep(0.05)
+class Server(socketserver.ThreadingTCPServer):
+    address_family = socket.AF_INET6
+Server(("::", %d), Endless).serve_forever()
+"""
+
+
 @pytest.fixture(scope="module")
 def sides(lab, pair) -> tuple[Side, Side]:
     return side(lab, pair[0]), side(lab, pair[1])
@@ -80,6 +122,38 @@ def test_no_request_in_flight_breaks_at_a_reroute(lab, pair, sides, family):
     assert drained == {"still_open": 0}
     assert failed == "0"
     assert float(longest) < 2.5, "who was not answered asks again after one second, not after three"
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["reset", "by-the-next-server-only"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_connections_that_last_end_by_a_reset_at_a_reroute(lab, pair, sides, family, told):
+    old, new = pair
+    ip = old.server.ips[0 if family == 4 else 1]
+    hop = new.spec.lan_address if family == 4 else new.spec.lan_address6
+    idle, stream = PORT + 10 + 4 * told + family, PORT + 30 + 4 * told + family
+    for one in sides:
+        one.host.call("accept_ips", ips=[ip])
+    for port, program in ((idle, SLOW), (stream, STREAM)):
+        sides[0].root("systemd-run", "--quiet", f"--unit=lasting{port}", "python3", "-c", program % port)
+    _await_answer(lab, f"http://{f'[{ip}]' if family == 6 else ip}:{idle}/")
+    command = state.in_ns("th-visitor", [sys.executable, "-c", LASTING, ip, str(idle), str(stream)])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as visitor:
+        assert visitor.stdout.readline() == "stands\n"
+        assert sides[0].host.call("drain_ips", ips=[ip], seconds=0.1)["still_open"] >= 2
+        rerouted = time.time()
+        before = reroute(lab.route, ip, hop)
+        if told:
+            assert sides[0].host.call("reset_ips", ips=[ip])["reset"] >= 2
+            assert sides[0].host.call("reset_ips", ips=[ip])["reset"] == 0
+        time.sleep(3)
+        reroute(lab.route, ip, before)
+        if not told:
+            sides[0].host.call("reset_ips", ips=[ip])
+        ends = dict((name, (how, float(at) - rerouted)) for name, how, at in map(str.split, visitor.stdout))
+    print(f"IPv{family}: {ends}")
+    assert ends["stream"][0] == ends["idle"][0] == "ConnectionResetError"
+    assert ends["stream"][1] < 2, "whoever is sent data is told by the next server, which knows nothing of it"
+    assert (ends["idle"][1] < 3) == told, "whoever is not told notices with the next word only"
 
 
 def _await_answer(lab, url: str) -> None:

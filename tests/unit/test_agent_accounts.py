@@ -34,6 +34,8 @@ def changed(**values) -> dict:
 
 def test_account_file_comes_back_as_it_was() -> None:
     assert Account.from_json(FILE).to_json() == FILE
+    ports = {"mariadb": 20002, "ssh": 20001}
+    assert Account.from_json(changed(ports=ports)).to_json() == changed(ports=ports)
     assert Account.from_json(json.loads(json.dumps(FILE))).postgresql_roles == tuple(HOSTILE)
 
 
@@ -67,6 +69,13 @@ HASH = "{SHA512-CRYPT}$6$salt$hash"
         {"sites": [{**SITE, "domain": "localhost"}]},
         {"sites": [{**SITE, "aliases": ["a b.example"]}]},
         {"sites": [{**SITE, "root": "../bob"}]},
+        {"sites": [{**SITE, "app": "live"}]},
+        {"sites": [{**SITE, "app": "/live {"}]},
+        {"ports": {"http": 20001}},
+        {"ports": {"ssh": 22}},
+        {"ports": {"ssh": True}},
+        {"ports": {"ssh": 20001, "mariadb": 20001}},
+        {"ports": [20001]},
         {"sites": [{**SITE, "root": "/etc"}]},
         {"sites": [{**SITE, "root": "a;b"}]},
         {"sites": [{**SITE, "root": "a/../b"}]},

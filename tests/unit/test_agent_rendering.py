@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.agent import front, mail, pairing
+from include.agent import forward, front, mail, pairing, php
 from include.agent.accounts import Account, State
 from include.agent.system import Refused
 from tests.unit.test_agent_accounts import FILE
@@ -74,20 +74,88 @@ def test_nginx_serves_the_sites_names_through_the_accounts_php() -> None:
     block = front.server_block(ALICE)
     assert "server_name alice.example www.alice.example;" in block
     assert "root /home/alice/public_html;" in block
-    assert "fastcgi_pass unix:/run/transhumance-php-alice/php.sock;" in block
+    assert "fastcgi_pass unix:/run/transhumance-gate/alice.sock;" in block
+    assert "alice.app" not in block
     assert block.count("{") == block.count("}")
 
 
 def test_names_of_databases_reach_no_configuration() -> None:
-    rendered = front.server_block(ALICE) + front.php_pool(ALICE) + "".join(mail.tables([(ALICE, HELD)]).values())
+    rendered = front.server_block(ALICE) + php.pool(ALICE) + "".join(mail.tables([(ALICE, HELD)]).values())
     for name in ('q"uote', "sp ace", "$(id)", ";drop", "`x`"):
         assert name not in rendered
 
 
 def test_php_runs_in_a_pool_of_the_account() -> None:
-    pool = front.php_pool(ALICE)
+    pool = php.pool(ALICE)
     assert "[alice]" in pool
     assert "listen = /run/transhumance-php-alice/php.sock" in pool
+
+
+def test_an_app_gets_its_path_and_nothing_else() -> None:
+    site = {**FILE["sites"][0], "app": "/live"}
+    account = Account.from_json({**FILE, "sites": [site]})
+    assert account.to_json()["sites"] == [site]
+    assert (
+        "location ^~ /live {\n        proxy_pass http://unix:/run/transhumance-gate/alice.app;"
+        in front.server_block(account)
+    )
+
+
+def test_a_hold_waits_for_requests_that_cannot_be_begun_again(monkeypatch) -> None:
+    def waited_for(connections: int, *requests: tuple[str, float]) -> list[str]:
+        monkeypatch.setattr(php, "busy", lambda _: [{"method": m, "seconds": s} for m, s in requests])
+        monkeypatch.setattr(php, "under_way", lambda _: connections)
+        return [request["method"] for request in php._waited_for(ALICE)]
+
+    assert waited_for(0) == []
+    assert waited_for(2, ("GET", 30.0), ("POST", 0.1)) == ["POST"]
+    assert waited_for(1, ("GET", 0.1)) == ["GET"]
+    assert waited_for(1, ("HEAD", 30.0), (php.APP, 9.0), (php.APP, 0.1)) == [php.APP]
+    assert waited_for(1, ("GET", 30.0), ("GET", 40.0)) == ["GET", "GET"], "one of them has its answer already"
+
+
+def test_the_front_tells_what_it_passed_on() -> None:
+    answer = "# table: forwarded, type: string, size:102400, used:2\n" + "".join(
+        f"0x563a: key={key} use=0 exp={left} shard=0 gpc0={count}\n"
+        for key, left, count in (("alice/http", 24 * 86400_000 - 5000, 70), ("bob/ssh", 1000, 2))
+    )
+    counted, rows = forward._of_the_front(answer, 1_000_000.0)
+    assert counted == {"alice/http": 70, "bob/ssh": 2}
+    assert rows["alice", "http"] == (70, 999_995.0)
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("A1: to=<info@alice.example>, relay=10.20.0.21[10.20.0.21]:25, delay=1, status=sent (250 Ok)", "smtp"),
+        ("A1: to=<info@alice.example>, relay=10.20.0.21[10.20.0.21]:25, delay=1, status=deferred (450)", None),
+        ("A1: to=<info@bob.example>, relay=10.20.0.21[10.20.0.21]:25, delay=1, status=sent (250 Ok)", None),
+        ("A1: to=<info@alice.example>, relay=private/dovecot-lmtp, delay=1, status=sent (250 Saved)", None),
+        (
+            "imap-login: proxy(info@alice.example,10.20.0.21:143): Started proxying to <10.20.0.21> (0.025 secs): "
+            "user=<info@alice.example>, method=PLAIN, rip=10.20.0.2",
+            "imap",
+        ),
+        (
+            "imap-login: Info: proxy(info@alice.example,10.20.0.21:143): Disconnected by client: "
+            "user=<info@alice.example>",
+            None,
+        ),
+    ],
+)
+def test_the_mail_servers_tell_what_they_passed_on(message: str, found: str | None) -> None:
+    entry = {"MESSAGE": message, "__REALTIME_TIMESTAMP": "1700000000000000"}
+    expected = [("alice", found, 1_700_000_000.0)] if found else []
+    assert forward._of_the_mail([entry, {"MESSAGE": [1, 2]}], [(ALICE, MOVED)]) == expected
+
+
+def test_sums_go_on_when_the_front_is_restarted() -> None:
+    sums: dict = {"alice": {}}
+    forward._add(sums, "alice", "http", 3, 10.0)
+    forward._add(sums, "alice", "http", 0, 99.0)
+    forward._add(sums, "alice", "http", 2, 20.4)
+    forward._add(sums, "bob", "http", 2, 20.0)
+    assert sums == {"alice": {"http": {"count": 5, "last": 20}}}
 
 
 def test_a_map_as_haproxy_shows_it() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from include.moves.enrol import unfit, version
-from include.moves.servers import past, serving, without_secrets
+from include.moves.path import without_secrets
+from include.moves.servers import past, serving
 
 
 def description(**more):

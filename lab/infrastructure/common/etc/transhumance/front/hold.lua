@@ -1,4 +1,4 @@
--- A request of a held account waits here until its account is opened again, or BOUND seconds have passed.
+-- A request or connection of a held account waits here until its account is opened again, or BOUND seconds have passed.
 -- Others never come here: haproxy.cfg calls this action only while the account's entry says "hold".
 
 local BOUND = 90
@@ -9,7 +9,7 @@ local function now()
   return time.sec + time.usec / 1000000
 end
 
-core.register_action("hold", { "http-req" }, function(txn)
+core.register_action("hold", { "http-req", "tcp-req" }, function(txn)
   local account = txn:get_var("txn.account")
   local until_then = now() + BOUND
   while accounts:lookup(account) == "hold" and now() < until_then do

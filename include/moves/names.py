@@ -1,0 +1,133 @@
+"""Names follow their accounts: where each one leads, with which TTL, and what the host's DNS does not lead.
+
+Everything here asks the registry where an account lives and brings its names there, so that every step of the two
+DAGs that has to do with names is the same call, and a repeated one changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import psycopg
+
+from include import registry
+from include.moves.network import own_addresses
+from include.network.names import Led, NameChanged, NotInZone
+from include.registry import states
+
+LOWERED = (
+    states.INSTALLING_TRANSIT,
+    states.HANDED_OVER,
+    states.ACCOUNTS_MOVED,
+    states.REROUTED,
+    states.ORIGINAL_EMPTY,
+    states.REINSTALLING,
+)
+"""While a migration is one of these, an account may leave its server at any moment: TTLs are low. Afterwards only
+those of the accounts that are still away."""
+
+LONGEST_TTL = 604_800
+
+
+class Names(Protocol):
+    """The host's DNS: `include.network.names.Names`."""
+
+    lowered_ttl: int
+
+    def has(self, fqdn: str) -> bool: ...
+    def held(self, fqdn: str, rdtype: str) -> tuple[str | None, int | None]: ...
+    def led(self, fqdn: str) -> Led: ...
+    def mail_hosts(self, domain: str) -> list[str]: ...
+    def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool: ...
+
+
+def follow(conn: psycopg.Connection, names: Names, server: str, account: str | None = None) -> list[str]:
+    """Lets the names of the accounts that belong to `server` (or of one of them) lead to where these live now.
+
+    TTLs are lowered while accounts may leave, and what they were is restored when an account is home for good. Gives a
+    sentence for its customer on each name that does not follow: somebody has changed it, or it is not in our DNS. A
+    name of a type that the transit has no address for stays.
+    """
+    migration = registry.migration_of(conn, server)
+    accounts = [one for one in registry.accounts_of(conn, server) if account in (None, one.name)]
+    said = []
+    if migration is not None and migration.state in LOWERED:
+        for one in accounts:
+            said += learn(conn, names, migration, one)
+    away = own_addresses(conn, migration.transit) if migration is not None and migration.transit else {}
+    for one in accounts:
+        gone = one.server != server
+        low = gone or (migration is not None and migration.state in LOWERED)
+        for name in registry.names_of_account(conn, one.name):
+            address = away.get(name.type, name.address) if gone else name.address
+            said += _lead(conn, names, name, address, low)
+    return said
+
+
+def _lead(conn: psycopg.Connection, names: Names, name: registry.Name, address: str, low: bool) -> list[str]:
+    if not low and not name.lowered and name.points_at == address:
+        return []  # no migration has touched it
+    try:
+        held, ttl = names.held(name.fqdn, name.type)
+        if low and not name.lowered and held in (name.points_at, address):
+            # Remembered before it is lowered: whoever comes after a crash must not take ours for the customer's.
+            name = registry.lower_name(conn, name.fqdn, name.type, min(max(ttl or 0, 1), LONGEST_TTL))
+        wanted = min(names.lowered_ttl, name.ttl) if low else name.ttl
+        names.point(name.fqdn, name.type, name.points_at, address, wanted)
+    except (NameChanged, NotInZone) as error:
+        reason = f"{str(error).partition(':')[0]}, so it does not follow {name.account}"
+        because = f"{reason}: it is left to whoever changed it; tell us if that was not meant."
+        registry.name_left(conn, name.fqdn, name.type, because)
+        return [because]
+    replaced = None if held is None or ttl is None else (held, ttl)
+    registry.name_points(conn, name.fqdn, name.type, address, wanted, low, replaced)
+    return []
+
+
+def learn(
+    conn: psycopg.Connection, names: Names, migration: registry.Migration, account: registry.Account
+) -> list[str]:
+    """Takes names of the account that the host's DNS leads to its server into the registry (the customer added them
+    since), and lists the others; gives a sentence on each of those."""
+    home, away = own_addresses(conn, migration.server), own_addresses(conn, migration.transit or "")
+    ours = {ip.address for ip in registry.ips_of(conn, migration.server)}
+    known = {name.fqdn for name in registry.names_of(conn, migration.server)}
+    through = _and(home.values()) or "the server's own IPs"
+    stays = f"it goes on arriving through {through}, which we pass on and then reroute; change nothing."
+    said: dict[str, str] = {}
+    for fqdn in sorted({*account.domains, *_mail_domains(account)} - known):
+        if not names.has(fqdn):
+            said[fqdn] = f"{fqdn} is not in our DNS: {stays}"
+            continue
+        led = names.led(fqdn)
+        hosts = [] if led.records or led.name != fqdn else names.mail_hosts(fqdn)
+        if led.name != fqdn:
+            if led.name not in known:
+                said[fqdn] = f"{fqdn} is an alias of {led.name}, which is not the account's: {stays}"
+        elif mine := [record for record in led.records if record[1] in (*ours, *away.values())]:
+            for rdtype, address, ttl in mine:
+                at_home = address if address in ours else home.get(rdtype)
+                if at_home is not None:
+                    registry.add_name(conn, fqdn, rdtype, account.name, at_home, min(max(ttl, 1), LONGEST_TTL))
+        elif led.records:
+            said[fqdn] = (
+                f"{fqdn} leads to {_and(address for _, address, _ in led.records)}, which is not its server: it is "
+                "left as it is; change nothing."
+            )
+        elif hosts:
+            if not {*hosts} & known:
+                said[fqdn] = f"Mail for {fqdn} goes to {_and(hosts)}, which is not the account's: it is left as it is."
+        else:
+            said[fqdn] = f"{fqdn} has no address in our DNS: nobody reaches it by that name; add it if it is used."
+    registry.list_elsewhere(conn, migration.id, account.name, said)
+    return [*said.values()]
+
+
+def _mail_domains(account: registry.Account) -> set[str]:
+    mailboxes = (account.description or {}).get("mailboxes", [])
+    return {address.rpartition("@")[2].lower() for address in mailboxes}
+
+
+def _and(words: Iterable[str]) -> str:
+    return " and ".join(sorted(words))
