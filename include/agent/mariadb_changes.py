@@ -173,30 +173,38 @@ def wanted(both: Both, seen: Window, tables: dict[Name, Table], carried: dict[Na
 def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], found: Wanted) -> None:
     """Rows that a foreign key deletes or changes are in no log: they are those that refer, on either side, to a value
     that a changed row had or has."""
-    waiting: list[tuple[Reference, set[Key]]] = []
     known: dict[Reference, set[Key]] = {}
+    waiting: dict[Reference, set[Key]] = {}
     for name, changes in seen.tables.items():
         if name in tables:
-            waiting += list(zip(tables[name].references, changes.referred, strict=False))
+            waiting |= dict(zip(tables[name].references, changes.referred, strict=False))
     while waiting:
-        reference, values = waiting.pop()
-        values = values - known.setdefault(reference, set())
-        known[reference] |= values
-        child = tables.get(reference.child)
-        if not values or child is None or child.name in found.whole:
-            continue
-        if not child.key or len(known[reference]) > MOST_KEYS:
-            found.whole[child.name] = "a foreign key changed its rows, which have no key of their own"
-            continue
-        columns = [*child.key, *(name for one in child.references for name in one.referred)]
-        for sides in both.same([child.keys(columns, where) for where in matching(reference.columns, values)]):
-            for row in (row for rows in sides for row in rows):
-                parts = [str(part) for part in row]
-                found.add(child.name, {tuple(parts[: len(child.key)])})
-                at = len(child.key)
-                for one in child.references:
-                    waiting.append((one, {tuple(parts[at : at + len(one.referred)])}))
-                    at += len(one.referred)
+        asked: list[tuple[Table, str]] = []
+        for reference, values in waiting.items():
+            fresh = values - known.setdefault(reference, set())
+            known[reference] |= fresh
+            child = tables.get(reference.child)
+            if child is None or child.name in found.whole:
+                continue
+            if fresh and (not child.key or len(known[reference]) > MOST_KEYS):
+                found.whole[child.name] = "a foreign key changed rows of it that cannot be told"
+                continue
+            columns = [*child.key, *(name for one in child.references for name in one.referred)]
+            asked += [(child, child.keys(columns, where)) for where in matching(reference.columns, fresh)]
+        waiting = {}
+        for sides in both.same([statement for _, statement in asked]) if asked else ():
+            for (child, _), rows in zip(asked, sides, strict=True):
+                for row in rows:
+                    _refer(child, [str(part) for part in row], found, waiting)
+
+
+def _refer(child: Table, row: list[str], found: Wanted, waiting: dict[Reference, set[Key]]) -> None:
+    """A row that refers to what changed, and the values of it that others refer to in turn."""
+    at = len(child.key)
+    found.add(child.name, {tuple(row[:at])})
+    for one in child.references:
+        waiting.setdefault(one, set()).add(tuple(row[at : at + len(one.referred)]))
+        at += len(one.referred)
 
 
 # --- bringing it over ---

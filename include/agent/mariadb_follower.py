@@ -20,7 +20,14 @@ from .system import RUNTIME, locked
 
 _CALL = 8 << 20
 _PROGRAMS = 4
-READING, WRITING = "SELECT, SHOW VIEW, LOCK TABLES", "ALL"
+READING, WRITING, MAKING = "reading", "writing", "making"
+# What a session is for: the user it is of, its privileges on the account's databases, and those on all.
+_KINDS = {
+    READING: ("th_follow_", "SELECT, SHOW VIEW, LOCK TABLES", ""),
+    WRITING: ("th_follow_", "ALL", ""),
+    # It puts triggers back, whose definers are others; it does nothing else.
+    MAKING: ("th_make_", "TRIGGER", "SET USER"),
+}
 START = (
     "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
     " in_predicate_conversion_threshold = 0, optimizer_max_sel_arg_weight = 0, idle_transaction_timeout = 0,"
@@ -29,26 +36,28 @@ START = (
 _sessions: dict[tuple[str, str], Session] = {}
 
 
-def login(account: Account, privileges: str) -> Login:
+def login(account: Account, kind: str) -> Login:
     """The user, with a password that only this process knows. Its sessions elsewhere go on."""
-    user, password = _user(account), secrets.token_urlsafe(24)
+    prefix, privileges, everywhere = _KINDS[kind]
+    user, password = prefix + account.name, secrets.token_urlsafe(24)
     name = user_name(user, "localhost")
     statements = [UNLOGGED, f"CREATE USER IF NOT EXISTS {name} IDENTIFIED BY {literal(password)}"]
     statements += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
+    statements += [f"GRANT {everywhere} ON *.* TO {name}"] if everywhere else []
     queries([*statements, f"ALTER USER {name} IDENTIFIED BY {literal(password)}"])
     return Login(user, password, account.uid, account.gid)
 
 
-def session(account: Account, privileges: str) -> Session:
-    """This process' session as the user; opened when there is none that answers."""
-    key = (account.name, privileges)
+def session(account: Account, kind: str) -> Session:
+    """This process' session of a kind; opened when there is none that answers."""
+    key = (account.name, kind)
     known = _sessions.pop(key, None)
     if known is not None and not (known.alive and known.answers()):
         known.close()
         known = None
     if known is None:
         with entering(account):
-            known = Session(login(account, privileges))
+            known = Session(login(account, kind))
         known.run([START])
     _sessions[key] = known
     return known
@@ -61,14 +70,12 @@ def close(account: Account) -> None:
 
 
 def gone(account: Account) -> list[str]:
-    """Statements that take the user away."""
-    name = user_name(_user(account), "localhost")
-    drops = [f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}"]
-    return [UNLOGGED, *drops, f"DROP ROLE IF EXISTS {literal(_role(account))}"]
-
-
-def _user(account: Account) -> str:
-    return f"th_follow_{account.name}"
+    """Statements that take the users away."""
+    drops = [UNLOGGED]
+    for prefix in sorted({kind[0] for kind in _KINDS.values()}):
+        name = user_name(prefix + account.name, "localhost")
+        drops += [f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}"]
+    return [*drops, f"DROP ROLE IF EXISTS {literal(_role(account))}"]
 
 
 def _role(account: Account) -> str:
@@ -167,9 +174,9 @@ class Both:
         return self.peer.call("mariadb_run", args)["rows"] if texts else []
 
     def warm(self) -> None:
-        """Whichever program on the target takes a call has its session open then."""
+        """Whichever program on the target takes a call has its sessions open then."""
         with ThreadPoolExecutor(_PROGRAMS) as pool:
-            list(pool.map(self.there, [["DO SLEEP(0.05)"]] * _PROGRAMS))
+            list(pool.map(self.peer.call, ["mariadb_warm"] * _PROGRAMS, [{}] * _PROGRAMS))
 
     def write(self, statements: list[Any], tables: Collection[tuple[str, str]]) -> list[list[str]]:
         """Run statements that write to these tables on the target, a few megabytes a transaction; the rows that they

@@ -217,9 +217,13 @@ def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     return {}
 
 
-def make(account: Account, objects: list[dict[str, Any]]) -> None:
-    """Make objects with definers of the account."""
-    _make(account, [_checked(account, item) for item in objects])
+def put_back(account: Account, triggers: list[dict[str, Any]]) -> None:
+    """Make triggers that were here a moment ago."""
+    checked = [_checked(account, item) for item in triggers]
+    session = mariadb_follower.session(account, mariadb_follower.MAKING)
+    with _binary_log_trusts():
+        for item in checked:
+            session.run(_making(item))
 
 
 def _make(account: Account, checked: list[dict[str, Any]]) -> None:

@@ -20,10 +20,10 @@ def state_path(account: Account) -> Path:
 class State:
     """Where following stands.
 
-    `token` names this following of `databases` on both sides. Up to `position` in the binary log the target is equal, but for the
-    tables of `load`, which are yet to be made there, and of `unproven`, whose whole has not been compared; `carried`
-    are keys of rows that were found different, `prepared` those of transactions that are prepared and not committed.
-    `told` is a hash of the users and objects that the target has."""
+    `token` names this following of `databases` on both sides. Up to `position` in the binary log the target is equal,
+    but for the tables of `load`, which are yet to be made there, and of `unproven`, whose whole has not been compared;
+    `carried` are keys of rows that were found different, `prepared` those of transactions that are prepared and not
+    committed. `told` is a hash of the users and objects that the target has."""
 
     def __init__(self, account: Account) -> None:
         self._path = state_path(account)

@@ -15,8 +15,8 @@ from typing import Any
 
 from . import mariadb_restore
 from .accounts import Account
-from .mariadb_follower import WRITING, session
-from .mariadb_sql import ident, literal, queries, select
+from .mariadb_follower import MAKING, WRITING, session
+from .mariadb_sql import ident, literal, queries, query
 from .system import read_json, write_durably
 
 
@@ -48,15 +48,15 @@ def _without_triggers(account: Account, tables: list[tuple[str, str]]) -> Iterat
 def _triggers(tables: list[tuple[str, str]]) -> list[dict[str, Any]]:
     columns = ["TRIGGER_SCHEMA", "TRIGGER_NAME", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION"]
     keys = ["database", "name", "sql_mode", "charset", "collation"]
-    asked = [
-        select(
-            columns,
-            f"FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {literal(database)} AND EVENT_OBJECT_TABLE"
-            f" = {literal(table)} ORDER BY ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
-        )
-        for database, table in tables
-    ]
-    found = [dict(zip(keys, row, strict=True)) for rows in queries(asked) for row in rows]
+    among = ", ".join(f"({literal(database)}, {literal(table)})" for database, table in tables)
+    databases = ", ".join(sorted({literal(database) for database, _ in tables}))
+    rows = query(
+        columns,
+        f"FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA IN ({databases})"
+        f" AND (EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE) IN ({among})"
+        " ORDER BY EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
+    )
+    found = [dict(zip(keys, row, strict=True)) for row in rows]
     if not found:
         return []
     shown = [f"SHOW CREATE TRIGGER {ident(str(one['database']))}.{ident(str(one['name']))}" for one in found]
@@ -74,8 +74,15 @@ def _bring_back(account: Account) -> None:
         return
     # In their order from the first on: one that is there already would come before its elders.
     queries([f"DROP TRIGGER IF EXISTS {ident(one['database'])}.{ident(one['name'])}" for one in triggers])
-    mariadb_restore.make(account, triggers)
+    mariadb_restore.put_back(account, triggers)
     _aside(account).unlink()
 
 
-PEER_VERBS = {"mariadb_run": _run}
+def _warm(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Open the sessions that the hold will want; slowly enough that each of several calls gets a program of its own."""
+    session(account, MAKING)
+    session(account, WRITING).run(["DO SLEEP(0.05)"])
+    return {}
+
+
+PEER_VERBS = {"mariadb_run": _run, "mariadb_warm": _warm}
