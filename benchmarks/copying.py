@@ -39,7 +39,7 @@ class Store:
     """The verb `verify` right after, from where operators work."""
     others: dict[str, list[float]] = field(default_factory=dict)
     in_hold: float | None = None
-    """What a switch-over says that it compared in the hold."""
+    """What a switch-over says that it compared in the hold; None when it was refused."""
 
     @property
     def copying(self) -> Seconds:
@@ -140,7 +140,10 @@ class _Runs:
             took = [f"copy {self.found.copies[-1]:.1f} s ({self.found.verifying[-1]:.1f} s of it to verify)"]
             took += [f"{way} {seconds[-1]:.1f} s" for way, seconds in self.found.others.items()]
             self.progress(f"run {number + 1} of {rounds}: {', '.join(took)}")
-        self._switch(rounds)
+        try:
+            self._switch(rounds)
+        except AgentError as error:
+            self.progress(f"the switch-over was refused: {error}")
         return self.found
 
     def _move(self, number: int) -> Move:
