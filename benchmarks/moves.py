@@ -46,7 +46,7 @@ class Move:
         """A long verb: what it tells, and how long it took from here."""
         args = {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}
         began = time.perf_counter()
-        result = self.source.agent.run(f"{self.key}-{verb}", verb, args, poll=0.05)
+        result = self.source.agent.run(f"{self.key}-{verb}", verb, args)
         return result, time.perf_counter() - began
 
     def switch(self, **more: Any) -> dict[str, Any]:

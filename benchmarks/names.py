@@ -34,8 +34,9 @@ def table(seen: Whole) -> Table:
         columns=("visitors that", "requests", "failed", "longest wait ms", "p99 ms", "addresses met"),
         rows=tuple(rows),
         notes=(
-            f"{ACCOUNTS} accounts with two names each, A and AAAA, TTL {TTL} s before it is lowered; {RATE:g} request/s of"
-            " each account by each of the two visitors, HTTP and HTTPS, every request on a connection of its own.",
+            f"{ACCOUNTS} accounts with two names each, A and AAAA, TTL {TTL} s before it is lowered; {RATE:g}"
+            " request/s of each account by each of the two visitors, HTTP and HTTPS, every request on a connection of"
+            " its own.",
             "The resolver is unbound, which keeps every answer for its TTL; the visitor keeps it for that TTL again.",
             f"Acknowledged writes of both that the original does not show at the end: {seen.writes_lost}.",
         ),

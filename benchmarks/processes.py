@@ -17,6 +17,8 @@ CONNECTOR, DONE, PROC = 11, 3, 1
 LISTEN, IGNORE = 1, 2
 EXEC, EXIT = 0x2, 0x80000000
 SO_RCVBUFFORCE = 33
+PATIENCE = 5.0
+"""Seconds until an end that is known has come through."""
 HEADER = struct.Struct("=IHHII")
 MESSAGE = struct.Struct("=IIIIHH")
 EVENT = struct.Struct("=IIQII")
@@ -34,6 +36,11 @@ class Ran:
     kind: str
     begin: float
     end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long."""
+        return self.end - self.begin
 
 
 class Recorder:
@@ -63,6 +70,16 @@ class Recorder:
         self._socket.close()
         now = time.time()
         self.ran += [Ran(kind, begin, now) for kind, begin in self._running.values()]
+
+    def last(self, kind: str) -> Ran:
+        """The last program of this kind that has ended, or is about to."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            found = [ran for ran in list(self.ran) if ran.kind == kind]
+            if found:
+                return found[-1]
+            time.sleep(0.01)
+        raise LookupError(f"Nothing was seen of {kind}.")
 
     def _ask(self, what: int) -> None:
         body = MESSAGE.pack(PROC, 1, 0, 0, 4, 0) + struct.pack("=I", what)

@@ -117,6 +117,13 @@ def test_which_programs_are_work(words, kind):
     assert migration.kind_of(words) == kind
 
 
+def test_an_operation_is_known_by_its_program():
+    agent = "/usr/local/lib/transhumance/agent.pyz"
+    assert copying.operation_of(["/usr/bin/python3", agent, "run", "m1-copy"]) == "m1-copy"
+    assert copying.operation_of(["/usr/bin/python3", agent, "serve"]) is None
+    assert copying.operation_of([]) is None
+
+
 def test_the_verification_is_found_wherever_a_copy_tells_it():
     assert verify_seconds({"seconds": 3, "verify_seconds": 1.5, "stores": {"files": {"verify_seconds": 1}}}) == 1.5
     assert verify_seconds({"stores": {"files": {"verify_seconds": 1}, "mariadb": {"verify_seconds": 0.5}}}) == 1.5
