@@ -98,7 +98,7 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
     began = time.monotonic()
     token = files_changes.start(account).token
     sent = send(account, peer, report)
-    verified = time.monotonic()
+    copied = time.monotonic()
     since = files_changes.since(account, 0).number
     report(text="reading both copies")
     with ThreadPoolExecutor() as pool:
@@ -111,14 +111,15 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         for path, _, _ in differing(account, peer, mine, theirs):
             following.unproven[unescaped(os.fsencode(path))] = 0
         catch_up(following, peer)
+        proven = time.monotonic()
         durable.result()
     peer.call("files_follows", {"token": token})
     _FOLLOWED[account.name] = following
     return following, {
         "files": sent["files"],
         "bytes": sent["bytes"],
-        "seconds": round(verified - began, 3),
-        "verify_seconds": round(time.monotonic() - verified, 3),
+        "seconds": round(time.monotonic() - began, 3),
+        "verify_seconds": round(proven - copied, 3),
         "left": [
             f"Of the files, {found['count']} ({kind}) are not carried as they are: {found['first'][0]}."
             for kind, found in mine["_left"].items()
@@ -193,8 +194,8 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
             parts = any(index.kind(path) == "f" and states[path][4] >= _LARGE for path in wanted)
             following.said = _listed(following, peer, again, parts).copy(wanted, held=held)
         following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
-    elif held and following.ready:
-        # It holds the target's data open for writing.
+    if held and following.ready:
+        # It was of no use, and holds the target's data open for writing.
         following.ready.abandon()
         following.ready = None
     following.sizes = {path: state[4] for path, state in states.items() if state[0] == "f"}

@@ -42,7 +42,6 @@ class Watch:
 
     def __init__(self, home: str) -> None:
         self.root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        self.device = os.fstat(self.root).st_dev
         self.directories: dict[int, bytes] = {}
         self.linked: dict[int, set[bytes]] = {}
         self.dirty: dict[bytes, tuple[int, int]] = {}
