@@ -198,7 +198,7 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
             following.said = _listed(following, peer, again, parts).copy(wanted, held=held)
         following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
     if held and following.ready:
-        # It was of no use, and holds the target's data open for writing.
+        # Unused, it would hold the target's data open for writing.
         following.ready.abandon()
         following.ready = None
     following.sizes = {path: state[4] for path, state in states.items() if state[0] == "f"}

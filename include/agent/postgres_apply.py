@@ -1,0 +1,158 @@
+"""The target's side of following: a subscription to each followed database of the source.
+
+Changes are applied by a role that is a member of the account's roles and of nothing else, and from there as the owner
+of each table: no function of a customer (a check, an index expression) ever runs with more than the account's rights.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from . import postgres_look
+from .accounts import Account
+from .digest import printable
+from .postgres_changes import lsn
+from .postgres_look import make_reader, make_role
+from .postgres_sql import Session, end_kept, execute, ident, kept, literal, literals
+from .system import read_json, refuse, write_durably
+
+NAME = "th_follow"
+
+
+def _role(account: Account) -> str:
+    return f"th_apply_{account.name}"
+
+
+def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Begin to apply what changed on the source since the slot was made: {"database", "conninfo", "slot", "forced"}."""
+    name = args["database"]
+    if name not in account.postgresql_databases:
+        refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
+    make_reader(account)
+    # A worker logs in as its role, so the role may; nobody else can: a password that it gave itself is over already.
+    execute(make_role(_role(account), "LOGIN INHERIT BYPASSRLS PASSWORD NULL VALID UNTIL '2000-01-01'", account))
+    _note(account, {*subscribed(account), name})
+    # A table with forced row security refuses even its owner; the worker's own role bypasses that.
+    options = (
+        f"slot_name = {literal(args['slot'])}, create_slot = false, copy_data = false, enabled = false, binary = false,"
+        f" streaming = off, disable_on_error = true, origin = any, run_as_owner = {str(bool(args['forced'])).lower()}"
+    )
+    execute(
+        [
+            f"CREATE SUBSCRIPTION {NAME} CONNECTION {literal(args['conninfo'])} PUBLICATION {NAME} WITH ({options})",
+            f"ALTER SUBSCRIPTION {NAME} OWNER TO {ident(_role(account))}",
+            f"ALTER SUBSCRIPTION {NAME} ENABLE",
+        ],
+        name,
+    )
+    return {}
+
+
+def _path(account: Account) -> Any:
+    return account.directory / "postgres.subscribed.json"
+
+
+def subscribed(account: Account) -> list[str]:
+    """The databases here that follow those of another server."""
+    return read_json(_path(account)) or []
+
+
+def _note(account: Account, names: set[str]) -> None:
+    write_durably(_path(account), json.dumps(sorted(names)))
+
+
+_PROGRESS = f"""SELECT json_build_array(s.subenabled, pg_replication_origin_progress('pg_' || s.oid, false), EXISTS (
+ SELECT FROM pg_stat_subscription w JOIN pg_stat_activity a ON a.pid = w.pid WHERE w.subid = s.oid AND 
+ a.backend_xid IS NOT NULL)) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+ WHERE s.subname = '{NAME}' AND d.datname = current_database();
+"""
+
+
+_SETVAL = """SELECT to_json(setval(c.oid, {2}, {3})) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = {0} AND c.relname = {1} AND c.relkind = 'S';
+"""
+
+
+def catch_up(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Wait until each database has applied the source's log up to `lsn`, then set its sequences; durable on return.
+
+    `args`: {"seconds", "databases": {name: {"lsn", "sequences": [[schema, name, last value, is called]]}}}.
+    Returns {name: "applied" | "late" | "broken"}."""
+    databases = {name: what for name, what in args["databases"].items() if name in account.postgresql_databases}
+    with ThreadPoolExecutor(max(1, len(databases))) as pool:
+        work = {name: pool.submit(_catch_up, name, what, args["seconds"]) for name, what in databases.items()}
+    return {name: done.result() for name, done in work.items()}
+
+
+def _catch_up(name: str, what: dict[str, Any], seconds: float) -> str:
+    session, end = kept(name), time.monotonic() + seconds
+    while True:
+        found = session.query(_PROGRESS)
+        if not found or not found[0][0]:
+            return "broken"
+        _, applied, busy = found[0]
+        # The position moves a moment before what was committed can be seen: the worker has no transaction then.
+        if (applied and lsn(applied) >= what["lsn"] or what["lsn"] == 0) and not busy:
+            break
+        if time.monotonic() > end:
+            return "late"
+        time.sleep(0.002)
+    script = "".join(_SETVAL.format(*map(literal, each[:2]), int(each[2]), bool(each[3])) for each in what["sequences"])
+    # A commit that waits for the disk takes with it all that was applied before.
+    session.query(
+        f"BEGIN; SET LOCAL synchronous_commit = 'local';\n{script}SELECT 1 FROM pg_logical_emit_message("
+        "true, 'th', '');\nCOMMIT;\n"
+    )
+    return "applied"
+
+
+def look(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """`postgres_look.look` of each database that is asked about."""
+    asked = {name: question for name, question in args["databases"].items() if name in account.postgresql_databases}
+    with ThreadPoolExecutor(max(1, len(asked))) as pool:
+        work = {name: pool.submit(postgres_look.look, account, name, asked[name], {}) for name in asked}
+    return {name: done.result() for name, done in work.items()}
+
+
+def end_later(account: Account) -> None:
+    """End following while visitors are served already. What a crash leaves of it, the next call ends."""
+    if subscribed(account):
+        threading.Thread(target=end, args=(account,)).start()
+
+
+def end(account: Account, names: list[str] | None = None) -> None:
+    """These databases (all, by default) follow nothing any more. Repeatable; says nothing to the source."""
+    ending = subscribed(account) if names is None else [name for name in subscribed(account) if name in names]
+    end_kept(ending)
+    with Session() as db:
+        for name in db.existing(ending):
+            with Session(name) as inside:
+                if inside.query(_PROGRESS):
+                    inside.execute(
+                        [
+                            f"ALTER SUBSCRIPTION {NAME} DISABLE",
+                            f"ALTER SUBSCRIPTION {NAME} SET (slot_name = NONE)",
+                            f"DROP SUBSCRIPTION {NAME}",
+                        ]
+                    )
+        left = {*subscribed(account)} - {*ending}
+        if left:
+            _note(account, left)
+            return
+        drop_roles([_role(account), postgres_look.reader_role(account)], db)
+    for path in (_path(account), account.directory / "postgres.reader"):
+        path.unlink(missing_ok=True)
+
+
+def drop_roles(names: list[str], db: Session) -> None:
+    """Drop roles that own nothing; their sessions end."""
+    wanted = literals(names)
+    db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({wanted});")
+    db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in names])
+
+
+PEER_VERBS = {"postgres_subscribe": subscribe, "postgres_catch_up": catch_up, "postgres_look": look}

@@ -1,0 +1,392 @@
+"""The source's side of following a database: a publication, two logical slots, and a load from their very snapshot.
+
+One slot feeds the target's subscription. The other stands at the same point and is read here: it tells which rows
+changed since the snapshot (see postgres_changes). What is changed in a customer's database for this (the REPLICA
+IDENTITY of tables without a key) is written down before it is done, and given back by `unfollow`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from . import digest, postgres_apply, postgres_digest, postgres_look, postgres_send
+from .accounts import Account
+from .digest import printable
+from .peer import Peer
+from .postgres_changes import LONGEST, Changes, lsn
+from .postgres_digest import shown
+from .postgres_send import Sent
+from .postgres_sql import Session, conninfo, end_kept, ident, kept, literal, literals, query
+from .system import Refused, read_json, refuse, write_durably
+
+NAME = postgres_apply.NAME
+_SLOT_SECONDS = 30  # how long a slot may wait for the transactions that run
+
+
+class CannotFollow(Exception):
+    """Why a database is to be dumped inside the hold: a sentence."""
+
+
+# --- what is known of what is followed ---
+
+
+def _path(account: Account) -> Path:
+    return account.directory / "postgres.follow.json"
+
+
+def known(account: Account) -> dict[str, Any]:
+    """{"move", "password", "identities": {database: {oid: identity}}, "databases": {name: {"start", ...}}}."""
+    return read_json(_path(account)) or {"move": None, "password": "", "identities": {}, "databases": {}}
+
+
+def _note(account: Account, what: dict[str, Any]) -> None:
+    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_durably(_path(account), json.dumps(what))
+
+
+def _changes_path(account: Account, slot: str) -> Path:
+    return account.directory / f"postgres.{slot}.json"
+
+
+def changes(account: Account, name: str) -> Changes:
+    return Changes.from_json(read_json(_changes_path(account, _slots(name)[1])))
+
+
+def keep_changes(account: Account, name: str, found: Changes) -> None:
+    write_durably(_changes_path(account, _slots(name)[1]), json.dumps(found.to_json()))
+
+
+def identities(account: Account, name: str) -> dict[int, str]:
+    """The tables of a database whose replica identity is not what the customer set, and what that was."""
+    return {int(oid): identity for oid, identity in known(account)["identities"].get(name, {}).items()}
+
+
+def _slots(name: str) -> tuple[str, str]:
+    oid = kept().query(f"SELECT oid::int8 FROM pg_database WHERE datname = {literal(name)};")[0]
+    return f"th_follow_{oid}", f"th_keys_{oid}"
+
+
+# --- loading ---
+
+
+def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
+    """Load a prepared database from a snapshot, prove the load equal, and follow from there.
+
+    {"bytes", "verify_seconds"}: how long one waited for the proof alone."""
+    drop(account, [name])
+    obstacle = _obstacle(account, name)
+    if obstacle:
+        raise CannotFollow(obstacle)
+    follow, keys = _slots(name)
+    _publish(account, name)
+    original = identities(account, name)
+    tables = {oid: (schema, table) for oid, schema, table, *_ in kept(name).query(_TABLES)}
+    named = [[*tables[oid], identity] for oid, identity in original.items() if oid in tables]
+    marks, files = read_marks(name), dict(kept(name).query(_FILES))
+    with _exported(name, follow) as (start, snapshot):
+        kept(name).query(f"SELECT to_json(slot_name) FROM pg_copy_logical_replication_slot('{follow}', '{keys}');")
+        sent = postgres_send.send(peer, name, named, snapshot)
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            there = pool.submit(peer.call, "postgres_contents", {"database": name, "apart": sent.apart})
+            here = postgres_digest.of_database(name, snapshot, original, sent.streams)
+        found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()})
+        # A table that was emptied after the snapshot may have been read as empty already: the log tells its rows.
+        for oid, file in kept(name).query(_FILES):
+            if oid in tables and file != files.get(oid):
+                found.anywhere(*tables[oid])
+        different = _differences(peer, name, snapshot, found.whole, here, there.result(), sent)
+    if different:
+        refuse("not_equal", f"The copy of a PostgreSQL database differs from what was sent: {' '.join(different)}")
+    verified = time.monotonic() - began
+    keep_changes(account, name, found)
+    address = {"host": "127.0.0.1", "port": str(peer.tunnel()["postgresql"])}
+    source = conninfo(name, user=_role(account), password=known(account)["password"], **address)
+    forced = kept(name).query("SELECT 1 FROM pg_class WHERE relforcerowsecurity LIMIT 1;")
+    what = {"database": name, "conninfo": source, "slot": follow, "forced": bool(forced)}
+    peer.call("postgres_subscribe", what)
+    state = known(account)
+    _note(account, {**state, "databases": {**state["databases"], name: {"start": start, "marks": marks}}})
+    return {"bytes": sent.bytes, "verify_seconds": verified}
+
+
+def _differences(
+    peer: Peer, name: str, snapshot: str, whole: set[str], here: dict[str, Any], there: dict[str, Any], sent: Sent
+) -> list[str]:
+    """What differs in two digests; of tables that were sent apart, when the same rows stand in any order."""
+    here, there = _lasting(here, whole), _lasting(there, whole)
+    turned = [each for each in sent.apart if here["tables"].get(shown(*each)) != there["tables"].get(shown(*each))]
+    if turned:
+        here["tables"] |= postgres_digest.of_tables(name, [(schema, table) for schema, table in turned], snapshot)
+        there["tables"] |= peer.call("postgres_tables", {"database": name, "tables": turned})
+    return digest.differences(here, there, printable(name))
+
+
+def _lasting(found: dict[str, Any], whole: set[str]) -> dict[str, Any]:
+    """A digest without what is set, or proven, only later."""
+    tables = {name: counts for name, counts in found["tables"].items() if name not in whole}
+    return {**{key: value for key, value in found.items() if key != "sequences"}, "tables": tables}
+
+
+_FILES = "SELECT json_build_array(oid::int8, relfilenode::int8) FROM pg_class WHERE relkind = 'r' AND oid >= 16384;\n"
+
+
+_OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_MADE = (
+    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = o.oid"
+    " AND e.deptype = 'e')"
+)
+_RELATIONS = f"pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {_OURS} AND {_MADE}"
+# What logical replication does not carry, or what the roles that carry it may not touch: sentences' beginnings.
+_OBSTACLES = f"""SELECT json_build_array('an unlogged table', o.relname) FROM {_RELATIONS} AND o.relkind = 'r'
+ AND o.relpersistence = 'u' LIMIT 1;
+SELECT json_build_array('a trigger that runs on replicas', t.tgname) FROM pg_trigger t WHERE t.tgenabled IN ('A', 'R')
+ AND NOT t.tgisinternal LIMIT 1;
+SELECT json_build_array('a table that its owner may not write', o.relname) FROM {_RELATIONS} AND o.relkind = 'r' AND NOT
+ (has_table_privilege(o.relowner, o.oid, 'SELECT') AND has_table_privilege(o.relowner, o.oid, 'INSERT') AND
+ has_table_privilege(o.relowner, o.oid, 'UPDATE') AND has_table_privilege(o.relowner, o.oid, 'DELETE') AND
+ has_table_privilege(o.relowner, o.oid, 'TRUNCATE') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
+SELECT json_build_array('a sequence that nobody may read', o.relname) FROM {_RELATIONS} AND o.relkind = 'S'
+ AND NOT (has_sequence_privilege({{role}}, o.oid, 'SELECT') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
+"""
+
+
+def _obstacle(account: Account, name: str) -> str | None:
+    postgres_look.make_reader(account)
+    role = literal(postgres_look.reader_role(account)) + "::name"
+    for what, which in kept(name).query(_OBSTACLES.format(role=role)):
+        return f"it has {what} ({printable(which)})"
+    return None
+
+
+# A table, and whether a row of it can be told by a key when it is updated or deleted.
+_TABLES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relreplident, o.relreplident = 'f' OR EXISTS
+ (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisvalid AND i.indimmediate AND
+ (o.relreplident = 'd' AND i.indisprimary OR o.relreplident = 'i' AND i.indisreplident)))
+ FROM {_RELATIONS} AND o.relkind = 'r' AND o.relpersistence = 'p' ORDER BY 1::text;
+"""
+
+
+def _publish(account: Account, name: str) -> None:
+    """A publication of the tables that exist now: one of tables to come would refuse updates of those without a key."""
+    state = known(account)
+    state["password"] = state["password"] or secrets.token_urlsafe(24)
+    tables = kept(name).query(_TABLES)
+    bare = {str(oid): identity for oid, _, _, identity, key in tables if not key}
+    if "i" in bare.values():
+        raise CannotFollow("a table of it has lost the index that was its replica identity")
+    state["identities"][name] = {**state["identities"].get(name, {}), **bare}
+    _note(account, state)
+    # It streams and runs no SQL of anybody; membership lets it connect where only the account's roles may.
+    options = f"LOGIN REPLICATION NOBYPASSRLS INHERIT PASSWORD {literal(state['password'])}"
+    kept().execute(postgres_look.make_role(_role(account), options, account))
+    for oid, schema, table, _, _ in tables:
+        if str(oid) in bare:
+            _patiently(name, f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY FULL")
+    listed = ", ".join(f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables)
+    _patiently(name, f"CREATE PUBLICATION {NAME}{' FOR TABLE ' + listed if listed else ''}")
+
+
+def _role(account: Account) -> str:
+    return f"th_follow_{account.name}"
+
+
+def _patiently(name: str, statement: str) -> None:
+    """Run a statement that takes a lock, without making the customer's statements queue behind it for long."""
+    for attempt in range(20):
+        try:
+            query(f"BEGIN; SET LOCAL lock_timeout = '100ms'; {statement}; COMMIT;\n", name)
+            return
+        except Refused as error:
+            if "lock timeout" not in error.message:
+                raise
+            time.sleep(0.1 * attempt)
+    raise CannotFollow("a table of it is locked all the time")
+
+
+@contextmanager
+def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
+    """Make the slot; its start, and the snapshot of that very point, which lasts as long as the block."""
+    with Session(name, replication="database") as session:
+        over = threading.Timer(_SLOT_SECONDS, session.process.kill)
+        over.start()
+        try:
+            row = session.lines(f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput (SNAPSHOT 'export');\n")[0]
+        except Refused as error:
+            if over.is_alive():
+                raise CannotFollow(f"no slot could be made ({error.message})") from error
+            raise CannotFollow(f"a transaction of this server has run for more than {_SLOT_SECONDS} s") from error
+        finally:
+            over.cancel()
+        _, start, snapshot, _ = row.decode().strip().split("|")
+        yield lsn(start), snapshot
+
+
+# --- reading what changed ---
+
+
+def take(account: Account, name: str, *, keep: bool = True, since: int | None = None) -> Changes:
+    """What changed up to now and is not proven equal, or just what changed `since` a position in the log.
+
+    With `keep` it is written down, and the slot moves on behind it."""
+    _, slot = _slots(name)
+    found = changes(account, name) if since is None else Changes(since)
+    session = kept(name)
+    # Everything committed before, with or without waiting for the disk, is on the disk after this.
+    session.query("SET synchronous_commit = 'local'; SELECT 1 FROM pg_logical_emit_message(true, 'th', '');\n")
+    if keep:
+        _mark_log(name)
+    end = session.query("SELECT to_json(pg_current_wal_flush_lsn()::text);\n")[0]
+    most = "10000" if keep else "NULL"
+    while True:
+        rows = session.lines(
+            f"SELECT encode(substring(data FOR {LONGEST}), 'hex') FROM pg_logical_slot_peek_binary_changes('{slot}',"
+            f" '{end}', {most}, 'proto_version', '1', 'publication_names', '{NAME}');\n"
+        )
+        found.take(bytes.fromhex(row.decode()) for row in rows)
+        if not keep:
+            return found
+        keep_changes(account, name, found)
+        full = len(rows) >= 10000
+        position = f"{found.lsn >> 32:X}/{found.lsn & 0xFFFFFFFF:X}" if full else end
+        session.query(f"SELECT 1 FROM pg_replication_slot_advance('{slot}', '{position}');\n")
+        if not full:
+            return found
+
+
+def _mark_log(name: str) -> None:
+    """A slot that is made writes to the log what later readers need to begin there, and not up to 15 s before.
+
+    So the look inside the hold does not read again what the whole server wrote in that time."""
+    made = f"SELECT 1 FROM pg_create_logical_replication_slot('th_now_{secrets.token_hex(4)}', 'pgoutput', true);\n"
+    with suppress(Refused):  # it may wait for a long transaction then, but has written by that time
+        query(f"SET statement_timeout = '300ms'; {made}", name)
+
+
+_MARKS = f"""SELECT json_build_object('large', (SELECT sum({{count}}) FROM unnest(ARRAY[2613, 2995, 2609]::oid[])
+ o(oid)), 'views', (SELECT md5(string_agg(concat_ws(' ', o.oid, o.relfilenode, {{count}}), ',' ORDER BY o.oid))
+ FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {_OURS} AND (o.relkind = 'm' OR o.oid IN (SELECT
+ unnest(extconfig) FROM pg_extension))));
+""".format(
+    count="pg_stat_get_tuples_inserted(o.oid) + pg_stat_get_tuples_updated(o.oid) + pg_stat_get_tuples_deleted(o.oid)"
+)
+
+
+def read_marks(name: str) -> dict[str, Any]:
+    """Numbers that change with what no replication carries: large objects; materialized views, extensions' tables."""
+    return kept(name).query(_MARKS)[0]
+
+
+def healthy(account: Account, name: str) -> bool:
+    """Whether a database is followed, as seen from here."""
+    if name not in known(account)["databases"] or read_marks(name)["views"] != view_mark(account, name):
+        return False
+    slots = _slots(name)
+    good = f"SELECT 1 FROM pg_replication_slots WHERE slot_name = ANY({literals(slots)}) AND wal_status <> 'lost';\n"
+    return len(kept().query(good)) == 2 and _changes_path(account, slots[1]).exists()
+
+
+def starts(account: Account) -> dict[str, int]:
+    """Where in the log the following of each database began."""
+    return {name: what["start"] for name, what in known(account)["databases"].items()}
+
+
+def view_mark(account: Account, name: str) -> Any:
+    return known(account)["databases"][name]["marks"]["views"]
+
+
+def large_mark(account: Account, name: str) -> Any:
+    """The mark at which the large objects were equal on both sides."""
+    return known(account)["databases"][name]["marks"]["large"]
+
+
+def keep_large_mark(account: Account, name: str, mark: Any) -> None:
+    state = known(account)
+    state["databases"][name]["marks"]["large"] = mark
+    _note(account, state)
+
+
+def begin(account: Account, move: str) -> None:
+    """Following is to one target: what was begun towards another is over."""
+    state = known(account)
+    if state["move"] != move:
+        end(account)
+        _note(account, {**known(account), "move": move})
+
+
+# --- ending ---
+
+
+def drop(account: Account, names: list[str]) -> None:
+    """These databases are not followed any more; their replica identities stay as they are."""
+    state = known(account)
+    state["databases"] = {name: what for name, what in state["databases"].items() if name not in names}
+    if _path(account).exists():
+        _note(account, state)
+    for name in kept().existing(names):
+        made = f"SELECT to_json(slot_name) FROM pg_replication_slots WHERE database = {literal(name)}"
+        for slot in kept().query(f"{made} AND slot_name LIKE 'th\\_%';\n"):
+            _drop_slot(slot)
+            _changes_path(account, slot).unlink(missing_ok=True)
+        query(f"DROP PUBLICATION IF EXISTS {NAME};\n", name)
+
+
+def _drop_slot(slot: str) -> None:
+    for _ in range(100):
+        rows = kept().query(f"SELECT coalesce(active_pid, 0) FROM pg_replication_slots WHERE slot_name = '{slot}';\n")
+        if not rows:
+            return
+        if rows[0]:
+            kept().query(f"SELECT to_json(pg_terminate_backend({rows[0]}));\n")
+            time.sleep(0.02)
+            continue
+        try:
+            query(f"SELECT 1 FROM pg_drop_replication_slot('{slot}');\n")
+        except Refused:  # its reader came back in between
+            time.sleep(0.02)
+    refuse("slot_remains", f"The replication slot {slot} is in use and cannot be dropped; look who reads it.")
+
+
+def end(account: Account) -> None:
+    """Nothing of following stays here. Repeatable."""
+    state = known(account)
+    here = kept().query(f"SELECT 1 FROM pg_roles WHERE rolname = {literal(_role(account))};\n")
+    if here:
+        kept().execute([f"ALTER ROLE {ident(_role(account))} NOLOGIN"])  # or the target would come back
+    drop(account, list(account.postgresql_databases))
+    for name in state["identities"]:
+        give_back(account, name)
+    end_kept(account.postgresql_databases)
+    with Session() as db:
+        postgres_apply.drop_roles([_role(account), postgres_look.reader_role(account)], db)
+    for path in (_path(account), account.directory / "postgres.reader"):
+        path.unlink(missing_ok=True)
+
+
+def give_back(account: Account, name: str) -> None:
+    """The tables of a database have the replica identities again that the customer gave them."""
+    if kept().existing([name]):
+        for oid, identity in identities(account, name).items():
+            _give_back(name, oid, identity)
+    state = known(account)
+    if state["identities"].pop(name, None):
+        _note(account, state)
+
+
+def _give_back(name: str, oid: int, identity: str) -> None:
+    rows = query(
+        f"SELECT json_build_array(n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace"
+        f" WHERE o.oid = {oid} AND o.relkind = 'r' AND o.relreplident = 'f';\n",
+        name,
+    )
+    for schema, table in rows:
+        word = {"n": "NOTHING"}.get(identity, "DEFAULT")
+        _patiently(name, f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {word}")

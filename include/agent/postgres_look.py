@@ -1,0 +1,167 @@
+"""What one side of a followed database says about the rows that changed, its objects, sequences and large objects.
+
+Both sides answer the same question with the same code. A customer's tables and sequences are read by a role that is a
+member of the account's roles and of nothing else, in read-only transactions: planning a query may run their functions.
+"""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import blake2b
+from typing import Any
+
+from . import postgres_digest
+from .accounts import Account
+from .postgres_sql import execute, ident, kept, literal, literals
+from .system import write_durably
+
+Login = tuple[str, str]
+_BATCH = 2000  # keys that one statement asks for
+_WIDE = 90  # columns that one call of format() takes
+
+
+def reader_role(account: Account) -> str:
+    return f"th_read_{account.name}"
+
+
+def reader(account: Account) -> Login:
+    """The role that reads the account's data here, made when there is none, and its password."""
+    path = account.directory / "postgres.reader"
+    if not path.exists():
+        account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_durably(path, secrets.token_urlsafe(24))
+    return reader_role(account), path.read_text()
+
+
+def make_reader(account: Account) -> None:
+    """BYPASSRLS reaches no further than the tables that the account's roles may read, and those are the account's."""
+    name, password = reader(account)
+    execute(make_role(name, f"LOGIN INHERIT BYPASSRLS PASSWORD {literal(password)}", account))
+
+
+def make_role(name: str, options: str, account: Account) -> list[str]:
+    """Statements that make, or make anew what it may, a role that is a member of the account's roles alone."""
+    here = kept().query(f"SELECT 1 FROM pg_roles WHERE rolname = {literal(name)};")
+    made = f"{'ALTER' if here else 'CREATE'} ROLE {ident(name)} WITH {options}"
+    return [made, *(f"GRANT {ident(role)} TO {ident(name)}" for role in account.postgresql_roles)]
+
+
+def look(account: Account, name: str, question: dict[str, Any], identities: dict[int, str]) -> dict[str, Any]:
+    """{"objects": hash, "sequences", "rows": {table: [hash of each key's row]}, "whole": {table: [rows, sum]}}.
+
+    `question`: {"keys": {table: {"schema", "table", "columns", "keys"}}, "whole": [[schema, table]]}. With "large" in
+    it, {"large": {oid: hash}} is answered too."""
+    found: dict[str, Any] = {
+        "objects": _hash(kept(name).lines(postgres_digest.inventory(identities))),
+        "sequences": sequences(account, name),
+        **_rows(account, name, question),
+    }
+    if question.get("large"):
+        found["large"] = dict(kept(name).query(postgres_digest.EACH_LARGE_OBJECT))
+    return found
+
+
+def _hash(lines: list[bytes]) -> str:
+    total = blake2b(digest_size=16)
+    for line in sorted(lines):
+        total.update(line)
+    return total.hexdigest()
+
+
+_SEQUENCES = (
+    "SELECT json_build_array(n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace"
+    " WHERE o.relkind = 'S' AND o.relpersistence <> 't' ORDER BY 1::text;\n"
+)
+
+
+def sequences(account: Account, name: str) -> list[list[Any]]:
+    """[schema, name, last value, is called] of each sequence."""
+    names = kept(name).query(_SEQUENCES)
+    parts = [
+        f"SELECT {number} AS n, last_value, is_called FROM {ident(schema)}.{ident(sequence)}"
+        for number, (schema, sequence) in enumerate(names)
+    ]
+    if not parts:
+        return []
+    script = f"SELECT json_build_array(n, last_value, is_called) FROM ({' UNION ALL '.join(parts)}) s ORDER BY n;\n"
+    return [[*names[number], value, called] for number, value, called in kept(name, reader(account)).query(script)]
+
+
+_COLUMNS = """SELECT json_build_array(n.nspname, c.relname, a.attname, s.nspname, t.typname, a.attgenerated)
+ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ LEFT JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_namespace s ON s.oid = t.typnamespace
+ WHERE n.nspname = ANY({schemas}) AND c.relname = ANY({tables}) AND c.relkind = 'r'
+ ORDER BY a.attnum;
+"""
+
+
+def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any]:
+    """{"rows": {table: [hash of each key's row]}, "whole": {table: [rows, sum of their hashes]}}."""
+    rows: dict[str, list[str | None]] = {}
+    whole: dict[str, list[Any]] = {}
+    asked = [[table["schema"], table["table"]] for table in question["keys"].values()] + question["whole"]
+    if not asked:
+        return {"rows": rows, "whole": whole}
+    columns = _columns(name, asked)
+    script, answers = [], []
+    for shown, table in question["keys"].items():
+        keys = table["keys"]
+        rows[shown] = [None] * len(keys)
+        types = columns.get((table["schema"], table["table"]), {})
+        if set(table["columns"]) <= set(types):  # or it is another table now, which the objects tell
+            for start in range(0, len(keys), _BATCH):
+                script.append(_select(len(answers), table, types, keys[start : start + _BATCH]))
+                answers.append((rows[shown], start - 1))
+    for schema, table in question["whole"]:
+        shown = postgres_digest.shown(schema, table)
+        if (schema, table) in columns:
+            script.append(_sum(len(answers), schema, table, columns[schema, table]))
+            answers.append((whole.setdefault(shown, [None]), 0))
+    text = f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{''.join(script)}COMMIT;\n"
+    for number, position, found in kept(name, reader(account)).query(text):
+        answer, first = answers[number]
+        answer[first + position] = found
+    return {"rows": rows, "whole": {shown: found for shown, (found,) in whole.items()}}
+
+
+Columns = dict[str, tuple[str, str]]  # type and kind of generation by name
+
+
+def _columns(name: str, tables: list[list[str]]) -> dict[tuple[str, str], Columns]:
+    wanted = _COLUMNS.format(schemas=literals(schema for schema, _ in tables), tables=literals(t for _, t in tables))
+    columns: dict[tuple[str, str], Columns] = {}
+    for schema, table, column, type_schema, kind, generated in kept(name).query(wanted):
+        types = columns.setdefault((schema, table), {})
+        if column is not None:
+            types[column] = (f"{ident(type_schema)}.{ident(kind)}", generated)
+    return columns
+
+
+def _text(types: Columns) -> str:
+    """An expression for a row as text: columns by their own output functions, but for generated ones."""
+    plain = [f"t.{ident(column)}" for column, (_, generated) in types.items() if not generated]
+    parts = [plain[start : start + _WIDE] for start in range(0, len(plain), _WIDE)]
+    return " || ".join(f"format('{'%L,' * len(part)}', {', '.join(part)})" for part in parts) or "''"
+
+
+def _select(number: int, table: dict[str, Any], types: Columns, keys: list[list[str]]) -> str:
+    """A query for [number, position of the key from 1, hash of its row]."""
+    names = [f"k{position}" for position in range(len(table["columns"]))]
+    arrays = ", ".join(literals(key[position] for key in keys) for position in range(len(names)))
+    same = " AND ".join(
+        f"t.{ident(column)} = k.{name}::{types[column][0]}"
+        for column, name in zip(table["columns"], names, strict=True)
+    )
+    return (
+        f"SELECT json_build_array({number}, k.n, md5({_text(types)})) FROM unnest({arrays}) WITH ORDINALITY"
+        f" AS k({', '.join(names)}, n) JOIN ONLY {ident(table['schema'])}.{ident(table['table'])} t ON {same};\n"
+    )
+
+
+def _sum(number: int, schema: str, table: str, types: Columns) -> str:
+    """A query for [number, 0, [rows, sum of their hashes]] of a whole table."""
+    return (
+        f"SELECT json_build_array({number}, 0, json_build_array(count(*), sum(hashtextextended({_text(types)}, 0))))"
+        f" FROM ONLY {ident(schema)}.{ident(table)} t;\n"
+    )

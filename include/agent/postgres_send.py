@@ -1,0 +1,82 @@
+"""Sending a database: an archive of pg_dump, and rows of big tables in streams beside it (see postgres_contained)."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from .files_sandbox import python_argv
+from .peer import Peer
+from .postgres_digest import shown
+from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, kept
+from .postgres_stream import Row
+
+BIG = 4 << 20
+"""The bytes of a table from which on a stream of its own pays."""
+_STREAMS = 2
+
+# Tables that hold their rows themselves and are nobody's extension. Text in other encodings is pg_dump's business.
+_BIG_TABLES = f"""SELECT json_build_array(n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n
+ ON n.oid = o.relnamespace WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND o.relkind = 'r'
+ AND o.relpersistence = 'p' AND pg_table_size(o.oid) > {BIG} AND current_setting('server_encoding') = 'UTF8'
+ AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = o.oid
+ AND e.deptype = 'e') ORDER BY pg_table_size(o.oid) DESC LIMIT 200;
+"""
+
+
+@dataclass
+class Sent:
+    """What was sent of a database: `streams` tells [rows, hash] of each table that was `apart`."""
+
+    bytes: int = 0
+    apart: list[list[str]] = field(default_factory=list)
+    streams: dict[str, Row] = field(default_factory=dict)
+
+
+def send(peer: Peer, name: str, identities: list[Any], snapshot: str | None = None) -> Sent:
+    """Send a database into the prepared one on the peer, as of an exported snapshot.
+
+    Without one it is the archive alone: nothing else makes tables that are read one after the other one state.
+    `identities` are the replica identities ([schema, table, identity]) that tables are to have there."""
+    sent = Sent(apart=kept(name).query(_BIG_TABLES) if snapshot else [])
+    argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
+    argv += ["--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
+    argv += [f"--exclude-table-data={_pattern(schema)}.{_pattern(table)}" for schema, table in sent.apart]
+    argv += [*([f"--snapshot={snapshot}"] if snapshot else []), "-d", conninfo(name)]
+    args = {"database": name, "identities": identities, "apart": bool(sent.apart)}
+    sent.bytes = peer.stream("postgres_restore", args, argv, env=ENVIRONMENT)["bytes"]
+    if sent.apart:
+        with ThreadPoolExecutor(_STREAMS) as pool:
+            for (schema, table), (size, row) in zip(
+                sent.apart, pool.map(lambda each: _stream(peer, name, snapshot, *each), sent.apart), strict=True
+            ):
+                sent.bytes += size
+                sent.streams[shown(schema, table)] = row
+        peer.call("postgres_complete", args)
+    return sent
+
+
+def _pattern(name: str) -> str:
+    """A name as a pattern of pg_dump that fits nothing else."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _stream(peer: Peer, name: str, snapshot: str | None, schema: str, table: str) -> tuple[int, Row]:
+    """One table's rows to the peer: how many bytes, and [rows, hash]."""
+    reading, writing = os.pipe()
+    said: list[str] = []
+    with open(reading) as answer:
+        listener = threading.Thread(target=lambda: said.append(answer.read()))
+        listener.start()
+        try:
+            argv = python_argv("postgres_stream", name, schema, table, snapshot or "", str(writing))
+            args = {"database": name, "schema": schema, "table": table}
+            size = peer.stream("postgres_fill", args, argv, pass_fds=[writing])["bytes"]
+        finally:
+            os.close(writing)
+            listener.join()
+    return size, json.loads(said[0])
