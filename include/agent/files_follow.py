@@ -98,7 +98,7 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
     began = time.monotonic()
     token = files_changes.start(account).token
     sent = send(account, peer, report)
-    verified = time.monotonic()
+    copied = time.monotonic()
     since = files_changes.since(account, 0).number
     report(text="reading both copies")
     with ThreadPoolExecutor() as pool:
@@ -111,14 +111,15 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         for path, _, _ in differing(account, peer, mine, theirs):
             following.unproven[unescaped(os.fsencode(path))] = 0
         catch_up(following, peer)
+        proven = time.monotonic()
         durable.result()
     peer.call("files_follows", {"token": token})
     _FOLLOWED[account.name] = following
     return following, {
         "files": sent["files"],
         "bytes": sent["bytes"],
-        "seconds": round(verified - began, 3),
-        "verify_seconds": round(time.monotonic() - verified, 3),
+        "seconds": round(time.monotonic() - began, 3),
+        "verify_seconds": round(proven - copied, 3),
         "left": [
             f"Of the files, {found['count']} ({kind}) are not carried as they are: {found['first'][0]}."
             for kind, found in mine["_left"].items()
@@ -190,7 +191,10 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
             following.line.call("files_remove", {"paths": [os.fsdecode(path) for path in removed]})
         if wanted := present - same:
             again = again or any(path in wanted for path in following.unproven)
-            parts = any(index.kind(path) == "f" and states[path][4] >= _LARGE for path in wanted)
+            parts = any(
+                states[path][4] >= _LARGE and index.kind(path) == "f" and (again or not _as_listed(index, path, states))
+                for path in wanted
+            )
             following.said = _listed(following, peer, again, parts).copy(wanted, held=held)
         following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
     if held and following.ready:
@@ -288,16 +292,10 @@ def _states(account: Account, paths: Iterable[bytes]) -> dict[bytes, list[Any]]:
 
 
 def _unchanged(following: Following, present: set[bytes], states: dict[bytes, list[Any]]) -> tuple[set[bytes], bool]:
-    """The files that are what the index says although something was said of them, and whether there are some whose
+    """The entries that are what the index says although something was said of them, and whether there are files whose
     content changed under an unchanged time and size: a forged time, or a writer through a mapping."""
     index = following.index
-    doubtful = {
-        path
-        for path in present
-        if states[path][0] == "f"
-        and path not in following.unproven
-        and index.time_and_size(path) == (states[path][3], states[path][4])
-    }
+    doubtful = {path for path in present if path not in following.unproven and _as_listed(index, path, states)}
     if not doubtful:
         return set(), False
     inodes = {states[path][1] for path in doubtful if states[path][2] > 1}
@@ -313,6 +311,12 @@ def _unchanged(following: Following, present: set[bytes], states: dict[bytes, li
     # Names of one file go over together, or they would be two files there.
     parted = {states[path][1] for path in present - same if states[path][2] > 1}
     return {path for path in same if states[path][1] not in parted}, again
+
+
+def _as_listed(index: Index, path: bytes, states: dict[bytes, list[Any]]) -> bool:
+    """Whether kind, time and size are those that were proven."""
+    kind, _, _, changed, size = states[path]
+    return index.kind(path) == kind and index.time_and_size(path) == (changed, size if kind == "f" else 0)
 
 
 def _to_remove(

@@ -3,7 +3,8 @@
 inotify on every directory, and on every file that has a second name. Its events are queued by the very system call that
 makes the change, so an answer that first reads the queue until it is empty names everything that happened before the
 question. What it cannot know any more (the queue ran over, a directory could not be watched) it says; it never guesses.
-Fanotify would need no watch a directory, but it reports no names on overlay file systems and sees whole servers.
+Fanotify on a whole file system would need one mark only, but overlays refuse it where it is to tell names, and on a
+shared server it would tell of every customer.
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ class Watch:
 
     def __init__(self, home: str) -> None:
         self.root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        self.device = os.fstat(self.root).st_dev
         self.directories: dict[int, bytes] = {}
         self.linked: dict[int, set[bytes]] = {}
         self.dirty: dict[bytes, tuple[int, int]] = {}

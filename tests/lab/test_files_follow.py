@@ -90,6 +90,11 @@ def test_everything_at_once_while_it_is_followed(driven: Driven) -> None:
     assert said["different"] == []
 
 
+def test_no_link_led_out_of_the_home(driven: Driven) -> None:
+    for one in (driven.old, driven.new):
+        assert one.root("sh", "-c", "ls -d /etc/behind /etc/in /tmp/behind 2>/dev/null || true") == ""
+
+
 def test_a_writer_through_a_mapping(driven: Driven) -> None:
     program = (
         "import mmap, os, time; f = open('mapped', 'w+b'); f.truncate(9000)\n"
@@ -139,6 +144,17 @@ def test_a_watcher_that_died_is_not_trusted_either(driven: Driven) -> None:
         "follow(); said['different'] = moved()"
     )
     assert "does not answer" in said["refused"] and said["different"] == []
+
+
+def test_a_home_that_cannot_be_watched_is_walked_in_the_hold(driven: Driven) -> None:
+    said = driven.run(
+        "def none_left(account): raise files_changes.Lost('no watch is left')\n"
+        "files_changes.start = none_left; files.unfollow(account)\n"
+        "said['left'] = follow()['left']; said['slow'] = files.rehearse(account, peer)['slow']\n"
+        "hand('echo x >> site/f90; rm site/f91'); said['different'] = moved()"
+    )
+    assert "no watch is left" in said["left"][0] and "no watch is left" in said["slow"][0]["why"]
+    assert said["different"] == []
 
 
 def test_nothing_stays_of_the_following(driven: Driven) -> None:
