@@ -141,6 +141,9 @@ def test_large_objects_and_new_definitions_come_along(moving: Moving) -> None:
         assert moving.do(SWITCH)["compare"]["result"][1] == []
         sql(moving.old, "ALTER TABLE keyed ADD COLUMN added text DEFAULT 'x'; CREATE TABLE fresh (a int);", role=NAME)
         sql(moving.old, "REFRESH MATERIALIZED VIEW counted; INSERT INTO fresh VALUES (1);", role=NAME)
+        # Without our event trigger the table's updates would be refused from here on.
+        key = "ALTER TABLE keyed DROP CONSTRAINT keyed_pkey; UPDATE keyed SET n = 5 WHERE id = 5;"
+        sql(moving.old, f"{key} SELECT work(); ALTER TABLE keyed ADD PRIMARY KEY (id);", role=NAME)
         done = moving.do(SWITCH)
     assert done["follow"]["result"]["bytes"] > 100_000 and done["compare"]["result"][1] == []
     assert "5003" in sql(moving.new, "SELECT oid FROM pg_largeobject_metadata ORDER BY 1;")
@@ -183,12 +186,12 @@ def test_what_no_replication_carries_is_dumped_in_the_hold(moving: Moving) -> No
 
 def test_nothing_of_it_stays(moving: Moving) -> None:
     moving.do('step("unfollow")\nstep("unfollow")')
-    left = (
-        "SELECT slot_name::text FROM pg_replication_slots UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'"
-    )
-    left += (
-        " UNION ALL SELECT pubname FROM pg_publication UNION ALL SELECT relname FROM pg_class WHERE relreplident = 'f'"
-    )
+    left = """SELECT slot_name::text FROM pg_replication_slots
+      UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'
+      UNION ALL SELECT pubname FROM pg_publication
+      UNION ALL SELECT evtname FROM pg_event_trigger
+      UNION ALL SELECT nspname FROM pg_namespace WHERE nspname ~ '^th_'
+      UNION ALL SELECT relname FROM pg_class WHERE relreplident = 'f'"""
     assert sql(moving.old, left + ";") == ""
     identity = (
         "SELECT relname, relreplident FROM pg_class WHERE relname IN ('nothing', 'no_key', 'by_index') ORDER BY 1;"
