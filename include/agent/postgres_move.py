@@ -21,7 +21,7 @@ from .postgres_changes import Changes
 from .postgres_definition import definition
 from .postgres_publish import CannotFollow
 from .postgres_sql import kept
-from .system import refuse
+from .system import Refused, refuse
 
 Report = Callable[..., None]
 _LAST_SECONDS = 10.0  # for the last changes to arrive
@@ -75,11 +75,12 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
     while True:
         moving.defined = definition(account)
         healthy = [name for name in moving.followed(account) if postgres_follow.healthy(account, name)]
-        prepared = _prepare(account, peer, moving, healthy)
+        prepared, changed = _prepare(account, peer, moving, healthy), False
         for name in moving.followed(account):
             if name in prepared["kept"]:
                 continue
             report(text=f"PostgreSQL: {printable(name)}")
+            before = postgres_look.objects(name, postgres_follow.identities(account, name))
             try:
                 loaded = postgres_follow.load(account, peer, name)
             except CannotFollow as error:
@@ -87,11 +88,18 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
                 postgres_follow.give_back(account, name)
                 moving.dumped[name] = f"{error}, so it is dumped while the account is held"
                 continue
+            except Refused:
+                tries[name] += 1
+                after = postgres_look.objects(name, postgres_follow.identities(account, name))
+                if before == after or tries[name] > 2:
+                    raise
+                changed = True  # its tables changed while they were read
+                continue
             done["bytes"] += loaded["bytes"]
             report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
             done["verify_seconds"] += loaded["verify_seconds"]
-        again = _settle(account, peer, moving)
-        if not again:
+        again = {} if changed else _settle(account, peer, moving)
+        if not again and not changed:
             break
         postgres_follow.drop(account, list(again))
         tries.update(again.keys())
