@@ -16,9 +16,9 @@ test: setup lint
 test-unit: .venv/installed
 	$(PYTHON) -m pytest -q tests/unit tests/registry
 
-# One table: make bench ONLY=billing
+# Some tables: make bench ONLY=copy,verify; less of them: RUNS=3 SIZES=10,100 (MB)
 bench: setup
-	$(PYTHON) -m benchmarks $(if $(ONLY),ONLY=$(ONLY))
+	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m benchmarks $(foreach word,ONLY RUNS SIZES,$(if $($(word)),$(word)=$($(word))))
 
 lint: .venv/installed
 	.venv/bin/ruff check .

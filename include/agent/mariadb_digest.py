@@ -63,12 +63,13 @@ def _coded(column: str, kind: str) -> str:
     return f"QUOTE(CAST({name} AS BINARY))"
 
 
-def _content(database: str, table: str, columns: list[tuple[str, str, str]]) -> str:
+def content(database: str, table: str, columns: list[tuple[str, str, str]], where: str = "") -> str:
+    """A SELECT of a table's name, its number of rows and a sum over what is in them."""
     parts = ", ".join(_coded(column, kind) for column, kind, _ in columns) or "''"
     row = f"CONV(LEFT(MD5(CONCAT_WS(',', {parts})), 16), 16, 10)"
     return select(
         [literal(table), "COUNT(*)", "IFNULL(SUM(h), 0)"],
-        f"FROM (SELECT CAST({row} AS UNSIGNED) AS h FROM {ident(database)}.{ident(table)}) AS x",
+        f"FROM (SELECT CAST({row} AS UNSIGNED) AS h FROM {ident(database)}.{ident(table)}{where}) AS x",
     )
 
 
@@ -83,27 +84,34 @@ def of_database(database: str, reader: Login) -> dict[str, Any]:
     for name in plain:
         if tables[name]["kind"] == "SYSTEM VERSIONED":  # when a row was written is the server's own affair
             columns[name] = [column for column in columns[name] if "GENERATED" not in column[2]]
-    statements = [_content(database, name, columns[name]) for name in plain]
-    statements += [
-        select(
-            [literal(name), "next_not_cached_value", "minimum_value", "maximum_value", "`increment`", "cycle_option"],
-            f"FROM {ident(database)}.{ident(name)}",
-        )
-        for name in sequences
-    ]
+    statements = [content(database, name, columns[name]) for name in plain]
+    statements += [sequence(database, name) for name in sequences]
     results = queries(statements, login=reader, what=printable(database))
     contents = {str(rows[0][0]): rows[0][1:] for rows in results}
-    objects: dict[str, dict[str, Any]] = {}
-    kinds = list(_FACTS)
-    facts = queries([select(_FACTS[kind][0], _FACTS[kind][1].format(literal(database))) for kind in kinds])
-    for kind, rows in zip(kinds, facts, strict=True):
-        for name, *fact in rows:
-            objects.setdefault(kind, {}).setdefault(str(name), []).append(fact)
     return {
         "tables": {name: [int(contents[name][0] or 0), contents[name][1]] for name in plain},
         "sequences": {name: contents[name] for name in sequences},
-        "objects": objects,
+        "objects": facts(database),
     }
+
+
+def facts(database: str) -> dict[str, dict[str, Any]]:
+    """{kind: {name: facts}} of a database's tables, columns, keys, routines...; its "numbering" changes with rows."""
+    objects: dict[str, dict[str, Any]] = {}
+    kinds = list(_FACTS)
+    found = queries([select(_FACTS[kind][0], _FACTS[kind][1].format(literal(database))) for kind in kinds])
+    for kind, rows in zip(kinds, found, strict=True):
+        for name, *fact in rows:
+            objects.setdefault(kind, {}).setdefault(str(name), []).append(fact)
+    return objects
+
+
+def sequence(database: str, name: str) -> str:
+    """A SELECT of where a sequence stands, and of what it is."""
+    return select(
+        [literal(name), "next_not_cached_value", "minimum_value", "maximum_value", "`increment`", "cycle_option"],
+        f"FROM {ident(database)}.{ident(name)}",
+    )
 
 
 _FACTS: dict[str, tuple[list[str], str]] = {
@@ -112,8 +120,12 @@ _FACTS: dict[str, tuple[list[str], str]] = {
         "FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
     ),
     "table": (
-        ["TABLE_NAME", "TABLE_TYPE", "ENGINE", "TABLE_COLLATION", "AUTO_INCREMENT", "MD5(TABLE_COMMENT)"],
+        ["TABLE_NAME", "TABLE_TYPE", "ENGINE", "TABLE_COLLATION", "MD5(TABLE_COMMENT)"],
         "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME",
+    ),
+    "numbering": (
+        ["TABLE_NAME", "AUTO_INCREMENT"],
+        "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND AUTO_INCREMENT IS NOT NULL ORDER BY TABLE_NAME",
     ),
     "column": (
         ["TABLE_NAME", "COLUMN_NAME", "COLUMN_TYPE", "IS_NULLABLE", "COLUMN_DEFAULT", "EXTRA", "COLLATION_NAME"]

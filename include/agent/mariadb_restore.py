@@ -15,14 +15,15 @@ import re
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from . import mariadb_follower
 from .accounts import Account
 from .digest import printable
 from .mariadb_events import context, switch
-from .mariadb_sql import Login, attempts, existing, ident, literal, login, queries, query, user_name
+from .mariadb_sql import Login, attempts, existing, ident, literal, login, queries, query, select, user_name
 from .mariadb_users import credentials, grant_statements, pending_path, plugins_of
 from .system import RUNTIME, locked, read_json, refuse, write_durably
 
@@ -65,17 +66,75 @@ def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
             "remove or rename it there, then try again.",
         )
     _require_plugins(users)
-    _write_pending(account, {"databases": databases, "users": users, "events": args["events"]})
+    pending = {"databases": databases, "users": users, "events": args["events"], "token": args.get("token")}
+    _write_pending(account, pending)
     statements = [f"DROP DATABASE {ident(name)}" for name in here]
     for name, database in databases.items():
         made = f"CREATE DATABASE {ident(name)} CHARACTER SET {ident(database['charset'])}"
         statements.append(f"{made} COLLATE {ident(database['collation'])} COMMENT {literal(database['comment'] or '')}")
-    for user in users:
-        name = user_name(user["user"], user["host"])
-        password = secrets.token_urlsafe(24)
-        statements.append(f"CREATE OR REPLACE USER {name} IDENTIFIED BY {literal(password)} ACCOUNT LOCK")
-    queries(statements)
+    queries(statements + _locked_users(users))
     return {}
+
+
+def _locked_users(users: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"CREATE OR REPLACE USER {user_name(user['user'], user['host'])} IDENTIFIED BY"
+        f" {literal(secrets.token_urlsafe(24))} ACCOUNT LOCK"
+        for user in users
+    ]
+
+
+def _followed(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Which following these databases were made for."""
+    return {"token": (read_json(pending_path(account)) or {}).get("token")}
+
+
+def _expect(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Users, events and the databases' own settings have changed since they were prepared; these databases' objects,
+    which come again, are dropped, those of `empty` with all that is in them."""
+    pending = read_json(pending_path(account))
+    named = {(user["user"], user["host"].lower()) for user in args["users"]}
+    if pending is None or pending.get("token") != args["token"]:
+        refuse("not_prepared", f"Nothing of {account.name} was prepared here for this following.")
+    if set(args["databases"]) != set(account.mariadb_databases) or named != {
+        (user, host.lower()) for user, host in account.mariadb_users
+    }:
+        refuse("other_account", f"These are not the MariaDB users and databases of {account.name}.")
+    _require_plugins(args["users"])
+    _write_pending(account, pending | {key: args[key] for key in ("databases", "users", "events")})
+    statements = []
+    for name, database in args["databases"].items():
+        settings = f"{ident(name)} CHARACTER SET {ident(database['charset'])} COLLATE {ident(database['collation'])}"
+        settings += f" COMMENT {literal(database['comment'] or '')}"
+        if name in args["empty"]:
+            statements += [f"DROP DATABASE IF EXISTS {ident(name)}", f"CREATE DATABASE {settings}"]
+        else:
+            statements.append(f"ALTER DATABASE {settings}")
+    queries(statements + _locked_users(args["users"]))
+    _drop_objects(args["databases"])
+    return {}
+
+
+def _drop_objects(databases: Iterable[str]) -> None:
+    among = "(" + ", ".join(literal(name) for name in databases) + ")"
+    found = queries(
+        [
+            select(
+                ["'VIEW'", "TABLE_SCHEMA", "TABLE_NAME"], f"FROM information_schema.VIEWS WHERE TABLE_SCHEMA IN {among}"
+            ),
+            select(
+                ["'TRIGGER'", "TRIGGER_SCHEMA", "TRIGGER_NAME"],
+                f"FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA IN {among}",
+            ),
+            select(
+                ["'EVENT'", "EVENT_SCHEMA", "EVENT_NAME"],
+                f"FROM information_schema.EVENTS WHERE EVENT_SCHEMA IN {among}",
+            ),
+            select(["type", "db", "name"], f"FROM mysql.proc WHERE db IN {among} ORDER BY type = 'PACKAGE'"),
+        ]
+    )
+    drops = [(str(kind), ident(str(database)), ident(str(name))) for rows in found for kind, database, name in rows]
+    queries([f"DROP {kind} IF EXISTS {database}.{name}" for kind, database, name in drops])
 
 
 def _require_plugins(users: list[dict[str, Any]]) -> None:
@@ -153,11 +212,24 @@ def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     rows = query(["TABLE_SCHEMA", "TABLE_NAME"], "FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW'")
     tables = {(row[0], row[1]) for row in rows}
     queries([grant for user in pending["users"] for grant in grant_statements(account, user, tables)])
-    with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
-        for database in account.mariadb_databases:
-            _make_all([item for item in waiting if item["database"] == database], user)
+    _make(account, waiting)
     queries([grant for user in pending["users"] for grant in grant_statements(account, user)])
     return {}
+
+
+def put_back(account: Account, triggers: list[dict[str, Any]]) -> None:
+    """Make triggers that were here a moment ago."""
+    checked = [_checked(account, item) for item in triggers]
+    session = mariadb_follower.session(account, mariadb_follower.MAKING)
+    with _binary_log_trusts():
+        for item in checked:
+            session.run(_making(item))
+
+
+def _make(account: Account, checked: list[dict[str, Any]]) -> None:
+    with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
+        for database in account.mariadb_databases:
+            _make_all([item for item in checked if item["database"] == database], user)
 
 
 @contextmanager
@@ -233,7 +305,7 @@ def finish(account: Account) -> None:
         return
     statements = [f"ALTER USER {user_name(u['user'], u['host'])} {credentials(u)}" for u in pending["users"]]
     statements += switch(account, pending.get("events", []), "ENABLE")
-    queries(statements)
+    queries(statements + mariadb_follower.gone(account))
     _forget(account)
 
 
@@ -243,17 +315,21 @@ def discard(account: Account) -> None:
     statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
     for purpose in ("restore", "create", "read"):
         statements.append(f"DROP USER IF EXISTS {user_name(f'th_{purpose}_{account.name}', 'localhost')}")
-    queries(statements)
+    queries(statements + mariadb_follower.gone(account))
     _forget(account)
 
 
 def _forget(account: Account) -> None:
-    for path in (pending_path(account), account.directory / "mariadb.held.json"):
-        path.unlink(missing_ok=True)
+    mariadb_follower.close(account)
+    for name in ("mariadb.held.json", "mariadb.triggers.json"):
+        (account.directory / name).unlink(missing_ok=True)
+    pending_path(account).unlink(missing_ok=True)
 
 
 PEER_VERBS = {
     "mariadb_prepare": _prepare,
     "mariadb_restore": _restore,
     "mariadb_objects": _objects,
+    "mariadb_followed": _followed,
+    "mariadb_expect": _expect,
 }

@@ -6,23 +6,30 @@ delimiter in them, and the server takes it as one statement, never as several. A
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
+import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .accounts import Account
 from .digest import printable
-from .system import RUNTIME, locked, refuse, run
+from .system import RUNTIME, Refused, locked, refuse, run
 
 _CLIENT = ["mariadb", "--no-defaults", "--sandbox", "--batch", "--skip-column-names", "--quick"]
 _CLIENT += ["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 _PINNED = (
     "SET SESSION sql_mode = '', time_zone = '+00:00', foreign_key_checks = 1, sql_auto_is_null = 0,"
     " group_concat_max_len = 1073741824, max_statement_time = 0, sql_select_limit = DEFAULT, sql_notes = 0"
 )
-_END = "th-end"
+_NAMES = "SET NAMES utf8mb4 /*M!110500 , character_set_collations = DEFAULT */"
+UNLOGGED = "SET SESSION sql_log_bin = 0"
+"""First of statements that are this server's own affair: they are in no binary log."""
+_END_LINE = b"th-end\n"
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def login(account: Account, purpose: str, privileges: str, everywhere: str = "")
     `everywhere` is a privilege that is given on all databases, for those that cannot be given on one."""
     user, password = f"th_{purpose}_{account.name}", secrets.token_urlsafe(24)
     name = user_name(user, "localhost")
-    made = [f"CREATE OR REPLACE USER {name} IDENTIFIED BY {literal(password)}"]
+    made = [UNLOGGED, f"CREATE OR REPLACE USER {name} IDENTIFIED BY {literal(password)}"]
     made += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
     if everywhere:
         made.append(f"GRANT {everywhere} ON *.* TO {name}")
@@ -63,7 +70,7 @@ def login(account: Account, purpose: str, privileges: str, everywhere: str = "")
         try:
             yield Login(user, password, account.uid, account.gid)
         finally:
-            queries([f"DROP USER IF EXISTS {name}"])
+            queries([UNLOGGED, f"DROP USER IF EXISTS {name}"])
 
 
 def ident(name: str) -> str:
@@ -96,32 +103,107 @@ def select(columns: Sequence[str], rest: str) -> str:
 
 def immediate(statement: str | bytes) -> bytes:
     """One statement in the form that nothing can break out of."""
-    text = statement if isinstance(statement, bytes) else statement.encode("utf-8")
+    text = statement if isinstance(statement, bytes) else statement.encode("utf-8", "surrogateescape")
     return b"EXECUTE IMMEDIATE 0x" + text.hex().encode() + b";\n"
+
+
+_ASK_END = immediate("SELECT 'th-end'")
+
+
+class Session:
+    """One connection, as root or as `login`: a client that is fed statements and answers each up to a marker.
+
+    Not for two threads at once. The first error ends it, and is raised as Refused with the server's words."""
+
+    def __init__(self, login: Login | None = None) -> None:
+        self._errors = tempfile.TemporaryFile()
+        argv = login.argv("--unbuffered") if login else [*_CLIENT, "--unbuffered"]
+        self._client = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=login.env() if login else ENVIRONMENT,
+        )
+        self.run([_PINNED])
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        assert self._client.stdin is not None and self._client.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._client.stdin.close()
+        self._client.stdout.close()
+        self._client.wait()
+        self._errors.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the client still runs."""
+        return self._client.poll() is None
+
+    def answers(self, *statements: str) -> bool:
+        """Whether the connection is still there, and has run these."""
+        try:
+            self.run(statements or ["DO 0"])
+        except Refused:
+            return False
+        return True
+
+    def run(self, statements: Sequence[str | bytes], what: str = "") -> list[list[list[str | None]]]:
+        """The rows of each statement; only those made by `select` are decoded, others come as their raw fields."""
+        return [[_decode(line) for line in self.lines(statement, what)] for statement in statements]
+
+    def lines(self, statement: str | bytes, what: str = "") -> Iterator[bytes]:
+        """The rows of one statement as the client prints them. To be read to the end."""
+        assert self._client.stdin is not None and self._client.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._client.stdin.write(immediate(statement) + _ASK_END)
+            self._client.stdin.flush()
+        for line in self._client.stdout:
+            if line == _END_LINE:
+                return
+            yield line[:-1]
+        self._client.wait()
+        self._errors.seek(0)
+        said = self._errors.read().decode("utf-8", "backslashreplace")
+        found = re.search(r"ERROR (\d+ \(\w+\))(?: at line \d+)?: (.*)", said)
+        message = printable(f"{found[2]} [{found[1]}]" if found else said.strip()[-300:])
+        refuse("mariadb_failed", f"MariaDB refused a step{' (' + what + ')' if what else ''}: {message}")
+
+
+_idle: list[Session] = []
+
+
+@contextmanager
+def root() -> Iterator[Session]:
+    """A session as root, that of an earlier block where one is idle."""
+    while _idle:
+        session = _idle.pop()
+        if session.answers(_NAMES, _PINNED, "SET SESSION sql_log_bin = 1"):
+            break
+        session.close()
+    else:
+        session = Session()
+    try:
+        yield session
+    except BaseException:
+        session.close()
+        raise
+    _idle.append(session)
 
 
 def queries(
     statements: Sequence[str | bytes], *, login: Login | None = None, what: str = ""
 ) -> list[list[list[str | None]]]:
-    """Run statements as root (or as `login`) in one session, up to the first error.
-
-    Returns the rows of each statement; only those made by `select` are decoded, others come as their raw fields."""
-    end = immediate(f"SELECT '{_END}'")
-    script = immediate(_PINNED) + b"".join(immediate(statement) + end for statement in statements)
-    argv, env = (login.argv(), login.env()) if login else (_CLIENT, None)
-    done = run(argv, input=script, env=env, check=False, timeout=None)
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "backslashreplace")
-        found = re.search(r"ERROR (\d+ \(\w+\))(?: at line \d+)?: (.*)", said)
-        message = printable(f"{found[2]} [{found[1]}]" if found else said.strip()[-300:])
-        refuse("mariadb_failed", f"MariaDB refused a step{' (' + what + ')' if what else ''}: {message}")
-    results: list[list[list[str | None]]] = [[]]
-    for line in done.stdout.split(b"\n")[:-1]:
-        if line == _END.encode():
-            results.append([])
-        else:
-            results[-1].append(_decode(line))
-    return results[:-1]
+    """Run statements as root (or as `login`) in one session, up to the first error; what `Session.run` returns."""
+    with Session(login) if login else root() as session:
+        return session.run(statements, what)
 
 
 def attempts(groups: Sequence[Sequence[str | bytes]], *, login: Login) -> dict[int, str]:

@@ -14,7 +14,10 @@ from .accounts import Account
 from .system import refuse
 
 PATIENCE = 30.0
-"""Seconds that a cron job which runs is waited for; one that runs longer is ended by the hold, and reported."""
+"""Seconds that a cron job or a long request is waited for. A job that runs longer is ended by the hold and reported; a
+request is not, so nothing is begun."""
+OLD = 0.5
+"""Seconds after which a request in PHP is taken for one that lasts; younger ones end within the hold."""
 AROUND_THE_MINUTE = 2.0
 
 
@@ -23,11 +26,13 @@ def await_it(account: Account, expected: float) -> None:
     end = time.monotonic() + PATIENCE
     while jobs_of(account.uid) and time.monotonic() < end:
         time.sleep(0.1)
-    if not php.quiet(account, PATIENCE):
+    while (long := php.not_to_be_cut(account, OLD)) and time.monotonic() < end:
+        time.sleep(0.05)
+    if long:
         refuse(
             "php_busy",
-            f"PHP of {account.name} works without a pause on requests that a hold would cut, so nothing was begun; wait"
-            " until they have ended and try again.",
+            f"A {long[0]['method']} request of {account.name} has run in PHP for {long[0]['seconds']:.1f} s and would"
+            " be cut by a hold, so nothing was begun; wait until it has ended and perform again.",
         )
     if (system.CRONTABS / account.name).is_file():
         time.sleep(until_clear(datetime.now(UTC), expected))

@@ -187,14 +187,9 @@ def drain(account: Account, seconds: float) -> int:
     return under_way(account) + len(_in_the_app(account))
 
 
-def quiet(account: Account, seconds: float) -> bool:
-    """Wait for a moment at which a hold would not wait for PHP, for so long at most. Nothing is stopped by this."""
-    end = time.monotonic() + seconds
-    while _waited_for(account):
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.002)
-    return True
+def not_to_be_cut(account: Account, older: float) -> list[dict[str, Any]]:
+    """The requests, older than so many seconds, that a hold has to wait for; the oldest first."""
+    return [request for request in _waited_for(account) if request["seconds"] > older]
 
 
 def _waited_for(account: Account) -> list[dict[str, Any]]:

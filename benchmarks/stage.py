@@ -1,0 +1,168 @@
+"""Servers for benchmarks: the lab is brought up if it is not, scratch servers are claimed, installed, and wiped."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
+from typing import Any
+
+from include.hosts import Host
+from include.hosts.host import open_client
+from include.network import routes
+from lab import __main__ as lab_cli
+from lab import router, servers, state, topology
+from lab.say import LabError
+
+CLONE_NEWNET = 0x40000000
+LONG = 3600.0
+"""Seconds that a program on a server may take."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A server of the lab: its agent as operators reach it, and root on it past the agent."""
+
+    name: str
+    infrastructure: str
+    address: str
+    ips: tuple[str, str]
+    host_key: str
+    agent: Host
+
+    def root(self, argv: Sequence[str], stdin: bytes | None = None) -> bytes:
+        """What a program prints as root there. Raises LabError with its complaint."""
+        done = servers.machines().execute(self.name, list(argv), stdin=stdin, seconds=LONG)
+        if done.returncode:
+            said = (done.stderr or done.stdout).decode(errors="replace").strip()[-1500:]
+            raise LabError(f"{' '.join(argv)[:200]} on {self.name} ended with {done.returncode}: {said}")
+        return done.stdout
+
+    def script(self, text: str) -> bytes:
+        """A Bash script as root there; a failure anywhere in a pipe ends it."""
+        return self.root(["bash", "-euo", "pipefail", "-c", text])
+
+
+@contextmanager
+def lab() -> Iterator[Callable[..., Any]]:
+    """The lab is up, and this thread is where operators work: in th-ops. It stays up for the next run.
+
+    Gives what calls a function where the benchmark was started.
+    """
+    if not _is_up():
+        lab_cli.up(first=None)
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+
+    def at_home(function: Callable[..., Any], *args: Any) -> Any:
+        with ThreadPoolExecutor(1, initializer=enter, initargs=(f"/proc/self/fd/{home}",)) as pool:
+            return pool.submit(function, *args).result()
+
+    try:
+        enter(f"/run/netns/{topology.OPS}")
+        yield at_home
+    finally:
+        enter(f"/proc/self/fd/{home}")
+        os.close(home)
+
+
+def _is_up() -> bool:
+    needed = {"postgresql", "named", "unbound", "router-sshd"}
+    lab_cli.check_machine()
+    return len(topology.namespaces()) == len(topology.NAMESPACES) and needed <= set(state.recorded())
+
+
+def enter(path: str) -> None:
+    """Let this thread, and those it starts later, live in another network namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        if libc.setns(handle, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"cannot enter {path}")
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def claimed(count: int) -> Iterator[list[topology.Server]]:
+    """Scratch servers that nobody else uses while this lasts; wiped at the end, with their routes as they were."""
+    pool = [one for one in topology.SERVERS.values() if one.kind == "scratch"]
+    known = servers.machines().infrastructure
+    taken: list[topology.Server] = []
+    with ExitStack() as claims:
+        for one in sorted(pool, key=lambda one: known(one.name) is not None):
+            claim = claims.enter_context(open(state.RUN / f"{one.name}.claim", "w"))
+            try:
+                flock(claim, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                continue
+            taken.append(one)
+            if len(taken) == count:
+                break
+        if len(taken) < count:
+            raise LabError(f"{count} scratch servers are needed and {len(taken)} are free: give some back first.")
+        try:
+            for one in taken:
+                cleared(one)
+            yield taken
+        finally:
+            for one in taken:
+                cleared(one)
+
+
+def cleared(one: topology.Server) -> None:
+    """Wipes a server; its own IPs lead to it, whatever was done with them."""
+    servers.machines().wipe(one.spec)
+    for ip in one.ips:
+        router.execute(routes.replace_argv(ip, next_hop(one.name, ip)))
+
+
+@contextmanager
+def machines(*infrastructures: str) -> Iterator[list[Machine]]:
+    """Freshly installed scratch servers, one for each infrastructure, with the agent on them."""
+    with claimed(len(infrastructures)) as taken, ThreadPoolExecutor() as pool:
+        yield list(pool.map(installed, taken, infrastructures))
+
+
+def installed(one: topology.Server, infrastructure: str) -> Machine:
+    """A claimed server, installed anew, with the agent on it."""
+    made = servers.machines().reinstall(one.spec, infrastructure)
+    address = one.spec.management_address
+    agent = Host.connect(address, str(state.key("ops")), made.host_key)
+    agent.push_agent()
+    agent.call("accept_ips", ips=list(one.ips))
+    return Machine(one.name, infrastructure, address, one.ips, made.host_key, agent)
+
+
+def reinstalled(machine: Machine) -> Machine:
+    """The same server, with nothing on it."""
+    machine.agent.close()
+    return installed(topology.server(machine.name), machine.infrastructure)
+
+
+@contextmanager
+def route_changes() -> Iterator[Callable[[list[str]], str]]:
+    """Runs commands on the router over one SSH connection, with the key that may only show and replace routes."""
+    client = open_client(topology.ROUTER_MANAGEMENT, str(state.key("router")), router.host_public_key())
+
+    def run(argv: list[str]) -> str:
+        _, stdout, stderr = client.exec_command(shlex.join(argv), timeout=20)
+        said = stdout.read().decode()
+        if stdout.channel.recv_exit_status():
+            raise LabError(f"The router refused {shlex.join(argv)}: {stderr.read().decode().strip()[:300]}")
+        return said
+
+    try:
+        yield run
+    finally:
+        client.close()
+
+
+def next_hop(name: str, ip: str) -> str:
+    """Where packets for `ip` go when the server of that name answers for it."""
+    spec = topology.server(name).spec
+    return spec.lan_address6 if ":" in ip else spec.lan_address

@@ -1,0 +1,350 @@
+"""Following a home: after one comparison of everything, only what changed since is copied and compared.
+
+What is known at any moment: every path that is not in `unproven` and has had no event after `since` is equal on both
+servers. The watcher tells the events, the index what was proven, and a pass brings over the paths in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import files_changes, files_index, files_look
+from .accounts import Account
+from .digest import MOST, printable
+from .files_changes import Changes, Lost
+from .files_digest import differing, digest, sentence, without_names
+from .files_index import Index, parent_of
+from .files_rsync import Listed, send
+from .files_walk import escaped, unescaped
+from .files_watch import DEEP
+from .system import refuse
+
+Report = Callable[..., None]
+
+# Passes end when the last one had this few paths, or after this many.
+_FEW, _MOST_ROUNDS = 200, 6
+# A changed file of this size is named when a rehearsal is slow.
+_LARGE = 32 << 20
+# So long after its start rsync has connected and waits for its list.
+_CONNECT_SECONDS = 0.3
+
+
+@dataclass
+class Following:
+    """What is known of one account's two copies, on the source."""
+
+    account: Account
+    move: str
+    token: str
+    since: int
+    index: Index
+    # The peer, by a connection of its own: the program that looks there is always the same.
+    line: Any
+    # Paths whose copies may differ, with the number of comparisons that they have failed.
+    unproven: dict[bytes, int] = field(default_factory=dict)
+    # Files that may be written to without an event: every pass takes them.
+    mapped: set[bytes] = field(default_factory=set)
+    said: str = ""
+    sizes: dict[bytes, int] = field(default_factory=dict)
+    ready: Listed | None = None
+
+
+@dataclass(frozen=True)
+class Different:
+    """How one path differs, in words, and whether in `itself`: not only in which other names its file has."""
+
+    sentence: str
+    itself: bool
+
+
+_FOLLOWED: dict[str, Following] = {}
+
+
+def current(account: Account, peer: Any) -> Following | None:
+    """What is known of this account and peer, from this process or from disk; None where nothing is."""
+    following = _FOLLOWED.get(account.name) or _resume(account, peer)
+    if following is None or following.move != peer.move:
+        return None
+    _FOLLOWED[account.name] = following
+    return following
+
+
+def followed(account: Account) -> Following | None:
+    """What this process knows of the account."""
+    return _FOLLOWED.get(account.name)
+
+
+def _resume(account: Account, peer: Any) -> Following | None:
+    try:
+        with open(account.directory / "files.followed", "rb") as file:
+            head = json.loads(file.readline())
+            if peer.call("files_follows", {})["token"] != head["token"]:
+                return None
+            index = files_index.load(file)
+    except FileNotFoundError:
+        return None
+    unproven = {os.fsencode(path): 0 for path in head["unproven"]}
+    return Following(account, head["move"], head["token"], head["since"], index, peer.apart(), unproven)
+
+
+def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[str, Any]]:
+    """Copy everything, compare everything, and have the watcher note what changes from the start on; raises Lost."""
+    forget(account)
+    began = time.monotonic()
+    token = files_changes.start(account).token
+    sent = send(account, peer, report)
+    verified = time.monotonic()
+    since = files_changes.since(account, 0).number
+    report(text="reading both copies")
+    with ThreadPoolExecutor() as pool:
+        durable = pool.submit(peer.call, "files_settle_all", {})
+        one, other = pool.submit(digest, account), pool.submit(peer.call, "files_digest", {})
+        mine, theirs = one.result(), other.result()
+        with open(mine["_listing"], "rb") as listing:
+            index = files_index.load(listing)
+        following = Following(account, peer.move, token, since, index, peer.apart())
+        for path, _, _ in differing(account, peer, mine, theirs):
+            following.unproven[unescaped(os.fsencode(path))] = 0
+        catch_up(following, peer)
+        durable.result()
+    peer.call("files_follows", {"token": token})
+    _FOLLOWED[account.name] = following
+    return following, {
+        "files": sent["files"],
+        "bytes": sent["bytes"],
+        "seconds": round(verified - began, 3),
+        "verify_seconds": round(time.monotonic() - verified, 3),
+        "left": [
+            f"Of the files, {found['count']} ({kind}) are not carried as they are: {found['first'][0]}."
+            for kind, found in mine["_left"].items()
+        ],
+    }
+
+
+def catch_up(following: Following, peer: Any) -> None:
+    """Passes over what changed, until little is left; refused where copies differ that nobody writes to."""
+    for _ in range(_MOST_ROUNDS):
+        before = {path: following.index.rest.get(path) for path in following.unproven}
+        moved = carry(following, peer, held=False)
+        different = prove(following)
+        if len(moved) <= _FEW and not following.unproven:
+            return
+    moving = following.mapped.union(_changes(following).paths)
+    told = [
+        found.sentence
+        for path, found in different.items()
+        if found.itself and path not in moving and before.get(path, b"") == following.index.rest.get(path)
+    ]
+    if told:
+        said = f"{' '.join(told[:3])} {following.said}"
+        refuse("files_differ", f"Files differ after {_MOST_ROUNDS} copies: {said[:1000]}")
+
+
+def save(following: Following) -> None:
+    """Keep on disk what is known, for the next verb; the watcher need not remember what came before."""
+    unproven = [os.fsdecode(path) for path in following.unproven]
+    head = {"token": following.token, "since": following.since, "move": following.move, "unproven": unproven}
+    following.index.save(following.account.directory / "files.followed", head)
+    files_changes.since(following.account, following.since, forget=following.since)
+
+
+def forget(account: Account) -> None:
+    """Nothing is known of the account any more, and nothing runs for it here."""
+    known = _FOLLOWED.pop(account.name, None)
+    if known:
+        known.line.close()
+        if known.ready:
+            known.ready.abandon()
+    files_look.end(account)
+    files_changes.stop(account)
+    for name in ("files.followed", "files.followed.new"):
+        (account.directory / name).unlink(missing_ok=True)
+
+
+def prepare(following: Following, peer: Any) -> None:
+    """Start what the next pass and the next proof will use."""
+    if following.ready is None or not following.ready.waits:
+        following.ready = Listed(following.account, peer)
+    files_look.begin(following.account, writable=False)
+    following.line.call("files_look", {"paths": []})
+    time.sleep(max(0.0, following.ready.began + _CONNECT_SECONDS - time.monotonic()))
+
+
+def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
+    """Bring over what changed since the last time, durably. Returns the paths, which are unproven now; raises Lost."""
+    changes = _changes(following)
+    paths, states = _concerned(following, changes)
+    if not held:
+        # After the question for changes: what was mapped since then has had an event since then.
+        following.mapped = files_changes.mapped(following.account)
+    index = following.index
+    if paths:
+        present = {path for path, state in states.items() if state[0] in "fdl"}
+        same, again = _unchanged(following, present, states)
+        if removed := _to_remove(following, paths, present, states):
+            following.line.call("files_remove", {"paths": [os.fsdecode(path) for path in removed]})
+        if wanted := present - same:
+            again = again or any(path in wanted for path in following.unproven)
+            parts = any(index.kind(path) == "f" and states[path][4] >= _LARGE for path in wanted)
+            following.said = _listed(following, peer, again, parts).copy(wanted, held=held)
+        following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
+    if held and following.ready:
+        # Unused, it would hold the target's data open for writing.
+        following.ready.abandon()
+        following.ready = None
+    following.sizes = {path: state[4] for path, state in states.items() if state[0] == "f"}
+    following.unproven |= dict.fromkeys(paths - following.unproven.keys(), 0)
+    following.since = changes.number
+    return paths
+
+
+def prove(following: Following) -> dict[bytes, Different]:
+    """Look at everything unproven on both sides; what differs stays unproven and is returned."""
+    if not following.unproven:
+        return {}
+    paths, index = list(following.unproven), following.index
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(following.line.call, "files_look", {"paths": [os.fsdecode(path) for path in paths]})
+        mine = files_look.ask(following.account, "lines", paths)["lines"]
+        there = other.result()
+    strange, theirs = set(there["strange"]), there["lines"]
+    different: dict[bytes, Different] = {}
+    for path in paths:
+        name = os.fsdecode(path)
+        (inode, here), (_, copy) = mine.get(name, (0, None)), theirs.get(name, (0, None))
+        if here is None:
+            index.drop(path)
+        else:
+            index.put(path, inode, os.fsencode(here))
+        if here != copy:
+            told = sentence(os.fsdecode(escaped(path)), here, copy)
+            different[path] = Different(told, without_names(here) != without_names(copy))
+        elif name in strange:
+            different[path] = Different(f"{printable(name)}: has a further name on the target.", False)
+    following.unproven = {path: following.unproven[path] + 1 for path in different}
+    return different
+
+
+def note(following: Following) -> None:
+    """What changed since the last pass is unproven too."""
+    changes = _changes(following)
+    paths, _ = _concerned(following, changes)
+    following.unproven |= dict.fromkeys(paths - following.unproven.keys(), 0)
+    following.since = changes.number
+
+
+def slow(following: Following, seconds: float) -> list[dict[str, Any]]:
+    """The largest files of the last pass, by their share of its time."""
+    total = sum(following.sizes.values()) or 1
+    large = sorted(((size, path) for path, size in following.sizes.items() if size >= _LARGE), reverse=True)
+    return [
+        {
+            "what": printable(os.fsdecode(path)),
+            "seconds": round(seconds * size / total, 3),
+            "why": f"It has {size >> 20} MB and changes while the account serves: it is read whole inside the hold.",
+        }
+        for size, path in large[:MOST]
+    ]
+
+
+# --- parts of a pass ---
+
+
+def _changes(following: Following) -> Changes:
+    changes = files_changes.since(following.account, following.since)
+    if changes.token != following.token:
+        raise Lost("its watcher was started anew")
+    return changes
+
+
+def _concerned(following: Following, changes: Changes) -> tuple[set[bytes], dict[bytes, list[Any]]]:
+    """The paths that one pass must take together, and what they are now: [type, inode, names, time, size]."""
+    index = following.index
+    paths = following.mapped.union(following.unproven)
+    for path, said in changes.paths.items():
+        paths.add(path)
+        if said & DEEP:
+            paths.update(index.below(path))
+    states: dict[bytes, list[Any]] = {}
+    fresh = {name for path in paths for name in (*index.group(path), parent_of(path))}
+    while fresh:
+        paths |= fresh
+        new = _states(following.account, fresh | paths if not states else fresh)
+        states |= new
+        # A second name made for a file that has one in the index: they belong together.
+        others = {index.named.get(state[1]) for state in new.values() if state[0] == "f" and state[2] > 1} - {None}
+        fresh = {name for other in others for name in index.group(other)} - paths
+        fresh |= {parent_of(name) for name in fresh} - paths
+    return paths, states
+
+
+def _states(account: Account, paths: Iterable[bytes]) -> dict[bytes, list[Any]]:
+    return {os.fsencode(path): state for path, state in files_look.ask(account, "states", paths).items()}
+
+
+def _unchanged(following: Following, present: set[bytes], states: dict[bytes, list[Any]]) -> tuple[set[bytes], bool]:
+    """The files that are what the index says although something was said of them, and whether there are some whose
+    content changed under an unchanged time and size: a forged time, or a writer through a mapping."""
+    index = following.index
+    doubtful = {
+        path
+        for path in present
+        if states[path][0] == "f"
+        and path not in following.unproven
+        and index.time_and_size(path) == (states[path][3], states[path][4])
+    }
+    if not doubtful:
+        return set(), False
+    inodes = {states[path][1] for path in doubtful if states[path][2] > 1}
+    together = doubtful | {path for path in present if states[path][1] in inodes}
+    lines = files_look.ask(following.account, "lines", together)["lines"]
+    same, again = set(), False
+    for path in doubtful:
+        _, rest = lines.get(os.fsdecode(path), (0, ""))
+        if os.fsencode(rest) == index.rest[path]:
+            same.add(path)
+        elif rest and os.fsencode(rest).split(b"\t")[6] != index.rest[path].split(b"\t")[6]:
+            again = True
+    # Names of one file go over together, or they would be two files there.
+    parted = {states[path][1] for path in present - same if states[path][2] > 1}
+    return {path for path in same if states[path][1] not in parted}, again
+
+
+def _to_remove(
+    following: Following, paths: set[bytes], present: set[bytes], states: dict[bytes, list[Any]]
+) -> list[bytes]:
+    """What must be taken away on the target before rsync comes: it replaces, but does not delete or part names."""
+    index = following.index
+    removed = set()
+    for path in paths:
+        if path not in present or index.kind(path) not in (None, states[path][0]):
+            removed.add(path)
+        elif following.unproven.get(path, 0) > 1 and states[path][0] != "d":
+            removed.add(path)
+        group = index.group(path)
+        if len(group) > 1 and len({states[name][1] for name in group & present}) > 1:
+            removed |= group
+    removed.discard(b".")
+    return sorted(path for path in removed if not _within(path, removed))
+
+
+def _within(path: bytes, others: set[bytes]) -> bool:
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        if path in others:
+            return True
+    return False
+
+
+def _listed(following: Following, peer: Any, again: bool, parts: bool) -> Listed:
+    """An rsync for this pass: the one that waits, where it suits."""
+    ready = following.ready
+    if ready and ready.waits and not again and not parts:
+        following.ready = None
+        return ready
+    return Listed(following.account, peer, again=again, parts=parts)

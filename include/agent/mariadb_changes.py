@@ -1,0 +1,268 @@
+"""Bringing what changed in an account's databases to the new server, and proving that it arrived.
+
+The binary log tells which rows changed, by key; no more is taken from it. What is in those rows is read where they are
+and written over there: rows of those keys are deleted, and those that exist are inserted. So it may be done again, ends
+in the same state whatever was there, runs no statement of the customer's and needs no power over other data. While the
+account serves, log and rows are read at the same moment, by a snapshot that knows its position in the log.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import mariadb_binlog, mariadb_load
+from .accounts import Account
+from .digest import printable
+from .mariadb_binlog import Key, Unreadable, Window
+from .mariadb_follower import Both
+from .mariadb_sql import queries, query
+from .mariadb_tables import Name, Reference, Table, matching
+
+MOST_KEYS = 200_000
+NO_KEY = "it is written to and has no key by which its rows can be told"
+_WORD = rb"0-9A-Za-z_$\x80-\xff"
+
+
+@dataclass
+class Position:
+    """A place in the binary log, and what tells its file from another of that name."""
+
+    file: str
+    at: int
+    stamp: str
+
+    def to_json(self) -> list[Any]:
+        return [self.file, self.at, self.stamp]
+
+
+def here() -> Position:
+    """Where the binary log ends now."""
+    rows = queries(["SHOW MASTER STATUS"])[0]
+    if not rows:
+        raise Unreadable("MariaDB here keeps no binary log")
+    return position(str(rows[0][0]), int(rows[0][1] or 0))
+
+
+def position(file: str, at: int) -> Position:
+    """The position that the server has told."""
+    return Position(file, at, mariadb_binlog.stamp(_path(file)))
+
+
+def _path(file: str) -> str:
+    base = str(query(["@@GLOBAL.log_bin_basename"], "")[0][0])
+    return base.rpartition("/")[0] + "/" + file
+
+
+def why_not() -> str | None:
+    """Why this server's binary log cannot tell what changes; None when it can."""
+    names = ["log_bin", "binlog_format", "lower_case_table_names", "encrypt_binlog"]
+    values = query([f"@@GLOBAL.{name}" for name in names], "")[0]
+    if values[0] not in ("1", "ON"):
+        return "MariaDB here keeps no binary log"
+    if values[1] != "ROW":
+        return "MariaDB's binary log here does not hold rows (binlog_format)"
+    if values[2] != "0":
+        return "MariaDB here does not tell upper from lower case in the names of tables"
+    if values[3] in ("1", "ON"):
+        return "MariaDB's binary log here is encrypted"
+    status = queries(["SHOW MASTER STATUS"])[0][0]
+    if any(status[2:4]):
+        return "MariaDB's binary log here leaves databases out"
+    return None
+
+
+def window(account: Account, start: Position, stop: Position, tables: dict[Name, Table]) -> Window:
+    """What concerns the account between two positions."""
+    names = [str(row[0]) for row in queries(["SHOW BINARY LOGS"])[0]]
+    if start.file not in names or stop.file not in names or mariadb_binlog.stamp(_path(start.file)) != start.stamp:
+        raise Unreadable("the binary log since then is gone")
+    files = [_path(name) for name in names[names.index(start.file) : names.index(stop.file) + 1]]
+    shapes = {name: table.shape() for name, table in tables.items()}
+    mine = {database.encode() for database in account.mariadb_databases}
+    named = named_in([*account.mariadb_databases, *(user for user, _ in account.mariadb_users)])
+    return mariadb_binlog.read(
+        files,
+        start.at,
+        stop.at,
+        shapes,
+        mine,
+        lambda database, text: database in mine or named.search(text) is not None,
+    )
+
+
+def named_in(names: list[str]) -> re.Pattern[bytes]:
+    """Finds any of these names in a statement's text, as a word of it; rather too often than not."""
+    words = set()
+    for name in names:
+        for quote in ("`", '"', "'"):
+            words.add(name.replace(quote, quote * 2).encode())
+            words.add(name.replace("\\", "\\\\").replace(quote, "\\" + quote).encode())
+    if any(max(word) > 127 for word in words):
+        words.add(b"[\x80-\xff]")  # in another character set it reads otherwise
+    each = (word if word.startswith(b"[") else re.escape(word) for word in sorted(words))
+    plain = b"|".join(each)
+    return (
+        re.compile(rb"(?<![" + _WORD + rb"])(?:" + plain + rb")(?![" + _WORD + rb"])") if words else re.compile(b"(?!)")
+    )
+
+
+def named(seen: Window, tables: Iterable[Name]) -> list[Name]:
+    """Which of these a statement of the window names, in their database or with its name."""
+    found = []
+    for database, table in tables if seen.statements else []:
+        where, what = named_in([database]), named_in([table])
+        if any(
+            (default == database.encode() or where.search(text)) and what.search(text)
+            for default, text in seen.statements
+        ):
+            found.append((database, table))
+    return found
+
+
+# --- what must go over ---
+
+
+@dataclass
+class Wanted:
+    """What must be brought over: of some tables the rows of these keys, of others every row, and why."""
+
+    keys: dict[Name, set[Key]] = field(default_factory=dict)
+    whole: dict[Name, str] = field(default_factory=dict)
+
+    def add(self, name: Name, keys: set[Key]) -> None:
+        self.keys.setdefault(name, set()).update(keys)
+
+    def all_of(self, names: set[Name], why: str) -> None:
+        """Every row of these tables."""
+        for name in names:
+            self.whole.setdefault(name, why)
+            self.keys.pop(name, None)
+
+
+def wanted(both: Both, seen: Window, tables: dict[Name, Table], carried: dict[Name, set[Key]]) -> Wanted:
+    """What a window says, with the rows that foreign keys have changed unlogged, and what was carried from before."""
+    found = Wanted()
+    for name, keys in carried.items():
+        if name in tables:
+            found.add(name, keys)
+    for name in named(seen, tables):
+        found.whole[name] = "its definition or all of it was changed"
+    for name, changes in seen.tables.items():
+        table = tables.get(name)
+        if table is None:
+            continue
+        if changes.unclear or not table.key:
+            found.whole.setdefault(name, "its log is unclear" if table.key else NO_KEY)
+            for reference in table.references if changes.unclear else []:
+                found.whole[reference.child] = "a foreign key may have changed its rows"
+        else:
+            found.add(name, changes.keys)
+    _follow_references(both, seen, tables, found)
+    for name, keys in list(found.keys.items()):
+        if len(keys) > MOST_KEYS:
+            found.whole.setdefault(name, f"more than {MOST_KEYS} of its rows changed")
+    for name in found.whole:
+        found.keys.pop(name, None)
+    return found
+
+
+def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], found: Wanted) -> None:
+    """Rows that a foreign key deletes or changes are in no log: they are those that refer, on either side, to a value
+    that a changed row had or has."""
+    known: dict[Reference, set[Key]] = {}
+    waiting: dict[Reference, set[Key]] = {}
+    for name, changes in seen.tables.items():
+        if name in tables:
+            waiting |= dict(zip(tables[name].references, changes.referred, strict=False))
+    while waiting:
+        asked: list[tuple[Table, str]] = []
+        for reference, values in waiting.items():
+            fresh = values - known.setdefault(reference, set())
+            known[reference] |= fresh
+            child = tables.get(reference.child)
+            if child is None or child.name in found.whole:
+                continue
+            if fresh and (not child.key or len(known[reference]) > MOST_KEYS):
+                found.whole[child.name] = "a foreign key changed rows of it that cannot be told"
+                continue
+            columns = [*child.key, *(name for one in child.references for name in one.referred)]
+            asked += [(child, child.keys(columns, where)) for where in matching(reference.columns, fresh)]
+        waiting = {}
+        for sides in both.same([statement for _, statement in asked]) if asked else ():
+            for (child, _), rows in zip(asked, sides, strict=True):
+                for row in rows:
+                    _refer(child, [str(part) for part in row], found, waiting)
+
+
+def _refer(child: Table, row: list[str], found: Wanted, waiting: dict[Reference, set[Key]]) -> None:
+    """A row that refers to what changed, and the values of it that others refer to in turn."""
+    at = len(child.key)
+    found.add(child.name, {tuple(row[:at])})
+    for one in child.references:
+        waiting.setdefault(one, set()).add(tuple(row[at : at + len(one.referred)]))
+        at += len(one.referred)
+
+
+# --- bringing it over ---
+
+
+@dataclass
+class Brought:
+    """What was brought over: by how many rows each table grew, and what took how long."""
+
+    grown: dict[Name, int] = field(default_factory=dict)
+    slow: list[dict[str, Any]] = field(default_factory=list)
+
+
+def bring(both: Both, what: Wanted, tables: dict[Name, Table]) -> Brought:
+    """Write over there what the reading session sees here."""
+    done = Brought()
+    counts: list[Name] = []
+    statements: list[Any] = []
+    inserts: list[bytes] = []
+    for name, keys in what.keys.items():
+        table = tables[name]
+        rows: dict[bytes, None] = {}  # two keys that only their collation calls equal may name one row
+        for where in matching(table.key, keys):
+            counts.append(name)
+            statements += [table.count(where), table.delete(where)]
+            rows |= dict.fromkeys(both.source.lines(table.rows(where), printable(name[1])))
+        done.grown[name] = len(rows)
+        inserts += mariadb_load.inserts(table, rows)
+        both.let_go()
+    for name, (before, *_) in zip(counts, both.write([*statements, *inserts], what.keys), strict=False):
+        done.grown[name] -= int(before)
+    for name, why in what.whole.items():
+        began = time.monotonic()
+        table = tables[name]
+        count = table.count()
+        before = both.write([count, table.delete()], [name])[0][0]
+        mariadb_load.fill(both, table)
+        done.grown[name] = int(both.there([count])[0][0][0] or 0) - int(before)
+        seconds = round(time.monotonic() - began, 3)
+        done.slow.append({"what": f"MariaDB table {printable('.'.join(name))}", "seconds": seconds, "why": why})
+        both.let_go()
+    return done
+
+
+def proofs(what: Wanted, tables: dict[Name, Table]) -> list[tuple[Name, str]]:
+    """The statements whose answers are equal on both sides when all of this has arrived."""
+    asked = [
+        (name, tables[name].proof(where))
+        for name, keys in what.keys.items()
+        for where in matching(tables[name].key, keys)
+    ]
+    return asked + [(name, tables[name].proof()) for name in what.whole]
+
+
+def unequal(both: Both, what: Wanted, tables: dict[Name, Table]) -> list[Name]:
+    """The tables of which the rows that were brought over are not the same on both sides."""
+    asked = proofs(what, tables)
+    if not asked:
+        return []
+    mine, theirs = both.same([statement for _, statement in asked])
+    return sorted({name for (name, _), a, b in zip(asked, mine, theirs, strict=True) if a != b})

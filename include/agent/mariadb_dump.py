@@ -1,0 +1,66 @@
+"""The way of a database that cannot be followed: dumped whole into the new server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import mariadb_digest
+from .accounts import Account
+from .digest import printable
+from .mariadb_sql import Login, ident, literal, login
+from .system import refuse
+
+
+def dump(account: Account, peer: Any, database: str) -> int:
+    """Send a database's tables and sequences, with what is in them now; the bytes that went over."""
+    total = 0
+    with login(account, "read", "SELECT, SHOW VIEW, LOCK TABLES") as reader:
+        for argv in _dumps(database, reader):
+            total += peer.stream("mariadb_restore", {"database": database}, argv, env=reader.env())["bytes"]
+    return total
+
+
+def _dumps(database: str, reader: Login) -> list[list[str]]:
+    """The commands whose output, one after the other, restores a database's tables and sequences."""
+    tables = mariadb_digest.tables_of(database)
+    if not tables:
+        return []
+    columns = mariadb_digest.columns_of(database)
+    exact = [name for name in tables if any(kind == "float" for _, kind, _ in columns.get(name, []))]
+    argv = [*reader.as_unix_user(), "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--protocol=socket"]
+    argv += ["--single-transaction", "--skip-lock-tables", "--skip-add-locks"]
+    argv += ["--skip-add-drop-table", "--skip-triggers", "--skip-comments", "--hex-blob", "--no-autocommit", "--quick"]
+    argv += ["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]
+    others = [name for name in tables if name not in exact]
+    commands = [[*argv, "--", database, *others]] if others else []
+    if exact:
+        commands.append([*argv, "--no-data", "--", database, *exact])
+    for name in exact:
+        commands.append(_exact_dump(database, name, columns[name], reader))
+    return commands
+
+
+def _exact_dump(database: str, table: str, columns: list[tuple[str, str, str]], reader: Login) -> list[str]:
+    """mariadb-dump writes a FLOAT with 6 digits, which is not the number that was stored: such a table goes as
+    INSERTs that the server words itself, with the FLOAT as a DOUBLE."""
+    own = [(name, kind) for name, kind, extra in columns if "GENERATED" not in extra]
+    values = ", ',', ".join(f"IFNULL({_worded(ident(name), kind)}, 'NULL')" for name, kind in own)
+    names = ", ".join(ident(name) for name, _ in own)
+    head = f"INSERT INTO {ident(table)} ({names}) VALUES ("
+    statement = f"SELECT CONCAT({literal(head)}, {values}, ');') FROM {ident(database)}.{ident(table)}"
+    script = "SET sql_mode = '', time_zone = '+00:00'; EXECUTE IMMEDIATE 0x" + statement.encode().hex()
+    if len(script) > 120_000:
+        refuse(
+            "table_too_wide", f"The table {printable(table)} has FLOAT columns and too many others; make them DOUBLE."
+        )
+    return reader.argv("--raw", "-e", f"{script}; SELECT 'COMMIT;'")
+
+
+def _worded(name: str, kind: str) -> str:
+    if kind == "float":
+        return f"CAST({name} AS DOUBLE)"
+    if kind == "bit":
+        return f"({name} + 0)"
+    if kind.endswith(("blob", "binary")) or kind in mariadb_digest.GEOMETRY:
+        return f"IF(LENGTH({name}) = 0, \"''\", CONCAT('0x', HEX({name})))"
+    return f"QUOTE({name})"

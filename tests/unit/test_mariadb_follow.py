@@ -1,0 +1,99 @@
+"""What following words for MariaDB, and what it reads of a customer's definitions."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.agent import mariadb_changes, mariadb_load
+from include.agent.mariadb_binlog import Window
+from include.agent.mariadb_tables import Column, Reference, Table, matching
+
+text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
+
+
+def quoted(name: str, quote: str = "`") -> str:
+    return quote + name.replace(quote, quote * 2) + quote
+
+
+@given(text, text.filter(lambda words: "`" not in words))
+def test_a_statement_that_names_a_table_is_seen(name: str, around: str) -> None:
+    found = mariadb_changes.named_in([name])
+    for statement in (f"DROP TABLE {quoted(name)}", f"/* {around} */ ALTER TABLE x.{quoted(name)} ENGINE=MyISAM"):
+        assert found.search(statement.encode())
+    assert found.search(f"TRUNCATE TABLE {quoted(name, chr(34))}".encode())
+
+
+@pytest.mark.parametrize(
+    ("statement", "seen"),
+    [
+        (b"truncate posts", True),
+        (b"ALTER TABLE shop.posts ADD x int", True),
+        (b"RENAME TABLE a TO`posts`", True),
+        (b"ALTER TABLE blog_posts ADD x int", False),
+        (b"ALTER TABLE posts2 ADD x int", False),
+        (b"ALTER TABLE POSTS ADD x int", False),
+    ],
+)
+def test_a_name_is_found_as_a_word(statement: bytes, seen: bool) -> None:
+    assert bool(mariadb_changes.named_in(["posts"]).search(statement)) is seen
+
+
+def test_only_tables_that_a_statement_can_mean_are_named() -> None:
+    window = Window(statements=[(b"a", b"TRUNCATE t"), (b"x", b"DROP TABLE b.u")])
+    tables = [("a", "t"), ("a", "u"), ("b", "t"), ("b", "u")]
+    assert mariadb_changes.named(window, tables) == [("a", "t"), ("b", "u")]
+
+
+CREATE = """CREATE TABLE `odd ``name, KEY (` (
+  `id` int(11) NOT NULL AUTO_INCREMENT COMMENT 'KEY `x` (`y`), it''s \\' (',
+  `par``ent` int(11) DEFAULT NULL,
+  `v` varchar(20) DEFAULT ',',
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `u` (`v`),
+  KEY `numbered` (`id`,`v`),
+  KEY `refers` (`par``ent`),
+  KEY `plain, ``one` (`v`(5)) COMMENT 'a, b) (',
+  FULLTEXT KEY `f` (`v`),
+  KEY `two` (`v`,`later`),
+  CONSTRAINT `c` FOREIGN KEY (`par``ent`) REFERENCES `p` (`id`) ON DELETE CASCADE
+) ENGINE=InnoDB COMMENT='KEY `never` (`v`)'"""
+
+
+def test_only_keys_that_nothing_rests_on_are_made_later() -> None:
+    found = mariadb_load.keys_to_put_off(CREATE)
+    assert [name for name, _ in found] == ["plain, `one", "two"]
+    assert found[0][1] == "KEY `plain, ``one` (`v`(5)) COMMENT 'a, b) ('"
+
+
+@given(st.sets(st.tuples(st.integers().map(str), st.integers().map(str)), max_size=1200))
+def test_every_key_is_matched_once(keys: set) -> None:
+    clauses = matching(["a", "b`"], keys)
+    assert sum(clause.count(" AND ") for clause in clauses) == len(keys)
+    assert all(clause.count(" AND ") <= 500 for clause in clauses)
+
+
+def column(name: str, kind: str, charset: str | None = None, extra: str = "") -> Column:
+    return Column(name, 0, kind, kind, charset, 10, 0, extra)
+
+
+@given(text, st.sampled_from(["varchar", "blob", "int", "float", "enum", "point", "uuid", "something_new"]))
+def test_a_row_is_worded_as_literals(name: str, kind: str) -> None:
+    table = Table(
+        (name, name), "InnoDB", 0, [column(name, kind, "latin1"), column("g", "int", None, "STORED GENERATED")]
+    )
+    worded = table.rows()
+    assert quoted(name) in worded and "`g`" not in worded
+    if kind not in ("int", "float", "enum"):  # numbers alone stand as they are; all else is hexadecimal
+        assert "HEX(" in worded
+    insert = table.insert([b"(1)", b"(2)"])
+    assert insert.endswith(b" VALUES (1),(2)") and re.match(rb"INSERT INTO `", insert)
+
+
+def test_a_row_that_a_foreign_key_changed_leads_to_those_that_refer_to_it() -> None:
+    reference = Reference(("d", "grandchildren"), ("child",), ("id",))
+    child = Table(("d", "children"), "InnoDB", 0, [column("id", "int")], ("id",), [reference])
+    found, waiting = mariadb_changes.Wanted(), {}
+    mariadb_changes._refer(child, ["5", "5"], found, waiting)
+    assert found.keys == {("d", "children"): {("5",)}} and waiting == {reference: {("5",)}}
