@@ -104,18 +104,20 @@ _DATABASES = """SELECT json_build_object('datname', d.datname, 'owner', pg_get_u
    privilege_type, is_grantable)) FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba)))))
  FROM pg_database d WHERE d.datname::text = ANY({names});
 """
+_FOLLOWING = "(n.nspname = 'th_follow' AND n.nspowner = 10)"  # ours, while a database is followed
 _SYSTEM = "(n.nspname = 'information_schema' OR n.nspname LIKE 'pg\\_%')"
 # Rows of [key, value]: schemas (with the oid that the archive knows them by), extensions, what is left behind.
 _INSIDE = f"""SELECT json_build_array('schemas', json_build_array(n.oid::int8, n.nspname, pg_get_userbyid(n.nspowner)))
- FROM pg_namespace n WHERE NOT {_SYSTEM} AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.deptype = 'e'
- AND e.classid = 'pg_namespace'::regclass AND e.objid = n.oid);
+ FROM pg_namespace n WHERE NOT {_SYSTEM} AND NOT {_FOLLOWING} AND NOT EXISTS (SELECT FROM pg_depend e
+ WHERE e.deptype = 'e' AND e.classid = 'pg_namespace'::regclass AND e.objid = n.oid);
 SELECT json_build_array('extensions', json_build_array(x.extname, n.nspname, pg_get_userbyid(x.extowner)))
  FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace WHERE x.extname <> 'plpgsql' ORDER BY x.oid;
 SELECT json_build_array('left', json_build_array('publication', pubname)) FROM pg_publication
  WHERE pubname NOT LIKE 'th\\_%';
 SELECT json_build_array('left', json_build_array('subscription', subname)) FROM pg_subscription
  WHERE subname NOT LIKE 'th\\_%' AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database());
-SELECT json_build_array('left', json_build_array('event trigger', evtname)) FROM pg_event_trigger t WHERE NOT EXISTS
+SELECT json_build_array('left', json_build_array('event trigger', evtname)) FROM pg_event_trigger t WHERE
+ evtname <> 'th_follow' AND NOT EXISTS
  (SELECT FROM pg_depend e WHERE e.deptype = 'e' AND e.classid = 'pg_event_trigger'::regclass AND e.objid = t.oid);
 """
 # Owners and grantees that are neither the account's, nor built in, nor an extension's business. The first superuser is
@@ -126,10 +128,12 @@ _STRANGERS = """WITH found AS (
   AND s.refclassid = 'pg_authid'::regclass
  UNION ALL SELECT 'o', 'pg_class'::regclass, oid, 'postgres' FROM pg_class
   WHERE relowner = 10 AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND relpersistence <> 't'
- UNION ALL SELECT 'o', 'pg_proc'::regclass, oid, 'postgres' FROM pg_proc WHERE proowner = 10
+ UNION ALL SELECT 'o', 'pg_proc'::regclass, p.oid, 'postgres' FROM pg_proc p JOIN pg_namespace n
+  ON n.oid = p.pronamespace WHERE proowner = 10 AND NOT (n.nspname = 'th_follow' AND n.nspowner = 10)
  UNION ALL SELECT 'o', 'pg_type'::regclass, oid, 'postgres' FROM pg_type WHERE typowner = 10 AND typrelid = 0
   AND typelem = 0
  UNION ALL SELECT 'o', 'pg_namespace'::regclass, oid, 'postgres' FROM pg_namespace WHERE nspowner = 10
+  AND nspname <> 'th_follow'
  UNION ALL SELECT 'o', 'pg_largeobject'::regclass, oid, 'postgres' FROM pg_largeobject_metadata WHERE lomowner = 10)
 SELECT json_build_array(f.deptype, (pg_identify_object(f.classid, f.objid, 0)).type || ' ' ||
   (pg_identify_object(f.classid, f.objid, 0)).identity, f.role) FROM found f

@@ -60,6 +60,7 @@ _OWNER = "'owner', pg_get_userbyid(o.{0})"
 _USER_SCHEMA = (
     "{0} NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pg_toast')"
 )
+_USER_SCHEMA += " OR (nspname = 'th_follow' AND nspowner = 10)"  # ours, while a database is followed
 _USER_SCHEMA += " OR nspname LIKE 'pg\\_temp\\_%' OR nspname LIKE 'pg\\_toast\\_temp\\_%')"
 
 # PostgreSQL 17 gives a partition its parent's identity, 15 does not: it is compared on the parent.
@@ -92,7 +93,8 @@ def inventory(identities: dict[int, str]) -> str:
             "pg_namespace",
             f"{_OWNER.format('nspowner')}, 'grants', {_acl('o.nspacl', chr(39) + 'n' + chr(39), 'o.nspowner')}, "
             + _comment("pg_namespace"),
-            where="o.nspname !~ '^pg_' AND o.nspname <> 'information_schema'",
+            where="o.nspname !~ '^pg_' AND o.nspname <> 'information_schema' AND NOT (o.nspname = 'th_follow' AND"
+            " o.nspowner = 10)",
         ),
         "SELECT json_build_array('object', 'extension', extname, json_build_object('schema',"
         " extnamespace::regnamespace::text)) FROM pg_extension;\n",

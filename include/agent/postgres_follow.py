@@ -17,22 +17,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from . import digest, postgres_apply, postgres_digest, postgres_look, postgres_send
+from . import digest, postgres_apply, postgres_digest, postgres_look, postgres_publish, postgres_send
 from .accounts import Account
 from .digest import printable
 from .peer import Peer
 from .postgres_changes import LONGEST, Changes, lsn
 from .postgres_digest import shown
+from .postgres_publish import NAME, OURS, CannotFollow
 from .postgres_send import Sent
 from .postgres_sql import Session, conninfo, end_kept, ident, kept, literal, literals, query
 from .system import Refused, read_json, refuse, write_durably
 
-NAME = postgres_apply.NAME
 _SLOT_SECONDS = 30  # how long a slot may wait for the transactions that run
-
-
-class CannotFollow(Exception):
-    """Why a database is to be dumped inside the hold: a sentence."""
 
 
 # --- what is known of what is followed ---
@@ -82,13 +78,13 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
 
     {"bytes", "verify_seconds"}: how long one waited for the proof alone."""
     drop(account, [name])
-    obstacle = _obstacle(account, name)
+    obstacle = postgres_publish.obstacle(account, name)
     if obstacle:
         raise CannotFollow(obstacle)
     follow, keys = _slots(name)
     _publish(account, name)
     original = identities(account, name)
-    tables = {oid: (schema, table) for oid, schema, table, *_ in kept(name).query(_TABLES)}
+    tables = {oid: (schema, table) for oid, schema, table, *_ in kept(name).query(postgres_publish.TABLES)}
     named = [[*tables[oid], identity] for oid, identity in original.items() if oid in tables]
     marks, files = read_marks(name), dict(kept(name).query(_FILES))
     with _exported(name, follow) as (start, snapshot):
@@ -139,77 +135,8 @@ def _lasting(found: dict[str, Any], whole: set[str]) -> dict[str, Any]:
 _FILES = "SELECT json_build_array(oid::int8, relfilenode::int8) FROM pg_class WHERE relkind = 'r' AND oid >= 16384;\n"
 
 
-_OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-_MADE = (
-    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = o.oid"
-    " AND e.deptype = 'e')"
-)
-_RELATIONS = f"pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {_OURS} AND {_MADE}"
-# What logical replication does not carry, or what the roles that carry it may not touch: sentences' beginnings.
-_OBSTACLES = f"""SELECT json_build_array('an unlogged table', o.relname) FROM {_RELATIONS} AND o.relkind = 'r'
- AND o.relpersistence = 'u' LIMIT 1;
-SELECT json_build_array('a trigger that runs on replicas', t.tgname) FROM pg_trigger t WHERE t.tgenabled IN ('A', 'R')
- AND NOT t.tgisinternal LIMIT 1;
-SELECT json_build_array('a table that its owner may not write', o.relname) FROM {_RELATIONS} AND o.relkind = 'r' AND NOT
- (has_table_privilege(o.relowner, o.oid, 'SELECT') AND has_table_privilege(o.relowner, o.oid, 'INSERT') AND
- has_table_privilege(o.relowner, o.oid, 'UPDATE') AND has_table_privilege(o.relowner, o.oid, 'DELETE') AND
- has_table_privilege(o.relowner, o.oid, 'TRUNCATE') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
-SELECT json_build_array('a sequence that nobody may read', o.relname) FROM {_RELATIONS} AND o.relkind = 'S'
- AND NOT (has_sequence_privilege({{role}}, o.oid, 'SELECT') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
-"""
-
-
-def _obstacle(account: Account, name: str) -> str | None:
-    postgres_look.make_reader(account)
-    role = literal(postgres_look.reader_role(account)) + "::name"
-    for what, which in kept(name).query(_OBSTACLES.format(role=role)):
-        return f"it has {what} ({printable(which)})"
-    return None
-
-
-# A table, and whether a row of it can be told by a key when it is updated or deleted.
-_TABLES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relreplident, o.relreplident = 'f' OR EXISTS
- (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisvalid AND i.indimmediate AND
- (o.relreplident = 'd' AND i.indisprimary OR o.relreplident = 'i' AND i.indisreplident)))
- FROM {_RELATIONS} AND o.relkind = 'r' AND o.relpersistence = 'p' ORDER BY 1::text;
-"""
-
-
-def _publish(account: Account, name: str) -> None:
-    """A publication of the tables that exist now: one of tables to come would refuse updates of those without a key."""
-    state = known(account)
-    state["password"] = state["password"] or secrets.token_urlsafe(24)
-    tables = kept(name).query(_TABLES)
-    bare = {str(oid): identity for oid, _, _, identity, key in tables if not key}
-    if "i" in bare.values():
-        raise CannotFollow("a table of it has lost the index that was its replica identity")
-    state["identities"][name] = {**state["identities"].get(name, {}), **bare}
-    _note(account, state)
-    # It streams and runs no SQL of anybody; membership lets it connect where only the account's roles may.
-    options = f"LOGIN REPLICATION NOBYPASSRLS INHERIT PASSWORD {literal(state['password'])}"
-    kept().execute(postgres_look.make_role(_role(account), options, account))
-    for oid, schema, table, _, _ in tables:
-        if str(oid) in bare:
-            _patiently(name, f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY FULL")
-    listed = ", ".join(f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables)
-    _patiently(name, f"CREATE PUBLICATION {NAME}{' FOR TABLE ' + listed if listed else ''}")
-
-
 def _role(account: Account) -> str:
     return f"th_follow_{account.name}"
-
-
-def _patiently(name: str, statement: str) -> None:
-    """Run a statement that takes a lock, without making the customer's statements queue behind it for long."""
-    for attempt in range(20):
-        try:
-            query(f"BEGIN; SET LOCAL lock_timeout = '100ms'; {statement}; COMMIT;\n", name)
-            return
-        except Refused as error:
-            if "lock timeout" not in error.message:
-                raise
-            time.sleep(0.1 * attempt)
-    raise CannotFollow("a table of it is locked all the time")
 
 
 @contextmanager
@@ -228,6 +155,18 @@ def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
             over.cancel()
         _, start, snapshot, _ = row.decode().strip().split("|")
         yield lsn(start), snapshot
+
+
+def _publish(account: Account, name: str) -> None:
+    state = known(account)
+    state["password"] = state["password"] or secrets.token_urlsafe(24)
+    bare = postgres_publish.bare(name)
+    state["identities"][name] = {**state["identities"].get(name, {}), **bare}
+    _note(account, state)
+    # It streams and runs no SQL of anybody; membership lets it connect where only the account's roles may.
+    options = f"LOGIN REPLICATION NOBYPASSRLS INHERIT PASSWORD {literal(state['password'])}"
+    kept().execute(postgres_look.make_role(_role(account), options, account))
+    postgres_publish.publish(name, bare)
 
 
 # --- reading what changed ---
@@ -273,7 +212,7 @@ def _mark_log(name: str) -> None:
 
 _MARKS = f"""SELECT json_build_object('large', (SELECT sum({{count}}) FROM unnest(ARRAY[2613, 2995, 2609]::oid[])
  o(oid)), 'views', (SELECT md5(string_agg(concat_ws(' ', o.oid, o.relfilenode, {{count}}), ',' ORDER BY o.oid))
- FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {_OURS} AND (o.relkind = 'm' OR o.oid IN (SELECT
+ FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {OURS} AND (o.relkind = 'm' OR o.oid IN (SELECT
  unnest(extconfig) FROM pg_extension))));
 """.format(
     count="pg_stat_get_tuples_inserted(o.oid) + pg_stat_get_tuples_updated(o.oid) + pg_stat_get_tuples_deleted(o.oid)"
@@ -336,7 +275,7 @@ def drop(account: Account, names: list[str]) -> None:
         for slot in kept().query(f"{made} AND slot_name LIKE 'th\\_%';\n"):
             _drop_slot(slot)
             _changes_path(account, slot).unlink(missing_ok=True)
-        query(f"DROP PUBLICATION IF EXISTS {NAME};\n", name)
+        postgres_publish.withdraw(name)
 
 
 def _drop_slot(slot: str) -> None:
@@ -375,18 +314,7 @@ def give_back(account: Account, name: str) -> None:
     """The tables of a database have the replica identities again that the customer gave them."""
     if kept().existing([name]):
         for oid, identity in identities(account, name).items():
-            _give_back(name, oid, identity)
+            postgres_publish.give_back(name, oid, identity)
     state = known(account)
     if state["identities"].pop(name, None):
         _note(account, state)
-
-
-def _give_back(name: str, oid: int, identity: str) -> None:
-    rows = query(
-        f"SELECT json_build_array(n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace"
-        f" WHERE o.oid = {oid} AND o.relkind = 'r' AND o.relreplident = 'f';\n",
-        name,
-    )
-    for schema, table in rows:
-        word = {"n": "NOTHING"}.get(identity, "DEFAULT")
-        _patiently(name, f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {word}")

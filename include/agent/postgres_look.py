@@ -52,7 +52,7 @@ def look(account: Account, name: str, question: dict[str, Any], identities: dict
     `question`: {"keys": {table: {"schema", "table", "columns", "keys"}}, "whole": [[schema, table]]}. With "large" in
     it, {"large": {oid: hash}} is answered too."""
     found: dict[str, Any] = {
-        "objects": _hash(kept(name).lines(postgres_digest.inventory(identities))),
+        "objects": objects(name, identities),
         "sequences": sequences(account, name),
         **_rows(account, name, question),
     }
@@ -61,9 +61,10 @@ def look(account: Account, name: str, question: dict[str, Any], identities: dict
     return found
 
 
-def _hash(lines: list[bytes]) -> str:
+def objects(name: str, identities: dict[int, str]) -> str:
+    """A hash of everything that a customer made in a database, but for rows."""
     total = blake2b(digest_size=16)
-    for line in sorted(lines):
+    for line in sorted(kept(name).lines(postgres_digest.inventory(identities))):
         total.update(line)
     return total.hexdigest()
 

@@ -19,9 +19,9 @@ from .digest import printable
 from .peer import Peer, known_peer
 from .postgres_changes import Changes
 from .postgres_definition import definition
-from .postgres_follow import CannotFollow
+from .postgres_publish import CannotFollow
 from .postgres_sql import kept
-from .system import refuse
+from .system import Refused, refuse
 
 Report = Callable[..., None]
 _LAST_SECONDS = 10.0  # for the last changes to arrive
@@ -38,9 +38,7 @@ class _Moving:
     dumped: dict[str, str]  # the databases that are not followed, and why
     changes: dict[str, Changes] = field(default_factory=dict)
     sequences: dict[str, list[list[Any]]] = field(default_factory=dict)  # as the peer has them
-    large: dict[str, Any] = field(default_factory=dict)  # marks at which large objects were equal
     carried: set[str] = field(default_factory=set)  # databases whose large objects are to be compared
-    digests: dict[str, Any] = field(default_factory=dict)  # of dumped databases
 
     def followed(self, account: Account) -> list[str]:
         return [name for name in account.postgresql_databases if name not in self.dumped]
@@ -77,11 +75,12 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
     while True:
         moving.defined = definition(account)
         healthy = [name for name in moving.followed(account) if postgres_follow.healthy(account, name)]
-        prepared = _prepare(account, peer, moving, healthy)
+        prepared, changed = _prepare(account, peer, moving, healthy), False
         for name in moving.followed(account):
             if name in prepared["kept"]:
                 continue
             report(text=f"PostgreSQL: {printable(name)}")
+            before = postgres_look.objects(name, postgres_follow.identities(account, name))
             try:
                 loaded = postgres_follow.load(account, peer, name)
             except CannotFollow as error:
@@ -89,11 +88,18 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
                 postgres_follow.give_back(account, name)
                 moving.dumped[name] = f"{error}, so it is dumped while the account is held"
                 continue
+            except Refused:
+                tries[name] += 1
+                after = postgres_look.objects(name, postgres_follow.identities(account, name))
+                if before == after or tries[name] > 2:
+                    raise
+                changed = True  # its tables changed while they were read
+                continue
             done["bytes"] += loaded["bytes"]
             report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
             done["verify_seconds"] += loaded["verify_seconds"]
-        again = _settle(account, peer, moving)
-        if not again:
+        again = {} if changed else _settle(account, peer, moving)
+        if not again and not changed:
             break
         postgres_follow.drop(account, list(again))
         tries.update(again.keys())
@@ -304,18 +310,18 @@ def _compare(
     account: Account, peer: Peer, moving: _Moving, parts: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], list[str]]:
     followed = {name: moving.changes[name] for name in moving.followed(account)}
-    with ThreadPoolExecutor(2) as pool:
-        began = time.monotonic()
-        looks = pool.submit(_both_look, account, peer, followed, moving.carried)
+    with ThreadPoolExecutor(1) as pool:
         dumped = pool.submit(_compare_dumped, account, peer, moving, parts)
-        mine = postgres_restore.role_facts(account, kept())
+        began = time.monotonic()
+        looks = _both_look(account, peer, followed, moving.carried)
+        whole = sum(len(asked["whole"]) for asked, _, _ in looks.values())
+        why = f"{whole} tables without a usable key (or with too many changes) are compared as a whole"
+        _tell(parts, began, "comparing the PostgreSQL rows that changed", why if whole else "many rows changed")
+    mine = postgres_restore.role_facts(account, kept())
     theirs = _line(account, peer).call("postgres_roles", {})
     different = digest.differences(mine, theirs, "roles")
-    for name, (asked, here, there) in looks.result().items():
+    for name, (asked, here, there) in looks.items():
         different += _differences(account, peer, name, asked, here, there)
-    whole = sum(len(asked["whole"]) for asked, _, _ in looks.result().values())
-    why = f"{whole} tables without a usable key (or with too many changes) are compared as a whole"
-    _tell(parts, began, "comparing the PostgreSQL rows that changed", why if whole else "many rows changed")
     rows = [count for changes in followed.values() for count in changes.rows.values()] + dumped.result()[0]
     return {"tables": len(rows), "rows": sum(rows)}, different + dumped.result()[1]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .files_sandbox import python_argv
 from .peer import Peer
+from .postgres_apply import NAME
 from .postgres_digest import shown
 from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, kept
 from .postgres_stream import Row
@@ -46,7 +47,8 @@ def send(peer: Peer, name: str, identities: list[Any], snapshot: str | None = No
     argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
     argv += ["--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
     argv += [f"--exclude-table-data={_pattern(schema)}.{_pattern(table)}" for schema, table in sent.apart]
-    argv += [*([f"--snapshot={snapshot}"] if snapshot else []), "-d", conninfo(name)]
+    argv += [f"--snapshot={snapshot}", f"--exclude-schema={NAME}"] if snapshot else []
+    argv += ["-d", conninfo(name)]
     args = {"database": name, "identities": identities, "apart": bool(sent.apart)}
     sent.bytes = peer.stream("postgres_restore", args, argv, env=ENVIRONMENT)["bytes"]
     if sent.apart:

@@ -148,16 +148,18 @@ class Session:
         """Run a script; the lines that it puts out.
 
         The first error ends the session and is raised as Refused with the server's words."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdout is not None
         with self._lock:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.write(script.encode("ascii") + b"\n\\echo --\n")  # which no JSON is
-                self.process.stdin.flush()
+            # psql answers while it still reads: a script may be longer than what a pipe takes.
+            writer = threading.Thread(target=self._write, args=(script.encode("ascii") + b"\n\\echo --\n",))
+            writer.start()
             rows = []
             for line in self.process.stdout:
-                if line == b"--\n":
+                if line == b"--\n":  # which no JSON is
+                    writer.join()
                     return rows
                 rows.append(line)
+            writer.join()
             self.process.wait()
             self.errors.seek(0)
             said = self.errors.read().decode("utf-8", "backslashreplace")
@@ -167,6 +169,12 @@ class Session:
             "postgresql_failed",
             f"PostgreSQL refused a step in database {printable(self.database)}: {message}",
         )
+
+    def _write(self, text: bytes) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # why it has gone it says itself
+            self.process.stdin.write(text)
+            self.process.stdin.flush()
 
     def query(self, script: str) -> list[Any]:
         """`lines`, each of which is JSON and comes back parsed."""

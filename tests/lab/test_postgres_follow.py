@@ -141,6 +141,9 @@ def test_large_objects_and_new_definitions_come_along(moving: Moving) -> None:
         assert moving.do(SWITCH)["compare"]["result"][1] == []
         sql(moving.old, "ALTER TABLE keyed ADD COLUMN added text DEFAULT 'x'; CREATE TABLE fresh (a int);", role=NAME)
         sql(moving.old, "REFRESH MATERIALIZED VIEW counted; INSERT INTO fresh VALUES (1);", role=NAME)
+        # Without our event trigger the table's updates would be refused from here on.
+        key = "ALTER TABLE keyed DROP CONSTRAINT keyed_pkey; UPDATE keyed SET n = 5 WHERE id < 50;"
+        sql(moving.old, f"{key} DELETE FROM keyed WHERE id = 60; ALTER TABLE keyed ADD PRIMARY KEY (id);", role=NAME)
         done = moving.do(SWITCH)
     assert done["follow"]["result"]["bytes"] > 100_000 and done["compare"]["result"][1] == []
     assert "5003" in sql(moving.new, "SELECT oid FROM pg_largeobject_metadata ORDER BY 1;")
@@ -150,7 +153,8 @@ def test_large_objects_and_new_definitions_come_along(moving: Moving) -> None:
 def test_a_customers_code_ran_with_the_accounts_rights(moving: Moving) -> None:
     said = moving.new.root("sh", "-c", "grep -h -A1 'a check ran as' /var/log/postgresql/*.log")
     assert f"a check ran as {NAME} of th_apply_{NAME}" in said
-    assert "of postgres" not in said and "as postgres" not in said
+    # PostgreSQL's own autovacuum is a session of the superuser, and switches to the owner too.
+    assert "as postgres" not in said
 
 
 def test_a_row_that_differs_among_those_that_changed_is_found(moving: Moving) -> None:
@@ -183,12 +187,12 @@ def test_what_no_replication_carries_is_dumped_in_the_hold(moving: Moving) -> No
 
 def test_nothing_of_it_stays(moving: Moving) -> None:
     moving.do('step("unfollow")\nstep("unfollow")')
-    left = (
-        "SELECT slot_name::text FROM pg_replication_slots UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'"
-    )
-    left += (
-        " UNION ALL SELECT pubname FROM pg_publication UNION ALL SELECT relname FROM pg_class WHERE relreplident = 'f'"
-    )
+    left = """SELECT slot_name::text FROM pg_replication_slots
+      UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'
+      UNION ALL SELECT pubname FROM pg_publication
+      UNION ALL SELECT evtname FROM pg_event_trigger
+      UNION ALL SELECT nspname FROM pg_namespace WHERE nspname ~ '^th_'
+      UNION ALL SELECT relname FROM pg_class WHERE relreplident = 'f'"""
     assert sql(moving.old, left + ";") == ""
     identity = (
         "SELECT relname, relreplident FROM pg_class WHERE relname IN ('nothing', 'no_key', 'by_index') ORDER BY 1;"

@@ -54,7 +54,7 @@ def transaction(position: int, changes: list[tuple[str, int, str, str]]) -> list
 CHANGES = st.tuples(
     st.sampled_from("IUKDT"),
     st.sampled_from([10, 11]),
-    st.text(st.characters(exclude_characters="\0"), max_size=5),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
     st.text("ab"),
 )
 

@@ -1,0 +1,131 @@
+"""What following changes in a customer's database on the source, and how it is given back.
+
+A publication; the REPLICA IDENTITY of tables without a key; and an event trigger: a table that loses its key would
+refuse updates as long as it is published, so the trigger takes it out. That database is loaded again then.
+"""
+
+from __future__ import annotations
+
+import time
+
+from . import postgres_look
+from .accounts import Account
+from .digest import printable
+from .postgres_apply import NAME
+from .postgres_sql import ident, kept, literal, query
+from .system import Refused
+
+
+class CannotFollow(Exception):
+    """Why a database is to be dumped inside the hold: a sentence."""
+
+
+OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_MADE = (
+    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = o.oid"
+    " AND e.deptype = 'e')"
+)
+_RELATIONS = f"pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {OURS} AND {_MADE}"
+# What logical replication does not carry, or what the roles that carry it may not touch: sentences' beginnings.
+_OBSTACLES = f"""SELECT json_build_array('an unlogged table', o.relname) FROM {_RELATIONS} AND o.relkind = 'r'
+ AND o.relpersistence = 'u' LIMIT 1;
+SELECT json_build_array('a trigger that runs on replicas', t.tgname) FROM pg_trigger t WHERE t.tgenabled IN ('A', 'R')
+ AND NOT t.tgisinternal LIMIT 1;
+SELECT json_build_array('a table that its owner may not write', o.relname) FROM {_RELATIONS} AND o.relkind = 'r' AND NOT
+ (has_table_privilege(o.relowner, o.oid, 'SELECT') AND has_table_privilege(o.relowner, o.oid, 'INSERT') AND
+ has_table_privilege(o.relowner, o.oid, 'UPDATE') AND has_table_privilege(o.relowner, o.oid, 'DELETE') AND
+ has_table_privilege(o.relowner, o.oid, 'TRUNCATE') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
+SELECT json_build_array('a sequence that nobody may read', o.relname) FROM {_RELATIONS} AND o.relkind = 'S'
+ AND NOT (has_sequence_privilege({{role}}, o.oid, 'SELECT') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
+"""
+
+
+def obstacle(account: Account, name: str) -> str | None:
+    """Why a database cannot be followed, if so."""
+    postgres_look.make_reader(account)
+    role = literal(postgres_look.reader_role(account)) + "::name"
+    for what, which in kept(name).query(_OBSTACLES.format(role=role)):
+        return f"it has {what} ({printable(which)})"
+    return None
+
+
+# A table, and whether a row of it can be told by a key when it is updated or deleted.
+_TOLD = (
+    "o.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisvalid"
+    " AND i.indimmediate AND (o.relreplident = 'd' AND i.indisprimary OR o.relreplident = 'i' AND i.indisreplident))"
+)
+TABLES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relreplident, {_TOLD})
+ FROM {_RELATIONS} AND o.relkind = 'r' AND o.relpersistence = 'p' ORDER BY 1::text;
+"""
+
+
+def bare(name: str) -> dict[str, str]:
+    """The tables (by oid, as text) whose rows no key tells, and their replica identity."""
+    found = {str(oid): identity for oid, _, _, identity, key in kept(name).query(TABLES) if not key}
+    if "i" in found.values():
+        raise CannotFollow("a table of it has lost the index that was its replica identity")
+    return found
+
+
+# A customer's function cannot be called by its name here, and what it is called for is no business of the customer's
+# statement: it neither fails for it nor knows of it.
+_GUARD = f"""CREATE SCHEMA {NAME};
+CREATE FUNCTION {NAME}.let_go() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+ SET search_path = pg_catalog, pg_temp AS $let_go$
+DECLARE
+  one regclass;
+BEGIN
+  FOR one IN SELECT o.oid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class o
+    ON o.oid = r.prrelid WHERE p.pubname = '{NAME}' AND NOT ({_TOLD})
+  LOOP
+    EXECUTE format('ALTER PUBLICATION {NAME} DROP TABLE ONLY %s', one);
+  END LOOP;
+EXCEPTION WHEN OTHERS THEN
+  NULL;
+END $let_go$;
+CREATE EVENT TRIGGER {NAME} ON ddl_command_end EXECUTE FUNCTION {NAME}.let_go()"""
+
+
+def publish(name: str, bare: dict[str, str]) -> None:
+    """A publication of the tables that exist now: one of tables to come would refuse updates of those without a key."""
+    if kept(name).query(f"SELECT 1 FROM pg_namespace WHERE nspname = '{NAME}';\n"):
+        raise CannotFollow(f"it has a schema {NAME} of its own")
+    tables = kept(name).query(TABLES)
+    for oid, schema, table, _, _ in tables:
+        if str(oid) in bare:
+            _patiently(name, f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY FULL")
+    listed = ", ".join(f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables)
+    _patiently(name, f"CREATE PUBLICATION {NAME}{' FOR TABLE ' + listed if listed else ''};\n{_GUARD}")
+
+
+def withdraw(name: str) -> None:
+    """The publication and its event trigger are gone."""
+    ours = f"SELECT 1 FROM pg_namespace WHERE nspname = '{NAME}' AND nspowner = 10;\n"
+    script = f"DROP EVENT TRIGGER IF EXISTS {NAME}; DROP PUBLICATION IF EXISTS {NAME};\n"
+    query(script + (f"DROP SCHEMA {NAME} CASCADE;\n" if kept(name).query(ours) else ""), name)
+
+
+def _patiently(name: str, statement: str) -> None:
+    """Run a statement that takes a lock, without making the customer's statements queue behind it for long."""
+    for attempt in range(20):
+        try:
+            most = min(1000, 100 + 50 * attempt)
+            query(f"BEGIN; SET LOCAL lock_timeout = {most}; {statement}; COMMIT;\n", name)
+            return
+        except Refused as error:
+            if "lock timeout" not in error.message:
+                raise
+            time.sleep(0.1 * attempt)
+    raise CannotFollow("a table of it is locked all the time")
+
+
+def give_back(name: str, oid: int, identity: str) -> None:
+    """A table has the replica identity again that the customer gave it; one that was changed since stays."""
+    rows = query(
+        f"SELECT json_build_array(n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace"
+        f" WHERE o.oid = {oid} AND o.relkind = 'r' AND o.relreplident = 'f';\n",
+        name,
+    )
+    for schema, table in rows:
+        word = {"n": "NOTHING"}.get(identity, "DEFAULT")
+        _patiently(name, f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {word}")
