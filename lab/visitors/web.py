@@ -134,8 +134,6 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
         while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
             body += await reader.readexactly(size)
             await reader.readexactly(2)
-        while (await reader.readuntil(b"\r\n")).strip():
-            pass  # trailers, and the empty line after them
         return status, body
     if b"content-length" in headers:
         return status, await reader.readexactly(int(headers[b"content-length"]))
