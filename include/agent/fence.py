@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, files, front, mail, mariadb, pairing, php, postgres, system
+from . import addresses, front, mail, mariadb, pairing, php, postgres, system
 from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
 from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
@@ -178,7 +178,7 @@ def record(name: str, state: State) -> dict[str, Any]:
     return {"account": name, "move": state.move, "epoch": state.epoch, "committed_at": state.since}
 
 
-def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer = _untimed) -> State:
+def release(name: str, move: str, epoch: int, commit_record: Any) -> State:
     """On the target, after the source's commit: open the copy that came. Repeated, it opens what is still shut."""
     with guarded(name):
         account, state = load(name), state_of(name)
@@ -191,25 +191,14 @@ def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer =
         if (named.get("account"), named.get("move"), named.get("epoch")) != (name, move, epoch):
             refuse("no_commit", f"Nothing proves that the source has committed the move {move}; it stays shut.")
         if state.state == "receiving":
-            with timer("opened"), pairing.no_data_session(name):
+            with pairing.no_data_session(name):
                 saved = {"expiry": state.saved.get("expiry", "")}
                 state = put_state(name, State("serving", epoch, move, saved=saved, since=time.time()))
-        works = {
-            "files": partial(files.finish, account),
-            "postgresql": partial(postgres.finish, account),
-            "mariadb": partial(mariadb.finish, account),
-            "processes": partial(_start_processes, account),
-            "mail": partial(mail.follow, account),
-        }
-
-        def timed(what: str) -> None:
-            with timer(what):
-                works[what]()
-
-        system.side_by_side(*(partial(timed, what) for what in works))
         # Who comes in finds everything open: the front is the last.
-        with timer("front"):
-            front.set_entry(account)
+        system.side_by_side(
+            partial(postgres.finish, account), partial(mariadb.finish, account), partial(_start_processes, account)
+        )
+        _show(account)
         return state
 
 
@@ -272,15 +261,13 @@ def settle(name: str) -> State:
     return state_of(name)
 
 
-def release_peer(name: str, peer: Peer | None = None) -> list[dict[str, Any]]:
-    """Open the account on the other server; it must be committed here. `peer`: a connection that stands.
-
-    Gives the steps that it took there: [{"name", "seconds"}]."""
+def release_peer(name: str, peer: Peer | None = None) -> None:
+    """Open the account on the other server; it must be committed here. `peer`: a connection that stands."""
     state = state_of(name)
     if state.state != "moved" or not state.peer:
         refuse("not_moved", f"The account {name} is {state.state} here; it has not moved.")
     other = peer or Peer(state.move or "", state.peer["address"], state.peer["host_keys"])
-    return other.call("release", {"epoch": state.epoch, "commit_record": record(name, state)})["steps"]
+    other.call("release", {"epoch": state.epoch, "commit_record": record(name, state)})
 
 
 def go_forward(name: str) -> dict[str, Any]:

@@ -37,10 +37,6 @@ socket.send_fds(line, [json.dumps(sys.argv[1:]).encode()], [0, 1])
 sys.exit(int(line.recv(8) or b"255"))
 """
 
-_OPENAT2 = 437
-# No mount is crossed, no link is followed, and nothing above the start is reached.
-_RESOLVE = 0x01 | 0x02 | 0x04 | 0x08
-
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -58,7 +54,7 @@ def enter(home: str, *, writable: bool, relay_fd: int | None = None) -> None:
     """Move this process, for good, into the sandbox of `home`. Only call it in a process made for it.
 
     `relay_fd`: a unix socket over which the program at `/relay` hands its stdin and stdout to the process outside
-    (see `Client`)."""
+    (see `run_client`)."""
     source = os.fsencode(home)
     staged = _STAGE + source
     _check(_libc.unshare(_NEWNS), "unshare")
@@ -97,16 +93,6 @@ def enter(home: str, *, writable: bool, relay_fd: int | None = None) -> None:
     _check(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")
 
 
-def open_beneath(directory: int, path: bytes, flags: int) -> int:
-    """Open `path` below an open directory, itself included as `.`, where no part of it is a link; raises OSError."""
-    how = struct.pack("=QQQ", flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0, _RESOLVE)
-    descriptor = _libc.syscall(_OPENAT2, directory, path, how, len(how))
-    if descriptor < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return descriptor
-
-
 def _bind(source: bytes, target: bytes, flags: int) -> None:
     _mount(source, target, None, _BIND)
     _mount(None, target, None, _REMOUNT | _BIND | flags)
@@ -132,46 +118,33 @@ def main(arguments: list[str]) -> None:
     os.execve(argv[0], argv, {"PATH": "/usr/bin", "LC_ALL": "C"})
 
 
-class Client:
-    """An rsync client over `home` (read-only) in the sandbox; its remote shell runs outside.
+def run_client(home: str, argv: list[str], remote_argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run an rsync client over `home` (read-only) in the sandbox; its remote shell runs outside.
 
     The sandbox holds no key and no ssh: rsync starts `/relay`, which passes its stdin, its stdout and the remote
     command to this process, and `remote_argv` + [command] is started here on those very descriptors. `argv` must
     contain `-e /relay` (`relay_shell()`) and a path of the form `peer:...`."""
-
-    def __init__(self, home: str, argv: list[str], remote_argv: list[str]) -> None:
-        self.argv = argv
-        self._said: list[str] = []
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._relay = threading.Thread(target=_connect, args=(ours, remote_argv, self._said), daemon=True)
-            self._relay.start()
-            self.process = subprocess.Popen(
-                python_argv("files_sandbox", home, str(theirs.fileno()), *argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-            )
-
-    def finish(self, given: bytes = b"") -> subprocess.CompletedProcess[str]:
-        """Give it its input, and wait for its end."""
-        out, err = (text.decode("utf-8", "backslashreplace") for text in self.process.communicate(given))
-        self._relay.join(timeout=10)
-        return subprocess.CompletedProcess(self.argv, self.process.returncode, out, "".join(self._said) + err)
-
-    def abandon(self) -> None:
-        """End it at once; what it is connected to ends with it."""
-        self.process.kill()
-        threading.Thread(target=self.finish, daemon=True).start()
+    ours, theirs = socket.socketpair()
+    said: list[str] = []
+    with ours, theirs:
+        thread = threading.Thread(target=_connect, args=(ours, remote_argv, said), daemon=True)
+        thread.start()
+        process = subprocess.Popen(
+            python_argv("files_sandbox", home, str(theirs.fileno()), *argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="backslashreplace",
+            pass_fds=[theirs.fileno()],
+        )
+        theirs.close()
+        out, err = process.communicate()
+        thread.join(timeout=10)
+    return subprocess.CompletedProcess(argv, process.returncode, out, "".join(said) + err)
 
 
 def _connect(line: socket.socket, remote_argv: list[str], said: list[str]) -> None:
-    with line:
-        _relay(line, remote_argv, said)
-
-
-def _relay(line: socket.socket, remote_argv: list[str], said: list[str]) -> None:
     request, descriptors, _, _ = socket.recv_fds(line, 1 << 16, 2)
     if len(descriptors) != 2:
         return
@@ -197,7 +170,7 @@ def _relay(line: socket.socket, remote_argv: list[str], said: list[str]) -> None
 
 
 def relay_shell() -> list[str]:
-    """The rsync option that makes it speak through a `Client`."""
+    """The rsync option that makes it speak through `run_client`."""
     return ["-e", _RELAY]
 
 

@@ -9,30 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import grp
 import hashlib
 import json
 import os
 import pwd
-import re
 import stat
 import struct
 import sys
 import time
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 from .files_sandbox import enter
 
-BUCKETS = 4096
+BUCKETS = 256
 LISTED = 50
-# dev, ino, size, mtime_ns, ctime_ns, the first half of the SHA-256 of the content (processors have it built in)
+# dev, ino, size, mtime_ns, ctime_ns, blake2b-128 of the content
 _CACHED = struct.Struct("=QQQqq16s")
 _ACLS = {"system.posix_acl_access": b"A", "system.posix_acl_default": b"D"}
 # An account that serves changes while it is read. In a hold nothing does, and what one side misses is a difference.
-VANISHED = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_VANISHED = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 # A change in the same clock tick as the reading could keep the ctime: such a file is read again next time.
 _SETTLED_NS = 2_000_000_000
 
@@ -61,7 +58,7 @@ class Walk:
         self.kept: list[bytes] = []
         self.users, self.groups = _Names(pwd.getpwuid), _Names(grp.getgrgid)
         self.entries: list[tuple[bytes, os.stat_result, bytes, bytes, bytes]] = []
-        self.links: dict[tuple[int, int], list[bytes]] = {}
+        self.links: dict[tuple[int, int], bytes] = {}
         self.files = self.bytes = self.read_bytes = 0
         self.left: dict[str, dict[str, Any]] = {}
         self.started = time.time_ns()
@@ -80,10 +77,10 @@ class Walk:
         waiting = [(root, b"")]
         while waiting:
             directory, prefix = waiting.pop()
-            with contextlib.suppress(*VANISHED), os.scandir(directory) as found:
+            with contextlib.suppress(*_VANISHED), os.scandir(directory) as found:
                 for item in found:
                     path = prefix + item.name
-                    with contextlib.suppress(*VANISHED):
+                    with contextlib.suppress(*_VANISHED):
                         info = item.stat(follow_symlinks=False)
                         if stat.S_ISDIR(info.st_mode):
                             if info.st_dev != top.st_dev:
@@ -101,7 +98,9 @@ class Walk:
             if mode & (stat.S_ISUID | stat.S_ISGID):
                 self.leave("set-user-id or set-group-id bit of a file", path)
             if info.st_nlink > 1:
-                self.links.setdefault((info.st_dev, info.st_ino), []).append(path)
+                key = (info.st_dev, info.st_ino)
+                if key not in self.links or path < self.links[key]:
+                    self.links[key] = path
             content = self.content(full, info)
             self.files += 1
             self.bytes += info.st_size
@@ -111,7 +110,7 @@ class Walk:
                 self.leave("set-user-id bit of a directory", path)
         elif stat.S_ISLNK(mode):
             kind = b"l"
-            content = escaped(os.readlink(full))
+            content = _escaped(os.readlink(full))
         else:
             self.leave("device, socket or named pipe", path)
             return
@@ -125,16 +124,16 @@ class Walk:
         if known is not None and known[:3] == state:
             value = known[3]
         else:
-            value = self.read(full, info.st_size)
+            value = self.read(full)
             self.read_bytes += info.st_size
         if info.st_ctime_ns + _SETTLED_NS < self.started:
             self.kept.append(_CACHED.pack(*key, *state, value))
             self.cache[key] = (*state, value)
         return value.hex().encode()
 
-    def read(self, full: bytes, size: int) -> bytes:
+    def read(self, full: bytes) -> bytes:
         """Hash one regular file; never follows a link."""
-        most = min(size + 1, 1 << 18)
+        hashed = hashlib.blake2b(digest_size=16)
         try:
             descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC)
         except OSError as error:
@@ -142,15 +141,11 @@ class Walk:
                 raise FileNotFoundError(error.errno, error.strerror) from None
             raise
         try:
-            block = os.read(descriptor, most)
-            hashed = hashlib.sha256(block)
-            # A read that gives less than was asked for came to the end.
-            while len(block) == most:
-                block = os.read(descriptor, most)
+            while block := os.read(descriptor, 1 << 18):
                 hashed.update(block)
         finally:
             os.close(descriptor)
-        return hashed.digest()[:16]
+        return hashed.digest()
 
     def attributes(self, full: bytes, path: bytes) -> bytes:
         """Extended attributes and ACLs, the latter by name."""
@@ -166,7 +161,7 @@ class Walk:
                 kept.append(_ACLS[name] + self.acl(os.getxattr(full, name, follow_symlinks=False)))
             elif name.startswith("user."):
                 value = hashlib.blake2b(os.getxattr(full, name, follow_symlinks=False), digest_size=16)
-                kept.append(escaped(os.fsencode(name)) + b"=" + value.hexdigest().encode())
+                kept.append(_escaped(os.fsencode(name)) + b"=" + value.hexdigest().encode())
             elif not name.startswith("system."):
                 self.leave(f"extended attribute {name.encode('unicode_escape').decode()}", path)
         return b",".join(kept) or b"-"
@@ -176,31 +171,23 @@ class Walk:
         parts = []
         for tag, permissions, number in struct.iter_unpack("<HHI", value[4:]):
             name = self.users[number] if tag == 2 else self.groups[number] if tag == 8 else b""
-            parts.append(b"%d:%s:%d" % (tag, escaped(name), permissions))
+            parts.append(b"%d:%s:%d" % (tag, _escaped(name), permissions))
         return b"[" + b" ".join(sorted(parts)) + b"]"
 
     def lines(self) -> list[bytes]:
-        """The line of each entry, sorted by path."""
-        return [line for _, line in self.rows()]
-
-    def rows(self) -> Iterator[tuple[int, bytes]]:
-        """(inode number, line) of each entry, sorted by path; 0 stands for what is no regular file."""
-        # The names of one file outside of what was walked do not count: they are not carried.
-        first = {key: min(paths) for key, paths in self.links.items() if len(paths) > 1}
+        """All lines, sorted by path."""
+        lines = []
         for path, info, kind, content, attributes in sorted(self.entries, key=lambda entry: entry[0]):
             mode = stat.S_IMODE(info.st_mode)
-            linked = b""
             if kind == b"f":
                 mode &= ~(stat.S_ISUID | stat.S_ISGID)
-                if info.st_nlink > 1:
-                    linked = first.get((info.st_dev, info.st_ino), b"")
             elif kind == b"d":
                 mode &= ~stat.S_ISUID
-            yield (
-                info.st_ino if kind == b"f" else 0,
+            linked = self.links.get((info.st_dev, info.st_ino), b"") if kind == b"f" and info.st_nlink > 1 else b""
+            lines.append(
                 b"%s\t%s\t%o\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n"
                 % (
-                    escaped(path),
+                    _escaped(path),
                     kind,
                     mode,
                     self.users[info.st_uid],
@@ -208,32 +195,26 @@ class Walk:
                     info.st_mtime_ns,
                     info.st_size if kind == b"f" else 0,
                     content,
-                    escaped(linked) if linked != path else b".",
+                    _escaped(linked) if linked != path else b"self",
                     attributes,
-                ),
+                )
             )
+        return lines
 
 
 FIELDS = ("type", "permissions", "owner", "group", "time", "size", "content", "hard links", "attributes")
 
 
 def bucket_of(path: bytes) -> int:
-    """Which of the 4096 parts of a digest an (escaped) path belongs to."""
+    """Which of the 256 parts of a digest an (escaped) path belongs to."""
     return zlib.crc32(path) % BUCKETS
 
 
-def escaped(name: bytes) -> bytes:
-    """A name that is one field of a line; `unescaped` is its inverse."""
+def _escaped(name: bytes) -> bytes:
     return name.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\n", b"\\n")
 
 
-def unescaped(field: bytes) -> bytes:
-    if b"\\" not in field:
-        return field
-    return re.sub(rb"\\(.)", lambda found: {b"t": b"\t", b"n": b"\n"}.get(found[1], found[1]), field)
-
-
-def load_cache(path: str) -> dict[tuple[int, int], tuple[int, int, int, bytes]]:
+def _load(path: str) -> dict[tuple[int, int], tuple[int, int, int, bytes]]:
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -249,23 +230,21 @@ def main(arguments: list[str]) -> None:
     """`HOME`; stdin: {"cache": path, "listing": path}; stdout: the digest as JSON. Both files are replaced."""
     home = arguments[0]
     request = json.load(sys.stdin)
-    gc.disable()  # nothing here refers to itself, and looking for it in so many entries takes long
-    walk = Walk(load_cache(request["cache"]))
+    walk = Walk(_load(request["cache"]))
     with open(request["cache"] + ".new", "wb") as cache, open(request["listing"] + ".new", "wb") as listing:
         enter(home, writable=False)
         walk.tree(os.fsencode(home))
         hashes = [hashlib.blake2b(digest_size=8) for _ in range(BUCKETS)]
-        entries = 0
-        for inode, line in walk.rows():
+        lines = walk.lines()
+        for line in lines:
             hashes[bucket_of(line[: line.index(b"\t")])].update(line)
-            listing.write(b"%d\t%s" % (inode, line))
-            entries += 1
+        listing.write(b"".join(lines))
         cache.write(b"".join(walk.kept))
     parts = [part.hexdigest() for part in hashes]
     result = {
         "files": walk.files,
         "bytes": walk.bytes,
-        "entries": entries,
+        "entries": len(lines),
         "digest": hashlib.blake2b("".join(parts).encode(), digest_size=16).hexdigest(),
         "parts": parts,
         "_read_bytes": walk.read_bytes,

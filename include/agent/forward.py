@@ -44,7 +44,7 @@ def _collect() -> dict[str, Any]:
             _add(sums, name, protocol, count - before if count >= before else count, last)
         cursor = known["cursor"]
         if moved:
-            since = known["at"] or min(s.since or 0.0 for _, s in moved)
+            since = min(s.since or 0.0 for _, s in moved)
             entries, cursor = _journal(cursor, since)
             for name, protocol, at in _of_the_mail(entries, moved):
                 _add(sums, name, protocol, 1, at)
@@ -70,14 +70,11 @@ def _of_the_front(answer: str, now: float) -> tuple[dict[str, int], dict[tuple[s
 
 def _journal(cursor: str | None, since: float) -> tuple[list[dict[str, Any]], str | None]:
     """What the mail servers have said since the cursor (else since that time), and the cursor for the next look."""
-    argv = ["journalctl", "--quiet", "--output=json", "--output-fields=MESSAGE", "--no-pager"]
+    begin = f"--after-cursor={cursor}" if cursor else f"--since=@{since:.0f}"
+    argv = ["journalctl", "--quiet", "--output=json", "--output-fields=MESSAGE", "--no-pager", begin]
     # The units are what the journal itself knows: no customer can write in their name.
-    units = [f"_SYSTEMD_UNIT={unit}" for unit in _UNITS]
-    done = run([*argv, f"--after-cursor={cursor}" if cursor else f"--since=@{since:.0f}", *units], check=False)
-    if done.returncode and cursor:
-        # The entry of the cursor is gone.
-        done = run([*argv, f"--since=@{since:.0f}", *units], check=False)
-    entries = [json.loads(line) for line in done.stdout.splitlines()]
+    said = run([*argv, *(f"_SYSTEMD_UNIT={unit}" for unit in _UNITS)], check=False).stdout
+    entries = [json.loads(line) for line in said.splitlines()]
     return entries, entries[-1]["__CURSOR"] if entries else cursor
 
 

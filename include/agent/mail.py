@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -157,19 +156,6 @@ def flush() -> None:
 
 
 # --- messages ---
-
-
-def count(account: Account, paths: Iterable[bytes]) -> int:
-    """How many of these paths (relative to the home) are messages in the account's mailboxes."""
-    boxes = {(os.fsencode(box.domain), os.fsencode(box.local_part)) for box in account.mailboxes}
-    found = 0
-    for path in paths:
-        words = path.split(b"/")
-        if words[0] != b"mail" or len(words) not in (6, 7) or words[3] != b"Maildir" or words[-1].startswith(b"."):
-            continue
-        folder = len(words) == 6 or words[4].startswith(b".")
-        found += folder and words[-2] in (b"cur", b"new") and (words[1], words[2]) in boxes
-    return found
 
 
 def messages(account: Account) -> dict[str, Any]:

@@ -1,22 +1,19 @@
-"""An account's MariaDB databases and users: described, held, followed or sent, and compared."""
+"""An account's MariaDB databases and users: described, held, followed and compared."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 from . import mariadb_digest, mariadb_follow, mariadb_load, mariadb_restore, mariadb_users, mariadb_write
 from .accounts import Account
-from .digest import as_peer_verb, printable
-from .mariadb_definition import definition, facts, held_path, objects, users_of
-from .mariadb_dump import dump
+from .digest import as_peer_verb
+from .mariadb_definition import facts, held_path, users_of
 from .mariadb_events import enabled, switch
 from .mariadb_sql import UNLOGGED, existing, literal, login, queries, query, select, user_name
 from .system import read_json, refuse, write_durably
 
-Report = Callable[..., None]
 finish, discard = mariadb_restore.finish, mariadb_restore.discard
 follow, rehearse, last = mariadb_follow.follow, mariadb_follow.rehearse, mariadb_follow.last
 compare, unfollow = mariadb_follow.compare, mariadb_follow.unfollow
@@ -93,34 +90,6 @@ def unhold(account: Account, saved: dict[str, Any]) -> None:
     held_path(account).unlink(missing_ok=True)
 
 
-# --- send ---
-
-
-def prepare(account: Account, peer: Any) -> list[str]:
-    """Make users (locked) and empty databases on the peer; sentences on what is not carried."""
-    what = definition(account)
-    peer.call("mariadb_prepare", what)
-    return what["left"]
-
-
-def send(account: Account, peer: Any, report: Report) -> dict[str, Any]:
-    """Make the account's users and databases anew on the peer, with what is in them now.
-
-    Returns {"databases", "bytes", "seconds", "left": [sentences on what is not carried]}."""
-    began = time.monotonic()
-    if not account.mariadb_users and not account.mariadb_databases:
-        return {"databases": 0, "bytes": 0, "seconds": 0.0, "left": []}
-    made = objects(account)
-    left = prepare(account, peer)
-    total = 0
-    for database in account.mariadb_databases:
-        total += dump(account, peer, database)
-        report(done_bytes=total, text=f"MariaDB: {printable(database)}")
-    peer.call("mariadb_objects", {"objects": made})
-    seconds = round(time.monotonic() - began, 3)
-    return {"databases": len(account.mariadb_databases), "bytes": total, "seconds": seconds, "left": left}
-
-
 # --- compare ---
 
 
@@ -141,6 +110,3 @@ PEER_VERBS = {
     "mariadb_digest": as_peer_verb(digest),
     "mariadb_facts": as_peer_verb(facts),
 }
-
-__all__ = ["PEER_VERBS", "compare", "definition", "describe", "digest", "discard", "finish", "follow", "hold", "last"]
-__all__ += ["objects", "prepare", "rehearse", "send", "unfollow", "unhold"]

@@ -12,13 +12,9 @@ import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import Any
-from uuid import UUID
 
-Key = tuple[str, ...]
-Decoder = Callable[[bytes], str]
+from .mariadb_values import Decoder, Key, decimal_width
 
 _QUERY, _ROTATE, _FORMAT, _TABLE_MAP, _INCIDENT, _XA_PREPARE = 2, 4, 15, 19, 26, 38
 _START_ENCRYPTION, _QUERY_COMPRESSED = 164, 165
@@ -272,7 +268,7 @@ def _widths(types: bytes, meta: bytes) -> list[tuple[int, int]] | None:
             widths.append((_PLAIN, {17: 4, 18: 5, 19: 3}[kind] + (meta[at] + 1) // 2))
             at += 1
         elif kind == 246:
-            widths.append((_PLAIN, _decimal_width(meta[at], meta[at + 1])))
+            widths.append((_PLAIN, decimal_width(meta[at], meta[at + 1])))
             at += 2
         elif kind in (249, 250, 251, 252, 255, 140):
             widths.append((_COUNTED, meta[at]))
@@ -327,100 +323,3 @@ def _key(values: dict[int, bytes], parts: tuple[tuple[int, Decoder], ...]) -> Ke
         return tuple(decode(values[number]) for number, decode in parts)
     except KeyError:
         return None
-
-
-# --- how the columns of a key read ---
-
-
-def decoder(kind: str, column_type: str, charset: str | None, length: int, scale: int) -> Decoder | None:
-    """How a column's bytes read as an SQL literal that equals the column; None when no exact one is known."""
-    if kind in ("tinyint", "smallint", "mediumint", "int", "bigint"):
-        signed = "unsigned" not in column_type
-        return lambda raw: str(int.from_bytes(raw, "little", signed=signed))
-    if kind in ("char", "varchar") and charset and charset.isalnum():
-        return lambda raw: f"_{charset} X'{raw.hex()}'"
-    if kind in ("binary", "varbinary"):
-        padded = length if kind == "binary" else 0
-        return lambda raw: "X'" + raw.ljust(padded, b"\0").hex() + "'"
-    if kind == "decimal":
-        return lambda raw: _decimal(raw, length, scale)
-    simple = {"date": _date, "datetime": _datetime, "timestamp": _timestamp, "year": _year, "enum": _number}
-    simple |= {"uuid": _uuid, "inet4": _address, "inet6": _address}
-    return simple.get(kind)
-
-
-def _number(raw: bytes) -> str:
-    return str(int.from_bytes(raw, "little"))
-
-
-def _year(raw: bytes) -> str:
-    return str(1900 + raw[0] if raw[0] else 0)
-
-
-def _uuid(raw: bytes) -> str:
-    if len(raw) != 16:
-        raise ValueError("no UUID")
-    # One that tells a time is kept with its parts in reverse, so that they sort.
-    if raw[6] & 0x80 and 0 < raw[8] < 0x60:
-        raw = raw[12:] + raw[10:12] + raw[8:10] + raw[6:8] + raw[:6]
-    return f"'{UUID(bytes=raw)}'"
-
-
-def _address(raw: bytes) -> str:
-    return f"'{ip_address(raw)}'"
-
-
-def _date(raw: bytes) -> str:
-    packed = int.from_bytes(raw, "little")
-    return f"'{packed >> 9:04}-{packed >> 5 & 15:02}-{packed & 31:02}'"
-
-
-def _fraction(raw: bytes) -> str:
-    if not raw:
-        return ""
-    return f".{int.from_bytes(raw, 'big') * 100 ** (3 - len(raw)):06}"
-
-
-def _datetime(raw: bytes) -> str:
-    if len(raw) < 5:
-        raise ValueError("a DATETIME of the old form")
-    packed = int.from_bytes(raw[:5], "big") - 0x8000000000
-    day, clock = packed >> 17, packed & 0x1FFFF
-    year, month = divmod(day >> 5, 13)
-    time = f"{clock >> 12:02}:{clock >> 6 & 63:02}:{clock & 63:02}"
-    return f"'{year:04}-{month:02}-{day & 31:02} {time}{_fraction(raw[5:])}'"
-
-
-def _timestamp(raw: bytes) -> str:
-    seconds = int.from_bytes(raw[:4], "big")
-    if not seconds and not any(raw[4:]):
-        return "'0000-00-00 00:00:00'"
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    return f"'{at:%Y-%m-%d %H:%M:%S}{_fraction(raw[4:])}'"
-
-
-_DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
-
-
-def _decimal_width(precision: int, scale: int) -> int:
-    whole = precision - scale
-    return whole // 9 * 4 + _DIGIT_BYTES[whole % 9] + scale // 9 * 4 + _DIGIT_BYTES[scale % 9]
-
-
-def _decimal(raw: bytes, precision: int, scale: int) -> str:
-    negative = not raw[0] & 0x80
-    data = bytes([raw[0] ^ 0x80, *raw[1:]])
-    if negative:
-        data = bytes(byte ^ 0xFF for byte in data)
-    whole = precision - scale
-    digits, at = "", 0
-    groups = [whole % 9, *[9] * (whole // 9), *[9] * (scale // 9), scale % 9]
-    for number in groups:
-        size = _DIGIT_BYTES[number]
-        if size:
-            digits += f"{int.from_bytes(data[at : at + size], 'big'):0{number}}"
-            at += size
-    text = digits[:whole] or "0"
-    if scale:
-        text += "." + digits[whole:]
-    return f"{'-' if negative else ''}{text}"

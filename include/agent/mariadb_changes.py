@@ -17,10 +17,11 @@ from typing import Any
 from . import mariadb_binlog, mariadb_load
 from .accounts import Account
 from .digest import printable
-from .mariadb_binlog import Key, Unreadable, Window
+from .mariadb_binlog import Unreadable, Window
 from .mariadb_follower import Both
 from .mariadb_sql import queries, query
 from .mariadb_tables import Name, Reference, Table, matching
+from .mariadb_values import Key
 
 MOST_KEYS = 200_000
 NO_KEY = "it is written to and has no key by which its rows can be told"

@@ -16,7 +16,7 @@ from typing import Any
 
 from .accounts import Account
 from .mariadb_sql import UNLOGGED, Login, Session, literal, pattern, queries, query, user_name
-from .system import RUNTIME, locked
+from .system import RUNTIME, locked, write_durably
 
 _CALL = 8 << 20
 _PROGRAMS = 4
@@ -33,6 +33,7 @@ START = (
     " in_predicate_conversion_threshold = 0, optimizer_max_sel_arg_weight = 0, idle_transaction_timeout = 0,"
     " wait_timeout = 86400 /*M!110500 , character_set_collations = '' */"
 )
+_BEFORE = RUNTIME / "mariadb.max_allowed_packet"
 _sessions: dict[tuple[str, str], Session] = {}
 
 
@@ -56,7 +57,7 @@ def session(account: Account, kind: str) -> Session:
         known.close()
         known = None
     if known is None:
-        with entering(account):
+        with entering():
             known = Session(login(account, kind))
         known.run([START])
     _sessions[key] = known
@@ -83,24 +84,38 @@ def _role(account: Account) -> str:
 
 
 @contextlib.contextmanager
-def entering(account: Account) -> Iterator[None]:
+def entering() -> Iterator[None]:
     """A block in which sessions begin: they may send and receive rows of any size.
 
-    A connection keeps the max_allowed_packet that was the server's when it began, so it is raised for the moment."""
+    A connection keeps the max_allowed_packet that was the server's when it began, so it is raised for the moment. What
+    it was is on record meanwhile: after a crash the next block, or `settle`, gives it back."""
     with locked(RUNTIME / "mariadb.lock"):
-        before = query(["@@GLOBAL.max_allowed_packet"], "")[0][0]
+        if not _BEFORE.exists():
+            write_durably(_BEFORE, str(query(["@@GLOBAL.max_allowed_packet"], "")[0][0]))
         queries(["SET GLOBAL max_allowed_packet = 1073741824"])
         try:
             yield
         finally:
-            queries([f"SET GLOBAL max_allowed_packet = {int(before or 0)}"])
+            _give_back()
+
+
+def settle() -> None:
+    """No setting of this server is other than it was."""
+    with locked(RUNTIME / "mariadb.lock"):
+        _give_back()
+
+
+def _give_back() -> None:
+    if _BEFORE.exists():
+        queries([f"SET GLOBAL max_allowed_packet = {int(_BEFORE.read_text())}"])
+        _BEFORE.unlink()
 
 
 @contextlib.contextmanager
 def loader(account: Account, statement: str, **popen: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A client that runs a LOAD DATA as the user, in a session that writes no binary log: what it loads has come with
     the account. For that it has a role while it starts, which is gone before it is given anything of the customer's."""
-    with entering(account):
+    with entering():
         user, role = login(account, WRITING), literal(_role(account))
         steps = [f"SET ROLE {role}", "SET SESSION sql_log_bin = 0", "SET ROLE NONE"]
         steps += [f"{START}, time_zone = '+00:00', max_statement_time = 0, lock_wait_timeout = 3600", statement]

@@ -137,7 +137,7 @@ class Following:
 
     def _make(self, database: str, names: list[str]) -> int:
         """Tables without rows, and sequences, as the source's own tool words them."""
-        with mariadb_follower.entering(self.account):
+        with mariadb_follower.entering():
             reader = mariadb_follower.login(self.account, READING)
             argv = [*reader.as_unix_user(), "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--no-data"]
             argv += ["--protocol=socket", "--skip-lock-tables", "--skip-add-locks", "--skip-add-drop-table"]
@@ -223,7 +223,8 @@ class Following:
         if told == self.state.told:
             return
         self.peer.call("mariadb_expect", {**what, "token": self.state.token, "empty": list(empty)})
-        self.peer.call("mariadb_objects", {"objects": made})
+        whole = {*followed.mariadb_databases} == {*self.account.mariadb_databases}
+        self.peer.call("mariadb_objects", {"objects": made, "whole": whole})
         self.state.told = told
         self.state.save()
 
@@ -328,4 +329,5 @@ def forget(account: Account) -> None:
     _rows.pop(account.name, None)
     state_path(account).unlink(missing_ok=True)
     mariadb_follower.close(account)
+    mariadb_follower.settle()
     queries(mariadb_follower.gone(account))

@@ -157,7 +157,7 @@ class _Big:
         args = {"database": table.name[0], "table": table.name[1], "columns": columns}
         script = "SET sql_mode = '', time_zone = '+00:00', character_set_results = NULL, max_statement_time = 0;"
         script += " " + immediate(table.tabs(where)).decode().strip()
-        with mariadb_follower.entering(both.account):
+        with mariadb_follower.entering():
             reader = mariadb_follower.login(both.account, READING)
             known = _newest()
             with ThreadPoolExecutor(1) as one:
@@ -266,7 +266,7 @@ def _write_all(descriptor: int, block: bytes) -> None:
 
 def _quiet(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """Run one long statement in a session of its own, as the user of following."""
-    with mariadb_follower.entering(account):
+    with mariadb_follower.entering():
         session = Session(mariadb_follower.login(account, mariadb_follower.WRITING))
     with session:
         session.run([mariadb_follower.START, args["statement"]])

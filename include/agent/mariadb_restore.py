@@ -181,23 +181,16 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
 
 @contextmanager
 def _client(user: Login, start: str, database: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The client, fed through its stdin; it may send rows of any size.
-
-    A connection keeps the max_allowed_packet that was the server's when it began, so it is raised for that moment."""
+    """The client, fed through its stdin; it may send rows of any size."""
     argv = user.argv("--binary-mode", f"--init-command={start}", f"--database={database}")
     seen = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)}"
-    with locked(RUNTIME / "mariadb.lock"):
-        before = query(["@@GLOBAL.max_allowed_packet"], "")[0][0]
-        queries(["SET GLOBAL max_allowed_packet = 1073741824"])
-        try:
-            client = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=user.env()
-            )
-            end = time.monotonic() + 10
-            while client.poll() is None and query(["COUNT(*)"], seen)[0][0] == "0" and time.monotonic() < end:
-                time.sleep(0.01)
-        finally:
-            queries([f"SET GLOBAL max_allowed_packet = {int(before or 0)}"])
+    with mariadb_follower.entering():
+        client = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=user.env()
+        )
+        end = time.monotonic() + 10
+        while client.poll() is None and query(["COUNT(*)"], seen)[0][0] == "0" and time.monotonic() < end:
+            time.sleep(0.01)
     with client:
         yield client
 
@@ -213,7 +206,8 @@ def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     tables = {(row[0], row[1]) for row in rows}
     queries([grant for user in pending["users"] for grant in grant_statements(account, user, tables)])
     _make(account, waiting)
-    queries([grant for user in pending["users"] for grant in grant_statements(account, user)])
+    if args["whole"]:  # or a grant may be on a table that is yet to come
+        queries([grant for user in pending["users"] for grant in grant_statements(account, user)])
     return {}
 
 
@@ -315,6 +309,7 @@ def discard(account: Account) -> None:
     statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
     for purpose in ("restore", "create", "read"):
         statements.append(f"DROP USER IF EXISTS {user_name(f'th_{purpose}_{account.name}', 'localhost')}")
+    mariadb_follower.settle()
     queries(statements + mariadb_follower.gone(account))
     _forget(account)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .accounts import Account
-from .mariadb_binlog import Key
 from .mariadb_changes import Position
 from .mariadb_tables import Name
+from .mariadb_values import Key
 from .system import read_json, write_durably
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from . import mariadb_digest
-from .mariadb_binlog import Decoder, Key, Shape, decoder
+from .mariadb_binlog import Shape
 from .mariadb_sql import ident, literal, queries, select
+from .mariadb_values import Decoder, Key, decoder
 
 Name = tuple[str, str]
 BATCH = 500

@@ -1,6 +1,5 @@
 """The other server of a move, seen from the source: calls, streams and the tunnel, all over this move's key."""
 
-import copy
 import json
 import subprocess
 import threading
@@ -85,12 +84,6 @@ class Peer:
         with self._lock:
             self._idle.append(session)
         return _result(reply)
-
-    def apart(self) -> "Peer":
-        """The same server with programs of its own: what one call has started there is met by the next."""
-        other = copy.copy(self)
-        other._idle, other._lock = [], threading.Lock()
-        return other
 
     def warm(self, sessions: int) -> None:
         """Let as many programs wait there, so that none has to be started later."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from .digest import printable
 from .files_sandbox import python_argv
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, ident, literal, query
+from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, ident, query
 from .system import refuse
 
 _NO_EXTENSION = (
@@ -77,12 +77,7 @@ _KEYS = (
 )
 
 
-def inventory(identities: dict[int, str]) -> str:
-    """A script that puts out ["object", kind, identity, facts] for everything that a customer made in a database.
-
-    `identities` are tables (by oid) whose REPLICA IDENTITY is another one while they are followed."""
-    cases = "".join(f" WHEN {int(oid)} THEN {literal(identity)}" for oid, identity in identities.items())
-    replica_identity = f"(CASE o.oid{cases} ELSE o.relreplident::text END)" if cases else "o.relreplident"
+def _inventory() -> str:
     user = _USER_SCHEMA.format
     relation = "(SELECT (pg_identify_object('pg_class'::regclass, o.{0}, 0)).identity)"
     on = relation.format
@@ -100,7 +95,7 @@ def inventory(identities: dict[int, str]) -> str:
             "relation",
             "pg_class",
             f"'kind', o.relkind, {_OWNER.format('relowner')}, 'persistence', o.relpersistence, 'options', o.reloptions,"
-            f" 'row security', ARRAY[o.relrowsecurity, o.relforcerowsecurity], 'replica identity', {replica_identity},"
+            " 'row security', ARRAY[o.relrowsecurity, o.relforcerowsecurity], 'replica identity', o.relreplident,"
             " 'populated', o.relispopulated, 'parents', (SELECT json_agg((pg_identify_object('pg_class'::regclass,"
             " i.inhparent, 0)).identity ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = o.oid), 'grants', "
             + _acl("o.relacl", "(CASE o.relkind WHEN 'S' THEN 's' ELSE 'r' END)::\"char\"", "o.relowner")
@@ -201,7 +196,7 @@ def inventory(identities: dict[int, str]) -> str:
 
 # Leaf partitions are plain tables; their parents hold nothing. Foreign tables are somebody else's data, and
 # materialized views are computed again on the target.
-TABLES = (
+_TABLES = (
     "SELECT json_build_array('table', n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid ="
     " o.relnamespace WHERE o.relkind = 'r' AND o.relpersistence <> 't' AND "
     + _USER_SCHEMA.format("o.relnamespace")
@@ -219,66 +214,51 @@ _SEQUENCES = (
     " WHERE o.relpersistence <> 't';\n"
 )
 # A large object may have holes, which come out of a restore as zeros: pages are hashed without their trailing zeros.
-_LARGE_OBJECT = (
-    "SELECT o.oid, size, hashtextextended(concat_ws(' ', o.oid, pg_get_userbyid(o.lomowner), size, pages, "
+_LARGE_OBJECTS = (
+    "SELECT json_build_array('large objects', count(*), coalesce(sum(size), 0), coalesce(sum(hashtextextended("
+    "concat_ws(' ', o.oid, pg_get_userbyid(o.lomowner), size, pages, "
     + _acl("o.lomacl", "'L'", "o.lomowner")
-    + "::text, obj_description(o.oid, 'pg_largeobject')), 0) AS hash FROM pg_largeobject_metadata o LEFT JOIN LATERAL"
+    + "::text, obj_description(o.oid, 'pg_largeobject')), 0)), 0)) FROM pg_largeobject_metadata o LEFT JOIN LATERAL"
     " (SELECT max(pageno::int8 * 2048 + octet_length(data)) AS size, sum(CASE WHEN octet_length(rtrim(data, '\\x00'))"
     " > 0 THEN hashtextextended(concat(pageno, ' ', encode(rtrim(data, '\\x00'), 'hex')), 0) ELSE 0 END) AS pages"
-    " FROM pg_largeobject p WHERE p.loid = o.oid) x ON true"
+    " FROM pg_largeobject p WHERE p.loid = o.oid) x ON true;\n"
 )
-_LARGE_OBJECTS = (
-    "SELECT json_build_array('large objects', count(*), coalesce(sum(size), 0), coalesce(sum(hash), 0))"
-    f" FROM ({_LARGE_OBJECT}) o;\n"
-)
-EACH_LARGE_OBJECT = f"SELECT json_build_array(oid::text, hash) FROM ({_LARGE_OBJECT}) o;\n"
 
 
-def of_database(
-    database: str,
-    snapshot: str | None = None,
-    identities: dict[int, str] | None = None,
-    known: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """{"tables": {name: [rows, sum]}, "sequences", "large objects", "objects": {kind: {identity: facts}}}.
-
-    As of now, or of an exported snapshot; tables that are `known` are not read."""
-    script = _BEGIN + _at(snapshot) + TABLES + _SEQUENCES + _LARGE_OBJECTS + inventory(identities or {}) + "COMMIT;\n"
-    result: dict[str, Any] = {"sequences": {}, "objects": {}, "tables": dict(known or {})}
+def of_database(database: str) -> dict[str, Any]:
+    """{"tables": {name: [rows, sum]}, "sequences", "large objects", "objects": {kind: {identity: facts}}}."""
+    script = (
+        "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
+        + _TABLES
+        + _SEQUENCES
+        + _LARGE_OBJECTS
+        + _inventory()
+        + "COMMIT;\n"
+    )
+    result: dict[str, Any] = {"sequences": {}, "objects": {}}
     tables = []
     for kind, *rest in query(script, database):
-        if kind == "table" and shown(*rest) not in result["tables"]:
+        if kind == "table":
             tables.append((rest[0], rest[1]))
         elif kind == "sequence":
             result["sequences"][rest[0]] = rest[1:]
         elif kind == "object":
             result["objects"].setdefault(rest[0], {})[rest[1]] = rest[2]
-        elif kind == "large objects":
+        else:
             result[kind] = rest
-    result["tables"] |= of_tables(database, tables, snapshot)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        shares = [tables[start :: os.cpu_count() or 1] for start in range(os.cpu_count() or 1)]
+        parts = pool.map(lambda share: _contents(database, share), shares)
+        result["tables"] = {name: count for part in parts for name, count in part.items()}
     return result
 
 
-_BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
-
-
-def _at(snapshot: str | None) -> str:
-    return f"SET TRANSACTION SNAPSHOT {literal(snapshot)};\n" if snapshot else ""
-
-
-def of_tables(database: str, tables: list[tuple[str, str]], snapshot: str | None = None) -> dict[str, list[int]]:
-    """{table: [rows, sum]} of these tables, (schema, name) each."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        shares = [tables[start :: os.cpu_count() or 1] for start in range(os.cpu_count() or 1)]
-        parts = pool.map(lambda share: _contents(database, share, snapshot), shares)
-        return {name: count for part in parts for name, count in part.items()}
-
-
-def _contents(database: str, tables: list[tuple[str, str]], snapshot: str | None) -> dict[str, list[int]]:
+def _contents(database: str, tables: list[tuple[str, str]]) -> dict[str, list[int]]:
     if not tables:
         return {}
-    request = json.dumps([database, tables, snapshot]).encode()
-    done = subprocess.run(python_argv("postgres_digest"), input=request, capture_output=True)
+    done = subprocess.run(
+        python_argv("postgres_digest"), input=json.dumps([database, tables]).encode(), capture_output=True
+    )
     if done.returncode != 0:
         last = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or ["no message"]
         refuse("postgresql_failed", f"The tables of {printable(database)} cannot be read: {printable(last[0])}")
@@ -286,13 +266,13 @@ def _contents(database: str, tables: list[tuple[str, str]], snapshot: str | None
 
 
 def main(arguments: list[str]) -> None:
-    """stdin: [database, [[schema, table]], snapshot]; stdout: {"schema.table": [rows, sum of the rows' hashes]}.
+    """stdin: [database, [[schema, table]]]; stdout: {"schema.table": [rows, sum of the rows' hashes]}.
 
     The rows come by COPY, as pg_dump reads them. A SELECT would have to be planned, and a plan works out constant
     parts of a table's index predicates: functions of the customer, which would run as the superuser."""
-    database, tables, snapshot = json.load(sys.stdin)
+    database, tables = json.load(sys.stdin)
     token = secrets.token_hex(16)  # ends a table's rows; nobody can have put it into a row
-    script = _BEGIN + _at(snapshot)
+    script = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
     for schema, table in tables:
         script += f"COPY {ident(schema)}.{ident(table)} TO STDOUT;\n\\echo {token}\n"
     argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
@@ -302,7 +282,7 @@ def main(arguments: list[str]) -> None:
         process = subprocess.Popen(argv, stdin=commands, stdout=subprocess.PIPE, env=ENVIRONMENT)
     assert process.stdout is not None
     found: dict[str, list[int]] = {}
-    names = iter(shown(schema, table) for schema, table in tables)
+    names = iter(_shown(schema) + "." + _shown(table) for schema, table in tables)
     end, rows, total, rest = token.encode(), 0, 0, b""
     while block := process.stdout.read(1 << 20):
         lines = (rest + block).split(b"\n")
@@ -320,11 +300,6 @@ def main(arguments: list[str]) -> None:
 
 
 _MODULUS = 1 << 64
-
-
-def shown(schema: str, table: str) -> str:
-    """The name that a table has in digests."""
-    return f"{_shown(schema)}.{_shown(table)}"
 
 
 def _shown(name: str) -> str:

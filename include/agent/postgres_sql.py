@@ -11,12 +11,11 @@ import json
 import re
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterable
 from typing import Any
 
 from .digest import printable
-from .system import Refused, refuse
+from .system import refuse
 
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
 PINNED = {
@@ -30,7 +29,6 @@ PINNED = {
     "xmlbinary": "base64",
     "row_security": "off",
     "jit": "off",
-    "synchronize_seqscans": "off",
     "statement_timeout": "0",
     "lock_timeout": "0",
     "default_transaction_read_only": "off",
@@ -85,92 +83,60 @@ def conninfo(database: str, **more: str) -> str:
     )
 
 
-# A session that is no superuser's may set these: what it reads cannot be changed by what it runs while it reads.
-_READING = {
-    name: PINNED[name]
-    for name in (
-        "search_path",
-        "DateStyle",
-        "IntervalStyle",
-        "TimeZone",
-        "extra_float_digits",
-        "bytea_output",
-        "xmlbinary",
-        "row_security",
-        "jit",
-        "statement_timeout",
-        "lock_timeout",
-        "standard_conforming_strings",
-        "client_min_messages",
-    )
-} | {"default_transaction_read_only": "on"}
-
-
 class Session:
-    """One connection to one database: a psql that is fed ASCII and puts out JSON, a line a row.
+    """One connection of the superuser to one database: a psql that is fed ASCII and puts out JSON, a line a row."""
 
-    It is the superuser's; with a `login` (role, password) it is that role's, and may only read. `more` goes into the
-    connection string. One query at a time: threads wait for each other."""
-
-    def __init__(self, database: str = "postgres", login: tuple[str, str] | None = None, **more: str) -> None:
+    def __init__(self, database: str = "postgres") -> None:
         self.database = database
         self.errors = tempfile.TemporaryFile()
-        self._lock = threading.Lock()
-        environment = ENVIRONMENT
-        if login:
-            more = {"host": "127.0.0.1", "user": login[0], "sslmode": "prefer"} | more
-            options = " ".join(f"-c {name}={value}" for name, value in _READING.items())
-            environment = ENVIRONMENT | {"PGPASSWORD": login[1], "PGOPTIONS": options}
-        argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        argv = [
+            *AS_POSTGRES,
+            "psql",
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            conninfo(database),
+        ]
         self.process = subprocess.Popen(
-            [*argv, "-d", conninfo(database, **more)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            env=environment,
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=ENVIRONMENT
         )
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
-        self.process.stdout.close()
         self.errors.close()
 
-    def lines(self, script: str) -> list[bytes]:
-        """Run a script; the lines that it puts out.
+    def query(self, script: str) -> list[Any]:
+        """Run a script; every line that it puts out is JSON and comes back parsed.
 
         The first error ends the session and is raised as Refused with the server's words."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        with self._lock:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.write(script.encode("ascii") + b"\n\\echo --\n")  # which no JSON is
-                self.process.stdin.flush()
-            rows = []
-            for line in self.process.stdout:
-                if line == b"--\n":
-                    return rows
-                rows.append(line)
-            self.process.wait()
-            self.errors.seek(0)
-            said = self.errors.read().decode("utf-8", "backslashreplace")
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(script.encode("ascii") + b"\n\\echo\n")  # an empty line ends the answer
+            self.process.stdin.flush()
+        rows = []
+        for line in self.process.stdout:
+            if line == b"\n":
+                return rows
+            rows.append(json.loads(line))
+        self.process.wait()
+        self.errors.seek(0)
+        said = self.errors.read().decode("utf-8", "backslashreplace")
         found = re.search(r"(?:ERROR|FATAL):\s+(.*)", said)
         message = printable(found[1] if found else said.strip()[-300:])
         refuse(
             "postgresql_failed",
             f"PostgreSQL refused a step in database {printable(self.database)}: {message}",
         )
-
-    def query(self, script: str) -> list[Any]:
-        """`lines`, each of which is JSON and comes back parsed."""
-        return [json.loads(line) for line in self.lines(script)]
 
     def execute(self, statements: list[str]) -> None:
         """Run statements that return nothing, up to the first error."""
@@ -195,39 +161,3 @@ def execute(statements: list[str], database: str = "postgres") -> None:
     if statements:
         with Session(database) as session:
             session.execute(statements)
-
-
-# Sessions that stay open between the steps of a move, so that no program has to start inside a hold.
-_kept: dict[tuple[str, str], tuple[Session, int]] = {}
-_keeping = threading.Lock()
-
-
-def kept(database: str = "postgres", login: tuple[str, str] | None = None) -> Session:
-    """A session that this process keeps open; opened anew when it has ended."""
-    key = (database, login[0] if login else "")
-    with _keeping:
-        session = _kept.get(key, (None, 0))[0]
-    if session:
-        try:
-            session.query("SELECT 1;")
-            return session
-        except (Refused, ValueError):  # ended by the server, or closed by `end_kept`
-            pass
-    session = Session(database, login)
-    pid = session.query("SELECT pg_backend_pid();")[0]
-    with _keeping:
-        _kept[key] = (session, pid)
-    return session
-
-
-def kept_backends() -> list[int]:
-    """The server's process ids of the sessions that this process keeps."""
-    with _keeping:
-        return [pid for _, pid in _kept.values()]
-
-
-def end_kept(databases: Iterable[str]) -> None:
-    """Close the kept sessions of these databases."""
-    with _keeping:
-        for key in [key for key in _kept if key[0] in set(databases)]:
-            _kept.pop(key)[0].close()

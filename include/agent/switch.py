@@ -150,8 +150,7 @@ def _hold_and_commit(account: Account, peer: Peer, args: dict[str, Any], steps: 
             fence.return_(name, move)
         raise
     with steps("release"):
-        there = fence.release_peer(name, peer)
-    steps.taken += [{**step, "name": f"release: {step['name']}"} for step in there]
+        fence.release_peer(name, peer)
     with steps("forward"):
         fence.let_go(name)
     held = time.monotonic() - began
@@ -265,9 +264,8 @@ def compare(account: Account, peer: Peer) -> tuple[dict[str, Any], list[str]]:
 
 
 def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    steps = Steps(lambda **_: None)
-    state = fence.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"), steps)
-    return {"state": state.state, "steps": steps.taken}
+    state = fence.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"))
+    return {"state": state.state}
 
 
 def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:

@@ -3,21 +3,15 @@ is idle. Nothing waits for that: names follow their accounts, and IPs are rerout
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
 from include import registry
-from include.hosts import AgentError, HostUnreachable
-from include.moves.path import Agent
-from include.registry import states
 
 EVENT = "original.forwarded"
 """Its detail: {account: {protocol: {"count", "last" (Unix seconds, None: never)}}}."""
-
-ASKED = (states.HANDED_OVER, states.ACCOUNTS_MOVED, states.REROUTED, states.ORIGINAL_EMPTY)
 
 
 def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]) -> list[str]:
@@ -31,19 +25,6 @@ def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]
         server = registry.migration(conn, migration).server
         registry.event(conn, EVENT, migration=migration, server=server, detail=now)
     return sentences(now)
-
-
-def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
-    """Asks every original that accounts have left and that is not reinstalled yet; gives a sentence an account."""
-    said = []
-    for migration in registry.migrations(conn):
-        if migration.state in ASKED:
-            try:
-                description = reach(migration.server).call("describe")
-                said += record(conn, migration.id, description) or [f"{migration.server}: no account has left it."]
-            except (HostUnreachable, AgentError) as error:
-                said.append(f"{migration.server}: {error}")
-    return said
 
 
 def last(conn: psycopg.Connection, migration: int) -> dict[str, Any]:

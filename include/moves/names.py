@@ -105,12 +105,11 @@ def learn(
         if led.name != fqdn:
             if led.name not in known:
                 said[fqdn] = f"{fqdn} is an alias of {led.name}, which is not the account's: {stays}"
-        elif mine := [record for record in led.records if record[1] in ours]:
+        elif mine := [record for record in led.records if record[1] in (*ours, *away.values())]:
             for rdtype, address, ttl in mine:
-                registry.add_name(conn, fqdn, rdtype, account.name, address, min(max(ttl, 1), LONGEST_TTL))
-        elif {address for _, address, _ in led.records} & {*away.values()}:
-            # Not taken for the account's: it may be the host's own name of the transit.
-            said[fqdn] = f"{fqdn} leads to the transit, which others will have after you: point it at {through}."
+                at_home = address if address in ours else home.get(rdtype)
+                if at_home is not None:
+                    registry.add_name(conn, fqdn, rdtype, account.name, at_home, min(max(ttl, 1), LONGEST_TTL))
         elif led.records:
             said[fqdn] = (
                 f"{fqdn} leads to {_and(address for _, address, _ in led.records)}, which is not its server: it is "

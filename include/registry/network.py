@@ -34,9 +34,6 @@ class Name:
     left_because: str | None
 
 
-ROUNDING = 2
-"""Seconds that an answer may be held beyond its TTL: caches, and caches of caches, count in whole seconds."""
-
 _IP = "SELECT host(address) AS address, home_server, routed_to FROM ips"
 _NAME = """
     SELECT fqdn, type, account, host(address) AS address, host(points_at) AS points_at, ttl, ttl_now, lowered,
@@ -237,7 +234,7 @@ def name_left(conn: psycopg.Connection, fqdn: str, type: str, because: str) -> N
 
 def _cached(conn: psycopg.Connection, fqdn: str, type: str, address: str, ttl: int) -> None:
     """For so long from now, caches may hold this earlier answer; what none can hold any more is forgotten."""
-    params = {"fqdn": fqdn, "type": type, "address": address, "seconds": ttl + ROUNDING}
+    params = {"fqdn": fqdn, "type": type, "address": address, "ttl": ttl}
     execute(
         conn,
         "DELETE FROM cached_names WHERE fqdn = %(fqdn)s AND type = %(type)s AND until < clock_timestamp()",
@@ -247,7 +244,7 @@ def _cached(conn: psycopg.Connection, fqdn: str, type: str, address: str, ttl: i
         conn,
         """
         INSERT INTO cached_names (fqdn, type, address, until)
-        VALUES (%(fqdn)s, %(type)s, %(address)s, clock_timestamp() + make_interval(secs => %(seconds)s))
+        VALUES (%(fqdn)s, %(type)s, %(address)s, clock_timestamp() + make_interval(secs => %(ttl)s))
         ON CONFLICT (fqdn, type, address) DO UPDATE SET until = greatest(cached_names.until, excluded.until)
         """,
         params,
