@@ -16,9 +16,9 @@ test: setup lint
 test-unit: .venv/installed
 	$(PYTHON) -m pytest -q tests/unit tests/registry
 
-# Some tables: make bench ONLY=copy,verify; less of them: RUNS=3 SIZES=10,100 (MB)
+# One table: make bench ONLY=billing
 bench: setup
-	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m benchmarks $(foreach word,ONLY RUNS SIZES,$(if $($(word)),$(word)=$($(word))))
+	$(PYTHON) -m benchmarks $(if $(ONLY),ONLY=$(ONLY))
 
 lint: .venv/installed
 	.venv/bin/ruff check .

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 
-from benchmarks.options import Options
 from benchmarks.postgres import postgres
 from benchmarks.report import Figure, Seconds, Table
 from include.billing import Settings, apply_settings, bill_days
@@ -43,13 +42,13 @@ INSERT INTO billing_days VALUES ('2026-03-09', 0);
 """
 
 
-def run(_options: Options, progress: Callable[[str], None]) -> Table:
+def run(progress: Callable[[str], None]) -> Table:
     """Measure every size on a PostgreSQL of its own."""
     rows, figures = [], []
     per_lease: dict[int, float] = {}
     with postgres() as server:
         for size in SIZES:
-            progress(f"{size:,} leases")
+            progress(f"billing: {size:,} leases")
             dsn = _registry(server, size)
             with psycopg.connect(dsn) as conn:
                 statement = _statement(conn, size)

@@ -3,8 +3,7 @@
 ## What it does
 1. **act**: what the form's *action* says, at once, with who asked and why in the event log. What cannot be done is
    refused with one sentence, and nothing has changed.
-2. **show_queue**: its log shows every transit, and every waiting request with its place and estimate; and for each
-   account that has left its server what still came by the old path, and for how long nothing has.
+2. **show_queue**: its log shows every transit, and every waiting request with its place and estimate.
 
 | action | needs |
 |---|---|
@@ -31,9 +30,8 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
-from include.moves import forwarding, pool
+from include.moves import pool
 from transhumance_airflow import connections, forms
-from transhumance_airflow.facts import told
 from transhumance_airflow.operators import refusing
 
 log = logging.getLogger(__name__)
@@ -76,10 +74,9 @@ def manage_transits() -> None:
 
     @task
     def show_queue() -> None:
-        """Logs the pool, the queue and the old paths."""
+        """Logs the pool and the queue."""
         with connections.registry_connection() as conn:
             log.info("\n%s", pool.show(conn))
-            told(forwarding.look(conn, lambda server: connections.host(server, conn)))
 
     act() >> show_queue()
 

@@ -34,8 +34,8 @@ refuse.
 * *Names* that somebody has changed stop nothing: the logs of `hand_over`, `point_names` and
   `point_names_at_transit`, and the report, say which. Names that were added are found when
   *wait_until_every_account_is_moved* is cleared, and when their account moves.
-* *Is the old path idle?* **Manage transits**, `show_queue`, and later the report, say what the original has passed on
-  for each account that left it, and for how long nothing.
+* *Is the old path idle?* The log of *wait_until_every_account_is_moved*, and the report, say what the original has
+  passed on for each account that left it, and for how long nothing.
 * *prove_original_empty* names what still lives there: move it (it may be a database that no account claims),
   clear the task.
 * *reinstall_original* was cut off: clear it. While it was at work the server holds nothing of anybody.

@@ -160,7 +160,6 @@ def move_account() -> None:
 
     peer >> copied
     [before, copied] >> switched >> recorded >> [pointed, after, closed]
-    copied >> closed  # should the look fail while the copy still runs
     # A teardown runs whatever failed between, and is cleared together with any of it: the path opens again.
     # Every end of the graph decides whether the run ended well.
     closed.as_teardown(setups=[move, peer], on_failure_fail_dagrun=True)

@@ -13,7 +13,6 @@ import psycopg
 
 from include import registry
 from include.moves import names, servers
-from include.network.names import NameServerFailed
 from transhumance_airflow import connections
 
 log = logging.getLogger(__name__)
@@ -71,11 +70,7 @@ def refresh_original(conn: psycopg.Connection, migration: int, transit: str) -> 
     begun = registry.migration(conn, migration)
     if not servers.past(begun.state, "handed_over"):
         told(servers.refresh(conn, begun.server, connections.host(begun.server, conn)))
-        try:
-            told(names.follow(conn, connections.names(), begun.server))
-        except NameServerFailed as error:
-            # A wait of weeks does not end for that: each account's move asks again, and so does the step after this.
-            log.warning("Names that were added are not looked at now: %s", error)
+        told(names.follow(conn, connections.names(), begun.server))
 
 
 def told(sentences: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include import registry
-from include.moves import forwarding, pool
+from include.moves import pool
 from transhumance_airflow import facts
 
 FORM = {name: None for name in ("transit", "migration", "customer", "plan", "infrastructure", "reason")} | {
@@ -91,25 +91,6 @@ def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(act,
     assert registry.migration(conn, migration["id"]).state == "cancelled"
     assert registry.server(conn, "transit-1").state == "free"
     assert registry.lease_of(conn, migration["id"]).ended_at is not None
-
-
-def test_the_old_paths_are_shown(dags, hosting, migration):
-    tasks, conn = dags["migrate_server"].task_dict, hosting.conn
-    registry.request_transit(conn, migration["id"])
-    assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
-    assert forwarding.look(conn, hosting.host) == []
-    tasks["install_transit"].python_callable(migration=migration)
-    tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
-    tasks["hand_over"].python_callable(migration=migration)
-    assert forwarding.look(conn, hosting.host) == ["vps-1: no account has left it."]
-    passed = {"http": {"count": 4, "last": 1e9}, "smtp": {"count": 0, "last": None}}
-    hosting.servers["vps-1"].accounts["app"] |= {"state": "moved", "forwarded": passed}
-    (said,) = forwarding.look(conn, hosting.host)
-    assert said.startswith("app: by the old path came 4 http; nothing since ")
-    dags["manage_transits"].task_dict["show_queue"].python_callable()
-    assert [event.kind for event in registry.events(conn, migration["id"])].count("original.forwarded") == 1
-    del hosting.servers["vps-1"]
-    assert forwarding.look(conn, hosting.host) == ["vps-1: vps-1 cannot be reached."]
 
 
 def _wait(tasks: dict[str, Any], migration: dict[str, Any]) -> None:

@@ -95,7 +95,7 @@ def asked(tmp_path, monkeypatch) -> list[str]:
 
     for name, double in (("hold", hold), ("commit", commit), ("forward", forward), ("return_", give_back)):
         monkeypatch.setattr(fence, name, double)
-    monkeypatch.setattr(fence, "release_peer", lambda *_: asked.append("release") or [])
+    monkeypatch.setattr(fence, "release_peer", lambda *_: asked.append("release"))
     monkeypatch.setattr(fence, "let_go", lambda *_: asked.append("let go"))
     return asked
 
