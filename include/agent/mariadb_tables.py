@@ -100,7 +100,7 @@ class Table:
     columns: list[Column]
     key: tuple[str, ...] = ()
     references: list[Reference] = field(default_factory=list)
-    secondary: bool = False
+    versioned: bool = False
 
     @property
     def steady(self) -> bool:
@@ -151,7 +151,8 @@ class Table:
 
     def proof(self, where: str = "") -> str:
         """A SELECT of how many rows there are and of a sum over what is in them."""
-        plain = [(c.name, c.kind, c.extra) for c in self.columns if "VIRTUAL" not in c.extra]
+        columns = self.own if self.versioned else self.columns  # when a row was written is the server's own affair
+        plain = [(c.name, c.kind, c.extra) for c in columns if "VIRTUAL" not in c.extra]
         return mariadb_digest.content(self.name[0], self.name[1], plain, where)
 
     def tabs(self, where: str = "") -> str:
@@ -187,15 +188,16 @@ def matching(columns: Sequence[str], values: Iterable[Key]) -> list[str]:
 
 
 def tables(databases: Sequence[str]) -> dict[Name, Table]:
-    """The tables of these databases that hold rows; sequences are none, and neither are tables that keep old rows."""
+    """The tables of these databases that hold rows; sequences are none."""
     if not databases:
         return {}
     among = "(" + ", ".join(literal(name) for name in databases) + ")"
     listed, columns, keys, parents, sizes = queries(
         [
             select(
-                ["TABLE_SCHEMA", "TABLE_NAME", "ENGINE", "IFNULL(DATA_LENGTH, 0)"],
-                f"FROM information_schema.TABLES WHERE TABLE_SCHEMA IN {among} AND TABLE_TYPE = 'BASE TABLE'",
+                ["TABLE_SCHEMA", "TABLE_NAME", "ENGINE", "IFNULL(DATA_LENGTH, 0)", "TABLE_TYPE"],
+                f"FROM information_schema.TABLES WHERE TABLE_SCHEMA IN {among}"
+                " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')",
             ),
             select(
                 ["TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "ORDINAL_POSITION", "DATA_TYPE", "COLUMN_TYPE"]
@@ -227,9 +229,10 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
         at = (database, re.split("#[Pp]#", table)[0])
         files[at] = files.get(at, 0) + int(size or 0)
     found = {}
-    for database, name, engine, size in listed:
+    for database, name, engine, size, kind in listed:
         at = (str(database), str(name))
         found[at] = Table(at, str(engine), max(int(size or 0), files.get(at, 0)), [])
+        found[at].versioned = kind == "SYSTEM VERSIONED"
     for database, name, column, number, kind, column_type, charset, length, scale, extra in columns:
         table = found.get((str(database), str(name)))
         if table:
@@ -247,8 +250,6 @@ def _add_keys(found: dict[Name, Table], rows: list[list[str | None]]) -> None:
         at = (str(database), str(name))
         if at not in found:
             continue
-        if non_unique == "1":
-            found[at].secondary = True
         good = non_unique == "0" and prefix is None and nullable != "YES"
         indexes.setdefault((at, str(index)), []).append((str(column), good))
     for (at, _), parts in indexes.items():
