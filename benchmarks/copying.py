@@ -136,15 +136,13 @@ class _Runs:
     def run(self, rounds: int) -> Store:
         """All of them, and one switch-over at the end."""
         for number in range(rounds):
-            self._ours(number)
-            for way, copy in self.ways.items():
-                tools.make_role(self.pair, self.name)
-                os.sync()  # what the one before has left to be written is not this one's
-                began = time.perf_counter()
-                copy(self.pair, self.name)
-                self.found.others[way].append(time.perf_counter() - began)
-                tools.check(self.pair, self.name, self.store)
-                tools.clean(self.pair, self.name)
+            order = ["transhumance", *self.ways]
+            # Whoever comes first meets colder caches: everybody has their turn.
+            for way in order[number % len(order) :] + order[: number % len(order)]:
+                if way in self.ways:
+                    self._tool(way)
+                else:
+                    self._ours(number)
             took = [f"copy {self.found.copies[-1]:.1f} s ({self.found.verifying[-1]:.1f} s of it to verify)"]
             took += [f"{way} {seconds[-1]:.1f} s" for way, seconds in self.found.others.items()]
             self.progress(f"run {number + 1} of {rounds}: {', '.join(took)}")
@@ -168,6 +166,15 @@ class _Runs:
         self.found.verified.append(self.recorder.last(f"{move.key}-verify").seconds)
         self.found.verifying.append(verify_seconds(result))
         move.give_up()
+
+    def _tool(self, way: str) -> None:
+        tools.make_role(self.pair, self.name)
+        os.sync()  # what the one before has left to be written is not this one's
+        began = time.perf_counter()
+        self.ways[way](self.pair, self.name)
+        self.found.others[way].append(time.perf_counter() - began)
+        tools.check(self.pair, self.name, self.store)
+        tools.clean(self.pair, self.name)
 
     def _switch(self, number: int) -> None:
         move = self._move(number)
