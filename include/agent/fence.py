@@ -300,6 +300,7 @@ def boot() -> None:
         state = state_of(account.name)
         if state.state == "serving":
             with guarded(account.name):
+                _tidy(account)
                 open_account(account)
         else:
             try:
@@ -307,3 +308,11 @@ def boot() -> None:
             except system.Refused:
                 # The peer is away: the timer that is armed here tries again until it is back.
                 arm(account.name, 2)
+
+
+def _tidy(account: Account) -> None:
+    """End what a crash has left: of a release here, and of a following that no move goes on with."""
+    for store in (files, postgres, mariadb):
+        store.finish(account)
+        if not pairing.leaves(account.name):
+            store.unfollow(account)

@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -56,13 +56,13 @@ def make_key(move: str, account: str) -> str:
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
 
 
-def authorized_line(move: str, address: str, public_key: str, ports: Iterable[int]) -> str:
+def authorized_line(move: str, address: str, public_key: str, port: int) -> str:
     """What lets the source's key in: from its address only, to this move's entry point only."""
     command = f'restrict,from="{address}",command="/usr/bin/python3 {AGENT} peer {move}"'
-    # Replication comes through two ports of this server's loopback address that the source may open, and no others.
+    # Replication comes through one port of this server's loopback address that the source may open, and no other.
     # The source can reach nothing here through it: port 1 of 127.0.0.1 is nobody's.
-    listen = "".join(f',permitlisten="127.0.0.1:{port}"' for port in ports)
-    return f'{command},port-forwarding,permitopen="127.0.0.1:1"{listen} {public_key} {_mark(move)}'
+    tunnel = f'port-forwarding,permitopen="127.0.0.1:1",permitlisten="127.0.0.1:{port}"'
+    return f"{command},{tunnel} {public_key} {_mark(move)}"
 
 
 def _mark(move: str) -> str:
@@ -74,8 +74,8 @@ def admit(move: str, account: str, address: Any, public_key: Any) -> list[str]:
     if not isinstance(public_key, str) or not HOST_KEY.fullmatch(public_key):
         refuse("bad_key", "The public key of the source is no SSH key; take it from the verb pair.")
     _require_no_socket_forwarding()
-    pair = _pair(check_move(move)) or {"account": check_name(account), "ports": _free_ports()}
-    line = authorized_line(move, check_address(address), public_key, pair["ports"].values())
+    pair = _pair(check_move(move)) or {"account": check_name(account), "port": _free_port()}
+    line = authorized_line(move, check_address(address), public_key, pair["port"])
     directory(move).mkdir(mode=0o700, parents=True, exist_ok=True)
     write_durably(directory(move) / "target.json", json.dumps(pair))
     _rewrite_keys(move, line)
@@ -83,15 +83,14 @@ def admit(move: str, account: str, address: Any, public_key: Any) -> list[str]:
 
 
 def _pair(move: str) -> dict[str, Any] | None:
-    """On the target: {"account", "ports": {engine: port of the tunnel}} of an admitted move."""
+    """On the target: {"account", "port": of the tunnel} of an admitted move."""
     return read_json(directory(move) / "target.json")
 
 
-def _free_ports() -> dict[str, int]:
-    with socket.socket() as one, socket.socket() as other:
+def _free_port() -> int:
+    with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return {"postgresql": one.getsockname()[1], "mariadb": other.getsockname()[1]}
+        return one.getsockname()[1]
 
 
 def _require_no_socket_forwarding() -> None:
@@ -135,6 +134,12 @@ def account_of(move: str) -> str | None:
     """Whose move it is, as this server knows it; None when it knows nothing of it."""
     known = read_json(directory(move) / "source.json") or _pair(move)
     return known["account"] if known else None
+
+
+def leaves(account: str) -> bool:
+    """Whether a move of this account away from here is open."""
+    moves = [path.parent.name for path in (STATE / "pairs").glob("*/source.json")]
+    return account in map(account_of, moves)
 
 
 # --- the target's side ---
@@ -199,24 +204,22 @@ def _answer(
 # --- the tunnel ---
 
 
-def tunnel_ports(account: Account, args: dict[str, Any], stdin: IO[bytes]) -> dict[str, Any]:
-    """Peer verb: at which ports of its loopback address the target reaches the source's databases."""
-    return {"ports": (_pair(state_of(account.name).move or "") or {})["ports"]}
+def tunnel_port(account: Account, args: dict[str, Any], stdin: IO[bytes]) -> dict[str, Any]:
+    """Peer verb: at which port of its loopback address the target reaches the source's PostgreSQL."""
+    return {"port": (_pair(state_of(account.name).move or "") or {})["port"]}
 
 
 def tunnel_up(account: Account, args: dict[str, Any], stdin: IO[bytes]) -> dict[str, Any]:
     """Peer verb: wait until the source has opened the tunnel."""
     end = time.monotonic() + args["seconds"]
-    for port in tunnel_ports(account, {}, stdin)["ports"].values():
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 5).close()
-                break
-            except OSError as error:
-                if time.monotonic() > end:
-                    refuse("no_tunnel", f"The source's databases are not reached through the tunnel ({error}).")
-                time.sleep(0.05)
-    return {}
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", tunnel_port(account, {}, stdin)["port"]), 5).close()
+            return {}
+        except OSError as error:
+            if time.monotonic() > end:
+                refuse("no_tunnel", f"The source's PostgreSQL is not reached through the tunnel ({error}).")
+            time.sleep(0.05)
 
 
 # --- data of an account that is being received ---

@@ -9,8 +9,8 @@ from typing import IO, Any
 from . import pairing
 from .system import RUNTIME, Refused, read_json, refuse, run, write_durably
 
-# What a peer reaches through the tunnel: the source's own sockets, where each user still needs a password.
-SOCKETS = {"postgresql": "/run/postgresql/.s.PGSQL.5432", "mariadb": "/run/mysqld/mysqld.sock"}
+# What a peer reaches through the tunnel, where every user still needs a password.
+POSTGRESQL = "/run/postgresql/.s.PGSQL.5432"
 
 
 def known_peer(move: str) -> dict[str, Any]:
@@ -45,6 +45,8 @@ class Peer:
         self._options = {
             "BatchMode": "yes",
             "CheckHostIP": "no",
+            # The quickest one where the processor knows AES, and a copy is mostly encryption; then OpenSSH's own order.
+            "Ciphers": "^aes128-gcm@openssh.com",
             "ConnectTimeout": "10",
             "GlobalKnownHostsFile": "/dev/null",
             "HostKeyAlias": "peer",
@@ -142,22 +144,22 @@ class Peer:
         """The words before a command that is to run on the peer."""
         return [*_ssh(self._options | self._shared), f"root@{self.address}"]
 
-    def tunnel(self) -> dict[str, int]:
-        """Let the peer reach this server's databases at ports of its own loopback address: {engine: port}.
+    def tunnel(self) -> int:
+        """Let the peer reach this server's PostgreSQL at a port of its own loopback address, which is given.
 
         A unit of its own keeps it up until `unpair`, also when the connection is lost for a while."""
-        ports = self.call("tunnel_ports", {})["ports"]
+        port = self.call("tunnel_port", {})["port"]
         unit = f"transhumance-tunnel-{self.move}"
         if run(["systemctl", "is-active", "--quiet", unit], check=False).returncode != 0:
             run(["systemctl", "reset-failed", f"{unit}.service"], check=False)
+            forward = f"127.0.0.1:{port}:{POSTGRESQL}"
             options = self._options | {"ControlPath": "none", "ExitOnForwardFailure": "yes"}
-            forwards = [word for name, path in SOCKETS.items() for word in ("-R", f"127.0.0.1:{ports[name]}:{path}")]
             run(
                 ["systemd-run", "--quiet", f"--unit={unit}", "--property=Restart=always", "--property=RestartSec=1"]
-                + ["--property=StartLimitIntervalSec=0", *_ssh(options), "-N", *forwards, f"root@{self.address}"]
+                + ["--property=StartLimitIntervalSec=0", *_ssh(options), "-N", "-R", forward, f"root@{self.address}"]
             )
         self.call("tunnel_up", {"seconds": 15})
-        return ports
+        return port
 
     def _reply(self, output: bytes, code: int, errors: bytes) -> dict[str, Any]:
         try:

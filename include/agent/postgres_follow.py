@@ -104,7 +104,7 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
         refuse("not_equal", f"The copy of a PostgreSQL database differs from what was sent: {' '.join(different)}")
     verified = time.monotonic() - began
     keep_changes(account, name, found)
-    address = {"host": "127.0.0.1", "port": str(peer.tunnel()["postgresql"])}
+    address = {"host": "127.0.0.1", "port": str(peer.tunnel())}
     source = conninfo(name, user=_role(account), password=known(account)["password"], **address)
     forced = kept(name).query("SELECT 1 FROM pg_class WHERE relforcerowsecurity LIMIT 1;")
     what = {"database": name, "conninfo": source, "slot": follow, "forced": bool(forced)}

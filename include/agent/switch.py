@@ -282,7 +282,7 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **mariadb.PEER_VERBS,
     **identity.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),
-    "tunnel_ports": pairing.tunnel_ports,
+    "tunnel_port": pairing.tunnel_port,
     "tunnel_up": pairing.tunnel_up,
     "warm": _warm,
     "release": _release,

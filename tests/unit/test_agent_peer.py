@@ -81,7 +81,7 @@ def test_no_answer_is_told_with_its_reason(peer: Peer) -> None:
 def test_a_session_answers_until_its_input_ends(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(pairing, "STATE", tmp_path)
     (tmp_path / "pairs" / "m1").mkdir(parents=True)
-    (tmp_path / "pairs" / "m1" / "target.json").write_text(json.dumps({"account": "alice", "ports": {}}))
+    (tmp_path / "pairs" / "m1" / "target.json").write_text(json.dumps({"account": "alice", "port": 20001}))
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", "session")
     monkeypatch.setattr(pairing, "load", lambda name: name)
     lines = [{"verb": "hello", "args": {"n": 1}}, {"verb": "other", "args": {}}, {"verb": "hello", "args": {"n": 2}}]

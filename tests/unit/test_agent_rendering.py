@@ -178,10 +178,10 @@ KEY = "ssh-ed25519 " + "A" * 68
 
 
 def test_a_peers_key_opens_one_door_from_one_address() -> None:
-    line = pairing.authorized_line("m1", PEER, KEY, [20001, 20002])
+    line = pairing.authorized_line("m1", PEER, KEY, 20001)
     assert line.startswith(f'restrict,from="{PEER}",command="')
     assert 'agent.pyz peer m1",port-forwarding,permitopen="127.0.0.1:1",' in line
-    assert 'permitlisten="127.0.0.1:20001",permitlisten="127.0.0.1:20002" ssh-ed25519 ' in line
+    assert 'permitlisten="127.0.0.1:20001" ssh-ed25519 ' in line
     assert line.endswith("transhumance-move:m1")
 
 
