@@ -133,9 +133,10 @@ def catch_up(following: Following, peer: Any) -> None:
         before = {path: following.index.rest.get(path) for path in following.unproven}
         moved = carry(following, peer, held=False)
         different = prove(following)
-        if len(moved) <= _FEW and not following.unproven:
+        moving = following.mapped.union(_changes(following).paths)
+        # What is being written at this moment differs at every look; the hold brings it over.
+        if len(moved) <= _FEW and moving.issuperset(following.unproven):
             return
-    moving = following.mapped.union(_changes(following).paths)
     told = [
         found.sentence
         for path, found in different.items()
@@ -170,7 +171,8 @@ def forget(account: Account) -> None:
 def prepare(following: Following, peer: Any) -> None:
     """Start what the next pass and the next proof will use."""
     if following.ready is None or not following.ready.waits:
-        following.ready = Listed(following.account, peer)
+        # With `again` it suits every list of files that are not large: which it will be is not known yet.
+        following.ready = Listed(following.account, peer, again=True)
     files_look.begin(following.account, writable=False)
     following.line.call("files_look", {"paths": []})
     time.sleep(max(0.0, following.ready.began + _CONNECT_SECONDS - time.monotonic()))
@@ -348,7 +350,7 @@ def _within(path: bytes, others: set[bytes]) -> bool:
 def _listed(following: Following, peer: Any, again: bool, parts: bool) -> Listed:
     """An rsync for this pass: the one that waits, where it suits."""
     ready = following.ready
-    if ready and ready.waits and not again and not parts:
+    if ready and ready.waits and not parts:
         following.ready = None
         return ready
     return Listed(following.account, peer, again=again, parts=parts)

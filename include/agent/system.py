@@ -256,10 +256,12 @@ def processes_of(uid: int) -> list[int]:
 
 
 def end_processes(uid: int, *, patience: float = 1.0) -> int:
-    """End every process of `uid`: politely, then not. Returns how many there were."""
+    """End every process of `uid`: politely, then not. Returns how many there were.
+
+    What this process has started itself is spared: clients that read the account's databases without root's powers."""
     began = time.monotonic()
     ended: set[int] = set()
-    while pids := processes_of(uid):
+    while pids := [pid for pid in processes_of(uid) if not _is_child(pid)]:
         elapsed = time.monotonic() - began
         if elapsed > patience + 5:
             refuse(
@@ -276,6 +278,15 @@ def end_processes(uid: int, *, patience: float = 1.0) -> int:
             ended.add(pid)
         time.sleep(0.01)
     return len(ended)
+
+
+def _is_child(pid: int) -> bool:
+    """Whether this process has started `pid`."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return int(stat.rpartition(")")[2].split()[1]) == os.getpid()
 
 
 # --- crontabs ---
