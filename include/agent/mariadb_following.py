@@ -108,7 +108,8 @@ class Following:
         return found
 
     def _altered(self) -> bool:
-        assert self.state.position
+        if not self.state.position:
+            return False
         seen = mariadb_changes.window(self.account, self.state.position, mariadb_changes.here(), {})
         return bool(seen.statements)
 

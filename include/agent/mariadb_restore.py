@@ -15,7 +15,7 @@ import re
 import secrets
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -115,7 +115,9 @@ def _expect(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
     return {}
 
 
-def _drop_objects(databases: Iterable[str]) -> None:
+def _drop_objects(databases: Collection[str]) -> None:
+    if not databases:
+        return
     among = "(" + ", ".join(literal(name) for name in databases) + ")"
     found = queries(
         [
