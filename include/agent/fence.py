@@ -290,7 +290,8 @@ def go_forward(name: str) -> dict[str, Any]:
         return forward(name).figures
     release_peer(name)
     held = (time.time() - state.figures.get("held_at", state.since)) * 1000
-    return forward(name, {**state.figures, "held_ms": round(held, 1)}).figures
+    verified = {**state.figures.get("verified", {}), "messages": files.messages(load(name))}
+    return forward(name, {**state.figures, "verified": verified, "held_ms": round(held, 1)}).figures
 
 
 def boot() -> None:

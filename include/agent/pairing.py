@@ -7,11 +7,12 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -19,6 +20,8 @@ from .accounts import Account, check_move, check_name, load, state_of
 from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 
 _LONGEST = 64 << 20  # bytes of a request
+_USUAL = 0.5
+"""Seconds within which a peer's program ends that has answered."""
 AUTHORIZED_KEYS = Path("/root/.ssh/authorized_keys")
 HOST_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]{40,1000}={0,3}")
 
@@ -243,6 +246,25 @@ def data_session(account: str, move: str, *, inherited: bool = False) -> Iterato
 
 @contextmanager
 def no_data_session(account: str, wait: float = 10) -> Iterator[None]:
-    """No peer writes the account's data inside this block."""
-    with locked(RUNTIME / "accounts" / f"{account}.data", wait=wait):
+    """No peer writes the account's data inside this block.
+
+    What a connection that was cut has left is ended: nobody waits for its answer any more."""
+    path = RUNTIME / "accounts" / f"{account}.data"
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(path, wait=_USUAL))
+        except Refused:
+            _end_holders(path)
+            held.enter_context(locked(path, wait=wait))
         yield
+
+
+def _end_holders(path: Path) -> None:
+    """Kill whoever has an flock on this file, as the kernel lists them."""
+    status = os.stat(path)
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1:2] == ["FLOCK"] and words[5] == place and int(words[4]) not in (0, os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(int(words[4]), signal.SIGKILL)

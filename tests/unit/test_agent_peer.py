@@ -2,6 +2,8 @@
 
 import io
 import json
+import signal
+import subprocess
 import sys
 import threading
 from types import SimpleNamespace
@@ -93,3 +95,14 @@ def test_a_session_answers_until_its_input_ends(tmp_path, monkeypatch, capsys) -
     assert [reply["ok"] for reply in replies] == [True, False, True, False]
     assert [reply["result"]["n"] for reply in replies if reply["ok"]] == [1, 2]
     assert replies[0]["result"]["input"] == ""
+
+
+def test_what_a_cut_connection_has_left_gives_way(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(pairing, "RUNTIME", tmp_path)
+    path = tmp_path / "accounts" / "alice.data"
+    path.parent.mkdir()
+    code = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_SH); print(1, flush=True)"
+    stale = subprocess.Popen([sys.executable, "-c", f"{code}; time.sleep(60)", str(path)], stdout=subprocess.PIPE)
+    assert stale.stdout and stale.stdout.readline()
+    with pairing.no_data_session("alice"):
+        assert stale.wait(5) == -signal.SIGKILL
