@@ -102,13 +102,13 @@ def named_in(names: list[str]) -> re.Pattern[bytes]:
         for quote in ("`", '"', "'"):
             words.add(name.replace(quote, quote * 2).encode())
             words.add(name.replace("\\", "\\\\").replace(quote, "\\" + quote).encode())
+    if not words:
+        return re.compile(b"(?!)")
+    plain = b"|".join(re.escape(word) for word in sorted(words))
+    pattern = rb"(?<![" + _WORD + rb"])(?:" + plain + rb")(?![" + _WORD + rb"])"
     if any(max(word) > 127 for word in words):
-        words.add(b"[\x80-\xff]")  # in another character set it reads otherwise
-    each = (word if word.startswith(b"[") else re.escape(word) for word in sorted(words))
-    plain = b"|".join(each)
-    return (
-        re.compile(rb"(?<![" + _WORD + rb"])(?:" + plain + rb")(?![" + _WORD + rb"])") if words else re.compile(b"(?!)")
-    )
+        pattern += b"|[\x80-\xff]"  # in another character set it reads otherwise
+    return re.compile(pattern)
 
 
 def named(seen: Window, tables: Iterable[Name]) -> list[Name]:

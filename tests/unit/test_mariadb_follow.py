@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from include.agent import mariadb_changes, mariadb_load
@@ -17,6 +17,7 @@ def quoted(name: str, quote: str = "`") -> str:
     return quote + name.replace(quote, quote * 2) + quote
 
 
+@example("[0\x80", "0")
 @given(text, text.filter(lambda words: "`" not in words))
 def test_a_statement_that_names_a_table_is_seen(name: str, around: str) -> None:
     found = mariadb_changes.named_in([name])
