@@ -78,7 +78,7 @@ class Visit:
 class Visitors:
     """Post a number of its own each, `every` seconds, to each account's page at one address, from th-visitor."""
 
-    def __init__(self, address: str, every: float = 0.33) -> None:
+    def __init__(self, address: str, every: float = 0.1) -> None:
         self.address, self.every = address, every
         self.visits: list[Visit] = []
         self.accounts: list[str] = []

@@ -226,7 +226,8 @@ def test_airflow_and_the_operation_killed_right_after_the_commit(farm: Farm, rec
     tasks = farm.finish(run_id)
     assert tries(tasks, "switch") > 1
     served_by_one(farm, "brook", began)
-    across = [v for v in farm.visitors.of("brook", began) if v.sent < committed["since"] and v.server == TRANSIT]
+    opened = farm.state(TRANSIT, "brook")["since"]
+    across = [v for v in farm.visitors.of("brook", committed["since"]) if v.sent < opened and v.server == TRANSIT]
     assert {visit.status for visit in farm.visitors.of("brook", began)} == {200}
     there = farm.written(TRANSIT, "brook")
     assert across and all(there.count(visit.n) == 1 for visit in across)
