@@ -11,7 +11,7 @@ demo: setup
 
 test: setup lint
 	$(PYTHON) -m pytest -q tests/unit tests/registry tests/billing tests/dags
-	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m pytest -q tests/lab
+	$(SUDO) env PYTHONPATH=$(CURDIR) PYTHON=$(PYTHON) tests/lab/run
 
 test-unit: .venv/installed
 	$(PYTHON) -m pytest -q tests/unit tests/registry

@@ -57,7 +57,7 @@ def hold(account: Account) -> dict[str, Any]:
     return saved
 
 
-def _end_connections(users: list[tuple[str, str]], name: str) -> None:
+def _end_connections(users: list[tuple[str, str]], name: str, patience: float = _DRAIN_SECONDS) -> None:
     if not users:
         return
     names = ", ".join(literal(user) for user, _ in users)
@@ -71,12 +71,20 @@ def _end_connections(users: list[tuple[str, str]], name: str) -> None:
         elapsed = time.monotonic() - began
         if elapsed > 10:
             refuse("connections_remain", f"MariaDB connections of {name} do not end; look at them.")
-        if elapsed < _DRAIN_SECONDS and query(["COUNT(*)"], busy)[0][0] != "0":
+        if elapsed < patience and query(["COUNT(*)"], busy)[0][0] != "0":
             time.sleep(0.005)
             continue
         left = int(queries([*kills, select(["COUNT(*)"], mine)])[-1][0][0] or 0)
         quiet = 0 if left else quiet + 1
         time.sleep(0.005)
+
+
+def end_sessions(account: Account) -> None:
+    """Target: nobody writes the copy any more; what was under way is rolled back."""
+    users = [
+        (f"th_{purpose}_{account.name}", "localhost") for purpose in ("follow", "make", "restore", "create", "read")
+    ]
+    _end_connections(users, account.name, patience=0)
 
 
 def unhold(account: Account, saved: dict[str, Any]) -> None:

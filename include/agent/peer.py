@@ -68,18 +68,14 @@ class Peer:
     def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         """Run a peer verb on the other server; its refusal is raised here as Refused.
 
-        Calls side by side have a waiting program each; one that has gone is replaced, since every verb can be repeated.
+        Calls side by side have a waiting program each.
         """
         with self._lock:
             session = self._idle.pop() if self._idle else None
-        fresh = session is None
         session = session or _Session([*self.ssh_argv(), "session"])
         try:
-            reply = session.ask(_request(verb, args))
-            if reply is None and not fresh:
-                session = _Session([*self.ssh_argv(), "session"])
-                reply = session.ask(_request(verb, args))
-            if reply is None:
+            if (reply := session.ask(_request(verb, args))) is None:
+                # Not asked again: what was asked may still be at work there, and at once is not one after the other.
                 self._unanswered(*session.end())
         except BaseException:
             session.end()

@@ -86,6 +86,16 @@ def _end_connections(account: Account, db: Session, names: str) -> None:
         time.sleep(0.005)
 
 
+def end_sessions(account: Account) -> None:
+    """Target: nobody writes the copy any more but what applies the source's changes."""
+    names = literals(account.postgresql_databases)
+    with Session() as db:
+        db.query(
+            "SELECT json_build_array(pid, pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname ="
+            f" ANY({names}) AND pid <> pg_backend_pid() AND backend_type = 'client backend';"
+        )
+
+
 def unhold(account: Account, saved: dict[str, Any]) -> None:
     """Give the databases back the connection limits they had."""
     limits = {**saved.get("limits", {}), **held_limits(account)}

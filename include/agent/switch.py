@@ -65,6 +65,7 @@ def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def _follow(account: Account, peer: Peer, report: Report) -> dict[str, dict[str, Any]]:
+    peer.call("alone", {})
     identity.send(account, peer)
     works = (partial(store.follow, account, peer, report) for store in STORES.values())
     return dict(zip(STORES, side_by_side(*works), strict=True))
@@ -270,6 +271,17 @@ def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[
     return {"state": state.state, "steps": steps.taken}
 
 
+def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
+    """End what a connection that was lost has left at work here: it could write after the copies were compared."""
+    state = state_of(account.name)
+    if (state.state, state.move) != ("receiving", args["move"]):
+        refuse("not_receiving", f"The account {account.name} is {state.state} here and takes no data in this move.")
+    with pairing.no_data_session(account.name):
+        postgres.end_sessions(account)
+        mariadb.end_sessions(account)
+    return {}
+
+
 def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     """What the release would start runs already; nobody is let in."""
     php.warm(account)
@@ -284,8 +296,9 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     "messages_digest": digest.as_peer_verb(mail.messages),
     "tunnel_port": pairing.tunnel_port,
     "tunnel_up": pairing.tunnel_up,
+    "alone": _alone,
     "warm": _warm,
     "release": _release,
 }
-# Release ends the receiving, and may be repeated after it.
-ALWAYS = frozenset({"release"})
+# Release ends the receiving, and may be repeated after it; alone ends what holds the data open.
+ALWAYS = frozenset({"release", "alone"})

@@ -95,7 +95,12 @@ def test_another_host_key_stops_the_copy(move: Move) -> None:
 
 def test_an_account_that_serves_takes_no_data(move: Move, sides) -> None:
     old, new = sides
+    # What a connection that was cut may have left there: it could write behind the back of the comparison.
+    hold = "import fcntl, time; f = open('/run/transhumance/accounts/paired.data'); fcntl.flock(f, fcntl.LOCK_SH)"
+    new.root("sh", "-c", f'setsid python3 -c "{hold}; time.sleep(900)" >/dev/null 2>&1 & sleep 1')
+    assert new.root("pgrep", "-f", "time.sleep.900").strip()
     move.switch()
+    assert new.root("pgrep", "-f", "time.sleep.900", check=False).strip() == ""
     assert new.state("paired") == "serving"
     assert ask(move, "identity_digest", {})["error"]["code"] == "not_receiving"
     said = knock(move, "rsync --server -logDtpre.iLsfxCIvu . /home/paired/")

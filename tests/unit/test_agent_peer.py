@@ -68,10 +68,12 @@ def test_a_refusal_is_the_peers_and_ends_nothing(peer: Peer) -> None:
     assert peer.call("a", {}) == before
 
 
-def test_a_program_that_went_is_replaced(peer: Peer) -> None:
+def test_a_call_whose_answer_is_lost_is_not_made_twice(peer: Peer) -> None:
     peer.call("a", {})
     peer._idle[0]._process.kill()
     peer._idle[0]._process.wait()
+    with pytest.raises(Refused, match="gave no answer"):
+        peer.call("a", {})
     assert peer.call("a", {})["pid"]
 
 
