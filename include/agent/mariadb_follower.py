@@ -83,13 +83,17 @@ def _role(account: Account) -> str:
     return f"th_quiet_{account.name}"
 
 
+_PATIENCE = 600
+"""Seconds: on a disk that a load of gigabytes keeps busy, even making empty tables takes its time."""
+
+
 @contextlib.contextmanager
 def entering() -> Iterator[None]:
     """A block in which sessions begin: they may send and receive rows of any size.
 
     A connection keeps the max_allowed_packet that was the server's when it began, so it is raised for the moment. What
     it was is on record meanwhile: after a crash the next block, or `settle`, gives it back."""
-    with locked(RUNTIME / "mariadb.lock"):
+    with locked(RUNTIME / "mariadb.lock", wait=_PATIENCE):
         if not _BEFORE.exists():
             write_durably(_BEFORE, str(query(["@@GLOBAL.max_allowed_packet"], "")[0][0]))
         queries(["SET GLOBAL max_allowed_packet = 1073741824"])
@@ -101,7 +105,7 @@ def entering() -> Iterator[None]:
 
 def settle() -> None:
     """No setting of this server is other than it was."""
-    with locked(RUNTIME / "mariadb.lock"):
+    with locked(RUNTIME / "mariadb.lock", wait=_PATIENCE):
         _give_back()
 
 
