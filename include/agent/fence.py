@@ -121,8 +121,8 @@ def _return(account: Account) -> State:
     state = state_of(account.name)
     # From here on no commit can come between, not even by a process that slept.
     state = put_state(account.name, replace(state, returning=True))
-    postgres.unhold(account, {})
-    mariadb.unhold(account, {})
+    postgres.unhold(account)
+    mariadb.unhold(account)
     system.set_expiry(account.name, state.saved.get("expiry", ""))
     serving = State("serving", state.epoch, state.move, since=time.time())
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")

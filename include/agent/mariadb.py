@@ -87,9 +87,9 @@ def end_sessions(account: Account) -> None:
     _end_connections(users, account.name, patience=0)
 
 
-def unhold(account: Account, saved: dict[str, Any]) -> None:
+def unhold(account: Account) -> None:
     """Unlock the users and enable the events that a hold locked and disabled."""
-    saved = read_json(held_path(account)) or saved
+    saved = read_json(held_path(account)) or {}
     here = users_of(account)
     unlocked = {tuple(user) for user in saved.get("unlocked", [])}
     statements = [UNLOGGED]

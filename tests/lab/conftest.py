@@ -6,7 +6,6 @@ from a test go where Airflow's would.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -20,12 +19,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.stage import enter
 from include.machines import Installed, LxcMachines, MachineSpec
 from include.network.names import Names
 from lab import __main__ as lab_cli
 from lab import names, postgres, router, servers, state, topology
-
-CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
@@ -154,17 +152,6 @@ def farm(lab: Lab) -> Iterator[Any]:
 
     with farm_of(lab) as one:
         yield one
-
-
-def enter(path: str) -> None:
-    """Let this thread, and those it starts later, live in another network namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        if libc.setns(handle, CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"cannot enter {path}")
-    finally:
-        os.close(handle)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
