@@ -12,12 +12,6 @@ from lab import base
 from lab.say import LabError
 from lab.state import CACHE, run
 
-SOURCES = """\
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian {suite} main
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian {suite}-updates main
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://security.debian.org/debian-security {suite}-security main
-"""  # noqa: E501
-
 
 def install(machine: Machine, package: str) -> None:
     """Installs a package that was fetched, with what it needs."""
@@ -43,13 +37,11 @@ def fetch(infrastructure: str, package: str) -> list[Path]:
         shutil.rmtree(work, ignore_errors=True)
         for folder in ("state/lists/partial", "cache/archives/partial"):
             (work / folder).mkdir(parents=True)
-        sources = work / "sources.list"
-        sources.write_text(SOURCES.format(suite=base.SUITES[infrastructure]))
         settings = {
             "Dir::State": work / "state",
             "Dir::State::status": tree / "var/lib/dpkg/status",
             "Dir::Cache": work / "cache",
-            "Dir::Etc::sourcelist": sources,
+            "Dir::Etc::sourcelist": tree / "etc/apt/sources.list",  # where the tree itself came from
             "Dir::Etc::sourceparts": "-",
         }
         apt = ["apt-get", "-qq", *(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))]

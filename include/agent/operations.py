@@ -13,6 +13,10 @@ from .system import AGENT, STATE, Refused, locked, read_json, refuse, run, write
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KEPT_SECONDS = 60 * 86400
+_YIELDING = ("--property=Nice=10", "--property=IOSchedulingClass=idle")
+
+_IN_HOLD = "switch"
+"""The verb that visitors wait for; every other one gives way to whoever serves on this server."""
 
 Report = Callable[..., None]
 LongVerb = Callable[[dict[str, Any], Report], dict[str, Any]]
@@ -51,7 +55,8 @@ def start(operation: str, verb: str, args: dict[str, Any], verbs: dict[str, Long
         run(
             ["systemd-run", "--quiet", f"--unit={_unit(operation)}", "--property=KillMode=control-group"]
             # What it wrote to a pipe or a peer must end with it: a killed switch leaves no writer behind.
-            + ["--property=TimeoutStopSec=5", "/usr/bin/python3", str(AGENT), "run", operation]
+            + ["--property=TimeoutStopSec=5", *(() if verb == _IN_HOLD else _YIELDING)]
+            + ["/usr/bin/python3", str(AGENT), "run", operation]
         )
         return status(operation)
 

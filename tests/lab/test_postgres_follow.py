@@ -99,7 +99,7 @@ step("rehearse", peer)
 step("hold")
 step("last", peer)
 step("compare", peer)
-step("unhold", {{}})
+step("unhold")
 """
 
 
@@ -110,8 +110,8 @@ def moving(lab, pair) -> Moving:
 
 def same(moving: Moving) -> None:
     """A hold proves both sides equal, and a look at everything finds the same."""
-    look = 'step("digest")\nfound[-1]["other"] = peer.call("postgres_digest", {})\nstep("unhold", {})'
-    whole = moving.do(SWITCH.replace('step("unhold", {})', look))["digest"]
+    look = 'step("digest")\nfound[-1]["other"] = peer.call("postgres_digest", {})\nstep("unhold")'
+    whole = moving.do(SWITCH.replace('step("unhold")', look))["digest"]
     assert differences(whole["result"], whole["other"]) == []
 
 
