@@ -8,6 +8,7 @@ from include.billing.calendar import billed_through, date_of, last_ended_day
 from include.billing.export import (
     Entry,
     entries,
+    entries_of,
     export,
     exported_through,
     mark_exported,
@@ -37,6 +38,7 @@ __all__ = [
     "date_of",
     "deliver",
     "entries",
+    "entries_of",
     "export",
     "exported_through",
     "forecast",
