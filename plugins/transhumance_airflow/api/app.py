@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from transhumance_airflow.api import problems
-from transhumance_airflow.api.routes import accounts, events, health, operation, requests, servers
+from transhumance_airflow.api.routes import accounts, events, health, operation, requests, servers, webhooks
 
 VERSION = "1.0"
 PREFIX = "/v1"
@@ -26,6 +26,7 @@ TAGS = [
     {"name": "servers", "description": "A server: where it stands, its transit, charges."},
     {"name": "requests", "description": "What was asked for, and the run that does it."},
     {"name": "events", "description": "What happened, as pages and live."},
+    {"name": "webhooks", "description": "Events that are delivered again."},
     {"name": "health", "description": "Whether the API can do its work."},
 ]
 
@@ -42,7 +43,7 @@ def make_app() -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for module in (health, servers, accounts, requests, events):
+    for module in (health, servers, accounts, requests, events, webhooks):
         app.include_router(module.router, prefix=PREFIX)
 
     @app.get(f"{PREFIX}/openapi.json", operation_id="document", tags=["health"], **operation("read"))

@@ -56,9 +56,9 @@ def forget() -> None:
 
 
 def connection() -> Iterator[psycopg.Connection]:
-    """A call's connection."""
+    """A call's connection; given back before its answer is sent, which may be a stream."""
     with registry_connection() as conn:
         yield conn
 
 
-Registry = Annotated[psycopg.Connection, Depends(connection)]
+Registry = Annotated[psycopg.Connection, Depends(connection, scope="function")]

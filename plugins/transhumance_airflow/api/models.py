@@ -273,3 +273,9 @@ class Perform(Strict):
         description="How long a visitor may have to wait at the switch-over. A rehearsal measures it "
         "first: if it would be longer, the account stays where it is, and the run says why.",
     )
+
+
+class Replay(Strict):
+    """Which events are delivered again."""
+
+    after: int = Field(ge=0, le=2**53, description="The last event that is not wanted again.", examples=[1041])
