@@ -12,7 +12,10 @@ from include.registry import Refused
 from include.registry.__main__ import main
 from tests.registry import host
 
-TABLES = "servers accounts account_engines tests migrations transit_requests leases moves ips names events plan_prices plans catalogue"
+TABLES = (
+    "servers accounts account_engines tests migrations transit_requests leases moves ips names events plan_prices plans"
+    " catalogue"
+)
 
 
 def content(conn: psycopg.Connection) -> dict[str, list[dict]]:
