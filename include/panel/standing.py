@@ -20,9 +20,9 @@ Who = Literal["customer", "host", "nobody"]
 
 ACCOUNT_STATES = {
     "serving": "It serves from its own server; nothing is under way.",
-    "testing": "A test copy of it is being made; the account itself serves on.",
-    "tested": "A test copy of it is ready to be looked at; the account itself serves on.",
-    "blocked": "Its test found what stops the migration; the account itself serves on.",
+    "testing": "A copy of it is being made on the new version and looked at; the account itself serves on.",
+    "tested": "It was tested, and nothing stops its migration; the account itself serves on.",
+    "blocked": "Its test found what stops its migration; the account itself serves on.",
     "moving": "It is being moved; it serves on, and waits for a moment at the switch-over.",
     "away": "It serves from the transit until its own server is reinstalled.",
 }
@@ -90,7 +90,23 @@ def of_server(
 
 
 def _settled(conn: psycopg.Connection, server: registry.Server) -> Standing:
-    return Standing("serving", SERVER_STATES["serving"], "Nothing is due.", "nobody")
+    here = Standing("serving", SERVER_STATES["serving"], "Nothing is due.", "nobody")
+    entry = next(iter(panel.open_to_server(conn, server.name)), None)
+    if entry is None:
+        return here
+    missing = registry.untested(conn, server.name, entry.name)
+    if missing:
+        more = f" And {len(missing) - 5} more." if len(missing) > 5 else ""
+        return replace(here, next=f"{' '.join(missing[:5])}{more}", waits_for="customer")
+    return replace(here, next=f"Ask for a transit: {_due(entry)}.", waits_for="customer")
+
+
+def _due(entry: registry.Entry) -> str:
+    """What an entry is, and until when it can be chosen."""
+    if entry.deadline is None:
+        return f"{entry.title} is open"
+    then = "then it is performed by the host" if entry.mandatory else "then it is closed"
+    return f"{entry.title} is open until {entry.deadline}; {then}"
 
 
 def _expected_end(conn: psycopg.Connection, migration: registry.Migration) -> datetime | None:
@@ -135,11 +151,39 @@ def of_account(
             whole = _performing(conn, migration, here)
             return replace(here, next=whole.next, waits_for=whole.waits_for)
         return here
+    live = registry.live_test_of(conn, account.name)
+    if live is not None and live.state in (states.PREPARING, states.COPYING):
+        return _testing(live, failed)
     if migration is not None and migration.state == states.HANDED_OVER:
         return _account("serving", "Perform it: it moves to the transit and goes on serving.", "customer")
     if migration is not None and not states.MIGRATION.there_or_past(migration.state, states.HANDED_OVER):
         return _account("serving", "It can be performed once the transit is handed over.", "nobody")
-    return _account("serving", "Nothing is due.", "nobody")
+    entry = next(iter(panel.open_to_account(conn, account.name)), None)
+    if entry is None:
+        return _account("serving", "Nothing is due.", "nobody")
+    return _due_account(conn, account, entry)
+
+
+def _testing(live: registry.Test, failed: Failed) -> Standing:
+    progress = Progress(states.TEST.path.index(live.state), states.TEST.path.index(states.READY))
+    if failed("test_account", live.run_id):
+        return replace(_account("testing", LOOKED_AT, "host"), progress=progress)
+    return replace(
+        _account("testing", "The copy opens under a test address, and the report follows.", "nobody"),
+        progress=progress,
+    )
+
+
+def _due_account(conn: psycopg.Connection, account: registry.Account, entry: registry.Entry) -> Standing:
+    tested = registry.latest_test_of(conn, account.name, entry.name)
+    if tested is None:
+        return _account("serving", f"Test it: {_due(entry)}.", "customer")
+    if tested.blockers:
+        return _account("blocked", "Correct what the report says, then test it again.", "customer")
+    server = registry.server(conn, account.home_server)
+    if server.kind == "shared":
+        return _account("tested", f"Perform it: {_due(entry)}.", "customer")
+    return replace(_account("tested", "", "customer"), next=_settled(conn, server).next)
 
 
 def _account(state: str, next: str, who: Who) -> Standing:

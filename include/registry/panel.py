@@ -11,6 +11,8 @@ from psycopg.types.json import Jsonb
 
 from include.registry.accounts import COLUMNS as ACCOUNT
 from include.registry.accounts import Account
+from include.registry.catalogue import COLUMNS as ENTRY
+from include.registry.catalogue import Entry
 from include.registry.database import execute, in_transaction, row, rows, value
 from include.registry.events import COLUMNS as EVENT
 from include.registry.events import Event
@@ -59,10 +61,10 @@ def server_of_customer(conn: psycopg.Connection, name: str, customer: str | None
     )
 
 
-# Whose an account is: its own customer, or that of the server it belongs to.
+# Whose an account is: its server's customer, or its own on a shared server.
 _OWNED = """
-    accounts a WHERE a.removed_at IS NULL AND (%(customer)s::text IS NULL OR %(customer)s = coalesce(
-        (SELECT s.customer FROM servers s WHERE s.name = a.home_server), to_jsonb(a) ->> 'customer'))
+    accounts a WHERE a.removed_at IS NULL AND (%(customer)s::text IS NULL
+        OR %(customer)s = coalesce((SELECT s.customer FROM servers s WHERE s.name = a.home_server), a.customer))
 """
 
 
@@ -87,6 +89,44 @@ def account_of_customer(conn: psycopg.Connection, name: str, customer: str | Non
         Account,
         f"SELECT {ACCOUNT} FROM {_OWNED} AND a.name = %(name)s",
         {"name": name, "customer": customer},
+    )
+
+
+# An entry is open from a day on, which begins at the host's own midnight.
+_OPEN = "(c.opens IS NULL OR c.opens <= coalesce(billing_date_of(billing_now()), current_date))"
+
+
+@in_transaction
+def open_to_account(conn: psycopg.Connection, account: str) -> list[Entry]:
+    """The entries of the catalogue that are open to an account: they start from what it runs. The most urgent first."""
+    return rows(
+        conn,
+        Entry,
+        f"""
+        SELECT {ENTRY} FROM catalogue c
+        WHERE {_OPEN} AND c.from_version = account_runs(%(account)s, c.kind)
+            AND (c.kind = 'infrastructure' OR EXISTS (
+                SELECT FROM accounts a JOIN servers s ON s.name = a.server
+                WHERE a.name = %(account)s AND s.kind = 'shared'))
+        ORDER BY deadline, name
+        """,
+        {"account": account},
+    )
+
+
+@in_transaction
+def open_to_server(conn: psycopg.Connection, server: str) -> list[Entry]:
+    """The entries that a dedicated server or VPS can go through; none for others, whose accounts go one by one."""
+    return rows(
+        conn,
+        Entry,
+        f"""
+        SELECT {ENTRY} FROM catalogue c
+        WHERE {_OPEN} AND c.kind = 'infrastructure' AND c.from_version = server_runs(%(server)s, c.kind)
+            AND EXISTS (SELECT FROM servers WHERE name = %(server)s AND kind IN ('dedicated', 'vps'))
+        ORDER BY deadline, name
+        """,
+        {"server": server},
     )
 
 
@@ -272,7 +312,7 @@ def unannounced(conn: psycopg.Connection, kinds: Sequence[str], limit: int = 100
         Unannounced,
         """
         SELECT e.id, e.at, e.kind, e.migration, e.account, coalesce(m.server, e.server) AS server, e.detail,
-            coalesce(s.customer, to_jsonb(a) ->> 'customer') AS customer
+            coalesce(s.customer, a.customer) AS customer
         FROM events e
             LEFT JOIN migrations m ON m.id = e.migration
             LEFT JOIN accounts a ON a.name = e.account

@@ -1,16 +1,15 @@
-"""What an action answers, and how it is refused at once: the rules are the registry's own, tried and undone."""
+"""What an action answers: the run that does it, once for each key."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import psycopg
 from fastapi import Response
 
 from transhumance_airflow.api import models
 from transhumance_airflow.api.auth import Caller
+from transhumance_airflow.api.problems import Problem
 from transhumance_airflow.api.routes import operation
 from transhumance_airflow.api.runs import Asked, Runs, known, request, start
 from transhumance_airflow.api.views import BASE
@@ -22,14 +21,6 @@ def action(permission: Any, *problems: int) -> dict[str, Any]:
     """The arguments of a route that starts something."""
     accepted = {202: {"description": "It was started, or had been by the same key.", "headers": LOCATION}}
     return operation(permission, 404, 409, *problems, status_code=202, responses=accepted)
-
-
-@contextmanager
-def tried(conn: psycopg.Connection) -> Iterator[None]:
-    """What is done inside is undone at the end: only its refusal remains, the one that the run's first task would
-    give."""
-    with conn.transaction(force_rollback=True):
-        yield
 
 
 class Action:
@@ -50,3 +41,9 @@ class Action:
             found = start(self.runs, self.asked, dag_id, conf, f"{BASE}/{watch}")
         self.response.headers["Location"] = f"{BASE}/requests/{self.asked.id}"
         return request(found)
+
+
+def refuse_lifting(caller: Caller, reason: str | None) -> None:
+    """The gate is lifted by ops only."""
+    if reason is not None and caller.customer is not None:
+        raise Problem("not-allowed", "Only the host's ops can lift the gate: test the account instead.")

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from transhumance_airflow.api import problems
-from transhumance_airflow.api.routes import accounts, events, health, operation, requests, servers, webhooks
+from transhumance_airflow.api.routes import accounts, events, health, operation, ops, requests, servers, webhooks
 
 VERSION = "1.0"
 PREFIX = "/v1"
@@ -27,6 +27,7 @@ TAGS = [
     {"name": "requests", "description": "What was asked for, and the run that does it."},
     {"name": "events", "description": "What happened, as pages and live."},
     {"name": "webhooks", "description": "Events that are delivered again."},
+    {"name": "ops", "description": "What only the host's ops see."},
     {"name": "health", "description": "Whether the API can do its work."},
 ]
 
@@ -43,7 +44,7 @@ def make_app() -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for module in (health, servers, accounts, requests, events, webhooks):
+    for module in (health, servers, accounts, requests, events, webhooks, ops):
         app.include_router(module.router, prefix=PREFIX)
 
     @app.get(f"{PREFIX}/openapi.json", operation_id="document", tags=["health"], **operation("read"))

@@ -165,6 +165,7 @@ class Account(AccountSummary):
     """An account with all that is known of its migration."""
 
     move: Move | None = Field(description="The move that it is in; null when it is in none.")
+    test: Test | None = Field(description="Its newest test; null before the first.")
 
 
 class Event(BaseModel):
@@ -251,10 +252,17 @@ class Queue(BaseModel):
     waiting: list[QueueEntry]
 
 
+LiftGate = Annotated[
+    Line | None,
+    Field(description="Ops only: begin although not everything was tested, or with blockers. Kept in the event log."),
+]
+
+
 class AskForTransit(Strict):
     """Which migration the server shall go through."""
 
     entry: EntryName = Field(examples=["infrastructure-2026"])
+    lift_gate_because: LiftGate = None
 
 
 class Cancel(Strict):
@@ -266,16 +274,134 @@ class Cancel(Strict):
 class Perform(Strict):
     """How an account is performed."""
 
+    entry: EntryName | None = Field(
+        None, description="The migration, for an account of a shared server; of others it is their server's."
+    )
     longest_wait_seconds: float = Field(
         1,
         ge=0.1,
         le=60,
-        description="How long a visitor may have to wait at the switch-over. A rehearsal measures it "
-        "first: if it would be longer, the account stays where it is, and the run says why.",
+        description="How long a visitor may have to wait at the switch-over. A rehearsal measures it first: if it would "
+        "be longer, the account stays where it is, and the run says why.",
     )
+    lift_gate_because: LiftGate = None
 
 
 class Replay(Strict):
     """Which events are delivered again."""
 
     after: int = Field(ge=0, le=2**53, description="The last event that is not wanted again.", examples=[1041])
+
+
+class StartTest(Strict):
+    """What the account is tested for."""
+
+    entry: EntryName = Field(examples=["infrastructure-2026"])
+
+
+class Test(BaseModel):
+    """A test of an account: a copy on the new version, and what was found."""
+
+    id: int
+    entry: str = Field(examples=["infrastructure-2026"])
+    state: str = Field(description="preparing, copying, ready, removing or removed.", examples=["ready"])
+    names: dict[str, str] = Field(
+        description="Where the copy answers: a test name for each site's domain.",
+        examples=[{"blog.example": "blog-example-t7.test.example"}],
+    )
+    expires_at: datetime | None = Field(description="Until when the copy stays; null before it is ready.")
+    began_at: datetime
+    tested_at: datetime | None = Field(description="Since when there is a report; null before.")
+    sentence: str = Field(description="What came of it.", examples=["2 things need your attention."])
+    blockers: int | None = Field(description="What stops perform; null before the report.")
+    warnings: int | None = Field(description="What does not stop it but should be looked at.")
+    failure: str | None = Field(description="Why the copy was removed before it was ready.")
+    report: str | None = Field(description="The report's address, as JSON; its page is the same with `.html`.")
+    run: Run
+
+
+class Tests(BaseModel):
+    """An account's tests, newest first."""
+
+    tests: list[Test]
+
+
+class Finding(BaseModel):
+    """One thing that the test found."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    title: str
+    severity: str = Field(description="blocker, warning or note.")
+    explanation: str
+    fix: str
+    places: list[str]
+    count: int
+
+
+class Report(BaseModel):
+    """The compatibility report of a test."""
+
+    model_config = ConfigDict(extra="allow")
+
+    account: str
+    entry: str
+    verdict: str = Field(description="ready, warnings or blocked.")
+    sentence: str
+    findings: list[Finding]
+
+
+class Incompatibility(BaseModel):
+    """One thing that the new version does otherwise."""
+
+    id: str
+    title: str
+    explanation: str
+    fix: str
+    severity: str = Field(description="blocker, warning or note.")
+
+
+class OpenMigration(BaseModel):
+    """A migration that is open to an account."""
+
+    entry: str = Field(examples=["infrastructure-2026"])
+    title: str
+    kind: str = Field(description="infrastructure, postgresql or mariadb.")
+    from_version: str = Field(examples=["2022"])
+    to_version: str = Field(examples=["2026"])
+    mandatory: bool = Field(description="Whether the host performs it after the deadline.")
+    opens: date | None
+    deadline: date | None
+    page: str = Field(description="The page for customers, in Markdown.")
+    page_html: str = Field(description="The same page as HTML.")
+    incompatibilities: list[Incompatibility]
+    test: Test | None = Field(description="The newest test for it; null before the first.")
+    why_not: str | None = Field(description="Why the account cannot be performed through it now; null: it can.")
+
+
+class OpenMigrations(BaseModel):
+    """The migrations that are open to an account, the most urgent first."""
+
+    migrations: list[OpenMigration]
+
+
+class Campaign(BaseModel):
+    """A campaign: what is overdue, performed in waves."""
+
+    id: int
+    entry: str
+    state: str = Field(description="running, paused, stopped or done.")
+    requested_by: str
+    why: str | None = Field(description="Why it was paused or stopped.")
+    began_at: datetime
+    ended_at: datetime | None
+    accounts: dict[str, int] = Field(
+        description="How many accounts are in each state.", examples=[{"done": 18, "failed": 2}]
+    )
+
+
+class Campaigns(BaseModel):
+    """Every campaign, newest first."""
+
+    campaigns: list[Campaign]

@@ -10,9 +10,10 @@ import psycopg
 from airflow.api_fastapi.app import API_ROOT_PATH
 
 from include import registry
-from include.panel import standing, story
-from include.registry import panel
-from transhumance_airflow.api import models
+from include.catalogue import Entry as CatalogueEntry
+from include.panel import rules, standing, story
+from include.registry import panel, states
+from transhumance_airflow.api import catalogue, models
 from transhumance_airflow.api.auth import Caller
 from transhumance_airflow.api.runs import Runs, told
 
@@ -103,7 +104,10 @@ class View:
         """Everything about one account."""
         move = registry.live_move_of(self.conn, found.name)
         migration = registry.migration_of(self.conn, found.home_server)
-        return models.Account(**self._account(found, migration, move), move=move and self._move(move))
+        test = next(iter(registry.tests_of(self.conn, found.name)), None)
+        return models.Account(
+            **self._account(found, migration, move), move=move and self._move(move), test=test and self.test(test)
+        )
 
     def _account(
         self, found: registry.Account, migration: registry.Migration | None, move: registry.Move | None
@@ -134,6 +138,66 @@ def _left(until: datetime) -> int:
 
 def _standing(found: standing.Standing) -> dict[str, Any]:
     return {**vars(found), "progress": found.progress and models.Progress(**vars(found.progress))}
+
+    def test(self, test: registry.Test) -> models.Test:
+        """A test, its address and what came of it."""
+        reported = test.tested_at is not None
+        return models.Test(
+            id=test.id,
+            entry=test.entry,
+            state=test.state,
+            names=test.names,
+            expires_at=test.expires_at,
+            began_at=test.began_at,
+            tested_at=test.tested_at,
+            sentence=_outcome(test),
+            blockers=test.blockers,
+            warnings=test.warnings,
+            failure=test.failure,
+            report=f"{BASE}/accounts/{test.account}/tests/{test.id}/report" if reported else None,
+            run=self.run("test_account", test.run_id),
+        )
+
+    def open_to(self, account: registry.Account) -> models.OpenMigrations:
+        """The migrations that are open to an account, with their pages."""
+        files = catalogue.entries(self.conn)
+        found = panel.open_to_account(self.conn, account.name)
+        return models.OpenMigrations(migrations=[self._open(account, entry, files.get(entry.name)) for entry in found])
+
+    def _open(
+        self, account: registry.Account, entry: registry.Entry, file: CatalogueEntry | None
+    ) -> models.OpenMigration:
+        test = next((one for one in registry.tests_of(self.conn, account.name) if one.entry == entry.name), None)
+        page = file.page if file else ""
+        return models.OpenMigration(
+            entry=entry.name,
+            title=entry.title,
+            kind=entry.kind,
+            from_version=entry.from_version,
+            to_version=entry.to_version,
+            mandatory=entry.mandatory,
+            opens=entry.opens,
+            deadline=entry.deadline,
+            page=page,
+            page_html=catalogue.as_html(page),
+            incompatibilities=[
+                models.Incompatibility(
+                    id=one.id, title=one.title, explanation=one.explanation, fix=one.fix, severity=one.severity
+                )
+                for one in (file.incompatibilities if file else ())
+            ],
+            test=test and self.test(test),
+            why_not=rules.why_not(self.conn, account, entry.name),
+        )
+
+
+def _outcome(test: registry.Test) -> str:
+    """What came of a test, in a sentence."""
+    if test.report is not None:
+        return test.report["sentence"]
+    if test.failure:
+        return test.failure
+    return next(state.sentence for state in states.TEST.states if state.name == test.state)
 
 
 def events(

@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from include import billing, registry
+from include.panel import rules
 from include.registry import panel
 from transhumance_airflow.api import models
-from transhumance_airflow.api.actions import Action, action, tried
+from transhumance_airflow.api.actions import Action, action, refuse_lifting
 from transhumance_airflow.api.auth import CallerDep, my_server
 from transhumance_airflow.api.database import Registry
 from transhumance_airflow.api.idempotency import Key
@@ -86,13 +87,12 @@ def ask_for_transit(
     """Ask for a transit: the server's migration begins, and the request takes its place in the queue. A run of
     migrate_server. Refused while an account was not tested for it."""
 
-    def prepare() -> tuple[str, dict[str, str]]:
-        with tried(conn):
-            registry.begin_migration(conn, server.name, body.entry, f"tried-{server.name}", caller.name)
-        return "migrate_server", {"server": server.name, "entry": body.entry}
-
+    refuse_lifting(caller, body.lift_gate_because)
     asked = Action(runs, response, caller, key, "ask", server.name, body)
-    return asked.once(prepare, f"servers/{server.name}")
+    return asked.once(
+        lambda: rules.to_ask(conn, server.name, body.entry, caller.name, body.lift_gate_because),
+        f"servers/{server.name}",
+    )
 
 
 @router.post("/{server}/cancel", operation_id="cancel", **action("perform"))
@@ -108,13 +108,5 @@ def cancel(
     """Cancel the server's migration: its request leaves the queue, its transit is given back. A run of
     manage_transits. Refused once an account was performed."""
 
-    def prepare() -> tuple[str, dict[str, str | int]]:
-        live = registry.migration_of(conn, server.name)
-        if live is None:
-            raise registry.Refused(f"Server {server.name} is not being migrated: there is nothing to cancel.")
-        with tried(conn):
-            registry.cancel_migration(conn, live.id, body.reason, caller.name)
-        return "manage_transits", {"action": "cancel_migration", "migration": live.id, "reason": body.reason}
-
     asked = Action(runs, response, caller, key, "cancel", server.name, body)
-    return asked.once(prepare, f"servers/{server.name}")
+    return asked.once(lambda: rules.to_cancel(conn, server.name, body.reason, caller.name), f"servers/{server.name}")
