@@ -281,8 +281,8 @@ class Perform(Strict):
         1,
         ge=0.1,
         le=60,
-        description="How long a visitor may have to wait at the switch-over. A rehearsal measures it first: if it would "
-        "be longer, the account stays where it is, and the run says why.",
+        description="How long a visitor may have to wait at the switch-over. A rehearsal measures it first: if it "
+        "would be longer, the account stays where it is, and the run says why.",
     )
     lift_gate_because: LiftGate = None
 
