@@ -131,14 +131,6 @@ class View:
             run=self.run(standing.dag_of(move), move.run_id),
         )
 
-
-def _left(until: datetime) -> int:
-    return max(0, int((until - datetime.now(UTC)).total_seconds()))
-
-
-def _standing(found: standing.Standing) -> dict[str, Any]:
-    return {**vars(found), "progress": found.progress and models.Progress(**vars(found.progress))}
-
     def test(self, test: registry.Test) -> models.Test:
         """A test, its address and what came of it."""
         reported = test.tested_at is not None
@@ -191,13 +183,18 @@ def _standing(found: standing.Standing) -> dict[str, Any]:
         )
 
 
+def _left(until: datetime) -> int:
+    return max(0, int((until - datetime.now(UTC)).total_seconds()))
+
+
+def _standing(found: standing.Standing) -> dict[str, Any]:
+    return {**vars(found), "progress": found.progress and models.Progress(**vars(found.progress))}
+
+
 def _outcome(test: registry.Test) -> str:
     """What came of a test, in a sentence."""
-    if test.report is not None:
-        return test.report["sentence"]
-    if test.failure:
-        return test.failure
-    return next(state.sentence for state in states.TEST.states if state.name == test.state)
+    here = next(state.sentence for state in states.TEST.states if state.name == test.state)
+    return (test.report or {}).get("sentence") or test.failure or here
 
 
 def events(
