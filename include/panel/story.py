@@ -64,4 +64,5 @@ class _Unknown(dict):
 def sentence(event: Happened) -> str:
     """What the event says. Raises KeyError for a kind that is not told."""
     words = {key: value for key, value in event.detail.items() if isinstance(value, str | int)}
-    return TOLD[event.kind].format_map(_Unknown(words | {"account": event.account, "server": event.server}))
+    told = TOLD[event.kind].format_map(_Unknown(words | {"account": event.account, "server": event.server}))
+    return f"{told.rstrip('.')}."

@@ -39,6 +39,10 @@ class FakeRuns:
         found = Found(dag_id, run_id, "queued", conf, datetime.now(UTC))
         return self.started.setdefault((dag_id, run_id), found)
 
+    def fail(self, dag_id: str, run_id: str) -> None:
+        """Makes it a run that failed."""
+        self.started[dag_id, run_id] = Found(dag_id, run_id, "failed", {}, datetime.now(UTC))
+
     def of(self, dag_id: str) -> list[dict[str, Any]]:
         """The confs of the DAG's runs."""
         return [found.conf for (dag, _), found in self.started.items() if dag == dag_id]

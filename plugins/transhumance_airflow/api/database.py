@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from queue import Empty, Full, LifoQueue
 from typing import Annotated
 
@@ -16,43 +18,58 @@ from transhumance_airflow import connections
 KEPT = 8
 """So many connections at most are kept while nobody uses them; in use there are as many as calls at work."""
 
-_idle: LifoQueue[tuple[psycopg.Connection, ExitStack]] = LifoQueue(KEPT)
+LIFETIME_SECONDS = 30.0
+"""None gets older: it would know neither a new password nor a new setting of the database."""
+
+_idle: LifoQueue[_Kept] = LifoQueue(KEPT)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    conn: psycopg.Connection
+    closing: ExitStack
+    until: float
 
 
 @contextmanager
 def registry_connection() -> Iterator[psycopg.Connection]:
     """A connection to the registry, in autocommit. One that broke meanwhile is not given to the next."""
-    conn, closing = _take()
+    kept = _take()
     try:
-        yield conn
+        yield kept.conn
     finally:
-        if conn.closed or conn.info.transaction_status != TransactionStatus.IDLE:
-            closing.close()
-        else:
-            try:
-                _idle.put_nowait((conn, closing))
-            except Full:
-                closing.close()
+        _put(kept)
 
 
-def _take() -> tuple[psycopg.Connection, ExitStack]:
+def _take() -> _Kept:
     while True:
         try:
-            conn, closing = _idle.get_nowait()
+            kept = _idle.get_nowait()
         except Empty:
             closing = ExitStack()
-            return closing.enter_context(connections.registry_connection()), closing
+            conn = closing.enter_context(connections.registry_connection())
+            return _Kept(conn, closing, time.monotonic() + LIFETIME_SECONDS)
         try:
-            conn.execute("SELECT")  # the registry may have been restarted since
-            return conn, closing
+            kept.conn.execute("SELECT")  # the registry may have been restarted since
+            return kept
         except psycopg.OperationalError:
-            closing.close()
+            kept.closing.close()
+
+
+def _put(kept: _Kept) -> None:
+    broken = kept.conn.closed or kept.conn.info.transaction_status != TransactionStatus.IDLE
+    if not broken and time.monotonic() < kept.until:
+        try:
+            return _idle.put_nowait(kept)
+        except Full:
+            pass
+    kept.closing.close()
 
 
 def forget() -> None:
     """Close what is kept."""
     while not _idle.empty():
-        _idle.get_nowait()[1].close()
+        _idle.get_nowait().closing.close()
 
 
 def connection() -> Iterator[psycopg.Connection]:
