@@ -65,6 +65,7 @@ from include.registry.queue import (
     resume_transit,
     waiting,
 )
+from include.registry.runs import run_failed, why_run_failed
 from include.registry.servers import (
     Entry,
     Plan,
@@ -163,6 +164,7 @@ __all__ = [
     "reserve_transit",
     "resume_transit",
     "return_transit",
+    "run_failed",
     "server",
     "servers",
     "set_price",
@@ -170,4 +172,5 @@ __all__ = [
     "sync_accounts",
     "transit_wiped",
     "waiting",
+    "why_run_failed",
 ]

@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from include import registry
 from include.hosts import AgentError, Host
 from include.moves import path
+from include.testing import copies, reports
 from transhumance_airflow import connections, facts
 from transhumance_airflow.triggers import AgentOperationTrigger, DagRunEndTrigger, RegistryTrigger
 
@@ -162,6 +163,41 @@ class MoveOperation(AgentOperation):
         }
         if self.verb == "switch":
             self.args["budget_seconds"] = self.move["longest_wait_seconds"]
+        if engine := self.move["engine"]:
+            self.args |= {"stores": [engine]} | ({"engine": engine} if self.verb == "switch" else {})
+
+
+class CopyOperation(AgentOperation):
+    """An agent operation of one test, on the server of the original (`from_server`) or of the copy (`to_server`).
+
+    `test` is what `replace_old_test` gives, `peer` what `open_path` gives, where the verb needs it. The operation id
+    is the test's key and the verb.
+    """
+
+    template_fields: Sequence[str] = ("test", "peer", "on", "verb")
+
+    def __init__(self, *, test: Any, on: str, verb: str, peer: Any = None, **kwargs: Any) -> None:
+        super().__init__(server=None, operation=None, verb=verb, args=None, **kwargs)
+        self.test = test
+        self.peer = peer
+        self.on = on
+
+    def execute(self, context: Context) -> Any:
+        """Starts or attaches."""
+        self._address()
+        return super().execute(context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """After the wait."""
+        self._address()
+        return super().resume(context, event)
+
+    def _address(self) -> None:
+        self.server = self.test[self.on]
+        self.operation = f"{self.test['key']}-e{self.test['epoch']}-{self.verb}"
+        with connections.registry_connection() as conn:
+            asks = {"duplicate": copies.duplicate, "check": reports.checks}[self.verb](conn, self.test)
+        self.args = {"account": self.test["account"], **asks} | ({"peer": self.peer} if self.peer else {})
 
 
 class WaitForRegistry(BaseSensorOperator):
