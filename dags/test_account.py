@@ -95,7 +95,7 @@ def test_account() -> None:
         """The test server is inert, and ready to receive from the account's server."""
         with connections.registry_connection() as conn:
             place = connections.tests(conn)
-            copies.make_inert(conn, test, read_settings(), place)
+            copies.make_inert(conn, test, place)
             both = [registry.server(conn, test[end]) for end in ("from_server", "to_server")]
             return path.open_path(test, *(place.reach(server.name) for server in both), both)
 

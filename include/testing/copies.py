@@ -16,7 +16,6 @@ import psycopg
 from include import registry
 from include.moves.path import Agent, entry_of, serving_there, without_secrets
 from include.testing import names as test_names
-from include.testing.settings import Settings
 
 STORES = ("files", "postgresql", "mariadb")
 OURS = ("receiving", "test")
@@ -38,17 +37,15 @@ def check(
     """What is to be tested. Refused, with nothing changed, for whatever the registry or one of the servers knows
     against it; a test that is there already is none, it is replaced."""
     lives_on = registry.account(conn, account).server
-    live = registry.live_test_of(conn, account)
-    if live is None or live.run_id != run_id:
-        with conn.transaction(force_rollback=True):
-            for state in ("removing", "removed") if live is not None and live.state in ("ready", "removing") else ():
-                registry.advance_test(conn, live.id, state)
-            server = registry.begin_test(conn, account, entry, run_id, requested_by).server
-        with ThreadPoolExecutor() as both:
-            reached = both.submit(reach(server).call, "status", operation="reached")  # it only has to answer
-            here = serving_there(reach(lives_on), lives_on, account, "be tested")
-        reached.result()
-        registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+    with conn.transaction(force_rollback=True):
+        if (old := registry.replace_test(conn, account, run_id)) is not None:
+            registry.advance_test(conn, old.id, "removed")
+        server = registry.begin_test(conn, account, entry, run_id, requested_by).server
+    with ThreadPoolExecutor() as both:
+        reached = both.submit(reach(server).call, "status", operation="reached")  # it only has to answer
+        here = serving_there(reach(lives_on), lives_on, account, "be tested")
+    reached.result()
+    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
     return {"account": account, "entry": entry}
 
 
@@ -56,9 +53,8 @@ def begin(
     conn: psycopg.Connection, asked: dict[str, Any], run_id: str, requested_by: str, place: Place
 ) -> dict[str, Any]:
     """Takes away the test that was there before and begins this one, or finds it; gives its `facts`."""
-    live = registry.live_test_of(conn, asked["account"])
-    if live is not None and live.run_id != run_id and live.state in ("ready", "removing"):
-        remove(conn, live.id, place)
+    if (old := registry.replace_test(conn, asked["account"], run_id)) is not None:
+        remove(conn, old.id, place)
     return facts(conn, registry.begin_test(conn, asked["account"], asked["entry"], run_id, requested_by))
 
 
@@ -82,13 +78,14 @@ def stores(test: dict[str, Any]) -> list[str]:
     return [test["engine"]] if test["engine"] else [*STORES]
 
 
-def make_inert(conn: psycopg.Connection, test: dict[str, Any], settings: Settings, place: Place) -> None:
-    """Before anything of the account gets there, the server is one that holds test copies only; and whatever becomes
-    of this run, what it leaves expires."""
+def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> None:
+    """Before anything of the account gets there, the server is one that holds test copies only. The test names are
+    chosen, and noted before any is used."""
     if (kind := registry.server(conn, test["to_server"]).kind) != "test":
         raise registry.Refused(f"{test['to_server']} is a {kind} server: a test copy goes to a test server only.")
     place.reach(test["to_server"]).call("become_test_server", domain=place.domain)
-    registry.advance_test(conn, test["id"], "copying", expires_at=settings.expiry())
+    chosen = test_names.chosen(sites_of(conn, test) or [test["account"]], place.domain)
+    registry.advance_test(conn, test["id"], "copying", names=chosen)
 
 
 def duplicate(conn: psycopg.Connection, test: dict[str, Any]) -> dict[str, Any]:
@@ -97,20 +94,18 @@ def duplicate(conn: psycopg.Connection, test: dict[str, Any]) -> dict[str, Any]:
 
 
 def open_copy(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> dict[str, str]:
-    """The copy answers on its server, under names that are given to it here and noted before they are used; gives
-    {site's domain: test name}, or the account's own where there is no site."""
-    sites = sites_of(conn, test)
-    chosen = test_names.chosen(sites or [test["account"]], place.domain)
-    registry.advance_test(conn, test["id"], "copying", names=chosen)
+    """The copy answers on its server, under its test names; gives {site's domain: test name}, or the account's own
+    where there is no site."""
+    names = registry.test(conn, test["id"]).names
     place.reach(test["to_server"]).call(
         "open_test",
         account=test["account"],
         move=test["key"],
         epoch=test["epoch"],
-        names={site: chosen[site] for site in sites},
+        names={site: names[site] for site in sites_of(conn, test) if site in names},
         stores=stores(test),
     )
-    return chosen
+    return names
 
 
 def sites_of(conn: psycopg.Connection, test: dict[str, Any]) -> list[str]:
@@ -141,7 +136,7 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
     if (kind := registry.server(conn, test.server).kind) != "test":
         raise registry.Refused(f"{test.server} is a {kind} server, and {test.account} is not removed from it: look.")
     registry.advance_test(conn, id, "removing", failure=failure)
-    test_names.take_away(conn, place.zone, (test.names or {}).values(), test.server)
+    test_names.take_away(conn, place.zone, test.names.values(), test.server)
     host = place.reach(test.server)
     there = entry_of(host, test.account)
     if there is not None and there["move"] == test.key:

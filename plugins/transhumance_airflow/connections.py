@@ -119,7 +119,7 @@ def catalogue(conn: psycopg.Connection) -> dict[str, Entry]:
     from include import catalogue
 
     entries = catalogue.load()
-    registry.sync_catalogue(conn, entries)
+    registry.sync_catalogue(conn, entries.values())
     return entries
 
 

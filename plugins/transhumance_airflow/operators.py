@@ -17,11 +17,12 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from include import registry
+from include.campaigns import waves
 from include.hosts import AgentError, Host
 from include.moves import path
 from include.testing import copies, reports
 from transhumance_airflow import connections, facts
-from transhumance_airflow.triggers import AgentOperationTrigger, DagRunEndTrigger, RegistryTrigger
+from transhumance_airflow.triggers import AgentOperationTrigger, CampaignTrigger, DagRunEndTrigger, RegistryTrigger
 
 SHORT = 6.0
 """Seconds that a worker itself waits for a fact: a deferral costs about as much, and one that resumes at once may
@@ -292,6 +293,36 @@ class StartOrAttachDagRun(BaseOperator):
                 f"The run {run_id} of {self.dag_id_to_run} failed: its own grid tells where. This task's retry runs "
                 "it again."
             )
+
+
+class PerformInWaves(BaseOperator):
+    """Brings a campaign to its end: starts or attaches to the runs that its accounts need, as waves and limits allow,
+    and waits without a worker while they last or the campaign is paused."""
+
+    template_fields: Sequence[str] = ("campaign",)
+    ui_color = "#e4f2df"
+
+    def __init__(self, *, campaign: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.campaign = campaign
+
+    def execute(self, context: Context, event: dict[str, Any] | None = None) -> None:
+        """Goes on from where the registry and the runs stand, until nothing is left to do."""
+        until = time.monotonic() + BUSY
+        while True:
+            with connections.registry_connection() as conn:
+                step = waves.step(conn, int(self.campaign), run_state)
+            for run in step.begin:
+                self.log.info("Starting run %s of %s.", run.run_id, run.dag)
+                start_run(run.dag, run.run_id, run.conf, again=False)
+            if step.ended:
+                return
+            if time.monotonic() > until:
+                break
+            time.sleep(1)
+        runs = [[run.dag, run.run_id] for run in step.under_way]
+        self.log.info("The campaign is %s; under way: %s.", step.state, ", ".join(run[1] for run in runs) or "nothing")
+        self.defer(trigger=CampaignTrigger(int(self.campaign), step.state, runs), method_name="execute")
 
 
 class MoveAccountsHome(StartOrAttachDagRun):
