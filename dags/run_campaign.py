@@ -1,8 +1,8 @@
 """Perform a migration for every account that is overdue, in waves: canaries first.
 
 ## What it does
-1. **act**: what the form's *action* says. *start* begins a campaign of the entry; the others steer the one that is under
-   way, and this run ends there. What cannot be done is refused with one sentence, and nothing has changed.
+1. **act**: what the form's *action* says. *start* begins a campaign of the entry; the others steer the one that is
+   under way, and this run ends there. What cannot be done is refused with one sentence, and nothing has changed.
 2. **perform_in_waves**: the accounts of the first wave, the *canaries*; when all of them have ended, the next wave, and
    so on. An account that was never tested is tested first (a run of **Test one account**); one whose test has a blocker
    is left. The others are performed (a run of **Migrate one account** each, with its own grid). *A paused campaign

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -24,11 +24,13 @@ OURS = ("receiving", "test")
 
 @dataclass(frozen=True)
 class Place:
-    """Where tests are: how a server's agent is reached, and the zone and domain of the test names."""
+    """Where tests are: how a server's agent is reached, the zone and domain of the test names, and the certificate for
+    all of them (key and chain in PEM), if there is one."""
 
     reach: Callable[[str], Agent]
     zone: test_names.Zone
     domain: str
+    certificate: str | None = field(default=None, repr=False)
 
 
 def check(
@@ -83,7 +85,8 @@ def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> 
     chosen, and noted before any is used."""
     if (kind := registry.server(conn, test["to_server"]).kind) != "test":
         raise registry.Refused(f"{test['to_server']} is a {kind} server: a test copy goes to a test server only.")
-    place.reach(test["to_server"]).call("become_test_server", domain=place.domain)
+    certificate = {} if place.certificate is None else {"certificate": place.certificate}
+    place.reach(test["to_server"]).call("become_test_server", domain=place.domain, **certificate)
     chosen = test_names.chosen(sites_of(conn, test) or [test["account"]], place.domain)
     registry.advance_test(conn, test["id"], "copying", names=chosen)
 
@@ -144,5 +147,5 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
             raise registry.Refused(
                 f"{test.server} calls {test.account} {there['state']}, which no test copy is: find out why."
             )
-        host.call("remove", account=test.account)
+        host.call("remove", account=test.account, move=test.key)
     registry.advance_test(conn, id, "removed")

@@ -3,8 +3,9 @@
 Connections: `registry` (postgres), `transhumance_agent` (ssh: user and key file for every server), `router`
 (ssh: its own key, its pinned host key), `names` (generic: host = the authoritative name server, login = the
 TSIG key's name, password = its secret), `test_domain` (generic: as `names`, for the zone that test names are in;
-extra "domain": the test domain, if it is not the zone itself), `machines` (generic: its extra says how servers are
-made). Everything here may be called in a worker and in a thread of the triggerer, not on its event loop.
+extra "domain": the test domain, if it is not the zone itself, and "certificate_file": key and chain for all names
+below it), `machines` (generic: its extra says how servers are made). Everything here may be called in a worker and in
+a thread of the triggerer, not on its event loop.
 """
 
 from __future__ import annotations
@@ -110,8 +111,13 @@ def tests(conn: psycopg.Connection) -> Place:
         settings: dict[str, Any] = dict(BaseHook.get_connection(TEST_DOMAIN).extra_dejson)
     except AirflowNotFoundException:
         raise registry.Refused(f"There is no connection {TEST_DOMAIN}: tell Airflow which domain tests get.") from None
-    domain = settings.pop("domain", settings.get("zone"))
-    return Place(lambda server: host(server, conn), _zone(TEST_DOMAIN, settings), domain)
+    domain, certificate = settings.pop("domain", settings.get("zone")), settings.pop("certificate_file", None)
+    return Place(
+        lambda server: host(server, conn),
+        _zone(TEST_DOMAIN, settings),
+        domain,
+        Path(certificate).read_text() if certificate else None,
+    )
 
 
 def catalogue(conn: psycopg.Connection) -> dict[str, Entry]:

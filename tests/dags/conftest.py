@@ -23,7 +23,7 @@ from collections.abc import Iterator  # noqa: E402
 import psycopg  # noqa: E402
 import pytest  # noqa: E402
 
-from tests.dags.hosting import Hosting, written  # noqa: E402
+from tests.dags.hosting import Hosting, write_shared, written  # noqa: E402
 from tests.postgres import create  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -47,3 +47,10 @@ def hosting(postgresql: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         hosting.stand_in(monkeypatch)
         monkeypatch.setenv("TRANSHUMANCE_REPORTS", str(tmp_path))
         yield hosting
+
+
+@pytest.fixture
+def shared(hosting: Hosting) -> Hosting:
+    """The same host with an old and a new shared server, a test server, and one for databases."""
+    write_shared(hosting)
+    return hosting

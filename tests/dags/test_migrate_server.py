@@ -35,6 +35,7 @@ STEPS = [
     "write_report",
 ]
 PARAMS = {"server": "vps-1", "entry": "infrastructure-2026", "requested_by": "ops"}
+PARAMS |= {"lift_gate_because": "a test of what comes after the gate"}
 
 
 @pytest.fixture
