@@ -34,8 +34,12 @@ STEPS = [
     "return_transit",
     "write_report",
 ]
-PARAMS = {"server": "vps-1", "entry": "infrastructure-2026", "requested_by": "ops"}
-PARAMS |= {"lift_gate_because": "a test of what comes after the gate"}
+PARAMS = {
+    "server": "vps-1",
+    "entry": "infrastructure-2026",
+    "lift_gate_because": "a test of the path",
+    "requested_by": "ops",
+}
 
 
 @pytest.fixture
