@@ -7,17 +7,19 @@ is no way back once it has switched.
 
 1. **check_account**: the account, its latest test of this migration, and a server of the new version with room for it.
    A test with a blocker, or none at all, is a refusal. Refusals end here and change nothing.
-2. **list_names**: names that its customer added since are taken in, so that they follow; names outside our DNS are told
+2. **wait_for_turn**: a server takes part in two such moves at a time. *Waits for others to end*, within ten seconds of
+   it; then the move begins, to the server with the most room at that moment.
+3. **list_names**: names that its customer added since are taken in, so that they follow; names outside our DNS are told
    in the log, each with what the customer has to do.
-3. **look_before**: the account as its visitors and its customer see it, any time before the switch.
-4. **open_path**: a key that only this move may use, from the one server to the other.
-5. **copy**: everything is copied while the account goes on serving.
-6. **switch**: hold, last pass, verify, commit, release. Not verified, not committed. A rehearsal comes first: if
+4. **look_before**: the account as its visitors and its customer see it, any time before the switch.
+5. **open_path**: a key that only this move may use, from the one server to the other.
+6. **copy**: everything is copied while the account goes on serving.
+7. **switch**: hold, last pass, verify, commit, release. Not verified, not committed. A rehearsal comes first: if
    visitors would wait longer than was agreed, nothing is held, and the run says why.
-7. **record_move**: the registry learns where the account lives, and belongs, from now on.
-8. **point_names**: its names in the host's DNS lead there.
-9. **look_after**: the same look; whatever is not as it was fails the run.
-10. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where it was.
+8. **record_move**: the registry learns where the account lives, and belongs, from now on.
+9. **point_names**: its names in the host's DNS lead there.
+10. **look_after**: the same look; whatever is not as it was fails the run.
+11. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where it was.
 
 Where the migration is that of one engine (PostgreSQL, MariaDB), the account stays where it is, and its databases of
 that engine go to a server of the new version: its programs reach them by the same host name and credentials.
@@ -49,7 +51,7 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.facts import told
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
-from transhumance_airflow.operators import refusing
+from transhumance_airflow.operators import WaitForRegistry, refusing
 
 
 @dag(
@@ -82,20 +84,18 @@ def migrate_account() -> None:
 
     @task(multiple_outputs=False)
     def check_account(params: dict[str, Any], run_id: str) -> dict[str, Any]:
-        """Refuses with one sentence, or begins the move to a server of the new version."""
-        account, entry, by = (params[name] for name in ("account", "entry", "requested_by"))
+        """Refuses with one sentence, or says what is to be moved."""
+        empty = {name: params[name] or None for name in ("to_server", "gate_lifted_because")}
+        given = {name: params[name] for name in ("account", "entry", "requested_by")}
+        asked = {**given, **empty, "run_id": run_id}
         with connections.registry_connection() as conn, refusing():
 
             def reach(server: str) -> Host:
                 return connections.host(server, conn)
 
-            def begin() -> registry.Move:
-                chosen = {name: params[name] or None for name in ("to_server", "gate_lifted_because")}
-                return registry.begin_over(conn, account, entry, run_id, by, **chosen)
-
             connections.catalogue(conn)
-            begun = path.begin(conn, account, run_id, begin, reach)
-            return {**begun, "longest_wait_seconds": params["longest_wait_seconds"]}
+            path.may_begin(conn, params["account"], run_id, lambda: registry.begin_over(conn, **asked), reach)
+        return {**asked, "longest_wait_seconds": params["longest_wait_seconds"]}
 
     @task
     def list_names(move: dict[str, Any]) -> list[str]:
@@ -103,7 +103,12 @@ def migrate_account() -> None:
         with connections.registry_connection() as conn:
             return told(names.list_over(conn, connections.names(), move))
 
-    move = check_account()
+    move = WaitForRegistry(
+        task_id="wait_for_turn",
+        task_display_name="wait for a turn (the servers)",
+        fact="over_begun",
+        arguments=check_account(),
+    ).output
     steps = move_steps(move)
     list_names(move) >> steps.switch
 

@@ -43,6 +43,7 @@ from typing import Any
 from airflow.sdk import chain, dag, task
 
 from include import registry
+from include.compatibility import Seen
 from include.moves import path
 from include.testing import copies, names, reports
 from include.testing.settings import read_settings
@@ -111,8 +112,8 @@ def test_account() -> None:
         with connections.registry_connection() as conn, refusing():
             names.lead(conn, connections.tests(conn).zone, named.values(), test["to_server"])
 
-    @task
-    def look_at_pages(test: dict[str, Any], named: dict[str, str]) -> list[dict[str, Any]]:
+    @task(multiple_outputs=False)
+    def look_at_pages(test: dict[str, Any], named: dict[str, str]) -> dict[str, Any]:
         """The same pages of the original and of the copy."""
         with connections.registry_connection() as conn:
             return reports.pages(conn, test, named)
@@ -123,12 +124,12 @@ def test_account() -> None:
         duplicated: dict[str, Any],
         original: dict[str, Any],
         copy: dict[str, Any],
-        pages: list[dict[str, Any]],
+        pages: dict[str, Any],
     ) -> dict[str, Any]:
         """The report, into its files and the registry; the test is ready from now on."""
         with connections.registry_connection() as conn:
             expires_at = read_settings().expiry()
-            seen = reports.Seen(duplicated, original, copy, pages)
+            seen = Seen(duplicated, original, copy, pages)
             return reports.write(conn, test, seen, expires_at, connections.reports_folder())
 
     @task(multiple_outputs=False)

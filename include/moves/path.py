@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol
 
 import psycopg
@@ -52,19 +53,33 @@ def begin(
 
     Refused, with nothing changed, when the registry or one of the two servers knows anything against it.
     """
+    may_begin(conn, account, run_id, begin_move, reach)
+    return facts(begin_move())
+
+
+def may_begin(
+    conn: psycopg.Connection,
+    account: str,
+    run_id: str,
+    begin_move: Callable[[], registry.Move],
+    reach: Callable[[str], Agent],
+) -> None:
+    """Refused when anything is known against the move, but for its having to wait its turn. Nothing begins."""
     lives_on = registry.account(conn, account).server
     live = registry.live_move_of(conn, account)
-    if live is None or live.run_id != run_id:
-        # What the registry has against it comes first: a server that is not handed over yet cannot be reached.
-        with conn.transaction(force_rollback=True):
-            to_server = begin_move().to_server
-        with ThreadPoolExecutor() as both:
-            reached = both.submit(reach(to_server).call, "status", operation="reached")  # it only has to answer
-            here = serving_there(reach(lives_on), lives_on, account, "move")
-        reached.result()
-        # Its sites may have changed since the registry last heard of them, and names follow their account.
-        registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
-    return facts(begin_move())
+    if live is not None and live.run_id == run_id:
+        return
+    # What the registry has against it comes first: a server that is not handed over yet cannot be reached.
+    to = []
+    with conn.transaction(force_rollback=True), suppress(registry.Busy):
+        to.append(begin_move().to_server)
+    with ThreadPoolExecutor() as both:
+        reached = [both.submit(reach(server).call, "status", operation="reached") for server in to]  # it has to answer
+        here = serving_there(reach(lives_on), lives_on, account, "move")
+    for answer in reached:
+        answer.result()
+    # Its sites may have changed since the registry last heard of them, and names follow their account.
+    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
 
 
 def serving_there(host: Agent, server: str, account: str, to: str) -> dict[str, Any]:

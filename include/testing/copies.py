@@ -87,7 +87,8 @@ def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> 
         raise registry.Refused(f"{test['to_server']} is a {kind} server: a test copy goes to a test server only.")
     certificate = {} if place.certificate is None else {"certificate": place.certificate}
     place.reach(test["to_server"]).call("become_test_server", domain=place.domain, **certificate)
-    chosen = test_names.chosen(sites_of(conn, test) or [test["account"]], place.domain)
+    sites = [site["domain"] for site in sites_of(conn, test)]
+    chosen = test_names.chosen(sites or [test["account"]], place.domain)
     registry.advance_test(conn, test["id"], "copying", names=chosen)
 
 
@@ -105,18 +106,18 @@ def open_copy(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> d
         account=test["account"],
         move=test["key"],
         epoch=test["epoch"],
-        names={site: names[site] for site in sites_of(conn, test) if site in names},
+        names={site["domain"]: names[site["domain"]] for site in sites_of(conn, test) if site["domain"] in names},
         stores=stores(test),
     )
     return names
 
 
-def sites_of(conn: psycopg.Connection, test: dict[str, Any]) -> list[str]:
-    """The domains of the sites that are copied: none where an engine's databases are."""
+def sites_of(conn: psycopg.Connection, test: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sites that are copied, each {"domain", "aliases"}: none where one engine's databases are."""
     if test["engine"]:
         return []
     description = registry.account(conn, test["account"]).description or {}
-    return [site["domain"] for site in description.get("sites", ())]
+    return list(description.get("sites", ()))
 
 
 def end(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> str:

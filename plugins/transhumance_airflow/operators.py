@@ -227,7 +227,7 @@ class WaitForRegistry(BaseSensorOperator):
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Asks for some seconds, then defers. A fact that a trigger saw is asked for again: it may have changed."""
         until = time.monotonic() + SHORT
-        with connections.registry_connection() as conn:
+        with connections.registry_connection() as conn, refusing():
             if self.refresh is not None and not facts.given_up(conn, self.arguments):
                 self.refresh(conn, **self.arguments)
             while (value := facts.ask(conn, self.fact, self.arguments)) is None and time.monotonic() < until:

@@ -74,7 +74,7 @@ class AgentOperationTrigger(BaseTrigger):
 
 
 class RegistryTrigger(BaseTrigger):
-    """Waits until the registry knows the named `fact` (see `facts`); fires {"value": ...}."""
+    """Waits until the registry knows the named `fact` (see `facts`); fires {"value": ...}, or {"refused": sentence}."""
 
     def __init__(self, fact: str, arguments: dict[str, Any], poll_seconds: float = 1.0):
         super().__init__()
@@ -95,6 +95,10 @@ class RegistryTrigger(BaseTrigger):
         while True:
             try:
                 value = await asyncio.to_thread(self._ask)
+            except registry.Refused as refusal:
+                # The worker asks once more, and is told the same.
+                yield TriggerEvent({"refused": str(refusal)})
+                return
             except Exception as error:
                 # The wait outlives a restart of the registry; a wrong question shows in the trigger's log.
                 self.log.warning("The registry gave no answer on %s: %s", self.fact, error)
