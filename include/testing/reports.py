@@ -32,7 +32,7 @@ def checks(conn: psycopg.Connection, test: dict[str, Any]) -> dict[str, Any]:
 
 
 def pages(conn: psycopg.Connection, test: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """The same pages of both sides, as `include.compatibility.compare_pages` gives them; none where there is no site."""
+    """The same pages of both sides, as `compare_pages` of `include.compatibility` gives them; none without a site."""
     old, new = (str(registry.server(conn, test[end]).management_address) for end in ("from_server", "to_server"))
     sites = [
         Site(site["domain"], names[site["domain"]], old, new, tuple(site.get("aliases", ())))
@@ -75,7 +75,7 @@ def _databases(conn: psycopg.Connection, test: dict[str, Any]) -> list[str]:
     description = registry.account(conn, test["account"]).description or {}
     engines = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
     return [
-        f"{word} {database['name'] if isinstance(database, dict) else database}"
+        f"{word} {database['name']}"
         for engine, word in engines.items()
         if test["engine"] in (None, engine)
         for database in (description.get(engine) or {}).get("databases", ())

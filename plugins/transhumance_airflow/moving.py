@@ -102,5 +102,5 @@ def move_steps(move: Any) -> Steps:
     copied >> closed  # should the look fail while the copy still runs
     # A teardown runs whatever failed between, and is cleared together with any of it: the path opens again.
     # Every end of the graph decides whether the run ended well.
-    closed.as_teardown(setups=[getattr(move, "operator", move), peer], on_failure_fail_dagrun=True)
+    closed.as_teardown(setups=[move, peer], on_failure_fail_dagrun=True)
     return Steps(peer, switched, recorded)

@@ -83,6 +83,7 @@ class FakeHost:
                 {
                     "account": name,
                     "sites": [{"domain": f"{name}.example", "aliases": []}],
+                    "postgresql": {"databases": [{"name": name, "bytes": 1 << 20}]},
                     "account_file": {
                         "account": name,
                         "sites": [{"domain": f"{name}.example", "aliases": []}],
@@ -167,7 +168,7 @@ class FakeHost:
             code, message = failing
             server.operations[operation] = {"state": "failed", "error": {"code": code, "message": message}}
             return server.operations[operation]
-        if verb == "switch":
+        if verb == "switch" and "engine" not in args:
             account = server.accounts[args["account"]]
             account.update(state="moved", move=args["move"], epoch=args["epoch"])
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
