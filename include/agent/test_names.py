@@ -81,6 +81,8 @@ server {{
         proxy_set_header Host {host};
         proxy_set_header Referer $th_referer_{key};
         proxy_set_header Origin $th_origin_{key};
+        # What PHP does not answer waits for no hold here.
+        proxy_set_header X-Transhumance-Again never;
         proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $app_connection;
