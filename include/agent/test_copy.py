@@ -39,7 +39,11 @@ def open_test(name: str, move: str, epoch: int, names: Any, stores: Any) -> Stat
             state = put_state(name, replace(state, test={**state.test, **test}))
         failpoint("test_open")
         reopen(account)
-        return state_of(name)
+        if "files" in stores:
+            hosts = {site.domain: test_names.asked_as(site) for site in account.sites if site.domain in names}
+            state = put_state(name, replace(state, test={**test, "hosts": hosts}))
+            front.render_sites()
+        return state
 
 
 def _check_names(account: Account, names: Any, domain: str) -> None:

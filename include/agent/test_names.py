@@ -4,7 +4,9 @@ What it answers is led back to the test names: redirects, cookies, and the addre
 """
 
 import re
+from http.client import HTTPConnection, HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 from .accounts import Account, Site
 
@@ -20,6 +22,26 @@ _ADDRESSES = (
 )
 _MOST_HOSTS = 250 // sum(len(ends) for _, ends in _ADDRESSES)
 """nginx replaces at most 255 texts in an answer."""
+
+
+def asked_as(site: Site) -> str:
+    """The host that a site wants to be asked as. One that sends its visitors from its domain on to an alias would send
+    those of the test name round in a circle."""
+    known, asked = (site.domain, *site.aliases), ("http", site.domain)
+    for _ in range(4):
+        connection = HTTPConnection("127.0.0.1", 8080, timeout=10)
+        try:
+            connection.request("GET", "/", headers={"Host": asked[1], "X-Forwarded-Proto": asked[0]})
+            to = urlsplit(connection.getresponse().getheader("Location") or "")
+            wanted = (to.scheme, to.hostname or "")
+        except (OSError, HTTPException, ValueError):
+            return site.domain
+        finally:
+            connection.close()
+        if wanted[0] not in ("http", "https") or wanted[1] not in known or wanted == asked:
+            return asked[1]
+        asked = wanted
+    return site.domain
 
 
 def blocks(account: Account, test: dict[str, Any]) -> str:
@@ -59,6 +81,8 @@ server {{
         proxy_set_header Host {host};
         proxy_set_header Referer $th_referer_{key};
         proxy_set_header Origin $th_origin_{key};
+        # What PHP does not answer waits for no hold here.
+        proxy_set_header X-Transhumance-Again never;
         proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $app_connection;
