@@ -43,7 +43,7 @@ from typing import Any
 from airflow.sdk import chain, dag, task
 
 from include import registry
-from include.compatibility import Seen
+from include.compatibility.report import Seen
 from include.moves import path
 from include.testing import copies, names, reports
 from include.testing.settings import read_settings

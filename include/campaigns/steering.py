@@ -11,7 +11,7 @@ import psycopg
 from include import registry
 
 WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account]]] = {
-    "overdue": registry.overdue,
+    "overdue": lambda conn, entry, today: registry.overdue(conn, entry, today),
     "all": lambda conn, entry, today: registry.accounts_before(conn, entry),
 }
 SETTINGS = ("wave_size", "canaries", "most_per_server", "most_failures_percent")

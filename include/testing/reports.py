@@ -12,7 +12,8 @@ import psycopg
 
 from include import catalogue, registry
 from include.catalogue import Entry
-from include.compatibility import Seen, Site, build, compare_pages, counts, page
+from include.compatibility import Site, build, compare_pages, counts, page
+from include.compatibility.report import Seen
 from include.testing.copies import sites_of
 
 
