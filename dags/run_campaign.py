@@ -41,8 +41,7 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from include import registry
-from include.billing.calendar import today
+from include import billing, registry
 from include.campaigns import report, steering
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
@@ -91,7 +90,7 @@ log = logging.getLogger(__name__)
             2,
             type="integer",
             minimum=1,
-            maximum=16,
+            maximum=registry.MOST_MOVES_A_SERVER,
             title="Most per server",
             description="Accounts of one server that are tested or performed at a time.",
         ),
@@ -115,7 +114,7 @@ def run_campaign() -> None:
         """Begins a campaign and gives its number, or steers another: then nothing is left to do for this run."""
         with connections.registry_connection() as conn, refusing():
             connections.catalogue(conn)
-            begun = steering.act(conn, params, run_id, today(conn))
+            begun = steering.act(conn, params, run_id, billing.read_settings().today())
             log.info("\n%s", steering.show(conn))
             return begun
 

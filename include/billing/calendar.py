@@ -27,11 +27,6 @@ def date_of(conn: psycopg.Connection, instant: datetime) -> date:
     return day
 
 
-def today(conn: psycopg.Connection) -> date:
-    """The date now, where the host is."""
-    return date_of(conn, instant_or_now(conn, None))
-
-
 def last_ended_day(conn: psycopg.Connection, now: datetime | None = None) -> date:
     """The newest day that is over."""
     return date_of(conn, instant_or_now(conn, now)) - timedelta(days=1)

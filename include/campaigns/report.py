@@ -16,16 +16,17 @@ from include import registry
 
 def gather(conn: psycopg.Connection, id: int) -> dict[str, Any]:
     """The campaign, and a row for each account: where it lives now, its state and the reason, its test, its hold."""
-    accounts = [_account(conn, one) for one in registry.campaign_accounts(conn, id)]
+    campaign = registry.campaign(conn, id)
+    accounts = [_account(conn, campaign, one) for one in registry.campaign_accounts(conn, id)]
     return {
-        "campaign": asdict(registry.campaign(conn, id)),
+        "campaign": asdict(campaign),
         "counts": dict(Counter(one["state"] for one in accounts)),
         "accounts": accounts,
     }
 
 
-def _account(conn: psycopg.Connection, one: registry.CampaignAccount) -> dict[str, Any]:
-    test = registry.latest_test_of(conn, one.account, registry.campaign(conn, one.campaign).entry)
+def _account(conn: psycopg.Connection, campaign: registry.Campaign, one: registry.CampaignAccount) -> dict[str, Any]:
+    test = registry.latest_test_of(conn, one.account, campaign.entry)
     move = registry.move(conn, one.move) if one.move is not None else None
     switched = (move.figures.get("switch") or {}) if move is not None else {}
     return {
@@ -33,7 +34,7 @@ def _account(conn: psycopg.Connection, one: registry.CampaignAccount) -> dict[st
         "wave": one.wave,
         "state": one.state,
         "reason": one.reason,
-        "lives_on": registry.account(conn, one.account).server,
+        "lives_on": one.server,
         "test": test and {"id": test.id, "blockers": test.blockers, "warnings": test.warnings},
         "move": one.move,
         "held_ms": switched.get("held_ms"),

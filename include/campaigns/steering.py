@@ -26,7 +26,7 @@ def act(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: da
 def show(conn: psycopg.Connection) -> str:
     """Every campaign, newest first, as a text."""
     lines = ["campaign  entry                     state    accounts"]
-    for one in sorted(registry.campaigns(conn), key=lambda one: -one.id):
+    for one in registry.campaigns(conn):
         states: dict[str, int] = {}
         for account in registry.campaign_accounts(conn, one.id):
             states[account.state] = states.get(account.state, 0) + 1

@@ -45,20 +45,20 @@ class Step:
 
 def step(conn: psycopg.Connection, id: int, state_of: RunState) -> Step:
     """Looks at every account of the campaign and goes on; can be repeated at any time."""
+    campaign = registry.campaign(conn, id)
     for one in registry.campaign_accounts(conn, id):
         if one.state in AT_WORK:
-            _note_end(conn, registry.campaign(conn, id), one, state_of)
+            _note_end(conn, campaign, one, state_of)
     _stop_if_too_many_failed(conn, id)
-    campaign = registry.campaign(conn, id)
-    if campaign.state == "running":
-        _begin_what_may(conn, campaign)
+    _begin_what_may(conn, id)
     accounts = registry.campaign_accounts(conn, id)
     runs = [_run(campaign, one) for one in accounts if one.state in AT_WORK]
-    ended = not runs and (campaign.state not in ("running", "paused") or all(o.state != "waiting" for o in accounts))
+    # Those that wait are left when a campaign is stopped, so nothing waits then.
+    ended = not runs and all(one.state != "waiting" for one in accounts)
     if ended:
-        campaign = registry.finish_campaign(conn, id)
+        registry.finish_campaign(conn, id)
     missing = [run for run in runs if state_of(run.dag, run.run_id) is None]
-    return Step(campaign.state, missing, runs, ended)
+    return Step(registry.campaign(conn, id).state, missing, runs, ended)
 
 
 def _run(campaign: registry.Campaign, one: registry.CampaignAccount) -> Run:
@@ -73,36 +73,38 @@ def _note_end(
     """Where the account is once its run has ended."""
     run = _run(campaign, one)
     state = state_of(run.dag, run.run_id)
-    if state == "failed":
-        why = registry.why_run_failed(conn, one.account, run.run_id)
-        registry.set_campaign_account(conn, campaign.id, one.account, "failed", why or f"See the run {run.run_id}.")
-    elif state == "success" and one.state == "performing":
+    if state == "success" and one.state == "performing":
         registry.set_campaign_account(conn, campaign.id, one.account, "done")
-    elif state == "success":
-        _perform(conn, campaign, one.account)
+    elif state == "success" and registry.latest_test_of(conn, one.account, campaign.entry) is not None:
+        _go_on(conn, campaign, one.account)
+    elif state in ("success", "failed"):
+        why = registry.why_run_failed(conn, one.account, run.run_id) or f"See the run {run.run_id} of {run.dag}."
+        registry.set_campaign_account(conn, campaign.id, one.account, "failed", why)
 
 
-def _perform(conn: psycopg.Connection, campaign: registry.Campaign, account: str) -> None:
-    """A tested account goes on, unless its test found a blocker: that is its customer's to mend, and no failure."""
+def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) -> None:
+    """What an account needs next: its test; or its move, unless its test found a blocker. That is its customer's to
+    mend, and no failure."""
     test = registry.latest_test_of(conn, account, campaign.entry)
     if test is None:
         registry.set_campaign_account(conn, campaign.id, account, "testing")
     elif test.blockers:
-        reason = f"Its test found {test.blockers} blockers: {test.report['sentence']}"
-        registry.set_campaign_account(conn, campaign.id, account, "left", reason)
+        registry.set_campaign_account(conn, campaign.id, account, "left", test.report["sentence"])
     else:
         registry.set_campaign_account(conn, campaign.id, account, "performing")
 
 
 def _stop_if_too_many_failed(conn: psycopg.Connection, id: int) -> None:
     campaign = registry.campaign(conn, id)
+    if campaign.state not in ("running", "paused"):
+        return
     waves: dict[int, list[registry.CampaignAccount]] = {}
     for one in registry.campaign_accounts(conn, id):
         waves.setdefault(one.wave, []).append(one)
     most = campaign.settings["most_failures_percent"]
-    for number, wave in sorted(waves.items()):
+    for number, wave in waves.items():
         failed = [one.account for one in wave if one.state == "failed"]
-        if campaign.state in ("running", "paused") and 100 * len(failed) > most * len(wave):
+        if 100 * len(failed) > most * len(wave):
             why = (
                 f"{len(failed)} of {len(wave)} accounts of wave {number} failed ({', '.join(failed[:5])}), "
                 f"more than {most} %: see why, then start another campaign."
@@ -111,20 +113,30 @@ def _stop_if_too_many_failed(conn: psycopg.Connection, id: int) -> None:
             return
 
 
-def _begin_what_may(conn: psycopg.Connection, campaign: registry.Campaign) -> None:
-    """The waiting accounts of the present wave, as many at a time as a server may bear."""
-    accounts = registry.campaign_accounts(conn, campaign.id)
+def _begin_what_may(conn: psycopg.Connection, id: int) -> None:
+    """The waiting accounts of the present wave, as many at a time as a server may bear. One that its customer has
+    performed meanwhile is done; one that somebody else has in hand waits."""
+    campaign = registry.campaign(conn, id)
+    accounts = registry.campaign_accounts(conn, id)
     unfinished = [one for one in accounts if one.state in ("waiting", *AT_WORK)]
-    if not unfinished:
+    if campaign.state != "running" or not unfinished:
         return
+    old = {account.name for account in registry.accounts_before(conn, campaign.entry)}
     wave = min(one.wave for one in unfinished)
-    busy = Counter(_server(conn, one) for one in unfinished if one.state in AT_WORK)
+    busy = Counter(one.server for one in unfinished if one.state in AT_WORK)
     for one in unfinished:
-        server = _server(conn, one)
-        if one.wave == wave and one.state == "waiting" and busy[server] < campaign.settings["most_per_server"]:
-            busy[server] += 1
-            _perform(conn, campaign, one.account)
+        if one.wave != wave or one.state != "waiting":
+            continue
+        if one.account not in old:
+            registry.set_campaign_account(conn, id, one.account, "done", "Its customer was first.")
+        elif busy[one.server] < campaign.settings["most_per_server"] and not _in_hand(conn, one.account):
+            busy[one.server] += 1
+            _go_on(conn, campaign, one.account)
 
 
-def _server(conn: psycopg.Connection, one: registry.CampaignAccount) -> str:
-    return registry.account(conn, one.account).server
+def _in_hand(conn: psycopg.Connection, account: str) -> bool:
+    """Whether a run of somebody else is at work on the account."""
+    test = registry.live_test_of(conn, account)
+    return registry.live_move_of(conn, account) is not None or (
+        test is not None and test.state in ("preparing", "copying")
+    )
