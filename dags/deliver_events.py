@@ -25,19 +25,14 @@ Wait for the next run, or clear the task: it can be repeated, and two at once sh
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseHook, Param, dag, task
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk import Param, dag, task
 
-from include import billing
 from include.panel.announce import announce
 from include.registry import panel
-from transhumance_airflow import connections, forms
-
-WEBHOOK = "billing_webhook"
+from transhumance_airflow import connections, forms, outbox
 
 log = logging.getLogger(__name__)
 
@@ -70,16 +65,12 @@ def deliver_events() -> None:
     @task
     def deliver(params: dict[str, Any]) -> dict[str, Any]:
         """Announces and posts; fails while the receiver does not take it."""
-        to = BaseHook.get_connection(WEBHOOK)
         with connections.registry_connection() as conn:
             if params["replay_after"] is not None:
                 again = panel.announce_again(conn, params["replay_after"], params["customer"])
                 log.info("%d events are delivered again, as %s asked.", again, params["requested_by"])
             announce(conn)
-            told = billing.deliver(conn, billing.Receiver(to.host, to.password or ""))
-        if told.failed:
-            raise AirflowException(f"{told.failed} messages were not taken ({told.error}); {told.waiting} wait.")
-        return asdict(told)
+        return outbox.deliver_webhooks()
 
     deliver()
 

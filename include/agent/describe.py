@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from . import forward, front, mail, mariadb, postgres, system
+from . import forward, front, mail, mariadb, postgres, system, test_server
 from .accounts import Account, all_accounts, state_of
 from .files import describe as describe_files
 from .postgres_sql import query
@@ -68,6 +68,7 @@ def describe() -> dict[str, Any]:
         "disk": {"total_bytes": total, "free_bytes": free},
         "memory_bytes": memory,
         "cpus": os.cpu_count() or 1,
+        "test_server": test_server.domain(),
         "accounts": [describe_account(account) for account in accounts],
         "unclaimed": unclaimed(accounts),
     }
@@ -93,6 +94,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "epoch": state.epoch,
         "move": state.move,
         "to": state.to,
+        **({"test": state.test} if state.state == "test" else {}),
         "sites": statement["sites"],
         "postgresql": {**statement["postgresql"], **postgres.describe(account)},
         "mariadb": {**statement["mariadb"], **mariadb.describe(account)},

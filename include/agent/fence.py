@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, files, front, mail, mariadb, pairing, php, postgres, system
+from . import addresses, files, front, mail, mariadb, pairing, php, postgres, system, test_copy, test_server
 from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
 from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
@@ -180,6 +180,7 @@ def record(name: str, state: State) -> dict[str, Any]:
 
 def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer = _untimed) -> State:
     """On the target, after the source's commit: open the copy that came. Repeated, it opens what is still shut."""
+    test_server.refuse_to_serve(name)
     with guarded(name):
         account, state = load(name), state_of(name)
         if (state.move, state.epoch) != (move, epoch) or state.state not in ("receiving", "serving"):
@@ -297,12 +298,17 @@ def go_forward(name: str) -> dict[str, Any]:
 def boot() -> None:
     """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again."""
     addresses.accept_known()
+    if test_server.domain() is not None:
+        test_server.keep_in()
     for account in all_accounts():
         state = state_of(account.name)
         if state.state == "serving":
             with guarded(account.name):
                 _tidy(account)
                 open_account(account)
+        elif state.state == "test":
+            with guarded(account.name):
+                test_copy.reopen(account)
         else:
             try:
                 settle(account.name)

@@ -139,10 +139,10 @@ def account_of(move: str) -> str | None:
     return known["account"] if known else None
 
 
-def leaves(account: str) -> bool:
-    """Whether a move of this account away from here is open."""
+def leaves(account: str, besides: str | None = None) -> bool:
+    """Whether a move of this account away from here is open, `besides` this one."""
     moves = [path.parent.name for path in (STATE / "pairs").glob("*/source.json")]
-    return account in map(account_of, moves)
+    return account in (account_of(move) for move in moves if move != besides)
 
 
 # --- the target's side ---

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,10 @@ class Settings:
     time_zone: str
     free_days: int = 7
     run_at_minute: int = 15
+
+    def today(self) -> date:
+        """The date now, where the host is."""
+        return datetime.now(ZoneInfo(self.time_zone)).date()
 
 
 def read_settings(file: Path = FILE) -> Settings:

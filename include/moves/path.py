@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol
 
 import psycopg
@@ -35,6 +36,7 @@ def facts(move: registry.Move) -> dict[str, Any]:
         "from_server": move.from_server,
         "to_server": move.to_server,
         "direction": move.direction,
+        "engine": move.engine,
         "epoch": move.epoch,
     }
 
@@ -42,34 +44,53 @@ def facts(move: registry.Move) -> dict[str, Any]:
 def begin(
     conn: psycopg.Connection,
     account: str,
-    to_server: str,
     run_id: str,
-    requested_by: str,
+    begin_move: Callable[[], registry.Move],
     reach: Callable[[str], Agent],
 ) -> dict[str, Any]:
-    """Begins the move of `account` to `to_server`, or finds the one that this run began; gives its `facts`.
+    """Begins the move of `account` by `begin_move` (the registry's), or finds the one that this run began; gives its
+    `facts`.
 
     Refused, with nothing changed, when the registry or one of the two servers knows anything against it.
     """
+    may_begin(conn, account, run_id, begin_move, reach)
+    return facts(begin_move())
+
+
+def may_begin(
+    conn: psycopg.Connection,
+    account: str,
+    run_id: str,
+    begin_move: Callable[[], registry.Move],
+    reach: Callable[[str], Agent],
+) -> None:
+    """Refused when anything is known against the move, but for its having to wait its turn. Nothing begins."""
     lives_on = registry.account(conn, account).server
-    registry.server(conn, to_server)
     live = registry.live_move_of(conn, account)
-    if live is None or live.run_id != run_id:
-        # What the registry has against it comes first: a server that is not handed over yet cannot be reached.
-        with conn.transaction(force_rollback=True):
-            registry.begin_move(conn, account, to_server, run_id, requested_by)
-        with ThreadPoolExecutor() as both:
-            reached = both.submit(reach(to_server).call, "status", operation="reached")  # it only has to answer
-            here = entry_of(reach(lives_on), account)
-        if here is None or here["state"] != "serving":
-            raise registry.Refused(
-                f"{account} is not ready to move: on {lives_on} it is {here['state'] if here else 'unknown'}, "
-                "not serving. Look at that server first."
-            )
-        reached.result()
-        # Its sites may have changed since the registry last heard of them, and names follow their account.
-        registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
-    return facts(registry.begin_move(conn, account, to_server, run_id, requested_by))
+    if live is not None and live.run_id == run_id:
+        return
+    # What the registry has against it comes first: a server that is not handed over yet cannot be reached.
+    to = []
+    with conn.transaction(force_rollback=True), suppress(registry.Busy):
+        to.append(begin_move().to_server)
+    with ThreadPoolExecutor() as both:
+        reached = [both.submit(reach(server).call, "status", operation="reached") for server in to]  # it has to answer
+        here = serving_there(reach(lives_on), lives_on, account, "move")
+    for answer in reached:
+        answer.result()
+    # Its sites may have changed since the registry last heard of them, and names follow their account.
+    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+
+
+def serving_there(host: Agent, server: str, account: str, to: str) -> dict[str, Any]:
+    """What the server says of an account that it serves; refused when it does not, since it is to `to` ("move")."""
+    here = entry_of(host, account)
+    if here is None or here["state"] != "serving":
+        raise registry.Refused(
+            f"{account} is not ready to {to}: on {server} it is {here['state'] if here else 'unknown'}, "
+            "not serving. Look at that server first."
+        )
+    return here
 
 
 def open_path(
@@ -83,7 +104,7 @@ def open_path(
     peer = {"address": servers[1].management_address, "host_keys": [servers[1].host_key]}
     with ThreadPoolExecutor() as both:
         here, there = both.map(entry_of, (source, target), 2 * (move["account"],))
-    if there is not None and there["state"] == "serving" and there["epoch"] == move["epoch"]:
+    if there is not None and there["state"] in ("serving", "test") and there["epoch"] == move["epoch"]:
         return peer
     if here is None:
         raise registry.Refused(
@@ -95,7 +116,7 @@ def open_path(
         move=move["key"],
         account=move["account"],
         epoch=move["epoch"],
-        account_file=here["account_file"],
+        account_file=part_for(here["account_file"], move["engine"]),
         source_address=servers[0].management_address,
         public_key=public_key,
     )
@@ -105,6 +126,19 @@ def open_path(
             "anything is sent there."
         )
     return peer
+
+
+def part_for(account_file: dict[str, Any], engine: str | None) -> dict[str, Any]:
+    """The account's file as another server wants it: all of it, or its databases of one engine only."""
+    if engine is None:
+        return account_file
+    nothing = {
+        "sites": [],
+        "postgresql": {"roles": [], "databases": []},
+        "mariadb": {"users": [], "databases": []},
+        "mail": {"domains": [], "mailboxes": []},
+    }
+    return {**account_file, **nothing, engine: account_file[engine]}
 
 
 def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Agent, target: Agent) -> str:

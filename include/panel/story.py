@@ -46,6 +46,7 @@ TOLD = {
     "move.committed": "{account} lives on its new server.",
     "move.done": "The move of {account} is done.",
     "move.returned": "{account} did not move and serves from where it was.",
+    "run.failed": "A step did not succeed: {why}",
     "account.added": "The account {account} was added.",
     "account.removed": "The account {account} was removed.",
     "lease.left": "The last account has left: the transit costs nothing from here on.",

@@ -20,6 +20,7 @@ from include.registry.migrations import COLUMNS as MIGRATION
 from include.registry.migrations import Migration
 from include.registry.moves import COLUMNS as MOVE
 from include.registry.moves import Move
+from include.registry.runs import KIND as RUN_FAILED
 from include.registry.servers import COLUMNS as SERVER
 from include.registry.servers import Server
 
@@ -230,6 +231,20 @@ def events_for(
             "after": after,
             "limit": limit,
         },
+    )
+
+
+@in_transaction
+def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
+    """The sentence with which a run failed last; the end of its path is asked last, since it fails only after something
+    else. None when no task of it failed."""
+    return value(
+        conn,
+        """
+        SELECT detail ->> 'why' FROM events WHERE kind = %(kind)s AND detail ->> 'run_id' = %(run)s
+        ORDER BY detail ->> 'task' = 'close_path', id DESC LIMIT 1
+        """,
+        {"kind": RUN_FAILED, "run": run_id},
     )
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.airflow_home import REPOSITORY
-from tests.dags.hosting import Hosting, written
+from tests.dags.hosting import Hosting, write_shared, written
 from tests.postgres import create
 
 _numbers = itertools.count(1)
@@ -34,3 +34,10 @@ def hosting(postgresql: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         hosting.stand_in(monkeypatch)
         monkeypatch.setenv("TRANSHUMANCE_REPORTS", str(tmp_path))
         yield hosting
+
+
+@pytest.fixture
+def shared(hosting: Hosting) -> Hosting:
+    """The same host with an old and a new shared server, a test server, and one for databases."""
+    write_shared(hosting)
+    return hosting
