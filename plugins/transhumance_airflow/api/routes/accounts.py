@@ -8,7 +8,7 @@ import psycopg
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import HTMLResponse
 
-from include import registry
+from include import compatibility, registry
 from include.panel import rules
 from include.registry import panel
 from transhumance_airflow.api import models
@@ -101,8 +101,6 @@ def report(account: MyAccount, test: TestId, conn: Registry) -> models.Report:
 )
 def report_page(account: MyAccount, test: TestId, conn: Registry) -> HTMLResponse:
     """The same report as a page, to be shown to the customer as it is."""
-    from include import compatibility
-
     return HTMLResponse(compatibility.page(_report(conn, account, test)), headers=NO_SCRIPTS)
 
 
