@@ -13,11 +13,13 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from include import registry
+from include import catalogue, compatibility, registry
+from include.compatibility.report import Seen
 from tests.airflow_home import REPOSITORY  # noqa: F401  before Airflow reads its settings
 from tests.api import callers
 from tests.registry import host
-from transhumance_airflow.api import auth, catalogue, database, runs
+from transhumance_airflow.api import auth, database, runs
+from transhumance_airflow.api import catalogue as files
 from transhumance_airflow.api.app import make_app
 from transhumance_airflow.api.runs import Found
 
@@ -84,7 +86,7 @@ def serving(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     monkeypatch.setattr(database.connections, "registry_connection", registry_connection)
     monkeypatch.setattr(auth, "get_auth_manager", callers.AuthManager)
     auth.limiter.storage.reset()
-    monkeypatch.setattr(catalogue, "entries", lambda _: {})
+    monkeypatch.setattr(files, "entries", lambda _: {})
     app, started = make_app(), FakeRuns()
     app.dependency_overrides[auth.authenticated] = callers.authenticated
     app.dependency_overrides[runs.runs] = lambda: started
@@ -108,29 +110,20 @@ def add_shared(conn: psycopg.Connection) -> None:
         registry.add_account(conn, f"s{n}", "web-1", [f"s{n}.example"], f"customer-{n}")
 
 
-REPORT = {
-    "account": "a1-1",
-    "entry": "2026",
-    "title": "A new Debian",
-    "from": "2022",
-    "to": "2026",
-    "tested_at": "2026-11-25T12:00:00+00:00",
-    "expires_at": "2026-12-02T12:00:00+00:00",
-    "names": {"a1-1.example": "a1-1.test.example"},
-    "verdict": "ready",
-    "sentence": "Nothing stands in the way.",
-    "findings": [],
-    "pages": [],
-    "copied": {"files": 3, "bytes": 4096, "databases": []},
-    "not_looked_at": [],
-}
+DEBIAN = catalogue.Entry("2026", "A new Debian", "infrastructure", "2022", "2026", "", False, None, None, ())
 
 
 def with_test(conn: psycopg.Connection, account: str, blockers: int = 0) -> registry.Test:
     """Test an account for 2026; its copy is ready."""
     test = registry.begin_test(conn, account, "2026", f"test-{account}-{blockers}", "customer")
     registry.advance_test(conn, test.id, "copying")
-    verdict = {"verdict": "blocked", "sentence": f"{blockers} things stop it."} if blockers else {}
-    registry.record_test_report(conn, test.id, {**REPORT, "account": account, **verdict}, blockers, 0)
     names = {f"{account}.example": f"{account}-t{test.id}.test.example"}
-    return registry.advance_test(conn, test.id, "ready", names=names, expires_at=datetime.now(UTC) + timedelta(days=7))
+    expires_at = datetime.now(UTC) + timedelta(days=7)
+    seen = Seen({"files": 3, "bytes": 4096}, {}, {}, {})
+    report = compatibility.build(
+        DEBIAN, account, seen, names=names, databases=[], tested_at=datetime.now(UTC), expires_at=expires_at
+    )
+    if blockers:
+        report |= {"verdict": "blocked", "sentence": f"{blockers} things stop it."}
+    registry.record_test_report(conn, test.id, report, blockers, 0)
+    return registry.advance_test(conn, test.id, "ready", names=names, expires_at=expires_at)
