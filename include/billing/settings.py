@@ -80,3 +80,11 @@ def apply_settings(conn: psycopg.Connection, settings: Settings, now: datetime |
     if before is not None:
         changed.append(f"Leases handed over from now on have {settings.free_days} free days (before: {before}).")
     return changed
+
+
+@in_transaction
+def ensure_settings(conn: psycopg.Connection) -> None:
+    """Take the file's settings over if the registry never had any: before the first night a customer, too, wants to know
+    until when a transit is free."""
+    if value(conn, "SELECT NOT EXISTS (SELECT FROM billing_time_zones)"):
+        apply_settings(conn, read_settings())

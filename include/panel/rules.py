@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.registry import panel
 
 SHARED = ("shared",)
 
@@ -75,12 +76,7 @@ def to_perform(
         with tried(conn):
             registry.begin_over(conn, account.name, entry, f"tried-{account.name}", by, gate_lifted_because=lifted)
         return "migrate_account", {**params, "entry": entry, "gate_lifted_because": lifted}
-    migration = registry.migration_of(conn, account.home_server)
-    if migration is None or migration.transit is None:
-        raise registry.Refused(
-            f"Server {account.home_server} of account {account.name} has no transit: ask for one, and wait until it is"
-            " handed over."
-        )
+    migration = _handed_over(conn, account)
     if entry not in (None, migration.entry):
         raise registry.Refused(
             f"Server {account.home_server} is migrated through {migration.entry}: leave `entry` out."
@@ -90,10 +86,28 @@ def to_perform(
     return "move_account", {**params, "to_server": migration.transit}
 
 
+def _handed_over(conn: psycopg.Connection, account: registry.Account) -> registry.Migration:
+    """The migration to whose transit the account is performed; refused while there is no transit."""
+    migration = registry.migration_of(conn, account.home_server)
+    if migration is None or migration.transit is None:
+        raise registry.Refused(
+            f"Server {account.home_server} of account {account.name} has no transit: ask for one, and wait until it is"
+            " handed over."
+        )
+    return migration
+
+
 def why_not(conn: psycopg.Connection, account: registry.Account, entry: str) -> str | None:
-    """Why the account cannot be performed through the entry at this moment; None when it can."""
-    try:
-        to_perform(conn, account, "nobody", entry)
-    except registry.Refused as error:
-        return str(error)
+    """Why the account cannot be performed through the entry now, as far as a look tells that locks nothing; None when
+    nothing is known against it."""
+    if registry.live_move_of(conn, account.name) is not None:
+        return f"Account {account.name} is being moved already: wait until that move has ended."
+    untested = panel.untested_account(conn, account.name, entry)
+    if untested is not None:
+        return untested
+    if registry.server(conn, account.home_server).kind not in SHARED:
+        try:
+            _handed_over(conn, account)
+        except registry.Refused as error:
+            return str(error)
     return None

@@ -132,6 +132,12 @@ def open_to_server(conn: psycopg.Connection, server: str) -> list[Entry]:
 
 
 @in_transaction
+def untested_account(conn: psycopg.Connection, account: str, entry: str) -> str | None:
+    """What the gate says of one account: see `untested`; None when it lets it through."""
+    return value(conn, "SELECT untested(ARRAY[%(account)s], %(entry)s)", {"account": account, "entry": entry})
+
+
+@in_transaction
 def live_migrations(conn: psycopg.Connection, servers: Sequence[str]) -> dict[str, Migration]:
     """The live migration of each of these servers that has one."""
     found = rows(

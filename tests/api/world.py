@@ -75,7 +75,7 @@ class Api:
 
 
 @contextmanager
-def serving(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+def serving(dsn: str, monkeypatch: pytest.MonkeyPatch, accounts: int = 2) -> Iterator[Api]:
     """The API on the registry `dsn`: vps-1 and vps-2 of customer-1 and customer-2, a transit, and shared servers."""
 
     @contextmanager
@@ -91,7 +91,7 @@ def serving(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     app.dependency_overrides[auth.authenticated] = callers.authenticated
     app.dependency_overrides[runs.runs] = lambda: started
     with psycopg.connect(dsn, autocommit=True) as conn:
-        host.add_host(conn, originals=2, transits=1)
+        host.add_host(conn, originals=2, transits=1, accounts=accounts)
         add_shared(conn)
         yield Api(conn, TestClient(app, raise_server_exceptions=False), started)
     database.forget()
@@ -113,9 +113,9 @@ def add_shared(conn: psycopg.Connection) -> None:
 DEBIAN = catalogue.Entry("2026", "A new Debian", "infrastructure", "2022", "2026", "", False, None, None, ())
 
 
-def with_test(conn: psycopg.Connection, account: str, blockers: int = 0) -> registry.Test:
-    """Test an account for 2026; its copy is ready."""
-    test = registry.begin_test(conn, account, "2026", f"test-{account}-{blockers}", "customer")
+def with_test(conn: psycopg.Connection, account: str, blockers: int = 0, entry: str = "2026") -> registry.Test:
+    """Test an account; its copy is ready."""
+    test = registry.begin_test(conn, account, entry, f"test-{account}-{blockers}", "customer")
     registry.advance_test(conn, test.id, "copying")
     names = {f"{account}.example": f"{account}-t{test.id}.test.example"}
     expires_at = datetime.now(UTC) + timedelta(days=7)
