@@ -52,11 +52,11 @@ def connect(customer: str | None) -> Client:
 
 
 class Client:
-    """Calls of the API, for one customer or for the host."""
+    """Calls of the API, for one customer or for the host. Without a `token`, `http` knows it by itself."""
 
-    def __init__(self, http: httpx.Client, token: str, customer: str | None = None, base: str = BASE) -> None:
-        self.http, self.base = http, base
-        self.headers: dict[str, Any] = {"Authorization": f"Bearer {token}"}
+    def __init__(self, http: httpx.Client, token: str | None, customer: str | None = None) -> None:
+        self.http = http
+        self.headers: dict[str, Any] = {"Authorization": f"Bearer {token}"} if token else {}
         if customer:
             self.headers["Transhumance-Customer"] = customer.encode()
 
@@ -71,9 +71,7 @@ class Client:
     def _call(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> Any:
         for left in reversed(range(TRIES)):
             try:
-                answer = self.http.request(
-                    method, self.base + path, headers={**self.headers, **(headers or {})}, **more
-                )
+                answer = self.http.request(method, BASE + path, headers={**self.headers, **(headers or {})}, **more)
             except httpx.TransportError as error:
                 if not left:
                     raise Told(f"{self.http.base_url} does not answer ({type(error).__name__}).") from None
@@ -98,7 +96,7 @@ class Client:
         while True:
             headers = {**self.headers, **({} if last is None else {"Last-Event-ID": str(last)})}
             try:
-                with self.http.stream("GET", self.base + path, headers=headers, timeout=60) as answer:
+                with self.http.stream("GET", BASE + path, headers=headers, timeout=60) as answer:
                     if not answer.is_success:
                         answer.read()
                         _parsed(answer)

@@ -84,7 +84,7 @@ def apply_settings(conn: psycopg.Connection, settings: Settings, now: datetime |
 
 @in_transaction
 def ensure_settings(conn: psycopg.Connection) -> None:
-    """Take the file's settings over if the registry never had any: before the first night a customer, too, wants to know
-    until when a transit is free."""
+    """Take the file's settings over if the registry never had any: a customer wants to know until when a transit is
+    free before the first night."""
     if value(conn, "SELECT NOT EXISTS (SELECT FROM billing_time_zones)"):
         apply_settings(conn, read_settings())
