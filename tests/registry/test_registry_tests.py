@@ -341,6 +341,22 @@ def test_customers(shared):
         registry.customer_of(shared, "nobody")
 
 
+def test_another_account_of_a_removed_ones_name_knows_nothing_of_it(shared):
+    test = ready_copy(shared, "s1")
+    registry.remove_account(shared, "s1", "gone", "customer")
+    registry.add_account(shared, "s1", "web-1")
+    assert registry.customer_of(shared, "s1") is None, "nobody's until somebody says"
+    assert registry.latest_test_of(shared, "s1", "2026") is None
+    assert registry.test(shared, test.id).report is None
+    assert "s1" not in {event.account for event in registry.customers_events(shared, "stranger")}
+
+
+def test_what_a_test_or_database_server_describes_is_no_contradiction(shared):
+    for server in ("test-1", "db-1"):
+        assert registry.sync_accounts(shared, server, [{"account": "s1", "state": "serving", "sites": []}]) == []
+    assert "account.contradiction" not in [event.kind for event in registry.events(shared)]
+
+
 def test_one_test_of_an_account_at_once(shared, connect):
     answers = at_once(
         connect, [lambda c, n=n: registry.begin_test(c, "s1", "2026", f"run-{n}", "customer") for n in range(20)]
