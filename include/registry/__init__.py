@@ -34,7 +34,7 @@ from include.registry.campaigns import (
 )
 from include.registry.catalogue import Entry, catalogue, catalogue_entry, sync_catalogue
 from include.registry.database import Busy, Refused
-from include.registry.events import Event, event, events
+from include.registry.events import Event, customers_events, event, events, read_through, settled, unread
 from include.registry.migrations import (
     Migration,
     accounts_not_on,
@@ -174,6 +174,7 @@ __all__ = [
     "catalogue",
     "catalogue_entry",
     "customer_of",
+    "customers_events",
     "engines_of",
     "enrol_server",
     "event",
@@ -212,6 +213,7 @@ __all__ = [
     "pause_server",
     "place_in_queue",
     "plan",
+    "read_through",
     "record_description",
     "record_test_report",
     "remind",
@@ -230,6 +232,7 @@ __all__ = [
     "set_customer",
     "set_customer_mail",
     "set_price",
+    "settled",
     "stop_campaign",
     "switches_of",
     "sync_accounts",
@@ -237,6 +240,7 @@ __all__ = [
     "test",
     "tests_of",
     "transit_wiped",
+    "unread",
     "untested",
     "waiting",
     "why_run_failed",
