@@ -49,8 +49,8 @@ def build(
     expires_at: datetime | None,
 ) -> dict[str, Any]:
     """The report of one test of an account: {"account", "entry", "title", "from", "to", "tested_at", "expires_at",
-    "names", "verdict": ready|warnings|blocked, "sentence", "findings", "pages", "copied", "looked_at",
-    "not_looked_at"}; the gravest findings first."""
+    "names", "verdict": ready|warnings|blocked, "sentence", "findings", "pages", "copied", "looked_at", "not_looked_at",
+    "unchecked": [{"title", "explanation", "fix"}: what nothing could look for]}; the gravest findings first."""
     pages = list(seen.pages.get("pages", ()))
     found = [
         *_restore(seen.duplicated, entry),
@@ -79,7 +79,8 @@ def build(
             "databases": sorted(databases),
         },
         "looked_at": dict(seen.copy.get("looked_at", {})),
-        "not_looked_at": [*seen.copy.get("not_looked_at", ()), *seen.pages.get("not_looked_at", ()), *_unseen(entry)],
+        "not_looked_at": [*seen.copy.get("not_looked_at", ()), *seen.pages.get("not_looked_at", ())],
+        "unchecked": _unchecked(entry),
     }
 
 
@@ -211,12 +212,13 @@ def _places(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], int]:
     return places, sum(row["count"] for row in rows)
 
 
-def _unseen(entry: Entry) -> Iterator[str]:
-    if titles := [one.title for one in entry.incompatibilities if one.check is None]:
-        yield (
-            "Some changes cannot be looked for in an account; the page of this migration explains them:"
-            f" {'; '.join(titles)}."
-        )
+def _unchecked(entry: Entry) -> list[dict[str, str]]:
+    """What the new version does otherwise, and nothing can look for in an account."""
+    return [
+        {"title": one.title, "explanation": one.explanation, "fix": one.fix}
+        for one in entry.incompatibilities
+        if one.check is None
+    ]
 
 
 # --- pages ---
@@ -237,11 +239,10 @@ def _wrong(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     old, new = page["status"]
     fatal = [said for said in page["php_errors"] if text.fatal(said)]
     if old == 200 and (new is None or new >= 500):
-        yield "pages-broken", "no answer" if new is None else f"status {new}"
-        yield from (("pages-broken", said) for said in page["php_errors"])
+        yield "pages-broken", "; ".join(["no answer" if new is None else f"status {new}", *page["php_errors"]])
         return
     if fatal:
-        yield from (("pages-broken", said) for said in fatal)
+        yield "pages-broken", "; ".join(fatal)
         return
     yield from (("pages-php", said) for said in page["php_errors"])
     if old != new and (new is None or new < 500 or old < 500):
