@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -222,3 +223,52 @@ def test_no_key_of_yaml_is_lost_by_reading_places(tmp_path: Path) -> None:
     assert plain["page"].strip() == entry.page
     assert [one["id"] for one in plain["incompatibilities"]] == [one.id for one in entry.incompatibilities]
     assert (plain["opens"], plain["deadline"]) == (entry.opens, entry.deadline)
+
+
+HITS = [
+    "SELECT buffers_backend FROM pg_stat_bgwriter",
+    "SELECT checkpoints_timed + checkpoints_req FROM pg_stat_bgwriter",
+    "SELECT pg_stat_statements.blk_read_time FROM pg_stat_statements",
+    "SELECT colliculocale FROM pg_collation",
+    "SELECT num_dead_tuples FROM pg_stat_progress_vacuum",
+    "SELECT pg_stat_get_buf_fsync_backend()",
+    "PERFORM pg_file_rename('a', 'b')",
+    "SELECT now() + interval '2 days ago 1 hour'",
+    "SELECT json_value(data, 'a') FROM orders",
+    "SELECT system_user FROM log",
+    "SET optimizer_switch = 'mrr=on,engine_condition_pushdown=on'",
+]
+MISSES = [
+    "SELECT buffers_backend_of_mine, my_checkpoints_timed FROM pg_stat_bgwriter",
+    "SELECT shared_blk_read_time FROM pg_stat_statements",
+    "SELECT blk_read_time FROM measurements",
+    "SELECT num_dead_tuples FROM farm",
+    "SELECT now() + interval '1 day 1 hour ago', 'long ago 1 hour'",
+    "SELECT my.json_value(data, 'a'), \"json_value\"(data), my_json_value(data), json_object('{a}'), json_value FROM o",
+    "SELECT system_users FROM log",
+    "SET optimizer_switch = 'mrr=on'",
+]
+
+
+def test_each_pattern_that_ships_finds_what_it_is_for_and_not_what_looks_like_it() -> None:
+    patterns = {
+        pattern["pattern"]
+        for entry in load().values()
+        for check in entry.checks()
+        for pattern in check.get("patterns", ())
+    }
+    finding = {text: {one for one in patterns if re.search(one, text)} for text in HITS}
+    assert all(len(found) == 1 for found in finding.values()), finding
+    assert set().union(*finding.values()) == patterns
+    assert [(text, one) for text in MISSES for one in patterns if re.search(one, text)] == []
+
+
+@pytest.mark.parametrize("text", ["interval '" + "ago " * 20_000, "blk_read_time " * 8_000, "num_dead_tuples " * 8_000])
+def test_no_pattern_that_ships_takes_long(text: str) -> None:
+    """Definitions are hostile, and a pattern is tried at each place of them."""
+    began = time.process_time()
+    for entry in load().values():
+        for check in entry.checks():
+            for pattern in check.get("patterns", ()):
+                re.search(pattern["pattern"], text, re.IGNORECASE)
+    assert time.process_time() - began < 10

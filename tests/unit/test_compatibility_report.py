@@ -57,7 +57,7 @@ def seen(
 ) -> Seen:
     return Seen(
         {"files": 2, "bytes": 1_500_000, "said": list(said), "missing": list(missing), "left": list(left)},
-        {"findings": list(original), "not_looked_at": ["The original's own: not told."]},
+        {"findings": list(original), "not_looked_at": ["The database late.", "Files above 2 MB."]},
         {
             "findings": list(copy),
             "looked_at": {"files": 2, "php_files": 1, "tables": 3, "seconds": 0.5},
@@ -110,6 +110,7 @@ def test_nothing_found_is_ready() -> None:
     assert report["sentence"] == ("shop can move to Infrastructure 2026: we found nothing that stands in the way.")
     assert report["copied"] == {"files": 2, "bytes": 1_500_000, "databases": ["shop_a", "shop_b"]}
     assert report["not_looked_at"] == [
+        "The database late.",
         "Files above 2 MB.",
         "https://shop.example/late",
     ]
@@ -155,19 +156,10 @@ def test_how_grave_each_thing_is(looks: Seen, expected: dict[str, str]) -> None:
     )
 
 
-def test_what_is_wrong_today_is_not_the_new_versions_fault() -> None:
-    """Only where the server itself was asked; a call of a function that is gone stands in the code on both sides."""
-    broken = row("lint", "Parse error: syntax error")
-    old = row("modules", "is no Python 3.11: Missing parentheses", "old.py:1")
-    new = row("modules", "is no Python 3.13: Missing parentheses", "old.py:1")
-    imports, calls = row("modules", "imports imp", "b.py:1"), row("going")
-    assert found(report_of(seen(original=(broken, old, imports, calls), copy=(broken, new, imports, calls)))) == {
-        "modules": "warning",
-        "going": "note",
-    }
-    assert found(report_of(seen(original=(broken,), copy=(broken, row("lint", "Parse error: another"))))) == {
-        "lint": "warning"
-    }
+def test_each_side_tells_what_was_looked_for_there() -> None:
+    """The agent looks for definitions in the original and for files in the copy; both are the new version's doing."""
+    looks = seen(original=(row("gone", "has it", "database shop"),), copy=(row("going"),))
+    assert found(report_of(looks)) == {"gone": "blocker", "going": "note"}
 
 
 def test_an_object_that_was_refused_is_told_once() -> None:
