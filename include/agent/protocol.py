@@ -6,11 +6,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import addresses, describe, fence, operations, pairing, shell, switch
+from . import addresses, checks, describe, fence, operations, pairing, shell, switch
 from .accounts import Account, check_move, check_name, load, state_of
 from .system import Refused, refuse
 
 LONG_VERBS: dict[str, operations.LongVerb] = {
+    "check": checks.check,
     "copy": switch.copy,
     "switch": switch.switch,
     "verify": switch.verify,
