@@ -105,7 +105,7 @@ def _look(
 
 def _checked(one: Any) -> dict[str, Any]:
     """A check as it was asked for, or a refusal."""
-    if not isinstance(one, dict) or one.get("kind") not in KINDS:
+    if not isinstance(one, dict) or not isinstance(one.get("kind"), str) or one["kind"] not in KINDS:
         refuse("bad_args", f"{one!r:.100} is no check; its kind must be one of {', '.join(KINDS)}.")
     kind = KINDS[one["kind"]]
     _text(one.get("id"), "The id of a check")

@@ -183,7 +183,7 @@ class Scan:
         if not self.of("virtualenvs") or not home or not version:
             return
         own = os.fsdecode(self.home)
-        if not home[1].startswith(("/usr/", own + "/")):
+        if not f"{home[1]}/".startswith(("/usr/", own + "/")):
             self.found.leave(f"The virtualenv of {shown} was made by a Python in {home[1]}, which was not looked for.")
         elif not os.path.exists(f"{home[1]}/python{version[1]}"):
             self.no_python(shown, version[1], "a virtualenv made by")

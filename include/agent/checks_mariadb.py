@@ -30,7 +30,8 @@ _MODES = frozenset(
 _TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext", "json")
 _DEFINITIONS = (
     (
-        ["LOWER(type)", "name", "CONCAT_WS(' ', param_list, `returns`, body)", "sql_mode"],
+        ["LOWER(type)", "name", "CONCAT('CREATE ', type, ' ', name, '(', param_list, ') ', `returns`, ' ', body)"]
+        + ["sql_mode"],
         "FROM mysql.proc WHERE db = {}",
     ),
     (

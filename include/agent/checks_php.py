@@ -316,20 +316,19 @@ def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], cloc
     """What these files use of what the checks ask for; and what was not read."""
     found, unread, waiting = Uses(), Unread(), list(paths)
     wanted = json.dumps(_wanted(checks)).encode() + b"\n"
-    argv = [php, *_BARE, "-d", "extension=tokenizer", "-r", _TOKENIZER]
+    argv = [php, *_BARE, "-d", "extension=tokenizer", "-d", "display_errors=stderr", "-r", _TOKENIZER]
     while waiting and not clock.over:
         batch = waiting[:_BATCH_TOKENS]
         lines = _run(argv, wanted + b"".join(path + b"\0" for path in batch), clock).split(b"\n")[:-1]
-        answers = [json.loads(line) if line[:1] in (b"{", b"n") else None for line in lines[: len(batch)]]
-        done = len(answers)
-        if done < len(batch):
-            answers.append(None)  # PHP ended with this one: too large, or too long in it
+        done = 0
+        for path, line in zip(batch, [*lines, b""], strict=False):
             done += 1
-        for path, facts in zip(batch, answers, strict=False):
-            if facts is None:
+            if not line.startswith(b"{"):
                 unread.failed.append(path)
+                if line != b"null":
+                    break  # PHP ended with this one: too large, or too long in it
             else:
-                found.take(path, facts)
+                found.take(path, json.loads(line))
         del waiting[:done]
     unread.late = waiting
     return found, unread

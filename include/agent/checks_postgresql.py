@@ -29,6 +29,14 @@ def _own(column: str) -> str:
     return USER_SCHEMA.format(column)
 
 
+def _no_extension(catalog: str) -> str:
+    """What an extension brings along is not the customer's."""
+    return (
+        f"NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '{catalog}'::regclass AND d.objid = o.oid"
+        " AND d.deptype = 'e')"
+    )
+
+
 class Database:
     """One of the account's databases, and the superuser's session in it."""
 
@@ -42,15 +50,15 @@ class Database:
 
 
 def _definitions(database: Database) -> list[Definition]:
+    """As the statements that would make them: the server prints them, and runs none."""
     rows = database.query(
-        "SELECT json_build_array('routine', format('%s.%s', n.nspname, o.proname), CASE WHEN o.prosqlbody IS NULL THEN"
-        " o.prosrc ELSE pg_get_function_sqlbody(o.oid) END) FROM pg_proc o JOIN pg_namespace n ON n.oid ="
-        f" o.pronamespace JOIN pg_language l ON l.oid = o.prolang WHERE l.lanname NOT IN ('c', 'internal') AND"
-        f" {_own('o.pronamespace')} ORDER BY n.nspname, o.proname;\n"
-        f"SELECT json_build_array('view', {_NAMED}, pg_get_viewdef(o.oid)) FROM pg_class o JOIN pg_namespace n ON n.oid"
-        f" = o.relnamespace WHERE o.relkind IN ('v', 'm') AND {_own('o.relnamespace')} AND NOT EXISTS (SELECT FROM"
-        " pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = o.oid AND d.deptype = 'e')"
-        " ORDER BY n.nspname, o.relname;\n"
+        "SELECT json_build_array('routine', format('%s.%s', n.nspname, o.proname), pg_get_functiondef(o.oid)) FROM"
+        " pg_proc o JOIN pg_namespace n ON n.oid = o.pronamespace JOIN pg_language l ON l.oid = o.prolang WHERE"
+        f" l.lanname NOT IN ('c', 'internal') AND o.prokind <> 'a' AND {_own('o.pronamespace')} AND"
+        f" {_no_extension('pg_proc')} ORDER BY n.nspname, o.proname;\n"
+        f"SELECT json_build_array('view', {_NAMED}, format('CREATE VIEW %I.%I AS %s', n.nspname, o.relname,"
+        " pg_get_viewdef(o.oid))) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE o.relkind IN"
+        f" ('v', 'm') AND {_own('o.relnamespace')} AND {_no_extension('pg_class')} ORDER BY n.nspname, o.relname;\n"
         f"SELECT json_build_array('trigger', format('%s on %s', t.tgname, {_NAMED}), pg_get_triggerdef(t.oid)) FROM"
         f" pg_trigger t {_RELATION.format('t.tgrelid')} WHERE NOT t.tgisinternal AND {_own('o.relnamespace')}"
         " ORDER BY n.nspname, o.relname, t.tgname;\n"
@@ -162,23 +170,22 @@ _FIXED = "('C', 'POSIX', 'C.UTF-8', 'C.UTF8', 'C.utf8', 'ucs_basic')"
 def _collations(database: Database, check: dict[str, Any], found: Found) -> None:
     """Keys whose order is the operating system's or ICU's: another version of it may order them otherwise.
 
-    Indexes are built anew on the new server, so only those are told that decide which rows may be there, or where."""
+    Indexes are built anew on the new server, so only those count that decide which rows may be there, or where."""
     here = (
-        f"EXISTS (SELECT FROM pg_collation c, pg_database d WHERE c.oid = {{0}} AND d.datname = current_database()"
+        f"EXISTS (SELECT FROM pg_collation c, pg_database d WHERE c.oid = u.oid AND d.datname = current_database()"
         f" AND CASE WHEN c.collprovider = 'd' THEN d.datcollate NOT IN {_FIXED} OR d.datlocprovider = 'i' ELSE"
         f" c.collname NOT IN {_FIXED} AND coalesce(c.collcollate NOT IN {_FIXED}, true) END)"
     )
-    rows = database.query(
-        "SELECT json_build_array('unique index', format('%s.%s', n.nspname, x.relname)) FROM pg_index i JOIN pg_class"
-        f" x ON x.oid = i.indexrelid JOIN pg_namespace n ON n.oid = x.relnamespace WHERE i.indisunique AND"
-        f" {_own('n.oid')} AND EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u(oid) WHERE {here.format('u.oid')})"
-        " ORDER BY n.nspname, x.relname;\n"
-        f"SELECT json_build_array('table in ranges', {_NAMED}) FROM pg_partitioned_table p"
-        f" {_RELATION.format('p.partrelid')} WHERE p.partstrat = 'r' AND {_own('o.relnamespace')} AND EXISTS (SELECT"
-        f" FROM unnest(p.partcollation::oid[]) u(oid) WHERE {here.format('u.oid')}) ORDER BY n.nspname, o.relname;\n"
+    indexes, tables = database.query(
+        "SELECT count(*) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indisunique AND"
+        f" {_own('x.relnamespace')} AND EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u(oid) WHERE {here});\n"
+        f"SELECT count(*) FROM pg_partitioned_table p {_RELATION.format('p.partrelid')} WHERE p.partstrat = 'r' AND"
+        f" {_own('o.relnamespace')} AND EXISTS (SELECT FROM unnest(p.partcollation::oid[]) u(oid) WHERE {here});\n"
     )
-    for kind, name in rows:
-        found.add(check["id"], f"database {database.name}, {kind} {_plain(name)}", "is ordered by a language's rules")
+    what = "{} ordered by the rules of a language"
+    for number, kind in ((indexes, "unique indexes are"), (tables, "tables in ranges are")):
+        if number:
+            found.add(check["id"], f"database {database.name}", what.format(kind), count=number)
 
 
 _KINDS: dict[str, Callable[[Database, dict[str, Any], Found], None]] = {

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Mails a report of the night."""
+
 import json
 from distutils.version import LooseVersion
 
