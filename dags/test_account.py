@@ -98,7 +98,7 @@ def test_account() -> None:
             place = connections.tests(conn)
             copies.make_inert(conn, test, place)
             both = [registry.server(conn, test[end]) for end in ("from_server", "to_server")]
-            return path.open_path(test, *(place.reach(server.name) for server in both), both)
+            return path.open_path(test, *(place.reach(server.name) for server in both), both, only=test["only"])
 
     @task(multiple_outputs=False)
     def open_test(test: dict[str, Any]) -> dict[str, str]:
