@@ -27,8 +27,8 @@ still runs is attached to. Started again with the same run id, after Airflow's d
 the registry and the two servers stand.
 
 ## By hand
-* *check_account* says that no test server has room: **Manage transits** shows the servers; let `expire_tests` run, or
-  add a test server.
+* *check_account* says that no test server has room: let copies expire (`expire_tests` takes one away at once when it is
+  given its number), or add a test server.
 * *duplicate* failed: its sentence says which store. What the new version merely refuses does not fail it, that is in
   the report.
 * A customer wants a test to stay longer: let them test again.

@@ -35,8 +35,8 @@ if (isset($_POST["n"])) {{
     $database->prepare("INSERT INTO visits VALUES (?)")->execute([(int) $_POST["n"]]);
 }}
 echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n<p>",
-    $database->query("SELECT count(*) FROM notes")->fetchColumn(), " notes of a shepherd who counts his sheep when the sun
-    goes down behind the hills, and again when it rises over the pond, and finds that none of them is missing.</p>";
+    $database->query("SELECT count(*) FROM notes")->fetchColumn(), " notes of a shepherd who counts his sheep when the
+    sun goes down behind the hills, and again when it rises over the pond, and finds that none is missing.</p>";
 """
 TABLES = "CREATE TABLE visits (n integer); CREATE TABLE notes (id integer PRIMARY KEY, note varchar(100));"
 
