@@ -438,6 +438,8 @@ def test_again_is_replaced_and_one_engine_touches_no_file(stage: Stage) -> None:
     assert postgres(new, "SELECT count(*) FROM pg_database WHERE datname = 'copied_app'") == "0"
     assert json.dumps(new.host.call("prove_empty")["because"]).count(NAME) == 0
     second.receive()
+    [key] = [line for line in new.root("cat", "/root/.ssh/authorized_keys").splitlines() if "move:t13" in line]
+    assert "port" not in key, "nothing on a test server leads back to the original"
     done = second.duplicate()
     assert set(done["stores"]) == {"mariadb"} and done["files"] == 0
     second.open()
