@@ -200,7 +200,9 @@ _ERROR = re.compile(r"^ERROR (\d+ \(\w+\)) at line (\d+): (.*)", re.MULTILINE)
 
 
 def _mariadb_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Feed a dump of tables from `stdin` to the client, which goes on after an error: {"bytes", "said", "failed": tables}."""
+    """Feed a dump of tables from `stdin` to the client, which goes on after an error.
+
+    {"bytes", "said", "failed": tables of which something was refused}."""
     database = args["database"]
     if database not in account.mariadb_databases or read_json(pending_path(account)) is None:
         refuse("other_account", f"The database {printable(str(database))} was not prepared for {account.name}.")

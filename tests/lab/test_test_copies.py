@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import paramiko
 import pytest
 
 from include.hosts import AgentError, HostUnreachable
@@ -19,6 +20,7 @@ from tests.lab.agents import Side, account_file, side, visitors
 NAME, UID = "copied", 2601
 DOMAIN = f"{NAME}.example"
 ALL = ["files", "postgresql", "mariadb"]
+KEY = paramiko.ECDSAKey.generate()
 AS_ACCOUNT = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
 
 HOME = """<?php
@@ -119,6 +121,9 @@ def fill(one: Side) -> dict[str, Any]:
     for path, text in (("index.php", HOME), ("go.php", GO), ("out.php", OUT), ("mail.php", MAIL)):
         one.root(*AS_ACCOUNT, "tee", f"{public}/{path}", stdin=text.encode())
     one.root(*AS_ACCOUNT, "chmod", "-R", "a+rX", public)
+    one.root(*AS_ACCOUNT, "mkdir", "-m", "700", f"/home/{NAME}/.ssh")
+    key = f"{KEY.get_name()} {KEY.get_base64()}\n"
+    one.root(*AS_ACCOUNT, "tee", f"/home/{NAME}/.ssh/authorized_keys", stdin=key.encode())
     one.root("crontab", "-u", NAME, "-", stdin=b"* * * * * touch ~/cron-ran\n")
     one.root("sendmail", f"info@{DOMAIN}", stdin=b"Subject: kept\n\nhello\n")
     until(lambda: mails(one) == 1)
@@ -365,13 +370,18 @@ def test_neither_cron_nor_events_run(stage: Stage) -> None:
     assert int(later[0]) > int(ticks[0]) and later[1] == ticks[1]
 
 
-def test_its_own_credentials_open_it(stage: Stage, tmp_path: Any) -> None:
+def test_its_own_credentials_open_it(stage: Stage) -> None:
     old, new = stage.old, stage.new
     for port in ("5432", "20007"):
         argv = ("env", "PGPASSWORD=secret", "psql", "-XAt", "-h", new.address, "-p", port, "-U", NAME)
         assert old.root(*argv, "-c", "SELECT count(*) FROM items", "copied_app").strip() == "500"
     login = ("env", "MYSQL_PWD=secret", "mariadb", "-N", "-h", new.address, "-u", NAME, "--skip-ssl")
     assert old.root(*login, "-e", "SELECT COUNT(*) FROM posts", "copied_wp").strip() == "300"
+    for port in (22, 20008):
+        with paramiko.SSHClient() as client:
+            client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            client.connect(new.address, port, NAME, pkey=KEY, allow_agent=False, look_for_keys=False)
+            assert client.exec_command("id -un")[1].read() == b"copied\n"
     shadow = [one.root("getent", "shadow", NAME).split(":") for one in (old, new)]
     assert shadow[0][1] == shadow[1][1] and shadow[0][7] == shadow[1][7]
 
@@ -411,6 +421,8 @@ def test_it_is_the_same_after_a_reboot(stage: Stage) -> None:
 
     until(answers, 60)
     assert ask(new, stage.copy.name, f"/out.php?to=tcp://{old.address}:22").text.split() == ["shut"]
+    # The rules were there before the agent was.
+    assert new.root("systemctl", "is-active", "transhumance-test-server.service").strip() == "active"
     assert new.state(NAME) == "test" and new.root("ls", "/var/spool/cron/crontabs") == ""
 
 
@@ -426,6 +438,8 @@ def test_again_is_replaced_and_one_engine_touches_no_file(stage: Stage) -> None:
     assert postgres(new, "SELECT count(*) FROM pg_database WHERE datname = 'copied_app'") == "0"
     assert json.dumps(new.host.call("prove_empty")["because"]).count(NAME) == 0
     second.receive()
+    [key] = [line for line in new.root("cat", "/root/.ssh/authorized_keys").splitlines() if "move:t13" in line]
+    assert "port" not in key, "nothing on a test server leads back to the original"
     done = second.duplicate()
     assert set(done["stores"]) == {"mariadb"} and done["files"] == 0
     second.open()
