@@ -4,8 +4,8 @@ Runs every morning, in the host's time zone.
 
 ## What it does
 1. **take_over_catalogue**: what changed in the files of `config/migrations/` becomes a fact of the registry.
-2. **enter_reminders**: for each account that still runs the old version, the reminder that is due today, once. One whose
-   days have passed (nothing ran, or the account is new) is not sent belatedly: the next one says more.
+2. **enter_reminders**: for each account that still runs the old version, the reminder that is due today, once. One
+   whose days have passed (nothing ran, or the account is new) is not sent belatedly: the next one says more.
 3. **send_mails**: to the customers whose address the registry knows. Skipped without the connection `smtp` (host, port,
    login, password; extra `{"from": ..., "security": "starttls"}`, or `tls`, or `none`); mails then wait.
 4. **deliver_webhooks**: to the host's own system. Skipped without the connection `billing_webhook`.

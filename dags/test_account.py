@@ -27,8 +27,8 @@ still runs is attached to. Started again with the same run id, after Airflow's d
 the registry and the two servers stand.
 
 ## By hand
-* *check_account* says that no test server has room: **Manage transits** shows the servers; let `expire_tests` run, or
-  add a test server.
+* *check_account* says that no test server has room: let copies expire (`expire_tests` takes one away at once when it is
+  given its number), or add a test server.
 * *duplicate* failed: its sentence says which store. What the new version merely refuses does not fail it, that is in
   the report.
 * A customer wants a test to stay longer: let them test again.
@@ -98,7 +98,7 @@ def test_account() -> None:
             place = connections.tests(conn)
             copies.make_inert(conn, test, place)
             both = [registry.server(conn, test[end]) for end in ("from_server", "to_server")]
-            return path.open_path(test, *(place.reach(server.name) for server in both), both)
+            return path.open_path(test, *(place.reach(server.name) for server in both), both, only=test["only"])
 
     @task(multiple_outputs=False)
     def open_test(test: dict[str, Any]) -> dict[str, str]:

@@ -63,7 +63,7 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
         done["said"] += sent["said"]
         there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
         gone = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in there}
-        done["missing"] += _missing(name, gone | {f"rows of {table}" for table in sent["empty"]})
+        done["missing"] += _missing(name, gone | set(sent["empty"]))
 
 
 def _objects(name: str) -> list[tuple[str, str]]:
@@ -91,48 +91,51 @@ def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> d
 
 
 def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": tables whose rows did not come}."""
+    """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": ["rows of TABLE" not there]}."""
     name = args["database"]
     prepared = postgres_restore.use_prepared(account, name)
     try:
         size = postgres_contained.take(account, name, prepared, stdin)
         # One after the other: the words of two at once could not be told apart.
-        done = postgres_contained.pg_restore(account, "--jobs=1", "--no-data-for-failed-tables")
+        done = postgres_contained.pg_restore(account, "--verbose", "--no-data-for-failed-tables")
     finally:
         postgres_contained.abandon(account)
     text = done.stderr.decode("utf-8", "backslashreplace")
     if done.returncode != 0 and not _IGNORED.search(text):
         refuse("restore_broken", f"pg_restore broke off in {printable(name)}: {printable(text.strip()[-300:])}")
-    said, empty = told_by_pg_restore(name, text, account.postgresql_roles)
+    said, empty = told_by_pg_restore(name, text)
     return {"bytes": size, "said": said, "empty": empty}
 
 
 _IGNORED = re.compile(r"^pg_restore: warning: errors ignored on restore: \d+$", re.MULTILINE)
-_ENTRY = re.compile(r"from TOC entry \d+; \d+ \d+ (.*)")
+_BEGUN = re.compile(r"(?:creating ([A-Z ]+) |(processing data for table) |executing ([A-Z ]+) )\"?(.*?)\"?")
+_TOLD = re.compile(r"(?:(error|warning): |(WARNING):  )(.*)")
 
 
-def told_by_pg_restore(database: str, text: str, roles: Iterable[str]) -> tuple[Said, list[str]]:
-    """Each error and warning with its object, and the tables whose rows were refused."""
+def told_by_pg_restore(database: str, text: str) -> tuple[Said, list[str]]:
+    """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused.
+
+    Of an object the first error alone is told: that it cannot be given an owner follows from its not being there."""
     said: Said = []
     empty: list[str] = []
-    entry = None
+    entry, failed = None, False
     for line in text.splitlines():
-        found = re.match(r"pg_restore: (?:(error|warning): )?(.*)", line)
-        if not found or _IGNORED.match(line):
+        what = line.removeprefix("pg_restore: ")
+        if what == line or _IGNORED.match(line):
             continue
-        if at := _ENTRY.fullmatch(found[2]):
-            entry = _without_owner(at[1], roles)
-        elif found[1]:
-            message = re.sub(r"^could not execute query: |\bERROR:\s+", "", found[2])
-            said.append(_said(database, entry, message, found[1]))
-            if found[1] == "error" and entry and entry.startswith("TABLE DATA "):
-                empty.append(entry.removeprefix("TABLE DATA "))
+        if begun := _BEGUN.fullmatch(what):
+            kind = begun[1] or begun[3] or "rows of"
+            entry, failed = f"{kind} {begun[4]}", False
+        elif told := _TOLD.fullmatch(what):
+            error = told[1] == "error"
+            if error and entry and failed:
+                continue
+            message = re.sub(r"^could not execute query: |\bERROR:\s+", "", told[3])
+            said.append(_said(database, entry, message, "error" if error else "warning"))
+            if error and entry and entry.startswith("rows of "):
+                empty.append(entry)
+            failed = failed or error
     return said[:_MOST], empty[:_MOST]
-
-
-def _without_owner(entry: str, roles: Iterable[str]) -> str:
-    """An entry of an archive as it is listed ends with its owner."""
-    return next((entry.removesuffix(f" {role}") for role in roles if entry.endswith(f" {role}")), entry)
 
 
 def _postgresql_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
@@ -153,6 +156,7 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
     done["left"] += defined["left"]
     what = {"databases": defined["databases"], "users": defined["users"], "events": []}
     peer.call("mariadb_prepare", what)
+    failed: dict[str, set[str]] = {}
     for name in account.mariadb_databases:
         report(done_bytes=done["bytes"], text=f"MariaDB: {printable(name)}")
         try:
@@ -164,6 +168,7 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
                 sent = peer.stream("duplicate_mariadb_restore", {"database": name}, argv, env=reader.env())
                 done["bytes"] += sent["bytes"]
                 done["said"] += sent["said"]
+                failed.setdefault(name, set()).update(sent["failed"])
     made: list[dict[str, Any]] = []
     for item in mariadb_definition.listed(account):
         try:
@@ -175,7 +180,10 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
     here, there = mariadb_definition.facts(account), peer.call("mariadb_facts", {})
     for name, kinds in here["objects"].items():
         copied = there["objects"].get(name, {})
+        for view in kinds.get("view", {}):
+            kinds["table"].pop(view, None)  # it is listed as a table too
         gone = {f"{kind} {each}" for kind in _KINDS for each in kinds.get(kind, {}) if each not in copied.get(kind, {})}
+        gone |= {f"rows of {table}" for table in failed[name] if f"table {table}" not in gone}
         done["missing"] += _missing(name, gone)
 
 
@@ -192,33 +200,37 @@ _ERROR = re.compile(r"^ERROR (\d+ \(\w+\)) at line (\d+): (.*)", re.MULTILINE)
 
 
 def _mariadb_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Feed a dump of tables from `stdin` to the client, which goes on after an error: {"bytes", "said"}."""
+    """Feed a dump of tables from `stdin` to the client, which goes on after an error.
+
+    {"bytes", "said", "failed": tables of which something was refused}."""
     database = args["database"]
     if database not in account.mariadb_databases or read_json(pending_path(account)) is None:
         refuse("other_account", f"The database {printable(str(database))} was not prepared for {account.name}.")
-    size, number, starts, tables = 0, 0, [0], [None]
+    size, number, starts = 0, 0, [0]
+    tables: list[str | None] = [None]
     with login(account, "restore", "ALL") as user, mariadb_restore.client_of(user, database, "--force") as client:
         assert client.stdin is not None and client.stderr is not None
         try:
             for line in stdin:
                 size, number = size + len(line), number + 1
                 found = _NAMED.match(line[:2000])
-                if found and found[1] != tables[-1]:
+                if found:
                     starts.append(number)
-                    tables.append(found[1])
+                    tables.append(found[1].decode("utf-8", "surrogateescape").replace("``", "`"))
                 client.stdin.write(line)
             client.stdin.close()
         except BrokenPipeError:
             pass
         text = client.stderr.read().decode("utf-8", "backslashreplace")
     said: Said = []
+    failed = set()
     for code, at, message in _ERROR.findall(text)[:_MOST]:
-        table = tables[bisect(starts, int(at)) - 1]
-        name = table and "table " + table.decode("utf-8", "backslashreplace").replace("``", "`")
-        said.append(_said(database, name, f"{message} [{code}]"))
+        if table := tables[bisect(starts, int(at)) - 1]:
+            failed.add(table)
+        said.append(_said(database, table and f"table {table}", f"{message} [{code}]"))
     if client.returncode != 0 and not said:
         refuse("restore_broken", f"MariaDB's client broke off in {printable(database)}: {printable(text[-300:])}")
-    return {"bytes": size, "said": said}
+    return {"bytes": size, "said": said, "failed": sorted(failed)}
 
 
 def _mariadb_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:

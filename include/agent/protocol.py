@@ -6,11 +6,24 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import addresses, describe, duplicate, fence, operations, pairing, shell, switch, test_copy, test_server
+from . import (
+    addresses,
+    checks,
+    describe,
+    duplicate,
+    fence,
+    operations,
+    pairing,
+    shell,
+    switch,
+    test_copy,
+    test_server,
+)
 from .accounts import Account, check_move, check_name, load, state_of
 from .system import Refused, refuse
 
 LONG_VERBS: dict[str, operations.LongVerb] = {
+    "check": checks.check,
     "copy": switch.copy,
     "duplicate": duplicate.duplicate,
     "switch": switch.switch,

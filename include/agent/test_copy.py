@@ -29,6 +29,8 @@ def open_test(name: str, move: str, epoch: int, names: Any, stores: Any) -> Stat
         if (state.move, state.epoch) != (move, epoch) or state.state not in ("receiving", "test"):
             refuse("wrong_move", f"The account {name} is {state.state} here, at epoch {state.epoch} of {state.move}.")
         _check_names(account, names, domain)
+        if names and "files" not in stores:
+            refuse("bad_args", "Without its files no site answers; give no test names, or copy the files too.")
         test_server.keep_in()
         test = {"names": names, "stores": stores}
         if state.state == "receiving":

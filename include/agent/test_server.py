@@ -123,8 +123,8 @@ def keep_in() -> None:
 
 
 def _keep_mail_in() -> None:
-    shown = run(["postconf", "-h", *_POSTFIX]).stdout.decode().splitlines()
-    if shown != [*_POSTFIX.values()]:
-        run(["postconf", "-e", *(f"{key} = {value}" for key, value in _POSTFIX.items())])
+    wanted = [f"{key} = {value}" for key, value in _POSTFIX.items()]
+    if {*run(["postconf", *_POSTFIX]).stdout.decode().splitlines()} != {*wanted}:
+        run(["postconf", "-e", *wanted])
         # What it listens at and leaves by, it learns at its start only.
         run(["systemctl", "restart", "postfix.service"])

@@ -30,10 +30,10 @@ class Place:
 
     def text(self) -> str:
         """Text that says something."""
-        if not isinstance(self.node, yaml.ScalarNode) or self.node.tag not in PLAIN:
-            raise self.wrong("this is no text: write a text here")
-        if not self.node.value.strip():
+        if isinstance(self.node, yaml.ScalarNode) and not self.node.value.strip():
             raise self.wrong("this is empty: write something here, or leave the line out")
+        if not isinstance(self.node, yaml.ScalarNode) or self.node.tag not in PLAIN:
+            raise self.wrong("this is no text: write a text here, in quotes where YAML would read something else")
         return self.node.value.strip()
 
     def one_of(self, choices: Collection[str]) -> str:

@@ -11,42 +11,30 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from include.compatibility.report import SEVERITIES, counts
+from include.compatibility.report import SEVERITIES
 
 FEW = 5
 """Places that are shown at once; the others are behind a click."""
-FIRST = 3
-"""Findings that are told under what to do first."""
-
 _HEADINGS = {"blocker": "Has to be mended", "warning": "Wants a look", "note": "Good to know"}
+_FIRST = {"blocked": "blocker", "warnings": "warning"}
 _VERDICTS = {"ready": "Ready to move", "warnings": "Can move, with a look at some things", "blocked": "Not yet"}
 
 
 def page(report: Mapping[str, Any]) -> str:
     """The report as HTML."""
     linked = {urlsplit(one["test_url"]).hostname: _root(one["test_url"]) for one in report["pages"]}
-    blockers, warnings = counts(report)
+    findings = list(enumerate(report["findings"], 1))
     return _ENVIRONMENT.get_template("page.html.j2").render(
         report=report,
         verdict=_VERDICTS[report["verdict"]],
-        blockers=blockers,
-        warnings=warnings,
-        first=_first(report),
+        first=[(number, one) for number, one in findings if one["severity"] == _FIRST.get(report["verdict"])],
         groups=[
-            (severity, _HEADINGS[severity], [one for one in report["findings"] if one["severity"] == severity])
+            (severity, _HEADINGS[severity], [(number, one) for number, one in findings if one["severity"] == severity])
             for severity in SEVERITIES
         ],
         names=[(site, name, linked.get(name)) for site, name in sorted(report["names"].items())],
         few=FEW,
     )
-
-
-def _first(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(what, how) in the order in which a customer should go about it."""
-    if report["verdict"] == "ready":
-        return []
-    grave = "blocker" if report["verdict"] == "blocked" else "warning"
-    return [(one["title"], one["fix"]) for one in report["findings"] if one["severity"] == grave][:FIRST]
 
 
 def _root(url: str) -> str | None:

@@ -6,13 +6,12 @@ only read in the account's code is as grave as the catalogue says.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from include.catalogue import Entry, Incompatibility
+from include.catalogue import Entry
 from include.compatibility import text
 from include.compatibility.pages import slower
 
@@ -22,15 +21,11 @@ ALIKE = 0.6
 
 _ENGINES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "files": "Files"}
 
-_BY_THE_SERVER = {"php_lint": "", "postgresql_collations": "", "python_modules": "is no Python "}
-"""Checks whose answer depends on the server that is asked, and how such an answer begins: what the original's server
-says as well is not the new version's doing. All others read what is the same on both sides."""
-
 
 @dataclass(frozen=True)
 class Seen:
-    """What the looks of a test gave: the agent's `duplicate`; its `check` on the original and on the copy; and
-    `compare_pages`. What was not done is empty."""
+    """What the looks of a test gave: the agent's `duplicate`; its `check` on the original and on the copy, which run
+    different kinds of checks; and `compare_pages`. What was not done is empty."""
 
     duplicated: Mapping[str, Any]
     original: Mapping[str, Any]
@@ -49,13 +44,14 @@ def build(
     expires_at: datetime | None,
 ) -> dict[str, Any]:
     """The report of one test of an account: {"account", "entry", "title", "from", "to", "tested_at", "expires_at",
-    "names", "verdict": ready|warnings|blocked, "sentence", "findings", "pages", "copied", "looked_at",
-    "not_looked_at"}; the gravest findings first."""
+    "names", "verdict": ready|warnings|blocked, "sentence", "findings", "pages", "copied", "looked_at", "not_looked_at",
+    "unchecked": [{"title", "explanation", "fix"}: what nothing could look for]}; the gravest findings first."""
     pages = list(seen.pages.get("pages", ()))
+    looks = (seen.original, seen.copy, seen.pages)
     found = [
         *_restore(seen.duplicated, entry),
         *_pages(pages),
-        *_checks(entry, seen.original.get("findings", ()), seen.copy.get("findings", ())),
+        *_checks(entry, [row for look in looks for row in look.get("findings", ())]),
         *_left(seen.duplicated),
     ]
     found.sort(key=lambda one: SEVERITIES.index(one["severity"]))
@@ -79,7 +75,8 @@ def build(
             "databases": sorted(databases),
         },
         "looked_at": dict(seen.copy.get("looked_at", {})),
-        "not_looked_at": [*seen.copy.get("not_looked_at", ()), *seen.pages.get("not_looked_at", ()), *_unseen(entry)],
+        "not_looked_at": list(dict.fromkeys(told for look in looks for told in look.get("not_looked_at", ()))),
+        "unchecked": _unchecked(entry),
     }
 
 
@@ -163,20 +160,17 @@ def _left(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 # --- the catalogue's checks ---
 
 
-def _checks(
-    entry: Entry, original: Iterable[Mapping[str, Any]], copy: Iterable[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def _checks(entry: Entry, rows: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """One finding for each incompatibility that was found. What the agent was asked by a catalogue that has changed
     since then is left out: the catalogue's present word counts."""
-    kinds = {one.id: one.check.kind for one in entry.incompatibilities if one.check}
-    old = {_said(one) for one in original if _by_the_server(kinds, one)}
-    new = [one for one in copy if not (_by_the_server(kinds, one) and _said(one) in old)]
     for one in entry.incompatibilities:
-        rows = [row for row in new if row["check"] == one.id]
-        deprecated = [row for row in rows if kinds.get(one.id) == "php_lint" and row["what"].startswith("Deprecated: ")]
-        rows = [row for row in rows if row not in deprecated]
-        if rows:
-            yield _of(one, rows)
+        of_it = [row for row in rows if row["check"] == one.id]
+        # PHP itself says which files it reads all the same.
+        mild = one.check is not None and one.check.kind == "php_lint"
+        deprecated = [row for row in of_it if mild and row["what"].startswith("Deprecated: ")]
+        grave = [row for row in of_it if row not in deprecated]
+        if grave:
+            yield _finding(one.id, one.severity, one.title, one.explanation, one.fix, *_places(grave))
         if deprecated:
             yield _finding(
                 f"{one.id}-deprecated",
@@ -189,20 +183,6 @@ def _checks(
             )
 
 
-def _by_the_server(kinds: Mapping[str, str], row: Mapping[str, Any]) -> bool:
-    begins = _BY_THE_SERVER.get(kinds.get(row["check"], ""))
-    return begins is not None and row["what"].startswith(begins)
-
-
-def _said(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """A row, whatever version speaks."""
-    return row["check"], row["where"], re.sub(r"\d+(\.\d+)+", "", row["what"])
-
-
-def _of(one: Incompatibility, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
-    return _finding(one.id, one.severity, one.title, one.explanation, one.fix, *_places(rows))
-
-
 def _places(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], int]:
     rows = list(rows)
     places = [
@@ -211,12 +191,13 @@ def _places(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], int]:
     return places, sum(row["count"] for row in rows)
 
 
-def _unseen(entry: Entry) -> Iterator[str]:
-    if titles := [one.title for one in entry.incompatibilities if one.check is None]:
-        yield (
-            "Some changes cannot be looked for in an account; the page of this migration explains them:"
-            f" {'; '.join(titles)}."
-        )
+def _unchecked(entry: Entry) -> list[dict[str, str]]:
+    """What the new version does otherwise, and nothing can look for in an account."""
+    return [
+        {"title": one.title, "explanation": one.explanation, "fix": one.fix}
+        for one in entry.incompatibilities
+        if one.check is None
+    ]
 
 
 # --- pages ---
@@ -237,11 +218,10 @@ def _wrong(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     old, new = page["status"]
     fatal = [said for said in page["php_errors"] if text.fatal(said)]
     if old == 200 and (new is None or new >= 500):
-        yield "pages-broken", "no answer" if new is None else f"status {new}"
-        yield from (("pages-broken", said) for said in page["php_errors"])
+        yield "pages-broken", "; ".join(["no answer" if new is None else f"status {new}", *page["php_errors"]])
         return
     if fatal:
-        yield from (("pages-broken", said) for said in fatal)
+        yield "pages-broken", "; ".join(fatal)
         return
     yield from (("pages-php", said) for said in page["php_errors"])
     if old != new and (new is None or new < 500 or old < 500):

@@ -94,16 +94,22 @@ def serving_there(host: Agent, server: str, account: str, to: str) -> dict[str, 
 
 
 def open_path(
-    move: dict[str, Any], source: Agent, target: Agent, servers: tuple[registry.Server, registry.Server]
+    move: dict[str, Any],
+    source: Agent,
+    target: Agent,
+    servers: tuple[registry.Server, registry.Server],
+    only: str | None = None,
 ) -> dict[str, Any]:
-    """Pairs the two servers for the move and lets the target receive the account.
+    """Pairs the two servers for the move, or the test, and lets the target receive the account.
 
-    `servers` are the registry's rows of both. Gives the peer as the source's verbs want it: {"address",
-    "host_keys"}. May be repeated at any point of a move; one that has arrived is not received again.
+    `servers` are the registry's rows of both; `only`: the engine of which a test copies the databases, and nothing
+    else. Gives the peer as the source's verbs want it: {"address", "host_keys"}. May be repeated at any point of a
+    move; one that has arrived is not received again.
     """
     peer = {"address": servers[1].management_address, "host_keys": [servers[1].host_key]}
+    arrives_as = f"{move['account']}.{move['engine']}" if move.get("engine") else move["account"]
     with ThreadPoolExecutor() as both:
-        here, there = both.map(entry_of, (source, target), 2 * (move["account"],))
+        here, there = both.map(entry_of, (source, target), (move["account"], arrives_as))
     if there is not None and there["state"] in ("serving", "test") and there["epoch"] == move["epoch"]:
         return peer
     if here is None:
@@ -116,9 +122,10 @@ def open_path(
         move=move["key"],
         account=move["account"],
         epoch=move["epoch"],
-        account_file=part_for(here["account_file"], move["engine"]),
+        account_file=databases_only(here["account_file"], only) if only else here["account_file"],
         source_address=servers[0].management_address,
         public_key=public_key,
+        **({"engine": move["engine"]} if move.get("engine") else {}),
     )
     if servers[1].host_key not in received["host_keys"]:
         raise registry.Refused(
@@ -128,10 +135,8 @@ def open_path(
     return peer
 
 
-def part_for(account_file: dict[str, Any], engine: str | None) -> dict[str, Any]:
-    """The account's file as another server wants it: all of it, or its databases of one engine only."""
-    if engine is None:
-        return account_file
+def databases_only(account_file: dict[str, Any], engine: str) -> dict[str, Any]:
+    """The file of an account that is nothing but the databases of one engine."""
     nothing = {
         "sites": [],
         "postgresql": {"roles": [], "databases": []},
@@ -163,9 +168,12 @@ def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Agent, ta
 
 
 def committed_on(source: Agent, move: dict[str, Any]) -> bool:
-    """Whether the source itself says that the account has left it with this move."""
+    """Whether the source itself says that the account, or its databases of an engine, have left it with this move."""
     here = entry_of(source, move["account"])
-    return here is not None and (here["state"], here["move"]) == ("moved", move["key"])
+    if here is None:
+        return False
+    left = (here["state"], here["move"]) == ("moved", move["key"])
+    return left or move["key"] in [there["move"] for there in here.get("engines", {}).values()]
 
 
 def entry_of(host: Agent, account: str) -> dict[str, Any] | None:

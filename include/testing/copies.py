@@ -61,7 +61,8 @@ def begin(
 
 
 def facts(conn: psycopg.Connection, test: registry.Test) -> dict[str, Any]:
-    """What the steps of a test hand on to each other: no secret in it. It has a move's words where it is like one."""
+    """What the steps of a test hand on to each other: no secret in it. It has a move's words where it is like one;
+    `only` is the engine whose databases alone are copied."""
     kind = registry.catalogue_entry(conn, test.entry).kind
     return {
         "id": test.id,
@@ -70,14 +71,14 @@ def facts(conn: psycopg.Connection, test: registry.Test) -> dict[str, Any]:
         "entry": test.entry,
         "from_server": registry.account(conn, test.account).server,
         "to_server": test.server,
-        "engine": None if kind == "infrastructure" else kind,
+        "only": None if kind == "infrastructure" else kind,
         "epoch": test.epoch,
     }
 
 
 def stores(test: dict[str, Any]) -> list[str]:
     """What the test copies: everything, or one engine's databases."""
-    return [test["engine"]] if test["engine"] else [*STORES]
+    return [test["only"]] if test["only"] else [*STORES]
 
 
 def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> None:
@@ -92,7 +93,7 @@ def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> 
     registry.advance_test(conn, test["id"], "copying", names=chosen)
 
 
-def duplicate(conn: psycopg.Connection, test: dict[str, Any]) -> dict[str, Any]:
+def duplicate(test: dict[str, Any]) -> dict[str, Any]:
     """What the agent's `duplicate` is asked for, but for the peer."""
     return {"move": test["key"], "epoch": test["epoch"], "stores": stores(test)}
 
@@ -114,7 +115,7 @@ def open_copy(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> d
 
 def sites_of(conn: psycopg.Connection, test: dict[str, Any]) -> list[dict[str, Any]]:
     """The sites that are copied, each {"domain", "aliases"}: none where one engine's databases are."""
-    if test["engine"]:
+    if test["only"]:
         return []
     description = registry.account(conn, test["account"]).description or {}
     return list(description.get("sites", ()))

@@ -25,11 +25,14 @@ def entry_of(test: dict[str, Any]) -> Entry:
     return entries[test["entry"]]
 
 
-def checks(conn: psycopg.Connection, test: dict[str, Any]) -> dict[str, Any]:
-    """What the agent's `check` is asked for: the catalogue's checks, and the addresses that the account leaves."""
-    source = registry.server(conn, test["from_server"])
-    old = [ip.address for ip in registry.ips_of(conn, source.name)]
-    return {"checks": entry_of(test).checks(), "old_addresses": [*old, str(source.management_address)]}
+SIDES = {"from_server": "original", "to_server": "copy"}
+
+
+def checks(conn: psycopg.Connection, test: dict[str, Any], on: str) -> dict[str, Any]:
+    """What the agent's `check` is asked for on one of the two servers: the catalogue's checks, of which it runs those
+    of its side, and the addresses that the account leaves."""
+    old = [ip.address for ip in registry.ips_of(conn, test["from_server"])]
+    return {"side": SIDES[on], "checks": entry_of(test).checks(), "old_addresses": old}
 
 
 def pages(conn: psycopg.Connection, test: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
@@ -78,6 +81,6 @@ def _databases(conn: psycopg.Connection, test: dict[str, Any]) -> list[str]:
     return [
         f"{word} {database['name']}"
         for engine, word in engines.items()
-        if test["engine"] in (None, engine)
+        if test["only"] in (None, engine)
         for database in (description.get(engine) or {}).get("databases", ())
     ]

@@ -165,14 +165,14 @@ class MoveOperation(AgentOperation):
         if self.verb == "switch":
             self.args["budget_seconds"] = self.move["longest_wait_seconds"]
         if engine := self.move["engine"]:
-            self.args |= {"stores": [engine]} | ({"engine": engine} if self.verb == "switch" else {})
+            self.args |= {"engine": engine} if self.verb == "switch" else {"stores": [engine]}
 
 
 class CopyOperation(AgentOperation):
     """An agent operation of one test, on the server of the original (`from_server`) or of the copy (`to_server`).
 
-    `test` is what `replace_old_test` gives, `peer` what `open_path` gives, where the verb needs it. The operation id
-    is the test's key and the verb.
+    `verb` is duplicate or check; `test` is what `replace_old_test` gives, `peer` what `open_path` gives, for the first.
+    The operation id is the test's key and the verb.
     """
 
     template_fields: Sequence[str] = ("test", "peer", "on", "verb")
@@ -197,8 +197,11 @@ class CopyOperation(AgentOperation):
         self.server = self.test[self.on]
         self.operation = f"{self.test['key']}-e{self.test['epoch']}-{self.verb}"
         with connections.registry_connection() as conn:
-            asks = {"duplicate": copies.duplicate, "check": reports.checks}[self.verb](conn, self.test)
-        self.args = {"account": self.test["account"], **asks} | ({"peer": self.peer} if self.peer else {})
+            if self.verb == "check":
+                asks = reports.checks(conn, self.test, self.on)
+            else:
+                asks = {**copies.duplicate(self.test), "peer": self.peer}
+        self.args = {"account": self.test["account"], **asks}
 
 
 class WaitForRegistry(BaseSensorOperator):

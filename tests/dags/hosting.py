@@ -117,6 +117,7 @@ class FakeHost:
 
     def _receive(self, server: FakeServer, move: str, account: str, epoch: int, **args: Any) -> dict[str, Any]:
         self.hosting.args["receive"] = args
+        account = f"{account}.{args['engine']}" if "engine" in args else account
         there = server.accounts.get(account, {"epoch": 0, "state": "absent"})
         if there["state"] in ("serving", "held", "test") or epoch < there["epoch"]:
             raise AgentError("stale_epoch", f"The account {account} is {there['state']} here; this move is over.")
@@ -168,11 +169,18 @@ class FakeHost:
             code, message = failing
             server.operations[operation] = {"state": "failed", "error": {"code": code, "message": message}}
             return server.operations[operation]
-        if verb == "switch" and "engine" not in args:
+        if verb == "switch" and "engine" in args:
+            there = {"move": args["move"], "to": args["peer"]["address"]}
+            server.accounts[args["account"]].setdefault("engines", {})[args["engine"]] = there
+            target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
+            target.accounts[f"{args['account']}.{args['engine']}"]["state"] = "serving"
+        elif verb == "switch":
             account = server.accounts[args["account"]]
             account.update(state="moved", move=args["move"], epoch=args["epoch"])
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[args["account"]]["state"] = "serving"
+        if verb == "check":
+            self.hosting.sides[self.name] = args["side"]
         result = self.hosting.checked(self.name) if verb == "check" else RESULTS[verb]
         server.operations[operation] = {"state": "succeeded", "result": {"verb": verb, **result}}
         return server.operations[operation]
@@ -197,6 +205,8 @@ class Hosting:
     findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """What the check finds, by server."""
     pages: list[dict[str, Any]] = field(default_factory=list)
+    sides: dict[str, str] = field(default_factory=dict)
+    """As which side each server was checked."""
 
     def checked(self, server: str) -> dict[str, Any]:
         """What the agent's `check` gives on this server."""

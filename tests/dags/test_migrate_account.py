@@ -200,10 +200,21 @@ def test_of_one_engine_its_databases_only(dag, dags, shared):
     begun = begin(dag, entry="postgresql-17")
     assert (begun["to_server"], begun["engine"]) == ("data-1", "postgresql")
     move(dag, begun)
-    assert shared.args["switch"]["engine"] == "postgresql" and shared.args["switch"]["stores"] == ["postgresql"]
-    assert shared.args["copy"]["stores"] == ["postgresql"]
-    assert shared.args["receive"]["account_file"]["sites"] == []
+    assert shared.args["switch"]["engine"] == "postgresql" and shared.args["copy"]["stores"] == ["postgresql"]
+    assert shared.args["receive"]["engine"] == "postgresql"
+    assert shared.servers["data-1"].accounts["shop.postgresql"]["state"] == "serving"
     assert registry.account(shared.conn, "shop").server == "web-1"
     assert registry.engines_of(shared.conn, "shop") == {"postgresql": "data-1"}
     assert shared.names.records["shop.example", "A"] == ("198.51.100.31", 3600)
     assert shared.looks["shop"] == registry.server(shared.conn, "web-1").management_address
+
+
+def test_databases_that_have_left_go_forward(dag, dags, shared):
+    have_tested(dags, entry="postgresql-17")
+    begun = begin(dag, entry="postgresql-17")
+    peer = step(dag, "open_path", move=begun)
+    operation(dag, "copy", begun, peer)
+    operation(dag, "switch", begun, peer)
+    with pytest.raises(registry.Refused, match="goes forward"):
+        step(dag, "close_path", move=begun)
+    assert step(dag, "open_path", move=begun) == peer

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import paramiko
 import pytest
 
-from include.hosts import AgentError
+from include.hosts import AgentError, HostUnreachable
 from lab.accounts.certificates import authority, certificate
 from lab.topology import RESOLVER
 from tests.lab.agents import Side, account_file, side, visitors
@@ -19,6 +20,7 @@ from tests.lab.agents import Side, account_file, side, visitors
 NAME, UID = "copied", 2601
 DOMAIN = f"{NAME}.example"
 ALL = ["files", "postgresql", "mariadb"]
+KEY = paramiko.ECDSAKey.generate()
 AS_ACCOUNT = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
 
 HOME = """<?php
@@ -97,7 +99,9 @@ def fill(one: Side) -> dict[str, Any]:
         one,
         f"SET ROLE {NAME}; CREATE TABLE items (id int PRIMARY KEY, t text); INSERT INTO items SELECT n, md5(n::text)"
         " FROM generate_series(1, 500) n; CREATE VIEW uses_it AS SELECT pg_catalog.pg_file_rename('a', 'b');"
-        " CREATE VIEW first_ones AS SELECT * FROM items WHERE id < 10;",
+        " CREATE VIEW first_ones AS SELECT * FROM items WHERE id < 10; CREATE FUNCTION fits(int) RETURNS bool"
+        " LANGUAGE plpgsql AS 'BEGIN RETURN $1 <= (SELECT count(*) FROM items); END';"
+        " CREATE TABLE fitting (a int CHECK (fits(a))); INSERT INTO fitting VALUES (7);",
         "copied_app",
     )
     mariadb(
@@ -108,21 +112,18 @@ def fill(one: Side) -> dict[str, Any]:
         f" CREATE DEFINER={NAME}@'%' VIEW of_gone AS SELECT * FROM gone; DROP TABLE gone;"
         f" CREATE DEFINER={NAME}@'%' VIEW of_posts AS SELECT id FROM posts;"
         f" CREATE TABLE ticks (a int); CREATE DEFINER={NAME}@'%' EVENT tick ON SCHEDULE EVERY 1 SECOND"
-        " DO INSERT INTO ticks VALUES (1);",
+        " DO INSERT INTO ticks VALUES (1); CREATE TABLE above (a int CHECK (a > 0)); CREATE TABLE above_too (a int);"
+        " SET check_constraint_checks = 0; INSERT INTO above VALUES (-1); INSERT INTO above_too VALUES (1);",
     )
     one.host.call("create", account_file=statement)
+    public = f"/home/{NAME}/public_html"
+    one.root(*AS_ACCOUNT, "mkdir", public)
     for path, text in (("index.php", HOME), ("go.php", GO), ("out.php", OUT), ("mail.php", MAIL)):
-        one.root(
-            *AS_ACCOUNT,
-            "install",
-            "-D",
-            "-m",
-            "644",
-            "/dev/stdin",
-            f"/home/{NAME}/public_html/{path}",
-            stdin=text.encode(),
-        )
-    one.root(*AS_ACCOUNT, "install", "-D", "-m", "644", "/dev/null", f"/home/{NAME}/private")
+        one.root(*AS_ACCOUNT, "tee", f"{public}/{path}", stdin=text.encode())
+    one.root(*AS_ACCOUNT, "chmod", "-R", "a+rX", public)
+    one.root(*AS_ACCOUNT, "mkdir", "-m", "700", f"/home/{NAME}/.ssh")
+    key = f"{KEY.get_name()} {KEY.get_base64()}\n"
+    one.root(*AS_ACCOUNT, "tee", f"/home/{NAME}/.ssh/authorized_keys", stdin=key.encode())
     one.root("crontab", "-u", NAME, "-", stdin=b"* * * * * touch ~/cron-ran\n")
     one.root("sendmail", f"info@{DOMAIN}", stdin=b"Subject: kept\n\nhello\n")
     until(lambda: mails(one) == 1)
@@ -240,7 +241,7 @@ def stage(lab: Any) -> Iterator[Stage]:
             old.root("systemctl", "kill", "--signal=KILL", "transhumance-op-t12-duplicate.service")
             done = copy.duplicate()
             new.fail_at("test_open")
-            with pytest.raises(AgentError):
+            with pytest.raises(HostUnreachable):
                 copy.open()
             copy.open()
             copy.open()
@@ -257,7 +258,7 @@ def test_the_original_serves_on_and_nothing_is_left_there(stage: Stage) -> None:
     assert postgres(old, "SELECT count(*) FROM pg_publication", "copied_app") == "0"
     assert mariadb(old, "SELECT COUNT(*) FROM mysql.global_priv WHERE User LIKE 'th\\_%'") == "0"
     units = old.root("systemctl", "list-units", "--plain", "--no-legend", "transhumance*")
-    assert [line.split()[0] for line in units.splitlines()] == ["transhumance-boot.service"]
+    assert {line.split()[0] for line in units.splitlines()} <= {"transhumance-boot.service"}
     assert "copied" in old.root("ls", "/var/spool/cron/crontabs")
     for one in (old, stage.new):
         assert one.root("ls", "/var/lib/transhumance/pairs") == ""
@@ -279,7 +280,7 @@ def test_the_copy_answers_under_its_test_name_as_the_original_does(stage: Stage)
         assert page.headers["x-robots-tag"] == "noindex, nofollow"
     moved = ask(new, name, "/go.php")
     assert moved.headers["location"] == f"https://{name}/there?x=1"
-    assert f"domain={name}" in moved.headers["set-cookie"].lower()
+    assert f"domain=.{name}" in moved.headers["set-cookie"].lower()
     assert moved.headers["x-robots-tag"] == "noindex, nofollow"
     assert ask(new, name, "/robots.txt").text == "User-agent: *\nDisallow: /\n"
     # By its own name nobody is served from here.
@@ -289,14 +290,18 @@ def test_the_copy_answers_under_its_test_name_as_the_original_does(stage: Stage)
 def test_what_the_new_version_refuses_is_told_and_the_rest_is_there(stage: Stage) -> None:
     said = {(one["store"], one["object"]): one for one in stage.done["said"]}
     assert "not installed" in said["postgresql", "extension adminpack"]["message"]
-    assert "pg_file_rename" in said["postgresql", "VIEW uses_it"]["message"]
+    assert "pg_file_rename" in said["postgresql", "VIEW public.uses_it"]["message"]
+    assert 'relation "items" does not exist' in said["postgresql", "rows of public.fitting"]["message"]
     assert "gone" in said["mariadb", "view of_gone"]["message"]
-    assert {one["severity"] for one in said.values()} == {"error"} and len(said) == 3
+    assert "CONSTRAINT" in said["mariadb", "table above"]["message"]
+    assert {one["severity"] for one in said.values()} == {"error"} and len(stage.done["said"]) == 5
     missing = {(one["store"], one["database"], one["object"]) for one in stage.done["missing"]}
     assert missing == {
         ("postgresql", "copied_app", "extension adminpack"),
         ("postgresql", "copied_app", "relation public.uses_it"),
+        ("postgresql", "copied_app", "rows of public.fitting"),
         ("mariadb", "copied_wp", "view of_gone"),
+        ("mariadb", "copied_wp", "rows of above"),
     }
     assert postgres(stage.new, "SELECT count(*) FROM first_ones", "copied_app") == "9"
     assert mariadb(stage.new, "SELECT COUNT(*) FROM copied_wp.of_posts") == "300"
@@ -365,13 +370,18 @@ def test_neither_cron_nor_events_run(stage: Stage) -> None:
     assert int(later[0]) > int(ticks[0]) and later[1] == ticks[1]
 
 
-def test_its_own_credentials_open_it(stage: Stage, tmp_path: Any) -> None:
+def test_its_own_credentials_open_it(stage: Stage) -> None:
     old, new = stage.old, stage.new
     for port in ("5432", "20007"):
         argv = ("env", "PGPASSWORD=secret", "psql", "-XAt", "-h", new.address, "-p", port, "-U", NAME)
         assert old.root(*argv, "-c", "SELECT count(*) FROM items", "copied_app").strip() == "500"
     login = ("env", "MYSQL_PWD=secret", "mariadb", "-N", "-h", new.address, "-u", NAME, "--skip-ssl")
     assert old.root(*login, "-e", "SELECT COUNT(*) FROM posts", "copied_wp").strip() == "300"
+    for port in (22, 20008):
+        with paramiko.SSHClient() as client:
+            client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            client.connect(new.address, port, NAME, pkey=KEY, allow_agent=False, look_for_keys=False)
+            assert client.exec_command("id -un")[1].read() == b"copied\n"
     shadow = [one.root("getent", "shadow", NAME).split(":") for one in (old, new)]
     assert shadow[0][1] == shadow[1][1] and shadow[0][7] == shadow[1][7]
 
@@ -411,6 +421,8 @@ def test_it_is_the_same_after_a_reboot(stage: Stage) -> None:
 
     until(answers, 60)
     assert ask(new, stage.copy.name, f"/out.php?to=tcp://{old.address}:22").text.split() == ["shut"]
+    # The rules were there before the agent was.
+    assert new.root("systemctl", "is-active", "transhumance-test-server.service").strip() == "active"
     assert new.state(NAME) == "test" and new.root("ls", "/var/spool/cron/crontabs") == ""
 
 
@@ -426,6 +438,8 @@ def test_again_is_replaced_and_one_engine_touches_no_file(stage: Stage) -> None:
     assert postgres(new, "SELECT count(*) FROM pg_database WHERE datname = 'copied_app'") == "0"
     assert json.dumps(new.host.call("prove_empty")["because"]).count(NAME) == 0
     second.receive()
+    [key] = [line for line in new.root("cat", "/root/.ssh/authorized_keys").splitlines() if "move:t13" in line]
+    assert "port" not in key, "nothing on a test server leads back to the original"
     done = second.duplicate()
     assert set(done["stores"]) == {"mariadb"} and done["files"] == 0
     second.open()

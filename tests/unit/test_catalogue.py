@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.catalogue import CatalogueError, Check, load
@@ -102,16 +103,16 @@ WRONG = [
     ("deadline: 2026-10-01", "deadline: 2026-08-31", 7, "before the opening"),
     ("page: |\n  # What changes\n  A little.\n", "", 1, "'page' is missing"),
     ("page: |\n  # What changes\n  A little.\n", "page: ''\n", 8, "empty"),
-    ("  - id: other", "  - id: names", 19, "the id 'names' is there twice"),
-    ("  - id: other", "  - id: Other One", 19, "no id"),
-    ("    fix: Know it.\n", "", 19, "'fix' is missing"),
-    ("severity: note", "severity: disaster", 23, "'disaster' is not known"),
-    ("kind: mariadb_names", "kind: mariadb_nouns", 17, "'mariadb_nouns' is not known"),
-    ("      words: [vector, uuid]\n", "", 17, "'words' is missing"),
-    ("words: [vector, uuid]", "words: []", 18, "no list with something in it"),
-    ("words: [vector, uuid]", "words: [vector, vector]", 18, "twice"),
-    ("words: [vector, uuid]", "words: ['a b']", 18, "no name"),
-    ("words: [vector, uuid]", "words: [vector]\n      tables: [a]", 19, "'tables' is not known here"),
+    ("  - id: other", "  - id: names", 20, "the id 'names' is there twice"),
+    ("  - id: other", "  - id: Other One", 20, "no id"),
+    ("    fix: Know it.\n", "", 20, "'fix' is missing"),
+    ("severity: note", "severity: disaster", 24, "'disaster' is not known"),
+    ("kind: mariadb_names", "kind: mariadb_nouns", 18, "'mariadb_nouns' is not known"),
+    ("      words: [vector, uuid]\n", "", 18, "'words' is missing"),
+    ("words: [vector, uuid]", "words: []", 19, "no list with something in it"),
+    ("words: [vector, uuid]", "words: [vector, vector]", 19, "twice"),
+    ("words: [vector, uuid]", "words: ['a b']", 19, "no name"),
+    ("words: [vector, uuid]", "words: [vector]\n      tables: [a]", 20, "'tables' is not known here"),
     ("title: MariaDB 12", "title: 'MariaDB", 9, "no YAML"),
     ("title: MariaDB 12", "title: !!python/name:os.system x", 1, "no text"),
 ]
@@ -127,6 +128,7 @@ def test_what_is_wrong_is_told_with_file_and_line(tmp_path: Path, old: str, new:
         assert told.startswith(f"one.yaml:{line}:")
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     added=st.integers(0, 40), key=st.from_regex(r"[a-z]{3,12}", fullmatch=True).filter(lambda word: word not in GOOD)
 )
@@ -135,12 +137,14 @@ def test_the_line_is_right_wherever_it_is(tmp_path_factory: pytest.TempPathFacto
     assert told.startswith(f"one.yaml:{GOOD.count(chr(10)) + added + 1}: '{key}' is not known here")
 
 
+@settings(deadline=None, max_examples=40)
 @given(text=st.text(max_size=200))
 def test_any_text_is_an_entry_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     told = wrong(tmp_path_factory.mktemp("catalogue"), text.encode("utf-8", "replace").decode())
     assert re.match(r"one\.yaml:\d+: .+\.\Z", told, re.DOTALL)
 
 
+@settings(deadline=None, max_examples=40)
 @given(version=st.lists(st.integers(0, 99), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts))))
 def test_a_version_is_a_text_with_or_without_quotes(tmp_path_factory: pytest.TempPathFactory, version: str) -> None:
     for written in (version, f'"{version}"'):
@@ -156,8 +160,8 @@ def test_patterns_are_tried(tmp_path: Path) -> None:
         new = f"      kind: sql_text\n      engine: mariadb\n      patterns:\n        - pattern: '{pattern}'\n"
         return GOOD.replace(check, f"{new}          what: something\n")
 
-    assert "one.yaml:20: this is no regular expression" in wrong(tmp_path, with_pattern("(a"))
-    assert "one.yaml:20: this pattern fits everything" in wrong(tmp_path, with_pattern("a*"))
+    assert "one.yaml:21: this is no regular expression" in wrong(tmp_path, with_pattern("(a"))
+    assert "one.yaml:21: this pattern fits everything" in wrong(tmp_path, with_pattern("a*"))
     found = load(catalogue(tmp_path, one=with_pattern(r"\bDES_\w+")))["one"].incompatibilities[0].check
     assert found == Check(
         "sql_text", {"engine": "mariadb", "patterns": [{"pattern": r"\bDES_\w+", "what": "something"}]}
@@ -168,7 +172,7 @@ def test_charsets_or_collations_are_enough(tmp_path: Path) -> None:
     old = "kind: mariadb_names\n      words: [vector, uuid]"
     found = load(catalogue(tmp_path, one=GOOD.replace(old, "kind: mariadb_charset\n      charsets: [ucs2]")))["one"]
     assert found.checks() == [{"id": "names", "kind": "mariadb_charset", "charsets": ["ucs2"]}]
-    assert "one.yaml:17: mariadb_charset needs something" in wrong(tmp_path, GOOD.replace(old, "kind: mariadb_charset"))
+    assert "one.yaml:18: mariadb_charset needs something" in wrong(tmp_path, GOOD.replace(old, "kind: mariadb_charset"))
 
 
 def test_an_entry_includes_others(tmp_path: Path) -> None:
@@ -219,3 +223,52 @@ def test_no_key_of_yaml_is_lost_by_reading_places(tmp_path: Path) -> None:
     assert plain["page"].strip() == entry.page
     assert [one["id"] for one in plain["incompatibilities"]] == [one.id for one in entry.incompatibilities]
     assert (plain["opens"], plain["deadline"]) == (entry.opens, entry.deadline)
+
+
+HITS = [
+    "SELECT buffers_backend FROM pg_stat_bgwriter",
+    "SELECT checkpoints_timed + checkpoints_req FROM pg_stat_bgwriter",
+    "SELECT pg_stat_statements.blk_read_time FROM pg_stat_statements",
+    "SELECT colliculocale FROM pg_collation",
+    "SELECT num_dead_tuples FROM pg_stat_progress_vacuum",
+    "SELECT pg_stat_get_buf_fsync_backend()",
+    "PERFORM pg_file_rename('a', 'b')",
+    "SELECT now() + interval '2 days ago 1 hour'",
+    "SELECT json_value(data, 'a') FROM orders",
+    "SELECT system_user FROM log",
+    "SET optimizer_switch = 'mrr=on,engine_condition_pushdown=on'",
+]
+MISSES = [
+    "SELECT buffers_backend_of_mine, my_checkpoints_timed FROM pg_stat_bgwriter",
+    "SELECT shared_blk_read_time FROM pg_stat_statements",
+    "SELECT blk_read_time FROM measurements",
+    "SELECT num_dead_tuples FROM farm",
+    "SELECT now() + interval '1 day 1 hour ago', 'long ago 1 hour'",
+    "SELECT my.json_value(data, 'a'), \"json_value\"(data), my_json_value(data), json_object('{a}'), json_value FROM o",
+    "SELECT system_users FROM log",
+    "SET optimizer_switch = 'mrr=on'",
+]
+
+
+def test_each_pattern_that_ships_finds_what_it_is_for_and_not_what_looks_like_it() -> None:
+    patterns = {
+        pattern["pattern"]
+        for entry in load().values()
+        for check in entry.checks()
+        for pattern in check.get("patterns", ())
+    }
+    finding = {text: {one for one in patterns if re.search(one, text)} for text in HITS}
+    assert all(len(found) == 1 for found in finding.values()), finding
+    assert set().union(*finding.values()) == patterns
+    assert [(text, one) for text in MISSES for one in patterns if re.search(one, text)] == []
+
+
+@pytest.mark.parametrize("text", ["interval '" + "ago " * 20_000, "blk_read_time " * 8_000, "num_dead_tuples " * 8_000])
+def test_no_pattern_that_ships_takes_long(text: str) -> None:
+    """Definitions are hostile, and a pattern is tried at each place of them."""
+    began = time.process_time()
+    for entry in load().values():
+        for check in entry.checks():
+            for pattern in check.get("patterns", ()):
+                re.search(pattern["pattern"], text, re.IGNORECASE)
+    assert time.process_time() - began < 10

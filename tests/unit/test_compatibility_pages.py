@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from html import unescape
 
 import httpx
 import pytest
@@ -197,17 +198,17 @@ def test_what_a_reader_sees() -> None:
     ],
 )
 def test_a_page_cannot_make_us_slow(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     seen = text.read(piece * (pages.MOST_BYTES // len(piece)))
     text.complaints(seen.words)
     text.likeness(seen.words, [*seen.words, "x"])
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 @given(st.text())
 def test_any_text_can_be_read(content: str) -> None:
     seen = text.read(content)
-    assert "<" in content or seen.words == __import__("html").unescape(content).split()
+    assert "<" in content or seen.words == unescape(content).split()
     assert len(seen.title) <= text.LONGEST_TITLE
 
 

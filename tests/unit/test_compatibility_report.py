@@ -57,7 +57,7 @@ def seen(
 ) -> Seen:
     return Seen(
         {"files": 2, "bytes": 1_500_000, "said": list(said), "missing": list(missing), "left": list(left)},
-        {"findings": list(original), "not_looked_at": ["The original's own: not told."]},
+        {"findings": list(original), "not_looked_at": ["The database late.", "Files above 2 MB."]},
         {
             "findings": list(copy),
             "looked_at": {"files": 2, "php_files": 1, "tables": 3, "seconds": 0.5},
@@ -110,10 +110,11 @@ def test_nothing_found_is_ready() -> None:
     assert report["sentence"] == ("shop can move to Infrastructure 2026: we found nothing that stands in the way.")
     assert report["copied"] == {"files": 2, "bytes": 1_500_000, "databases": ["shop_a", "shop_b"]}
     assert report["not_looked_at"] == [
+        "The database late.",
         "Files above 2 MB.",
         "https://shop.example/late",
-        "Some changes cannot be looked for in an account; the page of this migration explains them: Title of untold.",
     ]
+    assert report["unchecked"] == [{"title": "Title of untold", "explanation": "What it is.", "fix": "What to do."}]
     assert (report["from"], report["to"], report["tested_at"]) == ("2022", "2026", "2026-11-25T22:44:00+00:00")
 
 
@@ -155,19 +156,10 @@ def test_how_grave_each_thing_is(looks: Seen, expected: dict[str, str]) -> None:
     )
 
 
-def test_what_is_wrong_today_is_not_the_new_versions_fault() -> None:
-    """Only where the server itself was asked; a call of a function that is gone stands in the code on both sides."""
-    broken = row("lint", "Parse error: syntax error")
-    old = row("modules", "is no Python 3.11: Missing parentheses", "old.py:1")
-    new = row("modules", "is no Python 3.13: Missing parentheses", "old.py:1")
-    imports, calls = row("modules", "imports imp", "b.py:1"), row("going")
-    assert found(report_of(seen(original=(broken, old, imports, calls), copy=(broken, new, imports, calls)))) == {
-        "modules": "warning",
-        "going": "note",
-    }
-    assert found(report_of(seen(original=(broken,), copy=(broken, row("lint", "Parse error: another"))))) == {
-        "lint": "warning"
-    }
+def test_each_side_tells_what_was_looked_for_there() -> None:
+    """The agent looks for definitions in the original and for files in the copy; both are the new version's doing."""
+    looks = seen(original=(row("gone", "has it", "database shop"),), copy=(row("going"),))
+    assert found(report_of(looks)) == {"gone": "blocker", "going": "note"}
 
 
 def test_an_object_that_was_refused_is_told_once() -> None:
@@ -269,6 +261,7 @@ def filled(text: str) -> dict[str, Any]:
         "copied": {"files": 1, "bytes": 1, "databases": [text]},
         "looked_at": {},
         "not_looked_at": [text],
+        "unchecked": [{"title": text, "explanation": text, "fix": text}],
     }
 
 
@@ -289,8 +282,9 @@ HOSTILE = [
 def assert_harmless(text: str) -> None:
     made = Structure(page(filled(text)))
     assert made.tags == Structure(page(filled("plain"))).tags
-    assert all(href == "#" or href.startswith(("http://", "https://")) for href in made.hrefs if href is not None)
-    assert "49" not in text or "49" in made.text
+    assert all(
+        href.startswith("#") or href.startswith(("http://", "https://")) for href in made.hrefs if href is not None
+    )
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -318,7 +312,13 @@ def test_the_page_of_a_blocked_account_begins_with_what_to_do() -> None:
     text = Structure(page(report_of(seen(copy=(row("gone"), row("going")))))).text
     assert text.index("Not yet") < text.index("What to do first") < text.index("Has to be mended")
     assert text.index("Has to be mended") < text.index("Good to know")
-    assert "Use your databases in the test" in text
+    assert "Use your sites in the test" in text
+
+
+def test_a_test_of_one_engine_is_told_of_databases() -> None:
+    looks = seen()
+    text = Structure(page(report_of(Seen({**looks.duplicated, "files": 0}, {}, looks.copy, {})))).text
+    assert "Use your databases in the test" in text and "Your pages" not in text
 
 
 def test_the_command_renders_a_report(tmp_path: Path) -> None:
