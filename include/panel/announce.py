@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import psycopg
 
+from include import registry
 from include.panel import story
 from include.registry import panel
+
+READER = "webhook"
+"""By what name the registry remembers how far we are."""
 
 PAGE = 1000
 
 
 def announce(conn: psycopg.Connection) -> int:
-    """Put what happened since the last call into the outbox, from which it is delivered; gives how many events. Can be
-    repeated."""
+    """Put what happened since the last call into the outbox, from which it is delivered; gives how many messages. Can
+    be repeated; two at once take turns."""
     announced = 0
     while True:
-        events = panel.unannounced(conn, list(story.TOLD), PAGE)
-        announced += panel.announce(conn, [message(event) for event in events])
-        if len(events) < PAGE:
-            return announced
+        with conn.transaction():
+            events = registry.unread(conn, READER, PAGE)
+            if not events:
+                return announced
+            told = [message(event) for event in events if event.kind in story.TOLD and event.customer is not None]
+            announced += panel.announce(conn, told)
+            registry.read_through(conn, READER, events[-1].id)
 
 
-def message(event: panel.Unannounced) -> dict[str, object]:
+def message(event: registry.Event) -> dict[str, object]:
     """An event as its message tells it."""
     return {
         "id": event.id,

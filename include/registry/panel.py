@@ -15,7 +15,7 @@ from include.registry.catalogue import COLUMNS as ENTRY
 from include.registry.catalogue import Entry
 from include.registry.database import execute, in_transaction, row, rows, value
 from include.registry.events import COLUMNS as EVENT
-from include.registry.events import Event
+from include.registry.events import Event, settled
 from include.registry.migrations import COLUMNS as MIGRATION
 from include.registry.migrations import Migration
 from include.registry.moves import COLUMNS as MOVE
@@ -209,24 +209,20 @@ def events_for(
     after: int = 0,
     limit: int = 100,
 ) -> list[Event]:
-    """Events with an id above `after`, oldest first, at most `limit`: of an account, or of a server (with its
-    migrations and the accounts that belong to it), or of everything of a customer; of the `kinds` only, if given."""
+    """Events of a customer (None: of all) with an id above `after`, oldest first, at most `limit`: of an account, of a
+    server (with its migrations and the accounts that belong to it), or of everything; of the `kinds` only, if given.
+    Whoever goes on from the last one that they were given misses none: see `settled`."""
     return rows(
         conn,
         Event,
         f"""
-        SELECT {EVENT} FROM events e
-        WHERE id > %(after)s AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s))
+        SELECT {EVENT} FROM events
+        WHERE id > %(after)s AND id <= %(settled)s AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s))
+            AND (%(customer)s::text IS NULL OR customer = %(customer)s)
             AND (%(account)s::text IS NULL OR account = %(account)s)
             AND (%(server)s::text IS NULL OR server = %(server)s
                 OR migration IN (SELECT m.id FROM migrations m WHERE m.server = %(server)s)
                 OR account IN (SELECT a.name FROM accounts a WHERE a.home_server = %(server)s))
-            AND (%(customer)s::text IS NULL
-                OR account IN (SELECT a.name FROM {_OWNED})
-                OR account IS NULL AND (
-                    server IN (SELECT s.name FROM servers s WHERE s.customer = %(customer)s)
-                    OR migration IN (SELECT m.id FROM migrations m JOIN servers s ON s.name = m.server
-                        WHERE s.customer = %(customer)s)))
         ORDER BY id LIMIT %(limit)s
         """,
         {
@@ -235,6 +231,7 @@ def events_for(
             "server": server,
             "kinds": None if kinds is None else list(kinds),
             "after": after,
+            "settled": settled(conn),
             "limit": limit,
         },
     )
@@ -252,12 +249,6 @@ def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
         """,
         {"kind": RUN_FAILED, "run": run_id},
     )
-
-
-@in_transaction
-def last_event(conn: psycopg.Connection) -> int:
-    """The id of the newest event; 0 without any."""
-    return value(conn, "SELECT coalesce(max(id), 0) FROM events")
 
 
 @in_transaction
@@ -303,47 +294,6 @@ def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
         WHERE own OR NOT EXISTS (SELECT FROM ended WHERE own)
         """,
         {"account": account, "usual": USUAL},
-    )
-
-
-@dataclass(frozen=True)
-class Unannounced:
-    """An event that no message tells of yet, the server that it is about (of a migration: the original), and whose
-    it is."""
-
-    id: int
-    at: datetime
-    kind: str
-    migration: int | None
-    account: str | None
-    server: str | None
-    detail: dict[str, Any]
-    customer: str | None
-
-
-@in_transaction
-def unannounced(conn: psycopg.Connection, kinds: Sequence[str], limit: int = 1000) -> list[Unannounced]:
-    """Events of these kinds that the outbox does not have yet, oldest first.
-
-    Ids are given before they are committed, so an event may appear behind a younger one: the last thousands of
-    announced ids are looked over again.
-    """
-    return rows(
-        conn,
-        Unannounced,
-        """
-        SELECT e.id, e.at, e.kind, e.migration, e.account, coalesce(m.server, e.server) AS server, e.detail,
-            coalesce(s.customer, a.customer) AS customer
-        FROM events e
-            LEFT JOIN migrations m ON m.id = e.migration
-            LEFT JOIN accounts a ON a.name = e.account
-            LEFT JOIN servers s ON s.name = coalesce(m.server, a.home_server, e.server)
-        WHERE e.kind = ANY (%(kinds)s)
-            AND e.id > (SELECT coalesce(max((payload ->> 'id')::bigint), 0) - 10000 FROM outbox WHERE kind = 'event')
-            AND NOT EXISTS (SELECT FROM outbox o WHERE o.key = 'event-' || e.id)
-        ORDER BY e.id LIMIT %(limit)s
-        """,
-        {"kinds": list(kinds), "limit": limit},
     )
 
 

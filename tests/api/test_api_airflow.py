@@ -109,7 +109,16 @@ def test_a_request_is_an_ordinary_run(call, dsn):
         assert registry.migration_of(conn, "vps-1") is None, "the run itself begins it"
 
 
-def test_what_the_params_refuse_is_a_bad_request(call, monkeypatch):
+def test_a_run_that_another_call_started_meanwhile_is_found(call):
+    from transhumance_airflow.api import runs
+
+    conf = {"server": "vps-1", "entry": "2026", "requested_by": "x"}
+    first, second = (runs.AirflowRuns().start("migrate_server", "panel-twice", conf, "panel", "a note") for _ in "12")
+    assert first == second == runs.AirflowRuns().find("migrate_server", "panel-twice")
+    assert first.conf == conf and first.state == "queued"
+
+
+def test_what_the_params_refuse_is_a_bad_request(call):
     from transhumance_airflow.api import runs
 
     def start(conf):
@@ -122,7 +131,7 @@ def test_what_the_params_refuse_is_a_bad_request(call, monkeypatch):
         runs.AirflowRuns().start("no_such_dag", "panel-none", {}, "panel", "a note")
 
 
-def test_triggering_the_dag_directly_is_checked_by_the_same_rules(call, dsn, monkeypatch):
+def test_triggering_the_dag_directly_is_checked_by_the_same_rules(call, dsn):
     """Airflow's own API checks the params; the run's first task says the sentence that the panel's API says at once."""
     bad = {"logical_date": None, "conf": {"server": "vps-1", "entry": "../etc"}}
     assert call("POST", "/api/v2/dags/migrate_server/dagRuns", "panel", json=bad).status_code == 400

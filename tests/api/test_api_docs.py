@@ -1,4 +1,4 @@
-"""The examples of docs/api.md, run with curl against the API as they stand there."""
+"""The examples of docs/api.md and of the README, run with curl against the API as they stand there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from tests.registry import host
 from transhumance_airflow.api import streams
 
 TEXT = (REPOSITORY / "docs" / "api.md").read_text()
-SETUP, *EXAMPLES = re.findall(r"^```bash\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+BLOCKS = re.compile(r"^```bash\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SETUP, *EXAMPLES = BLOCKS.findall(TEXT)
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def address(api: Api) -> Iterator[str]:
     thread.join()
 
 
-def test_every_example_of_the_docs_works(api, address, tmp_path):
+def test_every_example_works(api, address, tmp_path):
     meanwhile = {  # what the host does between two of the customer's calls
         "REPORT=": lambda: with_test(api.conn, "blog", entry="infrastructure-2026"),
         "/accounts/shop/perform": lambda: gone(api, with_test(api.conn, "shop", entry="infrastructure-2026")),
@@ -79,16 +80,20 @@ def test_every_example_of_the_docs_works(api, address, tmp_path):
             timeout=60,
         )
         assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
+    (example,) = BLOCKS.findall((REPOSITORY / "README.md").read_text())
+    environment |= {"TOKEN": "panel"}
+    command = ["bash", "-euc", example]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "it moves to the transit and goes on serving" in done.stdout, done.stdout
     assert "<html" in (tmp_path / "report.html").read_text()
-    dags = sorted(dag for dag, _ in api.runs.started)
-    assert dags == [
+    assert {dag for dag, _ in api.runs.started} == {
         "deliver_events",
         "manage_transits",
         "migrate_account",
         "migrate_server",
         "move_account",
         "test_account",
-    ]
+    }
 
 
 def gone(api: Api, test: registry.Test) -> None:

@@ -189,7 +189,7 @@ def test_a_stream_goes_on_behind_the_last_event_that_was_seen(api, monkeypatch, 
     monkeypatch.setattr(streams, "LIFETIME_SECONDS", 0.2)
     monkeypatch.setattr(streams, "POLL_SECONDS", 0.05)
     host.handed_over(api.conn, 1)
-    before = panel.last_event(api.conn)
+    before = registry.settled(api.conn)
     assert not [line for line in stream(api, path, None) if line.startswith("id:")], "from now on"
     host.moved(api.conn, "a1-1", "transit-1")
     lines = stream(api, path, before)

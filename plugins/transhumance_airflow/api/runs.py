@@ -29,6 +29,9 @@ from transhumance_airflow.api.problems import Problem, unavailable
 PREFIX = "panel-"
 """What the run ids of the panel's requests begin with."""
 
+DAGS = ("test_account", "move_account", "migrate_account", "migrate_server", "manage_transits", "deliver_events")
+"""Those that the panel starts."""
+
 MARK = "panel"
 """Where in a run's conf the request stands."""
 
@@ -60,8 +63,8 @@ class AirflowRuns:
         return self._one(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
 
     def find_any(self, run_id: str) -> Found | None:
-        """The run of that id, of whichever DAG; None without one."""
-        return self._one(DagRun.run_id == run_id)
+        """The run of that id, of whichever of `DAGS`; None without one."""
+        return self._one(DagRun.dag_id.in_(DAGS), DagRun.run_id == run_id)
 
     def _one(self, *where: Any) -> Found | None:
         with create_session() as session:
@@ -152,7 +155,11 @@ class Asked:
 def known(runs: Runs, asked: Asked) -> Found | None:
     """The run that this key started before; None when it is new. Refused when it was for something else."""
     found = runs.find_any(PREFIX + asked.id)
-    if found is not None and found.conf[MARK]["fingerprint"] != asked.fingerprint:
+    return found and _same(found, asked)
+
+
+def _same(found: Found, asked: Asked) -> Found:
+    if found.conf[MARK]["fingerprint"] != asked.fingerprint:
         raise Problem(
             "key-reused", "This Idempotency-Key came with another request before: make a new one for each request."
         )
@@ -171,6 +178,5 @@ def start(runs: Runs, asked: Asked, dag_id: str, conf: dict[str, Any], watch: st
     }
     by = asked.caller.name
     note = f"{asked.action} {asked.subject}, asked for by {by}: {watch}"
-    return runs.start(
-        dag_id, PREFIX + asked.id, {**conf, "requested_by": by, MARK: mark}, asked.caller.user.get_name(), note
-    )
+    whole = {**conf, "requested_by": by, MARK: mark}
+    return _same(runs.start(dag_id, PREFIX + asked.id, whole, asked.caller.user.get_name(), note), asked)

@@ -15,7 +15,7 @@ import anyio
 from fastapi import Depends, Header
 from fastapi.sse import ServerSentEvent
 
-from include.registry import panel
+from include import registry
 from transhumance_airflow.api import models, views
 from transhumance_airflow.api.auth import Caller, CallerDep
 from transhumance_airflow.api.database import registry_connection
@@ -67,7 +67,7 @@ async def follow(
     def read(after: int | None) -> tuple[int, list[models.Event]]:
         with registry_connection() as conn:
             if after is None:
-                return panel.last_event(conn), []
+                return registry.settled(conn), []
             found = views.events(conn, caller, account, server, after)
             return (found[-1].id if found else after), found
 
