@@ -116,7 +116,7 @@ MIGRATION = Machine(
     ),
 )
 
-# A move: one account, from one server to another.
+# A move: one account, or one engine's databases of it, from one server to another.
 PREPARING = "preparing"
 COPYING = "copying"
 SWITCHING = "switching"
@@ -131,7 +131,7 @@ MOVE = Machine(
         State(PREPARING, "The two servers are paired; nothing is copied yet.", initial=True),
         State(COPYING, "The account is copied while it goes on serving from where it lives."),
         State(SWITCHING, "The account may be held: the last of it is copied and verified."),
-        State(COMMITTED, "The account lives on the other server; what is left to do goes forward."),
+        State(COMMITTED, "What was moved lives on the other server; what is left to do goes forward."),
         State(DONE, "The old copy is removed and nothing of the move is left on the two servers."),
         State(RETURNED, "The move did not commit; the account never left."),
     ),
@@ -159,7 +159,7 @@ SERVER = Machine(
     "server",
     "A server",
     (
-        State(SERVING, "A shared, dedicated or VPS server that accounts live on.", initial=True),
+        State(SERVING, "In service: accounts live on it, or their databases, or test copies.", initial=True),
         State(REINSTALLING, "An original that is being reinstalled: no account lives on it or can be added."),
         State(FREE, "A transit in the pool: nothing of any customer is on it.", initial=True),
         State(ASSIGNED, "A transit that is being installed for a migration."),
@@ -199,7 +199,35 @@ REQUEST = Machine(
     (WAITING, ASSIGNED, RETURNED_TO_POOL),
 )
 
-MACHINES = (MIGRATION, MOVE, SERVER, REQUEST)
+# A test: one copy of an account on a test server.
+READY = "ready"
+REMOVING = "removing"
+REMOVED = "removed"
+# (a test, too, begins PREPARING and COPYING)
+
+TEST = Machine(
+    "test",
+    "A test",
+    (
+        State(PREPARING, "A test server is chosen; nothing is copied yet.", initial=True),
+        State(COPYING, "The account is copied while it goes on serving; then the copy is opened and looked at."),
+        State(READY, "The copy answers under its test names until it expires."),
+        State(REMOVING, "The copy is being removed: it has failed, expired or is replaced."),
+        State(REMOVED, "Nothing of the copy is left; the report stays."),
+    ),
+    (
+        Transition(PREPARING, COPYING, "the two servers are paired"),
+        Transition(COPYING, READY, "the copy answers under its test names"),
+        Transition(PREPARING, REMOVING, "failed before the copy"),
+        Transition(COPYING, REMOVING, "failed while copying"),
+        Transition(READY, REMOVING, "expired, or replaced by another test"),
+        Transition(REMOVING, REMOVED, "the test server says that it is gone"),
+        Transition(REMOVED, PREPARING, "the same run tries again, with a new epoch"),
+    ),
+    (PREPARING, COPYING, READY, REMOVING, REMOVED),
+)
+
+MACHINES = (MIGRATION, MOVE, TEST, SERVER, REQUEST)
 
 
 def page() -> str:
