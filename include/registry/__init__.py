@@ -17,6 +17,13 @@ from include.registry.accounts import (
     set_customer,
     sync_accounts,
 )
+from include.registry.approvals import (
+    Proof,
+    answer_approval,
+    approved_by,
+    ask_before_reinstall,
+    proof_of_emptiness,
+)
 from include.registry.catalogue import Entry, catalogue, catalogue_entry, sync_catalogue
 from include.registry.database import Refused
 from include.registry.events import Event, event, events
@@ -125,6 +132,7 @@ __all__ = [
     "Name",
     "Place",
     "Plan",
+    "Proof",
     "Queued",
     "Refused",
     "Server",
@@ -141,6 +149,9 @@ __all__ = [
     "advance",
     "advance_move",
     "advance_test",
+    "answer_approval",
+    "approved_by",
+    "ask_before_reinstall",
     "allow_larger_transit",
     "assign_transit",
     "begin_migration",
@@ -188,6 +199,7 @@ __all__ = [
     "place_in_queue",
     "places",
     "plan",
+    "proof_of_emptiness",
     "record_description",
     "record_test_report",
     "remove_account",

@@ -6,13 +6,14 @@ Times of leases follow billing's clock and corrections, so that the board and th
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
 import psycopg
 
 from include.registry.database import in_transaction, row, rows, value
 from include.registry.events import COLUMNS as EVENT_COLUMNS
 from include.registry.events import Event
+from include.registry.moves import COLUMNS as MOVE_COLUMNS
+from include.registry.moves import Move
 
 FIRST_PAGE = 1
 
@@ -62,8 +63,9 @@ class PoolTransit:
 
 @dataclass(frozen=True)
 class Moving:
-    """A move that is at work, or the newest of its account and returned. `typical_seconds`: how long moves of this
-    account took, or else the others of late, from beginning to commit; None before any has ended."""
+    """An account's copy or move that is at work, or its newest move, returned. `direction`: out, home, over, or test
+    (a copy to a test server). `typical_seconds`: how long the same took for this account, or else for others of late;
+    None before any has ended."""
 
     id: int
     account: str
@@ -183,28 +185,44 @@ def pool(conn: psycopg.Connection) -> list[PoolTransit]:
 
 @in_transaction
 def moving(conn: psycopg.Connection) -> list[Moving]:
-    """Moves at work, and accounts whose newest move returned while their migration goes on; oldest first."""
+    """Copies and moves at work, and accounts whose newest move returned: of a migration that goes on, or in the last
+    week. Oldest first."""
     return rows(
         conn,
         Moving,
         """
         WITH took AS MATERIALIZED (
-            SELECT account, extract(epoch FROM committed_at - began_at)::float8 AS seconds
-            FROM moves WHERE committed_at IS NOT NULL ORDER BY id DESC LIMIT 500
-        ), newest AS (
-            SELECT DISTINCT ON (account) * FROM moves ORDER BY account, id DESC
+            (SELECT account, 'move' AS what, extract(epoch FROM committed_at - began_at)::float8 AS seconds
+            FROM moves WHERE committed_at IS NOT NULL ORDER BY id DESC LIMIT 500)
+            UNION ALL
+            (SELECT account, 'test', extract(epoch FROM tested_at - began_at)::float8
+            FROM tests WHERE tested_at IS NOT NULL ORDER BY id DESC LIMIT 500)
+        ), usual AS MATERIALIZED (
+            SELECT what, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS seconds FROM took GROUP BY what
+        ), own AS MATERIALIZED (
+            SELECT account, what, avg(seconds) AS seconds FROM took GROUP BY account, what
+        ), at_work AS (
+            SELECT v.id, v.account, v.original AS server, v.from_server, v.to_server, v.direction, v.run_id, v.state,
+                v.state_since, v.began_at, 'move' AS what
+            FROM moves v LEFT JOIN migrations m ON m.id = v.migration
+            WHERE v.state <> 'done'
+                AND (v.state <> 'returned' OR m.state NOT IN ('done', 'failed', 'cancelled')
+                    OR m.id IS NULL AND v.state_since > now() - interval '7 days')
+                AND NOT EXISTS (SELECT FROM moves later WHERE later.account = v.account AND later.id > v.id)
+            UNION ALL
+            SELECT t.id, t.account, a.home_server, a.server, t.server, 'test', t.run_id, t.state, t.state_since,
+                t.began_at, 'test'
+            FROM tests t JOIN accounts a ON a.name = t.account WHERE t.state IN ('preparing', 'copying')
         )
-        SELECT v.id, v.account, v.original AS server, s.customer, v.from_server, v.to_server, v.direction, v.run_id,
-            v.state, v.state_since, v.began_at,
-            coalesce(
-                (SELECT avg(seconds) FROM took WHERE took.account = v.account),
-                (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FROM took)
-            ) AS typical_seconds
-        FROM newest v
-            JOIN servers s ON s.name = v.original
-            JOIN migrations m ON m.id = v.migration
-        WHERE v.state <> 'done' AND (v.state <> 'returned' OR m.state NOT IN ('done', 'failed', 'cancelled'))
-        ORDER BY v.id
+        SELECT w.id, w.account, w.server, coalesce(s.customer, a.customer) AS customer, w.from_server, w.to_server,
+            w.direction, w.run_id, w.state, w.state_since, w.began_at,
+            coalesce(own.seconds, usual.seconds) AS typical_seconds
+        FROM at_work w
+            JOIN servers s ON s.name = w.server
+            JOIN accounts a ON a.name = w.account
+            LEFT JOIN own ON own.account = w.account AND own.what = w.what
+            LEFT JOIN usual ON usual.what = w.what
+        ORDER BY w.began_at, w.id
         """,
     )
 
@@ -325,59 +343,73 @@ def newest_migration(conn: psycopg.Connection, server: str) -> ServersMigration 
 
 @dataclass(frozen=True)
 class Lived:
-    """An account that belongs to a server, or lives there."""
+    """An account that belongs to a server, or lives there, and its newest test: `test_state` says whether the copy is
+    there, `blockers` and `warnings` are those of the newest report."""
 
     name: str
     server: str
     home_server: str
+    customer: str | None
     domains: list[str]
-    removed_at: datetime | None
+    test_state: str | None
+    test_names: dict[str, str] | None
+    expires_at: datetime | None
+    reported: int | None
+    tested_at: datetime | None
+    blockers: int | None
+    warnings: int | None
 
 
 @in_transaction
 def lived(conn: psycopg.Connection, server: str) -> list[Lived]:
-    """The accounts that belong to the server or live on it, by name."""
+    """The accounts that belong to the server or live on it, by name, each with its newest test."""
     return rows(
         conn,
         Lived,
         """
-        SELECT name, server, home_server, domains, removed_at FROM accounts
-        WHERE (home_server = %(server)s OR server = %(server)s) AND removed_at IS NULL ORDER BY name
+        SELECT a.name, a.server, a.home_server, a.customer, a.domains, t.state AS test_state, t.names AS test_names,
+            t.expires_at, r.id AS reported, r.tested_at, r.blockers, r.warnings
+        FROM accounts a
+            LEFT JOIN LATERAL (SELECT * FROM tests WHERE account = a.name ORDER BY id DESC LIMIT 1) t ON true
+            LEFT JOIN LATERAL (
+                SELECT * FROM tests WHERE account = a.name AND tested_at IS NOT NULL
+                ORDER BY tested_at DESC, id DESC LIMIT 1
+            ) r ON true
+        WHERE (a.home_server = %(server)s OR a.server = %(server)s) AND a.removed_at IS NULL ORDER BY a.name
         """,
         {"server": server},
     )
 
 
 @in_transaction
-def told(conn: psycopg.Connection, migration: int, kinds: list[str]) -> list[Event]:
-    """The migration's events of these kinds, oldest first."""
-    return rows(
+def moves_on(conn: psycopg.Connection, server: str, migration: int | None) -> list[Move]:
+    """The moves of a migration, and those by which accounts left the server, or came to it, for good; oldest first,
+    the newest thousand."""
+    newest = rows(
         conn,
-        Event,
-        f"SELECT {EVENT_COLUMNS} FROM events WHERE migration = %(migration)s AND kind = ANY(%(kinds)s) ORDER BY id",
-        {"migration": migration, "kinds": kinds},
+        Move,
+        f"""
+        SELECT {MOVE_COLUMNS} FROM moves
+        WHERE migration = %(migration)s OR direction = 'over' AND %(server)s IN (from_server, to_server)
+        ORDER BY id DESC LIMIT 1000
+        """,
+        {"migration": migration, "server": server},
     )
+    return newest[::-1]
 
 
 @in_transaction
-def proof_of_emptiness(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
-    """What the registry knows of a server that is to be reinstalled: who lives on it, which IPs are routed to it, and
-    where each of its accounts is."""
-    with conn.cursor() as cursor:
-        found = cursor.execute(
-            """
-            SELECT m.server, m.transit, m.to_infrastructure, p.reinstall_needs_approval,
-                coalesce((SELECT array_agg(name ORDER BY name) FROM accounts
-                    WHERE server = m.server AND removed_at IS NULL), '{}'),
-                coalesce((SELECT array_agg(name ORDER BY name) FROM accounts
-                    WHERE home_server = m.server AND server = m.transit AND removed_at IS NULL), '{}'),
-                coalesce((SELECT array_agg(host(address) ORDER BY address) FROM ips WHERE routed_to = m.server), '{}'),
-                coalesce((SELECT array_agg(host(address) ORDER BY address) FROM ips
-                    WHERE home_server = m.server AND routed_to = m.transit), '{}')
-            FROM migrations m JOIN servers s ON s.name = m.server JOIN plans p ON p.name = s.plan
-            WHERE m.id = %(migration)s
-            """,
-            {"migration": migration},
-        ).fetchone()
-    names = ("server", "transit", "to", "asked", "living", "on_transit", "routed_here", "routed_to_transit")
-    return dict(zip(names, found, strict=True))
+def told(conn: psycopg.Connection, migration: int | None, moves: list[int], kinds: list[str]) -> list[Event]:
+    """The events of these kinds that are of the migration or of one of the moves, oldest first."""
+    return rows(
+        conn,
+        Event,
+        f"""
+        SELECT {EVENT_COLUMNS} FROM events
+        WHERE kind = ANY(%(kinds)s) AND (migration = %(migration)s OR migration IS NULL AND account IN (
+                SELECT account FROM moves WHERE id = ANY(%(moves)s)
+            ) AND move = ANY(%(moves)s))
+        ORDER BY id
+        """,
+        {"migration": migration, "moves": moves, "kinds": kinds},
+    )

@@ -49,7 +49,9 @@ def host(conn: psycopg.Connection) -> None:
     """Two plans, the catalogue's entry, forty servers with their accounts and IPs, seven transits."""
     registry.add_plan(conn, "small", Decimal("39.99"), "EUR", 2, 4 * GB, 40 * GB)
     registry.add_plan(conn, "large", Decimal("129.00"), "EUR", 8, 32 * GB, 400 * GB)
-    registry.add_catalogue_entry(conn, "infrastructure-2026", "infrastructure", "2022", "2026")
+    registry.sync_catalogue(
+        conn, [registry.Entry("infrastructure-2026", "Debian 13", "infrastructure", "2022", "2026")]
+    )
     conn.execute("INSERT INTO billing_time_zones VALUES ('2020-01-01', 'Europe/Paris') ON CONFLICT DO NOTHING")
     for n in range(1, 41):
         kind = "shared" if n > 34 else "dedicated" if n % 5 == 0 else "vps"
@@ -72,7 +74,9 @@ def host(conn: psycopg.Connection) -> None:
 
 def begin(conn: psycopg.Connection, server: str) -> int:
     """The customer said ready: a migration, and its request for a transit."""
-    migration = registry.begin_migration(conn, server, "infrastructure-2026", f"ready-{server}", "the panel")
+    migration = registry.begin_migration(
+        conn, server, "infrastructure-2026", f"ready-{server}", "the panel", "made up without tests"
+    )
     registry.request_transit(conn, migration.id)
     return migration.id
 

@@ -158,6 +158,17 @@ def report(name: ServerName) -> Response:
     return FileResponse(path, media_type="application/json", filename=f"{name}-{path.name}", headers=HEADERS)
 
 
+@app.get("/tests/{id}/report", dependencies=[may_read])
+def test_report(id: Annotated[int, InPath(ge=1, le=2**63 - 1)]) -> Response:
+    """The compatibility report of one test, as its customer sees it. It is about what customers wrote: no script of it
+    runs."""
+    path = connections.reports_folder() / f"test-{id}.html"
+    if not path.is_file():
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no report of test {id}.")
+    sandbox = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
+    return FileResponse(path, media_type="text/html", headers=HEADERS | {"Content-Security-Policy": sandbox})
+
+
 @app.post("/actions/{action}", dependencies=[may_manage, Depends(of_this_origin)])
 def act(
     action: Annotated[str, InPath(pattern="^(pause_transit|resume_transit|move_up)$")],

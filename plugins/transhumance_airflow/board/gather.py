@@ -137,7 +137,7 @@ def server_page(name: str) -> ServerPage:
     with connections.registry_connection() as conn, conn.transaction():
         server = registry.server(conn, name)
         migration = board.newest_migration(conn, name)
-        id = migration.id if migration else 0
+        id = migration.id if migration else None
         queue = {queued.migration: queued.place for queued in registry.places(conn)} if migration else {}
         page = {
             "now": board.now(conn),
@@ -147,8 +147,8 @@ def server_page(name: str) -> ServerPage:
             "place": queue.get(id),
             "accounts": board.lived(conn, name),
             "ips": registry.ips_of(conn, migration.server if migration else name),
-            "moves": registry.moves_of(conn, id),
-            "events": board.told(conn, id, EVENTS),
+            "moves": board.moves_on(conn, name, id),
         }
-    run_ids = [migration.run_id, *(move.run_id for move in page["moves"])] if migration else []
+        page["events"] = board.told(conn, id, [move.id for move in page["moves"]], EVENTS)
+    run_ids = [*([migration.run_id] if migration else []), *(move.run_id for move in page["moves"])]
     return ServerPage(**page, troubles=runs.troubles(run_ids), approvals=runs.approvals(run_ids))

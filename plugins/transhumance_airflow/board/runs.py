@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-DAGS = ("migrate_server", "move_account", "migrate_account", "test_account", "run_campaign")
+DAG_OF = {"out": "move_account", "home": "move_account", "over": "migrate_account", "test": "test_account"}
+"""The DAG whose run moves or copies an account, by the direction."""
+
+DAGS = ("migrate_server", "run_campaign", *sorted(set(DAG_OF.values())))
 """The DAGs whose runs the registry's rows name."""
 
 

@@ -215,7 +215,7 @@ def stuck(now: Glance) -> list[Stuck]:
             move.server,
             f"The move to {move.to_server} returned; the account serves from {move.from_server}.",
             "See why in its run, correct that, then clear the run.",
-            runs.run_path("move_account", move.run_id),
+            runs.run_path(runs.DAG_OF[move.direction], move.run_id),
             since=move.state_since,
         )
         for move in now.moving
@@ -277,8 +277,9 @@ def move_line(move: board.Moving, now: datetime) -> MoveLine:
     else:
         progress, ends = 0.99, "any moment; longer than usual"
     way = f"{move.from_server} → {move.to_server}"
-    path = runs.run_path("move_account", move.run_id)
-    return MoveLine(move.account, move.server, words.MOVING[move.state], way, progress, ends, path)
+    path = runs.run_path(runs.DAG_OF[move.direction], move.run_id)
+    says = f"test: {words.MOVING[move.state]}" if move.direction == "test" else words.MOVING[move.state]
+    return MoveLine(move.account, move.server, says, way, progress, ends, path)
 
 
 def pools(now: Glance) -> list[Pool]:
@@ -377,11 +378,15 @@ class AccountMove:
 
 @dataclass
 class AccountView:
-    """An account of the server: where it lives, and its moves."""
+    """An account of the server: where it lives, its newest test, and its moves."""
 
     name: str
     lives_on: str
     domains: list[str]
+    test: str
+    test_tone: str
+    test_names: dict[str, str]
+    reported: int | None
     moves: list[AccountMove]
 
 
@@ -415,12 +420,7 @@ def server(page: ServerPage) -> dict[str, Any]:
         "stuck": [trouble_line(trouble, run_servers, moves) for trouble in page.troubles],
         "approvals": page.approvals,
         "accounts": [
-            AccountView(
-                account.name,
-                account.server,
-                account.domains,
-                [account_move(m, events[m.id]) for m in by_account[account.name]],
-            )
+            account_view(account, [account_move(m, events[m.id]) for m in by_account[account.name]], page.now)
             for account in page.accounts
         ],
         "ips": page.ips,
@@ -452,11 +452,26 @@ def standing(page: ServerPage) -> str:
     return sentence
 
 
+def account_view(account: board.Lived, moves: list[AccountMove], now: datetime) -> AccountView:
+    """An account with what its newest test says."""
+    there = account.test_state == states.READY
+    if account.test_state in (states.PREPARING, states.COPYING):
+        says, tone = "being tested", "calm"
+    elif account.tested_at is None:
+        says, tone = "not tested", "soon"
+    else:
+        found = [words.counted(n, w) for n, w in ((account.blockers, "blocker"), (account.warnings, "warning")) if n]
+        tone = "late" if account.blockers else "soon" if account.warnings else "done"
+        says = f"tested {words.ago(account.tested_at, now)}: {' and '.join(found) or 'nothing in the way'}"
+    names = (account.test_names or {}) if there else {}
+    return AccountView(account.name, account.server, account.domains, says, tone, names, account.reported, moves)
+
+
 def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMove:
     """A move's timeline: asked, copied, followed, held, verified, committed, done, by its figures and events."""
     at = {event.kind: event.at for event in events}
     copied, switched = (move.figures.get(verb) or {} for verb in ("copy", "switch"))
-    seen = AccountMove(move.direction, move.state, runs.run_path("move_account", move.run_id))
+    seen = AccountMove(move.direction, move.state, runs.run_path(runs.DAG_OF[move.direction], move.run_id))
     seen.points.append(Happened("asked", at.get("move.began"), f"by {move.requested_by}"))
     if copied:
         amount = f"{words.counted(copied.get('files', 0), 'file')}, {words.size(copied.get('bytes', 0))}"
