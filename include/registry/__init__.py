@@ -25,7 +25,7 @@ from include.registry.approvals import (
     proof_of_emptiness,
 )
 from include.registry.catalogue import Entry, catalogue, catalogue_entry, sync_catalogue
-from include.registry.database import Refused
+from include.registry.database import Busy, Refused
 from include.registry.events import Event, event, events
 from include.registry.migrations import (
     Migration,
@@ -123,6 +123,7 @@ from include.registry.transits import (
 __all__ = [
     "MOST_MOVES_A_SERVER",
     "Account",
+    "Busy",
     "Entry",
     "Event",
     "Ip",

@@ -15,6 +15,8 @@ Params = Mapping[str, Any]
 
 REFUSED = "TH001"
 """The SQLSTATE with which the schema's own triggers refuse."""
+BUSY = "TH002"
+"""The same, when it is a matter of waiting for something else to end."""
 
 # What to tell when a constraint, and not a trigger, refuses. A test compares this with the schema.
 SENTENCES = {
@@ -114,10 +116,14 @@ class Refused(Exception):
     """The registry refuses; nothing was changed. The text is one sentence that says why and what to do."""
 
 
+class Busy(Refused):
+    """Refused only because something else is under way: the same call can be made again when that has ended."""
+
+
 def sentence_of(error: psycopg.Error) -> str | None:
     """The sentence for a refusal of the schema; None when the error is something else (a lost connection,
     a deadlock: the caller may try again)."""
-    if error.sqlstate == REFUSED:
+    if error.sqlstate in (REFUSED, BUSY):
         return error.diag.message_primary
     if error.diag.constraint_name in SENTENCES:
         return SENTENCES[error.diag.constraint_name]
@@ -140,7 +146,7 @@ def transaction(conn: psycopg.Connection) -> Iterator[None]:
         sentence = sentence_of(error)
         if sentence is None:
             raise
-        raise Refused(sentence) from error
+        raise (Busy if error.sqlstate == BUSY else Refused)(sentence) from error
 
 
 def in_transaction(

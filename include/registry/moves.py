@@ -124,7 +124,8 @@ def begin_over(
 
     Refuses an unknown account or entry, an account that is not on a shared server, does not run what the entry starts
     from, is being moved or copied, was not tested for it or has blockers (unless the gate is lifted, with a reason),
-    and when no server of the new version has room or takes another move (`MOST_MOVES_A_SERVER`)."""
+    and when no server of the new version has room; with `Busy` when one of the two takes no further move at present
+    (`MOST_MOVES_A_SERVER`)."""
     choice.lock(conn)
     account_named(conn, account)
     wanted = catalogue_entry(conn, entry)

@@ -166,7 +166,7 @@ def test_most_moves_a_server(shared):
     first = registry.begin_over(shared, "s1", "2026", "r1", "customer")
     second = registry.begin_over(shared, "s2", "2026", "r2", "customer")
     assert {first.to_server, second.to_server} == {"web-2", "web-3"}, "load is spread"
-    with pytest.raises(Refused, match="web-1 takes part in 2 moves"):
+    with pytest.raises(registry.Busy, match="web-1 takes part in 2 moves"):
         registry.begin_over(shared, "s3", "2026", "r3", "customer")
     registry.advance_move(shared, first.id, "returned")
     registry.begin_over(shared, "s3", "2026", "r3", "customer")

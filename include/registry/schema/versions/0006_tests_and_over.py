@@ -542,8 +542,8 @@ BEGIN
             AND m.id IS DISTINCT FROM move_.id
     ) ORDER BY s.name LIMIT 1;
     IF FOUND THEN
-        PERFORM refuse(format('Server %s takes part in %s moves, the most at a time: wait until one has ended.',
-            other, most_moves_a_server()));
+        RAISE EXCEPTION 'Server % takes part in % moves, the most at a time: wait until one has ended.',
+            other, most_moves_a_server() USING ERRCODE = 'TH002';
     END IF;
 END $$;
 
