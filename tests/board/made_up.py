@@ -109,14 +109,9 @@ def figures(n: int) -> dict[str, Any]:
 def move(conn: psycopg.Connection, account: str, to: str, n: int = 1, until: str = "done", began: float = 3) -> int:
     """A move of the account, up to a state, which began so many hours ago."""
     begun = registry.begin_move(conn, account, to, f"perform-{account}-{to}", "the panel")
-    for state in ("copying", "switching", "committed", "done"):
-        if until == "preparing":
-            break
+    path = ["copying", "switching", "committed", "done"]
+    for state in ["copying", "returned"] if until == "returned" else path[: path.index(until) + 1]:
         registry.advance_move(conn, begun.id, state, figures(n) if state == "committed" else None)
-        if state == until:
-            break
-    if until == "returned":
-        registry.advance_move(conn, begun.id, "returned")
     with behind_its_back(conn):
         conn.execute(
             """
@@ -183,9 +178,9 @@ def fill(conn: psycopg.Connection) -> dict[str, int]:
     move(conn, "blog2", transit["vps-2"], until="returned", began=5)
     move(conn, "blog10", transit["ded-10"], until="committed", began=0.04)
     probed(conn, made["vps-4"])
+    registry.pause_server(conn, "transit-7", "a disk is being replaced", "olga")
     for server in ("vps-7", "vps-8", "vps-9", "ded-15"):
         registry.assign_transit(conn, begin(conn, server))
-    registry.pause_transit(conn, "transit-7", "a disk is being replaced", "olga")
     made |= {server: registry.migration_of(conn, server).id for server in ("vps-7", "vps-8", "vps-9", "ded-15")}
     return made
 

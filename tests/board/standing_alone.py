@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import psycopg
 from fastapi import FastAPI
 
+from tests import airflow_settings  # noqa: F401  (before anything of Airflow)
 from tests.board import made_up
 
 
@@ -84,7 +85,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from tests.dags import conftest  # noqa: F401  (Airflow's settings, before it is imported)
-
     sys.path.insert(0, "plugins")
     main()

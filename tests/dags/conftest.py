@@ -1,30 +1,18 @@
-"""Airflow for tests: its settings from the repository, a home of its own, no database; and a host in memory."""
+"""Airflow for tests, without a database; and a host in memory."""
 
 from __future__ import annotations
 
+from tests.airflow_settings import REPOSITORY  # isort: skip  (before anything of Airflow)
+
 import itertools
-import os
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-# Before anything imports Airflow: it reads its settings at import.
-REPOSITORY = Path(__file__).parents[2]
-_home = tempfile.TemporaryDirectory(prefix="airflow-tests-")
-os.environ |= {
-    "AIRFLOW_HOME": _home.name,
-    "AIRFLOW_CONFIG": str(REPOSITORY / "config" / "airflow.cfg"),
-    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
-    "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_home.name}/none.db",
-}
+import psycopg
+import pytest
 
-from collections.abc import Iterator  # noqa: E402
-
-import psycopg  # noqa: E402
-import pytest  # noqa: E402
-
-from tests.dags.hosting import Hosting, written  # noqa: E402
-from tests.postgres import create  # noqa: E402
+from tests.dags.hosting import Hosting, written
+from tests.postgres import create
 
 _numbers = itertools.count(1)
 

@@ -424,6 +424,7 @@ def server(page: ServerPage) -> dict[str, Any]:
             for account in page.accounts
         ],
         "ips": page.ips,
+        "events": page.events[::-1],
         "waits": waits(page),
         "gaps": gaps(page),
         "report": any(event.kind == "report.written" for event in page.events),
