@@ -147,6 +147,24 @@ def reinstalled(conn: psycopg.Connection, server: str, days: float) -> int:
     return id
 
 
+def tested(conn: psycopg.Connection) -> None:
+    """Reports of tests: most find nothing, one a warning, one a blocker; one copy is there to be looked at."""
+    registry.add_server(conn, "test-1", "test", "large", "2026", None, "10.20.2.1", "10.30.2.1", "fd30::2:1")
+    with behind_its_back(conn):
+        conn.execute(
+            """
+            INSERT INTO tests (account, entry, server, epoch, run_id, requested_by, state, names, expires_at, report,
+                blockers, warnings, began_at, tested_at, ended_at)
+            SELECT name, 'infrastructure-2026', 'test-1', 0, 'test-' || name, 'the panel',
+                CASE name WHEN 'blog11' THEN 'ready' ELSE 'removed' END,
+                jsonb_build_object(name || '.example', name || '.test.example'), now() + interval '2 days', '{}',
+                CASE name WHEN 'wiki11' THEN 1 ELSE 0 END, CASE WHEN name LIKE 'shop%' THEN 2 ELSE 0 END,
+                now() - interval '9 days', now() - interval '9 days' + interval '3 minutes', now() - interval '7 days'
+            FROM accounts WHERE substring(name FROM '[0-9]+')::integer IN (1, 2, 3, 4, 6, 11)
+            """
+        )
+
+
 def probed(conn: psycopg.Connection, migration: int) -> None:
     """What probes on a visitor's host have seen of the migration."""
     for n, one in enumerate(registry.moves_of(conn, migration)):
@@ -181,6 +199,16 @@ def fill(conn: psycopg.Connection) -> dict[str, int]:
     registry.pause_server(conn, "transit-7", "a disk is being replaced", "olga")
     for server in ("vps-7", "vps-8", "vps-9", "ded-15"):
         registry.assign_transit(conn, begin(conn, server))
+    tested(conn)
+    with behind_its_back(conn):  # as if all this had not been made in one second
+        conn.execute("UPDATE servers SET state_since = now() - length(name) * interval '31 days'")
+        conn.execute("UPDATE migrations SET state_since = now() - (id * 37 % 53) * interval '1 h' - interval '9 min'")
+        conn.execute(
+            """
+            UPDATE events SET at = now() - ((SELECT max(id) FROM events) - id) * interval '4 min' - interval '2 min'
+            WHERE move IS NULL
+            """
+        )
     made |= {server: registry.migration_of(conn, server).id for server in ("vps-7", "vps-8", "vps-9", "ded-15")}
     return made
 

@@ -32,8 +32,8 @@ def app(dsn: str, troubles: list | None = None, approvals: list | None = None, m
             yield conn
 
     connections.registry_connection = registry_connection
-    runs.troubles = lambda run_ids: troubles or []
-    runs.approvals = lambda run_ids: approvals or []
+    runs.troubles = lambda run_ids: [one for one in troubles or [] if one.run in run_ids]
+    runs.approvals = lambda run_ids: [one for one in approvals or [] if one.run in run_ids]
     gather.shared_glance.forget()
     gather.shared_last_event.forget()
     board.app.dependency_overrides = {

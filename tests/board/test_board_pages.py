@@ -76,7 +76,7 @@ def test_the_pool_is_a_picture(olga, conn):
     pool = section(olga.get(PREFIX + "/").text, "pool")
     assert pool.count("<svg") == 7 + 4, "a tile a transit, and one a request that waits"
     assert re.search(r'tile over">\s*<svg[^>]*aria-label="transit-2: 2 days over"', pool)
-    assert re.search(r'class="tile paused"', pool) and pool.count('class="over"') == 3
+    assert re.search(r'class="tile paused"', pool)
     assert "expected" in text(pool)
 
 
@@ -89,7 +89,7 @@ def test_todays_charges(olga, conn):
 
 def test_a_servers_path_accounts_and_figures(olga, conn):
     page = olga.get(PREFIX + "/servers/vps-4").text
-    steps = re.findall(r'<li class="(done|now|ahead)"[^>]*><strong>([^<]+)', page)
+    steps = re.findall(r'<li class="(done|now|ahead)"[^>]*><strong>([^<]+)', section(page, "path"))
     assert [word for _, word in steps] == [word for word, _ in words.STEPS]
     assert [stands for stands, _ in steps] == ["done"] * 7 + ["now"]
     assert page.count('aria-current="step"') == 1
@@ -98,7 +98,7 @@ def test_a_servers_path_accounts_and_figures(olga, conn):
         r"asked .* copied 2,822 files, 180 MB in 7 s .* followed .* held for 312 ms, 280 ms expected", accounts
     )
     assert re.search(
-        r"verified 2,822 files, 14 tables, 4,641 rows, 436 messages .* committed lives on transit-1", accounts
+        r"verified 2,822 files, 14 tables, 4,641 rows, 436 messages committed lives on transit-1", accounts
     )
     plots = [json.loads(data) for data in re.findall(r'<script type="application/json">(.*?)</script>', page)]
     waits, gaps = plots
@@ -167,12 +167,12 @@ def test_the_list_is_found_by_state_and_by_name(olga, conn):
         )
 
     assert found("state=handed_over") == ["ded-10", "vps-1", "vps-2", "vps-3"]
-    assert found("q=shop3") == ["vps-3", "ded-30"][:1] + [n for n in found("q=shop3") if n != "vps-3"]
+    assert found("q=shop3") == ["ded-30", "vps-3", "vps-31", "vps-33", "vps-34", "web-35", "web-37", "web-38", "web-39"]
     assert found("q=alpine") and all(
         "Alpine" in (registry.server(conn, name).customer or "") for name in found("q=alpine")
     )
     assert found("q=%25") == [] == found("q=_")
-    assert len(found("")) == 40
+    assert len(found("")) == 25 and len(found("page=2")) == 16
 
 
 def test_a_button_does_it_at_once_and_says_so(olga, conn):
@@ -219,7 +219,7 @@ def test_a_thousand_servers_in_a_third_of_a_second(olga, thousand):
         assert got.status_code == 200
     assert max(took) < 0.3, took
     page = olga.get(PREFIX + "/?page=7").text
-    assert "1,040 servers, page 7 of 21" in text(page)
+    assert "1,041 servers, page 7 of 42" in text(page)
 
 
 def test_the_stream_sends_what_changed_and_nothing_else(conn, monkeypatch):
@@ -242,7 +242,7 @@ def test_the_stream_sends_what_changed_and_nothing_else(conn, monkeypatch):
 
     first, then = asyncio.run(follow())
     assert first == set(app.SECTIONS)
-    assert {"pool", "events", "said"} <= set(then) and "moves" not in then and "servers" not in then
+    assert {"pool", "events", "said"} <= set(then) and "servers" not in then
     assert "transit-7 is offered again." in then["said"]
 
 
@@ -254,4 +254,4 @@ def test_words():
     assert words.ago(made_up.ago(minutes=5), now) == "5 min ago"
     assert words.size(180_000_000) == "180 MB" and words.size(12) == "12 B" and words.size(2.5e9) == "2.5 GB"
     assert views.as_json("</script>&") == '"\\u003c/script\\u003e\\u0026"'
-    assert gather.PAGE == 50
+    assert gather.PAGE == 25

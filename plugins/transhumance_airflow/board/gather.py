@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +16,7 @@ from include.registry import board
 from transhumance_airflow import connections
 from transhumance_airflow.board import runs
 
-PAGE = 50
+PAGE = 25
 """Servers on one page of the list."""
 
 FRESH_SECONDS = 1.0
@@ -40,8 +42,7 @@ class Glance:
 
 def glance(conn: psycopg.Connection) -> Glance:
     """Asks for everything of the front page, at one moment of the registry."""
-    with conn.transaction():
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with at_one_moment(conn):
         under_way, moving = board.under_way(conn), board.moving(conn)
         found = {
             "now": board.now(conn),
@@ -56,6 +57,15 @@ def glance(conn: psycopg.Connection) -> Glance:
         }
     run_ids = [each.run_id for each in (*under_way, *moving)]
     return Glance(**found, troubles=runs.troubles(run_ids), approvals=runs.approvals(run_ids))
+
+
+@contextmanager
+def at_one_moment(conn: psycopg.Connection) -> Iterator[None]:
+    """What is asked inside is true together. Compiling these queries would take longer than running them."""
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        conn.execute("SET LOCAL jit = off")
+        yield
 
 
 class Shared:
@@ -96,7 +106,7 @@ shared_last_event = Shared(_last_event)
 
 def servers(standing: str | None, text: str | None, page: int) -> list[board.Listed]:
     """One page of the list of servers."""
-    with connections.registry_connection() as conn:
+    with connections.registry_connection() as conn, at_one_moment(conn):
         return board.listed(conn, standing, text, page, PAGE)
 
 
@@ -134,7 +144,7 @@ EVENTS = [
 
 def server_page(name: str) -> ServerPage:
     """Asks for one server; refuses an unknown name."""
-    with connections.registry_connection() as conn, conn.transaction():
+    with connections.registry_connection() as conn, at_one_moment(conn):
         server = registry.server(conn, name)
         migration = board.newest_migration(conn, name)
         id = migration.id if migration else None

@@ -14,6 +14,8 @@ from include.registry import board, states
 from transhumance_airflow.board import runs, words
 from transhumance_airflow.board.gather import PAGE, Glance, ServerPage
 
+VERIFIED = ("files", "tables", "rows", "messages")
+
 MOST = 6
 """Lines of one group on the front page; the rest is a link to the list."""
 
@@ -66,7 +68,6 @@ class Tile:
     says: str
     server: str | None
     used: int = 0
-    over: int = 0
     paused: bool = False
 
 
@@ -304,9 +305,7 @@ def tile(transit: board.PoolTransit, now: datetime) -> Tile:
             return Tile(**common, tone="busy", says="all have left; the host's time", used=7)
         days = (transit.free_until - now).total_seconds() / 86400
         if days <= 0:
-            return Tile(
-                **common, tone="over", says=words.left(transit.free_until, now), used=7, over=min(7, int(-days) + 1)
-            )
+            return Tile(**common, tone="over", says=words.left(transit.free_until, now), used=7)
         tone = "soon" if days < 2 else "leased"
         return Tile(**common, tone=tone, says=words.left(transit.free_until, now), used=max(0, 7 - int(days + 0.999)))
     if transit.state == states.FREE:
@@ -493,15 +492,14 @@ def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMo
             says += f", {words.milliseconds(switched['expected_ms'])} expected"
         seen.points.append(Happened("held", at.get("move.switching"), says))
     if verified := switched.get("verified"):
-        counts = [f"{v:,} {what}" for what, v in verified.items() if type(v) is int and what != "bytes"]
+        counts = [f"{verified[what]:,} {what}" for what in VERIFIED if verified.get(what)]
         seen.points.append(
             Happened("verified" if verified.get("equal", True) else "not equal", None, ", ".join(counts))
         )
     if move.committed_at:
-        seen.points.append(Happened("committed", move.committed_at, f"lives on {move.to_server}"))
-    if move.state == states.DONE:
-        seen.points.append(Happened("done", move.ended_at, "the old copy is gone"))
-    elif move.state == states.RETURNED:
+        gone = "; the old copy is gone" if move.state == states.DONE else ""
+        seen.points.append(Happened("committed", move.committed_at, f"lives on {move.to_server}{gone}"))
+    if move.state == states.RETURNED:
         seen.points.append(Happened("returned", move.ended_at, f"serves from {move.from_server}", bad=True))
     return seen
 
@@ -525,11 +523,14 @@ def waits(page: ServerPage) -> dict[str, Any]:
     }
 
 
+GAPS = {"reroute_ips_to_transit": "to transit", "reroute_ips_home": "home", "whole run": "at all"}
+
+
 def gaps(page: ServerPage) -> dict[str, Any]:
     """The plot of the longest gap between two answers of an IP, at each step, in ms."""
     probed = [event.detail for event in page.events if event.kind == "probe.gap"]
     return {
-        "labels": [f"{seen.get('ip')} {str(seen.get('step')).replace('_', ' ')}" for seen in probed],
+        "labels": [f"{seen.get('ip')} {GAPS.get(seen.get('step'), seen.get('step'))}" for seen in probed],
         "series": [("longest gap", [_number(seen.get("longest_gap_ms")) for seen in probed])] if probed else [],
     }
 

@@ -112,7 +112,7 @@ def left(until: datetime, now: datetime) -> str:
 
 def when(at: datetime, now: datetime) -> str:
     """A moment ahead: the time of day when it is near, else the day."""
-    return f"{at:%H:%M}" if at - now < timedelta(hours=20) else f"{at:%a} {at.day} {at:%b}"
+    return f"{at:%H:%M} UTC" if at - now < timedelta(hours=20) else f"{at:%a} {at.day} {at:%b}"
 
 
 def day(on: date) -> str:

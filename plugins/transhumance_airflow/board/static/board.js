@@ -64,14 +64,15 @@ function draw(place) {
   const colours = ["--bar", "--point", "--point-2"].map(colour);
   const named = (split) => split.map((at) => (Number.isInteger(at) ? labels[at] ?? "" : ""));
   const axis = { stroke: ink, grid: { stroke: colour("--pico-muted-border-color"), width: 1 }, ticks: { show: false } };
-  const crowded = labels.length * 90 > place.clientWidth;
+  const longest = Math.max(...labels.map((label) => label.length));
+  const crowded = labels.length * (longest * 7 + 12) > place.clientWidth - 60;
   const options = {
     width: place.clientWidth,
-    height: crowded ? 280 : 220,
+    height: crowded ? 300 : 220,
     cursor: { drag: { x: false, y: false } },
     scales: { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: { range: (_, __, most) => [0, most * 1.1 || 1] } },
     axes: [
-      { ...axis, grid: { show: false }, splits: () => x, values: (_, at) => named(at), rotate: crowded ? -60 : 0, size: crowded ? 120 : 40 },
+      { ...axis, grid: { show: false }, splits: () => x, values: (_, at) => named(at), rotate: crowded ? -60 : 0, size: crowded ? Math.min(170, longest * 6 + 20) : 40 },
       { ...axis, size: 60, values: (_, at) => at.map((value) => `${value} ${place.dataset.unit}`) },
     ],
     series: [
