@@ -301,6 +301,49 @@ def charges_today(conn: psycopg.Connection) -> list[Due]:
 
 
 @dataclass(frozen=True)
+class RunningCampaign:
+    """A campaign that is not over, or was in the last week. `accounts`: how many stand in each state; `wave` of
+    `waves`: the first that has not ended."""
+
+    id: int
+    entry: str
+    title: str
+    run_id: str
+    state: str
+    state_since: datetime
+    why: str | None
+    accounts: dict[str, int]
+    wave: int
+    waves: int
+
+
+@in_transaction
+def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
+    """The campaigns of now, newest first."""
+    return rows(
+        conn,
+        RunningCampaign,
+        """
+        SELECT c.id, c.entry, e.title, c.run_id, c.state, c.state_since, c.why,
+            coalesce(a.accounts, '{}') AS accounts, coalesce(w.wave, w.waves, 0) AS wave, coalesce(w.waves, 0) AS waves
+        FROM campaigns c
+            JOIN catalogue e ON e.name = c.entry
+            LEFT JOIN LATERAL (
+                SELECT jsonb_object_agg(state, many) AS accounts
+                FROM (SELECT state, count(*) AS many FROM campaign_accounts WHERE campaign = c.id GROUP BY state) s
+            ) a ON true
+            LEFT JOIN LATERAL (
+                SELECT min(wave) FILTER (WHERE state IN ('waiting', 'testing', 'performing')) AS wave,
+                    max(wave) AS waves
+                FROM campaign_accounts WHERE campaign = c.id
+            ) w ON true
+        WHERE c.ended_at IS NULL OR c.ended_at > now() - interval '7 days'
+        ORDER BY c.id DESC LIMIT 20
+        """,
+    )
+
+
+@dataclass(frozen=True)
 class ServersMigration:
     """The newest migration of a server, or the one that a transit serves."""
 

@@ -45,11 +45,10 @@ class Described(Protocol):
 
 
 @in_transaction
-def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Described]) -> list[str]:
-    """Make the registry's rows those of `entries`, such as `include.catalogue.load().values()`; gives the names of
-    those that were added or changed. A row that no entry describes any more stays: history refers to it. Refuses other
-    versions for an entry that has been used. Can be repeated."""
-    changed = []
+def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Described]) -> list[Entry]:
+    """Make the registry's rows those of `entries`, such as `include.catalogue.load().values()`; gives all rows. One
+    that no entry describes any more stays: history refers to it. Refuses other versions for an entry that has been
+    used. Can be repeated."""
     for entry in sorted(entries, key=lambda entry: entry.name):
         params = {column: getattr(entry, column) for column in COLUMNS.split(", ")}
         if execute(
@@ -65,10 +64,9 @@ def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Described]) -> li
             """,
             params,
         ):
-            changed.append(entry.name)
             detail = {name: value.isoformat() if isinstance(value, date) else value for name, value in params.items()}
             event(conn, "catalogue.changed", detail=detail)
-    return changed
+    return catalogue(conn)
 
 
 @in_transaction

@@ -227,7 +227,62 @@ TEST = Machine(
     (PREPARING, COPYING, READY, REMOVING, REMOVED),
 )
 
-MACHINES = (MIGRATION, MOVE, TEST, SERVER, REQUEST)
+# A campaign: one entry performed for many accounts; and each account of it.
+RUNNING = "running"
+PAUSED = "paused"
+STOPPED = "stopped"
+TESTING = "testing"
+PERFORMING = "performing"
+LEFT = "left"
+
+CAMPAIGN = Machine(
+    "campaign",
+    "A campaign",
+    (
+        State(RUNNING, "Accounts are tested and performed, wave by wave.", initial=True),
+        State(PAUSED, "No further account is begun; what is under way goes on."),
+        State(STOPPED, "Ended by ops, or because too many of a wave failed; accounts that waited were left."),
+        State(DONE, "Every account was performed, or says why it was not."),
+    ),
+    (
+        Transition(RUNNING, PAUSED, "ops pause it"),
+        Transition(PAUSED, RUNNING, "ops resume it"),
+        Transition(RUNNING, STOPPED, "too many failed, or ops stop it"),
+        Transition(PAUSED, STOPPED, "too many failed, or ops stop it"),
+        Transition(RUNNING, DONE, "no account is left"),
+        Transition(PAUSED, DONE, "no account is left"),
+    ),
+    (),
+)
+
+CAMPAIGN_ACCOUNT = Machine(
+    "campaign_account",
+    "An account of a campaign",
+    (
+        State(WAITING, "It waits for its wave.", initial=True),
+        State(TESTING, "It is tested, since it never was."),
+        State(PERFORMING, "It is performed."),
+        State(DONE, "It runs the new version."),
+        State(FAILED, "Its test or its move failed; it is where it was."),
+        State(LEFT, "It is left where it is, for a reason that is not ours to mend."),
+    ),
+    (
+        Transition(WAITING, TESTING, "its wave has come and it was never tested"),
+        Transition(WAITING, PERFORMING, "its wave has come and its test found no blocker"),
+        Transition(WAITING, LEFT, "its test found blockers, or the campaign was stopped"),
+        Transition(WAITING, DONE, "its customer was first"),
+        Transition(TESTING, PERFORMING, "its test found no blocker"),
+        Transition(TESTING, LEFT, "its test found blockers, or the campaign was stopped"),
+        Transition(TESTING, FAILED, "its test failed"),
+        Transition(TESTING, DONE, "its customer was first"),
+        Transition(PERFORMING, DONE, "its move is done"),
+        Transition(PERFORMING, FAILED, "its move failed"),
+        Transition(PERFORMING, LEFT, "it cannot be moved for a reason that is not ours to mend"),
+    ),
+    (WAITING, TESTING, PERFORMING, DONE),
+)
+
+MACHINES = (MIGRATION, MOVE, TEST, CAMPAIGN, CAMPAIGN_ACCOUNT, SERVER, REQUEST)
 
 
 def page() -> str:

@@ -165,6 +165,25 @@ def tested(conn: psycopg.Connection) -> None:
         )
 
 
+def campaign(conn: psycopg.Connection) -> None:
+    """A campaign over the shared servers' accounts, in its second wave."""
+    conn.execute("UPDATE accounts SET customer = 'customer of ' || name WHERE home_server LIKE 'web-%'")
+    shared = [row[0] for row in conn.execute("SELECT name FROM accounts WHERE home_server LIKE 'web-%' ORDER BY name")]
+    settings = {"wave_size": 6, "canaries": 2, "most_per_server": 2, "most_failures_percent": 10}
+    id = registry.begin_campaign(conn, "infrastructure-2026", "campaign-1", "olga", shared, settings).id
+    with behind_its_back(conn):
+        for account, state in zip(
+            shared, ("done", "done", "done", "failed", "performing", "testing", "left"), strict=False
+        ):
+            conn.execute(
+                """
+                UPDATE campaign_accounts SET state = %s, reason = 'its test found a blocker'
+                WHERE campaign = %s AND account = %s
+                """,
+                (state, id, account),
+            )
+
+
 def probed(conn: psycopg.Connection, migration: int) -> None:
     """What probes on a visitor's host have seen of the migration."""
     for n, one in enumerate(registry.moves_of(conn, migration)):
@@ -200,6 +219,7 @@ def fill(conn: psycopg.Connection) -> dict[str, int]:
     for server in ("vps-7", "vps-8", "vps-9", "ded-15"):
         registry.assign_transit(conn, begin(conn, server))
     tested(conn)
+    campaign(conn)
     with behind_its_back(conn):  # as if all this had not been made in one second
         conn.execute("UPDATE servers SET state_since = now() - length(name) * interval '31 days'")
         conn.execute("UPDATE migrations SET state_since = now() - (id * 37 % 53) * interval '1 h' - interval '9 min'")

@@ -13,8 +13,8 @@ from include.registry.__main__ import main
 from tests.registry import host
 
 TABLES = (
-    "servers accounts account_engines tests migrations transit_requests leases moves ips names events plan_prices plans"
-    " catalogue"
+    "servers accounts account_engines tests campaigns campaign_accounts entry_reminders customers migrations"
+    " transit_requests leases moves ips names events plan_prices plans catalogue"
 )
 
 

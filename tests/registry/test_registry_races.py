@@ -72,7 +72,10 @@ def test_one_run_started_fifty_times(conn, connect):
         connect, [lambda c: registry.begin_migration(c, "vps-1", "2026", "run", "ops", host.UNTESTED).id] * CALLERS
     )
     assert len(set(answers)) == 1
-    assert [event.kind for event in registry.events(conn, migration_id=answers[0])] == ["migration.began"]
+    assert [event.kind for event in registry.events(conn, migration_id=answers[0])] == [
+        "migration.began",
+        "gate.lifted",
+    ]
 
 
 def test_fifty_runs_for_one_server(conn, connect):

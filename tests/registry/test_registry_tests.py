@@ -37,7 +37,7 @@ def shared(conn):
     return conn
 
 
-def tested(conn, account, entry="2026", blockers=0, run=None):
+def ready_copy(conn, account, entry="2026", blockers=0, run=None):
     """Test an account; its copy is ready."""
     test = registry.begin_test(conn, account, entry, run or f"test-{account}-{entry}-{blockers}", "customer")
     registry.advance_test(conn, test.id, "copying")
@@ -81,7 +81,7 @@ def test_test_from_beginning_to_end(shared):
 
 
 def test_ready_copy_is_replaced_and_one_at_work_is_not(shared):
-    first = tested(shared, "s1")
+    first = ready_copy(shared, "s1")
     with pytest.raises(Refused, match="another test copy"):
         registry.begin_test(shared, "s1", "2026", "r2", "customer")
     assert registry.replace_test(shared, "s1", "r2").id == first.id
@@ -97,7 +97,7 @@ def test_ready_copy_is_replaced_and_one_at_work_is_not(shared):
 
 
 def test_whole_account_moves_over(shared):
-    tested(shared, "s1")
+    ready_copy(shared, "s1")
     move = registry.begin_over(shared, "s1", "2026", "r", "customer")
     assert (move.from_server, move.direction, move.migration, move.engine) == ("web-1", "over", None, None)
     assert registry.begin_over(shared, "s1", "2026", "r", "customer") == move
@@ -112,7 +112,7 @@ def test_whole_account_moves_over(shared):
 
 
 def test_engine_moves_alone(shared):
-    tested(shared, "s1", "postgresql-17")
+    ready_copy(shared, "s1", "postgresql-17")
     move = committed(shared, registry.begin_over(shared, "s1", "postgresql-17", "r", "customer"))
     assert (move.engine, move.to_server) == ("postgresql", "db-1")
     assert registry.account(shared, "s1").server == "web-1"
@@ -128,13 +128,13 @@ def test_engine_moves_alone(shared):
 def test_gate(shared):
     with pytest.raises(Refused, match="s1 has not been tested for 2026"):
         registry.begin_over(shared, "s1", "2026", "r", "customer")
-    tested(shared, "s1", blockers=1)
+    ready_copy(shared, "s1", blockers=1)
     with pytest.raises(Refused, match="found a blocker"):
         registry.begin_over(shared, "s1", "2026", "r", "customer")
     with pytest.raises(Refused, match="give the reason"):
         registry.begin_over(shared, "s1", "2026", "r", "ops", None, " ")
     gone(shared, "s1")
-    tested(shared, "s1", run="fixed")
+    ready_copy(shared, "s1", run="fixed")
     assert registry.begin_over(shared, "s1", "2026", "r", "customer").state == "preparing"
     registry.begin_over(shared, "s2", "2026", "r2", "ops", "web-2", "the customer asked by telephone")
     (event,) = [event for event in registry.events(shared) if event.kind == "gate.lifted"]
@@ -149,20 +149,20 @@ def test_gate_of_a_server(conn):
     assert len(registry.untested(conn, "vps-1", "2026")) == 2
     with pytest.raises(Refused, match="a1-1 has not been tested.*a1-2 has not been tested"):
         registry.begin_migration(conn, "vps-1", "2026", "r", "ops")
-    tested(conn, "a1-1")
-    tested(conn, "a1-2", blockers=3)
+    ready_copy(conn, "a1-1")
+    ready_copy(conn, "a1-2", blockers=3)
     assert registry.untested(conn, "vps-1", "2026") == [
         "The test of account a1-2 for 2026 found 3 blockers: correct it and test again."
     ]
     gone(conn, "a1-2")
-    tested(conn, "a1-2", run="fixed")
+    ready_copy(conn, "a1-2", run="fixed")
     registry.begin_migration(conn, "vps-1", "2026", "r", "ops")
     assert "gate.lifted" not in [event.kind for event in registry.events(conn)]
 
 
 def test_most_moves_a_server(shared):
     for n in (1, 2, 3):
-        tested(shared, f"s{n}")
+        ready_copy(shared, f"s{n}")
     first = registry.begin_over(shared, "s1", "2026", "r1", "customer")
     second = registry.begin_over(shared, "s2", "2026", "r2", "customer")
     assert {first.to_server, second.to_server} == {"web-2", "web-3"}, "load is spread"

@@ -24,7 +24,7 @@ from transhumance_airflow import connections
 from transhumance_airflow.board import PREFIX, gather, live, views, words
 
 FOLDER = Path(__file__).parent
-SECTIONS = ("numbers", "stuck", "groups", "moves", "pool", "servers", "events", "said")
+SECTIONS = ("numbers", "stuck", "groups", "moves", "pool", "campaigns", "events", "servers", "said")
 """The front page's sections, each a template and an event of its stream."""
 SERVER_SECTIONS = ("path", "accounts", "plots", "said")
 
@@ -169,19 +169,32 @@ def test_report(id: Annotated[int, InPath(ge=1, le=2**63 - 1)]) -> Response:
     return FileResponse(path, media_type="text/html", headers=HEADERS | {"Content-Security-Policy": sandbox})
 
 
+ACTIONS = {
+    "pause_transit": pool.act,
+    "resume_transit": pool.act,
+    "move_up": pool.act,
+    "pause_campaign": lambda conn, asked: registry.pause_campaign(
+        conn, asked["campaign"], asked["reason"] or "", asked["requested_by"]
+    ),
+    "resume_campaign": lambda conn, asked: registry.resume_campaign(conn, asked["campaign"], asked["requested_by"]),
+}
+"""What the buttons do; all of it can be undone by another button, or overtakes somebody for a reason that is kept."""
+
+
 @app.post("/actions/{action}", dependencies=[may_manage, Depends(of_this_origin)])
 def act(
-    action: Annotated[str, InPath(pattern="^(pause_transit|resume_transit|move_up)$")],
+    action: Annotated[str, InPath(pattern=f"^({'|'.join(ACTIONS)})$")],
     user: GetUserDep,
     transit: Annotated[str | None, Form(max_length=63)] = None,
-    migration: Annotated[int | None, Form()] = None,
+    migration: Annotated[int | None, Form(ge=1, lt=2**63)] = None,
+    campaign: Annotated[int | None, Form(ge=1, lt=2**63)] = None,
     reason: Annotated[str | None, Form(max_length=500)] = None,
 ) -> Response:
     """What a button says, done at once; answers with one sentence, also when it is refused."""
-    asked = {"action": action, "transit": transit, "migration": migration, "reason": reason}
+    asked = {"action": action, "transit": transit, "migration": migration, "campaign": campaign, "reason": reason}
     with connections.registry_connection() as conn:
         try:
-            pool.act(conn, asked | {"requested_by": user.get_name()})
+            ACTIONS[action](conn, asked | {"requested_by": user.get_name()})
         except registry.Refused as refusal:
             return said(str(refusal), bad=True)
     gather.shared_glance.forget()

@@ -35,6 +35,7 @@ class Glance:
     queue: list[registry.Queued]
     standings: dict[str, int]
     charges: list[board.Due]
+    campaigns: list[board.RunningCampaign]
     events: list[registry.Event]
     troubles: list[runs.Trouble]
     approvals: list[runs.Approval]
@@ -53,9 +54,10 @@ def glance(conn: psycopg.Connection) -> Glance:
             "queue": registry.places(conn),
             "standings": board.standings(conn),
             "charges": board.charges_today(conn),
+            "campaigns": board.campaigns(conn),
             "events": board.latest_events(conn),
         }
-    run_ids = [each.run_id for each in (*under_way, *moving)]
+    run_ids = [each.run_id for each in (*under_way, *moving, *found["campaigns"])]
     return Glance(**found, troubles=runs.troubles(run_ids), approvals=runs.approvals(run_ids))
 
 

@@ -104,6 +104,7 @@ def front(now: Glance) -> dict[str, Any]:
         "pools": pools(now),
         "queue": now.queue,
         "charges": now.charges,
+        "campaigns": [campaign(one) for one in now.campaigns],
         "events": now.events,
         "over": [one for one in now.under_way if over(one, now.now)],
     }
@@ -281,6 +282,33 @@ def move_line(move: board.Moving, now: datetime) -> MoveLine:
     path = runs.run_path(runs.DAG_OF[move.direction], move.run_id)
     says = f"test: {words.MOVING[move.state]}" if move.direction == "test" else words.MOVING[move.state]
     return MoveLine(move.account, move.server, says, way, progress, ends, path)
+
+
+@dataclass(frozen=True)
+class CampaignView:
+    """A campaign: a bar of parts (state, word, how many, from where, how wide in percent), and where it is."""
+
+    id: int
+    title: str
+    says: str
+    path: str
+    live: bool
+    paused: bool
+    parts: list[tuple[str, str, int, float, float]]
+
+
+def campaign(one: board.RunningCampaign) -> CampaignView:
+    """A campaign with its accounts as parts of one bar."""
+    of = sum(one.accounts.values()) or 1
+    parts, begins = [], 0.0
+    for state, word in words.CAMPAIGN.items():
+        if count := one.accounts.get(state, 0):
+            parts.append((state, word, count, round(begins, 2), round(100 * count / of, 2)))
+            begins += 100 * count / of
+    says = f"{one.state}, wave {one.wave} of {one.waves}" + (f": {one.why}" if one.why else "")
+    paused = one.state == states.PAUSED
+    path = runs.run_path("run_campaign", one.run_id)
+    return CampaignView(one.id, one.title, says, path, one.state in (states.RUNNING, states.PAUSED), paused, parts)
 
 
 def pools(now: Glance) -> list[Pool]:

@@ -71,6 +71,16 @@ POOL = {
     states.WIPED: "wiped",
 }
 
+CAMPAIGN = {
+    states.DONE: "done",
+    states.PERFORMING: "performing",
+    states.TESTING: "testing",
+    states.FAILED: "failed",
+    states.LEFT: "left as they are",
+    states.WAITING: "waiting",
+}
+"""The states of a campaign's accounts, in the order of its bar."""
+
 TO_DO = {
     "check_account": "Nothing has changed. See what it refuses, then start the move again.",
     "install_transit": "See why the machine was not made, then try again.",
@@ -162,6 +172,10 @@ _EVENTS: dict[str, Callable[[registry.Event], str]] = {
     "transit.returned": lambda e: f"{e.server} is back in the pool.",
     "reinstall.approved": lambda e: f"The reinstall of {e.server} was approved.",
     "reinstall.rejected": lambda e: f"The reinstall of {e.server} was refused by a person.",
+    "campaign.paused": lambda e: f"The campaign {e.detail.get('entry')} was paused: {e.detail.get('why')}",
+    "campaign.running": lambda e: f"The campaign {e.detail.get('entry')} goes on.",
+    "campaign.stopped": lambda e: f"The campaign {e.detail.get('entry')} was stopped: {e.detail.get('why')}",
+    "campaign.done": lambda e: f"The campaign {e.detail.get('entry')} is done.",
     "server.added": lambda e: f"{e.server} was added.",
     "server.enrolled": lambda e: f"{e.server} runs infrastructure {e.detail.get('infrastructure')}.",
     "report.written": lambda e: "A migration's report was written.",
