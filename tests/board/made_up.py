@@ -221,7 +221,9 @@ def fill(conn: psycopg.Connection) -> dict[str, int]:
     tested(conn)
     campaign(conn)
     with behind_its_back(conn):  # as if all this had not been made in one second
-        conn.execute("UPDATE servers SET state_since = now() - length(name) * interval '31 days'")
+        conn.execute(
+            "UPDATE servers SET state_since = now() - length(name) * interval '31 days' WHERE kind <> 'transit'"
+        )
         conn.execute("UPDATE migrations SET state_since = now() - (id * 37 % 53) * interval '1 h' - interval '9 min'")
         conn.execute(
             """

@@ -65,7 +65,7 @@ function draw(place) {
   const named = (split) => split.map((at) => (Number.isInteger(at) ? labels[at] ?? "" : ""));
   const axis = { stroke: ink, grid: { stroke: colour("--pico-muted-border-color"), width: 1 }, ticks: { show: false } };
   const longest = Math.max(...labels.map((label) => label.length));
-  const crowded = labels.length * (longest * 7 + 12) > place.clientWidth - 60;
+  const crowded = labels.length * (longest * 6.2 + 8) > place.clientWidth - 60;
   const options = {
     width: place.clientWidth,
     height: crowded ? 300 : 220,
