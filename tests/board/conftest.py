@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.airflow_settings import USERS  # isort: skip  (before anything of Airflow)
+from tests.airflow_home import REPOSITORY  # isort: skip  # noqa: F401  (before anything of Airflow)
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -11,15 +11,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from airflow.plugins_manager import ensure_plugins_loaded
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from tests.board import made_up
 from tests.postgres import create
-
-# As Airflow's programs do, before anything of the board is imported: Airflow would come upon it half imported.
-ensure_plugins_loaded()
 
 _numbers = itertools.count(1)
 
@@ -65,18 +61,27 @@ def conn(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connecti
         yield connection
 
 
-@pytest.fixture(scope="session")
-def airflow() -> FastAPI:
-    """Airflow's own API server with its plugins, on an empty database."""
-    from airflow import settings
-    from airflow.api_fastapi.app import create_app
-    from airflow.models import import_all_models
-    from airflow.models.base import Base
+USERS = {"vera": "viewer", "olga": "op"}
+"""Who may log in: one who may look, and one of ops."""
 
-    import_all_models()
-    settings.configure_orm()
-    Base.metadata.create_all(settings.get_engine())
-    return create_app(apps="core")
+
+@pytest.fixture(scope="session")
+def airflow() -> Iterator[FastAPI]:
+    """Airflow's own API server with its plugins, on an empty database."""
+    settings = {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests that is long enough for every algorithm, 64 characters",
+        "AIRFLOW__API__SECRET_KEY": "another secret of the tests",
+    }
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        from airflow.api_fastapi import app as api_server
+        from airflow.utils.db import initdb
+
+        initdb()
+        monkeypatch.setattr(api_server._AuthManagerState, "instance", None)
+        yield api_server.create_app(apps="core")
 
 
 @pytest.fixture

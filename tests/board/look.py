@@ -1,10 +1,12 @@
-"""`python -m tests.board.look FOLDER`: the made-up host's pages as PNGs, in light, in dark and on a phone, by Debian's
-Chromium. `--readme docs/board.png` writes the one of the README instead."""
+"""The made-up host's pages as PNGs, in light, in dark and on a phone, by Debian's Chromium:
+
+PYTHONPATH=.:plugins python -m tests.board.look FOLDER
+PYTHONPATH=.:plugins python -m tests.board.look --readme docs/board.png
+"""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Any
 import psycopg
 
 from tests.board import made_up, standing_alone
+from transhumance_airflow.board import PREFIX
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -75,7 +78,7 @@ def main() -> None:
         with psycopg.connect(dsn, autocommit=True) as conn:
             made = made_up.fill(conn)
         with served(standing_alone.app(dsn, *standing_alone.told(made))) as address, browser() as chromium:
-            take(chromium, address + "/transhumance/board", asked.folder, asked.readme)
+            take(chromium, address + PREFIX, asked.folder, asked.readme)
 
 
 def take(chromium: Any, board: str, folder: Path | None, readme: Path | None) -> None:
@@ -102,5 +105,4 @@ def take(chromium: Any, board: str, folder: Path | None, readme: Path | None) ->
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "plugins")
     main()

@@ -1,6 +1,8 @@
 """The board without Airflow around it: its app under its own address, a registry, and somebody who may look.
 
-`python -m tests.board.standing_alone [PORT]` shows the made-up host on 127.0.0.1 (8765), for whoever changes a page.
+PYTHONPATH=.:plugins python -m tests.board.standing_alone [PORT]
+
+shows the made-up host on 127.0.0.1 (8765), for whoever changes a page.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from types import SimpleNamespace
 import psycopg
 from fastapi import FastAPI
 
-from tests import airflow_settings  # noqa: F401  (before anything of Airflow)
+from tests import airflow_home  # noqa: F401  (before anything of Airflow)
 from tests.board import made_up
 
 
@@ -85,5 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "plugins")
     main()

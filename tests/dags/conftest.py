@@ -1,8 +1,6 @@
-"""Airflow for tests, without a database; and a host in memory."""
+"""Airflow for tests: its settings from the repository, a home of its own, no database; and a host in memory."""
 
 from __future__ import annotations
-
-from tests.airflow_settings import REPOSITORY  # isort: skip  (before anything of Airflow)
 
 import itertools
 from collections.abc import Iterator
@@ -11,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.airflow_home import REPOSITORY
 from tests.dags.hosting import Hosting, written
 from tests.postgres import create
 

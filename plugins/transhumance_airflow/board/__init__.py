@@ -5,5 +5,5 @@ routes and who may use them, `live` the stream that keeps an open page true. Pag
 renders; htmx swaps the sections that have changed.
 """
 
-PREFIX = "/transhumance/board"
-"""Where the board is mounted below Airflow's own address."""
+PREFIX = "/transhumance-board"
+"""Where the board is mounted below Airflow's own address: not below the API's, whose mount could take it."""

@@ -1,5 +1,7 @@
-"""Airflow for tests: its settings from the repository and a home of its own. Import this before anything of Airflow,
-which reads its settings when it is imported."""
+"""Airflow for tests: its settings from the repository, a home of its own that goes with the run.
+
+Imported before anything imports Airflow, which reads its settings at import.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,11 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 _home = tempfile.TemporaryDirectory(prefix="airflow-tests-")
-USERS = {"vera": "viewer", "olga": "op"}
-"""Who may log in, and as what: one who may look, and one of ops."""
-
+HOME = Path(_home.name)
 os.environ |= {
     "AIRFLOW_HOME": _home.name,
     "AIRFLOW_CONFIG": str(REPOSITORY / "config" / "airflow.cfg"),
     "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
     "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_home.name}/none.db",
-    "AIRFLOW__API_AUTH__JWT_SECRET": "x" * 64,
-    "AIRFLOW__API__SECRET_KEY": "y" * 32,
 }
