@@ -41,7 +41,7 @@ from include.registry.campaigns import (
 )
 from include.registry.catalogue import Entry, catalogue, catalogue_entry, sync_catalogue
 from include.registry.database import Busy, Refused
-from include.registry.events import Event, event, events
+from include.registry.events import Event, customers_events, event, events, read_through, settled, unread
 from include.registry.migrations import (
     Migration,
     accounts_not_on,
@@ -187,6 +187,7 @@ __all__ = [
     "catalogue",
     "catalogue_entry",
     "customer_of",
+    "customers_events",
     "engines_of",
     "enrol_server",
     "event",
@@ -227,6 +228,7 @@ __all__ = [
     "places",
     "plan",
     "proof_of_emptiness",
+    "read_through",
     "record_description",
     "record_test_report",
     "remind",
@@ -244,6 +246,7 @@ __all__ = [
     "set_customer",
     "set_customer_mail",
     "set_price",
+    "settled",
     "stop_campaign",
     "switches_of",
     "sync_accounts",
@@ -251,6 +254,7 @@ __all__ = [
     "test",
     "tests_of",
     "transit_wiped",
+    "unread",
     "untested",
     "waiting",
 ]

@@ -160,9 +160,11 @@ def accounts_of(conn: psycopg.Connection, server: str) -> list[Account]:
 def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Mapping[str, Any]]) -> list[Account]:
     """Take over what the agent's `describe` says of a server's accounts: an account created meanwhile is
     added, a known one's sites and sizes are brought up to date. Entries that do not serve or wait there
-    (moved, receiving) are passed over; where the server's claim contradicts the registry and no move explains
-    it, nothing is changed and an event says so. Nothing is ever removed here. Returns who lives on `server`.
-    """
+    (moved, receiving, test copies) are passed over, and so is all of a test or database server; where the
+    server's claim contradicts the registry and no move explains it, nothing is changed and an event says so.
+    Nothing is ever removed here. Returns who lives on `server`."""
+    if value(conn, "SELECT kind FROM servers WHERE name = %(server)s", {"server": server}) in ("database", "test"):
+        return []
     for entry in described:
         if entry.get("state", "serving") not in ("serving", "held"):
             continue
@@ -214,10 +216,19 @@ def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
 
 @in_transaction
 def remove_account(conn: psycopg.Connection, name: str, reason: str, by: str) -> None:
-    """Note that the customer or ops removed an account from its server: nobody waits for it any more."""
+    """Note that the customer or ops removed an account from its server: nobody waits for it any more. What its tests
+    found goes with it: another account of that name, perhaps somebody else's, has not been tested."""
     found = account(conn, name)
     if found.removed_at is not None:
         return
     execute(conn, "UPDATE accounts SET removed_at = now() WHERE name = %(name)s", {"name": name})
     execute(conn, "DELETE FROM account_engines WHERE account = %(name)s", {"name": name})
+    execute(
+        conn,
+        """
+        UPDATE tests SET report = NULL, blockers = NULL, warnings = NULL, tested_at = NULL
+        WHERE account = %(name)s AND tested_at IS NOT NULL
+        """,
+        {"name": name},
+    )
     event(conn, "account.removed", account=name, server=found.server, by=by, detail={"reason": reason})

@@ -49,23 +49,25 @@ def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Described]) -> li
     """Make the registry's rows those of `entries`, such as `include.catalogue.load().values()`; gives all rows. One
     that no entry describes any more stays: history refers to it. Refuses other versions for an entry that has been
     used. Can be repeated."""
-    for entry in sorted(entries, key=lambda entry: entry.name):
-        params = {column: getattr(entry, column) for column in COLUMNS.split(", ")}
-        if execute(
+    known = {entry.name: entry for entry in catalogue(conn)}
+    for described in sorted(entries, key=lambda entry: entry.name):
+        entry = Entry(**{column: getattr(described, column) for column in COLUMNS.split(", ")})
+        if known.get(entry.name) == entry:
+            continue  # read only: whoever shows the catalogue calls this
+        execute(
             conn,
             f"""
-            INSERT INTO catalogue AS c ({COLUMNS})
+            INSERT INTO catalogue ({COLUMNS})
             VALUES (%(name)s, %(title)s, %(kind)s, %(from_version)s, %(to_version)s, %(mandatory)s, %(opens)s,
                 %(deadline)s)
             ON CONFLICT (name) DO UPDATE SET title = excluded.title, kind = excluded.kind,
                 from_version = excluded.from_version, to_version = excluded.to_version,
                 mandatory = excluded.mandatory, opens = excluded.opens, deadline = excluded.deadline
-            WHERE c IS DISTINCT FROM excluded
             """,
-            params,
-        ):
-            detail = {name: value.isoformat() if isinstance(value, date) else value for name, value in params.items()}
-            event(conn, "catalogue.changed", detail=detail)
+            vars(entry),
+        )
+        detail = {name: value.isoformat() if isinstance(value, date) else value for name, value in vars(entry).items()}
+        event(conn, "catalogue.changed", detail=detail)
     return catalogue(conn)
 
 

@@ -28,7 +28,8 @@ class Choice:
 
 
 def lock(conn: psycopg.Connection) -> None:
-    """Take the turn; held until the transaction ends. Taken before any row, so that what is chosen stays true."""
+    """Take the turn; held until the transaction ends. Taken after the account's row, so that what is chosen stays
+    true; the schema takes it as well."""
     execute(conn, "SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": _LOCK})
 
 

@@ -121,6 +121,8 @@ SENTENCES = {
     "events_kind": "An event's kind is words of lower-case letters joined by '.' or '_': correct it.",
     "events_migration_fkey": "There is no such migration: check its id.",
     "events_account_fkey": "There is no such account: check its name.",
+    "event_cursors_name": "A reader's name is lower-case letters, digits, '_', '.' and '-': correct it.",
+    "event_cursors_last_event": "Events are counted from 1: give 0 to read all of them.",
     "events_server_fkey": "There is no such server: check its name.",
     "events_move_fkey": "There is no such move: check its id.",
 }

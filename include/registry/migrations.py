@@ -204,11 +204,7 @@ def may_reinstall(conn: psycopg.Connection, migration_id: int) -> None:
     no IP is routed to it, and the migration is where that step is due. From `advance(id, 'reinstalling')` on
     no account can be added to it either, so ask after that."""
     found = locked(conn, migration_id)
-    living = column(
-        conn,
-        "SELECT name FROM accounts WHERE server = %(server)s AND removed_at IS NULL ORDER BY name",
-        {"server": found.server},
-    )
+    living = column(conn, "SELECT who_is_on(%(server)s)", {"server": found.server})
     if living:
         raise Refused(
             f"Server {found.server} is not reinstalled, because accounts live on it ({names(living)}): move them first."

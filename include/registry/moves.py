@@ -126,10 +126,9 @@ def begin_over(
     from, is being moved or copied, was not tested for it or has blockers (unless the gate is lifted, with a reason),
     and when no server of the new version has room; with `Busy` when one of the two takes no further move at present
     (`MOST_MOVES_A_SERVER`)."""
-    choice.lock(conn)
+    execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     account_named(conn, account)
     wanted = catalogue_entry(conn, entry)
-    execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.entry) != (account, entry) or to_server not in (None, same.to_server):
@@ -175,6 +174,7 @@ def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, n
     """Where an over move goes: the server that was named, or the one with most room, also when that is busy (the
     database refuses then, and it can be tried again)."""
     kind = "shared" if entry.kind == "infrastructure" else "database"
+    choice.lock(conn)
     fitting = [one.name for one in choice.choices(conn, kind, entry, account, named) if one.name != source]
     if named is not None and not fitting:
         server_named(conn, named)

@@ -62,10 +62,9 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
     again with a new epoch, perhaps on another server. Refuses an unknown account or entry, an account that does not run
     what the entry starts from, that is being moved or has another copy (see `replace_test`), and when no test server
     of the entry's version has room."""
-    choice.lock(conn)
+    execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     account_named(conn, account)
     wanted = catalogue_entry(conn, entry)
-    execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     same = row(conn, Test, f"SELECT {COLUMNS} FROM tests WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.entry) != (account, entry):
@@ -75,6 +74,7 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
     other = live_test_of(conn, account)
     if other is not None:
         raise Refused(f"Account {account} has another test copy ({other.key}, {other.state}): let that end first.")
+    choice.lock(conn)
     servers = choice.choices(conn, "test", wanted, account)
     if not servers:
         runs = value(conn, "SELECT account_runs(%(name)s, %(kind)s)", {"name": account, "kind": wanted.kind})

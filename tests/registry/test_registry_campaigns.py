@@ -1,5 +1,6 @@
 """Campaigns and reminders: waves, what begins and what no longer, what is overdue, and each reminder once."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -151,3 +152,24 @@ def test_reminders_once_whatever_ran_or_did_not(due):
 def test_mail_address_is_one(due, mail):
     with pytest.raises(Refused, match="not a mail address"):
         registry.set_customer_mail(due, "c", mail)
+
+
+def test_catalogue_is_brought_up_to_date(conn):
+    first = registry.Entry("2026", "A new Debian", "infrastructure", "2022", "2026")
+    dated = registry.Entry(
+        "2026", "A newer Debian", "infrastructure", "2022", "2026", True, DEADLINE - timedelta(days=90), DEADLINE
+    )
+    other = registry.Entry("mariadb-11.8", "MariaDB 11.8", "mariadb", "10.11", "11.8")
+    assert registry.sync_catalogue(conn, [other, first]) == registry.sync_catalogue(conn, [first, other])
+    assert registry.sync_catalogue(conn, [dated]) == [dated, other]
+    changes = [event.detail["name"] for event in registry.events(conn) if event.kind == "catalogue.changed"]
+    assert changes == ["2026", "mariadb-11.8", "2026"]
+    for wrong, match in (
+        ({"opens": DEADLINE}, "opens before its deadline"),
+        ({"deadline": None, "opens": None}, "mandatory catalogue entry has a deadline"),
+        ({"to_version": "2022"}, "leads to another version"),
+        ({"kind": "redis"}, "kind is infrastructure"),
+        ({"title": ""}, "has a title"),
+    ):
+        with pytest.raises(Refused, match=match):
+            registry.sync_catalogue(conn, [replace(dated, **wrong)])

@@ -14,7 +14,7 @@ from tests.registry import host
 
 TABLES = (
     "servers accounts account_engines tests campaigns campaign_accounts entry_reminders customers migrations"
-    " transit_requests leases moves ips names events plan_prices plans catalogue"
+    " transit_requests leases moves ips names events event_cursors plan_prices plans catalogue"
 )
 
 

@@ -10,24 +10,9 @@ import pytest
 from include import registry
 from include.registry import Refused
 from tests.registry import host
+from tests.registry.callers import at_once
 
 CALLERS = 50
-
-
-def at_once(connect, calls):
-    """Run every call on a connection of its own, all released by one barrier; results or Refused."""
-    connections = [connect() for _ in calls]
-    barrier = threading.Barrier(len(calls))
-
-    def run(call, connection):
-        barrier.wait()
-        try:
-            return call(connection)
-        except Refused as refusal:
-            return refusal
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls, connections))
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Tests, the gate, and moves to another server for good: of shared accounts, and of one engine's databases.
 
-Lock order: the account first, then servers by name. Whoever begins a test or a move locks the account before it
-looks for what speaks against it, so two that begin at once see each other.
+Lock order: the account first, then the turn on which servers are chosen. Whoever begins a test or a move locks the
+account before it looks for what speaks against it, and takes the turn before it counts what a server has, so two that
+begin at once see each other.
 """
 
 from include.registry.schema.plain import run
@@ -520,8 +521,7 @@ BEGIN
             coalesce(move_.engine, 'the whole account')));
     END IF;
     PERFORM check_leaves(move_.account, move_.entry, move_.gate_lifted_because);
-    -- Taken one after the other, so that two that begin at once count each other.
-    PERFORM FROM servers WHERE name IN (move_.from_server, move_.to_server) ORDER BY name FOR NO KEY UPDATE;
+    PERFORM pg_advisory_xact_lock(7203102);
     SELECT * INTO target FROM servers WHERE name = move_.to_server;
     IF target.kind <> (CASE entry_.kind WHEN 'infrastructure' THEN 'shared' ELSE 'database' END)
         OR target.state <> 'serving'

@@ -3,7 +3,7 @@
 from include.registry.schema.plain import run
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
