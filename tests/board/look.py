@@ -95,7 +95,7 @@ def take(chromium: Any, board: str, folder: Path | None, readme: Path | None) ->
         page.close()
 
     if readme is not None:
-        picture("/", readme, "light", 1280, 900, whole=False)
+        picture("/", readme, "light", 1280, 1420, whole=False)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, path in (("board", "/"), ("out", "/servers/vps-4"), ("performing", "/servers/vps-3")):

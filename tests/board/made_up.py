@@ -1,4 +1,4 @@
-"""A host in the middle of its work: forty servers, seven transits, migrations in every state, a queue. Made up, but by
+"""A host in the middle of its work: forty servers, eight transits, migrations in every state, a queue. Made up, but by
 the registry's own functions wherever they can; only moments of the past are set behind its back."""
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def ago(**time: float) -> datetime:
 
 
 def host(conn: psycopg.Connection) -> None:
-    """Two plans, the catalogue's entry, forty servers with their accounts and IPs, seven transits."""
+    """Two plans, the catalogue's entry, forty servers with their accounts and IPs, eight transits."""
     registry.add_plan(conn, "small", Decimal("39.99"), "EUR", 2, 4 * GB, 40 * GB)
     registry.add_plan(conn, "large", Decimal("129.00"), "EUR", 8, 32 * GB, 400 * GB)
     registry.sync_catalogue(
@@ -65,8 +65,8 @@ def host(conn: psycopg.Connection) -> None:
         for word in ("blog", "shop", "mail", "wiki")[: 1 + n % 4]:
             registry.add_account(conn, f"{word}{n}", name, [f"{word}{n}.example"])
             registry.add_name(conn, f"{word}{n}.example", "A", f"{word}{n}", f"198.51.100.{n}")
-    for n in range(1, 8):
-        plan = "large" if n > 5 else "small"
+    for n in range(1, 9):
+        plan = "large" if n in (6, 7) else "small"
         registry.add_server(
             conn, f"transit-{n}", "transit", plan, "2022", None, f"10.20.1.{n}", f"10.30.1.{n}", f"fd30::1:{n}"
         )
@@ -129,8 +129,8 @@ def move(conn: psycopg.Connection, account: str, to: str, n: int = 1, until: str
     return begun.id
 
 
-def reinstalled(conn: psycopg.Connection, server: str, days: float) -> int:
-    """Every account left, and the original runs the new version."""
+def empty(conn: psycopg.Connection, server: str, days: float) -> int:
+    """Every account left for the transit that was handed over so many days ago, and the original proved to be empty."""
     id = hand_over(conn, server, days)
     transit = registry.migration(conn, id).transit
     for n, name in enumerate(registry.accounts_not_on(conn, id, transit), 1):
@@ -140,6 +140,12 @@ def reinstalled(conn: psycopg.Connection, server: str, days: float) -> int:
         registry.ip_routed(conn, ip.address, transit)
     registry.advance(conn, id, "rerouted")
     registry.advance(conn, id, "original_empty")
+    return id
+
+
+def reinstalled(conn: psycopg.Connection, server: str, days: float) -> int:
+    """The same, and the original runs the new version."""
+    id = empty(conn, server, days)
     registry.advance(conn, id, "reinstalling")
     registry.may_reinstall(conn, id)
     registry.enrol_server(conn, server, "2026", KEY + "new2", {"debian": "13"})
@@ -204,6 +210,7 @@ def fill(conn: psycopg.Connection) -> dict[str, int]:
     made["vps-2"] = hand_over(conn, "vps-2", 5.8)
     made["vps-3"] = hand_over(conn, "vps-3", 1.4)
     made["vps-6"] = begin(conn, "vps-6")
+    made["vps-12"] = empty(conn, "vps-12", 3)
     made["ded-10"] = hand_over(conn, "ded-10", 2.3)
     for server in ("vps-4", "vps-3"):
         with behind_its_back(conn):

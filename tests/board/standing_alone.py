@@ -61,9 +61,9 @@ def told(made: dict[str, int]) -> tuple[list, list]:
         [
             runs.Approval(
                 "migrate_server",
-                "ready-vps-4",
+                "ready-vps-12",
                 "approve_reinstall",
-                "Reinstall vps-4 with infrastructure 2026?",
+                "Reinstall vps-12 with infrastructure 2026?",
                 made_up.NOW - timedelta(minutes=41),
             )
         ],

@@ -50,7 +50,8 @@ def test_the_front_page_tells_who_waits_for_whom(olga, conn, told):
     assert "vps-1 " in groups and "0 of 2 accounts performed; 2 days over" in groups
     assert "2 of 4 accounts performed; 5 days left" in groups
     assert "Wait for the pool 4" in groups and "place 1 of 3 for small" in groups
-    assert "Reinstall vps-4 with infrastructure 2026?" in groups
+    assert "Wait for you 1" in groups and "The host works on 2" in groups
+    assert "Reinstall vps-12 with infrastructure 2026?" in groups
     assert groups.index("vps-1 ") < groups.index("vps-2 ") < groups.index("vps-3 "), "the least time left comes first"
 
 
@@ -74,7 +75,7 @@ def test_what_moves_and_when_it_ends(olga, conn):
 
 def test_the_pool_is_a_picture(olga, conn):
     pool = section(olga.get(PREFIX + "/").text, "pool")
-    assert pool.count("<svg") == 7 + 4, "a tile a transit, and one a request that waits"
+    assert pool.count("<svg") == 8 + 4, "a tile a transit, and one a request that waits"
     assert re.search(r'tile over">\s*<svg[^>]*aria-label="transit-2: 2 days over"', pool)
     assert re.search(r'class="tile paused"', pool)
     assert "expected" in text(pool)

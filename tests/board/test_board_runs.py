@@ -16,13 +16,12 @@ AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def session(airflow) -> Iterator[object]:
-    """A session of Airflow's database in which rows need no others that they refer to."""
+    """A session of Airflow's database, which is empty again afterwards."""
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        session.execute(text("PRAGMA foreign_keys = OFF"))
         yield session
         for table in (HITLDetail, TaskInstance):
             session.execute(delete(table.__table__))
@@ -30,11 +29,12 @@ def session(airflow) -> Iterator[object]:
 
 @pytest.fixture
 def task(session):
-    """Writes a task instance, and a question when it has a subject."""
+    """Writes a task instance without the rows that it refers to, and a question when it has a subject."""
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
 
     def written(dag: str, run: str, task: str, state: str, subject: str | None = None, answered: bool = False) -> None:
+        session.execute(text("PRAGMA foreign_keys = OFF"))  # of this connection, until the commit gives it back
         id = uuid4()
         row = {"id": id, "dag_id": dag, "run_id": run, "task_id": task, "map_index": -1, "state": state}
         row |= {

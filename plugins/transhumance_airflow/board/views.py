@@ -119,7 +119,7 @@ def numbers(now: Glance) -> list[tuple[str, int, str]]:
     """The figures at the top: (word, count, tone)."""
     waiting = defaultdict(int)
     for one in now.under_way:
-        waiting[whom(one)] += 1
+        waiting[whom(one, now)] += 1
     stopped = len(stuck(now))
     late = sum(over(one, now.now) for one in now.under_way)
     return [
@@ -134,8 +134,10 @@ def numbers(now: Glance) -> list[tuple[str, int, str]]:
     ]
 
 
-def whom(one: board.UnderWay) -> str:
-    """For whom a migration waits: customer, pool, or host."""
+def whom(one: board.UnderWay, now: Glance) -> str:
+    """For whom a migration waits: ops, customer, pool, or host."""
+    if any(approval.run == one.run_id for approval in now.approvals):
+        return "ops"
     return {states.HANDED_OVER: "customer", states.WAITING_FOR_TRANSIT: "pool"}.get(one.state, "host")
 
 
@@ -143,21 +145,14 @@ def groups(now: Glance) -> list[Group]:
     """Who waits for whom. Those who have the least time left come first."""
     by = defaultdict(list)
     for one in now.under_way:
-        by[whom(one)].append(one)
+        by[whom(one, now)].append(one)
     expected = {queued.migration: queued.place for queued in now.queue}
     far = datetime.max.replace(tzinfo=now.now.tzinfo)
     customer = sorted(by["customer"], key=lambda one: one.free_until or far)
     pool = sorted(by["pool"], key=lambda one: (one.plan, one.place or 0))
     host = sorted(by["host"], key=lambda one: one.state_since)
     approvals = [
-        Line(
-            _server_of(approval, now),
-            approval.subject,
-            "wait for a person's yes",
-            approval.since,
-            "soon",
-            approval.path,
-        )
+        Line(_server_of(approval, now), "", approval.subject, approval.since, "soon", approval.path)
         for approval in now.approvals
     ]
     return [
