@@ -125,6 +125,30 @@ def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], or
         registry.advance(conn, migration["id"], "original_empty")
 
 
+def emptiness(proof: registry.Proof, said: dict[str, Any]) -> str:
+    """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment."""
+    lines = [
+        f"After a yes everything on **{proof.server}** is erased, and it is installed with infrastructure "
+        f"{proof.to_infrastructure}. Both are asked once more at that moment.",
+        "",
+        "**The registry says**",
+        "",
+        f"* on {proof.server} live: {_all_of(proof.living)}",
+        f"* of its accounts live on {proof.transit}: {_all_of(proof.on_transit)}",
+        f"* IPs routed to {proof.server}: {_all_of(proof.routed_here)}",
+        f"* its IPs routed to {proof.transit}: {_all_of(proof.routed_to_transit)}",
+        "",
+        f"**{proof.server} itself says**: {'it is empty.' if said['empty'] else 'it is NOT empty:'}",
+        "",
+    ]
+    # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
+    return "\n".join([*lines, *(f"    {sentence}" for sentence in said["because"])]).rstrip()
+
+
+def _all_of(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
 def reinstall(
     conn: psycopg.Connection, migration: dict[str, Any], original: Agent, machines: Machines, spec: Specify
 ) -> None:

@@ -17,6 +17,13 @@ from include.registry.accounts import (
     set_customer,
     sync_accounts,
 )
+from include.registry.approvals import (
+    Proof,
+    answer_approval,
+    approved_by,
+    ask_before_reinstall,
+    proof_of_emptiness,
+)
 from include.registry.campaigns import (
     Campaign,
     CampaignAccount,
@@ -77,10 +84,12 @@ from include.registry.network import (
 )
 from include.registry.queue import (
     Place,
+    Queued,
     TransitRequest,
     allow_larger_transit,
     move_up,
     place_in_queue,
+    places,
     request_of,
     reserve_transit,
     waiting,
@@ -143,6 +152,8 @@ __all__ = [
     "Name",
     "Place",
     "Plan",
+    "Proof",
+    "Queued",
     "Refused",
     "Server",
     "Test",
@@ -159,6 +170,9 @@ __all__ = [
     "advance",
     "advance_move",
     "advance_test",
+    "answer_approval",
+    "approved_by",
+    "ask_before_reinstall",
     "allow_larger_transit",
     "assign_transit",
     "begin_campaign",
@@ -212,7 +226,9 @@ __all__ = [
     "pause_campaign",
     "pause_server",
     "place_in_queue",
+    "places",
     "plan",
+    "proof_of_emptiness",
     "read_through",
     "record_description",
     "record_test_report",

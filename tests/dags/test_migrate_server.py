@@ -26,6 +26,7 @@ STEPS = [
     "point_names_at_transit",
     "reroute_ips_to_transit",
     "prove_original_empty",
+    "approve_reinstall",
     "reinstall_original",
     "enrol_original",
     "move_accounts_home",
