@@ -84,6 +84,9 @@ def of_server(
         here = replace(here, next=_queue(conn, migration), waits_for="host")
     elif migration.state == states.HANDED_OVER:
         here = _performing(conn, migration, here)
+    elif migration.state == states.ORIGINAL_EMPTY and registry.proof_of_emptiness(conn, migration.id).asks:
+        if registry.approved_by(conn, migration.id) is None:
+            here = replace(here, next="The host agrees to the reinstall; then it goes on.", waits_for="host")
     if failed("migrate_server", migration.run_id):
         here = replace(here, next=LOOKED_AT, waits_for="host")
     return replace(here, progress=progress)

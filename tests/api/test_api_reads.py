@@ -80,6 +80,24 @@ def test_a_failed_run_waits_for_the_host(api):
     assert standing(api.get("/servers/vps-1")) == ("handed_over", "host")
 
 
+def test_a_reinstall_that_somebody_has_to_agree_to_waits_for_the_host(api):
+    id = host.handed_over(api.conn, 1)
+    for account in ("a1-1", "a1-2"):
+        host.moved(api.conn, account, "transit-1")
+    registry.last_account_left(api.conn, id)
+    for name in registry.names_of(api.conn, "vps-1"):
+        registry.name_points(api.conn, name.fqdn, name.type, "198.51.100.101")
+    for ip in registry.ips_of(api.conn, "vps-1"):
+        registry.ip_routed(api.conn, ip.address, "transit-1")
+    registry.advance(api.conn, id, "rerouted")
+    registry.advance(api.conn, id, "original_empty")
+    assert standing(api.get("/servers/vps-1")) == ("original_empty", "nobody")
+    registry.ask_before_reinstall(api.conn, "small", True, "ops")
+    assert standing(api.get("/servers/vps-1")) == ("original_empty", "host")
+    registry.answer_approval(api.conn, id, True, "ops")
+    assert standing(api.get("/servers/vps-1")) == ("original_empty", "nobody")
+
+
 def test_an_account_and_its_tests(api):
     assert api.get("/accounts/a1-1").json()["next"] == "Test it: A new Debian is open."
     begun = registry.begin_test(api.conn, "a1-1", "2026", "run-t", "customer")
