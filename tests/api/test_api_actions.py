@@ -138,6 +138,8 @@ def test_accounts_are_performed_in_any_order_once_the_transit_is_handed_over(api
     host.moved(api.conn, "a1-1", "transit-1")
     refused(api.post("/accounts/a1-1/perform", {}), 409, "lives on")
     refused(api.post("/accounts/a1-2/perform", {"entry": "other"}), 409, "leave `entry` out")
+    lifted = {"lift_gate_because": "a test"}
+    refused(api.post("/accounts/a1-2/perform", lifted, user="ops", customer=None), 409, "leave `lift_gate_because` out")
 
 
 def test_a_shared_account_is_performed_through_its_entry(api):

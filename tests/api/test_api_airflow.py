@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 
+import httpx
 import psycopg
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from include import registry
@@ -58,13 +62,19 @@ def airflow(dsn: str) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="module")
-def call(airflow: TestClient) -> Callable[..., object]:
-    """Calls as a user of the simple auth manager, with a token that it gave for their password."""
+def tokens(airflow: TestClient) -> dict[str, str]:
+    """A token for each user of the simple auth manager, which it gave for their password."""
     passwords = json.loads((HOME / "simple_auth_manager_passwords.json.generated").read_text())
     tokens = {}
     for user in USERS:
         answer = airflow.post("/auth/token", json={"username": user, "password": passwords[user]})
         tokens[user] = answer.json()["access_token"]
+    return tokens
+
+
+@pytest.fixture(scope="module")
+def call(airflow: TestClient, tokens: dict[str, str]) -> Callable[..., object]:
+    """Calls as a user."""
 
     def made(method: str, path: str, user: str, customer: str | None = None, **more):
         headers = {"Authorization": f"Bearer {tokens[user]}", "Idempotency-Key": more.pop("key", "a-key-of-the-test")}
@@ -116,6 +126,34 @@ def test_a_run_that_another_call_started_meanwhile_is_found(call):
     first, second = (runs.AirflowRuns().start("migrate_server", "panel-twice", conf, "panel", "a note") for _ in "12")
     assert first == second == runs.AirflowRuns().find("migrate_server", "panel-twice")
     assert first.conf == conf and first.state == "queued"
+
+
+def test_events_arrive_while_the_stream_is_open(airflow, tokens, dsn):
+    """Through all that Airflow's API server puts around an answer, compression too."""
+    server = uvicorn.Server(uvicorn.Config(airflow.app, host="127.0.0.1", port=0, lifespan="off", log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    headers = {"Authorization": f"Bearer {tokens['watcher']}", "Transhumance-Customer": "customer-1"}
+    try:
+        with (
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as http,
+            http.stream("GET", "/transhumance/v1/accounts/a1-1/stream") as answer,
+            psycopg.connect(dsn, autocommit=True) as conn,
+        ):
+            lines = answer.iter_lines()
+            assert next(lines) == ": following"
+            time.sleep(1)
+            for kind in ("move.copying", "move.done"):
+                written = registry.event(conn, kind, account="a1-1")
+                begun = time.monotonic()
+                assert next(line for line in lines if line.startswith("id:")) == f"id: {written}"
+                assert time.monotonic() - begun < 3
+    finally:
+        server.should_exit = True
+        thread.join(20)
 
 
 def test_what_the_params_refuse_is_a_bad_request(call):

@@ -150,6 +150,20 @@ def test_open_migrations_come_with_pages_deadlines_and_what_is_in_the_way(api, m
     assert "later" not in {one["entry"] for one in api.get("/accounts/s1/migrations").json()["migrations"]}
 
 
+def test_the_catalogue_is_taken_over_from_its_files_unless_they_are_wrong(api, monkeypatch, tmp_path):
+    from include import catalogue
+    from transhumance_airflow.api import catalogue as files
+
+    monkeypatch.undo()
+    known = {entry.name for entry in registry.catalogue(api.conn)}
+    assert set(files.entries(api.conn)) == set(catalogue.load()) > set()
+    assert {entry.name for entry in registry.catalogue(api.conn)} == known | set(catalogue.load())
+    (tmp_path / "wrong.yaml").write_text("title: [")
+    monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
+    monkeypatch.setattr(catalogue, "load", lambda: catalogue.files.load(tmp_path))
+    assert files.entries(api.conn) == {}
+
+
 def test_a_catalogue_page_is_shown_and_not_run():
     from transhumance_airflow.api.catalogue import as_html
 

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from transhumance_airflow.api import problems
 from transhumance_airflow.api.routes import accounts, events, health, operation, ops, requests, servers, webhooks
+from transhumance_airflow.api.views import BASE
 
 VERSION = "1.0"
 PREFIX = "/v1"
@@ -65,7 +66,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             description=app.description,
             routes=app.routes,
             tags=app.openapi_tags,
-            servers=[{"url": "/transhumance"}],
+            servers=[{"url": BASE.removesuffix(PREFIX)}],
         )
         schema = problems.ProblemDetails.model_json_schema()
         made.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = schema

@@ -24,6 +24,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from include import registry
 from include.registry import panel
+from transhumance_airflow.api import catalogue
 from transhumance_airflow.api.database import Registry
 from transhumance_airflow.api.models import AccountName, ServerName
 from transhumance_airflow.api.problems import Problem
@@ -153,6 +154,7 @@ def _count(caller: Caller, limit: Any, what: str) -> None:
 
 def my_server(server: ServerName, caller: CallerDep, conn: Registry) -> registry.Server:
     """The server, if it is the caller's."""
+    catalogue.entries(conn)  # what can be done with it may have changed there
     found = panel.server_of_customer(conn, server, caller.customer)
     if found is None:
         raise Problem(
@@ -163,6 +165,7 @@ def my_server(server: ServerName, caller: CallerDep, conn: Registry) -> registry
 
 def my_account(account: AccountName, caller: CallerDep, conn: Registry) -> registry.Account:
     """The account, if it is the caller's."""
+    catalogue.entries(conn)  # what can be done with it may have changed there
     found = panel.account_of_customer(conn, account, caller.customer)
     if found is None:
         raise Problem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 
 import psycopg
@@ -9,11 +10,18 @@ from markdown_it import MarkdownIt
 
 from include import catalogue, registry
 
+log = logging.getLogger(__name__)
+
 
 def entries(conn: psycopg.Connection) -> dict[str, catalogue.Entry]:
-    """Every entry that has a file, by name; the registry takes over what changed in them."""
-    found = _loaded(tuple((path, path.stat().st_mtime_ns) for path in sorted(catalogue.FOLDER.glob("*.yaml"))))
-    registry.sync_catalogue(conn, found.values())
+    """Every entry that has a file, by name; the registry takes over what changed in them. Files that are wrong, or that
+    the registry refuses, are left to who wrote them: what the registry knows goes on."""
+    try:
+        found = _loaded(tuple((path, path.stat().st_mtime_ns) for path in sorted(catalogue.FOLDER.glob("*.yaml"))))
+        registry.sync_catalogue(conn, found.values())
+    except (catalogue.CatalogueError, registry.Refused) as error:
+        log.warning("The catalogue is not taken over: %s", error)
+        return {}
     return found
 
 

@@ -15,7 +15,6 @@ AccountName = Annotated[
 ServerName = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The server's name.", examples=["vps-1"])
 ]
-Id = Annotated[int, Field(ge=1, le=2**53)]
 After = Annotated[int, Query(ge=0, le=2**53, description="Only events behind this one: the `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 Behind = Annotated[
