@@ -249,7 +249,7 @@ def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property)
     """Their databases have a prepared transaction, which nobody ends."""
     for account in FAILING:
         database = account.replace("-", "_")
-        prepare = "BEGIN; INSERT INTO notes VALUES (1000, 'left open'); PREPARE TRANSACTION 'left open';"
+        prepare = f"BEGIN; INSERT INTO notes VALUES (1000, 'left open'); PREPARE TRANSACTION '{account}';"
         shared.root(OLD, "runuser", "-u", "postgres", "--", "psql", "-X", "-q", "-d", database, "-c", prepare)
     before = {account: shared.kept(OLD, account) for account in HERD}
     began = time.monotonic()
