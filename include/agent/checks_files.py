@@ -248,7 +248,7 @@ class Scan:
             self.tell_unread(unread)
             for path, what, line in said:
                 for check in checks:
-                    self.found.add(check["id"], self.shown(path), what, line)
+                    self.found.add(check["id"], self.shown(path), what, line, group=what.partition(":")[0])
 
     def php_uses(self, uses: checks_php.Uses) -> None:
         """What PHP files use, as findings of the checks that ask for it."""

@@ -187,3 +187,21 @@ def test_a_side_that_is_none_is_refused(sides, filled) -> None:
     asked = {"account": "blog", "side": "both", "checks": [], "old_addresses": []}
     with pytest.raises(AgentError, match="side must be copy or original"):
         old.host.run("wrong", "check", asked, poll=0.1)
+
+
+def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(sides, found) -> None:
+    _, new = sides
+    site = "/home/legacy/public_html"
+    new.root("tee", f"{site}/trap.php", stdin=b"<?php touch('/home/legacy/ran'); touch('/tmp/ran'); imap_open('x');")
+    new.root("tee", f"{site}/trap.py", stdin=b"open('/home/legacy/ran', 'w')\nimport asyncore\n")
+    new.root("tee", f"{site}/roots.php", stdin=b"<?php imap_open('root only');")
+    new.root("chmod", "600", f"{site}/roots.php")
+    new.root("ln", "-s", "/etc/shadow", f"{site}/shadow.php")
+    new.root("ln", "-s", "/etc", f"{site}/etc")
+    asked = {"account": "legacy", "side": "copy", "checks": CHECKS, "old_addresses": ["root"]}
+    result = new.host.run("check-trapped", "check", asked, poll=0.2)
+    told = {row["where"] for row in result["findings"]}
+    assert {"public_html/trap.php:1", "public_html/trap.py:2"} <= told
+    assert not [where for where in told if "shadow" in where or "roots" in where or "/etc/" in where]
+    assert result["not_looked_at"] == ["What cannot be read by the account was not looked at: public_html/roots.php."]
+    assert new.root("sh", "-c", "ls -d /home/legacy/ran /tmp/ran; true") == ""
