@@ -1,8 +1,8 @@
 """Migrate a dedicated server or VPS to a new infrastructure, through a transit and home again.
 
 ## What it does
-1. **check_server**: the server, its accounts, the catalogue entry, and whether a transit can ever fit.
-   Refusals end here and change nothing.
+1. **check_server**: the server, its accounts, the catalogue entry, and whether a transit can ever fit. Every account
+   has been tested for it, without a blocker. Refusals end here and change nothing.
 2. **request_transit**, **wait_for_transit**: a transit of the same plan; first come, first served. *Waits for
    the pool.*
 3. **install_transit**, **enrol_transit**: the transit runs the new infrastructure; its host key is pinned.
@@ -27,6 +27,8 @@ run id*; it goes on from there. Do not mark a task as success in order to get pa
 refuse.
 
 ## By hand
+* *check_server* names accounts that are not tested: test them, or start again with a reason to *lift the gate*, which
+  is kept in the event log.
 * *The customer, or the host, gives up* before any account was performed: **Manage transits**, `cancel_migration`. The
   run skips what is left, restores the TTLs, wipes the transit, returns it, and ends.
 * *wait_for_transit* waits long: free or add a transit of that plan; the run goes on within ten seconds.
@@ -49,7 +51,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, TaskGroup, chain, dag, task
+from airflow.sdk import TaskGroup, chain, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import registry
@@ -90,13 +92,8 @@ def wait_for_names(task_id: str) -> WaitForRegistry:
     default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
         "server": forms.server("Server", "The dedicated server or VPS to migrate, as the registry names it (vps-1)."),
-        "entry": Param(
-            type="string",
-            pattern="^[a-z0-9][a-z0-9.-]{0,63}$",
-            title="Catalogue entry",
-            description="The migration to perform, as the catalogue names it.",
-            examples=["infrastructure-2026"],
-        ),
+        "entry": forms.entry("The migration to perform, as the catalogue names it."),
+        "lift_gate_because": forms.gate_lifted_because(),
         "requested_by": forms.requested_by(),
     },
 )
@@ -113,6 +110,7 @@ def migrate_server() -> None:
                 params["entry"],
                 run_id,
                 params["requested_by"],
+                params["lift_gate_because"] or None,
                 lambda: connections.host(params["server"], conn),
             )
 

@@ -15,7 +15,7 @@ from include.billing.export import (
     write_json_lines,
 )
 from include.billing.ledger import Billed, Settled, bill_days, correct_lease, settle_late_facts
-from include.billing.outbox import Delivered, Receiver, deliver
+from include.billing.outbox import Delivered, Message, Receiver, deliver, hand_on
 from include.billing.outlook import DryRun, Forecast, Line, forecast, would_bill
 from include.billing.reminders import send_reminders
 from include.billing.settings import Settings, apply_settings, read_settings
@@ -27,6 +27,7 @@ __all__ = [
     "Entry",
     "Forecast",
     "Line",
+    "Message",
     "Receiver",
     "Settings",
     "Settled",
@@ -40,6 +41,7 @@ __all__ = [
     "export",
     "exported_through",
     "forecast",
+    "hand_on",
     "last_ended_day",
     "mark_exported",
     "read_settings",

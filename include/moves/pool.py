@@ -42,11 +42,11 @@ def _needs(params: dict[str, Any], *names: str) -> list[Any]:
 
 def _pause(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     transit, reason = _needs(params, "transit", "reason")
-    registry.pause_transit(conn, transit, reason, by)
+    registry.pause_server(conn, transit, reason, by)
 
 
 def _resume(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    registry.resume_transit(conn, *_needs(params, "transit"), by)
+    registry.resume_server(conn, *_needs(params, "transit"), by)
 
 
 def _reserve(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:

@@ -64,9 +64,11 @@ def begin(
     entry: str,
     run_id: str,
     requested_by: str,
+    gate_lifted_because: str | None,
     reach: Callable[[], Agent],
 ) -> dict[str, Any]:
-    """Begins the migration of `server`, or finds the one that this run began; gives what the steps hand on.
+    """Begins the migration of `server`, or finds the one that this run began; gives what the steps hand on. Every
+    account is tested for it before, unless there is a reason to lift that gate.
 
     Refused, with nothing changed, for whatever the registry or the server itself knows against it.
     """
@@ -76,7 +78,9 @@ def begin(
             # In a migration already: refused without asking a server that may just be reinstalled.
             if begun is None:
                 refresh(conn, server, reach())
-            begun = registry.begin_migration(conn, server, entry, run_id, requested_by)
+            begun = registry.begin_migration(
+                conn, server, entry, run_id, requested_by, gate_lifted_because=gate_lifted_because
+            )
     return {
         "id": begun.id,
         "server": begun.server,

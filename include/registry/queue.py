@@ -306,36 +306,18 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
 
 
 @in_transaction
-def pause_transit(conn: psycopg.Connection, name: str, reason: str, by: str) -> Server:
-    """Take a transit out of the pool's offer until `resume_transit`; a lease that it has goes on."""
-    if not reason.strip():
-        raise Refused("A paused transit makes others wait: give the reason.")
-    return _set(conn, name, "paused_because", reason, "transit.paused", by)
-
-
-@in_transaction
-def resume_transit(conn: psycopg.Connection, name: str, by: str) -> Server:
-    """Offer a paused transit again."""
-    return _set(conn, name, "paused_because", None, "transit.resumed", by)
-
-
-@in_transaction
 def reserve_transit(conn: psycopg.Connection, name: str, customer: str | None, by: str) -> Server:
     """Keep a transit for one customer's requests; None offers it to everyone again."""
-    return _set(conn, name, "reserved_for", customer, "transit.reserved", by)
-
-
-def _set(conn: psycopg.Connection, name: str, what: str, to: str | None, kind: str, by: str) -> Server:
     lock(conn)
     if server_named(conn, name).kind != "transit":
         raise Refused(f"Server {name} is not a transit: give the name of a transit.")
     changed = execute(
         conn,
-        f"UPDATE servers SET {what} = %(to)s WHERE name = %(name)s AND {what} IS DISTINCT FROM %(to)s",
-        {"name": name, "to": to},
+        "UPDATE servers SET reserved_for = %(to)s WHERE name = %(name)s AND reserved_for IS DISTINCT FROM %(to)s",
+        {"name": name, "to": customer},
     )
     if changed:
-        event(conn, kind, server=name, by=by, detail={what: to})
+        event(conn, "transit.reserved", server=name, by=by, detail={"reserved_for": customer})
     return server_named(conn, name)
 
 

@@ -23,7 +23,8 @@ MOVED_IN = 300.0
 def begin() -> str:
     """Triggers `migrate_server` as ops would; gives its run id."""
     run_id = f"demo-{ORIGINAL}-{int(time.time())}"
-    airflow.trigger("migrate_server", run_id, {"server": ORIGINAL, "entry": ENTRY, "requested_by": "the demo"})
+    conf = {"server": ORIGINAL, "entry": ENTRY, "lift_gate_because": "the demo", "requested_by": "the demo"}
+    airflow.trigger("migrate_server", run_id, conf)
     return run_id
 
 

@@ -48,7 +48,7 @@ def write_registry() -> None:
             registry.add_server(conn, name, kind, PLAN, infrastructure, customer, *addresses)
             for ip in one.ips:
                 registry.add_ip(conn, ip, name)
-        registry.add_catalogue_entry(conn, ENTRY, "infrastructure", OLD, NEW)
+        registry.sync_catalogue(conn, [registry.Entry(ENTRY, "Debian 13", "infrastructure", OLD, NEW)])
 
 
 def host(name: str, host_key: str) -> Host:

@@ -207,7 +207,8 @@ def written(conn: psycopg.Connection) -> Hosting:
     registry.add_server(conn, "vps-1", "vps", "M", "2022", "acme", "10.20.0.11", "10.30.0.11", "fd30::11")
     registry.add_server(conn, "transit-1", "transit", "M", "2022", None, "10.20.0.21", "10.30.0.21", "fd30::21")
     registry.add_server(conn, "web-1", "shared", "M", "2022", None, "10.20.0.31", "10.30.0.31", "fd30::31")
-    registry.add_catalogue_entry(conn, "infrastructure-2026", "infrastructure", "2022", "2026")
+    entry = registry.Entry("infrastructure-2026", "Infrastructure 2026", "infrastructure", "2022", "2026")
+    registry.sync_catalogue(conn, [entry])
     for name, number in (("vps-1", 11), ("transit-1", 21)):
         registry.add_ip(conn, f"198.51.100.{number}", name)
         registry.add_ip(conn, f"2001:db8:100::{number}", name)

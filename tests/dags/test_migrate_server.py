@@ -34,7 +34,12 @@ STEPS = [
     "return_transit",
     "write_report",
 ]
-PARAMS = {"server": "vps-1", "entry": "infrastructure-2026", "requested_by": "ops"}
+PARAMS = {
+    "server": "vps-1",
+    "entry": "infrastructure-2026",
+    "lift_gate_because": "a test of the path",
+    "requested_by": "ops",
+}
 
 
 @pytest.fixture

@@ -53,7 +53,9 @@ def test_the_trigger_form_explains_itself(dags, dag_id):
         param = dags[dag_id].params.get_param(name)
         schema = param.schema
         assert schema["title"] and param.description, name
-        bounds = {"string": ("pattern", "maxLength"), "number": ("maximum",)}[schema["type"]]
+        kind = next(kind for kind in ([schema["type"]] if isinstance(schema["type"], str) else schema["type"][1:]))
+        limits = {"string": ("pattern", "maxLength", "enum"), "number": ("maximum",), "integer": ("maximum",)}
+        bounds = limits[kind]
         assert any(bound in schema for bound in bounds), name
 
 

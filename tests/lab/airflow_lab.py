@@ -227,7 +227,8 @@ class Farm:
 
     def begin(self) -> str:
         """Starts the migration, unless it was started; gives its run id."""
-        conf = {"server": ORIGINAL, "entry": stage.ENTRY, "requested_by": "the test"}
+        why = "the test is of the path"
+        conf = {"server": ORIGINAL, "entry": stage.ENTRY, "lift_gate_because": why, "requested_by": "the test"}
         airflow.trigger("migrate_server", self.run_id, conf)
         return self.run_id
 
