@@ -16,6 +16,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from . import checks_php
@@ -49,6 +50,7 @@ class Scan:
         self.home, self.clock, self.found = os.fsencode(home), clock, Found()
         self.checks = checks
         self.addresses = tuple(addresses) if self.of("old_addresses") else ()
+        self.php_program: str | None = None
         self.php_files: list[bytes] = []
         self.files = 0
         self.large: list[str] = []
@@ -74,11 +76,11 @@ class Scan:
         """Every file of the home that is worth a look, by name."""
         device = os.lstat(self.home).st_dev
         waiting = [self.home]
-        while waiting:
+        while waiting and not self.clock.over:
             directory = waiting.pop()
             try:
                 with os.scandir(directory) as found:
-                    entries = sorted(found, key=lambda entry: entry.name)
+                    entries = sorted(islice(found, _MOST_FILES + 1), key=lambda entry: entry.name)
             except OSError:
                 self.unreadable.append(self.shown(directory) + "/")
                 continue
@@ -104,10 +106,11 @@ class Scan:
                 self.found.leave(f"The account has more than {_MOST_FILES:,} files; the others were not looked at.")
                 break
             if self.clock.over:
-                self.found.leave(f"There was time for {self.files:,} files only; the others were not looked at.")
                 break
             self.files += 1
             self.file(entry)
+        if self.clock.over:
+            self.found.leave(f"There was time for {self.files:,} files only; the others were not looked at.")
         self.tell("is larger than 2 MB", self.large)
         self.tell("cannot be read by the account", self.unreadable)
         if self.php_files and self.of("php_lint", *_PHP_KINDS):
@@ -139,10 +142,13 @@ class Scan:
 
     def old_addresses(self, shown: str, content: bytes) -> None:
         """Addresses of the old server in a text."""
+        hits: dict[str, list[int]] = {}
         for address, at in addresses_in(content, self.addresses):
+            hits.setdefault(address, []).append(at)
+        for address, places in hits.items():
+            line = content.count(b"\n", 0, places[0]) + 1
             for check in self.of("old_addresses"):
-                line = content.count(b"\n", 0, at) + 1
-                self.found.add(check["id"], shown, f"names the old address {address}", line)
+                self.found.add(check["id"], shown, f"names the old address {address}", line, len(places))
 
     # --- files of a certain name ---
 
@@ -216,13 +222,15 @@ class Scan:
         except (ValueError, MemoryError, RecursionError):
             self.unreadable.append(shown)
             return
-        for name, line in imported:
-            beside = os.path.join(os.path.dirname(path), os.fsencode(name.partition(".")[0]))
-            own = os.path.lexists(beside + b".py") or os.path.lexists(beside)
+        asked = {module for check in checks for module in check["modules"]}
+        needed = {(m, line) for name, line in imported for m in asked if name == m or name.startswith(m + ".")}
+        for module, line in sorted(needed, key=lambda one: one[1]):
+            beside = os.path.join(os.path.dirname(path), os.fsencode(module.partition(".")[0]))
+            if os.path.lexists(beside + b".py") or os.path.lexists(beside):
+                continue
             for check in checks:
-                for module in check["modules"]:
-                    if not own and (name == module or name.startswith(module + ".")):
-                        self.found.add(check["id"], shown, f"imports {module}", line)
+                if module in check["modules"]:
+                    self.found.add(check["id"], shown, f"imports {module}", line)
 
     # --- PHP ---
 
@@ -240,9 +248,7 @@ class Scan:
             self.tell_unread(unread)
             for path, what, line in said:
                 for check in checks:
-                    self.found.add(check["id"], self.shown(path), what, line)
-
-    php_program: str | None = None
+                    self.found.add(check["id"], self.shown(path), what, line, group=what.partition(":")[0])
 
     def php_uses(self, uses: checks_php.Uses) -> None:
         """What PHP files use, as findings of the checks that ask for it."""
@@ -254,7 +260,8 @@ class Scan:
                     self.found.add(check["id"], shown, what.format(name), line)
             for check in self.of("php_extensions"):
                 for extension in check["extensions"]:
-                    if checks_php.belongs(checks_php.extension(extension), kind, name):
+                    own = checks_php.belongs(checks_php.extension(extension), kind, name)
+                    if own and not uses.asks_for(path, extension):
                         told = f"{what.format(name)} of the extension {extension}"
                         self.found.add(check["id"], shown, told, line)
         for path, name, line in uses.required:

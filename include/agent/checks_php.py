@@ -277,24 +277,30 @@ class Uses:
     uses: list[tuple[bytes, str, str, int, str]] = field(default_factory=list)
     """(path, "function" | "class" | "constant", name, line, namespace)"""
     declared: set[str] = field(default_factory=set)
+    guards: dict[bytes, frozenset[str]] = field(default_factory=dict)
+    """What each file asks for; an extension as "extension NAME"."""
     required: list[tuple[bytes, str, int]] = field(default_factory=list)
     settings: list[tuple[bytes, str, int]] = field(default_factory=list)
     strings: list[tuple[bytes, str, int]] = field(default_factory=list)
 
     def take(self, path: bytes, facts: dict[str, Any]) -> None:
         """Take in what the tokenizer says of a file. What a file asks for before it uses it is no use."""
-        guards = set(facts["guards"])
-        for name, _, negated in facts["loaded"]:
-            own = extension(name)
-            if not negated:
-                guards |= {use[0] for kind in _FACTS for use in facts[kind] if belongs(own, _FACTS[kind], use[0])}
-        self.declared |= set(facts["declared"])
+        guards = frozenset(facts["guards"])
         for key, kind in _FACTS.items():
             uses = [(path, kind, name, line, here) for name, line, here in facts[key] if name not in guards]
             self.uses += uses[: _MOST_USES - len(self.uses)]
+        self.declared |= set(facts["declared"])
+        self.guards[path] = guards | {f"extension {name}" for name, _, negated in facts["loaded"] if not negated}
         self.required += [(path, name, line) for name, line, negated in facts["loaded"] if negated]
         self.settings += [(path, name, line) for name, line in facts["settings"]]
         self.strings += [(path, text, line) for text, line in facts["strings"]]
+
+    def asks_for(self, path: bytes, name: str) -> bool:
+        """Whether a file asks whether this extension is there, or one of its functions: it can do without."""
+        own, guards = extension(name), self.guards[path]
+        return f"extension {name.lower()}" in guards or any(
+            belongs(own, kind, guard) for guard in guards for kind in _FACTS.values()
+        )
 
     def foreign(self) -> Iterator[tuple[bytes, str, str, int]]:
         """The uses of what the account does not declare itself, where the name would find it."""

@@ -20,10 +20,12 @@ class Agent(Protocol):
 
 def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
     """A server's description as the registry may keep it: account files hold the mailboxes' password hashes."""
-    accounts = [
-        {key: value for key, value in account.items() if key != "account_file"} for account in description["accounts"]
-    ]
-    return {**description, "accounts": accounts}
+    stripped = {
+        kind: [{key: value for key, value in one.items() if key != "account_file"} for one in description[kind]]
+        for kind in ("accounts", "parts")
+        if kind in description
+    }
+    return {**description, **stripped}
 
 
 def facts(move: registry.Move) -> dict[str, Any]:
@@ -177,5 +179,7 @@ def committed_on(source: Agent, move: dict[str, Any]) -> bool:
 
 
 def entry_of(host: Agent, account: str) -> dict[str, Any] | None:
-    """What the server says of one account; None when it does not know it."""
-    return next((e for e in host.call("describe")["accounts"] if e["account"] == account), None)
+    """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
+    description = host.call("describe")
+    known = [*description["accounts"], *description.get("parts", ())]
+    return next((entry for entry in known if entry["account"] == account), None)

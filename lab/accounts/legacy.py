@@ -6,6 +6,8 @@ like it. It works on infrastructure 2022 as far as its front page goes.
 
 from __future__ import annotations
 
+import re
+
 from lab.accounts.certificates import put_certificates
 from lab.accounts.filling import CONTENT, Filled, Server, account_file, new_password
 
@@ -52,8 +54,8 @@ def fill(server: Server) -> Filled:
 
 def _address(server: Server) -> str:
     """The server's own address, as such accounts have it in their files."""
-    known = server.run("hostname", "-I").decode().split()
-    return next((address for address in known if address.startswith(_SERVICE)), known[0])
+    known = re.findall(r"inet ([0-9.]+)/", server.run("ip", "-4", "-o", "address", "show").decode())
+    return next((address for address in known if address.startswith(_SERVICE)), known[-1])
 
 
 def _settings(passwords: dict[str, str], address: str) -> str:

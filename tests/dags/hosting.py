@@ -79,22 +79,8 @@ class FakeHost:
             "versions": VERSIONS[server.infrastructure],
             "disk": {"total_bytes": 1 << 40, "free_bytes": 1 << 39},
             "test_server": server.domain,
-            "accounts": [
-                {
-                    "account": name,
-                    "sites": [{"domain": f"{name}.example", "aliases": []}],
-                    "postgresql": {"databases": [{"name": name, "bytes": 1 << 20}]},
-                    "account_file": {
-                        "account": name,
-                        "sites": [{"domain": f"{name}.example", "aliases": []}],
-                        "postgresql": {"roles": [name], "databases": [name]},
-                        "mariadb": {"users": [], "databases": []},
-                        "mail": {"domains": [], "mailboxes": [{"address": "a@b", "password_hash": "secret"}]},
-                    },
-                    **entry,
-                }
-                for name, entry in server.accounts.items()
-            ],
+            "accounts": [described(*one) for one in server.accounts.items() if "." not in one[0]],
+            "parts": [described(*one) for one in server.accounts.items() if "." in one[0]],
         }
 
     def _prove_empty(self, server: FakeServer) -> dict[str, Any]:
@@ -187,6 +173,23 @@ class FakeHost:
 
     def _status(self, server: FakeServer, operation: str) -> dict[str, Any]:
         return server.operations.get(operation, {"state": "unknown"})
+
+
+def described(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """What an agent says of an account, or of a part of one."""
+    return {
+        "account": name,
+        "sites": [{"domain": f"{name}.example", "aliases": []}],
+        "postgresql": {"databases": [{"name": name, "bytes": 1 << 20}]},
+        "account_file": {
+            "account": name,
+            "sites": [{"domain": f"{name}.example", "aliases": []}],
+            "postgresql": {"roles": [name], "databases": [name]},
+            "mariadb": {"users": [], "databases": []},
+            "mail": {"domains": [], "mailboxes": [{"address": "a@b", "password_hash": "secret"}]},
+        },
+        **entry,
+    }
 
 
 @dataclass

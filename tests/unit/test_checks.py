@@ -110,6 +110,18 @@ def test_places_are_bounded_and_their_counts_add_up() -> None:
     assert rows[-1] == {"check": "x", "where": "further places", "what": "50 more", "count": 50}
 
 
+def test_many_that_are_mild_do_not_hide_the_grave() -> None:
+    found = Found()
+    for number in range(MOST + 2):
+        found.add("lint", f"{number}.php", "Deprecated: this", 1, group="Deprecated")
+    found.add("lint", "z.php", "Parse error: that", 1, group="Parse error")
+    told = [(row["where"], row["what"]) for row in found.findings()[MOST:]]
+    assert told == [("further places", "Deprecated: 2 more"), ("z.php:1", "Parse error: that")]
+    other = Found()
+    other.take(found.findings(), ["left\n"])
+    assert other.findings() == found.findings() and other.left == ["left\\n"]
+
+
 def test_imports_that_may_fail_are_none() -> None:
     tree = ast.parse(
         "import cgi, os.path\nfrom imp import reload\nfrom . import smtpd\n"

@@ -1,7 +1,7 @@
 <?php
 // Nothing in here is one of what the checks look for. imap_open() in a comment, each() too.
 /** @see imap_open() and each() */
-$text = 'imap_open() and each() in a string, mcrypt_encrypt("x") as well';
+$text = 'imap_open() and each() in a string, pspell_check("x") as well';
 $more = "money_format() in {$text}";
 echo <<<HTML
 each() in a heredoc with {$more}

@@ -11,6 +11,6 @@ function legacy_orders($password)
     \imap_close($box);
     return $orders;
 }
-if (!extension_loaded('mcrypt')) {
-    die('This shop needs mcrypt.');
+if (!extension_loaded('pspell')) {
+    die('This shop needs pspell.');
 }
