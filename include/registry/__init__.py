@@ -82,6 +82,7 @@ from include.registry.network import (
     names_of_account,
     names_settled,
 )
+from include.registry.probes import record_probes
 from include.registry.queue import (
     Place,
     Queued,
@@ -231,6 +232,7 @@ __all__ = [
     "proof_of_emptiness",
     "read_through",
     "record_description",
+    "record_probes",
     "record_test_report",
     "remind",
     "remove_account",

@@ -21,7 +21,7 @@ FIRST_PAGE = 1
 @dataclass(frozen=True)
 class UnderWay:
     """A migration that is not over. `free_until`: when its lease begins to cost; `place`: in the queue of its plan.
-    `left`: how many of its `accounts` live on the transit; `performing`: how many move now."""
+    `left`: how many of its `accounts` live on the transit."""
 
     id: int
     server: str
@@ -40,7 +40,6 @@ class UnderWay:
     of: int | None
     accounts: int
     left: int
-    needs_approval: bool
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,6 @@ class PoolTransit:
     customer: str | None
     free_until: datetime | None
     billed_until: datetime | None
-    accounts: int
 
 
 @dataclass(frozen=True)
@@ -144,11 +142,9 @@ def under_way(conn: psycopg.Connection) -> list[UnderWay]:
         f"""
         SELECT m.id, m.server, s.kind, s.customer, s.plan, m.entry, m.transit, m.run_id, m.state, m.state_since,
             l.handed_over_at, l.free_until, l.billed_until, q.place, q.of,
-            coalesce(a.accounts, 0) AS accounts, coalesce(a.left_it, 0) AS left,
-            p.reinstall_needs_approval AS needs_approval
+            coalesce(a.accounts, 0) AS accounts, coalesce(a.left_it, 0) AS left
         FROM migrations m
             JOIN servers s ON s.name = m.server
-            JOIN plans p ON p.name = s.plan
             LEFT JOIN billing_leases l ON l.migration = m.id
             LEFT JOIN ({_LIVING}) a ON a.home_server = m.server
             LEFT JOIN (
@@ -169,15 +165,12 @@ def pool(conn: psycopg.Connection) -> list[PoolTransit]:
         PoolTransit,
         """
         SELECT t.name, t.plan, t.state, t.state_since, t.paused_because, t.reserved_for, m.id AS migration, m.server,
-            s.customer, l.free_until, l.billed_until, coalesce(a.accounts, 0) AS accounts
+            s.customer, l.free_until, l.billed_until
         FROM servers t
             LEFT JOIN transit_requests r ON r.transit = t.name AND r.state = 'assigned'
             LEFT JOIN migrations m ON m.id = r.migration
             LEFT JOIN servers s ON s.name = m.server
             LEFT JOIN billing_leases l ON l.migration = m.id
-            LEFT JOIN (
-                SELECT server, count(*) AS accounts FROM accounts WHERE removed_at IS NULL GROUP BY server
-            ) a ON a.server = t.name
         WHERE t.kind = 'transit' ORDER BY t.plan, length(t.name), t.name
         """,
     )
@@ -361,7 +354,6 @@ class ServersMigration:
     handed_over_at: datetime | None
     free_until: datetime | None
     billed_until: datetime | None
-    needs_approval: bool
 
 
 @in_transaction
@@ -372,11 +364,8 @@ def newest_migration(conn: psycopg.Connection, server: str) -> ServersMigration 
         ServersMigration,
         """
         SELECT m.id, m.server, m.entry, m.from_infrastructure, m.to_infrastructure, m.transit, m.run_id,
-            m.requested_by, m.state, m.state_since, m.began_at, l.handed_over_at, l.free_until, l.billed_until,
-            p.reinstall_needs_approval AS needs_approval
+            m.requested_by, m.state, m.state_since, m.began_at, l.handed_over_at, l.free_until, l.billed_until
         FROM migrations m
-            JOIN servers s ON s.name = m.server
-            JOIN plans p ON p.name = s.plan
             LEFT JOIN billing_leases l ON l.migration = m.id
         WHERE m.server = %(server)s OR m.transit = %(server)s ORDER BY m.id DESC LIMIT 1
         """,

@@ -128,6 +128,8 @@ def demo(console: Console) -> list[str]:
         )
         lives_on = {one.name: one.server for one in registry.accounts_of(conn, stage.ORIGINAL)}
     made = result.report(found, check)
+    with stage.registry_connection() as conn:
+        registry.record_probes(conn, migration.id, made["accounts"], made["ips"])
     result.write(made, REPORT)
     result.show(made, check, console)
     result.show_ledger(bill.entries, console)

@@ -192,14 +192,17 @@ def campaign(conn: psycopg.Connection) -> None:
 
 def probed(conn: psycopg.Connection, migration: int) -> None:
     """What probes on a visitor's host have seen of the migration."""
-    for n, one in enumerate(registry.moves_of(conn, migration)):
-        if one.committed_at:
-            detail = {"direction": one.direction, "longest_wait_ms": 420.5 + 77 * n, "requests": 118, "failed": 0}
-            registry.event(conn, "probe.wait", migration=migration, account=one.account, detail=detail)
-    for n, ip in enumerate(("198.51.100.4", "2001:db8:100::4")):
-        for step, gap in (("quiet", 17.3), ("reroute_ips_to_transit", 27.3), ("reroute_ips_home", 19.1)):
-            detail = {"ip": ip, "step": step, "longest_gap_ms": gap + n, "probes": 2000, "lost": 0}
-            registry.event(conn, "probe.gap", migration=migration, detail=detail)
+    moves = [one for one in registry.moves_of(conn, migration) if one.committed_at]
+    waits = [
+        {"account": one.account, "direction": one.direction, "longest_wait_ms": 420.5 + 77 * n, "requests": 118}
+        for n, one in enumerate(moves)
+    ]
+    gaps = [
+        {"ip": ip, "step": step, "longest_gap_ms": gap + n, "probes": 2000, "lost": 0}
+        for n, ip in enumerate(("198.51.100.4", "2001:db8:100::4"))
+        for step, gap in (("quiet", 17.3), ("reroute_ips_to_transit", 27.3), ("reroute_ips_home", 19.1))
+    ]
+    registry.record_probes(conn, migration, [{**wait, "failed": 0} for wait in waits], gaps)
 
 
 def fill(conn: psycopg.Connection) -> dict[str, int]:

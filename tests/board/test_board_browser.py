@@ -155,6 +155,17 @@ def test_by_keyboard_alone(opened, conn):
     assert registry.places(conn)[0].migration == last.migration
 
 
+def test_the_keyboard_stays_where_it_was_when_a_section_changes(opened, conn):
+    page = ready(opened(PREFIX + "/"))
+    page.locator("#groups").get_by_role("link", name="vps-2", exact=True).focus()
+    waiting = page.locator("#g-pool")
+    before = waiting.inner_text()
+    registry.resume_server(conn, "transit-7", "somebody else")
+    registry.assign_transit(conn, registry.migration_of(conn, "ded-15").id)
+    page.wait_for_function("before => document.querySelector('#g-pool').innerText !== before", arg=before, timeout=8000)
+    assert page.evaluate("document.activeElement.textContent") == "vps-2"
+
+
 def test_everything_has_a_name_and_headings_are_in_order(opened, told):
     for path in ("/", "/servers/vps-4"):
         page = ready(opened(PREFIX + path))

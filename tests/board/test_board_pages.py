@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import re
 import time
@@ -13,8 +14,10 @@ from include import registry
 from include.registry import board
 from tests.board import made_up
 from tests.board.conftest import Counting
+from transhumance_airflow import connections
 from transhumance_airflow.board import PREFIX, gather, live, runs, views, words
 
+REGISTRY_CONNECTION = connections.registry_connection
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 
 
@@ -33,14 +36,14 @@ def told(monkeypatch):
     monkeypatch.setattr(runs, "approvals", lambda run_ids: [a for a in approvals if a.run in run_ids])
 
 
-def text(html: str) -> str:
+def text(page: str) -> str:
     """What a reader sees, roughly."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
-def section(html: str, id: str) -> str:
+def section(page: str, id: str) -> str:
     """One section of a page."""
-    return re.search(rf'<section id="{id}".*?</section>', html, re.DOTALL).group()
+    return re.search(rf'<section id="{id}".*?</section>', page, re.DOTALL).group()
 
 
 def test_the_front_page_tells_who_waits_for_whom(olga, conn, told):
@@ -121,9 +124,55 @@ def test_a_servers_path_accounts_and_figures(olga, conn):
     assert max(dict(gaps["series"])["longest gap"]) == 28.3 and len(gaps["labels"]) == 6
 
 
+def test_what_is_shown_of_other_servers(olga, conn):
+    for name, says in (
+        ("vps-11", "It is not being migrated. 3 of 4 accounts tested without a blocker."),
+        ("web-35", "It is not being migrated. 0 of 4 accounts tested without a blocker."),
+        ("transit-4", "The transit is the customer's to use"),
+        ("test-1", "Empty."),
+    ):
+        page = olga.get(f"{PREFIX}/servers/{name}").text
+        assert says in html.unescape(page)
+        assert ('class="steps"' in page) == (name in ("vps-11", "transit-4"))
+    accounts = section(olga.get(PREFIX + "/servers/vps-11").text, "accounts")
+    assert "1 blocker" in accounts and "2 warnings" in accounts and "nothing in the way" in accounts
+    assert 'href="http://blog11.test.example/"' in accounts, "the copy that is there"
+
+
+def test_an_account_that_went_over_for_good(olga, conn):
+    with made_up.behind_its_back(conn):
+        conn.execute(
+            """
+            INSERT INTO moves (account, entry, original, from_server, to_server, direction, epoch, run_id, requested_by,
+                state, committed_at, ended_at, figures)
+            VALUES ('blog35', 'infrastructure-2026', 'web-35', 'web-35', 'web-36', 'over', 1, 'over-1', 'the panel',
+                'done', now(), now(), '{"switch": {"held_ms": 99.5}}')
+            """
+        )
+    page = olga.get(PREFIX + "/servers/web-35").text
+    assert "for 100 ms" in page and "/dags/migrate_account/runs/over-1" in page
+
+
 def test_a_server_that_nobody_knows(olga, conn):
     got = olga.get(PREFIX + "/servers/nobody-1")
     assert got.status_code == 404 and "There is no server nobody-1" in got.text
+
+
+def test_what_is_no_text_for_a_database_is_refused(olga, conn):
+    for path in (
+        "/?q=%00",
+        "/?state=%00",
+        "/?page=0",
+        "/?page=x",
+        "/servers/%00",
+        "/servers/..%2f..",
+        "/tests/0/report",
+    ):
+        assert olga.get(PREFIX + path).status_code in (404, 422), path
+    got = olga.post(PREFIX + "/actions/pause_transit", data={"transit": "transit-7", "reason": "\0"})
+    assert got.status_code == 422
+    assert olga.get(PREFIX + "/?q=%ff%fe").status_code == 200
+    assert olga.get(PREFIX + "/servers/nobody-1/stream").text == ""
 
 
 def test_each_state_has_its_step_and_its_word():
@@ -236,6 +285,7 @@ def test_a_thousand_servers_in_a_third_of_a_second(olga, thousand):
     assert max(took.values()) < 0.3, took
     page = olga.get(PREFIX + "/?page=7").text
     assert "1,041 servers, page 7 of 42" in text(page)
+    assert "483 more wait for plan small" in text(page) and page.count('class="tile waits"') == 21
 
 
 def test_the_stream_sends_what_changed_and_nothing_else(conn, monkeypatch):
@@ -260,6 +310,14 @@ def test_the_stream_sends_what_changed_and_nothing_else(conn, monkeypatch):
     assert first == set(app.SECTIONS)
     assert {"pool", "events", "said"} <= set(then) and "servers" not in then
     assert "transit-7 is offered again." in then["said"]
+
+
+def test_the_registry_is_found_by_airflows_connection(client, dsn, monkeypatch):
+    where = dict(part.split("=") for part in dsn.split())
+    monkeypatch.setattr(connections, "registry_connection", REGISTRY_CONNECTION)
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", f"postgresql://{where['user']}@/{where['dbname']}?host={where['host']}")
+    assert "vps-3" in client("vera").get(PREFIX + "/").text
 
 
 def test_words():

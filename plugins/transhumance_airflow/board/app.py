@@ -47,7 +47,10 @@ templates = Environment(
 templates.globals["words"] = words
 templates.filters["safe_json"] = views.as_json
 
-ServerName = Annotated[str, InPath(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+SERVER = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+ServerName = Annotated[str, InPath(pattern=SERVER)]
+TEXT = r"^[^\x00]*$"
+"""What a database can hold as a text."""
 
 # The board shows what the runs of migrate_server show; its buttons do what the form of manage_transits does.
 may_read = Depends(requires_access_dag("GET", param_dag_id="migrate_server"))
@@ -81,11 +84,11 @@ class Wanted:
 
     def __init__(
         self,
-        state: Annotated[str, Query(max_length=40)] = "",
-        q: Annotated[str, Query(max_length=100)] = "",
+        state: Annotated[str, Query(max_length=40, pattern=TEXT)] = "",
+        q: Annotated[str, Query(max_length=100, pattern=TEXT)] = "",
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     ) -> None:
-        self.state, self.text, self.page = state, q.strip().replace("\0", ""), page
+        self.state, self.text, self.page = state, q.strip(), page
 
 
 def where(request: Request, may: bool) -> dict[str, Any]:
@@ -185,10 +188,10 @@ ACTIONS = {
 def act(
     action: Annotated[str, InPath(pattern=f"^({'|'.join(ACTIONS)})$")],
     user: GetUserDep,
-    transit: Annotated[str | None, Form(max_length=63)] = None,
+    transit: Annotated[str | None, Form(pattern=SERVER)] = None,
     migration: Annotated[int | None, Form(ge=1, lt=2**63)] = None,
     campaign: Annotated[int | None, Form(ge=1, lt=2**63)] = None,
-    reason: Annotated[str | None, Form(max_length=500)] = None,
+    reason: Annotated[str | None, Form(max_length=500, pattern=TEXT)] = None,
 ) -> Response:
     """What a button says, done at once; answers with one sentence, also when it is refused."""
     asked = {"action": action, "transit": transit, "migration": migration, "campaign": campaign, "reason": reason}

@@ -12,7 +12,7 @@ from datetime import datetime
 import psycopg
 
 from include import registry
-from include.registry import board
+from include.registry import board, probes
 from transhumance_airflow import connections
 from transhumance_airflow.board import runs
 
@@ -136,12 +136,11 @@ EVENTS = [
     "move.committed",
     "move.done",
     "move.returned",
-    "probe.wait",
-    "probe.gap",
+    probes.WAIT,
+    probes.GAP,
     "report.written",
 ]
-"""The kinds of events that a server's page is made of. Whoever watches from outside writes `probe.wait` of an account
-{direction, longest_wait_ms, requests, failed} and `probe.gap` {step, ip, longest_gap_ms, probes, lost}."""
+"""The kinds of events that a server's page is made of."""
 
 
 def server_page(name: str) -> ServerPage:

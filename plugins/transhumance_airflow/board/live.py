@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import psycopg
 from fastapi.sse import ServerSentEvent
 
+from include import registry
 from transhumance_airflow.board import gather
 
 LOOK_SECONDS = 1.0
@@ -18,8 +19,12 @@ LOOK_SECONDS = 1.0
 RENEW_SECONDS = 5.0
 """How often a page is rendered although nothing was written: time passes, and Airflow's tasks fail without an event."""
 
-STREAM_SECONDS = 120.0
-"""How long one stream lasts. The browser connects again by itself, and is asked again who it is."""
+STREAM_SECONDS = 60.0
+"""How long one stream lasts. The browser connects again by itself, and is asked again who it is; and nothing of the
+board keeps the API server from stopping for longer."""
+
+AGAIN_MS = 300
+"""After how long the browser connects again."""
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +44,10 @@ async def changes(render: Callable[[], dict[str, str]]) -> AsyncIterator[ServerS
                 seen, renewed = newest, time.monotonic()
                 for name, html in sections.items():
                     if sent.get(name) != html:
-                        yield ServerSentEvent(event=name, raw_data=html, id=str(newest))
+                        yield ServerSentEvent(event=name, raw_data=html, id=str(newest), retry=AGAIN_MS)
                         sent[name] = html
+        except registry.Refused:
+            return  # there is no such server
         except psycopg.OperationalError as error:
             log.warning("The registry gave no answer to the board: %s", error)
             return

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from include import registry
-from include.registry import board, states
+from include.registry import board, probes, states
 from transhumance_airflow.board import runs, words
 from transhumance_airflow.board.gather import PAGE, Glance, ServerPage
 
@@ -18,6 +18,9 @@ VERIFIED = ("files", "tables", "rows", "messages")
 
 MOST = 6
 """Lines of one group on the front page; the rest is a link to the list."""
+
+MOST_SHOWN = 20
+"""Stuck things, moves, and waiting requests of one plan on the front page: a glance, also on a bad day."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Pool:
-    """The transits of one plan and those who wait for one, first one first."""
+    """The transits of one plan and those who wait for one, first one first; `more` wait behind them."""
 
     plan: str
     tiles: list[Tile]
     waiting: list[registry.Queued]
+    more: int
 
 
 @dataclass(frozen=True)
@@ -95,18 +99,19 @@ class MoveLine:
 
 def front(now: Glance) -> dict[str, Any]:
     """What the front page shows, without the list of servers."""
+    waits, moving = stuck(now), [move for move in now.moving if move.state != states.RETURNED]
     return {
         "now": now.now,
-        "numbers": numbers(now),
-        "stuck": stuck(now),
+        "numbers": numbers(now, len(waits)),
+        "stuck": waits[:MOST_SHOWN],
+        "more_stuck": max(0, len(waits) - MOST_SHOWN),
         "groups": groups(now),
-        "moves": [move_line(move, now.now) for move in now.moving if move.state != states.RETURNED],
+        "moves": [move_line(move, now.now) for move in moving[:MOST_SHOWN]],
+        "more_moves": max(0, len(moving) - MOST_SHOWN),
         "pools": pools(now),
-        "queue": now.queue,
         "charges": now.charges,
         "campaigns": [campaign(one) for one in now.campaigns],
         "events": now.events,
-        "over": [one for one in now.under_way if over(one, now.now)],
     }
 
 
@@ -115,12 +120,11 @@ def over(one: board.UnderWay | board.PoolTransit, now: datetime) -> bool:
     return one.free_until is not None and one.free_until <= now and (one.billed_until is None or one.billed_until > now)
 
 
-def numbers(now: Glance) -> list[tuple[str, int, str]]:
+def numbers(now: Glance, stopped: int) -> list[tuple[str, int, str]]:
     """The figures at the top: (word, count, tone)."""
     waiting = defaultdict(int)
     for one in now.under_way:
         waiting[whom(one, now)] += 1
-    stopped = len(stuck(now))
     late = sum(over(one, now.now) for one in now.under_way)
     return [
         ("stuck", stopped, "late" if stopped else "calm"),
@@ -309,14 +313,12 @@ def campaign(one: board.RunningCampaign) -> CampaignView:
 def pools(now: Glance) -> list[Pool]:
     """The picture: transits and those who wait, plan by plan."""
     plans = sorted({transit.plan for transit in now.transits} | {queued.plan for queued in now.queue})
-    return [
-        Pool(
-            plan,
-            [tile(transit, now.now) for transit in now.transits if transit.plan == plan],
-            [queued for queued in now.queue if queued.plan == plan],
-        )
-        for plan in plans
-    ]
+    shown = []
+    for plan in plans:
+        waiting = [queued for queued in now.queue if queued.plan == plan]
+        tiles = [tile(transit, now.now) for transit in now.transits if transit.plan == plan]
+        shown.append(Pool(plan, tiles, waiting[:MOST_SHOWN], max(0, len(waiting) - MOST_SHOWN)))
+    return shown
 
 
 def tile(transit: board.PoolTransit, now: datetime) -> Tile:
@@ -412,8 +414,11 @@ class AccountView:
     moves: list[AccountMove]
 
 
-def steps(migration: board.ServersMigration | None) -> list[Step]:
-    """Where the server is on its path. One that was given up stands nowhere on it."""
+def steps(kind: str, migration: board.ServersMigration | None) -> list[Step]:
+    """Where the server is on its path; none for one that goes no such way. One that was given up stands nowhere on
+    it."""
+    if migration is None and kind not in ("dedicated", "vps"):
+        return []
     given_up = migration is not None and migration.state in states.GIVEN_UP
     at = 0 if migration is None else -1 if given_up else words.STEP_OF[migration.state]
     return [
@@ -437,7 +442,7 @@ def server(page: ServerPage) -> dict[str, Any]:
         "now": page.now,
         "server": page.server,
         "migration": migration,
-        "steps": steps(migration),
+        "steps": steps(page.server.kind, migration),
         "says": standing(page),
         "stuck": [trouble_line(trouble, run_servers, moves) for trouble in page.troubles],
         "approvals": page.approvals,
@@ -464,7 +469,9 @@ def standing(page: ServerPage) -> str:
     """Where the server is and whom it waits for, in a sentence."""
     migration = page.migration
     if migration is None:
-        return "It is not being migrated."
+        tested = sum(account.tested_at is not None and not account.blockers for account in page.accounts)
+        of = words.counted(len(page.accounts), "account")
+        return f"It is not being migrated. {tested} of {of} tested without a blocker." if page.accounts else "Empty."
     sentence = next(state.sentence for state in states.MIGRATION.states if state.name == migration.state)
     if migration.state == states.WAITING_FOR_TRANSIT and page.place:
         place = page.place
@@ -529,7 +536,7 @@ def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMo
 
 def waits(page: ServerPage) -> dict[str, Any]:
     """The plot of waits: a bar a move, by what servers and probes measured, in ms."""
-    probed = {(e.account, e.detail.get("direction")): e.detail for e in page.events if e.kind == "probe.wait"}
+    probed = {(e.account, e.detail.get("direction")): e.detail for e in page.events if e.kind == probes.WAIT}
     labels, held, expected, longest = [], [], [], []
     for move in page.moves:
         switched = move.figures.get("switch") or {}
@@ -551,7 +558,9 @@ GAPS = {"reroute_ips_to_transit": "to transit", "reroute_ips_home": "home", "who
 
 def gaps(page: ServerPage) -> dict[str, Any]:
     """The plot of the longest gap between two answers of an IP, at each step, in ms."""
-    probed = [event.detail for event in page.events if event.kind == "probe.gap"]
+    # The newest of each: what was measured once more replaces what was.
+    newest = {(e.detail.get("ip"), e.detail.get("step")): e.detail for e in page.events if e.kind == probes.GAP}
+    probed = list(newest.values())
     return {
         "labels": [f"{seen.get('ip')} {GAPS.get(seen.get('step'), seen.get('step'))}" for seen in probed],
         "series": [("longest gap", [_number(seen.get("longest_gap_ms")) for seen in probed])] if probed else [],

@@ -9,7 +9,8 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   const outside = parent.document.createElement("a");
   outside.href = link.href;
-  if (event.ctrlKey || event.metaKey || event.button === 1) outside.target = "_blank";
+  outside.rel = "noopener noreferrer";
+  outside.target = event.ctrlKey || event.metaKey ? "_blank" : link.target;
   outside.click();
 });
 
@@ -50,8 +51,34 @@ const live = (state, text) => {
   sign.dataset.state = state;
   sign.textContent = text;
 };
-document.addEventListener("htmx:sseOpen", () => live("live", "live"));
-document.addEventListener("htmx:sseError", () => live("lost", "connecting again…"));
+// The server ends each stream after a while and the browser opens the next: only what lasts is worth a word.
+let lost;
+document.addEventListener("htmx:sseOpen", () => {
+  clearTimeout(lost);
+  lost = undefined;
+  live("live", "live");
+});
+document.addEventListener("htmx:sseError", () => {
+  lost ??= setTimeout(() => live("lost", "connecting again…"), 4000);
+});
+
+// A section that is what it was stays untouched; in one that changes the keyboard stays where it was.
+const shown = new WeakMap();
+const KEYS = "a, button, summary, input";
+const nameOf = (element) => [element.tagName, element.id, element.href, element.name, element.textContent].join("|");
+let focused;
+document.addEventListener("htmx:sseBeforeMessage", (event) => {
+  const section = event.target;
+  if (shown.get(section) === event.detail.data) return event.preventDefault();
+  shown.set(section, event.detail.data);
+  const here = document.activeElement;
+  focused = here?.matches(KEYS) && section.contains(here) ? nameOf(here) : undefined;
+});
+document.addEventListener("htmx:sseMessage", (event) => {
+  if (focused === undefined || event.target.contains(document.activeElement)) return;
+  const same = [...event.target.querySelectorAll(KEYS)].find((element) => nameOf(element) === focused);
+  same?.focus({ preventScroll: true });
+});
 
 // Plots: bars for the first series, points for what it is compared with.
 const drawn = new Set();
