@@ -131,6 +131,7 @@ def test_the_new_server_finds_what_old_code_needs_and_nothing_else(lab, sides, f
             ("bin/rotate:4", "is no Python 3.13: Missing parentheses in call to 'print'. Did you mean print(...)?", 1),
         },
         "address": {
+            ("crontab:1", named, 1),
             ("public_html/lib/settings.php:6", named, 1),
             (f"{database}shop, table settings, column value", named, 1),
             (f"{database}stats, table pages, column host", named, 1),
