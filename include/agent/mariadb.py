@@ -98,6 +98,11 @@ def unhold(account: Account) -> None:
     held_path(account).unlink(missing_ok=True)
 
 
+def lock(account: Account) -> None:
+    """For good: what was held here belongs to another server now. The hold has locked it as well as it can be."""
+    queries([UNLOGGED, *(f"ALTER USER {user_name(*user)} ACCOUNT LOCK" for user in users_of(account))])
+
+
 # --- compare ---
 
 

@@ -165,6 +165,9 @@ def serve_peer(
         print(f"The move {move} is not admitted here.", file=sys.stderr)
         return 1
     if words[0] == "rsync":
+        if load(pair["account"]).part:
+            print("A part of an account has no files.", file=sys.stderr)
+            return 1
         try:
             with data_session(pair["account"], move, inherited=True):
                 rsync(load(pair["account"]), words)
@@ -193,6 +196,8 @@ def _answer(
         verb, args = request["verb"], request["args"]
         if verb not in verbs:
             refuse("unknown_verb", f"A peer may not call {verb!r} here.")
+        if (part := load(pair["account"]).part) and not _is_for(part, verb):
+            refuse("unknown_verb", f"{pair['account']} is nothing but {part} databases; {verb} is not for it.")
         if verb in always:
             return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
         with data_session(pair["account"], move):
@@ -202,6 +207,12 @@ def _answer(
     except Exception as error:  # the caller must get an answer whatever went wrong
         message = f"{type(error).__name__}: {error}"
         return {"ok": False, "error": {"code": "internal_error", "message": message}}
+
+
+def _is_for(engine: str, verb: str) -> bool:
+    """Whether a peer's verb is for databases of this engine, or for no store at all."""
+    stores = ("files", "messages", "identity", "postgres", "mariadb")
+    return not verb.startswith(stores) or verb.startswith(engine.removesuffix("ql"))
 
 
 # --- the tunnel ---

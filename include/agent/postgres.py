@@ -104,6 +104,14 @@ def unhold(account: Account) -> None:
     held_path(account).unlink(missing_ok=True)
 
 
+def lock(account: Account) -> None:
+    """For good: what was held here belongs to another server now. Its owner could else lift the limit again."""
+    here = kept().query(
+        f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(account.postgresql_roles)});"
+    )
+    kept().execute([f"ALTER ROLE {ident(name)} NOLOGIN" for name in here])
+
+
 def digest(account: Account) -> dict[str, Any]:
     """{"databases": {name: digest}, "roles": {name: facts}, "tables": number, "rows": number}; equal on both sides."""
     databases = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import addresses, describe, fence, operations, pairing, shell, switch
-from .accounts import Account, check_move, check_name, load, state_of
+from .accounts import Account, check_engine, check_move, check_name, load, state_of
 from .system import Refused, refuse
 
 LONG_VERBS: dict[str, operations.LongVerb] = {
@@ -51,10 +51,12 @@ def _receive(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
     (epoch,) = _take(args, epoch=int)
     account = Account.from_json(args.get("account_file"))
-    if account.name != name:
+    if account.name != name or account.part:
         refuse("bad_args", f"The account file is that of {account.name}, not of {name}.")
+    if args.get("engine") is not None:
+        account = account.part_of(check_engine(args["engine"]))
     shell.receive(account, move, epoch)
-    keys = pairing.admit(move, name, args.get("source_address"), args.get("public_key"))
+    keys = pairing.admit(move, account.name, args.get("source_address"), args.get("public_key"))
     return {"host_keys": keys}
 
 
@@ -96,6 +98,11 @@ def _remove(args: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _drop_left(args: dict[str, Any]) -> dict[str, Any]:
+    fence.drop_left(check_name(args.get("account")), check_engine(args.get("engine")))
+    return {}
+
+
 def _accept_ips(args: dict[str, Any]) -> dict[str, Any]:
     addresses.accept(*_take(args, ips=list))
     return {}
@@ -130,6 +137,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drain_ips": _drain_ips,
     "reset_ips": _reset_ips,
     "drop_ips": _drop_ips,
+    "drop_left": _drop_left,
     "hold": _hold,
     "pair": _pair,
     "prove_empty": lambda _args: describe.prove_empty(),
