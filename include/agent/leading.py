@@ -2,71 +2,69 @@
 
 Connections that a program of the account makes to this server's port of the engine are turned by the firewall to a port
 of the front that is this account's and this engine's alone, and that nobody else may connect to. The front goes on to
-the front of the other server and tells it the address that they came from, as it would for a visitor. A socket that
-stands where PHP looks for the engine's leads into the same way.
+the front of the other server and tells it the address that they came from, as it would for a visitor. In the place of
+the engine's own sockets the account's PHP (by its unit), cron jobs and logins (by PAM) see one that leads there too.
 """
 
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from . import front
+from . import front, mariadb, postgres_logins
 from .accounts import LEAD_PORTS, Account, all_accounts, state_of
-from .system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
+from .system import CONFIG, CRONTABS, RUNTIME, locked, refuse, run, write_if_changed
 
 PORTS = {"postgresql": 5432, "mariadb": 3306}
 """The servers' common ports of the engines."""
+_SOCKETS = {"postgresql": "/run/postgresql", "mariadb": "/run/mysqld"}
+"""The folders of the engines' own sockets."""
 _RULES = CONFIG / "front" / "led.nft"
+_NAMESPACES = Path("/etc/security/namespace.d/transhumance.conf")
+_INSTEAD = Path("/run/transhumance-led")
 
 
 def begin(account: Account) -> None:
     """Lead the programs of the account that start from now on; can be repeated. Needs its state to say where."""
     front.render_maps()
-    _render_rules()
+    restore()
     open_sockets(account)
 
 
+def restore() -> None:
+    """Firewall and PAM lead whom the states say; nothing happens where nothing changed."""
+    with locked(RUNTIME / "lead.lock"):
+        led = list(_led())
+        ports = [(account.uid, PORTS[engine], there["lead_port"]) for account, engine, there in led]
+        # The file is what the firewall begins with at a boot.
+        if write_if_changed(_RULES, rules(ports)) or not _in_force():
+            run(["nft", "--file", str(_RULES)])
+        write_if_changed(_NAMESPACES, namespaces([(account.name, engine) for account, engine, _ in led]))
+
+
 def open_sockets(account: Account) -> None:
-    """Before PHP starts: what stands in the place of the engines' own sockets. Nothing where all is here."""
+    """Before its programs start: what stands in the place of the engines' own sockets. Nothing where all is here."""
     units = [f"led-{engine}@{account.name}.socket" for engine in state_of(account.name).engines]
     if units:
         run(["systemctl", "start", *units])
-
-
-def restore() -> None:
-    """At a boot: the firewall leads whom it led before."""
-    _render_rules()
-
-
-def end(account: Account) -> None:
-    """Nothing leads anywhere for an account that is removed; its state says so already."""
-    units = [f"led-{engine}@{account.name}.{kind}" for engine in PORTS for kind in ("socket", "service")]
-    run(["systemctl", "stop", *units], check=False)
-    run(["rm", "-rf", "--", f"/run/transhumance-led/{account.name}"])
-    _render_rules()
 
 
 @contextmanager
 def allotted(account: Account, engine: str) -> Iterator[int]:
     """A port of the front for this account and engine, which the state must name by the end of the block."""
     with locked(RUNTIME / "lead.lock"):
-        engines = [(name, there) for name, there in _led()]
-        mine = [there["lead_port"] for name, there in engines if name == (account.name, engine)]
-        taken = {there["lead_port"] for _, there in engines}
-        free = [*mine, *(port for port in LEAD_PORTS if port not in taken)]
-        if not free:
+        taken = {there["lead_port"] for _, _, there in _led()}
+        port = next((port for port in LEAD_PORTS if port not in taken), None)
+        if port is None:
             refuse("no_lead_port", f"All {len(LEAD_PORTS)} ports that lead to databases elsewhere are in use here.")
-        yield free[0]
+        yield port
 
 
-def _led() -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+def _led() -> Iterator[tuple[Account, str, dict[str, Any]]]:
     for account in all_accounts():
         for engine, there in state_of(account.name).engines.items():
-            yield (account.name, engine), there
-
-
-# --- the firewall ---
+            yield account, engine, there
 
 
 def rules(led: list[tuple[int, int, int]]) -> str:
@@ -98,17 +96,17 @@ table inet led {{
 """
 
 
-def _render_rules() -> None:
-    with locked(RUNTIME / "lead.lock"):
-        uids = {account.name: account.uid for account in all_accounts()}
-        led = [(uids[name], PORTS[engine], there["lead_port"]) for (name, engine), there in _led()]
-        # The file is what the firewall begins with at a boot.
-        if write_if_changed(_RULES, rules(led)) or not _in_force():
-            run(["nft", "--file", str(_RULES)])
-
-
 def _in_force() -> bool:
     return run(["nft", "list", "table", "inet", "led"], check=False).returncode == 0
+
+
+def namespaces(led: list[tuple[str, str]]) -> str:
+    """pam_namespace's lines for these (account, engine)."""
+    lines = ["# Whose sessions are led to databases on another server; written by the agent.\n"]
+    for engine, folder in sorted(_SOCKETS.items()):
+        if names := sorted(name for name, led_to in led if led_to == engine):
+            lines.append(f"{folder} {_INSTEAD}/{engine}/ user:noinit ~{','.join(names)}\n")
+    return "".join(lines)
 
 
 # --- before a hold ---
@@ -116,6 +114,10 @@ def _in_force() -> bool:
 
 def rehearse(account: Account, engine: str, address: str, port: int) -> None:
     """Refuse what could not be led, while everything can still stay as it is."""
+    if engine == "postgresql":
+        postgres_logins.require_passwords(account, [None, "127.0.0.1", "::1"])
+    else:
+        mariadb.require_passwords(account)
     units = [f"led-{engine}@{account.name}.socket", f"led-{engine}@{account.name}.service"]
     if run(["systemctl", "cat", *units], check=False).returncode != 0:
         refuse("not_led", f"This server has no units led-{engine}@; install them, then perform again.")
@@ -123,6 +125,30 @@ def rehearse(account: Account, engine: str, address: str, port: int) -> None:
         socket.create_connection((address, port), 5).close()
     except OSError as error:
         refuse("not_led", f"The front of {address} is not reached at its port {port} ({error}); open it, then perform.")
+    if missing := [name for name in _sessions(account) if "pam_namespace.so" not in _pam(name)]:
+        refuse(
+            "not_led",
+            f"Sessions of {account.name} begin without pam_namespace (/etc/pam.d/{missing[0]}), so they would go on "
+            f"using this server's {engine} socket; add it there, then perform again.",
+        )
 
 
-__all__ = ["PORTS", "allotted", "begin", "end", "open_sockets", "rehearse", "restore", "rules"]
+def _sessions(account: Account) -> list[str]:
+    """What PAM calls the ways in which programs of the account start, besides PHP's unit."""
+    cron = (CRONTABS / account.name).is_file() or (account.directory / "crontab").is_file()
+    login = account.shell not in ("/bin/false", "/usr/sbin/nologin")
+    return [name for name, used in (("common-session-noninteractive", cron), ("common-session", login)) if used]
+
+
+def _pam(name: str) -> str:
+    """What PAM does for these sessions, without comments."""
+    lines = (Path("/etc/pam.d") / name).read_text().splitlines()
+    return "\n".join(line.partition("#")[0] for line in lines)
+
+
+def receivable(account: Account) -> None:
+    """On the other server: refuse a part whose users could not log in through its front."""
+    if account.part == "postgresql":
+        postgres_logins.require_passwords(account, ["127.0.0.9"])
+    else:
+        mariadb.require_front(account)

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from . import fence, files, front, leading, mail, mariadb, pairing, php, postgres, system
+from . import fence, files, front, mail, mariadb, pairing, php, postgres, system
 from .accounts import PART_PORTS, Account, State, account_path, all_accounts, guarded, load, put_state, save, state_of
 from .system import refuse
 
@@ -121,7 +121,6 @@ def remove(name: str) -> None:
             return
         front.render_sites()
         php.forget(account)
-        leading.end(account)
         mail.render(certificates=True)
 
 

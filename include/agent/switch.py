@@ -369,7 +369,8 @@ def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[st
 
 
 def _part_port(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    """Where this server's front takes what is led to the part."""
+    """Where this server's front takes what is led to the part; refused when nobody could log in there."""
+    leading.receivable(account)
     return {"port": account.ports[account.part or ""]}
 
 

@@ -2,15 +2,10 @@
 
 import http.client
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from include.hosts import AgentError
 from tests.lab.agents import Move, Side, account_file, side, visitors
 
 SECRET = "a secret; with 'quotes'"
