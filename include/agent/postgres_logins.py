@@ -10,7 +10,7 @@ from typing import Any
 
 from .accounts import Account
 from .digest import printable
-from .postgres_sql import kept, literals
+from .postgres_sql import kept
 from .system import refuse
 
 _PASSWORDS = frozenset({"scram-sha-256", "md5", "password"})
@@ -18,13 +18,12 @@ _RULES = """SELECT json_build_object('type', type, 'databases', database, 'users
  'netmask', netmask, 'method', auth_method, 'options', coalesce(options, '{}')) FROM pg_hba_file_rules
  WHERE error IS NULL;
 """
-_LOGINS = "SELECT to_json(rolname::text) FROM pg_roles WHERE rolcanlogin AND rolname = ANY({});"
 
 
 def require_passwords(account: Account, clients: list[str | None]) -> None:
     """Refuse an account one of whose roles comes in by something else from these addresses (None: a socket)."""
     rules = kept().query(_RULES)
-    for role in kept().query(_LOGINS.format(literals(account.postgresql_roles))):
+    for role in account.postgresql_roles:
         for database in account.postgresql_databases:
             for client in clients:
                 if method := other_method(rules, account.name, role, database, client):

@@ -4,7 +4,20 @@ import time
 from dataclasses import replace
 
 from . import fence, files, front, mail, mariadb, pairing, php, postgres, system
-from .accounts import PART_PORTS, Account, State, account_path, all_accounts, guarded, load, put_state, save, state_of
+from .accounts import (
+    PART_PORTS,
+    Account,
+    State,
+    account_path,
+    all_accounts,
+    guarded,
+    load,
+    put_state,
+    save,
+    state_of,
+    whole,
+)
+from .digest import printable
 from .system import refuse
 
 
@@ -94,10 +107,25 @@ def _make_shell(account: Account) -> None:
                 "port_taken",
                 f"The port {ports[0]} belongs to the account {other.name} here; give {account.name} another one.",
             )
+        _refuse_shared(account, whole(other.name))
     if not account.part:
         system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
     save(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _refuse_shared(account: Account, other: Account) -> None:
+    """Whoever gives up an account drops its databases and users by name: no other may have one of them here."""
+    for what, mine, theirs in (
+        ("PostgreSQL database", account.postgresql_databases, other.postgresql_databases),
+        ("PostgreSQL role", account.postgresql_roles, other.postgresql_roles),
+        ("MariaDB database", account.mariadb_databases, other.mariadb_databases),
+        ("MariaDB user", map("@".join, account.mariadb_users), map("@".join, other.mariadb_users)),
+    ):
+        if both := sorted({*mine} & {*theirs}):
+            refuse(
+                "name_taken", f"The {what} {printable(both[0])} belongs to the account {other.name} here; rename it."
+            )
 
 
 def remove(name: str) -> None:
