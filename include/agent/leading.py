@@ -92,6 +92,10 @@ table inet led {{
     type filter hook output priority filter; policy accept;
     tcp dport {LEAD_PORTS[0]}-{LEAD_PORTS[-1]} meta skuid . tcp dport != @own reject with tcp reset
   }}
+  chain outside {{
+    type filter hook input priority filter; policy accept;
+    iifname != "lo" tcp dport {LEAD_PORTS[0]}-{LEAD_PORTS[-1]} reject with tcp reset
+  }}
 }}
 """
 
