@@ -95,7 +95,7 @@ class Account:
     @property
     def part(self) -> str | None:
         """The engine of which this is a part; None when it is an account."""
-        return self.name.partition(".")[2] or None
+        return part_engine(self.name)
 
     def part_of(self, engine: str) -> "Account":
         """What of this account lives on another server when the databases of this engine do."""
@@ -193,6 +193,11 @@ _OF_ENGINE = {
 def part_name(account: str, engine: str) -> str:
     """What the part of an account is called on the server that its databases of this engine live on."""
     return f"{account}.{engine}"
+
+
+def part_engine(name: str) -> str | None:
+    """The engine that an account of this name is the part of; None when it is the name of a whole account."""
+    return name.partition(".")[2] or None
 
 
 def _bad(sentence: str) -> None:

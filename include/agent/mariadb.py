@@ -89,7 +89,9 @@ def end_sessions(account: Account) -> None:
 
 def unhold(account: Account) -> None:
     """Unlock the users and enable the events that a hold locked and disabled."""
-    saved = read_json(held_path(account)) or {}
+    saved = read_json(held_path(account))
+    if saved is None:
+        return
     here = users_of(account)
     unlocked = {tuple(user) for user in saved.get("unlocked", [])}
     statements = [UNLOGGED]

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from .accounts import Account, check_move, check_name, load, state_of
+from .accounts import Account, check_move, check_name, load, part_engine, state_of
 from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 
 _LONGEST = 64 << 20  # bytes of a request
@@ -165,7 +165,7 @@ def serve_peer(
         print(f"The move {move} is not admitted here.", file=sys.stderr)
         return 1
     if words[0] == "rsync":
-        if load(pair["account"]).part:
+        if part_engine(pair["account"]):
             print("A part of an account has no files.", file=sys.stderr)
             return 1
         try:
@@ -196,8 +196,8 @@ def _answer(
         verb, args = request["verb"], request["args"]
         if verb not in verbs:
             refuse("unknown_verb", f"A peer may not call {verb!r} here.")
-        if (part := load(pair["account"]).part) and not _is_for(part, verb):
-            refuse("unknown_verb", f"{pair['account']} is nothing but {part} databases; {verb} is not for it.")
+        if (engine := part_engine(pair["account"])) and not _is_for(engine, verb):
+            refuse("unknown_verb", f"{pair['account']} is nothing but {engine} databases; {verb} is not for it.")
         if verb in always:
             return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
         with data_session(pair["account"], move):

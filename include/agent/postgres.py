@@ -99,6 +99,8 @@ def end_sessions(account: Account) -> None:
 def unhold(account: Account) -> None:
     """Give the databases back the connection limits they had."""
     limits = held_limits(account)
+    if not limits:
+        return
     here = [name for name in kept().existing(account.postgresql_databases) if name in limits]
     kept().execute([f"ALTER DATABASE {ident(name)} CONNECTION LIMIT {int(limits[name])}" for name in here])
     held_path(account).unlink(missing_ok=True)
