@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
 from typing import Any
 
 from include.hosts import Host
@@ -30,6 +31,7 @@ class Machine:
 
     name: str
     infrastructure: str
+    processor: int
     address: str
     ips: tuple[str, str]
     host_key: str
@@ -123,25 +125,40 @@ def cleared(one: topology.Server) -> None:
 
 @contextmanager
 def machines(*infrastructures: str) -> Iterator[list[Machine]]:
-    """Freshly installed scratch servers, one for each infrastructure, with the agent on them."""
+    """Freshly installed scratch servers, one for each infrastructure, with the agent on them.
+
+    Each has another processor than the one before it, as servers have their own: what one does, the other does not pay.
+    """
     with claimed(len(infrastructures)) as taken, ThreadPoolExecutor() as pool:
-        yield list(pool.map(installed, taken, infrastructures))
+        processors = [number % (os.cpu_count() or 1) for number in range(len(taken))]
+        yield list(pool.map(installed, taken, infrastructures, processors))
 
 
-def installed(one: topology.Server, infrastructure: str) -> Machine:
+def installed(one: topology.Server, infrastructure: str, processor: int) -> Machine:
     """A claimed server, installed anew, with the agent on it."""
     made = servers.machines().reinstall(one.spec, infrastructure)
+    _keep_to(one.name, processor)
     address = one.spec.management_address
     agent = Host.connect(address, str(state.key("ops")), made.host_key)
     agent.push_agent()
     agent.call("accept_ips", ips=list(one.ips))
-    return Machine(one.name, infrastructure, address, one.ips, made.host_key, agent)
+    return Machine(one.name, infrastructure, processor, address, one.ips, made.host_key, agent)
+
+
+def _keep_to(name: str, processor: int) -> None:
+    """Lets a running server use that processor alone."""
+    for hierarchy in ("cpuset/transhumance", "transhumance"):  # of cgroup v1, of v2
+        cpus = Path("/sys/fs/cgroup", hierarchy, f"lxc.payload.{name}", "cpuset.cpus")
+        if cpus.exists():
+            cpus.write_text(str(processor))
+            return
+    raise LabError(f"{name} has no control group cpuset, so it cannot be given a processor: see /sys/fs/cgroup.")
 
 
 def reinstalled(machine: Machine) -> Machine:
     """The same server, with nothing on it."""
     machine.agent.close()
-    return installed(topology.server(machine.name), machine.infrastructure)
+    return installed(topology.server(machine.name), machine.infrastructure, machine.processor)
 
 
 @contextmanager

@@ -37,6 +37,10 @@ class Run:
     waits: visitors.Waits
     lost: int
     copy_s: float
+    before_ms: float
+    """The longest wait of the requests that had their answer before the hold began."""
+    held_ms: float
+    """The hold, by the server's own record."""
     over_budget: str = ""
     """With what the first attempt was refused; then it was performed again with more allowed, as a customer may."""
 
@@ -66,6 +70,16 @@ class Size:
     def longest(self) -> Seconds:
         """The longest wait of each run, in ms."""
         return Seconds(tuple(run.waits.longest for run in self.runs))
+
+    @property
+    def before(self) -> Seconds:
+        """The longest wait of each run before its hold, in ms."""
+        return Seconds(tuple(run.before_ms for run in self.runs))
+
+    @property
+    def held(self) -> Seconds:
+        """The hold of each run, in ms."""
+        return Seconds(tuple(run.held_ms for run in self.runs))
 
     @property
     def name(self) -> str:
@@ -126,25 +140,26 @@ def _run(move: Move, written: set[str]) -> Run:
         began = time.time()
         move.open()
         _, copy_s = move.run("copy")
-        over_budget = _switch(move)
+        switched, over_budget = _switch(move)
         ended = time.time()
         time.sleep(QUIET)
     written |= visitors.acknowledged(seen)
     gone = visitors.lost(written, f"{move.account}.example", move.target.ips[0])
     move.close()
-    return Run(visitors.Waits.of(seen, began, ended), len(gone), copy_s, over_budget)
+    before = [event["s"] * 1000 for event in seen if began <= event["t"] + event["s"] <= switched["held_at"]]
+    waits = visitors.Waits.of(seen, began, ended)
+    return Run(waits, len(gone), copy_s, max(before, default=0.0), switched["held_ms"], over_budget)
 
 
-def _switch(move: Move) -> str:
-    """Switches; one that is over the budget is switched with a larger one. Gives with what it was refused."""
+def _switch(move: Move) -> tuple[dict[str, Any], str]:
+    """Switches; one that is over the budget is switched with a larger one. Gives its result, and with what it was
+    refused at first."""
     try:
-        move.switch()
+        return move.switch(), ""
     except AgentError as error:
         if error.code != "over_budget":
             raise
-        move.switch(budget_seconds=LARGE_BUDGET)
-        return error.message
-    return ""
+        return move.switch(budget_seconds=LARGE_BUDGET), error.message
 
 
 def _usual(
@@ -195,6 +210,8 @@ def table(sizes: list[Size]) -> Table:
             "failed",
             "writes lost",
             "longest wait ms",
+            "before the hold ms",
+            "hold ms",
             "p99 ms",
             "2022 -> 2026 ms",
             "copy s",
@@ -207,6 +224,10 @@ def table(sizes: list[Size]) -> Table:
             " (worst).",
             "Moves go to and fro between two servers of infrastructure 2026, and the first one, told beside, from 2022"
             " to 2026. Requests are those from the start of the copy to the end of the switch-over, of all moves.",
+            "Each server has a processor to itself, and shares the disk with the other; visitors and probes take what"
+            " is left of both processors.",
+            "Before the hold: the longest wait of a request that had its answer before the hold began, so while the"
+            " account was copied and rehearsed. Hold: the server's own record.",
             "Visitors: HTTP and HTTPS, IPv4 and IPv6, half of them on kept connections. A write is acknowledged when it"
             " is in both databases and in a file; lost is one that the new place does not show in all three.",
             "The usual way: stop the account, rsync, pg_dump | pg_restore, mariadb-dump | mariadb, reroute its IPs;"
@@ -225,7 +246,7 @@ def _usual_runs(size: Size) -> str:
 
 def _row(size: Size) -> tuple[str, ...]:
     if not size.runs:
-        return (size.name, *["refused"] * 10)
+        return (size.name, *["refused"] * 12)
     outage = Seconds(tuple(size.outages)) if size.outages else None
     longest = size.longest
     return (
@@ -235,6 +256,7 @@ def _row(size: Size) -> tuple[str, ...]:
         str(sum(run.waits.failed for run in size.all)),
         str(max(run.lost for run in size.all)),
         f"{longest.median:.0f} ({longest.worst:.0f})",
+        *(f"{part.median:.0f} ({part.worst:.0f})" for part in (size.before, size.held)),
         f"{median(run.waits.p99 for run in size.runs):.0f}",
         f"{size.upgrade.waits.longest:.0f}" if size.upgrade else "-",
         str(Seconds(tuple(run.copy_s for run in size.runs))),
@@ -266,6 +288,8 @@ def _figures(size: Size) -> list[Figure]:
             f"<= {WORST_AIM:g}",
             longest.worst <= WORST_AIM,
         ),
+        Figure(f"longest_wait_before_hold_{name}", round(size.before.median, 1), "ms"),
+        Figure(f"hold_{name}", round(size.held.median, 1), "ms"),
         Figure(f"p99_{name}", round(median(run.waits.p99 for run in size.runs), 1), "ms"),
         Figure(f"copy_{name}", round(median(run.copy_s for run in size.runs), 2), "s"),
     ]

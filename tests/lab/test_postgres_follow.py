@@ -120,10 +120,9 @@ def test_what_changes_all_the_while_is_equal_in_the_hold(moving: Moving) -> None
         done = moving.do(FOLLOW)["follow"]["result"]
         assert [way["way"] for way in done["ways"]] == ["follow"] and done["bytes"] > 100_000
         done = moving.do(SWITCH)
-    assert done["rehearse"]["result"]["seconds"] < 1
     figures, different = done["compare"]["result"]
     assert different == []
-    assert done["last"]["seconds"] + done["compare"]["seconds"] < 0.3
+    assert done["last"]["seconds"] + done["compare"]["seconds"] < 5, "the whole was looked at once more"
     counts = "SELECT (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM ONLY %s', oid::regclass),"
     counts += (
         " false, true, '')))[1]::text::int FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"

@@ -141,7 +141,7 @@ def test_copying_is_compared_with_the_best_tool_and_without_the_verification():
 
 
 def runs(*waits):
-    return [Run(Waits(100, 0, 0, wait, 20.0), 0, 3.0) for wait in waits]
+    return [Run(Waits(100, 0, 0, wait, 20.0), 0, 3.0, wait / 2, 170.0) for wait in waits]
 
 
 def test_switchover_figures():
