@@ -148,10 +148,13 @@ def return_(name: str, move: str | None = None, epoch: int | None = None) -> Sta
         if state.state != "held" or (move and state.move != move) or (epoch is not None and state.epoch != epoch):
             return state
         _refuse_committed(name, state)
-        return _return(load(name))
+        state = _reopen(load(name))
+        _rest(name)
+        return state
 
 
-def _return(account: Account) -> State:
+def _reopen(account: Account) -> State:
+    """Let everybody in again where the account is; what is to be done after that is in nobody's way (`_rest`)."""
     state = state_of(account.name)
     # From here on no commit can come between, not even by a process that slept.
     state = put_state(account.name, replace(state, returning=True))
@@ -166,9 +169,13 @@ def _return(account: Account) -> State:
     php.start(account)
     state = put_state(account.name, serving)
     _show(account)
-    mail.flush()
-    disarm(account.name)
     return state
+
+
+def _rest(name: str) -> None:
+    """What waited during a hold is tried again, and nothing more has to happen by itself."""
+    mail.flush()
+    disarm(name)
 
 
 def open_account(account: Account) -> None:
@@ -308,8 +315,7 @@ def forward(name: str, figures: dict[str, Any] | None = None) -> State:
         _require_moved(name, state)
         state = put_state(name, replace(state, released=True, figures=figures or state.figures))
         _show(load(name))
-        mail.flush()
-        disarm(name)
+        _rest(name)
         return state
 
 
@@ -330,7 +336,7 @@ def _require_moved(name: str, state: State) -> None:
 def lead(name: str) -> None:
     """After an engine's commit: lock for good what stays behind, and lead the programs to where the databases are.
 
-    PHP may run already; it is let in by `forward_engine` when the other server has opened the databases."""
+    PHP may run already; its gate is opened by `let_back`, when the other server has opened the databases."""
     account, engine = load(name), leaving(state_of(name))
     if engine:
         system.side_by_side(
@@ -339,25 +345,25 @@ def lead(name: str) -> None:
         )
 
 
-def forward_engine(name: str, figures: dict[str, Any] | None = None) -> State:
-    """After the release of an engine's databases: the account serves here again. Keeps the move's figures."""
+def let_back(name: str) -> None:
+    """After the release of an engine's databases: the account serves here again."""
     with guarded(name):
         state = state_of(name)
-        engine = leaving(state)
-        if engine:
+        if engine := leaving(state):
             there = {**state.engines[engine], "released": True}
-            there["figures"] = figures or there["figures"]
             put_state(name, replace(state, engines={**state.engines, engine: there}))
-        return _return(load(name)) if state.state == "held" else state
+        if state.state == "held":
+            _reopen(load(name))
 
 
-def keep_figures(name: str, engine: str, figures: dict[str, Any]) -> None:
-    """Keep the figures of an engine's move that has gone forward."""
+def forward_engine(name: str, engine: str, figures: dict[str, Any]) -> None:
+    """`let_back`, and what is in nobody's way after it; keeps the move's figures."""
+    let_back(name)
     with guarded(name):
         state = state_of(name)
-        put_state(
-            name, replace(state, engines={**state.engines, engine: {**state.engines[engine], "figures": figures}})
-        )
+        there = {**state.engines[engine], "figures": figures}
+        put_state(name, replace(state, engines={**state.engines, engine: there}))
+        _rest(name)
 
 
 def drop_left(name: str, engine: str) -> None:
@@ -444,7 +450,7 @@ def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
     if not there["released"]:
         system.side_by_side(partial(release_peer, name), partial(lead, name))
         figures = {**figures, "held_ms": round((time.time() - figures["held_at"]) * 1000, 1)}
-    forward_engine(name, figures)
+    forward_engine(name, engine, figures)
     return figures
 
 

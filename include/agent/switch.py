@@ -144,6 +144,8 @@ class _EngineOnly:
 
     def __init__(self, account: Account, engine: str, peer: Peer) -> None:
         self.name, self.engine, self.stores = account.name, engine, (engine,)
+        if account.part_of(engine) == account.without([engine]).part_of(engine):
+            refuse("nothing_to_move", f"The account {self.name} has no {engine} databases and no users of them.")
         self.port = peer.call("part_port", {})["port"]
         leading.rehearse(account, engine, peer.address, self.port)
 
@@ -156,10 +158,10 @@ class _EngineOnly:
         return steps
 
     def open(self) -> None:
-        fence.forward_engine(self.name)
+        fence.let_back(self.name)
 
     def keep(self, figures: dict[str, Any]) -> None:
-        fence.keep_figures(self.name, self.engine, figures)
+        fence.forward_engine(self.name, self.engine, figures)
 
 
 def _rehearse(account: Account, peer: Peer, budget: float, stores: list[str]) -> float:
