@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import socket
 import time
 from typing import Any
 
+import psycopg
 import pytest
 
 from include.hosts import AgentError
@@ -12,20 +14,19 @@ from tests.lab.agents import Move, Side, account_file, side, visitors
 
 SECRET = "a secret; with 'quotes'"
 SITE = rb"""<?php
-function databases(bool $by_socket): array {
+function databases(string $host): array {
     $options = [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION];
     $settings = json_decode(file_get_contents(dirname(__DIR__) . "/settings.json"), true);
     $of = "dbname={$settings['name']}";
     return [
-        "postgresql" => new PDO("pgsql:" . ($by_socket ? "" : "host=127.0.0.1;") . $of, $settings["name"],
-            $settings["secret"], $options),
+        "postgresql" => new PDO("pgsql:{$host}$of", $settings["name"], $settings["secret"], $options),
         "mariadb" => new PDO("mysql:host=localhost;$of", $settings["name"], $settings["secret"], $options),
     ];
 }
 """
 PAGE = rb"""<?php
 require "databases.php";
-$databases = databases(isset($_GET["socket"]));
+$databases = databases($_GET["host"] ?? "host=127.0.0.1;");
 foreach (isset($_GET["n"]) ? $databases : [] as $database) {
     $database->prepare("INSERT INTO visit (n) VALUES (?)")->execute([(int) $_GET["n"]]);
 }
@@ -36,7 +37,7 @@ echo json_encode([...$said, "who" => $databases["mariadb"]->query("SELECT CURREN
 """
 CRON = rb"""<?php
 require "databases.php";
-foreach (databases(true) as $database) {
+foreach (databases("") as $database) {
     $database->exec("INSERT INTO cron (n) VALUES (1)");
 }
 """
@@ -61,12 +62,13 @@ def as_account(here: Side, uid: int, *argv: str, stdin: bytes | None = None, che
     return here.root("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *argv, stdin=stdin, check=check)
 
 
-def create(here: Side, name: str, uid: int) -> dict[str, Any]:
+def create(here: Side, name: str, uid: int, **more: Any) -> dict[str, Any]:
     """An account whose page writes every visit to both engines: by TCP to one, by the socket to the other."""
     statement = {
         **account_file(name, uid),
         "postgresql": {"roles": [name], "databases": [name]},
         "mariadb": {"users": [{"user": name, "host": "localhost"}], "databases": [name]},
+        **more,
     }
     here.host.call("create", account_file=statement)
     secret = SECRET.replace("'", "''")
@@ -147,7 +149,7 @@ def wait_for(what, seconds: float = 10) -> None:
 def shop(sides) -> dict[str, Any]:
     """The account whose engines move one after the other in the tests below."""
     old, _ = sides
-    statement = create(old, "shop", 2301)
+    statement = create(old, "shop", 2301, ports={"postgresql": 20301, "mariadb": 20302})
     old.root("crontab", "-u", "shop", "-", stdin=b"* * * * * php ~/public_html/cron.php\n")
     create(old, "other", 2302)
     return statement
@@ -166,8 +168,9 @@ def test_an_engine_moves_and_no_visitor_notices(sides, shop, engine: str) -> Non
     print(engine, "held", done["held_ms"], "longest", crowd.longest, done["steps"])
     assert crowd.failed == []
     assert done["verified"]["equal"] and done["verified"]["tables"] == 2
-    for query in ("", "?socket"):
-        said = visit(old.address, "shop.example", query)
+    # By the socket, by either loopback address, by the server's own.
+    for host in ("", "host=127.0.0.1;", "host=localhost;", f"host={old.address};"):
+        said = visit(old.address, "shop.example", f"?host={host}")
         assert said[engine].startswith(after) and said["who"] == "shop@localhost"
     assert described(old, "shop")["engines"][engine]["to"] == new.address
     assert (old.state("shop"), new.state(f"shop.{engine}")) == ("serving", "serving")
@@ -189,6 +192,15 @@ def test_programs_beside_php_are_led_too(sides, shop) -> None:
     wait_for(lambda: all(written(new, "shop", engine, "cron") for engine in VERSIONS), 70)
 
 
+def test_who_comes_from_outside_by_the_accounts_port_is_led_too(sides, shop) -> None:
+    old, new = sides
+    login = {"dbname": "shop", "user": "shop", "password": SECRET, "connect_timeout": 20}
+    with psycopg.connect(host=old.address, port=20301, **login) as session:
+        assert session.execute("SELECT VERSION()").fetchone()[0].startswith(VERSIONS["postgresql"][1])
+    with socket.create_connection((old.address, 20302), 20) as connection:
+        assert VERSIONS["mariadb"][1].encode() in connection.recv(200)
+
+
 def test_nobody_else_can_use_the_way(sides, shop) -> None:
     old, new = sides
     leads = [there["lead_port"] for there in json.loads(old.root("cat", _STATE.format("shop")))["engines"].values()]
@@ -197,6 +209,12 @@ def test_nobody_else_can_use_the_way(sides, shop) -> None:
         with pytest.raises(AssertionError, match="ConnectionRefusedError"):
             as_account(old, 2302, "python3", "-c", ask, address, str(port))
     as_account(old, 2301, "python3", "-c", ask, "127.0.0.1", str(leads[0]))
+    ask = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    sockets = [f"/run/transhumance-led/{way}" for way in ("mariadb/shop/mysqld.sock", "postgresql/shop/.s.PGSQL.5432")]
+    for path in sockets:
+        with pytest.raises(AssertionError, match="PermissionError"):
+            as_account(old, 2302, "python3", "-c", ask, path)
+        as_account(old, 2301, "python3", "-c", ask, path)
     other = visit(old.address, "other.example", "?n=1")
     assert [other[engine].startswith(before) for engine, (before, _) in VERSIONS.items()] == [True, True]
 
@@ -287,7 +305,7 @@ def test_a_rebooted_server_finds_its_databases_again(sides, shop) -> None:
 
     def answers() -> bool:
         try:
-            return visit(old.address, "shop.example", "?socket&n=5") is not None
+            return visit(old.address, "shop.example", "?host=&n=5") is not None
         except (OSError, AssertionError, http.client.HTTPException):
             return False
 
