@@ -68,7 +68,8 @@ def describe() -> dict[str, Any]:
         "disk": {"total_bytes": total, "free_bytes": free},
         "memory_bytes": memory,
         "cpus": os.cpu_count() or 1,
-        "accounts": [describe_account(account) for account in accounts],
+        "accounts": [describe_account(account) for account in accounts if not account.part],
+        "parts": [describe_account(account) for account in accounts if account.part],
         "unclaimed": unclaimed(accounts),
     }
 

@@ -45,8 +45,6 @@ def create(account: Account, epoch: int, password_hash: str | None) -> State:
 
 def receive(account: Account, move: str, epoch: int) -> State:
     """Make the inert shell of an account, or of a part of one, that will come here in this move."""
-    if account.part:
-        account = _with_port(account)
     with guarded(account.name):
         state = state_of(account.name)
         if state.state == "receiving" and (state.move, state.epoch) == (move, epoch):
@@ -108,9 +106,12 @@ def _make_shell(account: Account) -> None:
                 f"The port {ports[0]} belongs to the account {other.name} here; give {account.name} another one.",
             )
         _refuse_shared(account, whole(other.name))
-    if not account.part:
+    if account.part:
+        with system.locked(system.RUNTIME / "parts.lock"):
+            save(_with_port(account))
+    else:
         system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
-    save(account)
+        save(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
