@@ -338,7 +338,7 @@ def compare(account: Account, peer: Peer, stores: Collection[str]) -> tuple[dict
     if "files" in stores:
         different += files.differences(account, peer, here["files"], there["files"])
         different += mail.differences(here["messages"], there["messages"])
-    for part in parts.keys() & {"postgres", "mariadb", "identity"}:
+    for part in (part for part in ("postgres", "mariadb", "identity") if part in parts):
         different += [f"{part}: {text}" for text in digest.differences(here[part], there[part])]
     names = {"postgres": "postgresql"}
     figures = _figures({names.get(part, part): found for part, found in here.items()})
