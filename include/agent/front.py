@@ -12,6 +12,7 @@ DOMAINS_MAP = CONFIG / "front" / "domains.map"
 ACCOUNTS_MAP = CONFIG / "front" / "accounts.map"
 PORTS_MAP = CONFIG / "front" / "ports.map"
 PROTOCOLS_MAP = CONFIG / "front" / "protocols.map"
+ENGINES_MAP = CONFIG / "front" / "engines.map"
 _BOTH = (0, 1000)
 """An account's port is for visitors; the one a thousand higher is for the front that the account has left."""
 CERTIFICATES = CONFIG / "certificates"
@@ -99,7 +100,7 @@ def _app(account: Account, site: Site) -> str:
 def render_sites() -> None:
     """Make nginx's blocks and PHP's pools follow the accounts; nothing happens where nothing changed."""
     with locked(RUNTIME / "front.lock"):
-        accounts = all_accounts()
+        accounts = [account for account in all_accounts() if not account.part]
         _write_each(CONFIG / "php", {a.name: php.pool(a) for a in accounts})
         if _write_each(CONFIG / "nginx", {a.name: _blocks(a) for a in accounts}):
             _reload_nginx()
@@ -116,7 +117,15 @@ def render_maps() -> None:
         accounts = all_accounts()
         _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in hosts(a)})
         _sync(ACCOUNTS_MAP, {a.name: entry(state_of(a.name)) for a in accounts})
-        ports = [(str(port + more), a.name, name) for a in accounts for name, port in a.ports.items() for more in _BOTH]
+        ports = [
+            (str(port + more), a.name, name)
+            for a in accounts
+            for name, port in a.ports.items()
+            for more in (_BOTH if not a.part else (0,))
+        ]
+        led = [(a.name, engine, there) for a in accounts for engine, there in state_of(a.name).engines.items()]
+        ports += [(str(there["lead_port"]), name, engine) for name, engine, there in led]
+        _sync(ENGINES_MAP, {f"{name}/{engine}": f"{there['to']}@{there['port']}" for name, engine, there in led})
         _sync(PORTS_MAP, {port: account for port, account, _ in ports})
         _sync(PROTOCOLS_MAP, {port: protocol for port, _, protocol in ports})
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from . import test_server
-from .accounts import Account, check_move, check_name, load, state_of
+from .accounts import Account, check_move, check_name, load, part_engine, state_of
 from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 
 _LONGEST = 64 << 20  # bytes of a request
@@ -170,6 +170,9 @@ def serve_peer(
         print(f"The move {move} is not admitted here.", file=sys.stderr)
         return 1
     if words[0] == "rsync":
+        if part_engine(pair["account"]):
+            print("A part of an account has no files.", file=sys.stderr)
+            return 1
         try:
             with data_session(pair["account"], move, inherited=True):
                 rsync(load(pair["account"]), words)
@@ -198,6 +201,8 @@ def _answer(
         verb, args = request["verb"], request["args"]
         if verb not in verbs:
             refuse("unknown_verb", f"A peer may not call {verb!r} here.")
+        if (engine := part_engine(pair["account"])) and not _is_for(engine, verb):
+            refuse("unknown_verb", f"{pair['account']} is nothing but {engine} databases; {verb} is not for it.")
         if verb in always:
             return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
         with data_session(pair["account"], move):
@@ -207,6 +212,12 @@ def _answer(
     except Exception as error:  # the caller must get an answer whatever went wrong
         message = f"{type(error).__name__}: {error}"
         return {"ok": False, "error": {"code": "internal_error", "message": message}}
+
+
+def _is_for(engine: str, verb: str) -> bool:
+    """Whether a peer's verb is for databases of this engine, or for no store at all."""
+    stores = ("files", "messages", "identity", "postgres", "mariadb")
+    return not verb.startswith(stores) or verb.startswith(engine.removesuffix("ql"))
 
 
 # --- the tunnel ---

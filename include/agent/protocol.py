@@ -19,7 +19,7 @@ from . import (
     test_copy,
     test_server,
 )
-from .accounts import Account, check_move, check_name, load, state_of
+from .accounts import Account, check_engine, check_move, check_name, load, state_of
 from .system import Refused, refuse
 
 LONG_VERBS: dict[str, operations.LongVerb] = {
@@ -65,10 +65,12 @@ def _receive(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
     (epoch,) = _take(args, epoch=int)
     account = Account.from_json(args.get("account_file"))
-    if account.name != name:
+    if account.name != name or account.part:
         refuse("bad_args", f"The account file is that of {account.name}, not of {name}.")
+    if args.get("engine") is not None:
+        account = account.part_of(check_engine(args["engine"]))
     shell.receive(account, move, epoch)
-    keys = pairing.admit(move, name, args.get("source_address"), args.get("public_key"))
+    keys = pairing.admit(move, account.name, args.get("source_address"), args.get("public_key"))
     return {"host_keys": keys}
 
 
@@ -122,6 +124,11 @@ def _open_test(args: dict[str, Any]) -> dict[str, Any]:
     return {"state": state.state, "epoch": state.epoch, **state.test}
 
 
+def _drop_left(args: dict[str, Any]) -> dict[str, Any]:
+    fence.drop_left(check_name(args.get("account")), check_engine(args.get("engine")))
+    return {}
+
+
 def _accept_ips(args: dict[str, Any]) -> dict[str, Any]:
     addresses.accept(*_take(args, ips=list))
     return {}
@@ -157,6 +164,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drain_ips": _drain_ips,
     "reset_ips": _reset_ips,
     "drop_ips": _drop_ips,
+    "drop_left": _drop_left,
     "hold": _hold,
     "open_test": _open_test,
     "pair": _pair,
