@@ -22,6 +22,7 @@ from urllib.parse import quote
 import httpx
 
 from lab import names, postgres, router
+from lab.accounts.certificates import certificate
 from lab.say import LabError
 from lab.state import CACHE, LOGS, STATE, alive, end, in_ns, public_key, spawn
 from lab.state import key as key_pair
@@ -206,7 +207,9 @@ def lab_connections() -> list[dict[str, Any]]:
         },
         {
             "connection_id": "test_domain",
-            "extra": json.dumps({"zone": names.ZONE, "domain": names.TEST_DOMAIN}),
+            "extra": json.dumps(
+                {"zone": names.ZONE, "domain": names.TEST_DOMAIN, "certificate_file": str(_test_certificate())}
+            ),
             **zone,
         },
         {
@@ -215,6 +218,16 @@ def lab_connections() -> list[dict[str, Any]]:
             "extra": json.dumps(machines),
         },
     ]
+
+
+def _test_certificate() -> Path:
+    """A certificate for every test name, signed by the lab's own authority."""
+    path = STATE / "ca" / "test-domain.pem"
+    if not path.exists():
+        pem = certificate([f"*.{names.TEST_DOMAIN}"], STATE)
+        path.touch(mode=0o600)
+        path.write_bytes(pem)
+    return path
 
 
 def connect(connection: Mapping[str, Any]) -> None:
