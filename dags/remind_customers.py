@@ -4,11 +4,13 @@ Runs every morning, in the host's time zone.
 
 ## What it does
 1. **take_over_catalogue**: what changed in the files of `config/migrations/` becomes a fact of the registry.
-2. **enter_reminders**: for each account that still runs the old version, the reminder that is due today, once. One
+2. **refresh_servers**: the room of the shared, test and database servers, by which they are chosen, and the accounts
+   that were created on them. One that does not answer is told in the log, and delays nothing.
+3. **enter_reminders**: for each account that still runs the old version, the reminder that is due today, once. One
    whose days have passed (nothing ran, or the account is new) is not sent belatedly: the next one says more.
-3. **send_mails**: to the customers whose address the registry knows. Skipped without the connection `smtp` (host, port,
+4. **send_mails**: to the customers whose address the registry knows. Skipped without the connection `smtp` (host, port,
    login, password; extra `{"from": ..., "security": "starttls"}`, or `tls`, or `none`); mails then wait.
-4. **deliver_webhooks**: to the host's own system. Skipped without the connection `billing_webhook`.
+5. **deliver_webhooks**: to the host's own system. Skipped without the connection `billing_webhook`.
 
 ## How to resume
 Clear the task that failed, or wait for the next morning: every step can be repeated, and each reminder goes out once.
@@ -30,7 +32,9 @@ from airflow.sdk import dag, task
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import billing, registry
+from include.moves import servers
 from transhumance_airflow import connections, outbox
+from transhumance_airflow.facts import told
 from transhumance_airflow.operators import refusing
 
 SETTINGS = billing.read_settings()
@@ -59,6 +63,12 @@ def remind_customers() -> None:
             return sorted(connections.catalogue(conn))
 
     @task
+    def refresh_servers() -> list[str]:
+        """Asks every server that many share; gives a sentence on each that does not answer."""
+        with connections.registry_connection() as conn:
+            return told(servers.refresh_all(conn, lambda server: connections.host(server, conn)))
+
+    @task
     def enter_reminders() -> int:
         """Puts the reminders that are due today into the outbox; gives how many."""
         with connections.registry_connection() as conn:
@@ -76,7 +86,7 @@ def remind_customers() -> None:
         """Posts what waits in the outbox."""
         return outbox.deliver_webhooks()
 
-    take_over_catalogue() >> enter_reminders() >> [send_mails(), deliver_webhooks()]
+    take_over_catalogue() >> refresh_servers() >> enter_reminders() >> [send_mails(), deliver_webhooks()]
 
 
 remind_customers()

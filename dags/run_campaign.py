@@ -42,7 +42,7 @@ from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import billing, registry
-from include.campaigns import report, steering
+from include.campaigns import report, steering, waves
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.operators import PerformInWaves, refusing
@@ -130,9 +130,9 @@ def run_campaign() -> None:
     def tell_result(campaign: int) -> None:
         """Fails when the campaign stopped by itself."""
         with connections.registry_connection() as conn:
-            ended = registry.campaign(conn, campaign)
-        if ended.state == "stopped":
-            raise AirflowFailException(ended.why)
+            why = waves.too_many_failed(conn, registry.campaign(conn, campaign))
+        if why:
+            raise AirflowFailException(why)
 
     campaign = act()
     performed = PerformInWaves(task_id="perform_in_waves", campaign=campaign)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from email.message import EmailMessage
-from typing import Any
-
-from include.billing import Message
+from typing import Any, Protocol
 
 SECONDS = 20
 TEXTS = {
@@ -36,6 +34,13 @@ LEFT = (
     "address of its own, and a report on what would be otherwise. Then perform it, at a time of your own; nothing "
     "stops meanwhile. After that day we perform it for you."
 )
+
+
+class Message(Protocol):
+    """A row of the registry's outbox."""
+
+    key: str
+    payload: Mapping[str, Any]
 
 
 def letter(message: Message, sender: str) -> EmailMessage:

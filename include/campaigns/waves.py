@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -17,6 +17,7 @@ import psycopg
 from include import registry
 
 AT_WORK = ("testing", "performing")
+ENDED = ("success", "failed")
 DAG = {"testing": "test_account", "performing": "migrate_account"}
 
 RunState = Callable[[str, str], str | None]
@@ -29,7 +30,7 @@ class Run:
 
     dag: str
     run_id: str
-    conf: dict[str, Any]
+    conf: dict[str, Any] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,22 @@ def step(conn: psycopg.Connection, id: int, state_of: RunState) -> Step:
     for one in registry.campaign_accounts(conn, id):
         if one.state in AT_WORK:
             _note_end(conn, campaign, one, state_of)
-    _stop_if_too_many_failed(conn, id)
+    if campaign.state in ("running", "paused") and (why := too_many_failed(conn, campaign)):
+        registry.stop_campaign(conn, id, why, "the campaign itself")
     _begin_what_may(conn, id)
     accounts = registry.campaign_accounts(conn, id)
-    runs = [_run(campaign, one) for one in accounts if one.state in AT_WORK]
-    # Those that wait are left when a campaign is stopped, so nothing waits then.
-    ended = not runs and all(one.state != "waiting" for one in accounts)
+    # Those that wait are left when a campaign is stopped, so none does then.
+    ended = all(one.state not in ("waiting", *AT_WORK) for one in accounts)
     if ended:
         registry.finish_campaign(conn, id)
-    missing = [run for run in runs if state_of(run.dag, run.run_id) is None]
-    return Step(registry.campaign(conn, id).state, missing, runs, ended)
+    runs = [_run(campaign, one) for one in accounts if one.state in AT_WORK]
+    states = {run: state_of(run.dag, run.run_id) for run in runs}
+    return Step(
+        registry.campaign(conn, id).state,
+        begin=[run for run in runs if states[run] is None],
+        under_way=[run for run in runs if states[run] not in ENDED],
+        ended=ended,
+    )
 
 
 def _run(campaign: registry.Campaign, one: registry.CampaignAccount) -> Run:
@@ -76,8 +83,13 @@ def _note_end(
     if state == "success" and one.state == "performing":
         registry.set_campaign_account(conn, campaign.id, one.account, "done")
     elif state == "success" and registry.latest_test_of(conn, one.account, campaign.entry) is not None:
-        _go_on(conn, campaign, one.account)
-    elif state in ("success", "failed"):
+        if campaign.state == "running":
+            _go_on(conn, campaign, one.account)
+        elif campaign.state == "stopped":
+            registry.set_campaign_account(
+                conn, campaign.id, one.account, "left", f"The campaign was stopped: {campaign.why}"
+            )
+    elif state in ENDED:
         why = registry.why_run_failed(conn, one.account, run.run_id) or f"See the run {run.run_id} of {run.dag}."
         registry.set_campaign_account(conn, campaign.id, one.account, "failed", why)
 
@@ -94,23 +106,20 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
         registry.set_campaign_account(conn, campaign.id, account, "performing")
 
 
-def _stop_if_too_many_failed(conn: psycopg.Connection, id: int) -> None:
-    campaign = registry.campaign(conn, id)
-    if campaign.state not in ("running", "paused"):
-        return
+def too_many_failed(conn: psycopg.Connection, campaign: registry.Campaign) -> str | None:
+    """Why the campaign may not go on: too much of a wave has failed. None when it may."""
     waves: dict[int, list[registry.CampaignAccount]] = {}
-    for one in registry.campaign_accounts(conn, id):
+    for one in registry.campaign_accounts(conn, campaign.id):
         waves.setdefault(one.wave, []).append(one)
     most = campaign.settings["most_failures_percent"]
     for number, wave in waves.items():
         failed = [one.account for one in wave if one.state == "failed"]
         if 100 * len(failed) > most * len(wave):
-            why = (
+            return (
                 f"{len(failed)} of {len(wave)} accounts of wave {number} failed ({', '.join(failed[:5])}), "
                 f"more than {most} %: see why, then start another campaign."
             )
-            registry.stop_campaign(conn, id, why, "the campaign itself")
-            return
+    return None
 
 
 def _begin_what_may(conn: psycopg.Connection, id: int) -> None:

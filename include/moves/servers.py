@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import psycopg
@@ -24,6 +25,9 @@ class Machines(Protocol):
 
 Specify = Callable[[registry.Server], Any]
 """Says how a server of the registry is made: its `include.machines.MachineSpec`."""
+
+SHARED_BY_MANY = ("shared", "database", "test")
+"""The kinds of servers that are chosen by their room."""
 
 PROVEN = "original.proven_empty"
 """The event that says that the original itself, while it was being reinstalled, called itself empty."""
@@ -47,6 +51,27 @@ def refresh(conn: psycopg.Connection, server: str, host: Agent) -> list[str]:
     registry.sync_accounts(conn, server, serving(description))
     migration = registry.migration_of(conn, server)
     return forwarding.record(conn, migration.id, description) if migration is not None else []
+
+
+def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
+    """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
+    a sentence on each that does not answer."""
+    names = [one.name for one in registry.servers(conn) if one.kind in SHARED_BY_MANY and one.host_key]
+    hosts = {name: reach(name) for name in names}
+
+    def ask(name: str) -> dict[str, Any] | str:
+        try:
+            return without_secrets(hosts[name].call("describe"))
+        except (HostUnreachable, AgentError) as error:
+            return f"{name}: {error}"
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = dict(zip(names, pool.map(ask, names), strict=True))
+    for name, answer in answers.items():
+        if not isinstance(answer, str):
+            registry.record_description(conn, name, answer)
+            registry.sync_accounts(conn, name, serving(answer))
+    return [answer for answer in answers.values() if isinstance(answer, str)]
 
 
 def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Agent]) -> None:

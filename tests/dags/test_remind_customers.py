@@ -96,7 +96,8 @@ def remind(dag: Any, monkeypatch: pytest.MonkeyPatch, on: date) -> int:
 
 def test_it_reads_like_the_runbook(dags):
     dag = dags["remind_customers"]
-    assert dag.task_dict["take_over_catalogue"].downstream_task_ids == {"enter_reminders"}
+    assert dag.task_dict["take_over_catalogue"].downstream_task_ids == {"refresh_servers"}
+    assert dag.task_dict["refresh_servers"].downstream_task_ids == {"enter_reminders"}
     assert dag.task_dict["enter_reminders"].downstream_task_ids == {"send_mails", "deliver_webhooks"}
     assert all(f"**{name}**" in dag.doc_md for name in dag.task_dict)
     assert dag.max_active_runs == 1 and "Europe/Paris" in repr(vars(dag.timetable))
@@ -141,6 +142,17 @@ def test_what_is_not_taken_waits_and_fails_the_task(dag, shared, post, monkeypat
     post.refusing = False
     shared.conn.execute("UPDATE outbox SET next_attempt_at = now()")
     assert outbox.send_mails()["delivered"] == 1
+
+
+def test_an_account_created_since_is_reminded_too_and_a_server_that_is_down_delays_nothing(dag, shared, monkeypatch):
+    shared.servers["web-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
+    shared.servers["web-1"].accounts["gone"] = {"state": "moved", "epoch": 1, "move": "m1"}
+    del shared.servers["test-1"]
+    assert step(dag, "refresh_servers") == ["test-1: test-1 cannot be reached."]
+    assert remind(dag, monkeypatch, date(2026, 12, 24)) == 5
+    assert registry.account(shared.conn, "late").server == "web-1"
+    with pytest.raises(registry.Refused):
+        registry.account(shared.conn, "gone")
 
 
 def test_without_a_connection_messages_wait(dag, connections, monkeypatch):

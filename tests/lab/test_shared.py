@@ -85,7 +85,8 @@ def shared(farm: Farm) -> Iterator[Shared]:
     with stage.registry_connection() as conn, ThreadPoolExecutor(4) as pool:
         conn.autocommit = True
         try:
-            list(pool.map(lambda name: install(farm, name), SERVERS))
+            for name in SERVERS:  # three that boot at once may be too many for a busy machine
+                install(farm, name)
             made = Shared(farm, conn, filling(farm), {})
             allow_prepared_transactions(made)
             list(pool.map(lambda one: create(made, *one), enumerate([PILOT, *HERD], 2500)))
