@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from include import catalogue
 from include.hosts import AgentError
 from lab.accounts import Server, fill
 from lab.accounts.wordpress import archive
@@ -72,8 +73,11 @@ def found(lab, sides, filled) -> dict[tuple[str, str], dict[str, Any]]:
     old, new = sides
     addresses = list(lab.server(old.name).ips)
 
+    # What customers meet, on an account without any of it; everything that can be asked, on the other.
+    checks = {"legacy": CHECKS, "blog": catalogue.load()["infrastructure-2026"].checks()}
+
     def check(one: Side, account: str, where: str) -> dict[str, Any]:
-        asked = {"account": account, "side": where, "checks": CHECKS, "old_addresses": addresses}
+        asked = {"account": account, "side": where, "checks": checks[account], "old_addresses": addresses}
         return one.host.run(f"check-{account}-{where}", "check", asked, poll=0.2)
 
     results = {(name, "original"): check(old, name, "original") for name in filled}
@@ -179,7 +183,7 @@ def test_a_wordpress_has_nothing_to_fear(found) -> None:
     """Deprecated is no error: PHP runs it, and tells."""
     assert found["blog", "original"]["findings"] == []
     result = found["blog", "copy"]
-    assert {(row["check"], row["what"].partition(":")[0]) for row in result["findings"]} <= {("lint", "Deprecated")}
+    assert {(row["check"], row["what"].partition(":")[0]) for row in result["findings"]} <= {("php-lint", "Deprecated")}
     assert result["looked_at"]["php_files"] > 500 and result["not_looked_at"] == []
 
 
