@@ -32,7 +32,8 @@ SELECT 'vps-' || i, 'vps', 'plan-' || i % 20, '2022', 'customer-' || i, '10.0.0.
 UNION ALL
 SELECT 'transit-' || i, 'transit', 'plan-' || i % 20, '2026', NULL, '10.32.0.0'::inet + i,
     '10.96.0.0'::inet + i, 'fd31::'::inet + i, 'handed_over' FROM generate_series(1, {n}) i;
-INSERT INTO catalogue VALUES ('debian-13', 'infrastructure', '2022', '2026');
+INSERT INTO catalogue (name, title, kind, from_version, to_version)
+VALUES ('debian-13', 'Debian 13', 'infrastructure', '2022', '2026');
 INSERT INTO migrations (server, entry, from_infrastructure, to_infrastructure, transit, run_id, requested_by, state)
 SELECT 'vps-' || i, 'debian-13', '2022', '2026', 'transit-' || i, 'run-' || i, 'bench', 'handed_over'
 FROM generate_series(1, {n}) i;

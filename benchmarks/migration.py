@@ -130,7 +130,9 @@ class _Migration:
                     registry.add_server(conn, one.name, kind, PLAN, infrastructure, customer, *addresses)
                     for ip in one.ips:
                         registry.add_ip(conn, ip, one.name)
-                registry.add_catalogue_entry(conn, ENTRY, "infrastructure", "2022", "2026")
+                registry.sync_catalogue(
+                    conn, [registry.Entry(ENTRY, "A new infrastructure", "infrastructure", "2022", "2026")]
+                )
                 yield conn
 
     def _enrolled(self, conn: psycopg.Connection) -> stage.Machine:
@@ -190,7 +192,8 @@ class _Migration:
     def _perform(self, conn: psycopg.Connection, accounts: list[str]) -> None:
         """Starts the migration, and each account's move as the customer would: at once, one after the other."""
         self.progress(f"migrate_server begins: run {self.run_id}")
-        conf = {"server": self.original.name, "entry": ENTRY, "requested_by": "the benchmark"}
+        by = "the benchmark"
+        conf = {"server": self.original.name, "entry": ENTRY, "lift_gate_because": by, "requested_by": by}
         airflow.trigger("migrate_server", self.run_id, conf)
         until = time.monotonic() + PATIENCE
         self._await("migrate_server", self.run_id, until, lambda: self._state(conn) == "handed_over")

@@ -1,8 +1,8 @@
 """Migrate a dedicated server or VPS to a new infrastructure, through a transit and home again.
 
 ## What it does
-1. **check_server**: the server, its accounts, the catalogue entry, and whether a transit can ever fit.
-   Refusals end here and change nothing.
+1. **check_server**: the server, its accounts, the catalogue entry, and whether a transit can ever fit. Every account
+   has been tested for it, without a blocker. Refusals end here and change nothing.
 2. **request_transit**, **wait_for_transit**: a transit of the same plan; first come, first served. *Waits for
    the pool.*
 3. **install_transit**, **enrol_transit**: the transit runs the new infrastructure; its host key is pinned.
@@ -13,8 +13,9 @@
    meanwhile is waited for as well.
 6. **point_names_at_transit**, **reroute_ips_to_transit**: makes sure that every name has followed, and waits
    until no cache holds an older answer; the transit accepts the IPs first, then they are routed to it.
-7. **prove_original_empty**, **reinstall_original**, **enrol_original**: only what the registry *and* the
-   server itself call empty is reinstalled; both are asked again at the moment of the act.
+7. **prove_original_empty**, **approve_reinstall**, **reinstall_original**, **enrol_original**: only what the registry
+   *and* the server itself call empty is reinstalled; both are asked again at the moment of the act. Where the plan says
+   so (**Manage transits**, `ask_before_reinstall`), a person sees that proof and agrees before. *Waits for ops.*
 8. **move_accounts_home**: one run of `move_account` for each account, one after the other.
 9. **point_names_home**, **reroute_ips_home**: names, TTLs and IPs are as they were before; the original accepts
    its IPs first. What caches still know of the transit is waited out before the transit is wiped.
@@ -27,6 +28,8 @@ run id*; it goes on from there. Do not mark a task as success in order to get pa
 refuse.
 
 ## By hand
+* *check_server* names accounts that are not tested: test them, or start again with a reason to *lift the gate*, which
+  is kept in the event log.
 * *The customer, or the host, gives up* before any account was performed: **Manage transits**, `cancel_migration`. The
   run skips what is left, restores the TTLs, wipes the transit, returns it, and ends.
 * *wait_for_transit* waits long: free or add a transit of that plan; the run goes on within ten seconds.
@@ -38,6 +41,8 @@ refuse.
   for each account that left it, and for how long nothing.
 * *prove_original_empty* names what still lives there: move it (it may be a database that no account claims),
   clear the task.
+* *approve_reinstall* waits: *Required actions* of the run, or the board. It fails when the answer is no, and asks again
+  when it is cleared.
 * *reinstall_original* was cut off: clear it. While it was at work the server holds nothing of anybody.
 * *move_accounts_home* fails: open the `move_account` run that it names, correct what it says, clear
   *move_accounts_home*.
@@ -49,13 +54,14 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, TaskGroup, chain, dag, task
+from airflow.sdk import TaskGroup, chain, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import registry
 from include.moves import names, network, report, servers
 from include.moves.enrol import enrol
 from transhumance_airflow import connections, forms
+from transhumance_airflow.approvals import ApproveReinstall
 from transhumance_airflow.facts import refresh_original, told
 from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
 
@@ -90,13 +96,8 @@ def wait_for_names(task_id: str) -> WaitForRegistry:
     default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
         "server": forms.server("Server", "The dedicated server or VPS to migrate, as the registry names it (vps-1)."),
-        "entry": Param(
-            type="string",
-            pattern="^[a-z0-9][a-z0-9.-]{0,63}$",
-            title="Catalogue entry",
-            description="The migration to perform, as the catalogue names it.",
-            examples=["infrastructure-2026"],
-        ),
+        "entry": forms.entry("The migration to perform, as the catalogue names it."),
+        "lift_gate_because": forms.gate_lifted_because(),
         "requested_by": forms.requested_by(),
     },
 )
@@ -113,6 +114,7 @@ def migrate_server() -> None:
                 params["entry"],
                 run_id,
                 params["requested_by"],
+                params["lift_gate_because"] or None,
                 lambda: connections.host(params["server"], conn),
             )
 
@@ -271,7 +273,16 @@ def migrate_server() -> None:
             reroute_ips_to_transit(MIGRATION, TRANSIT),
         )
     with step("reinstall", "The original is proven empty, reinstalled and enrolled") as reinstalled:
-        chain(prove_original_empty(MIGRATION), reinstall_original(MIGRATION), enrol_original(MIGRATION))
+        chain(
+            prove_original_empty(MIGRATION),
+            ApproveReinstall(
+                task_id="approve_reinstall",
+                task_display_name="approve the reinstall (ops, if the plan asks)",
+                migration=MIGRATION,
+            ),
+            reinstall_original(MIGRATION),
+            enrol_original(MIGRATION),
+        )
     accounts_home = MoveAccountsHome(task_id="move_accounts_home", migration=MIGRATION_ID, original=ORIGINAL)
     with step("reroute_home", "Names and IPs lead to the original again") as home:
         chain(

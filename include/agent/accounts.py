@@ -14,7 +14,7 @@ ENGINES = ("postgresql", "mariadb")
 NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,31}}(\.({'|'.join(ENGINES)}))?")
 MOVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
+DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
@@ -223,7 +223,7 @@ def _identifier(value: Any, what: str) -> int:
 
 
 def _domain(value: Any) -> str:
-    if not isinstance(value, str) or not _DOMAIN.fullmatch(value):
+    if not isinstance(value, str) or not DOMAIN.fullmatch(value):
         _bad(f"{value!r} is no host name; give it in lower case, international names in their xn-- form.")
     return value
 
@@ -353,7 +353,8 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "serving": frozenset({"held"}),
     "held": frozenset({"serving", "moved"}),  # returned, or committed: the point of no return
     "moved": frozenset({"receiving", "absent"}),  # comes back another time, or is removed
-    "receiving": frozenset({"serving", "absent"}),  # released, or given up
+    "receiving": frozenset({"serving", "test", "absent"}),  # released, opened as a test copy, or given up
+    "test": frozenset({"absent"}),  # a test copy never becomes the account
 }
 
 
@@ -363,7 +364,8 @@ class State:
 
     `epoch` only grows; `deadline` is Unix time at which a hold ends by itself; `to` is the address of the server
     that has the account now; `saved` is what must be restored at a return; `released` says that the other side
-    has opened the account; `returning` that a return has begun, so a commit comes too late.
+    has opened the account; `returning` that a return has begun, so a commit comes too late; `test` what is open of a
+    test copy: {"names": {site: test name}, "stores": [...], "hosts": {site: the host that it is asked as}}.
     `engines` are those whose databases live on another server although the account lives here: {engine: {"to", "peer",
     "port": the part's port of that server's front, "lead_port": of this one's, "move", "epoch", "released", "left":
     the names of what stays behind here, locked, or None, "figures", "since"}}.
@@ -377,6 +379,7 @@ class State:
     peer: dict[str, Any] | None = None
     saved: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    test: dict[str, Any] = field(default_factory=dict)
     released: bool = False
     returning: bool = False
     since: float | None = None

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from . import forward, front, mail, mariadb, postgres, system
+from . import forward, front, mail, mariadb, postgres, system, test_server
 from .accounts import Account, all_accounts, state_of
 from .files import describe as describe_files
 from .postgres_sql import query
@@ -68,6 +68,7 @@ def describe() -> dict[str, Any]:
         "disk": {"total_bytes": total, "free_bytes": free},
         "memory_bytes": memory,
         "cpus": os.cpu_count() or 1,
+        "test_server": test_server.domain(),
         "accounts": [describe_account(account) for account in accounts if not account.part],
         "parts": [describe_account(account) for account in accounts if account.part],
         "unclaimed": unclaimed(accounts),
@@ -94,6 +95,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "epoch": state.epoch,
         "move": state.move,
         "to": state.to,
+        **({"test": state.test} if state.state == "test" else {}),
         "engines": {
             engine: {key: there[key] for key in ("to", "move", "epoch", "released", "left", "since")}
             for engine, there in state.engines.items()

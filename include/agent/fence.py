@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, files, front, leading, mail, mariadb, pairing, php, postgres, system
+from . import addresses, files, front, leading, mail, mariadb, pairing, php, postgres, system, test_copy, test_server
 from .accounts import ENGINES, Account, State, all_accounts, guarded, load, part_name, put_state, state_of, whole
 from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
@@ -275,6 +275,7 @@ def record(name: str, state: State) -> dict[str, Any]:
 
 def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer = _untimed) -> State:
     """On the target, after the source's commit: open the copy that came. Repeated, it opens what is still shut."""
+    test_server.refuse_to_serve(name)
     with guarded(name):
         account, state = load(name), state_of(name)
         if (state.move, state.epoch) != (move, epoch) or state.state not in ("receiving", "serving"):
@@ -457,6 +458,8 @@ def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
 def boot() -> None:
     """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again."""
     addresses.accept_known()
+    if test_server.domain() is not None:
+        test_server.keep_in()
     leading.restore()
     for account in all_accounts():
         state = state_of(account.name)
@@ -464,6 +467,9 @@ def boot() -> None:
             with guarded(account.name):
                 _tidy(account)
                 open_account(account)
+        elif state.state == "test":
+            with guarded(account.name):
+                test_copy.reopen(account)
         else:
             try:
                 settle(account.name)

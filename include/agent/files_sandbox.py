@@ -20,7 +20,7 @@ from typing import Any
 
 from .system import refuse
 
-_NEWNS = 0x00020000
+_NEWNS, _NEWNET = 0x00020000, 0x40000000
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND = 1, 2, 4, 8, 32, 4096
 _REC, _PRIVATE = 16384, 1 << 18
 _DETACH = 2
@@ -54,14 +54,15 @@ def _mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int, 
     _check(_libc.mount(source, target, kind, ctypes.c_ulong(flags), data), f"mount on {target!r}")
 
 
-def enter(home: str, *, writable: bool, relay_fd: int | None = None) -> None:
+def enter(home: str, *, writable: bool, relay_fd: int | None = None, owner: tuple[int, int] | None = None) -> None:
     """Move this process, for good, into the sandbox of `home`. Only call it in a process made for it.
 
     `relay_fd`: a unix socket over which the program at `/relay` hands its stdin and stdout to the process outside
-    (see `Client`)."""
+    (see `Client`). With an `owner`, (uid, gid), it is that user's from then on, without any power of root's and
+    without a network."""
     source = os.fsencode(home)
     staged = _STAGE + source
-    _check(_libc.unshare(_NEWNS), "unshare")
+    _check(_libc.unshare(_NEWNS | (_NEWNET if owner else 0)), "unshare")
     _mount(None, b"/", None, _REC | _PRIVATE)
     _mount(b"tmpfs", _STAGE, b"tmpfs", _NOSUID | _NODEV, b"mode=755,size=1m")
     for directory in (b"/usr", b"/etc", b"/dev", b"/old"):
@@ -92,6 +93,11 @@ def enter(home: str, *, writable: bool, relay_fd: int | None = None) -> None:
     for capability in range(64):
         if capability not in _KEPT_CAPABILITIES:
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails only past the last capability
+    if owner:
+        os.setgroups([])
+        os.setresgid(owner[1], owner[1], owner[1])
+        os.setresuid(owner[0], owner[0], owner[0])  # which gives up every capability
+        return
     kept = sum(1 << capability for capability in _KEPT_CAPABILITIES)
     header = struct.pack("=Ii", 0x20080522, 0)
     _check(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")

@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from . import php
+from . import php, test_names
 from .accounts import Account, Site, State, all_accounts, state_of
 from .system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 
@@ -20,13 +20,19 @@ CERTIFICATES = CONFIG / "certificates"
 
 def entry(state: State) -> str:
     """What the front does with an account's requests: serve, hold, closed, or the address they go to."""
-    if state.state == "serving":
+    if state.state in ("serving", "test"):
         return "serve"
     if state.state == "held" or (state.state == "moved" and not state.released):
         return "hold"
     if state.state in ("moved", "receiving") and state.to:
         return state.to
     return "closed"
+
+
+def hosts(account: Account) -> list[str]:
+    """The host names under which an account is asked for here: a test copy's are names of its own."""
+    state = state_of(account.name)
+    return sorted(state.test["names"].values()) if state.state == "test" else account.hosts
 
 
 def server_block(account: Account) -> str:
@@ -96,15 +102,20 @@ def render_sites() -> None:
     with locked(RUNTIME / "front.lock"):
         accounts = [account for account in all_accounts() if not account.part]
         _write_each(CONFIG / "php", {a.name: php.pool(a) for a in accounts})
-        if _write_each(CONFIG / "nginx", {a.name: server_block(a) for a in accounts}):
+        if _write_each(CONFIG / "nginx", {a.name: _blocks(a) for a in accounts}):
             _reload_nginx()
+
+
+def _blocks(account: Account) -> str:
+    test = state_of(account.name).test
+    return server_block(account) + (test_names.blocks(account, test) if test else "")
 
 
 def render_maps() -> None:
     """Make the front follow all accounts and their states: after a boot, and when an account comes, goes or changes."""
     with locked(RUNTIME / "front.lock"):
         accounts = all_accounts()
-        _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in a.hosts})
+        _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in hosts(a)})
         _sync(ACCOUNTS_MAP, {a.name: entry(state_of(a.name)) for a in accounts})
         ports = [
             (str(port + more), a.name, name)
@@ -209,12 +220,18 @@ def certificates(account: Account) -> dict[str, str]:
 
 
 def load_certificates(account: Account) -> None:
-    """Make the running front use the account's certificates, with no reload: a reload would part held requests."""
+    """Make the running front use the account's certificates."""
+    for domain in certificates(account):
+        load_certificate(domain)
+
+
+def load_certificate(domain: str) -> None:
+    """Make the running front use what is stored for a domain, with no reload: a reload would part held requests."""
     # HAProxy takes one certificate at a time.
     with locked(RUNTIME / "certificates.lock"):
         listed = command(f"show ssl crt-list {CERTIFICATES}/").splitlines()
-        for domain, pem in certificates(account).items():
-            _load_certificate(domain, pem, f"{CERTIFICATES}/{domain}.pem" in listed)
+        path = CERTIFICATES / f"{domain}.pem"
+        _load_certificate(domain, path.read_text(), str(path) in listed)
 
 
 def _load_certificate(domain: str, pem: str, known: bool) -> None:

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from . import test_server
 from .accounts import Account, check_move, check_name, load, part_engine, state_of
 from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 
@@ -59,9 +60,11 @@ def make_key(move: str, account: str) -> str:
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
 
 
-def authorized_line(move: str, address: str, public_key: str, port: int) -> str:
+def authorized_line(move: str, address: str, public_key: str, port: int | None) -> str:
     """What lets the source's key in: from its address only, to this move's entry point only."""
     command = f'restrict,from="{address}",command="/usr/bin/python3 {AGENT} peer {move}"'
+    if port is None:
+        return f"{command} {public_key} {_mark(move)}"
     # Replication comes through one port of this server's loopback address that the source may open, and no other.
     # The source can reach nothing here through it: port 1 of 127.0.0.1 is nobody's.
     tunnel = f'port-forwarding,permitopen="127.0.0.1:1",permitlisten="127.0.0.1:{port}"'
@@ -78,7 +81,9 @@ def admit(move: str, account: str, address: Any, public_key: Any) -> list[str]:
         refuse("bad_key", "The public key of the source is no SSH key; take it from the verb pair.")
     _require_no_socket_forwarding()
     pair = _pair(check_move(move)) or {"account": check_name(account), "port": _free_port()}
-    line = authorized_line(move, check_address(address), public_key, pair["port"])
+    # What a test copy finds on this machine must not lead back to the original.
+    port = None if test_server.domain() is not None else pair["port"]
+    line = authorized_line(move, check_address(address), public_key, port)
     directory(move).mkdir(mode=0o700, parents=True, exist_ok=True)
     write_durably(directory(move) / "target.json", json.dumps(pair))
     _rewrite_keys(move, line)
@@ -139,10 +144,10 @@ def account_of(move: str) -> str | None:
     return known["account"] if known else None
 
 
-def leaves(account: str) -> bool:
-    """Whether a move of this account away from here is open."""
+def leaves(account: str, besides: str | None = None) -> bool:
+    """Whether a move of this account away from here is open, `besides` this one."""
     moves = [path.parent.name for path in (STATE / "pairs").glob("*/source.json")]
-    return account in map(account_of, moves)
+    return account in (account_of(move) for move in moves if move != besides)
 
 
 # --- the target's side ---

@@ -57,11 +57,11 @@ def _comment(catalog: str, sub: str = "") -> str:
 
 
 _OWNER = "'owner', pg_get_userbyid(o.{0})"
-_USER_SCHEMA = (
+USER_SCHEMA = (
     "{0} NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pg_toast')"
 )
-_USER_SCHEMA += " OR (nspname = 'th_follow' AND nspowner = 10)"  # ours, while a database is followed
-_USER_SCHEMA += " OR nspname LIKE 'pg\\_temp\\_%' OR nspname LIKE 'pg\\_toast\\_temp\\_%')"
+USER_SCHEMA += " OR (nspname = 'th_follow' AND nspowner = 10)"  # ours, while a database is followed
+USER_SCHEMA += " OR nspname LIKE 'pg\\_temp\\_%' OR nspname LIKE 'pg\\_toast\\_temp\\_%')"
 
 # PostgreSQL 17 gives a partition its parent's identity, 15 does not: it is compared on the parent.
 _COLUMNS = (
@@ -84,7 +84,7 @@ def inventory(identities: dict[int, str]) -> str:
     `identities` are tables (by oid) whose REPLICA IDENTITY is another one while they are followed."""
     cases = "".join(f" WHEN {int(oid)} THEN {literal(identity)}" for oid, identity in identities.items())
     replica_identity = f"(CASE o.oid{cases} ELSE o.relreplident::text END)" if cases else "o.relreplident"
-    user = _USER_SCHEMA.format
+    user = USER_SCHEMA.format
     relation = "(SELECT (pg_identify_object('pg_class'::regclass, o.{0}, 0)).identity)"
     on = relation.format
     parts = [
@@ -206,7 +206,7 @@ def inventory(identities: dict[int, str]) -> str:
 TABLES = (
     "SELECT json_build_array('table', n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid ="
     " o.relnamespace WHERE o.relkind = 'r' AND o.relpersistence <> 't' AND "
-    + _USER_SCHEMA.format("o.relnamespace")
+    + USER_SCHEMA.format("o.relnamespace")
     + " AND ("
     + _NO_EXTENSION.format(catalog="pg_class", alias="o")
     + " OR o.oid IN (SELECT unnest(extconfig) FROM pg_extension)) ORDER BY n.nspname, o.relname;\n"

@@ -6,12 +6,26 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import addresses, describe, fence, operations, pairing, shell, switch
+from . import (
+    addresses,
+    checks,
+    describe,
+    duplicate,
+    fence,
+    operations,
+    pairing,
+    shell,
+    switch,
+    test_copy,
+    test_server,
+)
 from .accounts import Account, check_engine, check_move, check_name, load, state_of
 from .system import Refused, refuse
 
 LONG_VERBS: dict[str, operations.LongVerb] = {
+    "check": checks.check,
     "copy": switch.copy,
+    "duplicate": duplicate.duplicate,
     "switch": switch.switch,
     "verify": switch.verify,
 }
@@ -94,8 +108,20 @@ def _release(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _remove(args: dict[str, Any]) -> dict[str, Any]:
-    shell.remove(check_name(args.get("account")))
+    move = args.get("move")
+    shell.remove(check_name(args.get("account")), None if move is None else check_move(move))
     return {}
+
+
+def _become_test_server(args: dict[str, Any]) -> dict[str, Any]:
+    return test_server.become(args.get("domain"), args.get("certificate"))
+
+
+def _open_test(args: dict[str, Any]) -> dict[str, Any]:
+    name, move = _named(args)
+    epoch, names, stores = _take(args, epoch=int, names=dict, stores=list)
+    state = test_copy.open_test(name, move, epoch, names, stores)
+    return {"state": state.state, "epoch": state.epoch, **state.test}
 
 
 def _drop_left(args: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +157,7 @@ def _status(args: dict[str, Any]) -> dict[str, Any]:
 
 VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "accept_ips": _accept_ips,
+    "become_test_server": _become_test_server,
     "commit": _commit,
     "create": _create,
     "describe": lambda _args: describe.describe(),
@@ -139,6 +166,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drop_ips": _drop_ips,
     "drop_left": _drop_left,
     "hold": _hold,
+    "open_test": _open_test,
     "pair": _pair,
     "prove_empty": lambda _args: describe.prove_empty(),
     "receive": _receive,

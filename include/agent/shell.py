@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from . import fence, files, front, mail, mariadb, pairing, php, postgres, system
+from . import fence, files, front, mail, mariadb, pairing, php, postgres, system, test_server
 from .accounts import (
     PART_PORTS,
     Account,
@@ -23,6 +23,7 @@ from .system import refuse
 
 def create(account: Account, epoch: int, password_hash: str | None) -> State:
     """Make an account that serves here. Again with another account file: what changed is taken over."""
+    test_server.refuse_to_serve(account.name)
     with guarded(account.name):
         state = state_of(account.name)
         if account.part and state.state == "absent":
@@ -47,7 +48,7 @@ def receive(account: Account, move: str, epoch: int) -> State:
     """Make the inert shell of an account, or of a part of one, that will come here in this move."""
     with guarded(account.name):
         state = state_of(account.name)
-        if state.state == "receiving" and (state.move, state.epoch) == (move, epoch):
+        if state.state in ("receiving", "test") and (state.move, state.epoch) == (move, epoch):
             _make_shell(account)
             return state
         if epoch < state.epoch or (epoch == state.epoch and state.state != "absent"):
@@ -56,7 +57,7 @@ def receive(account: Account, move: str, epoch: int) -> State:
                 f"The account {account.name} is {state.state} here at epoch {state.epoch}; "
                 f"a move of epoch {epoch} is over.",
             )
-        if state.state in ("serving", "held"):
+        if state.state in ("serving", "held", "test"):
             refuse("wrong_state", f"The account {account.name} is {state.state} here; it cannot be received.")
         _make_shell(account)
         if not account.part:
@@ -100,12 +101,16 @@ def _make_shell(account: Account) -> None:
                 "domain_taken",
                 f"The domain {both[0]} belongs to the account {other.name} here; take it away first.",
             )
+        if taken := sorted(_in_databases(account) & _in_databases(whole(other.name))):
+            refuse(
+                "name_taken",
+                f"The {taken[0][0]} {printable(taken[0][1])} belongs to the account {other.name} here; rename one.",
+            )
         if ports := sorted({*account.ports.values()} & {*other.ports.values()}):
             refuse(
                 "port_taken",
                 f"The port {ports[0]} belongs to the account {other.name} here; give {account.name} another one.",
             )
-        _refuse_shared(account, whole(other.name))
     if account.part:
         with system.locked(system.RUNTIME / "parts.lock"):
             save(_with_port(account))
@@ -115,27 +120,28 @@ def _make_shell(account: Account) -> None:
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _refuse_shared(account: Account, other: Account) -> None:
-    """Whoever gives up an account drops its databases and users by name: no other may have one of them here."""
-    for what, mine, theirs in (
-        ("PostgreSQL database", account.postgresql_databases, other.postgresql_databases),
-        ("PostgreSQL role", account.postgresql_roles, other.postgresql_roles),
-        ("MariaDB database", account.mariadb_databases, other.mariadb_databases),
-        ("MariaDB user", map("@".join, account.mariadb_users), map("@".join, other.mariadb_users)),
-    ):
-        if both := sorted({*mine} & {*theirs}):
-            refuse(
-                "name_taken", f"The {what} {printable(both[0])} belongs to the account {other.name} here; rename it."
-            )
+def _in_databases(account: Account) -> set[tuple[str, str]]:
+    """What of an account has a name in the servers' engines: whoever is removed takes these with it."""
+    return {
+        *(("PostgreSQL database", name) for name in account.postgresql_databases),
+        *(("PostgreSQL role", name) for name in account.postgresql_roles),
+        *(("MariaDB database", name) for name in account.mariadb_databases),
+        *(("MariaDB user", f"{user}@{host.lower()}") for user, host in account.mariadb_users),
+    }
 
 
-def remove(name: str) -> None:
-    """Take away everything of an account that has left, or whose coming was given up."""
+def remove(name: str, move: str | None = None) -> None:
+    """Take away everything of an account that has left, whose coming was given up, or that is here for a test.
+
+    `move`: only if that is the move (or the test) that it is here by."""
     with guarded(name):
         state = state_of(name)
+        if move is not None and state.state != "absent" and state.move != move:
+            refuse("wrong_move", f"The account {name} is {state.state} here by {state.move}, not by {move}: it stays.")
         if state.state == "absent" and not account_path(name).exists():
             return
-        if state.state not in ("moved", "receiving", "absent") or (state.state == "moved" and not state.released):
+        left = state.state == "moved" and state.released
+        if not left and state.state not in ("receiving", "test", "absent"):
             refuse("wrong_state", f"The account {name} is {state.state} here; only one that has left is removed.")
         account = load(name)
         with pairing.no_data_session(name):

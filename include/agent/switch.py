@@ -12,7 +12,21 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO, Any
 
-from . import digest, fence, files, holds, identity, leading, mail, mariadb, moment, pairing, php, postgres
+from . import (
+    digest,
+    duplicate_databases,
+    fence,
+    files,
+    holds,
+    identity,
+    leading,
+    mail,
+    mariadb,
+    moment,
+    pairing,
+    php,
+    postgres,
+)
 from .accounts import Account, check_engine, check_name, load, state_of, whole
 from .operations import Report
 from .peer import Peer
@@ -267,8 +281,10 @@ def forget(move: str) -> None:
     if name is None or state_of(name).state == "absent":
         return
     account, state = whole(name), state_of(name)
-    for store in STORES.values():
-        store.unfollow(account)
+    # A test follows nothing, and what follows for a move meanwhile is that move's.
+    if not pairing.leaves(name, besides=move):
+        for store in STORES.values():
+            store.unfollow(account)
     if (state.state, state.move) == ("receiving", move):
         # A copy that nobody follows is worth nothing; the next move makes another.
         for engine in (postgres, mariadb):
@@ -381,6 +397,7 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **postgres.PEER_VERBS,
     **mariadb.PEER_VERBS,
     **identity.PEER_VERBS,
+    **duplicate_databases.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),
     "tunnel_port": pairing.tunnel_port,
     "tunnel_up": pairing.tunnel_up,

@@ -1,4 +1,4 @@
-"""Webhooks: what the outbox holds is posted to the host's own system until that has said yes.
+"""What the outbox holds is sent until it is taken: posted to the host's own system, or mailed.
 
 A message is written in the transaction of the fact that it tells. It is delivered at least once; its key stays
 the same, so that the receiver can drop what it has. Ledger entries go out a thousand to a message: they have one
@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -29,7 +30,7 @@ GIVE_WAY = 3
 CLAIM = f"""
 UPDATE outbox SET attempts = attempts + 1, next_attempt_at = now() + interval '15 minutes'
 WHERE id IN (
-    SELECT id FROM outbox WHERE delivered_at IS NULL AND next_attempt_at <= now()
+    SELECT id FROM outbox WHERE channel = %(channel)s AND delivered_at IS NULL AND next_attempt_at <= now()
     ORDER BY id LIMIT {BATCH} FOR UPDATE SKIP LOCKED
 )
 RETURNING id, key, kind, payload, created_at
@@ -76,43 +77,50 @@ class Delivered:
 
 
 def deliver(conn: psycopg.Connection, receiver: Receiver, client: httpx.Client | None = None) -> Delivered:
-    """Post what is due, oldest first, and commit as it goes: `conn` must not be in a transaction.
+    """Post what is due to the host's own system: see `hand_on`. Any answer of 200 to 299 within 20 s is a yes."""
+    own = client or httpx.Client(timeout=20.0)
+    try:
+        return hand_on(conn, "webhook", lambda message: _post(own, receiver, message.key, _body(conn, message)))
+    finally:
+        if client is None:
+            own.close()
 
-    Any answer of 200 to 299 is a yes. After another answer, or none within 20 s, the message waits 30 s, then
-    twice as long each time, up to 6 hours; it is never given up. Two at once share the work. A message that was
-    posted by a process that died before it could note so is posted again a quarter of an hour later.
+
+def hand_on(conn: psycopg.Connection, channel: str, send: Callable[[Message], str | None]) -> Delivered:
+    """Send what is due on a channel of the outbox, oldest first, and commit as it goes: `conn` must not be in a
+    transaction. `send` gives None when the message was taken, else what happened.
+
+    A message that was not taken waits 30 s, then twice as long each time, up to 6 hours; it is never given up. Two at
+    once share the work. A message that was sent by a process that died before it could note so is sent again a quarter
+    of an hour later.
     """
     if conn.info.transaction_status != TransactionStatus.IDLE:
         raise RuntimeError("Messages are delivered outside of any open transaction: commit it first.")
     delivered = failed = in_a_row = 0
     error = None
-    own = client or httpx.Client(timeout=20.0)
-    try:
-        while in_a_row < GIVE_WAY:
-            with transaction(conn):
-                claimed = sorted(rows(conn, Message, CLAIM), key=lambda message: message.id)
-            if not claimed:
-                break
-            results: list[str | None] = []
-            for message in claimed:
-                result = _post(own, receiver, message.key, _body(conn, message))
-                results.append(result)
-                in_a_row = in_a_row + 1 if result else 0
-                error = result or error
-                if in_a_row == GIVE_WAY:
-                    break
-            with transaction(conn):
-                posted = [message.id for message in claimed[: len(results)]]
-                execute(conn, SETTLE, {"ids": posted, "errors": results})
-                execute(conn, GIVE_BACK, {"ids": [message.id for message in claimed[len(results) :]]})
-            delivered += results.count(None)
-            failed += len(results) - results.count(None)
+    which = {"channel": channel}
+    while in_a_row < GIVE_WAY:
         with transaction(conn):
-            waiting = value(conn, "SELECT count(*) FROM outbox WHERE delivered_at IS NULL")
-        return Delivered(delivered, failed, waiting, error)
-    finally:
-        if client is None:
-            own.close()
+            claimed = sorted(rows(conn, Message, CLAIM, which), key=lambda message: message.id)
+        if not claimed:
+            break
+        results: list[str | None] = []
+        for message in claimed:
+            result = send(message)
+            results.append(result)
+            in_a_row = in_a_row + 1 if result else 0
+            error = result or error
+            if in_a_row == GIVE_WAY:
+                break
+        with transaction(conn):
+            posted = [message.id for message in claimed[: len(results)]]
+            execute(conn, SETTLE, {"ids": posted, "errors": results})
+            execute(conn, GIVE_BACK, {"ids": [message.id for message in claimed[len(results) :]]})
+        delivered += results.count(None)
+        failed += len(results) - results.count(None)
+    with transaction(conn):
+        waiting = value(conn, "SELECT count(*) FROM outbox WHERE channel = %(channel)s AND delivered_at IS NULL", which)
+    return Delivered(delivered, failed, waiting, error)
 
 
 def _body(conn: psycopg.Connection, message: Message) -> bytes:

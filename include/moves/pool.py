@@ -42,11 +42,11 @@ def _needs(params: dict[str, Any], *names: str) -> list[Any]:
 
 def _pause(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     transit, reason = _needs(params, "transit", "reason")
-    registry.pause_transit(conn, transit, reason, by)
+    registry.pause_server(conn, transit, reason, by)
 
 
 def _resume(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    registry.resume_transit(conn, *_needs(params, "transit"), by)
+    registry.resume_server(conn, *_needs(params, "transit"), by)
 
 
 def _reserve(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
@@ -61,6 +61,10 @@ def _add(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
 
 def _larger(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     registry.allow_larger_transit(conn, *_needs(params, "plan"), bool(params.get("larger")), by)
+
+
+def _approval(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    registry.ask_before_reinstall(conn, *_needs(params, "plan"), bool(params.get("approval")), by)
 
 
 def _move_up(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
@@ -78,6 +82,7 @@ ACTIONS: dict[str, Callable[[psycopg.Connection, dict[str, Any], str], None]] = 
     "reserve_transit": _reserve,
     "add_transit": _add,
     "allow_larger_transit": _larger,
+    "ask_before_reinstall": _approval,
     "move_up": _move_up,
     "cancel_migration": _cancel,
 }

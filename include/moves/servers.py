@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import psycopg
@@ -24,6 +25,9 @@ class Machines(Protocol):
 
 Specify = Callable[[registry.Server], Any]
 """Says how a server of the registry is made: its `include.machines.MachineSpec`."""
+
+SHARED_BY_MANY = ("shared", "database", "test")
+"""The kinds of servers that are chosen by their room."""
 
 PROVEN = "original.proven_empty"
 """The event that says that the original itself, while it was being reinstalled, called itself empty."""
@@ -49,6 +53,27 @@ def refresh(conn: psycopg.Connection, server: str, host: Agent) -> list[str]:
     return forwarding.record(conn, migration.id, description) if migration is not None else []
 
 
+def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
+    """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
+    a sentence on each that does not answer."""
+    names = [one.name for one in registry.servers(conn) if one.kind in SHARED_BY_MANY and one.host_key]
+    hosts = {name: reach(name) for name in names}
+
+    def ask(name: str) -> dict[str, Any] | str:
+        try:
+            return without_secrets(hosts[name].call("describe"))
+        except (HostUnreachable, AgentError) as error:
+            return f"{name}: {error}"
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = dict(zip(names, pool.map(ask, names), strict=True))
+    for name, answer in answers.items():
+        if not isinstance(answer, str):
+            registry.record_description(conn, name, answer)
+            registry.sync_accounts(conn, name, serving(answer))
+    return [answer for answer in answers.values() if isinstance(answer, str)]
+
+
 def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Agent]) -> None:
     """The registry learns of an account that was created since the hand-over of the transit `to_server`, if so."""
     migration = registry.migration_of(conn, to_server)
@@ -64,9 +89,11 @@ def begin(
     entry: str,
     run_id: str,
     requested_by: str,
+    gate_lifted_because: str | None,
     reach: Callable[[], Agent],
 ) -> dict[str, Any]:
-    """Begins the migration of `server`, or finds the one that this run began; gives what the steps hand on.
+    """Begins the migration of `server`, or finds the one that this run began; gives what the steps hand on. Every
+    account is tested for it before, unless there is a reason to lift that gate.
 
     Refused, with nothing changed, for whatever the registry or the server itself knows against it.
     """
@@ -76,7 +103,9 @@ def begin(
             # In a migration already: refused without asking a server that may just be reinstalled.
             if begun is None:
                 refresh(conn, server, reach())
-            begun = registry.begin_migration(conn, server, entry, run_id, requested_by)
+            begun = registry.begin_migration(
+                conn, server, entry, run_id, requested_by, gate_lifted_because=gate_lifted_because
+            )
     return {
         "id": begun.id,
         "server": begun.server,
@@ -119,6 +148,30 @@ def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], or
         forwarding.record(conn, migration["id"], original.call("describe"))
         _ask_whether_empty(migration["server"], original)
         registry.advance(conn, migration["id"], "original_empty")
+
+
+def emptiness(proof: registry.Proof, said: dict[str, Any]) -> str:
+    """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment."""
+    lines = [
+        f"After a yes everything on **{proof.server}** is erased, and it is installed with infrastructure "
+        f"{proof.to_infrastructure}. Both are asked once more at that moment.",
+        "",
+        "**The registry says**",
+        "",
+        f"* on {proof.server} live: {_all_of(proof.living)}",
+        f"* of its accounts live on {proof.transit}: {_all_of(proof.on_transit)}",
+        f"* IPs routed to {proof.server}: {_all_of(proof.routed_here)}",
+        f"* its IPs routed to {proof.transit}: {_all_of(proof.routed_to_transit)}",
+        "",
+        f"**{proof.server} itself says**: {'it is empty.' if said['empty'] else 'it is NOT empty:'}",
+        "",
+    ]
+    # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
+    return "\n".join([*lines, *(f"    {sentence}" for sentence in said["because"])]).rstrip()
+
+
+def _all_of(names: list[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def reinstall(

@@ -11,18 +11,20 @@ from psycopg.types.json import Jsonb
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
 
-COLUMNS = "name, server, home_server, epoch, domains, description, described_at, added_at, removed_at"
+COLUMNS = "name, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at"
 
 
 @dataclass(frozen=True)
 class Account:
     """An account. `server` is where it lives now, `home_server` where it belongs; `epoch` is the last one
-    that was given to a move of it; `description` is what the agent's `describe` said of it last."""
+    that was given to a move or a test of it; `customer` is whose it is where the server has no customer (`customer_of`
+    knows both); `description` is what the agent's `describe` said of it last."""
 
     name: str
     server: str
     home_server: str
     epoch: int
+    customer: str | None
     domains: list[str]
     description: dict[str, Any] | None
     described_at: datetime | None
@@ -31,9 +33,12 @@ class Account:
 
 
 @in_transaction
-def add_account(conn: psycopg.Connection, name: str, server: str, domains: Iterable[str] = ()) -> Account:
+def add_account(
+    conn: psycopg.Connection, name: str, server: str, domains: Iterable[str] = (), customer: str | None = None
+) -> Account:
     """Add an account that lives on `server`. On a transit it belongs to the original that the transit stands
-    in for. Repeating it is fine; a name that lives elsewhere is refused."""
+    in for. `customer` is whose it is on a shared server; None leaves that as it is. Repeating it is fine; a name that
+    lives elsewhere is refused."""
     found = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": name})
     if isinstance(domains, str):
         raise TypeError("domains is a list of names, not one")
@@ -48,7 +53,7 @@ def add_account(conn: psycopg.Connection, name: str, server: str, domains: Itera
                 {"name": name, "domains": wanted},
             )
             event(conn, "account.changed", account=name, server=server, detail={"domains": wanted})
-        return account(conn, name)
+        return account(conn, name) if customer is None else set_customer(conn, name, customer)
     home = _home_of(conn, server)
     if found is not None and found.server != server:
         raise Refused(
@@ -57,11 +62,12 @@ def add_account(conn: psycopg.Connection, name: str, server: str, domains: Itera
     execute(
         conn,
         """
-        INSERT INTO accounts (name, server, home_server, domains)
-        VALUES (%(name)s, %(server)s, %(home)s, %(domains)s)
-        ON CONFLICT (name) DO UPDATE SET removed_at = NULL, domains = excluded.domains
+        INSERT INTO accounts (name, server, home_server, domains, customer)
+        VALUES (%(name)s, %(server)s, %(home)s, %(domains)s, %(customer)s)
+        ON CONFLICT (name) DO UPDATE
+            SET removed_at = NULL, domains = excluded.domains, customer = excluded.customer
         """,
-        {"name": name, "server": server, "home": home, "domains": wanted},
+        {"name": name, "server": server, "home": home, "domains": wanted, "customer": customer},
     )
     event(conn, "account.added", account=name, server=server, detail={"domains": wanted})
     return account(conn, name)
@@ -89,6 +95,53 @@ def account(conn: psycopg.Connection, name: str) -> Account:
     return found
 
 
+_account = account  # where a parameter has that name
+
+
+@in_transaction
+def customer_of(conn: psycopg.Connection, account: str) -> str | None:
+    """Whose account it is: its home server's customer, or its own on a shared server; None when nobody has said."""
+    _account(conn, account)
+    return value(
+        conn,
+        """
+        SELECT coalesce(s.customer, a.customer) FROM accounts a JOIN servers s ON s.name = a.home_server
+        WHERE a.name = %(name)s
+        """,
+        {"name": account},
+    )
+
+
+@in_transaction
+def set_customer(conn: psycopg.Connection, account: str, customer: str | None, by: str | None = None) -> Account:
+    """Say whose an account of a shared server is. Refused for another customer than a dedicated server's or VPS's."""
+    changed = execute(
+        conn,
+        "UPDATE accounts SET customer = %(customer)s WHERE name = %(name)s AND customer IS DISTINCT FROM %(customer)s",
+        {"name": account, "customer": customer},
+    )
+    found = _account(conn, account)
+    if changed:
+        event(conn, "account.customer", account=account, server=found.server, by=by, detail={"customer": customer})
+    return found
+
+
+def next_epoch(conn: psycopg.Connection, account: str) -> int:
+    """A new epoch of the account, above all before."""
+    return value(conn, "UPDATE accounts SET epoch = epoch + 1 WHERE name = %(name)s RETURNING epoch", {"name": account})
+
+
+@in_transaction
+def engines_of(conn: psycopg.Connection, account: str) -> dict[str, str]:
+    """The engines whose databases do not live with the account, and where they do: {"postgresql": server}."""
+    return {
+        engine: server
+        for engine, server in conn.execute(
+            "SELECT engine, server FROM account_engines WHERE account = %(name)s ORDER BY engine", {"name": account}
+        )
+    }
+
+
 @in_transaction
 def accounts_of(conn: psycopg.Connection, server: str) -> list[Account]:
     """The accounts that belong to a server, wherever they live now, by name."""
@@ -107,9 +160,11 @@ def accounts_of(conn: psycopg.Connection, server: str) -> list[Account]:
 def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Mapping[str, Any]]) -> list[Account]:
     """Take over what the agent's `describe` says of a server's accounts: an account created meanwhile is
     added, a known one's sites and sizes are brought up to date. Entries that do not serve or wait there
-    (moved, receiving) are passed over; where the server's claim contradicts the registry and no move explains
-    it, nothing is changed and an event says so. Nothing is ever removed here. Returns who lives on `server`.
-    """
+    (moved, receiving, test copies) are passed over, and so is all of a test or database server; where the
+    server's claim contradicts the registry and no move explains it, nothing is changed and an event says so.
+    Nothing is ever removed here. Returns who lives on `server`."""
+    if value(conn, "SELECT kind FROM servers WHERE name = %(server)s", {"server": server}) in ("database", "test"):
+        return []
     for entry in described:
         if entry.get("state", "serving") not in ("serving", "held"):
             continue
@@ -161,9 +216,19 @@ def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
 
 @in_transaction
 def remove_account(conn: psycopg.Connection, name: str, reason: str, by: str) -> None:
-    """Note that the customer or ops removed an account from its server: nobody waits for it any more."""
+    """Note that the customer or ops removed an account from its server: nobody waits for it any more. What its tests
+    found goes with it: another account of that name, perhaps somebody else's, has not been tested."""
     found = account(conn, name)
     if found.removed_at is not None:
         return
     execute(conn, "UPDATE accounts SET removed_at = now() WHERE name = %(name)s", {"name": name})
+    execute(conn, "DELETE FROM account_engines WHERE account = %(name)s", {"name": name})
+    execute(
+        conn,
+        """
+        UPDATE tests SET report = NULL, blockers = NULL, warnings = NULL, tested_at = NULL
+        WHERE account = %(name)s AND tested_at IS NOT NULL
+        """,
+        {"name": name},
+    )
     event(conn, "account.removed", account=name, server=found.server, by=by, detail={"reason": reason})

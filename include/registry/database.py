@@ -15,16 +15,18 @@ Params = Mapping[str, Any]
 
 REFUSED = "TH001"
 """The SQLSTATE with which the schema's own triggers refuse."""
+BUSY = "TH002"
+"""The same, when it is a matter of waiting for something else to end."""
 
 # What to tell when a constraint, and not a trigger, refuses. A test compares this with the schema.
 SENTENCES = {
     "servers_name_is_a_label": "A server's name is lower-case letters, digits and '-': choose another name.",
-    "servers_kind": "A server's kind is shared, dedicated, vps or transit: give one of these.",
+    "servers_kind": "A server's kind is shared, dedicated, vps, transit, test or database: give one of these.",
     "servers_customer": "A dedicated server or VPS has one customer, other servers have none: correct it.",
     "servers_state_fits_kind": "A transit is free, assigned, handed_over or wiped, another server serving or"
     " reinstalling: give a state that fits the server's kind.",
     "servers_addresses_are_hosts": "A server's addresses are single ones, without a prefix: correct them.",
-    "servers_reserved_is_transit": "Only a transit can be paused or reserved: give the name of a transit.",
+    "servers_reserved_is_transit": "Only a transit can be reserved: give the name of a transit.",
     "servers_management_address_key": "Another server has this management address: give each its own.",
     "servers_lan_address_key": "Another server has this LAN address: give each its own.",
     "servers_lan_address6_key": "Another server has this IPv6 LAN address: give each its own.",
@@ -40,9 +42,17 @@ SENTENCES = {
     "accounts_epoch": "An epoch is 0 or more: correct it.",
     "accounts_server_fkey": "There is no such server: add the server first.",
     "accounts_home_server_fkey": "There is no such server: add the server first.",
+    "accounts_customer": "A customer's name is not empty: give it, or none.",
+    "account_engines_engine": "An engine is postgresql or mariadb: give one of these.",
+    "account_engines_account_fkey": "There is no such account: check its name.",
+    "account_engines_server_fkey": "There is no such server: check its name.",
     "catalogue_name": "A catalogue entry is named in lower-case letters, digits, '-' and '.': correct it.",
     "catalogue_kind": "A catalogue entry's kind is infrastructure, postgresql or mariadb: give one of these.",
-    "catalogue_changes_something": "A catalogue entry leads to another infrastructure: give two that differ.",
+    "catalogue_changes_something": "A catalogue entry leads to another version: give two that differ.",
+    "catalogue_title": "A catalogue entry has a title: give it.",
+    "catalogue_dates": "A catalogue entry opens before its deadline: correct its dates.",
+    "catalogue_mandatory": "A mandatory catalogue entry has a deadline: give it.",
+    "migrations_gate_reason": "Lifting the gate lets untested accounts be performed: give the reason.",
     "migrations_server_fkey": "There is no such server: check its name.",
     "migrations_entry_fkey": "There is no such catalogue entry: check its name.",
     "migrations_transit_fkey": "There is no such transit: check its name.",
@@ -69,11 +79,37 @@ SENTENCES = {
     "moves_original_fkey": "There is no such server: check its name.",
     "moves_from_server_fkey": "There is no such server: check its name.",
     "moves_to_server_fkey": "There is no such server: check its name.",
-    "moves_direction": "A move goes out or home: give one of these.",
+    "moves_direction": "A move goes out, home or over: give one of these.",
+    "moves_entry_fkey": "There is no such catalogue entry: check its name.",
+    "moves_engine": "An engine is postgresql or mariadb: give one of these.",
+    "moves_gate_reason": "Lifting the gate lets an untested account be performed: give the reason.",
+    "moves_over": "A move out or home is a migration's, one over a catalogue entry's: give the one that fits.",
     "moves_servers_differ": "The account lives on that server already: there is nothing to move.",
     "moves_run_id_key": "Another move has this run id: give each run its own.",
     "one_live_move_an_account": "The account is being moved already: wait until that move has ended.",
     "one_live_move_a_server": "Another account of the server is being moved: wait until that move has ended.",
+    "tests_account_fkey": "There is no such account: check its name.",
+    "tests_entry_fkey": "There is no such catalogue entry: check its name.",
+    "tests_server_fkey": "There is no such server: check its name.",
+    "tests_run_id_key": "Another test has this run id: give each run its own.",
+    "tests_ready_expires": "A test copy that is ready expires at a time: give it.",
+    "tests_report": "A report comes with its numbers of blockers and warnings: give all of them.",
+    "tests_counts": "A number of blockers or warnings is 0 or more: correct it.",
+    "one_live_test_an_account": "The account has another test copy: let that be removed first.",
+    "campaigns_entry_fkey": "There is no such catalogue entry: check its name.",
+    "campaigns_run_id_key": "Another campaign has this run id: give each run its own.",
+    "campaigns_settings": "A campaign's waves have 1 account or more, a server takes part in 1 or 2 moves,"
+    " and 0 to 100 % may fail: correct its settings.",
+    "one_live_campaign_an_entry": "Another campaign performs this entry: let that one end, or stop it.",
+    "campaign_accounts_campaign_fkey": "There is no such campaign: check its id.",
+    "campaign_accounts_account_fkey": "There is no such account: check its name.",
+    "campaign_accounts_wave": "Waves are counted from 1: correct it.",
+    "campaign_accounts_reason": "An account that failed or is left has a reason: give it.",
+    "customers_name": "A customer's name is not empty: give it.",
+    "customers_mail": "This is not a mail address: correct it.",
+    "entry_reminders_entry_fkey": "There is no such catalogue entry: check its name.",
+    "entry_reminders_account_fkey": "There is no such account: check its name.",
+    "entry_reminders_kind": "A reminder is for the opening, 30, 7 or 1 days before the end, or the end: correct it.",
     "ips_are_hosts": "An IP is a single address, without a prefix: correct it.",
     "ips_home_server_fkey": "There is no such server: add the server first.",
     "ips_routed_to_fkey": "There is no such server: check its name.",
@@ -85,6 +121,8 @@ SENTENCES = {
     "events_kind": "An event's kind is words of lower-case letters joined by '.' or '_': correct it.",
     "events_migration_fkey": "There is no such migration: check its id.",
     "events_account_fkey": "There is no such account: check its name.",
+    "event_cursors_name": "A reader's name is lower-case letters, digits, '_', '.' and '-': correct it.",
+    "event_cursors_last_event": "Events are counted from 1: give 0 to read all of them.",
     "events_server_fkey": "There is no such server: check its name.",
     "events_move_fkey": "There is no such move: check its id.",
 }
@@ -94,10 +132,14 @@ class Refused(Exception):
     """The registry refuses; nothing was changed. The text is one sentence that says why and what to do."""
 
 
+class Busy(Refused):
+    """Refused only because something else is under way: the same call can be made again when that has ended."""
+
+
 def sentence_of(error: psycopg.Error) -> str | None:
     """The sentence for a refusal of the schema; None when the error is something else (a lost connection,
     a deadlock: the caller may try again)."""
-    if error.sqlstate == REFUSED:
+    if error.sqlstate in (REFUSED, BUSY):
         return error.diag.message_primary
     if error.diag.constraint_name in SENTENCES:
         return SENTENCES[error.diag.constraint_name]
@@ -120,7 +162,7 @@ def transaction(conn: psycopg.Connection) -> Iterator[None]:
         sentence = sentence_of(error)
         if sentence is None:
             raise
-        raise Refused(sentence) from error
+        raise (Busy if error.sqlstate == BUSY else Refused)(sentence) from error
 
 
 def in_transaction(

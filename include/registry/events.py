@@ -1,4 +1,8 @@
-"""The event log: what happened, in the transaction in which it happened. Append-only."""
+"""The event log: what happened, in the transaction in which it happened. Append-only.
+
+Every transaction that wrote events calls `NOTIFY events` when it commits. Who follows the whole log, or a customer's,
+reads no further than `settled`: beyond it an older id may still be committed after a younger one.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,14 +11,14 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.registry.database import in_transaction, rows, value
+from include.registry.database import execute, in_transaction, rows, value
 
-COLUMNS = "id, at, kind, migration, account, server, move, by, detail"
+COLUMNS = "id, at, kind, migration, account, server, move, by, detail, customer"
 
 
 @dataclass(frozen=True)
 class Event:
-    """One entry of the log; subjects that it does not concern are None."""
+    """One entry of the log; subjects that it does not concern are None. `customer` is whose subjects they were then."""
 
     id: int
     at: datetime
@@ -25,6 +29,7 @@ class Event:
     move: int | None
     by: str | None
     detail: dict[str, Any]
+    customer: str | None
 
 
 @in_transaction
@@ -84,4 +89,51 @@ def events(
         ORDER BY id LIMIT %(limit)s
         """,
         {"after": after, "migration": migration_id, "account": account, "server": server, "limit": limit},
+    )
+
+
+@in_transaction
+def settled(conn: psycopg.Connection) -> int:
+    """The id up to which the log is complete; 0 before the first event. Ask before the events are read, by a statement
+    of its own."""
+    return value(conn, "SELECT events_settled()")
+
+
+@in_transaction
+def customers_events(conn: psycopg.Connection, customer: str | None, after: int = 0, limit: int = 1000) -> list[Event]:
+    """Events of one customer (None: of all) with an id above `after`, oldest first, at most `limit`. Whoever goes on
+    from the last one that they were given misses none and gets none twice. The writers that are under way hold back
+    what is younger than theirs."""
+    return rows(
+        conn,
+        Event,
+        f"""
+        SELECT {COLUMNS} FROM events
+        WHERE id > %(after)s AND id <= %(settled)s AND (%(customer)s::text IS NULL OR customer = %(customer)s)
+        ORDER BY id LIMIT %(limit)s
+        """,
+        {"after": after, "settled": settled(conn), "customer": customer, "limit": limit},
+    )
+
+
+@in_transaction
+def unread(conn: psycopg.Connection, reader: str, limit: int = 1000) -> list[Event]:
+    """The events behind the last one that `reader` has taken, oldest first; for a new reader, from the first. Two of
+    one name take turns: the second waits until the first has committed, or given up, its `read_through`."""
+    params = {"reader": reader}
+    execute(conn, "INSERT INTO event_cursors VALUES (%(reader)s, 0) ON CONFLICT DO NOTHING", params)
+    last = value(conn, "SELECT last_event FROM event_cursors WHERE name = %(reader)s FOR UPDATE", params)
+    return customers_events(conn, None, last, limit)
+
+
+@in_transaction
+def read_through(conn: psycopg.Connection, reader: str, event_id: int) -> None:
+    """Note that `reader` has taken every event up to this id; an earlier one than before lets it read them again."""
+    execute(
+        conn,
+        """
+        INSERT INTO event_cursors VALUES (%(reader)s, %(event)s)
+        ON CONFLICT (name) DO UPDATE SET last_event = excluded.last_event
+        """,
+        {"reader": reader, "event": event_id},
     )

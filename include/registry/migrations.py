@@ -7,10 +7,11 @@ from typing import Any
 import psycopg
 
 from include.registry import queue, states
+from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, names, row, rows, value
 from include.registry.events import event
-from include.registry.servers import catalogue_entry
 from include.registry.servers import server as server_named
+from include.registry.tests import untested
 
 COLUMNS = """
     id, server, entry, from_infrastructure, to_infrastructure, transit, run_id, requested_by, state,
@@ -41,10 +42,18 @@ class Migration:
 
 
 @in_transaction
-def begin_migration(conn: psycopg.Connection, server: str, entry: str, run_id: str, requested_by: str) -> Migration:
+def begin_migration(
+    conn: psycopg.Connection,
+    server: str,
+    entry: str,
+    run_id: str,
+    requested_by: str,
+    gate_lifted_because: str | None = None,
+) -> Migration:
     """Begin a server's migration; the same `run_id` gives the same row. Refuses an unknown server or entry, a
     server that is no VPS and not dedicated, has no accounts, is being migrated already or does not run what
-    the entry starts from, and a plan that no transit of the pool can ever serve."""
+    the entry starts from, and a plan that no transit of the pool can ever serve. The gate refuses an account that was
+    not tested for the entry or has blockers (see `untested`), unless it is lifted with a reason."""
     execute(conn, "SELECT FROM servers WHERE name = %(server)s FOR UPDATE", {"server": server})
     same = row(conn, Migration, f"SELECT {COLUMNS} FROM migrations WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
@@ -60,30 +69,32 @@ def begin_migration(conn: psycopg.Connection, server: str, entry: str, run_id: s
     live = migration_of(conn, server)
     if live is not None:
         raise Refused(f"Server {server} is being migrated already (run {live.run_id}, {live.state}): follow that run.")
-    if found.infrastructure != wanted.from_infrastructure:
+    if found.runs(wanted.kind) != wanted.from_version:
         raise Refused(
-            f"Server {server} runs infrastructure {found.infrastructure}, but {entry} starts from"
-            f" {wanted.from_infrastructure}: choose another entry of the catalogue."
+            f"Server {server} runs {wanted.kind} {found.runs(wanted.kind) or 'unknown'}, but {entry} starts from"
+            f" {wanted.from_version}: choose another entry of the catalogue."
         )
     if not value(conn, "SELECT living_on(%(server)s)", {"server": server}):
         raise Refused(f"Server {server} has no accounts: reinstall it directly, there is nothing to migrate.")
     queue.refuse_never_servable(conn, found.plan)
+    why_not = untested(conn, server, entry)
     id = value(
         conn,
         """
         INSERT INTO migrations (server, entry, from_infrastructure, to_infrastructure, run_id, requested_by,
-            state)
-        VALUES (%(server)s, %(entry)s, %(from)s, %(to)s, %(run)s, %(by)s, %(state)s)
+            state, gate_lifted_because)
+        VALUES (%(server)s, %(entry)s, %(from)s, %(to)s, %(run)s, %(by)s, %(state)s, %(lifted)s)
         RETURNING id
         """,
         {
             "server": server,
             "entry": entry,
-            "from": wanted.from_infrastructure,
-            "to": wanted.to_infrastructure,
+            "from": wanted.from_version,
+            "to": wanted.to_version,
             "run": run_id,
             "by": requested_by,
             "state": states.CHECKING,
+            "lifted": gate_lifted_because,
         },
     )
     event(
@@ -94,6 +105,9 @@ def begin_migration(conn: psycopg.Connection, server: str, entry: str, run_id: s
         by=requested_by,
         detail={"entry": entry, "run_id": run_id},
     )
+    if why_not and gate_lifted_because is not None:
+        detail = {"reason": gate_lifted_because, "against": why_not}
+        event(conn, "gate.lifted", migration=id, server=server, by=requested_by, detail=detail)
     return migration(conn, id)
 
 
@@ -190,11 +204,7 @@ def may_reinstall(conn: psycopg.Connection, migration_id: int) -> None:
     no IP is routed to it, and the migration is where that step is due. From `advance(id, 'reinstalling')` on
     no account can be added to it either, so ask after that."""
     found = locked(conn, migration_id)
-    living = column(
-        conn,
-        "SELECT name FROM accounts WHERE server = %(server)s AND removed_at IS NULL ORDER BY name",
-        {"server": found.server},
-    )
+    living = column(conn, "SELECT who_is_on(%(server)s)", {"server": found.server})
     if living:
         raise Refused(
             f"Server {found.server} is not reinstalled, because accounts live on it ({names(living)}): move them first."

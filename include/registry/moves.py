@@ -1,4 +1,5 @@
-"""Moves: one account, out to the transit or home again, one at a time for a server."""
+"""Moves: one account, out to the transit or home again, one at a time for a server; or, from a shared server, over to
+another one for good, whole or one engine's databases of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,27 +8,35 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.registry import states
+from include.registry import choice, states
 from include.registry.accounts import account as account_named
+from include.registry.accounts import next_epoch
+from include.registry.catalogue import Entry, catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
 
+MOST_MOVES_A_SERVER = 2
+"""Of how many over moves a server may be the source or the target at a time; the schema's `most_moves_a_server`."""
+
 COLUMNS = """
-    id, account, migration, original, from_server, to_server, direction, epoch, run_id, requested_by, state,
-    state_since, began_at, committed_at, ended_at, figures
+    id, account, migration, entry, engine, original, from_server, to_server, direction, epoch, run_id, requested_by,
+    state, state_since, began_at, committed_at, ended_at, figures
 """
 
 
 @dataclass(frozen=True)
 class Move:
-    """A move. `direction` is out (to the transit) or home; `epoch` grows with every attempt; `figures` are
-    what the agents reported."""
+    """A move. `direction` is out (to the transit), home, or over (to another server for good). Those out and home are
+    of a migration, one over of a catalogue entry; `engine` says that only its databases move. `original` is the server
+    that the account leaves. `epoch` grows with every attempt; `figures` are what the agents reported."""
 
     id: int
     account: str
-    migration: int
+    migration: int | None
+    entry: str | None
+    engine: str | None
     original: str
     from_server: str
     to_server: str
@@ -89,7 +98,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
             "from": found.server,
             "to": to_server,
             "direction": "home" if to_server == live.server else "out",
-            "epoch": _next_epoch(conn, account),
+            "epoch": next_epoch(conn, account),
             "run": run_id,
             "by": requested_by,
         },
@@ -99,27 +108,108 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     return begun
 
 
+@in_transaction
+def begin_over(
+    conn: psycopg.Connection,
+    account: str,
+    entry: str,
+    run_id: str,
+    requested_by: str,
+    to_server: str | None = None,
+    gate_lifted_because: str | None = None,
+) -> Move:
+    """Begin the move of a shared account through a catalogue entry: to a server of the new version for good, or, when
+    the entry is an engine's, of that engine's databases to a database server. `to_server` is chosen unless it is given:
+    see `choice`. The same `run_id` gives the same row, and brings a returned one back to preparing with a new epoch.
+
+    Refuses an unknown account or entry, an account that is not on a shared server, does not run what the entry starts
+    from, is being moved or copied, was not tested for it or has blockers (unless the gate is lifted, with a reason),
+    and when no server of the new version has room; with `Busy` when one of the two takes no further move at present
+    (`MOST_MOVES_A_SERVER`)."""
+    execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
+    account_named(conn, account)
+    wanted = catalogue_entry(conn, entry)
+    same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
+    if same is not None:
+        if (same.account, same.entry) != (account, entry) or to_server not in (None, same.to_server):
+            raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
+        return _again(conn, same) if same.state == states.RETURNED else same
+    found = account_named(conn, account)
+    value(
+        conn,
+        "SELECT check_leaves(%(account)s, %(entry)s, %(lifted)s)",
+        {"account": account, "entry": entry, "lifted": gate_lifted_because},
+    )
+    why_not = column(conn, "SELECT untested(ARRAY[%(account)s], %(entry)s)", {"account": account, "entry": entry})
+    id = value(
+        conn,
+        """
+        INSERT INTO moves (account, entry, engine, original, from_server, to_server, direction, epoch, run_id,
+            requested_by, state, gate_lifted_because)
+        VALUES (%(account)s, %(entry)s, nullif(%(kind)s, 'infrastructure'), %(from)s, %(from)s, %(to)s, 'over',
+            %(epoch)s, %(run)s, %(by)s, 'preparing', %(lifted)s)
+        RETURNING id
+        """,
+        {
+            "account": account,
+            "entry": entry,
+            "kind": wanted.kind,
+            "from": found.server,
+            "to": _target(conn, wanted, account, found.server, to_server),
+            "epoch": next_epoch(conn, account),
+            "run": run_id,
+            "by": requested_by,
+            "lifted": gate_lifted_because,
+        },
+    )
+    begun = move(conn, id)
+    detail = {"to": begun.to_server, "epoch": begun.epoch, "run_id": run_id, "entry": entry, "engine": begun.engine}
+    _log(conn, begun, "move.began", detail, requested_by)
+    if why_not and gate_lifted_because is not None:
+        _log(conn, begun, "gate.lifted", {"reason": gate_lifted_because, "against": why_not}, requested_by)
+    return begun
+
+
+def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, named: str | None) -> str:
+    """Where an over move goes: the server that was named, or the one with most room, also when that is busy (the
+    database refuses then, and it can be tried again)."""
+    kind = "shared" if entry.kind == "infrastructure" else "database"
+    choice.lock(conn)
+    fitting = [one.name for one in choice.choices(conn, kind, entry, account, named) if one.name != source]
+    if named is not None and not fitting:
+        server_named(conn, named)
+        raise Refused(
+            f"Server {named} cannot take {account}: give a {kind} server with {entry.kind} {entry.to_version} that has"
+            " room, an IP of each family of the account's names, and is not paused."
+        )
+    if not fitting:
+        raise Refused(
+            f"No {kind} server with {entry.kind} {entry.to_version} has room for {account}: add one, or make room."
+        )
+    return fitting[0]
+
+
 def _again(conn: psycopg.Connection, returned: Move) -> Move:
-    locked(conn, returned.migration)
+    _lock(conn, returned)
     execute(
         conn,
         """
         UPDATE moves SET state = 'preparing', epoch = %(epoch)s
         WHERE id = %(id)s AND state = 'returned'
         """,
-        {"id": returned.id, "epoch": _next_epoch(conn, returned.account)},
+        {"id": returned.id, "epoch": next_epoch(conn, returned.account)},
     )
     begun = move(conn, returned.id)
     _log(conn, begun, "move.began", {"to": begun.to_server, "epoch": begun.epoch, "again": True})
     return begun
 
 
-def _next_epoch(conn: psycopg.Connection, account: str) -> int:
-    return value(
-        conn,
-        "UPDATE accounts SET epoch = epoch + 1 WHERE name = %(name)s RETURNING epoch",
-        {"name": account},
-    )
+def _lock(conn: psycopg.Connection, move: Move) -> None:
+    """Writers of one move take turns: on its migration, so that this one's events come in order, or its account."""
+    if move.migration is not None:
+        locked(conn, move.migration)
+    else:
+        execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": move.account})
 
 
 @in_transaction
@@ -143,6 +233,12 @@ def moves_of(conn: psycopg.Connection, migration_id: int) -> list[Move]:
 
 
 @in_transaction
+def moves_of_account(conn: psycopg.Connection, account: str) -> list[Move]:
+    """The moves of an account, oldest first."""
+    return rows(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE account = %(name)s ORDER BY id", {"name": account})
+
+
+@in_transaction
 def live_move_of(conn: psycopg.Connection, account: str) -> Move | None:
     """The move that an account is in now; None when it is in none."""
     return row(
@@ -157,9 +253,9 @@ def live_move_of(conn: psycopg.Connection, account: str) -> Move | None:
 def advance_move(conn: psycopg.Connection, move_id: int, state: str, figures: dict[str, Any] | None = None) -> Move:
     """Bring a move to its next state: preparing, copying, switching, committed, done; or returned, before the
     commit only. Nothing happens when it is there already or past. `committed` makes the account live on the
-    target in the same transaction. `figures` are merged into those already there."""
-    before = move(conn, move_id)
-    locked(conn, before.migration)
+    target in the same transaction; one that moves over also belongs there then, and of one engine only its databases
+    live there (`engines_of`). `figures` are merged into those already there."""
+    _lock(conn, move(conn, move_id))
     before = move(conn, move_id)
     if states.MOVE.there_or_past(before.state, state):
         return before

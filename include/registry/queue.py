@@ -5,6 +5,7 @@ is reserved for its customer before any other, then one of its own plan, then, w
 smallest of those that are at least as large in everything.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -70,6 +71,17 @@ class Offered:
     reserved_for: str | None
     size: tuple[int, int, int]
     at: datetime
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A waiting migration, whose server it is, and its place."""
+
+    migration: int
+    server: str
+    customer: str | None
+    plan: str
+    place: Place
 
 
 _REQUEST = "SELECT id, migration, plan, rank, transit, state, requested_at FROM transit_requests"
@@ -225,14 +237,10 @@ def refuse_never_servable(conn: psycopg.Connection, plan: str) -> None:
 
 
 @in_transaction
-def place_in_queue(conn: psycopg.Connection, migration_id: int) -> Place | None:
-    """The place of a waiting migration and an estimate from the leases' expected ends; None when it does not
-    wait. A lease that is overdue counts as a day more."""
+def places(conn: psycopg.Connection) -> list[Queued]:
+    """The whole queue, first one first, each with its place and an estimate from the leases' expected ends. A lease
+    that is overdue counts as a day more. Two queries, however long the queue is."""
     queue = _wanted(conn)
-    mine = next((wanted for wanted in queue if wanted.migration == migration_id), None)
-    if mine is None:
-        return None
-    of_plan = [wanted.migration for wanted in queue if wanted.plan == mine.plan]
     offers = rows(
         conn,
         Offered,
@@ -250,19 +258,32 @@ def place_in_queue(conn: psycopg.Connection, migration_id: int) -> Place | None:
         """,
         {"typical": timedelta(days=EXPECTED_DAYS)},
     )
-    return Place(of_plan.index(migration_id) + 1, len(of_plan), estimate(queue, offers, mine))
+    all_of = Counter(wanted.plan for wanted in queue)
+    so_far: Counter[str] = Counter()
+    queued = []
+    for wanted, estimate in zip(queue, estimates(queue, offers), strict=True):
+        so_far[wanted.plan] += 1
+        place = Place(so_far[wanted.plan], all_of[wanted.plan], estimate)
+        queued.append(Queued(wanted.migration, wanted.server, wanted.customer, wanted.plan, place))
+    return queued
 
 
-def estimate(queue: list[Wanted], offers: list[Offered], mine: Wanted) -> datetime | None:
-    """Play the queue: each takes its best transit in turn and keeps it as long as expected."""
+def place_in_queue(conn: psycopg.Connection, migration_id: int) -> Place | None:
+    """The place of a waiting migration, as `places` tells it; None when it does not wait."""
+    return next((queued.place for queued in places(conn) if queued.migration == migration_id), None)
+
+
+def estimates(queue: list[Wanted], offers: list[Offered]) -> list[datetime | None]:
+    """Play the queue: each takes its best transit in turn and keeps it as long as expected. When each gets one; None
+    for whom no transit fits."""
     offers = list(offers)
+    expected = []
     for wanted in queue:
         taken = best(wanted, offers)
-        if wanted == mine:
-            return taken and taken.at
+        expected.append(taken and taken.at)
         if taken is not None:
             offers[offers.index(taken)] = replace(taken, at=taken.at + timedelta(days=EXPECTED_DAYS))
-    return None
+    return expected
 
 
 @in_transaction
@@ -306,36 +327,18 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
 
 
 @in_transaction
-def pause_transit(conn: psycopg.Connection, name: str, reason: str, by: str) -> Server:
-    """Take a transit out of the pool's offer until `resume_transit`; a lease that it has goes on."""
-    if not reason.strip():
-        raise Refused("A paused transit makes others wait: give the reason.")
-    return _set(conn, name, "paused_because", reason, "transit.paused", by)
-
-
-@in_transaction
-def resume_transit(conn: psycopg.Connection, name: str, by: str) -> Server:
-    """Offer a paused transit again."""
-    return _set(conn, name, "paused_because", None, "transit.resumed", by)
-
-
-@in_transaction
 def reserve_transit(conn: psycopg.Connection, name: str, customer: str | None, by: str) -> Server:
     """Keep a transit for one customer's requests; None offers it to everyone again."""
-    return _set(conn, name, "reserved_for", customer, "transit.reserved", by)
-
-
-def _set(conn: psycopg.Connection, name: str, what: str, to: str | None, kind: str, by: str) -> Server:
     lock(conn)
     if server_named(conn, name).kind != "transit":
         raise Refused(f"Server {name} is not a transit: give the name of a transit.")
     changed = execute(
         conn,
-        f"UPDATE servers SET {what} = %(to)s WHERE name = %(name)s AND {what} IS DISTINCT FROM %(to)s",
-        {"name": name, "to": to},
+        "UPDATE servers SET reserved_for = %(to)s WHERE name = %(name)s AND reserved_for IS DISTINCT FROM %(to)s",
+        {"name": name, "to": customer},
     )
     if changed:
-        event(conn, kind, server=name, by=by, detail={what: to})
+        event(conn, "transit.reserved", server=name, by=by, detail={"reserved_for": customer})
     return server_named(conn, name)
 
 

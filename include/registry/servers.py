@@ -1,4 +1,4 @@
-"""Plans with their prices, servers, and the catalogue."""
+"""Plans with their prices, and servers."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -56,15 +56,12 @@ class Server:
     paused_because: str | None
     reserved_for: str | None
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A catalogue entry: what a migration leads from and to."""
-
-    name: str
-    kind: str
-    from_infrastructure: str
-    to_infrastructure: str
+    def runs(self, kind: str) -> str:
+        """The version of an entry's kind that it runs: its infrastructure, or the major of an engine ("17", "11.8");
+        empty when that is not known. The schema's `version_of` says the same."""
+        if kind == "infrastructure":
+            return self.infrastructure
+        return ".".join(self.versions.get(kind, "").split(".")[: 1 if kind == "postgresql" else 2])
 
 
 @in_transaction
@@ -160,8 +157,9 @@ def add_server(
     lan_address6: str,
     state: str | None = None,
 ) -> Server:
-    """Add a server: kind shared, dedicated, vps or transit. Dedicated and VPS have a customer, others none.
-    `state` is serving, or free for a transit (the default). Repeating it is fine."""
+    """Add a server: kind shared, dedicated, vps, transit, test (holds test copies and nothing else) or database
+    (holds databases of accounts that live elsewhere). Dedicated and VPS have a customer, others none. `state` is
+    serving, or free for a transit (the default). Repeating it is fine."""
     if state is None:
         state = states.FREE if kind == "transit" else states.SERVING
     added = execute(
@@ -268,35 +266,29 @@ def record_description(conn: psycopg.Connection, name: str, description: dict[st
 
 
 @in_transaction
-def add_catalogue_entry(
-    conn: psycopg.Connection, name: str, kind: str, from_infrastructure: str, to_infrastructure: str
-) -> Entry:
-    """Add a migration to the catalogue: kind infrastructure, postgresql or mariadb. Repeating it is fine."""
-    wanted = Entry(name, kind, from_infrastructure, to_infrastructure)
-    execute(
-        conn,
-        """
-        INSERT INTO catalogue (name, kind, from_infrastructure, to_infrastructure)
-        VALUES (%(name)s, %(kind)s, %(from_infrastructure)s, %(to_infrastructure)s)
-        ON CONFLICT (name) DO NOTHING
-        """,
-        vars(wanted),
-    )
-    found = catalogue_entry(conn, name)
-    if found != wanted:
-        raise Refused(f"Catalogue entry {name} exists with other content: choose another name.")
-    return found
+def pause_server(conn: psycopg.Connection, name: str, reason: str, by: str) -> Server:
+    """Choose this server for nothing new until `resume_server`: a transit for no request, a test server for no test, a
+    shared or database server for no account. What is there or on its way goes on."""
+    if not reason.strip():
+        raise Refused("A paused server makes others wait: give the reason.")
+    return _pause(conn, name, reason, "server.paused", by)
 
 
 @in_transaction
-def catalogue_entry(conn: psycopg.Connection, name: str) -> Entry:
-    """An entry of the catalogue; refuses an unknown name."""
-    found = row(
+def resume_server(conn: psycopg.Connection, name: str, by: str) -> Server:
+    """Let a paused server be chosen again."""
+    return _pause(conn, name, None, "server.resumed", by)
+
+
+def _pause(conn: psycopg.Connection, name: str, reason: str | None, kind: str, by: str) -> Server:
+    found = server(conn, name)
+    if found.kind in ("dedicated", "vps"):
+        raise Refused(f"Server {name} is a customer's own: nothing new is put on it that could be paused.")
+    changed = execute(
         conn,
-        Entry,
-        "SELECT name, kind, from_infrastructure, to_infrastructure FROM catalogue WHERE name = %(name)s",
-        {"name": name},
+        "UPDATE servers SET paused_because = %(to)s WHERE name = %(name)s AND paused_because IS DISTINCT FROM %(to)s",
+        {"name": name, "to": reason},
     )
-    if found is None:
-        raise Refused(f"There is no catalogue entry {name}: choose one of the catalogue.")
-    return found
+    if changed:
+        event(conn, kind, server=name, by=by, detail={"paused_because": reason})
+    return server(conn, name)

@@ -116,7 +116,7 @@ MIGRATION = Machine(
     ),
 )
 
-# A move: one account, from one server to another.
+# A move: one account, or one engine's databases of it, from one server to another.
 PREPARING = "preparing"
 COPYING = "copying"
 SWITCHING = "switching"
@@ -131,7 +131,7 @@ MOVE = Machine(
         State(PREPARING, "The two servers are paired; nothing is copied yet.", initial=True),
         State(COPYING, "The account is copied while it goes on serving from where it lives."),
         State(SWITCHING, "The account may be held: the last of it is copied and verified."),
-        State(COMMITTED, "The account lives on the other server; what is left to do goes forward."),
+        State(COMMITTED, "What was moved lives on the other server; what is left to do goes forward."),
         State(DONE, "The old copy is removed and nothing of the move is left on the two servers."),
         State(RETURNED, "The move did not commit; the account never left."),
     ),
@@ -159,7 +159,7 @@ SERVER = Machine(
     "server",
     "A server",
     (
-        State(SERVING, "A shared, dedicated or VPS server that accounts live on.", initial=True),
+        State(SERVING, "In service: accounts live on it, or their databases, or test copies.", initial=True),
         State(REINSTALLING, "An original that is being reinstalled: no account lives on it or can be added."),
         State(FREE, "A transit in the pool: nothing of any customer is on it.", initial=True),
         State(ASSIGNED, "A transit that is being installed for a migration."),
@@ -199,7 +199,90 @@ REQUEST = Machine(
     (WAITING, ASSIGNED, RETURNED_TO_POOL),
 )
 
-MACHINES = (MIGRATION, MOVE, SERVER, REQUEST)
+# A test: one copy of an account on a test server.
+READY = "ready"
+REMOVING = "removing"
+REMOVED = "removed"
+# (a test, too, begins PREPARING and COPYING)
+
+TEST = Machine(
+    "test",
+    "A test",
+    (
+        State(PREPARING, "A test server is chosen; nothing is copied yet.", initial=True),
+        State(COPYING, "The account is copied while it goes on serving; then the copy is opened and looked at."),
+        State(READY, "The copy answers under its test names until it expires."),
+        State(REMOVING, "The copy is being removed: it has failed, expired or is replaced."),
+        State(REMOVED, "Nothing of the copy is left; the report stays."),
+    ),
+    (
+        Transition(PREPARING, COPYING, "the two servers are paired"),
+        Transition(COPYING, READY, "the copy answers under its test names"),
+        Transition(PREPARING, REMOVING, "failed before the copy"),
+        Transition(COPYING, REMOVING, "failed while copying"),
+        Transition(READY, REMOVING, "expired, or replaced by another test"),
+        Transition(REMOVING, REMOVED, "the test server says that it is gone"),
+        Transition(REMOVED, PREPARING, "the same run tries again, with a new epoch"),
+    ),
+    (PREPARING, COPYING, READY, REMOVING, REMOVED),
+)
+
+# A campaign: one entry performed for many accounts; and each account of it.
+RUNNING = "running"
+PAUSED = "paused"
+STOPPED = "stopped"
+TESTING = "testing"
+PERFORMING = "performing"
+LEFT = "left"
+
+CAMPAIGN = Machine(
+    "campaign",
+    "A campaign",
+    (
+        State(RUNNING, "Accounts are tested and performed, wave by wave.", initial=True),
+        State(PAUSED, "No further account is begun; what is under way goes on."),
+        State(STOPPED, "Ended by ops, or because too many of a wave failed; accounts that waited were left."),
+        State(DONE, "Every account was performed, or says why it was not."),
+    ),
+    (
+        Transition(RUNNING, PAUSED, "ops pause it"),
+        Transition(PAUSED, RUNNING, "ops resume it"),
+        Transition(RUNNING, STOPPED, "too many failed, or ops stop it"),
+        Transition(PAUSED, STOPPED, "too many failed, or ops stop it"),
+        Transition(RUNNING, DONE, "no account is left"),
+        Transition(PAUSED, DONE, "no account is left"),
+    ),
+    (),
+)
+
+CAMPAIGN_ACCOUNT = Machine(
+    "campaign_account",
+    "An account of a campaign",
+    (
+        State(WAITING, "It waits for its wave.", initial=True),
+        State(TESTING, "It is tested, since it never was."),
+        State(PERFORMING, "It is performed."),
+        State(DONE, "It runs the new version."),
+        State(FAILED, "Its test or its move failed; it is where it was."),
+        State(LEFT, "It is left where it is, for a reason that is not ours to mend."),
+    ),
+    (
+        Transition(WAITING, TESTING, "its wave has come and it was never tested"),
+        Transition(WAITING, PERFORMING, "its wave has come and its test found no blocker"),
+        Transition(WAITING, LEFT, "its test found blockers, or the campaign was stopped"),
+        Transition(WAITING, DONE, "its customer was first"),
+        Transition(TESTING, PERFORMING, "its test found no blocker"),
+        Transition(TESTING, LEFT, "its test found blockers, or the campaign was stopped"),
+        Transition(TESTING, FAILED, "its test failed"),
+        Transition(TESTING, DONE, "its customer was first"),
+        Transition(PERFORMING, DONE, "its move is done"),
+        Transition(PERFORMING, FAILED, "its move failed"),
+        Transition(PERFORMING, LEFT, "it cannot be moved for a reason that is not ours to mend"),
+    ),
+    (WAITING, TESTING, PERFORMING, DONE),
+)
+
+MACHINES = (MIGRATION, MOVE, TEST, CAMPAIGN, CAMPAIGN_ACCOUNT, SERVER, REQUEST)
 
 
 def page() -> str:

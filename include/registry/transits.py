@@ -235,11 +235,7 @@ def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
 
 
 def _refuse_if_lived_on(conn: psycopg.Connection, transit: str, done: str) -> None:
-    living = column(
-        conn,
-        "SELECT name FROM accounts WHERE server = %(server)s AND removed_at IS NULL ORDER BY name",
-        {"server": transit},
-    )
+    living = column(conn, "SELECT who_is_on(%(server)s)", {"server": transit})
     if living:
         raise Refused(
             f"Transit {transit} is not {done}, because accounts live on it ({names(living)}): move them first."

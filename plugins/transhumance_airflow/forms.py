@@ -14,6 +14,37 @@ def server(title: str, description: str) -> Param:
     return Param(type="string", pattern=SERVER_NAME, title=title, description=description)
 
 
+def account() -> Param:
+    """An account's name."""
+    return Param(
+        type="string",
+        pattern="^[a-z][a-z0-9_-]{0,31}$",
+        title="Account",
+        description="The Unix name of the account, as `describe` lists it.",
+    )
+
+
+def entry(description: str) -> Param:
+    """An entry of the catalogue."""
+    return Param(
+        type="string",
+        pattern="^[a-z0-9][a-z0-9.-]{0,63}$",
+        title="Catalogue entry",
+        description=description,
+        examples=["infrastructure-2026"],
+    )
+
+
+def gate_lifted_because() -> Param:
+    """Why ops let somebody through who has not tested."""
+    return optional(
+        "Lift the gate because",
+        "Perform although not everything was tested, or with blockers. Who asks and this reason are kept in the event "
+        "log. Empty: the gate stands.",
+        maxLength=500,
+    )
+
+
 def requested_by() -> Param:
     """Who asks."""
     return Param(

@@ -27,7 +27,10 @@ def fill(conn: psycopg.Connection, servers: int) -> None:
             " '10.96.0.0'::inet + i, 'fd31::'::inet + i, 'handed_over' FROM generate_series(1, %(n)s) i",
             {"n": servers},
         )
-        conn.execute("INSERT INTO catalogue VALUES ('debian-13', 'infrastructure', '2022', '2026')")
+        conn.execute(
+            "INSERT INTO catalogue (name, title, kind, from_version, to_version)"
+            " VALUES ('debian-13', 'Debian 13', 'infrastructure', '2022', '2026')"
+        )
         conn.execute(
             "INSERT INTO migrations (server, entry, from_infrastructure, to_infrastructure, transit, run_id,"
             " requested_by, state)"

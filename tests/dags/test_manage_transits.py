@@ -24,7 +24,12 @@ def act(dags) -> Any:
 
 @pytest.fixture
 def migration(dags, hosting) -> dict[str, Any]:
-    params = {"server": "vps-1", "entry": "infrastructure-2026", "requested_by": "a test"}
+    params = {
+        "server": "vps-1",
+        "entry": "infrastructure-2026",
+        "lift_gate_because": "a test",
+        "requested_by": "a test",
+    }
     return dags["migrate_server"].task_dict["check_server"].python_callable(params=params, run_id="run-1")
 
 

@@ -54,7 +54,7 @@ def dag(dags, hosting, monkeypatch):
 def handed_over(hosting):
     """A migration whose transit the customer has."""
     conn = hosting.conn
-    migration = registry.begin_migration(conn, "vps-1", "infrastructure-2026", "run-1", "ops")
+    migration = registry.begin_migration(conn, "vps-1", "infrastructure-2026", "run-1", "ops", "a test of moves")
     registry.request_transit(conn, migration.id)
     registry.assign_transit(conn, migration.id)
     key = hosting.install(registry.server(conn, "transit-1"), "2026").host_key

@@ -227,7 +227,8 @@ class Farm:
 
     def begin(self) -> str:
         """Starts the migration, unless it was started; gives its run id."""
-        conf = {"server": ORIGINAL, "entry": stage.ENTRY, "requested_by": "the test"}
+        why = "the test is of the path"
+        conf = {"server": ORIGINAL, "entry": stage.ENTRY, "lift_gate_because": why, "requested_by": "the test"}
         airflow.trigger("migrate_server", self.run_id, conf)
         return self.run_id
 
@@ -469,7 +470,7 @@ def clear_away(lab: Any) -> None:
     """Takes away what a demo or an earlier test run left of Airflow, the registry, the servers and their routes."""
     crowd.stop()
     airflow.stop()
-    for report in (state.STATE / "reports").glob("migration-*.json"):
+    for report in (state.STATE / "reports").glob("*-*.*"):
         report.unlink()
     for name in postgres.DATABASES:
         postgres.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

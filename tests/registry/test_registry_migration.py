@@ -12,7 +12,10 @@ from include.registry import Refused
 from include.registry.__main__ import main
 from tests.registry import host
 
-TABLES = "servers accounts migrations transit_requests leases moves ips names events plan_prices plans catalogue"
+TABLES = (
+    "servers accounts account_engines tests campaigns campaign_accounts entry_reminders customers migrations"
+    " transit_requests leases moves ips names events event_cursors plan_prices plans catalogue"
+)
 
 
 def content(conn: psycopg.Connection) -> dict[str, list[dict]]:
@@ -83,8 +86,8 @@ def test_every_call_made_twice_ends_as_if_made_once(conn, connect, monkeypatch, 
 def test_second_migration_of_the_same_server(conn):
     host.add_host(conn)
     host.done(conn)
-    registry.add_catalogue_entry(conn, "2030", "infrastructure", "2026", "2030")
-    second = registry.begin_migration(conn, "vps-1", "2030", "another-run", "ops")
+    registry.sync_catalogue(conn, [registry.Entry("2030", "Later", "infrastructure", "2026", "2030")])
+    second = registry.begin_migration(conn, "vps-1", "2030", "another-run", "ops", host.UNTESTED)
     assert registry.migration_of(conn, "vps-1") == second
     registry.request_transit(conn, second.id)
     assert registry.assign_transit(conn, second.id) == "transit-1"

@@ -52,7 +52,7 @@ def test_cancelled_request_leaves_the_queue(conn):
     assert registry.place_in_queue(conn, ids[1]) is None
     assert registry.place_in_queue(conn, ids[2]).place == 1
     assert registry.assign_transit(conn, ids[1]) is None
-    again = registry.begin_migration(conn, "vps-2", "2026", "again", "ops")
+    again = registry.begin_migration(conn, "vps-2", "2026", "again", "ops", host.UNTESTED)
     registry.request_transit(conn, again.id)
     assert registry.place_in_queue(conn, again.id).place == 2
 
@@ -92,19 +92,19 @@ def test_no_cancel_once_an_account_was_created_on_the_transit(conn):
 
 def test_paused_and_resumed(conn):
     host.add_host(conn, originals=1, transits=1)
-    registry.pause_transit(conn, "transit-1", "a broken disk", "ops")
+    registry.pause_server(conn, "transit-1", "a broken disk", "ops")
     (id,) = ask(conn, 1)
     assert registry.assign_transit(conn, id) is None
     assert registry.place_in_queue(conn, id).estimate is None
-    registry.resume_transit(conn, "transit-1", "ops")
+    registry.resume_server(conn, "transit-1", "ops")
     assert registry.assign_transit(conn, id) == "transit-1"
     kinds = [event.kind for event in registry.events(conn, server="transit-1")]
-    assert kinds[-3:] == ["server.added", "transit.paused", "transit.resumed"]
+    assert kinds[-3:] == ["server.added", "server.paused", "server.resumed"]
     for name in ("vps-1", "nowhere"):
         with pytest.raises(Refused):
-            registry.pause_transit(conn, name, "why", "ops")
+            registry.pause_server(conn, name, "why", "ops")
     with pytest.raises(Refused, match="give the reason"):
-        registry.pause_transit(conn, "transit-1", " ", "ops")
+        registry.pause_server(conn, "transit-1", " ", "ops")
 
 
 def test_added_transit_serves_the_first(conn):
@@ -154,7 +154,7 @@ def test_older_request_gets_the_larger_one_before_a_younger_of_that_size(conn):
     host.add_host(conn, originals=1, transits=1)
     registry.add_plan(conn, "large", Decimal("79.99"), "EUR", 4, 8 * host.GB, 80 * host.GB)
     registry.allow_larger_transit(conn, "small", True, "ops")
-    registry.pause_transit(conn, "transit-1", "busy", "ops")
+    registry.pause_server(conn, "transit-1", "busy", "ops")
     host.add_server(conn, "large-1", "transit", 151, plan="large")
     host.add_server(conn, "vps-2", "vps", 12, plan="large", customer="c")
     registry.add_account(conn, "big", "vps-2", [])

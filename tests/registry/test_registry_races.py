@@ -10,24 +10,9 @@ import pytest
 from include import registry
 from include.registry import Refused
 from tests.registry import host
+from tests.registry.callers import at_once
 
 CALLERS = 50
-
-
-def at_once(connect, calls):
-    """Run every call on a connection of its own, all released by one barrier; results or Refused."""
-    connections = [connect() for _ in calls]
-    barrier = threading.Barrier(len(calls))
-
-    def run(call, connection):
-        barrier.wait()
-        try:
-            return call(connection)
-        except Refused as refusal:
-            return refusal
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls, connections))
 
 
 @pytest.fixture
@@ -68,16 +53,24 @@ def test_fifty_ask_and_are_served_at_once(conn, connect, fifty):
 
 def test_one_run_started_fifty_times(conn, connect):
     host.add_host(conn)
-    answers = at_once(connect, [lambda c: registry.begin_migration(c, "vps-1", "2026", "run", "ops").id] * CALLERS)
+    answers = at_once(
+        connect, [lambda c: registry.begin_migration(c, "vps-1", "2026", "run", "ops", host.UNTESTED).id] * CALLERS
+    )
     assert len(set(answers)) == 1
-    assert [event.kind for event in registry.events(conn, migration_id=answers[0])] == ["migration.began"]
+    assert [event.kind for event in registry.events(conn, migration_id=answers[0])] == [
+        "migration.began",
+        "gate.lifted",
+    ]
 
 
 def test_fifty_runs_for_one_server(conn, connect):
     host.add_host(conn)
     answers = at_once(
         connect,
-        [lambda c, n=n: registry.begin_migration(c, "vps-1", "2026", f"run-{n}", "ops") for n in range(CALLERS)],
+        [
+            lambda c, n=n: registry.begin_migration(c, "vps-1", "2026", f"run-{n}", "ops", host.UNTESTED)
+            for n in range(CALLERS)
+        ],
     )
     assert sum(isinstance(answer, Refused) for answer in answers) == CALLERS - 1
 

@@ -30,7 +30,7 @@ def test_begin_migration(conn):
     refused(conn, "is a shared server", begin, "shared-1", "2026", "r", "ops")
     host.add_server(conn, "vps-9", "vps", 51, customer="c")
     refused(conn, "has no accounts", begin, "vps-9", "2026", "r", "ops")
-    registry.add_catalogue_entry(conn, "2030", "infrastructure", "2026", "2030")
+    registry.sync_catalogue(conn, [registry.Entry("2030", "Later", "infrastructure", "2026", "2030")])
     refused(conn, "runs infrastructure 2022", begin, "vps-1", "2030", "r", "ops")
     registry.add_plan(conn, "huge", Decimal("1"), "EUR", 64, host.GB, host.GB)
     host.add_server(conn, "vps-8", "vps", 52, plan="huge", customer="c")

@@ -32,7 +32,7 @@ class Walk(RuleBasedStateMachine):
         self.epochs: dict[str, int] = {}
         self.routes: set[str] = {ip.address for n in "12" for ip in registry.ips_of(self.conn, f"vps-{n}")}
         self.seen = 0
-        registry.begin_migration(self.conn, "vps-1", "2026", "first", "ops")
+        registry.begin_migration(self.conn, "vps-1", "2026", "first", "ops", host.UNTESTED)
         for _ in range(self.steps):
             self.next_step(self.live(1))
 
@@ -62,7 +62,9 @@ class Walk(RuleBasedStateMachine):
     def begin(self, n, again):
         count = len(registry.migrations(self.conn))
         with suppress(Refused):
-            registry.begin_migration(self.conn, f"vps-{n}", "2026", f"{n}-{count if again else 0}", "ops")
+            registry.begin_migration(
+                self.conn, f"vps-{n}", "2026", f"{n}-{count if again else 0}", "ops", host.UNTESTED
+            )
 
     @rule(n=NUMBER)
     def cancel(self, n):

@@ -1,0 +1,136 @@
+"""The catalogue's files: which keys an entry has, and what must be true of them together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from include.catalogue import checks
+from include.catalogue.entries import KINDS, SEVERITIES, Check, Entry, Incompatibility
+from include.catalogue.reading import CatalogueError, Place, read
+
+FOLDER = Path(__file__).parents[2] / "config" / "migrations"
+
+NAME = re.compile(r"[a-z][a-z0-9.-]{0,62}")
+ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
+VERSION = re.compile(r"\d+(\.\d+)*")
+KEYS = {
+    *("title", "kind", "from", "to", "mandatory", "opens", "deadline"),
+    *("page", "includes", "incompatibilities"),
+}
+REQUIRED = {"title", "kind", "from", "to", "mandatory", "page"}
+PARTS = {"id", "title", "explanation", "fix", "severity", "check"}
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file as it stands alone: its own entry, where each of its ids is, and which entries it includes."""
+
+    entry: Entry
+    ids: Mapping[str, Place]
+    includes: Mapping[str, Place]
+
+
+def load(folder: Path = FOLDER) -> dict[str, Entry]:
+    """Every entry by its name. Raises `CatalogueError` with file, line and a sentence for the first thing that is
+    wrong."""
+    files = {path.stem: _file(path) for path in sorted(folder.glob("*.yaml"))}
+    return {name: _whole(file, files) for name, file in files.items()}
+
+
+def _file(path: Path) -> _File:
+    if not NAME.fullmatch(path.stem):
+        raise CatalogueError(f"{path.name}:1: the file's name is the entry's: use small letters, digits, . and - only.")
+    fields = read(path).fields(KEYS, REQUIRED)
+    found: list[Incompatibility] = []
+    ids: dict[str, Place] = {}
+    for place in fields["incompatibilities"].items() if "incompatibilities" in fields else ():
+        one = _incompatibility(place)
+        if one.id in ids:
+            raise place.field("id").wrong(f"the id {one.id!r} is there twice: give one of them another")
+        found.append(one)
+        ids[one.id] = place.field("id")
+    from_version, to_version = _versions(fields["from"], fields["to"])
+    entry = Entry(
+        name=path.stem,
+        title=fields["title"].text(),
+        kind=fields["kind"].one_of(KINDS),
+        from_version=from_version,
+        to_version=to_version,
+        page=fields["page"].text(),
+        mandatory=fields["mandatory"].yes_or_no(),
+        opens=fields["opens"].day() if "opens" in fields else None,
+        deadline=fields["deadline"].day() if "deadline" in fields else None,
+        incompatibilities=tuple(found),
+    )
+    _dates(entry, fields)
+    return _File(entry, ids, _includes(fields.get("includes")))
+
+
+def _versions(old: Place, new: Place) -> tuple[str, str]:
+    for place in (old, new):
+        if not VERSION.fullmatch(place.text()):
+            raise place.wrong(f"{place.text()!r} is no version: write numbers with points between, such as 10.11")
+    if _number(new.text()) <= _number(old.text()):
+        raise new.wrong(f"{new.text()} does not come after {old.text()}: a migration goes to a newer version")
+    return old.text(), new.text()
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _dates(entry: Entry, fields: Mapping[str, Place]) -> None:
+    if entry.mandatory and entry.deadline is None:
+        raise fields["mandatory"].wrong("a mandatory migration needs a deadline: add it")
+    if entry.opens and entry.deadline and entry.deadline < entry.opens:
+        raise fields["deadline"].wrong(f"the deadline is before the opening, {entry.opens}: correct one of them")
+
+
+def _incompatibility(place: Place) -> Incompatibility:
+    fields = place.fields(PARTS, PARTS - {"check"})
+    name = fields["id"].text()
+    if not ID.fullmatch(name):
+        raise fields["id"].wrong(f"{name!r} is no id: use small letters, digits and - only")
+    return Incompatibility(
+        id=name,
+        title=fields["title"].text(),
+        explanation=fields["explanation"].text(),
+        fix=fields["fix"].text(),
+        severity=fields["severity"].one_of(SEVERITIES),
+        check=Check(*checks.arguments(fields["check"])) if "check" in fields else None,
+    )
+
+
+def _includes(place: Place | None) -> dict[str, Place]:
+    found: dict[str, Place] = {}
+    for item in place.items() if place else ():
+        if item.text() in found:
+            raise item.wrong(f"{item.text()!r} is included twice: remove one")
+        found[item.text()] = item
+    return found
+
+
+def _whole(file: _File, files: Mapping[str, _File]) -> Entry:
+    """The entry with the incompatibilities of those that it includes behind its own."""
+    found = list(file.entry.incompatibilities)
+    for name, place in file.includes.items():
+        if name not in files:
+            raise place.wrong(f"there is no entry {name!r}: include one of the catalogue's")
+        if files[name].includes:
+            raise place.wrong(f"{name!r} includes others itself: include those instead")
+        for one in _added(found, files[name].entry.incompatibilities, place, name):
+            found.append(one)
+    return replace(file.entry, incompatibilities=tuple(found))
+
+
+def _added(
+    found: Iterable[Incompatibility], more: Iterable[Incompatibility], place: Place, name: str
+) -> tuple[Incompatibility, ...]:
+    taken = {one.id for one in found}
+    for one in more:
+        if one.id in taken:
+            raise place.wrong(f"{name!r} has the id {one.id!r} too: give one of them another")
+    return tuple(more)

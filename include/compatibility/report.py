@@ -1,0 +1,286 @@
+"""The report of a test, as JSON: what each look has found, how grave it is, and what its customer should do.
+
+A blocker is what was seen to fail: an object that the new version did not take, a page that no longer answers. What was
+only read in the account's code is as grave as the catalogue says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from include.catalogue import Entry
+from include.compatibility import text
+from include.compatibility.pages import slower
+
+SEVERITIES = ("blocker", "warning", "note")
+MOST_PLACES = 100
+ALIKE = 0.6
+
+_ENGINES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "files": "Files"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the looks of a test gave: the agent's `duplicate`; its `check` on the original and on the copy, which run
+    different kinds of checks; and `compare_pages`. What was not done is empty."""
+
+    duplicated: Mapping[str, Any]
+    original: Mapping[str, Any]
+    copy: Mapping[str, Any]
+    pages: Mapping[str, Any]
+
+
+def build(
+    entry: Entry,
+    account: str,
+    seen: Seen,
+    *,
+    names: Mapping[str, str],
+    databases: Iterable[str],
+    tested_at: datetime,
+    expires_at: datetime | None,
+) -> dict[str, Any]:
+    """The report of one test of an account: {"account", "entry", "title", "from", "to", "tested_at", "expires_at",
+    "names", "verdict": ready|warnings|blocked, "sentence", "findings", "pages", "copied", "looked_at", "not_looked_at",
+    "unchecked": [{"title", "explanation", "fix"}: what nothing could look for]}; the gravest findings first."""
+    pages = list(seen.pages.get("pages", ()))
+    looks = (seen.original, seen.copy, seen.pages)
+    found = [
+        *_restore(seen.duplicated, entry),
+        *_pages(pages),
+        *_checks(entry, [row for look in looks for row in look.get("findings", ())]),
+        *_left(seen.duplicated),
+    ]
+    found.sort(key=lambda one: SEVERITIES.index(one["severity"]))
+    verdict = _verdict(found)
+    return {
+        "account": account,
+        "entry": entry.name,
+        "title": entry.title,
+        "from": entry.from_version,
+        "to": entry.to_version,
+        "tested_at": tested_at.isoformat(timespec="seconds"),
+        "expires_at": expires_at.isoformat(timespec="seconds") if expires_at else None,
+        "names": dict(names),
+        "verdict": verdict,
+        "sentence": _sentence(account, entry, verdict, found),
+        "findings": found,
+        "pages": pages,
+        "copied": {
+            "files": seen.duplicated.get("files", 0),
+            "bytes": seen.duplicated.get("bytes", 0),
+            "databases": sorted(databases),
+        },
+        "looked_at": dict(seen.copy.get("looked_at", {})),
+        "not_looked_at": list(dict.fromkeys(told for look in looks for told in look.get("not_looked_at", ()))),
+        "unchecked": _unchecked(entry),
+    }
+
+
+def counts(report: Mapping[str, Any]) -> tuple[int, int]:
+    """How many blockers and warnings a report has."""
+    severities = [one["severity"] for one in report["findings"]]
+    return severities.count("blocker"), severities.count("warning")
+
+
+def _finding(
+    id: str, severity: str, title: str, explanation: str, fix: str, places: Iterable[str], count: int | None = None
+) -> dict[str, Any]:
+    places = list(dict.fromkeys(places))
+    return {
+        "id": id,
+        "severity": severity,
+        "title": title,
+        "explanation": explanation,
+        "fix": fix,
+        "places": places[:MOST_PLACES],
+        "count": len(places) if count is None else count,
+    }
+
+
+# --- what the copy's restore said ---
+
+
+def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, Any]]:
+    said = list(duplicated.get("said", ()))
+    errors = [one for one in said if one["severity"] == "error"]
+    warnings = [one for one in said if one["severity"] != "error"]
+    told = {_object(one) for one in errors}
+    missing = [_object(one) for one in duplicated.get("missing", ()) if _object(one) not in told]
+    if errors:
+        yield _finding(
+            "restore-errors",
+            "blocker",
+            "Parts of your databases that the new version refuses",
+            f"When we restored your databases on {entry.title}, these objects could not be made, or not as they were.",
+            "Change or remove them in the original as each message says, then test again.",
+            (f"{_object(one)}: {one['message']}" for one in errors),
+        )
+    if missing:
+        yield _finding(
+            "restore-missing",
+            "blocker",
+            "Parts of your databases that did not come over",
+            f"These objects are in your databases, and are not in the copy on {entry.title}.",
+            "Mostly they depend on something that the new version refuses. Mend that first, then test again; ask us if"
+            " nothing else is named in this report.",
+            missing,
+        )
+    if warnings:
+        yield _finding(
+            "restore-warnings",
+            "warning",
+            "What the new version remarked on your databases",
+            "Everything named here was restored, and the database server had something to say about it.",
+            "Read the messages; where one names something of yours, look whether it works in the test.",
+            (f"{_object(one)}: {one['message']}" for one in warnings),
+        )
+
+
+def _object(one: Mapping[str, Any]) -> str:
+    where = " ".join(str(word) for word in (_ENGINES.get(one["store"], one["store"]), one.get("database")) if word)
+    return f"{where}, {one['object']}" if one.get("object") else where
+
+
+def _left(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if left := list(duplicated.get("left", ())):
+        yield _finding(
+            "left",
+            "note",
+            "What is not carried over",
+            "These things of your account are not copied, neither in the test nor when you move.",
+            "Nothing, as a rule. Ask us if you need one of them.",
+            left,
+        )
+
+
+# --- the catalogue's checks ---
+
+
+def _checks(entry: Entry, rows: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One finding for each incompatibility that was found. What the agent was asked by a catalogue that has changed
+    since then is left out: the catalogue's present word counts."""
+    for one in entry.incompatibilities:
+        of_it = [row for row in rows if row["check"] == one.id]
+        # PHP itself says which files it reads all the same.
+        mild = one.check is not None and one.check.kind == "php_lint"
+        deprecated = [row for row in of_it if mild and row["what"].startswith("Deprecated: ")]
+        grave = [row for row in of_it if row not in deprecated]
+        if grave:
+            yield _finding(one.id, one.severity, one.title, one.explanation, one.fix, *_places(grave))
+        if deprecated:
+            yield _finding(
+                f"{one.id}-deprecated",
+                "note",
+                "PHP files with a style that is going to go",
+                "These files work on the new version. PHP writes a “Deprecated” message each time that they are used,"
+                " into the log or, where the display of errors is on, into the page.",
+                "Switch display_errors off on public sites, and update the software that the files belong to.",
+                *_places(deprecated),
+            )
+
+
+def _places(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], int]:
+    rows = list(rows)
+    places = [
+        f"{row['where']}: {row['what']}" + (f" ({row['count']:,} times)" if row["count"] > 1 else "") for row in rows
+    ]
+    return places, sum(row["count"] for row in rows)
+
+
+def _unchecked(entry: Entry) -> list[dict[str, str]]:
+    """What the new version does otherwise, and nothing can look for in an account."""
+    return [
+        {"title": one.title, "explanation": one.explanation, "fix": one.fix}
+        for one in entry.incompatibilities
+        if one.check is None
+    ]
+
+
+# --- pages ---
+
+
+def _pages(pages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A page that no longer works is told once, with the gravest that is wrong with it."""
+    kinds: dict[str, list[str]] = {}
+    for page in pages:
+        for kind, place in _wrong(page):
+            kinds.setdefault(kind, []).append(f"{page['url']}: {place}")
+    for kind, (severity, title, explanation, fix) in _PAGE_FINDINGS.items():
+        if kind in kinds:
+            yield _finding(kind, severity, title, explanation, fix, kinds[kind])
+
+
+def _wrong(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    old, new = page["status"]
+    fatal = [said for said in page["php_errors"] if text.fatal(said)]
+    if old == 200 and (new is None or new >= 500):
+        yield "pages-broken", "; ".join(["no answer" if new is None else f"status {new}", *page["php_errors"]])
+        return
+    if fatal:
+        yield "pages-broken", "; ".join(fatal)
+        return
+    yield from (("pages-php", said) for said in page["php_errors"])
+    if old != new and (new is None or new < 500 or old < 500):
+        yield "pages-status", f"status {old} before, {'no answer' if new is None else new} now"
+    elif page["likeness"] < ALIKE:
+        yield "pages-unlike", f"{page['likeness']:.0%} of the words are the same"
+    if slower(page["seconds"]):
+        yield "pages-slow", "{:.1f} s before, {:.1f} s now".format(*page["seconds"])
+
+
+_PAGE_FINDINGS = {
+    "pages-broken": (
+        "blocker",
+        "Pages that no longer work",
+        "These pages answer on your present server, and fail in the copy on the new version.",
+        "Open the page at the test address. Bring the software of the site, its plugins and its theme up to date, then"
+        " test again; the other findings often name the line of code.",
+    ),
+    "pages-php": (
+        "warning",
+        "PHP messages that visitors would see",
+        "These pages work on the new version, and show messages of PHP that they do not show today.",
+        "Update the software of the site, and switch display_errors off: messages belong into the log.",
+    ),
+    "pages-status": (
+        "warning",
+        "Pages that answer otherwise",
+        "These pages answer with another status than on your present server.",
+        "Open the page at both addresses and compare.",
+    ),
+    "pages-unlike": (
+        "warning",
+        "Pages that look quite different",
+        "Much of the text of these pages is not the same in the copy.",
+        "Open the page at both addresses and compare. Pages made of news, time or chance differ by nature.",
+    ),
+    "pages-slow": (
+        "note",
+        "Pages that take longer",
+        "These pages took more than three times as long on the test server, where many copies share one machine.",
+        "Use the page in the test a few times; the first call is the slowest. Tell us if it stays slow.",
+    ),
+}
+
+
+# --- the verdict ---
+
+
+def _verdict(found: Iterable[Mapping[str, Any]]) -> str:
+    severities = {one["severity"] for one in found}
+    return "blocked" if "blocker" in severities else "warnings" if "warning" in severities else "ready"
+
+
+def _sentence(account: str, entry: Entry, verdict: str, found: list[dict[str, Any]]) -> str:
+    if verdict == "ready":
+        return f"{account} can move to {entry.title}: we found nothing that stands in the way."
+    grave = [one for one in found if one["severity"] == ("blocker" if verdict == "blocked" else "warning")]
+    if verdict == "warnings":
+        them = "one thing wants" if len(grave) == 1 else f"{len(grave)} things want"
+        return f"{account} can move to {entry.title}; {them} a look first."
+    more = f", and {len(grave) - 1} more" if len(grave) > 1 else ""
+    return f"{account} cannot move to {entry.title} yet ({grave[0]['title']}{more}): mend this and test again."

@@ -1,0 +1,175 @@
+"""Campaigns and reminders: waves, what begins and what no longer, what is overdue, and each reminder once."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from include import registry
+from include.registry import Refused
+from tests.registry import host
+
+DEADLINE = date(2027, 3, 31)
+SETTINGS = {"wave_size": 3, "canaries": 2, "most_per_server": 2, "most_failures_percent": 20}
+
+
+@pytest.fixture
+def due(conn):
+    """web-1 with accounts b1 to b9, a VPS with two; an entry that is mandatory."""
+    host.add_host(conn)
+    host.add_server(conn, "web-1", "shared", 31)
+    registry.enrol_server(conn, "web-1", "2022", host.KEY, {"postgresql": "15.14"})
+    entry = registry.Entry(
+        "2026", "A new Debian", "infrastructure", "2022", "2026", True, DEADLINE - timedelta(days=90), DEADLINE
+    )
+    registry.sync_catalogue(conn, [entry])
+    for n in range(1, 10):
+        registry.add_account(conn, f"b{n}", "web-1", [], f"customer-{n}")
+    return conn
+
+
+def begun(conn, **settings):
+    names = [account.name for account in registry.accounts_before(conn, "2026")]
+    return registry.begin_campaign(conn, "2026", "run", "ops", names, SETTINGS | settings)
+
+
+def states_of(conn, campaign):
+    return {one.account: one.state for one in registry.campaign_accounts(conn, campaign.id)}
+
+
+def test_waves(due):
+    campaign = begun(due)
+    assert begun(due) == campaign
+    waves = [(one.wave, one.account) for one in registry.campaign_accounts(due, campaign.id)]
+    assert waves == [
+        *[(1, "b1"), (1, "b2"), (2, "b3"), (2, "b4"), (2, "b5"), (3, "b6"), (3, "b7"), (3, "b8"), (4, "b9")]
+    ]
+    registry.stop_campaign(due, campaign.id, "a test", "ops")
+    without = registry.begin_campaign(due, "2026", "run-2", "ops", ["b1", "b2", "b3", "b4"], SETTINGS | {"canaries": 0})
+    assert [one.wave for one in registry.campaign_accounts(due, without.id)] == [1, 1, 1, 2]
+
+
+def test_campaign_refuses(due):
+    begin = registry.begin_campaign
+    with pytest.raises(Refused, match="nothing to begin"):
+        begin(due, "2026", "r", "ops", [], SETTINGS)
+    with pytest.raises(Refused, match="no catalogue entry"):
+        begin(due, "2031", "r", "ops", ["b1"], SETTINGS)
+    with pytest.raises(Refused, match="no such account"):
+        begin(due, "2026", "r", "ops", ["nobody"], SETTINGS)
+    for wrong in ({"wave_size": 0}, {"canaries": -1}, {"most_per_server": 3}, {"most_failures_percent": 101}):
+        with pytest.raises(Refused, match="correct its settings"):
+            begin(due, "2026", "r", "ops", ["b1"], SETTINGS | wrong)
+    with pytest.raises(Refused, match="needs canaries"):
+        begin(due, "2026", "r", "ops", ["b1"], {key: SETTINGS[key] for key in SETTINGS if key != "canaries"})
+    begun(due)
+    with pytest.raises(Refused, match="Another campaign performs this entry"):
+        begin(due, "2026", "r", "ops", ["b1"], SETTINGS)
+
+
+def test_paused_campaign_begins_nothing_and_a_stopped_one_never_again(due):
+    campaign = begun(due)
+    registry.set_campaign_account(due, campaign.id, "b1", "testing")
+    with pytest.raises(Refused, match="for a reason"):
+        registry.pause_campaign(due, campaign.id, " ", "ops")
+    registry.pause_campaign(due, campaign.id, "it is Friday", "ops")
+    with pytest.raises(Refused, match="paused: account b2 is not begun"):
+        registry.set_campaign_account(due, campaign.id, "b2", "testing")
+    registry.set_campaign_account(due, campaign.id, "b1", "performing")
+    registry.resume_campaign(due, campaign.id, "ops")
+    registry.set_campaign_account(due, campaign.id, "b2", "testing")
+    stopped = registry.stop_campaign(due, campaign.id, "2 of 2 failed", "the campaign itself")
+    assert registry.stop_campaign(due, campaign.id, "again", "ops") == stopped
+    assert (stopped.state, stopped.why) == ("stopped", "2 of 2 failed") and stopped.ended_at
+    assert states_of(due, campaign) == {"b1": "performing", "b2": "testing"} | {f"b{n}": "left" for n in range(3, 10)}
+    with pytest.raises(Refused, match="cannot go from stopped to running"):
+        registry.resume_campaign(due, campaign.id, "ops")
+    registry.set_campaign_account(due, campaign.id, "b1", "done")
+    assert registry.finish_campaign(due, campaign.id) == stopped
+
+
+def test_campaign_is_done_when_every_account_has_ended(due):
+    campaign = registry.begin_campaign(due, "2026", "run", "ops", ["b1", "b2"], SETTINGS)
+    registry.set_campaign_account(due, campaign.id, "b1", "performing")
+    registry.set_campaign_account(due, campaign.id, "b1", "done")
+    with pytest.raises(Refused, match="accounts left"):
+        registry.finish_campaign(due, campaign.id)
+    with pytest.raises(Refused, match="give it"):
+        registry.set_campaign_account(due, campaign.id, "b2", "left")
+    registry.set_campaign_account(due, campaign.id, "b2", "left", "It has blockers.")
+    registry.set_campaign_account(due, campaign.id, "b2", "left", "It has blockers.")
+    with pytest.raises(Refused, match="not of campaign"):
+        registry.set_campaign_account(due, campaign.id, "b3", "done")
+    assert registry.finish_campaign(due, campaign.id).state == "done"
+    kinds = [event.kind for event in registry.events(due, account="b2")]
+    assert kinds.count("campaign.account.left") == 1
+
+
+def test_overdue_from_the_deadline_on(due):
+    assert registry.overdue(due, "2026", DEADLINE - timedelta(days=1)) == []
+    assert [account.name for account in registry.overdue(due, "2026", DEADLINE)] == [f"b{n}" for n in range(1, 10)]
+    registry.remove_account(due, "b1", "gone", "ops")
+    optional = registry.Entry("2026", "A new Debian", "infrastructure", "2022", "2026")
+    assert "b1" not in [account.name for account in registry.overdue(due, "2026", DEADLINE)]
+    registry.sync_catalogue(due, [optional])
+    assert registry.overdue(due, "2026", DEADLINE) == []
+
+
+def told(conn):
+    found = conn.execute(
+        "SELECT payload ->> 'reminder', payload ->> 'account', channel, payload ->> 'to' FROM outbox ORDER BY id"
+    ).fetchall()
+    conn.commit()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("days", "kind"),
+    [(91, None), (90, "opening"), (31, "opening"), (30, "30_days"), (8, "30_days"), (7, "7_days"), (1, "1_day")]
+    + [(0, "end"), (-100, "end")],
+)
+def test_each_reminder_on_its_days(due, days, kind):
+    on = DEADLINE - timedelta(days=days)
+    assert registry.remind(due, on) == (11 if kind else 0), "nine shared accounts and two of a VPS"
+    assert registry.remind(due, on) == 0
+    assert {row[0] for row in told(due)} == ({kind} if kind else set())
+
+
+def test_reminders_once_whatever_ran_or_did_not(due):
+    for n in range(2, 10):
+        registry.remove_account(due, f"b{n}", "gone", "ops")
+    for name in ("a1-1", "a1-2"):
+        registry.remove_account(due, name, "gone", "ops")
+    registry.set_customer_mail(due, "customer-1", "someone@example.org")
+    for days in [*range(100, 20, -1), *range(12, -5, -1)]:
+        registry.remind(due, DEADLINE - timedelta(days=days))
+    kinds = ["opening", "30_days", "7_days", "1_day", "end"]
+    assert [row[0] for row in told(due) if row[2] == "webhook"] == kinds
+    assert [(row[0], row[3]) for row in told(due) if row[2] == "mail"] == [(k, "someone@example.org") for k in kinds]
+
+
+@pytest.mark.parametrize("mail", ["nobody", "a@b\nBcc: c@d", "a b@c", "@c", "a@", "x" * 250 + "@example.org"])
+def test_mail_address_is_one(due, mail):
+    with pytest.raises(Refused, match="not a mail address"):
+        registry.set_customer_mail(due, "c", mail)
+
+
+def test_catalogue_is_brought_up_to_date(conn):
+    first = registry.Entry("2026", "A new Debian", "infrastructure", "2022", "2026")
+    dated = registry.Entry(
+        "2026", "A newer Debian", "infrastructure", "2022", "2026", True, DEADLINE - timedelta(days=90), DEADLINE
+    )
+    other = registry.Entry("mariadb-11.8", "MariaDB 11.8", "mariadb", "10.11", "11.8")
+    assert registry.sync_catalogue(conn, [other, first]) == registry.sync_catalogue(conn, [first, other])
+    assert registry.sync_catalogue(conn, [dated]) == [dated, other]
+    changes = [event.detail["name"] for event in registry.events(conn) if event.kind == "catalogue.changed"]
+    assert changes == ["2026", "mariadb-11.8", "2026"]
+    for wrong, match in (
+        ({"opens": DEADLINE}, "opens before its deadline"),
+        ({"deadline": None, "opens": None}, "mandatory catalogue entry has a deadline"),
+        ({"to_version": "2022"}, "leads to another version"),
+        ({"kind": "redis"}, "kind is infrastructure"),
+        ({"title": ""}, "has a title"),
+    ):
+        with pytest.raises(Refused, match=match):
+            registry.sync_catalogue(conn, [replace(dated, **wrong)])
