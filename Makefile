@@ -10,7 +10,7 @@ demo: setup
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.demo
 
 test: setup lint
-	$(PYTHON) -m pytest -q tests/unit tests/registry tests/billing tests/dags
+	$(PYTHON) -m pytest -q tests/unit tests/registry tests/billing tests/dags tests/api tests/board
 	$(SUDO) env PYTHONPATH=$(CURDIR) PYTHON=$(PYTHON) tests/lab/run
 
 test-unit: .venv/installed

@@ -42,21 +42,15 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
-from airflow.sdk import BaseHook, Param, dag, task
-from airflow.sdk.exceptions import (
-    AirflowException,
-    AirflowFailException,
-    AirflowNotFoundException,
-    AirflowSkipException,
-)
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import billing
-from transhumance_airflow import connections
+from transhumance_airflow import connections, outbox
 from transhumance_airflow.operators import refusing
 
 SETTINGS = billing.read_settings()
-WEBHOOK = "billing_webhook"
 
 log = logging.getLogger(__name__)
 
@@ -131,15 +125,7 @@ def bill_transits() -> None:
     @task(retries=8, retry_exponential_backoff=True, max_retry_delay=timedelta(hours=1))
     def deliver_webhooks() -> dict[str, Any]:
         """Posts what the outbox holds; fails while the receiver does not take it."""
-        try:
-            to = BaseHook.get_connection(WEBHOOK)
-        except AirflowNotFoundException:
-            raise AirflowSkipException(f"There is no connection {WEBHOOK}: messages wait in the outbox.") from None
-        with connections.registry_connection() as conn:
-            told = billing.deliver(conn, billing.Receiver(to.host, to.password or ""))
-        if told.failed:
-            raise AirflowException(f"{told.failed} messages were not taken ({told.error}); {told.waiting} wait.")
-        return asdict(told)
+        return outbox.deliver_webhooks()
 
     @task
     def check_prices(billed: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@
 | reserve_transit | transit, customer (empty: for everybody again) |
 | add_transit | transit, plan, infrastructure, and its three addresses |
 | allow_larger_transit | plan, larger: whether its requests may get a larger transit, at no cost |
+| ask_before_reinstall | plan, approval: whether a person has to agree before a server of this plan is reinstalled |
 | move_up | migration, reason: to the front of the queue |
 | cancel_migration | migration, reason; not once an account has been performed |
 
@@ -57,6 +58,7 @@ log = logging.getLogger(__name__)
         ),
         "plan": forms.optional("Plan", maxLength=64),
         "larger": Param(False, type="boolean", title="Larger transits", description="For allow_larger_transit."),
+        "approval": Param(False, type="boolean", title="Approval", description="For ask_before_reinstall."),
         "infrastructure": forms.optional("Infrastructure", "For add_transit, such as 2026.", maxLength=32),
         "management_address": forms.optional("Management address", "For add_transit."),
         "lan_address": forms.optional("IPv4 next hop", "For add_transit: where the router sends its IPs."),

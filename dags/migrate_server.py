@@ -13,8 +13,9 @@
    meanwhile is waited for as well.
 6. **point_names_at_transit**, **reroute_ips_to_transit**: makes sure that every name has followed, and waits
    until no cache holds an older answer; the transit accepts the IPs first, then they are routed to it.
-7. **prove_original_empty**, **reinstall_original**, **enrol_original**: only what the registry *and* the
-   server itself call empty is reinstalled; both are asked again at the moment of the act.
+7. **prove_original_empty**, **approve_reinstall**, **reinstall_original**, **enrol_original**: only what the registry
+   *and* the server itself call empty is reinstalled; both are asked again at the moment of the act. Where the plan says
+   so (**Manage transits**, `ask_before_reinstall`), a person sees that proof and agrees before. *Waits for ops.*
 8. **move_accounts_home**: one run of `move_account` for each account, one after the other.
 9. **point_names_home**, **reroute_ips_home**: names, TTLs and IPs are as they were before; the original accepts
    its IPs first. What caches still know of the transit is waited out before the transit is wiped.
@@ -40,6 +41,8 @@ refuse.
   for each account that left it, and for how long nothing.
 * *prove_original_empty* names what still lives there: move it (it may be a database that no account claims),
   clear the task.
+* *approve_reinstall* waits: *Required actions* of the run, or the board. It fails when the answer is no, and asks again
+  when it is cleared.
 * *reinstall_original* was cut off: clear it. While it was at work the server holds nothing of anybody.
 * *move_accounts_home* fails: open the `move_account` run that it names, correct what it says, clear
   *move_accounts_home*.
@@ -58,6 +61,7 @@ from include import registry
 from include.moves import names, network, report, servers
 from include.moves.enrol import enrol
 from transhumance_airflow import connections, forms
+from transhumance_airflow.approvals import ApproveReinstall
 from transhumance_airflow.facts import refresh_original, told
 from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
 
@@ -269,7 +273,16 @@ def migrate_server() -> None:
             reroute_ips_to_transit(MIGRATION, TRANSIT),
         )
     with step("reinstall", "The original is proven empty, reinstalled and enrolled") as reinstalled:
-        chain(prove_original_empty(MIGRATION), reinstall_original(MIGRATION), enrol_original(MIGRATION))
+        chain(
+            prove_original_empty(MIGRATION),
+            ApproveReinstall(
+                task_id="approve_reinstall",
+                task_display_name="approve the reinstall (ops, if the plan asks)",
+                migration=MIGRATION,
+            ),
+            reinstall_original(MIGRATION),
+            enrol_original(MIGRATION),
+        )
     accounts_home = MoveAccountsHome(task_id="move_accounts_home", migration=MIGRATION_ID, original=ORIGINAL)
     with step("reroute_home", "Names and IPs lead to the original again") as home:
         chain(

@@ -40,19 +40,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import dag, task
 
 from include import registry
 from include.hosts import Host
-from include.moves import look as looks
-from include.moves import names, path, servers
+from include.moves import path, servers
 from transhumance_airflow import connections, forms
-from transhumance_airflow.facts import told
-from transhumance_airflow.look import look
-from transhumance_airflow.operators import MoveOperation, refusing
-
-HOLD_SECONDS = 60
-"""After this long without a commit the server itself returns the account to service."""
+from transhumance_airflow.failures import tell_failure
+from transhumance_airflow.moving import longest_wait, move_steps
+from transhumance_airflow.operators import refusing
 
 
 @dag(
@@ -63,32 +59,25 @@ HOLD_SECONDS = 60
     catchup=False,
     max_active_runs=16,
     tags=["transhumance", "account"],
-    default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
+    default_args={
+        "owner": "transhumance",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=5),
+        "on_failure_callback": tell_failure,
+    },
     params={
-        "account": Param(
-            type="string",
-            pattern="^[a-z][a-z0-9_-]{0,31}$",
-            title="Account",
-            description="The Unix name of the account, as `describe` lists it.",
-        ),
+        "account": forms.account(),
         "to_server": forms.server(
             "To the server",
             "The transit that was handed over for this account's server (out), or its own server (home).",
         ),
-        "longest_wait_seconds": Param(
-            1,
-            type="number",
-            minimum=0.1,
-            maximum=60,
-            title="Longest wait",
-            description="How many seconds a visitor may have to wait while the account is switched over. A rehearsal "
-            "measures it first: if it would be longer, the account stays where it is, and you are told why.",
-        ),
+        "longest_wait_seconds": longest_wait(),
         "requested_by": forms.requested_by(),
     },
 )
 def move_account() -> None:
-    """Wiring; what each step does stands in `include.moves`."""
+    """Wiring; what each step does stands in `include.moves`, and what every move does after its beginning in
+    `transhumance_airflow.moving`."""
 
     @task(multiple_outputs=False)
     def check_account(params: dict[str, Any], run_id: str) -> dict[str, Any]:
@@ -99,71 +88,14 @@ def move_account() -> None:
             def reach(server: str) -> Host:
                 return connections.host(server, conn)
 
+            def begin() -> registry.Move:
+                return registry.begin_move(conn, account, to_server, run_id, by)
+
             servers.make_known(conn, account, to_server, reach)
-            begun = path.begin(conn, account, to_server, run_id, by, reach)
+            begun = path.begin(conn, account, run_id, begin, reach)
             return {**begun, "longest_wait_seconds": params["longest_wait_seconds"]}
 
-    @task(multiple_outputs=False)
-    def look_before(move: dict[str, Any]) -> dict[str, Any]:
-        """The account as its visitors and customer see it. Kept in the registry, and not taken again after the
-        commit."""
-        with connections.registry_connection() as conn:
-            return looks.before(conn, move, look)
-
-    @task(multiple_outputs=False)
-    def open_path(move: dict[str, Any]) -> dict[str, Any]:
-        """Pairs the two servers; the target is ready to receive."""
-        with connections.registry_connection() as conn:
-            both = [registry.server(conn, move[end]) for end in ("from_server", "to_server")]
-            source, target = (connections.host(server.name, conn) for server in both)
-            return path.open_path(move, source, target, both)
-
-    @task(multiple_outputs=False)
-    def record_move(move: dict[str, Any], switched: dict[str, Any], copied: dict[str, Any]) -> dict[str, Any]:
-        """The registry learns in one transaction where the account lives, and what was verified."""
-        agreed = {"longest_wait_seconds": move["longest_wait_seconds"]}
-        with connections.registry_connection() as conn:
-            registry.advance_move(conn, move["id"], "committed", {"copy": copied, "switch": switched, **agreed})
-        return switched
-
-    @task
-    def point_names(move: dict[str, Any]) -> list[str]:
-        """The account's names lead to where it lives now; gives what its customer is told of those that do not."""
-        with connections.registry_connection() as conn:
-            home = registry.account(conn, move["account"]).home_server
-            return told(names.follow(conn, connections.names(), home, move["account"]))
-
-    @task(multiple_outputs=False)
-    def look_after(move: dict[str, Any], before: dict[str, Any]) -> None:
-        """The same look at the account where it lives now; fails with every difference."""
-        with connections.registry_connection() as conn:
-            looks.after(conn, move, before, look)
-
-    @task(multiple_outputs=False)
-    def close_path(move: dict[str, Any]) -> str:
-        """Takes the move's key off both servers. Before the commit the account goes back into service first."""
-        with connections.registry_connection() as conn:
-            source, target = (connections.host(move[end], conn) for end in ("from_server", "to_server"))
-            return path.close_path(conn, move, source, target)
-
-    move = check_account()
-    before = look_before(move)
-    peer = open_path(move)
-    copied = MoveOperation(task_id="copy", verb="copy", move=move, peer=peer)
-    switched = MoveOperation(
-        task_id="switch", verb="switch", move=move, peer=peer, extra={"hold_seconds": HOLD_SECONDS}, retries=2
-    )
-    recorded = record_move(move, switched.output, copied.output)
-    pointed = point_names(move)
-    after = look_after(move, before)
-    closed = close_path(move)
-
-    peer >> copied
-    [before, copied] >> switched >> recorded >> [pointed, after, closed]
-    copied >> closed  # should the look fail while the copy still runs
-    # A teardown runs whatever failed between, and is cleared together with any of it: the path opens again.
-    # Every end of the graph decides whether the run ended well.
-    closed.as_teardown(setups=[move, peer], on_failure_fail_dagrun=True)
+    move_steps(check_account())
 
 
 move_account()

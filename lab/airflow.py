@@ -22,6 +22,7 @@ from urllib.parse import quote
 import httpx
 
 from lab import names, postgres, router
+from lab.accounts.certificates import certificate
 from lab.say import LabError
 from lab.state import CACHE, LOGS, STATE, alive, end, in_ns, public_key, spawn
 from lab.state import key as key_pair
@@ -40,7 +41,7 @@ PROGRAMS = {
 }
 LAN_ROUTER = SERVERS["vps-1"].spec.router_address
 LAN_ROUTER6 = SERVERS["vps-1"].spec.router_address6
-DAGS = ("migrate_server", "move_account")
+DAGS = ("migrate_server", "move_account", "test_account", "migrate_account", "run_campaign")
 FRESH = {"password": 12, "fernet": 0, "jwt": 48, "api": 32}
 
 
@@ -129,7 +130,7 @@ def stop() -> None:
 
 
 def wait_until_healthy(seconds: float = 150) -> None:
-    """Returns when all four programs are well and both DAGs can be run. Raises LabError after `seconds`."""
+    """Returns when all four programs are well and the DAGs can be run. Raises LabError after `seconds`."""
     until = time.monotonic() + seconds
     missing = "the API server"
     while time.monotonic() < until:
@@ -170,6 +171,7 @@ def lab_connections() -> list[dict[str, Any]]:
         "router_address": LAN_ROUTER,
         "router_address6": LAN_ROUTER6,
     }
+    zone = {"conn_type": "generic", "host": NAME_SERVER, "login": names.KEY, "password": names.tsig_secret()}
     return [
         {
             "connection_id": "registry",
@@ -200,11 +202,15 @@ def lab_connections() -> list[dict[str, Any]]:
         },
         {
             "connection_id": "names",
-            "conn_type": "generic",
-            "host": NAME_SERVER,
-            "login": names.KEY,
-            "password": names.tsig_secret(),
             "extra": json.dumps({"zone": names.ZONE}),
+            **zone,
+        },
+        {
+            "connection_id": "test_domain",
+            "extra": json.dumps(
+                {"zone": names.ZONE, "domain": names.TEST_DOMAIN, "certificate_file": str(_test_certificate())}
+            ),
+            **zone,
         },
         {
             "connection_id": "machines",
@@ -212,6 +218,16 @@ def lab_connections() -> list[dict[str, Any]]:
             "extra": json.dumps(machines),
         },
     ]
+
+
+def _test_certificate() -> Path:
+    """A certificate for every test name, signed by the lab's own authority."""
+    path = STATE / "ca" / "test-domain.pem"
+    if not path.exists():
+        pem = certificate([f"*.{names.TEST_DOMAIN}"], STATE)
+        path.touch(mode=0o600)
+        path.write_bytes(pem)
+    return path
 
 
 def connect(connection: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from lab.topology import DNS, NAME_SERVER, NAME_SERVER6, RESOLVER, RESOLVER6, VI
 
 HOME = STATE / "dns"
 ZONE = "example"
+TEST_DOMAIN = "test.example"  # in the same zone; test names are put there by the same updates
 KEY = "transhumance"
 NAMED = """\
 options {{

@@ -49,7 +49,11 @@ SERVERS = {
     server.name: server
     for server in (
         Server("vps-1", 11, "vps"),
+        Server("shared-1", 12, "shared"),
+        Server("shared-2", 13, "shared"),
+        Server("database-1", 14, "database"),
         Server("transit-1", 21, "transit"),
+        Server("test-1", 22, "test"),
         *(Server(f"scratch-{number}", number, "scratch") for number in range(31, 48)),
     )
 }

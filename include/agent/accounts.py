@@ -2,18 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .system import CONFIG, RUNTIME, STATE, locked, read_json, refuse, sync_directory, write_durably
 
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+ENGINES = ("postgresql", "mariadb")
+NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,31}}(\.({'|'.join(ENGINES)}))?")
 MOVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
+DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
@@ -21,6 +22,10 @@ _MAIL_HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
 _PORTS = ("postgresql", "mariadb", "ssh")
 PORT_RANGE = range(20000, 21000)
 """The ports of the front that belong to accounts."""
+LEAD_PORTS = range(22000, 23000)
+"""The front's ports, of its own machine only, from which an account's programs are led to databases elsewhere."""
+PART_PORTS = range(23000, 24000)
+"""The front's ports, for other servers' fronts only, at which such programs arrive."""
 _SHELLS = ("/bin/bash", "/bin/sh", "/bin/false", "/usr/sbin/nologin")
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man mysql news nobody postfix postgres proxy root "
@@ -69,6 +74,8 @@ class Account:
     """An account as its file states it, checked: names of databases, roles and users are any text.
 
     `ports` are those of this account alone, by protocol: who connects there means this account, wherever it is.
+    On a database server the databases of one engine are an account of their own, the account's *part*, which is named
+    account.engine and is nothing but them.
     """
 
     name: str
@@ -84,6 +91,22 @@ class Account:
     mail_domains: tuple[str, ...]
     mailboxes: tuple[Mailbox, ...]
     ports: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def part(self) -> str | None:
+        """The engine of which this is a part; None when it is an account."""
+        return part_engine(self.name)
+
+    def part_of(self, engine: str) -> "Account":
+        """What of this account lives on another server when the databases of this engine do."""
+        others = {key: () for other in ENGINES if other != engine for key in _OF_ENGINE[other]}
+        name = part_name(self.name, engine)
+        nothing = {"sites": (), "mail_domains": (), "mailboxes": (), "ports": {}}
+        return replace(self, name=name, home=f"/home/{name}", shell="/usr/sbin/nologin", **nothing, **others)
+
+    def without(self, engines: Iterable[str]) -> "Account":
+        """This account without the databases of these engines."""
+        return replace(self, **{key: () for engine in engines for key in _OF_ENGINE[engine]})
 
     @property
     def hosts(self) -> list[str]:
@@ -153,12 +176,28 @@ class Account:
             mariadb_databases=_all(maria.get("databases", []), "mariadb.databases", _mariadb_database),
             mail_domains=mail_domains,
             mailboxes=mailboxes,
-            ports=_ports(data.get("ports", {})),
+            ports=_ports(data.get("ports", {}), PART_PORTS if "." in name else PORT_RANGE),
         )
         for what, names in (("host name", account.hosts), ("mailbox", [m.address for m in mailboxes])):
             if twice := sorted({n for n in names if names.count(n) > 1}):
                 _bad(f"The {what} {twice[0]} stands twice in the account file; give it once.")
         return account
+
+
+_OF_ENGINE = {
+    "postgresql": ("postgresql_roles", "postgresql_databases"),
+    "mariadb": ("mariadb_users", "mariadb_databases"),
+}
+
+
+def part_name(account: str, engine: str) -> str:
+    """What the part of an account is called on the server that its databases of this engine live on."""
+    return f"{account}.{engine}"
+
+
+def part_engine(name: str) -> str | None:
+    """The engine that an account of this name is the part of; None when it is the name of a whole account."""
+    return name.partition(".")[2] or None
 
 
 def _bad(sentence: str) -> None:
@@ -184,7 +223,7 @@ def _identifier(value: Any, what: str) -> int:
 
 
 def _domain(value: Any) -> str:
-    if not isinstance(value, str) or not _DOMAIN.fullmatch(value):
+    if not isinstance(value, str) or not DOMAIN.fullmatch(value):
         _bad(f"{value!r} is no host name; give it in lower case, international names in their xn-- form.")
     return value
 
@@ -211,12 +250,12 @@ def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
     return Mailbox(address, password_hash)
 
 
-def _ports(value: Any) -> dict[str, int]:
+def _ports(value: Any, allowed: range) -> dict[str, int]:
     for protocol, port in _mapping(value, "ports").items():
         if protocol not in _PORTS:
             _bad(f"{protocol!r} has no port of an account; use {', '.join(_PORTS)}.")
-        if not isinstance(port, int) or isinstance(port, bool) or port not in PORT_RANGE:
-            _bad(f"The port for {protocol} must be from {PORT_RANGE[0]} to {PORT_RANGE[-1]}, not {port!r}.")
+        if not isinstance(port, int) or isinstance(port, bool) or port not in allowed:
+            _bad(f"The port for {protocol} must be from {allowed[0]} to {allowed[-1]}, not {port!r}.")
     if len({*value.values()}) < len(value):
         _bad("The account file gives one port to two protocols; give each its own.")
     return dict(sorted(value.items()))
@@ -252,11 +291,18 @@ def _mariadb_user(item: Any) -> tuple[str, str]:
 
 def check_name(value: Any) -> str:
     """An account's name, or a refusal."""
-    if not isinstance(value, str) or not NAME.fullmatch(value) or value in _OWN_NAMES:
+    if not isinstance(value, str) or not NAME.fullmatch(value) or value.partition(".")[0] in _OWN_NAMES:
         refuse(
             "bad_account_name",
             f"{value!r} is no account name; use lower-case letters, digits, - and _, a letter first, 32 at most.",
         )
+    return value
+
+
+def check_engine(value: Any) -> str:
+    """The name of a database engine, or a refusal."""
+    if value not in ENGINES:
+        refuse("bad_engine", f"{value!r:.60} is no database engine; there are {' and '.join(ENGINES)}.")
     return value
 
 
@@ -279,12 +325,19 @@ def save(account: Account) -> None:
     write_durably(account_path(account.name), json.dumps(account.to_json(), indent=1))
 
 
-def load(name: str) -> Account:
-    """The account of that name on this host; refused when there is none."""
+def whole(name: str) -> Account:
+    """The account of that name as its file states it, databases that have left included; refused when there is none."""
     data = read_json(account_path(name))
     if data is None:
         refuse("no_such_account", f"There is no account {name} on this server.")
     return Account.from_json(data)
+
+
+def load(name: str) -> Account:
+    """The account of that name as far as it lives here; refused when there is none.
+
+    What has left it leaves with the commit, since this too follows the state file."""
+    return whole(name).without(state_of(name).engines)
 
 
 def all_accounts() -> list[Account]:
@@ -300,7 +353,8 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "serving": frozenset({"held"}),
     "held": frozenset({"serving", "moved"}),  # returned, or committed: the point of no return
     "moved": frozenset({"receiving", "absent"}),  # comes back another time, or is removed
-    "receiving": frozenset({"serving", "absent"}),  # released, or given up
+    "receiving": frozenset({"serving", "test", "absent"}),  # released, opened as a test copy, or given up
+    "test": frozenset({"absent"}),  # a test copy never becomes the account
 }
 
 
@@ -310,7 +364,11 @@ class State:
 
     `epoch` only grows; `deadline` is Unix time at which a hold ends by itself; `to` is the address of the server
     that has the account now; `saved` is what must be restored at a return; `released` says that the other side
-    has opened the account; `returning` that a return has begun, so a commit comes too late.
+    has opened the account; `returning` that a return has begun, so a commit comes too late; `test` what is open of a
+    test copy: {"names": {site: test name}, "stores": [...], "hosts": {site: the host that it is asked as}}.
+    `engines` are those whose databases live on another server although the account lives here: {engine: {"to", "peer",
+    "port": the part's port of that server's front, "lead_port": of this one's, "move", "epoch", "released", "left":
+    the names of what stays behind here, locked, or None, "figures", "since"}}.
     """
 
     state: str = "absent"
@@ -321,9 +379,11 @@ class State:
     peer: dict[str, Any] | None = None
     saved: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    test: dict[str, Any] = field(default_factory=dict)
     released: bool = False
     returning: bool = False
     since: float | None = None
+    engines: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

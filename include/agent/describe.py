@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from . import forward, front, mail, mariadb, postgres, system
+from . import forward, front, mail, mariadb, postgres, system, test_server
 from .accounts import Account, all_accounts, state_of
 from .files import describe as describe_files
 from .postgres_sql import query
@@ -68,7 +68,9 @@ def describe() -> dict[str, Any]:
         "disk": {"total_bytes": total, "free_bytes": free},
         "memory_bytes": memory,
         "cpus": os.cpu_count() or 1,
-        "accounts": [describe_account(account) for account in accounts],
+        "test_server": test_server.domain(),
+        "accounts": [describe_account(account) for account in accounts if not account.part],
+        "parts": [describe_account(account) for account in accounts if account.part],
         "unclaimed": unclaimed(accounts),
     }
 
@@ -93,6 +95,11 @@ def describe_account(account: Account) -> dict[str, Any]:
         "epoch": state.epoch,
         "move": state.move,
         "to": state.to,
+        **({"test": state.test} if state.state == "test" else {}),
+        "engines": {
+            engine: {key: there[key] for key in ("to", "move", "epoch", "released", "left", "since")}
+            for engine, there in state.engines.items()
+        },
         "sites": statement["sites"],
         "postgresql": {**statement["postgresql"], **postgres.describe(account)},
         "mariadb": {**statement["mariadb"], **mariadb.describe(account)},
@@ -106,7 +113,7 @@ def describe_account(account: Account) -> dict[str, Any]:
 
 
 def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
-    """Databases and users that no account file names."""
+    """Databases and users that are no account's, not even left behind by the move of an engine."""
     names = {account.name for account in accounts}
     users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
     homes = {name for name in os.listdir("/home") if os.listdir(f"/home/{name}")}
@@ -114,11 +121,21 @@ def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
         "SELECT to_json(datname::text) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres';"
     )
     mariadbs = _mariadb(f"SELECT HEX(schema_name) FROM information_schema.schemata WHERE schema_name NOT IN ({_OWN})")
+    claimed = {
+        "postgresql": {d for a in accounts for d in a.postgresql_databases} | _left(accounts, "postgresql"),
+        "mariadb": {d for a in accounts for d in a.mariadb_databases} | _left(accounts, "mariadb"),
+    }
     return {
-        "postgresql": sorted({*postgresql} - {d for a in accounts for d in a.postgresql_databases}),
-        "mariadb": sorted({*mariadbs} - {d for a in accounts for d in a.mariadb_databases}),
+        "postgresql": sorted({*postgresql} - claimed["postgresql"]),
+        "mariadb": sorted({*mariadbs} - claimed["mariadb"]),
         "users": sorted((users | homes) - names),
     }
+
+
+def _left(accounts: list[Account], engine: str) -> set[str]:
+    """The databases that stay behind here, locked, of accounts whose databases of this engine live elsewhere."""
+    moved = [state_of(account.name).engines.get(engine, {}) for account in accounts]
+    return {name for there in moved for name in (there.get("left") or {"databases": []})["databases"]}
 
 
 def prove_empty() -> dict[str, Any]:

@@ -2,21 +2,27 @@
 
 hold -> return, or hold -> commit -> (release on the other server) -> forward. A hold ends by itself at its
 deadline; a commit is one durable rename and the only step that cannot be undone.
+
+The databases of one engine can move alone: the account is held as ever, the commit writes into its state that they
+live elsewhere, and forward opens the account again where it is, with its programs led to them.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, files, front, mail, mariadb, pairing, php, postgres, system
-from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
+from . import addresses, files, front, leading, mail, mariadb, pairing, php, postgres, system, test_copy, test_server
+from .accounts import ENGINES, Account, State, all_accounts, guarded, load, part_name, put_state, state_of, whole
 from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
 
 DRAIN_SECONDS = 1.0
+
+DATABASES: dict[str, Any] = {"postgresql": postgres, "mariadb": mariadb}
+"""The module of each engine."""
 
 Timer = Callable[[str], Any]
 Then = Callable[[str], None]
@@ -34,11 +40,17 @@ def _nothing(_part: str) -> None:
 
 
 def hold(
-    name: str, move: str, epoch: int, seconds: float, timer: Timer = _untimed, then: Then = _nothing
+    name: str,
+    move: str,
+    epoch: int,
+    seconds: float,
+    timer: Timer = _untimed,
+    then: Then = _nothing,
+    engines: Collection[str] = ENGINES,
 ) -> dict[str, int]:
     """Stop every writer of the account and keep its visitors waiting, for `seconds` at most.
 
-    `then(part)` is called for "files", "postgresql" and "mariadb" as soon as nothing writes that part any more, in a
+    `then(part)` is called for "files" and each of the `engines` as soon as nothing writes that part any more, in a
     thread each; all have ended when this ends. Repeated by the same move it starts over with a new deadline. A failure
     returns the account. Gives what was cut short: {"requests", "processes"}.
     """
@@ -61,7 +73,7 @@ def hold(
                 cut["processes"] = found
             then(part)
 
-        parts = {"files": _stop_processes, "postgresql": postgres.hold, "mariadb": mariadb.hold}
+        parts = {"files": _stop_processes, **{engine: DATABASES[engine].hold for engine in engines}}
         system.side_by_side(*(partial(still, part, stop) for part, stop in parts.items()))
         failpoint("held")
         return cut
@@ -73,6 +85,8 @@ def hold(
 
 def _begin(name: str, move: str, epoch: int, seconds: float) -> None:
     """Write down the hold and its deadline, which the host itself enforces from here on."""
+    if load(name).part:
+        refuse("is_part", f"{name} is the part of an account that lives elsewhere; it is not held by itself.")
     with guarded(name):
         state = state_of(name)
         if state.state not in ("serving", "held") or (state.state == "held" and state.move != move):
@@ -82,17 +96,36 @@ def _begin(name: str, move: str, epoch: int, seconds: float) -> None:
             )
         if epoch < state.epoch or (epoch == state.epoch and state.move != move):
             refuse("stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over.")
+        _refuse_committed(name, state)
         if state.returning:
             refuse("returning", f"The account {name} is being returned; try again in a moment.")
         arm(name, seconds)
         saved = state.saved if state.state == "held" else {"expiry": system.shadow_fields(name)[1]}
-        put_state(name, State("held", epoch, move, time.time() + seconds, saved=saved, since=time.time()))
+        held = State("held", epoch, move, time.time() + seconds, saved=saved, since=time.time(), engines=state.engines)
+        put_state(name, held)
+
+
+def leaving(state: State) -> str | None:
+    """The engine whose databases have moved by a commit after which nothing was opened yet."""
+    return next((engine for engine, there in state.engines.items() if not there["released"]), None)
+
+
+def _refuse_committed(name: str, state: State) -> None:
+    if leaving(state):
+        refuse("committed", f"Databases of the account {name} have moved; from here it only goes forward.")
+
+
+def committed(state: State, move: str) -> bool:
+    """Whether this move, of the account or of an engine, is past its point of no return."""
+    whole_account = (state.state, state.move) == ("moved", move)
+    return whole_account or any(there["move"] == move for there in state.engines.values())
 
 
 def _require_held(name: str, move: str) -> State:
     state = state_of(name)
     if state.state != "held" or state.move != move or state.returning:
         refuse("not_held", f"The account {name} is {state.state} here, not held by move {move}; hold it again.")
+    _refuse_committed(name, state)
     return state
 
 
@@ -114,30 +147,42 @@ def return_(name: str, move: str | None = None, epoch: int | None = None) -> Sta
             refuse("committed", f"The account {name} has moved; from here it only goes forward.")
         if state.state != "held" or (move and state.move != move) or (epoch is not None and state.epoch != epoch):
             return state
-        return _return(load(name))
+        _refuse_committed(name, state)
+        state = _reopen(load(name))
+        _rest(name)
+        return state
 
 
-def _return(account: Account) -> State:
+def _reopen(account: Account) -> State:
+    """Let everybody in again where the account is; what is to be done after that is in nobody's way (`_rest`)."""
     state = state_of(account.name)
     # From here on no commit can come between, not even by a process that slept.
     state = put_state(account.name, replace(state, returning=True))
-    postgres.unhold(account)
-    mariadb.unhold(account)
+    for engine in ENGINES:
+        # Databases that have left stay locked here.
+        if engine not in state.engines:
+            DATABASES[engine].unhold(account)
     system.set_expiry(account.name, state.saved.get("expiry", ""))
-    serving = State("serving", state.epoch, state.move, since=time.time())
+    serving = State("serving", state.epoch, state.move, since=time.time(), engines=state.engines)
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
+    leading.open_sockets(account)
     php.start(account)
     state = put_state(account.name, serving)
     _show(account)
-    mail.flush()
-    disarm(account.name)
     return state
+
+
+def _rest(name: str) -> None:
+    """What waited during a hold is tried again, and nothing more has to happen by itself."""
+    mail.flush()
+    disarm(name)
 
 
 def open_account(account: Account) -> None:
     """Everything an account that serves here needs; each step may have been done before."""
     front.render_sites()
-    _start_processes(account)
+    if not account.part:
+        _start_processes(account)
     front.render_maps()
     mail.follow(account)
 
@@ -145,6 +190,7 @@ def open_account(account: Account) -> None:
 def _start_processes(account: Account) -> None:
     system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
     system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
+    leading.open_sockets(account)
     php.start(account)
 
 
@@ -163,9 +209,8 @@ def commit(name: str, move: str, figures: dict[str, Any]) -> dict[str, Any]:
         state = state_of(name)
         if state.state == "moved" and state.move == move:
             return record(name, state)
-        state = _require_held(name, move)
-        if state.deadline is None or time.time() >= state.deadline:
-            refuse("deadline_over", f"The hold of {name} is over; it returns by itself. Start the switch again.")
+        require_whole(name)
+        state = _require_time(name, move)
         other = known_peer(move)
         failpoint("before_commit")
         moved = replace(state, state="moved", deadline=None, to=other["address"], peer=other)
@@ -174,12 +219,63 @@ def commit(name: str, move: str, figures: dict[str, Any]) -> dict[str, Any]:
         return record(name, state)
 
 
+def _require_time(name: str, move: str) -> State:
+    """The state of an account that is held by this move, for a commit that is still in time."""
+    state = _require_held(name, move)
+    if state.deadline is None or time.time() >= state.deadline:
+        refuse("deadline_over", f"The hold of {name} is over; it returns by itself. Start the switch again.")
+    return state
+
+
+def require_whole(name: str) -> None:
+    """Refuse to move or copy an account as a whole of which a part lives elsewhere."""
+    for engine, there in state_of(name).engines.items():
+        refuse(
+            "engine_elsewhere",
+            f"The {engine} databases of {name} live on {there['to']}, so the account cannot be moved or copied as a "
+            "whole; give the stores that are here.",
+        )
+
+
+def commit_engine(name: str, move: str, engine: str, port: int, figures: dict[str, Any]) -> None:
+    """The point of no return of one engine's databases: one durable rename. The account stays held until `forward`.
+
+    `port`: where the other server's front takes what is led to them."""
+    account = load(name)
+    with guarded(name), leading.allotted(account, engine) as lead_port:
+        state = _require_time(name, move)
+        other = known_peer(move)
+        failpoint("before_commit")
+        there = {
+            "to": other["address"],
+            "peer": other,
+            "port": port,
+            "lead_port": lead_port,
+            "move": move,
+            "epoch": state.epoch,
+            "released": False,
+            "left": account.part_of(engine).to_json()[engine],
+            "figures": figures,
+            "since": time.time(),
+        }
+        put_state(name, replace(state, deadline=None, engines={**state.engines, engine: there}))
+        failpoint("committed")
+
+
 def record(name: str, state: State) -> dict[str, Any]:
-    return {"account": name, "move": state.move, "epoch": state.epoch, "committed_at": state.since}
+    """What proves to the other server that this move is committed here."""
+    engine = leaving(state)
+    if engine:
+        there = state.engines[engine]
+        name, committed_at = part_name(name, engine), there["since"]
+    else:
+        committed_at = state.since
+    return {"account": name, "move": state.move, "epoch": state.epoch, "committed_at": committed_at}
 
 
 def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer = _untimed) -> State:
     """On the target, after the source's commit: open the copy that came. Repeated, it opens what is still shut."""
+    test_server.refuse_to_serve(name)
     with guarded(name):
         account, state = load(name), state_of(name)
         if (state.move, state.epoch) != (move, epoch) or state.state not in ("receiving", "serving"):
@@ -194,13 +290,13 @@ def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer =
             with timer("opened"), pairing.no_data_session(name):
                 saved = {"expiry": state.saved.get("expiry", "")}
                 state = put_state(name, State("serving", epoch, move, saved=saved, since=time.time()))
-        works = {
-            "files": partial(files.finish, account),
-            "postgresql": partial(postgres.finish, account),
-            "mariadb": partial(mariadb.finish, account),
-            "processes": partial(_start_processes, account),
-            "mail": partial(mail.follow, account),
-        }
+        works = {engine: partial(DATABASES[engine].finish, account) for engine in ENGINES}
+        if account.part:
+            works = {account.part: works[account.part]}
+        else:
+            works["files"] = partial(files.finish, account)
+            works["processes"] = partial(_start_processes, account)
+            works["mail"] = partial(mail.follow, account)
 
         def timed(what: str) -> None:
             with timer(what):
@@ -217,12 +313,10 @@ def forward(name: str, figures: dict[str, Any] | None = None) -> State:
     """On the source, after the release: send visitors and mail to the other server; keep the move's figures."""
     with guarded(name):
         state = state_of(name)
-        if state.state != "moved":
-            refuse("not_moved", f"The account {name} is {state.state} here; it has not moved.")
+        _require_moved(name, state)
         state = put_state(name, replace(state, released=True, figures=figures or state.figures))
         _show(load(name))
-        mail.flush()
-        disarm(name)
+        _rest(name)
         return state
 
 
@@ -233,6 +327,58 @@ def let_go(name: str) -> None:
         if state.state == "moved" and not state.released:
             put_state(name, replace(state, released=True))
         front.set_entry(load(name))
+
+
+def _require_moved(name: str, state: State) -> None:
+    if state.state != "moved":
+        refuse("not_moved", f"The account {name} is {state.state} here; it has not moved.")
+
+
+def lead(name: str) -> None:
+    """After an engine's commit: lock for good what stays behind, and lead the programs to where the databases are.
+
+    PHP may run already; its gate is opened by `let_back`, when the other server has opened the databases."""
+    account, engine = load(name), leaving(state_of(name))
+    if engine:
+        system.side_by_side(
+            partial(DATABASES[engine].lock, whole(name)),
+            lambda: (leading.begin(account), php.warm(account)),
+        )
+
+
+def let_back(name: str) -> None:
+    """After the release of an engine's databases: the account serves here again."""
+    with guarded(name):
+        state = state_of(name)
+        if engine := leaving(state):
+            there = {**state.engines[engine], "released": True}
+            put_state(name, replace(state, engines={**state.engines, engine: there}))
+        if state.state == "held":
+            _reopen(load(name))
+
+
+def forward_engine(name: str, engine: str, figures: dict[str, Any]) -> None:
+    """`let_back`, and what is in nobody's way after it; keeps the move's figures."""
+    let_back(name)
+    with guarded(name):
+        state = state_of(name)
+        there = {**state.engines[engine], "figures": figures}
+        put_state(name, replace(state, engines={**state.engines, engine: there}))
+        _rest(name)
+
+
+def drop_left(name: str, engine: str) -> None:
+    """Drop what an engine's move has left behind here, locked; can be repeated."""
+    with guarded(name):
+        state = state_of(name)
+        there = state.engines.get(engine)
+        if not there or not there["released"]:
+            refuse("not_moved", f"The {engine} databases of {name} live on this server; nothing is dropped.")
+        if there["left"] is None:
+            return
+        nothing = whole(name).without(ENGINES).to_json()
+        DATABASES[engine].discard(Account.from_json({**nothing, engine: there["left"]}))
+        put_state(name, replace(state, engines={**state.engines, engine: {**there, "left": None}}))
 
 
 # --- by itself ---
@@ -265,9 +411,11 @@ def disarm(name: str) -> None:
 def settle(name: str) -> State:
     """What the deadline and the boot do: a held account returns, a committed one goes forward."""
     state = state_of(name)
-    if state.state == "held":
+    if engine := leaving(state):
+        go_forward_engine(name, engine)
+    elif state.state == "held":
         return return_(name)
-    if state.state == "moved" and not state.released and state.peer:
+    elif state.state == "moved" and not state.released and state.peer:
         go_forward(name)
     return state_of(name)
 
@@ -277,9 +425,11 @@ def release_peer(name: str, peer: Peer | None = None) -> list[dict[str, Any]]:
 
     Gives the steps that it took there: [{"name", "seconds"}]."""
     state = state_of(name)
-    if state.state != "moved" or not state.peer:
-        refuse("not_moved", f"The account {name} is {state.state} here; it has not moved.")
-    other = peer or Peer(state.move or "", state.peer["address"], state.peer["host_keys"])
+    engine = leaving(state)
+    known = state.engines[engine]["peer"] if engine else state.peer
+    if not engine:
+        _require_moved(name, state)
+    other = peer or Peer(state.move or "", known["address"], known["host_keys"])
     return other.call("release", {"epoch": state.epoch, "commit_record": record(name, state)})["steps"]
 
 
@@ -294,15 +444,32 @@ def go_forward(name: str) -> dict[str, Any]:
     return forward(name, {**state.figures, "verified": verified, "held_ms": round(held, 1)}).figures
 
 
+def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
+    """Release the committed databases on the other server and open the account here; the move's figures. Repeatable."""
+    there = state_of(name).engines[engine]
+    figures = there["figures"]
+    if not there["released"]:
+        system.side_by_side(partial(release_peer, name), partial(lead, name))
+        figures = {**figures, "held_ms": round((time.time() - figures["held_at"]) * 1000, 1)}
+    forward_engine(name, engine, figures)
+    return figures
+
+
 def boot() -> None:
     """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again."""
     addresses.accept_known()
+    if test_server.domain() is not None:
+        test_server.keep_in()
+    leading.restore()
     for account in all_accounts():
         state = state_of(account.name)
         if state.state == "serving":
             with guarded(account.name):
                 _tidy(account)
                 open_account(account)
+        elif state.state == "test":
+            with guarded(account.name):
+                test_copy.reopen(account)
         else:
             try:
                 settle(account.name)
@@ -316,4 +483,4 @@ def _tidy(account: Account) -> None:
     for store in (files, postgres, mariadb):
         store.finish(account)
         if not pairing.leaves(account.name):
-            store.unfollow(account)
+            store.unfollow(whole(account.name))

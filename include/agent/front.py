@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from . import php
+from . import php, test_names
 from .accounts import Account, Site, State, all_accounts, state_of
 from .system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 
@@ -12,6 +12,7 @@ DOMAINS_MAP = CONFIG / "front" / "domains.map"
 ACCOUNTS_MAP = CONFIG / "front" / "accounts.map"
 PORTS_MAP = CONFIG / "front" / "ports.map"
 PROTOCOLS_MAP = CONFIG / "front" / "protocols.map"
+ENGINES_MAP = CONFIG / "front" / "engines.map"
 _BOTH = (0, 1000)
 """An account's port is for visitors; the one a thousand higher is for the front that the account has left."""
 CERTIFICATES = CONFIG / "certificates"
@@ -19,13 +20,19 @@ CERTIFICATES = CONFIG / "certificates"
 
 def entry(state: State) -> str:
     """What the front does with an account's requests: serve, hold, closed, or the address they go to."""
-    if state.state == "serving":
+    if state.state in ("serving", "test"):
         return "serve"
     if state.state == "held" or (state.state == "moved" and not state.released):
         return "hold"
     if state.state in ("moved", "receiving") and state.to:
         return state.to
     return "closed"
+
+
+def hosts(account: Account) -> list[str]:
+    """The host names under which an account is asked for here: a test copy's are names of its own."""
+    state = state_of(account.name)
+    return sorted(state.test["names"].values()) if state.state == "test" else account.hosts
 
 
 def server_block(account: Account) -> str:
@@ -93,19 +100,32 @@ def _app(account: Account, site: Site) -> str:
 def render_sites() -> None:
     """Make nginx's blocks and PHP's pools follow the accounts; nothing happens where nothing changed."""
     with locked(RUNTIME / "front.lock"):
-        accounts = all_accounts()
+        accounts = [account for account in all_accounts() if not account.part]
         _write_each(CONFIG / "php", {a.name: php.pool(a) for a in accounts})
-        if _write_each(CONFIG / "nginx", {a.name: server_block(a) for a in accounts}):
+        if _write_each(CONFIG / "nginx", {a.name: _blocks(a) for a in accounts}):
             _reload_nginx()
+
+
+def _blocks(account: Account) -> str:
+    test = state_of(account.name).test
+    return server_block(account) + (test_names.blocks(account, test) if test else "")
 
 
 def render_maps() -> None:
     """Make the front follow all accounts and their states: after a boot, and when an account comes, goes or changes."""
     with locked(RUNTIME / "front.lock"):
         accounts = all_accounts()
-        _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in a.hosts})
+        _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in hosts(a)})
         _sync(ACCOUNTS_MAP, {a.name: entry(state_of(a.name)) for a in accounts})
-        ports = [(str(port + more), a.name, name) for a in accounts for name, port in a.ports.items() for more in _BOTH]
+        ports = [
+            (str(port + more), a.name, name)
+            for a in accounts
+            for name, port in a.ports.items()
+            for more in (_BOTH if not a.part else (0,))
+        ]
+        led = [(a.name, engine, there) for a in accounts for engine, there in state_of(a.name).engines.items()]
+        ports += [(str(there["lead_port"]), name, engine) for name, engine, there in led]
+        _sync(ENGINES_MAP, {f"{name}/{engine}": f"{there['to']}@{there['port']}" for name, engine, there in led})
         _sync(PORTS_MAP, {port: account for port, account, _ in ports})
         _sync(PROTOCOLS_MAP, {port: protocol for port, _, protocol in ports})
 
@@ -200,12 +220,18 @@ def certificates(account: Account) -> dict[str, str]:
 
 
 def load_certificates(account: Account) -> None:
-    """Make the running front use the account's certificates, with no reload: a reload would part held requests."""
+    """Make the running front use the account's certificates."""
+    for domain in certificates(account):
+        load_certificate(domain)
+
+
+def load_certificate(domain: str) -> None:
+    """Make the running front use what is stored for a domain, with no reload: a reload would part held requests."""
     # HAProxy takes one certificate at a time.
     with locked(RUNTIME / "certificates.lock"):
         listed = command(f"show ssl crt-list {CERTIFICATES}/").splitlines()
-        for domain, pem in certificates(account).items():
-            _load_certificate(domain, pem, f"{CERTIFICATES}/{domain}.pem" in listed)
+        path = CERTIFICATES / f"{domain}.pem"
+        _load_certificate(domain, path.read_text(), str(path) in listed)
 
 
 def _load_certificate(domain: str, pem: str, known: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import mariadb_digest, mariadb_follow, mariadb_load, mariadb_restore, mariadb_users, mariadb_write
 from .accounts import Account
-from .digest import as_peer_verb
+from .digest import as_peer_verb, printable
 from .mariadb_definition import facts, held_path, users_of
 from .mariadb_events import enabled, switch
 from .mariadb_sql import UNLOGGED, existing, literal, login, queries, query, select, user_name
@@ -89,13 +89,41 @@ def end_sessions(account: Account) -> None:
 
 def unhold(account: Account) -> None:
     """Unlock the users and enable the events that a hold locked and disabled."""
-    saved = read_json(held_path(account)) or {}
+    saved = read_json(held_path(account))
+    if saved is None:
+        return
     here = users_of(account)
     unlocked = {tuple(user) for user in saved.get("unlocked", [])}
     statements = [UNLOGGED]
     statements += [f"ALTER USER {user_name(*user)} ACCOUNT UNLOCK" for user in here if user in unlocked]
     queries(statements + switch(account, saved.get("events", []), "ENABLE"))
     held_path(account).unlink(missing_ok=True)
+
+
+def lock(account: Account) -> None:
+    """For good: what was held here belongs to another server now. The hold has locked it as well as it can be."""
+    queries([UNLOGGED, *(f"ALTER USER {user_name(*user)} ACCOUNT LOCK" for user in users_of(account))])
+
+
+def require_passwords(account: Account) -> None:
+    """Refuse an account one of whose users is known by its Unix user, whom another server cannot see."""
+    for (user, host), kept in users_of(account).items():
+        for plugin, name in mariadb_users.plugins_of(kept):
+            if plugin == "unix_socket" and (name or user) == account.name:
+                refuse(
+                    "not_led",
+                    f"The MariaDB user {printable(user)}@{printable(host)} may log in as the Unix user of that name, "
+                    "which no other server can check; give it a password only, then perform again.",
+                )
+
+
+def require_front(account: Account) -> None:
+    """Refuse to be a server for led programs whose users are not recognised behind the front."""
+    networks, unresolved = query(["@@GLOBAL.proxy_protocol_networks", "@@GLOBAL.skip_name_resolve"], "")[0]
+    if "127.0.0.9" not in str(networks):
+        refuse("not_led", "MariaDB here must take the front's word: set proxy_protocol_networks = 127.0.0.9.")
+    if unresolved in ("1", "ON") and any(host.lower() == "localhost" for _, host in account.mariadb_users):
+        refuse("not_led", "MariaDB here calls nobody localhost: take skip_name_resolve out of its settings.")
 
 
 # --- compare ---

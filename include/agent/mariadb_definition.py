@@ -74,27 +74,43 @@ def objects(account: Account) -> list[dict[str, Any]]:
 
     Refuses an object whose definer is not one of the account's users, as nobody may make it on the peer, and a table
     with a history, which 11.5 and later write differently."""
-    found: list[dict[str, Any]] = []
     for database in account.mariadb_databases:
-        _refuse_history(account, database)
+        refuse_history(account, database)
+    found = listed(account)
+    for item in found:
+        refuse_foreign(account, item)
+    return with_statements(found)
+
+
+def listed(account: Account) -> list[dict[str, Any]]:
+    """Routines, views, triggers and events with their context."""
+    found: list[dict[str, Any]] = []
     keys = ["kind", "name", "definer", "sql_mode", "charset", "collation", "time_zone"]
     for database in account.mariadb_databases:
         for rows in queries([select(columns, source.format(literal(database))) for columns, source in _OBJECTS]):
             found += [{"database": database} | dict(zip(keys, row, strict=True)) for row in rows]
-    users = {"@".join(user) for user in account.mariadb_users}
-    for item in found:
-        if item["definer"] not in users:
-            refuse(
-                "foreign_definer",
-                f"The {str(item['kind']).lower()} {printable(item['database'])}.{printable(item['name'])} runs as "
-                f"{printable(item['definer'])}, which is no user of {account.name}; give it a definer of the account, "
-                "or name that user in the account file.",
-            )
+    return found
+
+
+def refuse_foreign(account: Account, item: dict[str, Any]) -> None:
+    """Refuse an object whose definer is not one of the account's users."""
+    if item["definer"] not in {"@".join(user) for user in account.mariadb_users}:
+        refuse(
+            "foreign_definer",
+            f"The {str(item['kind']).lower()} {printable(item['database'])}.{printable(item['name'])} runs as "
+            f"{printable(item['definer'])}, which is no user of {account.name}; give it a definer of the account, "
+            "or name that user in the account file.",
+        )
+
+
+def with_statements(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """These objects, each with the statement that makes it."""
     made = _show(found)
     return [item | {"statement": base64.b64encode(text).decode()} for item, text in zip(found, made, strict=True)]
 
 
-def _refuse_history(account: Account, database: str) -> None:
+def refuse_history(account: Account, database: str) -> None:
+    """Refuse a database with a table that keeps old rows."""
     tables = mariadb_digest.tables_of(database)
     versioned = [name for name, table in tables.items() if table["kind"] == "SYSTEM VERSIONED"]
     if not versioned:

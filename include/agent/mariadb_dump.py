@@ -15,12 +15,12 @@ def dump(account: Account, peer: Any, database: str) -> int:
     """Send a database's tables and sequences, with what is in them now; the bytes that went over."""
     total = 0
     with login(account, "read", "SELECT, SHOW VIEW, LOCK TABLES") as reader:
-        for argv in _dumps(database, reader):
+        for argv in dumps(database, reader):
             total += peer.stream("mariadb_restore", {"database": database}, argv, env=reader.env())["bytes"]
     return total
 
 
-def _dumps(database: str, reader: Login) -> list[list[str]]:
+def dumps(database: str, reader: Login) -> list[list[str]]:
     """The commands whose output, one after the other, restores a database's tables and sequences."""
     tables = mariadb_digest.tables_of(database)
     if not tables:

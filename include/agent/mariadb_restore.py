@@ -161,10 +161,8 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     database = args["database"]
     if database not in account.mariadb_databases or read_json(pending_path(account)) is None:
         refuse("other_account", f"The database {printable(str(database))} was not prepared for {account.name}.")
-    start = "SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
-    start += " time_zone = '+00:00', max_statement_time = 0 /*M!110500 , character_set_collations = '' */"
     size = 0
-    with login(account, "restore", "ALL") as user, _client(user, start, database) as client:
+    with login(account, "restore", "ALL") as user, client_of(user, database) as client:
         assert client.stdin is not None and client.stderr is not None
         try:
             while block := stdin.read(1 << 20):
@@ -182,9 +180,11 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
 
 
 @contextmanager
-def _client(user: Login, start: str, database: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The client, fed through its stdin; it may send rows of any size."""
-    argv = user.argv("--binary-mode", f"--init-command={start}", f"--database={database}")
+def client_of(user: Login, database: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The client that restores a dump, fed through its stdin; it may send rows of any size."""
+    start = "SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
+    start += " time_zone = '+00:00', max_statement_time = 0 /*M!110500 , character_set_collations = '' */"
+    argv = user.argv("--binary-mode", f"--init-command={start}", f"--database={database}", *more)
     seen = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)}"
     with mariadb_follower.entering():
         client = subprocess.Popen(
@@ -202,12 +202,12 @@ def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     pending = read_json(pending_path(account))
     if pending is None:
         refuse("not_prepared", f"Nothing of {account.name} was prepared here.")
-    waiting = [_checked(account, item) for item in args["objects"]]
+    waiting = [checked(account, item) for item in args["objects"]]
     # A view's definer must already be allowed what the view reads; what is granted on the new objects follows.
     rows = query(["TABLE_SCHEMA", "TABLE_NAME"], "FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW'")
     tables = {(row[0], row[1]) for row in rows}
     queries([grant for user in pending["users"] for grant in grant_statements(account, user, tables)])
-    _make(account, waiting)
+    make(account, waiting)
     if args["whole"]:  # or a grant may be on a table that is yet to come
         queries([grant for user in pending["users"] for grant in grant_statements(account, user)])
     return {}
@@ -215,17 +215,30 @@ def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
 
 def put_back(account: Account, triggers: list[dict[str, Any]]) -> None:
     """Make triggers that were here a moment ago."""
-    checked = [_checked(account, item) for item in triggers]
+    known = [checked(account, item) for item in triggers]
     session = mariadb_follower.session(account, mariadb_follower.MAKING)
     with _binary_log_trusts():
-        for item in checked:
+        for item in known:
             session.run(_making(item))
 
 
-def _make(account: Account, checked: list[dict[str, Any]]) -> None:
+def make(account: Account, known: list[dict[str, Any]]) -> None:
+    """Make objects that were checked; refused when one cannot be made."""
+    for item, why in make_most(account, known):
+        refuse(
+            "object_failed",
+            f"The {item['kind'].lower()} {printable(item['database'])}.{printable(item['name'])} cannot be made on"
+            f" the new server: {why}; correct or drop it.",
+        )
+
+
+def make_most(account: Account, known: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+    """Make objects that were checked; those that cannot be made, and the server's words."""
+    failed: list[tuple[dict[str, Any], str]] = []
     with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
         for database in account.mariadb_databases:
-            _make_all([item for item in checked if item["database"] == database], user)
+            failed += _make_together([item for item in known if item["database"] == database], user)
+    return failed
 
 
 @contextmanager
@@ -248,18 +261,14 @@ def _binary_log_trusts() -> Iterator[None]:
             queries([f"SET GLOBAL {name} = 0"])
 
 
-def _make_all(waiting: list[dict[str, Any]], user: Login) -> None:
+def _make_together(waiting: list[dict[str, Any]], user: Login) -> list[tuple[dict[str, Any], str]]:
     """Make objects in one go; what fails, as a view does that needs a later one, again as long as something works."""
     while waiting:
         failed = attempts([_making(item) for item in waiting], login=user)
         if len(failed) == len(waiting):
-            item = waiting[0]
-            refuse(
-                "object_failed",
-                f"The {item['kind'].lower()} {printable(item['database'])}.{printable(item['name'])} cannot be made on"
-                f" the new server: {failed[0]}; correct or drop it.",
-            )
+            return [(item, failed[number]) for number, item in enumerate(waiting)]
         waiting = [waiting[number] for number in sorted(failed)]
+    return []
 
 
 def _making(item: dict[str, Any]) -> list[str | bytes]:
@@ -267,7 +276,7 @@ def _making(item: dict[str, Any]) -> list[str | bytes]:
     return [f"USE {ident(item['database'])}", *context(item), statement]
 
 
-def _checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:
+def checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:
     """The object with its statement as bytes; refused unless it is one CREATE with a definer of the account."""
     text = base64.b64decode(item["statement"])
     found = _HEAD.match(text)

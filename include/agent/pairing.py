@@ -16,7 +16,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from .accounts import Account, check_move, check_name, load, state_of
+from . import test_server
+from .accounts import Account, check_move, check_name, load, part_engine, state_of
 from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 
 _LONGEST = 64 << 20  # bytes of a request
@@ -59,9 +60,11 @@ def make_key(move: str, account: str) -> str:
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
 
 
-def authorized_line(move: str, address: str, public_key: str, port: int) -> str:
+def authorized_line(move: str, address: str, public_key: str, port: int | None) -> str:
     """What lets the source's key in: from its address only, to this move's entry point only."""
     command = f'restrict,from="{address}",command="/usr/bin/python3 {AGENT} peer {move}"'
+    if port is None:
+        return f"{command} {public_key} {_mark(move)}"
     # Replication comes through one port of this server's loopback address that the source may open, and no other.
     # The source can reach nothing here through it: port 1 of 127.0.0.1 is nobody's.
     tunnel = f'port-forwarding,permitopen="127.0.0.1:1",permitlisten="127.0.0.1:{port}"'
@@ -78,7 +81,9 @@ def admit(move: str, account: str, address: Any, public_key: Any) -> list[str]:
         refuse("bad_key", "The public key of the source is no SSH key; take it from the verb pair.")
     _require_no_socket_forwarding()
     pair = _pair(check_move(move)) or {"account": check_name(account), "port": _free_port()}
-    line = authorized_line(move, check_address(address), public_key, pair["port"])
+    # What a test copy finds on this machine must not lead back to the original.
+    port = None if test_server.domain() is not None else pair["port"]
+    line = authorized_line(move, check_address(address), public_key, port)
     directory(move).mkdir(mode=0o700, parents=True, exist_ok=True)
     write_durably(directory(move) / "target.json", json.dumps(pair))
     _rewrite_keys(move, line)
@@ -139,10 +144,10 @@ def account_of(move: str) -> str | None:
     return known["account"] if known else None
 
 
-def leaves(account: str) -> bool:
-    """Whether a move of this account away from here is open."""
+def leaves(account: str, besides: str | None = None) -> bool:
+    """Whether a move of this account away from here is open, `besides` this one."""
     moves = [path.parent.name for path in (STATE / "pairs").glob("*/source.json")]
-    return account in map(account_of, moves)
+    return account in (account_of(move) for move in moves if move != besides)
 
 
 # --- the target's side ---
@@ -165,6 +170,9 @@ def serve_peer(
         print(f"The move {move} is not admitted here.", file=sys.stderr)
         return 1
     if words[0] == "rsync":
+        if part_engine(pair["account"]):
+            print("A part of an account has no files.", file=sys.stderr)
+            return 1
         try:
             with data_session(pair["account"], move, inherited=True):
                 rsync(load(pair["account"]), words)
@@ -193,6 +201,8 @@ def _answer(
         verb, args = request["verb"], request["args"]
         if verb not in verbs:
             refuse("unknown_verb", f"A peer may not call {verb!r} here.")
+        if (engine := part_engine(pair["account"])) and not _is_for(engine, verb):
+            refuse("unknown_verb", f"{pair['account']} is nothing but {engine} databases; {verb} is not for it.")
         if verb in always:
             return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
         with data_session(pair["account"], move):
@@ -202,6 +212,12 @@ def _answer(
     except Exception as error:  # the caller must get an answer whatever went wrong
         message = f"{type(error).__name__}: {error}"
         return {"ok": False, "error": {"code": "internal_error", "message": message}}
+
+
+def _is_for(engine: str, verb: str) -> bool:
+    """Whether a peer's verb is for databases of this engine, or for no store at all."""
+    stores = ("files", "messages", "identity", "postgres", "mariadb")
+    return not verb.startswith(stores) or verb.startswith(engine.removesuffix("ql"))
 
 
 # --- the tunnel ---

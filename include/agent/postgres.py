@@ -99,9 +99,19 @@ def end_sessions(account: Account) -> None:
 def unhold(account: Account) -> None:
     """Give the databases back the connection limits they had."""
     limits = held_limits(account)
+    if not limits:
+        return
     here = [name for name in kept().existing(account.postgresql_databases) if name in limits]
     kept().execute([f"ALTER DATABASE {ident(name)} CONNECTION LIMIT {int(limits[name])}" for name in here])
     held_path(account).unlink(missing_ok=True)
+
+
+def lock(account: Account) -> None:
+    """For good: what was held here belongs to another server now. Its owner could else lift the limit again."""
+    here = kept().query(
+        f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(account.postgresql_roles)});"
+    )
+    kept().execute([f"ALTER ROLE {ident(name)} NOLOGIN" for name in here])
 
 
 def digest(account: Account) -> dict[str, Any]:

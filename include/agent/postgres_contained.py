@@ -39,6 +39,13 @@ def _path(account: Account) -> Path:
 
 def begin(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
     """Take an archive from `stdin`, and restore what is in it up to the rows; its bytes."""
+    size = take(account, name, database, stdin)
+    _run(account, "--section=pre-data", "--section=data")
+    return size
+
+
+def take(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
+    """Take an archive from `stdin` and make ready what restores it; its bytes."""
     abandon(account)
     spool, password = tempfile.mkdtemp(prefix="transhumance-", dir="/var/tmp"), secrets.token_urlsafe(24)
     write_durably(_path(account), json.dumps({"database": name, "spool": spool, "password": password}))
@@ -50,7 +57,6 @@ def begin(account: Account, name: str, database: dict[str, Any], stdin: Any) -> 
     for path in (spool, archive, listing):
         os.chown(path, account.uid, account.gid)
     _make_restore_role(account, name, password, [schema for _, schema, _ in database.get("schemas", [])])
-    _run(account, "--section=pre-data", "--section=data")
     return size
 
 
@@ -142,12 +148,17 @@ def _environment(known: dict[str, Any]) -> dict[str, str]:
 
 
 def _run(account: Account, *sections: str) -> None:
-    known = read_json(_path(account))
     jobs = max(1, min(4, os.cpu_count() or 1))
-    argv = [*_as_account(account), "pg_restore", "--no-tablespaces", "--no-security-labels", f"--jobs={jobs}"]
-    argv += [f"--use-list={known['spool']}/list", *sections, "-d", _login(account, known), f"{known['spool']}/archive"]
-    done = run(argv, env=_environment(known), check=False, timeout=None)
-    _require(done.returncode, done.stderr, known["database"])
+    done = pg_restore(account, f"--jobs={jobs}", *sections)
+    _require(done.returncode, done.stderr, read_json(_path(account))["database"])
+
+
+def pg_restore(account: Account, *options: str) -> subprocess.CompletedProcess[bytes]:
+    """Restore what was taken, with these options; how it ended and what it said."""
+    known = read_json(_path(account))
+    argv = [*_as_account(account), "pg_restore", "--no-tablespaces", "--no-security-labels", *options]
+    argv += [f"--use-list={known['spool']}/list", "-d", _login(account, known), f"{known['spool']}/archive"]
+    return run(argv, env=_environment(known), check=False, timeout=None)
 
 
 def _require(code: int, said: bytes, name: str) -> None:

@@ -116,31 +116,36 @@ def _inside(account: Account, name: str, database: dict[str, Any], db: Session) 
             statements.append(f"ALTER SCHEMA public OWNER TO {ident(owner)}")
         else:
             statements.append(f"CREATE SCHEMA {ident(schema)} AUTHORIZATION {ident(owner)}")
-    wanted = database.get("extensions", [])
+    for extension, why in blocked_extensions(database, db).items():
+        refuse("extension_blocked", f"The extension {printable(extension)} of database {printable(name)} {why}.")
+    for extension, schema, _ in database.get("extensions", []):
+        at = f" SCHEMA {ident(schema)}" if schema in names else ""
+        create = f"CREATE EXTENSION {ident(extension)}{at}"
+        if extension not in VETTED:
+            # The owner needs CREATE on the database to make it; comes back to itself whatever the extension does.
+            statements += [f"GRANT CREATE ON DATABASE {ident(name)} TO {ident(database['owner'])}"]
+            statements += [f"SET ROLE {ident(database['owner'])}", create, "RESET ROLE"]
+            if not _may_create(database):
+                statements.append(f"REVOKE CREATE ON DATABASE {ident(name)} FROM {ident(database['owner'])}")
+        else:
+            statements.append(create)
+    return statements
+
+
+def blocked_extensions(database: dict[str, Any], db: Session) -> dict[str, str]:
+    """The extensions of a database that nobody may make here, and why."""
+    wanted = [extension for extension, _, _ in database.get("extensions", [])]
     rows = db.query(
         "SELECT json_build_array(name, bool_or(trusted)) FROM pg_available_extension_versions"
-        f" WHERE name::text = ANY({literals(extension for extension, _, _ in wanted)}) GROUP BY name;"
+        f" WHERE name::text = ANY({literals(wanted)}) GROUP BY name;"
     )
-    trusted = dict(rows)
-    for extension, schema, _ in wanted:
+    trusted, blocked = dict(rows), {}
+    for extension in wanted:
         if extension not in trusted:
-            why = "is not installed on the new server; install its package there, or drop it"
+            blocked[extension] = "is not installed on the new server; install its package there, or drop it"
         elif extension not in VETTED and not trusted[extension]:
-            why = "needs a superuser and is not on the list of vetted ones; drop it, or have it vetted"
-        else:
-            at = f" SCHEMA {ident(schema)}" if schema in names else ""
-            create = f"CREATE EXTENSION {ident(extension)}{at}"
-            if extension not in VETTED:
-                # The owner needs CREATE on the database to make it; comes back to itself whatever the extension does.
-                statements += [f"GRANT CREATE ON DATABASE {ident(name)} TO {ident(database['owner'])}"]
-                statements += [f"SET ROLE {ident(database['owner'])}", create, "RESET ROLE"]
-                if not _may_create(database):
-                    statements.append(f"REVOKE CREATE ON DATABASE {ident(name)} FROM {ident(database['owner'])}")
-            else:
-                statements.append(create)
-            continue
-        refuse("extension_blocked", f"The extension {printable(extension)} of database {printable(name)} {why}.")
-    return statements
+            blocked[extension] = "needs a superuser and is not on the list of vetted ones; drop it, or have it vetted"
+    return blocked
 
 
 def _may_create(database: dict[str, Any]) -> bool:

@@ -42,7 +42,7 @@ def _write_pending(account: Account, pending: dict[str, Any]) -> None:
     write_durably(_pending(account), json.dumps(pending))
 
 
-def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """Make the roles (no login, no password), drop and make the databases, their extensions and schemas.
 
     What an earlier call made of the same definition, and nothing was restored into since, stays as it is; so do those
@@ -105,24 +105,31 @@ def _refuse_taken(account: Account, known: dict[str, Any], here: list[str], db: 
 
 
 def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Restore an archive, read from `stdin`, into a database that `_prepare` has just made.
+    """Restore an archive, read from `stdin`, into a database that `prepare` has just made.
 
     When rows come `apart` they are awaited; else it is complete. `identities` are the replica identities that tables
     have when they are not followed."""
-    name, pending = args["database"], _read_pending(account)
-    if pending is None or name not in account.postgresql_databases or name not in pending["databases"]:
-        refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
-    if name not in pending["fresh"]:
-        refuse("not_prepared", f"The database {printable(name)} holds an earlier copy; prepare it again first.")
-    _write_pending(account, {**pending, "fresh": [each for each in pending["fresh"] if each != name]})
+    name = args["database"]
+    prepared = use_prepared(account, name)
     try:
-        size = postgres_contained.begin(account, name, pending["databases"][name], stdin)
+        size = postgres_contained.begin(account, name, prepared, stdin)
         if not args["apart"]:
             _complete(account, args, stdin)
     except BaseException:
         postgres_contained.abandon(account)
         raise
     return {"bytes": size}
+
+
+def use_prepared(account: Account, name: Any) -> dict[str, Any]:
+    """What a database was prepared as, which from now on is no longer fresh; refused unless it is."""
+    pending = _read_pending(account)
+    if pending is None or name not in account.postgresql_databases or name not in pending["databases"]:
+        refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
+    if name not in pending["fresh"]:
+        refuse("not_prepared", f"The database {printable(name)} holds an earlier copy; prepare it again first.")
+    _write_pending(account, {**pending, "fresh": [each for each in pending["fresh"] if each != name]})
+    return pending["databases"][name]
 
 
 def _complete(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
@@ -200,7 +207,7 @@ def _forget(account: Account) -> None:
 
 def _contents(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """The digest of a database; tables that came `apart` are hashed as they came, which is quicker."""
-    _ours(account, args["database"])
+    ours(account, args["database"])
     name = args["database"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashes = {shown(*each): pool.submit(postgres_stream.hashed, name, *each) for each in args.get("apart", [])}
@@ -208,11 +215,11 @@ def _contents(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
 
 
 def _tables(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    _ours(account, args["database"])
+    ours(account, args["database"])
     return postgres_digest.of_tables(args["database"], [(schema, table) for schema, table in args["tables"]])
 
 
-def _ours(account: Account, name: Any) -> None:
+def ours(account: Account, name: Any) -> None:
     if name not in account.postgresql_databases:
         refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
 
@@ -222,7 +229,7 @@ def _roles(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]
 
 
 PEER_VERBS = {
-    "postgres_prepare": _prepare,
+    "postgres_prepare": prepare,
     "postgres_roles": _roles,
     "postgres_restore": _restore,
     "postgres_fill": postgres_contained.fill,

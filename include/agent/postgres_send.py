@@ -44,8 +44,7 @@ def send(peer: Peer, name: str, identities: list[Any], snapshot: str | None = No
     Without one it is the archive alone: nothing else makes tables that are read one after the other one state.
     `identities` are the replica identities ([schema, table, identity]) that tables are to have there."""
     sent = Sent(apart=kept(name).query(_BIG_TABLES) if snapshot else [])
-    argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
-    argv += ["--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
+    argv = dumping()
     argv += [f"--exclude-table-data={_pattern(schema)}.{_pattern(table)}" for schema, table in sent.apart]
     argv += [f"--snapshot={snapshot}", f"--exclude-schema={NAME}"] if snapshot else []
     argv += ["-d", conninfo(name)]
@@ -60,6 +59,12 @@ def send(peer: Peer, name: str, identities: list[Any], snapshot: str | None = No
                 sent.streams[shown(schema, table)] = row
         peer.call("postgres_complete", args)
     return sent
+
+
+def dumping() -> list[str]:
+    """What writes an archive of a database, but for the database."""
+    argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
+    return [*argv, "--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
 
 
 def _pattern(name: str) -> str:

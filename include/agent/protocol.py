@@ -6,13 +6,26 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import addresses, checks, describe, fence, operations, pairing, shell, switch
-from .accounts import Account, check_move, check_name, load, state_of
+from . import (
+    addresses,
+    checks,
+    describe,
+    duplicate,
+    fence,
+    operations,
+    pairing,
+    shell,
+    switch,
+    test_copy,
+    test_server,
+)
+from .accounts import Account, check_engine, check_move, check_name, load, state_of
 from .system import Refused, refuse
 
 LONG_VERBS: dict[str, operations.LongVerb] = {
     "check": checks.check,
     "copy": switch.copy,
+    "duplicate": duplicate.duplicate,
     "switch": switch.switch,
     "verify": switch.verify,
 }
@@ -52,10 +65,12 @@ def _receive(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
     (epoch,) = _take(args, epoch=int)
     account = Account.from_json(args.get("account_file"))
-    if account.name != name:
+    if account.name != name or account.part:
         refuse("bad_args", f"The account file is that of {account.name}, not of {name}.")
+    if args.get("engine") is not None:
+        account = account.part_of(check_engine(args["engine"]))
     shell.receive(account, move, epoch)
-    keys = pairing.admit(move, name, args.get("source_address"), args.get("public_key"))
+    keys = pairing.admit(move, account.name, args.get("source_address"), args.get("public_key"))
     return {"host_keys": keys}
 
 
@@ -93,7 +108,24 @@ def _release(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _remove(args: dict[str, Any]) -> dict[str, Any]:
-    shell.remove(check_name(args.get("account")))
+    move = args.get("move")
+    shell.remove(check_name(args.get("account")), None if move is None else check_move(move))
+    return {}
+
+
+def _become_test_server(args: dict[str, Any]) -> dict[str, Any]:
+    return test_server.become(args.get("domain"), args.get("certificate"))
+
+
+def _open_test(args: dict[str, Any]) -> dict[str, Any]:
+    name, move = _named(args)
+    epoch, names, stores = _take(args, epoch=int, names=dict, stores=list)
+    state = test_copy.open_test(name, move, epoch, names, stores)
+    return {"state": state.state, "epoch": state.epoch, **state.test}
+
+
+def _drop_left(args: dict[str, Any]) -> dict[str, Any]:
+    fence.drop_left(check_name(args.get("account")), check_engine(args.get("engine")))
     return {}
 
 
@@ -125,13 +157,16 @@ def _status(args: dict[str, Any]) -> dict[str, Any]:
 
 VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "accept_ips": _accept_ips,
+    "become_test_server": _become_test_server,
     "commit": _commit,
     "create": _create,
     "describe": lambda _args: describe.describe(),
     "drain_ips": _drain_ips,
     "reset_ips": _reset_ips,
     "drop_ips": _drop_ips,
+    "drop_left": _drop_left,
     "hold": _hold,
+    "open_test": _open_test,
     "pair": _pair,
     "prove_empty": lambda _args: describe.prove_empty(),
     "receive": _receive,

@@ -6,14 +6,28 @@ last changes go over, and only what changed is compared.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import IO, Any
 
-from . import digest, fence, files, holds, identity, mail, mariadb, moment, pairing, php, postgres
-from .accounts import Account, check_name, load, state_of
+from . import (
+    digest,
+    duplicate_databases,
+    fence,
+    files,
+    holds,
+    identity,
+    leading,
+    mail,
+    mariadb,
+    moment,
+    pairing,
+    php,
+    postgres,
+)
+from .accounts import Account, check_engine, check_name, load, state_of, whole
 from .operations import Report
 from .peer import Peer
 from .system import refuse, side_by_side
@@ -52,9 +66,9 @@ def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
     account, peer = _sides(args)
     began = time.monotonic()
     _require_serving(account, args)
-    found = _follow(account, peer, report)
+    found = _follow(account, peer, report, stores_of(account, args))
     return {
-        "files": found["files"].get("files", 0),
+        "files": found.get("files", {}).get("files", 0),
         "bytes": sum(each["bytes"] for each in found.values()),
         "seconds": round(time.monotonic() - began, 3),
         "verify_seconds": round(sum(each["verify_seconds"] for each in found.values()), 3),
@@ -64,11 +78,22 @@ def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
     }
 
 
-def _follow(account: Account, peer: Peer, report: Report) -> dict[str, dict[str, Any]]:
+def stores_of(account: Account, args: dict[str, Any]) -> list[str]:
+    """The stores that are asked for, all by default; refused when one of them lives elsewhere."""
+    given = args.get("stores", list(STORES))
+    if not isinstance(given, list) or not given or any(store not in STORES for store in given):
+        refuse("bad_args", f"The stores must be some of {', '.join(STORES)}, not {given!r:.80}.")
+    if "files" in given or {*given} & {*state_of(account.name).engines}:
+        fence.require_whole(account.name)
+    return [store for store in STORES if store in given]
+
+
+def _follow(account: Account, peer: Peer, report: Report, stores: list[str]) -> dict[str, dict[str, Any]]:
     peer.call("alone", {})
-    identity.send(account, peer)
-    works = (partial(store.follow, account, peer, report) for store in STORES.values())
-    return dict(zip(STORES, side_by_side(*works), strict=True))
+    if "files" in stores:
+        identity.send(account, peer)
+    works = (partial(STORES[store].follow, account, peer, report) for store in stores)
+    return dict(zip(stores, side_by_side(*works), strict=True))
 
 
 def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -76,43 +101,94 @@ def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
 
     Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
     `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "ways"}.
+    With an `engine` its databases alone go over, and the account opens again here.
     """
     account, peer = _sides(args)
     state = state_of(account.name)
+    engine = check_engine(args["engine"]) if args.get("engine") is not None else None
+    if engine and state.engines.get(engine, {}).get("move") == args["move"]:
+        return {"committed": True, "released": True, **fence.go_forward_engine(account.name, engine)}
     if (state.state, state.move) == ("moved", args["move"]):
         return {"committed": True, "released": True, **fence.go_forward(account.name)}
     _require_serving(account, args)
+    stores = stores_of(account, {"stores": [engine]} if engine else {})
     if state.state == "held":
         # A switch before this one was killed: its visitors have waited enough.
         fence.return_(account.name, args["move"])
     steps = Steps(report)
     with steps("follow"):
-        found = _follow(account, peer, report)
+        found = _follow(account, peer, report, stores)
+    what = _EngineOnly(account, engine, peer) if engine else _Whole(account)
     with steps("rehearse"):
-        expected = _rehearse(account, peer, _budget(args))
+        expected = _rehearse(account, peer, _budget(args), stores)
     figures = {
         "expected_ms": round(expected * 1000, 1),
         "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
     }
-    _hold_and_commit(account, peer, args, steps, figures)
-    moved = state_of(account.name).figures
+    moved = _hold_and_commit(account, peer, args, steps, figures, what)
     with steps("unfollow"):
-        for store in STORES.values():
-            store.unfollow(account)
+        for store in stores:
+            STORES[store].unfollow(account)
     return {"committed": True, "released": True, **moved}
 
 
-def _rehearse(account: Account, peer: Peer, budget: float) -> float:
+class _Whole:
+    """The end of a move of a whole account: it goes on elsewhere."""
+
+    stores = tuple(STORES)
+
+    def __init__(self, account: Account) -> None:
+        self.name = account.name
+
+    def commit(self, move: str, figures: dict[str, Any]) -> None:
+        fence.commit(self.name, move, figures)
+
+    def release(self, peer: Peer) -> list[dict[str, Any]]:
+        return fence.release_peer(self.name, peer)
+
+    def open(self) -> None:
+        fence.let_go(self.name)
+
+    def keep(self, figures: dict[str, Any]) -> None:
+        fence.forward(self.name, figures)
+
+
+class _EngineOnly:
+    """The end of a move of one engine's databases: the account goes on here, led to them."""
+
+    def __init__(self, account: Account, engine: str, peer: Peer) -> None:
+        self.name, self.engine, self.stores = account.name, engine, (engine,)
+        if account.part_of(engine) == account.without([engine]).part_of(engine):
+            refuse("nothing_to_move", f"The account {self.name} has no {engine} databases and no users of them.")
+        self.port = peer.call("part_port", {})["port"]
+        leading.rehearse(account, engine, peer.address, self.port)
+
+    def commit(self, move: str, figures: dict[str, Any]) -> None:
+        fence.commit_engine(self.name, move, self.engine, self.port, figures)
+
+    def release(self, peer: Peer) -> list[dict[str, Any]]:
+        """Its programs may start meanwhile: they are let in only when the databases are open."""
+        steps, _ = side_by_side(partial(fence.release_peer, self.name, peer), partial(fence.lead, self.name))
+        return steps
+
+    def open(self) -> None:
+        fence.let_back(self.name)
+
+    def keep(self, figures: dict[str, Any]) -> None:
+        fence.forward_engine(self.name, self.engine, figures)
+
+
+def _rehearse(account: Account, peer: Peer, budget: float, stores: list[str]) -> float:
     """The seconds that visitors will wait; refused when they are more than the budget."""
     for _ in range(REHEARSALS):
         moment.await_it(account, 2 * budget)  # the rehearsal, then the hold
-        peer.warm(2 * len(STORES))
+        peer.warm(2 * len(stores))
         peer.call("warm", {})
-        stores = side_by_side(*(partial(store.rehearse, account, peer) for store in STORES.values()))
-        expected = max(each["seconds"] for each in stores) + holds.usual_rest()
+        found = side_by_side(*(partial(STORES[store].rehearse, account, peer) for store in stores))
+        expected = max(each["seconds"] for each in found) + holds.usual_rest()
         if expected <= budget:
             return expected
-    slow = sorted((one for each in stores for one in each["slow"]), key=lambda one: -one["seconds"])
+    slow = sorted((one for each in found for one in each["slow"]), key=lambda one: -one["seconds"])
     why = "".join(f" {one['what']} takes {one['seconds']:.1f} s: {one['why']}" for one in slow[:3])
     refuse(
         "over_budget",
@@ -121,13 +197,23 @@ def _rehearse(account: Account, peer: Peer, budget: float) -> float:
     )
 
 
-def _hold_and_commit(account: Account, peer: Peer, args: dict[str, Any], steps: Steps, figures: dict[str, Any]) -> None:
+def _hold_and_commit(
+    account: Account,
+    peer: Peer,
+    args: dict[str, Any],
+    steps: Steps,
+    figures: dict[str, Any],
+    what: _Whole | _EngineOnly,
+) -> dict[str, Any]:
+    """From the hold to the end, which is `what`'s; the move's figures."""
     name, move = account.name, args["move"]
     began, held_at = time.monotonic(), time.time()
     compared: dict[str, tuple[dict[str, Any], list[str]]] = {}
     chains: dict[str, float] = {}
 
     def then(part: str) -> None:
+        if part not in what.stores:
+            return
         start = time.monotonic()
         if part == "files":
             with steps("identity"):
@@ -139,44 +225,54 @@ def _hold_and_commit(account: Account, peer: Peer, args: dict[str, Any], steps: 
         chains[part] = time.monotonic() - start
 
     try:
-        cut = fence.hold(name, move, args["epoch"], args["hold_seconds"], steps, then)
+        engines = [engine for engine in fence.ENGINES if engine in what.stores]
+        cut = fence.hold(name, move, args["epoch"], args["hold_seconds"], steps, then, engines)
         verified, different = _together(account, peer, compared)
         if different:
             refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
         with steps("commit"):
             known = {**figures, "verified": verified, "cut": cut, "steps": steps.taken, "held_at": held_at}
-            fence.commit(name, move, known)
+            what.commit(move, known)
     except BaseException:
-        if state_of(name).state != "moved":
+        if not fence.committed(state_of(name), move):
             fence.return_(name, move)
         raise
     with steps("release"):
-        there = fence.release_peer(name, peer)
+        there = what.release(peer)
     steps.taken += [{**step, "name": f"release: {step['name']}"} for step in there]
     with steps("forward"):
-        fence.let_go(name)
+        what.open()
     held = time.monotonic() - began
     holds.note(held - max(chains.values()))
-    verified["messages"] = files.messages(account)
+    if "files" in what.stores:
+        verified["messages"] = files.messages(account)
     known |= {"verified": verified, "steps": steps.taken, "held_ms": round(held * 1000, 1)}
-    fence.forward(name, known)
+    what.keep(known)
+    return known
 
 
 def _together(
     account: Account, peer: Peer, compared: dict[str, tuple[dict[str, Any], list[str]]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The figures of all stores and at most 20 differences."""
+    """The figures of the stores that go over, and at most 20 differences."""
     different = [f"{part}: {text}" for part, (_, found) in compared.items() for text in found]
-    theirs = peer.call("identity_digest", {})
-    different += [f"identity: {text}" for text in digest.differences(identity.digest(account), theirs)]
-    figures = {
-        "files": compared["files"][0]["files"],
-        "bytes": compared["files"][0]["bytes"],
-        "tables": sum(compared[engine][0]["tables"] for engine in ("postgresql", "mariadb")),
-        "rows": sum(compared[engine][0]["rows"] for engine in ("postgresql", "mariadb")),
-        "equal": not different,
+    if "files" in compared:
+        theirs = peer.call("identity_digest", {})
+        different += [f"identity: {text}" for text in digest.differences(identity.digest(account), theirs)]
+    figures = _figures({part: found for part, (found, _) in compared.items()})
+    return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
+
+
+def _figures(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The files and bytes, tables and rows of some stores."""
+    engines = [found[engine] for engine in fence.ENGINES if engine in found]
+    files_found = found.get("files", {"files": 0, "bytes": 0})
+    return {
+        "files": files_found["files"],
+        "bytes": files_found["bytes"],
+        "tables": sum(each["tables"] for each in engines),
+        "rows": sum(each["rows"] for each in engines),
     }
-    return figures, different[:MOST_DIFFERENCES]
 
 
 def forget(move: str) -> None:
@@ -184,9 +280,11 @@ def forget(move: str) -> None:
     name = pairing.account_of(move)
     if name is None or state_of(name).state == "absent":
         return
-    account, state = load(name), state_of(name)
-    for store in STORES.values():
-        store.unfollow(account)
+    account, state = whole(name), state_of(name)
+    # A test follows nothing, and what follows for a move meanwhile is that move's.
+    if not pairing.leaves(name, besides=move):
+        for store in STORES.values():
+            store.unfollow(account)
     if (state.state, state.move) == ("receiving", move):
         # A copy that nobody follows is worth nothing; the next move makes another.
         for engine in (postgres, mariadb):
@@ -197,7 +295,7 @@ def verify(args: dict[str, Any], report: Report) -> dict[str, Any]:
     """Compare both copies as a whole, now: {"files", "bytes", "tables", "rows", "messages", "equal", "differences"}."""
     account, peer = _sides(args)
     report(text="comparing")
-    verified, different = compare(account, peer)
+    verified, different = compare(account, peer, stores_of(account, args))
     return {**verified, "differences": different}
 
 
@@ -209,6 +307,8 @@ def _sides(args: dict[str, Any]) -> tuple[Account, Peer]:
             'The peer is missing; give {"address": ..., "host_keys": [...]} as receive returned them.',
         )
     account = load(check_name(args.get("account")))
+    if account.part:
+        refuse("is_part", f"{account.name} is the part of an account that lives elsewhere; it does not move by itself.")
     return account, Peer(args.get("move", ""), peer.get("address"), peer.get("host_keys"))
 
 
@@ -237,32 +337,29 @@ def _budget(args: dict[str, Any]) -> float:
 # --- comparison ---
 
 
-def compare(account: Account, peer: Peer) -> tuple[dict[str, Any], list[str]]:
+def compare(account: Account, peer: Peer, stores: Collection[str]) -> tuple[dict[str, Any], list[str]]:
     """The figures of what was compared, and what differs (at most 20 sentences, none when equal)."""
-    parts = {
-        "files": files.digest,
-        "postgres": postgres.digest,
-        "mariadb": mariadb.digest,
-        "messages": mail.messages,
-        "identity": identity.digest,
-    }
+    parts: dict[str, Callable[[Account], dict[str, Any]]] = {}
+    if "files" in stores:
+        parts |= {"files": files.digest, "messages": mail.messages, "identity": identity.digest}
+    if "postgresql" in stores:
+        parts["postgres"] = postgres.digest
+    if "mariadb" in stores:
+        parts["mariadb"] = mariadb.digest
     with ThreadPoolExecutor(max_workers=2 * len(parts)) as pool:
         theirs = {part: pool.submit(peer.call, f"{part}_digest", {}) for part in parts}
         mine = {part: pool.submit(read, account) for part, read in parts.items()}
     here, there = ({part: work.result() for part, work in side.items()} for side in (mine, theirs))
-    different = files.differences(account, peer, here["files"], there["files"])
-    different += mail.differences(here["messages"], there["messages"])
-    for part in ("postgres", "mariadb", "identity"):
+    different = []
+    if "files" in stores:
+        different += files.differences(account, peer, here["files"], there["files"])
+        different += mail.differences(here["messages"], there["messages"])
+    for part in (part for part in ("postgres", "mariadb", "identity") if part in parts):
         different += [f"{part}: {text}" for text in digest.differences(here[part], there[part])]
-    figures = {
-        "files": here["files"]["files"],
-        "bytes": here["files"]["bytes"],
-        "tables": here["postgres"]["tables"] + here["mariadb"]["tables"],
-        "rows": here["postgres"]["rows"] + here["mariadb"]["rows"],
-        "messages": here["messages"]["messages"],
-        "equal": not different,
-    }
-    return figures, different[:MOST_DIFFERENCES]
+    names = {"postgres": "postgresql"}
+    figures = _figures({names.get(part, part): found for part, found in here.items()})
+    figures["messages"] = here["messages"]["messages"] if "messages" in here else 0
+    return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
 
 
 def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
@@ -284,8 +381,15 @@ def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[st
 
 def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     """What the release would start runs already; nobody is let in."""
-    php.warm(account)
+    if not account.part:
+        php.warm(account)
     return {}
+
+
+def _part_port(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
+    """Where this server's front takes what is led to the part; refused when nobody could log in there."""
+    leading.receivable(account)
+    return {"port": account.ports[account.part or ""]}
 
 
 PEER_VERBS: dict[str, pairing.PeerVerb] = {
@@ -293,11 +397,13 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **postgres.PEER_VERBS,
     **mariadb.PEER_VERBS,
     **identity.PEER_VERBS,
+    **duplicate_databases.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),
     "tunnel_port": pairing.tunnel_port,
     "tunnel_up": pairing.tunnel_up,
     "alone": _alone,
     "warm": _warm,
+    "part_port": _part_port,
     "release": _release,
 }
 # Release ends the receiving, and may be repeated after it; alone ends what holds the data open.

@@ -8,6 +8,7 @@ from include.billing.calendar import billed_through, date_of, last_ended_day
 from include.billing.export import (
     Entry,
     entries,
+    entries_of,
     export,
     exported_through,
     mark_exported,
@@ -18,7 +19,7 @@ from include.billing.ledger import Billed, Settled, bill_days, correct_lease, se
 from include.billing.outbox import Delivered, Message, Receiver, deliver, hand_on
 from include.billing.outlook import DryRun, Forecast, Line, forecast, would_bill
 from include.billing.reminders import send_reminders
-from include.billing.settings import Settings, apply_settings, read_settings
+from include.billing.settings import Settings, apply_settings, ensure_settings, read_settings
 
 __all__ = [
     "Billed",
@@ -38,6 +39,8 @@ __all__ = [
     "date_of",
     "deliver",
     "entries",
+    "ensure_settings",
+    "entries_of",
     "export",
     "exported_through",
     "forecast",

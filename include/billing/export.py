@@ -14,14 +14,15 @@ from typing import TextIO
 import psycopg
 from psycopg.rows import class_row
 
-from include.registry.database import Refused, in_transaction, value
+from include.registry.database import Refused, in_transaction, rows, value
 
-ENTRIES = """
+LEDGER = """
 SELECT e.id, e.lease, l.server, s.customer, l.transit, l.plan, e.day, e.number, e.kind, e.amount, e.currency,
     e.monthly_price, e.reason, e.corrects, e.entered_at
 FROM ledger_entries e JOIN leases l ON l.id = e.lease JOIN servers s ON s.name = l.server
-WHERE e.id > %(after)s AND e.id <= %(through)s ORDER BY e.id LIMIT %(limit)s
 """
+ENTRIES = f"{LEDGER} WHERE e.id > %(after)s AND e.id <= %(through)s ORDER BY e.id LIMIT %(limit)s"
+ENTRIES_OF_LEASE = f"{LEDGER} WHERE e.lease = %(lease)s ORDER BY e.day, e.number"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ def entries(
         cursor.itersize = 5000
         cursor.execute(ENTRIES, {"after": after, "through": through or 2**62, "limit": limit})
         yield from cursor
+
+
+def entries_of(conn: psycopg.Connection, lease: int) -> list[Entry]:
+    """Every entry of one lease, by day: its bill."""
+    return rows(conn, Entry, ENTRIES_OF_LEASE, {"lease": lease})
 
 
 def write_csv(page: Iterable[Entry], stream: TextIO) -> int:

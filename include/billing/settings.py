@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,10 @@ class Settings:
     time_zone: str
     free_days: int = 7
     run_at_minute: int = 15
+
+    def today(self) -> date:
+        """The date now, where the host is."""
+        return datetime.now(ZoneInfo(self.time_zone)).date()
 
 
 def read_settings(file: Path = FILE) -> Settings:
@@ -76,3 +80,11 @@ def apply_settings(conn: psycopg.Connection, settings: Settings, now: datetime |
     if before is not None:
         changed.append(f"Leases handed over from now on have {settings.free_days} free days (before: {before}).")
     return changed
+
+
+@in_transaction
+def ensure_settings(conn: psycopg.Connection) -> None:
+    """Take the file's settings over if the registry never had any: a customer wants to know until when a transit is
+    free before the first night."""
+    if value(conn, "SELECT NOT EXISTS (SELECT FROM billing_time_zones)"):
+        apply_settings(conn, read_settings())

@@ -33,7 +33,8 @@ def before(conn: psycopg.Connection, move: dict[str, Any], take: Take) -> dict[s
 
 def after(conn: psycopg.Connection, move: dict[str, Any], was: dict[str, Any], take: Take) -> dict[str, Any]:
     """The look after the move. Refused with every difference from the one before."""
-    now = _taken(conn, move, "after", "to_server", take)
+    # Where one engine's databases moved, the account is met where it was, and leads there.
+    now = _taken(conn, move, "after", "from_server" if move["engine"] else "to_server", take)
     differences = worse(was, now)
     if differences:
         raise registry.Refused(

@@ -7,7 +7,7 @@ DAGs that has to do with names is the same call, and a repeated one changes noth
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 
@@ -90,11 +90,52 @@ def learn(
 ) -> list[str]:
     """Takes names of the account that the host's DNS leads to its server into the registry (the customer added them
     since), and lists the others; gives a sentence on each of those."""
-    home, away = own_addresses(conn, migration.server), own_addresses(conn, migration.transit or "")
-    ours = {ip.address for ip in registry.ips_of(conn, migration.server)}
-    known = {name.fqdn for name in registry.names_of(conn, migration.server)}
+    home = own_addresses(conn, migration.server)
     through = _and(home.values()) or "the server's own IPs"
-    stays = f"it goes on arriving through {through}, which we pass on and then reroute; change nothing."
+    said = _learn(
+        conn,
+        names,
+        account,
+        migration.server,
+        away={*own_addresses(conn, migration.transit or "").values()},
+        stays=f"it goes on arriving through {through}, which we pass on and then reroute; change nothing.",
+        moves=f"leads to the transit, which others will have after you: point it at {through}.",
+    )
+    registry.list_elsewhere(conn, migration.id, account.name, said)
+    return [*said.values()]
+
+
+def list_over(conn: psycopg.Connection, names: Names, move: dict[str, Any]) -> list[str]:
+    """Before an account moves over, for good: the same, except that IPs do not follow it, so that what our DNS does
+    not lead is its customer's to point. Not once it has moved, nor where one engine's databases are all that moves."""
+    account = registry.account(conn, move["account"])
+    if move["engine"] or account.server != move["from_server"]:
+        return []
+    to = _and(own_addresses(conn, move["to_server"]).values()) or "the new server's IPs"
+    said = _learn(
+        conn,
+        names,
+        account,
+        move["from_server"],
+        away=set(),
+        stays=f"point it at {to} once the account has moved; until then and for a while after we pass it on.",
+        moves="",
+    )
+    return [*said.values()]
+
+
+def _learn(
+    conn: psycopg.Connection,
+    names: Names,
+    account: registry.Account,
+    server: str,
+    away: set[str],
+    stays: str,
+    moves: str,
+) -> dict[str, str]:
+    """`stays`: what is said of a name that our DNS does not lead, `moves`: of one that leads to `away`."""
+    ours = {ip.address for ip in registry.ips_of(conn, server)}
+    known = {name.fqdn for name in registry.names_of(conn, server)}
     said: dict[str, str] = {}
     for fqdn in sorted({*account.domains, *_mail_domains(account)} - known):
         if not names.has(fqdn):
@@ -108,9 +149,9 @@ def learn(
         elif mine := [record for record in led.records if record[1] in ours]:
             for rdtype, address, ttl in mine:
                 registry.add_name(conn, fqdn, rdtype, account.name, address, min(max(ttl, 1), LONGEST_TTL))
-        elif {address for _, address, _ in led.records} & {*away.values()}:
+        elif {address for _, address, _ in led.records} & away:
             # Not taken for the account's: it may be the host's own name of the transit.
-            said[fqdn] = f"{fqdn} leads to the transit, which others will have after you: point it at {through}."
+            said[fqdn] = f"{fqdn} {moves}"
         elif led.records:
             said[fqdn] = (
                 f"{fqdn} leads to {_and(address for _, address, _ in led.records)}, which is not its server: it is "
@@ -121,8 +162,7 @@ def learn(
                 said[fqdn] = f"Mail for {fqdn} goes to {_and(hosts)}, which is not the account's: it is left as it is."
         else:
             said[fqdn] = f"{fqdn} has no address in our DNS: nobody reaches it by that name; add it if it is used."
-    registry.list_elsewhere(conn, migration.id, account.name, said)
-    return [*said.values()]
+    return said
 
 
 def _mail_domains(account: registry.Account) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol
 
 import psycopg
@@ -19,10 +20,12 @@ class Agent(Protocol):
 
 def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
     """A server's description as the registry may keep it: account files hold the mailboxes' password hashes."""
-    accounts = [
-        {key: value for key, value in account.items() if key != "account_file"} for account in description["accounts"]
-    ]
-    return {**description, "accounts": accounts}
+    stripped = {
+        kind: [{key: value for key, value in one.items() if key != "account_file"} for one in description[kind]]
+        for kind in ("accounts", "parts")
+        if kind in description
+    }
+    return {**description, **stripped}
 
 
 def facts(move: registry.Move) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def facts(move: registry.Move) -> dict[str, Any]:
         "from_server": move.from_server,
         "to_server": move.to_server,
         "direction": move.direction,
+        "engine": move.engine,
         "epoch": move.epoch,
     }
 
@@ -42,48 +46,73 @@ def facts(move: registry.Move) -> dict[str, Any]:
 def begin(
     conn: psycopg.Connection,
     account: str,
-    to_server: str,
     run_id: str,
-    requested_by: str,
+    begin_move: Callable[[], registry.Move],
     reach: Callable[[str], Agent],
 ) -> dict[str, Any]:
-    """Begins the move of `account` to `to_server`, or finds the one that this run began; gives its `facts`.
+    """Begins the move of `account` by `begin_move` (the registry's), or finds the one that this run began; gives its
+    `facts`.
 
     Refused, with nothing changed, when the registry or one of the two servers knows anything against it.
     """
+    may_begin(conn, account, run_id, begin_move, reach)
+    return facts(begin_move())
+
+
+def may_begin(
+    conn: psycopg.Connection,
+    account: str,
+    run_id: str,
+    begin_move: Callable[[], registry.Move],
+    reach: Callable[[str], Agent],
+) -> None:
+    """Refused when anything is known against the move, but for its having to wait its turn. Nothing begins."""
     lives_on = registry.account(conn, account).server
-    registry.server(conn, to_server)
     live = registry.live_move_of(conn, account)
-    if live is None or live.run_id != run_id:
-        # What the registry has against it comes first: a server that is not handed over yet cannot be reached.
-        with conn.transaction(force_rollback=True):
-            registry.begin_move(conn, account, to_server, run_id, requested_by)
-        with ThreadPoolExecutor() as both:
-            reached = both.submit(reach(to_server).call, "status", operation="reached")  # it only has to answer
-            here = entry_of(reach(lives_on), account)
-        if here is None or here["state"] != "serving":
-            raise registry.Refused(
-                f"{account} is not ready to move: on {lives_on} it is {here['state'] if here else 'unknown'}, "
-                "not serving. Look at that server first."
-            )
-        reached.result()
-        # Its sites may have changed since the registry last heard of them, and names follow their account.
-        registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
-    return facts(registry.begin_move(conn, account, to_server, run_id, requested_by))
+    if live is not None and live.run_id == run_id:
+        return
+    # What the registry has against it comes first: a server that is not handed over yet cannot be reached.
+    to = []
+    with conn.transaction(force_rollback=True), suppress(registry.Busy):
+        to.append(begin_move().to_server)
+    with ThreadPoolExecutor() as both:
+        reached = [both.submit(reach(server).call, "status", operation="reached") for server in to]  # it has to answer
+        here = serving_there(reach(lives_on), lives_on, account, "move")
+    for answer in reached:
+        answer.result()
+    # Its sites may have changed since the registry last heard of them, and names follow their account.
+    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+
+
+def serving_there(host: Agent, server: str, account: str, to: str) -> dict[str, Any]:
+    """What the server says of an account that it serves; refused when it does not, since it is to `to` ("move")."""
+    here = entry_of(host, account)
+    if here is None or here["state"] != "serving":
+        raise registry.Refused(
+            f"{account} is not ready to {to}: on {server} it is {here['state'] if here else 'unknown'}, "
+            "not serving. Look at that server first."
+        )
+    return here
 
 
 def open_path(
-    move: dict[str, Any], source: Agent, target: Agent, servers: tuple[registry.Server, registry.Server]
+    move: dict[str, Any],
+    source: Agent,
+    target: Agent,
+    servers: tuple[registry.Server, registry.Server],
+    only: str | None = None,
 ) -> dict[str, Any]:
-    """Pairs the two servers for the move and lets the target receive the account.
+    """Pairs the two servers for the move, or the test, and lets the target receive the account.
 
-    `servers` are the registry's rows of both. Gives the peer as the source's verbs want it: {"address",
-    "host_keys"}. May be repeated at any point of a move; one that has arrived is not received again.
+    `servers` are the registry's rows of both; `only`: the engine of which a test copies the databases, and nothing
+    else. Gives the peer as the source's verbs want it: {"address", "host_keys"}. May be repeated at any point of a
+    move; one that has arrived is not received again.
     """
     peer = {"address": servers[1].management_address, "host_keys": [servers[1].host_key]}
+    arrives_as = f"{move['account']}.{move['engine']}" if move.get("engine") else move["account"]
     with ThreadPoolExecutor() as both:
-        here, there = both.map(entry_of, (source, target), 2 * (move["account"],))
-    if there is not None and there["state"] == "serving" and there["epoch"] == move["epoch"]:
+        here, there = both.map(entry_of, (source, target), (move["account"], arrives_as))
+    if there is not None and there["state"] in ("serving", "test") and there["epoch"] == move["epoch"]:
         return peer
     if here is None:
         raise registry.Refused(
@@ -95,9 +124,10 @@ def open_path(
         move=move["key"],
         account=move["account"],
         epoch=move["epoch"],
-        account_file=here["account_file"],
+        account_file=databases_only(here["account_file"], only) if only else here["account_file"],
         source_address=servers[0].management_address,
         public_key=public_key,
+        **({"engine": move["engine"]} if move.get("engine") else {}),
     )
     if servers[1].host_key not in received["host_keys"]:
         raise registry.Refused(
@@ -105,6 +135,17 @@ def open_path(
             "anything is sent there."
         )
     return peer
+
+
+def databases_only(account_file: dict[str, Any], engine: str) -> dict[str, Any]:
+    """The file of an account that is nothing but the databases of one engine."""
+    nothing = {
+        "sites": [],
+        "postgresql": {"roles": [], "databases": []},
+        "mariadb": {"users": [], "databases": []},
+        "mail": {"domains": [], "mailboxes": []},
+    }
+    return {**account_file, **nothing, engine: account_file[engine]}
 
 
 def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Agent, target: Agent) -> str:
@@ -129,11 +170,16 @@ def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Agent, ta
 
 
 def committed_on(source: Agent, move: dict[str, Any]) -> bool:
-    """Whether the source itself says that the account has left it with this move."""
+    """Whether the source itself says that the account, or its databases of an engine, have left it with this move."""
     here = entry_of(source, move["account"])
-    return here is not None and (here["state"], here["move"]) == ("moved", move["key"])
+    if here is None:
+        return False
+    left = (here["state"], here["move"]) == ("moved", move["key"])
+    return left or move["key"] in [there["move"] for there in here.get("engines", {}).values()]
 
 
 def entry_of(host: Agent, account: str) -> dict[str, Any] | None:
-    """What the server says of one account; None when it does not know it."""
-    return next((e for e in host.call("describe")["accounts"] if e["account"] == account), None)
+    """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
+    description = host.call("describe")
+    known = [*description["accounts"], *description.get("parts", ())]
+    return next((entry for entry in known if entry["account"] == account), None)

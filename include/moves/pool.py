@@ -63,6 +63,10 @@ def _larger(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     registry.allow_larger_transit(conn, *_needs(params, "plan"), bool(params.get("larger")), by)
 
 
+def _approval(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    registry.ask_before_reinstall(conn, *_needs(params, "plan"), bool(params.get("approval")), by)
+
+
 def _move_up(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     registry.move_up(conn, *_needs(params, "migration", "reason"), by)
 
@@ -78,6 +82,7 @@ ACTIONS: dict[str, Callable[[psycopg.Connection, dict[str, Any], str], None]] = 
     "reserve_transit": _reserve,
     "add_transit": _add,
     "allow_larger_transit": _larger,
+    "ask_before_reinstall": _approval,
     "move_up": _move_up,
     "cancel_migration": _cancel,
 }

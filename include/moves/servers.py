@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import psycopg
@@ -24,6 +25,9 @@ class Machines(Protocol):
 
 Specify = Callable[[registry.Server], Any]
 """Says how a server of the registry is made: its `include.machines.MachineSpec`."""
+
+SHARED_BY_MANY = ("shared", "database", "test")
+"""The kinds of servers that are chosen by their room."""
 
 PROVEN = "original.proven_empty"
 """The event that says that the original itself, while it was being reinstalled, called itself empty."""
@@ -47,6 +51,27 @@ def refresh(conn: psycopg.Connection, server: str, host: Agent) -> list[str]:
     registry.sync_accounts(conn, server, serving(description))
     migration = registry.migration_of(conn, server)
     return forwarding.record(conn, migration.id, description) if migration is not None else []
+
+
+def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
+    """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
+    a sentence on each that does not answer."""
+    names = [one.name for one in registry.servers(conn) if one.kind in SHARED_BY_MANY and one.host_key]
+    hosts = {name: reach(name) for name in names}
+
+    def ask(name: str) -> dict[str, Any] | str:
+        try:
+            return without_secrets(hosts[name].call("describe"))
+        except (HostUnreachable, AgentError) as error:
+            return f"{name}: {error}"
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = dict(zip(names, pool.map(ask, names), strict=True))
+    for name, answer in answers.items():
+        if not isinstance(answer, str):
+            registry.record_description(conn, name, answer)
+            registry.sync_accounts(conn, name, serving(answer))
+    return [answer for answer in answers.values() if isinstance(answer, str)]
 
 
 def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Agent]) -> None:
@@ -123,6 +148,30 @@ def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], or
         forwarding.record(conn, migration["id"], original.call("describe"))
         _ask_whether_empty(migration["server"], original)
         registry.advance(conn, migration["id"], "original_empty")
+
+
+def emptiness(proof: registry.Proof, said: dict[str, Any]) -> str:
+    """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment."""
+    lines = [
+        f"After a yes everything on **{proof.server}** is erased, and it is installed with infrastructure "
+        f"{proof.to_infrastructure}. Both are asked once more at that moment.",
+        "",
+        "**The registry says**",
+        "",
+        f"* on {proof.server} live: {_all_of(proof.living)}",
+        f"* of its accounts live on {proof.transit}: {_all_of(proof.on_transit)}",
+        f"* IPs routed to {proof.server}: {_all_of(proof.routed_here)}",
+        f"* its IPs routed to {proof.transit}: {_all_of(proof.routed_to_transit)}",
+        "",
+        f"**{proof.server} itself says**: {'it is empty.' if said['empty'] else 'it is NOT empty:'}",
+        "",
+    ]
+    # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
+    return "\n".join([*lines, *(f"    {sentence}" for sentence in said["because"])]).rstrip()
+
+
+def _all_of(names: list[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def reinstall(

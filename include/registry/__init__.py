@@ -17,6 +17,13 @@ from include.registry.accounts import (
     set_customer,
     sync_accounts,
 )
+from include.registry.approvals import (
+    Proof,
+    answer_approval,
+    approved_by,
+    ask_before_reinstall,
+    proof_of_emptiness,
+)
 from include.registry.campaigns import (
     Campaign,
     CampaignAccount,
@@ -75,17 +82,21 @@ from include.registry.network import (
     names_of_account,
     names_settled,
 )
+from include.registry.probes import record_probes
 from include.registry.queue import (
     Place,
+    Queued,
     TransitRequest,
     allow_larger_transit,
     move_up,
     place_in_queue,
+    places,
     request_of,
     reserve_transit,
     waiting,
 )
 from include.registry.reminders import remind, set_customer_mail
+from include.registry.runs import run_failed, why_run_failed
 from include.registry.servers import (
     Plan,
     Server,
@@ -142,6 +153,8 @@ __all__ = [
     "Name",
     "Place",
     "Plan",
+    "Proof",
+    "Queued",
     "Refused",
     "Server",
     "Test",
@@ -158,6 +171,9 @@ __all__ = [
     "advance",
     "advance_move",
     "advance_test",
+    "answer_approval",
+    "approved_by",
+    "ask_before_reinstall",
     "allow_larger_transit",
     "assign_transit",
     "begin_campaign",
@@ -211,9 +227,12 @@ __all__ = [
     "pause_campaign",
     "pause_server",
     "place_in_queue",
+    "places",
     "plan",
+    "proof_of_emptiness",
     "read_through",
     "record_description",
+    "record_probes",
     "record_test_report",
     "remind",
     "remove_account",
@@ -224,6 +243,7 @@ __all__ = [
     "resume_campaign",
     "resume_server",
     "return_transit",
+    "run_failed",
     "server",
     "servers",
     "set_campaign_account",
@@ -241,4 +261,5 @@ __all__ = [
     "unread",
     "untested",
     "waiting",
+    "why_run_failed",
 ]

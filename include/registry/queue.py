@@ -5,6 +5,7 @@ is reserved for its customer before any other, then one of its own plan, then, w
 smallest of those that are at least as large in everything.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -70,6 +71,17 @@ class Offered:
     reserved_for: str | None
     size: tuple[int, int, int]
     at: datetime
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A waiting migration, whose server it is, and its place."""
+
+    migration: int
+    server: str
+    customer: str | None
+    plan: str
+    place: Place
 
 
 _REQUEST = "SELECT id, migration, plan, rank, transit, state, requested_at FROM transit_requests"
@@ -225,14 +237,10 @@ def refuse_never_servable(conn: psycopg.Connection, plan: str) -> None:
 
 
 @in_transaction
-def place_in_queue(conn: psycopg.Connection, migration_id: int) -> Place | None:
-    """The place of a waiting migration and an estimate from the leases' expected ends; None when it does not
-    wait. A lease that is overdue counts as a day more."""
+def places(conn: psycopg.Connection) -> list[Queued]:
+    """The whole queue, first one first, each with its place and an estimate from the leases' expected ends. A lease
+    that is overdue counts as a day more. Two queries, however long the queue is."""
     queue = _wanted(conn)
-    mine = next((wanted for wanted in queue if wanted.migration == migration_id), None)
-    if mine is None:
-        return None
-    of_plan = [wanted.migration for wanted in queue if wanted.plan == mine.plan]
     offers = rows(
         conn,
         Offered,
@@ -250,19 +258,32 @@ def place_in_queue(conn: psycopg.Connection, migration_id: int) -> Place | None:
         """,
         {"typical": timedelta(days=EXPECTED_DAYS)},
     )
-    return Place(of_plan.index(migration_id) + 1, len(of_plan), estimate(queue, offers, mine))
+    all_of = Counter(wanted.plan for wanted in queue)
+    so_far: Counter[str] = Counter()
+    queued = []
+    for wanted, estimate in zip(queue, estimates(queue, offers), strict=True):
+        so_far[wanted.plan] += 1
+        place = Place(so_far[wanted.plan], all_of[wanted.plan], estimate)
+        queued.append(Queued(wanted.migration, wanted.server, wanted.customer, wanted.plan, place))
+    return queued
 
 
-def estimate(queue: list[Wanted], offers: list[Offered], mine: Wanted) -> datetime | None:
-    """Play the queue: each takes its best transit in turn and keeps it as long as expected."""
+def place_in_queue(conn: psycopg.Connection, migration_id: int) -> Place | None:
+    """The place of a waiting migration, as `places` tells it; None when it does not wait."""
+    return next((queued.place for queued in places(conn) if queued.migration == migration_id), None)
+
+
+def estimates(queue: list[Wanted], offers: list[Offered]) -> list[datetime | None]:
+    """Play the queue: each takes its best transit in turn and keeps it as long as expected. When each gets one; None
+    for whom no transit fits."""
     offers = list(offers)
+    expected = []
     for wanted in queue:
         taken = best(wanted, offers)
-        if wanted == mine:
-            return taken and taken.at
+        expected.append(taken and taken.at)
         if taken is not None:
             offers[offers.index(taken)] = replace(taken, at=taken.at + timedelta(days=EXPECTED_DAYS))
-    return None
+    return expected
 
 
 @in_transaction

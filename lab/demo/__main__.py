@@ -19,6 +19,7 @@ from lab.accounts import FillError
 from lab.accounts.certificates import authority
 from lab.demo import result, run, stage
 from lab.demo.accountant import Accountant
+from lab.panel import Panel, Told
 from lab.say import LabError, say, step
 from lab.visitors import crowd
 
@@ -39,6 +40,7 @@ def main() -> int:
         registry.Refused,
         AgentError,
         HostUnreachable,
+        Told,
     ) as error:
         because = [str(error)]
     except Exception as error:
@@ -77,10 +79,12 @@ def demo(console: Console) -> list[str]:
     with ThreadPoolExecutor() as pool:
         airflow_up = pool.submit(timed, "Airflow", _airflow)
         timed("registry", stage.write_registry)
+        tests = pool.submit(timed, "install and enrol the test server", stage.install, stage.TEST, stage.NEW)
         key = timed("install and enrol the original", stage.install_original)
         filled = timed("create and fill the accounts", stage.fill_original, key)
         timed("names", stage.write_names, filled, key)
         airflow_up.result()
+        tests.result()
     stage.connect_airflow(filled)
 
     asked = crowd.asked_of(filled.values(), topology.server(stage.ORIGINAL).ips, authority())
@@ -93,9 +97,9 @@ def demo(console: Console) -> list[str]:
         before = registry.server(conn, stage.ORIGINAL).versions
 
     since = quiet[0]
-    run_id = run.begin()
+    customer = run.Customer(Panel(stage.CUSTOMER))
+    run_id = customer.test_and_ask()
     say(f"migrate_server begins: run {run_id}")
-    customer = run.Customer(run_id)
     accountant = Accountant(run_id)
     customer.start()
     accountant.start()
@@ -128,6 +132,8 @@ def demo(console: Console) -> list[str]:
         )
         lives_on = {one.name: one.server for one in registry.accounts_of(conn, stage.ORIGINAL)}
     made = result.report(found, check)
+    with stage.registry_connection() as conn:
+        registry.record_probes(conn, migration.id, made["accounts"], made["ips"])
     result.write(made, REPORT)
     result.show(made, check, console)
     result.show_ledger(bill.entries, console)

@@ -1,31 +1,27 @@
-"""The run itself: the customer performs their accounts, a person watches the steps go by."""
+"""The run itself: the customer tests and performs their accounts, a person watches the steps go by."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from include import registry
 from lab import airflow
-from lab.demo.stage import CUSTOMER, ENTRY, ORIGINAL, registry_connection
+from lab.demo.stage import ENTRY, ORIGINAL, registry_connection
+from lab.panel import Panel, Told
 from lab.say import LabError, say
 
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+TESTED_IN = 300.0
+"""Seconds for one test."""
 HANDED_OVER_IN = 300.0
 """Seconds until the customer gives up waiting for the transit."""
 MOVED_IN = 300.0
 """Seconds for one account."""
-
-
-def begin() -> str:
-    """Triggers `migrate_server` as ops would; gives its run id."""
-    run_id = f"demo-{ORIGINAL}-{int(time.time())}"
-    conf = {"server": ORIGINAL, "entry": ENTRY, "lift_gate_because": "the demo", "requested_by": "the demo"}
-    airflow.trigger("migrate_server", run_id, conf)
-    return run_id
 
 
 def await_hand_over(run_id: str) -> registry.Migration:
@@ -41,42 +37,53 @@ def await_hand_over(run_id: str) -> registry.Migration:
 
 
 class Customer(threading.Thread):
-    """Performs every account, one by one, through Airflow's REST API, once the transit is handed over."""
+    """Uses the panel, which calls the API: tests every account, asks for a transit, and then performs every account,
+    one by one."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, panel: Panel) -> None:
         super().__init__(name="the customer", daemon=True)
-        self.run_id = run_id
+        self.panel = panel
         self.error: Exception | None = None
 
+    def test_and_ask(self) -> str:
+        """Tests all accounts at once, and asks for a transit; gives the id of the run that migrates the server."""
+        accounts = self._accounts()
+        asked = {account: self.panel.test(account, ENTRY) for account in accounts}
+        say(f"the customer: tests {', '.join(accounts)} on the new version")
+        for account, request in asked.items():
+            self.panel.wait(request, TESTED_IN)
+            test = self.panel.tests(account)[0]
+            say(f"the customer: {account} answers at {', '.join(test['names'].values())}: {test['sentence']}")
+        asked_for = self.panel.ask_for_transit(ORIGINAL, ENTRY)
+        say(f"the customer: asks for a transit (a second click: {self._refusal(self.panel.ask_for_transit)})")
+        return asked_for["run"]["run_id"]
+
     def run(self) -> None:
-        """Until the last account is moved; what went wrong is kept in `error`."""
+        """From the hand-over until the last account is moved; what went wrong is kept in `error`."""
         try:
-            migration = await_hand_over(self.run_id)
-            with registry_connection() as conn:
-                accounts = [account.name for account in registry.accounts_of(conn, ORIGINAL)]
-            say(f"the customer: the transit {migration.transit} is ours, {len(accounts)} accounts to move")
+            transit = self.panel.wait_for_state(ORIGINAL, "handed_over", HANDED_OVER_IN)["transit"]["transit"]
+            accounts = self._accounts()
+            say(f"the customer: the transit {transit} is ours, {len(accounts)} accounts to move")
             for account in accounts:
-                self._perform(migration, account)
+                began = time.monotonic()
+                request = self.panel.perform(account)
+                say(f"the customer: performs {account}")
+                self.panel.wait(request, MOVED_IN)
+                lives_on = self.panel.account(account)["server"]
+                say(f"the customer: {account} is on {lives_on} ({time.monotonic() - began:.1f} s)")
         except Exception as error:
             self.error = error
 
-    def _perform(self, migration: registry.Migration, account: str) -> None:
-        run_id = f"perform-{migration.id}-{account}"
-        conf = {"account": account, "to_server": migration.transit, "requested_by": CUSTOMER}
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
-        path = "/api/v2/dags/move_account/dagRuns"
-        began = time.monotonic()
-        airflow.call("POST", path, body)
-        # The customer clicks twice: the second click starts nothing.
-        airflow.call("POST", path, body, expect=(409,))
-        say(f"the customer: performs {account} (a second click is answered with 409)")
-        while (state := airflow.run("move_account", run_id)["state"]) not in ("success", "failed"):
-            if time.monotonic() - began > MOVED_IN:
-                raise LabError(f"The account {account} was not moved within {MOVED_IN:g} s (run {run_id}).")
-            time.sleep(0.5)
-        if state == "failed":
-            raise LabError(f"The move of {account} failed: {reason('move_account', run_id)}")
-        say(f"the customer: {account} is on {migration.transit} ({time.monotonic() - began:.1f} s)")
+    def _accounts(self) -> list[str]:
+        return [account["account"] for account in self.panel.server(ORIGINAL)["accounts"]]
+
+    def _refusal(self, action: Callable[[str, str], Any]) -> str:
+        """The sentence with which the API refuses what was asked for already."""
+        try:
+            action(ORIGINAL, ENTRY)
+        except Told as refusal:
+            return str(refusal)
+        raise LabError("The API has let the same be started twice.")
 
 
 @dataclass

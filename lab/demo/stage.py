@@ -21,7 +21,7 @@ from lab.demo.inside import inside
 from lab.say import step
 from lab.topology import OPS, server
 
-ORIGINAL, TRANSIT = "vps-1", "transit-1"
+ORIGINAL, TRANSIT, TEST = "vps-1", "transit-1", "test-1"
 OLD, NEW = "2022", "2026"
 ENTRY = "infrastructure-2026"
 PLAN = "VPS M"
@@ -41,6 +41,7 @@ def write_registry() -> None:
         for name, kind, infrastructure, customer in (
             (ORIGINAL, "vps", OLD, CUSTOMER),
             (TRANSIT, "transit", NEW, None),
+            (TEST, "test", NEW, None),
         ):
             one = server(name)
             spec = one.spec
@@ -58,11 +59,16 @@ def host(name: str, host_key: str) -> Host:
 
 def install_original() -> str:
     """Installs the original with the old infrastructure and enrols it; gives its host key."""
-    with step(f"{ORIGINAL} installed with infrastructure {OLD}"):
-        installed = servers.install(ORIGINAL, OLD)
-    with step(f"{ORIGINAL} enrolled: agent pushed, host key pinned"), registry_connection() as conn:
-        registry.enrol_server(conn, ORIGINAL, OLD, installed.host_key, {})
-        inside(OPS, enrol, conn, ORIGINAL, OLD, host(ORIGINAL, installed.host_key))
+    return install(ORIGINAL, OLD)
+
+
+def install(name: str, infrastructure: str) -> str:
+    """Installs a server and enrols it; gives its host key."""
+    with step(f"{name} installed with infrastructure {infrastructure}"):
+        installed = servers.install(name, infrastructure)
+    with step(f"{name} enrolled: agent pushed, host key pinned"), registry_connection() as conn:
+        registry.enrol_server(conn, name, infrastructure, installed.host_key, {})
+        inside(OPS, enrol, conn, name, infrastructure, host(name, installed.host_key))
     return installed.host_key
 
 

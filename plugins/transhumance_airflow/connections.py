@@ -2,8 +2,10 @@
 
 Connections: `registry` (postgres), `transhumance_agent` (ssh: user and key file for every server), `router`
 (ssh: its own key, its pinned host key), `names` (generic: host = the authoritative name server, login = the
-TSIG key's name, password = its secret), `machines` (generic: its extra says how servers are made). Everything
-here may be called in a worker and in a thread of the triggerer, not on its event loop.
+TSIG key's name, password = its secret), `test_domain` (generic: as `names`, for the zone that test names are in;
+extra "domain": the test domain, if it is not the zone itself, and "certificate_file": key and chain for all names
+below it), `machines` (generic: its extra says how servers are made). Everything here may be called in a worker and in
+a thread of the triggerer, not on its event loop.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import paramiko
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.ssh.hooks.ssh import SSHHook
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include import registry
 from include.hosts import Host
@@ -29,12 +32,15 @@ from include.network.routes import RouteError
 if TYPE_CHECKING:
     import psycopg
 
+    from include.catalogue import Entry
     from include.network.names import Names
+    from include.testing.copies import Place
 
 REGISTRY = "registry"
 AGENT = "transhumance_agent"
 ROUTER = "router"
 NAMES = "names"
+TEST_DOMAIN = "test_domain"
 MACHINES = "machines"
 REPORTS = "TRANSHUMANCE_REPORTS"
 """The environment variable that names the folder of the reports."""
@@ -87,10 +93,40 @@ def _host(server: registry.Server) -> Host:
 
 def names() -> Names:
     """The host's DNS: updates go to the authoritative server under TSIG."""
+    return _zone(NAMES, BaseHook.get_connection(NAMES).extra_dejson)
+
+
+def _zone(conn_id: str, settings: dict[str, Any]) -> Names:
     from include.network.names import Names
 
-    conn = BaseHook.get_connection(NAMES)
-    return Names(server=conn.host, key_name=conn.login, secret=conn.password, **conn.extra_dejson)
+    conn = BaseHook.get_connection(conn_id)
+    return Names(server=conn.host, key_name=conn.login, secret=conn.password, **settings)
+
+
+def tests(conn: psycopg.Connection) -> Place:
+    """Where tests are: the servers' agents, the test domain, and the zone that its names are in."""
+    from include.testing.copies import Place
+
+    try:
+        settings: dict[str, Any] = dict(BaseHook.get_connection(TEST_DOMAIN).extra_dejson)
+    except AirflowNotFoundException:
+        raise registry.Refused(f"There is no connection {TEST_DOMAIN}: tell Airflow which domain tests get.") from None
+    domain, certificate = settings.pop("domain", settings.get("zone")), settings.pop("certificate_file", None)
+    return Place(
+        lambda server: host(server, conn),
+        _zone(TEST_DOMAIN, settings),
+        domain,
+        Path(certificate).read_text() if certificate else None,
+    )
+
+
+def catalogue(conn: psycopg.Connection) -> dict[str, Entry]:
+    """The catalogue's entries, by name; the registry takes over what changed in their files."""
+    from include import catalogue
+
+    entries = catalogue.load()
+    registry.sync_catalogue(conn, entries.values())
+    return entries
 
 
 def router() -> Callable[[list[str]], str]:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.moves import names, servers
+from include.moves import names, path, servers
 from include.network.names import NameServerFailed
 from transhumance_airflow import connections
 
@@ -40,10 +40,30 @@ def names_settled(conn: psycopg.Connection, server: str) -> bool | None:
     return registry.names_settled(conn, server) or None
 
 
+def over_begun(
+    conn: psycopg.Connection,
+    account: str,
+    entry: str,
+    run_id: str,
+    requested_by: str,
+    to_server: str | None,
+    gate_lifted_because: str | None,
+    longest_wait_seconds: float,
+) -> dict[str, Any] | None:
+    """The move of a shared account, as its steps hand it on. Asking begins it as soon as both servers have a turn for
+    it, on the server that is chosen then."""
+    try:
+        move = registry.begin_over(conn, account, entry, run_id, requested_by, to_server, gate_lifted_because)
+    except registry.Busy:
+        return None
+    return {**path.facts(move), "longest_wait_seconds": longest_wait_seconds}
+
+
 FACTS: dict[str, Callable[..., Any]] = {
     "transit_assigned": transit_assigned,
     "every_account_moved": every_account_moved,
     "names_settled": names_settled,
+    "over_begun": over_begun,
 }
 
 

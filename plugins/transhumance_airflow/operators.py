@@ -17,10 +17,12 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from include import registry
+from include.campaigns import waves
 from include.hosts import AgentError, Host
 from include.moves import path
+from include.testing import copies, reports
 from transhumance_airflow import connections, facts
-from transhumance_airflow.triggers import AgentOperationTrigger, DagRunEndTrigger, RegistryTrigger
+from transhumance_airflow.triggers import AgentOperationTrigger, CampaignTrigger, DagRunEndTrigger, RegistryTrigger
 
 SHORT = 6.0
 """Seconds that a worker itself waits for a fact: a deferral costs about as much, and one that resumes at once may
@@ -162,6 +164,44 @@ class MoveOperation(AgentOperation):
         }
         if self.verb == "switch":
             self.args["budget_seconds"] = self.move["longest_wait_seconds"]
+        if engine := self.move["engine"]:
+            self.args |= {"engine": engine} if self.verb == "switch" else {"stores": [engine]}
+
+
+class CopyOperation(AgentOperation):
+    """An agent operation of one test, on the server of the original (`from_server`) or of the copy (`to_server`).
+
+    `verb` is duplicate or check; `test` is what `replace_old_test` gives, `peer` what `open_path` gives, for the first.
+    The operation id is the test's key and the verb.
+    """
+
+    template_fields: Sequence[str] = ("test", "peer", "on", "verb")
+
+    def __init__(self, *, test: Any, on: str, verb: str, peer: Any = None, **kwargs: Any) -> None:
+        super().__init__(server=None, operation=None, verb=verb, args=None, **kwargs)
+        self.test = test
+        self.peer = peer
+        self.on = on
+
+    def execute(self, context: Context) -> Any:
+        """Starts or attaches."""
+        self._address()
+        return super().execute(context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """After the wait."""
+        self._address()
+        return super().resume(context, event)
+
+    def _address(self) -> None:
+        self.server = self.test[self.on]
+        self.operation = f"{self.test['key']}-e{self.test['epoch']}-{self.verb}"
+        with connections.registry_connection() as conn:
+            if self.verb == "check":
+                asks = reports.checks(conn, self.test, self.on)
+            else:
+                asks = {**copies.duplicate(self.test), "peer": self.peer}
+        self.args = {"account": self.test["account"], **asks}
 
 
 class WaitForRegistry(BaseSensorOperator):
@@ -190,7 +230,7 @@ class WaitForRegistry(BaseSensorOperator):
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Asks for some seconds, then defers. A fact that a trigger saw is asked for again: it may have changed."""
         until = time.monotonic() + SHORT
-        with connections.registry_connection() as conn:
+        with connections.registry_connection() as conn, refusing():
             if self.refresh is not None and not facts.given_up(conn, self.arguments):
                 self.refresh(conn, **self.arguments)
             while (value := facts.ask(conn, self.fact, self.arguments)) is None and time.monotonic() < until:
@@ -256,6 +296,36 @@ class StartOrAttachDagRun(BaseOperator):
                 f"The run {run_id} of {self.dag_id_to_run} failed: its own grid tells where. This task's retry runs "
                 "it again."
             )
+
+
+class PerformInWaves(BaseOperator):
+    """Brings a campaign to its end: starts or attaches to the runs that its accounts need, as waves and limits allow,
+    and waits without a worker while they last or the campaign is paused."""
+
+    template_fields: Sequence[str] = ("campaign",)
+    ui_color = "#e4f2df"
+
+    def __init__(self, *, campaign: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.campaign = campaign
+
+    def execute(self, context: Context, event: dict[str, Any] | None = None) -> None:
+        """Goes on from where the registry and the runs stand, until nothing is left to do."""
+        until = time.monotonic() + BUSY
+        while True:
+            with connections.registry_connection() as conn:
+                step = waves.step(conn, int(self.campaign), run_state)
+            for run in step.begin:
+                self.log.info("Starting run %s of %s.", run.run_id, run.dag)
+                start_run(run.dag, run.run_id, run.conf, again=False)
+            if step.ended:
+                return
+            if time.monotonic() > until:
+                break
+            time.sleep(1)
+        runs = [[run.dag, run.run_id] for run in step.under_way]
+        self.log.info("The campaign is %s; under way: %s.", step.state, ", ".join(run[1] for run in runs) or "nothing")
+        self.defer(trigger=CampaignTrigger(int(self.campaign), step.state, runs), method_name="execute")
 
 
 class MoveAccountsHome(StartOrAttachDagRun):

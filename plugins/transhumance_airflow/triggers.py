@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from include import registry
 from include.hosts import AgentError, HostUnreachable
 from transhumance_airflow import connections, facts
 
@@ -73,7 +74,7 @@ class AgentOperationTrigger(BaseTrigger):
 
 
 class RegistryTrigger(BaseTrigger):
-    """Waits until the registry knows the named `fact` (see `facts`); fires {"value": ...}."""
+    """Waits until the registry knows the named `fact` (see `facts`); fires {"value": ...}, or {"refused": sentence}."""
 
     def __init__(self, fact: str, arguments: dict[str, Any], poll_seconds: float = 1.0):
         super().__init__()
@@ -94,6 +95,10 @@ class RegistryTrigger(BaseTrigger):
         while True:
             try:
                 value = await asyncio.to_thread(self._ask)
+            except registry.Refused as refusal:
+                # The worker asks once more, and is told the same.
+                yield TriggerEvent({"refused": str(refusal)})
+                return
             except Exception as error:
                 # The wait outlives a restart of the registry; a wrong question shows in the trigger's log.
                 self.log.warning("The registry gave no answer on %s: %s", self.fact, error)
@@ -126,13 +131,61 @@ class DagRunEndTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Polls the run's state."""
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
         await asyncio.sleep(FIRST_PAUSE)
         while True:
-            state = await asyncio.to_thread(RuntimeTaskInstance.get_dagrun_state, self.dag_id, self.run_id)
-            state = getattr(state, "value", state)  # an enum whose text is not its value
+            state = await run_state(self.dag_id, self.run_id)
             if state in ("success", "failed"):
                 yield TriggerEvent({"state": state})
                 return
             await asyncio.sleep(self.poll_seconds)
+
+
+class CampaignTrigger(BaseTrigger):
+    """Waits until one of the `runs` ([DAG, run id]) of a campaign has ended, or the campaign is no longer in `state`;
+    fires {}."""
+
+    def __init__(self, campaign: int, state: str, runs: list[list[str]], poll_seconds: float = 1.0):
+        super().__init__()
+        self.campaign = campaign
+        self.state = state
+        self.runs = runs
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class's name and its arguments."""
+        return (
+            "transhumance_airflow.triggers.CampaignTrigger",
+            {"campaign": self.campaign, "state": self.state, "runs": self.runs, "poll_seconds": self.poll_seconds},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Polls. A registry that does not answer is asked again."""
+        await asyncio.sleep(FIRST_PAUSE)
+        while True:
+            try:
+                steered = await asyncio.to_thread(self._state) != self.state
+            except Exception as error:
+                self.log.warning("The registry gave no answer on campaign %s: %s", self.campaign, error)
+                steered = False
+            if steered or await self._one_ended():
+                yield TriggerEvent({})
+                return
+            await asyncio.sleep(self.poll_seconds)
+
+    def _state(self) -> str:
+        with connections.registry_connection() as conn:
+            return registry.campaign(conn, self.campaign).state
+
+    async def _one_ended(self) -> bool:
+        for dag_id, run_id in self.runs:
+            if await run_state(dag_id, run_id) in ("success", "failed"):
+                return True
+        return False
+
+
+async def run_state(dag_id: str, run_id: str) -> str:
+    """The state of a run, asked of Airflow from the triggerer."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    state = await asyncio.to_thread(RuntimeTaskInstance.get_dagrun_state, dag_id, run_id)
+    return getattr(state, "value", state)  # an enum whose text is not its value

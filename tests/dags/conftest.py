@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import os
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-# Before anything imports Airflow: it reads its settings at import.
-REPOSITORY = Path(__file__).parents[2]
-_home = tempfile.TemporaryDirectory(prefix="airflow-tests-")
-os.environ |= {
-    "AIRFLOW_HOME": _home.name,
-    "AIRFLOW_CONFIG": str(REPOSITORY / "config" / "airflow.cfg"),
-    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
-    "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_home.name}/none.db",
-}
+import psycopg
+import pytest
 
-from collections.abc import Iterator  # noqa: E402
-
-import psycopg  # noqa: E402
-import pytest  # noqa: E402
-
-from tests.dags.hosting import Hosting, written  # noqa: E402
-from tests.postgres import create  # noqa: E402
+from tests.airflow_home import REPOSITORY
+from tests.dags.hosting import Hosting, write_shared, written
+from tests.postgres import create
 
 _numbers = itertools.count(1)
 
@@ -47,3 +34,10 @@ def hosting(postgresql: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         hosting.stand_in(monkeypatch)
         monkeypatch.setenv("TRANSHUMANCE_REPORTS", str(tmp_path))
         yield hosting
+
+
+@pytest.fixture
+def shared(hosting: Hosting) -> Hosting:
+    """The same host with an old and a new shared server, a test server, and one for databases."""
+    write_shared(hosting)
+    return hosting

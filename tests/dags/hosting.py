@@ -15,21 +15,30 @@ import pytest
 
 from include import registry
 from include.hosts import AgentError, HostUnreachable
+from include.moves.path import without_secrets
+from include.testing import reports
+from include.testing.copies import Place
 from tests.zone import Zone
 
+TEST_DOMAIN = "test.example"
 RESULTS = {
     "copy": {
         "files": 3,
         "ways": [{"store": "postgresql", "database": "shop", "way": "follow", "why": "It has keys everywhere."}],
     },
+    "duplicate": {"files": 3, "bytes": 2048, "seconds": 0.2, "stores": {}, "left": [], "said": [], "missing": []},
     "switch": {"expected_ms": 280.0, "held_ms": 310.4, "steps": [], "verified": {"files": 3, "rows": 7, "equal": True}},
 }
 DEBIAN = {"2022": "12", "2026": "13"}
+VERSIONS = {
+    "2022": {"debian": "12", "rsync": "3.5.0", "postgresql": "15.14", "mariadb": "10.11.14"},
+    "2026": {"debian": "13", "rsync": "3.5.0", "postgresql": "17.6", "mariadb": "11.8.3"},
+}
 
 
 @dataclass
 class FakeServer:
-    """A server: its accounts by name, each {"state", "epoch", "move"}."""
+    """A server: its accounts by name, each {"state", "epoch", "move"}; `domain` makes it a test server."""
 
     infrastructure: str
     host_key: str
@@ -38,6 +47,7 @@ class FakeServer:
     operations: dict[str, dict[str, Any]] = field(default_factory=dict)
     ips: set[str] = field(default_factory=set)
     pairs: set[str] = field(default_factory=set)
+    domain: str | None = None
 
 
 class FakeHost:
@@ -66,16 +76,11 @@ class FakeHost:
             "debian": debian,
             "infrastructure": server.infrastructure,
             "services_down": [],
-            "versions": {"debian": debian, "rsync": "3.5.0"},
-            "accounts": [
-                {
-                    "account": name,
-                    "sites": [{"domain": f"{name}.example", "aliases": []}],
-                    "account_file": {"account": name, "password_hash": "secret"},
-                    **entry,
-                }
-                for name, entry in server.accounts.items()
-            ],
+            "versions": VERSIONS[server.infrastructure],
+            "disk": {"total_bytes": 1 << 40, "free_bytes": 1 << 39},
+            "test_server": server.domain,
+            "accounts": [described(*one) for one in server.accounts.items() if "." not in one[0]],
+            "parts": [described(*one) for one in server.accounts.items() if "." in one[0]],
         }
 
     def _prove_empty(self, server: FakeServer) -> dict[str, Any]:
@@ -96,13 +101,37 @@ class FakeHost:
         server.pairs.add(move)
         return {"public_key": f"ssh-ed25519 {account}"}
 
-    def _receive(self, server: FakeServer, move: str, account: str, epoch: int, **_: Any) -> dict[str, Any]:
+    def _receive(self, server: FakeServer, move: str, account: str, epoch: int, **args: Any) -> dict[str, Any]:
+        self.hosting.args["receive"] = args
+        account = f"{account}.{args['engine']}" if "engine" in args else account
         there = server.accounts.get(account, {"epoch": 0, "state": "absent"})
-        if there["state"] in ("serving", "held") or epoch < there["epoch"]:
+        if there["state"] in ("serving", "held", "test") or epoch < there["epoch"]:
             raise AgentError("stale_epoch", f"The account {account} is {there['state']} here; this move is over.")
         server.accounts[account] = {"state": "receiving", "epoch": epoch, "move": move}
         server.pairs.add(move)
         return {"host_keys": [server.host_key]}
+
+    def _become_test_server(self, server: FakeServer, domain: str) -> dict[str, Any]:
+        assert server.domain or not server.accounts, "a test server begins empty"
+        server.domain = domain
+        return {"test_server": domain}
+
+    def _open_test(
+        self, server: FakeServer, account: str, move: str, epoch: int, names: dict[str, str], stores: list[str]
+    ) -> dict[str, Any]:
+        there = server.accounts[account]
+        assert server.domain, "a copy is opened on a test server only"
+        if (there["move"], there["epoch"]) != (move, epoch) or there["state"] not in ("receiving", "test"):
+            raise AgentError("wrong_move", f"The account {account} is {there['state']} here.")
+        there.update(state="test", test={"names": names, "stores": stores})
+        return {"state": "test"}
+
+    def _remove(self, server: FakeServer, account: str, move: str) -> dict[str, Any]:
+        there = server.accounts.get(account)
+        if there is not None and (there["move"], there["state"]) not in ((move, "receiving"), (move, "test")):
+            raise AgentError("wrong_state", f"The account {account} is {there['state']} here.")
+        server.accounts.pop(account, None)
+        return {}
 
     def _unpair(self, server: FakeServer, move: str) -> dict[str, Any]:
         server.pairs.discard(move)
@@ -122,20 +151,45 @@ class FakeHost:
     def _start(self, server: FakeServer, operation: str, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         self.hosting.started.append(operation)
         self.hosting.args[verb] = args
-        if verb in self.hosting.failing:
-            code, message = self.hosting.failing[verb]
+        if failing := self.hosting.failing.get(verb) or self.hosting.failing.get(f"{verb} {args['account']}"):
+            code, message = failing
             server.operations[operation] = {"state": "failed", "error": {"code": code, "message": message}}
             return server.operations[operation]
-        if verb == "switch":
+        if verb == "switch" and "engine" in args:
+            there = {"move": args["move"], "to": args["peer"]["address"]}
+            server.accounts[args["account"]].setdefault("engines", {})[args["engine"]] = there
+            target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
+            target.accounts[f"{args['account']}.{args['engine']}"]["state"] = "serving"
+        elif verb == "switch":
             account = server.accounts[args["account"]]
             account.update(state="moved", move=args["move"], epoch=args["epoch"])
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[args["account"]]["state"] = "serving"
-        server.operations[operation] = {"state": "succeeded", "result": {"verb": verb, **RESULTS[verb]}}
+        if verb == "check":
+            self.hosting.sides[self.name] = args["side"]
+        result = self.hosting.checked(self.name) if verb == "check" else RESULTS[verb]
+        server.operations[operation] = {"state": "succeeded", "result": {"verb": verb, **result}}
         return server.operations[operation]
 
     def _status(self, server: FakeServer, operation: str) -> dict[str, Any]:
         return server.operations.get(operation, {"state": "unknown"})
+
+
+def described(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """What an agent says of an account, or of a part of one."""
+    return {
+        "account": name,
+        "sites": [{"domain": f"{name}.example", "aliases": []}],
+        "postgresql": {"databases": [{"name": name, "bytes": 1 << 20}]},
+        "account_file": {
+            "account": name,
+            "sites": [{"domain": f"{name}.example", "aliases": []}],
+            "postgresql": {"roles": [name], "databases": [name]},
+            "mariadb": {"users": [], "databases": []},
+            "mail": {"domains": [], "mailboxes": [{"address": "a@b", "password_hash": "secret"}]},
+        },
+        **entry,
+    }
 
 
 @dataclass
@@ -151,6 +205,16 @@ class Hosting:
     started: list[str] = field(default_factory=list)
     failing: dict[str, tuple[str, str]] = field(default_factory=dict)
     looks: dict[str, Any] = field(default_factory=dict)
+    findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """What the check finds, by server."""
+    pages: list[dict[str, Any]] = field(default_factory=list)
+    sides: dict[str, str] = field(default_factory=dict)
+    """As which side each server was checked."""
+
+    def checked(self, server: str) -> dict[str, Any]:
+        """What the agent's `check` gives on this server."""
+        looked_at = {"files": 3, "php_files": 1, "tables": 2, "seconds": 0.1}
+        return {"findings": self.findings.get(server, []), "looked_at": looked_at, "not_looked_at": []}
 
     def host(self, name: str, conn: psycopg.Connection | None = None) -> FakeHost:
         registry.server(self.conn, name)
@@ -190,6 +254,8 @@ class Hosting:
         monkeypatch.setattr(connections, "registry_connection", self.registry_connection)
         monkeypatch.setattr(connections, "host", self.host)
         monkeypatch.setattr(connections, "names", lambda: self.names)
+        monkeypatch.setattr(connections, "tests", lambda conn: Place(self.host, self.names, TEST_DOMAIN))
+        monkeypatch.setattr(reports, "compare_pages", lambda sites: {"pages": self.pages, "not_looked_at": []})
         monkeypatch.setattr(connections, "router", lambda: self.route)
         monkeypatch.setattr(connections, "machines", lambda: (self, lambda server: server))
 
@@ -223,3 +289,41 @@ def written(conn: psycopg.Connection) -> Hosting:
         registry.add_name(conn, f"{account}.example", "A", account, "198.51.100.11", 3600)
         hosting.names.records[f"{account}.example", "A"] = ("198.51.100.11", 3600)
     return hosting
+
+
+SHARED = (
+    ("web-1", "shared", "2022", 31),
+    ("web-2", "shared", "2026", 32),
+    ("test-1", "test", "2026", 41),
+    ("data-1", "database", "2026", 42),
+)
+
+
+def write_shared(hosting: Hosting) -> None:
+    """Beside them: an old shared server with two customers' accounts, a new one, a test server and one for databases;
+    the catalogue, too."""
+    from transhumance_airflow import connections
+
+    conn = hosting.conn
+    connections.catalogue(conn)
+    for name, kind, infrastructure, number in SHARED:
+        addresses = (f"10.20.0.{number}", f"10.30.0.{number}", f"fd30::{number}")
+        registry.add_server(conn, name, kind, "M", infrastructure, None, *addresses)
+        for ip in (f"198.51.100.{number}", f"2001:db8:100::{number}"):
+            registry.add_ip(conn, ip, name)
+        server = hosting.servers.setdefault(name, made(name, infrastructure, addresses[0]))
+        registry.enrol_server(conn, name, infrastructure, server.host_key, VERSIONS[infrastructure])
+    for account in ("shop", "wiki"):
+        add_shared(hosting, account)
+    for name, *_ in SHARED:
+        description = without_secrets(hosting.host(name).call("describe"))
+        registry.record_description(conn, name, description)
+        registry.sync_accounts(conn, name, description["accounts"])
+
+
+def add_shared(hosting: Hosting, account: str) -> None:
+    """An account of a customer of its own on the old shared server, with its name."""
+    hosting.servers["web-1"].accounts[account] = {"state": "serving", "epoch": 1, "move": None}
+    registry.add_account(hosting.conn, account, "web-1", [f"{account}.example"], customer=f"customer of {account}")
+    registry.add_name(hosting.conn, f"{account}.example", "A", account, "198.51.100.31", 3600)
+    hosting.names.records[f"{account}.example", "A"] = ("198.51.100.31", 3600)

@@ -12,6 +12,7 @@ from include import registry
 from include.hosts import AgentError, HostUnreachable
 from include.moves import report
 from tests.dags.test_move_account import begin, operation, step
+from tests.dags.test_test_account import whole
 from transhumance_airflow import facts, operators
 
 STEPS = [
@@ -25,6 +26,7 @@ STEPS = [
     "point_names_at_transit",
     "reroute_ips_to_transit",
     "prove_original_empty",
+    "approve_reinstall",
     "reinstall_original",
     "enrol_original",
     "move_accounts_home",
@@ -354,3 +356,19 @@ def test_a_wait_asks_before_it_defers_and_after(dag, hosting, monkeypatch):
     assert "transit_assigned" in str(deferred.value.trigger.serialize())
     hosting.conn.execute("UPDATE servers SET paused_because = NULL WHERE kind = 'transit'")
     assert wait.execute({}, {"value": "transit-1"}) == "transit-1"
+
+
+def test_untested_accounts_stop_a_migration_until_they_are_tested_or_ops_say_why(dag, dags, shared):
+    conn, closed = shared.conn, {**PARAMS, "lift_gate_because": None}
+    with pytest.raises(AirflowFailException, match="app has not been tested.*blog has not been tested"):
+        step(dag, "check_server", params=closed, run_id="run-1")
+    for account in ("app", "blog"):
+        whole(dags["test_account"], account, "infrastructure-2026", f"test-{account}")
+    assert step(dag, "check_server", params=closed, run_id="run-1")["server"] == "vps-1"
+    assert "gate.lifted" not in {event.kind for event in registry.events(conn, limit=1_000_000)}
+
+
+def test_a_lifted_gate_is_logged_with_its_reason(dag, hosting):
+    migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
+    (lifted,) = [one for one in registry.events(hosting.conn, migration["id"]) if one.kind == "gate.lifted"]
+    assert lifted.detail["reason"] == PARAMS["lift_gate_because"] and lifted.by == "ops"

@@ -28,7 +28,17 @@ def test_owner_tags_runbook_and_no_catch_up(dags):
         assert all(task.owner not in ("", "airflow") for task in dag.tasks), dag.dag_id
 
 
-@pytest.mark.parametrize("dag_id", ["move_account", "migrate_server"])
+RUNBOOKS = [
+    "migrate_account",
+    "migrate_server",
+    "move_account",
+    "run_campaign",
+    "test_account",
+]
+"""Those that a person or the panel starts."""
+
+
+@pytest.mark.parametrize("dag_id", RUNBOOKS)
 def test_the_runbook_is_the_files_own_text(dags, dag_id):
     text = (FOLDER / "dags" / f"{dag_id}.py").read_text()
     doc = dags[dag_id].doc_md
@@ -39,7 +49,7 @@ def test_the_runbook_is_the_files_own_text(dags, dag_id):
     assert [task for task in ours if f"**{task}**" not in doc] == []
 
 
-@pytest.mark.parametrize("dag_id", ["move_account", "migrate_server"])
+@pytest.mark.parametrize("dag_id", RUNBOOKS)
 def test_what_defers_is_retried_soon(dags, dag_id):
     for task in dags[dag_id].tasks:
         assert task.retries >= 2, task.task_id
@@ -47,7 +57,7 @@ def test_what_defers_is_retried_soon(dags, dag_id):
     assert any(deferrable(task) for task in dags[dag_id].tasks)
 
 
-@pytest.mark.parametrize("dag_id", ["move_account", "migrate_server"])
+@pytest.mark.parametrize("dag_id", RUNBOOKS)
 def test_the_trigger_form_explains_itself(dags, dag_id):
     for name in dags[dag_id].params:
         param = dags[dag_id].params.get_param(name)
@@ -80,6 +90,7 @@ def test_triggers_are_imported_by_the_name_they_are_stored_under():
         triggers.AgentOperationTrigger("vps-1", "m1-e2-copy"),
         triggers.RegistryTrigger("transit_assigned", {"migration": 1}),
         triggers.DagRunEndTrigger("move_account", "home-1-app"),
+        triggers.CampaignTrigger(1, "running", [["test_account", "campaign-1-testing-app"]]),
     ):
         path, arguments = trigger.serialize()
         again = import_string(path)(**arguments)

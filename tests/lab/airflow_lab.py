@@ -470,7 +470,7 @@ def clear_away(lab: Any) -> None:
     """Takes away what a demo or an earlier test run left of Airflow, the registry, the servers and their routes."""
     crowd.stop()
     airflow.stop()
-    for report in (state.STATE / "reports").glob("migration-*.json"):
+    for report in (state.STATE / "reports").glob("*-*.*"):
         report.unlink()
     for name in postgres.DATABASES:
         postgres.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -160,5 +160,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lab)
-    last = ("test_failures.py", "test_migration.py", "test_lab_down.py")  # one migration; then what takes it all down
+    # What shares one Airflow, the migration's end last; then what takes it all down.
+    last = ("test_shared.py", "test_failures.py", "test_migration.py", "test_lab_down.py")
     items.sort(key=lambda item: last.index(item.path.name) if item.path.name in last else -1)

@@ -183,6 +183,7 @@ def test_a_peers_key_opens_one_door_from_one_address() -> None:
     assert 'agent.pyz peer m1",port-forwarding,permitopen="127.0.0.1:1",' in line
     assert 'permitlisten="127.0.0.1:20001" ssh-ed25519 ' in line
     assert line.endswith("transhumance-move:m1")
+    assert "port" not in pairing.authorized_line("t1", PEER, KEY, None), "a test opens no way back"
 
 
 def test_a_server_whose_sockets_could_be_reached_admits_nobody(tmp_path, monkeypatch) -> None:

@@ -74,7 +74,7 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     monkeypatch.setattr(moment, "await_it", lambda *_: None)
     monkeypatch.setattr(identity, "digest", lambda *_: {})
 
-    def hold(name, move, epoch, seconds, timer, then):
+    def hold(name, move, epoch, seconds, timer, then, engines):
         asked.append("hold")
         accounts.put_state(name, State("held", epoch, move))
         for part in stores:

@@ -87,21 +87,21 @@ def shown(statement: bytes, kind: str = "VIEW") -> dict:
 )
 def test_only_an_object_of_the_accounts_own_definer_is_made(statement: bytes) -> None:
     with pytest.raises(Refused) as error:
-        mariadb_restore._checked(ACCOUNT, shown(statement))
+        mariadb_restore.checked(ACCOUNT, shown(statement))
     assert error.value.code == "foreign_definer"
 
 
 def test_an_object_of_the_account_is_made() -> None:
     text = b"CREATE ALGORITHM=UNDEFINED DEFINER=`al``ice`@`10.%` SQL SECURITY DEFINER VIEW `v` AS select 1 AS `1`"
-    assert mariadb_restore._checked(ACCOUNT, shown(text))["text"] == text
+    assert mariadb_restore.checked(ACCOUNT, shown(text))["text"] == text
     ansi = b'CREATE DEFINER="al`ice"@"10.%" PROCEDURE "p"() BEGIN END'
-    assert mariadb_restore._checked(ACCOUNT, shown(ansi, "PROCEDURE"))["text"] == ansi
+    assert mariadb_restore.checked(ACCOUNT, shown(ansi, "PROCEDURE"))["text"] == ansi
 
 
 def test_an_event_is_made_disabled_whatever_its_text_says() -> None:
     head = b"CREATE DEFINER=`al``ice`@`10.%` EVENT `e ENABLE DO` ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00'"
     tail = b" COMMENT ' ON COMPLETION PRESERVE ENABLE DO' DO SELECT ' ON COMPLETION PRESERVE ENABLE '"
-    made = mariadb_restore._checked(ACCOUNT, shown(head + b" ON COMPLETION NOT PRESERVE ENABLE" + tail, "EVENT"))
+    made = mariadb_restore.checked(ACCOUNT, shown(head + b" ON COMPLETION NOT PRESERVE ENABLE" + tail, "EVENT"))
     assert made["text"] == head + b" ON COMPLETION NOT PRESERVE DISABLE" + tail
 
 

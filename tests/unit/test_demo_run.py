@@ -6,18 +6,15 @@ from types import SimpleNamespace
 import pytest
 
 from lab.demo import run
+from lab.panel import Told
 from lab.say import LabError
 
 
 class FakeAirflow:
-    """Runs that end as they are told, after two questions; every call is kept."""
+    """Runs that end as they are told, after two questions."""
 
     def __init__(self, ends):
-        self.ends, self.asked, self.posts = ends, {}, []
-
-    def call(self, method, path, body=None, expect=(200, 201, 204)):
-        self.posts.append((body["dag_run_id"], body["conf"]["account"], expect))
-        return {}
+        self.ends, self.asked = ends, {}
 
     def run(self, dag_id, run_id):
         self.asked[run_id] = self.asked.get(run_id, 0) + 1
@@ -45,10 +42,7 @@ MIGRATION = SimpleNamespace(id=7, run_id="demo", state="handed_over", transit="t
 def world(monkeypatch):
     def make(ends=()):
         airflow = FakeAirflow(dict(ends))
-        accounts = [SimpleNamespace(name=name) for name in ("app", "blog")]
         registry = SimpleNamespace(
-            migration_of=lambda conn, server: MIGRATION,
-            accounts_of=lambda conn, server: accounts,
             migrations=lambda conn: [MIGRATION],
             moves_of=lambda conn, id: [
                 SimpleNamespace(
@@ -69,22 +63,65 @@ def world(monkeypatch):
     return make
 
 
-def test_the_customer_moves_one_account_after_the_other_and_clicks_twice(world):
-    airflow = world()
-    customer = run.Customer("demo")
+class FakePanel:
+    """A panel whose calls are kept; `fails` is the account whose move fails."""
+
+    def __init__(self, fails=None):
+        self.fails, self.calls = fails, []
+
+    def server(self, name):
+        return {"accounts": [{"account": "app"}, {"account": "blog"}]}
+
+    def account(self, name):
+        return {"server": "transit-1"}
+
+    def test(self, account, entry):
+        self.calls.append(("test", account))
+        return {"subject": account}
+
+    def tests(self, account):
+        return [{"names": {f"{account}.example": f"{account}-example.test.example"}, "sentence": "Ready."}]
+
+    def ask_for_transit(self, server, entry):
+        if ("ask", server) in self.calls:
+            raise Told(f"Server {server} is being migrated already: follow that run.")
+        self.calls.append(("ask", server))
+        return {"run": {"run_id": "panel-ask-1"}}
+
+    def wait_for_state(self, server, state, seconds):
+        return {"transit": {"transit": "transit-1"}}
+
+    def perform(self, account):
+        self.calls.append(("perform", account))
+        return {"subject": account}
+
+    def wait(self, request, seconds):
+        if request["subject"] == self.fails:
+            raise LabError("perform app failed: The table a differs: look at it.")
+
+
+def test_the_customer_tests_all_asks_twice_and_moves_one_account_after_the_other(capsys):
+    panel = FakePanel()
+    customer = run.Customer(panel)
+    assert customer.test_and_ask() == "panel-ask-1"
     customer.run()
     assert customer.error is None
-    first, second = ("perform-7-app", "app"), ("perform-7-blog", "blog")
-    assert [post[:2] for post in airflow.posts] == [first, first, second, second]
-    assert [post[2] for post in airflow.posts][1::2] == [(409,), (409,)]
+    accounts = ("app", "blog")
+    assert panel.calls == [
+        *(("test", account) for account in accounts),
+        ("ask", "vps-1"),
+        *(("perform", account) for account in accounts),
+    ]
+    assert "being migrated already" in capsys.readouterr().out
 
 
 def test_a_move_that_fails_is_told_with_its_sentence(world):
-    airflow = world({"perform-7-app": "failed"})
-    customer = run.Customer("demo")
+    world()
+    panel = FakePanel(fails="app")
+    customer = run.Customer(panel)
     customer.run()
-    assert len(airflow.posts) == 2, "the next account is not tried"
-    assert "task switch: The table a differs: look at it." in str(customer.error)
+    assert panel.calls == [("perform", "app")], "the next account is not tried"
+    assert "The table a differs: look at it." in str(customer.error)
     with pytest.raises(LabError, match="could not perform"):
         run.Watch("demo").until_end(customer)
 
@@ -92,7 +129,7 @@ def test_a_move_that_fails_is_told_with_its_sentence(world):
 def test_the_watcher_says_each_thing_once(world, capsys):
     world()
     watch = run.Watch("demo")
-    watch.until_end(run.Customer("demo"))
+    watch.until_end(run.Customer(FakePanel()))
     watch._tell_moves()
     said = capsys.readouterr().out
     assert said.count("switch: failed (2.5 s)") == 1
@@ -102,4 +139,4 @@ def test_the_watcher_says_each_thing_once(world, capsys):
 def test_a_failed_migration_is_told_with_its_sentence(world):
     world({"demo": "failed"})
     with pytest.raises(LabError, match="The migration failed: task switch"):
-        run.Watch("demo").until_end(run.Customer("demo"))
+        run.Watch("demo").until_end(run.Customer(FakePanel()))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from include.registry.queue import Offered, Wanted, best, estimate, fits
+from include.registry.queue import Offered, Wanted, best, estimates, fits
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SMALL, LARGE, ODD = (2, 4, 40), (4, 8, 80), (8, 2, 80)
@@ -44,5 +44,5 @@ def test_estimate_plays_the_queue():
     queue = [wanted(1), wanted(2), wanted(3)]
     offers = [offered("a", days=2), offered("b", days=5)]
     expected = [2, 5, 9]
-    assert [(estimate(queue, offers, each) - NOW).days for each in queue] == expected
-    assert estimate(queue, [], queue[0]) is None
+    assert [(at - NOW).days for at in estimates(queue, offers)] == expected
+    assert estimates(queue, []) == [None] * len(queue)

@@ -1,0 +1,146 @@
+"""Answers of the API as tables. Nothing in an answer is taken for markup."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+COLOURS = {"customer": "yellow", "host": "red", "nobody": "green"}
+"""By who must act."""
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def add(to: Table, *cells: Any, style: str | None = None) -> None:
+    """A row; cells are shown as they are."""
+    to.add_row(*(Text("-" if cell is None else str(cell)) for cell in cells), style=style)
+
+
+def when(text: str | None) -> str | None:
+    """A time of the API, in the terminal's zone."""
+    return None if text is None else f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+
+
+def facts(title: str, **pairs: Any) -> Table:
+    """Names and values, one a line."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    for name, value in pairs.items():
+        add(made, name.replace("_", " "), value)
+    return made
+
+
+def overview(answer: dict[str, Any]) -> Group:
+    """Servers, and accounts."""
+    servers = table("Servers", "server", "kind", "runs", "state", "waits for", "next")
+    for one in answer["servers"]:
+        cells = (one[key] for key in ("server", "kind", "infrastructure", "state", "waits_for", "next"))
+        add(servers, *cells, style=COLOURS[one["waits_for"]])
+    return Group(servers, "", _accounts(answer["accounts"]))
+
+
+def _accounts(found: list[dict[str, Any]]) -> Table:
+    accounts = table("Accounts", "account", "lives on", "state", "waits for", "next")
+    for one in found:
+        cells = (one[key] for key in ("account", "server", "state", "waits_for", "next"))
+        add(accounts, *cells, style=COLOURS[one["waits_for"]])
+    return accounts
+
+
+def standing(answer: dict[str, Any]) -> dict[str, Any]:
+    """What is told of everything."""
+    progress = answer["progress"]
+    told = {
+        "state": f"{answer['state']}: {answer['sentence']}",
+        "next": answer["next"],
+        "waits_for": answer["waits_for"],
+    }
+    if progress:
+        told["progress"] = f"{progress['done']} of {progress['of']}"
+        told["expected_end"] = when(progress["expected_end"])
+    return told
+
+
+def server(answer: dict[str, Any]) -> Group:
+    """One server."""
+    parts: list[Any] = [facts(answer["server"], customer=answer["customer"], plan=answer["plan"], **standing(answer))]
+    if transit := answer["transit"]:
+        place = transit["queue"]
+        told = {
+            "transit": transit["transit"],
+            "queue": place and f"{place['place']} of {place['of']}, expected {when(place['expected']) or 'unknown'}",
+            "handed_over": when(transit["handed_over_at"]),
+            "free_until": when(transit["free_until"]),
+        }
+        parts += ["", facts("Transit", **told)]
+    if migration := answer["migration"]:
+        steps = table(f"{migration['entry']}, run {migration['run']['url']}", "reached", "step", "")
+        for step in migration["path"]:
+            add(steps, when(step["reached_at"]), step["state"], step["sentence"])
+        parts += ["", steps]
+    return Group(*parts, "", _accounts(answer["accounts"]))
+
+
+def account(answer: dict[str, Any]) -> Group:
+    """One account and what is open to it."""
+    where = {"lives_on": answer["server"], "belongs_to": answer["home_server"], "sites": ", ".join(answer["domains"])}
+    parts: list[Any] = [facts(answer["account"], **where, **standing(answer))]
+    if test := answer["test"]:
+        told = {"entry": test["entry"], "state": test["state"], "said": test["sentence"]}
+        told |= {"addresses": ", ".join(test["names"].values()) or None, "until": when(test["expires_at"])}
+        parts += ["", facts("Newest test", **told)]
+    migrations = table("Open migrations", "entry", "title", "deadline", "mandatory", "can it be performed now?")
+    for one in answer["migrations"]:
+        mandatory = "yes" if one["mandatory"] else "no"
+        add(migrations, one["entry"], one["title"], one["deadline"], mandatory, one["why_not"] or "yes")
+    return Group(*parts, "", migrations)
+
+
+def request(answer: dict[str, Any]) -> Table:
+    """What was asked for."""
+    run = answer["run"]
+    told = {"request": answer["id"], "run": run["url"], "state": run["state"], "asked_by": answer["requested_by"]}
+    return facts(f"{answer['action']} {answer['subject']}", **told)
+
+
+def queue(answer: dict[str, Any]) -> Table:
+    """Who waits."""
+    made = table("Queue", "place", "server", "customer", "plan", "asked for", "transit expected")
+    for one in answer["waiting"]:
+        place = f"{one['place']} of {one['of']}"
+        times = when(one["asked_for_at"]), when(one["expected"])
+        add(made, place, one["server"], one["customer"], one["plan"], *times)
+    return made
+
+
+def charges(answer: dict[str, Any]) -> Group:
+    """What it costs."""
+    bill = table("Charged", "day", "what", "amount", "why")
+    for one in answer["charges"]:
+        add(bill, one["day"], one["kind"], f"{one['amount']} {one['currency']}", one["reason"])
+    sums = {"charged": f"{answer['charged']} {answer['currency']}", "free_until": when(answer["free_until"])}
+    return Group(facts(answer["server"], **sums, forecast=answer["sentence"]), "", bill)
+
+
+def campaigns(answer: dict[str, Any]) -> Table:
+    """Campaigns."""
+    made = table("Campaigns", "id", "entry", "state", "began", "accounts", "why")
+    for one in answer["campaigns"]:
+        accounts = ", ".join(f"{count} {state}" for state, count in sorted(one["accounts"].items()))
+        add(made, one["id"], one["entry"], one["state"], when(one["began_at"]), accounts, one["why"])
+    return made
+
+
+def event(answer: dict[str, Any]) -> Text:
+    """One event, a line."""
+    at = datetime.fromisoformat(answer["at"]).astimezone()
+    return Text(f"{at:%H:%M:%S}  {answer['account'] or answer['server'] or '-':16}  {answer['sentence']}")

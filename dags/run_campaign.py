@@ -1,0 +1,142 @@
+"""Perform a migration for every account that is overdue, in waves: canaries first.
+
+## What it does
+1. **act**: what the form's *action* says. *start* begins a campaign of the entry; the others steer the one that is
+   under way, and this run ends there. What cannot be done is refused with one sentence, and nothing has changed.
+2. **perform_in_waves**: the accounts of the first wave, the *canaries*; when all of them have ended, the next wave, and
+   so on. An account that was never tested is tested first (a run of **Test one account**); one whose test has a blocker
+   is left. The others are performed (a run of **Migrate one account** each, with its own grid). *A paused campaign
+   waits here*: what runs ends, nothing more begins.
+3. **write_report**: how each account fared, and why: as JSON, and its part for people in the log.
+4. **tell_result**: fails, so that somebody looks, when so many accounts of a wave failed that the campaign has stopped.
+
+| action | what happens |
+|---|---|
+| start | for the accounts that are overdue on a mandatory entry, or for all that still run its old version |
+| pause, resume | what runs ends, nothing more begins; the run of the campaign goes on within ten seconds of *resume* |
+| stop | as pause, for good: the accounts that have not begun are left |
+| show | the log of *act* shows every campaign |
+
+An account that fails is back in service on its old server, as after every move that did not commit, and the report
+says why.
+
+## How to resume
+Clear the run, or start it again with the *same run id*: who is done, under way, waiting stands in the registry. An
+account's run that goes on is attached to. An account that failed stays failed in this campaign.
+
+## By hand
+* *The campaign has stopped by itself*: read the report, mend what it names, start another. It takes what is still
+  overdue.
+* *One account failed*: open its run, mend what it says, clear that run: it is performed then, campaign or not.
+* *An account was left for a blocker*: its customer has to mend it and test again; or perform it with a reason to lift
+  the gate.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from include import billing, registry
+from include.campaigns import report, steering, waves
+from transhumance_airflow import connections, forms
+from transhumance_airflow.failures import tell_failure
+from transhumance_airflow.operators import PerformInWaves, refusing
+
+log = logging.getLogger(__name__)
+
+
+@dag(
+    dag_id="run_campaign",
+    dag_display_name="Run a campaign",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=16,
+    tags=["transhumance", "campaign"],
+    default_args={
+        "owner": "transhumance",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=5),
+        "on_failure_callback": tell_failure,
+    },
+    params={
+        "entry": forms.entry("The migration to perform, as the catalogue names it."),
+        "action": Param(
+            "start",
+            type="string",
+            enum=list(steering.ACTIONS),
+            title="Action",
+            description="Start a campaign of this entry, or steer the one that is under way.",
+        ),
+        "accounts": Param(
+            "overdue",
+            type="string",
+            enum=list(steering.WHOSE),
+            title="Accounts",
+            description="Whose deadline is over, or all that still run the old version.",
+        ),
+        "wave_size": Param(
+            20, type="integer", minimum=1, maximum=1000, title="Wave", description="Accounts in a wave after the first."
+        ),
+        "canaries": Param(
+            3, type="integer", minimum=0, maximum=100, title="Canaries", description="Accounts in the first wave."
+        ),
+        "most_per_server": Param(
+            2,
+            type="integer",
+            minimum=1,
+            maximum=registry.MOST_MOVES_A_SERVER,
+            title="Most per server",
+            description="Accounts of one server that are tested or performed at a time.",
+        ),
+        "most_failures_percent": Param(
+            20,
+            type="integer",
+            minimum=0,
+            maximum=100,
+            title="Most failures (%)",
+            description="When more of a wave than this has failed, the campaign stops.",
+        ),
+        "reason": forms.optional("Reason", "To pause or to stop: kept in the event log.", maxLength=500),
+        "requested_by": forms.requested_by(),
+    },
+)
+def run_campaign() -> None:
+    """Wiring; what a campaign does stands in `include.campaigns`."""
+
+    @task.short_circuit
+    def act(params: dict[str, Any], run_id: str) -> int | None:
+        """Begins a campaign and gives its number, or steers another: then nothing is left to do for this run."""
+        with connections.registry_connection() as conn, refusing():
+            connections.catalogue(conn)
+            begun = steering.act(conn, params, run_id, billing.read_settings().today())
+            log.info("\n%s", steering.show(conn))
+            return begun
+
+    @task
+    def write_report(campaign: int) -> str:
+        """How each account fared, as one JSON file and one event; gives the file's path."""
+        with connections.registry_connection() as conn:
+            written, summary = report.write(conn, campaign, connections.reports_folder())
+            log.info("\n%s", summary)
+            return str(written)
+
+    @task
+    def tell_result(campaign: int) -> None:
+        """Fails when the campaign stopped by itself."""
+        with connections.registry_connection() as conn:
+            why = waves.too_many_failed(conn, registry.campaign(conn, campaign))
+        if why:
+            raise AirflowFailException(why)
+
+    campaign = act()
+    performed = PerformInWaves(task_id="perform_in_waves", campaign=campaign)
+    performed >> write_report(campaign) >> tell_result(campaign)
+
+
+run_campaign()

@@ -1,0 +1,273 @@
+"""Databases copied for a test: one dump each, restored as far as the new version takes it.
+
+The rules of a restore are those of a move (postgres_restore, mariadb_restore): the same powerless roles, the same
+lists. Only an error does not end it: it is told with the object that it befell.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect
+from collections.abc import Iterable
+from typing import Any
+
+from . import mariadb_definition, mariadb_restore, postgres_contained, postgres_digest, postgres_make, postgres_restore
+from .accounts import Account
+from .digest import printable
+from .mariadb_dump import dumps
+from .mariadb_sql import login, queries
+from .mariadb_users import grant_statements, pending_path
+from .operations import Report
+from .peer import Peer
+from .postgres_definition import definition as postgres_definition
+from .postgres_send import dumping
+from .postgres_sql import ENVIRONMENT, Session, conninfo, kept
+from .system import Refused, read_json, refuse
+
+Said = list[dict[str, Any]]
+_MOST = 500
+"""Of each kind of sentence from one database: a dump of another server's data could fail with every line."""
+
+
+def _said(database: str | None, what: str | None, message: str, severity: str = "error") -> dict[str, Any]:
+    return {
+        "database": database and printable(database),
+        "severity": severity,
+        "object": what and printable(what),
+        "message": printable(message)[:1000],
+    }
+
+
+def _missing(database: str, names: Iterable[str]) -> list[dict[str, str]]:
+    return [{"database": printable(database), "object": printable(name)} for name in sorted(names)[:_MOST]]
+
+
+# --- PostgreSQL, on the source ---
+
+
+def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+    """Each database into a fresh one on the peer."""
+    if not account.postgresql_roles and not account.postgresql_databases:
+        return
+    defined = postgres_definition(account)
+    what = {"roles": defined["roles"], "databases": defined["databases"]}
+    prepared = peer.call("duplicate_postgresql_prepare", what)
+    done["left"] += [*defined["left"], *prepared["left"]]
+    done["said"] += prepared["said"]
+    for name in account.postgresql_databases:
+        report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
+        argv = [*dumping(), "-d", conninfo(name)]
+        sent = peer.stream("duplicate_postgresql_restore", {"database": name}, argv, env=ENVIRONMENT)
+        done["bytes"] += sent["bytes"]
+        done["said"] += sent["said"]
+        there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
+        gone = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in there}
+        done["missing"] += _missing(name, gone | set(sent["empty"]))
+
+
+def _objects(name: str) -> list[tuple[str, str]]:
+    """Kind and identity of everything that a customer made in a database."""
+    found = map(json.loads, kept(name).lines(postgres_digest.inventory({})))
+    return [(kind, identity) for _, kind, identity, _ in found]
+
+
+# --- PostgreSQL, on the target ---
+
+
+def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Roles, and databases without the extensions that nobody may make here: {"left", "said"}."""
+    said: Said = []
+    databases = dict(args["databases"])
+    with Session() as db:
+        for name, database in databases.items():
+            blocked = postgres_make.blocked_extensions(database, db)
+            said += [_said(name, f"extension {each}", f"The extension {why}.") for each, why in blocked.items()]
+            extensions = [each for each in database.get("extensions", []) if each[0] not in blocked]
+            databases[name] = {**database, "extensions": extensions}
+    # What an earlier try restored into is made anew.
+    done = postgres_restore.prepare(account, {"roles": args["roles"], "databases": databases, "keep": []}, stdin)
+    return {"left": done["left"], "said": said}
+
+
+def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": ["rows of TABLE" not there]}."""
+    name = args["database"]
+    prepared = postgres_restore.use_prepared(account, name)
+    try:
+        size = postgres_contained.take(account, name, prepared, stdin)
+        # One after the other: the words of two at once could not be told apart.
+        done = postgres_contained.pg_restore(account, "--verbose", "--no-data-for-failed-tables")
+    finally:
+        postgres_contained.abandon(account)
+    text = done.stderr.decode("utf-8", "backslashreplace")
+    if done.returncode != 0 and not _IGNORED.search(text):
+        refuse("restore_broken", f"pg_restore broke off in {printable(name)}: {printable(text.strip()[-300:])}")
+    said, empty = told_by_pg_restore(name, text)
+    return {"bytes": size, "said": said, "empty": empty}
+
+
+_IGNORED = re.compile(r"^pg_restore: warning: errors ignored on restore: \d+$", re.MULTILINE)
+_BEGUN = re.compile(r"(?:creating ([A-Z ]+) |(processing data for table) |executing ([A-Z ]+) )\"?(.*?)\"?")
+_TOLD = re.compile(r"(?:(error|warning): |(WARNING):  )(.*)")
+
+
+def told_by_pg_restore(database: str, text: str) -> tuple[Said, list[str]]:
+    """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused.
+
+    Of an object the first error alone is told: that it cannot be given an owner follows from its not being there."""
+    said: Said = []
+    empty: list[str] = []
+    entry, failed = None, False
+    for line in text.splitlines():
+        what = line.removeprefix("pg_restore: ")
+        if what == line or _IGNORED.match(line):
+            continue
+        if begun := _BEGUN.fullmatch(what):
+            kind = begun[1] or begun[3] or "rows of"
+            entry, failed = f"{kind} {begun[4]}", False
+        elif told := _TOLD.fullmatch(what):
+            error = told[1] == "error"
+            if error and entry and failed:
+                continue
+            message = re.sub(r"^could not execute query: |\bERROR:\s+", "", told[3])
+            said.append(_said(database, entry, message, "error" if error else "warning"))
+            if error and entry and entry.startswith("rows of "):
+                empty.append(entry)
+            failed = failed or error
+    return said[:_MOST], empty[:_MOST]
+
+
+def _postgresql_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    postgres_restore.ours(account, args["database"])
+    return {"objects": _objects(args["database"])}
+
+
+# --- MariaDB, on the source ---
+
+_KINDS = ("table", "view", "routine", "trigger", "event")
+
+
+def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+    """Each database into a fresh one on the peer; its events never run there."""
+    if not account.mariadb_users and not account.mariadb_databases:
+        return
+    defined = mariadb_definition.definition(account)
+    done["left"] += defined["left"]
+    what = {"databases": defined["databases"], "users": defined["users"], "events": []}
+    peer.call("mariadb_prepare", what)
+    failed: dict[str, set[str]] = {}
+    for name in account.mariadb_databases:
+        report(done_bytes=done["bytes"], text=f"MariaDB: {printable(name)}")
+        try:
+            mariadb_definition.refuse_history(account, name)
+        except Refused as error:
+            done["said"].append(_said(name, None, error.message))
+        with login(account, "read", "SELECT, SHOW VIEW, LOCK TABLES") as reader:
+            for argv in dumps(name, reader):
+                sent = peer.stream("duplicate_mariadb_restore", {"database": name}, argv, env=reader.env())
+                done["bytes"] += sent["bytes"]
+                done["said"] += sent["said"]
+                failed.setdefault(name, set()).update(sent["failed"])
+    made: list[dict[str, Any]] = []
+    for item in mariadb_definition.listed(account):
+        try:
+            mariadb_definition.refuse_foreign(account, item)
+            made += mariadb_definition.with_statements([item])
+        except Refused as error:
+            done["said"].append(_said(item["database"], _called(item), error.message))
+    done["said"] += peer.call("duplicate_mariadb_objects", {"objects": made})["said"]
+    here, there = mariadb_definition.facts(account), peer.call("mariadb_facts", {})
+    for name, kinds in here["objects"].items():
+        copied = there["objects"].get(name, {})
+        for view in kinds.get("view", {}):
+            kinds["table"].pop(view, None)  # it is listed as a table too
+        gone = {f"{kind} {each}" for kind in _KINDS for each in kinds.get(kind, {}) if each not in copied.get(kind, {})}
+        gone |= {f"rows of {table}" for table in failed[name] if f"table {table}" not in gone}
+        done["missing"] += _missing(name, gone)
+
+
+def _called(item: dict[str, Any]) -> str:
+    return f"{str(item['kind']).lower()} {item['name']}"
+
+
+# --- MariaDB, on the target ---
+
+_NAMED = re.compile(
+    rb"(?:/\*!\d+ )?(?:CREATE TABLE|CREATE SEQUENCE|ALTER TABLE|INSERT INTO|(?:DO|SELECT) SETVAL\() ?`((?:[^`]|``)*)`"
+)
+_ERROR = re.compile(r"^ERROR (\d+ \(\w+\)) at line (\d+): (.*)", re.MULTILINE)
+
+
+def _mariadb_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Feed a dump of tables from `stdin` to the client, which goes on after an error.
+
+    {"bytes", "said", "failed": tables of which something was refused}."""
+    database = args["database"]
+    if database not in account.mariadb_databases or read_json(pending_path(account)) is None:
+        refuse("other_account", f"The database {printable(str(database))} was not prepared for {account.name}.")
+    size, number, starts = 0, 0, [0]
+    tables: list[str | None] = [None]
+    with login(account, "restore", "ALL") as user, mariadb_restore.client_of(user, database, "--force") as client:
+        assert client.stdin is not None and client.stderr is not None
+        try:
+            for line in stdin:
+                size, number = size + len(line), number + 1
+                found = _NAMED.match(line[:2000])
+                if found:
+                    starts.append(number)
+                    tables.append(found[1].decode("utf-8", "surrogateescape").replace("``", "`"))
+                client.stdin.write(line)
+            client.stdin.close()
+        except BrokenPipeError:
+            pass
+        text = client.stderr.read().decode("utf-8", "backslashreplace")
+    said: Said = []
+    failed = set()
+    for code, at, message in _ERROR.findall(text)[:_MOST]:
+        if table := tables[bisect(starts, int(at)) - 1]:
+            failed.add(table)
+        said.append(_said(database, table and f"table {table}", f"{message} [{code}]"))
+    if client.returncode != 0 and not said:
+        refuse("restore_broken", f"MariaDB's client broke off in {printable(database)}: {printable(text[-300:])}")
+    return {"bytes": size, "said": said, "failed": sorted(failed)}
+
+
+def _mariadb_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Make routines, views, triggers and events (disabled), and grant what can be granted: {"said"}."""
+    pending = read_json(pending_path(account))
+    if pending is None:
+        refuse("not_prepared", f"Nothing of {account.name} was prepared here.")
+    said: Said = []
+    known = []
+    for item in args["objects"]:
+        try:
+            known.append(mariadb_restore.checked(account, item))
+        except Refused as error:
+            said.append(_said(item["database"], _called(item), error.message))
+    # A view's definer must be allowed what it reads before it is made; what is granted on new objects comes after.
+    _grant(account, pending)
+    for item, why in mariadb_restore.make_most(account, known):
+        said.append(_said(item["database"], _called(item), why))
+    return {"said": said + _grant(account, pending)}
+
+
+def _grant(account: Account, pending: dict[str, Any]) -> Said:
+    """Every grant that can be given; those that cannot."""
+    said = []
+    for user in pending["users"]:
+        for statement in grant_statements(account, user):
+            try:
+                queries([statement])
+            except Refused as error:
+                said.append(_said(None, f"grant to {user['user']}@{user['host']}", error.message))
+    return said
+
+
+PEER_VERBS = {
+    "duplicate_postgresql_prepare": _postgresql_prepare,
+    "duplicate_postgresql_restore": _postgresql_restore,
+    "duplicate_postgresql_objects": _postgresql_objects,
+    "duplicate_mariadb_restore": _mariadb_restore,
+    "duplicate_mariadb_objects": _mariadb_objects,
+}

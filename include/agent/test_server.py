@@ -1,0 +1,130 @@
+"""A server that holds test copies and nothing else: no program of an account reaches another machine from it.
+
+Whoever runs on it speaks to this machine alone: by the firewall, by user, whatever a copy's code or database tries.
+Mail for the copies' own mailboxes is delivered; all other is refused at once, with words that say why: mail that is
+dropped in silence looks as if it had been sent.
+"""
+
+import grp
+import json
+from pathlib import Path
+from typing import Any
+
+from . import front, mariadb_sql
+from .accounts import DOMAIN, all_accounts
+from .system import CONFIG, read_json, refuse, run, write_durably, write_if_changed
+
+_MARK = CONFIG / "test-server.json"
+_RULES = CONFIG / "test-server.nft"
+_UNIT = "transhumance-test-server.service"
+_NOT_SENT = "5.7.1 This is a test copy: mail to other places is not sent from here"
+
+# Connections that come from outside are answered; that is how a copy is looked at. PostgreSQL and MariaDB run under
+# users of their own and can be told to connect (dblink, foreign tables), Postfix and nginx could be by a mistake.
+_FIREWALL = """table inet test_server
+delete table inet test_server
+table inet test_server {
+  chain output {
+    type filter hook output priority filter; policy accept;
+    oifname "lo" accept
+    ct state established accept
+    meta skuid { 1000-59999, mysql, postgres, postfix, www-data } reject with icmpx admin-prohibited
+  }
+}
+"""
+# Before the network: a database or a login must not be quicker than the rules.
+_SERVICE = f"""[Unit]
+Description=No program of a test copy reaches another machine
+DefaultDependencies=no
+After=local-fs.target nftables.service
+Before=network-pre.target shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f {_RULES}
+
+[Install]
+WantedBy=sysinit.target
+"""
+_POSTFIX = {
+    # Nobody outside delivers mail to a copy, and Postfix leaves this machine by no address of its own.
+    "inet_interfaces": "loopback-only",
+    "default_transport": f"error:{_NOT_SENT}",
+    "relay_transport": f"error:{_NOT_SENT}",
+}
+
+
+def domain() -> str | None:
+    """The domain below which test copies on this server have their names; None on any other server."""
+    return (read_json(_MARK) or {}).get("domain")
+
+
+def require() -> str:
+    """That domain; refused on a server that is not a test server."""
+    here = domain()
+    if here is None:
+        refuse("no_test_server", "This is no test server, so no test copy is opened on it; use one that is.")
+    return here
+
+
+def refuse_to_serve(name: str) -> None:
+    """An account never serves on a test server: a copy cannot become the account."""
+    if domain() is not None:
+        refuse("test_server", f"This server holds test copies only, so the account {name} does not serve here.")
+
+
+def become(name: Any, certificate: Any) -> dict[str, Any]:
+    """Make this a test server for names below a domain. Can be repeated; what was changed is taken over.
+
+    `certificate`: key and chain for *.DOMAIN, or None to leave what is there."""
+    if not isinstance(name, str) or not DOMAIN.fullmatch(name):
+        refuse("bad_domain", f"{name!r:.80} is no domain; give the one that the test names stand below.")
+    before = domain()
+    for account in all_accounts():
+        if before is None:
+            refuse("not_empty", f"The account {account.name} is on this server; a test server begins without any.")
+        if before != name:
+            refuse("not_empty", f"Test copies here have names below {before}; remove them before it is changed.")
+    if certificate is not None:
+        _require_names(certificate, name)
+    # First what keeps copies in, then the mark that lets them come.
+    keep_in()
+    write_durably(_MARK, json.dumps({"domain": name}), 0o644)
+    if certificate is not None:
+        front.put_certificate(name, certificate)
+        front.load_certificate(name)
+    return {"test_server": name}
+
+
+def _require_names(certificate: Any, name: str) -> None:
+    if not isinstance(certificate, str) or "PRIVATE KEY" not in certificate:
+        refuse("bad_certificate", "The certificate must be text: the private key and the chain in PEM.")
+    done = run(["openssl", "x509", "-noout", "-checkhost", f"a.{name}"], input=certificate, check=False)
+    if done.returncode != 0 or b"does match" not in done.stdout:
+        refuse("bad_certificate", f"The certificate is none for *.{name}; give one with that name.")
+
+
+def keep_in() -> None:
+    """Firewall, mail, cron and events: all that keeps a copy to itself, here and after every boot."""
+    write_if_changed(_RULES, _FIREWALL)
+    if write_if_changed(Path("/etc/systemd/system") / _UNIT, _SERVICE):
+        run(["systemctl", "daemon-reload"])
+        run(["systemctl", "enable", "--quiet", _UNIT])
+    run(["nft", "-f", str(_RULES)])
+    # A copy's crontab is set aside; nobody writes another one.
+    write_if_changed(Path("/etc/cron.allow"), "root\n", 0o640, (0, grp.getgrnam("crontab").gr_gid))
+    _keep_mail_in()
+    write_if_changed(Path("/etc/mysql/mariadb.conf.d/92-test-server.cnf"), "[mariadbd]\nevent_scheduler = OFF\n")
+    if mariadb_sql.query(["@@GLOBAL.event_scheduler"], "")[0][0] in ("ON", "1"):
+        mariadb_sql.queries(["SET GLOBAL event_scheduler = OFF"])
+
+
+def _keep_mail_in() -> None:
+    wanted = [f"{key} = {value}" for key, value in _POSTFIX.items()]
+    if {*run(["postconf", *_POSTFIX]).stdout.decode().splitlines()} != {*wanted}:
+        run(["postconf", "-e", *wanted])
+        # What it listens at and leaves by, it learns at its start only.
+        run(["systemctl", "restart", "postfix.service"])

@@ -1,0 +1,63 @@
+"""The report of a campaign: one JSON file that says how each account fared, and why it is where it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from include import registry
+
+
+def gather(conn: psycopg.Connection, id: int) -> dict[str, Any]:
+    """The campaign, and a row for each account: where it lives now, its state and the reason, its test, its hold."""
+    campaign = registry.campaign(conn, id)
+    accounts = [_account(conn, campaign, one) for one in registry.campaign_accounts(conn, id)]
+    return {
+        "campaign": asdict(campaign),
+        "counts": dict(Counter(one["state"] for one in accounts)),
+        "accounts": accounts,
+    }
+
+
+def _account(conn: psycopg.Connection, campaign: registry.Campaign, one: registry.CampaignAccount) -> dict[str, Any]:
+    test = registry.latest_test_of(conn, one.account, campaign.entry)
+    move = registry.move(conn, one.move) if one.move is not None else None
+    switched = (move.figures.get("switch") or {}) if move is not None else {}
+    return {
+        "account": one.account,
+        "wave": one.wave,
+        "state": one.state,
+        "reason": one.reason,
+        "lives_on": one.server,
+        "test": test and {"id": test.id, "blockers": test.blockers, "warnings": test.warnings},
+        "move": one.move,
+        "held_ms": switched.get("held_ms"),
+        "verified": switched.get("verified", {}),
+    }
+
+
+def summary(report: dict[str, Any]) -> str:
+    """The report's part for people, as lines."""
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(report["counts"].items()))
+    lines = [f"{report['campaign']['entry']}: {counts or 'no account'}."]
+    lines += [f"{one['account']}: {one['state']}. {one['reason']}" for one in report["accounts"] if one["reason"]]
+    return "\n".join(lines)
+
+
+def write(conn: psycopg.Connection, id: int, folder: Path) -> tuple[Path, str]:
+    """Writes the report to `folder` and notes that in the event log; gives the file, and the part for people. A
+    repeated call replaces it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"campaign-{id}.json"
+    fresh = path.with_suffix(".new")
+    report = gather(conn, id)
+    fresh.write_text(json.dumps(report, indent=1, default=str) + "\n")
+    os.replace(fresh, path)
+    registry.event(conn, "report.written", detail={"campaign": id, "file": path.name, "counts": report["counts"]})
+    return path, summary(report)

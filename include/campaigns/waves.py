@@ -1,0 +1,151 @@
+"""The next step of a campaign: what has ended is noted, and what may begin is named.
+
+An account is tested first if it never was, and then performed, each by a run of its own. A wave begins when every
+account of the wave before has ended. A wave of which too many fail stops the campaign: what runs ends, nothing more
+begins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from include import registry
+
+AT_WORK = ("testing", "performing")
+ENDED = ("success", "failed")
+DAG = {"testing": "test_account", "performing": "migrate_account"}
+
+RunState = Callable[[str, str], str | None]
+"""The state of a run, by DAG and run id: None when there is none, "success" and "failed" when it has ended."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that an account of the campaign needs now."""
+
+    dag: str
+    run_id: str
+    conf: dict[str, Any] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What there is to do: `begin` these runs, then look again when one of `under_way` has ended, or when the
+    campaign's state is no longer `state`. `ended`: nothing is, and nothing will be."""
+
+    state: str
+    begin: list[Run]
+    under_way: list[Run]
+    ended: bool
+
+
+def step(conn: psycopg.Connection, id: int, state_of: RunState) -> Step:
+    """Looks at every account of the campaign and goes on; can be repeated at any time."""
+    campaign = registry.campaign(conn, id)
+    for one in registry.campaign_accounts(conn, id):
+        if one.state in AT_WORK:
+            _note_end(conn, campaign, one, state_of)
+    if campaign.state in ("running", "paused") and (why := too_many_failed(conn, campaign)):
+        registry.stop_campaign(conn, id, why, "the campaign itself")
+    _begin_what_may(conn, id)
+    accounts = registry.campaign_accounts(conn, id)
+    # Those that wait are left when a campaign is stopped, so none does then.
+    ended = all(one.state not in ("waiting", *AT_WORK) for one in accounts)
+    if ended:
+        registry.finish_campaign(conn, id)
+    runs = [_run(campaign, one) for one in accounts if one.state in AT_WORK]
+    states = {run: state_of(run.dag, run.run_id) for run in runs}
+    return Step(
+        registry.campaign(conn, id).state,
+        begin=[run for run in runs if states[run] is None],
+        under_way=[run for run in runs if states[run] not in ENDED],
+        ended=ended,
+    )
+
+
+def _run(campaign: registry.Campaign, one: registry.CampaignAccount) -> Run:
+    """The run that an account at work needs: its id is always the same, so that it is begun once."""
+    conf = {"account": one.account, "entry": campaign.entry, "requested_by": f"campaign {campaign.id}"}
+    return Run(DAG[one.state], f"campaign-{campaign.id}-{one.state}-{one.account}", conf)
+
+
+def _note_end(
+    conn: psycopg.Connection, campaign: registry.Campaign, one: registry.CampaignAccount, state_of: RunState
+) -> None:
+    """Where the account is once its run has ended."""
+    run = _run(campaign, one)
+    state = state_of(run.dag, run.run_id)
+    if state == "success" and one.state == "performing":
+        registry.set_campaign_account(conn, campaign.id, one.account, "done")
+    elif state == "success" and registry.latest_test_of(conn, one.account, campaign.entry) is not None:
+        if campaign.state == "running":
+            _go_on(conn, campaign, one.account)
+        elif campaign.state == "stopped":
+            registry.set_campaign_account(
+                conn, campaign.id, one.account, "left", f"The campaign was stopped: {campaign.why}"
+            )
+    elif state in ENDED:
+        why = registry.why_run_failed(conn, one.account, run.run_id) or f"See the run {run.run_id} of {run.dag}."
+        registry.set_campaign_account(conn, campaign.id, one.account, "failed", why)
+
+
+def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) -> None:
+    """What an account needs next: its test; or its move, unless its test found a blocker. That is its customer's to
+    mend, and no failure."""
+    test = registry.latest_test_of(conn, account, campaign.entry)
+    if test is None:
+        registry.set_campaign_account(conn, campaign.id, account, "testing")
+    elif test.blockers:
+        registry.set_campaign_account(conn, campaign.id, account, "left", test.report["sentence"])
+    else:
+        registry.set_campaign_account(conn, campaign.id, account, "performing")
+
+
+def too_many_failed(conn: psycopg.Connection, campaign: registry.Campaign) -> str | None:
+    """Why the campaign may not go on: too much of a wave has failed. None when it may."""
+    waves: dict[int, list[registry.CampaignAccount]] = {}
+    for one in registry.campaign_accounts(conn, campaign.id):
+        waves.setdefault(one.wave, []).append(one)
+    most = campaign.settings["most_failures_percent"]
+    for number, wave in waves.items():
+        failed = [one.account for one in wave if one.state == "failed"]
+        if 100 * len(failed) > most * len(wave):
+            return (
+                f"{len(failed)} of {len(wave)} accounts of wave {number} failed ({', '.join(failed[:5])}), "
+                f"more than {most} %: see why, then start another campaign."
+            )
+    return None
+
+
+def _begin_what_may(conn: psycopg.Connection, id: int) -> None:
+    """The waiting accounts of the present wave, as many at a time as a server may bear. One that its customer has
+    performed meanwhile is done; one that somebody else has in hand waits."""
+    campaign = registry.campaign(conn, id)
+    accounts = registry.campaign_accounts(conn, id)
+    unfinished = [one for one in accounts if one.state in ("waiting", *AT_WORK)]
+    if campaign.state != "running" or not unfinished:
+        return
+    old = {account.name for account in registry.accounts_before(conn, campaign.entry)}
+    wave = min(one.wave for one in unfinished)
+    busy = Counter(one.server for one in unfinished if one.state in AT_WORK)
+    for one in unfinished:
+        if one.wave != wave or one.state != "waiting":
+            continue
+        if one.account not in old:
+            registry.set_campaign_account(conn, id, one.account, "done", "Its customer was first.")
+        elif busy[one.server] < campaign.settings["most_per_server"] and not _in_hand(conn, one.account):
+            busy[one.server] += 1
+            _go_on(conn, campaign, one.account)
+
+
+def _in_hand(conn: psycopg.Connection, account: str) -> bool:
+    """Whether a run of somebody else is at work on the account."""
+    test = registry.live_test_of(conn, account)
+    return registry.live_move_of(conn, account) is not None or (
+        test is not None and test.state in ("preparing", "copying")
+    )

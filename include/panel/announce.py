@@ -1,0 +1,41 @@
+"""Webhooks: what customers are told goes to the host's own system as well, through the outbox (see docs/api.md)."""
+
+from __future__ import annotations
+
+import psycopg
+
+from include import registry
+from include.panel import story
+from include.registry import panel
+
+READER = "webhook"
+"""By what name the registry remembers how far we are."""
+
+PAGE = 1000
+
+
+def announce(conn: psycopg.Connection) -> int:
+    """Put what happened since the last call into the outbox, from which it is delivered; gives how many messages. Can
+    be repeated; two at once take turns."""
+    announced = 0
+    while True:
+        with conn.transaction():
+            events = registry.unread(conn, READER, PAGE)
+            if not events:
+                return announced
+            told = [message(event) for event in events if event.kind in story.TOLD and event.customer is not None]
+            announced += panel.announce(conn, told)
+            registry.read_through(conn, READER, events[-1].id)
+
+
+def message(event: registry.Event) -> dict[str, object]:
+    """An event as its message tells it."""
+    return {
+        "id": event.id,
+        "at": event.at.isoformat(),
+        "kind": event.kind,
+        "customer": event.customer,
+        "account": event.account,
+        "server": event.server,
+        "sentence": story.sentence(event),
+    }

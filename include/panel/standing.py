@@ -1,0 +1,227 @@
+"""Where a server or an account stands: a word, a sentence, what happens next, who must act, how far it is.
+
+Words are the registry's own (see docs/states.md); an account's are those of `ACCOUNT_STATES`, since it may be in a
+test, in a move, or simply away from its own server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import psycopg
+
+from include import registry
+from include.registry import panel, states
+
+Who = Literal["customer", "host", "nobody"]
+
+ACCOUNT_STATES = {
+    "serving": "It serves from its own server; nothing is under way.",
+    "testing": "A copy of it is being made on the new version and looked at; the account itself serves on.",
+    "tested": "It was tested, and nothing stops its migration; the account itself serves on.",
+    "blocked": "Its test found what stops its migration; the account itself serves on.",
+    "moving": "It is being moved; it serves on, and waits for a moment at the switch-over.",
+    "away": "It serves from the transit until its own server is reinstalled.",
+}
+SERVER_STATES = {
+    "serving": "It serves; nothing is under way.",
+    **{state.name: state.sentence for state in states.MIGRATION.states if state.name not in states.MIGRATION.final()},
+}
+"""Every word that a server's state can be, with what it means."""
+
+# What comes after each state of a migration that needs nobody.
+NEXT = {
+    states.CHECKING: "A transit is asked for.",
+    states.INSTALLING_TRANSIT: "The transit is handed over, and its free week starts.",
+    states.ACCOUNTS_MOVED: "Names and IPs are led to the transit.",
+    states.REROUTED: "The server is proven to be empty, then reinstalled.",
+    states.ORIGINAL_EMPTY: "The server is reinstalled.",
+    states.REINSTALLING: "The reinstalled server is checked; then the accounts move home.",
+    states.REINSTALLED: "The accounts move home, one after the other.",
+    states.ACCOUNTS_HOME: "Names and IPs are led home.",
+    states.HOME: "The transit is wiped and goes back to the pool.",
+}
+LOOKED_AT = "A step did not succeed: the host looks at it and goes on from there."
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far something is: `done` of `of` steps, and when its end is expected (None when that cannot be told)."""
+
+    done: int
+    of: int
+    expected_end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`state` is a word, `sentence` what it means, `next` what happens next and `waits_for` who must act for it."""
+
+    state: str
+    sentence: str
+    next: str
+    waits_for: Who
+    progress: Progress | None = None
+
+
+Failed = Callable[[str, str], bool]
+"""Says whether the run (DAG id, run id) has failed: then the host must act, whatever would come next."""
+
+
+def of_server(
+    conn: psycopg.Connection, server: registry.Server, migration: registry.Migration | None, failed: Failed
+) -> Standing:
+    """Where a server stands; `migration` is its live one."""
+    if migration is None:
+        return _settled(conn, server)
+    here = Standing(migration.state, SERVER_STATES[migration.state], NEXT.get(migration.state, ""), "nobody")
+    done = states.MIGRATION.path.index(migration.state)
+    progress = Progress(done, len(states.MIGRATION.path) - 1, _expected_end(conn, migration))
+    if migration.state == states.WAITING_FOR_TRANSIT:
+        here = replace(here, next=_queue(conn, migration), waits_for="host")
+    elif migration.state == states.HANDED_OVER:
+        here = _performing(conn, migration, here)
+    elif migration.state == states.ORIGINAL_EMPTY and registry.proof_of_emptiness(conn, migration.id).asks:
+        if registry.approved_by(conn, migration.id) is None:
+            here = replace(here, next="The host agrees to the reinstall; then it goes on.", waits_for="host")
+    if failed("migrate_server", migration.run_id):
+        here = replace(here, next=LOOKED_AT, waits_for="host")
+    return replace(here, progress=progress)
+
+
+def _settled(conn: psycopg.Connection, server: registry.Server) -> Standing:
+    here = Standing("serving", SERVER_STATES["serving"], "Nothing is due.", "nobody")
+    entry = next(iter(panel.open_to_server(conn, server.name)), None)
+    if entry is None:
+        return here
+    missing = registry.untested(conn, server.name, entry.name)
+    if missing:
+        more = f" And {len(missing) - 5} more." if len(missing) > 5 else ""
+        return replace(here, next=f"{' '.join(missing[:5])}{more}", waits_for="customer")
+    return replace(here, next=f"Ask for a transit: {_due(entry)}.", waits_for="customer")
+
+
+def _due(entry: registry.Entry) -> str:
+    """What an entry is, and until when it can be chosen."""
+    if entry.deadline is None:
+        return f"{entry.title} is open"
+    then = "then it is performed by the host" if entry.mandatory else "then it is closed"
+    return f"{entry.title} is open until {entry.deadline}; {then}"
+
+
+def _expected_end(conn: psycopg.Connection, migration: registry.Migration) -> datetime | None:
+    if not states.MIGRATION.there_or_past(migration.state, states.ACCOUNTS_MOVED):
+        return None  # it is the customer's to say
+    usual = panel.usual_rest(conn, migration.state)
+    return usual and max(migration.state_since + usual, datetime.now(UTC))
+
+
+def _queue(conn: psycopg.Connection, migration: registry.Migration) -> str:
+    place = registry.place_in_queue(conn, migration.id)
+    if place is None:
+        return NEXT[states.CHECKING]
+    when = f"{place.estimate:%Y-%m-%d}" if place.estimate else "at a time that cannot be told yet"
+    return f"Place {place.place} of {place.of} in the queue: a transit is expected {when}."
+
+
+def _performing(conn: psycopg.Connection, migration: registry.Migration, here: Standing) -> Standing:
+    left = registry.accounts_not_on(conn, migration.id, migration.transit)
+    moving = panel.live_moves(conn, left)
+    still = [name for name in left if name not in moving]
+    if still:
+        return replace(here, next=f"Perform what still lives on the server: {_names(still)}.", waits_for="customer")
+    if left:
+        return replace(here, next=f"The last accounts arrive on the transit: {_names(left)}.")
+    return replace(here, next=NEXT[states.ACCOUNTS_MOVED])
+
+
+def of_account(
+    conn: psycopg.Connection,
+    account: registry.Account,
+    migration: registry.Migration | None,
+    move: registry.Move | None,
+    failed: Failed,
+) -> Standing:
+    """Where an account stands; `migration` is the live one of the server that it belongs to, `move` its own."""
+    if move is not None:
+        return _moving(conn, account, move, failed)
+    if account.server != account.home_server:
+        here = _account("away", "It moves home, unnoticed, once every account has left its server.", "nobody")
+        if migration is not None and migration.state == states.HANDED_OVER:
+            whole = _performing(conn, migration, here)
+            return replace(here, next=whole.next, waits_for=whole.waits_for)
+        return here
+    live = registry.live_test_of(conn, account.name)
+    if live is not None and live.state in (states.PREPARING, states.COPYING):
+        return _testing(live, failed)
+    if migration is not None and migration.state == states.HANDED_OVER:
+        return _account("serving", "Perform it: it moves to the transit and goes on serving.", "customer")
+    if migration is not None and not states.MIGRATION.there_or_past(migration.state, states.HANDED_OVER):
+        return _account("serving", "It can be performed once the transit is handed over.", "nobody")
+    entry = next(iter(panel.open_to_account(conn, account.name)), None)
+    if entry is None:
+        return _account("serving", "Nothing is due.", "nobody")
+    return _due_account(conn, account, entry)
+
+
+def _testing(live: registry.Test, failed: Failed) -> Standing:
+    progress = Progress(states.TEST.path.index(live.state), states.TEST.path.index(states.READY))
+    if failed("test_account", live.run_id):
+        return replace(_account("testing", LOOKED_AT, "host"), progress=progress)
+    return replace(
+        _account("testing", "The copy opens under a test address, and the report follows.", "nobody"),
+        progress=progress,
+    )
+
+
+def _due_account(conn: psycopg.Connection, account: registry.Account, entry: registry.Entry) -> Standing:
+    tested = registry.latest_test_of(conn, account.name, entry.name)
+    if tested is None:
+        return _account("serving", f"Test it: {_due(entry)}.", "customer")
+    if tested.blockers:
+        return _account("blocked", "Correct what the report says, then test it again.", "customer")
+    server = registry.server(conn, account.home_server)
+    if server.kind == "shared":
+        return _account("tested", f"Perform it: {_due(entry)}.", "customer")
+    return replace(_account("tested", "", "customer"), next=_settled(conn, server).next)
+
+
+def _account(state: str, next: str, who: Who) -> Standing:
+    return Standing(state, ACCOUNT_STATES[state], next, who)
+
+
+def _moving(conn: psycopg.Connection, account: registry.Account, move: registry.Move, failed: Failed) -> Standing:
+    usual = panel.usual_move(conn, account.name)
+    progress = Progress(
+        states.MOVE.path.index(move.state),
+        len(states.MOVE.path) - 1,
+        usual and max(move.began_at + usual, datetime.now(UTC)),
+    )
+    if failed(dag_of(move), move.run_id):
+        return replace(_account("moving", LOOKED_AT, "host"), progress=progress)
+    return replace(_account("moving", f"It arrives on {move.to_server} by itself.", "nobody"), progress=progress)
+
+
+def dag_of(move: registry.Move) -> str:
+    """The DAG whose run moves the account: a move without a server's migration is one to another server, for good."""
+    return "move_account" if move.migration is not None else "migrate_account"
+
+
+def _names(items: Sequence[str], most: int = 10) -> str:
+    return ", ".join(items) if len(items) <= most else f"{', '.join(items[:most])} and {len(items) - most} more"
+
+
+def path(conn: psycopg.Connection, migration: registry.Migration) -> list[dict[str, Any]]:
+    """Every state on a migration's path, with when it was reached; None for those that are still to come."""
+    reached = dict(panel.reached(conn, migration.id)) | {states.CHECKING: migration.began_at}
+    return [
+        {"state": name, "sentence": SERVER_STATES.get(name, _sentence(name)), "reached_at": reached.get(name)}
+        for name in states.MIGRATION.path
+    ]
+
+
+def _sentence(name: str) -> str:
+    return next(state.sentence for state in states.MIGRATION.states if state.name == name)

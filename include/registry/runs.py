@@ -1,0 +1,32 @@
+"""Runs of Airflow, as far as others ask why one of them failed: the panel, a campaign, the board."""
+
+import psycopg
+
+from include.registry.database import in_transaction, value
+from include.registry.events import event
+
+KIND = "run.failed"
+
+
+@in_transaction
+def run_failed(
+    conn: psycopg.Connection, dag: str, run_id: str, task: str, why: str, account: str | None, by: str | None
+) -> None:
+    """Note that a task of a run failed for good, and its sentence. An account that is not known is left out."""
+    known = value(conn, "SELECT name FROM accounts WHERE name = %(name)s", {"name": account})
+    event(conn, KIND, account=known, by=by, detail={"dag": dag, "run_id": run_id, "task": task, "why": why})
+
+
+@in_transaction
+def why_run_failed(conn: psycopg.Connection, account: str, run_id: str) -> str | None:
+    """The sentence with which a run for an account failed last; the end of its path is asked last, since it fails only
+    after something else. None when no task of it failed."""
+    return value(
+        conn,
+        """
+        SELECT detail ->> 'why' FROM events
+        WHERE account = %(account)s AND kind = %(kind)s AND detail ->> 'run_id' = %(run)s
+        ORDER BY detail ->> 'task' = 'close_path', id DESC LIMIT 1
+        """,
+        {"account": account, "kind": KIND, "run": run_id},
+    )

@@ -1,0 +1,153 @@
+"""A test copy: begun, opened under its test names, and taken away again.
+
+Nothing here can take away anything but a test copy: the registry's row, the kind of the server, and what that server
+itself says of the account all have to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from include import registry
+from include.moves.path import Agent, entry_of, serving_there, without_secrets
+from include.testing import names as test_names
+
+STORES = ("files", "postgresql", "mariadb")
+OURS = ("receiving", "test")
+"""What a test server says of a copy that a test has put there."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where tests are: how a server's agent is reached, the zone and domain of the test names, and the certificate for
+    all of them (key and chain in PEM), if there is one."""
+
+    reach: Callable[[str], Agent]
+    zone: test_names.Zone
+    domain: str
+    certificate: str | None = field(default=None, repr=False)
+
+
+def check(
+    conn: psycopg.Connection, account: str, entry: str, run_id: str, requested_by: str, reach: Callable[[str], Agent]
+) -> dict[str, Any]:
+    """What is to be tested. Refused, with nothing changed, for whatever the registry or one of the servers knows
+    against it; a test that is there already is none, it is replaced."""
+    lives_on = registry.account(conn, account).server
+    with conn.transaction(force_rollback=True):
+        if (old := registry.replace_test(conn, account, run_id)) is not None:
+            registry.advance_test(conn, old.id, "removed")
+        server = registry.begin_test(conn, account, entry, run_id, requested_by).server
+    with ThreadPoolExecutor() as both:
+        reached = both.submit(reach(server).call, "status", operation="reached")  # it only has to answer
+        here = serving_there(reach(lives_on), lives_on, account, "be tested")
+    reached.result()
+    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+    return {"account": account, "entry": entry}
+
+
+def begin(
+    conn: psycopg.Connection, asked: dict[str, Any], run_id: str, requested_by: str, place: Place
+) -> dict[str, Any]:
+    """Takes away the test that was there before and begins this one, or finds it; gives its `facts`."""
+    if (old := registry.replace_test(conn, asked["account"], run_id)) is not None:
+        remove(conn, old.id, place)
+    return facts(conn, registry.begin_test(conn, asked["account"], asked["entry"], run_id, requested_by))
+
+
+def facts(conn: psycopg.Connection, test: registry.Test) -> dict[str, Any]:
+    """What the steps of a test hand on to each other: no secret in it. It has a move's words where it is like one;
+    `only` is the engine whose databases alone are copied."""
+    kind = registry.catalogue_entry(conn, test.entry).kind
+    return {
+        "id": test.id,
+        "key": test.key,
+        "account": test.account,
+        "entry": test.entry,
+        "from_server": registry.account(conn, test.account).server,
+        "to_server": test.server,
+        "only": None if kind == "infrastructure" else kind,
+        "epoch": test.epoch,
+    }
+
+
+def stores(test: dict[str, Any]) -> list[str]:
+    """What the test copies: everything, or one engine's databases."""
+    return [test["only"]] if test["only"] else [*STORES]
+
+
+def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> None:
+    """Before anything of the account gets there, the server is one that holds test copies only. The test names are
+    chosen, and noted before any is used."""
+    if (kind := registry.server(conn, test["to_server"]).kind) != "test":
+        raise registry.Refused(f"{test['to_server']} is a {kind} server: a test copy goes to a test server only.")
+    certificate = {} if place.certificate is None else {"certificate": place.certificate}
+    place.reach(test["to_server"]).call("become_test_server", domain=place.domain, **certificate)
+    sites = [site["domain"] for site in sites_of(conn, test)]
+    chosen = test_names.chosen(sites or [test["account"]], place.domain)
+    registry.advance_test(conn, test["id"], "copying", names=chosen)
+
+
+def duplicate(test: dict[str, Any]) -> dict[str, Any]:
+    """What the agent's `duplicate` is asked for, but for the peer."""
+    return {"move": test["key"], "epoch": test["epoch"], "stores": stores(test)}
+
+
+def open_copy(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> dict[str, str]:
+    """The copy answers on its server, under its test names; gives {site's domain: test name}, or the account's own
+    where there is no site."""
+    names = registry.test(conn, test["id"]).names
+    place.reach(test["to_server"]).call(
+        "open_test",
+        account=test["account"],
+        move=test["key"],
+        epoch=test["epoch"],
+        names={site["domain"]: names[site["domain"]] for site in sites_of(conn, test) if site["domain"] in names},
+        stores=stores(test),
+    )
+    return names
+
+
+def sites_of(conn: psycopg.Connection, test: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sites that are copied, each {"domain", "aliases"}: none where one engine's databases are."""
+    if test["only"]:
+        return []
+    description = registry.account(conn, test["account"]).description or {}
+    return list(description.get("sites", ()))
+
+
+def end(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> str:
+    """Takes the test's key off both servers, and the copy away if it did not get ready; gives the test's state."""
+    for server in (test["from_server"], test["to_server"]):
+        place.reach(server).call("unpair", move=test["key"])
+    if registry.test(conn, test["id"]).state in ("ready", "removed"):
+        return registry.test(conn, test["id"]).state
+    failure = registry.why_run_failed(conn, test["account"], registry.test(conn, test["id"]).run_id)
+    remove(conn, test["id"], place, failure or "Its run ended before it was ready: see that run.")
+    return "removed"
+
+
+def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None = None) -> None:
+    """Takes a test copy away: its names, then all that its server holds of it; `failure` says what had failed, if
+    anything. Nothing happens when it is gone."""
+    test = registry.test(conn, id)
+    if test.state == "removed":
+        return
+    if (kind := registry.server(conn, test.server).kind) != "test":
+        raise registry.Refused(f"{test.server} is a {kind} server, and {test.account} is not removed from it: look.")
+    registry.advance_test(conn, id, "removing", failure=failure)
+    test_names.take_away(conn, place.zone, test.names.values(), test.server)
+    host = place.reach(test.server)
+    there = entry_of(host, test.account)
+    if there is not None and there["move"] == test.key:
+        if there["state"] not in OURS:
+            raise registry.Refused(
+                f"{test.server} calls {test.account} {there['state']}, which no test copy is: find out why."
+            )
+        host.call("remove", account=test.account, move=test.key)
+    registry.advance_test(conn, id, "removed")

@@ -1,0 +1,86 @@
+"""What a test is asked to look at, and the report that its looks make: as JSON, as a page, and in the registry."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from include import catalogue, registry
+from include.catalogue import Entry
+from include.compatibility import Site, build, compare_pages, counts, page
+from include.compatibility.report import Seen
+from include.testing.copies import sites_of
+
+
+def entry_of(test: dict[str, Any]) -> Entry:
+    """The test's entry, as its file says it."""
+    entries = catalogue.load()
+    if test["entry"] not in entries:
+        raise registry.Refused(f"The catalogue has no file for {test['entry']}: restore it, or test for another entry.")
+    return entries[test["entry"]]
+
+
+SIDES = {"from_server": "original", "to_server": "copy"}
+
+
+def checks(conn: psycopg.Connection, test: dict[str, Any], on: str) -> dict[str, Any]:
+    """What the agent's `check` is asked for on one of the two servers: the catalogue's checks, of which it runs those
+    of its side, and the addresses that the account leaves."""
+    old = [ip.address for ip in registry.ips_of(conn, test["from_server"])]
+    return {"side": SIDES[on], "checks": entry_of(test).checks(), "old_addresses": old}
+
+
+def pages(conn: psycopg.Connection, test: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """The same pages of both sides, as `compare_pages` of `include.compatibility` gives them; none without a site."""
+    old, new = (str(registry.server(conn, test[end]).management_address) for end in ("from_server", "to_server"))
+    sites = [
+        Site(site["domain"], names[site["domain"]], old, new, tuple(site.get("aliases", ())))
+        for site in sites_of(conn, test)
+        if site["domain"] in names
+    ]
+    return compare_pages(sites)
+
+
+def write(
+    conn: psycopg.Connection, test: dict[str, Any], seen: Seen, expires_at: datetime, folder: Path
+) -> dict[str, Any]:
+    """Writes `test-<id>.json` and `.html` to `folder`, keeps the report in the registry, and lets the test be ready.
+    Gives what its customer is told first: names, until when, the verdict. A repeated call replaces all of it."""
+    found = registry.test(conn, test["id"])
+    report = build(
+        entry_of(test),
+        test["account"],
+        seen,
+        names=found.names,
+        databases=_databases(conn, test),
+        tested_at=datetime.now(UTC),
+        expires_at=expires_at,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, text in ((".json", json.dumps(report, indent=1) + "\n"), (".html", page(report))):
+        path = folder / f"test-{test['id']}{suffix}"
+        fresh = path.with_suffix(f"{suffix}.new")
+        fresh.write_text(text)
+        os.replace(fresh, path)
+    blockers, warnings = counts(report)
+    registry.record_test_report(conn, test["id"], report, blockers, warnings)
+    registry.advance_test(conn, test["id"], "ready", expires_at=expires_at)
+    told = ("names", "expires_at", "verdict", "sentence")
+    return {"test": test["id"], "blockers": blockers, "warnings": warnings, **{key: report[key] for key in told}}
+
+
+def _databases(conn: psycopg.Connection, test: dict[str, Any]) -> list[str]:
+    """The databases that were copied, by engine."""
+    description = registry.account(conn, test["account"]).description or {}
+    engines = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
+    return [
+        f"{word} {database['name']}"
+        for engine, word in engines.items()
+        if test["only"] in (None, engine)
+        for database in (description.get(engine) or {}).get("databases", ())
+    ]

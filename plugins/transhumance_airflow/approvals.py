@@ -1,0 +1,68 @@
+"""A person's yes before an original is reinstalled, where its plan asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.standard.exceptions import HITLRejectException
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from include import registry
+from include.moves import servers
+from include.registry import states
+from transhumance_airflow import connections
+from transhumance_airflow.operators import refusing
+
+
+class ApproveReinstall(ApprovalOperator):
+    """Asks a person whether the original of `migration` may be reinstalled, and shows them that it is empty; at once
+    over when its plan asks nobody, or somebody has agreed before. No: the task fails, and is not retried.
+
+    While it waits it holds no worker. The answer is kept in the registry's event log.
+    """
+
+    template_fields: Sequence[str] = ("migration",)
+    ui_color = "#f7ecd0"
+
+    def __init__(self, *, migration: Any, **kwargs: Any) -> None:
+        super().__init__(subject="Reinstall the original?", fail_on_reject=True, **kwargs)
+        self.migration = migration
+
+    def execute(self, context: Context) -> Any:
+        """Asks, unless there is nothing to ask."""
+        id = self.migration["id"]
+        with connections.registry_connection() as conn, refusing():
+            proof = registry.proof_of_emptiness(conn, id)
+            if not proof.asks:
+                self.log.info("The plan of %s asks nobody.", proof.server)
+                return None
+            if servers.past(registry.migration(conn, id).state, states.ORIGINAL_EMPTY):
+                self.log.info("%s is being reinstalled, or was.", proof.server)
+                return None
+            if (before := registry.approved_by(conn, id)) is not None:
+                self.log.info("%s has agreed.", before)
+                return None
+            said = connections.host(proof.server, conn).call("prove_empty")
+        self.subject = f"Reinstall {proof.server} with infrastructure {proof.to_infrastructure}?"
+        self.body = servers.emptiness(proof, said)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """After the answer, which is kept."""
+        by = (event.get("responded_by_user") or {}).get("name") or "somebody"
+        try:
+            answered = super().execute_complete(context, event)
+        except HITLRejectException:
+            self._keep(False, by)
+            raise AirflowFailException(
+                f"{by} said no: {self.migration['server']} is not reinstalled. Find out why, then clear this task."
+            ) from None
+        self._keep(True, by)
+        return answered
+
+    def _keep(self, approved: bool, by: str) -> None:
+        with connections.registry_connection() as conn:
+            registry.answer_approval(conn, self.migration["id"], approved, by)

@@ -1,0 +1,193 @@
+"""The board in a browser, within Airflow's own page: it stays true by itself, and everything can be pressed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from include import registry
+from tests.board import look
+from transhumance_airflow.board import PREFIX, live, runs
+
+pytestmark = pytest.mark.skipif(not look.CHROMIUM.exists(), reason="Debian's chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with look.browser() as one:
+        yield one
+
+
+@pytest.fixture
+def address(airflow, client, monkeypatch) -> Iterator[str]:
+    """Airflow's API server, listening; its registry is the test's."""
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.1)
+    with look.served(airflow) as address:
+        yield address
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Airflow knows of a task that failed."""
+    failed = [runs.Trouble("migrate_server", "ready-vps-6", "install_transit", None)]
+    monkeypatch.setattr(runs, "troubles", lambda run_ids: failed)
+
+
+@pytest.fixture
+def opened(chromium, address, client) -> Iterator[Any]:
+    """Opens an address as olga of ops, with a browser's session; what the console complains of fails the test."""
+    token = client("olga").cookies["_token"]
+    contexts, complaints = [], []
+
+    def open_(path: str, width: int = 1280, **options: Any) -> Any:
+        context = chromium.new_context(viewport={"width": width, "height": 844}, **options)
+        contexts.append(context)
+        context.add_cookies([{"name": "_token", "value": token, "url": address, "httpOnly": True}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+        page.goto(address + path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def ready(page: Any) -> Any:
+    """The page (or frame), once its stream is open."""
+    page.wait_for_selector('#live[data-state="live"]')
+    return page
+
+
+def test_the_page_changes_without_a_reload(opened, conn):
+    page = ready(opened(PREFIX + "/"))
+    page.evaluate("window.before = true")
+    tile = page.locator(".tile", has_text="transit-7")
+    assert "paused" in tile.inner_text()
+    registry.resume_server(conn, "transit-7", "somebody else")
+    page.wait_for_function("() => !document.querySelector('#pool').innerText.includes('paused')", timeout=8000)
+    assert "transit-7 is offered again." in page.locator("#said").text_content()
+    assert "transit-7 is offered again." in page.locator("#events").inner_text()
+    assert page.evaluate("window.before"), "it was the same page all the time"
+
+
+def test_a_servers_page_follows_a_move(opened, conn):
+    page = ready(opened(PREFIX + "/servers/vps-3"))
+    mail3 = page.locator("article", has=page.locator("#a-mail3"))
+    assert "copying" in mail3.inner_text()
+    move = registry.live_move_of(conn, "mail3")
+    registry.advance_move(conn, move.id, "switching")
+    registry.advance_move(conn, move.id, "committed", {"switch": {"held_ms": 312.0, "verified": {"files": 3}}})
+    mail3.get_by_text("for 312 ms").wait_for(timeout=8000)
+    assert "lives on transit-4" in mail3.inner_text()
+    assert page.locator(".plot canvas").count() == 1, "the plot is drawn, once"
+
+
+def test_a_stream_that_was_cut_is_opened_again(opened, conn, monkeypatch):
+    monkeypatch.setattr(live, "STREAM_SECONDS", 0.5)
+    page = ready(opened(PREFIX + "/"))
+    page.wait_for_timeout(1500)
+    registry.resume_server(conn, "transit-7", "somebody else")
+    page.wait_for_function("() => !document.querySelector('#pool').innerText.includes('paused')", timeout=15000)
+
+
+def test_in_airflows_navigation_theme_and_frame(opened, address):
+    page = opened("/")
+    page.get_by_role("link", name="Board").or_(page.get_by_text("Board", exact=True)).first.click()
+    frame = ready(page.frame_locator("iframe").locator("body").element_handle().owner_frame())
+    assert PREFIX in frame.url
+    for theme in ("dark", "light"):
+        page.evaluate(f"document.documentElement.className = '{theme}'")
+        frame.wait_for_selector(f'html[data-theme="{theme}"]', state="attached")
+    frame.get_by_role("link", name="vps-3").first.click()
+    frame.wait_for_selector("#path")
+    frame.get_by_role("link", name="The run in Airflow").click()
+    page.wait_for_url(f"{address}/dags/migrate_server/runs/ready-vps-3*")
+
+
+def test_try_again_asks_airflow_to_clear_the_task(opened, told):
+    page = ready(opened(PREFIX + "/"))
+    asked = []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request)
+        route.fulfill(json={"task_instances": []})
+
+    page.route("**/clearTaskInstances", answer)
+    page.get_by_role("button", name=re.compile("Try again")).click()
+    page.get_by_text("It is tried again.").wait_for()
+    (request,) = asked
+    assert request.url.endswith("/api/v2/dags/migrate_server/clearTaskInstances")
+    assert request.post_data_json == {
+        "dry_run": False,
+        "include_downstream": True,
+        "only_failed": False,
+        "reset_dag_runs": True,
+        "dag_id": "migrate_server",
+        "dag_run_id": "ready-vps-6",
+        "task_ids": ["install_transit"],
+    }
+
+
+def test_by_keyboard_alone(opened, conn):
+    page = ready(opened(PREFIX + "/"))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    last = registry.places(conn)[2]
+    up = page.locator(f"#up-{last.migration}")
+    up.locator("summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.type("they have called")
+    registry.resume_server(conn, "transit-7", "somebody else")
+    page.wait_for_function("() => !document.querySelector('#pool').innerText.includes('paused')", timeout=8000)
+    assert up.locator("input[name=reason]").input_value() == "they have called", "an update takes nobody's words away"
+    up.locator("input[name=reason]").focus()
+    page.keyboard.press("Enter")
+    page.locator("#answer").get_by_text("Done: move up.").wait_for()
+    assert registry.places(conn)[0].migration == last.migration
+
+
+def test_the_keyboard_stays_where_it_was_when_a_section_changes(opened, conn):
+    page = ready(opened(PREFIX + "/"))
+    page.locator("#groups").get_by_role("link", name="vps-2", exact=True).focus()
+    waiting = page.locator("#g-pool")
+    before = waiting.inner_text()
+    registry.resume_server(conn, "transit-7", "somebody else")
+    registry.assign_transit(conn, registry.migration_of(conn, "ded-15").id)
+    page.wait_for_function("before => document.querySelector('#g-pool').innerText !== before", arg=before, timeout=8000)
+    assert page.evaluate("document.activeElement.textContent") == "vps-2"
+
+
+def test_everything_has_a_name_and_headings_are_in_order(opened, told):
+    for path in ("/", "/servers/vps-4"):
+        page = ready(opened(PREFIX + path))
+        levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(each => Number(each.tagName[1]))")
+        assert levels[0] == 1 and levels.count(1) == 1
+        assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False)), levels
+        nameless = (
+            "all => all.filter(e => !(e.textContent.trim() || e.ariaLabel || e.labels?.length)).map(e => e.outerHTML)"
+        )
+        assert page.locator("a, button, summary, input:not([type=hidden])").evaluate_all(nameless) == []
+        ids = page.locator("[id]").evaluate_all("all => all.map(each => each.id)")
+        assert [id for id in set(ids) if ids.count(id) > 1] == []
+
+
+@pytest.mark.parametrize("path", ["/", "/servers/vps-4", "/servers/vps-3"])
+def test_on_a_phone_nothing_is_wider_than_the_screen(opened, told, path):
+    page = ready(opened(PREFIX + path, width=390))
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_light_and_dark_as_the_system_says(opened):
+    for scheme in ("light", "dark"):
+        page = ready(opened(PREFIX + "/", color_scheme=scheme))
+        assert page.evaluate("document.documentElement.dataset.theme") == scheme

@@ -1,0 +1,30 @@
+"""The DAG that delivers events: off until it is switched on, replays what its form says, then announces and posts."""
+
+from __future__ import annotations
+
+from include import registry
+from include.panel import story
+from transhumance_airflow import outbox
+
+
+def test_it_is_off_until_somebody_wants_it(dags):
+    dag = dags["deliver_events"]
+    assert dag.is_paused_upon_creation and dag.max_active_runs == 1
+
+
+def test_it_announces_then_delivers_and_replays_on_demand(dags, hosting, monkeypatch):
+    waiting = []
+
+    def deliver() -> dict:
+        sql = "UPDATE outbox SET delivered_at = now() WHERE delivered_at IS NULL RETURNING payload ->> 'id'"
+        waiting.append([int(id) for (id,) in hosting.conn.execute(sql)])
+        return {}
+
+    monkeypatch.setattr(outbox, "deliver_webhooks", deliver)
+    run = dags["deliver_events"].task_dict["deliver"].python_callable
+    params = {"replay_after": None, "customer": None, "requested_by": "a test"}
+    told = [event.id for event in registry.events(hosting.conn) if event.kind in story.TOLD and event.customer]
+    run(params=params)
+    run(params=params)
+    run(params={**params, "replay_after": told[0]})
+    assert [sorted(ids) for ids in waiting] == [told, [], told[1:]]

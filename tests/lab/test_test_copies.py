@@ -1,0 +1,452 @@
+"""A copy for a test: it is what the original is, it reaches nobody, and the original does not notice it."""
+
+import http.client
+import imaplib
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import paramiko
+import pytest
+
+from include.hosts import AgentError, HostUnreachable
+from lab.accounts.certificates import authority, certificate
+from lab.topology import RESOLVER
+from tests.lab.agents import Side, account_file, side, visitors
+
+NAME, UID = "copied", 2601
+DOMAIN = f"{NAME}.example"
+ALL = ["files", "postgresql", "mariadb"]
+KEY = paramiko.ECDSAKey.generate()
+AS_ACCOUNT = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
+
+HOME = """<?php
+header("X-Robots-Tag: all");
+if ($_SERVER["HTTP_HOST"] == "copied.example" && $_SERVER["REQUEST_URI"] == "/") {
+    header("Location: http://www.copied.example/", true, 301);
+    exit;
+}
+file_put_contents(dirname(__DIR__) . "/visits", "x", FILE_APPEND);
+$items = (new PDO("pgsql:host=127.0.0.1;dbname=copied_app", "copied", "secret"))->query("SELECT count(*) FROM items");
+$posts = (new PDO("mysql:host=localhost;dbname=copied_wp", "copied", "secret"))->query("SELECT count(*) FROM posts");
+echo $items->fetchColumn(), " items, ", $posts->fetchColumn(), " posts, https=", $_SERVER["HTTPS"] ?? "", "\\n";
+echo "host=", $_SERVER["HTTP_HOST"], " referer=[", $_SERVER["HTTP_REFERER"] ?? "", "]\\n";
+?>
+<a href="http://copied.example/a">a</a> <a href='https://www.copied.example/b'>b</a> <img src="//copied.example/c">
+<script>var d = {"u": "http:\\/\\/copied.example\\/d"}, e = "/e?to=https%3A%2F%2Fwww.copied.example%2Fe";</script>
+<a href="https://copied.example.org/f">not ours</a>
+"""
+GO = """<?php
+setcookie("who", "me", ["domain" => ".copied.example"]);
+header("Location: https://www.copied.example/there?x=1");
+"""
+OUT = """<?php
+foreach (explode(",", $_GET["to"]) as $where) {
+    $one = @stream_socket_client($where, $number, $text, 3);
+    if ($one && str_starts_with($where, "udp")) {
+        stream_set_timeout($one, 2);
+        @fwrite($one, "\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\7example\\0\\0\\2\\0\\1");
+        $one = fread($one, 512);
+    }
+    echo $one ? "open " : "shut ";
+}
+"""
+MAIL = '<?php foreach (explode(",", $_GET["to"]) as $to) { mail($to, "from the copy", "hello"); }'
+CONNECT = """
+import socket, sys
+for address in sys.argv[1:]:
+    try:
+        socket.create_connection((address, 22), 3).close()
+        print("open")
+    except OSError:
+        print("shut")
+"""
+
+
+def postgres(one: Side, sql: str, database: str = "postgres") -> str:
+    argv = (
+        "setpriv",
+        "--reuid=postgres",
+        "--regid=postgres",
+        "--init-groups",
+        "psql",
+        "-XqAt",
+        "-v",
+        "ON_ERROR_STOP=1",
+    )
+    return one.root(*argv, "-d", database, stdin=sql.encode()).strip()
+
+
+def mariadb(one: Side, sql: str) -> str:
+    argv = ("mariadb", "--no-defaults", "--batch", "--skip-column-names")
+    return one.root(*argv, stdin=sql.encode()).strip()
+
+
+def fill(one: Side) -> dict[str, Any]:
+    """An account with a little of everything, some of which the new version does not take."""
+    statement = account_file(NAME, UID)
+    statement["sites"][0]["aliases"] = [f"www.{DOMAIN}"]
+    statement["postgresql"] = {"roles": [NAME], "databases": ["copied_app"]}
+    statement["mariadb"] = {"users": [{"user": NAME, "host": "%"}], "databases": ["copied_wp"]}
+    statement["ports"] = {"postgresql": 20007, "ssh": 20008}
+    postgres(one, f"CREATE ROLE {NAME} LOGIN PASSWORD 'secret'")
+    postgres(one, f"CREATE DATABASE copied_app OWNER {NAME}")
+    postgres(one, "CREATE EXTENSION adminpack", "copied_app")
+    postgres(
+        one,
+        f"SET ROLE {NAME}; CREATE TABLE items (id int PRIMARY KEY, t text); INSERT INTO items SELECT n, md5(n::text)"
+        " FROM generate_series(1, 500) n; CREATE VIEW uses_it AS SELECT pg_catalog.pg_file_rename('a', 'b');"
+        " CREATE VIEW first_ones AS SELECT * FROM items WHERE id < 10; CREATE FUNCTION fits(int) RETURNS bool"
+        " LANGUAGE plpgsql AS 'BEGIN RETURN $1 <= (SELECT count(*) FROM items); END';"
+        " CREATE TABLE fitting (a int CHECK (fits(a))); INSERT INTO fitting VALUES (7);",
+        "copied_app",
+    )
+    mariadb(
+        one,
+        f"CREATE DATABASE copied_wp; CREATE USER {NAME}@'%' IDENTIFIED BY 'secret';"
+        f" GRANT ALL ON copied_wp.* TO {NAME}@'%'; USE copied_wp; CREATE TABLE posts (id int PRIMARY KEY, t text);"
+        " INSERT INTO posts SELECT seq, md5(seq) FROM seq_1_to_300; CREATE TABLE gone (a int);"
+        f" CREATE DEFINER={NAME}@'%' VIEW of_gone AS SELECT * FROM gone; DROP TABLE gone;"
+        f" CREATE DEFINER={NAME}@'%' VIEW of_posts AS SELECT id FROM posts;"
+        f" CREATE TABLE ticks (a int); CREATE DEFINER={NAME}@'%' EVENT tick ON SCHEDULE EVERY 1 SECOND"
+        " DO INSERT INTO ticks VALUES (1); CREATE TABLE above (a int CHECK (a > 0)); CREATE TABLE above_too (a int);"
+        " SET check_constraint_checks = 0; INSERT INTO above VALUES (-1); INSERT INTO above_too VALUES (1);",
+    )
+    one.host.call("create", account_file=statement)
+    public = f"/home/{NAME}/public_html"
+    one.root(*AS_ACCOUNT, "mkdir", public)
+    for path, text in (("index.php", HOME), ("go.php", GO), ("out.php", OUT), ("mail.php", MAIL)):
+        one.root(*AS_ACCOUNT, "tee", f"{public}/{path}", stdin=text.encode())
+    one.root(*AS_ACCOUNT, "chmod", "-R", "a+rX", public)
+    one.root(*AS_ACCOUNT, "mkdir", "-m", "700", f"/home/{NAME}/.ssh")
+    key = f"{KEY.get_name()} {KEY.get_base64()}\n"
+    one.root(*AS_ACCOUNT, "tee", f"/home/{NAME}/.ssh/authorized_keys", stdin=key.encode())
+    one.root("crontab", "-u", NAME, "-", stdin=b"* * * * * touch ~/cron-ran\n")
+    one.root("sendmail", f"info@{DOMAIN}", stdin=b"Subject: kept\n\nhello\n")
+    until(lambda: mails(one) == 1)
+    return statement
+
+
+def until(true: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def mails(one: Side) -> int:
+    return len(one.root("find", f"/home/{NAME}/mail", "-path", "*/new/*", "-type", "f", check=False).split())
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+def ask(one: Side, host: str, path: str = "/", tls: bool = False, **headers: str) -> Answer:
+    connection = http.client.HTTPConnection(one.address, 443 if tls else 80, timeout=30)
+    if tls:
+        context = ssl.create_default_context(cafile=str(authority()))
+        connection.connect()
+        connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
+    try:
+        connection.request("GET", path, headers={"Host": host, **headers})
+        answer = connection.getresponse()
+        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode())
+    finally:
+        connection.close()
+
+
+@dataclass
+class Copy:
+    """One test of the account."""
+
+    key: str
+    epoch: int
+    statement: dict[str, Any]
+    old: Side
+    new: Side
+    stores: list[str]
+    peer: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.key}-{NAME}.test.example"
+
+    def receive(self) -> None:
+        public_key = self.old.host.call("pair", move=self.key, account=NAME)["public_key"]
+        received = self.new.host.call(
+            "receive",
+            move=self.key,
+            account=NAME,
+            epoch=self.epoch,
+            account_file=self.statement,
+            source_address=self.old.address,
+            public_key=public_key,
+        )
+        self.peer = {"address": self.new.address, "host_keys": received["host_keys"]}
+
+    def args(self) -> dict[str, Any]:
+        return {"account": NAME, "move": self.key, "epoch": self.epoch, "peer": self.peer, "stores": self.stores}
+
+    def duplicate(self) -> dict[str, Any]:
+        return self.old.host.run(f"{self.key}-duplicate", "duplicate", self.args(), poll=0.2)
+
+    def open(self) -> dict[str, Any]:
+        names = {DOMAIN: self.name} if "files" in self.stores else {}
+        args = {"account": NAME, "move": self.key, "epoch": self.epoch, "names": names, "stores": self.stores}
+        return self.new.host.call("open_test", **args)
+
+    def unpair(self) -> None:
+        for one in (self.old, self.new):
+            one.host.call("unpair", move=self.key)
+
+
+@dataclass
+class Stage:
+    old: Side
+    new: Side
+    copy: Copy
+    done: dict[str, Any]
+    before: str
+    crowd: Any
+
+
+def databases(one: Side) -> str:
+    """What stands in the account's databases."""
+    rows = "SELECT count(*), md5(string_agg(t, ',' ORDER BY id)) FROM items"
+    posts = "SELECT COUNT(*), MD5(GROUP_CONCAT(t ORDER BY id)) FROM copied_wp.posts"
+    return f"{postgres(one, rows, 'copied_app')} {mariadb(one, posts)}"
+
+
+@pytest.fixture(scope="module")
+def stage(lab: Any) -> Iterator[Stage]:
+    with lab.fresh("2022", "2026") as servers:
+        old, new = (side(lab, one) for one in servers)
+        pem = certificate(["*.test.example"]).decode()
+        for _ in range(2):
+            new.host.call("become_test_server", domain="test.example", certificate=pem)
+        copy = Copy("t12", 2, fill(old), old, new, ALL)
+        before = databases(old)
+        copy.receive()
+        with visitors(old.address, f"www.{DOMAIN}", 0) as crowd:
+            # Killed on its way, it begins again.
+            old.host.call("start", operation="t12-duplicate", verb="duplicate", args=copy.args())
+            time.sleep(0.5)
+            old.root("systemctl", "kill", "--signal=KILL", "transhumance-op-t12-duplicate.service")
+            done = copy.duplicate()
+            new.fail_at("test_open")
+            with pytest.raises(HostUnreachable):
+                copy.open()
+            copy.open()
+            copy.open()
+            copy.unpair()
+        yield Stage(old, new, copy, done, before, crowd)
+
+
+def test_the_original_serves_on_and_nothing_is_left_there(stage: Stage) -> None:
+    old = stage.old
+    assert not stage.crowd.failed and len(stage.crowd.answers) > 20
+    assert databases(old) == stage.before and old.state(NAME) == "serving"
+    assert postgres(old, "SELECT count(*) FROM pg_replication_slots") == "0"
+    assert postgres(old, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'th\\_%'") == "0"
+    assert postgres(old, "SELECT count(*) FROM pg_publication", "copied_app") == "0"
+    assert mariadb(old, "SELECT COUNT(*) FROM mysql.global_priv WHERE User LIKE 'th\\_%'") == "0"
+    units = old.root("systemctl", "list-units", "--plain", "--no-legend", "transhumance*")
+    assert {line.split()[0] for line in units.splitlines()} <= {"transhumance-boot.service"}
+    assert "copied" in old.root("ls", "/var/spool/cron/crontabs")
+    for one in (old, stage.new):
+        assert one.root("ls", "/var/lib/transhumance/pairs") == ""
+        assert "transhumance-move" not in one.root("cat", "/root/.ssh/authorized_keys")
+
+
+def test_the_copy_answers_under_its_test_name_as_the_original_does(stage: Stage) -> None:
+    new, name = stage.new, stage.copy.name
+    assert databases(new) == stage.before
+    for tls in (False, True):
+        page = ask(new, name, tls=tls, Referer=f"https://{name}/x")
+        assert page.status == 200
+        assert page.text.startswith(f"500 items, 300 posts, https={'on' if tls else ''}\n")
+        # The site sends visitors of its domain on to an alias: it is asked as that, or it would do so for ever.
+        assert f"host=www.{DOMAIN} referer=[https://www.{DOMAIN}/x]" in page.text.replace(name, f"www.{DOMAIN}")
+        for link in (f'"http://{name}/a"', f"'https://{name}/b'", f'"//{name}/c"', f"http:\\/\\/{name}\\/d"):
+            assert link in page.text
+        assert f"https%3A%2F%2F{name}%2Fe" in page.text and "https://copied.example.org/f" in page.text
+        assert page.headers["x-robots-tag"] == "noindex, nofollow"
+    moved = ask(new, name, "/go.php")
+    assert moved.headers["location"] == f"https://{name}/there?x=1"
+    assert f"domain=.{name}" in moved.headers["set-cookie"].lower()
+    assert moved.headers["x-robots-tag"] == "noindex, nofollow"
+    assert ask(new, name, "/robots.txt").text == "User-agent: *\nDisallow: /\n"
+    # By its own name nobody is served from here.
+    assert ask(new, DOMAIN).status == 404
+
+
+def test_what_the_new_version_refuses_is_told_and_the_rest_is_there(stage: Stage) -> None:
+    said = {(one["store"], one["object"]): one for one in stage.done["said"]}
+    assert "not installed" in said["postgresql", "extension adminpack"]["message"]
+    assert "pg_file_rename" in said["postgresql", "VIEW public.uses_it"]["message"]
+    assert 'relation "items" does not exist' in said["postgresql", "rows of public.fitting"]["message"]
+    assert "gone" in said["mariadb", "view of_gone"]["message"]
+    assert "CONSTRAINT" in said["mariadb", "table above"]["message"]
+    assert {one["severity"] for one in said.values()} == {"error"} and len(stage.done["said"]) == 5
+    missing = {(one["store"], one["database"], one["object"]) for one in stage.done["missing"]}
+    assert missing == {
+        ("postgresql", "copied_app", "extension adminpack"),
+        ("postgresql", "copied_app", "relation public.uses_it"),
+        ("postgresql", "copied_app", "rows of public.fitting"),
+        ("mariadb", "copied_wp", "view of_gone"),
+        ("mariadb", "copied_wp", "rows of above"),
+    }
+    assert postgres(stage.new, "SELECT count(*) FROM first_ones", "copied_app") == "9"
+    assert mariadb(stage.new, "SELECT COUNT(*) FROM copied_wp.of_posts") == "300"
+    assert stage.done["files"] > 3 and stage.done["bytes"] > 1000 and set(stage.done["stores"]) == set(ALL)
+
+
+def test_the_copy_reaches_nobody(stage: Stage) -> None:
+    old, new, lab = stage.old, stage.new, stage.old.lab
+    spec = lab.server(old.name).spec
+    places = [f"tcp://{old.address}:22", f"tcp://{spec.lan_address}:80", f"tcp://[{spec.lan_address6}]:80"]
+    places.append(f"udp://{RESOLVER}:53")
+    path = "/out.php?to=" + ",".join(places)
+    assert ask(old, f"www.{DOMAIN}", path).text.split() == ["open"] * 4
+    assert ask(new, stage.copy.name, path).text.split() == ["shut"] * 4
+    for user in ("mysql", "postgres", "postfix", str(UID)):
+        argv = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "python3", "-c", CONNECT)
+        assert (
+            new.root(*argv, old.address, spec.lan_address6, "127.0.0.1", "::1").split() == ["shut"] * 2 + ["open"] * 2
+        )
+    postgres(new, "CREATE EXTENSION dblink", "copied_app")
+    link = (
+        f"SELECT dblink_connect('host={old.address} user=copied password=secret dbname=copied_app connect_timeout=3')"
+    )
+    with pytest.raises(AssertionError, match="could not establish connection"):
+        postgres(new, link, "copied_app")
+    postgres(new, "DROP EXTENSION dblink", "copied_app")
+
+
+def test_mail_stays_in_the_copy(stage: Stage) -> None:
+    new = stage.new
+    assert mails(new) == 1
+    sent = f"visitor@elsewhere.example,info@{DOMAIN}"
+    assert ask(new, stage.copy.name, f"/mail.php?to={sent}").status == 200
+    until(lambda: mails(new) == 2)
+    until(lambda: "to=<visitor@elsewhere.example>" in journal(new))
+    [line] = [one for one in journal(new).splitlines() if "to=<visitor@elsewhere.example>" in one]
+    assert "status=bounced" in line and "This is a test copy" in line
+    assert mails(stage.old) == 1 and "elsewhere.example" not in journal(stage.old)
+    script = "import smtplib; smtplib.SMTP('127.0.0.1').sendmail('a@copied.example', ['b@elsewhere.example'], 'x')"
+    refused = new.root("python3", "-c", f"try:\n {script}\nexcept Exception as error: print(error)")
+    assert "550" in refused and "This is a test copy" in refused
+    # From outside nobody brings any.
+    with pytest.raises(OSError):
+        http.client.HTTPConnection(new.address, 25, timeout=3).connect()
+    with imaplib.IMAP4(new.address) as box:
+        box.login(f"info@{DOMAIN}", "secret")
+        assert box.select("INBOX")[1] == [b"2"]
+
+
+def journal(one: Side) -> str:
+    return one.root("journalctl", "--quiet", "--no-pager", "-u", "postfix*")
+
+
+def test_neither_cron_nor_events_run(stage: Stage) -> None:
+    new = stage.new
+    assert new.root("ls", "/var/spool/cron/crontabs") == ""
+    refused = new.root(*AS_ACCOUNT, "sh", "-c", "echo '* * * * * true' | crontab - 2>&1", check=False)
+    assert "not allowed" in refused
+    events = "SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'copied_wp'"
+    assert (mariadb(stage.old, events), mariadb(new, events)) == ("ENABLED", "DISABLED")
+    # Also when its owner enables it.
+    mariadb(new, "ALTER DEFINER=copied@'%' EVENT copied_wp.tick ENABLE")
+    ticks = [mariadb(one, "SELECT COUNT(*) FROM copied_wp.ticks") for one in (stage.old, new)]
+    time.sleep(2.2)
+    later = [mariadb(one, "SELECT COUNT(*) FROM copied_wp.ticks") for one in (stage.old, new)]
+    assert int(later[0]) > int(ticks[0]) and later[1] == ticks[1]
+
+
+def test_its_own_credentials_open_it(stage: Stage) -> None:
+    old, new = stage.old, stage.new
+    for port in ("5432", "20007"):
+        argv = ("env", "PGPASSWORD=secret", "psql", "-XAt", "-h", new.address, "-p", port, "-U", NAME)
+        assert old.root(*argv, "-c", "SELECT count(*) FROM items", "copied_app").strip() == "500"
+    login = ("env", "MYSQL_PWD=secret", "mariadb", "-N", "-h", new.address, "-u", NAME, "--skip-ssl")
+    assert old.root(*login, "-e", "SELECT COUNT(*) FROM posts", "copied_wp").strip() == "300"
+    for port in (22, 20008):
+        with paramiko.SSHClient() as client:
+            client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            client.connect(new.address, port, NAME, pkey=KEY, allow_agent=False, look_for_keys=False)
+            assert client.exec_command("id -un")[1].read() == b"copied\n"
+    shadow = [one.root("getent", "shadow", NAME).split(":") for one in (old, new)]
+    assert shadow[0][1] == shadow[1][1] and shadow[0][7] == shadow[1][7]
+
+
+def test_a_test_copy_never_becomes_the_account(stage: Stage) -> None:
+    old, new, copy = stage.old, stage.new, stage.copy
+    record = {"account": NAME, "move": copy.key, "epoch": copy.epoch}
+    refused = {
+        "test_server": (new, "release", {"account": NAME, "move": copy.key, "epoch": 2, "commit_record": record}),
+        "no_test_server": (old, "open_test", {**copy.args(), "names": {}}),
+        "not_empty": (new, "become_test_server", {"domain": "other.example"}),
+        "wrong_move": (new, "remove", {"account": NAME, "move": "t13"}),
+        "wrong_state": (old, "remove", {"account": NAME}),
+    }
+    refused["bad_test_name"] = (new, "open_test", {**copy.args(), "names": {DOMAIN: "www.bank.example"}})
+    for code, (one, verb, args) in refused.items():
+        with pytest.raises(AgentError) as error:
+            one.host.call(verb, **args)
+        assert error.value.code == code, error.value
+    with pytest.raises(AgentError, match="holds test copies only"):
+        new.host.call("create", account_file={**account_file("newcomer", 2602)})
+    told = new.host.call("describe")
+    assert told["test_server"] == "test.example" and old.host.call("describe")["test_server"] is None
+    assert [a["state"] for a in told["accounts"]] == ["test"]
+
+
+def test_it_is_the_same_after_a_reboot(stage: Stage) -> None:
+    new, old = stage.new, stage.old
+    new.root("systemctl", "reboot", "--force", check=False)
+    time.sleep(1)
+
+    def answers() -> bool:
+        try:
+            return ask(new, stage.copy.name).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    until(answers, 60)
+    assert ask(new, stage.copy.name, f"/out.php?to=tcp://{old.address}:22").text.split() == ["shut"]
+    # The rules were there before the agent was.
+    assert new.root("systemctl", "is-active", "transhumance-test-server.service").strip() == "active"
+    assert new.state(NAME) == "test" and new.root("ls", "/var/spool/cron/crontabs") == ""
+
+
+def test_again_is_replaced_and_one_engine_touches_no_file(stage: Stage) -> None:
+    old, new = stage.old, stage.new
+    second = Copy("t13", 3, stage.copy.statement, old, new, ["mariadb"])
+    with pytest.raises(AgentError) as error:
+        second.receive()
+    assert error.value.code == "wrong_state"
+    for _ in range(2):
+        new.host.call("remove", account=NAME, move="t12")
+    assert ask(new, stage.copy.name).status == 404
+    assert postgres(new, "SELECT count(*) FROM pg_database WHERE datname = 'copied_app'") == "0"
+    assert json.dumps(new.host.call("prove_empty")["because"]).count(NAME) == 0
+    second.receive()
+    [key] = [line for line in new.root("cat", "/root/.ssh/authorized_keys").splitlines() if "move:t13" in line]
+    assert "port" not in key, "nothing on a test server leads back to the original"
+    done = second.duplicate()
+    assert set(done["stores"]) == {"mariadb"} and done["files"] == 0
+    second.open()
+    second.unpair()
+    assert mariadb(new, "SELECT COUNT(*) FROM copied_wp.posts") == "300"
+    assert new.root("find", f"/home/{NAME}", "-mindepth", "1") == ""
+    assert postgres(new, "SELECT count(*) FROM pg_roles WHERE rolname = 'copied'") == "0"
+    assert databases(old) == stage.before
+    new.host.call("remove", account=NAME)
+    assert new.state(NAME) == "absent"
