@@ -22,11 +22,12 @@ PICTURES = airflow.REPOSITORY / "reports" / "screenshots"
 class Person:
     """Somebody of ops who is logged in to Airflow's UI."""
 
-    def __init__(self, page: Any) -> None:
-        self.page = page
+    def __init__(self, page: Any, url: str) -> None:
+        self.page, self.url = page, url
 
     def board(self) -> Any:
         """Opens the board from Airflow's navigation; gives its frame."""
+        self.page.goto(self.url)
         self.page.get_by_role("link", name="Board").or_(self.page.get_by_text("Board", exact=True)).first.click()
         return self.live()
 
@@ -43,10 +44,10 @@ class Person:
         frame.locator("#path").wait_for()
         return self.live()
 
-    def picture(self, name: str) -> None:
+    def picture(self, name: str, page: Any = None) -> None:
         """Keeps what the person sees."""
         PICTURES.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=PICTURES / f"{name}.png")
+        (page or self.page).screenshot(path=PICTURES / f"{name}.png")
 
 
 @contextmanager
@@ -73,4 +74,4 @@ def at_airflow(lab: Any) -> Iterator[Person]:
         page.locator("input[name=password]").fill(password)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(re.compile(f"^{re.escape(url)}/(?!auth)"))
-        yield Person(page)
+        yield Person(page, url)

@@ -40,11 +40,13 @@ def test_an_account_is_tested_and_ops_read_its_report(farm: Farm, ops: Person) -
     for name in test["names"].values():
         expect(orchard).to_contain_text(name)
     ops.picture("server-tested")
-    orchard.get_by_role("link", name="report").click()
-    heading = frame.locator("h1").first
-    expect(heading).to_contain_text("orchard")
-    expect(frame.locator("body")).to_contain_text(test["sentence"])
-    ops.picture("report")
+    with ops.page.context.expect_page() as opened:
+        orchard.get_by_role("link", name="report").click()
+    report = opened.value
+    expect(report.locator("h1")).to_contain_text("orchard")
+    expect(report.locator("body")).to_contain_text(test["sentence"])
+    ops.picture("report", report)
+    report.close()
 
 
 def test_the_board_follows_a_server_from_the_question_to_the_transit(farm: Farm, ops: Person) -> None:
