@@ -81,6 +81,8 @@ def to_perform(
         raise registry.Refused(
             f"Server {account.home_server} is migrated through {migration.entry}: leave `entry` out."
         )
+    if lifted is not None:
+        raise registry.Refused("The gate stands before the transit is asked for: leave `lift_gate_because` out.")
     with tried(conn):
         registry.begin_move(conn, account.name, migration.transit, f"tried-{account.name}", by)
     return "move_account", {**params, "to_server": migration.transit}

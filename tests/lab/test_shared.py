@@ -165,9 +165,10 @@ def describe(made: Shared) -> None:
 
 def name_pilot(made: Shared) -> None:
     """The pilot's site has names in the host's DNS."""
+    fqdn, zone = f"{PILOT}.example", made.farm.lab.names
     for kind, address in zip(("A", "AAAA"), server(OLD).ips, strict=True):
-        registry.add_name(made.conn, f"{PILOT}.example", kind, PILOT, address, 5)
-        made.farm.lab.names.point(f"{PILOT}.example", kind, None, address, 5)
+        registry.add_name(made.conn, fqdn, kind, PILOT, address, 5)
+        zone.point(fqdn, kind, zone.current(fqdn, kind), address, 5)
 
 
 def resolved(made: Shared, fqdn: str) -> str:
