@@ -68,10 +68,11 @@ def test_a_person_reads_the_proof_and_agrees_and_the_reinstall_goes_on(farm: Far
     assert farm.migration().state == "original_empty"
     yours.get_by_role("link", name="Look at the proof and decide").click()
     page = ops.page
-    expect(page.get_by_text("itself says")).to_contain_text("it is empty.")
+    expect(page.get_by_text(f"{ORIGINAL} itself says: it is empty.")).to_be_visible()
     ops.picture("approval")
     assert boot_of(farm) == before, "nothing is reinstalled before somebody agrees"
     page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("Response received")).to_be_visible()
     wait_for(lambda: farm.migration().state not in ("original_empty", "rerouted"), 120, "the reinstall goes on")
     frame = ops.server(ops.board(), ORIGINAL)
     expect(frame.locator('[aria-current="step"]')).to_contain_text(re.compile("Reinstalled|Home"))
