@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -146,12 +147,21 @@ class Farm:
         self.lab, self.host_key = lab, host_key
         self.visitors = Visitors(topology.server(ORIGINAL).ips[0])
         self.outages: list[tuple[float, float]] = []
-        self.panel, self.ops = Panel(stage.CUSTOMER), Panel(None)
         self.run_id: str | None = None
         """The migration's, once it was asked for."""
         self.content: dict[str, str] = {}
         """What each account kept when it was filled."""
         self._closed = False
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The customer's panel."""
+        return Panel(stage.CUSTOMER)
+
+    @cached_property
+    def ops(self) -> Panel:
+        """The API as ops use it."""
+        return Panel(None)
 
     def close(self) -> None:
         """Nothing of it runs any more; the next lab test finds the lab as it was."""
