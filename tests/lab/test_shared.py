@@ -26,10 +26,10 @@ from lab.demo import stage
 from lab.demo.inside import inside
 from lab.state import STATE
 from lab.topology import RESOLVER, VISITOR, server
-from tests.lab.airflow_lab import Farm, Visitors, wait_for
+from tests.lab.airflow_lab import TEST, Farm, Visitors, wait_for
 
-OLD, NEW, TEST = "shared-1", "shared-2", "test-1"
-SERVERS = {OLD: ("shared", stage.OLD), NEW: ("shared", stage.NEW), TEST: ("test", stage.NEW)}
+OLD, NEW = "shared-1", "shared-2"
+SERVERS = {OLD: stage.OLD, NEW: stage.NEW}
 PILOT = "heath"
 HERD = [f"herd-{number:02}" for number in range(1, 21)]
 FAILING = ("herd-07", "herd-13")
@@ -88,11 +88,11 @@ def driver(account: str) -> str:
 
 @pytest.fixture(scope="module")
 def shared(farm: Farm) -> Iterator[Shared]:
-    """Two shared servers and a test server, enrolled; accounts on the old one."""
+    """Two shared servers, enrolled, beside the farm's test server; accounts on the old one."""
     with stage.registry_connection() as conn, ThreadPoolExecutor(4) as pool:
         conn.autocommit = True
         try:
-            for name in SERVERS:  # three that boot at once may be too many for a busy machine
+            for name in SERVERS:  # two that boot at once may be too many for a busy machine
                 install(farm, name)
             made = Shared(farm, conn, filling(farm), {})
             list(pool.map(lambda one: create(made, *one), enumerate([PILOT, *HERD], 2500)))
@@ -106,7 +106,7 @@ def shared(farm: Farm) -> Iterator[Shared]:
 
 def install(farm: Farm, name: str) -> None:
     """A server, installed anew, reachable and known."""
-    one, (kind, infrastructure) = server(name), SERVERS[name]
+    one, infrastructure = server(name), SERVERS[name]
     spec = one.spec
     for ip, hop in zip(one.ips, (spec.lan_address, spec.lan_address6), strict=True):
         family, length = (["-6"], 128) if ":" in ip else ([], 32)
@@ -115,7 +115,7 @@ def install(farm: Farm, name: str) -> None:
     with stage.registry_connection() as conn:
         conn.autocommit = True
         addresses = (spec.management_address, spec.lan_address, spec.lan_address6)
-        registry.add_server(conn, name, kind, stage.PLAN, infrastructure, None, *addresses)
+        registry.add_server(conn, name, "shared", stage.PLAN, infrastructure, None, *addresses)
         for ip in one.ips:
             registry.add_ip(conn, ip, name)
         registry.enrol_server(conn, name, infrastructure, installed.host_key, {})
