@@ -10,14 +10,15 @@ import pytest
 
 from include import registry
 from tests.board import look
+from tests.chromium import CHROMIUM, browser
 from transhumance_airflow.board import PREFIX, live, runs
 
-pytestmark = pytest.mark.skipif(not look.CHROMIUM.exists(), reason="Debian's chromium is not installed")
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with look.browser() as one:
+    with browser() as one:
         yield one
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from include.compatibility import page
-from tests.board import look
+from tests.chromium import CHROMIUM, browser
 from tests.unit.test_compatibility_report import a_page, report_of, row, said, seen
 
-pytestmark = pytest.mark.skipif(not look.CHROMIUM.exists(), reason="Debian's chromium is not installed")
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with look.browser() as one:
+    with browser() as one:
         yield one
 
 

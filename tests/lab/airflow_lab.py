@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -23,11 +24,14 @@ from lab.accounts.filling import Filled, Server, account_file, new_password, pas
 from lab.demo import run as demo
 from lab.demo import stage
 from lab.demo.inside import inside
+from lab.panel import Panel
 from lab.visitors import crowd
 
-ORIGINAL, TRANSIT = stage.ORIGINAL, stage.TRANSIT
+ORIGINAL, TRANSIT, TEST = stage.ORIGINAL, stage.TRANSIT, stage.TEST
 WORKING = ("airflow-scheduler", "airflow-triggerer")
 """Whoever works on runs; the workers are the scheduler's children."""
+OF_FILES = ("brook", "copse")
+"""The accounts without a database: visitors write into a file."""
 SOONER = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -137,16 +141,27 @@ def post(address: str, account: str, n: int) -> tuple[int, str, str]:
 
 
 class Farm:
-    """The VPS, its transit and its Airflow, with everything that a test does to them."""
+    """The VPS, its transit, a test server and their Airflow, with everything that a test does to them."""
 
     def __init__(self, lab: Any, host_key: str) -> None:
         self.lab, self.host_key = lab, host_key
         self.visitors = Visitors(topology.server(ORIGINAL).ips[0])
         self.outages: list[tuple[float, float]] = []
-        self.run_id = f"migrate-{ORIGINAL}-{int(time.time())}"
+        self.run_id: str | None = None
+        """The migration's, once it was asked for."""
         self.content: dict[str, str] = {}
         """What each account kept when it was filled."""
         self._closed = False
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The customer's panel."""
+        return Panel(stage.CUSTOMER)
+
+    @cached_property
+    def ops(self) -> Panel:
+        """The API as ops use it."""
+        return Panel(None)
 
     def close(self) -> None:
         """Nothing of it runs any more; the next lab test finds the lab as it was."""
@@ -155,7 +170,7 @@ class Farm:
         self._closed = True
         self.visitors.rest()
         airflow.stop()
-        for name in (ORIGINAL, TRANSIT):
+        for name in (ORIGINAL, TRANSIT, TEST):
             self.lab.machines.wipe(self.lab.server(name).spec)
 
     # --- servers
@@ -226,10 +241,11 @@ class Farm:
         self.lab.at_home(airflow.up)
 
     def begin(self) -> str:
-        """Starts the migration, unless it was started; gives its run id."""
-        why = "the test is of the path"
-        conf = {"server": ORIGINAL, "entry": stage.ENTRY, "lift_gate_because": why, "requested_by": "the test"}
-        airflow.trigger("migrate_server", self.run_id, conf)
+        """Ops ask for the transit on the customer's behalf, unless that was done; gives the run id. They lift the gate:
+        not every account was tested."""
+        if self.run_id is None:
+            asked = self.ops.ask_for_transit(ORIGINAL, stage.ENTRY, "the test is of the path")
+            self.run_id = asked["run"]["run_id"]
         return self.run_id
 
     def handed_over(self) -> registry.Migration:
@@ -237,12 +253,12 @@ class Farm:
         self.begin()
 
         def there() -> registry.Migration | None:
-            assert airflow.run("migrate_server", self.run_id)["state"] != "failed", demo.reason(
-                "migrate_server", self.run_id
-            )
             found = self.migration()
-            early = ("checking", "waiting_for_transit", "installing_transit")
-            return found if found and found.state not in early else None
+            if found and found.state not in ("checking", "waiting_for_transit", "installing_transit"):
+                return found
+            failed = airflow.run("migrate_server", self.run_id)["state"] == "failed"
+            assert not failed, demo.reason("migrate_server", self.run_id)
+            return None
 
         return wait_for(there, 120, "the transit is handed over")
 
@@ -261,14 +277,44 @@ class Farm:
 
         return wait_for(there, 60, f"{run_id} has begun its move")
 
-    def perform(self, account: str, to: str = TRANSIT, name: str = "perform") -> str:
-        """The customer's click; gives the run id."""
-        run_id = f"{name}-{account}"
+    def perform(self, account: str) -> str:
+        """The customer's click in the panel; gives the run id."""
         # Tests of the behaviour run on machines of any speed, so the wait is wide.
-        wait = {"longest_wait_seconds": 10}
-        conf = {"account": account, "to_server": to, "requested_by": "the test", **wait}
+        return self.panel.perform(account, longest_wait_seconds=10)["run"]["run_id"]
+
+    def perform_past_the_panel(self, account: str, name: str = "perform") -> str:
+        """The same by Airflow's own API, which lets everything begin; gives the run id."""
+        run_id = f"{name}-{account}"
+        conf = {"account": account, "to_server": TRANSIT, "requested_by": "the test", "longest_wait_seconds": 10}
         airflow.trigger("move_account", run_id, conf)
         return run_id
+
+    def performed(self, account: str) -> None:
+        """The account lives on the transit: it is performed now unless it was."""
+        wait_for(lambda: self.lives_on(account), 60, f"the registry knows {account}")
+        if self.lives_on(account) == ORIGINAL and self.migration().state == "handed_over":
+            self.finish(self.perform(account))
+
+    def lives_on(self, account: str) -> str | None:
+        """Where the registry has the account; None while it does not know it."""
+        with stage.registry_connection() as conn:
+            return next((one.server for one in registry.accounts_of(conn, ORIGINAL) if one.name == account), None)
+
+    def leave_behind(self) -> None:
+        """A database of nobody on the original, which is therefore not empty when every account has left."""
+        self.lab.root(ORIGINAL, ["mariadb", "-e", "CREATE DATABASE IF NOT EXISTS forgotten"])
+
+    def agreed(self) -> None:
+        """Somebody has agreed to the reinstall: it is done now, by Airflow's API, unless it was."""
+
+        def asked() -> str | None:
+            tasks = {task["task_id"]: task["state"] for task in airflow.tasks("migrate_server", self.run_id)}
+            state = tasks["approve_reinstall"]
+            return state if state in ("awaiting_input", "success") else None
+
+        if wait_for(asked, 120, "ops are asked whether the original may be reinstalled") == "awaiting_input":
+            task = f"/api/v2/dags/migrate_server/dagRuns/{quote(self.run_id, safe='')}/taskInstances/approve_reinstall"
+            airflow.call("PATCH", f"{task}/-1/hitlDetails", {"chosen_options": ["Approve"], "params_input": {}})
 
     def finish(self, run_id: str, dag_id: str = "move_account", seconds: float = 150) -> list[dict[str, Any]]:
         """Waits until a run has ended well, clearing it once if it failed; gives its task instances."""
@@ -344,8 +390,8 @@ class Farm:
 
     def written(self, server: str, account: str) -> list[int]:
         """The numbers that visitors have left in the account on this server."""
-        if account == "brook":
-            text = self.lab.root(server, ["cat", "/home/brook/visits"])
+        if account in OF_FILES:
+            text = self.lab.root(server, ["cat", f"/home/{account}/visits"])
         else:
             text = self.sql(server, account, "SELECT n FROM visits")
         return sorted(int(line) for line in text.split())
@@ -361,8 +407,13 @@ class Farm:
     # --- accounts
 
     def fill(self, execute_on: Server) -> dict[str, Filled]:
-        """The accounts that are there from the start: one on PostgreSQL, one on MariaDB with mail and a crontab."""
-        filled = {"orchard": self._orchard(execute_on), "meadow": self._meadow(execute_on)}
+        """The accounts that are there from the start: one on PostgreSQL, one on MariaDB with mail and a crontab, and
+        one of files."""
+        filled = {
+            "orchard": self._orchard(execute_on),
+            "meadow": self._meadow(execute_on),
+            "copse": self._of_files(execute_on, "copse", 2304),
+        }
         for account in filled:
             self.content[account] = self.kept(ORIGINAL, account)
             self.visitors.accounts.append(account)
@@ -370,11 +421,8 @@ class Farm:
 
     def create_late(self) -> None:
         """The customer creates another account, on the original, while the migration waits for them."""
-        server = self.filling()
-        statement = account_file("brook", 2303)
-        server.create(statement)
-        self._site(server, "brook", INTO_FILE)
-        airflow.connect_account("brook", {"urls": ["http://brook.example/"]}, [])
+        brook = self._of_files(self.filling(), "brook", 2303)
+        airflow.connect_account(brook.account, brook.look, brook.connections)
         self.content["brook"] = self.kept(ORIGINAL, "brook")
         self.visitors.accounts.append("brook")
 
@@ -388,6 +436,12 @@ class Farm:
         server.write_as(name, f"/home/{name}/data", {f"note {i}": f"{name} {i}\n" * i for i in range(100)})
         ballast = ["dd", "if=/dev/urandom", f"of=/home/{name}/data/ballast", "bs=1M", f"count={megabytes}"]
         server.run_as(name, *ballast)
+
+    def _of_files(self, server: Server, name: str, uid: int) -> Filled:
+        statement = account_file(name, uid)
+        server.create(statement)
+        self._site(server, name, INTO_FILE)
+        return Filled(name, statement, {"urls": [f"http://{name}.example/"]}, [])
 
     def _orchard(self, server: Server) -> Filled:
         password = new_password()
@@ -442,18 +496,23 @@ def filled(statement: dict[str, Any], kind: str, port: int, password: str) -> Fi
 
 @contextmanager
 def farm_of(lab: Any) -> Iterator[Farm]:
-    """Everything anew in the lab that is up: databases, Airflow, the original with its accounts, visitors at it."""
+    """Everything anew in the lab that is up: databases, Airflow, the original with its accounts, visitors at it, a test
+    server. The plan asks a person before a reinstall."""
     clear_away(lab)
     usual = airflow.environment
     airflow.environment = lambda *args: usual(*args) | SOONER
     farm = None
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor() as pool:
         starting = pool.submit(lab.at_home, airflow.up)
         try:
             stage.write_registry()
+            with stage.registry_connection() as conn:
+                registry.ask_before_reinstall(conn, stage.PLAN, True, "the tests")
+            testing = pool.submit(stage.install, TEST, stage.NEW)
             farm = Farm(lab, stage.install_original())
             accounts = farm.fill(farm.filling())
             stage.write_names(accounts, farm.host_key)
+            testing.result()
             starting.result()
             stage.connect_airflow(accounts)
             farm.visitors.start()
@@ -475,13 +534,13 @@ def clear_away(lab: Any) -> None:
     for name in postgres.DATABASES:
         postgres.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     postgres.up()
-    for name in (ORIGINAL, TRANSIT):
+    for name in (ORIGINAL, TRANSIT, TEST):
         one = topology.server(name)
         lab.machines.wipe(one.spec)
         for ip, hop in zip(one.ips, (one.spec.lan_address, one.spec.lan_address6), strict=True):
             family = ["-6"] if ":" in ip else []
             router.execute(["ip", *family, "route", "replace", f"{ip}/{128 if family else 32}", "via", hop])
-    for account in ("orchard", "meadow"):
+    for account in ("orchard", "meadow", "copse"):
         for fqdn in (f"{account}.example", f"www.{account}.example"):
             for kind in ("A", "AAAA"):
                 lab.names.point(fqdn, kind, lab.names.current(fqdn, kind), None, 5)

@@ -160,6 +160,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lab)
-    # What shares one Airflow, the migration's end last; then what takes it all down.
-    last = ("test_shared.py", "test_failures.py", "test_migration.py", "test_lab_down.py")
-    items.sort(key=lambda item: last.index(item.path.name) if item.path.name in last else -1)
+    # What shares one Airflow, in the order of the migration's story; then what takes it all down.
+    last = ("shared", "browser_out", "failures", "refusals", "browser_home", "migration", "lab_down")
+    order = {f"test_{name}.py": place for place, name in enumerate(last)}
+    items.sort(key=lambda item: order.get(item.path.name, -1))
