@@ -43,7 +43,8 @@ if (isset($_POST["n"])) {{
     $n = (int) $_POST["n"];
     {write}
 }}
-echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n";
+echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n<p>A shepherd counts the sheep when the sun goes
+    down behind the hills, and again when it rises over the pond, and finds that none of them is missing.</p>";
 """
 INTO_FILE = 'file_put_contents(dirname(__DIR__) . "/visits", "$n\\n", FILE_APPEND | LOCK_EX);'
 INTO_TABLE = (

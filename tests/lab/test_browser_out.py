@@ -14,9 +14,9 @@ from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
 from tests.lab.browser import Person, at_airflow
 
 RECORD = """() => {
-    window.shown = [];
+    window.told = [];
     const moves = document.querySelector("#moves");
-    new MutationObserver(() => shown.push(moves.innerText)).observe(moves, {childList: true, subtree: true});
+    new MutationObserver(() => window.told.push(moves.innerText)).observe(moves, {childList: true, subtree: true});
 }"""
 """Keeps everything that *Moving now* says from now on."""
 
@@ -76,7 +76,7 @@ def test_the_board_follows_an_account_that_its_customer_performs(farm: Farm, ops
     customers = frame.locator("article", has=frame.locator("#g-customer"))
     expect(customers).to_contain_text("1 of 3 accounts performed")
     expect(moving).to_have_count(0)
-    shown = "\n".join(frame.evaluate("window.shown"))
+    shown = "\n".join(frame.evaluate("window.told"))
     assert re.search(r"copse\s.*copying", shown, re.DOTALL), shown
     assert frame.evaluate("window.watched")
     farm.finish(run_id)
