@@ -180,7 +180,6 @@ def test_an_engine_moves_and_no_visitor_notices(sides, shop, engine: str) -> Non
     with visitors(old.address, "shop.example", 1000 * number) as crowd:
         done = move.switch()
     move.end()
-    print(engine, "held", done["held_ms"], "longest", crowd.longest, done["steps"])
     assert crowd.failed == []
     assert done["verified"]["equal"] and done["verified"]["tables"] == 2
     # By the socket, by either loopback address, by the server's own.

@@ -3,11 +3,14 @@ two fail."""
 
 from __future__ import annotations
 
+import http.client
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +23,7 @@ from include.moves.path import without_secrets
 from lab import airflow, names, router
 from lab.accounts.filling import Server, account_file, new_password
 from lab.demo import stage
+from lab.demo.inside import inside
 from lab.state import STATE
 from lab.topology import RESOLVER, VISITOR, server
 from tests.lab.airflow_lab import TEST, Farm, Visitors, wait_for
@@ -31,6 +35,9 @@ HERD = [f"herd-{number:02}" for number in range(1, 21)]
 FAILING = ("herd-07", "herd-13")
 PAGE = """<?php
 $database = new PDO("{driver}:host=127.0.0.1;dbname={database}", "{database}", "{password}");
+if (isset($_POST["slow"])) {{
+    sleep(20);
+}}
 if (isset($_POST["n"])) {{
     $database->prepare("INSERT INTO visits VALUES (?)")->execute([(int) $_POST["n"]]);
 }}
@@ -88,7 +95,6 @@ def shared(farm: Farm) -> Iterator[Shared]:
             for name in SERVERS:  # two that boot at once may be too many for a busy machine
                 install(farm, name)
             made = Shared(farm, conn, filling(farm), {})
-            allow_prepared_transactions(made)
             list(pool.map(lambda one: create(made, *one), enumerate([PILOT, *HERD], 2500)))
             describe(made)
             name_pilot(made)
@@ -119,13 +125,6 @@ def install(farm: Farm, name: str) -> None:
 def filling(farm: Farm) -> Server:
     """The old server, to fill accounts on."""
     return Server(stage.executor(OLD), lambda statement: farm.host(OLD).call("create", account_file=statement))
-
-
-def allow_prepared_transactions(made: Shared) -> None:
-    """The old server's PostgreSQL takes them, as some hosts' do."""
-    conf = "/etc/postgresql/15/main/conf.d/prepared.conf"
-    made.root(OLD, "tee", conf, stdin="max_prepared_transactions = 5\n")
-    made.root(OLD, "systemctl", "restart", "postgresql@15-main")
 
 
 def create(made: Shared, uid: int, name: str) -> None:
@@ -247,16 +246,41 @@ def test_an_expired_copy_is_taken_away(shared: Shared) -> None:
     assert shared.farm.state(NEW, PILOT)["state"] == "serving"
 
 
+@contextmanager
+def kept_busy() -> Iterator[None]:
+    """In this block, a request of some seconds' age is always at work in each of the accounts that are to fail."""
+    over, form = threading.Event(), {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def post(account: str) -> None:
+        connection = http.client.HTTPConnection(server(OLD).ips[0], 80, timeout=60)
+        with closing(connection):
+            connection.request("POST", "/", body="slow=1", headers={"Host": f"{account}.example", **form})
+            connection.getresponse().read()
+
+    def send(account: str, delay: float) -> None:
+        over.wait(delay)
+        while not over.is_set():
+            with suppress(OSError, http.client.HTTPException):
+                inside(VISITOR, post, account)
+
+    senders = [threading.Thread(target=send, args=(name, delay)) for name in FAILING for delay in (0, 7, 14)]
+    for thread in senders:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in senders:
+            thread.join()
+
+
 def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property) -> None:
-    """Their databases have a prepared transaction, which nobody ends."""
-    for account in FAILING:
-        database = account.replace("-", "_")
-        prepare = f"BEGIN; INSERT INTO notes VALUES (1000, 'left open'); PREPARE TRANSACTION '{account}';"
-        shared.root(OLD, "runuser", "-u", "postgres", "--", "psql", "-X", "-q", "-d", database, "-c", prepare)
+    """Somebody sends them requests that take long all the time, which no hold may cut."""
     before = {account: shared.kept(OLD, account) for account in HERD}
     began = time.monotonic()
     conf = {"entry": stage.ENTRY, "accounts": "all", "canaries": 2, "wave_size": 18, "requested_by": "ops"}
-    shared.run("run_campaign", "campaign-of-twenty", conf, 900)
+    with kept_busy():
+        shared.run("run_campaign", "campaign-of-twenty", conf, 900)
     seconds = time.monotonic() - began
     print(f"20 accounts tested and performed in {seconds:.0f} s")
     record_property("campaign_seconds", round(seconds))
@@ -274,7 +298,7 @@ def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property)
     assert report["counts"] == {"done": 18, "failed": 2}
     for one in report["accounts"]:
         if one["account"] in FAILING:
-            assert "prepared transaction" in one["reason"] and one["lives_on"] == OLD
+            assert "has run in PHP" in one["reason"] and one["lives_on"] == OLD
         else:
             assert one["verified"]["equal"] and one["held_ms"] > 0
     events = registry.events(shared.conn, limit=1_000_000)
