@@ -30,7 +30,7 @@ def test_the_customer_moves_what_is_left(farm: Farm) -> None:
 def test_the_migration_ends_well(farm: Farm, record_property) -> None:
     began = time.time()
     farm.agreed()
-    tasks = {task["task_id"]: task["state"] for task in farm.finish(farm.run_id, "migrate_server", 280)}
+    tasks = {task["task_id"]: task["state"] for task in farm.finish(farm.run_id, "migrate_server", 420)}
     assert {*tasks.values()} == {"success"}
     with stage.registry_connection() as conn:
         migration = farm.migration()
