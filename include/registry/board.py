@@ -129,8 +129,13 @@ def last_event(conn: psycopg.Connection) -> int:
 
 @in_transaction
 def latest_events(conn: psycopg.Connection, most: int = 12) -> list[Event]:
-    """The newest events, newest first."""
-    return rows(conn, Event, f"SELECT {EVENT_COLUMNS} FROM events ORDER BY id DESC LIMIT %(most)s", {"most": most})
+    """The newest events, newest first; without those of single names, of which every step has many."""
+    return rows(
+        conn,
+        Event,
+        f"SELECT {EVENT_COLUMNS} FROM events WHERE kind NOT LIKE 'name.%%' ORDER BY id DESC LIMIT %(most)s",
+        {"most": most},
+    )
 
 
 @in_transaction

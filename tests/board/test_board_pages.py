@@ -329,3 +329,10 @@ def test_words():
     assert words.size(180_000_000) == "180 MB" and words.size(12) == "12 B" and words.size(2.5e9) == "2.5 GB"
     assert views.as_json("</script>&") == '"\\u003c/script\\u003e\\u0026"'
     assert gather.PAGE == 25
+
+
+def test_events_of_single_names_leave_room_for_the_others(conn):
+    before = board.latest_events(conn)
+    registry.add_name(conn, "many.example", "AAAA", "blog2", "2001:db8::2")
+    assert registry.events(conn, account="blog2")[-1].kind == "name.added"
+    assert board.latest_events(conn) == before

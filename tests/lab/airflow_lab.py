@@ -30,6 +30,8 @@ from lab.visitors import crowd
 ORIGINAL, TRANSIT, TEST = stage.ORIGINAL, stage.TRANSIT, stage.TEST
 WORKING = ("airflow-scheduler", "airflow-triggerer")
 """Whoever works on runs; the workers are the scheduler's children."""
+ACCOUNTS = ("brook", "copse", "meadow", "orchard")
+"""All that live on the original in the end: the customer creates the first while the migration waits for them."""
 OF_FILES = ("brook", "copse")
 """The accounts without a database: visitors write into a file."""
 SOONER = {
@@ -43,7 +45,8 @@ if (isset($_POST["n"])) {{
     $n = (int) $_POST["n"];
     {write}
 }}
-echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n";
+echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n<p>A shepherd counts the sheep when the sun goes
+    down behind the hills, and again when it rises over the pond, and finds that none of them is missing.</p>";
 """
 INTO_FILE = 'file_put_contents(dirname(__DIR__) . "/visits", "$n\\n", FILE_APPEND | LOCK_EX);'
 INTO_TABLE = (
@@ -294,6 +297,15 @@ class Farm:
         wait_for(lambda: self.lives_on(account), 60, f"the registry knows {account}")
         if self.lives_on(account) == ORIGINAL and self.migration().state == "handed_over":
             self.finish(self.perform(account))
+
+    def everybody_performed(self) -> None:
+        """Every account lives on the transit, also the one that the customer creates meanwhile."""
+        if self.handed_over().state != "handed_over":
+            return
+        if "brook" not in self.content:
+            self.create_late()
+        for account in ACCOUNTS:
+            self.performed(account)
 
     def lives_on(self, account: str) -> str | None:
         """Where the registry has the account; None while it does not know it."""

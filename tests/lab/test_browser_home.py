@@ -13,16 +13,13 @@ from lab import airflow
 from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
 from tests.lab.browser import Person, at_airflow
 
-ACCOUNTS = ("copse", "meadow", "orchard")
-
 
 @pytest.fixture(scope="module")
 def everybody_out(farm: Farm) -> None:
     """Every account has left the original, and something of nobody is still there."""
     if farm.handed_over().state == "handed_over":
         farm.leave_behind()
-        for account in ACCOUNTS:
-            farm.performed(account)
+        farm.everybody_performed()
 
 
 @pytest.fixture(scope="module")

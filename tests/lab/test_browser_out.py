@@ -8,15 +8,16 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from include import registry
 from lab.demo import stage
 from lab.panel import Told
-from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
+from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
 from tests.lab.browser import Person, at_airflow
 
 RECORD = """() => {
-    window.shown = [];
+    window.told = [];
     const moves = document.querySelector("#moves");
-    new MutationObserver(() => shown.push(moves.innerText)).observe(moves, {childList: true, subtree: true});
+    new MutationObserver(() => window.told.push(moves.innerText)).observe(moves, {childList: true, subtree: true});
 }"""
 """Keeps everything that *Moving now* says from now on."""
 
@@ -58,11 +59,25 @@ def test_the_board_follows_a_server_from_the_question_to_the_transit(farm: Farm,
     tile = frame.locator(".tile", has_text=TRANSIT)
     expect(tile).to_contain_text("free")
     farm.begin()
+    early = performed_too_early(farm, "orchard")
     expect(customers).to_contain_text(ORIGINAL)
     expect(customers).to_contain_text("0 of 3 accounts performed")
     expect(tile).to_contain_text("days left")
     assert frame.evaluate("window.watched")
     ops.picture("board-handed-over")
+    assert "handed over" in farm.refusal("move_account", early)
+    assert farm.state(ORIGINAL, "orchard")["state"] == "serving"
+    with stage.registry_connection() as conn:
+        assert registry.live_move_of(conn, "orchard") is None
+
+
+def performed_too_early(farm: Farm, account: str) -> str:
+    """Performs an account before the transit is handed over; the panel refuses it at once, and so will the run whose id
+    this is."""
+    wait_for(farm.migration, 60, "the migration has begun", pause=0.1)
+    with pytest.raises(Told, match="handed over"):
+        farm.perform(account)
+    return farm.perform_past_the_panel(account, name="early")
 
 
 def test_the_board_follows_an_account_that_its_customer_performs(farm: Farm, ops: Person) -> None:
@@ -76,7 +91,7 @@ def test_the_board_follows_an_account_that_its_customer_performs(farm: Farm, ops
     customers = frame.locator("article", has=frame.locator("#g-customer"))
     expect(customers).to_contain_text("1 of 3 accounts performed")
     expect(moving).to_have_count(0)
-    shown = "\n".join(frame.evaluate("window.shown"))
+    shown = "\n".join(frame.evaluate("window.told"))
     assert re.search(r"copse\s.*copying", shown, re.DOTALL), shown
     assert frame.evaluate("window.watched")
     farm.finish(run_id)

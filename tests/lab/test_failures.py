@@ -38,17 +38,6 @@ def served_by_one(farm: Farm, account: str, since: float) -> None:
     assert late == []
 
 
-def test_no_account_moves_before_the_transit_is_handed_over(farm: Farm) -> None:
-    farm.begin()
-    wait_for(farm.migration, 60, "the migration has begun", pause=0.1)
-    run_id = farm.perform_past_the_panel("orchard", name="early")
-    said = farm.refusal("move_account", run_id)
-    assert "handed over" in said
-    assert farm.state(ORIGINAL, "orchard")["state"] == "serving"
-    with stage.registry_connection() as conn:
-        assert registry.live_move_of(conn, "orchard") is None
-
-
 def test_an_account_that_its_server_does_not_serve_is_not_moved(farm: Farm) -> None:
     farm.handed_over()
     with stage.registry_connection() as conn:

@@ -182,6 +182,12 @@ _EVENTS: dict[str, Callable[[registry.Event], str]] = {
     "look.before": lambda e: f"How {e.account} looks was kept, to be compared after its move.",
     "look.after": lambda e: f"{e.account} was looked at after its move.",
     "original.proven_empty": lambda e: f"{e.server} says itself that it is empty.",
+    "original.forwarded": lambda e: f"What {e.server} still passes on to the transit was counted.",
+    "lease.left": lambda e: f"The last account has left the transit of {e.server}: it costs nothing from here on.",
+    "lease.expected": lambda e: f"When the transit of {e.server} will be free was estimated.",
+    "run.failed": lambda e: (
+        f"{e.detail.get('task')} of {e.account or e.detail.get('dag')} failed: {e.detail.get('why')}"
+    ),
     "ip.added": lambda e: f"The IP {e.detail.get('ip')} of {e.server} was added.",
     "ip.routed": lambda e: f"The IP {e.detail.get('ip')} leads to {e.server}.",
     "name.added": lambda e: f"The name {e.detail.get('name')} ({e.detail.get('type')}) of {e.account} was added.",

@@ -26,12 +26,13 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-again]");
   if (!button) return;
   button.disabled = true;
+  const { dag_id: dag, ...which } = JSON.parse(button.dataset.again);
   const asked = { dry_run: false, include_downstream: true, only_failed: false, reset_dag_runs: true };
   try {
-    const got = await fetch(button.dataset.url, {
+    const got = await fetch(`${button.dataset.url}/${dag}/clearTaskInstances`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ ...asked, ...JSON.parse(button.dataset.again) }),
+      body: JSON.stringify({ ...asked, ...which }),
     });
     if (got.ok) return answer("It is tried again.", false);
     const why = (await got.json().catch(() => ({}))).detail;
