@@ -92,7 +92,7 @@ def test_the_board_follows_an_account_that_its_customer_performs(farm: Farm, ops
     expect(customers).to_contain_text("1 of 3 accounts performed")
     expect(moving).to_have_count(0)
     shown = "\n".join(frame.evaluate("window.told"))
-    assert re.search(r"copse\s.*copying", shown, re.DOTALL), shown
+    assert re.search(r"copse\s.*(opening the path|copying|switching)", shown, re.DOTALL), shown
     assert frame.evaluate("window.watched")
     farm.finish(run_id)
     frame = ops.server(frame, ORIGINAL)
