@@ -62,6 +62,8 @@ UseDNS no
 # sessions of one connection.
 AllowStreamLocalForwarding no
 MaxSessions 60
+# A busy server has many that are not through their log-in yet; by default it drops some of more than ten at random.
+MaxStartups 100
 """
 # OpenSSH 9.8 and later shut out an address after a few failures; the management network must not be, nor the front.
 SSHD_NEWER = {"2026": "PerSourcePenaltyExemptList {network},127.0.0.9\n"}
