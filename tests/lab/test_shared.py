@@ -280,7 +280,7 @@ def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property)
     began = time.monotonic()
     conf = {"entry": stage.ENTRY, "accounts": "all", "canaries": 2, "wave_size": 18, "requested_by": "ops"}
     with kept_busy():
-        shared.run("run_campaign", "campaign-of-twenty", conf, 900)
+        shared.run("run_campaign", "campaign-of-twenty", conf, 1500)
     seconds = time.monotonic() - began
     print(f"20 accounts tested and performed in {seconds:.0f} s")
     record_property("campaign_seconds", round(seconds))
