@@ -92,7 +92,7 @@ log = logging.getLogger(__name__)
             minimum=1,
             maximum=registry.MOST_MOVES_A_SERVER,
             title="Most per server",
-            description="Accounts of one server that are tested or performed at a time.",
+            description="Accounts of one server that are tested at a time, and that are performed beside them.",
         ),
         "most_failures_percent": Param(
             20,

@@ -123,8 +123,9 @@ def too_many_failed(conn: psycopg.Connection, campaign: registry.Campaign) -> st
 
 
 def _begin_what_may(conn: psycopg.Connection, id: int) -> None:
-    """The waiting accounts of the present wave, as many at a time as a server may bear. One that its customer has
-    performed meanwhile is done; one that somebody else has in hand waits."""
+    """The waiting accounts of the present wave, as many at a time as a server may bear: so many tests, and so many
+    moves beside them. One that its customer has performed meanwhile is done; one that somebody else has in hand waits.
+    """
     campaign = registry.campaign(conn, id)
     accounts = registry.campaign_accounts(conn, id)
     unfinished = [one for one in accounts if one.state in ("waiting", *AT_WORK)]
@@ -132,15 +133,23 @@ def _begin_what_may(conn: psycopg.Connection, id: int) -> None:
         return
     old = {account.name for account in registry.accounts_before(conn, campaign.entry)}
     wave = min(one.wave for one in unfinished)
-    busy = Counter(one.server for one in unfinished if one.state in AT_WORK)
+    most = campaign.settings["most_per_server"]
+    at_work = Counter((one.server, one.state) for one in unfinished if one.state in AT_WORK)
     for one in unfinished:
         if one.wave != wave or one.state != "waiting":
             continue
         if one.account not in old:
             registry.set_campaign_account(conn, id, one.account, "done", "Its customer was first.")
-        elif busy[one.server] < campaign.settings["most_per_server"] and not _in_hand(conn, one.account):
-            busy[one.server] += 1
+            continue
+        tested = registry.latest_test_of(conn, one.account, campaign.entry) is not None
+        work = (one.server, "performing" if tested else "testing")
+        if at_work[work] < most and _all(at_work, one.server) < 2 * most and not _in_hand(conn, one.account):
+            at_work[work] += 1
             _go_on(conn, campaign, one.account)
+
+
+def _all(at_work: Counter[tuple[str, str]], server: str) -> int:
+    return sum(at_work[server, state] for state in AT_WORK)
 
 
 def _in_hand(conn: psycopg.Connection, account: str) -> bool:

@@ -149,7 +149,8 @@ class Farm:
     def __init__(self, lab: Any, host_key: str) -> None:
         self.lab, self.host_key = lab, host_key
         self.visitors = Visitors(topology.server(ORIGINAL).ips[0])
-        self.outages: list[tuple[float, float]] = []
+        self.outages: list[tuple[float, float, tuple[str, ...]]] = []
+        """From when to when visitors of which accounts may be turned away."""
         self.run_id: str | None = None
         """The migration's, once it was asked for."""
         self.content: dict[str, str] = {}
@@ -203,22 +204,25 @@ class Farm:
         self.lab.root(server, ["tee", "/run/transhumance/failpoint"], stdin=point.encode())
 
     @contextmanager
-    def outage(self) -> Iterator[None]:
-        """Visitors may be turned away in this block, as a server of theirs is switched off."""
+    def outage(self, accounts: tuple[str, ...] = ACCOUNTS) -> Iterator[None]:
+        """Visitors of these accounts may be turned away in this block, as a server of theirs is switched off."""
         began = time.time()
         try:
             yield
         finally:
-            self.outages.append((began, time.time()))
+            self.outages.append((began, time.time(), accounts))
 
     @contextmanager
     def cut_cable(self) -> Iterator[None]:
-        """The servers reach the operators and the router, and not each other's management address."""
-        self._isolate("on")
-        try:
-            yield
-        finally:
-            self._isolate("off")
+        """The servers reach the operators and the router, and not each other's management address: nothing is passed on
+        for the accounts that have left."""
+        away = tuple(account for account in ACCOUNTS if self.lives_on(account) == TRANSIT)
+        with self.outage(away):
+            self._isolate("on")
+            try:
+                yield
+            finally:
+                self._isolate("off")
 
     def _isolate(self, how: str) -> None:
         links = self.lab.in_ns(topology.ROUTER, ["ip", "-j", "link", "show", "master", "mgmt"]).stdout

@@ -34,18 +34,24 @@ PILOT = "heath"
 HERD = [f"herd-{number:02}" for number in range(1, 21)]
 FAILING = ("herd-07", "herd-13")
 PAGE = """<?php
-$database = new PDO("{driver}:host=127.0.0.1;dbname={database}", "{database}", "{password}");
 if (isset($_POST["slow"])) {{
     sleep(20);
 }}
+{notes}
+echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n<p>$notes notes of a shepherd who counts his sheep
+    when the sun goes down behind the hills, and again when it rises over the pond, and finds that none is gone.</p>";
+"""
+IN_FILES = '$notes = count(glob(dirname(__DIR__) . "/data/*"));'
+IN_DATABASE = """
+$database = new PDO("{driver}:host=127.0.0.1;dbname={database}", "{database}", "{password}");
 if (isset($_POST["n"])) {{
     $database->prepare("INSERT INTO visits VALUES (?)")->execute([(int) $_POST["n"]]);
 }}
-echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n<p>",
-    $database->query("SELECT count(*) FROM notes")->fetchColumn(), " notes of a shepherd who counts his sheep when the
-    sun goes down behind the hills, and again when it rises over the pond, and finds that none is missing.</p>";
+$notes = $database->query("SELECT count(*) FROM notes")->fetchColumn();
 """
 TABLES = "CREATE TABLE visits (n integer); CREATE TABLE notes (id integer PRIMARY KEY, note varchar(100));"
+DRIVERS = {PILOT: "pgsql", "herd-01": "pgsql", "herd-02": "mysql", "herd-11": "pgsql", "herd-12": "mysql"}
+"""Who keeps its notes in a database; the others have files."""
 
 
 @dataclass
@@ -61,9 +67,11 @@ class Shared:
         return self.farm.lab.root(name, list(argv), stdin=stdin.encode()).strip()
 
     def sql(self, name: str, account: str, query: str) -> str:
-        """What a query on the account's database on a server gives to root."""
+        """What a query on the account's database on a server gives to root; nothing where it has none."""
         database = account.replace("-", "_")
-        if driver(account) == "pgsql":
+        if account not in DRIVERS:
+            return ""
+        if DRIVERS[account] == "pgsql":
             argv = ["runuser", "-u", "postgres", "--", "psql", "-X", "-q", "-A", "-t", "-d", database, "-c", query]
         else:
             argv = ["mariadb", "--batch", "--skip-column-names", database, "-e", query]
@@ -79,11 +87,6 @@ class Shared:
         files = f"sha256sum /home/{account}/data/* /home/{account}/public_html/*"
         rows = "SELECT count(*), min(note), max(note) FROM notes"
         return self.root(name, "sh", "-c", files) + self.sql(name, account, rows)
-
-
-def driver(account: str) -> str:
-    """Every other one of the herd keeps its notes in MariaDB."""
-    return "mysql" if account in HERD and int(account[-2:]) % 2 == 0 else "pgsql"
 
 
 @pytest.fixture(scope="module")
@@ -128,24 +131,27 @@ def filling(farm: Farm) -> Server:
 
 
 def create(made: Shared, uid: int, name: str) -> None:
-    """A small account: one page and some notes in one database."""
+    """A small account: one page, and some notes."""
     database, password = name.replace("-", "_"), new_password()
     made.passwords[name] = password
-    if driver(name) == "pgsql":
-        engine = {"postgresql": {"roles": [database], "databases": [database]}}
-    else:
-        engine = {"mariadb": {"users": [{"user": database, "host": "%"}], "databases": [database]}}
-    made.filling.create(account_file(name, uid, **engine))
-    page = PAGE.format(driver=driver(name), name=name, database=database, password=password)
+    driver = DRIVERS.get(name)
+    engines: dict[str | None, dict[str, Any]] = {
+        None: {},
+        "pgsql": {"postgresql": {"roles": [database], "databases": [database]}},
+        "mysql": {"mariadb": {"users": [{"user": database, "host": "%"}], "databases": [database]}},
+    }
+    made.filling.create(account_file(name, uid, **engines[driver]))
+    known = {"driver": driver, "database": database, "password": password}
+    page = PAGE.format(name=name, notes=IN_DATABASE.format(**known) if driver else IN_FILES)
     made.filling.write_as(name, f"/home/{name}/public_html", {"index.php": page})
     made.filling.write_as(name, f"/home/{name}/data", {f"note {n}": f"{name} {n}\n" * n for n in range(20)})
-    if driver(name) == "pgsql":
+    if driver == "pgsql":
         psql = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
         role = f"CREATE ROLE {database} LOGIN PASSWORD '{password}';\nCREATE DATABASE {database} OWNER {database};"
         made.filling.run_as("postgres", *psql, input=role)
         rows = "INSERT INTO notes SELECT g, 'note ' || md5(g::text) FROM generate_series(1, 100) g;"
         made.filling.run_as("postgres", *psql, "-d", database, input=f"SET ROLE {database};{TABLES}{rows}")
-    else:
+    if driver == "mysql":
         rows = "INSERT INTO notes SELECT seq, CONCAT('note ', MD5(seq)) FROM seq_1_to_100;"
         user = f"CREATE DATABASE {database}; CREATE USER {database}@'%' IDENTIFIED BY '{password}';"
         grant = f"GRANT ALL ON {database}.* TO {database}@'%'; USE {database};"
@@ -274,6 +280,7 @@ def kept_busy() -> Iterator[None]:
             thread.join()
 
 
+@pytest.mark.timeout(1800)
 def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property) -> None:
     """Somebody sends them requests that take long all the time, which no hold may cut."""
     before = {account: shared.kept(OLD, account) for account in HERD}
