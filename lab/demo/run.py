@@ -18,6 +18,8 @@ from lab.say import LabError, say
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 TESTED_IN = 300.0
 """Seconds for one test."""
+BEGUN_IN = 60.0
+"""Seconds until the panel shows that it was asked."""
 HANDED_OVER_IN = 300.0
 """Seconds until the customer gives up waiting for the transit."""
 MOVED_IN = 300.0
@@ -55,6 +57,7 @@ class Customer(threading.Thread):
             test = self.panel.tests(account)[0]
             say(f"the customer: {account} answers at {', '.join(test['names'].values())}: {test['sentence']}")
         asked_for = self.panel.ask_for_transit(ORIGINAL, ENTRY)
+        self._await_begin()
         say(f"the customer: asks for a transit (a second click: {self._refusal(self.panel.ask_for_transit)})")
         return asked_for["run"]["run_id"]
 
@@ -73,6 +76,14 @@ class Customer(threading.Thread):
                 say(f"the customer: {account} is on {lives_on} ({time.monotonic() - began:.1f} s)")
         except Exception as error:
             self.error = error
+
+    def _await_begin(self) -> None:
+        """Until the panel shows that the server is being migrated."""
+        until = time.monotonic() + BEGUN_IN
+        while self.panel.state(server=ORIGINAL) == "serving":
+            if time.monotonic() > until:
+                raise LabError(f"The migration has not begun within {BEGUN_IN:g} s.")
+            time.sleep(0.3)
 
     def _accounts(self) -> list[str]:
         return [account["account"] for account in self.panel.server(ORIGINAL)["accounts"]]

@@ -75,6 +75,9 @@ class FakePanel:
     def account(self, name):
         return {"server": "transit-1"}
 
+    def state(self, server):
+        return "checking" if ("ask", server) in self.calls else "serving"
+
     def test(self, account, entry):
         self.calls.append(("test", account))
         return {"subject": account}
