@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from include import registry
+from include import registry, report_files
 
 
 def gather(conn: psycopg.Connection, id: int) -> dict[str, Any]:
@@ -53,11 +52,7 @@ def summary(report: dict[str, Any]) -> str:
 def write(conn: psycopg.Connection, id: int, folder: Path) -> tuple[Path, str]:
     """Writes the report to `folder` and notes that in the event log; gives the file, and the part for people. A
     repeated call replaces it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"campaign-{id}.json"
-    fresh = path.with_suffix(".new")
     report = gather(conn, id)
-    fresh.write_text(json.dumps(report, indent=1, default=str) + "\n")
-    os.replace(fresh, path)
+    path = report_files.put(folder, f"campaign-{id}.json", json.dumps(report, indent=1, default=str) + "\n")
     registry.event(conn, "report.written", detail={"campaign": id, "file": path.name, "counts": report["counts"]})
     return path, summary(report)

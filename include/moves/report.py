@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from include import registry
+from include import registry, report_files
 from include.moves import forwarding
 
 
@@ -81,11 +80,7 @@ def _ms(value: float | None) -> str:
 def write(conn: psycopg.Connection, migration: int, folder: Path) -> tuple[Path, str]:
     """Writes the report to `folder` and notes that in the event log; gives the file, and the part for people. A
     repeated call replaces it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"migration-{migration}.json"
-    fresh = path.with_suffix(".new")
     report = gather(conn, migration)
-    fresh.write_text(json.dumps(report, indent=1, default=str) + "\n")
-    os.replace(fresh, path)
+    path = report_files.put(folder, f"migration-{migration}.json", json.dumps(report, indent=1, default=str) + "\n")
     registry.event(conn, "report.written", migration=migration, detail={"file": path.name})
     return path, summary(report)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from include import catalogue, registry
+from include import catalogue, registry, report_files
 from include.catalogue import Entry
 from include.compatibility import Site, build, compare_pages, counts, page
 from include.compatibility.report import Seen
@@ -61,12 +60,8 @@ def write(
         tested_at=datetime.now(UTC),
         expires_at=expires_at,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix, text in ((".json", json.dumps(report, indent=1) + "\n"), (".html", page(report))):
-        path = folder / f"test-{test['id']}{suffix}"
-        fresh = path.with_suffix(f"{suffix}.new")
-        fresh.write_text(text)
-        os.replace(fresh, path)
+    report_files.put(folder, f"test-{test['id']}.json", json.dumps(report, indent=1) + "\n")
+    report_files.put(folder, f"test-{test['id']}.html", page(report))
     blockers, warnings = counts(report)
     registry.record_test_report(conn, test["id"], report, blockers, warnings)
     registry.advance_test(conn, test["id"], "ready", expires_at=expires_at)
