@@ -45,6 +45,7 @@ from include import billing, registry
 from include.campaigns import report, steering, waves
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
+from transhumance_airflow.moving import longest_wait
 from transhumance_airflow.operators import PerformInWaves, refusing
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ log = logging.getLogger(__name__)
             title="Most failures (%)",
             description="When more of a wave than this has failed, the campaign stops.",
         ),
+        "longest_wait_seconds": longest_wait(),
         "reason": forms.optional("Reason", "To pause or to stop: kept in the event log.", maxLength=500),
         "requested_by": forms.requested_by(),
     },

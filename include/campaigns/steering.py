@@ -14,7 +14,6 @@ WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account
     "overdue": lambda conn, entry, today: registry.overdue(conn, entry, today),
     "all": lambda conn, entry, today: registry.accounts_before(conn, entry),
 }
-SETTINGS = ("wave_size", "canaries", "most_per_server", "most_failures_percent")
 
 
 def act(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: date) -> int | None:
@@ -40,7 +39,7 @@ def _start(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today:
     begun = next((one for one in registry.campaigns(conn) if one.run_id == run_id), None)
     if begun is None:
         accounts = [account.name for account in WHOSE[params["accounts"]](conn, entry, today)]
-        settings = {name: params[name] for name in SETTINGS}
+        settings = {name: params[name] for name in registry.CAMPAIGN_SETTINGS}
         begun = registry.begin_campaign(conn, entry, run_id, params["requested_by"], accounts, settings)
     return begun.id
 

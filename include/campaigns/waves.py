@@ -71,6 +71,8 @@ def step(conn: psycopg.Connection, id: int, state_of: RunState) -> Step:
 def _run(campaign: registry.Campaign, one: registry.CampaignAccount) -> Run:
     """The run that an account at work needs: its id is always the same, so that it is begun once."""
     conf = {"account": one.account, "entry": campaign.entry, "requested_by": f"campaign {campaign.id}"}
+    if one.state == "performing":
+        conf["longest_wait_seconds"] = campaign.settings["longest_wait_seconds"]
     return Run(DAG[one.state], f"campaign-{campaign.id}-{one.state}-{one.account}", conf)
 
 

@@ -25,6 +25,7 @@ from include.registry.approvals import (
     proof_of_emptiness,
 )
 from include.registry.campaigns import (
+    CAMPAIGN_SETTINGS,
     Campaign,
     CampaignAccount,
     accounts_before,
@@ -139,6 +140,7 @@ from include.registry.transits import (
 )
 
 __all__ = [
+    "CAMPAIGN_SETTINGS",
     "MOST_MOVES_A_SERVER",
     "Account",
     "Busy",

@@ -15,13 +15,13 @@ from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
 
+CAMPAIGN_SETTINGS = ("wave_size", "canaries", "most_per_server", "most_failures_percent", "longest_wait_seconds")
 COLUMNS = "id, entry, run_id, requested_by, state, state_since, settings, why, began_at, ended_at"
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign. `settings` are {"wave_size", "canaries", "most_per_server", "most_failures_percent"}; `why` is why it
-    is paused or was stopped."""
+    """A campaign. `settings` are those of `CAMPAIGN_SETTINGS`; `why` is why it is paused or was stopped."""
 
     id: int
     entry: str
@@ -72,7 +72,7 @@ def begin_campaign(
     catalogue_entry(conn, entry)
     if not accounts:
         raise Refused(f"No account is to be performed through {entry}: there is nothing to begin.")
-    missing = {"wave_size", "canaries", "most_per_server", "most_failures_percent"} - settings.keys()
+    missing = set(CAMPAIGN_SETTINGS) - settings.keys()
     if missing:
         raise Refused(f"A campaign needs {', '.join(sorted(missing))}: give them.")
     id = value(

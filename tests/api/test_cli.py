@@ -77,7 +77,7 @@ def test_queue_charges_and_campaigns(api, run):
         "campaign-1",
         "ops",
         ["s1", "s2"],
-        {"wave_size": 1, "canaries": 1, "most_per_server": 1, "most_failures_percent": 20},
+        {"wave_size": 1, "canaries": 1, "most_per_server": 1, "most_failures_percent": 20, "longest_wait_seconds": 1},
     )
     assert "2 waiting" in run("campaigns").stdout
 

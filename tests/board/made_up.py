@@ -175,7 +175,7 @@ def campaign(conn: psycopg.Connection) -> None:
     """A campaign over the shared servers' accounts, in its second wave."""
     conn.execute("UPDATE accounts SET customer = 'customer of ' || name WHERE home_server LIKE 'web-%'")
     shared = [row[0] for row in conn.execute("SELECT name FROM accounts WHERE home_server LIKE 'web-%' ORDER BY name")]
-    settings = {"wave_size": 6, "canaries": 2, "most_per_server": 2, "most_failures_percent": 10}
+    settings = dict(zip(registry.CAMPAIGN_SETTINGS, (6, 2, 2, 10, 1), strict=True))
     id = registry.begin_campaign(conn, "infrastructure-2026", "campaign-1", "olga", shared, settings).id
     with behind_its_back(conn):
         for account, state in zip(

@@ -24,6 +24,7 @@ FORM = {
     "canaries": 1,
     "most_per_server": 2,
     "most_failures_percent": 40,
+    "longest_wait_seconds": 2,
     "reason": None,
     "requested_by": "ops",
 }
@@ -66,6 +67,7 @@ class Runs:
             return
         dag = self.dags[dag_id]
         begun = migrating.begin(dag, conf["account"], run_id, requested_by=conf["requested_by"])
+        assert conf["longest_wait_seconds"] == FORM["longest_wait_seconds"]
         try:
             migrating.move(dag, begun)
         except Exception:

@@ -286,6 +286,8 @@ def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property)
     before = {account: shared.kept(OLD, account) for account in HERD}
     began = time.monotonic()
     conf = {"entry": stage.ENTRY, "accounts": "all", "canaries": 2, "wave_size": 18, "requested_by": "ops"}
+    # What holds at any speed of the machine, and beside eighteen others, is the behaviour.
+    conf["longest_wait_seconds"] = 10
     with kept_busy():
         shared.run("run_campaign", "campaign-of-twenty", conf, 1500)
     seconds = time.monotonic() - began
@@ -293,8 +295,10 @@ def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property)
     record_property("campaign_seconds", round(seconds))
     (campaign,) = registry.campaigns(shared.conn)
     assert campaign.state == "done"
-    states = {one.account: one.state for one in registry.campaign_accounts(shared.conn, campaign.id)}
-    assert states == {account: "failed" if account in FAILING else "done" for account in HERD}
+    ended = {one.account: (one.state, one.reason) for one in registry.campaign_accounts(shared.conn, campaign.id)}
+    print(ended)
+    assert {account for account, (state, _) in ended.items() if state == "failed"} == set(FAILING), ended
+    assert Counter(state for state, _ in ended.values()) == {"done": 18, "failed": 2}
     for account in HERD:
         lives_on = OLD if account in FAILING else NEW
         assert registry.account(shared.conn, account).server == lives_on

@@ -10,7 +10,13 @@ from include.registry import Refused
 from tests.registry import host
 
 DEADLINE = date(2027, 3, 31)
-SETTINGS = {"wave_size": 3, "canaries": 2, "most_per_server": 2, "most_failures_percent": 20}
+SETTINGS = {
+    "wave_size": 3,
+    "canaries": 2,
+    "most_per_server": 2,
+    "most_failures_percent": 20,
+    "longest_wait_seconds": 1,
+}
 
 
 @pytest.fixture
@@ -57,9 +63,15 @@ def test_campaign_refuses(due):
         begin(due, "2031", "r", "ops", ["b1"], SETTINGS)
     with pytest.raises(Refused, match="no such account"):
         begin(due, "2026", "r", "ops", ["nobody"], SETTINGS)
-    for wrong in ({"wave_size": 0}, {"canaries": -1}, {"most_per_server": 3}, {"most_failures_percent": 101}):
+    for name, value in {
+        "wave_size": 0,
+        "canaries": -1,
+        "most_per_server": 3,
+        "most_failures_percent": 101,
+        "longest_wait_seconds": 0,
+    }.items():
         with pytest.raises(Refused, match="correct its settings"):
-            begin(due, "2026", "r", "ops", ["b1"], SETTINGS | wrong)
+            begin(due, "2026", "r", "ops", ["b1"], SETTINGS | {name: value})
     with pytest.raises(Refused, match="needs canaries"):
         begin(due, "2026", "r", "ops", ["b1"], {key: SETTINGS[key] for key in SETTINGS if key != "canaries"})
     begun(due)

@@ -24,7 +24,8 @@ CREATE TABLE campaigns (
         (settings ->> 'wave_size')::integer >= 1
         AND (settings ->> 'canaries')::integer >= 0
         AND (settings ->> 'most_per_server')::integer BETWEEN 1 AND most_moves_a_server()
-        AND (settings ->> 'most_failures_percent')::numeric BETWEEN 0 AND 100,
+        AND (settings ->> 'most_failures_percent')::numeric BETWEEN 0 AND 100
+        AND (settings ->> 'longest_wait_seconds')::numeric BETWEEN 0.1 AND 60,
         false
     ))
 );
