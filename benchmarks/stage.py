@@ -31,7 +31,8 @@ class Machine:
 
     name: str
     infrastructure: str
-    processor: int
+    processor: int | None
+    """The only one that it may use, if told."""
     address: str
     ips: tuple[str, str]
     host_key: str
@@ -134,10 +135,11 @@ def machines(*infrastructures: str) -> Iterator[list[Machine]]:
         yield list(pool.map(installed, taken, infrastructures, processors))
 
 
-def installed(one: topology.Server, infrastructure: str, processor: int) -> Machine:
-    """A claimed server, installed anew, with the agent on it."""
+def installed(one: topology.Server, infrastructure: str, processor: int | None = None) -> Machine:
+    """A claimed server, installed anew, with the agent on it; on `processor` alone, if told."""
     made = servers.machines().reinstall(one.spec, infrastructure)
-    _keep_to(one.name, processor)
+    if processor is not None:
+        _keep_to(one.name, processor)
     address = one.spec.management_address
     agent = Host.connect(address, str(state.key("ops")), made.host_key)
     agent.push_agent()

@@ -12,6 +12,8 @@ import psycopg
 from include.registry.database import in_transaction, row, rows, value
 from include.registry.events import COLUMNS as EVENT_COLUMNS
 from include.registry.events import Event
+from include.registry.migrations import COLUMNS as MIGRATION_COLUMNS
+from include.registry.migrations import Migration
 from include.registry.moves import COLUMNS as MOVE_COLUMNS
 from include.registry.moves import Move
 
@@ -342,20 +344,10 @@ def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
 
 
 @dataclass(frozen=True)
-class ServersMigration:
-    """The newest migration of a server, or the one that a transit serves."""
+class ServersMigration(Migration):
+    """The newest migration of a server, or the one that a transit serves, with its lease."""
 
-    id: int
-    server: str
-    entry: str
-    from_infrastructure: str
-    to_infrastructure: str
-    transit: str | None
-    run_id: str
-    requested_by: str
-    state: str
-    state_since: datetime
-    began_at: datetime
+    gate_lifted_because: str | None
     handed_over_at: datetime | None
     free_until: datetime | None
     billed_until: datetime | None
@@ -367,10 +359,9 @@ def newest_migration(conn: psycopg.Connection, server: str) -> ServersMigration 
     return row(
         conn,
         ServersMigration,
-        """
-        SELECT m.id, m.server, m.entry, m.from_infrastructure, m.to_infrastructure, m.transit, m.run_id,
-            m.requested_by, m.state, m.state_since, m.began_at, l.handed_over_at, l.free_until, l.billed_until
-        FROM migrations m
+        f"""
+        SELECT m.*, l.handed_over_at, l.free_until, l.billed_until
+        FROM (SELECT {MIGRATION_COLUMNS}, gate_lifted_because FROM migrations) m
             LEFT JOIN billing_leases l ON l.migration = m.id
         WHERE m.server = %(server)s OR m.transit = %(server)s ORDER BY m.id DESC LIMIT 1
         """,

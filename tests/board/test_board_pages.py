@@ -7,6 +7,7 @@ import html
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -107,9 +108,13 @@ def test_todays_charges(olga, conn):
 
 def test_a_servers_path_accounts_and_figures(olga, conn):
     page = olga.get(PREFIX + "/servers/vps-4").text
-    steps = re.findall(r'<li class="(done|now|ahead)"[^>]*><strong>([^<]+)', section(page, "path"))
+    steps = re.findall(r'<li class="(done|now|ahead|lifted)"[^>]*><strong>([^<]+)', section(page, "path"))
     assert [word for _, word in steps] == [word for word, _ in words.STEPS]
-    assert [stands for stands, _ in steps] == ["done"] * 7 + ["now"]
+    assert [stands for stands, _ in steps] == ["lifted"] + ["done"] * 6 + ["now"]
+    assert "Ops lifted the gate: made up without tests" in text(section(page, "path"))
+    migration = board.newest_migration(conn, "vps-4")
+    tested = views.steps("vps", replace(migration, gate_lifted_because=None))
+    assert [step.stands for step in tested] == ["done"] * 7 + ["now"]
     assert page.count('aria-current="step"') == 1
     accounts = text(section(page, "accounts"))
     assert re.search(

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -29,8 +29,10 @@ from lab.topology import RESOLVER, VISITOR, server
 from tests.lab.airflow_lab import TEST, Farm, Visitors, wait_for
 
 OLD, NEW = "shared-1", "shared-2"
+DATABASES = "database-1"
 SERVERS = {OLD: stage.OLD, NEW: stage.NEW}
 PILOT = "heath"
+STAYS = "moor"
 HERD = [f"herd-{number:02}" for number in range(1, 21)]
 FAILING = ("herd-07", "herd-13")
 PAGE = """<?php
@@ -50,7 +52,14 @@ if (isset($_POST["n"])) {{
 $notes = $database->query("SELECT count(*) FROM notes")->fetchColumn();
 """
 TABLES = "CREATE TABLE visits (n integer); CREATE TABLE notes (id integer PRIMARY KEY, note varchar(100));"
-DRIVERS = {PILOT: "pgsql", "herd-01": "pgsql", "herd-02": "mysql", "herd-11": "pgsql", "herd-12": "mysql"}
+DRIVERS = {
+    PILOT: "pgsql",
+    STAYS: "pgsql",
+    "herd-01": "pgsql",
+    "herd-02": "mysql",
+    "herd-11": "pgsql",
+    "herd-12": "mysql",
+}
 """Who keeps its notes in a database; the others have files."""
 
 
@@ -103,13 +112,13 @@ def shared(farm: Farm) -> Iterator[Shared]:
             name_pilot(made)
             yield made
         finally:
-            for name in SERVERS:
+            for name in (*SERVERS, DATABASES):
                 farm.lab.machines.wipe(server(name).spec)
 
 
-def install(farm: Farm, name: str) -> None:
+def install(farm: Farm, name: str, kind: str = "shared", infrastructure: str | None = None) -> None:
     """A server, installed anew, reachable and known."""
-    one, infrastructure = server(name), SERVERS[name]
+    one, infrastructure = server(name), infrastructure or SERVERS[name]
     spec = one.spec
     for ip, hop in zip(one.ips, (spec.lan_address, spec.lan_address6), strict=True):
         family, length = (["-6"], 128) if ":" in ip else ([], 32)
@@ -118,7 +127,7 @@ def install(farm: Farm, name: str) -> None:
     with stage.registry_connection() as conn:
         conn.autocommit = True
         addresses = (spec.management_address, spec.lan_address, spec.lan_address6)
-        registry.add_server(conn, name, "shared", stage.PLAN, infrastructure, None, *addresses)
+        registry.add_server(conn, name, kind, stage.PLAN, infrastructure, None, *addresses)
         for ip in one.ips:
             registry.add_ip(conn, ip, name)
         registry.enrol_server(conn, name, infrastructure, installed.host_key, {})
@@ -158,12 +167,12 @@ def create(made: Shared, uid: int, name: str) -> None:
         made.filling.run("mariadb", "--batch", input=f"{user}{grant}{TABLES}{rows}")
 
 
-def describe(made: Shared) -> None:
+def describe(made: Shared, accounts: Sequence[str] = (PILOT, *HERD)) -> None:
     """The registry learns of the accounts, and Airflow of how they are looked at."""
     description = without_secrets(made.farm.host(OLD).call("describe"))
     registry.record_description(made.conn, OLD, description)
     registry.sync_accounts(made.conn, OLD, description["accounts"])
-    for name in (PILOT, *HERD):
+    for name in accounts:
         registry.set_customer(made.conn, name, f"the owner of {name}")
         airflow.connect_account(name, {"urls": [f"http://{name}.example/"]}, [])
 
@@ -314,3 +323,29 @@ def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property)
             assert one["verified"]["equal"] and one["held_ms"] > 0
     events = registry.events(shared.conn, limit=1_000_000)
     assert any(event.kind == "report.written" and event.detail.get("campaign") == campaign.id for event in events)
+
+
+def test_one_engines_databases_move_and_the_account_stays(shared: Shared) -> None:
+    install(shared.farm, DATABASES, "database", stage.NEW)
+    create(shared, 2550, STAYS)
+    describe(shared, [STAYS])
+    asked = {"account": STAYS, "entry": "postgresql-17", "requested_by": "the owner"}
+    shared.run("test_account", "test-moor", asked)
+    test = registry.latest_test_of(shared.conn, STAYS, "postgresql-17")
+    assert test.blockers == 0 and test.names == {}, "a copy of databases has no sites"
+    visitors = Visitors(server(OLD).ips[0], every=0.2)
+    visitors.accounts.append(STAYS)
+    visitors.start()
+    try:
+        shared.run("migrate_account", "perform-moor", {**asked, "longest_wait_seconds": 10})
+        time.sleep(2)
+    finally:
+        visitors.rest()
+    assert registry.account(shared.conn, STAYS).server == OLD
+    assert registry.engines_of(shared.conn, STAYS) == {"postgresql": DATABASES}
+    visits = visitors.of(STAYS)
+    assert [visit for visit in visits if visit.status != 200] == []
+    assert {visit.server for visit in visits} == {OLD}
+    there = Counter(int(line) for line in shared.sql(DATABASES, STAYS, "SELECT n FROM visits").split())
+    assert {n: there[n] for n in (visit.n for visit in visits) if there[n] != 1} == {}
+    assert visits[-1].n not in [int(line) for line in shared.sql(OLD, STAYS, "SELECT n FROM visits").split()]

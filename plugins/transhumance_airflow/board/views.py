@@ -371,7 +371,7 @@ def server_list(rows: list[board.Listed], counts: dict[str, int], standing: str,
 
 @dataclass(frozen=True)
 class Step:
-    """One of the eight steps; `stands`: done, now or ahead."""
+    """One of the eight steps; `stands`: done, now, ahead, or lifted: ops asked for it not to be asked for."""
 
     number: int
     word: str
@@ -416,15 +416,19 @@ class AccountView:
 
 def steps(kind: str, migration: board.ServersMigration | None) -> list[Step]:
     """Where the server is on its path; none for one that goes no such way. One that was given up stands nowhere on
-    it."""
+    it. A gate that was lifted says nothing of tests."""
     if migration is None and kind not in ("dedicated", "vps"):
         return []
     given_up = migration is not None and migration.state in states.GIVEN_UP
     at = 0 if migration is None else -1 if given_up else words.STEP_OF[migration.state]
-    return [
+    path = [
         Step(n + 1, word, says, "ahead" if at < n else "now" if at == n else "done")
         for n, (word, says) in enumerate(words.STEPS)
     ]
+    if migration is not None and migration.gate_lifted_because and at > 0:
+        lifted = Step(1, path[0].word, f"Ops lifted the gate: {migration.gate_lifted_because}", "lifted")
+        return [lifted, *path[1:]]
+    return path
 
 
 def server(page: ServerPage) -> dict[str, Any]:
