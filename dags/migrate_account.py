@@ -75,7 +75,7 @@ from transhumance_airflow.operators import WaitForRegistry, refusing
             "To the server", "Empty: the one with the most room.", pattern=forms.SERVER_NAME, maxLength=32
         ),
         "longest_wait_seconds": longest_wait(),
-        "gate_lifted_because": forms.gate_lifted_because(),
+        "lift_gate_because": forms.lift_gate_because(),
         "requested_by": forms.requested_by(),
     },
 )
@@ -85,7 +85,7 @@ def migrate_account() -> None:
     @task(multiple_outputs=False)
     def check_account(params: dict[str, Any], run_id: str) -> dict[str, Any]:
         """Refuses with one sentence, or says what is to be moved."""
-        empty = {name: params[name] or None for name in ("to_server", "gate_lifted_because")}
+        empty = {name: params[name] or None for name in ("to_server", "lift_gate_because")}
         given = {name: params[name] for name in ("account", "entry", "requested_by")}
         asked = {**given, **empty, "run_id": run_id}
         with connections.registry_connection() as conn, refusing():

@@ -97,7 +97,7 @@ def wait_for_names(task_id: str) -> WaitForRegistry:
     params={
         "server": forms.server("Server", "The dedicated server or VPS to migrate, as the registry names it (vps-1)."),
         "entry": forms.entry("The migration to perform, as the catalogue names it."),
-        "lift_gate_because": forms.gate_lifted_because(),
+        "lift_gate_because": forms.lift_gate_because(),
         "requested_by": forms.requested_by(),
     },
 )

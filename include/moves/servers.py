@@ -89,7 +89,7 @@ def begin(
     entry: str,
     run_id: str,
     requested_by: str,
-    gate_lifted_because: str | None,
+    lift_gate_because: str | None,
     reach: Callable[[], Agent],
 ) -> dict[str, Any]:
     """Begins the migration of `server`, or finds the one that this run began; gives what the steps hand on. Every
@@ -104,7 +104,7 @@ def begin(
             if begun is None:
                 refresh(conn, server, reach())
             begun = registry.begin_migration(
-                conn, server, entry, run_id, requested_by, gate_lifted_because=gate_lifted_because
+                conn, server, entry, run_id, requested_by, lift_gate_because=lift_gate_because
             )
     return {
         "id": begun.id,

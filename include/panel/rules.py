@@ -74,8 +74,8 @@ def to_perform(
         if entry is None:
             raise registry.Refused(f"Account {account.name} is on a shared server: say which migration, as `entry`.")
         with tried(conn):
-            registry.begin_over(conn, account.name, entry, f"tried-{account.name}", by, gate_lifted_because=lifted)
-        return "migrate_account", {**params, "entry": entry, "gate_lifted_because": lifted}
+            registry.begin_over(conn, account.name, entry, f"tried-{account.name}", by, lift_gate_because=lifted)
+        return "migrate_account", {**params, "entry": entry, "lift_gate_because": lifted}
     migration = _handed_over(conn, account)
     if entry not in (None, migration.entry):
         raise registry.Refused(

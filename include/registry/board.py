@@ -347,7 +347,7 @@ def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
 class ServersMigration(Migration):
     """The newest migration of a server, or the one that a transit serves, with its lease."""
 
-    gate_lifted_because: str | None
+    lift_gate_because: str | None
     handed_over_at: datetime | None
     free_until: datetime | None
     billed_until: datetime | None
@@ -361,7 +361,7 @@ def newest_migration(conn: psycopg.Connection, server: str) -> ServersMigration 
         ServersMigration,
         f"""
         SELECT m.*, l.handed_over_at, l.free_until, l.billed_until
-        FROM (SELECT {MIGRATION_COLUMNS}, gate_lifted_because FROM migrations) m
+        FROM (SELECT {MIGRATION_COLUMNS}, lift_gate_because FROM migrations) m
             LEFT JOIN billing_leases l ON l.migration = m.id
         WHERE m.server = %(server)s OR m.transit = %(server)s ORDER BY m.id DESC LIMIT 1
         """,

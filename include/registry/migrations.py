@@ -48,7 +48,7 @@ def begin_migration(
     entry: str,
     run_id: str,
     requested_by: str,
-    gate_lifted_because: str | None = None,
+    lift_gate_because: str | None = None,
 ) -> Migration:
     """Begin a server's migration; the same `run_id` gives the same row. Refuses an unknown server or entry, a
     server that is no VPS and not dedicated, has no accounts, is being migrated already or does not run what
@@ -82,7 +82,7 @@ def begin_migration(
         conn,
         """
         INSERT INTO migrations (server, entry, from_infrastructure, to_infrastructure, run_id, requested_by,
-            state, gate_lifted_because)
+            state, lift_gate_because)
         VALUES (%(server)s, %(entry)s, %(from)s, %(to)s, %(run)s, %(by)s, %(state)s, %(lifted)s)
         RETURNING id
         """,
@@ -94,7 +94,7 @@ def begin_migration(
             "run": run_id,
             "by": requested_by,
             "state": states.CHECKING,
-            "lifted": gate_lifted_because,
+            "lifted": lift_gate_because,
         },
     )
     event(
@@ -105,8 +105,8 @@ def begin_migration(
         by=requested_by,
         detail={"entry": entry, "run_id": run_id},
     )
-    if why_not and gate_lifted_because is not None:
-        detail = {"reason": gate_lifted_because, "against": why_not}
+    if why_not and lift_gate_because is not None:
+        detail = {"reason": lift_gate_because, "against": why_not}
         event(conn, "gate.lifted", migration=id, server=server, by=requested_by, detail=detail)
     return migration(conn, id)
 

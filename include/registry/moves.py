@@ -116,7 +116,7 @@ def begin_over(
     run_id: str,
     requested_by: str,
     to_server: str | None = None,
-    gate_lifted_because: str | None = None,
+    lift_gate_because: str | None = None,
 ) -> Move:
     """Begin the move of a shared account through a catalogue entry: to a server of the new version for good, or, when
     the entry is an engine's, of that engine's databases to a database server. `to_server` is chosen unless it is given:
@@ -138,14 +138,14 @@ def begin_over(
     value(
         conn,
         "SELECT check_leaves(%(account)s, %(entry)s, %(lifted)s)",
-        {"account": account, "entry": entry, "lifted": gate_lifted_because},
+        {"account": account, "entry": entry, "lifted": lift_gate_because},
     )
     why_not = column(conn, "SELECT untested(ARRAY[%(account)s], %(entry)s)", {"account": account, "entry": entry})
     id = value(
         conn,
         """
         INSERT INTO moves (account, entry, engine, original, from_server, to_server, direction, epoch, run_id,
-            requested_by, state, gate_lifted_because)
+            requested_by, state, lift_gate_because)
         VALUES (%(account)s, %(entry)s, nullif(%(kind)s, 'infrastructure'), %(from)s, %(from)s, %(to)s, 'over',
             %(epoch)s, %(run)s, %(by)s, 'preparing', %(lifted)s)
         RETURNING id
@@ -159,14 +159,14 @@ def begin_over(
             "epoch": next_epoch(conn, account),
             "run": run_id,
             "by": requested_by,
-            "lifted": gate_lifted_because,
+            "lifted": lift_gate_because,
         },
     )
     begun = move(conn, id)
     detail = {"to": begun.to_server, "epoch": begun.epoch, "run_id": run_id, "entry": entry, "engine": begun.engine}
     _log(conn, begun, "move.began", detail, requested_by)
-    if why_not and gate_lifted_because is not None:
-        _log(conn, begun, "gate.lifted", {"reason": gate_lifted_because, "against": why_not}, requested_by)
+    if why_not and lift_gate_because is not None:
+        _log(conn, begun, "gate.lifted", {"reason": lift_gate_because, "against": why_not}, requested_by)
     return begun
 
 

@@ -47,13 +47,13 @@ def over_begun(
     run_id: str,
     requested_by: str,
     to_server: str | None,
-    gate_lifted_because: str | None,
+    lift_gate_because: str | None,
     longest_wait_seconds: float,
 ) -> dict[str, Any] | None:
     """The move of a shared account, as its steps hand it on. Asking begins it as soon as both servers have a turn for
     it, on the server that is chosen then."""
     try:
-        move = registry.begin_over(conn, account, entry, run_id, requested_by, to_server, gate_lifted_because)
+        move = registry.begin_over(conn, account, entry, run_id, requested_by, to_server, lift_gate_because)
     except registry.Busy:
         return None
     return {**path.facts(move), "longest_wait_seconds": longest_wait_seconds}

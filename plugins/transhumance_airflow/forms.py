@@ -35,7 +35,7 @@ def entry(description: str) -> Param:
     )
 
 
-def gate_lifted_because() -> Param:
+def lift_gate_because() -> Param:
     """Why ops let somebody through who has not tested."""
     return optional(
         "Lift the gate because",

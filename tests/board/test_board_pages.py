@@ -113,7 +113,7 @@ def test_a_servers_path_accounts_and_figures(olga, conn):
     assert [stands for stands, _ in steps] == ["lifted"] + ["done"] * 6 + ["now"]
     assert "Ops lifted the gate: made up without tests" in text(section(page, "path"))
     migration = board.newest_migration(conn, "vps-4")
-    tested = views.steps("vps", replace(migration, gate_lifted_because=None))
+    tested = views.steps("vps", replace(migration, lift_gate_because=None))
     assert [step.stands for step in tested] == ["done"] * 7 + ["now"]
     assert page.count('aria-current="step"') == 1
     accounts = text(section(page, "accounts"))

@@ -38,7 +38,7 @@ def have_tested(dags: dict[str, Any], account: str = "shop", entry: str = ENTRY)
 def begin(dag: Any, account: str = "shop", run_id: str = "perform-1", entry: str = ENTRY, **more: Any) -> Any:
     """Up to its turn; None while it has to wait."""
     params = {"account": account, "entry": entry, "to_server": None, "longest_wait_seconds": 1}
-    params |= {"gate_lifted_because": None, "requested_by": "the customer", **more}
+    params |= {"lift_gate_because": None, "requested_by": "the customer", **more}
     asked = step(dag, "check_account", params=params, run_id=run_id)
     with registry_of(dag) as conn:
         return facts.ask(conn, dag.task_dict["wait_for_turn"].fact, asked)
@@ -112,7 +112,7 @@ def test_an_account_that_was_not_tested_or_has_a_blocker_is_refused_unless_ops_s
     with pytest.raises(AirflowFailException, match="shop has not been tested for infrastructure-2026"):
         begin(dag)
     assert len(registry.events(shared.conn, limit=1_000_000)) == events
-    begun = begin(dag, gate_lifted_because="the customer asks us to", requested_by="ops")
+    begun = begin(dag, lift_gate_because="the customer asks us to", requested_by="ops")
     assert begun["to_server"] == "web-2"
     (lifted,) = [one for one in registry.events(shared.conn, limit=1_000_000) if one.kind == "gate.lifted"]
     assert lifted.detail["reason"] == "the customer asks us to" and (lifted.account, lifted.by) == ("shop", "ops")
@@ -150,7 +150,7 @@ def test_a_third_move_waits_its_turn_and_begins_when_one_has_ended(dag, dags, sh
     assert begin(dag, "club", "perform-3") is None
     assert registry.live_move_of(shared.conn, "club") is None
     asked = {"account": "club", "entry": ENTRY, "run_id": "perform-3", "requested_by": "the customer"}
-    asked |= {"to_server": None, "gate_lifted_because": None, "longest_wait_seconds": 1}
+    asked |= {"to_server": None, "lift_gate_because": None, "longest_wait_seconds": 1}
     wait = operators.WaitForRegistry(task_id="wait", fact="over_begun", arguments=asked)
     with pytest.raises(TaskDeferred):
         wait.execute({})

@@ -55,7 +55,7 @@ def test_a_dag_that_is_triggered_directly_refuses_with_the_same_sentence(dags, h
         lambda: rules.to_ask(host.conn, "vps-1", ENTRY, "ops"),
         lambda: tasks["migrate_server"]["check_server"].python_callable(params=params, run_id="r"),
     )
-    params = {"account": "shop", "entry": ENTRY, "to_server": None, "gate_lifted_because": None, "requested_by": "ops"}
+    params = {"account": "shop", "entry": ENTRY, "to_server": None, "lift_gate_because": None, "requested_by": "ops"}
     shop = registry.account(host.conn, "shop")
     same(
         lambda: rules.to_perform(host.conn, shop, "ops", ENTRY),

@@ -95,7 +95,7 @@ def test_original_with_routed_ip_is_not_reinstalled(conn):
 
 def test_one_live_thing_each(conn, migrating):
     insert = "INSERT INTO migrations (server, entry, from_infrastructure, to_infrastructure, run_id,"
-    insert += " requested_by, state, gate_lifted_because)"
+    insert += " requested_by, state, lift_gate_because)"
     insert += " VALUES ('vps-1', '2026', '2022', '2026', 'x', 'ops', 'checking', 'no gate')"
     violates(conn, insert, "one_live_migration_a_server")
     lease = "INSERT INTO leases (migration, transit, server, plan, handed_over_at, expected_end_at)"

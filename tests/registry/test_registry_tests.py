@@ -184,7 +184,7 @@ def refused(conn, sql, match, state=REFUSED):
 
 OVER = (
     "INSERT INTO moves (account, entry, engine, original, from_server, to_server, direction, epoch, run_id,"
-    " requested_by, state, gate_lifted_because)"
+    " requested_by, state, lift_gate_because)"
     " SELECT name, '{entry}', {engine}, server, server, '{to}', 'over', epoch, 'run-' || name, 'sql', 'preparing',"
     " {lifted} FROM accounts WHERE name = '{account}'"
 )

@@ -425,8 +425,8 @@ def steps(kind: str, migration: board.ServersMigration | None) -> list[Step]:
         Step(n + 1, word, says, "ahead" if at < n else "now" if at == n else "done")
         for n, (word, says) in enumerate(words.STEPS)
     ]
-    if migration is not None and migration.gate_lifted_because and at > 0:
-        lifted = Step(1, path[0].word, f"Ops lifted the gate: {migration.gate_lifted_because}", "lifted")
+    if migration is not None and migration.lift_gate_because and at > 0:
+        lifted = Step(1, path[0].word, f"Ops lifted the gate: {migration.lift_gate_because}", "lifted")
         return [lifted, *path[1:]]
     return path
 

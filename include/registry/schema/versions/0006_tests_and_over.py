@@ -37,8 +37,8 @@ ALTER TABLE servers
 ALTER TABLE accounts ADD COLUMN customer text CONSTRAINT accounts_customer CHECK (customer <> '');
 CREATE INDEX accounts_customer_index ON accounts (customer);
 
-ALTER TABLE migrations ADD COLUMN gate_lifted_because text
-    CONSTRAINT migrations_gate_reason CHECK (btrim(gate_lifted_because) <> '');
+ALTER TABLE migrations ADD COLUMN lift_gate_because text
+    CONSTRAINT migrations_gate_reason CHECK (btrim(lift_gate_because) <> '');
 
 -- An engine's databases that do not live where their account does.
 CREATE TABLE account_engines (
@@ -82,13 +82,13 @@ ALTER TABLE moves
     ALTER COLUMN migration DROP NOT NULL,
     ADD COLUMN entry text REFERENCES catalogue,
     ADD COLUMN engine text CONSTRAINT moves_engine CHECK (engine IN ('postgresql', 'mariadb')),
-    ADD COLUMN gate_lifted_because text CONSTRAINT moves_gate_reason CHECK (btrim(gate_lifted_because) <> ''),
+    ADD COLUMN lift_gate_because text CONSTRAINT moves_gate_reason CHECK (btrim(lift_gate_because) <> ''),
     DROP CONSTRAINT moves_direction,
     ADD CONSTRAINT moves_direction CHECK (direction IN ('out', 'home', 'over')),
     ADD CONSTRAINT moves_over CHECK (
         CASE direction
             WHEN 'over' THEN migration IS NULL AND entry IS NOT NULL AND original = from_server
-            ELSE migration IS NOT NULL AND num_nonnulls(entry, engine, gate_lifted_because) = 0
+            ELSE migration IS NOT NULL AND num_nonnulls(entry, engine, lift_gate_because) = 0
         END
     );
 DROP INDEX one_live_move_a_server;
@@ -219,7 +219,7 @@ BEGIN
         PERFORM refuse(format('Entry %s changes one engine only: a dedicated server or VPS goes through an entry of '
             'the whole infrastructure.', NEW.entry));
     END IF;
-    IF NEW.gate_lifted_because IS NULL THEN
+    IF NEW.lift_gate_because IS NULL THEN
         PERFORM refuse_untested(
             ARRAY(SELECT name FROM accounts WHERE home_server = NEW.server AND removed_at IS NULL), NEW.entry
         );
@@ -486,7 +486,7 @@ BEGIN
 END $$;
 
 -- What speaks against an account's leaving its server for good, wherever to.
-CREATE FUNCTION check_leaves(account_ text, entry_name text, gate_lifted_because text) RETURNS void LANGUAGE plpgsql
+CREATE FUNCTION check_leaves(account_ text, entry_name text, lift_gate_because text) RETURNS void LANGUAGE plpgsql
 AS $$
 DECLARE
     entry_ catalogue;
@@ -504,7 +504,7 @@ BEGIN
             source.name, entry_.kind, version_of(source.infrastructure, source.versions, entry_.kind), entry_.name,
             entry_.from_version));
     END IF;
-    IF gate_lifted_because IS NULL THEN
+    IF lift_gate_because IS NULL THEN
         PERFORM refuse_untested(ARRAY[account_], entry_.name);
     END IF;
 END $$;
@@ -520,7 +520,7 @@ BEGIN
         PERFORM refuse(format('Entry %s is one of %s: a move of %s was refused.', entry_.name, entry_.kind,
             coalesce(move_.engine, 'the whole account')));
     END IF;
-    PERFORM check_leaves(move_.account, move_.entry, move_.gate_lifted_because);
+    PERFORM check_leaves(move_.account, move_.entry, move_.lift_gate_because);
     PERFORM pg_advisory_xact_lock(7203102);
     SELECT * INTO target FROM servers WHERE name = move_.to_server;
     IF target.kind <> (CASE entry_.kind WHEN 'infrastructure' THEN 'shared' ELSE 'database' END)
