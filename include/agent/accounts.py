@@ -12,7 +12,8 @@ from .system import CONFIG, RUNTIME, STATE, locked, read_json, refuse, sync_dire
 
 ENGINES = ("postgresql", "mariadb")
 NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,31}}(\.({'|'.join(ENGINES)}))?")
-MOVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# Its name is part of a socket's path, which the kernel keeps below 108 bytes.
+MOVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
@@ -309,7 +310,7 @@ def check_engine(value: Any) -> str:
 def check_move(value: Any) -> str:
     """A move's id, or a refusal."""
     if not isinstance(value, str) or not MOVE.fullmatch(value):
-        refuse("bad_move", f"{value!r} is no move's id; use letters, digits, '.', - and _, 64 at most.")
+        refuse("bad_move", f"{value!r} is no move's id; use letters, digits, '.', - and _, 48 at most.")
     return value
 
 

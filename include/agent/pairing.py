@@ -23,6 +23,7 @@ from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, r
 _LONGEST = 64 << 20  # bytes of a request
 _USUAL = 0.5
 """Seconds within which a peer's program ends that has answered."""
+CONTROLS = RUNTIME / "pairs"
 AUTHORIZED_KEYS = Path("/root/.ssh/authorized_keys")
 HOST_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]{40,1000}={0,3}")
 
@@ -32,6 +33,11 @@ PeerVerb = Callable[[Account, dict[str, Any], IO[bytes]], dict[str, Any]]
 def directory(move: str) -> Path:
     """Where this server keeps what it knows of a move."""
     return STATE / "pairs" / check_move(move)
+
+
+def control(move: str, process: int) -> Path:
+    """Where the SSH connection that a process shares among its calls is reached."""
+    return CONTROLS / f"{move}.{process}"
 
 
 def check_address(address: Any) -> str:
@@ -114,15 +120,14 @@ def host_keys() -> list[str]:
 
 
 def forget(move: str) -> None:
-    """On either side: the move's key, its admission and its open connection are gone."""
+    """On either side: the move's key, its admission and its open connections are gone."""
     _rewrite_keys(move, None)
     unit = f"transhumance-tunnel-{move}.service"
     run(["systemctl", "stop", unit], check=False)
     run(["systemctl", "reset-failed", unit], check=False)
-    control = RUNTIME / "pairs" / move
-    if control.exists():
-        run(["ssh", "-o", f"ControlPath={control}", "-O", "exit", "peer"], check=False, timeout=10)
-        control.unlink(missing_ok=True)
+    for path in (path for path in CONTROLS.glob("*") if path.stem == move):
+        run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "peer"], check=False, timeout=10)
+        path.unlink(missing_ok=True)
     shutil.rmtree(directory(move), ignore_errors=True)
 
 

@@ -2,12 +2,13 @@
 
 import copy
 import json
+import os
 import subprocess
 import threading
 from typing import IO, Any
 
 from . import pairing
-from .system import RUNTIME, Refused, read_json, refuse, run, write_durably
+from .system import Refused, read_json, refuse, run, write_durably
 
 # What a peer reaches through the tunnel, where every user still needs a password.
 POSTGRESQL = "/run/postgresql/.s.PGSQL.5432"
@@ -41,7 +42,7 @@ class Peer:
         if not (directory / "known_hosts").is_file() or (directory / "known_hosts").read_text() != known:
             write_durably(directory / "known_hosts", known)
             write_durably(directory / "peer.json", json.dumps({"address": self.address, "host_keys": host_keys}))
-        (RUNTIME / "pairs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        pairing.CONTROLS.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._options = {
             "BatchMode": "yes",
             "CheckHostIP": "no",
@@ -61,7 +62,8 @@ class Peer:
         }
         self._shared = {
             "ControlMaster": "auto",
-            "ControlPath": str(RUNTIME / "pairs" / self.move),
+            # This process's own: another verb's connection ends with that verb, and may be ending right now.
+            "ControlPath": str(pairing.control(self.move, os.getpid())),
             "ControlPersist": "120",
         }
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ for line in sys.stdin:
 @pytest.fixture
 def peer(tmp_path, monkeypatch):
     monkeypatch.setattr(pairing, "STATE", tmp_path)
-    monkeypatch.setattr("include.agent.peer.RUNTIME", tmp_path)
+    monkeypatch.setattr(pairing, "CONTROLS", tmp_path / "controls")
     (tmp_path / "pairs" / "m1").mkdir(parents=True)
     (tmp_path / "pairs" / "m1" / "key").write_text("key")
     one = Peer("m1", "10.20.0.21", [KEY])
@@ -80,6 +81,26 @@ def test_a_call_whose_answer_is_lost_is_not_made_twice(peer: Peer) -> None:
 def test_no_answer_is_told_with_its_reason(peer: Peer) -> None:
     with pytest.raises(Refused, match="gave no answer .*it died"):
         peer.call("die", {})
+
+
+def test_a_process_shares_its_connection_with_no_other(peer: Peer) -> None:
+    """The connection of a verb that has just told its result is about to end with that verb."""
+    assert f"ControlPath={pairing.control('m1', os.getpid())}" in Peer.ssh_argv(peer)
+
+
+def test_the_end_of_a_move_ends_its_connections_and_no_other_moves(tmp_path, monkeypatch) -> None:
+    said = []
+    for name, place in {"STATE": tmp_path, "CONTROLS": tmp_path / "controls"}.items():
+        monkeypatch.setattr(pairing, name, place)
+    monkeypatch.setattr(pairing, "run", lambda argv, **_: said.append(argv))
+    monkeypatch.setattr(pairing, "_rewrite_keys", lambda *_: None)
+    pairing.CONTROLS.mkdir()
+    for name in ("m1.7", "m1.8", "m1.x.7", "m11.7"):
+        (pairing.CONTROLS / name).touch()
+    pairing.forget("m1")
+    assert sorted(path.name for path in pairing.CONTROLS.iterdir()) == ["m1.x.7", "m11.7"]
+    ended = {word.rpartition("/")[2] for argv in said if argv[0] == "ssh" for word in argv if "ControlPath" in word}
+    assert ended == {"m1.7", "m1.8"}
 
 
 def test_a_session_answers_until_its_input_ends(tmp_path, monkeypatch, capsys) -> None:
