@@ -53,7 +53,8 @@ class Peer:
             "HostKeyAlias": "peer",
             "IdentitiesOnly": "yes",
             "IdentityFile": str(directory / "key"),
-            "LogLevel": "ERROR",
+            # Why a connection ended is said at this level.
+            "LogLevel": "INFO",
             "ServerAliveCountMax": "3",
             "ServerAliveInterval": "5",
             "StrictHostKeyChecking": "yes",
