@@ -100,7 +100,9 @@ def test_a_stream_that_was_cut_is_opened_again(opened, conn, monkeypatch):
 def test_in_airflows_navigation_theme_and_frame(opened, address):
     page = opened("/")
     page.get_by_role("link", name="Board").or_(page.get_by_text("Board", exact=True)).first.click()
-    frame = ready(page.frame_locator("iframe").locator("body").element_handle().owner_frame())
+    # Before the page is there the frame has an empty one, whose elements belong to nothing later.
+    page.frame_locator("iframe").locator('#live[data-state="live"]').wait_for()
+    frame = page.locator("iframe").element_handle().content_frame()
     assert PREFIX in frame.url
     for theme in ("dark", "light"):
         page.evaluate(f"document.documentElement.className = '{theme}'")
