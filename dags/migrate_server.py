@@ -57,7 +57,7 @@ from typing import Any
 from airflow.sdk import TaskGroup, chain, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include import registry
+from include import billing, registry
 from include.moves import names, network, report, servers
 from include.moves.enrol import enrol
 from transhumance_airflow import connections, forms
@@ -153,6 +153,7 @@ def migrate_server() -> None:
         with connections.registry_connection() as conn:
             skip_if_given_up(conn, migration)
             said = told(names.follow(conn, connections.names(), migration["server"]))
+            billing.ensure_settings(conn)
             registry.hand_over(conn, migration["id"])
             return said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from include import registry
 from include.hosts import AgentError, HostUnreachable
 from include.moves import report
+from include.registry import board
 from tests.dags.test_move_account import begin, operation, step
 from tests.dags.test_test_account import whole
 from transhumance_airflow import facts, operators
@@ -82,6 +84,12 @@ def up_to_rerouted(dag: Any, dags: dict, conn: Any) -> dict:
     step(dag, "point_names_at_transit", migration=migration)
     step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     return migration
+
+
+def test_from_the_hand_over_on_everybody_knows_until_when_the_transit_is_free(dag, hosting):
+    migration = up_to_hand_over(dag, hosting.conn)
+    (transit,) = (one for one in board.pool(hosting.conn) if one.migration == migration["id"])
+    assert (transit.free_until - datetime.now(UTC)).days == 6
 
 
 def test_an_account_created_since_the_hand_over_can_be_performed_at_once(dag, dags, hosting):

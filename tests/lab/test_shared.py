@@ -332,7 +332,10 @@ def test_one_engines_databases_move_and_the_account_stays(shared: Shared) -> Non
     asked = {"account": STAYS, "entry": "postgresql-17", "requested_by": "the owner"}
     shared.run("test_account", "test-moor", asked)
     test = registry.latest_test_of(shared.conn, STAYS, "postgresql-17")
-    assert test.blockers == 0 and test.names == {}, "a copy of databases has no sites"
+    assert test.blockers == 0
+    assert test.names == {STAYS: f"{STAYS}.{names.TEST_DOMAIN}"}, (
+        "a copy of databases is reached by a name and has no sites"
+    )
     visitors = Visitors(server(OLD).ips[0], every=0.2)
     visitors.accounts.append(STAYS)
     visitors.start()
