@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from include import catalogue, compatibility, registry
+from include import billing, catalogue, compatibility, registry
 from include.compatibility.report import Seen
 from tests.airflow_home import REPOSITORY  # noqa: F401  before Airflow reads its settings
 from tests.api import callers
@@ -91,6 +91,7 @@ def serving(dsn: str, monkeypatch: pytest.MonkeyPatch, accounts: int = 2) -> Ite
     app.dependency_overrides[auth.authenticated] = callers.authenticated
     app.dependency_overrides[runs.runs] = lambda: started
     with psycopg.connect(dsn, autocommit=True) as conn:
+        billing.ensure_settings(conn)
         host.add_host(conn, originals=2, transits=1, accounts=accounts)
         add_shared(conn)
         yield Api(conn, TestClient(app, raise_server_exceptions=False), started)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from airflow.api_fastapi.app import API_ROOT_PATH
 
-from include import billing, registry
+from include import registry
 from include.catalogue import Entry as CatalogueEntry
 from include.panel import rules, standing, story
 from include.registry import panel, states
@@ -78,7 +78,6 @@ class View:
         if asked is None:
             return None
         place = registry.place_in_queue(self.conn, live.id)
-        billing.ensure_settings(self.conn)
         lease = panel.free_days_of(self.conn, live.id)
         return models.Transit(
             server=live.server,

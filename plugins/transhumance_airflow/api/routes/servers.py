@@ -56,7 +56,6 @@ def charges(server: MyServer, conn: Registry) -> models.Charges:
     lease = migration and registry.lease_of(conn, migration.id)
     if lease is None:
         raise Problem("wrong-state", f"Server {server.name} has no transit yet: nothing is charged before one.")
-    billing.ensure_settings(conn)
     outlook = billing.forecast(conn, lease.id)
     entered = billing.entries_of(conn, lease.id)
     return models.Charges(
