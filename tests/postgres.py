@@ -70,6 +70,12 @@ def _wait_until_up(dsn: str, server: subprocess.Popen, log: Path, seconds: float
             time.sleep(0.05)
 
 
+def url(dsn: str, scheme: str = "postgresql") -> str:
+    """The same connection as a URL, which Airflow wants."""
+    part = dict(word.split("=") for word in dsn.split())
+    return f"{scheme}://{part['user']}@/{part['dbname']}?host={part['host']}"
+
+
 def create(server: str, name: str, template: str = "template0") -> str:
     """Make a database of the cluster `server` from another one; its connection string."""
     with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as conn:

@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 
 from include import registry
 from tests.airflow_home import HOME, REPOSITORY
+from tests.postgres import url
 from tests.registry import host
 from transhumance_airflow.api import auth, database
 
@@ -33,9 +34,8 @@ def dsn(new_registry: Callable[[], str]) -> str:
 @pytest.fixture(scope="module")
 def airflow(dsn: str) -> Iterator[TestClient]:
     """Airflow's core API with the plugin, its database and the DAGs of the repository."""
-    where = dict(part.split("=") for part in dsn.split())
     settings = {
-        "AIRFLOW_CONN_REGISTRY": f"postgresql://{where['user']}@/{where['dbname']}?host={where['host']}",
+        "AIRFLOW_CONN_REGISTRY": url(dsn),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests that is long enough for every algorithm, 64 characters",
         "AIRFLOW__API__SECRET_KEY": "another secret of the tests",

@@ -19,11 +19,12 @@ import httpx
 import psycopg
 import pytest
 
+from include import billing
 from tests.airflow_home import REPOSITORY
 from tests.api import callers
 from tests.api.test_api_walk import BODIES, NEEDS, ROUTES
 from tests.api.world import add_shared, with_test
-from tests.postgres import create
+from tests.postgres import create, url
 from tests.registry import host
 from transhumance_airflow.board import PREFIX as BOARD
 
@@ -77,6 +78,7 @@ def dsn(new_registry: Callable[[], str]) -> str:
     with psycopg.connect(made, autocommit=True) as conn:
         host.add_host(conn, originals=2)
         add_shared(conn)
+        billing.ensure_settings(conn)
         host.handed_over(conn, 1)
     return made
 
@@ -129,16 +131,11 @@ AIRFLOW = [sys.executable, "-m", "airflow"]
 
 def environment(home: Path, metadata: str, dsn: str) -> dict[str, str]:
     """What production says to Airflow beside config/airflow.cfg."""
-
-    def url(scheme: str, dsn: str) -> str:
-        part = dict(word.split("=") for word in dsn.split())
-        return f"{scheme}://{part['user']}@/{part['dbname']}?host={part['host']}"
-
     return os.environ | {
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": str(REPOSITORY),
-        "AIRFLOW_CONN_REGISTRY": url("postgresql", dsn),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url("postgresql+psycopg", metadata),
+        "AIRFLOW_CONN_REGISTRY": url(dsn),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url(metadata, "postgresql+psycopg"),
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
         "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests that is long enough for every algorithm, 64 characters",
         "AIRFLOW__API__SECRET_KEY": "another secret of the tests",
