@@ -54,7 +54,7 @@ SERVERS = {
         Server("database-1", 14, "database"),
         Server("transit-1", 21, "transit"),
         Server("test-1", 22, "test"),
-        *(Server(f"scratch-{number}", number, "scratch") for number in range(31, 48)),
+        *(Server(f"scratch-{number}", number, "scratch") for number in range(31, 64)),
     )
 }
 

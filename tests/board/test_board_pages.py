@@ -15,6 +15,7 @@ from include import registry
 from include.registry import board
 from tests.board import made_up
 from tests.board.conftest import Counting
+from tests.postgres import url
 from transhumance_airflow import connections
 from transhumance_airflow.board import PREFIX, gather, live, runs, views, words
 
@@ -318,10 +319,9 @@ def test_the_stream_sends_what_changed_and_nothing_else(conn, monkeypatch):
 
 
 def test_the_registry_is_found_by_airflows_connection(client, dsn, monkeypatch):
-    where = dict(part.split("=") for part in dsn.split())
     monkeypatch.setattr(connections, "registry_connection", REGISTRY_CONNECTION)
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
-    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", f"postgresql://{where['user']}@/{where['dbname']}?host={where['host']}")
+    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", url(dsn))
     assert "vps-3" in client("vera").get(PREFIX + "/").text
 
 

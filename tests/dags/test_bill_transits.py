@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.billing.facts import fill, lease, ledger, price
-from tests.postgres import create
+from tests.postgres import create, url
 
 FOLDER = Path(__file__).parents[2]
 _numbers = itertools.count(1)
@@ -81,14 +81,13 @@ for conf in json.loads(sys.argv[2]):
 @pytest.fixture
 def airflow(tmp_path, dsn):
     """Runs of the DAG in an Airflow of their own, as processes; gives each run's states, and what was logged."""
-    host = dict(part.split("=") for part in dsn.split())
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")},
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(FOLDER / "dags"),
-        "AIRFLOW_CONN_REGISTRY": f"postgresql://{host['user']}@/{host['dbname']}?host={host['host']}",
+        "AIRFLOW_CONN_REGISTRY": url(dsn),
         "PYTHONPATH": f"{FOLDER}:{FOLDER / 'plugins'}",
     }
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
