@@ -17,6 +17,11 @@ _POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
 _PSQL = ("psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
 _MARIADB = ("mariadb", "--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4")
 _USUAL = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
+# Roles of MariaDB are named after the login that they are for.
+_ROLES = """DELIMITER //
+BEGIN NOT ATOMIC FOR r IN (SELECT User FROM mysql.global_priv WHERE Host = '' AND User LIKE '{}\\_%') DO
+EXECUTE IMMEDIATE CONCAT('DROP ROLE `', r.User, '`'); END FOR; END//
+DELIMITER ;"""
 _uids = itertools.count(5001)
 
 
@@ -124,6 +129,7 @@ class World:
             maria = self.statement["mariadb"]
             script = [f"DROP DATABASE IF EXISTS {name};" for name in maria["databases"]]
             script += [f"DROP USER IF EXISTS {user['user']}@localhost;" for user in maria["users"]]
+            script += [_ROLES.format(user["user"]) for user in maria["users"]]
             if script:
                 side.root(*_MARIADB, "--force", stdin="\n".join(script).encode(), check=False)
 
