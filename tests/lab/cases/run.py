@@ -11,6 +11,7 @@ from typing import Any
 from include.hosts import AgentError
 from tests.lab.agents import Move, Side, account_file
 from tests.lab.cases.case import Case, Step
+from tests.lab.independent import differences
 
 PASSWORD = "secret"
 _POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
@@ -33,6 +34,8 @@ class Outcome:
     """What the move says that it did not carry."""
     moved: dict[str, Any] = field(default_factory=dict)
     """What the switch answered."""
+    apart: list[str] = field(default_factory=list)
+    """Where the two servers differ after the move, as other code than the mover's has found."""
 
     def changed(self, number: str) -> bool:
         """Whether the checks of a case say something else than before."""
@@ -104,6 +107,7 @@ class World:
         except AgentError as error:
             outcome.refused = error
             return outcome
+        outcome.apart = differences(self.old, self.new, self.statement)
         outcome.after = {case.number: self.ask(self.new, case) for case in self.cases}
         return outcome
 
