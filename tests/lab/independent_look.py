@@ -145,7 +145,7 @@ def dumped(database, folder):
         f"postgresql {database}: {heading}": " ".join(sorted(filter(None, parts)))
         for heading, parts in found.items()
         # An extension's comment is of its version.
-        if not re.match(r"COMMENT \S+\.EXTENSION ", heading)
+        if any(parts) and not re.match(r"COMMENT \S+\.EXTENSION ", heading)
     }
 
 
@@ -162,13 +162,15 @@ def settled(heading, text):
         line
         for line in text
         # The program's session: how it reads its own text, and random words against injected commands.
-        if line.strip() not in ("", "--")
+        if line.strip() not in ("", "--", "-- PostgreSQL database dump complete")
         and not re.match(r"SET (default_tablespace|default_table_access_method) = ", line)
         and not re.match(r"\\(un)?(restrict|connect) ", line)
     ]
     if " DATABASE" in f" {heading}":
         # The source is locked by now: its databases let nobody in.
         kept = [re.sub(r"CONNECTION LIMIT( =)? -?\d+", "", line) for line in kept]
+        # After these the program connects again, and says again how it reads.
+        kept = [line for line in kept if not re.match(r"SET \w+ = |SELECT pg_catalog\.set_config\(", line)]
         kept = [line for line in kept if not re.match(r"ALTER DATABASE \S+ ;", line)]
     if heading.startswith(("ACL ", "DEFAULT ACL ")):
         kept.sort()  # an order that means nothing

@@ -26,7 +26,7 @@ class Outcome:
     """What became of an account with some cases."""
 
     before: dict[str, str]
-    """What the checks of each case said on the source."""
+    """What the checks of each case said on the source; those that write are asked on the target only."""
     after: dict[str, str] = field(default_factory=dict)
     """What they said on the target; empty when the move was refused."""
     refused: AgentError | None = None
@@ -37,9 +37,10 @@ class Outcome:
     apart: list[str] = field(default_factory=list)
     """Where the two servers differ after the move, as other code than the mover's has found."""
 
-    def changed(self, number: str) -> bool:
-        """Whether the checks of a case say something else than before."""
-        return self.refused is None and self.before[number] != self.after[number]
+    def changed(self, case: Case) -> bool:
+        """Whether the checks of a case say something else than before, or than they should."""
+        expected = self.before.get(case.number, case.expect)
+        return self.refused is None and expected != self.after[case.number]
 
 
 class World:
@@ -94,7 +95,7 @@ class World:
 
     def move(self, key: str, epoch: int = 2) -> Outcome:
         """Ask, move, ask again. A refusal is an outcome; the account then goes on at the source."""
-        outcome = Outcome(before={case.number: self.ask(self.old, case) for case in self.cases})
+        outcome = Outcome({})
         move = Move(key, epoch, self.statement, self.old, self.new)
         try:
             move.prepare()
@@ -102,7 +103,7 @@ class World:
             for case in self.cases:
                 for step in case.meanwhile:
                     self._do(self.old, case, step, check=True)
-            outcome.before = {case.number: self.ask(self.old, case) for case in self.cases}
+            outcome.before = {case.number: self.ask(self.old, case) for case in self.cases if not case.asking_writes}
             outcome.moved = move.switch(seconds=60, budget=30)
         except AgentError as error:
             outcome.refused = error
