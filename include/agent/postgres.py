@@ -131,7 +131,9 @@ def lock(account: Account) -> None:
 def digest(account: Account) -> dict[str, Any]:
     """{"databases": {name: digest}, "roles": {name: facts}, "tables": number, "rows": number}; equal on both sides."""
     databases = {
-        name: postgres_digest.of_database(name, identities=postgres_follow.identities(account, name))
+        name: postgres_digest.of_database(
+            name, identities=postgres_follow.identities(account, name), roles=account.postgresql_roles
+        )
         for name in kept().existing(account.postgresql_databases)
     }
     counts = [table[0] for database in databases.values() for table in database["tables"].values()]

@@ -53,7 +53,7 @@ def _settings(settings: list[str], where: str, db: Session) -> tuple[list[str], 
         if known.get(name, ("user" if "." in name else "", ""))[0] != "user":
             left.append(f"Setting {printable(name)} of {where} is not carried: only a superuser may set it here.")
         elif name in lists:
-            clauses.append(f"SET {ident(name)} TO {_listed(value)}")
+            clauses.append(f"SET {ident(name)} TO {listed(value)}")
         else:
             clauses.append(f"SET {_setting_name(name)} TO {literal(value)}")
     return clauses, left
@@ -63,7 +63,7 @@ def _setting_name(name: str) -> str:
     return ".".join(ident(part) for part in name.split("."))
 
 
-def _listed(value: str) -> str:
+def listed(value: str) -> str:
     """A list setting comes as one text of quoted or plain names; each becomes a literal of its own."""
     parts = re.findall(r'"((?:[^"]|"")*)"|([^,\s][^,]*)', value)
     return ", ".join(literal(quoted.replace('""', '"') if quoted else plain.strip()) for quoted, plain in parts) or "''"
@@ -81,7 +81,7 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
             options.append(f"ICU_RULES {literal(database['rules'])}")
     elif provider == "builtin":
         options.append(f"BUILTIN_LOCALE {literal(database['locale'])}")
-    here, roles = ident(name), set(account.postgresql_roles)
+    here, roles = ident(name), {*account.postgresql_roles, database["owner"]}
     db.execute([f"CREATE DATABASE {here} {' '.join(options)}"])
     left = []
     statements = [f"COMMENT ON DATABASE {here} IS {literal(database['comment'])}"]
@@ -109,19 +109,20 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
 def _inside(account: Account, name: str, database: dict[str, Any], db: Session) -> list[str]:
     """Schemas, and extensions: the vetted by the superuser, trusted ones by the owner, others are refused."""
     schemas = database.get("schemas", [])
-    names = {schema for _, schema, _ in schemas}
+    names = {schema for _, schema, _, _ in schemas}
     statements = [] if "public" in names else ["DROP SCHEMA public"]
-    for _, schema, owner in schemas:
+    for _, schema, owner, comment in schemas:
         if schema == "public":
             statements.append(f"ALTER SCHEMA public OWNER TO {ident(owner)}")
         else:
             statements.append(f"CREATE SCHEMA {ident(schema)} AUTHORIZATION {ident(owner)}")
+        statements.append(f"COMMENT ON SCHEMA {ident(schema)} IS {literal(comment)}")
     for extension, why in blocked_extensions(database, db).items():
         refuse("extension_blocked", f"The extension {printable(extension)} of database {printable(name)} {why}.")
     for extension, schema, _ in database.get("extensions", []):
         at = f" SCHEMA {ident(schema)}" if schema in names else ""
         create = f"CREATE EXTENSION {ident(extension)}{at}"
-        if extension not in VETTED:
+        if extension not in VETTED and database["owner"] in account.postgresql_roles:
             # The owner needs CREATE on the database to make it; comes back to itself whatever the extension does.
             statements += [f"GRANT CREATE ON DATABASE {ident(name)} TO {ident(database['owner'])}"]
             statements += [f"SET ROLE {ident(database['owner'])}", create, "RESET ROLE"]

@@ -21,7 +21,7 @@ from .digest import printable
 from .postgres_digest import shown
 from .postgres_make import make_database, make_roles
 from .postgres_sql import Session, execute, ident, literal, literals
-from .system import refuse, write_durably
+from .system import locked, refuse, write_durably
 
 _PREFIX = "th_"
 
@@ -69,7 +69,7 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
         _write_pending(account, pending)
         if same_roles and len(fresh) + len(kept) == len(databases):
             return {"left": _all_left(pending), "kept": kept}
-        postgres_contained.abandon(account)
+        postgres_contained.abandon_all(account)
         stale = [name for name in here if name not in fresh and name not in kept]
         postgres_apply.end(account, stale)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in stale])
@@ -116,25 +116,26 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
         if not args["apart"]:
             _complete(account, args, stdin)
     except BaseException:
-        postgres_contained.abandon(account)
+        postgres_contained.abandon(account, name)
         raise
     return {"bytes": size}
 
 
 def use_prepared(account: Account, name: Any) -> dict[str, Any]:
     """What a database was prepared as, which from now on is no longer fresh; refused unless it is."""
-    pending = _read_pending(account)
-    if pending is None or name not in account.postgresql_databases or name not in pending["databases"]:
-        refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
-    if name not in pending["fresh"]:
-        refuse("not_prepared", f"The database {printable(name)} holds an earlier copy; prepare it again first.")
-    _write_pending(account, {**pending, "fresh": [each for each in pending["fresh"] if each != name]})
+    with locked(account.directory / "postgres.lock"):  # databases that are dumped come at the same time
+        pending = _read_pending(account)
+        if pending is None or name not in account.postgresql_databases or name not in pending["databases"]:
+            refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
+        if name not in pending["fresh"]:
+            refuse("not_prepared", f"The database {printable(name)} holds an earlier copy; prepare it again first.")
+        _write_pending(account, {**pending, "fresh": [each for each in pending["fresh"] if each != name]})
     return pending["databases"][name]
 
 
 def _complete(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     name, words = args["database"], {"d": "DEFAULT", "n": "NOTHING"}
-    postgres_contained.complete(account, name)
+    postgres_contained.complete(account, name, args["grants"])
     execute(
         [
             f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {words[identity]}"
@@ -195,7 +196,7 @@ def discard(account: Account) -> None:
     with Session() as db:
         here = db.existing(account.postgresql_databases)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in here])
-        postgres_contained.abandon(account)
+        postgres_contained.abandon_all(account)
         db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in account.postgresql_roles])
     _forget(account)
 
@@ -211,7 +212,8 @@ def _contents(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
     name = args["database"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashes = {shown(*each): pool.submit(postgres_stream.hashed, name, *each) for each in args.get("apart", [])}
-    return postgres_digest.of_database(name, known={table: work.result() for table, work in hashes.items()})
+    known = {table: work.result() for table, work in hashes.items()}
+    return postgres_digest.of_database(name, known=known, roles=account.postgresql_roles)
 
 
 def _tables(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from tests.dags.steps import begin, operation, step
 from transhumance_airflow import operators
 
 STEPS = [
@@ -23,20 +23,6 @@ STEPS = [
     "look_after",
     "close_path",
 ]
-
-
-def step(dag: Any, task_id: str, **arguments: Any) -> Any:
-    """Runs the function of one task."""
-    return dag.task_dict[task_id].python_callable(**arguments)
-
-
-def operation(dag: Any, task_id: str, move: dict, peer: dict) -> Any:
-    """Runs one agent operation of the DAG, with what its templates would have become."""
-    task = dag.task_dict[task_id]
-    fresh = operators.MoveOperation(
-        task_id=task_id, verb=task.verb, move=move, peer=peer, extra=task.extra, timeout=task.timeout
-    )
-    return fresh.execute({})
 
 
 @pytest.fixture
@@ -57,22 +43,10 @@ def handed_over(hosting):
     migration = registry.begin_migration(conn, "vps-1", "infrastructure-2026", "run-1", "ops", "a test of moves")
     registry.request_transit(conn, migration.id)
     registry.assign_transit(conn, migration.id)
-    key = hosting.install(registry.server(conn, "transit-1"), "2026").host_key
+    key = hosting.reinstall(registry.server(conn, "transit-1"), "2026").host_key
     registry.enrol_server(conn, "transit-1", "2026", key, {})
     registry.hand_over(conn, migration.id)
     return migration.id
-
-
-def begin(
-    dag: Any,
-    account: str = "app",
-    to_server: str = "transit-1",
-    run_id: str = "perform-1",
-    longest_wait_seconds: float = 1,
-) -> dict:
-    params = {"account": account, "to_server": to_server, "requested_by": "acme"}
-    params["longest_wait_seconds"] = longest_wait_seconds
-    return step(dag, "check_account", params=params, run_id=run_id)
 
 
 def test_steps_in_order(dags):
@@ -110,7 +84,7 @@ def test_a_move_from_end_to_end(dag, hosting, handed_over):
     step(dag, "look_after", move=move, before=before)
     assert step(dag, "close_path", move=move) == "done"
     assert hosting.servers["vps-1"].pairs == hosting.servers["transit-1"].pairs == set()
-    assert hosting.started == [f"m{move['id']}-e{move['epoch']}-copy", f"m{move['id']}-e{move['epoch']}-switch"]
+    assert hosting.started == [f"{move['key']}-e{move['epoch']}-{verb}" for verb in ("copy", "switch")]
 
 
 def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):

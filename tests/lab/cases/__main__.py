@@ -51,6 +51,8 @@ def _one(old: Side, new: Side, group: list[Case]) -> int:
         print(_line(case, outcome), flush=True)
     for sentence in outcome.left:
         print(f"    left: {sentence}")
+    for sentence in outcome.apart:
+        print(f"    APART: {sentence}")
     return len(group) if outcome.refused else sum(outcome.changed(case.number) for case in group)
 
 

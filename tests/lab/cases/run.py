@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,14 +9,16 @@ from typing import Any
 
 from include.hosts import AgentError
 from tests.lab.agents import Move, Side, account_file
-from tests.lab.cases.case import Case, Step
+from tests.lab.cases.case import Case, Step, numbers
+from tests.lab.independent import differences
 
 PASSWORD = "secret"
 _POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
 _PSQL = ("psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
 _MARIADB = ("mariadb", "--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4")
 _USUAL = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
-_uids = itertools.count(5001)
+_UIDS = {number: uid for uid, number in enumerate(numbers(".sql", ".sh"), 5001)}
+"""On kept servers each case comes back as the account that it was."""
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Outcome:
     """What the move says that it did not carry."""
     moved: dict[str, Any] = field(default_factory=dict)
     """What the switch answered."""
+    apart: list[str] = field(default_factory=list)
+    """Where the two servers differ after the move, as other code than the mover's has found."""
 
     def changed(self, number: str) -> bool:
         """Whether the checks of a case say something else than before."""
@@ -46,7 +49,7 @@ class World:
         self.old, self.new, self.cases = old, new, cases
         # Files are filled by the account's Unix user, so such a case is an account of its own.
         self.name = cases[0].login if len(cases) == 1 else "cases"
-        self.statement = account_file(self.name, next(_uids))
+        self.statement = account_file(self.name, _UIDS[cases[0].number] if len(cases) == 1 else 5000)
         of = {engine: [case for case in cases if case.engine == engine] for engine in ("postgres", "mariadb")}
         self.statement["postgresql"] = {
             "roles": [role for case in of["postgres"] for role in case.roles],
@@ -104,6 +107,7 @@ class World:
         except AgentError as error:
             outcome.refused = error
             return outcome
+        outcome.apart = differences(self.old, self.new, self.statement)
         outcome.after = {case.number: self.ask(self.new, case) for case in self.cases}
         return outcome
 
