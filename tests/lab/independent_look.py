@@ -144,7 +144,7 @@ def dumped(database, folder):
     return {
         f"postgresql {database}: {heading}": " ".join(sorted(filter(None, parts)))
         for heading, parts in found.items()
-        # An extension's comment is of its version.
+        # An extension's comment is of its version; and nothing may be left of a heading.
         if any(parts) and not re.match(r"COMMENT \S+\.EXTENSION ", heading)
     }
 
@@ -162,16 +162,14 @@ def settled(heading, text):
         line
         for line in text
         # The program's session: how it reads its own text, and random words against injected commands.
-        if line.strip() not in ("", "--", "-- PostgreSQL database dump complete")
+        if line.strip() not in ("", "--")
         and not re.match(r"SET (default_tablespace|default_table_access_method) = ", line)
         and not re.match(r"\\(un)?(restrict|connect) ", line)
     ]
-    if " DATABASE" in f" {heading}":
-        # The source is locked by now: its databases let nobody in.
-        kept = [re.sub(r"CONNECTION LIMIT( =)? -?\d+", "", line) for line in kept]
-        # After these the program connects again, and says again how it reads.
-        kept = [line for line in kept if not re.match(r"SET \w+ = |SELECT pg_catalog\.set_config\(", line)]
-        kept = [line for line in kept if not re.match(r"ALTER DATABASE \S+ ;", line)]
+    if heading.startswith("DATABASE "):
+        # The source is locked by now: its databases let nobody in. And the program connects anew here.
+        apart = r"ALTER DATABASE .* CONNECTION LIMIT = -?\d+;|SET |SELECT pg_catalog\.set_config\("
+        kept = [line for line in kept if not re.match(apart, line)]
     if heading.startswith(("ACL ", "DEFAULT ACL ")):
         kept.sort()  # an order that means nothing
         # PostgreSQL 17 has MAINTAIN besides, which who is given all the others is given too.
