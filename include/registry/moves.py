@@ -285,6 +285,31 @@ def begin_switch(conn: psycopg.Connection, move_id: int, after: str | None = Non
 
 
 @in_transaction
+def put_off(conn: psycopg.Connection, move_id: int, why: str) -> None:
+    """Record that the move's rehearsal found its visitors' wait too long, so that nothing was held: at a quieter moment
+    it may be shorter."""
+    found = move(conn, move_id)
+    _log(conn, found, "move.put_off", {"epoch": found.epoch, "why": why})
+
+
+@in_transaction
+def was_put_off(conn: psycopg.Connection, account: str) -> bool:
+    """Whether the account's last move ended by being put off."""
+    return value(
+        conn,
+        """
+        SELECT EXISTS (
+            SELECT FROM events e JOIN moves m ON m.id = e.move
+            WHERE e.account = %(name)s AND e.kind = 'move.put_off' AND m.state = 'returned'
+                AND (e.detail ->> 'epoch')::bigint = m.epoch
+                AND m.epoch = (SELECT max(epoch) FROM moves WHERE account = %(name)s)
+        )
+        """,
+        {"name": account},
+    )
+
+
+@in_transaction
 def switches_of(conn: psycopg.Connection, move_id: int) -> list[str | None]:
     """The switches that were started in the move's present epoch; each tells how the one before it ended."""
     return column(

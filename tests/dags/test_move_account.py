@@ -14,6 +14,7 @@ from transhumance_airflow import operators
 
 STEPS = [
     "check_account",
+    "wait_for_turn",
     "look_before",
     "open_path",
     "copy",
@@ -52,10 +53,10 @@ def handed_over(hosting):
 def test_steps_in_order(dags):
     dag = dags["move_account"]
     assert set(dag.task_dict) == set(STEPS)
-    in_a_row = [step for step in STEPS[:6] if step != "look_before"]
+    in_a_row = [step for step in STEPS[:7] if step != "look_before"]
     for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
-    assert dag.task_dict["look_before"].upstream_task_ids == {"check_account"}
+    assert dag.task_dict["look_before"].upstream_task_ids == {"wait_for_turn"}
     assert "switch" in dag.task_dict["look_before"].downstream_task_ids
     # Once the commit is recorded, what is left goes side by side.
     assert dag.task_dict["record_move"].downstream_task_ids == {"point_names", "look_after", "close_path"}
@@ -124,10 +125,18 @@ def test_an_account_that_is_not_ready_is_refused(dag, hosting, handed_over):
         begin(dag)
 
 
-def test_a_second_account_waits_its_turn(dag, handed_over):
+def test_a_second_account_waits_its_turn(dag, hosting, handed_over):
+    move = begin(dag)
+    assert begin(dag, "blog", run_id="perform-2") is None, "it waits"
+    step(dag, "open_path", move=move)
+    step(dag, "close_path", move=move)
+    assert begin(dag, "blog", run_id="perform-2")["account"] == "blog"
+
+
+def test_the_same_account_does_not_wait_for_itself(dag, handed_over):
     begin(dag)
-    with pytest.raises(AirflowFailException):
-        begin(dag, "blog", run_id="perform-2")
+    with pytest.raises(AirflowFailException, match="Account app is being moved already"):
+        begin(dag, run_id="perform-2")
 
 
 def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, handed_over):

@@ -131,8 +131,8 @@ BEGIN
         WHERE original = NEW.original AND direction <> 'over' AND state NOT IN ('done', 'returned')
             AND id IS DISTINCT FROM NEW.id LIMIT 1;
         IF FOUND THEN
-            PERFORM refuse(format('Account %s of %s is being moved: wait until that move has ended.',
-                other, NEW.original));
+            RAISE EXCEPTION 'Account % of % is being moved: wait until that move has ended.', other, NEW.original
+                USING ERRCODE = 'TH002';
         END IF;
     END IF;
     RETURN NEW;
