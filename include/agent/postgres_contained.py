@@ -207,27 +207,7 @@ def _each(known: dict[str, Any], statements: list[str]) -> list[tuple[int, str]]
         return []
     login = (known["role"], known["password"])
     with Session(known["database"], login, settings=_SETTINGS) as session:
-        script = f"SELECT set_config('th.statements', {literal(json.dumps(statements))}, false) \\gset th_\n{_EACH}"
-        return [(number, why) for number, why in session.query(script)]
-
-
-# Names are the statements' own: nothing of the customer's is found by a name here.
-_EACH = """SELECT set_config('th.said', '[]', false) \\gset th_
-DO $each$ DECLARE statement text; number bigint; BEGIN
-  FOR statement, number IN SELECT value, ordinality - 1 FROM jsonb_array_elements_text(
-    current_setting('th.statements')::jsonb) WITH ORDINALITY LOOP
-    BEGIN
-      EXECUTE statement;
-    EXCEPTION WHEN OTHERS THEN
-      PERFORM set_config('th.said', (current_setting('th.said')::jsonb || jsonb_build_array(
-        jsonb_build_array(number, sqlerrm)))::text, false);
-    END;
-    COMMIT;
-  END LOOP;
-END $each$;
-RESET ROLE;
-SELECT value FROM jsonb_array_elements(current_setting('th.said')::jsonb);
-"""
+        return session.execute_each(statements)
 
 
 def _require_each(known: dict[str, Any], statements: list[str]) -> None:
