@@ -134,7 +134,7 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
         restore("--section=post-data")
         said += [_said(name, None, each) for each in postgres_contained.give(account, name, args["grants"])]
         restore(listing="views")
-        postgres_contained.settle(account, name)
+        said += [_said(name, None, each, "warning") for each in postgres_contained.settle(account, name)]
     finally:
         postgres_contained.abandon(account, name)
     return {"bytes": size, "said": said[:_MOST], "empty": empty[:_MOST]}

@@ -12,8 +12,27 @@ from .postgres_definition import name_in_sql
 from .postgres_sql import Session, execute, ident, literal, literals
 from .system import Refused, refuse
 
-# Not trusted by PostgreSQL, but harmless: their functions reach nothing outside the database.
-VETTED = frozenset({"bloom", "earthdistance", "pg_stat_statements", "postgis", "postgis_raster", "vector", "xml2"})
+# Not trusted by PostgreSQL, but harmless: their functions reach nothing outside the database, and what they show of the
+# server is shown to its superuser alone. dblink, file_fdw, postgres_fdw, the languages ending in u and what reads pages
+# of files (pageinspect, pg_surgery ...) are not.
+VETTED = frozenset(
+    {
+        *(
+            "amcheck",
+            "autoinc",
+            "bloom",
+            "dict_xsyn",
+            "earthdistance",
+            "insert_username",
+            "intagg",
+            "moddatetime",
+            "refint",
+        ),
+        *("pg_buffercache", "pg_freespacemap", "pg_stat_statements", "pg_visibility", "pgrowlocks"),
+        *("pgstattuple", "sslinfo", "xml2"),
+        *("postgis", "postgis_raster", "vector"),
+    }
+)
 
 
 @dataclass

@@ -105,8 +105,8 @@ def of_pg_dump(database: str, message: str) -> str | None:
         which = f" (table {printable(table[1])})" if table else ""
         return (
             f"{at} has a value that is too large to be read as text{which}: a bytea of more than 500 MB takes more "
-            "than 1 GB there. Find it with SELECT * ... WHERE octet_length(column) > 500000000, keep it in a file or in "
-            "parts, and test again."
+            "than 1 GB there. Find it with SELECT * ... WHERE octet_length(column) > 500000000, keep it in a file or "
+            "in parts, and test again."
         )
     if "invalid byte sequence for encoding" in message:
         return (

@@ -129,14 +129,15 @@ _READING = {
 
 
 _EACH = """SELECT set_config('th.said', '[]', false) \\gset th_
-DO $each$ DECLARE statement text; number bigint; BEGIN
+DO $each$ DECLARE statement text; number bigint; at text; BEGIN
   FOR statement, number IN SELECT value, ordinality - 1 FROM jsonb_array_elements_text(
     current_setting('th.statements')::jsonb) WITH ORDINALITY LOOP
     BEGIN
       EXECUTE statement;
     EXCEPTION WHEN OTHERS THEN
-      PERFORM set_config('th.said', (current_setting('th.said')::jsonb || jsonb_build_array(
-        jsonb_build_array(number, sqlerrm)))::text, false);
+      GET STACKED DIAGNOSTICS at = PG_EXCEPTION_CONTEXT;
+      PERFORM set_config('th.said', (current_setting('th.said')::jsonb || jsonb_build_array(jsonb_build_array(number,
+        concat_ws(', in ', sqlerrm, substring(at FROM '^(?:SQL|PL/pgSQL) function [^\n]*')))))::text, false);
     END;
     COMMIT;
   END LOOP;
@@ -210,6 +211,8 @@ class Session:
             said = self.errors.read().decode("utf-8", "backslashreplace")
         found = re.search(r"(?:ERROR|FATAL):\s+(.*)", said)
         message = printable(found[1] if found else said.strip()[-300:])
+        if message == "out of shared memory":
+            message += "; its administrator has to raise max_locks_per_transaction (1024, say), which takes a restart"
         refuse(
             "postgresql_failed",
             f"PostgreSQL refused a step in database {printable(self.database)}: {message}",
