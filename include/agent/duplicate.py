@@ -30,6 +30,7 @@ _OF_THE_ACCOUNT = frozenset(
         "foreign_owner",
         "foreign_role",
         "history_blocked",
+        "locale_missing",
         "mariadb_failed",
         "no_such_database",
         "no_such_role",

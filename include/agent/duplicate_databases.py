@@ -10,6 +10,7 @@ import json
 import re
 from bisect import bisect
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from . import (
@@ -30,7 +31,7 @@ from .mariadb_users import grant_statements, pending_path
 from .operations import Report
 from .peer import Peer
 from .postgres_definition import definition as postgres_definition
-from .postgres_send import dumping
+from .postgres_send import dumped, dumping
 from .postgres_sql import ENVIRONMENT, Session, conninfo, kept
 from .system import Refused, read_json, refuse
 
@@ -68,7 +69,13 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
         report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
         argv = [*dumping(), "-d", conninfo(name)]
         args = {"database": name, "grants": postgres_grants.grants(account, name)}
-        sent = peer.stream("duplicate_postgresql_restore", args, argv, env=ENVIRONMENT)
+        try:
+            sent = dumped(name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=ENVIRONMENT))
+        except Refused as error:
+            if error.code != "unreadable":
+                raise
+            done["said"].append(_said(name, None, error.message))
+            continue
         done["bytes"] += sent["bytes"]
         done["said"] += sent["said"]
         there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
@@ -97,6 +104,7 @@ def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> d
             databases[name] = {**database, "extensions": extensions}
     # What an earlier try restored into is made anew.
     done = postgres_restore.prepare(account, {"roles": args["roles"], "databases": databases, "keep": []}, stdin)
+    said += [_said(name, what, sentence) for name, what, sentence in done["refused"]]
     return {"left": done["left"], "said": said}
 
 
@@ -126,7 +134,7 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
         restore("--section=post-data")
         said += [_said(name, None, each) for each in postgres_contained.give(account, name, args["grants"])]
         restore(listing="views")
-        postgres_contained.settle(account, name)
+        said += [_said(name, None, each, "warning") for each in postgres_contained.settle(account, name)]
     finally:
         postgres_contained.abandon(account, name)
     return {"bytes": size, "said": said[:_MOST], "empty": empty[:_MOST]}

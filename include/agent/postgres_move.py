@@ -150,7 +150,10 @@ def _known(account: Account) -> _Moving:
 def _prepare(account: Account, peer: Peer, moving: _Moving, keep: list[str]) -> dict[str, Any]:
     """Make roles and the databases that are not to be kept on the peer, empty."""
     what = {"roles": moving.defined["roles"], "databases": moving.defined["databases"], "keep": keep}
-    return peer.call("postgres_prepare", what)
+    prepared = peer.call("postgres_prepare", what)
+    for _, _, sentence in prepared["refused"][:1]:
+        refuse("setting_refused", sentence)
+    return prepared
 
 
 def _settle(account: Account, peer: Peer, moving: _Moving) -> dict[str, str]:
