@@ -19,6 +19,11 @@ _MARIADB = ("mariadb", "--no-defaults", "--batch", "--skip-column-names", "--def
 _USUAL = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
 _UIDS = {number: uid for uid, number in enumerate(numbers(".sql", ".sh"), 5001)}
 """On kept servers each case comes back as the account that it was."""
+# Roles of MariaDB are named after the login that they are for.
+_ROLES = """DELIMITER //
+BEGIN NOT ATOMIC FOR r IN (SELECT User FROM mysql.global_priv WHERE Host = '' AND User LIKE '{}\\_%') DO
+EXECUTE IMMEDIATE CONCAT('DROP ROLE `', r.User, '`'); END FOR; END//
+DELIMITER ;"""
 
 
 @dataclass
@@ -129,6 +134,7 @@ class World:
             maria = self.statement["mariadb"]
             script = [f"DROP DATABASE IF EXISTS {name};" for name in maria["databases"]]
             script += [f"DROP USER IF EXISTS {user['user']}@localhost;" for user in maria["users"]]
+            script += [_ROLES.format(user["user"]) for user in maria["users"]]
             if script:
                 side.root(*_MARIADB, "--force", stdin="\n".join(script).encode(), check=False)
 
