@@ -17,7 +17,7 @@ from . import files_changes, files_index, files_look
 from .accounts import Account
 from .digest import MOST, printable
 from .files_changes import Changes, Lost
-from .files_digest import differing, digest, sentence, without_names
+from .files_digest import differing, digest, left_sentences, sentence, without_names
 from .files_index import Index, parent_of
 from .files_rsync import Listed, send
 from .files_walk import escaped, unescaped
@@ -120,10 +120,7 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         "bytes": sent["bytes"],
         "seconds": round(time.monotonic() - began, 3),
         "verify_seconds": round(proven - copied, 3),
-        "left": [
-            f"Of the files, {found['count']} ({kind}) are not carried as they are: {found['first'][0]}."
-            for kind, found in mine["_left"].items()
-        ],
+        "left": left_sentences(mine["_left"]),
     }
 
 
