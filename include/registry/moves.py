@@ -250,13 +250,22 @@ def live_move_of(conn: psycopg.Connection, account: str) -> Move | None:
 
 
 @in_transaction
-def advance_move(conn: psycopg.Connection, move_id: int, state: str, figures: dict[str, Any] | None = None) -> Move:
+def advance_move(
+    conn: psycopg.Connection,
+    move_id: int,
+    state: str,
+    figures: dict[str, Any] | None = None,
+    epoch: int | None = None,
+) -> Move:
     """Bring a move to its next state: preparing, copying, switching, committed, done; or returned, before the
     commit only. Nothing happens when it is there already or past. `committed` makes the account live on the
     target in the same transaction; one that moves over also belongs there then, and of one engine only its databases
-    live there (`engines_of`). `figures` are merged into those already there."""
+    live there (`engines_of`). `figures` are merged into those already there. `epoch`: the attempt that is meant; for
+    one that is over it is refused."""
     _lock(conn, move(conn, move_id))
     before = move(conn, move_id)
+    if epoch not in (None, before.epoch):
+        raise Refused(f"This attempt of the move of {before.account} is over: another has begun since.")
     if states.MOVE.there_or_past(before.state, state):
         return before
     execute(
