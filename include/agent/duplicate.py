@@ -12,7 +12,7 @@ from . import duplicate_databases, files_digest, files_rsync, identity
 from .accounts import Account, state_of
 from .operations import Report
 from .peer import Peer
-from .switch import _require_serving, _sides
+from .switch import _require_serving, _sides, begin_alone
 from .system import Refused, refuse, side_by_side
 from .test_copy import check_stores
 
@@ -55,7 +55,7 @@ def duplicate(args: dict[str, Any], report: Report) -> dict[str, Any]:
     if state_of(account.name).state == "held":
         refuse("wrong_state", f"The account {account.name} is held for a move; test it when that is over.")
     began = time.monotonic()
-    peer.call("alone", {})
+    begin_alone(peer)
     found = dict(
         zip(wanted, side_by_side(*(partial(_tolerant, store, account, peer, report) for store in wanted)), strict=True)
     )

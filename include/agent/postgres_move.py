@@ -51,7 +51,7 @@ _lines: dict[str, Peer] = {}
 def _line(account: Account, peer: Peer) -> Peer:
     """The peer, over a line of our own: the program at its other end has the database sessions open that it needs."""
     if account.name not in _lines or _lines[account.name].move != peer.move:
-        _lines[account.name] = Peer(peer.move, **known_peer(peer.move))
+        _lines[account.name] = Peer(peer.move, **known_peer(peer.move), epoch=peer.epoch)
     return _lines[account.name]
 
 
