@@ -239,6 +239,9 @@ _SECTION = re.compile(
 )
 
 
+_COUNTER = re.compile(r" AUTO_INCREMENT=(\d+)(?= DEFAULT CHARSET=)")
+
+
 def dumped_mariadb(database, folder):
     """Each object of a database as mariadb-dump writes it, and each table's rows."""
     argv = [*dumper(folder, "mariadb-dump"), *MARIADB, "--socket=/run/mysqld/mysqld.sock", "--routines", "--events"]
@@ -254,7 +257,12 @@ def dumped_mariadb(database, folder):
             texts[heading].append(line.decode("utf-8", "backslashreplace"))
     # What stands before the first object are the settings of the program's own session.
     texts.pop("", None)
-    found = {f"mariadb {database}: {heading}": settled_mariadb(text) for heading, text in texts.items()}
+    found = {}
+    for heading, text in texts.items():
+        whole = settled_mariadb(text)
+        found[f"mariadb {database}: {heading}"] = told(_COUNTER.sub("", whole))
+        if counter := _COUNTER.search(whole):
+            found[f"mariadb {database}: counter: {heading}"] = counter[1]
     return found | {f"mariadb {database}: rows: {heading}": str(rows) for heading, rows in tables.items()}
 
 
@@ -269,7 +277,7 @@ def settled_mariadb(text):
     whole = " ".join("".join(kept).split())
     # The source's events are disabled by its lock.
     whole = re.sub(r" (ENABLE|DISABLE)(?= DO | COMMENT )", "", whole)
-    return told(modern(whole))
+    return modern(whole)
 
 
 def modern(text):
