@@ -10,9 +10,19 @@ import json
 import re
 from bisect import bisect
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from . import mariadb_definition, mariadb_restore, postgres_contained, postgres_digest, postgres_make, postgres_restore
+from . import (
+    mariadb_definition,
+    mariadb_restore,
+    postgres_contained,
+    postgres_digest,
+    postgres_grants,
+    postgres_make,
+    postgres_restore,
+    postgres_said,
+)
 from .accounts import Account
 from .digest import differences, printable
 from .mariadb_dump import dumps
@@ -21,7 +31,7 @@ from .mariadb_users import grant_statements, pending_path
 from .operations import Report
 from .peer import Peer
 from .postgres_definition import definition as postgres_definition
-from .postgres_send import dumping
+from .postgres_send import dumped, dumping
 from .postgres_sql import ENVIRONMENT, Session, conninfo, kept
 from .system import Refused, read_json, refuse
 
@@ -58,7 +68,14 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
     for name in account.postgresql_databases:
         report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
         argv = [*dumping(), "-d", conninfo(name)]
-        sent = peer.stream("duplicate_postgresql_restore", {"database": name}, argv, env=ENVIRONMENT)
+        args = {"database": name, "grants": postgres_grants.grants(account, name)}
+        try:
+            sent = dumped(name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=ENVIRONMENT))
+        except Refused as error:
+            if error.code != "unreadable":
+                raise
+            done["said"].append(_said(name, None, error.message))
+            continue
         done["bytes"] += sent["bytes"]
         done["said"] += sent["said"]
         there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
@@ -87,6 +104,7 @@ def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> d
             databases[name] = {**database, "extensions": extensions}
     # What an earlier try restored into is made anew.
     done = postgres_restore.prepare(account, {"roles": args["roles"], "databases": databases, "keep": []}, stdin)
+    said += [_said(name, what, sentence) for name, what, sentence in done["refused"]]
     return {"left": done["left"], "said": said}
 
 
@@ -94,48 +112,39 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
     """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": ["rows of TABLE" not there]}."""
     name = args["database"]
     prepared = postgres_restore.use_prepared(account, name)
+    said: Said = []
+    empty: list[str] = []
+
+    def restore(*options: str, listing: str = "list") -> None:
+        # One after the other: the words of two at once could not be told apart.
+        done = postgres_contained.pg_restore(account, name, "--verbose", *options, listing=listing)
+        text = done.stderr.decode("utf-8", "backslashreplace")
+        if done.returncode != 0 and not postgres_said.IGNORED.search(text):
+            refuse("restore_broken", f"pg_restore broke off in {printable(name)}: {printable(text.strip()[-300:])}")
+        told = told_by_pg_restore(name, text)
+        said.extend(told[0])
+        empty.extend(told[1])
+
     try:
         size = postgres_contained.take(account, name, prepared, stdin)
-        # One after the other: the words of two at once could not be told apart.
-        done = postgres_contained.pg_restore(account, "--verbose", "--no-data-for-failed-tables")
+        restore("--section=pre-data")
+        postgres_contained.open_for_rows(account, name)
+        restore("--section=data", "--no-data-for-failed-tables")
+        postgres_contained.close_for_rows(account, name)
+        restore("--section=post-data")
+        said += [_said(name, None, each) for each in postgres_contained.give(account, name, args["grants"])]
+        restore(listing="views")
+        said += [_said(name, None, each, "warning") for each in postgres_contained.settle(account, name)]
     finally:
-        postgres_contained.abandon(account)
-    text = done.stderr.decode("utf-8", "backslashreplace")
-    if done.returncode != 0 and not _IGNORED.search(text):
-        refuse("restore_broken", f"pg_restore broke off in {printable(name)}: {printable(text.strip()[-300:])}")
-    said, empty = told_by_pg_restore(name, text)
-    return {"bytes": size, "said": said, "empty": empty}
-
-
-_IGNORED = re.compile(r"^pg_restore: warning: errors ignored on restore: \d+$", re.MULTILINE)
-_BEGUN = re.compile(r"(?:creating ([A-Z ]+) |(processing data for table) |executing ([A-Z ]+) )\"?(.*?)\"?")
-_TOLD = re.compile(r"(?:(error|warning): |(WARNING):  )(.*)")
+        postgres_contained.abandon(account, name)
+    return {"bytes": size, "said": said[:_MOST], "empty": empty[:_MOST]}
 
 
 def told_by_pg_restore(database: str, text: str) -> tuple[Said, list[str]]:
-    """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused.
-
-    Of an object the first error alone is told: that it cannot be given an owner follows from its not being there."""
-    said: Said = []
-    empty: list[str] = []
-    entry, failed = None, False
-    for line in text.splitlines():
-        what = line.removeprefix("pg_restore: ")
-        if what == line or _IGNORED.match(line):
-            continue
-        if begun := _BEGUN.fullmatch(what):
-            kind = begun[1] or begun[3] or "rows of"
-            entry, failed = f"{kind} {begun[4]}", False
-        elif told := _TOLD.fullmatch(what):
-            error = told[1] == "error"
-            if error and entry and failed:
-                continue
-            message = re.sub(r"^could not execute query: |\bERROR:\s+", "", told[3])
-            said.append(_said(database, entry, message, "error" if error else "warning"))
-            if error and entry and entry.startswith("rows of "):
-                empty.append(entry)
-            failed = failed or error
-    return said[:_MOST], empty[:_MOST]
+    """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused."""
+    told = postgres_said.told(text)
+    said = [_said(database, one.object, one.explained, "error" if one.error else "warning") for one in told]
+    return said, [one.object for one in told if one.error and one.object and one.object.startswith("rows of ")]
 
 
 def _postgresql_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:

@@ -136,6 +136,8 @@ def sequence(database: str, name: str) -> str:
     )
 
 
+# The form in which times are kept is the server's affair: a new table's are in the newer one.
+_TYPE = "REGEXP_REPLACE(COLUMN_TYPE, ' /\\\\* m(ariadb|ysql)-[0-9.]+ \\\\*/', '')"
 _FACTS: dict[str, tuple[list[str], str]] = {
     "database": (
         ["'database'", "DEFAULT_COLLATION_NAME", "SCHEMA_COMMENT"],
@@ -150,7 +152,7 @@ _FACTS: dict[str, tuple[list[str], str]] = {
         "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND AUTO_INCREMENT IS NOT NULL ORDER BY TABLE_NAME",
     ),
     "column": (
-        ["TABLE_NAME", "COLUMN_NAME", "COLUMN_TYPE", "IS_NULLABLE", "COLUMN_DEFAULT", "EXTRA", "COLLATION_NAME"]
+        ["TABLE_NAME", "COLUMN_NAME", _TYPE, "IS_NULLABLE", "COLUMN_DEFAULT", "EXTRA", "COLLATION_NAME"]
         + ["MD5(COLUMN_COMMENT)", "IS_GENERATED", "GENERATION_EXPRESSION", "DATA_TYPE"],
         "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME, ORDINAL_POSITION",
     ),

@@ -29,7 +29,8 @@ _KINDS = {
     MAKING: ("th_make_", "TRIGGER, ALTER", "SET USER"),
 }
 START = (
-    "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
+    "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO"
+    ",ALLOW_INVALID_DATES', innodb_strict_mode = 0,"
     " in_predicate_conversion_threshold = 0, optimizer_max_sel_arg_weight = 0, idle_transaction_timeout = 0,"
     " wait_timeout = 86400 /*M!110500 , character_set_collations = '' */"
 )

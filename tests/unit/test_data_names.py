@@ -134,4 +134,4 @@ def test_login_methods_of_a_mariadb_user() -> None:
     ],
 )
 def test_a_search_path_is_carried_name_by_name(value: str, listed: str) -> None:
-    assert postgres_make._listed(value) == listed
+    assert postgres_make.listed(value) == listed
