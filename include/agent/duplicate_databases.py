@@ -6,7 +6,6 @@ lists. Only an error does not end it: it is told with the object that it befell.
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect
 from collections.abc import Iterable
@@ -16,8 +15,8 @@ from . import (
     mariadb_definition,
     mariadb_restore,
     postgres_contained,
-    postgres_digest,
     postgres_grants,
+    postgres_inventory,
     postgres_make,
     postgres_restore,
     postgres_said,
@@ -30,8 +29,8 @@ from .mariadb_users import grant_statements, pending_path
 from .operations import Report
 from .peer import Peer
 from .postgres_definition import definition as postgres_definition
-from .postgres_send import dumping
-from .postgres_sql import ENVIRONMENT, Session, conninfo, kept
+from .postgres_send import dump_environment, dumping
+from .postgres_sql import Session, conninfo, kept
 from .system import Refused, read_json, refuse
 
 Said = list[dict[str, Any]]
@@ -68,7 +67,7 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
         report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
         argv = [*dumping(), "-d", conninfo(name)]
         args = {"database": name, "grants": postgres_grants.grants(account, name)}
-        sent = peer.stream("duplicate_postgresql_restore", args, argv, env=ENVIRONMENT)
+        sent = peer.stream("duplicate_postgresql_restore", args, argv, env=dump_environment(name))
         done["bytes"] += sent["bytes"]
         done["said"] += sent["said"]
         there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
@@ -78,7 +77,7 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
 
 def _objects(name: str) -> list[tuple[str, str]]:
     """Kind and identity of everything that a customer made in a database."""
-    found = map(json.loads, kept(name).lines(postgres_digest.inventory({})))
+    found = map(postgres_inventory.parsed, kept(name).lines(postgres_inventory.inventory({})))
     return [(kind, identity) for _, kind, identity, _ in found]
 
 

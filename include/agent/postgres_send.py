@@ -52,7 +52,7 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
     argv += ["-d", conninfo(name)]
     args = {"database": name, "identities": identities, "apart": bool(sent.apart)}
     args["grants"] = postgres_grants.grants(account, name, snapshot)
-    sent.bytes = peer.stream("postgres_restore", args, argv, env=ENVIRONMENT)["bytes"]
+    sent.bytes = peer.stream("postgres_restore", args, argv, env=dump_environment(name))["bytes"]
     if sent.apart:
         with ThreadPoolExecutor(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
@@ -72,6 +72,12 @@ def dumping() -> list[str]:
     argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
     argv += ["--quote-all-identifiers", "--no-privileges"]
     return [*argv, "--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
+
+
+def dump_environment(name: str) -> dict[str, str]:
+    """In a database without an encoding text is whatever bytes it is: they are taken as they are."""
+    encoding = kept(name).query("SELECT to_json(current_setting('server_encoding'));\n")[0]
+    return ENVIRONMENT | ({"PGCLIENTENCODING": encoding} if encoding == "SQL_ASCII" else {})
 
 
 def _pattern(name: str) -> str:
