@@ -12,7 +12,15 @@ from bisect import bisect
 from collections.abc import Iterable
 from typing import Any
 
-from . import mariadb_definition, mariadb_restore, postgres_contained, postgres_digest, postgres_make, postgres_restore
+from . import (
+    mariadb_definition,
+    mariadb_restore,
+    mariadb_writers,
+    postgres_contained,
+    postgres_digest,
+    postgres_make,
+    postgres_restore,
+)
 from .accounts import Account
 from .digest import printable
 from .mariadb_dump import dumps
@@ -154,6 +162,8 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
         return
     defined = mariadb_definition.definition(account)
     done["left"] += defined["left"]
+    others = mariadb_writers.foreign(account)
+    done["said"] += [_said(None, None, mariadb_writers.sentence(account, one)) for one in others]
     what = {"databases": defined["databases"], "users": defined["users"], "events": []}
     peer.call("mariadb_prepare", what)
     failed: dict[str, set[str]] = {}
