@@ -75,6 +75,7 @@ def rehearse(account: Account, peer: Any) -> dict[str, Any]:
     one = _following(account, peer, ways)
     one.catch_up(lambda **_: None, patient=False)
     one.await_prepared()
+    one.sync_all()
     mine, theirs = one.facts()
     began = time.monotonic()
     one = _following(account, peer, ways)
@@ -141,6 +142,9 @@ def last(account: Account, peer: Any) -> None:
     if one.retold:
         one.tell()
     _dumps(one, ways)
+    one.sync([*one.wanted.keys, *one.wanted.whole])
+    if dumped := [way["database"] for way in ways if way["way"] == "dump"]:
+        peer.call("mariadb_sync", {"tables": [name for name, table in tables(dumped).items() if not table.steady]})
 
 
 def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
