@@ -231,7 +231,7 @@ class Following:
             tables = self._look().tables
             seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
         self.prepared = [xid.decode() for xid in seen.prepared]
-        what = mariadb_changes.wanted(self.both, seen, tables, state.carried)
+        what = mariadb_changes.wanted(self.both, seen, tables, state.carried, _seen[self.account.name].merged)
         if held:
             self._refuse_prepared()
             unproven = state.unproven & {*tables}
