@@ -60,8 +60,9 @@ class Steps:
 def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
     """Copy everything while the account serves, prove the copy, and let it follow; what cannot move is refused here.
 
-    {"files", "bytes", "seconds", "verify_seconds", "left": [sentences on what is not carried],
-    "ways": [{"store", "database", "way": follow|dump, "why"}], "stores": {store: seconds}}.
+    {"files", "bytes", "seconds", "verify_seconds", "left": [what the account has and is not carried, a sentence each],
+    "scope": {part: what is compared of it}, "ways": [{"store", "database", "way": follow|dump, "why"}],
+    "stores": {store: seconds}}.
     """
     account, peer = _sides(args)
     began = time.monotonic()
@@ -73,8 +74,19 @@ def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 3),
         "verify_seconds": round(sum(each["verify_seconds"] for each in found.values()), 3),
         "stores": {store: each["seconds"] for store, each in found.items()},
-        "left": [sentence for each in found.values() for sentence in each["left"]],
+        **_covered(found),
         "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
+    }
+
+
+def _covered(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the proof of these stores, as they are followed, covers and what it leaves out."""
+    scopes = {store: STORES[store].SCOPE for store in found}
+    if "files" in found:
+        scopes |= {"identity": identity.SCOPE, "mail": mail.SCOPE}
+    return {
+        "left": [sentence for each in found.values() for sentence in each["left"]],
+        "scope": {part: scope.to_json() for part, scope in scopes.items()},
     }
 
 
@@ -105,7 +117,7 @@ def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
     """From hold to forward, with nobody's help. Before the commit a failure returns the account at once.
 
     Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
-    `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "ways"}.
+    `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "left", "scope", "ways"}.
     With an `engine` its databases alone go over, and the account opens again here.
     """
     account, peer = _sides(args)
@@ -128,6 +140,7 @@ def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
         expected = _rehearse(account, peer, _budget(args), stores)
     figures = {
         "expected_ms": round(expected * 1000, 1),
+        **_covered(found),
         "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
     }
     moved = _hold_and_commit(account, peer, args, steps, figures, what)

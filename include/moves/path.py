@@ -43,22 +43,6 @@ def facts(move: registry.Move) -> dict[str, Any]:
     }
 
 
-def begin(
-    conn: psycopg.Connection,
-    account: str,
-    run_id: str,
-    begin_move: Callable[[], registry.Move],
-    reach: Callable[[str], Agent],
-) -> dict[str, Any]:
-    """Begins the move of `account` by `begin_move` (the registry's), or finds the one that this run began; gives its
-    `facts`.
-
-    Refused, with nothing changed, when the registry or one of the two servers knows anything against it.
-    """
-    may_begin(conn, account, run_id, begin_move, reach)
-    return facts(begin_move())
-
-
 def may_begin(
     conn: psycopg.Connection,
     account: str,

@@ -49,6 +49,8 @@ class FakeServer:
     ips: set[str] = field(default_factory=set)
     pairs: set[str] = field(default_factory=set)
     domain: str | None = None
+    on: bool = True
+    queued: int = 0
 
 
 class FakeHost:
@@ -66,7 +68,7 @@ class FakeHost:
         return True
 
     def call(self, verb: str, /, **args: Any) -> dict[str, Any]:
-        if self.name not in self.hosting.servers:
+        if self.name not in self.hosting.servers or not self.hosting.servers[self.name].on:
             raise HostUnreachable(f"{self.name} cannot be reached.")
         self.hosting.log.append((self.name, verb))
         return getattr(self, f"_{verb}")(self.hosting.servers[self.name], **args)
@@ -88,6 +90,7 @@ class FakeHost:
         because = [
             f"The account {n} is {e['state']} here." for n, e in server.accounts.items() if e["state"] != "moved"
         ]
+        because += [f"{server.queued} messages are in the mail queue."] if server.queued else []
         return {"empty": not because, "because": because}
 
     def _drain_ips(self, server: FakeServer, ips: list[str], seconds: float) -> dict[str, Any]:
@@ -215,6 +218,8 @@ class Hosting:
 
     conn: psycopg.Connection
     servers: dict[str, FakeServer] = field(default_factory=dict)
+    kept: dict[str, FakeServer] = field(default_factory=dict)
+    """Disks that were put aside, by their labels."""
     routes: dict[str, str] = field(default_factory=dict)
     names: Zone = field(default_factory=Zone)
     log: list[tuple[str, str]] = field(default_factory=list)
@@ -237,16 +242,33 @@ class Hosting:
         registry.server(self.conn, name)
         return FakeHost(self, name)
 
+    def agent_of(self, server: registry.Server) -> FakeHost:
+        standing = self.servers.get(server.name)
+        assert standing is None or server.host_key == standing.host_key, "it is known by its key"
+        return FakeHost(self, server.name)
+
     # machines
 
-    def install(self, server: registry.Server, infrastructure: str) -> SimpleNamespace:
+    def there(self, server: registry.Server) -> SimpleNamespace | None:
+        standing = self.servers.get(server.name)
+        return standing and SimpleNamespace(host_key=standing.host_key)
+
+    def reinstall(self, server: registry.Server, infrastructure: str) -> SimpleNamespace:
         self.servers[server.name] = made(server.name, infrastructure, server.management_address)
         return SimpleNamespace(host_key=self.servers[server.name].host_key)
 
-    reinstall = install
-
     def wipe(self, server: registry.Server) -> None:
         del self.servers[server.name]
+
+    def keep(self, server: registry.Server, label: str) -> None:
+        if label not in self.kept and server.name in self.servers:
+            self.kept[label] = self.servers.pop(server.name)
+
+    def discard(self, label: str) -> None:
+        self.kept.pop(label, None)
+
+    def cut_power(self, server: registry.Server) -> None:
+        self.servers[server.name].on = False
 
     # routes
 
@@ -270,6 +292,7 @@ class Hosting:
 
         monkeypatch.setattr(connections, "registry_connection", self.registry_connection)
         monkeypatch.setattr(connections, "host", self.host)
+        monkeypatch.setattr(connections, "agent_of", self.agent_of)
         monkeypatch.setattr(connections, "names", lambda: self.names)
         monkeypatch.setattr(connections, "tests", lambda conn: Place(self.host, self.names, TEST_DOMAIN))
         monkeypatch.setattr(reports, "compare_pages", lambda sites: {"pages": self.pages, "not_looked_at": []})

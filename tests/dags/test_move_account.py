@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
@@ -12,10 +11,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from include import registry
 from include.hosts import AgentError
 from tests.dags.hosting import FakeHost
+from tests.dags.steps import begin, operation, step
 from transhumance_airflow import operators
 
 STEPS = [
     "check_account",
+    "wait_for_turn",
     "look_before",
     "open_path",
     "copy",
@@ -25,20 +26,6 @@ STEPS = [
     "look_after",
     "close_path",
 ]
-
-
-def step(dag: Any, task_id: str, **arguments: Any) -> Any:
-    """Runs the function of one task."""
-    return dag.task_dict[task_id].python_callable(**arguments)
-
-
-def operation(dag: Any, task_id: str, move: dict, peer: dict) -> Any:
-    """Runs one agent operation of the DAG, with what its templates would have become."""
-    task = dag.task_dict[task_id]
-    fresh = operators.MoveOperation(
-        task_id=task_id, verb=task.verb, move=move, peer=peer, extra=task.extra, timeout=task.timeout
-    )
-    return fresh.execute({})
 
 
 @pytest.fixture
@@ -59,31 +46,19 @@ def handed_over(hosting):
     migration = registry.begin_migration(conn, "vps-1", "infrastructure-2026", "run-1", "ops", "a test of moves")
     registry.request_transit(conn, migration.id)
     registry.assign_transit(conn, migration.id)
-    key = hosting.install(registry.server(conn, "transit-1"), "2026").host_key
+    key = hosting.reinstall(registry.server(conn, "transit-1"), "2026").host_key
     registry.enrol_server(conn, "transit-1", "2026", key, {})
     registry.hand_over(conn, migration.id)
     return migration.id
 
 
-def begin(
-    dag: Any,
-    account: str = "app",
-    to_server: str = "transit-1",
-    run_id: str = "perform-1",
-    longest_wait_seconds: float = 1,
-) -> dict:
-    params = {"account": account, "to_server": to_server, "requested_by": "acme"}
-    params["longest_wait_seconds"] = longest_wait_seconds
-    return step(dag, "check_account", params=params, run_id=run_id)
-
-
 def test_steps_in_order(dags):
     dag = dags["move_account"]
     assert set(dag.task_dict) == set(STEPS)
-    in_a_row = [step for step in STEPS[:6] if step != "look_before"]
+    in_a_row = [step for step in STEPS[:7] if step != "look_before"]
     for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
-    assert dag.task_dict["look_before"].upstream_task_ids == {"check_account"}
+    assert dag.task_dict["look_before"].upstream_task_ids == {"wait_for_turn"}
     assert "switch" in dag.task_dict["look_before"].downstream_task_ids
     # Once the commit is recorded, what is left goes side by side.
     assert dag.task_dict["record_move"].downstream_task_ids == {"point_names", "look_after", "close_path"}
@@ -112,7 +87,7 @@ def test_a_move_from_end_to_end(dag, hosting, handed_over):
     step(dag, "look_after", move=move, before=before)
     assert step(dag, "close_path", move=move) == "done"
     assert hosting.servers["vps-1"].pairs == hosting.servers["transit-1"].pairs == set()
-    assert hosting.started == [f"m{move['id']}-e{move['epoch']}-copy", f"m{move['id']}-e{move['epoch']}-switch"]
+    assert hosting.started == [f"{move['key']}-e{move['epoch']}-{verb}" for verb in ("copy", "switch")]
 
 
 def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):
@@ -152,10 +127,18 @@ def test_an_account_that_is_not_ready_is_refused(dag, hosting, handed_over):
         begin(dag)
 
 
-def test_a_second_account_waits_its_turn(dag, handed_over):
+def test_a_second_account_waits_its_turn(dag, hosting, handed_over):
+    move = begin(dag)
+    assert begin(dag, "blog", run_id="perform-2") is None, "it waits"
+    step(dag, "open_path", move=move)
+    step(dag, "close_path", move=move)
+    assert begin(dag, "blog", run_id="perform-2")["account"] == "blog"
+
+
+def test_the_same_account_does_not_wait_for_itself(dag, handed_over):
     begin(dag)
-    with pytest.raises(AirflowFailException):
-        begin(dag, "blog", run_id="perform-2")
+    with pytest.raises(AirflowFailException, match="Account app is being moved already"):
+        begin(dag, run_id="perform-2")
 
 
 def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, handed_over):
