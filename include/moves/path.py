@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import psycopg
@@ -204,7 +205,9 @@ def record(
         )
     if switched is None:
         switched = source.call("status", operation=operation(move, "switch")).get("result")
-    registry.advance_move(conn, move["id"], "committed", {**figures, "switch": switched}, epoch=move["epoch"])
+    committed_at = datetime.fromtimestamp(left["since"], UTC)
+    known = {**figures, "switch": switched}
+    registry.advance_move(conn, move["id"], "committed", known, committed_at=committed_at, epoch=move["epoch"])
     return switched
 
 
