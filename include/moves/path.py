@@ -205,9 +205,10 @@ def record(
         )
     if switched is None:
         switched = source.call("status", operation=operation(move, "switch")).get("result")
-    committed_at = datetime.fromtimestamp(left["since"], UTC)
-    known = {**figures, "switch": switched}
-    registry.advance_move(conn, move["id"], "committed", known, committed_at=committed_at, epoch=move["epoch"])
+    figures = {**figures, "switch": switched}
+    # However late the registry learns of it: what is billed ends when the account left.
+    at = datetime.fromtimestamp(left["since"], UTC)
+    registry.advance_move(conn, move["id"], "committed", figures, committed_at=at, epoch=move["epoch"])
     return switched
 
 
