@@ -12,7 +12,7 @@ from . import files_follow, files_look, mail
 from .accounts import Account
 from .digest import MOST, as_peer_verb
 from .files_changes import Lost
-from .files_digest import describe, differences, digest, listed, listed_paths
+from .files_digest import describe, differences, digest, left_sentences, listed, listed_paths
 from .files_rsync import require_rsync, send, serve_rsync
 from .scope import Scope
 from .system import refuse, run, write_durably
@@ -69,7 +69,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
             "bytes": sent["bytes"],
             "seconds": round(time.monotonic() - began, 3),
             "verify_seconds": 0.0,
-            "left": files_follow.left(digest(account)),
+            "left": left_sentences(digest(account)["_left"]),
         }
     return result
 

@@ -17,7 +17,7 @@ from . import files_changes, files_index, files_look
 from .accounts import Account
 from .digest import MOST, printable
 from .files_changes import Changes, Lost
-from .files_digest import differing, digest, sentence, without_names
+from .files_digest import differing, digest, left_sentences, sentence, without_names
 from .files_index import Index, parent_of
 from .files_rsync import Listed, send
 from .files_walk import escaped, unescaped
@@ -111,7 +111,7 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         mine, theirs = one.result(), other.result()
         with open(mine["_listing"], "rb") as listing:
             index = files_index.load(listing)
-        following = Following(account, peer.move, token, since, index, peer.apart(), left=left(mine))
+        following = Following(account, peer.move, token, since, index, peer.apart(), left=left_sentences(mine["_left"]))
         for path, _, _ in differing(account, peer, mine, theirs):
             following.unproven[unescaped(os.fsencode(path))] = 0
         catch_up(following, peer)
@@ -126,14 +126,6 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         "verify_seconds": round(proven - copied, 3),
         "left": following.left,
     }
-
-
-def left(digest: dict[str, Any]) -> list[str]:
-    """What the account has and is not carried, as its digest has counted it."""
-    return [
-        f"Of the files, {found['count']} ({kind}) are not carried as they are: {printable(found['first'][0])}."
-        for kind, found in digest["_left"].items()
-    ]
 
 
 def catch_up(following: Following, peer: Any) -> None:

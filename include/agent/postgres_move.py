@@ -51,7 +51,7 @@ _lines: dict[str, Peer] = {}
 def _line(account: Account, peer: Peer) -> Peer:
     """The peer, over a line of our own: the program at its other end has the database sessions open that it needs."""
     if account.name not in _lines or _lines[account.name].move != peer.move:
-        _lines[account.name] = Peer(peer.move, **known_peer(peer.move))
+        _lines[account.name] = Peer(peer.move, **known_peer(peer.move), epoch=peer.epoch)
     return _lines[account.name]
 
 
@@ -150,7 +150,10 @@ def _known(account: Account) -> _Moving:
 def _prepare(account: Account, peer: Peer, moving: _Moving, keep: list[str]) -> dict[str, Any]:
     """Make roles and the databases that are not to be kept on the peer, empty."""
     what = {"roles": moving.defined["roles"], "databases": moving.defined["databases"], "keep": keep}
-    return peer.call("postgres_prepare", what)
+    prepared = peer.call("postgres_prepare", what)
+    for _, _, sentence in prepared["refused"][:1]:
+        refuse("setting_refused", sentence)
+    return prepared
 
 
 def _settle(account: Account, peer: Peer, moving: _Moving) -> dict[str, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import postgres_grants
+from . import postgres_grants, postgres_said
 from .accounts import Account
 from .files_sandbox import python_argv
 from .peer import Peer
@@ -17,6 +18,7 @@ from .postgres_apply import NAME
 from .postgres_digest import shown
 from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, kept
 from .postgres_stream import Row
+from .system import Refused, refuse
 
 BIG = 4 << 20
 """The bytes of a table from which on a stream of its own pays."""
@@ -52,7 +54,7 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
     argv += ["-d", conninfo(name)]
     args = {"database": name, "identities": identities, "apart": bool(sent.apart)}
     args["grants"] = postgres_grants.grants(account, name, snapshot)
-    sent.bytes = peer.stream("postgres_restore", args, argv, env=ENVIRONMENT)["bytes"]
+    sent.bytes = dumped(name, lambda: peer.stream("postgres_restore", args, argv, env=ENVIRONMENT))["bytes"]
     if sent.apart:
         with ThreadPoolExecutor(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
@@ -72,6 +74,16 @@ def dumping() -> list[str]:
     argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
     argv += ["--quote-all-identifiers", "--no-privileges"]
     return [*argv, "--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
+
+
+def dumped(name: str, stream: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `stream` gives; why pg_dump could not read a database is said in words that help."""
+    try:
+        return stream()
+    except Refused as error:
+        if error.code == "source_failed" and (sentence := postgres_said.of_pg_dump(name, error.message)):
+            refuse("unreadable", sentence)
+        raise
 
 
 def _pattern(name: str) -> str:

@@ -5,7 +5,20 @@ from typing import Any
 
 import pytest
 
-from include.agent import accounts, fence, files, holds, identity, mail, mariadb, moment, postgres, switch, system
+from include.agent import (
+    accounts,
+    fence,
+    files,
+    holds,
+    identity,
+    mail,
+    mariadb,
+    moment,
+    pairing,
+    postgres,
+    switch,
+    system,
+)
 from include.agent.accounts import Account, State
 from include.agent.scope import Scope
 from include.agent.system import Refused
@@ -54,7 +67,7 @@ class Store:
 
 class FakePeer:
     def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-        return {}
+        return {"protocol": pairing.PROTOCOL} if verb == "alone" else {}
 
     def warm(self, sessions: int) -> None:
         pass
@@ -84,15 +97,15 @@ def asked(tmp_path, monkeypatch) -> list[str]:
             then(part)
         return {"requests": 0, "processes": 0}
 
-    def commit(name, move, figures):
+    def commit(name, move, epoch, figures):
         asked.append("commit")
-        accounts.put_state(name, State("moved", 2, move, figures=figures))
+        accounts.put_state(name, State("moved", epoch, move, figures=figures))
 
     def forward(name, figures):
         state = accounts.state_of(name)
         accounts.put_state(name, State(**{**state.to_json(), "released": True, "figures": figures}))
 
-    def give_back(name, move):
+    def give_back(name, move, epoch):
         asked.append("return")
         accounts.put_state(name, State("serving", 2, move))
 

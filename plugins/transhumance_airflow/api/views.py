@@ -29,10 +29,10 @@ class View:
     def __init__(self, conn: psycopg.Connection, runs: Runs) -> None:
         self.conn, self.runs = conn, runs
 
-    def failed(self, dag_id: str, run_id: str) -> bool:
-        """Whether the run failed, and nobody cleared it yet."""
+    def failed(self, dag_id: str, run_id: str) -> bool | None:
+        """Whether the run failed, and nobody cleared it yet; None when Airflow has no such run."""
         found = self.runs.find(dag_id, run_id)
-        return found is not None and found.state == "failed"
+        return None if found is None else found.state == "failed"
 
     def run(self, dag_id: str, run_id: str) -> models.Run:
         """A run, with its state now."""
