@@ -129,8 +129,10 @@ class Walk:
         elif stat.S_ISLNK(mode):
             kind = b"l"
             content = escaped(os.readlink(full))
+        elif stat.S_ISSOCK(mode):
+            return  # it is its program's, which makes it when it starts
         else:
-            self.leave("device, socket or named pipe", path)
+            self.leave("device or named pipe", path)
             return
         self.entries.append((path, info, kind, content, self.attributes(full, path)))
 

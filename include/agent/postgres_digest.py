@@ -16,15 +16,18 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any
 
 from .digest import printable
 from .files_sandbox import python_argv
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, ident, literal, query
+from .postgres_grants import TRAVELS
+from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, ident, literal, literals, query
 from .system import refuse
 
+_ROLES = "?roles?"  # where the roles of the account come
 _NO_EXTENSION = (
     "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{catalog}'::regclass AND e.objid = {alias}.oid"
     " AND e.deptype = 'e')"
@@ -37,7 +40,8 @@ def _acl(acl: str, kind: str, owner: str) -> str:
     return (
         "(SELECT json_agg(a.x ORDER BY a.x COLLATE \"C\") FROM (SELECT concat_ws(' ', CASE grantee WHEN 0 THEN 'PUBLIC'"
         " ELSE pg_get_userbyid(grantee)::text END, privilege_type, CASE WHEN is_grantable THEN 'grantable' END) AS x"
-        f" FROM aclexplode(coalesce({acl}, acldefault({kind}, {owner}))) WHERE privilege_type <> 'MAINTAIN') a)"
+        f" FROM aclexplode(coalesce({acl}, acldefault({kind}, {owner}))) WHERE privilege_type <> 'MAINTAIN'"
+        f" AND {TRAVELS.format('grantee', roles=_ROLES)} AND {TRAVELS.format('grantor', roles=_ROLES)}) a)"
     )
 
 
@@ -78,10 +82,11 @@ _KEYS = (
 )
 
 
-def inventory(identities: dict[int, str]) -> str:
+def inventory(identities: dict[int, str], roles: Sequence[str] = ()) -> str:
     """A script that puts out ["object", kind, identity, facts] for everything that a customer made in a database.
 
-    `identities` are tables (by oid) whose REPLICA IDENTITY is another one while they are followed."""
+    `identities` are tables (by oid) whose REPLICA IDENTITY is another one while they are followed. Grants to and of
+    others than these `roles`, or what every server has, do not travel and do not count."""
     cases = "".join(f" WHEN {int(oid)} THEN {literal(identity)}" for oid, identity in identities.items())
     replica_identity = f"(CASE o.oid{cases} ELSE o.relreplident::text END)" if cases else "o.relreplident"
     user = USER_SCHEMA.format
@@ -179,7 +184,8 @@ def inventory(identities: dict[int, str]) -> str:
         "SELECT json_build_array('object', 'default privileges', concat_ws(' ', pg_get_userbyid(defaclrole),"
         " coalesce(defaclnamespace::regnamespace::text, '-'), defaclobjtype), "
         + _acl("defaclacl", "defaclobjtype", "defaclrole")
-        + ") FROM pg_default_acl WHERE defaclacl IS NOT NULL;\n",
+        + f") FROM pg_default_acl WHERE defaclacl IS NOT NULL AND defaclrole >= 16384"
+        f" AND {TRAVELS.format('defaclrole', roles=_ROLES)};\n",
     ]
     for kind, catalog, owner in (
         ("operator", "pg_operator", "oprowner"),
@@ -198,7 +204,12 @@ def inventory(identities: dict[int, str]) -> str:
     parts.append(
         _objects("cast", "pg_cast", "'context', o.castcontext, 'method', o.castmethod", where="o.oid >= 16384")
     )
-    return "".join(parts)
+    return of_roles("".join(parts), roles)
+
+
+def of_roles(script: str, roles: Sequence[str]) -> str:
+    """The script, in which grants to these roles count."""
+    return script.replace(_ROLES, literals(roles))
 
 
 # Leaf partitions are plain tables; their parents hold nothing. Foreign tables are somebody else's data, and
@@ -241,11 +252,13 @@ def of_database(
     snapshot: str | None = None,
     identities: dict[int, str] | None = None,
     known: dict[str, Any] | None = None,
+    roles: Sequence[str] = (),
 ) -> dict[str, Any]:
     """{"tables": {name: [rows, sum]}, "sequences", "large objects", "objects": {kind: {identity: facts}}}.
 
     As of now, or of an exported snapshot; tables that are `known` are not read."""
-    script = _BEGIN + _at(snapshot) + TABLES + _SEQUENCES + _LARGE_OBJECTS + inventory(identities or {}) + "COMMIT;\n"
+    objects = of_roles(_LARGE_OBJECTS, roles) + inventory(identities or {}, roles)
+    script = _BEGIN + _at(snapshot) + TABLES + _SEQUENCES + objects + "COMMIT;\n"
     result: dict[str, Any] = {"sequences": {}, "objects": {}, "tables": dict(known or {})}
     tables = []
     for kind, *rest in query(script, database):

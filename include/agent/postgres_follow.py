@@ -89,11 +89,11 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
     marks, files = read_marks(name), dict(kept(name).query(_FILES))
     with _exported(name, follow) as (start, snapshot):
         kept(name).query(f"SELECT to_json(slot_name) FROM pg_copy_logical_replication_slot('{follow}', '{keys}');")
-        sent = postgres_send.send(peer, name, named, snapshot)
+        sent = postgres_send.send(account, peer, name, named, snapshot)
         began = time.monotonic()
         with ThreadPoolExecutor(1) as pool:
             there = pool.submit(peer.call, "postgres_contents", {"database": name, "apart": sent.apart})
-            here = postgres_digest.of_database(name, snapshot, original, sent.streams)
+            here = postgres_digest.of_database(name, snapshot, original, sent.streams, account.postgresql_roles)
         found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()})
         # A table that was emptied after the snapshot may have been read as empty already: the log tells its rows.
         for oid, file in kept(name).query(_FILES):

@@ -52,19 +52,20 @@ def look(account: Account, name: str, question: dict[str, Any], identities: dict
     `question`: {"keys": {table: {"schema", "table", "columns", "keys"}}, "whole": [[schema, table]]}. With "large" in
     it, {"large": {oid: hash}} is answered too."""
     found: dict[str, Any] = {
-        "objects": objects(name, identities),
+        "objects": objects(account, name, identities),
         "sequences": sequences(account, name),
         **_rows(account, name, question),
     }
     if question.get("large"):
-        found["large"] = dict(kept(name).query(postgres_digest.EACH_LARGE_OBJECT))
+        each_large = postgres_digest.of_roles(postgres_digest.EACH_LARGE_OBJECT, account.postgresql_roles)
+        found["large"] = dict(kept(name).query(each_large))
     return found
 
 
-def objects(name: str, identities: dict[int, str]) -> str:
+def objects(account: Account, name: str, identities: dict[int, str]) -> str:
     """A hash of everything that a customer made in a database, but for rows."""
     total = blake2b(digest_size=16)
-    for line in sorted(kept(name).lines(postgres_digest.inventory(identities))):
+    for line in sorted(kept(name).lines(postgres_digest.inventory(identities, account.postgresql_roles))):
         total.update(line)
     return total.hexdigest()
 

@@ -51,7 +51,7 @@ _lines: dict[str, Peer] = {}
 def _line(account: Account, peer: Peer) -> Peer:
     """The peer, over a line of our own: the program at its other end has the database sessions open that it needs."""
     if account.name not in _lines or _lines[account.name].move != peer.move:
-        _lines[account.name] = Peer(peer.move, **known_peer(peer.move))
+        _lines[account.name] = Peer(peer.move, **known_peer(peer.move), epoch=peer.epoch)
     return _lines[account.name]
 
 
@@ -80,7 +80,7 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
             if name in prepared["kept"]:
                 continue
             report(text=f"PostgreSQL: {printable(name)}")
-            before = postgres_look.objects(name, postgres_follow.identities(account, name))
+            before = postgres_look.objects(account, name, postgres_follow.identities(account, name))
             try:
                 loaded = postgres_follow.load(account, peer, name)
             except CannotFollow as error:
@@ -90,7 +90,7 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
                 continue
             except Refused:
                 tries[name] += 1
-                after = postgres_look.objects(name, postgres_follow.identities(account, name))
+                after = postgres_look.objects(account, name, postgres_follow.identities(account, name))
                 if before == after or tries[name] > 2:
                     raise
                 changed = True  # its tables changed while they were read
@@ -150,7 +150,10 @@ def _known(account: Account) -> _Moving:
 def _prepare(account: Account, peer: Peer, moving: _Moving, keep: list[str]) -> dict[str, Any]:
     """Make roles and the databases that are not to be kept on the peer, empty."""
     what = {"roles": moving.defined["roles"], "databases": moving.defined["databases"], "keep": keep}
-    return peer.call("postgres_prepare", what)
+    prepared = peer.call("postgres_prepare", what)
+    for _, _, sentence in prepared["refused"][:1]:
+        refuse("setting_refused", sentence)
+    return prepared
 
 
 def _settle(account: Account, peer: Peer, moving: _Moving) -> dict[str, str]:
@@ -291,7 +294,7 @@ def _last_followed(account: Account, peer: Peer, moving: _Moving) -> None:
 
 def _dump_last(account: Account, peer: Peer, moving: _Moving, name: str, parts: list[dict[str, Any]]) -> None:
     began = time.monotonic()
-    postgres_send.send(peer, name, [])
+    postgres_send.send(account, peer, name, [])
     _tell(parts, began, f"the dump of the PostgreSQL database {printable(name)}", moving.dumped[name])
 
 
@@ -334,7 +337,7 @@ def _compare_dumped(
         began = time.monotonic()
         with ThreadPoolExecutor(1) as pool:
             theirs = pool.submit(peer.call, "postgres_contents", {"database": name})
-            here = postgres_digest.of_database(name)
+            here = postgres_digest.of_database(name, roles=account.postgresql_roles)
         different += digest.differences(here, theirs.result(), printable(name))
         counts += [rows for rows, _ in here["tables"].values()]
         _tell(parts, began, f"comparing the PostgreSQL database {printable(name)}", moving.dumped[name])
@@ -346,7 +349,8 @@ def _differences(
 ) -> list[str]:
     at, found = printable(name), []
     if here["objects"] != there["objects"]:
-        mine = postgres_digest.of_database(name, identities=postgres_follow.identities(account, name))
+        identities = postgres_follow.identities(account, name)
+        mine = postgres_digest.of_database(name, identities=identities, roles=account.postgresql_roles)
         theirs = peer.call("postgres_contents", {"database": name})
         found += digest.differences(mine["objects"], theirs["objects"], at) or [f"{at}: its objects differ."]
     for table, what in asked["keys"].items():
