@@ -353,8 +353,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "absent": frozenset({"serving", "receiving"}),
     "serving": frozenset({"held"}),
     "held": frozenset({"serving", "moved"}),  # returned, or committed: the point of no return
-    # Comes back another time, is removed, or is taken back from a server that is lost (`take_back` alone).
-    "moved": frozenset({"receiving", "absent", "serving"}),
+    "moved": frozenset({"receiving", "absent"}),  # comes back another time, or is removed
     "receiving": frozenset({"serving", "test", "absent"}),  # released, opened as a test copy, or given up
     "test": frozenset({"absent"}),  # a test copy never becomes the account
 }

@@ -17,14 +17,16 @@ def take_back(name: str, epoch: int, because: str) -> State:
     its state. Can be repeated."""
     with guarded(name):
         account, state = load(name), state_of(name)
-        if (state.state, state.epoch) != ("serving", epoch):
-            if state.state != "moved":
-                refuse("wrong_state", f"The account {name} is {state.state} here; only what has left is taken back.")
+        if state.state == "moved":
             if epoch <= state.epoch:
                 refuse("stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over.")
             record = {"taken_back": {"from": state.to, "because": because, "left_at": state.since}}
-            again = State("serving", epoch, saved=state.saved, figures=record, since=time.time(), engines=state.engines)
-            state = put_state(name, again)
+            # What has moved never serves again by itself: it is gone first, and that is written down.
+            state = put_state(name, State("absent", epoch, saved=state.saved, figures=record, engines=state.engines))
+        if "taken_back" not in state.figures or state.epoch != epoch:
+            refuse("wrong_state", f"The account {name} is {state.state} here; only what has left is taken back.")
+        if state.state == "absent":
+            state = put_state(name, replace(state, state="serving", since=time.time()))
         for engine in ENGINES:
             if engine not in state.engines:
                 fence.DATABASES[engine].unhold(account)
