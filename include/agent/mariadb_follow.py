@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from . import mariadb_changes, mariadb_digest
+from . import mariadb_changes, mariadb_digest, mariadb_writers
 from .accounts import Account
 from .digest import differences as compared
 from .digest import printable
@@ -51,6 +51,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
     if not account.mariadb_users and not account.mariadb_databases:
         return {"bytes": 0, "seconds": 0.0, "verify_seconds": 0.0, "left": [], "ways": []}
     definition(account)  # what cannot be moved is refused before anything is looked at
+    mariadb_writers.refuse_foreign(account)
     ways = _ways(account)
     one = _following(account, peer, ways)
     one.catch_up(report, patient=True)
@@ -69,9 +70,12 @@ def rehearse(account: Account, peer: Any) -> dict[str, Any]:
     {"seconds": what they will take, "slow": [{"what", "seconds", "why"}]}. Connections are open afterwards."""
     if not account.mariadb_users and not account.mariadb_databases:
         return {"seconds": 0.0, "slow": []}
+    mariadb_writers.refuse_foreign(account)
     ways = _known_ways[account.name] = _ways(account)
     one = _following(account, peer, ways)
     one.catch_up(lambda **_: None, patient=False)
+    one.await_prepared()
+    one.sync_all()
     mine, theirs = one.facts()
     began = time.monotonic()
     one = _following(account, peer, ways)
@@ -131,12 +135,16 @@ def last(account: Account, peer: Any) -> None:
         return
     ways = _known_ways.get(account.name) or _ways(account)
     one = _last[account.name] = _following(account, peer, ways)
+    one.require_same_run()
     one.advance(held=True)
     one.level()
     one.retold = not one.state.told
     if one.retold:
         one.tell()
     _dumps(one, ways)
+    one.sync([*one.wanted.keys, *one.wanted.whole])
+    if dumped := [way["database"] for way in ways if way["way"] == "dump"]:
+        peer.call("mariadb_sync", {"tables": [name for name, table in tables(dumped).items() if not table.steady]})
 
 
 def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:

@@ -253,14 +253,18 @@ def advance_move(
     state: str,
     figures: dict[str, Any] | None = None,
     committed_at: datetime | None = None,
+    epoch: int | None = None,
 ) -> Move:
     """Bring a move to its next state: preparing, copying, switching, committed, done; or returned, before the
     commit only. Nothing happens when it is there already or past. `committed` makes the account live on the
     target in the same transaction; one that moves over also belongs there then, and of one engine only its databases
     live there (`engines_of`). `figures` are merged into those already there; `committed_at` is when the source says
-    that it committed: what is billed goes by that, however late the registry learns of it."""
+    that it committed: what is billed goes by that, however late the registry learns of it. `epoch`: the attempt that is
+    meant; for one that is over it is refused."""
     _lock(conn, move(conn, move_id))
     before = move(conn, move_id)
+    if epoch not in (None, before.epoch):
+        raise Refused(f"This attempt of the move of {before.account} is over: another has begun since.")
     if states.MOVE.there_or_past(before.state, state):
         return before
     execute(

@@ -79,7 +79,7 @@ class AgentOperation(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Starts or attaches, waits a few seconds, then defers."""
         host = connections.host(self.server)
-        status = host.call("status", operation=self.operation)
+        status = self._ours(host.call("status", operation=self.operation))
         if status["state"] not in ("running", "succeeded"):
             self.before_start(host, status)
             status = host.call("start", operation=self.operation, verb=self.verb, args=self.args)
@@ -96,7 +96,22 @@ class AgentOperation(BaseOperator):
         """After the wait: the server is asked once more, since the event is only a hint."""
         if event["state"] == "unreachable":
             raise AirflowException(event["message"])
-        return self._end(connections.host(self.server).call("status", operation=self.operation))
+        return self._end(self._ours(connections.host(self.server).call("status", operation=self.operation)))
+
+    def _ours(self, status: dict[str, Any]) -> dict[str, Any]:
+        """The status, if the server did or does under this id what this task wants: one of the same name may have been
+        asked for by a registry of which this one is an older copy."""
+        if status["state"] == "unknown":
+            return status
+        if "verb" not in status:
+            raise AirflowFailException(f"The agent on {self.server} is of an earlier version: enrol that server again.")
+        if _what(status["verb"], status["args"]) != _what(self.verb, self.args):
+            raise AirflowFailException(
+                f"{self.server} knows {self.operation} as {status['verb']} of {status['args'].get('account')} with "
+                "other arguments than this task's, so nothing is taken from it: see there whose it was, then begin "
+                "a new run."
+            )
+        return status
 
     def _end(self, status: dict[str, Any]) -> Any:
         state = status["state"]
@@ -121,6 +136,11 @@ class AgentOperation(BaseOperator):
         return f"{self.verb} on {self.server} ended without a result (the server may have been restarted)."
 
 
+def _what(verb: str, args: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What an operation does; how long it may take can be another number after a change of the settings."""
+    return verb, {name: value for name, value in args.items() if not name.endswith("_seconds")}
+
+
 class MoveOperation(AgentOperation):
     """An agent operation of one move, on the server that the account leaves.
 
@@ -142,7 +162,7 @@ class MoveOperation(AgentOperation):
         with connections.registry_connection() as conn:
             # A run that is cleared from the switch on has a new epoch and no copy yet: the switch copies all.
             for state in {"copy": ["copying"], "switch": ["copying", "switching"]}[self.verb]:
-                registry.advance_move(conn, self.move["id"], state)
+                registry.advance_move(conn, self.move["id"], state, epoch=self.move["epoch"])
         return super().execute(context)
 
     def before_start(self, host: Host, status: dict[str, Any]) -> None:
@@ -173,7 +193,7 @@ class MoveOperation(AgentOperation):
 
     def _address(self) -> None:
         self.server = self.move["from_server"]
-        self.operation = f"{self.move['key']}-e{self.move['epoch']}-{self.verb}"
+        self.operation = path.operation(self.move, self.verb)
         self.args = {
             "account": self.move["account"],
             "move": self.move["key"],
