@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Any
 
-from . import mariadb_digest, mariadb_follow, mariadb_load, mariadb_restore, mariadb_users, mariadb_write
+from . import (
+    mariadb_digest,
+    mariadb_follow,
+    mariadb_load,
+    mariadb_restore,
+    mariadb_users,
+    mariadb_write,
+    mariadb_writers,
+)
 from .accounts import Account
 from .digest import as_peer_verb, printable
 from .mariadb_definition import facts, held_path, users_of
 from .mariadb_events import enabled, switch
 from .mariadb_sql import UNLOGGED, existing, literal, login, queries, query, select, user_name
 from .scope import Scope
-from .system import read_json, refuse, write_durably
+from .system import Refused, read_json, refuse, write_durably
 
 finish, discard = mariadb_restore.finish, mariadb_restore.discard
 follow, rehearse, last = mariadb_follow.follow, mariadb_follow.rehearse, mariadb_follow.last
@@ -57,6 +66,7 @@ def hold(account: Account) -> dict[str, Any]:
     What runs has a second to end by itself. Returns what must be given back: {"unlocked": [[user, host]], "events":
     [[database, event]]}. It is also written down here before anything is changed, so a second hold changes nothing of
     it. Nothing of it goes into the binary log: it is this server's affair, and no change of the account."""
+    mariadb_writers.refuse_foreign(account)
     users = users_of(account)
     saved = read_json(held_path(account))
     if saved is None:
@@ -70,6 +80,9 @@ def hold(account: Account) -> dict[str, Any]:
     statements += switch(account, saved["events"], "DISABLE")
     queries(statements)
     _end_connections(list(users), account.name)
+    for statement in mariadb_writers.connections(account):
+        with contextlib.suppress(Refused):  # it has ended by itself
+            queries([statement])
     return saved
 
 

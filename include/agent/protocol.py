@@ -122,6 +122,14 @@ def _return(args: dict[str, Any]) -> dict[str, Any]:
     return {"state": state.state, "epoch": state.epoch}
 
 
+def _left(args: dict[str, Any]) -> dict[str, Any]:
+    """What the registry knows and this server does not (its disk is that of a backup): where the account has gone."""
+    name, move = _named(args)
+    (epoch,) = _take(args, epoch=int)
+    state = fence.learn(name, move, epoch, pairing.check_address(args.get("to")))
+    return {"state": state.state, "epoch": state.epoch}
+
+
 def _commit(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
     (epoch,) = _take(args, epoch=int)
@@ -194,6 +202,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drop_ips": _drop_ips,
     "drop_left": _drop_left,
     "hold": _hold,
+    "left": _left,
     "open_test": _open_test,
     "pair": _pair,
     "prove_empty": lambda _args: describe.prove_empty(),

@@ -156,6 +156,12 @@ class FakeHost:
             here.update(state="serving", epoch=epoch, move=None)
         return {"state": here["state"], "epoch": here["epoch"]}
 
+    def _left(self, server: FakeServer, account: str, move: str, epoch: int, to: str) -> dict[str, Any]:
+        here = server.accounts[account]
+        if here["state"] in ("serving", "held") and here["epoch"] <= epoch:
+            here.update(state="moved", move=move, epoch=epoch, to=to, released=True, since=time.time())
+        return {"state": here["state"], "epoch": here["epoch"]}
+
     def _accept_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
         server.ips |= set(ips)
         return {}
