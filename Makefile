@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test test-unit bench lint lab down setup lock
+.PHONY: demo test test-unit bench faults lint lab down setup lock
 
 demo: setup
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.demo
@@ -19,6 +19,10 @@ test-unit: .venv/installed
 # Some tables: make bench ONLY=copy,verify; less of them: RUNS=3 SIZES=10,100 (MB)
 bench: setup
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m benchmarks $(foreach word,ONLY RUNS SIZES,$(if $($(word)),$(word)=$($(word))))
+
+# Moves that something breaks into. Less of it: RANDOM=20 KINDS=out,over; each fault at each step as well: STEPS=1
+faults: setup
+	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.faults $(if $(RANDOM),--random $(RANDOM)) $(if $(KINDS),--kinds $(KINDS)) $(if $(STEPS),--steps)
 
 lint: .venv/installed
 	.venv/bin/ruff check .

@@ -5,7 +5,8 @@
    has been tested for it, without a blocker. Refusals end here and change nothing.
 2. **request_transit**, **wait_for_transit**: a transit of the same plan; first come, first served. *Waits for
    the pool.*
-3. **install_transit**, **enrol_transit**: the transit runs the new infrastructure; its host key is pinned.
+3. **install_transit**, **enrol_transit**: the transit runs the new infrastructure; its host key is pinned. Only what
+   the registry *and* the transit itself call empty is installed, and handed over.
 4. **hand_over**: TTLs are lowered, names that are not in our DNS are listed for the customer; the customer may
    use the transit, and the free week starts.
 5. **wait_until_every_account_is_moved**: *waits for the customer*, who performs each account in their own
@@ -15,11 +16,14 @@
    until no cache holds an older answer; the transit accepts the IPs first, then they are routed to it.
 7. **prove_original_empty**, **approve_reinstall**, **reinstall_original**, **enrol_original**: only what the registry
    *and* the server itself call empty is reinstalled; both are asked again at the moment of the act. Where the plan says
-   so (**Manage transits**, `ask_before_reinstall`), a person sees that proof and agrees before. *Waits for ops.*
+   so (**Manage transits**, `ask_before_reinstall`), a person sees that proof and agrees before. *Waits for ops.* The
+   disk that the original had is kept: until the accounts are home, the transit has the only other copy.
 8. **move_accounts_home**: one run of `move_account` for each account, one after the other.
 9. **point_names_home**, **reroute_ips_home**: names, TTLs and IPs are as they were before; the original accepts
    its IPs first. What caches still know of the transit is waited out before the transit is wiped.
-10. **wipe_transit**, **return_transit**, **write_report**.
+10. **discard_kept_disk**: once the original itself says that it serves every account.
+11. **wipe_transit**, **return_transit**, **write_report**. The transit, too, is wiped only when it says that it is
+    empty.
 
 ## How to resume
 Clear the task that failed, with everything downstream. Every step can be repeated and asks the registry and
@@ -44,6 +48,9 @@ refuse.
 * *approve_reinstall* waits: *Required actions* of the run, or the board. It fails when the answer is no, and asks again
   when it is cleared.
 * *reinstall_original* was cut off: clear it. While it was at work the server holds nothing of anybody.
+* *wipe_transit*, or *install_transit*, names what is on the transit: an account that is in no registry, or mail that
+  waits in its queue (it is tried again by itself; `postqueue -f` there does it now). Clear the task when it is gone.
+* *The transit dies*: **Take a server back**; its page says what comes back and what does not.
 * *move_accounts_home* fails: open the `move_account` run that it names, correct what it says, clear
   *move_accounts_home*.
 """
@@ -132,11 +139,11 @@ def migrate_server() -> None:
 
     @task
     def install_transit(migration: dict[str, Any]) -> None:
-        """Installs the transit with the new infrastructure and pins its host key."""
+        """The transit itself says that it is empty; then it is installed anew and its host key pinned."""
         with connections.registry_connection() as conn:
             skip_if_given_up(conn, migration)
             make, spec = connections.machines()
-            servers.install_transit(conn, migration, make, spec)
+            servers.install_transit(conn, migration, connections.agent_of, make, spec)
 
     @task(multiple_outputs=False)
     def enrol_transit(migration: dict[str, Any], transit: str) -> dict[str, Any]:
@@ -147,14 +154,14 @@ def migrate_server() -> None:
             return enrol(conn, transit, migration["to_infrastructure"], host)["versions"]
 
     @task
-    def hand_over(migration: dict[str, Any]) -> list[str]:
-        """TTLs are low, and the transit is the customer's to use; the free week starts. Gives what they are told of
-        names that will not follow."""
+    def hand_over(migration: dict[str, Any], transit: str) -> list[str]:
+        """TTLs are low; the transit says once more that it is empty, and is the customer's to use: the free week
+        starts. Gives what they are told of names that will not follow."""
         with connections.registry_connection() as conn:
             skip_if_given_up(conn, migration)
             said = told(names.follow(conn, connections.names(), migration["server"]))
             billing.ensure_settings(conn)
-            registry.hand_over(conn, migration["id"])
+            servers.hand_over(conn, migration, connections.host(transit, conn))
             return said
 
     @task
@@ -215,18 +222,26 @@ def migrate_server() -> None:
     def point_names_home(migration: dict[str, Any]) -> list[str]:
         """Makes sure that every name in the host's DNS leads to the original again, with the TTL that it had."""
         with connections.registry_connection() as conn:
-            if not registry.migration(conn, migration["id"]).given_up:
-                servers.every_account_home(conn, migration)
+            found = registry.migration(conn, migration["id"])
+            if not found.given_up:
+                servers.every_account_home(conn, migration, connections.host(found.transit, conn))
             return told(names.follow(conn, connections.names(), migration["server"]))
+
+    @task
+    def discard_kept_disk(migration: dict[str, Any]) -> None:
+        """The original says that it serves every account; then the disk that it had before goes."""
+        with connections.registry_connection() as conn:
+            make, _ = connections.machines()
+            servers.discard_kept_disk(conn, migration, connections.host(migration["server"], conn), make)
 
     @task(trigger_rule="none_failed")
     def wipe_transit(migration: dict[str, Any]) -> None:
-        """Nothing of the customer stays on the transit."""
+        """The transit itself says that nobody lives there; then nothing of the customer stays on it."""
         with connections.registry_connection() as conn:
             if registry.migration(conn, migration["id"]).transit is None:
                 raise AirflowSkipException("The migration was cancelled before it had a transit.")
             make, spec = connections.machines()
-            servers.wipe_transit(conn, migration, make, spec)
+            servers.wipe_transit(conn, migration, connections.agent_of, make, spec)
 
     @task
     def return_transit(migration: dict[str, Any]) -> None:
@@ -258,7 +273,7 @@ def migrate_server() -> None:
             ),
             install_transit(MIGRATION),
             enrol_transit(MIGRATION, TRANSIT),
-            hand_over(MIGRATION),
+            hand_over(MIGRATION, TRANSIT),
         )
     accounts_moved = WaitForRegistry(
         task_id="wait_until_every_account_is_moved",
@@ -292,7 +307,7 @@ def migrate_server() -> None:
             wait_for_names("wait_until_names_lead_home"),
         )
     with step("give_transit_back", "The transit is wiped and goes back to the pool") as given_back:
-        chain(wipe_transit(MIGRATION), return_transit(MIGRATION))
+        chain(discard_kept_disk(MIGRATION), wipe_transit(MIGRATION), return_transit(MIGRATION))
     reported = write_report(MIGRATION)
     chain(begun, handed_over, accounts_moved, rerouted, reinstalled, accounts_home, home, given_back, reported)
 

@@ -45,12 +45,14 @@ KINDS = {
     "sql_text": Kind(ORIGINAL, (MARIADB, POSTGRESQL), ("engine", "patterns")),
     "mariadb_variables": Kind(ORIGINAL, (FILES, MARIADB), ("variables",)),
     "mariadb_names": Kind(ORIGINAL, (MARIADB,), ("words",)),
+    "mariadb_functions": Kind(ORIGINAL, (MARIADB,), ("words",)),
     "mariadb_sql_mode": Kind(ORIGINAL, (MARIADB,)),
     "mariadb_charset": Kind(ORIGINAL, (MARIADB,), either=("charsets", "collations")),
     "postgresql_extensions": Kind(ORIGINAL, (POSTGRESQL,), ("removed",)),
     "postgresql_types": Kind(ORIGINAL, (POSTGRESQL,), ("types",)),
     "postgresql_settings": Kind(ORIGINAL, (POSTGRESQL,), ("settings",)),
     "postgresql_collations": Kind(ORIGINAL, (POSTGRESQL,)),
+    "postgresql_time_zones": Kind(COPY, (POSTGRESQL,)),
 }
 
 

@@ -6,10 +6,10 @@ lists. Only an error does not end it: it is told with the object that it befell.
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from . import (
@@ -17,20 +17,22 @@ from . import (
     mariadb_restore,
     mariadb_writers,
     postgres_contained,
-    postgres_digest,
+    postgres_grants,
+    postgres_inventory,
     postgres_make,
     postgres_restore,
+    postgres_said,
 )
 from .accounts import Account
-from .digest import printable
+from .digest import differences, printable
 from .mariadb_dump import dumps
 from .mariadb_sql import login, queries
 from .mariadb_users import grant_statements, pending_path
 from .operations import Report
 from .peer import Peer
 from .postgres_definition import definition as postgres_definition
-from .postgres_send import dumping
-from .postgres_sql import ENVIRONMENT, Session, conninfo, kept
+from .postgres_send import dump_environment, dumped, dumping
+from .postgres_sql import Session, conninfo, kept
 from .system import Refused, read_json, refuse
 
 Said = list[dict[str, Any]]
@@ -66,7 +68,16 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
     for name in account.postgresql_databases:
         report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
         argv = [*dumping(), "-d", conninfo(name)]
-        sent = peer.stream("duplicate_postgresql_restore", {"database": name}, argv, env=ENVIRONMENT)
+        args = {"database": name, "grants": postgres_grants.grants(account, name)}
+        try:
+            sent = dumped(
+                name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=dump_environment(name))
+            )
+        except Refused as error:
+            if error.code != "unreadable":
+                raise
+            done["said"].append(_said(name, None, error.message))
+            continue
         done["bytes"] += sent["bytes"]
         done["said"] += sent["said"]
         there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
@@ -76,7 +87,7 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
 
 def _objects(name: str) -> list[tuple[str, str]]:
     """Kind and identity of everything that a customer made in a database."""
-    found = map(json.loads, kept(name).lines(postgres_digest.inventory({})))
+    found = map(postgres_inventory.parsed, kept(name).lines(postgres_inventory.inventory({})))
     return [(kind, identity) for _, kind, identity, _ in found]
 
 
@@ -95,6 +106,7 @@ def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> d
             databases[name] = {**database, "extensions": extensions}
     # What an earlier try restored into is made anew.
     done = postgres_restore.prepare(account, {"roles": args["roles"], "databases": databases, "keep": []}, stdin)
+    said += [_said(name, what, sentence) for name, what, sentence in done["refused"]]
     return {"left": done["left"], "said": said}
 
 
@@ -102,48 +114,39 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
     """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": ["rows of TABLE" not there]}."""
     name = args["database"]
     prepared = postgres_restore.use_prepared(account, name)
+    said: Said = []
+    empty: list[str] = []
+
+    def restore(*options: str, listing: str = "list") -> None:
+        # One after the other: the words of two at once could not be told apart.
+        done = postgres_contained.pg_restore(account, name, "--verbose", *options, listing=listing)
+        text = done.stderr.decode("utf-8", "backslashreplace")
+        if done.returncode != 0 and not postgres_said.IGNORED.search(text):
+            refuse("restore_broken", f"pg_restore broke off in {printable(name)}: {printable(text.strip()[-300:])}")
+        told = told_by_pg_restore(name, text)
+        said.extend(told[0])
+        empty.extend(told[1])
+
     try:
         size = postgres_contained.take(account, name, prepared, stdin)
-        # One after the other: the words of two at once could not be told apart.
-        done = postgres_contained.pg_restore(account, "--verbose", "--no-data-for-failed-tables")
+        restore("--section=pre-data")
+        postgres_contained.open_for_rows(account, name)
+        restore("--section=data", "--no-data-for-failed-tables")
+        postgres_contained.close_for_rows(account, name)
+        restore("--section=post-data")
+        said += [_said(name, None, each) for each in postgres_contained.give(account, name, args["grants"])]
+        restore(listing="views")
+        said += [_said(name, None, each, "warning") for each in postgres_contained.settle(account, name)]
     finally:
-        postgres_contained.abandon(account)
-    text = done.stderr.decode("utf-8", "backslashreplace")
-    if done.returncode != 0 and not _IGNORED.search(text):
-        refuse("restore_broken", f"pg_restore broke off in {printable(name)}: {printable(text.strip()[-300:])}")
-    said, empty = told_by_pg_restore(name, text)
-    return {"bytes": size, "said": said, "empty": empty}
-
-
-_IGNORED = re.compile(r"^pg_restore: warning: errors ignored on restore: \d+$", re.MULTILINE)
-_BEGUN = re.compile(r"(?:creating ([A-Z ]+) |(processing data for table) |executing ([A-Z ]+) )\"?(.*?)\"?")
-_TOLD = re.compile(r"(?:(error|warning): |(WARNING):  )(.*)")
+        postgres_contained.abandon(account, name)
+    return {"bytes": size, "said": said[:_MOST], "empty": empty[:_MOST]}
 
 
 def told_by_pg_restore(database: str, text: str) -> tuple[Said, list[str]]:
-    """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused.
-
-    Of an object the first error alone is told: that it cannot be given an owner follows from its not being there."""
-    said: Said = []
-    empty: list[str] = []
-    entry, failed = None, False
-    for line in text.splitlines():
-        what = line.removeprefix("pg_restore: ")
-        if what == line or _IGNORED.match(line):
-            continue
-        if begun := _BEGUN.fullmatch(what):
-            kind = begun[1] or begun[3] or "rows of"
-            entry, failed = f"{kind} {begun[4]}", False
-        elif told := _TOLD.fullmatch(what):
-            error = told[1] == "error"
-            if error and entry and failed:
-                continue
-            message = re.sub(r"^could not execute query: |\bERROR:\s+", "", told[3])
-            said.append(_said(database, entry, message, "error" if error else "warning"))
-            if error and entry and entry.startswith("rows of "):
-                empty.append(entry)
-            failed = failed or error
-    return said[:_MOST], empty[:_MOST]
+    """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused."""
+    told = postgres_said.told(text)
+    said = [_said(database, one.object, one.explained, "error" if one.error else "warning") for one in told]
+    return said, [one.object for one in told if one.error and one.object and one.object.startswith("rows of ")]
 
 
 def _postgresql_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
@@ -164,8 +167,7 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
     done["left"] += defined["left"]
     others = mariadb_writers.foreign(account)
     done["said"] += [_said(None, None, mariadb_writers.sentence(account, one)) for one in others]
-    what = {"databases": defined["databases"], "users": defined["users"], "events": []}
-    peer.call("mariadb_prepare", what)
+    peer.call("mariadb_prepare", {**defined, "events": []})
     failed: dict[str, set[str]] = {}
     for name in account.mariadb_databases:
         report(done_bytes=done["bytes"], text=f"MariaDB: {printable(name)}")
@@ -180,12 +182,15 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
                 done["said"] += sent["said"]
                 failed.setdefault(name, set()).update(sent["failed"])
     made: list[dict[str, Any]] = []
-    for item in mariadb_definition.listed(account):
+    broken = mariadb_definition.broken_views(account)
+    for item in mariadb_definition.listed_objects(account):
         try:
             mariadb_definition.refuse_foreign(account, item)
-            made += mariadb_definition.with_statements([item])
+            if (item["database"], item["name"]) not in broken:
+                made.append(item)
         except Refused as error:
             done["said"].append(_said(item["database"], _called(item), error.message))
+    made = mariadb_definition.with_statements(account, made)
     done["said"] += peer.call("duplicate_mariadb_objects", {"objects": made})["said"]
     here, there = mariadb_definition.facts(account), peer.call("mariadb_facts", {})
     for name, kinds in here["objects"].items():
@@ -193,8 +198,26 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
         for view in kinds.get("view", {}):
             kinds["table"].pop(view, None)  # it is listed as a table too
         gone = {f"{kind} {each}" for kind in _KINDS for each in kinds.get(kind, {}) if each not in copied.get(kind, {})}
-        gone |= {f"rows of {table}" for table in failed[name] if f"table {table}" not in gone}
+        gone |= {f"rows of {table}" for table in failed.get(name, ()) if f"table {table}" not in gone}
         done["missing"] += _missing(name, gone)
+        done["said"] += [_said(name, what, why) for what, why in _unlike(kinds, copied)]
+    for user, known in here["users"].items():
+        if there["users"].get(user, known) != known:
+            what = f"The user {printable(user)} is not made there as it is here; ask your host to look at it."
+            done["said"].append(_said(None, f"user {user}", what))
+
+
+def _unlike(mine: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, str]]:
+    """What came over and is not as it was, with a sentence: a move would refuse it."""
+    return [
+        (
+            f"{kind} {name}",
+            f"This {kind} is made there otherwise than it is here: {differences(facts, theirs[kind][name])[0]}",
+        )
+        for kind, known in mine.items()
+        for name, facts in known.items()
+        if name in theirs.get(kind, {}) and theirs[kind][name] != facts
+    ][:_MOST]
 
 
 def _called(item: dict[str, Any]) -> str:
@@ -265,7 +288,7 @@ def _mariadb_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict
 def _grant(account: Account, pending: dict[str, Any]) -> Said:
     """Every grant that can be given; those that cannot."""
     said = []
-    for user in pending["users"]:
+    for user in mariadb_restore.granted(pending):
         for statement in grant_statements(account, user):
             try:
                 queries([statement])

@@ -7,6 +7,7 @@ The databases of one engine can move alone: the account is held as ever, the com
 live elsewhere, and forward opens the account again where it is, with its programs led to them.
 """
 
+import sys
 import time
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
@@ -14,8 +15,37 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, files, front, leading, mail, mariadb, pairing, php, postgres, system, test_copy, test_server
-from .accounts import ENGINES, Account, State, all_accounts, guarded, load, part_name, put_state, state_of, whole
+from . import (
+    addresses,
+    files,
+    front,
+    leading,
+    mail,
+    mariadb,
+    pairing,
+    php,
+    postgres,
+    reboot_lines,
+    system,
+    test_copy,
+    test_server,
+)
+from .accounts import (
+    ENGINES,
+    UNREADABLE,
+    Account,
+    State,
+    all_accounts,
+    guarded,
+    load,
+    part_name,
+    put_state,
+    standing,
+    state_of,
+    sync_state,
+    unreadable,
+    whole,
+)
 from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
 
@@ -67,7 +97,7 @@ def hold(
         def still(part: str, stop: Callable[[Account], Any]) -> None:
             # Shared: a return waits for it, and nothing is stopped after a return.
             with timer(f"{part} still"), guarded(name, shared=True):
-                _require_held(name, move)
+                _require_held(name, move, epoch)
                 found = stop(account)
             if part == "files":
                 cut["processes"] = found
@@ -79,7 +109,7 @@ def hold(
         return cut
     except BaseException:
         if state_of(name).state != "moved":
-            return_(name, move)
+            return_(name, move, epoch)
         raise
 
 
@@ -94,9 +124,8 @@ def _begin(name: str, move: str, epoch: int, seconds: float) -> None:
                 "wrong_state",
                 f"The account {name} is {state.state} here in move {state.move}; it cannot be held.",
             )
-        if epoch < state.epoch or (epoch == state.epoch and state.move != move):
-            refuse("stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over.")
-        _refuse_committed(name, state)
+        refuse_stale(name, state, move, epoch)
+        _refuse_leaving(name, state)
         if state.returning:
             refuse("returning", f"The account {name} is being returned; try again in a moment.")
         arm(name, seconds)
@@ -110,9 +139,16 @@ def leaving(state: State) -> str | None:
     return next((engine for engine, there in state.engines.items() if not there["released"]), None)
 
 
-def _refuse_committed(name: str, state: State) -> None:
+def _refuse_leaving(name: str, state: State) -> None:
     if leaving(state):
         refuse("committed", f"Databases of the account {name} have moved; from here it only goes forward.")
+
+
+def refuse_stale(name: str, state: State, move: str, epoch: Any) -> None:
+    """What ends an attempt of a move writes its epoch down without the move (`give_up`), and what begins a later one
+    writes down the later epoch (`admit`): so an operation that outlived its attempt is told here."""
+    if not isinstance(epoch, int) or epoch < state.epoch or (epoch == state.epoch and state.move != move):
+        refuse("stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over.")
 
 
 def committed(state: State, move: str) -> bool:
@@ -121,11 +157,19 @@ def committed(state: State, move: str) -> bool:
     return whole_account or any(there["move"] == move for there in state.engines.values())
 
 
-def _require_held(name: str, move: str) -> State:
+def released(state: State, move: str) -> bool:
+    """Whether the other server has opened what this move, past its point of no return here, brought there."""
+    if (state.state, state.move) == ("moved", move):
+        return state.released
+    return all(there["released"] for there in state.engines.values() if there["move"] == move)
+
+
+def _require_held(name: str, move: str, epoch: int) -> State:
+    """By this attempt: one of another epoch has compared another hold."""
     state = state_of(name)
-    if state.state != "held" or state.move != move or state.returning:
+    if (state.state, state.move, state.epoch) != ("held", move, epoch) or state.returning:
         refuse("not_held", f"The account {name} is {state.state} here, not held by move {move}; hold it again.")
-    _refuse_committed(name, state)
+    _refuse_leaving(name, state)
     return state
 
 
@@ -133,6 +177,10 @@ def _stop_processes(account: Account) -> int:
     """Mail, PHP, cron and logins end; how many processes had to be ended."""
     mail.follow(account)
     mail.drain(account)
+    return _end_programs(account)
+
+
+def _end_programs(account: Account) -> int:
     php.stop(account)
     system.set_crontab_aside(account.name, account.directory / "crontab")
     system.set_expiry(account.name, "1")
@@ -147,10 +195,42 @@ def return_(name: str, move: str | None = None, epoch: int | None = None) -> Sta
             refuse("committed", f"The account {name} has moved; from here it only goes forward.")
         if state.state != "held" or (move and state.move != move) or (epoch is not None and state.epoch != epoch):
             return state
-        _refuse_committed(name, state)
-        state = _reopen(load(name))
-        _rest(name)
+        return _return(name, state)
+
+
+def _return(name: str, state: State) -> State:
+    _refuse_leaving(name, state)
+    state = _reopen(load(name))
+    _rest(name)
+    return state
+
+
+def give_up(name: str, move: str, epoch: int) -> State:
+    """End this attempt of a move: a hold of it is returned, and from here on none of it or of one before begins or
+    commits, whatever of it still runs. Refused once it has committed; nothing happens when a later one has begun."""
+    with guarded(name):
+        state = state_of(name)
+        if committed(state, move):
+            refuse("committed", f"The account {name} has moved; from here it only goes forward.")
+        if state.state == "held" and state.epoch <= epoch:
+            state = _return(name, state)
+        if state.state == "serving" and (state.epoch < epoch or (state.epoch, state.move) == (epoch, move)):
+            state = put_state(name, replace(state, epoch=epoch, move=None))
         return state
+
+
+def admit(name: str, move: str, epoch: int) -> State:
+    """Begin this attempt of a move away: those before it are over, a hold of theirs is returned. Can be repeated."""
+    with guarded(name):
+        state = state_of(name)
+        if committed(state, move) or (state.move, state.epoch) == (move, epoch):
+            return state
+        refuse_stale(name, state, move, epoch)
+        if state.state == "held":
+            state = _return(name, state)
+        if state.state != "serving":
+            refuse("wrong_state", f"The account {name} is {state.state} here; only one that serves can leave.")
+        return put_state(name, replace(state, epoch=epoch, move=move))
 
 
 def _reopen(account: Account) -> State:
@@ -164,9 +244,9 @@ def _reopen(account: Account) -> State:
             DATABASES[engine].unhold(account)
     system.set_expiry(account.name, state.saved.get("expiry", ""))
     serving = State("serving", state.epoch, state.move, since=time.time(), engines=state.engines)
-    system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
     leading.open_sockets(account)
     php.start(account)
+    _start_crontab(account)
     state = put_state(account.name, serving)
     _show(account)
     return state
@@ -189,9 +269,18 @@ def open_account(account: Account) -> None:
 
 def _start_processes(account: Account) -> None:
     system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
-    system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
     leading.open_sockets(account)
     php.start(account)
+    _start_crontab(account)
+
+
+def _start_crontab(account: Account) -> None:
+    """cron has the crontab again; what runs since its boot was ended or has never begun here, so it is begun.
+
+    One that was not set aside is cron's own matter: nothing of it was ended, or this is a boot."""
+    crontab = system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
+    if crontab is not None:
+        reboot_lines.start(account, crontab)
 
 
 def _show(account: Account) -> None:
@@ -203,14 +292,14 @@ def _show(account: Account) -> None:
 # --- commit, release, forward ---
 
 
-def commit(name: str, move: str, figures: dict[str, Any]) -> dict[str, Any]:
+def commit(name: str, move: str, epoch: int, figures: dict[str, Any]) -> dict[str, Any]:
     """The point of no return: one durable rename. Returns the commit record that releases the other copy."""
     with guarded(name):
         state = state_of(name)
-        if state.state == "moved" and state.move == move:
+        if (state.state, state.move, state.epoch) == ("moved", move, epoch):
             return record(name, state)
         require_whole(name)
-        state = _require_time(name, move)
+        state = _require_time(name, move, epoch)
         other = known_peer(move)
         failpoint("before_commit")
         moved = replace(state, state="moved", deadline=None, to=other["address"], peer=other)
@@ -219,9 +308,9 @@ def commit(name: str, move: str, figures: dict[str, Any]) -> dict[str, Any]:
         return record(name, state)
 
 
-def _require_time(name: str, move: str) -> State:
-    """The state of an account that is held by this move, for a commit that is still in time."""
-    state = _require_held(name, move)
+def _require_time(name: str, move: str, epoch: int) -> State:
+    """The state of an account that is held by this attempt, for a commit that is still in time."""
+    state = _require_held(name, move, epoch)
     if state.deadline is None or time.time() >= state.deadline:
         refuse("deadline_over", f"The hold of {name} is over; it returns by itself. Start the switch again.")
     return state
@@ -237,13 +326,13 @@ def require_whole(name: str) -> None:
         )
 
 
-def commit_engine(name: str, move: str, engine: str, port: int, figures: dict[str, Any]) -> None:
+def commit_engine(name: str, move: str, epoch: int, engine: str, port: int, figures: dict[str, Any]) -> None:
     """The point of no return of one engine's databases: one durable rename. The account stays held until `forward`.
 
     `port`: where the other server's front takes what is led to them."""
     account = load(name)
     with guarded(name), leading.allotted(account, engine) as lead_port:
-        state = _require_time(name, move)
+        state = _require_time(name, move, epoch)
         other = known_peer(move)
         failpoint("before_commit")
         there = {
@@ -429,7 +518,7 @@ def release_peer(name: str, peer: Peer | None = None) -> list[dict[str, Any]]:
     known = state.engines[engine]["peer"] if engine else state.peer
     if not engine:
         _require_moved(name, state)
-    other = peer or Peer(state.move or "", known["address"], known["host_keys"])
+    other = peer or Peer(state.move or "", known["address"], known["host_keys"], state.epoch)
     return other.call("release", {"epoch": state.epoch, "commit_record": record(name, state)})["steps"]
 
 
@@ -438,6 +527,7 @@ def go_forward(name: str) -> dict[str, Any]:
     state = state_of(name)
     if state.released:
         return forward(name).figures
+    sync_state(name)
     release_peer(name)
     held = (time.time() - state.figures.get("held_at", state.since)) * 1000
     verified = {**state.figures.get("verified", {}), "messages": files.messages(load(name))}
@@ -449,6 +539,7 @@ def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
     there = state_of(name).engines[engine]
     figures = there["figures"]
     if not there["released"]:
+        sync_state(name)
         system.side_by_side(partial(release_peer, name), partial(lead, name))
         figures = {**figures, "held_ms": round((time.time() - figures["held_at"]) * 1000, 1)}
     forward_engine(name, engine, figures)
@@ -456,26 +547,98 @@ def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
 
 
 def boot() -> None:
-    """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again."""
+    """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again.
+
+    None waits for another one: neither for its damaged files nor for a server that does not answer."""
     addresses.accept_known()
     if test_server.domain() is not None:
         test_server.keep_in()
     leading.restore()
-    for account in all_accounts():
-        state = state_of(account.name)
-        if state.state == "serving":
-            with guarded(account.name):
-                _tidy(account)
-                open_account(account)
-        elif state.state == "test":
-            with guarded(account.name):
-                test_copy.reopen(account)
-        else:
-            try:
-                settle(account.name)
-            except system.Refused:
-                # The peer is away: the timer that is armed here tries again until it is back.
-                arm(account.name, 2)
+    for name, why in unreadable().items():
+        print(f"{name} stays shut: {why}", file=sys.stderr)
+    accounts = [account for account in all_accounts() if standing(account.name).state != UNREADABLE]
+    alone = [account for account in accounts if not _may_have_left(account)]
+    failed = [account.name for account in alone if not _told(partial(_bring_up, account))]
+    asking = [partial(_told, partial(_ask_and_bring_up, account)) for account in accounts if account not in alone]
+    if failed or not all(system.side_by_side(*asking)):
+        refuse("not_all_up", "Not every account could be brought up; the journal says why. It is tried again.")
+
+
+def _told(work: Callable[[], Any]) -> bool:
+    """Whether it could be done; what was in the way is told."""
+    try:
+        work()
+    except Exception as error:  # the others are not to wait for this one
+        print(error, file=sys.stderr)
+        return False
+    return True
+
+
+def _bring_up(account: Account) -> None:
+    """What the account's own state asks for at a boot."""
+    state = state_of(account.name)
+    if state.state == "serving":
+        with guarded(account.name):
+            _tidy(account)
+            open_account(account)
+    elif state.state == "test":
+        with guarded(account.name):
+            test_copy.reopen(account)
+    elif leaving(state) or (state.state == "moved" and not state.released):
+        # The other server may be away: the timer goes on until it is back, and nobody else waits for it.
+        arm(account.name, 0.1)
+    else:
+        settle(account.name)
+
+
+def _may_have_left(account: Account) -> bool:
+    """Whether a move of this account away from here is open: then its end may not be on this disk, which can be that
+    of a snapshot or a backup."""
+    state = standing(account.name)
+    return state.state in ("serving", "held") and not leaving(state) and bool(pairing.moves_of(account.name))
+
+
+def _ask_and_bring_up(account: Account) -> None:
+    """The servers that the account may have gone to are asked first. One that does not answer is no reason to stay
+    shut: so it looks after an ordinary boot, too."""
+    for move in pairing.moves_of(account.name):
+        try:
+            other = known_peer(move)
+            peer = Peer(move, other["address"], other["host_keys"])
+            said = peer.call("standing", {})
+            peer.close()
+        except system.Refused:
+            continue
+        if said["state"] in ("serving", "held", "moved") and said["epoch"] >= state_of(account.name).epoch:
+            _learn(account.name, move, other, said)
+    _bring_up(account)
+
+
+def _learn(name: str, move: str, other: dict[str, Any], said: dict[str, Any]) -> None:
+    """This disk is older than the account's departure: what the other server says is written down."""
+    if said["account"] != name:
+        refuse(
+            "older_disk",
+            f"{said['account']} lives on {other['address']}, which the disk of this server does not know: it is that of"
+            f" a snapshot or backup. {name} stays shut; restore what was on the disk after the move.",
+        )
+    learn(name, move, said["epoch"], other["address"], other)
+
+
+def learn(name: str, move: str, epoch: int, to: str, peer: dict[str, Any] | None = None) -> State:
+    """The account has left with this move, which this server does not know (any more): it is passed on from here."""
+    with guarded(name):
+        state = state_of(name)
+        if state.state in ("serving", "held") and state.epoch <= epoch and not leaving(state):
+            account = load(name)
+            for engine in {*ENGINES} - {*state.engines}:
+                DATABASES[engine].hold(account)
+            saved = state.saved if state.state == "held" else {"expiry": system.shadow_fields(name)[1]}
+            _end_programs(account)
+            gone = State("moved", epoch, move, to=to, peer=peer, saved=saved, released=True, since=time.time())
+            state = put_state(name, replace(gone, engines=state.engines))
+            _show(account)
+        return state
 
 
 def _tidy(account: Account) -> None:

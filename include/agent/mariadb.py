@@ -21,11 +21,27 @@ from .digest import as_peer_verb, printable
 from .mariadb_definition import facts, held_path, users_of
 from .mariadb_events import enabled, switch
 from .mariadb_sql import UNLOGGED, existing, literal, login, queries, query, select, user_name
+from .scope import Scope
 from .system import Refused, read_json, refuse, write_durably
 
 finish, discard = mariadb_restore.finish, mariadb_restore.discard
 follow, rehearse, last = mariadb_follow.follow, mariadb_follow.rehearse, mariadb_follow.last
 compare, unfollow = mariadb_follow.compare, mariadb_follow.unfollow
+SCOPE = Scope(
+    what="every row of every table, sequences, and whatever defines them: users and roles with their passwords, limits"
+    " and grants, databases, tables, indexes, keys, views, routines, triggers and events",
+    how="a checksum over each table's rows; the facts of information_schema, and the text of routines, triggers and"
+    " events",
+    when="all of it at the copy; in the hold the rows that changed since, tables without a key that were written to as"
+    " a whole, and the definitions if any changed; a database that is dumped, whole in the hold",
+    without=(
+        "Global privileges and whatever reaches beyond the account's own databases: they are not carried.",
+        "The text of views, which each version prints in its own way: columns, definers and options are compared.",
+        "Virtual columns and what is in an index: the new server computes them from what is compared.",
+        "The optimizer's numbers, the form in which old tables keep times, and where rows lie in a file: each server's"
+        " own.",
+    ),
+)
 _DRAIN_SECONDS = 1.0
 
 

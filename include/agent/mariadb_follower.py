@@ -25,8 +25,8 @@ READING, WRITING, MAKING = "reading", "writing", "making"
 _KINDS = {
     READING: ("th_follow_", "SELECT, SHOW VIEW, LOCK TABLES", ""),
     WRITING: ("th_follow_", "ALL", ""),
-    # It puts triggers back, whose definers are others; it does nothing else.
-    MAKING: ("th_make_", "TRIGGER", "SET USER"),
+    # It puts triggers back, whose definers are others, under the collation that their database had then.
+    MAKING: ("th_make_", "TRIGGER, ALTER", "SET USER"),
 }
 START = (
     "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO"

@@ -318,8 +318,8 @@ class Following:
     # --- users and objects ---
 
     def tell(self, empty: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> None:
-        """Users, events and objects there as they are here now; `empty`: databases that are made empty first, whose
-        objects come by and by (`others` are those that are there by now)."""
+        """Users, events and objects there as they are here now; `empty`: databases that are made empty first, when
+        no objects come yet (`others` are those that are there by now)."""
         what = definition(self.account)
         self.left = what["left"]
         followed = replace(self.account, mariadb_databases=(*self.databases, *others))
@@ -329,8 +329,9 @@ class Following:
         if told == self.state.told:
             return
         self.peer.call("mariadb_expect", {**what, "token": self.state.token, "empty": list(empty)})
-        whole = {*followed.mariadb_databases} == {*self.account.mariadb_databases}
-        self.peer.call("mariadb_objects", {"objects": made, "whole": whole})
+        # Objects of one database may need another's, so they come when all tables are there.
+        if {*followed.mariadb_databases} == {*self.account.mariadb_databases}:
+            self.peer.call("mariadb_objects", {"objects": made})
         self.state.told = told
         self.state.save()
 

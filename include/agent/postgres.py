@@ -15,6 +15,7 @@ from .accounts import Account
 from .digest import as_peer_verb, printable
 from .postgres_definition import held_limits, held_path
 from .postgres_sql import Session, ident, kept, kept_backends, literal, literals, query
+from .scope import Scope
 from .system import refuse, write_durably
 
 follow, rehearse, last, compare = (
@@ -24,6 +25,25 @@ follow, rehearse, last, compare = (
     postgres_move.compare,
 )
 unfollow, finish = postgres_follow.end, postgres_restore.finish
+SCOPE = Scope(
+    what="every row of every table and of every materialized view, large objects, sequences, and whatever defines them:"
+    " roles, databases with their settings and grants, schemas, tables, indexes, views, functions, rules and policies",
+    how="a checksum over each table's rows as COPY puts them out; the facts of the catalogues, and the words of what"
+    " the server prints of expressions and queries",
+    when="all of it at the copy; in the hold the rows that changed since, sequences, roles, and a fingerprint of the"
+    " catalogues that tells whether anything that defines a database changed; a database that is dumped, whole in the"
+    " hold",
+    without=(
+        "Publications, subscriptions and event triggers: only a server's administrator can make them, so they are not"
+        " carried.",
+        "Settings, privileges and memberships that only a superuser may give: they are not carried.",
+        "Brackets, casts and the names of tables before columns in expressions and queries: each version prints them in"
+        " its own way.",
+        "Generated columns and what is in an index: the new server computes them from what is compared.",
+        "Rows behind foreign tables: they are another server's.",
+        "The planner's numbers, and where rows and free space lie in a file: each server's own.",
+    ),
+)
 _PATIENCE = 1.0  # seconds in which transactions that run may end by themselves
 
 
@@ -117,7 +137,9 @@ def lock(account: Account) -> None:
 def digest(account: Account) -> dict[str, Any]:
     """{"databases": {name: digest}, "roles": {name: facts}, "tables": number, "rows": number}; equal on both sides."""
     databases = {
-        name: postgres_digest.of_database(name, identities=postgres_follow.identities(account, name))
+        name: postgres_digest.of_database(
+            name, identities=postgres_follow.identities(account, name), roles=account.postgresql_roles
+        )
         for name in kept().existing(account.postgresql_databases)
     }
     counts = [table[0] for database in databases.values() for table in database["tables"].values()]

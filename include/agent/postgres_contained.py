@@ -1,7 +1,8 @@
 """Restoring into a prepared database of the target, by a role with no power (see postgres_restore).
 
 An archive carries everything but the rows of big tables, which come in streams of their own meanwhile: the rows of an
-archive can be loaded only when all of it has arrived. Then indexes and constraints are built.
+archive can be loaded only when all of it has arrived. Then indexes and constraints are built, and grants given. Each
+database has a role, a password and files of its own: several are restored at once.
 """
 
 from __future__ import annotations
@@ -16,57 +17,96 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import postgres_sql
+from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked
 from .accounts import Account
 from .digest import printable
-from .postgres_sql import Session, conninfo, execute, ident, literal, literals
+from .postgres_digest import shown
+from .postgres_sql import Session, conninfo, execute, ident, literal, literals, query
 from .system import read_json, refuse, run, write_durably
 
 _SKIPPED = re.compile(
-    r"(COMMENT - EXTENSION|EXTENSION|PUBLICATION|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA|SUBSCRIPTION"
-    r"|EVENT TRIGGER|COMMENT - EVENT TRIGGER|SECURITY LABEL|SCHEMA) "
+    r"(COMMENT - EXTENSION|COMMENT - SCHEMA|EXTENSION|PUBLICATION|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA"
+    r"|SUBSCRIPTION|EVENT TRIGGER|COMMENT - EVENT TRIGGER|SECURITY LABEL|SCHEMA|ACL|DEFAULT ACL) "
 )
+_VIEW_ROWS = "MATERIALIZED VIEW DATA "  # computed when the grants are given by which the view's owner reads
 _ENTRY = re.compile(r"(\d+); (\d+) (\d+) (.*)")
+# What a setting of the customer's database must not do to a session that restores it.
+_SETTINGS = {
+    # It becomes durable as a whole by the next commit that waits, which is that of dropping the role.
+    "synchronous_commit": "off",
+    "maintenance_work_mem": "256MB",
+    "search_path": "pg_catalog",
+    "DateStyle": "ISO,YMD",
+    "IntervalStyle": "postgres",
+    "row_security": "off",
+    "role": "none",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "default_transaction_read_only": "off",
+    "default_transaction_isolation": "read\\ committed",
+    "transform_null_equals": "off",
+    "standard_conforming_strings": "on",
+    "check_function_bodies": "off",
+    "xmloption": "content",
+    "default_tablespace": "",
+    "default_table_access_method": "heap",
+    "client_min_messages": "warning",
+}
 
 
-def _restore_role(account: Account) -> str:
-    return f"th_restore_{account.name}"
+def _path(account: Account, name: str) -> Path:
+    return account.directory / f"postgres.restoring.{_number(name)}.json"
 
 
-def _path(account: Account) -> Path:
-    return account.directory / "postgres.restoring.json"
+def _number(name: str) -> int:
+    """A number that stands for a database here, where it may have any name."""
+    return query(f"SELECT oid::int8 FROM pg_database WHERE datname = {literal(name)};")[0]
 
 
 def begin(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
     """Take an archive from `stdin`, and restore what is in it up to the rows; its bytes."""
     size = take(account, name, database, stdin)
-    _run(account, "--section=pre-data", "--section=data")
+    _run(account, name, "--section=pre-data")
+    open_for_rows(account, name)
+    _run(account, name, "--section=data")
     return size
 
 
 def take(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
     """Take an archive from `stdin` and make ready what restores it; its bytes."""
-    abandon(account)
+    abandon(account, name)
     spool, password = tempfile.mkdtemp(prefix="transhumance-", dir="/var/tmp"), secrets.token_urlsafe(24)
-    write_durably(_path(account), json.dumps({"database": name, "spool": spool, "password": password}))
-    archive, listing = os.path.join(spool, "archive"), os.path.join(spool, "list")
+    known = {"database": name, "role": f"th_restore_{_number(name)}", "spool": spool, "password": password}
+    write_durably(_path(account, name), json.dumps(known))
+    archive = os.path.join(spool, "archive")
     with open(archive, "wb") as file:
         shutil.copyfileobj(stdin, file, 1 << 20)
         size = file.tell()
-    _choose(archive, listing, {oid for oid, _, _ in database.get("schemas", [])})
-    for path in (spool, archive, listing):
+    _choose(spool, {schema[0] for schema in database.get("schemas", [])})
+    for path in (spool, *(os.path.join(spool, each) for each in os.listdir(spool))):
         os.chown(path, account.uid, account.gid)
-    _make_restore_role(account, name, password, [schema for _, schema, _ in database.get("schemas", [])])
+    _make_restore_role(account, known, [schema[1] for schema in database.get("schemas", [])])
     return size
+
+
+def open_for_rows(account: Account, name: str) -> None:
+    """Rows that were checked where they come from are not checked again; what is worked out of them finds its names."""
+    known = _restoring(account, name)
+    known["unchecked"] = postgres_unchecked.begin(name, lambda statements: _require_each(known, statements))
+    write_durably(_path(account, name), json.dumps(known))
 
 
 def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """The rows of one table of the database that is being restored, as COPY puts them out, from `stdin`."""
     known = _restoring(account, args["database"])
-    table = f"{ident(args['schema'])}.{ident(args['table'])}"
+    schema, table = args["schema"], args["table"]
+    columns = postgres_digest.columns_of(args["database"])[schema, table]
     # Truncated in the same transaction: its rows may be written as seen by everybody at once.
-    argv = [*_as_account(account), "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(account, known)]
-    argv += ["-c", f"TRUNCATE ONLY {table}", "-c", f"COPY {table} FROM STDIN WITH (FREEZE)"]
+    argv = [*_as_account(account), "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(known)]
+    argv += ["-c", f"TRUNCATE ONLY {ident(schema)}.{ident(table)}"]
+    argv += ["-c", f"COPY {postgres_digest.copied(schema, table, columns)} FROM STDIN WITH (FREEZE)"]
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment(known)
     ) as process:
@@ -82,42 +122,126 @@ def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     return {"bytes": size}
 
 
-def complete(account: Account, name: str) -> None:
-    """Build indexes and constraints; the role with which it was restored is gone afterwards, and what it was given."""
-    _restoring(account, name)
+def complete(account: Account, name: str, grants: dict[str, Any]) -> None:
+    """Build indexes and constraints, give the grants, fill views, collect statistics.
+
+    The role with which it was restored is gone afterwards, and what it was given."""
+    known = _restoring(account, name)
     try:
-        _run(account, "--section=post-data")
+        close_for_rows(account, name)
+        _run(account, name, "--section=post-data")
+        if said := give(account, name, grants):
+            refuse("restore_failed", f"The database {printable(name)}: {said[0]}")
+        if Path(known["spool"], "views").stat().st_size:
+            _run(account, name, listing="views")
+        settle(account, name)
     finally:
-        abandon(account)
+        abandon(account, name)
 
 
-def abandon(account: Account) -> None:
-    """Nothing stays of a restore, however it ended."""
-    known = read_json(_path(account))
+def close_for_rows(account: Account, name: str) -> None:
+    """The checks are there again, as they were: the rows are proven to be those that they were true of."""
+    known = _restoring(account, name)
+    postgres_unchecked.end(name, known["unchecked"], lambda statements: _require_each(known, statements))
+
+
+def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
+    """Give what is granted in a database; what could not be given, in sentences."""
+    known, schemas = _restoring(account, name), {}
+    statements = list(grants["statements"])
+    said = [f"{printable(statements[at])} failed: {printable(why)}" for at, why in _each(known, statements)]
+    for schema, owner, grantor, grantee, privilege, grantable in grants["schemas"]:
+        made = schemas.setdefault(schema, [f"REVOKE ALL ON SCHEMA {ident(schema)} FROM PUBLIC, {ident(owner)}"])
+        to = "PUBLIC" if grantee is None else ident(grantee)
+        word = {"CREATE": "CREATE", "USAGE": "USAGE"}[privilege]
+        granted = f"GRANT {word} ON SCHEMA {ident(schema)} TO {to}{' WITH GRANT OPTION' if grantable else ''}"
+        as_other = grantor != owner and grantor in account.postgresql_roles
+        made += [f"SET ROLE {ident(grantor)}", granted, "RESET ROLE"] if as_other else [granted]
+    execute([statement for made in schemas.values() for statement in made], name)
+    return said
+
+
+def settle(account: Account, name: str) -> list[str]:
+    """Statistics for the planner; then functions look for names where they did before.
+
+    What can be done with the help alone that functions had meanwhile, and so not by the new server later, in sentences.
+    """
+    known = _restoring(account, name)
+    tables = [(f"{ident(schema)}.{ident(table)}", shown(schema, table)) for schema, table in query(_ANALYZED, name)]
+    _each(known, [f"ANALYZE {table}" for table, _ in tables])
+    reset = known["unchecked"]["functions"]
+    _require_each(known, reset)
+    failed = _each(known, [f"ANALYZE {table}" for table, _ in tables]) if reset else []
+    return [
+        f"ANALYZE and autovacuum will fail for the table {printable(tables[number][1])} ({printable(why)}): a function "
+        "behind one of its indexes has to say where its names are. Type ALTER FUNCTION ... SET search_path = public, "
+        "pg_temp; with your schemas."
+        for number, why in failed
+    ]
+
+
+# Parents of partitions too, which nothing else ever looks at. Each is looked at as its owner, by PostgreSQL itself.
+_ANALYZED = """SELECT json_build_array(n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid =
+ o.relnamespace WHERE o.relkind IN ('r', 'p', 'm') AND o.relpersistence <> 't' AND n.nspname !~ '^pg_'
+ AND n.nspname <> 'information_schema' AND o.relowner <> 10;
+"""
+
+
+def abandon(account: Account, name: str) -> None:
+    """Nothing stays of a restore of this database, however it ended."""
     with Session() as db:
-        _drop_restore_role(account, db, db.existing([known["database"]] if known else []))
+        if db.existing([name]):
+            _abandon(_path(account, name), db)
+
+
+def abandon_all(account: Account) -> None:
+    """Nothing stays of any restore of this account's, also of databases that are gone."""
+    with Session() as db:
+        for path in account.directory.glob("postgres.restoring.*.json"):
+            _abandon(path, db)
+
+
+def _abandon(path: Path, db: Session) -> None:
+    known = read_json(path)
     if known:
+        _drop_restore_role(known, db)
         shutil.rmtree(known["spool"], ignore_errors=True)
-        _path(account).unlink()
+        path.unlink()
 
 
 def _restoring(account: Account, name: str) -> dict[str, Any]:
-    known = read_json(_path(account))
-    if not known or known["database"] != name:
+    known = read_json(_path(account, name))
+    if not known:
         refuse("not_restoring", f"The database {printable(str(name))} is not being restored; begin again.")
     return known
 
 
-def _make_restore_role(account: Account, name: str, password: str, schemas: list[str]) -> None:
-    role = _restore_role(account)
+def _each(known: dict[str, Any], statements: list[str]) -> list[tuple[int, str]]:
+    """Run statements as the role that restores, each by itself; which of them failed, and why."""
+    if not statements:
+        return []
+    login = (known["role"], known["password"])
+    with Session(known["database"], login, settings=_SETTINGS) as session:
+        return session.execute_each(statements)
+
+
+def _require_each(known: dict[str, Any], statements: list[str]) -> None:
+    for number, why in _each(known, statements):
+        at = printable(known["database"])
+        refuse("restore_failed", f"The database {at}: {printable(statements[number])} failed: {printable(why)}")
+
+
+def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[str]) -> None:
+    role, name = known["role"], known["database"]
     group = ident(role + "_all")
     roles = [ident(each) for each in account.postgresql_roles]
     statements = [f"CREATE ROLE {group} NOLOGIN"]
     # BYPASSRLS: a foreign key to a table with forced row security can be added by nobody else. It reaches no further
     # than the tables of this one database, all of which are the account's.
-    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(password)}")
+    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(known['password'])}")
+    statements.append(f"ALTER ROLE {ident(role)} SET lc_messages = 'C'")  # its words are read by a program
     statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
-    # To be given a table, a role must be allowed to create in its schema, which the grants restored last may say or
+    # To be given a table, a role must be allowed to create in its schema, which the grants given last may say or
     # not: for the time of the restore all of the account's roles are.
     statements += [f"GRANT {group} TO {each}" for each in [*roles, ident(role)]]
     statements.append(f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {ident(name)} TO {group}")
@@ -130,8 +254,8 @@ def _as_account(account: Account) -> list[str]:
     return ["setpriv", *ids, "--clear-groups", "--no-new-privs", "--"]
 
 
-def _login(account: Account, known: dict[str, Any]) -> str:
-    return conninfo(known["database"], host="127.0.0.1", user=_restore_role(account), sslmode="disable")
+def _login(known: dict[str, Any]) -> str:
+    return conninfo(known["database"], host="127.0.0.1", user=known["role"], sslmode="disable")
 
 
 def _environment(known: dict[str, Any]) -> dict[str, str]:
@@ -141,38 +265,36 @@ def _environment(known: dict[str, Any]) -> dict[str, str]:
         "HOME": "/",
         "PGCLIENTENCODING": "UTF8",
         "PGAPPNAME": "transhumance",
-        # It becomes durable as a whole by the next commit that waits, which is that of dropping the role.
-        "PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB -c search_path=pg_catalog"
-        " -c DateStyle=ISO,YMD -c IntervalStyle=postgres -c row_security=off",
+        "PGOPTIONS": postgres_sql.options(_SETTINGS),
     }
 
 
-def _run(account: Account, *sections: str) -> None:
+def _run(account: Account, name: str, *sections: str, listing: str = "list") -> None:
     jobs = max(1, min(4, os.cpu_count() or 1))
-    done = pg_restore(account, f"--jobs={jobs}", *sections)
-    _require(done.returncode, done.stderr, read_json(_path(account))["database"])
+    done = pg_restore(account, name, f"--jobs={jobs}", *sections, listing=listing)
+    _require(done.returncode, done.stderr, name)
 
 
-def pg_restore(account: Account, *options: str) -> subprocess.CompletedProcess[bytes]:
+def pg_restore(account: Account, name: str, *options: str, listing: str = "list") -> subprocess.CompletedProcess[bytes]:
     """Restore what was taken, with these options; how it ended and what it said."""
-    known = read_json(_path(account))
+    known = _restoring(account, name)
     argv = [*_as_account(account), "pg_restore", "--no-tablespaces", "--no-security-labels", *options]
-    argv += [f"--use-list={known['spool']}/list", "-d", _login(account, known), f"{known['spool']}/archive"]
+    argv += [f"--use-list={known['spool']}/{listing}", "-d", _login(known), f"{known['spool']}/archive"]
     return run(argv, env=_environment(known), check=False, timeout=None)
 
 
 def _require(code: int, said: bytes, name: str) -> None:
     if code != 0:
-        lines = said.decode("utf-8", "backslashreplace").splitlines()
-        errors = [printable(line) for line in lines if "error:" in line.lower() or line.startswith("Command was:")]
-        message = " | ".join(errors[:6])[:900] or "it said nothing"
+        text = said.decode("utf-8", "backslashreplace")
+        sentences = [one.sentence for one in postgres_said.told(text) if one.error][:6]
+        message = " | ".join(sentences)[:900] or printable(text.strip()[-300:]) or "it said nothing"
         refuse("restore_failed", f"The database {printable(name)} could not be restored as its owner: {message}")
 
 
-def _choose(archive: str, listing: str, schemas: set[int]) -> None:
-    """Write the list of entries to restore: all but what was made beforehand or is not carried."""
-    done = run(["pg_restore", "--list", archive], timeout=None)
-    kept: list[bytes] = []
+def _choose(spool: str, schemas: set[int]) -> None:
+    """Write the lists of entries to restore: all but what was made beforehand or is not carried."""
+    done = run(["pg_restore", "--list", f"{spool}/archive"], timeout=None)
+    chosen: dict[str, list[bytes]] = {"list": [], "views": []}
     for line in done.stdout.splitlines():
         found = _ENTRY.match(line.decode("utf-8", "backslashreplace"))
         if not found or line.startswith(b";"):
@@ -181,19 +303,19 @@ def _choose(archive: str, listing: str, schemas: set[int]) -> None:
         skip = _SKIPPED.match(rest)
         if skip and (skip[1] != "SCHEMA" or (catalog == "2615" and oid in schemas)):
             continue
-        kept.append(found[1].encode() + b";\n")
-    Path(listing).write_bytes(b"".join(kept))
+        chosen["views" if rest.startswith(_VIEW_ROWS) else "list"].append(found[1].encode() + b";\n")
+    for listing, lines in chosen.items():
+        Path(spool, listing).write_bytes(b"".join(lines))
 
 
-def _drop_restore_role(account: Account, db: Session, databases: list[str]) -> None:
-    """Take the restore role away, and all that it was given in these databases."""
-    role = _restore_role(account)
-    names = literals([role, role + "_all"])
+def _drop_restore_role(known: dict[str, Any], db: Session) -> None:
+    """Take the restore role away, and all that it was given."""
+    names = literals([known["role"], known["role"] + "_all"])
     here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({names});")
     if not here:
         return
     dropped = f"DROP OWNED BY {', '.join(ident(each) for each in here)}"
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
-    for database in databases:
+    for database in db.existing([known["database"]]):
         execute([dropped], database)
     db.execute([dropped, f"DROP ROLE {', '.join(ident(each) for each in here)}"])

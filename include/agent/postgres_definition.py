@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+from . import postgres_grants
 from .accounts import Account
 from .digest import printable
 from .postgres_sql import Session, kept, literals
 from .system import read_json, refuse
 
+ADMINISTRATOR = "postgres"
+"""The first superuser, whom every server of PostgreSQL has: databases and schemas may be its own."""
 _FORBIDDEN = {
     "rolsuper": "SUPERUSER",
     "rolcreaterole": "CREATEROLE",
@@ -52,15 +56,17 @@ def definition(account: Account) -> dict[str, Any]:
         for other in role["foreign"]:
             left.append(f"Role {printable(name)}: membership in {printable(other)} is not carried.")
     for name, database in databases.items():
-        if database["owner"] not in roles:
+        if database["owner"] not in roles and database["owner"] != ADMINISTRATOR:
             refuse(
                 "foreign_owner",
                 f"The database {printable(name)} belongs to {printable(database['owner'])}, which is no role of "
-                f"{account.name}; change its owner or name the role in the account file.",
+                f"{account.name}; let the administrator type: ALTER DATABASE {name_in_sql(name)} OWNER TO "
+                f"{name_in_sql(account.postgresql_roles[0])}; or name that role in the account file.",
             )
         database["datconnlimit"] = limits.get(name, database["datconnlimit"])
         db = kept(name)
         _refuse_strangers(account, db)
+        left += postgres_grants.left(account, name)
         for key, value in db.query(_INSIDE):
             database.setdefault(key, []).append(value)
         for kind, what in database.pop("left", []):
@@ -69,16 +75,26 @@ def definition(account: Account) -> dict[str, Any]:
 
 
 def _refuse_strangers(account: Account, db: Session) -> None:
-    """Refuse a database that has objects of roles, or grants to roles, that do not travel with it."""
+    """Refuse a database that has objects of roles that do not travel with it."""
     strangers = db.query(_STRANGERS.format(names=literals(account.postgresql_roles)))
-    for relation, what, role in strangers[:1]:
-        word = "belongs to" if relation == "o" else "is granted to"
+    for kind, identity, role in strangers[:1]:
         more = f" (and {len(strangers) - 1} more)" if len(strangers) > 1 else ""
+        to = name_in_sql(account.postgresql_roles[0]) if account.postgresql_roles else "..."
+        word = _ALTERED.get(kind, kind.upper())
         refuse(
             "foreign_role",
-            f"In database {printable(db.database)} {printable(what)} {word} {printable(role)}{more}, which is no role"
-            f" of {account.name}; give it to one of the account's, or name that role in the account file.",
+            f"In database {printable(db.database)} {kind} {printable(identity)} belongs to {printable(role)}{more}, "
+            f"which is no role of {account.name}; let the administrator type in that database: ALTER {word} "
+            f"{printable(identity)} OWNER TO {to}; or name that role in the account file.",
         )
+
+
+_ALTERED = {"large object": "LARGE OBJECT", "materialized view": "MATERIALIZED VIEW", "foreign table": "FOREIGN TABLE"}
+
+
+def name_in_sql(name: str) -> str:
+    """A name as it is typed, for a sentence."""
+    return printable(name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"')
 
 
 _ROLES = """SELECT json_build_object('rolname', r.rolname, 'rolsuper', r.rolsuper, 'rolcreaterole', r.rolcreaterole,
@@ -107,7 +123,8 @@ _DATABASES = """SELECT json_build_object('datname', d.datname, 'owner', pg_get_u
 _FOLLOWING = "(n.nspname = 'th_follow' AND n.nspowner = 10)"  # ours, while a database is followed
 _SYSTEM = "(n.nspname = 'information_schema' OR n.nspname LIKE 'pg\\_%')"
 # Rows of [key, value]: schemas (with the oid that the archive knows them by), extensions, what is left behind.
-_INSIDE = f"""SELECT json_build_array('schemas', json_build_array(n.oid::int8, n.nspname, pg_get_userbyid(n.nspowner)))
+_INSIDE = f"""SELECT json_build_array('schemas', json_build_array(n.oid::int8, n.nspname, pg_get_userbyid(n.nspowner),
+  obj_description(n.oid, 'pg_namespace')))
  FROM pg_namespace n WHERE NOT {_SYSTEM} AND NOT {_FOLLOWING} AND NOT EXISTS (SELECT FROM pg_depend e
  WHERE e.deptype = 'e' AND e.classid = 'pg_namespace'::regclass AND e.objid = n.oid);
 SELECT json_build_array('extensions', json_build_array(x.extname, n.nspname, pg_get_userbyid(x.extowner)))
@@ -120,11 +137,11 @@ SELECT json_build_array('left', json_build_array('event trigger', evtname)) FROM
  evtname <> 'th_follow' AND NOT EXISTS
  (SELECT FROM pg_depend e WHERE e.deptype = 'e' AND e.classid = 'pg_event_trigger'::regclass AND e.objid = t.oid);
 """
-# Owners and grantees that are neither the account's, nor built in, nor an extension's business. The first superuser is
-# pinned and has no row in pg_shdepend, so its objects are looked for in the catalogues themselves.
+# Owners that are neither the account's, nor built in, nor an extension's business. The first superuser is pinned and
+# has no row in pg_shdepend, so its objects are looked for in the catalogues themselves; schemas may be its own.
 _STRANGERS = """WITH found AS (
  SELECT s.deptype::text, s.classid, s.objid, pg_get_userbyid(s.refobjid)::text AS role FROM pg_shdepend s
-  WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND s.deptype IN ('o', 'a')
+  WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND s.deptype = 'o'
   AND s.refclassid = 'pg_authid'::regclass
  UNION ALL SELECT 'o', 'pg_class'::regclass, oid, 'postgres' FROM pg_class
   WHERE relowner = 10 AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND relpersistence <> 't'
@@ -132,10 +149,8 @@ _STRANGERS = """WITH found AS (
   ON n.oid = p.pronamespace WHERE proowner = 10 AND NOT (n.nspname = 'th_follow' AND n.nspowner = 10)
  UNION ALL SELECT 'o', 'pg_type'::regclass, oid, 'postgres' FROM pg_type WHERE typowner = 10 AND typrelid = 0
   AND typelem = 0
- UNION ALL SELECT 'o', 'pg_namespace'::regclass, oid, 'postgres' FROM pg_namespace WHERE nspowner = 10
-  AND nspname <> 'th_follow'
  UNION ALL SELECT 'o', 'pg_largeobject'::regclass, oid, 'postgres' FROM pg_largeobject_metadata WHERE lomowner = 10)
-SELECT json_build_array(f.deptype, (pg_identify_object(f.classid, f.objid, 0)).type || ' ' ||
+SELECT json_build_array((pg_identify_object(f.classid, f.objid, 0)).type,
   (pg_identify_object(f.classid, f.objid, 0)).identity, f.role) FROM found f
  WHERE f.objid >= 16384 AND f.role !~ '^pg_' AND f.role <> ALL({names})
  AND f.classid NOT IN ('pg_extension'::regclass, 'pg_publication'::regclass, 'pg_subscription'::regclass,

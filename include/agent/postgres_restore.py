@@ -21,7 +21,7 @@ from .digest import printable
 from .postgres_digest import shown
 from .postgres_make import make_database, make_roles
 from .postgres_sql import Session, execute, ident, literal, literals
-from .system import refuse, write_durably
+from .system import locked, refuse, write_durably
 
 _PREFIX = "th_"
 
@@ -46,13 +46,14 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
     """Make the roles (no login, no password), drop and make the databases, their extensions and schemas.
 
     What an earlier call made of the same definition, and nothing was restored into since, stays as it is; so do those
-    to `keep` that were made of the same definition and follow the source. {"left": [sentences], "kept": [names]}"""
+    to `keep` that were made of the same definition and follow the source. {"left": [sentences], "kept": [names],
+    "refused": [[database, object, sentence]]: settings that this server does not take}"""
     roles, databases = args["roles"], args["databases"]
     if set(roles) != set(account.postgresql_roles) or set(databases) != set(account.postgresql_databases):
         refuse("other_account", f"These are not the PostgreSQL roles and databases of {account.name}.")
     if any(name.startswith(_PREFIX) for name in roles):
         refuse("bad_name", f"Role names that begin with {_PREFIX} are the agent's; rename the role.")
-    known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}}
+    known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}, "refused": {}}
     with Session() as db:
         here = db.existing(databases)
         _refuse_taken(account, known, here, db)
@@ -64,22 +65,29 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
         ]
         fresh = [name for name in known["fresh"] if name in same and same_roles]
         kept = [name for name in args["keep"] if name in same and name in postgres_apply.subscribed(account)]
-        left = {name: sentences for name, sentences in known["left"].items() if name in fresh or name in kept}
-        pending = {"roles": roles, "databases": databases, "fresh": fresh, "left": left}
+        left = {
+            name: sentences
+            for name, sentences in known["left"].items()
+            if name in fresh or name in kept or (name == "" and same_roles)
+        }
+        refused = {name: each for name, each in known.get("refused", {}).items() if name in left}
+        pending = {"roles": roles, "databases": databases, "fresh": fresh, "left": left, "refused": refused}
         _write_pending(account, pending)
         if same_roles and len(fresh) + len(kept) == len(databases):
-            return {"left": _all_left(pending), "kept": kept}
-        postgres_contained.abandon(account)
+            return _prepared(pending, kept)
+        postgres_contained.abandon_all(account)
         stale = [name for name in here if name not in fresh and name not in kept]
         postgres_apply.end(account, stale)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in stale])
-        pending["left"][""] = make_roles(roles, db)
+        made = {"": make_roles(roles, db)}
         for name, database in databases.items():
             if name not in fresh and name not in kept:
-                pending["left"][name] = make_database(account, name, database, db)
+                made[name] = make_database(account, name, database, db)
+    pending["left"] |= {name: each.left for name, each in made.items()}
+    pending["refused"] |= {name: each.refused for name, each in made.items()}
     pending["fresh"] = [name for name in databases if name not in kept]
     _write_pending(account, pending)
-    return {"left": _all_left(pending), "kept": kept}
+    return _prepared(pending, kept)
 
 
 def _lasting(database: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +95,9 @@ def _lasting(database: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in database.items() if key not in ("datconnlimit",)}
 
 
-def _all_left(pending: dict[str, Any]) -> list[str]:
-    return [sentence for sentences in pending["left"].values() for sentence in sentences]
+def _prepared(pending: dict[str, Any], kept: list[str]) -> dict[str, Any]:
+    parts = {part: [one for each in pending[part].values() for one in each] for part in ("left", "refused")}
+    return {**parts, "kept": kept}
 
 
 def _refuse_taken(account: Account, known: dict[str, Any], here: list[str], db: Session) -> None:
@@ -116,25 +125,26 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
         if not args["apart"]:
             _complete(account, args, stdin)
     except BaseException:
-        postgres_contained.abandon(account)
+        postgres_contained.abandon(account, name)
         raise
     return {"bytes": size}
 
 
 def use_prepared(account: Account, name: Any) -> dict[str, Any]:
     """What a database was prepared as, which from now on is no longer fresh; refused unless it is."""
-    pending = _read_pending(account)
-    if pending is None or name not in account.postgresql_databases or name not in pending["databases"]:
-        refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
-    if name not in pending["fresh"]:
-        refuse("not_prepared", f"The database {printable(name)} holds an earlier copy; prepare it again first.")
-    _write_pending(account, {**pending, "fresh": [each for each in pending["fresh"] if each != name]})
+    with locked(account.directory / "postgres.lock"):  # databases that are dumped come at the same time
+        pending = _read_pending(account)
+        if pending is None or name not in account.postgresql_databases or name not in pending["databases"]:
+            refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
+        if name not in pending["fresh"]:
+            refuse("not_prepared", f"The database {printable(name)} holds an earlier copy; prepare it again first.")
+        _write_pending(account, {**pending, "fresh": [each for each in pending["fresh"] if each != name]})
     return pending["databases"][name]
 
 
 def _complete(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     name, words = args["database"], {"d": "DEFAULT", "n": "NOTHING"}
-    postgres_contained.complete(account, name)
+    postgres_contained.complete(account, name, args["grants"])
     execute(
         [
             f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {words[identity]}"
@@ -195,7 +205,7 @@ def discard(account: Account) -> None:
     with Session() as db:
         here = db.existing(account.postgresql_databases)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in here])
-        postgres_contained.abandon(account)
+        postgres_contained.abandon_all(account)
         db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in account.postgresql_roles])
     _forget(account)
 
@@ -211,7 +221,8 @@ def _contents(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
     name = args["database"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashes = {shown(*each): pool.submit(postgres_stream.hashed, name, *each) for each in args.get("apart", [])}
-    return postgres_digest.of_database(name, known={table: work.result() for table, work in hashes.items()})
+    known = {table: work.result() for table, work in hashes.items()}
+    return postgres_digest.of_database(name, known=known, roles=account.postgresql_roles)
 
 
 def _tables(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import postgres_grants, postgres_said
+from .accounts import Account
 from .files_sandbox import python_argv
 from .peer import Peer
 from .postgres_apply import NAME
 from .postgres_digest import shown
 from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, kept
 from .postgres_stream import Row
+from .system import Refused, refuse
 
 BIG = 4 << 20
 """The bytes of a table from which on a stream of its own pays."""
@@ -38,7 +42,7 @@ class Sent:
     streams: dict[str, Row] = field(default_factory=dict)
 
 
-def send(peer: Peer, name: str, identities: list[Any], snapshot: str | None = None) -> Sent:
+def send(account: Account, peer: Peer, name: str, identities: list[Any], snapshot: str | None = None) -> Sent:
     """Send a database into the prepared one on the peer, as of an exported snapshot.
 
     Without one it is the archive alone: nothing else makes tables that are read one after the other one state.
@@ -49,7 +53,8 @@ def send(peer: Peer, name: str, identities: list[Any], snapshot: str | None = No
     argv += [f"--snapshot={snapshot}", f"--exclude-schema={NAME}"] if snapshot else []
     argv += ["-d", conninfo(name)]
     args = {"database": name, "identities": identities, "apart": bool(sent.apart)}
-    sent.bytes = peer.stream("postgres_restore", args, argv, env=ENVIRONMENT)["bytes"]
+    args["grants"] = postgres_grants.grants(account, name, snapshot)
+    sent.bytes = dumped(name, lambda: peer.stream("postgres_restore", args, argv, env=dump_environment(name)))["bytes"]
     if sent.apart:
         with ThreadPoolExecutor(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
@@ -62,9 +67,29 @@ def send(peer: Peer, name: str, identities: list[Any], snapshot: str | None = No
 
 
 def dumping() -> list[str]:
-    """What writes an archive of a database, but for the database."""
+    """What writes an archive of a database, but for the database.
+
+    All names are quoted, also those in texts that the server prints: some are words of SQL on a newer version. Grants
+    are given by whoever gave them, which no archive can do for a role without power (see postgres_grants)."""
     argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
+    argv += ["--quote-all-identifiers", "--no-privileges"]
     return [*argv, "--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
+
+
+def dumped(name: str, stream: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `stream` gives; why pg_dump could not read a database is said in words that help."""
+    try:
+        return stream()
+    except Refused as error:
+        if error.code == "source_failed" and (sentence := postgres_said.of_pg_dump(name, error.message)):
+            refuse("unreadable", sentence)
+        raise
+
+
+def dump_environment(name: str) -> dict[str, str]:
+    """In a database without an encoding text is whatever bytes it is: they are taken as they are."""
+    encoding = kept(name).query("SELECT to_json(current_setting('server_encoding'));\n")[0]
+    return ENVIRONMENT | ({"PGCLIENTENCODING": encoding} if encoding == "SQL_ASCII" else {})
 
 
 def _pattern(name: str) -> str:

@@ -31,23 +31,39 @@ PINNED = {
     "row_security": "off",
     "jit": "off",
     "synchronize_seqscans": "off",
+    "role": "none",
     "statement_timeout": "0",
     "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
     "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "default_transaction_isolation": "read\\ committed",
     "session_replication_role": "origin",
+    "transform_null_equals": "off",
+    "xmloption": "content",
+    "quote_all_identifiers": "off",
+    "lc_messages": "C",
     "standard_conforming_strings": "on",
     "client_min_messages": "error",
     "log_statement": "none",
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
 }
+
+
+def options(settings: dict[str, str]) -> str:
+    """Settings as libpq's programs pass them to the server, before those of the database and of the role."""
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
+
+
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
     "HOME": "/var/lib/postgresql",
     "PGCLIENTENCODING": "UTF8",
     "PGAPPNAME": "transhumance",
-    "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in PINNED.items()),
+    "PGOPTIONS": options(PINNED),
 }
 
 
@@ -98,29 +114,59 @@ _READING = {
         "xmlbinary",
         "row_security",
         "jit",
+        "role",
         "statement_timeout",
         "lock_timeout",
+        "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
+        "default_transaction_isolation",
+        "transform_null_equals",
+        "quote_all_identifiers",
         "standard_conforming_strings",
         "client_min_messages",
     )
 } | {"default_transaction_read_only": "on"}
 
 
+_EACH = """SELECT set_config('th.said', '[]', false) \\gset th_
+DO $each$ DECLARE statement text; number bigint; at text; BEGIN
+  FOR statement, number IN SELECT value, ordinality - 1 FROM jsonb_array_elements_text(
+    current_setting('th.statements')::jsonb) WITH ORDINALITY LOOP
+    BEGIN
+      EXECUTE statement;
+    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS at = PG_EXCEPTION_CONTEXT;
+      PERFORM set_config('th.said', (current_setting('th.said')::jsonb || jsonb_build_array(jsonb_build_array(number,
+        concat_ws(', in ', sqlerrm, substring(at FROM '^(?:SQL|PL/pgSQL) function [^\n]*')))))::text, false);
+    END;
+    COMMIT;
+  END LOOP;
+END $each$;
+RESET ROLE;
+SELECT value FROM jsonb_array_elements(current_setting('th.said')::jsonb);
+"""
+
+
 class Session:
     """One connection to one database: a psql that is fed ASCII and puts out JSON, a line a row.
 
-    It is the superuser's; with a `login` (role, password) it is that role's, and may only read. `more` goes into the
-    connection string. One query at a time: threads wait for each other."""
+    It is the superuser's; with a `login` (role, password) it is that role's, and may only read unless other `settings`
+    are given. `more` goes into the connection string. One query at a time: threads wait for each other."""
 
-    def __init__(self, database: str = "postgres", login: tuple[str, str] | None = None, **more: str) -> None:
+    def __init__(
+        self,
+        database: str = "postgres",
+        login: tuple[str, str] | None = None,
+        settings: dict[str, str] | None = None,
+        **more: str,
+    ) -> None:
         self.database = database
         self.errors = tempfile.TemporaryFile()
         self._lock = threading.Lock()
         environment = ENVIRONMENT
         if login:
             more = {"host": "127.0.0.1", "user": login[0], "sslmode": "prefer"} | more
-            options = " ".join(f"-c {name}={value}" for name, value in _READING.items())
-            environment = ENVIRONMENT | {"PGPASSWORD": login[1], "PGOPTIONS": options}
+            environment = ENVIRONMENT | {"PGPASSWORD": login[1], "PGOPTIONS": options(settings or _READING)}
         argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         self.process = subprocess.Popen(
             [*argv, "-d", conninfo(database, **more)],
@@ -165,6 +211,8 @@ class Session:
             said = self.errors.read().decode("utf-8", "backslashreplace")
         found = re.search(r"(?:ERROR|FATAL):\s+(.*)", said)
         message = printable(found[1] if found else said.strip()[-300:])
+        if message == "out of shared memory":
+            message += "; its administrator has to raise max_locks_per_transaction (1024, say), which takes a restart"
         refuse(
             "postgresql_failed",
             f"PostgreSQL refused a step in database {printable(self.database)}: {message}",
@@ -184,6 +232,11 @@ class Session:
         """Run statements that return nothing, up to the first error."""
         if statements:
             self.query("".join(f"{statement};\n" for statement in statements))
+
+    def execute_each(self, statements: list[str]) -> list[tuple[int, str]]:
+        """Run statements each by itself: which of them failed, and why."""
+        script = f"SELECT set_config('th.statements', {literal(json.dumps(statements))}, false) \\gset th_\n{_EACH}"
+        return [(number, why) for number, why in self.query(script)] if statements else []
 
     def existing(self, names: Iterable[str]) -> list[str]:
         """Which of these databases exist here."""

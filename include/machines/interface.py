@@ -68,3 +68,20 @@ class Machines(Protocol):
 
     def wipe(self, spec: MachineSpec) -> None:
         """Stop the server and remove everything it holds; one that is already wiped stays so."""
+
+    def there(self, spec: MachineSpec) -> Installed | None:
+        """What stands there, switched on or not; None when nothing was ever laid out whole, or it is wiped."""
+
+    def cut_power(self, spec: MachineSpec) -> None:
+        """Stop the server at once; what it holds stays."""
+
+    def keep(self, spec: MachineSpec, label: str) -> None:
+        """Stop the server and put its disk aside under `label`. Nothing happens where a disk of that label is kept
+        already, and where nothing is there."""
+
+    def put_back(self, spec: MachineSpec, label: str) -> Installed:
+        """Start the disk that is kept under `label` as this server, with the spec's name and addresses. What stands
+        there must be kept or wiped before. Raises MachineError where there is no such disk."""
+
+    def discard(self, label: str) -> None:
+        """Remove a kept disk; one that is gone stays so."""

@@ -19,7 +19,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from include.machines.delta import Delta
-from include.machines.interface import Installed, MachineError, MachineSpec
+from include.machines.interface import NAME, Installed, MachineError, MachineSpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCHER = "/usr/local/lib/transhumance/launcher"
@@ -89,6 +89,7 @@ class LxcMachines:
         boot_seconds: float = 60,
     ) -> None:
         self.servers = Path(state_dir) / "servers"
+        self.kept = Path(state_dir) / "kept"
         self.bases = Path(cache_dir) / "base"
         self.authorized_key = authorized_key.strip()
         self.netns = netns
@@ -120,17 +121,53 @@ class LxcMachines:
         with self._alone(spec.name):
             self._wipe(spec.name)
 
+    def there(self, spec: MachineSpec) -> Installed | None:
+        """See `Machines.there`."""
+        record = self._record(spec.name)
+        return Installed(record["host_key"]) if record else None
+
+    def cut_power(self, spec: MachineSpec) -> None:
+        """See `Machines.cut_power`. Nothing is flushed."""
+        with self._alone(spec.name):
+            self._kill(spec.name)
+
+    def keep(self, spec: MachineSpec, label: str) -> None:
+        """See `Machines.keep`."""
+        kept = self._kept(label)
+        with self._alone(spec.name):
+            if not kept.exists() and self._record(spec.name) is not None:
+                self._kill(spec.name)
+                self.kept.mkdir(mode=0o700, exist_ok=True)
+                (self.servers / spec.name).rename(kept)
+
+    def put_back(self, spec: MachineSpec, label: str) -> Installed:
+        """See `Machines.put_back`."""
+        kept, home = self._kept(label), self.servers / spec.name
+        with self._alone(spec.name):
+            record = self._record(spec.name)
+            if record is None or record.get("was") != label:
+                if record is not None:
+                    raise MachineError(f"{spec.name} is there: keep or wipe it before another disk takes its place.")
+                if not kept.exists():
+                    raise MachineError(f"There is no kept disk {label}: nothing can take the place of {spec.name}.")
+                self._wipe(spec.name)  # what was never laid out whole
+                disk = json.loads((kept / "installed.json").read_text())
+                self._configure(spec, laid_over((kept / "config").read_text()), kept)
+                # Whole before the disk takes the place: a call that was cut off begins anew.
+                replace(kept / "installed.json", json.dumps({**disk, "was": label}))
+                kept.rename(home)
+            return self._start(spec)
+
+    def discard(self, label: str) -> None:
+        """See `Machines.discard`."""
+        run(["rm", "-rf", "--one-file-system", "--", str(self._kept(label))])
+
     # --- what a person with access to the machine can do besides
 
     def start(self, spec: MachineSpec) -> Installed:
         """Switch an installed server on again, with all that it holds."""
         with self._alone(spec.name):
             return self._start(spec)
-
-    def cut_power(self, spec: MachineSpec) -> None:
-        """Stop a server at once, nothing flushed; what it holds stays."""
-        with self._alone(spec.name):
-            self._kill(spec.name)
 
     def infrastructure(self, name: str) -> str | None:
         """The infrastructure a server was installed with; None for a wiped one."""
@@ -208,11 +245,17 @@ class LxcMachines:
         if launcher.exists():
             delta.write(LAUNCHER, launcher.read_bytes(), 0o755)
         host_key = self._host_key(delta, spec.name)
-        (home / "config").write_text(
+        self._configure(spec, base, home)
+        # written last, by renaming: a server without it was never laid out whole and is begun anew
+        replace(home / "installed.json", json.dumps({"infrastructure": infrastructure, "host_key": host_key}))
+
+    def _configure(self, spec: MachineSpec, base: Path, folder: Path) -> None:
+        """Write to `folder` what LXC has to know of a server that stands, or will stand, at its place."""
+        (folder / "config").write_text(
             CONFIG.format(
                 base=base,
-                home=home,
-                hook=hook,
+                home=self.servers / spec.name,
+                hook=self.servers / ".attach",
                 name=spec.name,
                 management_mac=hardware_address(0, spec.management_address),
                 lan_mac=hardware_address(1, spec.lan_address),
@@ -223,10 +266,11 @@ class LxcMachines:
                 router_address6=spec.router_address6,
             )
         )
-        # written last, by renaming: a server without it was never laid out whole and is begun anew
-        record = home / "installed.json.new"
-        record.write_text(json.dumps({"infrastructure": infrastructure, "host_key": host_key}))
-        record.rename(home / "installed.json")
+
+    def _kept(self, label: str) -> Path:
+        if not NAME.fullmatch(label):
+            raise MachineError(f"{label!r} is no name of a kept disk: use lower-case letters, digits and '-'.")
+        return self.kept / label
 
     @staticmethod
     def _host_key(delta: Delta, name: str) -> str:
@@ -307,6 +351,18 @@ def run(argv: list[str]) -> str:
     if done.returncode:
         raise MachineError(f"{' '.join(argv[:6])} failed: {(done.stderr or done.stdout).strip()[-500:]}")
     return done.stdout
+
+
+def laid_over(config: str) -> Path:
+    """The base tree that a server was laid over; its infrastructure may have another one by now."""
+    return Path(config.partition("overlay:")[2].partition(":")[0])
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file by renaming: it has the old text or the new."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text)
+    fresh.rename(path)
 
 
 def hardware_address(port: int, address: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Protocol
 
 import psycopg
@@ -16,11 +17,17 @@ from include.registry import states
 
 
 class Machines(Protocol):
-    """`include.machines.Machines`: makes servers, and makes them anew."""
+    """What is asked here of `include.machines.Machines`."""
 
-    def install(self, spec: Any, infrastructure: str) -> Any: ...
+    def there(self, spec: Any) -> Any: ...
     def reinstall(self, spec: Any, infrastructure: str) -> Any: ...
+    def keep(self, spec: Any, label: str) -> None: ...
+    def discard(self, label: str) -> None: ...
     def wipe(self, spec: Any) -> None: ...
+
+
+Reach = Callable[[registry.Server], Agent]
+"""The agent of a server, which shows the host key of this row."""
 
 
 Specify = Callable[[registry.Server], Any]
@@ -31,6 +38,9 @@ SHARED_BY_MANY = ("shared", "database", "test")
 
 PROVEN = "original.proven_empty"
 """The event that says that the original itself, while it was being reinstalled, called itself empty."""
+
+TRANSIT_PROVEN = "transit.proven_empty"
+"""The same of a transit, before it is installed or wiped for a migration: its detail says before which `act`."""
 
 
 def past(state: str, other: str) -> bool:
@@ -56,7 +66,7 @@ def refresh(conn: psycopg.Connection, server: str, host: Agent) -> list[str]:
 def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
     """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
     a sentence on each that does not answer."""
-    names = [one.name for one in registry.servers(conn) if one.kind in SHARED_BY_MANY and one.host_key]
+    names = [one.name for one in registry.servers(conn) if _may_get_accounts(one)]
     hosts = {name: reach(name) for name in names}
 
     def ask(name: str) -> dict[str, Any] | str:
@@ -72,6 +82,12 @@ def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list
             registry.record_description(conn, name, answer)
             registry.sync_accounts(conn, name, serving(answer))
     return [answer for answer in answers.values() if isinstance(answer, str)]
+
+
+def _may_get_accounts(server: registry.Server) -> bool:
+    """A transit is the only server that its customer has while it is theirs: they make accounts there as well."""
+    shared = server.kind in SHARED_BY_MANY or (server.kind, server.state) == ("transit", states.HANDED_OVER)
+    return shared and server.host_key is not None
 
 
 def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Agent]) -> None:
@@ -114,13 +130,25 @@ def begin(
     }
 
 
-def install_transit(conn: psycopg.Connection, migration: dict[str, Any], machines: Machines, spec: Specify) -> None:
-    """Installs the transit with the new infrastructure and pins its host key; not once it is handed over."""
+def install_transit(
+    conn: psycopg.Connection, migration: dict[str, Any], reach: Reach, machines: Machines, spec: Specify
+) -> None:
+    """Installs the transit anew, with the new infrastructure, and pins its host key; not once it is handed over.
+    Refused unless the registry and the transit itself say, now, that nothing of anybody is on it."""
     if _past(conn, migration, "installing_transit"):
         return
     transit = registry.server(conn, registry.may_install_transit(conn, migration["id"]))
-    installed = machines.install(spec(transit), migration["to_infrastructure"])
+    _prove_transit_empty(conn, migration, transit, reach, machines, spec, act="install")
+    installed = machines.reinstall(spec(transit), migration["to_infrastructure"])
     registry.enrol_server(conn, transit.name, migration["to_infrastructure"], installed.host_key, {})
+
+
+def hand_over(conn: psycopg.Connection, migration: dict[str, Any], transit: Agent) -> None:
+    """Hands the transit over, once; refused unless it itself says that nothing of anybody is on it."""
+    if registry.lease_of(conn, migration["id"]) is None:
+        name = registry.migration(conn, migration["id"]).transit
+        _ask_whether_empty(f"{name} is not empty and is not handed over", transit)
+    registry.hand_over(conn, migration["id"])
 
 
 def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> bool:
@@ -134,8 +162,12 @@ def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> b
     return True
 
 
-def every_account_home(conn: psycopg.Connection, migration: dict[str, Any]) -> None:
-    """Records that every account is home. Refused while one is not."""
+def every_account_home(conn: psycopg.Connection, migration: dict[str, Any], transit: Agent) -> None:
+    """Records that every account is home. Refused while one is not, be it one that was made on the transit."""
+    found = registry.migration(conn, migration["id"])
+    if past(found.state, "reinstalled"):
+        return
+    refresh(conn, found.transit, transit)
     away = registry.accounts_not_on(conn, migration["id"], migration["server"])
     if away:
         raise registry.Refused(f"Not home yet: {', '.join(away)}. Clear move_accounts_home.")
@@ -146,7 +178,7 @@ def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], or
     """Records that the registry and the original itself say that nothing lives there. Refused otherwise."""
     if not _past(conn, migration, "rerouted"):
         forwarding.record(conn, migration["id"], original.call("describe"))
-        _ask_whether_empty(migration["server"], original)
+        _ask_original(migration, original)
         registry.advance(conn, migration["id"], "original_empty")
 
 
@@ -177,7 +209,8 @@ def _all_of(names: list[str]) -> str:
 def reinstall(
     conn: psycopg.Connection, migration: dict[str, Any], original: Agent, machines: Machines, spec: Specify
 ) -> None:
-    """Reinstalls the original if the registry and the server both say, now, that it is empty; pins its new key.
+    """Reinstalls the original if the registry and the server both say, now, that it is empty; pins its new key. The
+    disk that it had is kept: until the accounts are home, the transit has the only other copy.
 
     Cut off in the middle, the next call finds the proof in the event log: a server that no longer answers is
     then on its way to the new infrastructure, while one that answers is asked again.
@@ -188,34 +221,101 @@ def reinstall(
     registry.advance(conn, migration["id"], "reinstalling")
     registry.may_reinstall(conn, migration["id"])
     try:
-        _ask_whether_empty(migration["server"], original)
+        _ask_original(migration, original)
         registry.event(conn, PROVEN, migration=migration["id"], server=migration["server"])
     except (HostUnreachable, AgentError) as error:
         # A server that shows another host key than the pinned one is a new one that was not pinned yet.
         if isinstance(error, AgentError) and error.code != "host_key_changed":
             raise
-        log = registry.events(conn, migration_id=migration["id"], limit=1_000_000)
-        if not any(event.kind == PROVEN for event in log):
+        if not _proven(conn, migration, PROVEN):
             raise
     machine = spec(registry.server(conn, migration["server"]))
+    machines.keep(machine, registry.migration(conn, migration["id"]).disk_kept)
     installed = machines.reinstall(machine, migration["to_infrastructure"])
     registry.enrol_server(conn, migration["server"], migration["to_infrastructure"], installed.host_key, {})
 
 
-def wipe_transit(conn: psycopg.Connection, migration: dict[str, Any], machines: Machines, spec: Specify) -> None:
-    """Wipes the transit. Not once it is back in the pool: by then it may be another customer's."""
+def discard_kept_disk(conn: psycopg.Connection, migration: dict[str, Any], original: Agent, machines: Machines) -> None:
+    """Removes the disk that the original had before, once every account is home: by the registry, and by the original
+    itself, which serves each."""
+    found = registry.migration(conn, migration["id"])
+    if found.disk_kept is None or found.disk_discarded_at is not None:
+        return
+    here = {account["account"] for account in serving(original.call("describe"))}
+    if missing := [one.name for one in registry.accounts_of(conn, found.server) if one.name not in here]:
+        raise registry.Refused(
+            f"{found.server} itself does not serve {', '.join(missing)}: the disk that it had before is kept. Find out "
+            "where that is, then clear this task."
+        )
+    for label in kept_disks(found.disk_kept):
+        machines.discard(label)
+    registry.disk_discarded(conn, found.id)
+
+
+def kept_disks(label: str) -> tuple[str, str]:
+    """The labels of what may be kept of a migration: the original's disk, and that of a transit that died."""
+    return label, f"{label}-lost"
+
+
+def wipe_transit(
+    conn: psycopg.Connection, migration: dict[str, Any], reach: Reach, machines: Machines, spec: Specify
+) -> None:
+    """Wipes the transit if the registry and the transit itself say, now, that nothing of anybody is on it. Not once it
+    is back in the pool: by then it may be another customer's."""
     request = registry.request_of(conn, migration["id"])
     if request is not None and request.state == "returned_to_pool":
         return
-    transit = registry.may_wipe(conn, migration["id"])
-    machines.wipe(spec(registry.server(conn, transit)))
+    transit = registry.server(conn, registry.may_wipe(conn, migration["id"]))
+    _prove_transit_empty(conn, migration, transit, reach, machines, spec, act="wipe")
+    machines.wipe(spec(transit))
     registry.transit_wiped(conn, migration["id"])
 
 
-def _ask_whether_empty(server: str, host: Agent) -> None:
+def _prove_transit_empty(
+    conn: psycopg.Connection,
+    migration: dict[str, Any],
+    transit: registry.Server,
+    reach: Reach,
+    machines: Machines,
+    spec: Specify,
+    act: str,
+) -> None:
+    """Asks the transit itself, whatever the registry believes: it may have been restored from a backup.
+
+    Cut off in the middle, the next call finds the proof in the event log: a transit that does not answer is then on its
+    way, while one that answers is asked again.
+    """
+    standing = machines.there(spec(transit))
+    if standing is not None:
+        try:
+            # A free transit has no pinned key: what it is known by is what its machine was made with.
+            agent = reach(replace(transit, host_key=standing.host_key))
+            _ask_whether_empty(f"Transit {transit.name} is not empty, so it stays as it is", agent)
+        except (HostUnreachable, AgentError) as error:
+            handed_over = registry.lease_of(conn, migration["id"]) is not None
+            before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
+            if not any(_proven(conn, migration, TRANSIT_PROVEN, act=one) for one in before):
+                raise registry.Refused(
+                    f"Transit {transit.name} cannot be asked whether it is empty, so it stays as it is: {error} Look "
+                    "at it, and wipe it by hand only if you know that nobody's data is on it; then clear this task."
+                ) from error
+    registry.event(conn, TRANSIT_PROVEN, migration=migration["id"], server=transit.name, detail={"act": act})
+
+
+def _proven(conn: psycopg.Connection, migration: dict[str, Any], kind: str, **detail: str) -> bool:
+    """Whether the log of this migration has such a proof."""
+    log = registry.events(conn, migration_id=migration["id"], limit=1_000_000)
+    return any(event.kind == kind and detail.items() <= event.detail.items() for event in log)
+
+
+def _ask_original(migration: dict[str, Any], original: Agent) -> None:
+    _ask_whether_empty(f"{migration['server']} is not empty and is not reinstalled", original)
+
+
+def _ask_whether_empty(otherwise: str, host: Agent) -> None:
     proof = host.call("prove_empty")
     if not proof["empty"]:
-        raise registry.Refused(f"{server} is not empty and is not reinstalled: {' '.join(proof['because'])}")
+        raise registry.Refused(f"{otherwise}: {' '.join(proof['because'])}")
 
 
 def _past(conn: psycopg.Connection, migration: dict[str, Any], state: str) -> bool:

@@ -49,6 +49,7 @@ from include.registry.migrations import (
     advance,
     begin_migration,
     cancel_migration,
+    disk_discarded,
     may_reinstall,
     migration,
     migration_of,
@@ -65,7 +66,9 @@ from include.registry.moves import (
     move,
     moves_of,
     moves_of_account,
+    put_off,
     switches_of,
+    was_put_off,
 )
 from include.registry.network import (
     Ip,
@@ -112,6 +115,17 @@ from include.registry.servers import (
     servers,
     set_price,
 )
+from include.registry.take_back import (
+    Lost,
+    begin_take_back,
+    end_take_back,
+    kept_disk_runs,
+    kept_disk_started,
+    lost,
+    may_take_back,
+    serves_again,
+    taken_back,
+)
 from include.registry.tests import (
     Test,
     advance_test,
@@ -140,6 +154,15 @@ from include.registry.transits import (
 )
 
 __all__ = [
+    "Lost",
+    "begin_take_back",
+    "end_take_back",
+    "kept_disk_runs",
+    "kept_disk_started",
+    "lost",
+    "may_take_back",
+    "serves_again",
+    "taken_back",
     "CAMPAIGN_SETTINGS",
     "MOST_MOVES_A_SERVER",
     "Account",
@@ -188,6 +211,7 @@ __all__ = [
     "campaign_accounts",
     "campaigns",
     "cancel_migration",
+    "disk_discarded",
     "catalogue",
     "catalogue_entry",
     "customer_of",
@@ -219,6 +243,7 @@ __all__ = [
     "move_up",
     "moves_of",
     "moves_of_account",
+    "put_off",
     "name_left",
     "name_points",
     "names_elsewhere",
@@ -255,6 +280,7 @@ __all__ = [
     "settled",
     "stop_campaign",
     "switches_of",
+    "was_put_off",
     "sync_accounts",
     "sync_catalogue",
     "test",

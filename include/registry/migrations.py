@@ -15,13 +15,14 @@ from include.registry.tests import untested
 
 COLUMNS = """
     id, server, entry, from_infrastructure, to_infrastructure, transit, run_id, requested_by, state,
-    state_since, began_at
+    state_since, began_at, disk_kept, disk_discarded_at, taken_back_because
 """
 
 
 @dataclass(frozen=True)
 class Migration:
-    """A migration; `transit` is None until one is assigned."""
+    """A migration; `transit` is None until one is assigned. `disk_kept` is what the machines call the disk that the
+    server had before its reinstall; `taken_back_because` why its accounts were taken back from a transit that died."""
 
     id: int
     server: str
@@ -34,6 +35,9 @@ class Migration:
     state: str
     state_since: datetime
     began_at: datetime
+    disk_kept: str | None
+    disk_discarded_at: datetime | None
+    taken_back_because: str | None
 
     @property
     def given_up(self) -> bool:
@@ -182,6 +186,20 @@ def cancel_migration(conn: psycopg.Connection, id: int, reason: str, by: str) ->
     performed. An assigned transit stays the migration's until `transit_wiped` and `return_transit`."""
     queue.lock(conn)
     return advance(conn, id, states.CANCELLED, {"reason": reason}, by)
+
+
+@in_transaction
+def disk_discarded(conn: psycopg.Connection, id: int) -> None:
+    """Record that the disk which the server had before its reinstall is gone; refused before every account is home.
+    Can be repeated."""
+    found = locked(conn, id)
+    changed = execute(
+        conn,
+        "UPDATE migrations SET disk_discarded_at = now() WHERE id = %(id)s AND disk_discarded_at IS NULL",
+        {"id": id},
+    )
+    if changed:
+        event(conn, "disk.discarded", migration=id, server=found.server, detail={"disk": found.disk_kept})
 
 
 @in_transaction

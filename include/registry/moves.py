@@ -21,8 +21,8 @@ MOST_MOVES_A_SERVER = 2
 """Of how many over moves a server may be the source or the target at a time; the schema's `most_moves_a_server`."""
 
 COLUMNS = """
-    id, account, migration, entry, engine, original, from_server, to_server, direction, epoch, run_id, requested_by,
-    state, state_since, began_at, committed_at, ended_at, figures
+    id, key, account, migration, entry, engine, original, from_server, to_server, direction, epoch, run_id,
+    requested_by, state, state_since, began_at, committed_at, ended_at, figures
 """
 
 
@@ -30,9 +30,11 @@ COLUMNS = """
 class Move:
     """A move. `direction` is out (to the transit), home, or over (to another server for good). Those out and home are
     of a migration, one over of a catalogue entry; `engine` says that only its databases move. `original` is the server
-    that the account leaves. `epoch` grows with every attempt; `figures` are what the agents reported."""
+    that the account leaves. `key` is what hosts call it; `epoch` grows with every attempt; `figures` are what the
+    agents reported."""
 
     id: int
+    key: str
     account: str
     migration: int | None
     entry: str | None
@@ -50,11 +52,6 @@ class Move:
     committed_at: datetime | None
     ended_at: datetime | None
     figures: dict[str, Any]
-
-    @property
-    def key(self) -> str:
-        """What hosts call this move."""
-        return f"m{self.id}"
 
 
 @in_transaction
@@ -250,19 +247,34 @@ def live_move_of(conn: psycopg.Connection, account: str) -> Move | None:
 
 
 @in_transaction
-def advance_move(conn: psycopg.Connection, move_id: int, state: str, figures: dict[str, Any] | None = None) -> Move:
+def advance_move(
+    conn: psycopg.Connection,
+    move_id: int,
+    state: str,
+    figures: dict[str, Any] | None = None,
+    committed_at: datetime | None = None,
+    epoch: int | None = None,
+) -> Move:
     """Bring a move to its next state: preparing, copying, switching, committed, done; or returned, before the
     commit only. Nothing happens when it is there already or past. `committed` makes the account live on the
     target in the same transaction; one that moves over also belongs there then, and of one engine only its databases
-    live there (`engines_of`). `figures` are merged into those already there."""
+    live there (`engines_of`). `figures` are merged into those already there; `committed_at` is when the source says
+    that it committed: what is billed goes by that, however late the registry learns of it. `epoch`: the attempt that is
+    meant; for one that is over it is refused."""
     _lock(conn, move(conn, move_id))
     before = move(conn, move_id)
+    if epoch not in (None, before.epoch):
+        raise Refused(f"This attempt of the move of {before.account} is over: another has begun since.")
     if states.MOVE.there_or_past(before.state, state):
         return before
     execute(
         conn,
-        "UPDATE moves SET state = %(state)s, figures = figures || %(figures)s WHERE id = %(id)s",
-        {"id": move_id, "state": state, "figures": Jsonb(figures or {})},
+        """
+        UPDATE moves SET state = %(state)s, figures = figures || %(figures)s,
+            committed_at = coalesce(%(committed)s, committed_at)
+        WHERE id = %(id)s
+        """,
+        {"id": move_id, "state": state, "figures": Jsonb(figures or {}), "committed": committed_at},
     )
     after = move(conn, move_id)
     _log(conn, after, f"move.{state}", figures)
@@ -274,6 +286,31 @@ def begin_switch(conn: psycopg.Connection, move_id: int, after: str | None = Non
     """Record that the move's switch is about to be started; `after` is how the one before it ended."""
     found = move(conn, move_id)
     _log(conn, found, "move.switch", {"epoch": found.epoch, "after": after})
+
+
+@in_transaction
+def put_off(conn: psycopg.Connection, move_id: int, why: str) -> None:
+    """Record that the move's rehearsal found its visitors' wait too long, so that nothing was held: at a quieter moment
+    it may be shorter."""
+    found = move(conn, move_id)
+    _log(conn, found, "move.put_off", {"epoch": found.epoch, "why": why})
+
+
+@in_transaction
+def was_put_off(conn: psycopg.Connection, account: str) -> bool:
+    """Whether the account's last move ended by being put off."""
+    return value(
+        conn,
+        """
+        SELECT EXISTS (
+            SELECT FROM events e JOIN moves m ON m.id = e.move
+            WHERE e.account = %(name)s AND e.kind = 'move.put_off' AND m.state = 'returned'
+                AND (e.detail ->> 'epoch')::bigint = m.epoch
+                AND m.epoch = (SELECT max(epoch) FROM moves WHERE account = %(name)s)
+        )
+        """,
+        {"name": account},
+    )
 
 
 @in_transaction

@@ -18,20 +18,22 @@ ABANDONED = timedelta(days=2)
 """A copy that is not ready after this long was left behind by a run that is no more."""
 
 COLUMNS = """
-    id, account, entry, server, epoch, run_id, requested_by, state, state_since, names, expires_at, report, blockers,
-    warnings, failure, began_at, tested_at, ended_at
+    id, key, account, entry, server, epoch, run_id, requested_by, state, state_since, names, expires_at, report,
+    blockers, warnings, failure, began_at, tested_at, ended_at
 """
 _AT_WORK = (states.PREPARING, states.COPYING)
 
 
 @dataclass(frozen=True)
 class Test:
-    """A test. `server` is the test server; `names` is {site domain: test name}; `report`, `blockers` and `warnings`
-    stand from `tested_at` on, also when the copy is gone; `failure` is why it was removed before it was ready."""
+    """A test. `key` is what hosts call it, in place of a move; `server` is the test server; `names` is
+    {site domain: test name}; `report`, `blockers` and `warnings` stand from `tested_at` on, also when the copy is
+    gone; `failure` is why it was removed before it was ready."""
 
     __test__ = False  # no test of pytest's
 
     id: int
+    key: str
     account: str
     entry: str
     server: str
@@ -49,11 +51,6 @@ class Test:
     began_at: datetime
     tested_at: datetime | None
     ended_at: datetime | None
-
-    @property
-    def key(self) -> str:
-        """What hosts call this copy, in place of a move."""
-        return f"t{self.id}"
 
 
 @in_transaction

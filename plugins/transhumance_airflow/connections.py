@@ -61,12 +61,13 @@ def registry_connection() -> Iterator[psycopg.Connection]:
 def host(name: str, conn: psycopg.Connection | None = None) -> Host:
     """The server `name` as its agent's verbs; its address and pinned host key come from the registry."""
     if conn is not None:
-        return _host(registry.server(conn, name))
+        return agent_of(registry.server(conn, name))
     with registry_connection() as own:
-        return _host(registry.server(own, name))
+        return agent_of(registry.server(own, name))
 
 
-def _host(server: registry.Server) -> Host:
+def agent_of(server: registry.Server) -> Host:
+    """The verbs of a server's agent, at the address and with the host key of this row."""
     if not server.host_key:
         raise registry.Refused(
             f"The server {server.name} has no pinned host key: enrol it (Transhumance reaches no server it does "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class FakeServer:
     ips: set[str] = field(default_factory=set)
     pairs: set[str] = field(default_factory=set)
     domain: str | None = None
+    on: bool = True
+    queued: int = 0
 
 
 class FakeHost:
@@ -65,7 +68,7 @@ class FakeHost:
         return True
 
     def call(self, verb: str, /, **args: Any) -> dict[str, Any]:
-        if self.name not in self.hosting.servers:
+        if self.name not in self.hosting.servers or not self.hosting.servers[self.name].on:
             raise HostUnreachable(f"{self.name} cannot be reached.")
         self.hosting.log.append((self.name, verb))
         return getattr(self, f"_{verb}")(self.hosting.servers[self.name], **args)
@@ -87,6 +90,7 @@ class FakeHost:
         because = [
             f"The account {n} is {e['state']} here." for n, e in server.accounts.items() if e["state"] != "moved"
         ]
+        because += [f"{server.queued} messages are in the mail queue."] if server.queued else []
         return {"empty": not because, "because": because}
 
     def _drain_ips(self, server: FakeServer, ips: list[str], seconds: float) -> dict[str, Any]:
@@ -97,7 +101,12 @@ class FakeHost:
         assert set(ips) <= server.ips, "only a server that had an IP has connections to it"
         return {"reset": 0}
 
-    def _pair(self, server: FakeServer, move: str, account: str) -> dict[str, Any]:
+    def _pair(self, server: FakeServer, move: str, account: str, epoch: int | None = None) -> dict[str, Any]:
+        here = server.accounts[account]
+        if epoch is not None and here["state"] == "serving" and (here["epoch"], here["move"]) != (epoch, move):
+            if epoch <= here["epoch"]:
+                raise AgentError("stale_epoch", f"The account {account} is at epoch {here['epoch']} here.")
+            here.update(epoch=epoch, move=move)
         server.pairs.add(move)
         return {"public_key": f"ssh-ed25519 {account}"}
 
@@ -110,6 +119,18 @@ class FakeHost:
         server.accounts[account] = {"state": "receiving", "epoch": epoch, "move": move}
         server.pairs.add(move)
         return {"host_keys": [server.host_key]}
+
+    def _take_back(self, server: FakeServer, account: str, epoch: int, because: str) -> dict[str, Any]:
+        there = server.accounts[account]
+        if (there["state"], there["epoch"]) != ("serving", epoch):
+            assert there["state"] == "moved" and epoch > there["epoch"] and because
+            there.update(state="serving", epoch=epoch)
+        return {"state": "serving", "epoch": epoch}
+
+    def _lead_to(self, server: FakeServer, account: str, address: str) -> dict[str, Any]:
+        assert server.accounts[account]["state"] == "moved"
+        server.accounts[account]["to"] = address
+        return {"state": "moved", "to": address}
 
     def _become_test_server(self, server: FakeServer, domain: str) -> dict[str, Any]:
         assert server.domain or not server.accounts, "a test server begins empty"
@@ -133,12 +154,25 @@ class FakeHost:
         server.accounts.pop(account, None)
         return {}
 
-    def _unpair(self, server: FakeServer, move: str) -> dict[str, Any]:
+    def _unpair(self, server: FakeServer, move: str, epoch: int | None = None) -> dict[str, Any]:
+        if any(a["state"] == "moved" and a["move"] == move and not a["released"] for a in server.accounts.values()):
+            raise AgentError("not_released", "It has left with this move and is not open on the other server yet.")
         server.pairs.discard(move)
         return {}
 
-    def _return(self, server: FakeServer, account: str, move: str) -> dict[str, Any]:
-        return {"state": server.accounts[account]["state"]}
+    def _return(self, server: FakeServer, account: str, move: str, epoch: int) -> dict[str, Any]:
+        here = server.accounts[account]
+        if here["state"] == "moved" and here["move"] == move:
+            raise AgentError("committed", f"The account {account} has moved; from here it only goes forward.")
+        if here["state"] in ("serving", "held") and here["epoch"] <= epoch:
+            here.update(state="serving", epoch=epoch, move=None)
+        return {"state": here["state"], "epoch": here["epoch"]}
+
+    def _left(self, server: FakeServer, account: str, move: str, epoch: int, to: str) -> dict[str, Any]:
+        here = server.accounts[account]
+        if here["state"] in ("serving", "held") and here["epoch"] <= epoch:
+            here.update(state="moved", move=move, epoch=epoch, to=to, released=True, since=time.time())
+        return {"state": here["state"], "epoch": here["epoch"]}
 
     def _accept_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
         server.ips |= set(ips)
@@ -153,22 +187,26 @@ class FakeHost:
         self.hosting.args[verb] = args
         if failing := self.hosting.failing.get(verb) or self.hosting.failing.get(f"{verb} {args['account']}"):
             code, message = failing
-            server.operations[operation] = {"state": "failed", "error": {"code": code, "message": message}}
+            ended = {"state": "failed", "error": {"code": code, "message": message}}
+            server.operations[operation] = {"verb": verb, "args": args, **ended}
             return server.operations[operation]
+        if verb == "switch" and args["epoch"] < server.accounts[args["account"]]["epoch"]:
+            raise AssertionError("the operation of an epoch that is over was started")
         if verb == "switch" and "engine" in args:
-            there = {"move": args["move"], "to": args["peer"]["address"]}
+            there = {"move": args["move"], "to": args["peer"]["address"], "released": True, "since": time.time()}
             server.accounts[args["account"]].setdefault("engines", {})[args["engine"]] = there
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[f"{args['account']}.{args['engine']}"]["state"] = "serving"
         elif verb == "switch":
             account = server.accounts[args["account"]]
-            account.update(state="moved", move=args["move"], epoch=args["epoch"])
+            account.update(state="moved", move=args["move"], epoch=args["epoch"], released=True, since=time.time())
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[args["account"]]["state"] = "serving"
         if verb == "check":
             self.hosting.sides[self.name] = args["side"]
         result = self.hosting.checked(self.name) if verb == "check" else RESULTS[verb]
-        server.operations[operation] = {"state": "succeeded", "result": {"verb": verb, **result}}
+        done = {"state": "succeeded", "result": {"verb": verb, **result}}
+        server.operations[operation] = {"verb": verb, "args": args, **done}
         return server.operations[operation]
 
     def _status(self, server: FakeServer, operation: str) -> dict[str, Any]:
@@ -198,6 +236,8 @@ class Hosting:
 
     conn: psycopg.Connection
     servers: dict[str, FakeServer] = field(default_factory=dict)
+    kept: dict[str, FakeServer] = field(default_factory=dict)
+    """Disks that were put aside, by their labels."""
     routes: dict[str, str] = field(default_factory=dict)
     names: Zone = field(default_factory=Zone)
     log: list[tuple[str, str]] = field(default_factory=list)
@@ -220,16 +260,41 @@ class Hosting:
         registry.server(self.conn, name)
         return FakeHost(self, name)
 
+    def agent_of(self, server: registry.Server) -> FakeHost:
+        standing = self.servers.get(server.name)
+        assert standing is None or server.host_key == standing.host_key, "it is known by its key"
+        return FakeHost(self, server.name)
+
     # machines
 
-    def install(self, server: registry.Server, infrastructure: str) -> SimpleNamespace:
+    def there(self, server: registry.Server) -> SimpleNamespace | None:
+        standing = self.servers.get(server.name)
+        return standing and SimpleNamespace(host_key=standing.host_key)
+
+    def reinstall(self, server: registry.Server, infrastructure: str) -> SimpleNamespace:
         self.servers[server.name] = made(server.name, infrastructure, server.management_address)
         return SimpleNamespace(host_key=self.servers[server.name].host_key)
 
-    reinstall = install
-
     def wipe(self, server: registry.Server) -> None:
-        del self.servers[server.name]
+        self.servers.pop(server.name, None)
+
+    def keep(self, server: registry.Server, label: str) -> None:
+        if label not in self.kept and server.name in self.servers:
+            self.kept[label] = self.servers.pop(server.name)
+
+    def discard(self, label: str) -> None:
+        self.kept.pop(label, None)
+
+    def put_back(self, server: registry.Server, label: str) -> SimpleNamespace:
+        if label in self.kept:
+            assert server.name not in self.servers, "what stands there is kept or wiped before"
+            disk = self.kept.pop(label)
+            disk.address = server.management_address
+            self.servers[server.name] = disk
+        return SimpleNamespace(host_key=self.servers[server.name].host_key)
+
+    def cut_power(self, server: registry.Server) -> None:
+        self.servers[server.name].on = False
 
     # routes
 
@@ -253,6 +318,7 @@ class Hosting:
 
         monkeypatch.setattr(connections, "registry_connection", self.registry_connection)
         monkeypatch.setattr(connections, "host", self.host)
+        monkeypatch.setattr(connections, "agent_of", self.agent_of)
         monkeypatch.setattr(connections, "names", lambda: self.names)
         monkeypatch.setattr(connections, "tests", lambda conn: Place(self.host, self.names, TEST_DOMAIN))
         monkeypatch.setattr(reports, "compare_pages", lambda sites: {"pages": self.pages, "not_looked_at": []})

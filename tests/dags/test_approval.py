@@ -11,8 +11,8 @@ from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from include import registry
-from tests.dags.test_migrate_server import dag, up_to_rerouted  # noqa: F401  (a fixture)
-from tests.dags.test_move_account import step
+from tests.dags.steps import step, up_to_rerouted
+from tests.dags.test_migrate_server import dag  # noqa: F401  (a fixture)
 
 
 @pytest.fixture

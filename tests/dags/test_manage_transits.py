@@ -80,7 +80,7 @@ def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(act,
     assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
     tasks["install_transit"].python_callable(migration=migration)
     tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
-    assert tasks["hand_over"].python_callable(migration=migration) == []
+    assert tasks["hand_over"].python_callable(migration=migration, transit="transit-1") == []
     assert {ttl for _, ttl in hosting.names.records.values()} == {30}
     act(params={**FORM, "action": "cancel_migration", "migration": migration["id"], "reason": "they stay"})
     for way_out in ("point_names_home", "wipe_transit"):
@@ -105,7 +105,7 @@ def test_the_old_paths_are_shown(dags, hosting, migration):
     assert forwarding.look(conn, hosting.host) == []
     tasks["install_transit"].python_callable(migration=migration)
     tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
-    tasks["hand_over"].python_callable(migration=migration)
+    tasks["hand_over"].python_callable(migration=migration, transit="transit-1")
     assert forwarding.look(conn, hosting.host) == ["vps-1: no account has left it."]
     passed = {"http": {"count": 4, "last": 1e9}, "smtp": {"count": 0, "last": None}}
     hosting.servers["vps-1"].accounts["app"] |= {"state": "moved", "forwarded": passed}

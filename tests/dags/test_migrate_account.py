@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from include import registry
 from tests.dags.hosting import add_shared
+from tests.dags.steps import operation, step
 from tests.dags.test_move_account import STEPS as MOVE
-from tests.dags.test_move_account import operation, step
 from tests.dags.test_test_account import ENTRY, whole
 from transhumance_airflow import facts, operators
 

@@ -13,7 +13,7 @@ from include import registry
 from include.hosts import AgentError, HostUnreachable
 from include.moves import report
 from include.registry import board
-from tests.dags.test_move_account import begin, operation, step
+from tests.dags.steps import PARAMS, begin, move, operation, step, up_to_hand_over, up_to_reinstalled, up_to_rerouted
 from tests.dags.test_test_account import whole
 from transhumance_airflow import facts, operators
 
@@ -34,16 +34,11 @@ STEPS = [
     "move_accounts_home",
     "point_names_home",
     "reroute_ips_home",
+    "discard_kept_disk",
     "wipe_transit",
     "return_transit",
     "write_report",
 ]
-PARAMS = {
-    "server": "vps-1",
-    "entry": "infrastructure-2026",
-    "lift_gate_because": "a test of the path",
-    "requested_by": "ops",
-}
 
 
 @pytest.fixture
@@ -52,38 +47,6 @@ def dag(dags, hosting, monkeypatch):
     inner = dags["move_account"].task_dict["look_before"].python_callable.__globals__
     monkeypatch.setitem(inner, "look", lambda account, address: {"urls": {}})
     return dags["migrate_server"]
-
-
-def move(dags: dict, account: str, to_server: str, run_id: str) -> None:
-    """A whole run of `move_account`."""
-    dag = dags["move_account"]
-    facts_ = begin(dag, account, to_server, run_id)
-    before = step(dag, "look_before", move=facts_)
-    peer = step(dag, "open_path", move=facts_)
-    copied, switched = (operation(dag, verb, facts_, peer) for verb in ("copy", "switch"))
-    step(dag, "record_move", move=facts_, switched=switched, copied=copied)
-    step(dag, "point_names", move=facts_)
-    step(dag, "look_after", move=facts_, before=before)
-    step(dag, "close_path", move=facts_)
-
-
-def up_to_hand_over(dag: Any, conn: Any) -> dict:
-    migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
-    step(dag, "request_transit", migration=migration)
-    assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
-    step(dag, "install_transit", migration=migration)
-    step(dag, "enrol_transit", migration=migration, transit="transit-1")
-    step(dag, "hand_over", migration=migration)
-    return migration
-
-
-def up_to_rerouted(dag: Any, dags: dict, conn: Any) -> dict:
-    migration = up_to_hand_over(dag, conn)
-    for account in ("blog", "app"):
-        move(dags, account, "transit-1", f"perform-{account}")
-    step(dag, "point_names_at_transit", migration=migration)
-    step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
-    return migration
 
 
 def test_from_the_hand_over_on_everybody_knows_until_when_the_transit_is_free(dag, hosting):
@@ -139,6 +102,10 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
     step(dag, "reroute_ips_home", migration=migration, transit="transit-1")
     assert hosting.routes == {"198.51.100.11/32": "10.30.0.11", "2001:db8:100::11/128": "fd30::11"}
     assert not hosting.servers["transit-1"].ips & {"198.51.100.11", "2001:db8:100::11"}
+    (disk,) = hosting.kept.values()
+    assert {one["state"] for one in disk.accounts.values()} == {"moved"}, "the disk that the original had before"
+    step(dag, "discard_kept_disk", migration=migration)
+    assert not hosting.kept
     step(dag, "wipe_transit", migration=migration)
     assert "transit-1" not in hosting.servers
     step(dag, "return_transit", migration=migration)
@@ -157,7 +124,7 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
 
     # Cleared at the end, nothing happens a second time to a transit that may be another customer's.
     registry.enrol_server(
-        conn, "transit-1", "2026", hosting.install(registry.server(conn, "transit-1"), "2026").host_key, {}
+        conn, "transit-1", "2026", hosting.reinstall(registry.server(conn, "transit-1"), "2026").host_key, {}
     )
     step(dag, "wipe_transit", migration=migration)
     assert "transit-1" in hosting.servers
@@ -174,7 +141,7 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
 )
 def test_refusals_change_nothing(dag, hosting, server, entry, sentence):
     hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
-    hosting.install(registry.server(hosting.conn, "transit-1"), "2022")
+    hosting.reinstall(registry.server(hosting.conn, "transit-1"), "2022")
     events = len(registry.events(hosting.conn))
     with pytest.raises(AirflowFailException, match=sentence):
         step(dag, "check_server", params={**PARAMS, "server": server, "entry": entry}, run_id="run-1")
@@ -216,7 +183,6 @@ def test_a_reinstall_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
     step(dag, "prove_original_empty", migration=migration)
 
     def cut_off(server: Any, infrastructure: str) -> None:
-        del hosting.servers[server.name]
         raise RuntimeError("killed")
 
     monkeypatch.setattr(hosting, "reinstall", cut_off)
@@ -287,13 +253,6 @@ def runs(monkeypatch):
     return states, started
 
 
-def up_to_reinstalled(dag: Any, dags: dict, conn: Any) -> dict:
-    migration = up_to_rerouted(dag, dags, conn)
-    for task_id in ("prove_original_empty", "reinstall_original", "enrol_original"):
-        step(dag, task_id, migration=migration)
-    return migration
-
-
 def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs, monkeypatch):
     monkeypatch.setattr(operators, "BUSY", 0.0)
     states, started = runs
@@ -301,23 +260,80 @@ def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs, monkey
     task = home(migration)
     with pytest.raises(TaskDeferred) as deferred:
         task.execute({})
-    run_id = f"home-{migration['id']}-app"
-    assert started == [(run_id, False)] and deferred.value.kwargs == {"run_id": run_id}
+    app, blog = (f"home-{migration['id']}-{account}" for account in ("app", "blog"))
+    assert started == [(app, False)] and deferred.value.kwargs == {"run_id": app, "tries": {}, "failed": {}}
     with pytest.raises(TaskDeferred):
         task.execute({})
     assert len(started) == 1, "a run that goes on was started again"
-    states[run_id] = "failed"
-    with pytest.raises(AirflowException, match=f"The run {run_id} of move_account failed"):
-        task.resume({}, {"state": "failed"}, run_id)
-    with pytest.raises(TaskDeferred):
-        task.execute({})
-    assert started[-1] == (run_id, True), "a failed run is cleared"
-    move(dags, "app", "vps-1", run_id)
+    states[app] = "failed"
     with pytest.raises(TaskDeferred) as deferred:
-        task.resume({}, {"state": "success"}, run_id)
-    assert deferred.value.kwargs["run_id"] == f"home-{migration['id']}-blog"
-    move(dags, "blog", "vps-1", f"home-{migration['id']}-blog")
-    assert task.resume({}, {"state": "success"}, f"home-{migration['id']}-blog") is None
+        task.resume({}, {"state": "failed"}, app)
+    assert started[-1] == (blog, False), "the others go on meanwhile"
+    move(dags, "blog", "vps-1", blog)
+    with pytest.raises(AirflowException, match=f"The run {app} of move_account failed"):
+        task.resume({}, {"state": "success"}, **deferred.value.kwargs)
+    again = home(migration)
+    with pytest.raises(TaskDeferred) as deferred:
+        again.execute({})
+    assert started[-1] == (app, True), "a failed run is cleared"
+    move(dags, "app", "vps-1", app)
+    assert again.resume({}, {"state": "success"}, **deferred.value.kwargs) is None
+
+
+def put_off(dags: dict, hosting: Any, account: str, run_id: str) -> None:
+    """A run of `move_account` whose rehearsal finds the moment too busy."""
+    dag, sentence = dags["move_account"], f"Visitors of {account} would wait 3.9 s, more than the 3 s agreed."
+    facts_ = begin(dag, account, "vps-1", run_id)
+    peer = step(dag, "open_path", move=facts_)
+    operation(dag, "copy", facts_, peer)
+    hosting.failing[f"switch {account}"] = ("over_budget", sentence)
+    with pytest.raises(AirflowFailException):
+        operation(dag, "switch", facts_, peer)
+    registry.run_failed(hosting.conn, "move_account", run_id, "switch", sentence, account, "ops")
+    step(dag, "close_path", move=facts_)
+    del hosting.failing[f"switch {account}"]
+
+
+def test_an_account_that_is_too_slow_at_a_moment_is_tried_again_and_the_others_go_on(
+    dag, dags, hosting, runs, monkeypatch
+):
+    monkeypatch.setattr(operators, "BUSY", 0.0)
+    states, started = runs
+    migration = up_to_reinstalled(dag, dags, hosting.conn)
+    app, blog = (f"home-{migration['id']}-{account}" for account in ("app", "blog"))
+    clock = [1000.0]
+    monkeypatch.setattr(operators.time, "time", lambda: clock[0])
+    task = home(migration)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({})
+    put_off(dags, hosting, "app", app)
+    states[app] = "failed"
+    kept = deferred.value.kwargs
+
+    def resume(event: dict[str, str]) -> TaskDeferred:
+        """How the task waits after that."""
+        with pytest.raises(TaskDeferred) as again:
+            task.resume({}, event, **kept)
+        return again.value
+
+    kept = resume({"state": "failed"}).kwargs
+    assert kept["run_id"] == blog
+    move(dags, "blog", "vps-1", blog)
+    states[blog] = "success"
+    pause = resume({"state": "success"})
+    kept = pause.kwargs
+    assert kept["run_id"] is None, "nothing is left to do before the moment has passed"
+    assert pause.trigger.serialize()[0].endswith("DateTimeTrigger")
+    for minutes in operators.QUIETER:
+        clock[0] += 60 * minutes + 1
+        kept = resume({}).kwargs
+        assert started[-1] == (app, True)
+        put_off(dags, hosting, "app", app)
+        states[app] = "failed"
+        if minutes != operators.QUIETER[-1]:
+            kept = resume({"state": "failed"}).kwargs
+    with pytest.raises(AirflowException, match=r"failed \(tried 7 times\): Visitors of app would wait 3.9 s"):
+        task.resume({}, {"state": "failed"}, **kept)
 
 
 def test_small_accounts_move_home_without_a_deferral_and_as_the_customer_agreed(dag, dags, hosting, monkeypatch):
@@ -348,7 +364,10 @@ def test_a_switch_home_that_failed_is_looked_at_before_visitors_meet_another(dag
     with pytest.raises(AirflowException, match="The copies differ"):
         operation(dags["move_account"], "switch", facts_, peer)
     step(dags["move_account"], "close_path", move=facts_)
-    with pytest.raises(AirflowFailException, match="returned its account"):
+    states["home-1-blog"] = "success"
+    hosting.failing.clear()
+    move(dags, "blog", "vps-1", "home-1-blog")
+    with pytest.raises(AirflowFailException, match="app returned and serves from the transit"):
         home(migration).resume({}, {"state": "failed"}, run_id)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from include.hosts import AgentError
+from tests.dags.hosting import FakeHost
+from tests.dags.steps import begin, operation, step
 from transhumance_airflow import operators
 
 STEPS = [
     "check_account",
+    "wait_for_turn",
     "look_before",
     "open_path",
     "copy",
@@ -23,20 +26,6 @@ STEPS = [
     "look_after",
     "close_path",
 ]
-
-
-def step(dag: Any, task_id: str, **arguments: Any) -> Any:
-    """Runs the function of one task."""
-    return dag.task_dict[task_id].python_callable(**arguments)
-
-
-def operation(dag: Any, task_id: str, move: dict, peer: dict) -> Any:
-    """Runs one agent operation of the DAG, with what its templates would have become."""
-    task = dag.task_dict[task_id]
-    fresh = operators.MoveOperation(
-        task_id=task_id, verb=task.verb, move=move, peer=peer, extra=task.extra, timeout=task.timeout
-    )
-    return fresh.execute({})
 
 
 @pytest.fixture
@@ -57,31 +46,19 @@ def handed_over(hosting):
     migration = registry.begin_migration(conn, "vps-1", "infrastructure-2026", "run-1", "ops", "a test of moves")
     registry.request_transit(conn, migration.id)
     registry.assign_transit(conn, migration.id)
-    key = hosting.install(registry.server(conn, "transit-1"), "2026").host_key
+    key = hosting.reinstall(registry.server(conn, "transit-1"), "2026").host_key
     registry.enrol_server(conn, "transit-1", "2026", key, {})
     registry.hand_over(conn, migration.id)
     return migration.id
 
 
-def begin(
-    dag: Any,
-    account: str = "app",
-    to_server: str = "transit-1",
-    run_id: str = "perform-1",
-    longest_wait_seconds: float = 1,
-) -> dict:
-    params = {"account": account, "to_server": to_server, "requested_by": "acme"}
-    params["longest_wait_seconds"] = longest_wait_seconds
-    return step(dag, "check_account", params=params, run_id=run_id)
-
-
 def test_steps_in_order(dags):
     dag = dags["move_account"]
     assert set(dag.task_dict) == set(STEPS)
-    in_a_row = [step for step in STEPS[:6] if step != "look_before"]
+    in_a_row = [step for step in STEPS[:7] if step != "look_before"]
     for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
-    assert dag.task_dict["look_before"].upstream_task_ids == {"check_account"}
+    assert dag.task_dict["look_before"].upstream_task_ids == {"wait_for_turn"}
     assert "switch" in dag.task_dict["look_before"].downstream_task_ids
     # Once the commit is recorded, what is left goes side by side.
     assert dag.task_dict["record_move"].downstream_task_ids == {"point_names", "look_after", "close_path"}
@@ -110,7 +87,7 @@ def test_a_move_from_end_to_end(dag, hosting, handed_over):
     step(dag, "look_after", move=move, before=before)
     assert step(dag, "close_path", move=move) == "done"
     assert hosting.servers["vps-1"].pairs == hosting.servers["transit-1"].pairs == set()
-    assert hosting.started == [f"m{move['id']}-e{move['epoch']}-copy", f"m{move['id']}-e{move['epoch']}-switch"]
+    assert hosting.started == [f"{move['key']}-e{move['epoch']}-{verb}" for verb in ("copy", "switch")]
 
 
 def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):
@@ -150,10 +127,18 @@ def test_an_account_that_is_not_ready_is_refused(dag, hosting, handed_over):
         begin(dag)
 
 
-def test_a_second_account_waits_its_turn(dag, handed_over):
+def test_a_second_account_waits_its_turn(dag, hosting, handed_over):
+    move = begin(dag)
+    assert begin(dag, "blog", run_id="perform-2") is None, "it waits"
+    step(dag, "open_path", move=move)
+    step(dag, "close_path", move=move)
+    assert begin(dag, "blog", run_id="perform-2")["account"] == "blog"
+
+
+def test_the_same_account_does_not_wait_for_itself(dag, handed_over):
     begin(dag)
-    with pytest.raises(AirflowFailException):
-        begin(dag, "blog", run_id="perform-2")
+    with pytest.raises(AirflowFailException, match="Account app is being moved already"):
+        begin(dag, run_id="perform-2")
 
 
 def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, handed_over):
@@ -257,12 +242,121 @@ def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, hosting, ha
     monkeypatch.setattr(operators, "BUSY", 0.0)
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
-    running = {"state": "running", "progress": {"text": "files"}}
     name = f"{move['key']}-e{move['epoch']}-copy"
-    hosting.servers["vps-1"].operations[name] = running
+    operation(dag, "copy", move, peer)
+    hosting.servers["vps-1"].operations[name].update(state="running", progress={"text": "files"})
+    hosting.started.clear()
     with pytest.raises(TaskDeferred) as deferred:
         operation(dag, "copy", move, peer)
     assert deferred.value.method_name == "resume"
     assert deferred.value.timeout == timedelta(hours=12)
     assert deferred.value.trigger.serialize()[1]["operation"] == name
     assert hosting.started == [], "what runs was started again"
+
+
+def given_up_while_it_rehearses(dag, hosting) -> tuple[dict, dict]:
+    """The switch has been started and rehearses; nothing is held yet."""
+    move = begin(dag)
+    peer = step(dag, "open_path", move=move)
+    operation(dag, "copy", move, peer)
+    registry.advance_move(hosting.conn, move["id"], "switching")
+    return move, peer
+
+
+def test_marked_failed_while_it_rehearses_the_switch_can_commit_no_more(dag, hosting, handed_over):
+    move, _ = given_up_while_it_rehearses(dag, hosting)
+    assert step(dag, "close_path", move=move) == "returned"
+    here = hosting.servers["vps-1"].accounts["app"]
+    # What the agent's fence asks of a hold and of a commit: this move's, at this epoch.
+    assert (here["epoch"], here["move"]) == (move["epoch"], None)
+    assert hosting.log[-3:] == [("vps-1", "return"), ("vps-1", "unpair"), ("transit-1", "unpair")]
+    again = begin(dag)
+    assert again["epoch"] > move["epoch"]
+    step(dag, "open_path", move=again)
+    assert (here["epoch"], here["move"]) == (again["epoch"], again["key"])
+
+
+def test_a_switch_that_commits_before_it_is_given_up_is_not_called_returned(dag, hosting, handed_over, monkeypatch):
+    move, _ = given_up_while_it_rehearses(dag, hosting)
+    asked = FakeHost._describe
+
+    def describe(self, server):
+        answer = asked(self, server)
+        # It commits right after it was asked.
+        server.accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"], released=False)
+        return answer
+
+    monkeypatch.setattr(FakeHost, "_describe", describe)
+    with pytest.raises(AgentError, match="only goes forward"):
+        step(dag, "close_path", move=move)
+    assert registry.move(hosting.conn, move["id"]).state == "switching"
+    assert move["key"] in hosting.servers["vps-1"].pairs and move["key"] in hosting.servers["transit-1"].pairs
+
+
+def test_the_end_of_an_attempt_that_is_over_does_nothing(dag, hosting, handed_over):
+    move, _ = given_up_while_it_rehearses(dag, hosting)
+    step(dag, "close_path", move=move)
+    again = begin(dag)
+    step(dag, "open_path", move=again)
+    hosting.log.clear()
+    assert step(dag, "close_path", move=move) == "preparing", "another run of the task, that was late"
+    assert hosting.log == []
+    with pytest.raises(registry.Refused, match="another has begun since"):
+        registry.advance_move(hosting.conn, move["id"], "returned", epoch=move["epoch"])
+    assert registry.move(hosting.conn, move["id"]).state == "preparing"
+
+
+def test_a_switch_marked_as_success_changes_nothing_that_is_not_so(dag, hosting, handed_over):
+    move, _ = given_up_while_it_rehearses(dag, hosting)
+    with pytest.raises(AirflowFailException, match="app has not moved: vps-1 itself says so"):
+        step(dag, "record_move", move=move, switched=None, copied=None)
+    assert registry.account(hosting.conn, "app").server == "vps-1"
+    assert step(dag, "close_path", move=move) == "returned"
+    assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 3600)
+
+
+def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag, hosting, handed_over):
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    operation(dag, "switch", move, peer)
+    hosting.servers["vps-1"].accounts["app"]["released"] = False
+    with pytest.raises(AirflowFailException, match="has not moved"):
+        step(dag, "record_move", move=move, switched=None, copied=None)
+    hosting.servers["vps-1"].accounts["app"]["released"] = True
+    step(dag, "record_move", move=move, switched=None, copied=None)
+    assert registry.move(hosting.conn, move["id"]).figures["switch"]["held_ms"] == 310.4
+    assert registry.account(hosting.conn, "app").server == "transit-1"
+
+
+@pytest.mark.parametrize("other", [{"account": "blog"}, {"epoch": 9}, {"peer": {"address": "10.20.0.99"}}])
+def test_an_operation_of_the_same_name_for_something_else_is_not_taken_for_this_one(dag, hosting, handed_over, other):
+    """A registry that was restored from a backup gives its ids once more, and servers keep results for weeks."""
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    known = hosting.servers["vps-1"].operations[f"{move['key']}-e{move['epoch']}-copy"]
+    known["args"] = {**known["args"], **other}
+    with pytest.raises(AirflowFailException, match="knows m.*-copy as copy of .* nothing is taken from it"):
+        operation(dag, "copy", move, peer)
+    known["args"], known["verb"] = {**known["args"], "account": "app"}, "check"
+    with pytest.raises(AirflowFailException, match="as check of app"):
+        operation(dag, "copy", move, peer)
+    del known["verb"]
+    with pytest.raises(AirflowFailException, match="earlier version"):
+        operation(dag, "copy", move, peer)
+
+
+def test_an_operation_may_have_been_given_another_time(dag, hosting, handed_over):
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    operation(dag, "switch", move, peer)
+    hosting.servers["vps-1"].operations[f"{move['key']}-e{move['epoch']}-switch"]["args"]["hold_seconds"] = 5
+    assert operation(dag, "switch", move, peer)["held_ms"] == 310.4
+
+
+def test_the_registry_has_the_sources_own_time_of_the_commit(dag, hosting, handed_over):
+    """Airflow may come back a day after a switch: what is billed goes by the commit."""
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    operation(dag, "switch", move, peer)
+    began = registry.move(hosting.conn, move["id"]).began_at
+    hosting.servers["vps-1"].accounts["app"]["since"] = began.timestamp() + 0.001
+    step(dag, "record_move", move=move, switched={}, copied={})
+    assert (registry.move(hosting.conn, move["id"]).committed_at - began).total_seconds() == pytest.approx(
+        0.001, abs=1e-4
+    )

@@ -13,7 +13,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowSkipException
 
 from include import billing, registry
-from tests.dags.test_move_account import step
+from tests.dags.steps import step
 from transhumance_airflow import outbox
 
 DEADLINE = date(2026, 12, 31)

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from include import registry
 from tests.dags import test_migrate_account as migrating
 from tests.dags.hosting import add_shared
-from tests.dags.test_move_account import step
+from tests.dags.steps import step
 from tests.dags.test_test_account import ENTRY, tell, whole
 from transhumance_airflow import operators
 

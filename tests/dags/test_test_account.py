@@ -14,7 +14,7 @@ from include import registry
 from include.hosts import HostUnreachable
 from include.testing import names
 from include.testing.settings import read_settings
-from tests.dags.test_move_account import step
+from tests.dags.steps import step
 from transhumance_airflow import failures, operators
 
 ENTRY = "infrastructure-2026"
@@ -147,7 +147,7 @@ def test_tested_again_the_copy_is_replaced(dag, shared):
     assert second["test"] != first["test"]
     assert registry.test(shared.conn, first["test"]).state == "removed"
     assert registry.live_test_of(shared.conn, "shop").id == second["test"]
-    assert shared.servers["test-1"].accounts["shop"]["move"] == f"t{second['test']}"
+    assert shared.servers["test-1"].accounts["shop"]["move"] == registry.test(shared.conn, second["test"]).key
     assert registry.latest_test_of(shared.conn, "shop", ENTRY).id == second["test"]
 
 
@@ -251,7 +251,9 @@ def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, shared, mon
     test = begin(dag)
     peer = step(dag, "open_path", test=test)
     name = f"{test['key']}-e{test['epoch']}-duplicate"
-    shared.servers["web-1"].operations[name] = {"state": "running", "progress": {}}
+    operation(dag, "duplicate", test, peer)
+    shared.servers["web-1"].operations[name].update(state="running", progress={})
+    shared.started.clear()
     with pytest.raises(TaskDeferred) as deferred:
         operation(dag, "duplicate", test, peer)
     assert deferred.value.trigger.serialize()[1]["operation"] == name

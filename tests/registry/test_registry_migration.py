@@ -1,6 +1,7 @@
 """A migration's way through the registry, once, twice and late."""
 
 import inspect
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -19,14 +20,14 @@ TABLES = (
 
 
 def content(conn: psycopg.Connection) -> dict[str, list[dict]]:
-    """Every table without its times."""
+    """Every table without its times and what is made up for a row."""
     found = {}
     with conn.transaction():
         for table in TABLES.split():
             rows = conn.execute(f"SELECT to_jsonb(t) FROM {table} t ORDER BY 1").fetchall()
-            times = ("_at", "_since")
+            times, made_up = ("_at", "_since"), ("at", "key", "disk_kept")
             found[table] = [
-                {key: value for key, value in row.items() if not key.endswith(times) and key != "at"}
+                {key: value for key, value in row.items() if not key.endswith(times) and key not in made_up}
                 | ({"detail": {k: v for k, v in row["detail"].items() if k != "at"}} if "detail" in row else {})
                 for (row,) in rows
             ]
@@ -196,3 +197,29 @@ def test_upgrade_can_be_repeated(dsn, conn):
     before = content(conn)
     assert main(["upgrade", dsn]) == 0
     assert content(conn) == before
+
+
+@pytest.mark.parametrize(("told", "kept"), [(-3600, -3600), (3600, 0), (-7 * 86400, -86400), (None, 0)])
+def test_a_commit_is_as_old_as_its_source_says_within_reason(conn, told, kept):
+    """What is billed goes by it, and the registry may learn of a commit a day later."""
+    host.add_host(conn)
+    host.handed_over(conn)
+    move = registry.begin_move(conn, "a1-1", "transit-1", "run", "customer")
+    conn.execute("UPDATE moves SET began_at = now() - interval '1 day'")
+    for state in ("copying", "switching"):
+        registry.advance_move(conn, move.id, state)
+    now = datetime.now(UTC)
+    committed = registry.advance_move(
+        conn, move.id, "committed", {}, None if told is None else now + timedelta(seconds=told)
+    )
+    assert abs(committed.committed_at - now - timedelta(seconds=kept)) < timedelta(seconds=30)
+
+
+def test_no_key_comes_twice_and_none_changes(conn):
+    host.add_host(conn)
+    host.handed_over(conn)
+    move = registry.begin_move(conn, "a1-1", "transit-1", "run", "customer")
+    assert re.fullmatch(r"m\d+-[0-9a-f]{12}", move.key)
+    conn.commit()
+    with pytest.raises(psycopg.DatabaseError, match="keeps its account"):
+        conn.execute("UPDATE moves SET key = 'm1'")

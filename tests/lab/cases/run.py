@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,14 +9,21 @@ from typing import Any
 
 from include.hosts import AgentError
 from tests.lab.agents import Move, Side, account_file
-from tests.lab.cases.case import Case, Step
+from tests.lab.cases.case import Case, Step, numbers
+from tests.lab.independent import differences
 
 PASSWORD = "secret"
 _POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
 _PSQL = ("psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
 _MARIADB = ("mariadb", "--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4")
 _USUAL = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
-_uids = itertools.count(5001)
+_UIDS = {number: uid for uid, number in enumerate(numbers(".sql", ".sh"), 5001)}
+"""On kept servers each case comes back as the account that it was."""
+# Roles of MariaDB are named after the login that they are for.
+_ROLES = """DELIMITER //
+BEGIN NOT ATOMIC FOR r IN (SELECT User FROM mysql.global_priv WHERE Host = '' AND User LIKE '{}\\_%') DO
+EXECUTE IMMEDIATE CONCAT('DROP ROLE `', r.User, '`'); END FOR; END//
+DELIMITER ;"""
 
 
 @dataclass
@@ -25,7 +31,7 @@ class Outcome:
     """What became of an account with some cases."""
 
     before: dict[str, str]
-    """What the checks of each case said on the source."""
+    """What the checks of each case said on the source; those that write are asked on the target only."""
     after: dict[str, str] = field(default_factory=dict)
     """What they said on the target; empty when the move was refused."""
     refused: AgentError | None = None
@@ -33,10 +39,13 @@ class Outcome:
     """What the move says that it did not carry."""
     moved: dict[str, Any] = field(default_factory=dict)
     """What the switch answered."""
+    apart: list[str] = field(default_factory=list)
+    """Where the two servers differ after the move, as other code than the mover's has found."""
 
-    def changed(self, number: str) -> bool:
-        """Whether the checks of a case say something else than before."""
-        return self.refused is None and self.before[number] != self.after[number]
+    def changed(self, case: Case) -> bool:
+        """Whether the checks of a case say something else than before, or than they should."""
+        expected = self.before.get(case.number, case.expect)
+        return self.refused is None and expected != self.after[case.number]
 
 
 class World:
@@ -46,7 +55,7 @@ class World:
         self.old, self.new, self.cases = old, new, cases
         # Files are filled by the account's Unix user, so such a case is an account of its own.
         self.name = cases[0].login if len(cases) == 1 else "cases"
-        self.statement = account_file(self.name, next(_uids))
+        self.statement = account_file(self.name, _UIDS[cases[0].number] if len(cases) == 1 else 5000)
         of = {engine: [case for case in cases if case.engine == engine] for engine in ("postgres", "mariadb")}
         self.statement["postgresql"] = {
             "roles": [role for case in of["postgres"] for role in case.roles],
@@ -91,7 +100,7 @@ class World:
 
     def move(self, key: str, epoch: int = 2) -> Outcome:
         """Ask, move, ask again. A refusal is an outcome; the account then goes on at the source."""
-        outcome = Outcome(before={case.number: self.ask(self.old, case) for case in self.cases})
+        outcome = Outcome({})
         move = Move(key, epoch, self.statement, self.old, self.new)
         try:
             move.prepare()
@@ -99,11 +108,12 @@ class World:
             for case in self.cases:
                 for step in case.meanwhile:
                     self._do(self.old, case, step, check=True)
-            outcome.before = {case.number: self.ask(self.old, case) for case in self.cases}
+            outcome.before = {case.number: self.ask(self.old, case) for case in self.cases if not case.asking_writes}
             outcome.moved = move.switch(seconds=60, budget=30)
         except AgentError as error:
             outcome.refused = error
             return outcome
+        outcome.apart = differences(self.old, self.new, self.statement)
         outcome.after = {case.number: self.ask(self.new, case) for case in self.cases}
         return outcome
 
@@ -124,6 +134,7 @@ class World:
             maria = self.statement["mariadb"]
             script = [f"DROP DATABASE IF EXISTS {name};" for name in maria["databases"]]
             script += [f"DROP USER IF EXISTS {user['user']}@localhost;" for user in maria["users"]]
+            script += [_ROLES.format(user["user"]) for user in maria["users"]]
             if script:
                 side.root(*_MARIADB, "--force", stdin="\n".join(script).encode(), check=False)
 
