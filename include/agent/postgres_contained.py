@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import postgres_said, postgres_sql, postgres_unchecked
+from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
@@ -101,10 +101,12 @@ def open_for_rows(account: Account, name: str) -> None:
 def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """The rows of one table of the database that is being restored, as COPY puts them out, from `stdin`."""
     known = _restoring(account, args["database"])
-    table = f"{ident(args['schema'])}.{ident(args['table'])}"
+    schema, table = args["schema"], args["table"]
+    columns = postgres_digest.columns_of(args["database"])[schema, table]
     # Truncated in the same transaction: its rows may be written as seen by everybody at once.
     argv = [*_as_account(account), "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(known)]
-    argv += ["-c", f"TRUNCATE ONLY {table}", "-c", f"COPY {table} FROM STDIN WITH (FREEZE)"]
+    argv += ["-c", f"TRUNCATE ONLY {ident(schema)}.{ident(table)}"]
+    argv += ["-c", f"COPY {postgres_digest.copied(schema, table, columns)} FROM STDIN WITH (FREEZE)"]
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment(known)
     ) as process:

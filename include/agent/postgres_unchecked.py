@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .postgres_digest import USER_SCHEMA
+from .postgres_inventory import USER_SCHEMA
 from .postgres_make import listed
 from .postgres_sql import execute, ident, literal, query
 

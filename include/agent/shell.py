@@ -15,6 +15,7 @@ from .accounts import (
     put_state,
     save,
     state_of,
+    unreadable,
     whole,
 )
 from .digest import printable
@@ -89,6 +90,9 @@ def _with_port(account: Account) -> Account:
 
 def _make_shell(account: Account) -> None:
     """Unix user, home and the account file; refused where another account has a name, a uid or a domain."""
+    for damaged in {*unreadable()} - {account.name}:
+        # What it has could be this one's as well.
+        whole(damaged)
     for other in all_accounts():
         if other.name == account.name:
             continue

@@ -398,6 +398,12 @@ def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[st
     return {"protocol": pairing.PROTOCOL}
 
 
+def _standing(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
+    """What a source asks that has just booted: its disk may be older than the account's departure."""
+    state = state_of(account.name)
+    return {"account": account.name, "state": state.state, "epoch": state.epoch}
+
+
 def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     """What the release would start runs already; nobody is let in."""
     if not account.part:
@@ -424,6 +430,7 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     "warm": _warm,
     "part_port": _part_port,
     "release": _release,
+    "standing": _standing,
 }
-# Release ends the receiving, and may be repeated after it; alone ends what holds the data open.
-ALWAYS = frozenset({"release", "alone"})
+# Release ends the receiving, and may be repeated after it; alone ends what holds the data open; standing only tells.
+ALWAYS = frozenset({"release", "alone", "standing"})
