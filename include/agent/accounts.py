@@ -17,7 +17,9 @@ NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,31}}(\.({'|'.join(ENGINES)}))?")
 MOVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
-_LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
+# Atoms and dots of RFC 5322 in lower case, as mail servers look addresses up; without the signs that would mean
+# something in a path, a table of Postfix, a variable of Dovecot, or an address with an extension ("+").
+_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_'&=~^-][a-z0-9_'&=~^-]*(\.[a-z0-9_'&=~^-]+)*")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
 _MAIL_HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
@@ -246,7 +248,10 @@ def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
     address, password_hash = item.get("address"), item.get("password_hash")
     local_part, _, domain = address.partition("@") if isinstance(address, str) else ("", "", "")
     if not _LOCAL_PART.fullmatch(local_part) or ".." in local_part or domain not in domains:
-        _bad(f"The mailbox {address!r} must be a lower-case name at one of the account's mail domains.")
+        _bad(
+            f"The mailbox {address!r} must be a lower-case name of letters, digits and . _ - ' & = ~ ^ at one of the"
+            " account's mail domains; mail to it in capitals, or with +anything behind its name, arrives there too."
+        )
     if not isinstance(password_hash, str) or not _MAIL_HASH.fullmatch(password_hash):
         _bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
     return Mailbox(address, password_hash)

@@ -45,6 +45,7 @@ KINDS = {
     "sql_text": Kind(ORIGINAL, (MARIADB, POSTGRESQL), ("engine", "patterns")),
     "mariadb_variables": Kind(ORIGINAL, (FILES, MARIADB), ("variables",)),
     "mariadb_names": Kind(ORIGINAL, (MARIADB,), ("words",)),
+    "mariadb_functions": Kind(ORIGINAL, (MARIADB,), ("words",)),
     "mariadb_sql_mode": Kind(ORIGINAL, (MARIADB,)),
     "mariadb_charset": Kind(ORIGINAL, (MARIADB,), either=("charsets", "collations")),
     "postgresql_extensions": Kind(ORIGINAL, (POSTGRESQL,), ("removed",)),

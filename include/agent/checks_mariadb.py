@@ -6,6 +6,7 @@ and nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -123,6 +124,28 @@ def _names(database: Database, check: dict[str, Any], found: Found) -> None:
         found.add(check["id"], f"database {database.name}, {where}", f"is named {name}")
 
 
+def _body(definition: Definition) -> str:
+    """A definition without its head, where a routine's own name stands."""
+    return re.sub(r"\ACREATE (?:FUNCTION|PROCEDURE|PACKAGE BODY|PACKAGE) .*?\(", "", definition.text, flags=re.DOTALL)
+
+
+def _functions(database: Database, check: dict[str, Any], found: Found) -> None:
+    """Functions that are named like one of the server's own: a call that does not name the database means that."""
+    words = {word.upper() for word in check["words"]}
+    rows = query(["name"], f"FROM mysql.proc WHERE db = {literal(database.name)} AND type = 'FUNCTION' ORDER BY name")
+    for (name,) in rows:
+        if str(name).upper() not in words:
+            continue
+        found.add(check["id"], f"database {database.name}, function {name}", f"is named {name}")
+        call = re.compile(
+            rf"(?<![\w$.`]){re.escape(str(name))}\s*\(|(?<![.])`{re.escape(str(name))}`\s*\(", re.IGNORECASE
+        )
+        for definition in database.definitions:
+            # What the server prints of a view is worded anew for the move.
+            if ", view " not in definition.where and call.search(_body(definition)):
+                found.add(check["id"], definition.where, f"calls {name} without the name of its database")
+
+
 def _charset(database: Database, check: dict[str, Any], found: Found) -> None:
     charsets = {name.lower() for name in check.get("charsets", [])}
     collations = {name.lower() for name in check.get("collations", [])}
@@ -159,6 +182,7 @@ _KINDS: dict[str, Callable[[Database, dict[str, Any], Found], None]] = {
     "mariadb_variables": _variables,
     "mariadb_sql_mode": _sql_mode,
     "mariadb_names": _names,
+    "mariadb_functions": _functions,
     "mariadb_charset": _charset,
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 from . import (
     mariadb_definition,
     mariadb_restore,
+    mariadb_writers,
     postgres_contained,
     postgres_grants,
     postgres_inventory,
@@ -164,6 +165,8 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
         return
     defined = mariadb_definition.definition(account)
     done["left"] += defined["left"]
+    others = mariadb_writers.foreign(account)
+    done["said"] += [_said(None, None, mariadb_writers.sentence(account, one)) for one in others]
     peer.call("mariadb_prepare", {**defined, "events": []})
     failed: dict[str, set[str]] = {}
     for name in account.mariadb_databases:

@@ -15,7 +15,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, files, front, leading, mail, mariadb, pairing, php, postgres, system, test_copy, test_server
+from . import (
+    addresses,
+    files,
+    front,
+    leading,
+    mail,
+    mariadb,
+    pairing,
+    php,
+    postgres,
+    reboot_lines,
+    system,
+    test_copy,
+    test_server,
+)
 from .accounts import (
     ENGINES,
     UNREADABLE,
@@ -230,9 +244,9 @@ def _reopen(account: Account) -> State:
             DATABASES[engine].unhold(account)
     system.set_expiry(account.name, state.saved.get("expiry", ""))
     serving = State("serving", state.epoch, state.move, since=time.time(), engines=state.engines)
-    system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
     leading.open_sockets(account)
     php.start(account)
+    _start_crontab(account)
     state = put_state(account.name, serving)
     _show(account)
     return state
@@ -255,9 +269,18 @@ def open_account(account: Account) -> None:
 
 def _start_processes(account: Account) -> None:
     system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
-    system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
     leading.open_sockets(account)
     php.start(account)
+    _start_crontab(account)
+
+
+def _start_crontab(account: Account) -> None:
+    """cron has the crontab again; what runs since its boot was ended or has never begun here, so it is begun.
+
+    One that was not set aside is cron's own matter: nothing of it was ended, or this is a boot."""
+    crontab = system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
+    if crontab is not None:
+        reboot_lines.start(account, crontab)
 
 
 def _show(account: Account) -> None:

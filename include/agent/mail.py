@@ -66,7 +66,9 @@ def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
                 # The new server checks the password, since it may have been changed there.
                 password, extra = "", f"nopassword=y proxy=y host={where} port=143 starttls=any-cert"
             home = mailbox_home(account, mailbox.address)
-            lines["passwd"].append(f"{mailbox.address}:{password}:{account.uid}:{account.gid}::{home}::{extra}")
+            # Dovecot looks a name up with its quotes escaped.
+            named = mailbox.address.replace("'", "\\'")
+            lines["passwd"].append(f"{named}:{password}:{account.uid}:{account.gid}::{home}::{extra}")
     return {name: "".join(f"{line}\n" for line in rows) for name, rows in lines.items()}
 
 

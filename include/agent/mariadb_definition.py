@@ -67,11 +67,8 @@ def definition(account: Account) -> dict[str, Any]:
         locked = [user, host] not in unlocked if unlocked is not None else bool(kept.get("account_locked"))
         listed.append({"user": user, "host": host, "kept": kept, "locked": locked, "grants": grants})
     names, shared = mariadb_roles.roles_of(account)
-    roles = []
-    for name in names:
-        grants, sentences = mariadb_users.grants_of(account, name, "")
-        roles.append({"name": name, "grants": grants})
-        left += sentences
+    granted, sentences = mariadb_roles.grants(account, names)
+    roles, left = [{"name": name, "grants": granted[name]} for name in names], left + sentences
     left += [_told_of_role(account, name) for name in shared if name != "PUBLIC" or _opens(account, name)]
     broken, heirs = broken_views(account), mariadb_definers.heirs(account)
     for item in listed_objects(account):
@@ -244,7 +241,7 @@ def facts(account: Account) -> dict[str, Any]:
     What runs as somebody else here counts as the account's own, which it is there; a broken view stays behind."""
     known = mariadb_users.user_facts(account, users_of(account), read_json(held_path(account)))
     names, _ = mariadb_roles.roles_of(account)
-    roles = {name: mariadb_users.grants_of(account, name, "")[0] for name in names}
+    roles, _ = mariadb_roles.grants(account, names)
     objects = {name: mariadb_digest.facts(name) for name in existing(account.mariadb_databases)}
     broken, heirs = broken_views(account), mariadb_definers.heirs(account)
     for database, kinds in objects.items():

@@ -107,6 +107,8 @@ def facts(database: str) -> dict[str, dict[str, Any]]:
         for name, *fact in rows:
             if kind == "column":
                 fact = _column(fact, name in views)
+            if kind == "table":
+                fact[-1] = mariadb_printed.options(fact[-1])
             objects.setdefault(kind, {}).setdefault(str(name), []).append(fact)
     return objects
 

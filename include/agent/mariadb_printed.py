@@ -34,6 +34,11 @@ def column_type(text: str | None) -> str | None:
     return found[1] if found else text
 
 
+def options(text: str | None) -> str | None:
+    """A table's options without Aria's PAGE_CHECKSUM=1, which a dump says and a CREATE TABLE need not."""
+    return text if text is None else " ".join(one for one in text.split(" ") if one != "page_checksum=1")
+
+
 def qualified(statement: bytes, database: bytes, functions: Collection[bytes]) -> bytes:
     """A view's statement with its database before each call of a stored function there: a later version may have a
     function of its own of that name, which would be meant."""

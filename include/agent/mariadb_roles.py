@@ -11,6 +11,7 @@ from typing import Any
 from .accounts import Account
 from .digest import printable
 from .mariadb_sql import literal, query
+from .mariadb_users import grants_of
 from .system import refuse
 
 
@@ -60,6 +61,20 @@ def memberships(account: Account, roles: list[str]) -> list[list[Any]]:
         elif role in roles and not host and user in roles:
             found.append([user, "", role, admin])
     return found
+
+
+def grants(account: Account, roles: list[str]) -> tuple[dict[str, list[list[Any]]], list[str]]:
+    """({role: its own grants}, sentences on those that are not carried). The server lists those of a role's roles among
+    its own, which it has by them anyway."""
+    given, listed, left = _given(), {}, []
+    for role in roles:
+        listed[role], sentences = grants_of(account, role, "")
+        left += sentences
+    found = {}
+    for role in roles:
+        inherited = [grant for other in _reached(given, {(role, "")}) - {role} for grant in listed.get(other, [])]
+        found[role] = [grant for grant in listed[role] if grant not in inherited]
+    return found, left
 
 
 def statements(account: Account, roles: list[dict[str, Any]], given: list[list[Any]]) -> list[str]:

@@ -16,6 +16,7 @@ from . import (
     pairing,
     shell,
     switch,
+    take_back,
     test_copy,
     test_server,
 )
@@ -165,6 +166,17 @@ def _drop_left(args: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _take_back(args: dict[str, Any]) -> dict[str, Any]:
+    epoch, because = _take(args, epoch=int, because=str)
+    state = take_back.take_back(check_name(args.get("account")), epoch, because[:500])
+    return {"state": state.state, "epoch": state.epoch}
+
+
+def _lead_to(args: dict[str, Any]) -> dict[str, Any]:
+    state = take_back.lead_to(check_name(args.get("account")), pairing.check_address(args.get("address")))
+    return {"state": state.state, "to": state.to}
+
+
 def _accept_ips(args: dict[str, Any]) -> dict[str, Any]:
     addresses.accept(*_take(args, ips=list))
     return {}
@@ -202,6 +214,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drop_ips": _drop_ips,
     "drop_left": _drop_left,
     "hold": _hold,
+    "lead_to": _lead_to,
     "left": _left,
     "open_test": _open_test,
     "pair": _pair,
@@ -212,6 +225,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "return": _return,
     "start": _start,
     "status": _status,
+    "take_back": _take_back,
     "unpair": _unpair,
 }
 

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from . import fence, files, front, mail, mariadb, pairing, php, postgres, system, test_server
+from . import fence, files, front, mail, mariadb, pairing, php, postgres, reboot_lines, system, test_server
 from .accounts import (
     PART_PORTS,
     Account,
@@ -173,6 +173,7 @@ def _discard_whole(account: Account) -> None:
     front.drop_certificates(account)
     system.remove_user(account.name, account.home)
     (account.directory / "crontab").unlink(missing_ok=True)
+    reboot_lines.forget(account)
 
 
 def expect_expiry(name: str, expiry: str) -> None:

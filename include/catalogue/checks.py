@@ -63,6 +63,7 @@ KINDS: Mapping[str, Kind] = {
     "sql_text": Kind({"engine": engine, "patterns": patterns}),
     "mariadb_variables": Kind({"variables": names}),
     "mariadb_names": Kind({"words": names}),
+    "mariadb_functions": Kind({"words": names}),
     "mariadb_sql_mode": Kind({}),
     "mariadb_charset": Kind({"charsets": names, "collations": names}, any_of=True),
     "postgresql_extensions": Kind({"removed": names}),

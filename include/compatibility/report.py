@@ -217,6 +217,9 @@ def _pages(pages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def _wrong(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     old, new = page["status"]
     fatal = [said for said in page["php_errors"] if text.fatal(said)]
+    if old == 200 and new in (502, 504) and page.get("of_app"):
+        yield "pages-app", f"status {new}: nothing listens there in the copy"
+        return
     if old == 200 and (new is None or new >= 500):
         yield "pages-broken", "; ".join(["no answer" if new is None else f"status {new}", *page["php_errors"]])
         return
@@ -239,6 +242,14 @@ _PAGE_FINDINGS = {
         "These pages answer on your present server, and fail in the copy on the new version.",
         "Open the page at the test address. Bring the software of the site, its plugins and its theme up to date, then"
         " test again; the other findings often name the line of code.",
+    ),
+    "pages-app": (
+        "warning",
+        "Pages of a program of yours that does not run in the copy",
+        "These pages come from a program of your own behind ~/app.sock, and nothing answers for it in the copy. There,"
+        " and after the move, we start what the lines @reboot of your crontab start, and nothing else.",
+        "Start it by a line that begins with @reboot (crontab -e), then test again. If it has such a line, log in to"
+        " the copy and look why it ended.",
     ),
     "pages-php": (
         "warning",

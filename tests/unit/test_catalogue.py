@@ -237,6 +237,7 @@ HITS = [
     "SELECT json_value(data, 'a') FROM orders",
     "SELECT system_user FROM log",
     "SET optimizer_switch = 'mrr=on,engine_condition_pushdown=on'",
+    "CREATE PROCEDURE find_by(IN p varchar(50) CHARACTER SET utf8mb4) BEGIN SELECT 1; END",
 ]
 MISSES = [
     "SELECT buffers_backend_of_mine, my_checkpoints_timed FROM pg_stat_bgwriter",
@@ -247,6 +248,9 @@ MISSES = [
     "SELECT my.json_value(data, 'a'), \"json_value\"(data), my_json_value(data), json_object('{a}'), json_value FROM o",
     "SELECT system_users FROM log",
     "SET optimizer_switch = 'mrr=on'",
+    "DECLARE v varchar(50) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
+    "CREATE TEMPORARY TABLE w (a int) DEFAULT CHARSET=utf8mb4 DEFAULT COLLATE=utf8mb4_bin",
+    "DECLARE v varchar(50) CHARACTER SET latin1",
 ]
 
 

@@ -6,7 +6,7 @@
 --@ account
 CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2);
 --@ root
-CREATE ROLE shop_rw; GRANT SELECT, INSERT ON `acct\_db`.* TO shop_rw; GRANT shop_rw TO shop@localhost; SET DEFAULT ROLE shop_rw FOR shop@localhost;
+CREATE OR REPLACE ROLE shop_rw; GRANT SELECT, INSERT ON `acct\_db`.* TO shop_rw; GRANT shop_rw TO shop@localhost; SET DEFAULT ROLE shop_rw FOR shop@localhost;
 --@ check as shop
 SELECT COUNT(*) FROM acct_db.t;
 --@ expect
