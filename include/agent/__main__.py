@@ -1,6 +1,7 @@
 """The agent's command line; `serve` is what the orchestrator's key reaches."""
 
 import compileall
+import fcntl
 import json
 import os
 import shutil
@@ -9,9 +10,11 @@ import time
 import zipfile
 from pathlib import Path
 
-from . import fence, files, mail, operations, pairing, protocol, switch
+from . import fence, files, mail, operations, pairing, protocol, reboot_lines, switch
 from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 
+_KEPT_SECONDS = 86400
+"""How long a package stays after it was replaced: one that began with it may be about to load more of it."""
 _BOOT_UNIT = f"""[Unit]
 Description=Return held accounts and open serving ones after a boot
 After=network-online.target postgresql.service mariadb.service haproxy.service nginx.service postfix.service
@@ -44,7 +47,8 @@ def enrol() -> None:
 
 
 def _unpack(packed: Path) -> None:
-    """Put the package of this zipapp where its start looks for it, compiled; drop those that were replaced long ago."""
+    """Put the package of this zipapp where its start looks for it, compiled; drop those that were replaced long ago,
+    unless something still runs from them."""
     if not zipfile.is_zipfile(packed):
         return
     with zipfile.ZipFile(packed) as archive:
@@ -55,10 +59,35 @@ def _unpack(packed: Path) -> None:
             archive.extractall(fresh)
             compileall.compile_dir(fresh, quiet=1, ddir=str(target))
             fresh.rename(target)
-    for other in target.parent.iterdir():
-        # A long verb of the agent before may still run from its own.
-        if other != target and time.time() - other.stat().st_mtime > 86400:
+            for other in _others(target):
+                # Replaced only now, however long ago it came.
+                os.utime(other)
+    for other in _others(target):
+        if time.time() - other.stat().st_mtime > _KEPT_SECONDS and not _in_use(other):
             shutil.rmtree(other)
+
+
+def _others(package: Path) -> list[Path]:
+    return [other for other in package.parent.iterdir() if other != package]
+
+
+def _in_use(package: Path) -> bool:
+    """Whether an agent that runs has this package open (`_stay`)."""
+    descriptor = os.open(package, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _stay() -> None:
+    """Until this process ends, the package that it runs from stays: its parts are loaded when they are needed."""
+    package = Path(__file__).parent.parent
+    if package.parent.name == "unpacked":
+        fcntl.flock(os.open(package, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH)
 
 
 def main(words: list[str]) -> int:
@@ -78,6 +107,8 @@ def main(words: list[str]) -> int:
             fence.boot()
         case ["enrol"]:
             enrol()
+        case ["reboot-lines"]:
+            reboot_lines.main()
         case ["messages"]:
             print(json.dumps(mail.read_messages(json.load(sys.stdin))))
         case _:
@@ -88,6 +119,7 @@ def main(words: list[str]) -> int:
 
 def entry() -> None:
     """Run, and tell a refusal in one line."""
+    _stay()
     try:
         sys.exit(main(sys.argv[1:]))
     except Refused as error:

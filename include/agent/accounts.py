@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .system import CONFIG, RUNTIME, STATE, locked, read_json, refuse, sync_directory, write_durably
+from .digest import printable
+from .system import CONFIG, RUNTIME, STATE, Refused, locked, read_json, refuse, sync_directory, write_durably
 
 ENGINES = ("postgresql", "mariadb")
 NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,31}}(\.({'|'.join(ENGINES)}))?")
@@ -16,7 +17,9 @@ NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,31}}(\.({'|'.join(ENGINES)}))?")
 MOVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
-_LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
+# Atoms and dots of RFC 5322 in lower case, as mail servers look addresses up; without the signs that would mean
+# something in a path, a table of Postfix, a variable of Dovecot, or an address with an extension ("+").
+_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_'&=~^-][a-z0-9_'&=~^-]*(\.[a-z0-9_'&=~^-]+)*")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
 _MAIL_HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
@@ -245,7 +248,10 @@ def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
     address, password_hash = item.get("address"), item.get("password_hash")
     local_part, _, domain = address.partition("@") if isinstance(address, str) else ("", "", "")
     if not _LOCAL_PART.fullmatch(local_part) or ".." in local_part or domain not in domains:
-        _bad(f"The mailbox {address!r} must be a lower-case name at one of the account's mail domains.")
+        _bad(
+            f"The mailbox {address!r} must be a lower-case name of letters, digits and . _ - ' & = ~ ^ at one of the"
+            " account's mail domains; mail to it in capitals, or with +anything behind its name, arrives there too."
+        )
     if not isinstance(password_hash, str) or not _MAIL_HASH.fullmatch(password_hash):
         _bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
     return Mailbox(address, password_hash)
@@ -342,8 +348,29 @@ def load(name: str) -> Account:
 
 
 def all_accounts() -> list[Account]:
-    """Every account whose file is on this host, by name."""
-    return [load(path.stem) for path in sorted((CONFIG / "accounts").glob("*.json"))]
+    """Every account whose file is on this host, by name; but for those of `unreadable`: one damaged file must not stop
+    what is done for the others. An account of which only the state cannot be read is there whole, and shut."""
+    found = []
+    for name in _names():
+        with suppress(Refused):
+            account = whole(name)
+            found.append(account.without(standing(name).engines))
+    return found
+
+
+def unreadable() -> dict[str, str]:
+    """The accounts whose file or state cannot be read, and why."""
+    found = {}
+    for name in _names():
+        try:
+            load(name)
+        except Refused as error:
+            found[name] = error.message
+    return found
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in (CONFIG / "accounts").glob("*.json"))
 
 
 # --- states ---
@@ -351,7 +378,7 @@ def all_accounts() -> list[Account]:
 # Where an account may go from where it stands. "absent" also remembers the epoch after a removal.
 TRANSITIONS: dict[str, frozenset[str]] = {
     "absent": frozenset({"serving", "receiving"}),
-    "serving": frozenset({"held"}),
+    "serving": frozenset({"held", "moved"}),  # moved: it had left already, and this disk is an older one
     "held": frozenset({"serving", "moved"}),  # returned, or committed: the point of no return
     "moved": frozenset({"receiving", "absent"}),  # comes back another time, or is removed
     "receiving": frozenset({"serving", "test", "absent"}),  # released, opened as a test copy, or given up
@@ -390,9 +417,76 @@ class State:
         return asdict(self)
 
 
+UNREADABLE = "unreadable"
+"""Where an account stands whose state file cannot be read: nowhere that anything leads on from."""
+
+
 def state_of(name: str) -> State:
-    data = read_json(STATE / "accounts" / check_name(name) / "state.json")
-    return State(**data) if data is not None else State()
+    """Where the account stands here; refused when its file says nothing that this agent understands."""
+    path = STATE / "accounts" / check_name(name) / "state.json"
+    data = read_json(path)
+    return State() if data is None and not path.exists() else _state(name, data)
+
+
+def standing(name: str) -> State:
+    """The same for whoever only shows it: an account whose state cannot be read stands as `unreadable`, and is shut."""
+    try:
+        return state_of(name)
+    except Refused:
+        return State(UNREADABLE)
+
+
+def _state(name: str, data: Any) -> State:
+    known = {one.name for one in fields(State)}
+    if isinstance(data, dict) and (newer := sorted({*data} - known)):
+        refuse(
+            "newer_state",
+            f"The state of the account {name} was written by a newer agent ({printable(newer[0])}); install that agent "
+            "here again.",
+        )
+    if not isinstance(data, dict) or any(not _KINDS[key](value) for key, value in data.items()):
+        refuse(
+            "damaged_file",
+            f"The state file of the account {name} is damaged; find out where it lives, then restore the file.",
+        )
+    return State(**data)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _or_none(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or kind(value)
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind)
+
+
+def _engines(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        engine in ENGINES and isinstance(there, dict) and isinstance(there.get("released"), bool)
+        for engine, there in value.items()
+    )
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "state": lambda value: isinstance(value, str) and value in TRANSITIONS,
+    "epoch": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "move": _or_none(_is(str)),
+    "deadline": _or_none(_number),
+    "to": _or_none(_is(str)),
+    "peer": _or_none(_is(dict)),
+    "saved": _is(dict),
+    "figures": _is(dict),
+    "test": _is(dict),
+    "released": _is(bool),
+    "returning": _is(bool),
+    "since": _or_none(_number),
+    "engines": _engines,
+}
+"""What each field of a state file holds."""
 
 
 def put_state(name: str, new: State) -> State:
@@ -408,6 +502,11 @@ def put_state(name: str, new: State) -> State:
         sync_directory(directory.parent)
     write_durably(directory / "state.json", json.dumps(new.to_json()))
     return new
+
+
+def sync_state(name: str) -> None:
+    """What is read of the account's state is durable after this, also where who wrote it was killed before it was."""
+    sync_directory(STATE / "accounts" / check_name(name))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from .accounts import Account
 from .checks_found import Clock, Found
 from .checks_text import Definition, addresses_in, match, without_comments
 from .digest import printable
-from .postgres_digest import USER_SCHEMA
+from .postgres_inventory import USER_SCHEMA
 from .postgres_sql import AS_POSTGRES, ENVIRONMENT, Session, conninfo, ident, literals, query
 
 _LONGEST_LINE = 64 << 20

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import forward, front, mail, mariadb, postgres, system, test_server
-from .accounts import Account, all_accounts, state_of
+from .accounts import Account, all_accounts, standing, unreadable
 from .files import describe as describe_files
 from .postgres_sql import query
 from .system import AGENT, run
@@ -82,7 +82,7 @@ def services_down() -> list[str]:
 
 
 def describe_account(account: Account) -> dict[str, Any]:
-    state = state_of(account.name)
+    state = standing(account.name)
     content = ""
     for path in (system.CRONTABS / account.name, account.directory / "crontab"):
         if path.is_file():
@@ -136,7 +136,7 @@ def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
 
 def _left(accounts: list[Account], engine: str) -> set[str]:
     """The databases that stay behind here, locked, of accounts whose databases of this engine live elsewhere."""
-    moved = [state_of(account.name).engines.get(engine, {}) for account in accounts]
+    moved = [standing(account.name).engines.get(engine, {}) for account in accounts]
     return {name for there in moved for name in (there.get("left") or {"databases": []})["databases"]}
 
 
@@ -145,9 +145,10 @@ def prove_empty() -> dict[str, Any]:
     accounts = all_accounts()
     because = []
     for account in accounts:
-        state = state_of(account.name)
+        state = standing(account.name)
         if state.state != "moved" or not state.released:
             because.append(f"The account {account.name} is {state.state} here.")
+    because += [said for name, said in unreadable().items() if name not in {account.name for account in accounts}]
     found = unclaimed(accounts)
     because += [f"The PostgreSQL database {name!r} belongs to no account." for name in found["postgresql"]]
     because += [f"The MariaDB database {name!r} belongs to no account." for name in found["mariadb"]]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from . import duplicate_databases, files_digest, files_rsync, identity
+from . import duplicate_databases, files_digest, files_rsync, identity, reboot_lines
 from .accounts import Account, state_of
 from .operations import Report
 from .peer import Peer
@@ -85,7 +85,11 @@ def _files(account: Account, peer: Peer, report: Report, done: Done) -> None:
     # A test has names of its own: the original's certificates stay where they are.
     peer.call("identity", identity.read(account) | {"certificates": {}})
     sent = files_rsync.send(account, peer, report)
-    done |= {"files": sent["files"], "bytes": sent["bytes"], "left": files_digest.left_behind(account)}
+    done |= {
+        "files": sent["files"],
+        "bytes": sent["bytes"],
+        "left": [*files_digest.left_behind(account), *reboot_lines.left_behind(account)],
+    }
 
 
 _STORES: dict[str, Callable[[Account, Peer, Report, Done], None]] = {

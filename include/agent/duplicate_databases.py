@@ -6,7 +6,6 @@ lists. Only an error does not end it: it is told with the object that it befell.
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect
 from collections.abc import Iterable
@@ -16,9 +15,10 @@ from typing import Any
 from . import (
     mariadb_definition,
     mariadb_restore,
+    mariadb_writers,
     postgres_contained,
-    postgres_digest,
     postgres_grants,
+    postgres_inventory,
     postgres_make,
     postgres_restore,
     postgres_said,
@@ -31,8 +31,8 @@ from .mariadb_users import grant_statements, pending_path
 from .operations import Report
 from .peer import Peer
 from .postgres_definition import definition as postgres_definition
-from .postgres_send import dumped, dumping
-from .postgres_sql import ENVIRONMENT, Session, conninfo, kept
+from .postgres_send import dump_environment, dumped, dumping
+from .postgres_sql import Session, conninfo, kept
 from .system import Refused, read_json, refuse
 
 Said = list[dict[str, Any]]
@@ -70,7 +70,9 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
         argv = [*dumping(), "-d", conninfo(name)]
         args = {"database": name, "grants": postgres_grants.grants(account, name)}
         try:
-            sent = dumped(name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=ENVIRONMENT))
+            sent = dumped(
+                name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=dump_environment(name))
+            )
         except Refused as error:
             if error.code != "unreadable":
                 raise
@@ -85,7 +87,7 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
 
 def _objects(name: str) -> list[tuple[str, str]]:
     """Kind and identity of everything that a customer made in a database."""
-    found = map(json.loads, kept(name).lines(postgres_digest.inventory({})))
+    found = map(postgres_inventory.parsed, kept(name).lines(postgres_inventory.inventory({})))
     return [(kind, identity) for _, kind, identity, _ in found]
 
 
@@ -127,6 +129,8 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
 
     try:
         size = postgres_contained.take(account, name, prepared, stdin)
+        restore(listing="first")
+        postgres_contained.give_paths(account, name)
         restore("--section=pre-data")
         postgres_contained.open_for_rows(account, name)
         restore("--section=data", "--no-data-for-failed-tables")
@@ -163,6 +167,8 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
         return
     defined = mariadb_definition.definition(account)
     done["left"] += defined["left"]
+    others = mariadb_writers.foreign(account)
+    done["said"] += [_said(None, None, mariadb_writers.sentence(account, one)) for one in others]
     peer.call("mariadb_prepare", {**defined, "events": []})
     failed: dict[str, set[str]] = {}
     for name in account.mariadb_databases:

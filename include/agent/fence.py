@@ -7,6 +7,7 @@ The databases of one engine can move alone: the account is held as ever, the com
 live elsewhere, and forward opens the account again where it is, with its programs led to them.
 """
 
+import sys
 import time
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
@@ -14,8 +15,37 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import addresses, files, front, leading, mail, mariadb, pairing, php, postgres, system, test_copy, test_server
-from .accounts import ENGINES, Account, State, all_accounts, guarded, load, part_name, put_state, state_of, whole
+from . import (
+    addresses,
+    files,
+    front,
+    leading,
+    mail,
+    mariadb,
+    pairing,
+    php,
+    postgres,
+    reboot_lines,
+    system,
+    test_copy,
+    test_server,
+)
+from .accounts import (
+    ENGINES,
+    UNREADABLE,
+    Account,
+    State,
+    all_accounts,
+    guarded,
+    load,
+    part_name,
+    put_state,
+    standing,
+    state_of,
+    sync_state,
+    unreadable,
+    whole,
+)
 from .peer import Peer, known_peer
 from .system import AGENT, failpoint, refuse, run
 
@@ -147,6 +177,10 @@ def _stop_processes(account: Account) -> int:
     """Mail, PHP, cron and logins end; how many processes had to be ended."""
     mail.follow(account)
     mail.drain(account)
+    return _end_programs(account)
+
+
+def _end_programs(account: Account) -> int:
     php.stop(account)
     system.set_crontab_aside(account.name, account.directory / "crontab")
     system.set_expiry(account.name, "1")
@@ -210,9 +244,9 @@ def _reopen(account: Account) -> State:
             DATABASES[engine].unhold(account)
     system.set_expiry(account.name, state.saved.get("expiry", ""))
     serving = State("serving", state.epoch, state.move, since=time.time(), engines=state.engines)
-    system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
     leading.open_sockets(account)
     php.start(account)
+    _start_crontab(account)
     state = put_state(account.name, serving)
     _show(account)
     return state
@@ -235,9 +269,18 @@ def open_account(account: Account) -> None:
 
 def _start_processes(account: Account) -> None:
     system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
-    system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
     leading.open_sockets(account)
     php.start(account)
+    _start_crontab(account)
+
+
+def _start_crontab(account: Account) -> None:
+    """cron has the crontab again; what runs since its boot was ended or has never begun here, so it is begun.
+
+    One that was not set aside is cron's own matter: nothing of it was ended, or this is a boot."""
+    crontab = system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
+    if crontab is not None:
+        reboot_lines.start(account, crontab)
 
 
 def _show(account: Account) -> None:
@@ -484,6 +527,7 @@ def go_forward(name: str) -> dict[str, Any]:
     state = state_of(name)
     if state.released:
         return forward(name).figures
+    sync_state(name)
     release_peer(name)
     held = (time.time() - state.figures.get("held_at", state.since)) * 1000
     verified = {**state.figures.get("verified", {}), "messages": files.messages(load(name))}
@@ -495,6 +539,7 @@ def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
     there = state_of(name).engines[engine]
     figures = there["figures"]
     if not there["released"]:
+        sync_state(name)
         system.side_by_side(partial(release_peer, name), partial(lead, name))
         figures = {**figures, "held_ms": round((time.time() - figures["held_at"]) * 1000, 1)}
     forward_engine(name, engine, figures)
@@ -502,26 +547,98 @@ def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
 
 
 def boot() -> None:
-    """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again."""
+    """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again.
+
+    None waits for another one: neither for its damaged files nor for a server that does not answer."""
     addresses.accept_known()
     if test_server.domain() is not None:
         test_server.keep_in()
     leading.restore()
-    for account in all_accounts():
-        state = state_of(account.name)
-        if state.state == "serving":
-            with guarded(account.name):
-                _tidy(account)
-                open_account(account)
-        elif state.state == "test":
-            with guarded(account.name):
-                test_copy.reopen(account)
-        else:
-            try:
-                settle(account.name)
-            except system.Refused:
-                # The peer is away: the timer that is armed here tries again until it is back.
-                arm(account.name, 2)
+    for name, why in unreadable().items():
+        print(f"{name} stays shut: {why}", file=sys.stderr)
+    accounts = [account for account in all_accounts() if standing(account.name).state != UNREADABLE]
+    alone = [account for account in accounts if not _may_have_left(account)]
+    failed = [account.name for account in alone if not _told(partial(_bring_up, account))]
+    asking = [partial(_told, partial(_ask_and_bring_up, account)) for account in accounts if account not in alone]
+    if failed or not all(system.side_by_side(*asking)):
+        refuse("not_all_up", "Not every account could be brought up; the journal says why. It is tried again.")
+
+
+def _told(work: Callable[[], Any]) -> bool:
+    """Whether it could be done; what was in the way is told."""
+    try:
+        work()
+    except Exception as error:  # the others are not to wait for this one
+        print(error, file=sys.stderr)
+        return False
+    return True
+
+
+def _bring_up(account: Account) -> None:
+    """What the account's own state asks for at a boot."""
+    state = state_of(account.name)
+    if state.state == "serving":
+        with guarded(account.name):
+            _tidy(account)
+            open_account(account)
+    elif state.state == "test":
+        with guarded(account.name):
+            test_copy.reopen(account)
+    elif leaving(state) or (state.state == "moved" and not state.released):
+        # The other server may be away: the timer goes on until it is back, and nobody else waits for it.
+        arm(account.name, 0.1)
+    else:
+        settle(account.name)
+
+
+def _may_have_left(account: Account) -> bool:
+    """Whether a move of this account away from here is open: then its end may not be on this disk, which can be that
+    of a snapshot or a backup."""
+    state = standing(account.name)
+    return state.state in ("serving", "held") and not leaving(state) and bool(pairing.moves_of(account.name))
+
+
+def _ask_and_bring_up(account: Account) -> None:
+    """The servers that the account may have gone to are asked first. One that does not answer is no reason to stay
+    shut: so it looks after an ordinary boot, too."""
+    for move in pairing.moves_of(account.name):
+        try:
+            other = known_peer(move)
+            peer = Peer(move, other["address"], other["host_keys"])
+            said = peer.call("standing", {})
+            peer.close()
+        except system.Refused:
+            continue
+        if said["state"] in ("serving", "held", "moved") and said["epoch"] >= state_of(account.name).epoch:
+            _learn(account.name, move, other, said)
+    _bring_up(account)
+
+
+def _learn(name: str, move: str, other: dict[str, Any], said: dict[str, Any]) -> None:
+    """This disk is older than the account's departure: what the other server says is written down."""
+    if said["account"] != name:
+        refuse(
+            "older_disk",
+            f"{said['account']} lives on {other['address']}, which the disk of this server does not know: it is that of"
+            f" a snapshot or backup. {name} stays shut; restore what was on the disk after the move.",
+        )
+    learn(name, move, said["epoch"], other["address"], other)
+
+
+def learn(name: str, move: str, epoch: int, to: str, peer: dict[str, Any] | None = None) -> State:
+    """The account has left with this move, which this server does not know (any more): it is passed on from here."""
+    with guarded(name):
+        state = state_of(name)
+        if state.state in ("serving", "held") and state.epoch <= epoch and not leaving(state):
+            account = load(name)
+            for engine in {*ENGINES} - {*state.engines}:
+                DATABASES[engine].hold(account)
+            saved = state.saved if state.state == "held" else {"expiry": system.shadow_fields(name)[1]}
+            _end_programs(account)
+            gone = State("moved", epoch, move, to=to, peer=peer, saved=saved, released=True, since=time.time())
+            state = put_state(name, replace(gone, engines=state.engines))
+            _show(account)
+        return state
 
 
 def _tidy(account: Account) -> None:

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import files_follow, files_look, mail
+from . import files_follow, files_look, mail, reboot_lines
 from .accounts import Account
 from .digest import MOST, as_peer_verb
 from .files_changes import Lost
-from .files_digest import describe, differences, digest, left_sentences, listed, listed_paths
+from .files_digest import describe, differences, digest, left_behind, listed, listed_paths
 from .files_rsync import require_rsync, send, serve_rsync
 from .scope import Scope
 from .system import refuse, run, write_durably
@@ -27,7 +27,10 @@ SCOPE = Scope(
     without=(
         "The time of a folder's or file's last reading and its inode's number: they are a server's own.",
         "Sockets: a program makes its own when it starts.",
-        "Named pipes, devices, set-user-id bits of files and attributes of the system: they are not carried.",
+        "Named pipes, devices, set-user-id bits of files, attributes of the system and what chattr sets: not carried.",
+        "Paths of more than 4,000 bytes from the home on: they are beyond what the system's own tools take.",
+        "When a file was made, and quotas: they are a server's own.",
+        "What is written meanwhile by others whom the account lets into its home: a hold stops the account's own.",
         "What is mounted below the home: it is not on the server's disk.",
     ),
 )
@@ -69,7 +72,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
             "bytes": sent["bytes"],
             "seconds": round(time.monotonic() - began, 3),
             "verify_seconds": 0.0,
-            "left": left_sentences(digest(account)["_left"]),
+            "left": [*left_behind(account), *reboot_lines.left_behind(account)],
         }
     return result
 
@@ -107,7 +110,13 @@ def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
         return _compare_whole(account, peer)
     known = _followed(account, peer)
     files_follow.note(known)
-    different = [found.sentence for found in files_follow.prove(known).values()]
+    found = files_follow.prove(known)
+    if found and len(found) <= files_follow.FEW:
+        # Nobody writes any more: what one pass left (a directory's time, the names of a file that were parted) a
+        # second one brings over, which is less than another hold.
+        files_follow.carry(known, peer, held=True)
+        found = files_follow.prove(known)
+    different = [one.sentence for one in found.values()]
     return {"files": known.index.files, "bytes": known.index.bytes}, different[:MOST]
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import files_changes, files_index, files_look
+from . import files_changes, files_index, files_look, reboot_lines
 from .accounts import Account
 from .digest import MOST, printable
 from .files_changes import Changes, Lost
@@ -27,7 +27,7 @@ from .system import refuse
 Report = Callable[..., None]
 
 # Passes end when the last one had this few paths, or after this many.
-_FEW, _MOST_ROUNDS = 200, 6
+FEW, _MOST_ROUNDS = 200, 6
 # A changed file of this size is named when a rehearsal is slow.
 _LARGE = 32 << 20
 # So long after its start rsync has connected and waits for its list.
@@ -111,7 +111,8 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         mine, theirs = one.result(), other.result()
         with open(mine["_listing"], "rb") as listing:
             index = files_index.load(listing)
-        following = Following(account, peer.move, token, since, index, peer.apart(), left=left_sentences(mine["_left"]))
+        left = [*left_sentences(mine["_left"]), *reboot_lines.left_behind(account)]
+        following = Following(account, peer.move, token, since, index, peer.apart(), left=left)
         for path, _, _ in differing(account, peer, mine, theirs):
             following.unproven[unescaped(os.fsencode(path))] = 0
         catch_up(following, peer)
@@ -136,7 +137,7 @@ def catch_up(following: Following, peer: Any) -> None:
         different = prove(following)
         moving = following.mapped.union(_changes(following).paths)
         # What is being written at this moment differs at every look; the hold brings it over.
-        if len(moved) <= _FEW and moving.issuperset(following.unproven):
+        if len(moved) <= FEW and moving.issuperset(following.unproven):
             return
     told = [
         found.sentence

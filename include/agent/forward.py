@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from . import front
-from .accounts import Account, State, all_accounts, state_of
+from .accounts import Account, State, all_accounts, standing
 from .system import RUNTIME, STATE, locked, read_json, run, write_durably
 
 _FILE = STATE / "forwarded.json"
@@ -23,7 +23,7 @@ _PROXIED = re.compile(r"imap-login: .*proxy\([^)]*,([0-9a-fA-F.:]+):143\): [Ss]t
 
 def counts(account: Account) -> dict[str, dict[str, Any]]:
     """What was passed on for the account since it first moved, by protocol: {"count", "last": Unix time}."""
-    if state_of(account.name).to is None:
+    if standing(account.name).to is None:
         return {}
     return _collect()["sums"].get(account.name, {})
 
@@ -34,7 +34,7 @@ def _collect() -> dict[str, Any]:
         known = read_json(_FILE) or {"sums": {}, "front": {}, "cursor": None, "at": 0.0}
         if time.time() - known["at"] < 1:
             return known
-        accounts = [(a, state_of(a.name)) for a in all_accounts()]
+        accounts = [(a, standing(a.name)) for a in all_accounts()]
         moved = [(a, s) for a, s in accounts if s.to]
         sums = {a.name: known["sums"].get(a.name, {}) for a, _ in moved}
         counted, rows = _of_the_front(front.command("show table forwarded"), time.time())

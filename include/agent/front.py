@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 from . import php, test_names
-from .accounts import Account, Site, State, all_accounts, state_of
+from .accounts import Account, Site, State, all_accounts, standing, state_of
 from .system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 
 _SOCKET = Path("/run/haproxy/admin.sock")
@@ -31,7 +31,7 @@ def entry(state: State) -> str:
 
 def hosts(account: Account) -> list[str]:
     """The host names under which an account is asked for here: a test copy's are names of its own."""
-    state = state_of(account.name)
+    state = standing(account.name)
     return sorted(state.test["names"].values()) if state.state == "test" else account.hosts
 
 
@@ -107,7 +107,7 @@ def render_sites() -> None:
 
 
 def _blocks(account: Account) -> str:
-    test = state_of(account.name).test
+    test = standing(account.name).test
     return server_block(account) + (test_names.blocks(account, test) if test else "")
 
 
@@ -116,14 +116,14 @@ def render_maps() -> None:
     with locked(RUNTIME / "front.lock"):
         accounts = all_accounts()
         _sync(DOMAINS_MAP, {host: a.name for a in accounts for host in hosts(a)})
-        _sync(ACCOUNTS_MAP, {a.name: entry(state_of(a.name)) for a in accounts})
+        _sync(ACCOUNTS_MAP, {a.name: entry(standing(a.name)) for a in accounts})
         ports = [
             (str(port + more), a.name, name)
             for a in accounts
             for name, port in a.ports.items()
             for more in (_BOTH if not a.part else (0,))
         ]
-        led = [(a.name, engine, there) for a in accounts for engine, there in state_of(a.name).engines.items()]
+        led = [(a.name, engine, there) for a in accounts for engine, there in standing(a.name).engines.items()]
         ports += [(str(there["lead_port"]), name, engine) for name, engine, there in led]
         _sync(ENGINES_MAP, {f"{name}/{engine}": f"{there['to']}@{there['port']}" for name, engine, there in led})
         _sync(PORTS_MAP, {port: account for port, account, _ in ports})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import front, mariadb, postgres_logins
-from .accounts import LEAD_PORTS, Account, all_accounts, state_of
+from .accounts import LEAD_PORTS, Account, all_accounts, standing, state_of
 from .system import CONFIG, CRONTABS, RUNTIME, locked, refuse, run, write_if_changed
 
 PORTS = {"postgresql": 5432, "mariadb": 3306}
@@ -63,7 +63,7 @@ def allotted(account: Account, engine: str) -> Iterator[int]:
 
 def _led() -> Iterator[tuple[Account, str, dict[str, Any]]]:
     for account in all_accounts():
-        for engine, there in state_of(account.name).engines.items():
+        for engine, there in standing(account.name).engines.items():
             yield account, engine, there
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .accounts import Account, State, all_accounts, state_of
+from .accounts import Account, State, all_accounts, standing
 from .front import CERTIFICATES
 from .scope import Scope
 from .system import AGENT, CONFIG, RUNTIME, locked, refuse, run, write_if_changed
@@ -66,7 +66,9 @@ def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
                 # The new server checks the password, since it may have been changed there.
                 password, extra = "", f"nopassword=y proxy=y host={where} port=143 starttls=any-cert"
             home = mailbox_home(account, mailbox.address)
-            lines["passwd"].append(f"{mailbox.address}:{password}:{account.uid}:{account.gid}::{home}::{extra}")
+            # Dovecot looks a name up with its quotes escaped.
+            named = mailbox.address.replace("'", "\\'")
+            lines["passwd"].append(f"{named}:{password}:{account.uid}:{account.gid}::{home}::{extra}")
     return {name: "".join(f"{line}\n" for line in rows) for name, rows in lines.items()}
 
 
@@ -95,7 +97,7 @@ def render(*, certificates: bool = False) -> None:
     with locked(RUNTIME / "mail.lock"):
         accounts = all_accounts()
         changed = False
-        for name, content in tables([(a, state_of(a.name)) for a in accounts]).items():
+        for name, content in tables([(a, standing(a.name)) for a in accounts]).items():
             if name == "passwd":
                 # Dovecot reads this one again by itself when its time or size has changed.
                 write_if_changed(_MAIL / name, content, 0o640, (0, grp.getgrnam("dovecot").gr_gid))

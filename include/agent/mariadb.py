@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Any
 
-from . import mariadb_digest, mariadb_follow, mariadb_load, mariadb_restore, mariadb_users, mariadb_write
+from . import (
+    mariadb_digest,
+    mariadb_follow,
+    mariadb_load,
+    mariadb_restore,
+    mariadb_users,
+    mariadb_write,
+    mariadb_writers,
+)
 from .accounts import Account
 from .digest import as_peer_verb, printable
 from .mariadb_definition import facts, held_path, users_of
 from .mariadb_events import enabled, switch
 from .mariadb_sql import UNLOGGED, existing, literal, login, queries, query, select, user_name
 from .scope import Scope
-from .system import read_json, refuse, write_durably
+from .system import Refused, read_json, refuse, write_durably
 
 finish, discard = mariadb_restore.finish, mariadb_restore.discard
 follow, rehearse, last = mariadb_follow.follow, mariadb_follow.rehearse, mariadb_follow.last
 compare, unfollow = mariadb_follow.compare, mariadb_follow.unfollow
 SCOPE = Scope(
-    what="every row of every table, sequences, and what defines them: users with their passwords, limits and grants,"
-    " databases, tables, indexes, views, routines, triggers and events",
-    how="a checksum over each table's rows, and the text of each definition",
+    what="every row of every table, sequences, and whatever defines them: users and roles with their passwords, limits"
+    " and grants, databases, tables, indexes, keys, views, routines, triggers and events",
+    how="a checksum over each table's rows; the facts of information_schema, and the text of routines, triggers and"
+    " events",
     when="all of it at the copy; in the hold the rows that changed since, tables without a key that were written to as"
-    " a whole, and the definitions if any changed; a database that is dumped whole in the hold",
+    " a whole, and the definitions if any changed; a database that is dumped, whole in the hold",
     without=(
-        "Grants and privileges that reach beyond the account's own databases: they are not carried.",
-        "Where rows and free space lie in a table's file: the new server's own.",
+        "Global privileges and whatever reaches beyond the account's own databases: they are not carried.",
+        "The text of views, which each version prints in its own way: columns, definers and options are compared.",
+        "Virtual columns and what is in an index: the new server computes them from what is compared.",
+        "The optimizer's numbers, the form in which old tables keep times, and where rows lie in a file: each server's"
+        " own.",
     ),
 )
 _DRAIN_SECONDS = 1.0
@@ -53,6 +66,7 @@ def hold(account: Account) -> dict[str, Any]:
     What runs has a second to end by itself. Returns what must be given back: {"unlocked": [[user, host]], "events":
     [[database, event]]}. It is also written down here before anything is changed, so a second hold changes nothing of
     it. Nothing of it goes into the binary log: it is this server's affair, and no change of the account."""
+    mariadb_writers.refuse_foreign(account)
     users = users_of(account)
     saved = read_json(held_path(account))
     if saved is None:
@@ -66,6 +80,9 @@ def hold(account: Account) -> dict[str, Any]:
     statements += switch(account, saved["events"], "DISABLE")
     queries(statements)
     _end_connections(list(users), account.name)
+    for statement in mariadb_writers.connections(account):
+        with contextlib.suppress(Refused):  # it has ended by itself
+            queries([statement])
     return saved
 
 

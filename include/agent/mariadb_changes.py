@@ -88,6 +88,16 @@ def begin(account: Account) -> tuple[Position, list[Piece]]:
     return stop, [*seen.prepared.values()]
 
 
+def refuse_prepared() -> None:
+    """Refuse to dump while a transaction is prepared by XA: without a log nobody can tell whose rows it changes."""
+    for row in queries(["XA RECOVER"])[0]:
+        refuse(
+            "prepared_transaction",
+            f"A transaction is prepared by XA here ({_xid(*row).decode()}), and without a binary log of rows nobody can"
+            " tell whose data it changes; end it (XA COMMIT, XA ROLLBACK), then try again.",
+        )
+
+
 def _xid(form: str | None, first: str | None, second: str | None, names: str | None) -> bytes:
     """What XA RECOVER lists, as the log names it."""
     both, parted = str(names).encode("utf-8", "surrogateescape"), int(first or 0)
@@ -183,7 +193,13 @@ class Wanted:
             self.keys.pop(name, None)
 
 
-def wanted(both: Both, seen: Window, tables: dict[Name, Table], carried: dict[Name, set[Key]]) -> Wanted:
+def wanted(
+    both: Both,
+    seen: Window,
+    tables: dict[Name, Table],
+    carried: dict[Name, set[Key]],
+    merged: Collection[Name] = (),
+) -> Wanted:
     """What a window says, with the rows that foreign keys have changed unlogged, and what was carried from before."""
     found = Wanted()
     for name, keys in carried.items():
@@ -191,7 +207,7 @@ def wanted(both: Both, seen: Window, tables: dict[Name, Table], carried: dict[Na
             found.add(name, keys)
     for name in [*tables] if _rows_as_statements(seen) else named(seen, tables):
         found.whole[name] = "its definition or all of it was changed"
-    for name in _below_merged(seen, tables):
+    for name in _below_merged(seen, tables, merged):
         found.whole[name] = "it was written to through a MERGE table"
     for name, changes in seen.tables.items():
         table = tables.get(name)
@@ -223,9 +239,9 @@ def _rows_as_statements(seen: Window) -> bool:
     return any(not _DEFINING.match(text) for _, text in seen.statements)
 
 
-def _below_merged(seen: Window, tables: dict[Name, Table]) -> list[Name]:
-    """Tables that may have been written to through another one, which has no rows of its own (MERGE)."""
-    databases = {name[0] for name in seen.tables if name not in tables}
+def _below_merged(seen: Window, tables: dict[Name, Table], merged: Collection[Name]) -> list[Name]:
+    """Tables that may have been written to through one of `merged`, which have no rows of their own."""
+    databases = {name[0] for name in seen.tables if name in merged}
     return [name for name, table in tables.items() if name[0] in databases and table.engine.upper() == "MYISAM"]
 
 

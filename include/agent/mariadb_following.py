@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -65,6 +65,7 @@ class Following:
         self.rest = ""
         self.prepared: list[str] = []
         self._again: set[Name] = set()
+        self._stop: mariadb_changes.Position | None = None
 
     # --- catching up, while the account serves ---
 
@@ -230,7 +231,7 @@ class Following:
             tables = self._look().tables
             seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
         self.prepared = [xid.decode() for xid in seen.prepared]
-        what = mariadb_changes.wanted(self.both, seen, tables, state.carried)
+        what = mariadb_changes.wanted(self.both, seen, tables, state.carried, _seen[self.account.name].merged)
         if held:
             self._refuse_prepared()
             unproven = state.unproven & {*tables}
@@ -245,6 +246,7 @@ class Following:
         self.slow += done.slow
         self.wanted = what
         if held:
+            self._stop = stop
             return
         different = mariadb_changes.unequal(self.both, what, tables)
         state.carried = {name: what.keys[name] for name in different if name in what.keys}
@@ -423,6 +425,16 @@ class Following:
         ]
         return asked + [mariadb_digest.sequence(*name) for name in _seen[self.account.name].sequences]
 
+    def sync(self, written: Collection[Name]) -> None:
+        """Bring to the target's disk what engines that keep no log have written there."""
+        tables = _seen[self.account.name].tables
+        if loose := sorted(name for name in written if name in tables and not tables[name].steady):
+            self.peer.call("mariadb_sync", {"tables": loose})
+
+    def sync_all(self) -> None:
+        """The same of every table: what a load has written is much more than what a hold does."""
+        self.sync(_seen[self.account.name].tables)
+
     def differences(self) -> list[str]:
         """What of all that the last pass brought over, and of all numbers, is not equal, as sentences."""
         tables, sequences, _ = _seen[self.account.name]
@@ -431,7 +443,17 @@ class Following:
         mine, theirs = self.both.same([statement for _, statement in asked] + numbers)
         names = [name for name, _ in asked] + [(database, "numbering") for database in self.databases] + sequences
         bad = {name for name, a, b in zip(names, mine, theirs, strict=True) if a != b}
-        return [f"{printable('.'.join(name))}: not the same on both sides." for name in sorted(bad)]
+        found = [f"{printable('.'.join(name))}: not the same on both sides." for name in sorted(bad)]
+        return found + self._late()
+
+    def _late(self) -> list[str]:
+        """What the log tells since the hold's last pass: nobody but the host itself can still write then."""
+        if not self._stop:
+            return []
+        seen = mariadb_changes.window(self.account, self._stop, mariadb_changes.here(), {})
+        names = [printable(".".join(name)) for name in seen.tables]
+        names += [printable(text.decode("utf-8", "replace"))[:80] for _, text in seen.statements]
+        return [f"{name}: somebody of the host itself wrote to it in the hold." for name in names]
 
     def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """All that is no row and no number, on both sides."""

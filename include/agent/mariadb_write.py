@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,4 +87,30 @@ def _warm(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     return {}
 
 
-PEER_VERBS = {"mariadb_run": _run, "mariadb_warm": _warm}
+_FILES = (".MYD", ".MYI", ".MAD", ".MAI", ".MRG", ".frm", ".par")
+
+
+def _sync(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Bring tables of engines that keep no log of their own to the disk: a power cut after the commit takes none."""
+    named: dict[str, list[str]] = {}
+    for database, table in args["tables"]:
+        if database in account.mariadb_databases:
+            named.setdefault(database, []).append(f"{ident(database)}.{ident(table)}")
+    for database, tables in named.items():
+        queries([f"FLUSH LOCAL TABLES {', '.join(tables)}"])
+        (folder,) = query(["@@GLOBAL.datadir", f"HEX(CONVERT({literal(database)} USING filename))"], "")
+        for path in (Path(str(folder[0])) / bytes.fromhex(str(folder[1])).decode()).iterdir():
+            if path.suffix in _FILES:
+                _to_disk(path)
+    return {}
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+PEER_VERBS = {"mariadb_run": _run, "mariadb_warm": _warm, "mariadb_sync": _sync}

@@ -172,8 +172,13 @@ def account_of(move: str) -> str | None:
 
 def leaves(account: str, besides: str | None = None) -> bool:
     """Whether a move of this account away from here is open, `besides` this one."""
-    moves = [path.parent.name for path in (STATE / "pairs").glob("*/source.json")]
-    return account in (account_of(move) for move in moves if move != besides)
+    return bool({*moves_of(account)} - {besides})
+
+
+def moves_of(account: str) -> list[str]:
+    """The open moves (and tests) of this account away from here."""
+    moves = sorted(path.parent.name for path in (STATE / "pairs").glob("*/source.json"))
+    return [move for move in moves if account_of(move) == account]
 
 
 # --- the target's side ---

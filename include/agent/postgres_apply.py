@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import postgres_look
+from . import postgres_fingerprint, postgres_look
 from .accounts import Account
 from .digest import printable
 from .postgres_changes import lsn
@@ -49,6 +49,7 @@ def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
         ],
         name,
     )
+    postgres_fingerprint.keep(account, name, postgres_fingerprint.of_database(name))
     return {}
 
 
@@ -114,7 +115,7 @@ def look(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """`postgres_look.look` of each database that is asked about."""
     asked = {name: question for name, question in args["databases"].items() if name in account.postgresql_databases}
     with ThreadPoolExecutor(max(1, len(asked))) as pool:
-        work = {name: pool.submit(postgres_look.look, account, name, asked[name], {}) for name in asked}
+        work = {name: pool.submit(postgres_look.look, account, name, asked[name]) for name in asked}
     return {name: done.result() for name, done in work.items()}
 
 
@@ -130,6 +131,7 @@ def end(account: Account, names: list[str] | None = None) -> None:
     end_kept(ending)
     with Session() as db:
         for name in db.existing(ending):
+            postgres_fingerprint.forget(account, name)
             with Session(name) as inside:
                 if inside.query(_PROGRESS):
                     inside.execute(

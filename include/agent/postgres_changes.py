@@ -99,6 +99,7 @@ class Changes:
     columns: dict[str, list[str]] = field(default_factory=dict)  # what the keys are made of
     whole: set[str] = field(default_factory=set)  # tables that may differ anywhere
     names: dict[str, list[str]] = field(default_factory=dict)  # schema and name of each table that changed
+    files: dict[str, int] = field(default_factory=dict)  # the file of each table, by its oid
     _tables: dict[int, Table] = field(default_factory=dict)
     _skipping: bool = False
 
@@ -160,6 +161,13 @@ class Changes:
         self.names[shown(schema, table)] = [schema, table]
         self._all_of(shown(schema, table))
 
+    def written_anew(self, files: Iterable[tuple[int, str, str, int]]) -> None:
+        """What is written to another file may be other rows, of which no log tells: (oid, schema, table, file) each."""
+        for oid, schema, table, file in files:
+            if self.files.get(str(oid), file) != file:
+                self.files[str(oid)] = file
+                self.anywhere(schema, table)
+
     def _all_of(self, name: str) -> None:
         self.whole.add(name)
         self.keys.pop(name, None)
@@ -204,12 +212,13 @@ class Changes:
             "columns": self.columns,
             "whole": sorted(self.whole),
             "names": self.names,
+            "files": self.files,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Changes:
         keys = {name: {tuple(key) for key in keys} for name, keys in data["keys"].items()}
-        return cls(data["lsn"], data["rows"], keys, data["columns"], set(data["whole"]), data["names"])
+        return cls(data["lsn"], data["rows"], keys, data["columns"], set(data["whole"]), data["names"], data["files"])
 
 
 def _relation(reader: _Reader) -> tuple[int, Table]:

@@ -13,7 +13,6 @@ import json
 from functools import cache
 from hashlib import md5
 from pathlib import Path
-from typing import Any
 
 from .accounts import Account
 from .postgres_sql import kept, literal, query
@@ -182,8 +181,8 @@ def changed(account: Account, name: str) -> list[str]:
     now = kept(name).query(f"{_rows()} SELECT json_build_array(count(*), md5({_ALL})) FROM objects;\n")[0]
     if now == [len(before), _all(before)]:
         return []
-    differing = dict(before.items() ^ of_database(name).items())
-    return _names(name, {int(key.split()[1]) for key in differing}) or ["something"]
+    differing = before.items() ^ of_database(name).items()
+    return _names(name, {int(key.split()[1]) for key, _ in differing}) or ["what is there no more"]
 
 
 _ALL = "coalesce(string_agg(concat_ws(' ', catalogue, oid, hash), ',' ORDER BY catalogue COLLATE \"C\", oid), '')"
@@ -196,12 +195,9 @@ def _all(prints: Prints) -> str:
 
 def _names(name: str, oids: set[int]) -> list[str]:
     listed = ", ".join(map(str, sorted(oids)[:1000]))
-    shown: list[Any] = kept(name).query(
-        f"SELECT DISTINCT to_json(shown) FROM (SELECT oid::regclass::text AS shown FROM pg_class WHERE oid IN ({listed})"
-        f" AND relkind <> 'i' UNION ALL SELECT oid::regprocedure::text FROM pg_proc WHERE oid IN ({listed})"
-        f" UNION ALL SELECT oid::regtype::text FROM pg_type WHERE oid IN ({listed}) AND typtype IN ('d', 'e', 'r')"
-        f" UNION ALL SELECT nspname FROM pg_namespace WHERE oid IN ({listed})) s LIMIT 4;\n"
-        if oids
-        else ""
+    return kept(name).query(
+        "SELECT DISTINCT to_json(shown) FROM (SELECT oid, oid::regclass::text AS shown FROM pg_class WHERE relkind <>"
+        " 'i' UNION ALL SELECT oid, oid::regprocedure::text FROM pg_proc UNION ALL SELECT oid, oid::regtype::text FROM"
+        " pg_type WHERE typtype IN ('d', 'e', 'r') UNION ALL SELECT oid, nspname FROM pg_namespace) s"
+        f" WHERE s.oid IN ({listed}) LIMIT 4;\n"
     )
-    return shown

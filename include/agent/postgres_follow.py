@@ -17,13 +17,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from . import digest, postgres_apply, postgres_digest, postgres_look, postgres_publish, postgres_send
+from . import (
+    digest,
+    postgres_apply,
+    postgres_digest,
+    postgres_fingerprint,
+    postgres_look,
+    postgres_publish,
+    postgres_send,
+)
 from .accounts import Account
 from .digest import printable
 from .peer import Peer
 from .postgres_changes import LONGEST, Changes, lsn
 from .postgres_digest import shown
-from .postgres_publish import NAME, OURS, CannotFollow
+from .postgres_publish import NAME, OURS, CannotFollow, ChangedMeanwhile
 from .postgres_send import Sent
 from .postgres_sql import Session, conninfo, end_kept, ident, kept, literal, literals, query
 from .system import Refused, read_json, refuse, write_durably
@@ -86,24 +94,31 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
     original = identities(account, name)
     tables = {oid: (schema, table) for oid, schema, table, *_ in kept(name).query(postgres_publish.TABLES)}
     named = [[*tables[oid], identity] for oid, identity in original.items() if oid in tables]
-    marks, files = read_marks(name), dict(kept(name).query(_FILES))
+    marks = read_marks(name)
     with _exported(name, follow) as (start, snapshot):
         kept(name).query(f"SELECT to_json(slot_name) FROM pg_copy_logical_replication_slot('{follow}', '{keys}');")
-        sent = postgres_send.send(account, peer, name, named, snapshot)
-        began = time.monotonic()
-        with ThreadPoolExecutor(1) as pool:
-            there = pool.submit(peer.call, "postgres_contents", {"database": name, "apart": sent.apart})
-            here = postgres_digest.of_database(name, snapshot, original, sent.streams, account.postgresql_roles)
-        found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()})
-        # A table that was emptied after the snapshot may have been read as empty already: the log tells its rows.
-        for oid, file in kept(name).query(_FILES):
-            if oid in tables and file != files.get(oid):
-                found.anywhere(*tables[oid])
-        different = _differences(peer, name, snapshot, found.whole, here, there.result(), sent)
-    if different:
-        refuse("not_equal", f"The copy of a PostgreSQL database differs from what was sent: {' '.join(different)}")
+        prints = postgres_fingerprint.of_database(name, snapshot)
+        files = postgres_publish.published(name, snapshot)
+        try:
+            sent = postgres_send.send(account, peer, name, named, snapshot)
+            began = time.monotonic()
+            with ThreadPoolExecutor(1) as pool:
+                there = pool.submit(peer.call, "postgres_contents", {"database": name, "apart": sent.apart})
+                here = postgres_digest.of_database(name, snapshot, original, sent.streams, account.postgresql_roles)
+            found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()}, files=files)
+            # A table that was emptied after the snapshot may have been read as empty already: the log tells its rows.
+            found.written_anew(kept(name).query(postgres_publish.FILES))
+            different = _differences(peer, name, snapshot, found.whole, here, there.result(), sent)
+            if different:
+                sentences = " ".join(different)
+                refuse("not_equal", f"The copy of a PostgreSQL database differs from what was sent: {sentences}")
+        except Refused as error:
+            if postgres_fingerprint.of_database(name) != prints:
+                raise ChangedMeanwhile from error
+            raise
     verified = time.monotonic() - began
     keep_changes(account, name, found)
+    postgres_fingerprint.keep(account, name, prints)
     address = {"host": "127.0.0.1", "port": str(peer.tunnel())}
     source = conninfo(name, user=_role(account), password=known(account)["password"], **address)
     forced = kept(name).query("SELECT 1 FROM pg_class WHERE relforcerowsecurity LIMIT 1;")
@@ -130,9 +145,6 @@ def _lasting(found: dict[str, Any], whole: set[str]) -> dict[str, Any]:
     """A digest without what is set, or proven, only later."""
     tables = {name: counts for name, counts in found["tables"].items() if name not in whole}
     return {**{key: value for key, value in found.items() if key != "sequences"}, "tables": tables}
-
-
-_FILES = "SELECT json_build_array(oid::int8, relfilenode::int8) FROM pg_class WHERE relkind = 'r' AND oid >= 16384;\n"
 
 
 def _role(account: Account) -> str:
@@ -183,6 +195,7 @@ def take(account: Account, name: str, *, keep: bool = True, since: int | None = 
     session.query("SET synchronous_commit = 'local'; SELECT 1 FROM pg_logical_emit_message(true, 'th', '');\n")
     if keep:
         _mark_log(name)
+    found.written_anew(session.query(postgres_publish.FILES))
     end = session.query("SELECT to_json(pg_current_wal_flush_lsn()::text);\n")[0]
     most = "10000" if keep else "NULL"
     while True:
@@ -224,13 +237,23 @@ def read_marks(name: str) -> dict[str, Any]:
     return kept(name).query(_MARKS)[0]
 
 
-def healthy(account: Account, name: str) -> bool:
-    """Whether a database is followed, as seen from here."""
-    if name not in known(account)["databases"] or read_marks(name)["views"] != view_mark(account, name):
-        return False
+def stale(account: Account, name: str) -> str | None:
+    """Why a database must be loaded, as seen from here: a sentence's end; None when it is followed."""
     slots = _slots(name)
     good = f"SELECT 1 FROM pg_replication_slots WHERE slot_name = ANY({literals(slots)}) AND wal_status <> 'lost';\n"
-    return len(kept().query(good)) == 2 and _changes_path(account, slots[1]).exists()
+    if name not in known(account)["databases"] or not _changes_path(account, slots[1]).exists():
+        return "it was not loaded yet"
+    if len(kept().query(good)) < 2:
+        return "this server's log of its changes is gone"
+    if read_marks(name)["views"] != view_mark(account, name):
+        return "a materialized view of it was refreshed, or an extension's table changed"
+    return changed(account, name)
+
+
+def changed(account: Account, name: str) -> str | None:
+    """What was done to a database since it was loaded that no replication carries: a sentence's end."""
+    what = postgres_fingerprint.changed(account, name)
+    return f"its definitions were changed ({printable(', '.join(what))})" if what else None
 
 
 def starts(account: Account) -> dict[str, int]:
@@ -271,6 +294,7 @@ def drop(account: Account, names: list[str]) -> None:
     if _path(account).exists():
         _note(account, state)
     for name in kept().existing(names):
+        postgres_fingerprint.forget(account, name)
         made = f"SELECT to_json(slot_name) FROM pg_replication_slots WHERE database = {literal(name)}"
         for slot in kept().query(f"{made} AND slot_name LIKE 'th\\_%';\n"):
             _drop_slot(slot)

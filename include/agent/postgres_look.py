@@ -1,4 +1,4 @@
-"""What one side of a followed database says about the rows that changed, its objects, sequences and large objects.
+"""What one side of a followed database says about the rows that changed, its definitions, sequences and large objects.
 
 Both sides answer the same question with the same code. A customer's tables and sequences are read by a role that is a
 member of the account's roles and of nothing else, in read-only transactions: planning a query may run their functions.
@@ -7,13 +7,13 @@ member of the account's roles and of nothing else, in read-only transactions: pl
 from __future__ import annotations
 
 import secrets
-from hashlib import blake2b
 from typing import Any
 
-from . import postgres_digest
+from . import postgres_digest, postgres_fingerprint, postgres_inventory
 from .accounts import Account
-from .postgres_sql import execute, ident, kept, literal, literals
-from .system import write_durably
+from .digest import printable
+from .postgres_sql import execute, ident, kept, literal, literals, unbound
+from .system import refuse, write_durably
 
 Login = tuple[str, str]
 _BATCH = 2000  # keys that one statement asks for
@@ -43,31 +43,26 @@ def make_role(name: str, options: str, account: Account) -> list[str]:
     """Statements that make, or make anew what it may, a role that is a member of the account's roles alone."""
     here = kept().query(f"SELECT 1 FROM pg_roles WHERE rolname = {literal(name)};")
     made = f"{'ALTER' if here else 'CREATE'} ROLE {ident(name)} WITH {options}"
-    return [made, *(f"GRANT {ident(role)} TO {ident(name)}" for role in account.postgresql_roles)]
+    member = [f"GRANT {ident(role)} TO {ident(name)}" for role in account.postgresql_roles]
+    return [made, *unbound(name), *member]
 
 
-def look(account: Account, name: str, question: dict[str, Any], identities: dict[int, str]) -> dict[str, Any]:
-    """{"objects": hash, "sequences", "rows": {table: [hash of each key's row]}, "whole": {table: [rows, sum]}}.
+def look(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any]:
+    """{"changed": [names], "sequences", "rows": {table: [hash of each key's row]}, "whole": {table: [rows, sum]}}.
 
-    `question`: {"keys": {table: {"schema", "table", "columns", "keys"}}, "whole": [[schema, table]]}. With "large" in
-    it, {"large": {oid: hash}} is answered too."""
+    `changed` is what was defined otherwise since this side's copy was proven equal. `question`: {"keys": {table:
+    {"schema", "table", "columns", "keys"}}, "whole": [[schema, table]]}. With "large" in it, {"large": {oid: hash}} is
+    answered too."""
+    kept(name, reader(account))  # opened in any case: in a hold nobody gets in any more
     found: dict[str, Any] = {
-        "objects": objects(account, name, identities),
+        "changed": postgres_fingerprint.changed(account, name),
         "sequences": sequences(account, name),
         **_rows(account, name, question),
     }
     if question.get("large"):
-        each_large = postgres_digest.of_roles(postgres_digest.EACH_LARGE_OBJECT, account.postgresql_roles)
+        each_large = postgres_inventory.of_roles(postgres_digest.EACH_LARGE_OBJECT, account.postgresql_roles)
         found["large"] = dict(kept(name).query(each_large))
     return found
-
-
-def objects(account: Account, name: str, identities: dict[int, str]) -> str:
-    """A hash of everything that a customer made in a database, but for rows."""
-    total = blake2b(digest_size=16)
-    for line in sorted(kept(name).lines(postgres_digest.inventory(identities, account.postgresql_roles))):
-        total.update(line)
-    return total.hexdigest()
 
 
 _SEQUENCES = (
@@ -89,12 +84,18 @@ def sequences(account: Account, name: str) -> list[list[Any]]:
     return [[*names[number], value, called] for number, value, called in kept(name, reader(account)).query(script)]
 
 
-_COLUMNS = """SELECT json_build_array(n.nspname, c.relname, a.attname, s.nspname, t.typname, a.attgenerated)
+_COLUMNS = """SELECT json_build_array(n.nspname, c.relname, a.attname, s.nspname, t.typname, a.attgenerated,
+ (SELECT json_build_array(os.nspname, op.oprname) FROM pg_index i CROSS JOIN unnest(i.indkey::int2[], i.indclass::oid[])
+  AS k(n, class) JOIN pg_opclass oc ON oc.oid = k.class JOIN pg_amop e ON e.amopfamily = oc.opcfamily AND e.amopstrategy
+  = 3 AND e.amoplefttype = oc.opcintype AND e.amoprighttype = oc.opcintype JOIN pg_am m ON m.oid = oc.opcmethod AND
+  m.amname = 'btree' JOIN pg_operator op ON op.oid = e.amopopr JOIN pg_namespace os ON os.oid = op.oprnamespace
+  WHERE i.indrelid = c.oid AND i.indisvalid AND i.indisunique AND k.n = a.attnum
+  ORDER BY i.indisreplident DESC, i.indisprimary DESC LIMIT 1))
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
  LEFT JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_namespace s ON s.oid = t.typnamespace
  WHERE n.nspname = ANY({schemas}) AND c.relname = ANY({tables}) AND c.relkind = 'r'
- ORDER BY a.attnum;
+ ORDER BY a.attname COLLATE "C";
 """
 
 
@@ -111,7 +112,7 @@ def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, An
         keys = table["keys"]
         rows[shown] = [None] * len(keys)
         types = columns.get((table["schema"], table["table"]), {})
-        if set(table["columns"]) <= set(types):  # or it is another table now, which the objects tell
+        if set(table["columns"]) <= set(types):  # or it is another table now, which `changed` tells
             for start in range(0, len(keys), _BATCH):
                 script.append(_select(len(answers), table, types, keys[start : start + _BATCH]))
                 answers.append((rows[shown], start - 1))
@@ -127,22 +128,32 @@ def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, An
     return {"rows": rows, "whole": {shown: found for shown, (found,) in whole.items()}}
 
 
-Columns = dict[str, tuple[str, str]]  # type and kind of generation by name
+Columns = dict[str, tuple[str, str, str]]  # type, kind of generation and the key's operator `=`, by name
 
 
 def _columns(name: str, tables: list[list[str]]) -> dict[tuple[str, str], Columns]:
     wanted = _COLUMNS.format(schemas=literals(schema for schema, _ in tables), tables=literals(t for _, t in tables))
     columns: dict[tuple[str, str], Columns] = {}
-    for schema, table, column, type_schema, kind, generated in kept(name).query(wanted):
+    for schema, table, column, type_schema, kind, generated, equal in kept(name).query(wanted):
         types = columns.setdefault((schema, table), {})
         if column is not None:
-            types[column] = (f"{ident(type_schema)}.{ident(kind)}", generated)
+            # A type's operators are not in pg_catalog when an extension brought it.
+            operator_schema, sign = equal or ("pg_catalog", "=")
+            operator = f"OPERATOR({ident(operator_schema)}.{_sign(sign)})"
+            types[column] = (f"{ident(type_schema)}.{ident(kind)}", generated, operator)
     return columns
+
+
+def _sign(sign: str) -> str:
+    """The name of an operator, which cannot be quoted."""
+    if not sign or set(sign) - set("+-*/<>=~!@#%^&|`?"):
+        refuse("bad_name", f"The operator {printable(sign)} has a name that is none.")
+    return sign
 
 
 def _text(types: Columns) -> str:
     """An expression for a row as text: columns by their own output functions, but for generated ones."""
-    plain = [f"t.{ident(column)}" for column, (_, generated) in types.items() if not generated]
+    plain = [f"t.{ident(column)}" for column, (_, generated, _) in types.items() if not generated]
     parts = [plain[start : start + _WIDE] for start in range(0, len(plain), _WIDE)]
     return " || ".join(f"format('{'%L,' * len(part)}', {', '.join(part)})" for part in parts) or "''"
 
@@ -152,7 +163,7 @@ def _select(number: int, table: dict[str, Any], types: Columns, keys: list[list[
     names = [f"k{position}" for position in range(len(table["columns"]))]
     arrays = ", ".join(literals(key[position] for key in keys) for position in range(len(names)))
     same = " AND ".join(
-        f"t.{ident(column)} = k.{name}::{types[column][0]}"
+        f"t.{ident(column)} {types[column][2]} k.{name}::{types[column][0]}"
         for column, name in zip(table["columns"], names, strict=True)
     )
     return (

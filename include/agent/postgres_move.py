@@ -19,7 +19,7 @@ from .digest import printable
 from .peer import Peer, known_peer
 from .postgres_changes import Changes
 from .postgres_definition import definition
-from .postgres_publish import CannotFollow
+from .postgres_publish import CannotFollow, ChangedMeanwhile
 from .postgres_sql import kept
 from .system import Refused, refuse
 
@@ -38,6 +38,7 @@ class _Moving:
     dumped: dict[str, str]  # the databases that are not followed, and why
     changes: dict[str, Changes] = field(default_factory=dict)
     sequences: dict[str, list[list[Any]]] = field(default_factory=dict)  # as the peer has them
+    again: dict[str, str] = field(default_factory=dict)  # why databases were loaded again
     carried: set[str] = field(default_factory=set)  # databases whose large objects are to be compared
 
     def followed(self, account: Account) -> list[str]:
@@ -74,13 +75,14 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
     moving, tries = _Moving({}, {}), Counter[str]()
     while True:
         moving.defined = definition(account)
-        healthy = [name for name in moving.followed(account) if postgres_follow.healthy(account, name)]
-        prepared, changed = _prepare(account, peer, moving, healthy), False
+        stale = {name: postgres_follow.stale(account, name) for name in moving.followed(account)}
+        prepared, changed = _prepare(account, peer, moving, [name for name, why in stale.items() if not why]), False
         for name in moving.followed(account):
             if name in prepared["kept"]:
                 continue
-            report(text=f"PostgreSQL: {printable(name)}")
-            before = postgres_look.objects(account, name, postgres_follow.identities(account, name))
+            if why := stale[name] if name in postgres_follow.known(account)["databases"] else None:
+                moving.again[name] = why
+            report(text=f"PostgreSQL: {printable(name)}{f' again: {why}' if why else ''}")
             try:
                 loaded = postgres_follow.load(account, peer, name)
             except CannotFollow as error:
@@ -88,12 +90,11 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
                 postgres_follow.give_back(account, name)
                 moving.dumped[name] = f"{error}, so it is dumped while the account is held"
                 continue
-            except Refused:
+            except ChangedMeanwhile as error:
                 tries[name] += 1
-                after = postgres_look.objects(account, name, postgres_follow.identities(account, name))
-                if before == after or tries[name] > 2:
-                    raise
-                changed = True  # its tables changed while they were read
+                if tries[name] > 2:
+                    raise error.__cause__ or _changing(name) from None
+                changed = True
                 continue
             done["bytes"] += loaded["bytes"]
             report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
@@ -103,6 +104,7 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
             break
         postgres_follow.drop(account, list(again))
         tries.update(again.keys())
+        moving.again |= again
         for name, why in again.items():
             if tries[name] > 2:
                 postgres_follow.give_back(account, name)
@@ -113,12 +115,21 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
         {
             "database": name,
             "way": "dump" if name in moving.dumped else "follow",
-            "why": moving.dumped.get(name, FOLLOWED),
+            "why": moving.dumped.get(name, f"{FOLLOWED}{_loaded_again(moving, name)}"),
         }
         for name in account.postgresql_databases
     ]
     done["seconds"] = round(time.monotonic() - began, 3)
     return done
+
+
+def _loaded_again(moving: _Moving, name: str) -> str:
+    return f"; it was loaded again, as {moving.again[name]}" if name in moving.again else ""
+
+
+def _changing(name: str) -> Refused:
+    message = f"The database {printable(name)} is changed (tables made, altered or dropped) whenever it is loaded;"
+    return Refused("changed_meanwhile", f"{message} perform again when that is over.")
 
 
 def rehearse(account: Account, peer: Peer) -> dict[str, Any]:
@@ -169,8 +180,8 @@ def _settle(account: Account, peer: Peer, moving: _Moving) -> dict[str, str]:
     again = {name: words[reply[name]] for name in names if reply[name] != "applied"}
     looks = _both_look(account, peer, {name: found[name] for name in names if name not in again}, set())
     for name, (asked, here, there) in looks.items():
-        if here["objects"] != there["objects"]:
-            again[name] = "its tables were changed meanwhile"
+        if here["changed"] or there["changed"]:
+            again[name] = postgres_follow.changed(account, name) or "it was changed on the new server"
             continue
         found[name].equal(*_equal(asked, here, there))
         later = postgres_follow.take(account, name, keep=False, since=found[name].lsn)
@@ -201,10 +212,7 @@ def _both_look(
         return {}
     with ThreadPoolExecutor(len(asked) + 1) as pool:
         there = pool.submit(_line(account, peer).call, "postgres_look", {"databases": asked})
-        here = {
-            name: pool.submit(postgres_look.look, account, name, asked[name], postgres_follow.identities(account, name))
-            for name in asked
-        }
+        here = {name: pool.submit(postgres_look.look, account, name, asked[name]) for name in asked}
     return {name: (asked[name], here[name].result(), there.result()[name]) for name in asked}
 
 
@@ -348,11 +356,10 @@ def _differences(
     account: Account, peer: Peer, name: str, asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]
 ) -> list[str]:
     at, found = printable(name), []
-    if here["objects"] != there["objects"]:
-        identities = postgres_follow.identities(account, name)
-        mine = postgres_digest.of_database(name, identities=identities, roles=account.postgresql_roles)
-        theirs = peer.call("postgres_contents", {"database": name})
-        found += digest.differences(mine["objects"], theirs["objects"], at) or [f"{at}: its objects differ."]
+    if here["changed"]:
+        why = postgres_follow.changed(account, name)
+        refuse("changed_meanwhile", f"The database {at} must be loaded again, as {why}; perform again.")
+    found += [f"{at} > {printable(each)}: changed on the target." for each in there["changed"]]
     for table, what in asked["keys"].items():
         for key, mine, theirs in zip(what["keys"], here["rows"][table], there["rows"][table], strict=True):
             row = f"{at} > {printable(table)} > {printable(', '.join(key))}"

@@ -20,6 +20,10 @@ class CannotFollow(Exception):
     """Why a database is to be dumped inside the hold: a sentence."""
 
 
+class ChangedMeanwhile(Exception):
+    """A database was changed while it was loaded: it is loaded again."""
+
+
 OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _MADE = (
     "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = o.oid"
@@ -42,6 +46,8 @@ SELECT json_build_array('a sequence that nobody may read', o.relname) FROM {_REL
 
 def obstacle(account: Account, name: str) -> str | None:
     """Why a database cannot be followed, if so."""
+    if kept(name).query("SELECT 1 WHERE getdatabaseencoding() = 'SQL_ASCII';\n"):
+        return "its encoding is SQL_ASCII, in which a row's key may be no text"
     postgres_look.make_reader(account)
     role = literal(postgres_look.reader_role(account)) + "::name"
     for what, which in kept(name).query(_OBSTACLES.format(role=role)):
@@ -57,6 +63,26 @@ _TOLD = (
 TABLES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relreplident, {_TOLD})
  FROM {_RELATIONS} AND o.relkind = 'r' AND o.relpersistence = 'p' ORDER BY 1::text;
 """
+
+# Each table that is followed, and the file that its rows are in.
+FILES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relfilenode::int8) FROM {_RELATIONS}
+ AND o.relkind = 'r' AND o.relpersistence = 'p';
+"""
+# A table that is not published, as of a snapshot: it was made, or lost its key, a moment ago.
+_UNPUBLISHED = f"""SELECT 1 FROM {_RELATIONS} AND o.relkind = 'r' AND o.relpersistence = 'p' AND NOT EXISTS (SELECT FROM
+ pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = '{NAME}' AND r.prrelid = o.oid)
+ LIMIT 1;
+"""
+
+
+def published(name: str, snapshot: str) -> dict[str, int]:
+    """The file of each table (by oid, as text) as of a snapshot, when all of them are published."""
+    at = (
+        f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\nSET TRANSACTION SNAPSHOT {literal(snapshot)};\n"
+    )
+    if query(f"{at}{_UNPUBLISHED}", name):
+        raise ChangedMeanwhile
+    return {str(oid): file for oid, _, _, file in query(f"{at}{FILES}", name)}
 
 
 def bare(name: str) -> dict[str, str]:

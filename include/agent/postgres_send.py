@@ -54,7 +54,7 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
     argv += ["-d", conninfo(name)]
     args = {"database": name, "identities": identities, "apart": bool(sent.apart)}
     args["grants"] = postgres_grants.grants(account, name, snapshot)
-    sent.bytes = dumped(name, lambda: peer.stream("postgres_restore", args, argv, env=ENVIRONMENT))["bytes"]
+    sent.bytes = dumped(name, lambda: peer.stream("postgres_restore", args, argv, env=dump_environment(name)))["bytes"]
     if sent.apart:
         with ThreadPoolExecutor(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
@@ -84,6 +84,12 @@ def dumped(name: str, stream: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if error.code == "source_failed" and (sentence := postgres_said.of_pg_dump(name, error.message)):
             refuse("unreadable", sentence)
         raise
+
+
+def dump_environment(name: str) -> dict[str, str]:
+    """In a database without an encoding text is whatever bytes it is: they are taken as they are."""
+    encoding = kept(name).query("SELECT to_json(current_setting('server_encoding'));\n")[0]
+    return ENVIRONMENT | ({"PGCLIENTENCODING": encoding} if encoding == "SQL_ASCII" else {})
 
 
 def _pattern(name: str) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from .digest import printable
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, ident, literal
+from .postgres_digest import columns_of, copied
+from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, literal
 from .system import refuse
 
 Row = list[int | str]
@@ -29,7 +30,8 @@ def read(database: str, schema: str, table: str, snapshot: str | None, take: Cal
     begin = ["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"]
     begin += [f"SET TRANSACTION SNAPSHOT {literal(snapshot)}"] if snapshot else []
     argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
-    for statement in [*begin, f"COPY {ident(schema)}.{ident(table)} TO STDOUT"]:
+    what = copied(schema, table, columns_of(database)[schema, table])
+    for statement in [*begin, f"COPY {what} TO STDOUT"]:
         argv += ["-c", statement]
     total, rows = blake2b(digest_size=16), 0
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=ENVIRONMENT) as process:

@@ -16,6 +16,7 @@ from . import (
     pairing,
     shell,
     switch,
+    take_back,
     test_copy,
     test_server,
 )
@@ -122,6 +123,14 @@ def _return(args: dict[str, Any]) -> dict[str, Any]:
     return {"state": state.state, "epoch": state.epoch}
 
 
+def _left(args: dict[str, Any]) -> dict[str, Any]:
+    """What the registry knows and this server does not (its disk is that of a backup): where the account has gone."""
+    name, move = _named(args)
+    (epoch,) = _take(args, epoch=int)
+    state = fence.learn(name, move, epoch, pairing.check_address(args.get("to")))
+    return {"state": state.state, "epoch": state.epoch}
+
+
 def _commit(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
     (epoch,) = _take(args, epoch=int)
@@ -155,6 +164,17 @@ def _open_test(args: dict[str, Any]) -> dict[str, Any]:
 def _drop_left(args: dict[str, Any]) -> dict[str, Any]:
     fence.drop_left(check_name(args.get("account")), check_engine(args.get("engine")))
     return {}
+
+
+def _take_back(args: dict[str, Any]) -> dict[str, Any]:
+    epoch, because = _take(args, epoch=int, because=str)
+    state = take_back.take_back(check_name(args.get("account")), epoch, because[:500])
+    return {"state": state.state, "epoch": state.epoch}
+
+
+def _lead_to(args: dict[str, Any]) -> dict[str, Any]:
+    state = take_back.lead_to(check_name(args.get("account")), pairing.check_address(args.get("address")))
+    return {"state": state.state, "to": state.to}
 
 
 def _accept_ips(args: dict[str, Any]) -> dict[str, Any]:
@@ -194,6 +214,8 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drop_ips": _drop_ips,
     "drop_left": _drop_left,
     "hold": _hold,
+    "lead_to": _lead_to,
+    "left": _left,
     "open_test": _open_test,
     "pair": _pair,
     "prove_empty": lambda _args: describe.prove_empty(),
@@ -203,6 +225,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "return": _return,
     "start": _start,
     "status": _status,
+    "take_back": _take_back,
     "unpair": _unpair,
 }
 

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from . import fence, files, front, mail, mariadb, pairing, php, postgres, system, test_server
+from . import fence, files, front, mail, mariadb, pairing, php, postgres, reboot_lines, system, test_server
 from .accounts import (
     PART_PORTS,
     Account,
@@ -15,6 +15,7 @@ from .accounts import (
     put_state,
     save,
     state_of,
+    unreadable,
     whole,
 )
 from .digest import printable
@@ -89,6 +90,9 @@ def _with_port(account: Account) -> Account:
 
 def _make_shell(account: Account) -> None:
     """Unix user, home and the account file; refused where another account has a name, a uid or a domain."""
+    for damaged in {*unreadable()} - {account.name}:
+        # What it has could be this one's as well.
+        whole(damaged)
     for other in all_accounts():
         if other.name == account.name:
             continue
@@ -169,6 +173,7 @@ def _discard_whole(account: Account) -> None:
     front.drop_certificates(account)
     system.remove_user(account.name, account.home)
     (account.directory / "crontab").unlink(missing_ok=True)
+    reboot_lines.forget(account)
 
 
 def expect_expiry(name: str, expiry: str) -> None:

@@ -26,6 +26,7 @@ from . import (
     pairing,
     php,
     postgres,
+    shell,
 )
 from .accounts import Account, check_engine, check_name, load, state_of, whole
 from .operations import Report
@@ -304,9 +305,13 @@ def forget(move: str) -> None:
         for store in STORES.values():
             store.unfollow(account)
     if (state.state, state.move) == ("receiving", move):
-        # A copy that nobody follows is worth nothing; the next move makes another.
-        for engine in (postgres, mariadb):
-            engine.discard(account)
+        # A copy that nobody follows is worth nothing; the next move makes another. Left here, it would take room, and
+        # keep what this server's other customers send to its domains. One that came home still forwards, and stays.
+        if state.to is None:
+            shell.remove(name, move)
+        else:
+            for engine in (postgres, mariadb):
+                engine.discard(account)
 
 
 def verify(args: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -393,6 +398,12 @@ def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[st
     return {"protocol": pairing.PROTOCOL}
 
 
+def _standing(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
+    """What a source asks that has just booted: its disk may be older than the account's departure."""
+    state = state_of(account.name)
+    return {"account": account.name, "state": state.state, "epoch": state.epoch}
+
+
 def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     """What the release would start runs already; nobody is let in."""
     if not account.part:
@@ -419,6 +430,7 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     "warm": _warm,
     "part_port": _part_port,
     "release": _release,
+    "standing": _standing,
 }
-# Release ends the receiving, and may be repeated after it; alone ends what holds the data open.
-ALWAYS = frozenset({"release", "alone"})
+# Release ends the receiving, and may be repeated after it; alone ends what holds the data open; standing only tells.
+ALWAYS = frozenset({"release", "alone", "standing"})

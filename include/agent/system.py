@@ -210,7 +210,11 @@ def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
 
 def remove_user(name: str, home: str) -> None:
     """Take the user, its group and its home away; nothing outside the home is touched (rm follows no link)."""
-    run(["rm", "-rf", "--one-file-system", "--", home], timeout=3600)
+    removal = ["rm", "-rf", "--one-file-system", "--", home]
+    if run(removal, check=False, timeout=3600).returncode != 0:
+        # Something is immutable or append only; chattr follows no link.
+        run(["chattr", "-R", "-f", "-ia", "--", home], check=False, timeout=3600)
+        run(removal, timeout=3600)
     with locked(RUNTIME / "users.lock"):
         run(["gpasswd", "--delete", "www-data", name], check=False)
         run(["userdel", name], check=False)
@@ -307,12 +311,13 @@ def set_crontab_aside(name: str, aside: Path) -> None:
     sync_directory(CRONTABS)
 
 
-def bring_crontab_back(name: str, uid: int, aside: Path) -> None:
-    """Give cron the crontab that was set aside, if one was."""
+def bring_crontab_back(name: str, uid: int, aside: Path) -> bytes | None:
+    """Give cron the crontab that was set aside, and the caller its content; None when none was."""
     try:
         content = aside.read_bytes()
     except FileNotFoundError:
-        return
+        return None
     CRONTABS.mkdir(parents=True, exist_ok=True)
     write_durably(CRONTABS / name, content, 0o600, (uid, grp.getgrnam("crontab").gr_gid))
     aside.unlink()
+    return content

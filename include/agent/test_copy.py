@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from . import files, front, mail, mariadb, pairing, php, postgres, system, test_names, test_server
+from . import files, front, mail, mariadb, pairing, php, postgres, reboot_lines, system, test_names, test_server
 from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
 from .system import failpoint, refuse
 
@@ -64,7 +64,9 @@ def _check_names(account: Account, names: Any, domain: str) -> None:
 
 
 def reopen(account: Account) -> None:
-    """Everything that a test copy needs to be seen; each step may have been done before. Its crontab stays aside."""
+    """Everything that a test copy needs to be seen; each step may have been done before.
+
+    Its crontab stays aside, but for the programs that run from the boot on: its pages may be theirs."""
     state = state_of(account.name)
     stores = state.test["stores"]
     if "postgresql" in stores:
@@ -76,6 +78,8 @@ def reopen(account: Account) -> None:
         system.set_expiry(account.name, state.saved.get("expiry", ""))
         front.render_sites()
         php.start(account)
+        if (crontab := account.directory / "crontab").is_file():
+            reboot_lines.start_once(account, crontab.read_bytes())
     else:
         front.render_sites()
     front.render_maps()

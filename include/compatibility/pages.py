@@ -42,6 +42,7 @@ class Site:
     original_address: str
     test_address: str
     aliases: tuple[str, ...] = ()
+    app: str | None = None
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -224,7 +225,13 @@ def _compared(site: Site, url: str, test_url: str, before: _Answer, after: _Answ
         "likeness": text.likeness(old, new),
         "php_errors": [said for said in text.complaints(new) if said not in known],
         "seconds": [round(before.seconds, 3), round(after.seconds, 3)],
+        **({"of_app": True} if _of_app(site, before.path) else {}),
     }
+
+
+def _of_app(site: Site, path: str) -> bool:
+    """Whether a path is answered by a program of the account's own."""
+    return site.app is not None and f"{path.partition('?')[0]}/".startswith(f"{site.app}/")
 
 
 def slower(seconds: Iterable[float]) -> bool:

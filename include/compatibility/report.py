@@ -51,7 +51,9 @@ def build(
     found = [
         *_restore(seen.duplicated, entry),
         *_pages(pages),
-        *_checks(entry, [row for look in looks for row in look.get("findings", ())]),
+        *_checks(
+            entry, [row for look in looks for row in look.get("findings", ())], seen.original.get("php_extensions")
+        ),
         *_left(seen.duplicated),
     ]
     found.sort(key=lambda one: SEVERITIES.index(one["severity"]))
@@ -160,10 +162,16 @@ def _left(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 # --- the catalogue's checks ---
 
 
-def _checks(entry: Entry, rows: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _checks(
+    entry: Entry, rows: list[Mapping[str, Any]], present: Iterable[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """One finding for each incompatibility that was found. What the agent was asked by a catalogue that has changed
-    since then is left out: the catalogue's present word counts."""
+    since then is left out: the catalogue's present word counts. `present`: the extensions that PHP has on the present
+    server, where it says so; what it has not, the new version takes from nobody."""
     for one in entry.incompatibilities:
+        if one.check is not None and one.check.kind == "php_extensions" and present is not None:
+            if not {name.lower() for name in one.check.arguments["extensions"]} & {*present}:
+                continue
         of_it = [row for row in rows if row["check"] == one.id]
         # PHP itself says which files it reads all the same.
         mild = one.check is not None and one.check.kind == "php_lint"
@@ -217,6 +225,9 @@ def _pages(pages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def _wrong(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     old, new = page["status"]
     fatal = [said for said in page["php_errors"] if text.fatal(said)]
+    if old == 200 and new in (502, 504) and page.get("of_app"):
+        yield "pages-app", f"status {new}: nothing listens there in the copy"
+        return
     if old == 200 and (new is None or new >= 500):
         yield "pages-broken", "; ".join(["no answer" if new is None else f"status {new}", *page["php_errors"]])
         return
@@ -239,6 +250,14 @@ _PAGE_FINDINGS = {
         "These pages answer on your present server, and fail in the copy on the new version.",
         "Open the page at the test address. Bring the software of the site, its plugins and its theme up to date, then"
         " test again; the other findings often name the line of code.",
+    ),
+    "pages-app": (
+        "warning",
+        "Pages of a program of yours that does not run in the copy",
+        "These pages come from a program of your own behind ~/app.sock, and nothing answers for it in the copy. There,"
+        " and after the move, we start what the lines @reboot of your crontab start, and nothing else.",
+        "Start it by a line that begins with @reboot (crontab -e), then test again. If it has such a line, log in to"
+        " the copy and look why it ended.",
     ),
     "pages-php": (
         "warning",

@@ -38,11 +38,13 @@ def reroute(
     original: str,
     to: registry.Server,
     host: Callable[[str], Agent],
+    lost: bool = False,
 ) -> list[str]:
     """Routes the original's IPs to the server `to`, which accepts them first: an IP always has one that answers.
 
     The server that had them lets requests in flight end before, so that none breaks; new ones are asked again a
-    second later, by the visitor's own system, and meet the next server. Gives the addresses.
+    second later, by the visitor's own system, and meet the next server. One that is `lost` is not asked. Gives the
+    addresses.
     """
     ips = registry.ips_of(conn, original)
     addresses = [str(ip.address) for ip in ips]
@@ -50,7 +52,7 @@ def reroute(
     hops = {ip: str(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
     # Asked before the drain: the connection to the router stands when it counts.
     waiting = [ip for ip in addresses if routes.current_next_hop(run, ip) != str(ip_address(hops[ip]))]
-    before = sorted({ip.routed_to for ip in ips} - {to.name})
+    before = [] if lost else sorted({ip.routed_to for ip in ips} - {to.name})
     for server in before if waiting else []:
         host(server).call("drain_ips", ips=waiting, seconds=DRAIN_SECONDS)
     # Nothing but the changes themselves while visitors wait; that they are so is looked at afterwards.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import psycopg
@@ -204,7 +205,10 @@ def record(
         )
     if switched is None:
         switched = source.call("status", operation=operation(move, "switch")).get("result")
-    registry.advance_move(conn, move["id"], "committed", {**figures, "switch": switched}, epoch=move["epoch"])
+    figures = {**figures, "switch": switched}
+    # However late the registry learns of it: what is billed ends when the account left.
+    at = datetime.fromtimestamp(left["since"], UTC)
+    registry.advance_move(conn, move["id"], "committed", figures, committed_at=at, epoch=move["epoch"])
     return switched
 
 

@@ -294,8 +294,7 @@ def _prove_transit_empty(
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration["id"]) is not None
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
-            taken_back = registry.migration(conn, migration["id"]).taken_back_because is not None
-            if not taken_back and not any(_proven(conn, migration, TRANSIT_PROVEN, act=one) for one in before):
+            if not any(_proven(conn, migration, TRANSIT_PROVEN, act=one) for one in before):
                 raise registry.Refused(
                     f"Transit {transit.name} cannot be asked whether it is empty, so it stays as it is: {error} Look "
                     "at it, and wipe it by hand only if you know that nobody's data is on it; then clear this task."

@@ -115,6 +115,17 @@ from include.registry.servers import (
     servers,
     set_price,
 )
+from include.registry.take_back import (
+    Lost,
+    begin_take_back,
+    end_take_back,
+    kept_disk_runs,
+    kept_disk_started,
+    lost,
+    may_take_back,
+    serves_again,
+    taken_back,
+)
 from include.registry.tests import (
     Test,
     advance_test,
@@ -143,6 +154,15 @@ from include.registry.transits import (
 )
 
 __all__ = [
+    "Lost",
+    "begin_take_back",
+    "end_take_back",
+    "kept_disk_runs",
+    "kept_disk_started",
+    "lost",
+    "may_take_back",
+    "serves_again",
+    "taken_back",
     "CAMPAIGN_SETTINGS",
     "MOST_MOVES_A_SERVER",
     "Account",

@@ -68,6 +68,7 @@ CANCELLED = "cancelled"
 
 GIVEN_UP = (FAILED, CANCELLED)
 _BEFORE_PERFORMING = (CHECKING, WAITING_FOR_TRANSIT, INSTALLING_TRANSIT, HANDED_OVER)
+_ON_THE_TRANSIT = (ACCOUNTS_MOVED, REROUTED, ORIGINAL_EMPTY)
 
 MIGRATION = Machine(
     "migration",
@@ -85,7 +86,7 @@ MIGRATION = Machine(
         State(ACCOUNTS_HOME, "Every account lives on the original again."),
         State(HOME, "IPs and names are at the original again; nobody needs the transit."),
         State(DONE, "The transit is wiped and back in the pool; the report is written."),
-        State(FAILED, "Given up by the host before any account was performed."),
+        State(FAILED, "Given up by the host: before any account was performed, or when its transit died."),
         State(CANCELLED, "Cancelled by the customer or by ops before any account was performed."),
     ),
     (
@@ -101,6 +102,7 @@ MIGRATION = Machine(
         Transition(ACCOUNTS_HOME, HOME, "every IP and every name is back"),
         Transition(HOME, DONE, "the transit is wiped and back in the pool"),
         *(Transition(state, FAILED, "the host gives up") for state in _BEFORE_PERFORMING),
+        *(Transition(state, FAILED, "the transit died, and the original serves again") for state in _ON_THE_TRANSIT),
         *(Transition(state, CANCELLED, "no account was performed yet") for state in _BEFORE_PERFORMING),
     ),
     (

@@ -38,7 +38,7 @@ def pages(conn: psycopg.Connection, test: dict[str, Any], names: dict[str, str])
     """The same pages of both sides, as `compare_pages` of `include.compatibility` gives them; none without a site."""
     old, new = (str(registry.server(conn, test[end]).management_address) for end in ("from_server", "to_server"))
     sites = [
-        Site(site["domain"], names[site["domain"]], old, new, tuple(site.get("aliases", ())))
+        Site(site["domain"], names[site["domain"]], old, new, tuple(site.get("aliases", ())), site.get("app"))
         for site in sites_of(conn, test)
         if site["domain"] in names
     ]

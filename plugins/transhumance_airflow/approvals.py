@@ -1,4 +1,4 @@
-"""A person's yes before an original is reinstalled, where its plan asks for one."""
+"""A person's yes: before an original is reinstalled, where its plan asks for one, and before a transit is given up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
-from include.moves import servers
+from include.moves import servers, take_back
 from include.registry import states
 from transhumance_airflow import connections
 from transhumance_airflow.operators import refusing
@@ -66,3 +66,38 @@ class ApproveReinstall(ApprovalOperator):
     def _keep(self, approved: bool, by: str) -> None:
         with connections.registry_connection() as conn:
             registry.answer_approval(conn, self.migration["id"], approved, by)
+
+
+class ApproveTakeBack(ApprovalOperator):
+    """Asks a person whether the transit may be given up, and shows them what is lost with it; at once over when it was
+    given up before. No: the task fails, and is not retried. While it waits it holds no worker."""
+
+    template_fields: Sequence[str] = ("facts",)
+    ui_color = "#f7ecd0"
+
+    def __init__(self, *, facts: Any, **kwargs: Any) -> None:
+        super().__init__(subject="Give the transit up?", fail_on_reject=True, **kwargs)
+        self.facts = facts
+
+    def execute(self, context: Context) -> Any:
+        """Asks, unless it was answered before."""
+        with connections.registry_connection() as conn, refusing():
+            if registry.taken_back(conn, self.facts["id"]) is not None:
+                self.log.info("%s was given up before.", self.facts["transit"])
+                return None
+            self.subject = f"Give {self.facts['transit']} up, and take {self.facts['server']} back?"
+            self.body = take_back.what_is_lost(conn, self.facts)
+        self.log.info("%s", self.body)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """After the answer; a yes is kept."""
+        by = (event.get("responded_by_user") or {}).get("name") or "somebody"
+        try:
+            answered = super().execute_complete(context, event)
+        except HITLRejectException:
+            raise AirflowFailException(f"{by} said no: nothing was changed.") from None
+        with connections.registry_connection() as conn:
+            subject = {"migration": self.facts["id"], "server": self.facts["server"]}
+            registry.event(conn, "take_back.approved", **subject, by=by)
+        return answered

@@ -120,6 +120,18 @@ class FakeHost:
         server.pairs.add(move)
         return {"host_keys": [server.host_key]}
 
+    def _take_back(self, server: FakeServer, account: str, epoch: int, because: str) -> dict[str, Any]:
+        there = server.accounts[account]
+        if (there["state"], there["epoch"]) != ("serving", epoch):
+            assert there["state"] == "moved" and epoch > there["epoch"] and because
+            there.update(state="serving", epoch=epoch)
+        return {"state": "serving", "epoch": epoch}
+
+    def _lead_to(self, server: FakeServer, account: str, address: str) -> dict[str, Any]:
+        assert server.accounts[account]["state"] == "moved"
+        server.accounts[account]["to"] = address
+        return {"state": "moved", "to": address}
+
     def _become_test_server(self, server: FakeServer, domain: str) -> dict[str, Any]:
         assert server.domain or not server.accounts, "a test server begins empty"
         server.domain = domain
@@ -154,6 +166,12 @@ class FakeHost:
             raise AgentError("committed", f"The account {account} has moved; from here it only goes forward.")
         if here["state"] in ("serving", "held") and here["epoch"] <= epoch:
             here.update(state="serving", epoch=epoch, move=None)
+        return {"state": here["state"], "epoch": here["epoch"]}
+
+    def _left(self, server: FakeServer, account: str, move: str, epoch: int, to: str) -> dict[str, Any]:
+        here = server.accounts[account]
+        if here["state"] in ("serving", "held") and here["epoch"] <= epoch:
+            here.update(state="moved", move=move, epoch=epoch, to=to, released=True, since=time.time())
         return {"state": here["state"], "epoch": here["epoch"]}
 
     def _accept_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
@@ -258,7 +276,7 @@ class Hosting:
         return SimpleNamespace(host_key=self.servers[server.name].host_key)
 
     def wipe(self, server: registry.Server) -> None:
-        del self.servers[server.name]
+        self.servers.pop(server.name, None)
 
     def keep(self, server: registry.Server, label: str) -> None:
         if label not in self.kept and server.name in self.servers:
@@ -266,6 +284,14 @@ class Hosting:
 
     def discard(self, label: str) -> None:
         self.kept.pop(label, None)
+
+    def put_back(self, server: registry.Server, label: str) -> SimpleNamespace:
+        if label in self.kept:
+            assert server.name not in self.servers, "what stands there is kept or wiped before"
+            disk = self.kept.pop(label)
+            disk.address = server.management_address
+            self.servers[server.name] = disk
+        return SimpleNamespace(host_key=self.servers[server.name].host_key)
 
     def cut_power(self, server: registry.Server) -> None:
         self.servers[server.name].on = False

@@ -129,7 +129,9 @@ def test_an_account_that_is_not_ready_is_refused(dag, hosting, handed_over):
 
 def test_a_second_account_waits_its_turn(dag, hosting, handed_over):
     move = begin(dag)
-    assert begin(dag, "blog", run_id="perform-2") is None, "it waits"
+    with pytest.raises(AirflowFailException, match="Account app of vps-1 is being moved: wait until"):
+        begin(dag, "blog", run_id="perform-2")
+    assert begin(dag, "blog", run_id="perform-2", if_another_moves="wait") is None, "what the panel asks for waits"
     step(dag, "open_path", move=move)
     step(dag, "close_path", move=move)
     assert begin(dag, "blog", run_id="perform-2")["account"] == "blog"
@@ -348,3 +350,15 @@ def test_an_operation_may_have_been_given_another_time(dag, hosting, handed_over
     operation(dag, "switch", move, peer)
     hosting.servers["vps-1"].operations[f"{move['key']}-e{move['epoch']}-switch"]["args"]["hold_seconds"] = 5
     assert operation(dag, "switch", move, peer)["held_ms"] == 310.4
+
+
+def test_the_registry_has_the_sources_own_time_of_the_commit(dag, hosting, handed_over):
+    """Airflow may come back a day after a switch: what is billed goes by the commit."""
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    operation(dag, "switch", move, peer)
+    began = registry.move(hosting.conn, move["id"]).began_at
+    hosting.servers["vps-1"].accounts["app"]["since"] = began.timestamp() + 0.001
+    step(dag, "record_move", move=move, switched={}, copied={})
+    assert (registry.move(hosting.conn, move["id"]).committed_at - began).total_seconds() == pytest.approx(
+        0.001, abs=1e-4
+    )

@@ -42,7 +42,7 @@ def differences(old: Side, new: Side, statement: dict[str, Any], apart: Collecti
     with ThreadPoolExecutor(2) as pool:
         here, there = pool.map(lambda side: _look(side, packed, statement, apart), (old, new))
     changed = [what for what in sorted(here.keys() | there.keys()) if here.get(what) != there.get(what)]
-    return [f"{what}: {_apart(here.get(what, 'nothing'), there.get(what, 'nothing'))}" for what in changed]
+    return [f"{what} differs: {_apart(here.get(what, 'nothing'), there.get(what, 'nothing'))}" for what in changed]
 
 
 def _apart(here: str, there: str) -> str:

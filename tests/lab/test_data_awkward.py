@@ -11,6 +11,7 @@ DATA = Path(__file__).parent / "data_sets"
 NAME = "awkward"
 READER = 'Re "ader"; x'
 OTHER_USER = "o'ther"
+MAILDIR = f"/home/{NAME}/mail/{NAME}.example/info/Maildir"
 
 NOT_THE_SAME = (
     # What only an administrator can make is left out, and said.
@@ -104,6 +105,48 @@ def use(one: Side) -> list[str]:
     return (as_role(one, NAME, USE) + mariadb(one, USE_MARIADB.encode(), NAME)).split("\n")[:-1]
 
 
+CHANGES = {
+    "TABLE public.words": "ALTER TABLE words ALTER k SET DEFAULT 'x'",
+    "TABLE DATA public.identities": "UPDATE identities SET b = b + 1 WHERE a = 6",
+    "COMMENT public.TABLE words": "COMMENT ON TABLE words IS 'changed'",
+    "INDEX public.added": "CREATE INDEX added ON words (k)",
+    "ACL public.TABLE words": f"GRANT SELECT ON words TO {NAME}; GRANT UPDATE ON words TO PUBLIC",
+    "DATABASE PROPERTIES": f"ALTER DATABASE {NAME}_app SET work_mem = '5MB'",
+    "settings of awkward": f"ALTER ROLE {NAME} SET work_mem = '6MB'",
+    "role awkward": f"ALTER ROLE {NAME} CONNECTION LIMIT 51",
+    "SEQUENCE SET public.": "SELECT setval(quote_ident('Odd \"seq\"'), 5)",
+}
+CHANGES_MARIADB = {
+    "rows: Dumping data for table `no_key`": "INSERT INTO no_key (a) VALUES (77)",
+    "Table structure for table `my_isam`": "ALTER TABLE my_isam COMMENT = 'changed'",
+    "Dumping routines": "CREATE PROCEDURE added() SELECT 1",
+    "grants of 'awkward'": f"GRANT RELOAD ON *.* TO {NAME}@localhost",
+    "user 'awkward'": f"ALTER USER {NAME}@localhost WITH MAX_USER_CONNECTIONS 8",
+    "database": "ALTER DATABASE COLLATE utf8mb4_bin",
+}
+CHANGES_AROUND = {
+    "file .profile": f"touch -d @1 /home/{NAME}/.profile",
+    "file made": f"touch /home/{NAME}/made",
+    "ACL of made": f"setfacl -m u:{NAME}:r /home/{NAME}/made",
+    "crontab": f"echo '@daily true' | crontab -u {NAME} -",
+    "password": f"usermod -p '*' {NAME}",
+    f"message of info@{NAME}.example": f"mkdir -p {MAILDIR}/new; echo x > {MAILDIR}/new/m",
+}
+
+
+def change(one: Side) -> list[str]:
+    """Change one thing of each kind; what each must be called by who looks for differences."""
+    as_postgres(one, ";\n".join(CHANGES.values()), f"{NAME}_app")
+    mariadb(one, f"USE {NAME}_wp; {'; '.join(CHANGES_MARIADB.values())};".encode())
+    one.root("sh", "-ec", f"touch /home/{NAME}/.profile\n" + "\n".join(CHANGES_AROUND.values()))
+    return [*CHANGES, *CHANGES_MARIADB, *CHANGES_AROUND]
+
+
+def names_of(old: Side, new: Side, statement: dict) -> list[str]:
+    """What is not the same on both servers, without how."""
+    return [text.partition(" differs: ")[0] for text in independent.differences(old, new, statement)]
+
+
 @pytest.fixture(scope="module")
 def sides(lab):
     with lab.fresh("2022", "2026", "2026") as servers:
@@ -131,6 +174,8 @@ def test_it_moves_out_and_home(sides: list[Side]) -> None:
         assert used[0] == "42" and used[-2:] == ["new!?", "\U0001f600\té;"]
         limits = "SELECT datconnlimit FROM pg_database WHERE datname = 'awkward_app' UNION ALL SELECT rolconnlimit"
         assert as_postgres(new, f"{limits} FROM pg_roles WHERE rolname = 'awkward'").split() == ["40", "50"]
+        if new is home:
+            assert [what for what in change(new) if what not in " ".join(names_of(old, new, statement))] == []
         old.host.call("remove", account=NAME)
         assert as_postgres(old, "SELECT 1 FROM pg_roles WHERE rolname = 'awkward'") == ""
         assert mariadb(old, b"SELECT User FROM mysql.global_priv WHERE User LIKE '%ther'") == ""

@@ -178,6 +178,123 @@ mariadb.unhold(account)
     assert found["compared"][1] == [] and found["whole"]["different"] == []
 
 
+def test_what_is_defined_between_rehearsal_and_hold_is_made_in_the_hold(moving: Pair) -> None:
+    found = moving.inside(
+        """
+mariadb.follow(account, peer, report)
+mariadb.rehearse(account, peer)
+sql = "ALTER TABLE fresh ADD COLUMN late int DEFAULT 3; INSERT INTO fresh VALUES (2, 4); CREATE TABLE late (a int);"
+sql += "INSERT INTO late VALUES (1), (1); CREATE VIEW late_too AS SELECT a FROM late; DROP TABLE renamed;"
+done([client(given["databases"][0], sql)])
+mariadb.hold(account)
+mariadb.last(account, peer)
+found = {"compared": mariadb.compare(account, peer), "whole": whole()}
+mariadb.unhold(account)
+"""
+    )
+    assert found["compared"][1] == [] and found["whole"]["different"] == []
+
+
+def test_a_write_of_the_host_itself_in_the_hold_is_found(moving: Pair) -> None:
+    found = moving.inside(
+        """
+mariadb.follow(account, peer, report)
+mariadb.rehearse(account, peer)
+mariadb.hold(account)
+mariadb.last(account, peer)
+subprocess.run(["mariadb", "-e", "INSERT INTO follow_wp.fresh VALUES (9, 9)"], check=True)
+found = {"compared": mariadb.compare(account, peer)}
+mariadb.unhold(account)
+"""
+    )
+    assert found["compared"][1] == ["follow_wp.fresh: somebody of the host itself wrote to it in the hold."]
+
+
+def test_a_transaction_that_stays_prepared_is_refused_before_and_in_the_hold(moving: Pair) -> None:
+    found = moving.inside(
+        """
+def refused(step):
+    try:
+        step()
+    except system.Refused as error:
+        return [error.code, error.message]
+
+mariadb.follow(account, peer, report)
+mariadb.rehearse(account, peer)
+xa = "XA START 'x'; INSERT INTO fresh VALUES (77, 7); XA END 'x'; XA PREPARE 'x';"
+done([client(given["databases"][0], xa)])
+found = {"rehearsed": refused(lambda: mariadb.rehearse(account, peer))}
+mariadb.hold(account)
+found["held"] = refused(lambda: mariadb.last(account, peer))
+mariadb.unhold(account)
+done([client(given["databases"][0], "XA COMMIT 'x';")])
+mariadb.rehearse(account, peer)
+mariadb.hold(account)
+mariadb.last(account, peer)
+found["compared"] = mariadb.compare(account, peer)
+found["whole"] = whole()
+mariadb.unhold(account)
+"""
+    )
+    for code, message in (found["rehearsed"], found["held"]):
+        assert code == "prepared_transaction" and "XA COMMIT" in message
+    assert found["compared"][1] == [] and found["whole"]["different"] == []
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        "GRANT INSERT ON *.* TO other@'%'",
+        "GRANT DELETE ON `follow%`.* TO other@'%'",
+        "GRANT UPDATE (a) ON follow_wp.fresh TO other@'%'",
+        "CREATE ROLE team; GRANT INSERT ON follow_wp.* TO team; GRANT team TO other@'%'",
+        "GRANT INSERT ON follow_wp.* TO PUBLIC",
+    ],
+)
+def test_nobody_else_may_write_to_what_stays_behind(moving: Pair, granted: str) -> None:
+    as_root(moving.old, f"CREATE USER other@'%' IDENTIFIED BY 'x'; {granted};")
+    try:
+        found = moving.inside(
+            """
+found = []
+for step in (lambda: mariadb.follow(account, peer, report), lambda: mariadb.hold(account)):
+    try:
+        step()
+    except system.Refused as error:
+        found.append([error.code, error.message])
+"""
+        )
+    finally:
+        as_root(moving.old, "DROP USER other@'%'; DROP ROLE IF EXISTS team;")
+        if "PUBLIC" in granted:
+            as_root(moving.old, "REVOKE INSERT ON follow_wp.* FROM PUBLIC;")
+    assert [code for code, _ in found] == ["foreign_writer", "foreign_writer"]
+    assert all("other@%" in message for _, message in found)
+
+
+def test_another_run_of_the_server_is_not_trusted(moving: Pair) -> None:
+    """What a power cut does: rows that InnoDB has kept and the log has lost."""
+    found = moving.inside(
+        """
+mariadb.follow(account, peer, report)
+mariadb.rehearse(account, peer)
+unlogged = "SET SESSION sql_log_bin = 0; UPDATE follow_wp.fresh SET a = 500 WHERE a = 9"
+subprocess.run(["mariadb", "-e", unlogged], check=True)
+subprocess.run(["systemctl", "restart", "mariadb.service"], check=True)
+mariadb.hold(account)
+try:
+    mariadb.last(account, peer)
+except system.Refused as error:
+    found = {"refused": error.code}
+mariadb.unhold(account)
+mariadb.follow(account, peer, report)
+mariadb.rehearse(account, peer)
+found["whole"] = whole()
+"""
+    )
+    assert found == {"refused": "restarted", "whole": found["whole"]} and found["whole"]["different"] == []
+
+
 def test_a_log_that_cannot_be_read_makes_it_a_dump(moving: Pair) -> None:
     as_root(moving.old, "SET GLOBAL binlog_format = MIXED;")
     try:

@@ -2,110 +2,28 @@
 
 The store's functions are called one by one, in one process on the source, as a switch does."""
 
-import json
-import subprocess
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from include.agent.digest import differences
-from tests.lab.agents import Side, account_file, side
+from tests.lab.agents import Side, side
+from tests.lab.postgres_moving import FOLLOW, SWITCH, Moving
+from tests.lab.postgres_moving import sql as run_sql
 
 DATA = Path(__file__).parent / "data_sets"
 NAME, UID = "followed", 2601
 APP = f"{NAME}_app"
-STEPS = """
-import json, os, sys, time
-sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
-from agent import postgres, system
-from agent.accounts import load
-from agent.peer import Peer
-account = load({name!r})
-peer = Peer({move!r}, {address!r}, {host_keys!r})
-found = []
-def step(name, *args):
-    began = time.monotonic()
-    try:
-        result = getattr(postgres, name)(account, *args)
-    except system.Refused as error:
-        result = {{"refused": error.code, "message": error.message}}
-    found.append({{"step": name, "seconds": time.monotonic() - began, "result": result}})
-{body}
-print(json.dumps(found))
-"""
 
 
-def sql(one: Side, script: str, database: str = APP, role: str = "postgres") -> str:
-    argv = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "psql", "-XqAt"]
-    script = f"SET SESSION AUTHORIZATION {role};\n{script}" if role != "postgres" else script
-    return one.root(*argv, "-v", "ON_ERROR_STOP=1", "-d", database, stdin=script.encode())
-
-
-class Moving:
-    """The account, between a source and a target that is admitted to take it."""
-
-    def __init__(self, old: Side, new: Side) -> None:
-        self.old, self.new, self.move = old, new, "follow-1"
-        statement = account_file(NAME, UID)
-        statement["postgresql"] = {"roles": [NAME], "databases": [APP]}
-        sql(old, f"CREATE ROLE {NAME} LOGIN PASSWORD 'secret'; ", "postgres")
-        sql(old, f"CREATE DATABASE {APP} OWNER {NAME};", "postgres")
-        sql(old, (DATA / "postgres_followed.sql").read_text(), role=NAME)
-        old.host.call("create", account_file=statement)
-        key = old.host.call("pair", move=self.move, account=NAME)["public_key"]
-        more = {"epoch": 2, "account_file": statement, "source_address": old.address, "public_key": key}
-        self.host_keys = new.host.call("receive", move=self.move, account=NAME, **more)["host_keys"]
-
-    def do(self, body: str) -> dict[str, dict]:
-        """Run steps in one process on the source: {step: {"seconds", "result"}} of the last of each name."""
-        known = {"name": NAME, "move": self.move, "address": self.new.address, "host_keys": self.host_keys}
-        done = self.old.root("python3", "-", stdin=STEPS.format(**known, body=body).encode())
-        return {each["step"]: each for each in json.loads(done)}
-
-    @contextmanager
-    def written(self) -> Iterator[None]:
-        """Two sessions of the account write all the while, until a hold or the end of the block puts them out."""
-        url = f"dbname={APP} host=127.0.0.1 user={NAME}"
-        script = f"while echo 'SELECT work();'; do sleep 0.01; done | PGPASSWORD=secret psql -XqAt -o /dev/null '{url}'"
-        argv = self.old.lab.machines.inside(self.old.name, ["sh", "-c", script])
-        writers = [subprocess.Popen(argv, stderr=subprocess.DEVNULL) for _ in range(2)]
-        try:
-            time.sleep(1)
-            yield
-        finally:
-            sql(self.old, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{NAME}';")
-            for writer in writers:
-                writer.wait(10)
-
-    def corrupted(self, corruption: str) -> dict[str, dict]:
-        """A switch up to its comparison, with something done to the target just before that."""
-        pause = "open('/run/arrived', 'w').close()\nwhile os.path.exists('/run/arrived'): time.sleep(0.01)"
-        with ThreadPoolExecutor() as pool:
-            done = pool.submit(self.do, SWITCH.replace('step("compare", peer)', pause + '\nstep("compare", peer)'))
-            while not done.done() and self.old.root("ls", "/run").find("arrived") < 0:
-                time.sleep(0.05)
-            sql(self.new, corruption, role=NAME)
-            self.old.root("rm", "/run/arrived")
-            return done.result()
-
-
-FOLLOW = 'step("follow", peer, lambda **_: None)\n'
-SWITCH = f"""{FOLLOW}
-step("rehearse", peer)
-step("hold")
-step("last", peer)
-step("compare", peer)
-step("unhold")
-"""
+def sql(one: Side, script: str, role: str = "postgres") -> str:
+    return run_sql(one, script, APP, role)
 
 
 @pytest.fixture(scope="module")
 def moving(lab, pair) -> Moving:
-    return Moving(side(lab, pair[0]), side(lab, pair[1]))
+    filled = {APP: (DATA / "postgres_followed.sql").read_text()}
+    return Moving(side(lab, pair[0]), side(lab, pair[1]), NAME, UID, filled)
 
 
 def same(moving: Moving) -> None:
@@ -116,7 +34,7 @@ def same(moving: Moving) -> None:
 
 
 def test_what_changes_all_the_while_is_equal_in_the_hold(moving: Moving) -> None:
-    with moving.written():
+    with moving.written(APP):
         done = moving.do(FOLLOW)["follow"]["result"]
         assert [way["way"] for way in done["ways"]] == ["follow"] and done["bytes"] > 100_000
         done = moving.do(SWITCH)
@@ -135,7 +53,7 @@ def test_what_changes_all_the_while_is_equal_in_the_hold(moving: Moving) -> None
 def test_large_objects_and_new_definitions_come_along(moving: Moving) -> None:
     change = "SELECT lo_unlink(5002), lo_put(5001, 3, 'CHANGED'), lo_from_bytea(5003, repeat('new', 9000)::bytea);"
     change += " GRANT SELECT ON LARGE OBJECT 5003 TO PUBLIC; COMMENT ON LARGE OBJECT 5001 IS 'it''s changed';"
-    with moving.written():
+    with moving.written(APP):
         sql(moving.old, change, role=NAME)
         assert moving.do(SWITCH)["compare"]["result"][1] == []
         sql(moving.old, "ALTER TABLE keyed ADD COLUMN added text DEFAULT 'x'; CREATE TABLE fresh (a int);", role=NAME)
@@ -158,10 +76,10 @@ def test_a_customers_code_ran_with_the_accounts_rights(moving: Moving) -> None:
 
 def test_a_row_that_differs_among_those_that_changed_is_found(moving: Moving) -> None:
     corruption = "UPDATE identified SET v = 'other' WHERE id = (SELECT max(id) FROM identified);"
-    with moving.written():
-        figures, different = moving.corrupted(corruption)["compare"]["result"]
+    with moving.written(APP):
+        figures, different = moving.corrupted(corruption, APP)["compare"]["result"]
     assert len(different) == 1 and f"{APP} > public.identified > " in different[0]
-    with moving.written():
+    with moving.written(APP):
         assert moving.do(FOLLOW)["follow"]["result"]["bytes"] > 100_000  # loaded again, as it differs
 
 
@@ -174,7 +92,7 @@ def test_what_cannot_be_applied_is_loaded_again(moving: Moving) -> None:
 
 def test_what_no_replication_carries_is_dumped_in_the_hold(moving: Moving) -> None:
     sql(moving.old, "CREATE UNLOGGED TABLE scratch AS SELECT 1 AS a;", role=NAME)
-    with moving.written():
+    with moving.written(APP):
         done = moving.do(SWITCH)
     way = done["follow"]["result"]["ways"][0]
     assert way["way"] == "dump" and "scratch" in way["why"]

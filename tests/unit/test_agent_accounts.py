@@ -187,3 +187,19 @@ def test_damaged_state_is_no_state(host: Path) -> None:
 def test_ids_of_moves_are_plain(move) -> None:
     with pytest.raises(Refused):
         accounts.check_move(move)
+
+
+@pytest.mark.parametrize("name", ["o'neil", "sales_", "_daemon", "r&d", "a.b-c", "-", "x" * 64])
+def test_mailboxes_are_named_as_panels_allow_it(name: str) -> None:
+    box = {"address": f"{name}@x.example", "password_hash": HASH}
+    account = Account.from_json(changed(mail={"domains": ["x.example"], "mailboxes": [box]}))
+    assert account.mailboxes[0].local_part == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a..b", ".a", "a.", "a/b", "a b", "Info", "a+b", "a%b", "a:b", "a\n", "x" * 65]
+)
+def test_other_mailboxes_are_refused_with_what_to_do(name: str) -> None:
+    box = {"address": f"{name}@x.example", "password_hash": HASH}
+    with pytest.raises(Refused, match="in capitals, or with"):
+        Account.from_json(changed(mail={"domains": ["x.example"], "mailboxes": [box]}))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import fence, operations, pairing, protocol
+from include.agent import accounts, describe, fence, operations, pairing, protocol
 from include.agent.system import Refused
 from tests.unit.two_servers import TwoServers
 
@@ -208,3 +208,203 @@ def test_agents_of_different_versions_do_not_work_together() -> None:
         with pytest.raises(Refused, match="enrol both servers again") as no:
             pairing.require_same_protocol(said)
         assert code_of(no) == "other_protocol"
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut off": b'{"state": "serv',
+    "no text": b"\xff\x00\xfe",
+    "zeros": bytes(300),
+    "a list": b"[]",
+    "a number": b"3",
+    "null": b"null",
+    "another state": b'{"state": "asleep"}',
+    "an epoch that is none": b'{"state": "serving", "epoch": "2"}',
+    "a move that is none": b'{"state": "serving", "move": 5}',
+    "what is saved is none": b'{"state": "serving", "saved": null}',
+    "engines that are none": b'{"state": "serving", "engines": {"mariadb": {}}}',
+    "released that is none": b'{"state": "moved", "released": "no"}',
+}
+
+
+def three(servers: TwoServers) -> None:
+    for number, name in enumerate(("bob", "zoe")):
+        servers.serve(name, 2010 + number)
+    pairing.forget("m5")
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_one_damaged_state_keeps_nobody_else_shut(servers: TwoServers, damage: str, capsys) -> None:
+    three(servers)
+    servers.state_file("bob").write_bytes(DAMAGED[damage])
+    with pytest.raises(Refused) as no:
+        accounts.state_of("bob")
+    code_of(no)
+    fence.boot()
+    assert servers.opened == ["alice", "zoe"]
+    assert "bob stays shut: " in capsys.readouterr().err
+    assert [account.name for account in accounts.all_accounts()] == ["alice", "bob", "zoe"]
+    assert accounts.standing("bob").state == "unreadable"
+    with pytest.raises(Refused):
+        fence._begin("bob", "m6", 9, 60)
+    with pytest.raises(Refused):
+        accounts.put_state("bob", accounts.State("serving", epoch=9))
+
+
+def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, capsys) -> None:
+    three(servers)
+    accounts.account_path("bob").write_bytes(b"{}")
+    fence.boot()
+    assert servers.opened == ["alice", "zoe"]
+    assert "bob stays shut: " in capsys.readouterr().err
+    with pytest.raises(Refused):
+        servers.receive("m7", "carol", 2)
+
+
+def test_a_server_with_an_account_that_cannot_be_read_is_not_empty(servers: TwoServers, monkeypatch) -> None:
+    three(servers)
+    monkeypatch.setattr(describe, "unclaimed", lambda _accounts: {"postgresql": [], "mariadb": [], "users": []})
+    monkeypatch.setattr(describe.mail, "queue", lambda: [])
+    for name in ("alice", "zoe"):
+        accounts.put_state(name, accounts.State("moved", 2, "m1", released=True))
+    servers.state_file("bob").write_bytes(b"")
+    assert describe.prove_empty() == {"empty": False, "because": ["The account bob is unreadable here."]}
+    accounts.account_path("bob").write_bytes(b"{}")
+    proof = describe.prove_empty()
+    assert not proof["empty"] and len(proof["because"]) == 1
+
+
+def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers) -> None:
+    three(servers)
+    newer = {**accounts.state_of("bob").to_json(), "lease\n": 3}
+    servers.state_file("bob").write_text(json.dumps(newer))
+    with pytest.raises(Refused, match="written by a newer agent") as no:
+        accounts.state_of("bob")
+    assert code_of(no) == "newer_state"
+    fence.boot()
+    assert servers.opened == ["alice", "zoe"]
+    answer = protocol.answer(json.dumps({"verb": "return", "args": {"account": "bob", "move": "m1"}}).encode())
+    assert answer["error"]["code"] == "newer_state"
+    assert protocol.VERBS["return"]({"account": "zoe", "move": "m1"})["state"] == "serving"
+
+
+def test_an_account_that_cannot_be_opened_keeps_nobody_else_shut(servers: TwoServers, monkeypatch) -> None:
+    three(servers)
+
+    def open_account(account):
+        if account.name == "bob":
+            raise RuntimeError("its database is not up yet")
+        servers.opened.append(account.name)
+
+    monkeypatch.setattr(fence, "open_account", open_account)
+    with pytest.raises(Refused, match="tried again"):
+        fence.boot()
+    assert servers.opened == ["alice", "zoe"]
+
+
+def test_a_server_that_does_not_answer_delays_nobody(servers: TwoServers, monkeypatch) -> None:
+    three(servers)
+    fence._begin("alice", "m5", 2, 60)
+    servers.pair("m5", "alice", 2)
+    fence.commit("alice", "m5", 2, {})
+    monkeypatch.setattr(fence, "Peer", None)  # nobody is asked while others wait
+    servers.armed.clear()
+    fence.boot()
+    assert servers.opened == ["bob", "zoe"] and servers.armed == ["alice"]
+
+
+def test_what_a_killed_process_wrote_is_durable_before_the_release(servers: TwoServers, monkeypatch) -> None:
+    did = []
+    fence._begin("alice", "m5", 2, 60)
+    fence.commit("alice", "m5", 2, {})
+    monkeypatch.setattr(accounts, "sync_directory", lambda path: did.append(path.name))
+    monkeypatch.setattr(fence, "release_peer", lambda name: did.append("release"))
+    monkeypatch.setattr(fence.files, "messages", lambda account: 0, raising=False)
+    fence.go_forward("alice")
+    assert did[:2] == ["alice", "release"]
+
+
+# --- a disk that is older than the account's departure ---
+
+
+class Asked:
+    """The other server, as far as it answers."""
+
+    answer: dict | None = None
+
+    def __init__(self, move: str, *_: object) -> None:
+        self.move = move
+
+    def call(self, verb: str, args: dict) -> dict:
+        assert verb == "standing"
+        if self.answer is None:
+            raise Refused("peer_unreachable", "It gave no answer.")
+        return self.answer
+
+    def close(self) -> None: ...
+
+
+def restored(servers: TwoServers, answer: dict | None, monkeypatch: pytest.MonkeyPatch, held: bool = False) -> None:
+    """The source moved alice, and came up again with the disk of a while before."""
+    if held:
+        fence._begin("alice", "m5", 2, 60)
+    before = servers.state_file("alice").read_bytes()
+    fence._begin("alice", "m5", 2, 60)
+    fence.commit("alice", "m5", 2, {})
+    fence.forward("alice")
+    servers.state_file("alice").write_bytes(before)
+    monkeypatch.setattr(Asked, "answer", answer)
+    monkeypatch.setattr(fence, "Peer", Asked)
+    monkeypatch.setattr(fence, "_reopen", lambda account: servers.opened.append(account.name))
+    fence.boot()
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("state", ["serving", "held", "moved"])
+def test_a_source_from_a_snapshot_does_not_open_an_account_that_has_left(
+    servers: TwoServers, monkeypatch, state: str, held: bool
+) -> None:
+    restored(servers, {"account": "alice", "state": state, "epoch": 2}, monkeypatch, held)
+    assert servers.opened == []
+    here = servers.alice
+    assert (here.state, here.epoch, here.to, here.released) == ("moved", 2, "10.0.0.2", True)
+    fence.boot()
+    assert servers.opened == []
+
+
+@pytest.mark.parametrize("state", ["receiving", "absent", "test"])
+def test_a_source_in_the_middle_of_a_move_that_is_booted_serves(servers: TwoServers, monkeypatch, state: str) -> None:
+    restored(servers, {"account": "alice", "state": state, "epoch": 2}, monkeypatch)
+    assert servers.opened == ["alice"] and servers.alice.state == "serving"
+
+
+def test_a_source_whose_target_is_away_serves(servers: TwoServers, monkeypatch) -> None:
+    restored(servers, None, monkeypatch)
+    assert servers.opened == ["alice"]
+
+
+def test_a_target_that_knows_only_what_was_before_is_not_believed(servers: TwoServers, monkeypatch) -> None:
+    fence.admit("alice", "m5", 3)
+    servers.pair("m5", "alice", 3)
+    monkeypatch.setattr(Asked, "answer", {"account": "alice", "state": "serving", "epoch": 2})
+    monkeypatch.setattr(fence, "Peer", Asked)
+    fence.boot()
+    assert servers.opened == ["alice"]
+
+
+def test_databases_that_have_left_without_this_disks_knowledge_keep_it_shut(servers: TwoServers, monkeypatch) -> None:
+    monkeypatch.setattr(Asked, "answer", {"account": "alice.mariadb", "state": "serving", "epoch": 2})
+    monkeypatch.setattr(fence, "Peer", Asked)
+    with pytest.raises(Refused, match="tried again"):
+        fence.boot()
+    assert servers.opened == []
+
+
+def test_the_registry_tells_a_source_from_a_backup_what_has_left_it(servers: TwoServers) -> None:
+    left = protocol.VERBS["left"]
+    gone = {"account": "alice", "move": "m5", "epoch": 3, "to": "10.20.0.9"}
+    assert left(gone) == {"state": "moved", "epoch": 3}
+    assert (servers.alice.to, servers.alice.released) == ("10.20.0.9", True)
+    servers.serve("bob", 2010)
+    fence.admit("bob", "m6", 4)
+    assert left({**gone, "account": "bob"}) == {"state": "serving", "epoch": 4}, "it has come home since"

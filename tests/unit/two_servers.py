@@ -53,10 +53,10 @@ class TwoServers:
         nothing = lambda *_, **__: None  # noqa: E731
         monkeypatch.setattr(system, "shadow_fields", lambda _name: ("!", ""))
         for module, names in {
-            system: ("set_expiry", "bring_crontab_back", "create_user"),
+            system: ("set_expiry", "bring_crontab_back", "set_crontab_aside", "create_user", "end_processes"),
             front: ("set_entry", "render_sites", "render_maps"),
             mail: ("follow", "render", "flush"),
-            php: ("start", "warm"),
+            php: ("start", "stop", "warm"),
             leading: ("open_sockets", "restore"),
             addresses: ("accept_known",),
             test_server: ("refuse_to_serve", "domain"),
@@ -67,7 +67,7 @@ class TwoServers:
             for name in names:
                 monkeypatch.setattr(module, name, nothing)
         for engine in fence.DATABASES.values():
-            for name in ("unhold", "finish", "discard"):
+            for name in ("hold", "unhold", "finish", "discard"):
                 monkeypatch.setattr(engine, name, nothing)
         monkeypatch.setattr(switch, "STORES", {})
         monkeypatch.setattr(fence, "arm", lambda name, _seconds: self.armed.append(name))

@@ -89,6 +89,8 @@ TO_DO = {
     "approve_reinstall": "A person said no, or could not be asked. Find out why, then ask again.",
     "reinstall_original": "Try again: both are asked once more whether it is empty.",
     "move_accounts_home": "Open the run of move_account that its log names, correct that, then try again.",
+    "discard_kept_disk": "The original does not say that it serves every account. Find out why, then try again.",
+    "wipe_transit": "The transit is not empty, or does not answer: its log says what is there. Look, then try again.",
     "copy": "The account serves where it was. See why, then try again.",
     "switch": "The account serves where it was; nothing is lost. Correct what its log names, then clear the run.",
     "look_after": "The account looks different where it lives now. See whether that is the customer's own doing.",

@@ -193,8 +193,21 @@ BEGIN
 END $$;
 """
 
+# IPs come home from a transit that died as they are.
+IPS = r"""
+DO $$
+DECLARE
+    was text := pg_get_functiondef('check_ip'::regproc);
+    rule text := 'state IN (''original_empty'', ''reinstalled'')';
+BEGIN
+    ASSERT strpos(was, rule) > 0;
+    EXECUTE replace(was, rule, rule || ' AND taken_back_because IS NULL');
+END $$;
+"""
+
 
 def upgrade() -> None:
     run(KEPT)
     run(MIGRATIONS)
     run(ACCOUNTS)
+    run(IPS)

@@ -1,0 +1,75 @@
+"""Servers whose disk is older than what happened: from a snapshot or a backup they serve accounts that have left them.
+
+Such a server cannot know it by itself, unless the move is still open (the agent asks the other server at a boot then).
+The registry knows: it is told so, and passes on what still comes for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+
+from include import registry
+from include.hosts import AgentError, HostUnreachable
+from include.moves.path import Agent
+
+SHUT = "account.shut"
+"""The event that says that an account was shut on a server that it had left."""
+
+
+def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
+    """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
+    accounts, and on each server that does not answer."""
+    hosts = {one.name: reach(one.name) for one in registry.servers(conn) if one.host_key is not None}
+
+    def ask(name: str) -> list[dict[str, Any]] | str:
+        try:
+            return hosts[name].call("describe")["accounts"]
+        except (HostUnreachable, AgentError) as error:
+            return f"{name}: {error}"
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = dict(zip(hosts, pool.map(ask, hosts), strict=True))
+    said = [answer for answer in answers.values() if isinstance(answer, str)]
+    for name, answer in answers.items():
+        if not isinstance(answer, str):
+            said += shut(conn, name, hosts[name], answer)
+    return said
+
+
+def shut(conn: psycopg.Connection, server: str, host: Agent, described: list[dict[str, Any]]) -> list[str]:
+    """Tells the server which of the accounts that it serves have left it; gives a sentence on each."""
+    said = []
+    for entry in described:
+        move = _left_with(conn, server, entry)
+        if move is None:
+            continue
+        lives_on = registry.account(conn, move.account).server
+        to = str(registry.server(conn, lives_on).management_address)
+        host.call("left", account=move.account, move=move.key, epoch=move.epoch, to=to)
+        detail = {"lives_on": lives_on, "epoch_there": entry["epoch"], "epoch": move.epoch}
+        registry.event(conn, SHUT, account=move.account, server=server, move=move.id, detail=detail)
+        said.append(
+            f"{server} served {move.account}, which has lived on {lives_on} since it moved: its disk is that of a "
+            "snapshot or a backup. The account is shut there now; look whether anybody wrote to it meanwhile."
+        )
+    return said
+
+
+def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> registry.Move | None:
+    """The move by which an account has left the server that says it serves it; None when there is none."""
+    if entry["state"] not in ("serving", "held"):
+        return None
+    try:
+        known = registry.account(conn, entry["account"])
+    except registry.Refused:
+        return None  # created there since the registry last heard of that server
+    if known.server == server:
+        return None
+    moves = registry.moves_of_account(conn, entry["account"])
+    left = [one for one in moves if one.from_server == server and one.engine is None and one.committed_at is not None]
+    # What came back by a later move than the registry has recorded has a later epoch.
+    return left[-1] if left and entry["epoch"] <= left[-1].epoch else None

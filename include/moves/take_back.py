@@ -1,0 +1,125 @@
+"""The way back from a transit that died: its accounts serve again, from what the original had when each left it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import psycopg
+
+from include import registry
+from include.hosts import HostUnreachable
+from include.moves import names, network
+from include.moves.enrol import Enrolled
+from include.moves.path import Agent
+from include.moves.servers import Specify, kept_disks
+from include.network.names import Names
+from include.registry.take_back import IN_TRANSITS_PLACE
+
+
+class Machines(Protocol):
+    """What is asked here of `include.machines.Machines`."""
+
+    def cut_power(self, spec: Any) -> None: ...
+    def keep(self, spec: Any, label: str) -> None: ...
+    def put_back(self, spec: Any, label: str) -> Any: ...
+
+
+def look(conn: psycopg.Connection, server: str, reach: Callable[[str], Agent]) -> dict[str, Any]:
+    """What the steps hand on to each other. Refused while the transit answers: what it has is newer than anything that
+    could be taken back."""
+    migration = registry.migration(conn, registry.may_take_back(conn, server))
+    if registry.taken_back(conn, migration.id) is None:
+        try:
+            reach(migration.transit).call("status", operation="reached")
+        except HostUnreachable:
+            pass
+        else:
+            raise registry.Refused(
+                f"Transit {migration.transit} answers, and has what was written since the accounts left {server}: "
+                "nothing is taken back. If it is beyond help, switch it off first."
+            )
+    return {
+        "id": migration.id,
+        "server": server,
+        "transit": migration.transit,
+        "in_transits_place": migration.state in IN_TRANSITS_PLACE,
+    }
+
+
+def what_is_lost(conn: psycopg.Connection, facts: dict[str, Any]) -> str:
+    """What a person reads before they agree, as Markdown."""
+    server, transit = facts["server"], facts["transit"]
+    where = (
+        f"the disk that {server} had before its reinstall, started in {transit}'s place"
+        if facts["in_transits_place"]
+        else f"{server} itself, which still has what it had"
+    )
+    lines = [
+        f"**{transit} is switched off and given up.** Its accounts serve again from {where}.",
+        "",
+        "**For ever lost is what was written, sent and received since each account left:**",
+        "",
+    ]
+    for one in registry.lost(conn, facts["id"]):
+        if one.left_at is None:
+            lines.append(f"* {one.account}: **all of it**; it was made on {transit} and is nowhere else")
+        else:
+            lines.append(f"* {one.account}: everything since {one.left_at:%Y-%m-%d %H:%M:%S %Z}")
+    lines += ["", f"Whoever can still read {transit}'s disk can save it; it is not wiped by this."]
+    return "\n".join(lines)
+
+
+def cut_off(
+    conn: psycopg.Connection, facts: dict[str, Any], because: str, by: str, machines: Machines, spec: Specify
+) -> None:
+    """Switches the transit off, so that nothing answers there any more, and records that it is given up."""
+    if not registry.kept_disk_runs(conn, facts["id"]):
+        machines.cut_power(spec(registry.server(conn, facts["transit"])))
+    registry.begin_take_back(conn, facts["id"], because, by)
+
+
+def start_kept_disk(conn: psycopg.Connection, facts: dict[str, Any], machines: Machines, spec: Specify) -> None:
+    """Starts the original's kept disk in the transit's place, whose own disk is put aside; only where the original was
+    reinstalled."""
+    if not facts["in_transits_place"]:
+        return
+    kept, lost = kept_disks(registry.migration(conn, facts["id"]).disk_kept)
+    place = spec(registry.server(conn, facts["transit"]))
+    machines.keep(place, lost)
+    registry.kept_disk_started(conn, facts["id"], machines.put_back(place, kept).host_key)
+
+
+def take_accounts_back(conn: psycopg.Connection, facts: dict[str, Any], reach: Callable[[str], Enrolled]) -> list[str]:
+    """Every account that lived on the transit serves again, at a new epoch; gives their names."""
+    server, transit = (registry.server(conn, facts[name]) for name in ("server", "transit"))
+    stands_in = facts["in_transits_place"]
+    host = reach(transit.name if stands_in else server.name)
+    host.push_agent()
+    migration = registry.migration(conn, facts["id"])
+    epochs = registry.taken_back(conn, migration.id) or {}
+    if stands_in:
+        ips = [ip.address for one in (transit, server) for ip in registry.ips_of(conn, one.name)]
+        host.call("accept_ips", ips=ips)
+        for one in registry.accounts_of(conn, server.name):
+            if one.server == server.name:
+                host.call("lead_to", account=one.name, address=str(server.management_address))
+    for account, epoch in epochs.items():
+        host.call("take_back", account=account, epoch=epoch, because=migration.taken_back_because)
+        if not stands_in:
+            registry.serves_again(conn, migration.id, account)
+    for one in registry.lost(conn, migration.id):
+        if one.left_at is None:
+            registry.remove_account(conn, one.account, f"It was on {transit.name} alone, which died.", "take_back")
+    return sorted(epochs)
+
+
+def lead_back(
+    conn: psycopg.Connection, facts: dict[str, Any], zone: Names, router: network.Run, reach: Callable[[str], Agent]
+) -> list[str]:
+    """Names and IPs lead to where the accounts serve; gives what customers are told of names that do not follow."""
+    if facts["in_transits_place"]:
+        return []  # they lead to the transit's place, where the accounts are
+    home = registry.server(conn, facts["server"])
+    network.reroute(conn, router, home.name, home, reach, lost=True)
+    return names.follow(conn, zone, home.name)

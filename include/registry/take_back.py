@@ -1,0 +1,155 @@
+"""Back from a transit that died: the accounts that lived on it serve again from what the original had."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from include.registry import states
+from include.registry.accounts import next_epoch
+from include.registry.database import Refused, execute, in_transaction, rows, value
+from include.registry.events import event
+from include.registry.migrations import advance, locked, migration_of
+from include.registry.moves import advance_move, moves_of
+
+BEGAN = "take_back.began"
+DISK_STARTED = "take_back.disk_started"
+ENDED = "take_back.ended"
+
+ON_ORIGINAL = (states.HANDED_OVER, states.ACCOUNTS_MOVED, states.REROUTED, states.ORIGINAL_EMPTY)
+"""While a migration is in one of these its original still has everything; the accounts serve from there again."""
+
+IN_TRANSITS_PLACE = (states.REINSTALLING, states.REINSTALLED)
+"""In these the original's kept disk has everything; it is started in the transit's place, and accounts go on home."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What one account loses when it is taken back: everything that was written since it left. `left_at` is None for an
+    account that was made on the transit: it is nowhere else."""
+
+    account: str
+    left_at: datetime | None
+
+
+@in_transaction
+def may_take_back(conn: psycopg.Connection, server: str) -> int:
+    """The migration whose accounts can be taken back from its transit; refuses where none live there."""
+    found = migration_of(conn, server)
+    if found is None or found.server != server or found.state not in (*ON_ORIGINAL, *IN_TRANSITS_PLACE):
+        raise Refused(f"Server {server} has no accounts on a transit now: there is nothing to take back.")
+    if not lost(conn, found.id):
+        raise Refused(f"No account of {server} lives on its transit: there is nothing to take back.")
+    return found.id
+
+
+@in_transaction
+def lost(conn: psycopg.Connection, migration: int) -> list[Lost]:
+    """The accounts that live on the migration's transit, and since when: what was written since is on it alone."""
+    return rows(
+        conn,
+        Lost,
+        """
+        SELECT a.name AS account, (
+            SELECT max(committed_at) FROM moves m
+            WHERE m.account = a.name AND m.migration = g.id AND m.direction = 'out'
+        ) AS left_at
+        FROM migrations g JOIN accounts a ON a.server = g.transit AND a.removed_at IS NULL
+        WHERE g.id = %(id)s ORDER BY a.name
+        """,
+        {"id": migration},
+    )
+
+
+@in_transaction
+def taken_back(conn: psycopg.Connection, migration: int) -> dict[str, int] | None:
+    """The accounts that are being taken back, each with its new epoch; None before somebody has said so."""
+    return value(
+        conn,
+        "SELECT detail -> 'epochs' FROM events WHERE migration = %(id)s AND kind = %(kind)s ORDER BY id LIMIT 1",
+        {"id": migration, "kind": BEGAN},
+    )
+
+
+@in_transaction
+def begin_take_back(conn: psycopg.Connection, migration: int, because: str, by: str) -> dict[str, int]:
+    """Record that the transit is given up, and why; every account that lives on it gets a new epoch, which fences it.
+    Gives {account: epoch}. Can be repeated."""
+    found = locked(conn, migration)
+    before = taken_back(conn, migration)
+    if before is not None:
+        return before
+    may_take_back(conn, found.server)
+    for move in moves_of(conn, migration):
+        # The transit was a side of each, and can say no more.
+        if move.state not in (states.COMMITTED, states.DONE, states.RETURNED):
+            advance_move(conn, move.id, states.RETURNED)
+        elif move.state == states.COMMITTED:
+            advance_move(conn, move.id, states.DONE)
+    epochs = {one.account: next_epoch(conn, one.account) for one in lost(conn, migration) if one.left_at}
+    execute(
+        conn,
+        "UPDATE migrations SET taken_back_because = %(because)s WHERE id = %(id)s",
+        {"id": migration, "because": because},
+    )
+    event(
+        conn,
+        BEGAN,
+        migration=migration,
+        server=found.server,
+        by=by,
+        detail={"because": because, "transit": found.transit, "epochs": epochs},
+    )
+    return epochs
+
+
+@in_transaction
+def kept_disk_started(conn: psycopg.Connection, migration: int, host_key: str) -> None:
+    """Record that the original's kept disk runs in the transit's place: what is there shows that disk's key, and runs
+    what the original ran."""
+    found = locked(conn, migration)
+    execute(
+        conn,
+        "UPDATE servers SET host_key = %(key)s, infrastructure = %(infrastructure)s WHERE name = %(transit)s",
+        {"key": host_key, "infrastructure": found.from_infrastructure, "transit": found.transit},
+    )
+    event(conn, DISK_STARTED, migration=migration, server=found.transit, detail={"disk": found.disk_kept})
+
+
+@in_transaction
+def kept_disk_runs(conn: psycopg.Connection, migration: int) -> bool:
+    """Whether the original's kept disk is what stands in the transit's place."""
+    return _happened(conn, migration, DISK_STARTED)
+
+
+def _happened(conn: psycopg.Connection, migration: int, kind: str) -> bool:
+    return value(
+        conn,
+        "SELECT EXISTS (SELECT FROM events WHERE migration = %(id)s AND kind = %(kind)s)",
+        {"id": migration, "kind": kind},
+    )
+
+
+@in_transaction
+def serves_again(conn: psycopg.Connection, migration: int, account: str) -> None:
+    """Record that an account serves from the original again; only while its server is being taken back."""
+    found = locked(conn, migration)
+    changed = execute(
+        conn,
+        "UPDATE accounts SET server = %(home)s WHERE name = %(name)s AND server <> %(home)s",
+        {"home": found.server, "name": account},
+    )
+    if changed:
+        event(conn, "account.taken_back", migration=migration, account=account, server=found.server)
+
+
+@in_transaction
+def end_take_back(conn: psycopg.Connection, migration: int, by: str) -> None:
+    """Record that nothing is left to do. Where the original serves again its migration is given up: its transit goes
+    back to the pool once it was looked at; else the accounts go on home from the disk in the transit's place."""
+    found = locked(conn, migration)
+    if _happened(conn, migration, ENDED):
+        return
+    event(conn, ENDED, migration=migration, server=found.server, by=by)
+    if found.state in ON_ORIGINAL:
+        advance(conn, migration, states.FAILED, {"reason": found.taken_back_because}, by)

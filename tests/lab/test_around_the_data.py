@@ -1,0 +1,109 @@
+"""What lies around an account's data: owners and flags of files, odd times and paths, and what starts by itself."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from include.hosts import AgentError
+from tests.lab.agents import Move, Side, account_file, side
+
+NAME, UID, NEIGHBOUR = "around", 2461, 2402
+DAEMON = """#!/usr/bin/python3
+import os, time
+with open(os.path.expanduser("~/started"), "a") as file:
+    print(os.environ["KIND"], os.environ["SHELL"], os.environ["LOGNAME"], os.getcwd(), file=file)
+time.sleep(1000)
+"""
+CRONTAB = "KIND=worker\n@reboot $HOME/bin/worker\n@reboot $HOME/bin/worker & # and a shell that ends at once\n"
+FILES = f"""
+echo x > usual; echo y > far; touch -d '2300-01-01 00:00:00.123456789 UTC' far
+touch -d '1901-12-14 00:00:00.5 UTC' long-ago
+mkdir shared logs; echo x > shared/list; setfacl -m u:{NEIGHBOUR}:rx,d:u:{NEIGHBOUR}:rx shared; mkdir -m 2777 drop
+setfacl -m g:4711:r shared/list
+echo deny > .htaccess; echo line > logs/audit
+python3 -c "
+import os
+for _ in range(30):
+    os.mkdir('d' * 200); os.chdir('d' * 200)
+open('deep', 'w').write('deep')
+"
+"""
+QUESTIONS = """
+cd /home/around; stat -c '%n %u %g %Y %y' far long-ago drop/from-neighbour; getfacl -n --omit-header shared shared/list
+cat usual; ls -d ddd*
+"""
+
+
+class World:
+    """The account on the old server, and the two ends of its move."""
+
+    def __init__(self, old: Side, new: Side) -> None:
+        self.old, self.new = old, new
+        self.statement = account_file(NAME, UID)
+        old.root("useradd", "-u", str(NEIGHBOUR), "-U", "-M", "neighbour")
+        old.host.call("create", account_file=self.statement)
+        old.root(
+            "sh", "-c", f"cd /home/{NAME}; mkdir bin; cat > bin/worker; chmod 755 bin/worker", stdin=DAEMON.encode()
+        )
+        self.hand(FILES)
+        old.root("install", "-o", "neighbour", "-g", "neighbour", "/etc/hostname", f"/home/{NAME}/drop/from-neighbour")
+        old.root("sh", "-c", f"cd /home/{NAME}; chattr +i .htaccess; chattr +a logs/audit; chattr +A logs")
+        old.root("crontab", "-u", NAME, "-", stdin=CRONTAB.encode())
+
+    def hand(self, script: str) -> str:
+        as_account = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "env", f"HOME=/home/{NAME}")
+        return self.old.root(*as_account, "bash", "-ec", f"cd /home/{NAME}; {script}")
+
+    def workers(self, on: Side, expected: int) -> int:
+        """How many run there, once they are as many as are expected, or after a while."""
+        for _ in range(60):
+            count = int(on.root("sh", "-c", f"pgrep -cu {UID} -f 'python3 .*bin/worker$' || true"))
+            if count == expected:
+                break
+            time.sleep(0.25)
+        return count
+
+    def answers(self, on: Side) -> str:
+        return on.root("sh", "-c", QUESTIONS)
+
+
+@pytest.fixture(scope="module")
+def world(lab, pair) -> World:
+    return World(side(lab, pair[0]), side(lab, pair[1]))
+
+
+def test_a_hold_ends_what_the_crontab_started_and_a_return_starts_it_again(world: World) -> None:
+    move = Move("around-back", 2, world.statement, world.old, world.new).prepare()
+    assert world.workers(world.old, 0) == 0
+    hold = move.args(seconds=30)
+    world.old.host.call("hold", **{key: hold[key] for key in ("account", "move", "epoch", "seconds")})
+    assert world.workers(world.old, 0) == 0
+    world.old.host.call("return", account=NAME, move=move.key)
+    assert world.workers(world.old, 2) == 2
+    assert world.old.root("cat", f"/home/{NAME}/started") == f"worker /bin/sh {NAME} /home/{NAME}\n" * 2
+    for one in (world.old, world.new):
+        one.host.call("unpair", move=move.key)
+
+
+def test_what_is_odd_comes_over_or_is_told(world: World) -> None:
+    before = world.answers(world.old)
+    move = Move("around-out", 3, world.statement, world.old, world.new).prepare()
+    left = world.old.host.run("around-left", "copy", move.args())["left"]
+    left += world.old.host.run("around-out-copy", "copy", move.args())["left"]
+    told = "\n".join(left)
+    for words in ("immutable (chattr +i)) are not carried as they are: .htaccess", "append only", "path of more than"):
+        assert words in told, told
+    assert "access times" in told
+    moved = move.switch()
+    assert moved["verified"]["equal"]
+    assert world.answers(world.new) == before
+    assert world.workers(world.new, 2) == 2 and world.workers(world.old, 0) == 0
+    again = world.old.host.call("describe")
+    assert again
+    # What is immutable does not keep the account on the server that it has left.
+    world.old.host.call("remove", account=NAME)
+    assert world.old.state(NAME) == "absent"
+    with pytest.raises((AgentError, AssertionError)):
+        world.old.root("stat", f"/home/{NAME}")
