@@ -22,17 +22,29 @@ BY_HAND = {
     "93": "its servers run without a binary log: tests/lab/test_mariadb_follow.py",
 }
 """What this module does not move, with the reason; `python -m tests.lab.cases NUMBER` tries one."""
-REFUSED: dict[str, str] = {}
+REFUSED: dict[str, str] = {
+    "13": "is refused by the new server",
+    "43": "keeps old rows (system versioning)",
+    "87": "have the same key",
+    "l5": "ALTER TABLE public.imported OWNER TO",
+}
 """What cannot move, with what is said of it."""
 ANOTHER: dict[str, str] = {}
 """What is another answer on the new server, rightly, with what the report says instead."""
 TOLD: dict[str, str] = {
+    "04": "what postgres makes there later",
+    "29": "what monitoring may do with",
     "36": "view acct36_db.leftover is broken",
     "l6": "view acctl6_db.seen runs as root@localhost here",
     "l7": "the global privilege FILE is not carried",
 }
 """What is not carried, and told: a part of the sentence."""
-APART: dict[str, str] = {}
+APART: dict[str, str] = {
+    "04": "DEFAULT ACL .* of postgres",
+    "29": "monitoring",
+    "36": "leftover",
+    "07": "VIEW public.staff",
+}
 """What other code finds different of a case, rightly: a pattern of its sentences."""
 
 
