@@ -98,6 +98,11 @@ def account(answer: dict[str, Any]) -> Group:
         told = {"entry": test["entry"], "state": test["state"], "said": test["sentence"]}
         told |= {"addresses": ", ".join(test["names"].values()) or None, "until": when(test["expires_at"])}
         parts += ["", facts("Newest test", **told)]
+    if proof := answer["proof"]:
+        equal = "yes" if proof["equal"] else "NO"
+        compared = ", ".join(f"{number:,} {what}" for what, number in proof["counts"].items())
+        told = {"verified": "yes" if proof["verified"] else "no", "equal": equal, "compared": compared}
+        parts += ["", facts("Last move", **told, not_carried="\n".join(proof["left"]) or None)]
     migrations = table("Open migrations", "entry", "title", "deadline", "mandatory", "can it be performed now?")
     for one in answer["migrations"]:
         mandatory = "yes" if one["mandatory"] else "no"

@@ -4,19 +4,21 @@
 One run moves one account; a customer's *perform* is a run of this DAG, and so is each move home. The copy and
 the switch-over run on the account's own server and need nobody: from hold to release Airflow only watches.
 
-1. **check_account**: the account, the server it goes to, and whether it may go now. Refusals end here and
+1. **check_account**: the account, the server it goes to, and whether it may go. Refusals end here and
    change nothing.
-2. **look_before**: the account as its visitors and its customer see it, any time before the switch.
-3. **open_path**: a key that only this move may use, from the one server to the other.
-4. **copy**: everything is copied while the account goes on serving.
-5. **switch**: hold, last pass, verify, commit, release. Not verified, not committed.
+2. **wait_for_turn**: one account of a server moves at a time. *Waits for the others*, within ten seconds of
+   the end of one; then the move begins.
+3. **look_before**: the account as its visitors and its customer see it, any time before the switch.
+4. **open_path**: a key that only this move may use, from the one server to the other.
+5. **copy**: everything is copied while the account goes on serving.
+6. **switch**: hold, last pass, verify, commit, release. Not verified, not committed.
    A rehearsal comes first: if visitors would wait longer than was agreed, nothing is held, and the run says why.
-6. **record_move**: the registry learns where the account lives now, and what was measured and verified.
-7. **point_names**: its names in the host's DNS lead there; once it is home they have their TTLs back. A name that
+7. **record_move**: the registry learns where the account lives now, and what was measured and verified.
+8. **point_names**: its names in the host's DNS lead there; once it is home they have their TTLs back. A name that
    somebody else has changed, or that is not in our DNS, is told in the log and in the report.
-8. **look_after**: the same look; whatever is not as it was fails the run.
-9. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where
-   it was.
+9. **look_after**: the same look; whatever is not as it was fails the run.
+10. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where
+    it was.
 
 ## How to resume
 Clear the run (all of it, or from the task that failed). Every step can be repeated. A copy or switch that
@@ -48,7 +50,7 @@ from include.moves import path, servers
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
-from transhumance_airflow.operators import refusing
+from transhumance_airflow.operators import WaitForRegistry, refusing
 
 
 @dag(
@@ -57,7 +59,7 @@ from transhumance_airflow.operators import refusing
     doc_md=__doc__,
     schedule=None,
     catchup=False,
-    max_active_runs=16,
+    max_active_runs=256,
     tags=["transhumance", "account"],
     default_args={
         "owner": "transhumance",
@@ -81,21 +83,25 @@ def move_account() -> None:
 
     @task(multiple_outputs=False)
     def check_account(params: dict[str, Any], run_id: str) -> dict[str, Any]:
-        """Refuses with one sentence, or begins the move: the account, both servers, and whether it may go now."""
+        """Refuses with one sentence, or says what is to be moved: the account, both servers, whether it may go."""
         account, to_server, by = (params[name] for name in ("account", "to_server", "requested_by"))
+        asked = {"account": account, "to_server": to_server, "run_id": run_id, "requested_by": by}
         with connections.registry_connection() as conn, refusing():
 
             def reach(server: str) -> Host:
                 return connections.host(server, conn)
 
-            def begin() -> registry.Move:
-                return registry.begin_move(conn, account, to_server, run_id, by)
-
             servers.make_known(conn, account, to_server, reach)
-            begun = path.begin(conn, account, run_id, begin, reach)
-            return {**begun, "longest_wait_seconds": params["longest_wait_seconds"]}
+            path.may_begin(conn, account, run_id, lambda: registry.begin_move(conn, **asked), reach)
+        return {**asked, "longest_wait_seconds": params["longest_wait_seconds"]}
 
-    move_steps(check_account())
+    move = WaitForRegistry(
+        task_id="wait_for_turn",
+        task_display_name="wait for a turn (the server)",
+        fact="move_begun",
+        arguments=check_account(),
+    ).output
+    move_steps(move)
 
 
 move_account()

@@ -51,6 +51,7 @@ KINDS = {
     "postgresql_types": Kind(ORIGINAL, (POSTGRESQL,), ("types",)),
     "postgresql_settings": Kind(ORIGINAL, (POSTGRESQL,), ("settings",)),
     "postgresql_collations": Kind(ORIGINAL, (POSTGRESQL,)),
+    "postgresql_time_zones": Kind(COPY, (POSTGRESQL,)),
 }
 
 

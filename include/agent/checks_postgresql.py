@@ -11,8 +11,9 @@ import tempfile
 import threading
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
+from . import checks_zones
 from .accounts import Account
 from .checks_found import Clock, Found
 from .checks_text import Definition, addresses_in, match, without_comments
@@ -47,6 +48,28 @@ class Database:
     def definitions(self) -> list[Definition]:
         """Every routine, view and trigger."""
         return _definitions(self)
+
+    @cached_property
+    def expressions(self) -> list[Definition]:
+        """Every default, generated column, check and policy."""
+        return _expressions(self)
+
+
+def _expressions(database: Database) -> list[Definition]:
+    rows = database.query(
+        f"SELECT json_build_array('default', format('%s.%s', {_NAMED}, a.attname), pg_get_expr(d.adbin, d.adrelid))"
+        f" FROM pg_attrdef d {_RELATION.format('d.adrelid')} JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum"
+        f" = d.adnum WHERE {_own('o.relnamespace')} ORDER BY 1::text;\n"
+        "SELECT json_build_array('constraint', c.conname, pg_get_constraintdef(c.oid)) FROM pg_constraint c WHERE"
+        f" c.contype = 'c' AND {_own('c.connamespace')} ORDER BY 1::text;\n"
+        "SELECT json_build_array('policy', p.polname, concat_ws(' ', pg_get_expr(p.polqual, p.polrelid),"
+        f" pg_get_expr(p.polwithcheck, p.polrelid))) FROM pg_policy p {_RELATION.format('p.polrelid')}"
+        " ORDER BY 1::text;\n"
+        f"SELECT json_build_array('index', {_NAMED}, pg_get_indexdef(i.indexrelid)) FROM pg_index i"
+        f" {_RELATION.format('i.indexrelid')} WHERE {_own('o.relnamespace')} AND (i.indexprs IS NOT NULL OR i.indpred"
+        " IS NOT NULL) ORDER BY 1::text;\n"
+    )
+    return [Definition(f"database {database.name}, {kind} {_plain(name)}", text or "") for kind, name, text in rows]
 
 
 def _definitions(database: Database) -> list[Definition]:
@@ -92,8 +115,7 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
             for check in checks:
                 if run := _KINDS.get(check["kind"]):
                     run(database, check, found)
-        if addresses and (asking := [check for check in checks if check["kind"] == "old_addresses"]):
-            tables += _old_addresses(name, asking, addresses, found, clock)
+        tables += _rows(name, checks, addresses, found, clock)
     return tables
 
 
@@ -188,22 +210,43 @@ def _collations(database: Database, check: dict[str, Any], found: Found) -> None
             found.add(check["id"], f"database {database.name}", what.format(kind), count=number)
 
 
+def _time_zones(database: Database, check: dict[str, Any], found: Found) -> None:
+    """Old names of time zones in definitions; those in rows are found where rows are read."""
+    zones = checks_zones.missing()
+    if not zones:
+        return
+    for definition in [*database.definitions, *database.expressions]:
+        for name, now in checks_zones.in_text(definition.text, zones).items():
+            found.add(check["id"], definition.where, checks_zones.told(name, now))
+
+
 _KINDS: dict[str, Callable[[Database, dict[str, Any], Found], None]] = {
     "sql_text": _sql_text,
     "postgresql_extensions": _extensions,
     "postgresql_types": _types,
     "postgresql_settings": _settings,
     "postgresql_collations": _collations,
+    "postgresql_time_zones": _time_zones,
 }
 
 
 # --- rows ---
 
 
-def _old_addresses(
-    database: str, checks: list[dict[str, Any]], addresses: list[str], found: Found, clock: Clock
-) -> int:
-    """Addresses of the old server in the texts of a database, counted by column; how many tables were read."""
+class Rows(Protocol):
+    """Takes rows as COPY puts them out."""
+
+    def row(self, line: bytes) -> None:
+        """One row, its columns parted by tabs."""
+
+
+def _rows(database: str, checks: list[dict[str, Any]], addresses: list[str], found: Found, clock: Clock) -> int:
+    """Look through the texts of a database, once for all checks that do; how many tables were read."""
+    asking = [check for check in checks if check["kind"] == "old_addresses" and addresses]
+    zoned = [check for check in checks if check["kind"] == "postgresql_time_zones"]
+    zones = checks_zones.missing() if zoned else {}
+    if not asking and not zones:
+        return 0
     rows = query(
         "SELECT json_build_array(n.nspname, o.relname, json_agg(a.attname ORDER BY a.attnum)) FROM pg_attribute a"
         f" {_RELATION.format('a.attrelid')} JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid ="
@@ -219,9 +262,10 @@ def _old_addresses(
             found.leave(f"There was no time for {len(rows) - read:,} tables of {printable(database)}.")
             break
         shown = _plain(f"{schema}.{table}")
-        if not _read(
-            database, schema, table, columns, clock, _Counter(database, shown, columns, addresses, checks, found)
-        ):
+        where = [f"database {database}, table {shown}, column {column}" for column in columns]
+        takers: list[Rows] = [_Counter(where, addresses, asking, found)] if asking else []
+        takers += [checks_zones.ZoneRows(check["id"], where, columns, zones, found) for check in zoned if zones]
+        if not _read(database, schema, table, columns, clock, takers):
             found.leave(f"The table {printable(shown)} of {printable(database)} was not read to its end.")
         read += 1
     return read
@@ -230,17 +274,8 @@ def _old_addresses(
 class _Counter:
     """Takes rows as COPY puts them out, and notes where an address is in them."""
 
-    def __init__(
-        self,
-        database: str,
-        table: str,
-        columns: list[str],
-        addresses: list[str],
-        checks: list[dict[str, Any]],
-        found: Found,
-    ) -> None:
-        self.where = [f"database {database}, table {table}, column {column}" for column in columns]
-        self.addresses, self.checks, self.found = tuple(addresses), checks, found
+    def __init__(self, where: list[str], addresses: list[str], checks: list[dict[str, Any]], found: Found) -> None:
+        self.where, self.addresses, self.checks, self.found = where, tuple(addresses), checks, found
 
     def row(self, line: bytes) -> None:
         if next(addresses_in(line, self.addresses), None) is None:
@@ -251,8 +286,8 @@ class _Counter:
                     self.found.add(check["id"], where, f"names the old address {address}")
 
 
-def _read(database: str, schema: str, table: str, columns: list[str], clock: Clock, counter: _Counter) -> bool:
-    """Give the rows of a table to the counter; whether it was all of them."""
+def _read(database: str, schema: str, table: str, columns: list[str], clock: Clock, takers: list[Rows]) -> bool:
+    """Give the rows of a table to these; whether it was all of them."""
     names = ", ".join(map(ident, columns))
     script = f"COPY {ident(schema)}.{ident(table)} ({names}) TO STDOUT;\n"
     argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
@@ -272,7 +307,8 @@ def _read(database: str, schema: str, table: str, columns: list[str], clock: Clo
                 whole = False
                 process.kill()
                 break
-            counter.row(line[:-1])
+            for taker in takers:
+                taker.row(line[:-1])
         process.stdout.close()
         return process.wait() == 0 and whole
     finally:

@@ -95,6 +95,8 @@ def describe_account(account: Account) -> dict[str, Any]:
         "epoch": state.epoch,
         "move": state.move,
         "to": state.to,
+        "released": state.released,
+        "since": state.since,
         **({"test": state.test} if state.state == "test" else {}),
         "engines": {
             engine: {key: there[key] for key in ("to", "move", "epoch", "released", "left", "since")}

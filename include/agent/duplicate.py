@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from . import duplicate_databases, files_rsync, identity
+from . import duplicate_databases, files_digest, files_rsync, identity
 from .accounts import Account, state_of
 from .operations import Report
 from .peer import Peer
-from .switch import _require_serving, _sides
+from .switch import _require_serving, _sides, begin_alone
 from .system import Refused, refuse, side_by_side
 from .test_copy import check_stores
 
@@ -30,6 +30,7 @@ _OF_THE_ACCOUNT = frozenset(
         "foreign_owner",
         "foreign_role",
         "history_blocked",
+        "locale_missing",
         "mariadb_failed",
         "no_such_database",
         "no_such_role",
@@ -54,7 +55,7 @@ def duplicate(args: dict[str, Any], report: Report) -> dict[str, Any]:
     if state_of(account.name).state == "held":
         refuse("wrong_state", f"The account {account.name} is held for a move; test it when that is over.")
     began = time.monotonic()
-    peer.call("alone", {})
+    begin_alone(peer)
     found = dict(
         zip(wanted, side_by_side(*(partial(_tolerant, store, account, peer, report) for store in wanted)), strict=True)
     )
@@ -84,7 +85,7 @@ def _files(account: Account, peer: Peer, report: Report, done: Done) -> None:
     # A test has names of its own: the original's certificates stay where they are.
     peer.call("identity", identity.read(account) | {"certificates": {}})
     sent = files_rsync.send(account, peer, report)
-    done |= {"files": sent["files"], "bytes": sent["bytes"]}
+    done |= {"files": sent["files"], "bytes": sent["bytes"], "left": files_digest.left_behind(account)}
 
 
 _STORES: dict[str, Callable[[Account, Peer, Report, Done], None]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from . import (
@@ -22,14 +23,14 @@ from . import (
     postgres_said,
 )
 from .accounts import Account
-from .digest import printable
+from .digest import differences, printable
 from .mariadb_dump import dumps
 from .mariadb_sql import login, queries
 from .mariadb_users import grant_statements, pending_path
 from .operations import Report
 from .peer import Peer
 from .postgres_definition import definition as postgres_definition
-from .postgres_send import dump_environment, dumping
+from .postgres_send import dump_environment, dumped, dumping
 from .postgres_sql import Session, conninfo, kept
 from .system import Refused, read_json, refuse
 
@@ -67,7 +68,14 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
         report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
         argv = [*dumping(), "-d", conninfo(name)]
         args = {"database": name, "grants": postgres_grants.grants(account, name)}
-        sent = peer.stream("duplicate_postgresql_restore", args, argv, env=dump_environment(name))
+        env = dump_environment(name)
+        try:
+            sent = dumped(name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=env))
+        except Refused as error:
+            if error.code != "unreadable":
+                raise
+            done["said"].append(_said(name, None, error.message))
+            continue
         done["bytes"] += sent["bytes"]
         done["said"] += sent["said"]
         there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
@@ -96,6 +104,7 @@ def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> d
             databases[name] = {**database, "extensions": extensions}
     # What an earlier try restored into is made anew.
     done = postgres_restore.prepare(account, {"roles": args["roles"], "databases": databases, "keep": []}, stdin)
+    said += [_said(name, what, sentence) for name, what, sentence in done["refused"]]
     return {"left": done["left"], "said": said}
 
 
@@ -125,7 +134,7 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
         restore("--section=post-data")
         said += [_said(name, None, each) for each in postgres_contained.give(account, name, args["grants"])]
         restore(listing="views")
-        postgres_contained.settle(account, name)
+        said += [_said(name, None, each, "warning") for each in postgres_contained.settle(account, name)]
     finally:
         postgres_contained.abandon(account, name)
     return {"bytes": size, "said": said[:_MOST], "empty": empty[:_MOST]}
@@ -154,8 +163,7 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
         return
     defined = mariadb_definition.definition(account)
     done["left"] += defined["left"]
-    what = {"databases": defined["databases"], "users": defined["users"], "events": []}
-    peer.call("mariadb_prepare", what)
+    peer.call("mariadb_prepare", {**defined, "events": []})
     failed: dict[str, set[str]] = {}
     for name in account.mariadb_databases:
         report(done_bytes=done["bytes"], text=f"MariaDB: {printable(name)}")
@@ -170,12 +178,15 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
                 done["said"] += sent["said"]
                 failed.setdefault(name, set()).update(sent["failed"])
     made: list[dict[str, Any]] = []
-    for item in mariadb_definition.listed(account):
+    broken = mariadb_definition.broken_views(account)
+    for item in mariadb_definition.listed_objects(account):
         try:
             mariadb_definition.refuse_foreign(account, item)
-            made += mariadb_definition.with_statements([item])
+            if (item["database"], item["name"]) not in broken:
+                made.append(item)
         except Refused as error:
             done["said"].append(_said(item["database"], _called(item), error.message))
+    made = mariadb_definition.with_statements(account, made)
     done["said"] += peer.call("duplicate_mariadb_objects", {"objects": made})["said"]
     here, there = mariadb_definition.facts(account), peer.call("mariadb_facts", {})
     for name, kinds in here["objects"].items():
@@ -183,8 +194,26 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
         for view in kinds.get("view", {}):
             kinds["table"].pop(view, None)  # it is listed as a table too
         gone = {f"{kind} {each}" for kind in _KINDS for each in kinds.get(kind, {}) if each not in copied.get(kind, {})}
-        gone |= {f"rows of {table}" for table in failed[name] if f"table {table}" not in gone}
+        gone |= {f"rows of {table}" for table in failed.get(name, ()) if f"table {table}" not in gone}
         done["missing"] += _missing(name, gone)
+        done["said"] += [_said(name, what, why) for what, why in _unlike(kinds, copied)]
+    for user, known in here["users"].items():
+        if there["users"].get(user, known) != known:
+            what = f"The user {printable(user)} is not made there as it is here; ask your host to look at it."
+            done["said"].append(_said(None, f"user {user}", what))
+
+
+def _unlike(mine: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, str]]:
+    """What came over and is not as it was, with a sentence: a move would refuse it."""
+    return [
+        (
+            f"{kind} {name}",
+            f"This {kind} is made there otherwise than it is here: {differences(facts, theirs[kind][name])[0]}",
+        )
+        for kind, known in mine.items()
+        for name, facts in known.items()
+        if name in theirs.get(kind, {}) and theirs[kind][name] != facts
+    ][:_MOST]
 
 
 def _called(item: dict[str, Any]) -> str:
@@ -255,7 +284,7 @@ def _mariadb_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict
 def _grant(account: Account, pending: dict[str, Any]) -> Said:
     """Every grant that can be given; those that cannot."""
     said = []
-    for user in pending["users"]:
+    for user in mariadb_restore.granted(pending):
         for statement in grant_statements(account, user):
             try:
                 queries([statement])

@@ -67,7 +67,7 @@ def hold(
         def still(part: str, stop: Callable[[Account], Any]) -> None:
             # Shared: a return waits for it, and nothing is stopped after a return.
             with timer(f"{part} still"), guarded(name, shared=True):
-                _require_held(name, move)
+                _require_held(name, move, epoch)
                 found = stop(account)
             if part == "files":
                 cut["processes"] = found
@@ -79,7 +79,7 @@ def hold(
         return cut
     except BaseException:
         if state_of(name).state != "moved":
-            return_(name, move)
+            return_(name, move, epoch)
         raise
 
 
@@ -94,9 +94,8 @@ def _begin(name: str, move: str, epoch: int, seconds: float) -> None:
                 "wrong_state",
                 f"The account {name} is {state.state} here in move {state.move}; it cannot be held.",
             )
-        if epoch < state.epoch or (epoch == state.epoch and state.move != move):
-            refuse("stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over.")
-        _refuse_committed(name, state)
+        refuse_stale(name, state, move, epoch)
+        _refuse_leaving(name, state)
         if state.returning:
             refuse("returning", f"The account {name} is being returned; try again in a moment.")
         arm(name, seconds)
@@ -110,9 +109,16 @@ def leaving(state: State) -> str | None:
     return next((engine for engine, there in state.engines.items() if not there["released"]), None)
 
 
-def _refuse_committed(name: str, state: State) -> None:
+def _refuse_leaving(name: str, state: State) -> None:
     if leaving(state):
         refuse("committed", f"Databases of the account {name} have moved; from here it only goes forward.")
+
+
+def refuse_stale(name: str, state: State, move: str, epoch: Any) -> None:
+    """What ends an attempt of a move writes its epoch down without the move (`give_up`), and what begins a later one
+    writes down the later epoch (`admit`): so an operation that outlived its attempt is told here."""
+    if not isinstance(epoch, int) or epoch < state.epoch or (epoch == state.epoch and state.move != move):
+        refuse("stale_epoch", f"The account {name} is at epoch {state.epoch} here; epoch {epoch} is over.")
 
 
 def committed(state: State, move: str) -> bool:
@@ -121,11 +127,19 @@ def committed(state: State, move: str) -> bool:
     return whole_account or any(there["move"] == move for there in state.engines.values())
 
 
-def _require_held(name: str, move: str) -> State:
+def released(state: State, move: str) -> bool:
+    """Whether the other server has opened what this move, past its point of no return here, brought there."""
+    if (state.state, state.move) == ("moved", move):
+        return state.released
+    return all(there["released"] for there in state.engines.values() if there["move"] == move)
+
+
+def _require_held(name: str, move: str, epoch: int) -> State:
+    """By this attempt: one of another epoch has compared another hold."""
     state = state_of(name)
-    if state.state != "held" or state.move != move or state.returning:
+    if (state.state, state.move, state.epoch) != ("held", move, epoch) or state.returning:
         refuse("not_held", f"The account {name} is {state.state} here, not held by move {move}; hold it again.")
-    _refuse_committed(name, state)
+    _refuse_leaving(name, state)
     return state
 
 
@@ -147,10 +161,42 @@ def return_(name: str, move: str | None = None, epoch: int | None = None) -> Sta
             refuse("committed", f"The account {name} has moved; from here it only goes forward.")
         if state.state != "held" or (move and state.move != move) or (epoch is not None and state.epoch != epoch):
             return state
-        _refuse_committed(name, state)
-        state = _reopen(load(name))
-        _rest(name)
+        return _return(name, state)
+
+
+def _return(name: str, state: State) -> State:
+    _refuse_leaving(name, state)
+    state = _reopen(load(name))
+    _rest(name)
+    return state
+
+
+def give_up(name: str, move: str, epoch: int) -> State:
+    """End this attempt of a move: a hold of it is returned, and from here on none of it or of one before begins or
+    commits, whatever of it still runs. Refused once it has committed; nothing happens when a later one has begun."""
+    with guarded(name):
+        state = state_of(name)
+        if committed(state, move):
+            refuse("committed", f"The account {name} has moved; from here it only goes forward.")
+        if state.state == "held" and state.epoch <= epoch:
+            state = _return(name, state)
+        if state.state == "serving" and (state.epoch < epoch or (state.epoch, state.move) == (epoch, move)):
+            state = put_state(name, replace(state, epoch=epoch, move=None))
         return state
+
+
+def admit(name: str, move: str, epoch: int) -> State:
+    """Begin this attempt of a move away: those before it are over, a hold of theirs is returned. Can be repeated."""
+    with guarded(name):
+        state = state_of(name)
+        if committed(state, move) or (state.move, state.epoch) == (move, epoch):
+            return state
+        refuse_stale(name, state, move, epoch)
+        if state.state == "held":
+            state = _return(name, state)
+        if state.state != "serving":
+            refuse("wrong_state", f"The account {name} is {state.state} here; only one that serves can leave.")
+        return put_state(name, replace(state, epoch=epoch, move=move))
 
 
 def _reopen(account: Account) -> State:
@@ -203,14 +249,14 @@ def _show(account: Account) -> None:
 # --- commit, release, forward ---
 
 
-def commit(name: str, move: str, figures: dict[str, Any]) -> dict[str, Any]:
+def commit(name: str, move: str, epoch: int, figures: dict[str, Any]) -> dict[str, Any]:
     """The point of no return: one durable rename. Returns the commit record that releases the other copy."""
     with guarded(name):
         state = state_of(name)
-        if state.state == "moved" and state.move == move:
+        if (state.state, state.move, state.epoch) == ("moved", move, epoch):
             return record(name, state)
         require_whole(name)
-        state = _require_time(name, move)
+        state = _require_time(name, move, epoch)
         other = known_peer(move)
         failpoint("before_commit")
         moved = replace(state, state="moved", deadline=None, to=other["address"], peer=other)
@@ -219,9 +265,9 @@ def commit(name: str, move: str, figures: dict[str, Any]) -> dict[str, Any]:
         return record(name, state)
 
 
-def _require_time(name: str, move: str) -> State:
-    """The state of an account that is held by this move, for a commit that is still in time."""
-    state = _require_held(name, move)
+def _require_time(name: str, move: str, epoch: int) -> State:
+    """The state of an account that is held by this attempt, for a commit that is still in time."""
+    state = _require_held(name, move, epoch)
     if state.deadline is None or time.time() >= state.deadline:
         refuse("deadline_over", f"The hold of {name} is over; it returns by itself. Start the switch again.")
     return state
@@ -237,13 +283,13 @@ def require_whole(name: str) -> None:
         )
 
 
-def commit_engine(name: str, move: str, engine: str, port: int, figures: dict[str, Any]) -> None:
+def commit_engine(name: str, move: str, epoch: int, engine: str, port: int, figures: dict[str, Any]) -> None:
     """The point of no return of one engine's databases: one durable rename. The account stays held until `forward`.
 
     `port`: where the other server's front takes what is led to them."""
     account = load(name)
     with guarded(name), leading.allotted(account, engine) as lead_port:
-        state = _require_time(name, move)
+        state = _require_time(name, move, epoch)
         other = known_peer(move)
         failpoint("before_commit")
         there = {
@@ -429,7 +475,7 @@ def release_peer(name: str, peer: Peer | None = None) -> list[dict[str, Any]]:
     known = state.engines[engine]["peer"] if engine else state.peer
     if not engine:
         _require_moved(name, state)
-    other = peer or Peer(state.move or "", known["address"], known["host_keys"])
+    other = peer or Peer(state.move or "", known["address"], known["host_keys"], state.epoch)
     return other.call("release", {"epoch": state.epoch, "commit_record": record(name, state)})["steps"]
 
 

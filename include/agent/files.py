@@ -12,11 +12,25 @@ from . import files_follow, files_look, mail
 from .accounts import Account
 from .digest import MOST, as_peer_verb
 from .files_changes import Lost
-from .files_digest import describe, differences, digest, listed, listed_paths
+from .files_digest import describe, differences, digest, left_sentences, listed, listed_paths
 from .files_rsync import require_rsync, send, serve_rsync
+from .scope import Scope
 from .system import refuse, run, write_durably
 
 Report = Callable[..., None]
+
+SCOPE = Scope(
+    what="every file, folder and link below the home: content, permissions, owner, group, time, size, hard links, user"
+    " attributes and ACLs",
+    how="a SHA-256 of each file's content, and a line for each entry",
+    when="all of it at the copy; in the hold whatever was written to since",
+    without=(
+        "The time of a folder's or file's last reading and its inode's number: they are a server's own.",
+        "Sockets: a program makes its own when it starts.",
+        "Named pipes, devices, set-user-id bits of files and attributes of the system: they are not carried.",
+        "What is mounted below the home: it is not on the server's disk.",
+    ),
+)
 
 # Why an account is not followed, by name: its last pass and comparison are whole ones then, and so is the rehearsal.
 _WHOLE: dict[str, str] = {}
@@ -37,7 +51,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
                 "bytes": 0,
                 "seconds": round(time.monotonic() - began, 3),
                 "verify_seconds": 0.0,
-                "left": [],
+                "left": known.left,
             }
         except Lost:
             report(text="files: what changed is not known, so all are copied and compared again")
@@ -48,13 +62,14 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
     except Lost as lost:
         files_follow.forget(account)
         _WHOLE[account.name] = lost.message
+        report(text=f"{lost.message} All files are walked inside the hold.")
         sent = send(account, peer, report)
         return {
             "files": sent["files"],
             "bytes": sent["bytes"],
             "seconds": round(time.monotonic() - began, 3),
             "verify_seconds": 0.0,
-            "left": [f"{lost.message} All files are walked inside the hold."],
+            "left": left_sentences(digest(account)["_left"]),
         }
     return result
 
@@ -182,6 +197,7 @@ def discard(account: Account) -> None:
 
 __all__ = [
     "PEER_VERBS",
+    "SCOPE",
     "compare",
     "describe",
     "differences",

@@ -16,6 +16,7 @@ from .system import run
 
 # Parts of the digest asked for at once.
 _AT_ONCE = 128
+_SHOWN = 200
 _NAMES = files_walk.FIELDS.index("hard links")
 
 
@@ -46,6 +47,24 @@ def digest(account: Account) -> dict[str, Any]:
     summary = {"files": result["files"], "bytes": result["bytes"]}
     (account.directory / "files.json").write_text(json.dumps(summary))
     return result | {"_listing": str(listing), "_seconds": round(time.monotonic() - began, 3)}
+
+
+def left_behind(account: Account) -> list[str]:
+    """What a move or a test does not carry of the home as it is, in sentences; no content is read."""
+    return left_sentences(json.loads(files_sandbox.call(account.home, "files_walk", request={}))["left"])
+
+
+def left_sentences(left: dict[str, dict[str, Any]]) -> list[str]:
+    """`_left` of a digest, one sentence a kind."""
+    return [
+        f"Of the files, {found['count']} ({kind}) are not carried as they are: {_shortened(found['first'][0])}."
+        for kind, found in left.items()
+    ]
+
+
+def _shortened(path: str) -> str:
+    shown = printable(path)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 def differences(account: Account, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:

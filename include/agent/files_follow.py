@@ -17,7 +17,7 @@ from . import files_changes, files_index, files_look
 from .accounts import Account
 from .digest import MOST, printable
 from .files_changes import Changes, Lost
-from .files_digest import differing, digest, sentence, without_names
+from .files_digest import differing, digest, left_sentences, sentence, without_names
 from .files_index import Index, parent_of
 from .files_rsync import Listed, send
 from .files_walk import escaped, unescaped
@@ -51,6 +51,8 @@ class Following:
     mapped: set[bytes] = field(default_factory=set)
     said: str = ""
     sizes: dict[bytes, int] = field(default_factory=dict)
+    # What the account has and is not carried, a sentence each.
+    left: list[str] = field(default_factory=list)
     ready: Listed | None = None
 
 
@@ -89,7 +91,9 @@ def _resume(account: Account, peer: Any) -> Following | None:
     except FileNotFoundError:
         return None
     unproven = {os.fsencode(path): 0 for path in head["unproven"]}
-    return Following(account, head["move"], head["token"], head["since"], index, peer.apart(), unproven)
+    return Following(
+        account, head["move"], head["token"], head["since"], index, peer.apart(), unproven, left=head["left"]
+    )
 
 
 def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[str, Any]]:
@@ -107,7 +111,7 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         mine, theirs = one.result(), other.result()
         with open(mine["_listing"], "rb") as listing:
             index = files_index.load(listing)
-        following = Following(account, peer.move, token, since, index, peer.apart())
+        following = Following(account, peer.move, token, since, index, peer.apart(), left=left_sentences(mine["_left"]))
         for path, _, _ in differing(account, peer, mine, theirs):
             following.unproven[unescaped(os.fsencode(path))] = 0
         catch_up(following, peer)
@@ -120,10 +124,7 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         "bytes": sent["bytes"],
         "seconds": round(time.monotonic() - began, 3),
         "verify_seconds": round(proven - copied, 3),
-        "left": [
-            f"Of the files, {found['count']} ({kind}) are not carried as they are: {found['first'][0]}."
-            for kind, found in mine["_left"].items()
-        ],
+        "left": following.left,
     }
 
 
@@ -150,7 +151,13 @@ def catch_up(following: Following, peer: Any) -> None:
 def save(following: Following) -> None:
     """Keep on disk what is known, for the next verb; the watcher need not remember what came before."""
     unproven = [os.fsdecode(path) for path in following.unproven]
-    head = {"token": following.token, "since": following.since, "move": following.move, "unproven": unproven}
+    head = {
+        "token": following.token,
+        "since": following.since,
+        "move": following.move,
+        "unproven": unproven,
+        "left": following.left,
+    }
     following.index.save(following.account.directory / "files.followed", head)
     files_changes.since(following.account, following.since, forget=following.since)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from .accounts import Account
 from .files_sandbox import enter, open_beneath, python_argv
-from .files_walk import VANISHED, Walk, load_cache, unescaped
+from .files_walk import LONGEST, VANISHED, Known, Walk, load_cache, unescaped
 from .system import refuse
 
 # The content of a file from here on is not read again where its times say that it is the same.
@@ -34,7 +34,7 @@ _SYNC_WIDTH = 16
 class Looker:
     """The home, and the questions that can be asked about paths below it; no part of a path is ever a link."""
 
-    def __init__(self, home: str, cache: dict[tuple[int, int], tuple[int, int, int, bytes]]) -> None:
+    def __init__(self, home: str, cache: dict[tuple[int, int], Known]) -> None:
         self.root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         self.device = os.fstat(self.root).st_dev
         self.cache = cache
@@ -47,7 +47,7 @@ class Looker:
             parent, _, name = (b".", b"", path) if b"/" not in path else path.rpartition(b"/")
             if parent != current:
                 current, there = parent, self._go(parent)
-            if there and name != b"..":
+            if there and name != b".." and len(path) <= LONGEST:
                 with contextlib.suppress(*VANISHED):
                     info = os.lstat(name)
                     if not stat.S_ISDIR(info.st_mode) or info.st_dev == self.device:

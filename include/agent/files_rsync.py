@@ -27,9 +27,12 @@ _OPTIONS = [
 ]
 _SERVER_OPTION = re.compile(
     r"-[A-Za-z]*e\d*\.[A-Za-z]*|-[lHogtpAXrScRIW]+|--delete(-during|-delay)?|-@-1|--checksum|--stats|--inplace"
+    r"|--ignore-errors"
 )
 # 24: files vanished while they were read, which is usual before the hold and shows in the comparison inside it.
 _FINE = (0, 24)
+# What lies deeper than rsync reaches is left behind; the walks of both sides leave it out, and tell it.
+_TOO_LONG = re.compile(r"overflows max-path len|path too long|File name too long|filename too long", re.IGNORECASE)
 # 23 says that something could not be copied. While an account serves, a directory may become a link under rsync's eyes.
 _RACED = re.compile(
     r"Too many levels of symbolic links|No such file or directory|Not a directory|Is a directory|vanished"
@@ -45,7 +48,8 @@ def send(account: Account, peer: Any, report: Report, *, held: bool = False, che
     `checksum`: compare contents and not just size and time, for a file whose times somebody has forged.
     Returns {"files": regular files sent, "bytes": bytes sent, "seconds"}; raises Refused."""
     began = time.monotonic()
-    options = ["--delete", "--stats", *(["--checksum"] if checksum else [])]
+    # A file that could not be read does not keep what was deleted: the comparison has the last word.
+    options = ["--delete", "--ignore-errors", "--stats", *(["--checksum"] if checksum else [])]
     done = _client(account, peer, options).finish()
     _judge(account, done, held=held)
     if held:
@@ -94,7 +98,9 @@ def _client(account: Account, peer: Any, options: list[str]) -> files_sandbox.Cl
 
 def _judge(account: Account, done: subprocess.CompletedProcess[str], *, held: bool) -> None:
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if not line.startswith("rsync error:")]
+    errors = [line for line in lines if not line.startswith("rsync error:") and not _TOO_LONG.search(line)]
+    if done.returncode == 23 and not errors and len(lines) > 1:
+        return
     raced = done.returncode in (2, 23) and all(_RACED.search(line) for line in errors)
     if done.returncode and (held or (done.returncode not in _FINE and not raced)):
         refuse(

@@ -1,8 +1,11 @@
 """A place where root can handle a customer's files and a swapped symlink leads nowhere.
 
 rsync has to run as root to keep owners, ACLs and hard links, and so has the walk that compares two copies. Both
-run in a mount namespace whose root is an empty, read-only tmpfs with `/usr`, the passwd and group files (owners go by
-name) and one home directory, with only the capabilities that such a copy needs. Setting it up takes about 2 ms.
+run in a mount namespace whose root is an empty, read-only tmpfs with `/usr`, the passwd and group files of the system's
+own users and one home directory, with only the capabilities that such a copy needs. Setting it up takes about 2 ms.
+
+So the system's users go by name, since their numbers differ from release to release, and accounts by number: a
+neighbour keeps its own wherever it lives, and need not be there yet.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: not MKNOD, SETFCAP, SYS_ADMIN, SYS_CHROOT, SYS_PTRACE ...
 _KEPT_CAPABILITIES = {0, 1, 2, 3, 4}
 _STAGE = b"/mnt"
+# The ids of accounts and persons, as Debian gives them out.
+_FIRST_ACCOUNT, _NOBODY = 1000, 65534
 _RELAY = "/relay"
 _RELAY_TEXT = """#!/usr/bin/python3 -IS
 import json, socket, sys
@@ -70,7 +75,10 @@ def enter(home: str, *, writable: bool, relay_fd: int | None = None, owner: tupl
     for link in ("bin", "sbin", "lib", "lib64"):
         os.symlink(f"usr/{link}", os.path.join(os.fsdecode(_STAGE), link))
     _bind(b"/usr", _STAGE + b"/usr", _RDONLY | _NOSUID | _NODEV)
-    for name in (b"/etc/passwd", b"/etc/group", b"/etc/nsswitch.conf", b"/etc/ld.so.cache", b"/dev/null"):
+    for name in (b"/etc/passwd", b"/etc/group"):
+        with open(name, "rb") as file, open(_STAGE + name, "wb") as own:
+            own.writelines(line for line in file if _is_of_the_system(line))
+    for name in (b"/etc/nsswitch.conf", b"/etc/ld.so.cache", b"/dev/null"):
         if os.path.exists(name):
             with open(_STAGE + name, "wb"):
                 pass
@@ -101,6 +109,12 @@ def enter(home: str, *, writable: bool, relay_fd: int | None = None, owner: tupl
     kept = sum(1 << capability for capability in _KEPT_CAPABILITIES)
     header = struct.pack("=Ii", 0x20080522, 0)
     _check(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")
+
+
+def _is_of_the_system(line: bytes) -> bool:
+    """Whether a line of passwd or group names one of the operating system's own, not a person's or an account's."""
+    number = line.split(b":")[2:3]
+    return bool(number and number[0].isdigit()) and not _FIRST_ACCOUNT <= int(number[0]) < _NOBODY
 
 
 def open_beneath(directory: int, path: bytes, flags: int) -> int:

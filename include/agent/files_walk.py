@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import gc
 import grp
 import hashlib
@@ -28,8 +29,20 @@ from .files_sandbox import enter
 
 BUCKETS = 4096
 LISTED = 50
-# dev, ino, size, mtime_ns, ctime_ns, the first half of the SHA-256 of the content (processors have it built in)
-_CACHED = struct.Struct("=QQQqq16s")
+# dev, ino, size, mtime and ctime as seconds and nanoseconds (together they would end in 2262), flags, and the first
+# half of the SHA-256 of the content (processors have it built in)
+_CACHED = struct.Struct("=QQQqIqII16s")
+LONGEST = 4000
+"""Bytes of a path from the home on: the kernel and rsync take 4,096, the home's own and a temporary name included."""
+_GET_FLAGS = 0x80086601
+# Of the flags that chattr sets these change what programs may do or how a file is kept; they do not come over.
+_FLAGS = {0x10: "immutable (chattr +i)", 0x20: "append only (chattr +a)", 0x08: "synchronous (chattr +S)"}
+_FLAGS |= {0x40: "not dumped (chattr +d)", 0x80: "without access times (chattr +A)"}
+_FLAGS |= {0x00010000: "synchronous directory (chattr +D)", 0x40000000: "without case (chattr +F)"}
+_FLAGS |= {0x00800000: "without copy-on-write (chattr +C)", 0x04: "compressed (chattr +c)"}
+_SHOWN_FLAGS = sum(_FLAGS)
+Known = tuple[int, int, int, int, bytes]
+"""What is known of a file's content: size, mtime and ctime in nanoseconds, flags, hash."""
 _ACLS = {"system.posix_acl_access": b"A", "system.posix_acl_default": b"D"}
 # An account that serves changes while it is read. In a hold nothing does, and what one side misses is a difference.
 VANISHED = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -38,7 +51,7 @@ _SETTLED_NS = 2_000_000_000
 
 
 class _Names(dict[int, bytes]):
-    """id -> owner name as bytes, `#id` where there is none."""
+    """id -> owner name as bytes, `#id` where there is none: in the sandbox only the system's own users have names."""
 
     def __init__(self, look_up: Any) -> None:
         super().__init__()
@@ -56,8 +69,8 @@ class _Names(dict[int, bytes]):
 class Walk:
     """Collects the lines of one home; `cache` maps (dev, ino) to what was known of a file's content."""
 
-    def __init__(self, cache: dict[tuple[int, int], tuple[int, int, int, bytes]]) -> None:
-        self.cache = cache
+    def __init__(self, cache: dict[tuple[int, int], Known], *, reads: bool = True) -> None:
+        self.cache, self.reads = cache, reads
         self.kept: list[bytes] = []
         self.users, self.groups = _Names(pwd.getpwuid), _Names(grp.getgrgid)
         self.entries: list[tuple[bytes, os.stat_result, bytes, bytes, bytes]] = []
@@ -71,7 +84,7 @@ class Walk:
         seen = self.left.setdefault(kind, {"count": 0, "first": []})
         seen["count"] += 1
         if len(seen["first"]) < LISTED:
-            seen["first"].append(path.decode("utf-8", "backslashreplace"))
+            seen["first"].append(path[:LONGEST].decode("utf-8", "backslashreplace"))
 
     def tree(self, root: bytes) -> None:
         """Take in `root` and everything below it, on its own file system only."""
@@ -83,6 +96,9 @@ class Walk:
             with contextlib.suppress(*VANISHED), os.scandir(directory) as found:
                 for item in found:
                     path = prefix + item.name
+                    if len(path) > LONGEST:
+                        self.leave("below a path of more than 4,000 bytes", path)
+                        continue
                     with contextlib.suppress(*VANISHED):
                         info = item.stat(follow_symlinks=False)
                         if stat.S_ISDIR(info.st_mode):
@@ -102,46 +118,75 @@ class Walk:
                 self.leave("set-user-id or set-group-id bit of a file", path)
             if info.st_nlink > 1:
                 self.links.setdefault((info.st_dev, info.st_ino), []).append(path)
-            content = self.content(full, info)
+            content = self.content(full, path, info)
             self.files += 1
             self.bytes += info.st_size
         elif stat.S_ISDIR(mode):
             kind = b"d"
             if mode & stat.S_ISUID:
                 self.leave("set-user-id bit of a directory", path)
+            self.flagged(path, self.flags_of(full, os.O_DIRECTORY))
         elif stat.S_ISLNK(mode):
             kind = b"l"
             content = escaped(os.readlink(full))
+        elif stat.S_ISSOCK(mode):
+            return  # it is its program's, which makes it when it starts
         else:
-            self.leave("device, socket or named pipe", path)
+            self.leave("device or named pipe", path)
             return
         self.entries.append((path, info, kind, content, self.attributes(full, path)))
 
-    def content(self, full: bytes, info: os.stat_result) -> bytes:
-        """The hash of a file's content, from the cache where the file has not changed."""
+    def content(self, full: bytes, path: bytes, info: os.stat_result) -> bytes:
+        """The hash of a file's content, from the cache where the file has not changed; its flags are told."""
+        if not self.reads:
+            self.flagged(path, self.flags_of(full, 0))
+            return b"-"
         key = (info.st_dev, info.st_ino)
         known = self.cache.get(key)
         state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns)
         if known is not None and known[:3] == state:
-            value = known[3]
+            flags, value = known[3:]
         else:
-            value = self.read(full, info.st_size)
+            flags, value = self.read(full, info.st_size)
             self.read_bytes += info.st_size
+        self.flagged(path, flags)
         if info.st_ctime_ns + _SETTLED_NS < self.started:
-            self.kept.append(_CACHED.pack(*key, *state, value))
-            self.cache[key] = (*state, value)
+            times = (*divmod(info.st_mtime_ns, 10**9), *divmod(info.st_ctime_ns, 10**9))
+            self.kept.append(_CACHED.pack(*key, info.st_size, *times, flags, value))
+            self.cache[key] = (*state, flags, value)
         return value.hex().encode()
 
-    def read(self, full: bytes, size: int) -> bytes:
-        """Hash one regular file; never follows a link."""
-        most = min(size + 1, 1 << 18)
+    def flagged(self, path: bytes, flags: int) -> None:
+        """Note the flags of an entry."""
+        if flags:
+            for flag, kind in _FLAGS.items():
+                if flags & flag:
+                    self.leave(kind, path)
+
+    def flags_of(self, full: bytes, more: int) -> int:
+        """The flags of a file or directory that is not read."""
+        descriptor = self.opened(full, more)
         try:
-            descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC)
+            return _flags(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def opened(self, full: bytes, more: int = 0) -> int:
+        """Open a file or directory to be read; never follows a link."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC | more
+        try:
+            return os.open(full, flags)
         except OSError as error:
             if error.errno == errno.ELOOP:  # a link has taken the file's place
                 raise FileNotFoundError(error.errno, error.strerror) from None
             raise
+
+    def read(self, full: bytes, size: int) -> tuple[int, bytes]:
+        """The flags of one regular file, and its hash."""
+        most = min(size + 1, 1 << 18)
+        descriptor = self.opened(full)
         try:
+            flags = _flags(descriptor)
             block = os.read(descriptor, most)
             hashed = hashlib.sha256(block)
             # A read that gives less than was asked for came to the end.
@@ -150,7 +195,7 @@ class Walk:
                 hashed.update(block)
         finally:
             os.close(descriptor)
-        return hashed.digest()[:16]
+        return flags, hashed.digest()[:16]
 
     def attributes(self, full: bytes, path: bytes) -> bytes:
         """Extended attributes and ACLs, the latter by name."""
@@ -214,6 +259,15 @@ class Walk:
             )
 
 
+def _flags(descriptor: int) -> int:
+    """Those flags of an open file that are told; none where its file system knows none."""
+    try:
+        found = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))
+    except OSError:
+        return 0
+    return struct.unpack_from("=I", found)[0] & _SHOWN_FLAGS
+
+
 FIELDS = ("type", "permissions", "owner", "group", "time", "size", "content", "hard links", "attributes")
 
 
@@ -233,7 +287,7 @@ def unescaped(field: bytes) -> bytes:
     return re.sub(rb"\\(.)", lambda found: {b"t": b"\t", b"n": b"\n"}.get(found[1], found[1]), field)
 
 
-def load_cache(path: str) -> dict[tuple[int, int], tuple[int, int, int, bytes]]:
+def load_cache(path: str) -> dict[tuple[int, int], Known]:
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -241,15 +295,24 @@ def load_cache(path: str) -> dict[tuple[int, int], tuple[int, int, int, bytes]]:
         return {}
     content = content[: len(content) - len(content) % _CACHED.size]
     return {
-        (dev, ino): (size, mtime, ctime, value) for dev, ino, size, mtime, ctime, value in _CACHED.iter_unpack(content)
+        (dev, ino): (size, mtime * 10**9 + mtime_ns, ctime * 10**9 + ctime_ns, flags, value)
+        for dev, ino, size, mtime, mtime_ns, ctime, ctime_ns, flags, value in _CACHED.iter_unpack(content)
     }
 
 
 def main(arguments: list[str]) -> None:
-    """`HOME`; stdin: {"cache": path, "listing": path}; stdout: the digest as JSON. Both files are replaced."""
+    """`HOME`; stdin: {"cache": path, "listing": path}; stdout: the digest as JSON. Both files are replaced.
+
+    With {} on stdin no content is read: {"left"} alone."""
     home = arguments[0]
     request = json.load(sys.stdin)
     gc.disable()  # nothing here refers to itself, and looking for it in so many entries takes long
+    if not request:
+        walk = Walk({}, reads=False)
+        enter(home, writable=False)
+        walk.tree(os.fsencode(home))
+        json.dump({"left": walk.left}, sys.stdout)
+        return
     walk = Walk(load_cache(request["cache"]))
     with open(request["cache"] + ".new", "wb") as cache, open(request["listing"] + ".new", "wb") as listing:
         enter(home, writable=False)

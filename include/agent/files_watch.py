@@ -20,6 +20,7 @@ import struct
 import sys
 
 from .files_sandbox import enter, open_beneath
+from .files_walk import LONGEST
 
 _MODIFY, _ATTRIB, _CLOSE_WRITE = 0x2, 0x4, 0x8
 _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x40, 0x80, 0x100, 0x200
@@ -63,6 +64,8 @@ class Watch:
             self.queue = -1
 
     def mark(self, path: bytes, said: int = 0) -> None:
+        if len(path) > LONGEST:
+            return  # left behind, as the walk says
         self.number += 1
         before = self.dirty.get(path)
         self.dirty[path] = (self.number, said | before[1] if before else said)
@@ -72,6 +75,8 @@ class Watch:
         waiting = [top]
         while waiting and not self.lost:
             path = waiting.pop()
+            if len(path) > LONGEST:
+                continue
             try:
                 directory = open_beneath(self.root, path, os.O_RDONLY | os.O_DIRECTORY)
             except OSError as error:

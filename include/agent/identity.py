@@ -8,7 +8,18 @@ from . import front, mail, shell, system
 from .accounts import Account, state_of
 from .digest import as_peer_verb
 from .peer import Peer
+from .scope import Scope
 from .system import Refused
+
+SCOPE = Scope(
+    what="the Unix password and its expiry, the crontab, and the key and chain of each certificate",
+    how="a SHA-256 of each",
+    when="all of it in the hold",
+    without=(
+        "Units of systemd and jobs of `at` of the account: they are not carried.",
+        "Log files of the server about the account: they stay with the server.",
+    ),
+)
 
 
 def send(account: Account, peer: Peer) -> None:

@@ -14,12 +14,20 @@ from typing import Any
 
 from .accounts import Account, State, all_accounts, state_of
 from .front import CERTIFICATES
+from .scope import Scope
 from .system import AGENT, CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 
 _MAIL = CONFIG / "mail"
 _MASTER_PID = Path("/var/spool/postfix/pid/master.pid")
 _ACTIVE = Path("/var/spool/postfix/active")
 _WAIT = "4.2.1 The account is being moved; try again in a moment"
+
+SCOPE = Scope(
+    what="every message with its folder, flags, number (UID) and the folder's UIDVALIDITY, as the files that they are",
+    how="as files: a SHA-256 of each message and of each list of numbers",
+    when="all of it at the copy; in the hold what came, was read or was moved since",
+    without=("Messages that wait in the server's queue for another domain: they go out from the old server.",),
+)
 
 
 def route(state: State) -> str:

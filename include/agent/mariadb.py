@@ -12,11 +12,23 @@ from .digest import as_peer_verb, printable
 from .mariadb_definition import facts, held_path, users_of
 from .mariadb_events import enabled, switch
 from .mariadb_sql import UNLOGGED, existing, literal, login, queries, query, select, user_name
+from .scope import Scope
 from .system import read_json, refuse, write_durably
 
 finish, discard = mariadb_restore.finish, mariadb_restore.discard
 follow, rehearse, last = mariadb_follow.follow, mariadb_follow.rehearse, mariadb_follow.last
 compare, unfollow = mariadb_follow.compare, mariadb_follow.unfollow
+SCOPE = Scope(
+    what="every row of every table, sequences, and what defines them: users with their passwords, limits and grants,"
+    " databases, tables, indexes, views, routines, triggers and events",
+    how="a checksum over each table's rows, and the text of each definition",
+    when="all of it at the copy; in the hold the rows that changed since, tables without a key that were written to as"
+    " a whole, and the definitions if any changed; a database that is dumped whole in the hold",
+    without=(
+        "Grants and privileges that reach beyond the account's own databases: they are not carried.",
+        "Where rows and free space lie in a table's file: the new server's own.",
+    ),
+)
 _DRAIN_SECONDS = 1.0
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from .mariadb_values import Decoder, Key, decimal_width
+from .mariadb_values import Decoder, Key, decimal_width, renewed
 
-_QUERY, _ROTATE, _FORMAT, _TABLE_MAP, _INCIDENT, _XA_PREPARE = 2, 4, 15, 19, 26, 38
+_QUERY, _ROTATE, _FORMAT, _TABLE_MAP, _INCIDENT, _XA_PREPARE, _GTID = 2, 4, 15, 19, 26, 38, 162
 _START_ENCRYPTION, _QUERY_COMPRESSED = 164, 165
 _WRITE, _UPDATE, _DELETE = (23, 166), (24, 167), (25, 168)
 _ROWS = {*_WRITE, *_UPDATE, *_DELETE}
@@ -32,6 +33,7 @@ _TRANSACTION = (
     b"START TRANSACTION",
     b"SET STATEMENT",
 )
+_XA_ENDED = re.compile(rb"XA (?:COMMIT|ROLLBACK) (X'[0-9a-f]*',X'[0-9a-f]*',\d+)", re.IGNORECASE)
 _TEMPORARY = (b"DROP TEMPORARY TABLE", b"DROP /*!40005 TEMPORARY */ TABLE")
 
 
@@ -51,6 +53,11 @@ class Table:
     keys: set[Key] = field(default_factory=set)
     referred: list[set[Key]] = field(default_factory=list)
     unclear: bool = False  # rows changed whose keys are not known
+    untold: set[int] = field(default_factory=set)  # which of `referred` lack values that an image left out
+
+
+Piece = tuple[str, int, int]
+"""A file of the log, and where in it something begins and ends."""
 
 
 @dataclass
@@ -58,7 +65,8 @@ class Window:
     """What happened between two positions of the log, as far as it concerns an account."""
 
     tables: dict[tuple[str, str], Table] = field(default_factory=dict)
-    prepared: dict[tuple[str, str], set[Key]] = field(default_factory=dict)  # by XA PREPARE: not yet to be seen
+    prepared: dict[bytes, Piece] = field(default_factory=dict)  # by XA PREPARE and not ended: what they change
+    xids: set[bytes] = field(default_factory=set)  # every name that XA PREPARE was given, by whomever
     statements: list[tuple[bytes, bytes]] = field(default_factory=list)  # default database, text
 
 
@@ -73,12 +81,15 @@ def read(
     shapes: dict[tuple[str, str], Shape | None],
     databases: set[bytes],
     concerns: Callable[[bytes, bytes], bool],
+    again: Collection[Piece] = (),
 ) -> Window:
     """The changes in `databases` from position `start` of the first of `files` to position `stop` of the last.
 
     `shapes`: their tables, None for one without a key. `concerns(database, text)` says whether a statement, run with
-    that database as its default, is to be told."""
+    that database as its default, is to be told. `again`: what transactions that were prepared before changed."""
     window = Window()
+    for path, begin, end in again:
+        _File(path, window, shapes, databases, concerns).read(begin, end)
     for number, path in enumerate(files):
         first, last = number == 0, number == len(files) - 1
         _File(path, window, shapes, databases, concerns).read(start if first else 4, stop if last else None)
@@ -96,7 +107,8 @@ class _File:
         self.path, self.window, self.shapes, self.concerns = path, window, shapes, concerns
         self.databases = databases
         self.maps: dict[bytes, _Map | None] = {}
-        self.group: dict[tuple[str, str], set[Key]] = {}
+        # Where the group of events begins, where this event ends, and whether the group changes this account's rows.
+        self.begun, self.after, self.mine = 4, 4, False
 
     def read(self, start: int, stop: int | None) -> None:
         with open(self.path, "rb") as file:
@@ -113,6 +125,9 @@ class _File:
                     kind, length = data[at + 4], int.from_bytes(data[at + 9 : at + 13], "little")
                     if length < 19 or at + length > stop:
                         raise Unreadable("the binary log does not end where an event ends")
+                    if kind == _GTID:
+                        self.begun, self.mine = at, False
+                    self.after = at + length
                     self._event(data, kind, at + 19, at + length - tail)
                     at += length
 
@@ -131,6 +146,7 @@ class _File:
         if kind in _ROWS:
             table = self.maps.get(data[at : at + 6])
             if table is not None:
+                self.mine = True
                 self._rows(table, kind, data[at + 8 : end])
         elif kind == _TABLE_MAP:
             number = data[at : at + 6]
@@ -140,11 +156,11 @@ class _File:
             self.maps[number] = self._map(data[at + 9 : end], database) if database in self.databases else None
         elif kind in (_QUERY, _QUERY_COMPRESSED):
             self._statement(data[at:end], kind == _QUERY_COMPRESSED)
-        elif kind == 162:
-            self.group = {}
         elif kind == _XA_PREPARE:
-            for table, keys in self.group.items():
-                self.window.prepared.setdefault(table, set()).update(keys)
+            name = _prepared(data[at + 1 : end])
+            self.window.xids.add(name)
+            if self.mine and not data[at]:  # with the byte set it is committed at once
+                self.window.prepared[name] = (self.path, self.begun, self.after)
         elif kind not in _QUIET:
             raise Unreadable(f"the binary log holds an event of kind {kind}, which is not known here")
 
@@ -154,6 +170,8 @@ class _File:
         text = body[13 + status + length + 1 :]
         if compressed:
             text = _expanded(text)
+        if ended := _XA_ENDED.match(text):
+            self.window.prepared.pop(ended[1].lower(), None)
         begins = text.lstrip()[:40].upper()
         if begins.startswith(_TEMPORARY) or begins.rstrip(b"; ").startswith(_TRANSACTION):
             if not begins.startswith(b"SET STATEMENT"):
@@ -170,7 +188,8 @@ class _File:
         types = body[at : at + count]
         at += count
         length, at = _count(body, at)
-        return _Map(name, count, _widths(types, body[at : at + length]))
+        old = {number: kind for number, kind in enumerate(types) if kind in (7, 12)}
+        return _Map(name, count, _widths(types, body[at : at + length]), old)
 
     def _rows(self, table: _Map, kind: int, body: bytes) -> None:
         found = self.window.tables.setdefault(table.name, Table())
@@ -190,31 +209,33 @@ class _File:
             at += length
         rows = _expanded(body[at:]) if kind >= 165 else body[at:]
         wanted = {number for part in (shape.key, *shape.referred) for number, _ in part}
-        group = self.group.setdefault(table.name, set())
         at = 0
         try:
             while at < len(rows):
                 seen = []
                 for columns in present:
                     values, at = _row(rows, at, columns, table.widths, wanted)
+                    values |= {n: renewed(table.old[n], values[n]) for n in table.old.keys() & values.keys()}
                     if seen:  # an image may leave out what did not change
                         values = {**{n: v for n, v in seen[0].items() if n not in columns}, **values}
                     key = _key(values, shape.key)
                     if key is not None:
                         found.keys.add(key)
-                        group.add(key)
                     elif not seen:
                         found.unclear = True
                     seen.append(values)
-                self._refer(found, shape, kind, seen)
+                self._refer(found, shape, kind, seen, present)
         except (IndexError, ValueError, OverflowError):
             found.unclear = True
 
     @staticmethod
-    def _refer(found: Table, shape: Shape, kind: int, seen: list[dict[int, bytes]]) -> None:
+    def _refer(found: Table, shape: Shape, kind: int, seen: list[dict[int, bytes]], present: list[list[int]]) -> None:
         if kind in _WRITE:
             return
-        for part, values in zip(shape.referred, found.referred, strict=True):
+        for at, (part, values) in enumerate(zip(shape.referred, found.referred, strict=True)):
+            # A smaller image (binlog_row_image) holds the old value of what it is found by alone.
+            if any(n not in present[0] and (len(present) == 1 or n in present[1]) for n, _ in part):
+                found.untold.add(at)
             if len(seen) == 2 and all(seen[0].get(n) == seen[1].get(n) for n, _ in part):
                 continue
             for image in seen:
@@ -223,11 +244,23 @@ class _File:
                     values.add(value)
 
 
+def xid(form: int, first: bytes, second: bytes) -> bytes:
+    """A name that XA gives to a transaction, as XA COMMIT and XA ROLLBACK are logged."""
+    return f"x'{first.hex()}',x'{second.hex()}',{form}".encode()
+
+
+def _prepared(body: bytes) -> bytes:
+    """What XA PREPARE names."""
+    form, first, second = (int.from_bytes(body[at : at + 4], "little") for at in (0, 4, 8))
+    return xid(form, body[12 : 12 + first], body[12 + first : 12 + first + second])
+
+
 @dataclass(frozen=True)
 class _Map:
     name: tuple[str, str]
     count: int
     widths: list[tuple[int, int]] | None
+    old: dict[int, int]  # columns whose times are in the form before MariaDB 10.1, with their types
 
 
 def _count(data: bytes, at: int) -> tuple[int, int]:

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from . import mariadb_binlog, mariadb_load
 from .accounts import Account
 from .digest import printable
-from .mariadb_binlog import Unreadable, Window
+from .mariadb_binlog import Piece, Unreadable, Window
 from .mariadb_follower import Both
 from .mariadb_sql import queries, query
 from .mariadb_tables import Name, Reference, Table, matching
 from .mariadb_values import Key
+from .system import refuse
 
 MOST_KEYS = 200_000
 NO_KEY = "it is written to and has no key by which its rows can be told"
@@ -58,6 +60,40 @@ def _path(file: str) -> str:
     return base.rpartition("/")[0] + "/" + file
 
 
+def started() -> str:
+    """What tells this run of MariaDB from any other: a crash may have taken the end of its log, and not of its rows."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    folder, file = query(["@@GLOBAL.datadir", "@@GLOBAL.pid_file"], "")[0]
+    pid = (Path(str(folder)) / str(file)).read_text().strip()
+    ticks = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{boot} {pid} {ticks}"
+
+
+def begin(account: Account) -> tuple[Position, list[Piece]]:
+    """From where to follow an account that is loaded now, and what transactions change that are prepared: it is in no
+    load, and their commits name no rows."""
+    stop = here()
+    waiting = [_xid(*row) for row in queries(["XA RECOVER"])[0]]
+    if not waiting:
+        return stop, []
+    first = str(queries(["SHOW BINARY LOGS"])[0][0][0])
+    seen = window(account, position(first, 4), stop, {})
+    for name in waiting:
+        if name not in seen.xids:
+            refuse(
+                "prepared_transaction",
+                f"A transaction was prepared by XA ({name.decode()}) before MariaDB's binary log here begins, so"
+                f" nobody can tell whether it changes {account.name}; end it (XA COMMIT, XA ROLLBACK), then try again.",
+            )
+    return stop, [*seen.prepared.values()]
+
+
+def _xid(form: str | None, first: str | None, second: str | None, names: str | None) -> bytes:
+    """What XA RECOVER lists, as the log names it."""
+    both, parted = str(names).encode("utf-8", "surrogateescape"), int(first or 0)
+    return mariadb_binlog.xid(int(form or 0), both[:parted], both[parted : parted + int(second or 0)])
+
+
 def why_not() -> str | None:
     """Why this server's binary log cannot tell what changes; None when it can."""
     names = ["log_bin", "binlog_format", "lower_case_table_names", "encrypt_binlog"]
@@ -76,8 +112,10 @@ def why_not() -> str | None:
     return None
 
 
-def window(account: Account, start: Position, stop: Position, tables: dict[Name, Table]) -> Window:
-    """What concerns the account between two positions."""
+def window(
+    account: Account, start: Position, stop: Position, tables: dict[Name, Table], again: Collection[Piece] = ()
+) -> Window:
+    """What concerns the account between two positions, and in these pieces before them."""
     names = [str(row[0]) for row in queries(["SHOW BINARY LOGS"])[0]]
     if start.file not in names or stop.file not in names or mariadb_binlog.stamp(_path(start.file)) != start.stamp:
         raise Unreadable("the binary log since then is gone")
@@ -92,6 +130,7 @@ def window(account: Account, start: Position, stop: Position, tables: dict[Name,
         shapes,
         mine,
         lambda database, text: database in mine or named.search(text) is not None,
+        again,
     )
 
 
@@ -150,16 +189,16 @@ def wanted(both: Both, seen: Window, tables: dict[Name, Table], carried: dict[Na
     for name, keys in carried.items():
         if name in tables:
             found.add(name, keys)
-    for name in named(seen, tables):
+    for name in [*tables] if _rows_as_statements(seen) else named(seen, tables):
         found.whole[name] = "its definition or all of it was changed"
+    for name in _below_merged(seen, tables):
+        found.whole[name] = "it was written to through a MERGE table"
     for name, changes in seen.tables.items():
         table = tables.get(name)
         if table is None:
             continue
         if changes.unclear or not table.key:
             found.whole.setdefault(name, "its log is unclear" if table.key else NO_KEY)
-            for reference in table.references if changes.unclear else []:
-                found.whole[reference.child] = "a foreign key may have changed its rows"
         else:
             found.add(name, changes.keys)
     _follow_references(both, seen, tables, found)
@@ -171,24 +210,78 @@ def wanted(both: Both, seen: Window, tables: dict[Name, Table], carried: dict[Na
     return found
 
 
+# What a log of rows tells as statements: definitions and rights. Another one was logged in the place of its rows.
+_DEFINING = re.compile(
+    rb"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*|#[^\n]*\n\s*)*(?:SET\s+STATEMENT\b.*?\bFOR\s+)?"
+    rb"(?:CREATE|ALTER|DROP|RENAME|TRUNCATE|GRANT|REVOKE|ANALYZE|OPTIMIZE|REPAIR|FLUSH|SET|INSTALL|UNINSTALL|RESET|XA)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _rows_as_statements(seen: Window) -> bool:
+    """Whether somebody has logged changes of rows as statements, which may change whatever they like."""
+    return any(not _DEFINING.match(text) for _, text in seen.statements)
+
+
+def _below_merged(seen: Window, tables: dict[Name, Table]) -> list[Name]:
+    """Tables that may have been written to through another one, which has no rows of its own (MERGE)."""
+    databases = {name[0] for name in seen.tables if name not in tables}
+    return [name for name, table in tables.items() if name[0] in databases and table.engine.upper() == "MYISAM"]
+
+
+class _Spreading:
+    """What foreign keys may have changed in rows that cannot be told: every row of the tables that refer, and of those
+    that refer to them in turn."""
+
+    def __init__(self, tables: dict[Name, Table], found: Wanted) -> None:
+        self.tables, self.found = tables, found
+        self._through: set[Name] = set()
+
+    def below(self, name: Name) -> None:
+        """Rows of this table changed that cannot be told."""
+        if name in self._through:
+            return
+        self._through.add(name)
+        for reference in self.tables[name].references:
+            self.whole(reference.child)
+
+    def whole(self, name: Name) -> None:
+        """Any row of this table may have changed."""
+        if name in self.tables:
+            self.found.whole.setdefault(name, "a foreign key may have changed its rows")
+            self.below(name)
+
+
 def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], found: Wanted) -> None:
     """Rows that a foreign key deletes or changes are in no log: they are those that refer, on either side, to a value
     that a changed row had or has."""
     known: dict[Reference, set[Key]] = {}
     waiting: dict[Reference, set[Key]] = {}
+    spreading = _Spreading(tables, found)
     for name, changes in seen.tables.items():
-        if name in tables:
-            waiting |= dict(zip(tables[name].references, changes.referred, strict=False))
+        if name not in tables:
+            continue
+        if name in found.whole:
+            spreading.below(name)
+        for at, reference in enumerate(tables[name].references):
+            if at in changes.untold:
+                spreading.whole(reference.child)
+            elif at < len(changes.referred):
+                waiting.setdefault(reference, set()).update(changes.referred[at])
     while waiting:
         asked: list[tuple[Table, str]] = []
         for reference, values in waiting.items():
             fresh = values - known.setdefault(reference, set())
             known[reference] |= fresh
             child = tables.get(reference.child)
-            if child is None or child.name in found.whole:
+            if child is None or not fresh:
                 continue
-            if fresh and (not child.key or len(known[reference]) > MOST_KEYS):
+            if child.name in found.whole:
+                spreading.below(child.name)
+                continue
+            if not child.key or len(known[reference]) > MOST_KEYS:
                 found.whole[child.name] = "a foreign key changed rows of it that cannot be told"
+                spreading.below(child.name)
                 continue
             columns = [*child.key, *(name for one in child.references for name in one.referred)]
             asked += [(child, child.keys(columns, where)) for where in matching(reference.columns, fresh)]

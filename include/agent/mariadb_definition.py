@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import mariadb_digest, mariadb_users
+from . import mariadb_definers, mariadb_digest, mariadb_printed, mariadb_roles, mariadb_users
 from .accounts import Account
 from .digest import printable
 from .mariadb_events import enabled
@@ -30,7 +30,7 @@ def held_path(account: Account) -> Path:
 
 
 def definition(account: Account) -> dict[str, Any]:
-    """Databases, and users with their hashes and grants; `left` says in sentences what is not carried."""
+    """Databases, users with their hashes and grants, their roles; `left` says in sentences what is not carried."""
     users = users_of(account)
     for user in account.mariadb_users:
         if user not in users:
@@ -66,26 +66,80 @@ def definition(account: Account) -> dict[str, Any]:
                 refuse("plugin_blocked", f"The MariaDB user {printable(user)} logs in by {plugin}; use another plugin.")
         locked = [user, host] not in unlocked if unlocked is not None else bool(kept.get("account_locked"))
         listed.append({"user": user, "host": host, "kept": kept, "locked": locked, "grants": grants})
-    return {"databases": databases, "users": listed, "events": events, "left": left}
+    names, shared = mariadb_roles.roles_of(account)
+    roles = []
+    for name in names:
+        grants, sentences = mariadb_users.grants_of(account, name, "")
+        roles.append({"name": name, "grants": grants})
+        left += sentences
+    left += [_told_of_role(account, name) for name in shared if name != "PUBLIC" or _opens(account, name)]
+    broken, heirs = broken_views(account), mariadb_definers.heirs(account)
+    for item in listed_objects(account):
+        said = mariadb_definers.sentence(account, item, heirs[item["database"]])
+        if said and (item["database"], item["name"]) not in broken:
+            left.append(said)
+    for database, view in sorted(broken):
+        left.append(
+            f"The MariaDB view {printable(database)}.{printable(view)} is broken: what it reads is not there any more."
+            " It stays behind; correct it, or drop it."
+        )
+    given = mariadb_roles.memberships(account, names)
+    return {"databases": databases, "users": listed, "roles": roles, "given": given, "events": events, "left": left}
+
+
+def _opens(account: Account, role: str) -> bool:
+    """Whether a role gives any right on the account's databases."""
+    return bool(mariadb_users.grants_of(account, role, "")[0])
+
+
+def _told_of_role(account: Account, name: str) -> str:
+    """What becomes of a role that is not the account's alone; refused when rights would be gone with it."""
+    if _opens(account, name):
+        refuse(
+            "foreign_role",
+            f"The MariaDB role {printable(name)} gives rights on databases of {account.name} and is not"
+            f" {account.name}'s alone, so it cannot be carried; grant its rights to the users themselves (GRANT ... TO"
+            f" user@host) and take the role from them (REVOKE {printable(name)} FROM user@host).",
+        )
+    return f"The MariaDB role {printable(name)}, which is not {account.name}'s alone, is not carried."
+
+
+def broken_views(account: Account) -> set[tuple[str, str]]:
+    """(database, view) of the views that cannot be read here: what they read, or who they run as, is gone."""
+    among = [
+        select(["TABLE_SCHEMA", "TABLE_NAME"], f"FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {literal(name)}")
+        for name in account.mariadb_databases
+    ]
+    views = [(str(database), str(view)) for rows in queries(among) for database, view in rows]
+    columns = [
+        select(
+            ["COUNT(*)"],
+            "FROM information_schema.COLUMNS"
+            f" WHERE TABLE_SCHEMA = {literal(database)} AND TABLE_NAME = {literal(view)}",
+        )
+        for database, view in views
+    ]
+    return {view for view, rows in zip(views, queries(columns), strict=True) if rows[0][0] == "0"}
 
 
 def objects(account: Account) -> list[dict[str, Any]]:
     """Routines, views, triggers and events, each with the statement that makes it and its context.
 
-    Refuses an object whose definer is not one of the account's users, as nobody may make it on the peer, and a table
-    with a history, which 11.5 and later write differently."""
+    A view that is broken here is not among them. Refuses a table with a history, which 11.5 and later write
+    differently."""
     for database in account.mariadb_databases:
         refuse_history(account, database)
-    found = listed(account)
+    broken = broken_views(account)
+    found = [item for item in listed_objects(account) if (item["database"], item["name"]) not in broken]
     for item in found:
         refuse_foreign(account, item)
-    return with_statements(found)
+    return with_statements(account, found)
 
 
-def listed(account: Account) -> list[dict[str, Any]]:
+def listed_objects(account: Account) -> list[dict[str, Any]]:
     """Routines, views, triggers and events with their context."""
     found: list[dict[str, Any]] = []
-    keys = ["kind", "name", "definer", "sql_mode", "charset", "collation", "time_zone"]
+    keys = ["kind", "name", "definer", "sql_mode", "charset", "collation", "time_zone", "security", "made_in", "moment"]
     for database in account.mariadb_databases:
         for rows in queries([select(columns, source.format(literal(database))) for columns, source in _OBJECTS]):
             found += [{"database": database} | dict(zip(keys, row, strict=True)) for row in rows]
@@ -93,20 +147,31 @@ def listed(account: Account) -> list[dict[str, Any]]:
 
 
 def refuse_foreign(account: Account, item: dict[str, Any]) -> None:
-    """Refuse an object whose definer is not one of the account's users."""
-    if item["definer"] not in {"@".join(user) for user in account.mariadb_users}:
+    """Refuse an object of an account that has no user whom it could run as."""
+    if not account.mariadb_users:
         refuse(
             "foreign_definer",
             f"The {str(item['kind']).lower()} {printable(item['database'])}.{printable(item['name'])} runs as "
-            f"{printable(item['definer'])}, which is no user of {account.name}; give it a definer of the account, "
-            "or name that user in the account file.",
+            f"{printable(str(item['definer']))}, and {account.name} has no MariaDB user that it could run as; make one"
+            " and name it in the account file.",
         )
 
 
-def with_statements(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """These objects, each with the statement that makes it."""
-    made = _show(found)
-    return [item | {"statement": base64.b64encode(text).decode()} for item, text in zip(found, made, strict=True)]
+def with_statements(account: Account, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """These objects, each with the statement that makes it as one of the account's."""
+    functions: dict[str, set[bytes]] = {}
+    for item in found:
+        if item["kind"] == "FUNCTION":
+            functions.setdefault(item["database"], set()).add(str(item["name"]).lower().encode())
+    made, heirs = [], mariadb_definers.heirs(account)
+    for item, text in zip(found, _show(found), strict=True):
+        if item["kind"] == "VIEW":
+            text = mariadb_printed.qualified(text, item["database"].encode(), functions.get(item["database"], ()))
+        new = mariadb_definers.own(account, item["definer"], heirs[item["database"]])
+        if new and new != item["definer"]:
+            text = mariadb_definers.renamed(text, new)
+        made.append(item | {"statement": base64.b64encode(text).decode()})
+    return made
 
 
 def refuse_history(account: Account, database: str) -> None:
@@ -128,24 +193,33 @@ def refuse_history(account: Account, database: str) -> None:
                 )
 
 
-# The columns are kind, name, definer, sql_mode, charset, collation, time zone
+# The columns are kind, name, definer, sql_mode, charset, collation, time zone, whose rights count, the database's
+# collation when it was made, and the moment at which an event whose time is over could still be made.
 _OBJECTS = (
     (
-        ["type", "name", "definer", "sql_mode", "character_set_client", "collation_connection", "NULL"],
+        ["type", "name", "definer", "sql_mode", "character_set_client", "collation_connection", "NULL"]
+        + ["security_type", "db_collation", "NULL"],
         "FROM mysql.proc WHERE db = {} ORDER BY type, name",
     ),
     (
-        ["'VIEW'", "TABLE_NAME", "DEFINER", "NULL", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "NULL"],
+        ["'VIEW'", "TABLE_NAME", "DEFINER", "NULL", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "NULL"]
+        + ["SECURITY_TYPE", "NULL", "NULL"],
         "FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME",
     ),
     (
-        ["'TRIGGER'", "TRIGGER_NAME", "DEFINER", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "NULL"],
+        ["'TRIGGER'", "TRIGGER_NAME", "DEFINER", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "NULL"]
+        + ["NULL", "DATABASE_COLLATION", "NULL"],
         "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {}"
         " ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
     ),
     (
-        ["'EVENT'", "EVENT_NAME", "DEFINER", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "TIME_ZONE"],
-        "FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {} ORDER BY EVENT_NAME",
+        ["'EVENT'", "EVENT_NAME", "i.DEFINER", "i.SQL_MODE", "i.CHARACTER_SET_CLIENT", "i.COLLATION_CONNECTION"]
+        + ["i.TIME_ZONE", "NULL", "i.DATABASE_COLLATION"]
+        + [
+            "IF(IFNULL(e.execute_at, e.ends) < UTC_TIMESTAMP(), UNIX_TIMESTAMP(IFNULL(e.execute_at, e.ends)) - 1, NULL)"
+        ],
+        "FROM information_schema.EVENTS i JOIN mysql.event e ON e.db = i.EVENT_SCHEMA AND e.name = i.EVENT_NAME"
+        " WHERE i.EVENT_SCHEMA = {} ORDER BY EVENT_NAME",
     ),
 )
 # Which column of SHOW CREATE holds the statement.
@@ -165,9 +239,23 @@ def _show(found: list[dict[str, Any]]) -> list[bytes]:
 
 
 def facts(account: Account) -> dict[str, Any]:
-    """{"users", "objects": {database: facts}}: all that is no row and no number, equal on both sides."""
+    """{"users", "roles", "objects": {database: facts}}: all that is no row and no number, equal on both sides.
+
+    What runs as somebody else here counts as the account's own, which it is there; a broken view stays behind."""
     known = mariadb_users.user_facts(account, users_of(account), read_json(held_path(account)))
+    names, _ = mariadb_roles.roles_of(account)
+    roles = {name: mariadb_users.grants_of(account, name, "")[0] for name in names}
     objects = {name: mariadb_digest.facts(name) for name in existing(account.mariadb_databases)}
-    for kinds in objects.values():
+    broken, heirs = broken_views(account), mariadb_definers.heirs(account)
+    for database, kinds in objects.items():
         kinds.pop("numbering", None)
-    return {"users": known, "objects": objects}
+        for kind in ("view", "table", "column") if broken else ():
+            kinds[kind] = {name: known for name, known in kinds.get(kind, {}).items() if (database, name) not in broken}
+            if not kinds[kind]:
+                del kinds[kind]
+        for kind in ("view", "routine", "trigger", "event"):
+            for listed in kinds.get(kind, {}).values():
+                for fact in listed:
+                    fact[0] = mariadb_definers.own(account, fact[0], heirs[database])
+    given = sorted(map(str, mariadb_roles.memberships(account, names)))
+    return {"users": known, "roles": roles, "given": given, "objects": objects}

@@ -1,13 +1,15 @@
 """What a MariaDB database holds, as a digest that is the same on every version from 10.11 on.
 
 A row is hashed over an unambiguous encoding of its columns and the hashes are added up, so the order does not matter.
-Objects are described by their facts; views by their columns, as their text is printed differently by each version.
+Objects are described by their facts; views by the names of their columns, as each version prints their text
+differently.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from . import mariadb_printed
 from .digest import printable
 from .mariadb_sql import Login, ident, literal, queries, query, select
 from .system import refuse
@@ -100,10 +102,28 @@ def facts(database: str) -> dict[str, dict[str, Any]]:
     objects: dict[str, dict[str, Any]] = {}
     kinds = list(_FACTS)
     found = queries([select(_FACTS[kind][0], _FACTS[kind][1].format(literal(database))) for kind in kinds])
+    views = {row[0] for row in found[kinds.index("view")]}
     for kind, rows in zip(kinds, found, strict=True):
         for name, *fact in rows:
+            if kind == "column":
+                fact = _column(fact, name in views)
             objects.setdefault(kind, {}).setdefault(str(name), []).append(fact)
     return objects
+
+
+def _column(fact: list[str | None], of_view: bool) -> list[Any]:
+    """A column as every version would print it. Of a view's, which follow from what it reads, the name only."""
+    name, kind, nullable, default, extra, collation, *rest, data_type = fact
+    if of_view:
+        return [name]
+    binary = collation == "binary" or data_type in _BINARY
+    return [name, mariadb_printed.column_type(kind), nullable, mariadb_printed.default(default, binary), extra] + [
+        collation,
+        *rest,
+    ]
+
+
+_BINARY = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
 
 
 def sequence(database: str, name: str) -> str:
@@ -114,13 +134,15 @@ def sequence(database: str, name: str) -> str:
     )
 
 
+# The form in which times are kept is the server's affair: a new table's are in the newer one.
+_TYPE = "REGEXP_REPLACE(COLUMN_TYPE, ' /\\\\* m(ariadb|ysql)-[0-9.]+ \\\\*/', '')"
 _FACTS: dict[str, tuple[list[str], str]] = {
     "database": (
         ["'database'", "DEFAULT_COLLATION_NAME", "SCHEMA_COMMENT"],
         "FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
     ),
     "table": (
-        ["TABLE_NAME", "TABLE_TYPE", "ENGINE", "TABLE_COLLATION", "MD5(TABLE_COMMENT)"],
+        ["TABLE_NAME", "TABLE_TYPE", "ENGINE", "TABLE_COLLATION", "MD5(TABLE_COMMENT)", "CREATE_OPTIONS"],
         "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME",
     ),
     "numbering": (
@@ -128,12 +150,13 @@ _FACTS: dict[str, tuple[list[str], str]] = {
         "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND AUTO_INCREMENT IS NOT NULL ORDER BY TABLE_NAME",
     ),
     "column": (
-        ["TABLE_NAME", "COLUMN_NAME", "COLUMN_TYPE", "IS_NULLABLE", "COLUMN_DEFAULT", "EXTRA", "COLLATION_NAME"]
-        + ["MD5(COLUMN_COMMENT)", "IS_GENERATED"],
+        ["TABLE_NAME", "COLUMN_NAME", _TYPE, "IS_NULLABLE", "COLUMN_DEFAULT", "EXTRA", "COLLATION_NAME"]
+        + ["MD5(COLUMN_COMMENT)", "IS_GENERATED", "GENERATION_EXPRESSION", "DATA_TYPE"],
         "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME, ORDINAL_POSITION",
     ),
     "index": (
-        ["TABLE_NAME", "INDEX_NAME", "COLUMN_NAME", "NON_UNIQUE", "SUB_PART", "INDEX_TYPE", "COLLATION"],
+        ["TABLE_NAME", "INDEX_NAME", "COLUMN_NAME", "NON_UNIQUE", "SUB_PART", "INDEX_TYPE", "COLLATION"]
+        + ["INDEX_COMMENT", "IGNORED"],
         "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
     ),
     "constraint": (
@@ -146,8 +169,19 @@ _FACTS: dict[str, tuple[list[str], str]] = {
         "FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = {} AND REFERENCED_TABLE_NAME IS NOT NULL"
         " ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
     ),
+    "foreign key's rule": (
+        ["TABLE_NAME", "CONSTRAINT_NAME", "MATCH_OPTION", "UPDATE_RULE", "DELETE_RULE"],
+        "FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = {}"
+        " ORDER BY TABLE_NAME, CONSTRAINT_NAME",
+    ),
+    "check": (
+        ["TABLE_NAME", "CONSTRAINT_NAME", "LEVEL", "CHECK_CLAUSE"],
+        "FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = {}"
+        " ORDER BY TABLE_NAME, CONSTRAINT_NAME, LEVEL",
+    ),
     "partition": (
-        ["TABLE_NAME", "PARTITION_NAME", "SUBPARTITION_NAME", "PARTITION_METHOD", "PARTITION_DESCRIPTION"],
+        ["TABLE_NAME", "PARTITION_NAME", "SUBPARTITION_NAME", "PARTITION_METHOD", "PARTITION_EXPRESSION"]
+        + ["SUBPARTITION_METHOD", "SUBPARTITION_EXPRESSION", "PARTITION_DESCRIPTION", "PARTITION_COMMENT"],
         "FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = {} AND PARTITION_NAME IS NOT NULL"
         " ORDER BY TABLE_NAME, PARTITION_ORDINAL_POSITION, SUBPARTITION_ORDINAL_POSITION",
     ),
@@ -167,11 +201,12 @@ _FACTS: dict[str, tuple[list[str], str]] = {
         + ["MD5(ACTION_STATEMENT)", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "DATABASE_COLLATION"],
         "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {} ORDER BY TRIGGER_NAME",
     ),
-    # Whether an event is enabled is not compared: inside a hold it never is.
+    # Whether an event is enabled is not compared: inside a hold it never is. Nor is the database's collation at its
+    # making, which ALTER EVENT sets to that of the moment.
     "event": (
         ["EVENT_NAME", "DEFINER", "TIME_ZONE", "EVENT_TYPE", "EXECUTE_AT", "INTERVAL_VALUE", "INTERVAL_FIELD"]
         + ["SQL_MODE", "STARTS", "ENDS", "ON_COMPLETION", "MD5(EVENT_DEFINITION)", "EVENT_COMMENT"]
-        + ["CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "DATABASE_COLLATION"],
+        + ["CHARACTER_SET_CLIENT", "COLLATION_CONNECTION"],
         "FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {} ORDER BY EVENT_NAME",
     ),
 }

@@ -13,6 +13,7 @@ def context(item: dict[str, Any]) -> list[str]:
     settings = [f"sql_mode = {literal(item.get('sql_mode') or '')}"]
     if item.get("time_zone"):
         settings.append(f"time_zone = {literal(item['time_zone'])}")
+    settings.append(f"timestamp = {int(item.get('moment') or 0) or 'DEFAULT'}")
     settings.append(f"collation_connection = {literal(item['collation'])}")
     settings.append(f"character_set_client = {literal(item['charset'])}")
     return [f"SET SESSION {', '.join(settings)} /*M!110500 , character_set_collations = '' */"]

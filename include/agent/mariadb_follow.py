@@ -72,6 +72,7 @@ def rehearse(account: Account, peer: Any) -> dict[str, Any]:
     ways = _known_ways[account.name] = _ways(account)
     one = _following(account, peer, ways)
     one.catch_up(lambda **_: None, patient=False)
+    one.await_prepared()
     mine, theirs = one.facts()
     began = time.monotonic()
     one = _following(account, peer, ways)
@@ -131,6 +132,7 @@ def last(account: Account, peer: Any) -> None:
         return
     ways = _known_ways.get(account.name) or _ways(account)
     one = _last[account.name] = _following(account, peer, ways)
+    one.require_same_run()
     one.advance(held=True)
     one.level()
     one.retold = not one.state.told

@@ -25,11 +25,12 @@ READING, WRITING, MAKING = "reading", "writing", "making"
 _KINDS = {
     READING: ("th_follow_", "SELECT, SHOW VIEW, LOCK TABLES", ""),
     WRITING: ("th_follow_", "ALL", ""),
-    # It puts triggers back, whose definers are others; it does nothing else.
-    MAKING: ("th_make_", "TRIGGER", "SET USER"),
+    # It puts triggers back, whose definers are others, under the collation that their database had then.
+    MAKING: ("th_make_", "TRIGGER, ALTER", "SET USER"),
 }
 START = (
-    "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
+    "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO"
+    ",ALLOW_INVALID_DATES', innodb_strict_mode = 0,"
     " in_predicate_conversion_threshold = 0, optimizer_max_sel_arg_weight = 0, idle_transaction_timeout = 0,"
     " wait_timeout = 86400 /*M!110500 , character_set_collations = '' */"
 )

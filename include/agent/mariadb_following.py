@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import mariadb_changes, mariadb_digest, mariadb_follower, mariadb_load, mariadb_tables
+from . import mariadb_changes, mariadb_digest, mariadb_follower, mariadb_load, mariadb_print, mariadb_tables
 from .accounts import Account
 from .digest import printable
 from .mariadb_binlog import Unreadable, Window
@@ -25,8 +25,27 @@ from .system import Refused, refuse
 
 Report = Callable[..., None]
 _TRIES = 6
+_XA_PATIENCE = 5.0
+"""Seconds in which a program that prepares and commits in two steps has done so."""
+_MOST_ANEW = 5_000_000
+"""Bytes of tables that a hold may send again because they were altered after the rehearsal."""
+
+
+class Seen(NamedTuple):
+    """What is in the databases: tables with rows, sequences, and tables that show the rows of others (MERGE)."""
+
+    tables: dict[Name, Table]
+    sequences: list[Name]
+    merged: list[Name]
+
+    @property
+    def made(self) -> set[Name]:
+        """All that must be made before anything can be put into it."""
+        return {*self.tables, *self.sequences, *self.merged}
+
+
 # What the last pass has found of each account: its tables and its sequences.
-_seen: dict[str, tuple[dict[Name, Table], list[Name]]] = {}
+_seen: dict[str, Seen] = {}
 # How many rows each table has on the target: counted once, and kept up by what is brought over.
 _rows: dict[str, dict[Name, int]] = {}
 
@@ -43,6 +62,9 @@ class Following:
         self.wanted = Wanted()
         self.behind: set[Name] = set()
         self.retold = False
+        self.rest = ""
+        self.prepared: list[str] = []
+        self._again: set[Name] = set()
 
     # --- catching up, while the account serves ---
 
@@ -53,6 +75,9 @@ class Following:
         _seen.pop(self.account.name, None)
         if not self._known_there():
             self._begin()
+        elif self.state.started != mariadb_changes.started():
+            self._doubt_all()
+        whole = patient
         for _ in range(_TRIES):
             try:
                 if self.state.load:
@@ -65,7 +90,10 @@ class Following:
                     continue
                 self.tell()
                 self._prove(report)
-                self._count()
+                self._count(whole)
+                if self.state.load:
+                    self.state.save()
+                    continue
                 self.both.thaw()
                 return
             except Unreadable:
@@ -89,22 +117,36 @@ class Following:
         self.state = State(self.account)
         self.state.token, self.state.databases = secrets.token_hex(16), self.databases
         self.peer.call("mariadb_prepare", {**what, "token": self.state.token})
+        self.state.started = mariadb_changes.started()
         if self.databases:
-            self.state.position = mariadb_changes.here()
-        tables, sequences = self._look()
-        self.state.load = {*tables, *sequences}
+            self.state.position, self.state.prepared = mariadb_changes.begin(self.account)
+        self.state.load = self._look().made
         self.state.save()
+
+    def _doubt_all(self) -> None:
+        """MariaDB here began anew: what its tables kept through a crash, its log may have lost."""
+        self.state.started = mariadb_changes.started()
+        self.state.touched = {}
+        self.state.unproven |= {*self._look().tables}
+        self.state.save()
+
+    def require_same_run(self) -> None:
+        """Refuse to end a move on what was known of another run of MariaDB."""
+        if self.state.started != mariadb_changes.started():
+            refuse("restarted", "MariaDB here was started anew after the rehearsal; perform again.")
 
     def _followed(self) -> Account:
         return replace(self.account, mariadb_databases=tuple(self.databases))
 
-    def _look(self) -> tuple[dict[Name, Table], list[Name]]:
+    def _look(self) -> Seen:
         """The tables and sequences as they are now; refuses tables that lie elsewhere."""
-        sequences = []
+        sequences: list[Name] = []
+        merged: list[Name] = []
         for database in self.databases:
             listed = mariadb_digest.tables_of(database)
             sequences += [(database, name) for name, table in listed.items() if table["kind"] == "SEQUENCE"]
-        found = _seen[self.account.name] = (mariadb_tables.tables(self.databases), sequences)
+            merged += [(database, name) for name, table in listed.items() if table["engine"] == "MRG_MyISAM"]
+        found = _seen[self.account.name] = Seen(mariadb_tables.tables(self.databases), sequences, merged)
         return found
 
     def _altered(self) -> bool:
@@ -116,25 +158,40 @@ class Following:
     def _load(self, report: Report) -> None:
         """Make the tables that are waited for, and fill them."""
         self.both.thaw()
-        tables, sequences = self._look()
+        tables = self._look().tables
         state = self.state
-        drops = []
-        for database, name in sorted(state.load):
-            at = f"{ident(database)}.{ident(name)}"
-            drops += [f"DROP TABLE IF EXISTS {at}"] if (database, name) in tables else [f"DROP SEQUENCE IF EXISTS {at}"]
-        self.both.there(drops)
-        for name in state.load:
-            _rows.get(self.account.name, {}).pop(name, None)
-        state.told = ""
-        for database in self.databases:
-            names = sorted(name for of, name in state.load & {*tables, *sequences} if of == database)
-            if names:
-                self.bytes += self._make(database, names)
+        self._make_anew(state.load)
         wanted = [tables[name] for name in sorted(state.load) if name in tables]
         self.bytes += mariadb_load.load(self.both, wanted, report)
         state.unproven |= {table.name for table in wanted}
         state.load = set()
         state.save()
+
+    def _make_anew(self, names: set[Name]) -> None:
+        """Make these there as they are here now, empty; those that are not here any more are dropped."""
+        made, state = _seen[self.account.name].made, self.state
+        printed, _ = self._prints()  # what is altered from here on is seen by the next pass
+        drops = []
+        for database, name in sorted(names):
+            at = f"{ident(database)}.{ident(name)}"
+            drops.append(f"DROP TABLE IF EXISTS {at}")  # a sequence is one
+        self.both.there(drops)
+        for name in names:
+            _rows.get(self.account.name, {}).pop(name, None)
+            state.prints.pop(name, None)
+            state.prints |= {name: printed[name]} if name in printed else {}
+        state.told = ""
+        for database in self.databases:
+            here = sorted(name for of, name in names & made if of == database)
+            if here:
+                self.bytes += self._make(database, here)
+
+    def _prints(self) -> tuple[dict[Name, str], str]:
+        """Of each table and sequence, and of all else."""
+        printed, rest = mariadb_print.prints(self.account, self.databases)
+        made = _seen[self.account.name].made
+        views = {name: printed.pop(name) for name in sorted(printed.keys() - made)}
+        return printed, hashlib.sha256(json.dumps([rest, [*views.values()]]).encode()).hexdigest()
 
     def _make(self, database: str, names: list[str]) -> int:
         """Tables without rows, and sequences, as the source's own tool words them."""
@@ -156,25 +213,31 @@ class Following:
         comes after (`differences`)."""
         state = self.state
         if not state.position:  # there is no database that can be followed
-            _seen[self.account.name] = ({}, [])
+            _seen[self.account.name] = Seen({}, [], [])
             return
+        touched = {} if held else self._touched()  # before the moment of the reading, so that the log has all of it
         if held:
             self.both.thaw()
             stop = mariadb_changes.here()
         else:
             stop = mariadb_changes.position(*self.both.freeze())
-        tables, _ = _seen.get(self.account.name) or self._look()
-        seen = mariadb_changes.window(self.account, state.position, stop, tables)
-        if seen.statements:
+        tables = (_seen.get(self.account.name) or self._look()).tables
+        seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
+        printed, self.rest = self._prints()
+        anew = {name for name in printed.keys() | state.prints.keys() if printed.get(name) != state.prints.get(name)}
+        if seen.statements or anew or self.rest != state.rest:
             state.told = ""
-            tables, _ = self._look()
-            seen = mariadb_changes.window(self.account, state.position, stop, tables)
-        what = mariadb_changes.wanted(self.both, seen, tables, state.waiting())
+            tables = self._look().tables
+            seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
+        self.prepared = [xid.decode() for xid in seen.prepared]
+        what = mariadb_changes.wanted(self.both, seen, tables, state.carried)
         if held:
+            self._refuse_prepared()
             unproven = state.unproven & {*tables}
             what.all_of(unproven, "it was written to while it was compared, and its engine has no snapshots")
+            self._define_anew(anew | {*mariadb_changes.named(seen, _seen[self.account.name].made)}, what)
         else:
-            self._put_off(what, seen)
+            self._put_off(what, seen, anew)
         done = mariadb_changes.bring(self.both, what, tables)
         counted = _rows.get(self.account.name, {})
         for name in counted.keys() & done.grown.keys():
@@ -185,47 +248,88 @@ class Following:
             return
         different = mariadb_changes.unequal(self.both, what, tables)
         state.carried = {name: what.keys[name] for name in different if name in what.keys}
-        state.prepare(seen.prepared)
-        state.position = stop
+        state.position, state.prepared = stop, [*seen.prepared.values()]
+        told = {*seen.tables, *what.keys, *state.load, *state.unproven}
+        unlogged = {name for name, at in touched.items() if at != state.touched.get(name, at)} - told
+        state.unproven |= unlogged & {*tables}  # somebody wrote to it and kept that out of the log
+        state.touched = touched
         state.save()
 
-    def _put_off(self, what: Wanted, seen: Window) -> None:
+    def _touched(self) -> dict[Name, str]:
+        """When each table was last written to, as far as its engine knows."""
+        kinds = "ENGINE = 'InnoDB' AND TABLE_TYPE = 'BASE TABLE' AND UPDATE_TIME IS NOT NULL"
+        asked = [
+            select(
+                ["TABLE_SCHEMA", "TABLE_NAME", "UPDATE_TIME"],
+                f"FROM information_schema.TABLES WHERE TABLE_SCHEMA = {literal(database)} AND {kinds}",
+            )
+            for database in self.databases
+        ]
+        return {(str(row[0]), str(row[1])): str(row[2]) for rows in queries(asked) for row in rows}
+
+    def _refuse_prepared(self) -> None:
+        if self.prepared:
+            refuse(
+                "prepared_transaction",
+                f"{self.account.name} has a transaction that is prepared by XA ({printable(self.prepared[0])}), which"
+                " could still change the copy that stays behind; end it (XA COMMIT, XA ROLLBACK), then perform again.",
+            )
+
+    def await_prepared(self) -> None:
+        """Wait a moment for what is prepared by XA to end; refused when it stays."""
+        end = time.monotonic() + _XA_PATIENCE
+        while self.prepared and time.monotonic() < end:
+            time.sleep(0.1)
+            self.advance()
+        self._refuse_prepared()
+
+    def _define_anew(self, names: set[Name], what: Wanted) -> None:
+        """In the hold: make what was defined since the rehearsal, to be filled with all its rows."""
+        tables = _seen[self.account.name].tables
+        fresh = names & {*tables}
+        if sum(tables[name].bytes for name in fresh) > _MOST_ANEW:
+            name = max(fresh, key=lambda one: tables[one].bytes)
+            refuse(
+                "defined_anew",
+                f"The MariaDB table {printable('.'.join(name))} was altered a moment ago and is too large to be sent"
+                " again while visitors wait; perform again.",
+            )
+        if names:
+            self._make_anew(names)
+            what.all_of(fresh, "its definition or all of it was changed")
+
+    def _put_off(self, what: Wanted, seen: Window, anew: set[Name]) -> None:
         """While the account serves, a table of which all must go over is loaded anew, after the pass.
 
         One that is written to and has no key would be loaded for ever: it is again when there is time for it."""
         state = self.state
-        self.behind |= {name for name, why in what.whole.items() if why == mariadb_changes.NO_KEY}
+        self.behind |= {name for name, why in what.whole.items() if why == mariadb_changes.NO_KEY} - anew
         state.unproven |= self.behind
-        state.load |= {*what.whole} - self.behind
+        state.load |= {*what.whole, *anew} - self.behind
         what.whole.clear()
-        if seen.statements:
-            among = "(" + ", ".join(literal(name) for name in self.databases) + ")"
-            listed = f"FROM information_schema.TABLES WHERE TABLE_SCHEMA IN {among} AND TABLE_TYPE <> 'VIEW'"
-            mine, theirs = self.both.same([select(["TABLE_SCHEMA", "TABLE_NAME"], listed)])
-            ours, there = ({(str(a), str(b)) for a, b in rows[0]} for rows in (mine, theirs))
-            _, sequences = _seen[self.account.name]
-            state.load |= (ours - there).union(mariadb_changes.named(seen, sequences))
-            gone = there - ours
-            self.both.there([f"DROP TABLE IF EXISTS {ident(d)}.{ident(n)}" for d, n in sorted(gone)])
-            state.unproven -= gone
+        if seen.statements or anew:
+            state.load |= {*mariadb_changes.named(seen, _seen[self.account.name].made)}
+        state.unproven -= state.load
         for name in state.load:
             what.keys.pop(name, None)
 
     # --- users and objects ---
 
     def tell(self, empty: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> None:
-        """Users, events and objects there as they are here now; `empty`: databases that are made empty first, whose
-        objects come by and by (`others` are those that are there by now)."""
+        """Users, events and objects there as they are here now; `empty`: databases that are made empty first, when
+        no objects come yet (`others` are those that are there by now)."""
         what = definition(self.account)
         self.left = what["left"]
         followed = replace(self.account, mariadb_databases=(*self.databases, *others))
         made = objects(followed)
         told = hashlib.sha256(json.dumps([what, made], sort_keys=True).encode()).hexdigest()
+        self.state.rest = self.rest
         if told == self.state.told:
             return
         self.peer.call("mariadb_expect", {**what, "token": self.state.token, "empty": list(empty)})
-        whole = {*followed.mariadb_databases} == {*self.account.mariadb_databases}
-        self.peer.call("mariadb_objects", {"objects": made, "whole": whole})
+        # Objects of one database may need another's, so they come when all tables are there.
+        if {*followed.mariadb_databases} == {*self.account.mariadb_databases}:
+            self.peer.call("mariadb_objects", {"objects": made})
         self.state.told = told
         self.state.save()
 
@@ -233,7 +337,7 @@ class Following:
 
     def _prove(self, report: Report) -> None:
         """The whole of each table is equal on both sides, at the moment that the reading session stands at."""
-        tables, state = _seen[self.account.name][0], self.state
+        tables, state = _seen[self.account.name].tables, self.state
         unproven = [name for name in sorted(state.unproven) if name in tables]
         state.unproven = {*unproven}
         if not unproven:
@@ -253,26 +357,38 @@ class Following:
             if a[0][1] == b[0][1] or self._same_rows(tables[name]):
                 state.unproven.discard(name)
             elif tables[name].steady and tables[name].key:
-                state.load.add(name)
+                self._load_again(name)
         self.prove_seconds += time.monotonic() - began
         state.save()
-        if state.load:
-            name = printable(".".join(min(state.load)))
-            refuse("not_equal", f"The MariaDB table {name} did not arrive as it is here; try again.")
 
-    def _count(self) -> None:
-        tables = _seen[self.account.name][0]
+    def _load_again(self, name: Name) -> None:
+        if name in self._again:
+            shown = printable(".".join(name))
+            refuse("not_equal", f"The MariaDB table {shown} did not arrive as it is here; try again.")
+        self._again.add(name)
+        self.state.load.add(name)
+
+    def _count(self, whole: bool) -> None:
+        """Count the rows on both sides at the moment that the reading session stands at: of every table when `whole`,
+        else of those that were not counted yet. What differs is loaded again."""
+        tables = _seen[self.account.name].tables
         known = _rows.setdefault(self.account.name, {})
-        fresh = [name for name in tables if name not in known]
-        for name, rows in zip(fresh, self.both.there([tables[name].count() for name in fresh]), strict=True):
-            known[name] = int(rows[0][0] or 0)
+        fresh = [name for name in tables if whole or name not in known]
+        mine, theirs = self.both.same([tables[name].count() for name in fresh])
+        for name, ours, there in zip(fresh, mine, theirs, strict=True):
+            known[name] = int(there[0][0] or 0)
+            if ours != there and name not in self.state.unproven:
+                if tables[name].steady and tables[name].key:
+                    self._load_again(name)
+                else:
+                    self.state.unproven.add(name)
         for name in known.keys() - tables.keys():
             del known[name]
 
     def rows(self) -> dict[Name, int]:
         """How many rows each followed table has."""
         if self.account.name not in _rows:
-            self._count()
+            self._count(whole=True)
         return _rows[self.account.name]
 
     def _same_rows(self, table: Table) -> bool:
@@ -281,7 +397,7 @@ class Following:
 
     def level(self) -> None:
         """The numbers that the next rows get, there as they are here."""
-        tables, sequences = _seen[self.account.name]
+        tables, sequences, _ = _seen[self.account.name]
         mine, theirs = self.both.same(self._numbers())
         steps = []
         for database, ours, there in zip(self.databases, mine, theirs, strict=False):
@@ -305,11 +421,11 @@ class Following:
             select(["TABLE_NAME", "AUTO_INCREMENT"], f"{numbering.format(literal(database))} ORDER BY TABLE_NAME")
             for database in self.databases
         ]
-        return asked + [mariadb_digest.sequence(*name) for name in _seen[self.account.name][1]]
+        return asked + [mariadb_digest.sequence(*name) for name in _seen[self.account.name].sequences]
 
     def differences(self) -> list[str]:
         """What of all that the last pass brought over, and of all numbers, is not equal, as sentences."""
-        tables, sequences = _seen[self.account.name]
+        tables, sequences, _ = _seen[self.account.name]
         asked = mariadb_changes.proofs(self.wanted, tables)
         numbers = self._numbers()
         mine, theirs = self.both.same([statement for _, statement in asked] + numbers)

@@ -21,7 +21,7 @@ from .accounts import Account
 from .digest import printable
 from .mariadb_follower import READING, Both
 from .mariadb_sql import Login, Session, ident, immediate, literal, query, select
-from .mariadb_tables import Name, Table
+from .mariadb_tables import HEXADECIMAL, NUMBERED, WORDED, Name, Table
 from .system import refuse
 
 Report = Callable[..., None]
@@ -219,7 +219,7 @@ def _load(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
         refuse("other_account", f"The table {printable(str(table))} cannot be loaded for {account.name}.")
     fields, sets = [], []
     for number, (name, how) in enumerate(args["columns"]):
-        if not _PLAIN.fullmatch(name) or how not in (None, "{} + 0", "UNHEX({})"):
+        if not _PLAIN.fullmatch(name) or how not in (None, NUMBERED, HEXADECIMAL, WORDED):
             refuse("other_account", f"The column {printable(str(name))} cannot be loaded.")
         fields.append(f"@f{number}" if how else ident(name))
         if how:

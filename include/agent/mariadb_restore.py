@@ -19,22 +19,17 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import mariadb_follower
+from . import mariadb_definers, mariadb_follower, mariadb_roles
 from .accounts import Account
 from .digest import printable
+from .mariadb_definers import QUOTED
 from .mariadb_events import context, switch
 from .mariadb_sql import Login, attempts, existing, ident, literal, login, queries, query, select, user_name
-from .mariadb_users import credentials, grant_statements, pending_path, plugins_of
+from .mariadb_users import grant_statements, pending_path, plugins_of, require_free_prefixes, settings
 from .system import RUNTIME, locked, read_json, refuse, write_durably
 
-# A name as the server prints it: with ANSI_QUOTES, which a routine remembers, in double quotes.
-_QUOTED = rb"(`(?:[^`]|``)*`|\"(?:[^\"\\]|\"\")*\")"
-_HEAD = re.compile(
-    rb"CREATE (?:ALGORITHM=\w+ )?DEFINER=" + _QUOTED + rb"@" + _QUOTED + rb" (?:SQL SECURITY \w+ )?"
-    rb"(?:AGGREGATE )?(VIEW|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE BODY|PACKAGE)\s"
-)
 _EVENT = re.compile(
-    rb"CREATE DEFINER=" + _QUOTED + rb"@" + _QUOTED + rb" EVENT " + _QUOTED + rb" ON SCHEDULE (?:[^'`]|'[^']*')*?"
+    rb"CREATE DEFINER=" + QUOTED + rb"@" + QUOTED + rb" EVENT " + QUOTED + rb" ON SCHEDULE (?:[^'`]|'[^']*')*?"
     rb" ON COMPLETION (?:NOT )?PRESERVE (ENABLE|DISABLE ON SLAVE|DISABLE) ",
     re.DOTALL,
 )
@@ -59,6 +54,8 @@ def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     ours = {(user["user"], user["host"].lower()) for user in known["users"]}
     taken = [f"database {name}" for name in here if name not in known["databases"]]
     taken += [f"user {user}@{host}" for user, host in sorted((named & users_here) - ours)]
+    theirs = {name for name, host in users_here if not host} - {role["name"] for role in known.get("roles", [])}
+    taken += [f"role {role['name']}" for role in args["roles"] if role["name"] in theirs]
     if taken:
         refuse(
             "name_taken",
@@ -66,22 +63,28 @@ def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
             "remove or rename it there, then try again.",
         )
     _require_plugins(users)
-    pending = {"databases": databases, "users": users, "events": args["events"], "token": args.get("token")}
-    _write_pending(account, pending)
+    require_free_prefixes(account, [*users, *args["roles"]])
+    _write_pending(account, {key: args[key] for key in _TOLD} | {"token": args.get("token")})
     statements = [f"DROP DATABASE {ident(name)}" for name in here]
     for name, database in databases.items():
         made = f"CREATE DATABASE {ident(name)} CHARACTER SET {ident(database['charset'])}"
         statements.append(f"{made} COLLATE {ident(database['collation'])} COMMENT {literal(database['comment'] or '')}")
-    queries(statements + _locked_users(users))
+    queries(statements + _users(account, args, known.get("roles", [])))
     return {}
 
 
-def _locked_users(users: list[dict[str, Any]]) -> list[str]:
-    return [
+_TOLD = ("databases", "users", "roles", "given", "events")
+
+
+def _users(account: Account, args: dict[str, Any], before: list[dict[str, Any]]) -> list[str]:
+    """Users that nobody can log in as, and their roles; those that were made `before` are made anew."""
+    made = [f"DROP ROLE IF EXISTS {literal(role['name'])}" for role in before]
+    made += [
         f"CREATE OR REPLACE USER {user_name(user['user'], user['host'])} IDENTIFIED BY"
         f" {literal(secrets.token_urlsafe(24))} ACCOUNT LOCK"
-        for user in users
+        for user in args["users"]
     ]
+    return made + mariadb_roles.statements(account, args["roles"], args["given"])
 
 
 def _followed(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
@@ -101,7 +104,14 @@ def _expect(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
     }:
         refuse("other_account", f"These are not the MariaDB users and databases of {account.name}.")
     _require_plugins(args["users"])
-    _write_pending(account, pending | {key: args[key] for key in ("databases", "users", "events")})
+    known = pending.get("roles", [])
+    new = {role["name"] for role in args["roles"]} - {role["name"] for role in known}
+    rows = query(["User"], "FROM mysql.global_priv WHERE Host = '' ORDER BY User")
+    for (role,) in rows:
+        if role in new:
+            refuse("name_taken", f"The MariaDB role {printable(str(role))} exists on this server; rename it there.")
+    require_free_prefixes(account, [*args["users"], *args["roles"]])
+    _write_pending(account, pending | {key: args[key] for key in _TOLD})
     statements = []
     for name, database in args["databases"].items():
         settings = f"{ident(name)} CHARACTER SET {ident(database['charset'])} COLLATE {ident(database['collation'])}"
@@ -110,7 +120,7 @@ def _expect(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
             statements += [f"DROP DATABASE IF EXISTS {ident(name)}", f"CREATE DATABASE {settings}"]
         else:
             statements.append(f"ALTER DATABASE {settings}")
-    queries(statements + _locked_users(args["users"]))
+    queries(statements + _users(account, args, known))
     _drop_objects(args["databases"])
     return {}
 
@@ -182,7 +192,8 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
 @contextmanager
 def client_of(user: Login, database: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """The client that restores a dump, fed through its stdin; it may send rows of any size."""
-    start = "SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO',"
+    start = "SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0, innodb_strict_mode = 0,"
+    start += " sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES',"
     start += " time_zone = '+00:00', max_statement_time = 0 /*M!110500 , character_set_collations = '' */"
     argv = user.argv("--binary-mode", f"--init-command={start}", f"--database={database}", *more)
     seen = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)}"
@@ -206,20 +217,26 @@ def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     # A view's definer must already be allowed what the view reads; what is granted on the new objects follows.
     rows = query(["TABLE_SCHEMA", "TABLE_NAME"], "FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW'")
     tables = {(row[0], row[1]) for row in rows}
-    queries([grant for user in pending["users"] for grant in grant_statements(account, user, tables)])
+    grantees = granted(pending)
+    queries([grant for each in grantees for grant in grant_statements(account, each, tables)])
     make(account, waiting)
-    if args["whole"]:  # or a grant may be on a table that is yet to come
-        queries([grant for user in pending["users"] for grant in grant_statements(account, user)])
+    queries([grant for each in grantees for grant in grant_statements(account, each)])
     return {}
+
+
+def granted(pending: dict[str, Any]) -> list[dict[str, Any]]:
+    """The users and the roles that were prepared, in the form that `grant_statements` takes."""
+    return [*pending["users"], *({"user": role["name"], "host": "", **role} for role in pending.get("roles", []))]
 
 
 def put_back(account: Account, triggers: list[dict[str, Any]]) -> None:
     """Make triggers that were here a moment ago."""
     known = [checked(account, item) for item in triggers]
     session = mariadb_follower.session(account, mariadb_follower.MAKING)
+    databases = _databases(account)
     with _binary_log_trusts():
         for item in known:
-            session.run(_making(item))
+            session.run(_making(item, databases))
 
 
 def make(account: Account, known: list[dict[str, Any]]) -> None:
@@ -233,12 +250,16 @@ def make(account: Account, known: list[dict[str, Any]]) -> None:
 
 
 def make_most(account: Account, known: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
-    """Make objects that were checked; those that cannot be made, and the server's words."""
-    failed: list[tuple[dict[str, Any], str]] = []
+    """Make objects that were checked; those that cannot be made, and the server's words.
+
+    Those of all databases together, as one may need another database's."""
     with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
-        for database in account.mariadb_databases:
-            failed += _make_together([item for item in known if item["database"] == database], user)
-    return failed
+        return _make_together(known, _databases(account), user)
+
+
+def _databases(account: Account) -> dict[str, Any]:
+    """The account's databases as they were described when they were made."""
+    return (read_json(pending_path(account)) or {})["databases"]
 
 
 @contextmanager
@@ -261,27 +282,36 @@ def _binary_log_trusts() -> Iterator[None]:
             queries([f"SET GLOBAL {name} = 0"])
 
 
-def _make_together(waiting: list[dict[str, Any]], user: Login) -> list[tuple[dict[str, Any], str]]:
+def _make_together(
+    waiting: list[dict[str, Any]], databases: dict[str, Any], user: Login
+) -> list[tuple[dict[str, Any], str]]:
     """Make objects in one go; what fails, as a view does that needs a later one, again as long as something works."""
     while waiting:
-        failed = attempts([_making(item) for item in waiting], login=user)
+        failed = attempts([_making(item, databases) for item in waiting], login=user)
         if len(failed) == len(waiting):
             return [(item, failed[number]) for number, item in enumerate(waiting)]
         waiting = [waiting[number] for number in sorted(failed)]
     return []
 
 
-def _making(item: dict[str, Any]) -> list[str | bytes]:
+def _making(item: dict[str, Any], databases: dict[str, Any]) -> list[str | bytes]:
+    """An object remembers what its database's collation was when it was made, which may be another than today's."""
+    at = ident(item["database"])
     statement = item["text"].replace(b"CREATE ", b"CREATE OR REPLACE ", 1)  # it may have been made a moment ago
-    return [f"USE {ident(item['database'])}", *context(item), statement]
+    then, now = item.get("made_in"), databases[item["database"]]["collation"]
+    making = [*context(item), statement]
+    if then and then != now:
+        making = [f"ALTER DATABASE {at} COLLATE {ident(then)}", *making, f"ALTER DATABASE {at} COLLATE {ident(now)}"]
+    return [f"USE {at}", *making]
 
 
 def checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:
     """The object with its statement as bytes; refused unless it is one CREATE with a definer of the account."""
     text = base64.b64decode(item["statement"])
-    found = _HEAD.match(text)
-    definer = tuple(_unquoted(part) for part in found.groups()[:2]) if found else ()
-    if item["database"] not in account.mariadb_databases or definer not in account.mariadb_users:
+    if (
+        item["database"] not in account.mariadb_databases
+        or mariadb_definers.named_in(text) not in account.mariadb_users
+    ):
         refuse(
             "foreign_definer",
             f"The definer of {printable(str(item['name']))} is no user of {account.name}; it cannot be made here.",
@@ -289,10 +319,6 @@ def checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:
     if item["kind"] == "EVENT":
         text = _disabled(text)
     return item | {"text": text}
-
-
-def _unquoted(name: bytes) -> str:
-    return name[1:-1].replace(name[:1] * 2, name[:1]).decode("utf-8", "replace")
 
 
 def _disabled(text: bytes) -> bytes:
@@ -308,7 +334,7 @@ def finish(account: Account) -> None:
     pending = read_json(pending_path(account))
     if pending is None:
         return
-    statements = [f"ALTER USER {user_name(u['user'], u['host'])} {credentials(u)}" for u in pending["users"]]
+    statements = [statement for user in pending["users"] for statement in settings(user)]
     statements += switch(account, pending.get("events", []), "ENABLE")
     queries(statements + mariadb_follower.gone(account))
     _forget(account)
@@ -317,6 +343,8 @@ def finish(account: Account) -> None:
 def discard(account: Account) -> None:
     """Drop the account's databases and users from this server. Repeatable."""
     statements = [f"DROP DATABASE IF EXISTS {ident(name)}" for name in account.mariadb_databases]
+    roles, _ = mariadb_roles.roles_of(account)
+    statements += [f"DROP ROLE IF EXISTS {literal(name)}" for name in roles]
     statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
     for purpose in ("restore", "create", "read"):
         statements.append(f"DROP USER IF EXISTS {user_name(f'th_{purpose}_{account.name}', 'localhost')}")

@@ -95,6 +95,16 @@ def pattern(database: str) -> str:
     return ident(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"))
 
 
+def covers(wildcard: str, name: str) -> bool:
+    """Whether a database pattern of a grant covers a database."""
+    parts = re.findall(r"\\(.)|(.)", wildcard, re.DOTALL)
+    expression = "".join(
+        re.escape(escaped) if escaped else {"_": ".", "%": ".*"}.get(plain, re.escape(plain))
+        for escaped, plain in parts
+    )
+    return re.fullmatch(expression, name, re.DOTALL) is not None
+
+
 def select(columns: Sequence[str], rest: str) -> str:
     """A SELECT whose rows `queries` decodes: every column as text or None, whatever is in it."""
     coded = (f"IFNULL(HEX(CONVERT({column} USING utf8mb4)), '-')" for column in columns)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .accounts import Account
+from .mariadb_binlog import Piece
 from .mariadb_changes import Position
 from .mariadb_tables import Name
 from .mariadb_values import Key
@@ -22,8 +23,10 @@ class State:
 
     `token` names this following of `databases` on both sides. Up to `position` in the binary log the target is equal,
     but for the tables of `load`, which are yet to be made there, and of `unproven`, whose whole has not been compared;
-    `carried` are keys of rows that were found different, `prepared` those of transactions that are prepared and not
-    committed. `told` is a hash of the users and objects that the target has."""
+    `carried` are keys of rows that were found different. `told` is a hash of the users and objects that the target has,
+    `prints` are those of the definitions that its tables were made by, `rest` that of all else that is defined.
+    `started` names the run of MariaDB here that all of it is known of, `touched` says when its tables were last
+    written to, and `prepared` where the log tells of transactions that are prepared and not committed."""
 
     def __init__(self, account: Account) -> None:
         self._path = state_path(account)
@@ -35,7 +38,11 @@ class State:
         self.load = {(row[0], row[1]) for row in data.get("load", [])}
         self.unproven = {(row[0], row[1]) for row in data.get("unproven", [])}
         self.carried = _keys(data.get("carried", []))
-        self.prepared = _keys(data.get("prepared", []))
+        self.prepared: list[Piece] = [(row[0], row[1], row[2]) for row in data.get("prepared", [])]
+        self.prints = {(row[0], row[1]): row[2] for row in data.get("prints", [])}
+        self.rest: str = data.get("rest", "")
+        self.started: str = data.get("started", "")
+        self.touched = {(row[0], row[1]): row[2] for row in data.get("touched", [])}
 
     def save(self) -> None:
         """Write it down, durably."""
@@ -47,21 +54,13 @@ class State:
             "load": sorted(self.load),
             "unproven": sorted(self.unproven),
             "carried": _rows(self.carried),
-            "prepared": _rows(self.prepared),
+            "prepared": self.prepared,
+            "prints": sorted([*name, text] for name, text in self.prints.items()),
+            "rest": self.rest,
+            "started": self.started,
+            "touched": sorted([*name, text] for name, text in self.touched.items()),
         }
         write_durably(self._path, json.dumps(data))
-
-    def waiting(self) -> dict[Name, set[Key]]:
-        """Keys of rows that the next pass brings over whatever the log says."""
-        return {name: self.carried.get(name, set()) | self.prepared.get(name, set()) for name in self._names()}
-
-    def prepare(self, more: dict[Name, set[Key]]) -> None:
-        """Keep the keys of transactions that were prepared: when they are committed, the log does not name them."""
-        for name, keys in more.items():
-            self.prepared.setdefault(name, set()).update(keys)
-
-    def _names(self) -> set[Name]:
-        return {*self.carried, *self.prepared}
 
 
 def _keys(rows: list[list[Any]]) -> dict[Name, set[Key]]:

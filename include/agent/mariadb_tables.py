@@ -21,6 +21,9 @@ _TEXT = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "json"
 _BYTES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"} | mariadb_digest.GEOMETRY
 _NUMBERED = {"enum", "set", "bit"}
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double", "year"}
+# What LOAD DATA makes of a field that is not taken as it is. It takes bytes, and UUID, INET6 and what a later version
+# brings would take those for their inner form, so they are told that it is text.
+NUMBERED, HEXADECIMAL, WORDED = "{} + 0", "UNHEX({})", "CONVERT({} USING utf8mb4)"
 _TIMES = {"date", "time", "datetime", "timestamp"}
 
 
@@ -77,8 +80,11 @@ class Column:
     def loaded(self) -> str | None:
         """How LOAD DATA makes its value of the field; None when it takes the field as it is."""
         if self.kind in mariadb_digest.GEOMETRY:
-            return "UNHEX({})"
-        return "{} + 0" if self.kind in _NUMBERED else None
+            return HEXADECIMAL
+        if self.kind in _NUMBERED:
+            return NUMBERED
+        known = self.kind in _TEXT or self.kind in _BYTES or self.kind in _NUMBERS or self.kind in _TIMES
+        return None if known or self.kind == "float" else WORDED
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,7 @@ def matching(columns: Sequence[str], values: Iterable[Key]) -> list[str]:
 
 
 def tables(databases: Sequence[str]) -> dict[Name, Table]:
-    """The tables of these databases that hold rows; sequences are none."""
+    """The tables of these databases that hold rows; sequences do not, nor do tables that show those of others."""
     if not databases:
         return {}
     among = "(" + ", ".join(literal(name) for name in databases) + ")"
@@ -197,7 +203,7 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
             select(
                 ["TABLE_SCHEMA", "TABLE_NAME", "ENGINE", "IFNULL(DATA_LENGTH, 0)", "TABLE_TYPE"],
                 f"FROM information_schema.TABLES WHERE TABLE_SCHEMA IN {among}"
-                " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')",
+                " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND IFNULL(ENGINE, '') <> 'MRG_MyISAM'",
             ),
             select(
                 ["TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "ORDINAL_POSITION", "DATA_TYPE", "COLUMN_TYPE"]

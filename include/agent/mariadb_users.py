@@ -10,7 +10,7 @@ from typing import Any
 
 from .accounts import Account
 from .digest import printable
-from .mariadb_sql import ident, literal, pattern, queries, select, user_name
+from .mariadb_sql import covers, ident, literal, pattern, queries, select, user_name
 from .system import read_json, refuse
 
 _LIMITS = {
@@ -28,20 +28,75 @@ def pending_path(account: Account) -> Path:
 
 
 def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], list[str]]:
-    """([[level, database, object, column, privilege, grantable]], sentences on the grants that are not carried)."""
+    """([[level, database, object, column, privilege, grantable]], sentences on the grants that are not carried).
+
+    Of a role the host is "". A grant on a prefix that is the account's own is carried as it is (level "prefix"); any
+    other on a pattern only for the account's databases for which it is the one that counts."""
     databases = account.mariadb_databases
     grants, left = [], []
-    for level, where, name, column, privilege, grantable in _whole(*_all_grants(user, host)):
+    rows = _whole(*_all_grants(user, host))
+    patterns = sorted({str(row[1]) for row in rows if row[0] == "database"}, key=_first_wildcard, reverse=True)
+    counts = {name: next((each for each in patterns if covers(each, name)), None) for name in databases}
+    foreign = _foreigncovers(account, patterns)
+    for level, where, name, column, privilege, grantable in rows:
+        what = f"MariaDB {'user' if host else 'role'} {printable(user)}: "
         if level == "global":
             if privilege != "USAGE":
-                left.append(f"MariaDB user {printable(user)}: the global privilege {privilege} is not carried.")
+                left.append(f"{what}the global privilege {privilege} is not carried.")
             continue
-        matching = [d for d in databases if _matches(str(where), d)] if level == "database" else [where]
+        if level == "database" and own_prefix(account, str(where)):
+            if where not in foreign:
+                grants.append(["prefix", where, None, None, privilege, grantable == "YES"])
+                continue
+            left.append(
+                f"{what}{privilege} on {printable(str(where))} is carried for the account's databases only, as"
+                f" {printable(foreign[str(where)])} is not one of them; name it in the account file if it is."
+            )
+        elif level == "database" and re.search(r"(?<!\\)%", str(where)):
+            left.append(f"{what}{privilege} on {printable(str(where))} is carried for the account's databases only.")
+        matching = [d for d in databases if counts[d] == where] if level == "database" else [where]
         if not matching or any(each not in databases for each in matching):
-            left.append(f"MariaDB user {printable(user)}: {privilege} on {printable(str(where))} is not carried.")
+            if not any(covers(str(where), d) for d in databases):
+                left.append(f"{what}{privilege} on {printable(str(where))} is not carried.")
             continue
         grants += [[level, each, name, column, privilege, grantable == "YES"] for each in matching]
     return sorted(grants, key=str), sorted(set(left))
+
+
+def own_prefix(account: Account, wildcard: str) -> bool:
+    """Whether a grant's pattern is all names that begin as the account's do, by the custom of hosts' panels: the name
+    of the account or of a user of its, `_`, and whatever follows."""
+    found = re.fullmatch(r"((?:[^\\_%]|\\[\\_%])+)\\_%", wildcard, re.DOTALL)
+    name = re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else None
+    return name in {account.name, *(user for user, _ in account.mariadb_users)}
+
+
+def _first_wildcard(wildcard: str) -> int:
+    """How long a pattern is up to its first wildcard: of several that match, MariaDB takes the longest."""
+    found = re.match(r"(?:[^\\_%]|\\.|\\$)*", wildcard, re.DOTALL)
+    return found.end() if found else 0
+
+
+def _foreigncovers(account: Account, patterns: list[str]) -> dict[str, str]:
+    """{prefix of the account's: a database here that it covers and that is not the account's}."""
+    prefixes = [each for each in patterns if own_prefix(account, each)]
+    if not prefixes:
+        return {}
+    rows = queries([select(["SCHEMA_NAME"], "FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME")])[0]
+    others = [str(name) for (name,) in rows if name not in account.mariadb_databases]
+    found = {each: next((name for name in others if covers(each, name)), None) for each in prefixes}
+    return {each: name for each, name in found.items() if name is not None}
+
+
+def require_free_prefixes(account: Account, users: list[dict[str, Any]]) -> None:
+    """Refuse a grant on a prefix that would open what others have on this server."""
+    prefixes = sorted({str(row[1]) for user in users for row in user["grants"] if row[0] == "prefix"})
+    for wildcard, database in _foreigncovers(account, prefixes).items():
+        refuse(
+            "name_taken",
+            f"The grant on {printable(wildcard)}, which {account.name} brings, would open the database"
+            f" {printable(database)} of this server; rename that, or grant {account.name} its databases one by one.",
+        )
 
 
 def _whole(rows: list[list[Any]], number: int) -> list[list[Any]]:
@@ -58,7 +113,7 @@ def _whole(rows: list[list[Any]], number: int) -> list[list[Any]]:
 def _all_grants(user: str, host: str) -> tuple[list[list[Any]], int]:
     """All grants of a user: rows of level, database, object, column, privilege, grantable; and how many privileges
     this server knows on a database."""
-    grantee = f"'{user}'@'{host}'"
+    grantee = f"'{user}'@'{host}'"  # of a role too: its host is empty
     where = f"WHERE GRANTEE = {literal(grantee)}"
     # Grants outlive what they were on; those are nobody's.
     table = "AND EXISTS (SELECT 1 FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = p.TABLE_SCHEMA"
@@ -99,30 +154,27 @@ def _all_grants(user: str, host: str) -> tuple[list[list[Any]], int]:
     return rows, int(number[0][0] or 0)
 
 
-def _matches(wildcard: str, name: str) -> bool:
-    """Whether a database pattern of a grant covers a database."""
-    parts = re.findall(r"\\(.)|(.)", wildcard, re.DOTALL)
-    expression = "".join(
-        re.escape(escaped) if escaped else {"_": ".", "%": ".*"}.get(plain, re.escape(plain))
-        for escaped, plain in parts
-    )
-    return re.fullmatch(expression, name, re.DOTALL) is not None
-
-
 _PRIVILEGE = re.compile(r"[A-Z][A-Z ]{2,40}")
 
 
 def grant_statements(account: Account, user: dict[str, Any], only: set[tuple[Any, Any]] | None = None) -> list[str]:
     """The GRANTs of a user; with `only`, those on whole databases and on these tables."""
     statements = []
-    name = user_name(user["user"], user["host"])
+    name = user_name(user["user"], user["host"]) if user["host"] else literal(user["user"])
     for level, database, item, column, privilege, grantable in user["grants"]:
-        if database not in account.mariadb_databases or not _PRIVILEGE.fullmatch(privilege):
+        within = own_prefix(account, database) if level == "prefix" else database in account.mariadb_databases
+        if not within or not _PRIVILEGE.fullmatch(privilege):
             refuse("bad_grant", f"A grant of {printable(user['user'])} is not on a database of {account.name}.")
-        if only is not None and level != "database" and (level != "table" or (database, item) not in only):
+        if (
+            only is not None
+            and level not in ("database", "prefix")
+            and (level != "table" or (database, item) not in only)
+        ):
             continue
         if level == "database":
             on = f"{pattern(database)}.*"
+        elif level == "prefix":
+            on = f"{ident(database)}.*"
         elif level == "table":
             on = f"{ident(database)}.{ident(item)}"
         elif level in ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY"):
@@ -164,7 +216,29 @@ def credentials(user: dict[str, Any]) -> str:
     if limits:
         clauses.append(f"WITH {' '.join(limits)}")
     clauses.append("ACCOUNT LOCK" if user["locked"] else "ACCOUNT UNLOCK")
+    if "password_lifetime" in kept:
+        days = int(kept["password_lifetime"])
+        clauses.append(f"PASSWORD EXPIRE {'DEFAULT' if days < 0 else f'INTERVAL {days} DAY' if days else 'NEVER'}")
     return " ".join(clauses)
+
+
+def settings(user: dict[str, Any]) -> list[str]:
+    """The statements that give a user all that it logs in with."""
+    name, kept = user_name(user["user"], user["host"]), user["kept"]
+    made = [f"ALTER USER {name} {credentials(user)}"]
+    if _expired(kept):
+        made.append(f"ALTER USER {name} PASSWORD EXPIRE")
+    if kept.get("default_role"):
+        made.append(f"SET DEFAULT ROLE {literal(kept['default_role'])} FOR {name}")
+    return made
+
+
+def _expired(kept: dict[str, Any]) -> bool:
+    """Whether the user has to choose a new password at its next login."""
+    return kept.get("password_last_changed") == 0
+
+
+_KEPT = ("ssl_type", "x509_subject", "x509_issuer", "ssl_cipher", "password_lifetime", "default_role", *_LIMITS)
 
 
 def user_facts(account: Account, users: dict[tuple[str, str], Any], held: dict[str, Any] | None) -> dict[str, Any]:
@@ -180,7 +254,8 @@ def user_facts(account: Account, users: dict[tuple[str, str], Any], held: dict[s
         locked = coming["locked"] if coming else bool(now.get("account_locked"))
         if held is not None and not coming:
             locked = [name, host] not in held["unlocked"]
-        secret = json.dumps([plugins_of(kept), {key: kept.get(key) for key in ("ssl_type", *_LIMITS)}])
+        settled = {key: kept.get(key) or None for key in _KEPT} | {"password_lifetime": kept.get("password_lifetime")}
+        secret = json.dumps([plugins_of(kept), settled, _expired(kept)])
         digest = hashlib.sha256(secret.encode()).hexdigest()[:16]
         facts[f"{name}@{host}"] = {"grants": grants, "locked": locked, "credentials": digest}
     return facts

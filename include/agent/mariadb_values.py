@@ -78,6 +78,17 @@ def _timestamp(raw: bytes) -> str:
     return f"'{at:%Y-%m-%d %H:%M:%S}{_fraction(raw[4:])}'"
 
 
+def renewed(kind: int, raw: bytes) -> bytes:
+    """A TIMESTAMP (7) or DATETIME (12) of the form before MariaDB 10.1, as the newer form keeps it."""
+    number = int.from_bytes(raw, "little")
+    if kind == 7:
+        return number.to_bytes(4, "big")
+    day, clock = divmod(number, 1_000_000)
+    months, minutes = day // 10_000 * 13 + day // 100 % 100, clock // 10_000 << 6 | clock // 100 % 100
+    packed = (months << 5 | day % 100) << 17 | minutes << 6 | clock % 100
+    return (packed + 0x8000000000).to_bytes(5, "big")
+
+
 _DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 
 

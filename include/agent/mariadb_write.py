@@ -47,7 +47,8 @@ def _without_triggers(account: Account, tables: list[tuple[str, str]]) -> Iterat
 
 def _triggers(tables: list[tuple[str, str]]) -> list[dict[str, Any]]:
     columns = ["TRIGGER_SCHEMA", "TRIGGER_NAME", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION"]
-    keys = ["database", "name", "sql_mode", "charset", "collation"]
+    columns += ["DATABASE_COLLATION"]
+    keys = ["database", "name", "sql_mode", "charset", "collation", "made_in"]
     among = ", ".join(f"({literal(database)}, {literal(table)})" for database, table in tables)
     databases = ", ".join(sorted({literal(database) for database, _ in tables}))
     rows = query(

@@ -61,8 +61,19 @@ def start(operation: str, verb: str, args: dict[str, Any], verbs: dict[str, Long
         return status(operation)
 
 
+def stop_all_of(move: str) -> None:
+    """End the operations of a move that still run here: a hold of theirs is returned. Gives when they have ended."""
+    listed = run(["systemctl", "list-units", "--plain", "--no-legend", "--full", _unit("*")], check=False).stdout
+    for unit in (line.split()[0] for line in listed.decode().splitlines() if line.strip()):
+        operation = unit.removeprefix("transhumance-op-").removesuffix(".service")
+        request = read_json(_directory(operation) / "request.json") or {}
+        if request.get("args", {}).get("move") == move:
+            run(["systemctl", "stop", unit], check=False)
+
+
 def status(operation: str) -> dict[str, Any]:
-    """{"state": unknown|running|succeeded|failed|vanished, "progress", "result", "error", "seconds"}."""
+    """{"state": unknown|running|succeeded|failed|vanished, "progress", "result", "error", "seconds"}; with "verb" and
+    "args", what was asked for under this id."""
     directory = _directory(operation)
     request = read_json(directory / "request.json")
     if request is None:
@@ -74,6 +85,8 @@ def status(operation: str) -> dict[str, Any]:
         ended = read_json(directory / "result.json") or {"state": "vanished", "at": time.time()}
     found = ended or {"state": "running", "at": time.time()}
     return {
+        "verb": request["verb"],
+        "args": request["args"],
         "state": found["state"],
         "progress": read_json(directory / "progress.json") or {},
         "result": found.get("result"),

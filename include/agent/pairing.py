@@ -23,6 +23,8 @@ from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, r
 _LONGEST = 64 << 20  # bytes of a request
 _USUAL = 0.5
 """Seconds within which a peer's program ends that has answered."""
+PROTOCOL = 1
+"""What agents say to each other, and mean by it; another number when either changes."""
 CONTROLS = RUNTIME / "pairs"
 AUTHORIZED_KEYS = Path("/root/.ssh/authorized_keys")
 HOST_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]{40,1000}={0,3}")
@@ -40,6 +42,17 @@ def control(move: str, process: int) -> Path:
     return CONTROLS / f"{move}.{process}"
 
 
+def require_same_protocol(said: dict[str, Any]) -> None:
+    """Refuse to go on with an agent of another version: what it says may mean something else."""
+    theirs = said.get("protocol")
+    if theirs != PROTOCOL:
+        refuse(
+            "other_protocol",
+            f"The agents of the two servers are of different versions (protocol {PROTOCOL} and {theirs!r:.20}); enrol "
+            "both servers again, so that each has the present agent.",
+        )
+
+
 def check_address(address: Any) -> str:
     try:
         return str(ipaddress.ip_address(address))
@@ -50,19 +63,20 @@ def check_address(address: Any) -> str:
 # --- keys ---
 
 
-def make_key(move: str, account: str) -> str:
-    """On the source: the public key of this move, made at the first call."""
+def make_key(move: str, account: str, epoch: int | None = None) -> str:
+    """On the source: the public key of this move, made at the first call. `epoch`: of the attempt it is for."""
     here = directory(move)
     here.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(here / "lock"):
         known = read_json(here / "source.json")
         if known and known["account"] != account:
             refuse("move_in_use", f"The move {move} belongs to the account {known['account']}, not to {account}.")
-        key = here / "key"
+        key, pair = here / "key", {"account": account, "epoch": epoch}
         if not known:
             key.unlink(missing_ok=True)
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"transhumance-{move}", "-f", str(key)])
-            write_durably(here / "source.json", json.dumps({"account": account}))
+        if known != pair:
+            write_durably(here / "source.json", json.dumps(pair))
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
 
 
@@ -81,12 +95,13 @@ def _mark(move: str) -> str:
     return f"transhumance-move:{move}"
 
 
-def admit(move: str, account: str, address: Any, public_key: Any) -> list[str]:
-    """On the target: let the source's key in for this move. Returns this server's host keys."""
+def admit(move: str, account: str, address: Any, public_key: Any, epoch: int = 0) -> list[str]:
+    """On the target: let the source's key in for this attempt of a move. Returns this server's host keys."""
     if not isinstance(public_key, str) or not HOST_KEY.fullmatch(public_key):
         refuse("bad_key", "The public key of the source is no SSH key; take it from the verb pair.")
     _require_no_socket_forwarding()
-    pair = _pair(check_move(move)) or {"account": check_name(account), "port": _free_port()}
+    known = _pair(check_move(move)) or {"account": check_name(account), "port": _free_port()}
+    pair = {**known, "epoch": epoch}
     # What a test copy finds on this machine must not lead back to the original.
     port = None if test_server.domain() is not None else pair["port"]
     line = authorized_line(move, check_address(address), public_key, port)
@@ -143,6 +158,12 @@ def _rewrite_keys(move: str, line: str | None) -> None:
             write_durably(AUTHORIZED_KEYS, "".join(f"{row}\n" for row in new))
 
 
+def over(move: str, epoch: int) -> bool:
+    """Whether a later attempt of this move than that of `epoch` has begun here."""
+    known = read_json(directory(move) / "source.json") or _pair(move) or {}
+    return epoch < (known.get("epoch") or 0)
+
+
 def account_of(move: str) -> str | None:
     """Whose move it is, as this server knows it; None when it knows nothing of it."""
     known = read_json(directory(move) / "source.json") or _pair(move)
@@ -170,7 +191,7 @@ def serve_peer(
     `always` names the verbs that may also be called when the account is receiving no more.
     """
     pair = _pair(move)
-    words = shlex.split(os.environ.get("SSH_ORIGINAL_COMMAND", ""))
+    epoch, words = _attempt(shlex.split(os.environ.get("SSH_ORIGINAL_COMMAND", "")))
     if not pair or words[:1] not in (["call"], ["session"], ["rsync"]):
         print(f"The move {move} is not admitted here.", file=sys.stderr)
         return 1
@@ -179,22 +200,30 @@ def serve_peer(
             print("A part of an account has no files.", file=sys.stderr)
             return 1
         try:
-            with data_session(pair["account"], move, inherited=True):
+            with data_session(pair["account"], move, epoch, inherited=True):
                 rsync(load(pair["account"]), words)
         except Refused as error:
             print(error.message, file=sys.stderr)
             return 1
     if words[0] == "call":
-        print(json.dumps(_answer(pair, move, sys.stdin.buffer.readline(_LONGEST), verbs, always)), flush=True)
+        print(json.dumps(_answer(pair, move, epoch, sys.stdin.buffer.readline(_LONGEST), verbs, always)), flush=True)
         return 0
     while line := sys.stdin.buffer.readline(_LONGEST):
-        print(json.dumps(_answer(pair, move, line, verbs, always, io.BytesIO())), flush=True)
+        print(json.dumps(_answer(pair, move, epoch, line, verbs, always, io.BytesIO())), flush=True)
     return 0
+
+
+def _attempt(words: list[str]) -> tuple[int | None, list[str]]:
+    """The epoch that a peer's command begins with, if it does, and the command."""
+    if words[:1] == ["epoch"] and words[1:2] and words[1].isascii() and words[1].isdigit():
+        return int(words[1]), words[2:]
+    return None, words
 
 
 def _answer(
     pair: dict[str, Any],
     move: str,
+    epoch: int | None,
     line: bytes,
     verbs: dict[str, PeerVerb],
     always: frozenset[str],
@@ -210,7 +239,7 @@ def _answer(
             refuse("unknown_verb", f"{pair['account']} is nothing but {engine} databases; {verb} is not for it.")
         if verb in always:
             return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
-        with data_session(pair["account"], move):
+        with data_session(pair["account"], move, epoch):
             return {"ok": True, "result": verbs[verb](load(pair["account"]), args, stdin)}
     except Refused as error:
         return {"ok": False, "error": {"code": error.code, "message": error.message}}
@@ -250,8 +279,10 @@ def tunnel_up(account: Account, args: dict[str, Any], stdin: IO[bytes]) -> dict[
 
 
 @contextmanager
-def data_session(account: str, move: str, *, inherited: bool = False) -> Iterator[None]:
+def data_session(account: str, move: str, epoch: int | None, *, inherited: bool = False) -> Iterator[None]:
     """Hold the account's data open for a peer: allowed while it is receiving in this move, and not longer.
+
+    `epoch`: the attempt that the peer says it works for; one that is over writes nothing into the present one's copy.
 
     `inherited`: what this process becomes goes on holding it.
     """
@@ -262,6 +293,8 @@ def data_session(account: str, move: str, *, inherited: bool = False) -> Iterato
                 "not_receiving",
                 f"The account {account} is {state.state} here and takes no data in this move.",
             )
+        if epoch not in (None, state.epoch):
+            refuse("stale_epoch", f"The account {account} is at epoch {state.epoch} here; epoch {epoch} is over.")
         yield
 
 

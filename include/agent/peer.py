@@ -23,10 +23,13 @@ def known_peer(move: str) -> dict[str, Any]:
 
 
 class Peer:
-    """The other server of a move. One SSH connection serves everything; calls go to programs that wait there."""
+    """The other server of a move. One SSH connection serves everything; calls go to programs that wait there.
 
-    def __init__(self, move: str, address: Any, host_keys: Any) -> None:
+    `epoch`: that of the attempt that asks; the other server takes no data of one that is over."""
+
+    def __init__(self, move: str, address: Any, host_keys: Any, epoch: int | None = None) -> None:
         self.move = pairing.check_move(move)
+        self.epoch = epoch
         self.address = pairing.check_address(address)
         self._idle: list[_Session] = []
         self._lock = threading.Lock()
@@ -141,7 +144,8 @@ class Peer:
 
     def ssh_argv(self) -> list[str]:
         """The words before a command that is to run on the peer."""
-        return [*_ssh(self._options | self._shared), f"root@{self.address}"]
+        attempt = [] if self.epoch is None else ["epoch", str(self.epoch)]
+        return [*_ssh(self._options | self._shared), f"root@{self.address}", *attempt]
 
     def tunnel(self) -> int:
         """Let the peer reach this server's PostgreSQL at a port of its own loopback address, which is given.

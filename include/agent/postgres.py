@@ -15,6 +15,7 @@ from .accounts import Account
 from .digest import as_peer_verb, printable
 from .postgres_definition import held_limits, held_path
 from .postgres_sql import Session, ident, kept, kept_backends, literal, literals, query
+from .scope import Scope
 from .system import refuse, write_durably
 
 follow, rehearse, last, compare = (
@@ -24,6 +25,21 @@ follow, rehearse, last, compare = (
     postgres_move.compare,
 )
 unfollow, finish = postgres_follow.end, postgres_restore.finish
+SCOPE = Scope(
+    what="every row of every table and materialized view, large objects, sequences, and what defines them: roles,"
+    " databases with their settings and grants, schemas, tables, indexes, views, functions and rules",
+    how="a checksum over each table's rows; each definition's facts and words, without brackets and casts; and on each"
+    " side a fingerprint of the catalogues, by which nothing was defined otherwise since",
+    when="all of it at the copy; in the hold the rows that changed since, all sequences and large objects that changed,"
+    " the roles and the definitions; a database that is dumped whole in the hold",
+    without=(
+        "Publications, subscriptions and event triggers: only a server's administrator can make them, so they are not"
+        " carried.",
+        "Settings, privileges and memberships that only a superuser may give: they are not carried.",
+        "Materialized views of a database that is dumped whole in the hold: they are computed anew.",
+        "Where rows and free space lie in a table's file: the new server's own.",
+    ),
+)
 _PATIENCE = 1.0  # seconds in which transactions that run may end by themselves
 
 

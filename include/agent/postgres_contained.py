@@ -17,10 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked
+from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked, postgres_views
 from .accounts import Account
 from .digest import printable
+from .postgres_digest import shown
 from .postgres_sql import Session, conninfo, execute, ident, literal, literals, query
+from .postgres_views import Views
 from .system import read_json, refuse, run, write_durably
 
 _SKIPPED = re.compile(
@@ -64,12 +66,15 @@ def _number(name: str) -> int:
     return query(f"SELECT oid::int8 FROM pg_database WHERE datname = {literal(name)};")[0]
 
 
-def begin(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
-    """Take an archive from `stdin`, and restore what is in it up to the rows; its bytes."""
+def begin(account: Account, name: str, database: dict[str, Any], stdin: Any, views: Views) -> int:
+    """Take an archive from `stdin`, and restore what is in it up to the rows; its bytes.
+
+    The rows of these materialized `views` come like those of tables."""
     size = take(account, name, database, stdin)
     _run(account, name, "--section=pre-data")
     open_for_rows(account, name)
     _run(account, name, "--section=data")
+    postgres_views.as_tables(name, views)
     return size
 
 
@@ -121,17 +126,18 @@ def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     return {"bytes": size}
 
 
-def complete(account: Account, name: str, grants: dict[str, Any]) -> None:
+def complete(account: Account, name: str, grants: dict[str, Any], views: Views) -> None:
     """Build indexes and constraints, give the grants, fill views, collect statistics.
 
     The role with which it was restored is gone afterwards, and what it was given."""
     known = _restoring(account, name)
     try:
+        postgres_views.as_views(name, views)
         close_for_rows(account, name)
         _run(account, name, "--section=post-data")
         if said := give(account, name, grants):
             refuse("restore_failed", f"The database {printable(name)}: {said[0]}")
-        if Path(known["spool"], "views").stat().st_size:
+        if not views and Path(known["spool"], "views").stat().st_size:
             _run(account, name, listing="views")
         settle(account, name)
     finally:
@@ -160,11 +166,23 @@ def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
     return said
 
 
-def settle(account: Account, name: str) -> None:
-    """Statistics for the planner; then functions look for names where they did before."""
+def settle(account: Account, name: str) -> list[str]:
+    """Statistics for the planner; then functions look for names where they did before.
+
+    What can be done with the help alone that functions had meanwhile, and so not by the new server later, in sentences.
+    """
     known = _restoring(account, name)
-    _each(known, [f"ANALYZE {ident(schema)}.{ident(table)}" for schema, table in query(_ANALYZED, name)])
-    _require_each(known, known["unchecked"]["functions"])
+    tables = [(f"{ident(schema)}.{ident(table)}", shown(schema, table)) for schema, table in query(_ANALYZED, name)]
+    _each(known, [f"ANALYZE {table}" for table, _ in tables])
+    reset = known["unchecked"]["functions"]
+    _require_each(known, reset)
+    failed = _each(known, [f"ANALYZE {table}" for table, _ in tables]) if reset else []
+    return [
+        f"ANALYZE and autovacuum will fail for the table {printable(tables[number][1])} ({printable(why)}): a function "
+        "behind one of its indexes has to say where its names are. Type ALTER FUNCTION ... SET search_path = public, "
+        "pg_temp; with your schemas."
+        for number, why in failed
+    ]
 
 
 # Parents of partitions too, which nothing else ever looks at. Each is looked at as its owner, by PostgreSQL itself.
@@ -209,27 +227,7 @@ def _each(known: dict[str, Any], statements: list[str]) -> list[tuple[int, str]]
         return []
     login = (known["role"], known["password"])
     with Session(known["database"], login, settings=_SETTINGS) as session:
-        script = f"SELECT set_config('th.statements', {literal(json.dumps(statements))}, false) \\gset th_\n{_EACH}"
-        return [(number, why) for number, why in session.query(script)]
-
-
-# Names are the statements' own: nothing of the customer's is found by a name here.
-_EACH = """SELECT set_config('th.said', '[]', false) \\gset th_
-DO $each$ DECLARE statement text; number bigint; BEGIN
-  FOR statement, number IN SELECT value, ordinality - 1 FROM jsonb_array_elements_text(
-    current_setting('th.statements')::jsonb) WITH ORDINALITY LOOP
-    BEGIN
-      EXECUTE statement;
-    EXCEPTION WHEN OTHERS THEN
-      PERFORM set_config('th.said', (current_setting('th.said')::jsonb || jsonb_build_array(
-        jsonb_build_array(number, sqlerrm)))::text, false);
-    END;
-    COMMIT;
-  END LOOP;
-END $each$;
-RESET ROLE;
-SELECT value FROM jsonb_array_elements(current_setting('th.said')::jsonb);
-"""
+        return session.execute_each(statements)
 
 
 def _require_each(known: dict[str, Any], statements: list[str]) -> None:

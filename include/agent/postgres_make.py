@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 from .accounts import Account
 from .digest import printable
+from .postgres_definition import name_in_sql
 from .postgres_sql import Session, execute, ident, literal, literals
-from .system import refuse
+from .system import Refused, refuse
 
-# Not trusted by PostgreSQL, but harmless: their functions reach nothing outside the database.
-VETTED = frozenset({"bloom", "earthdistance", "pg_stat_statements", "postgis", "postgis_raster", "vector", "xml2"})
+# Not trusted by PostgreSQL, but harmless: their functions reach nothing outside the database, and what they show of the
+# server is shown to its superuser alone. dblink, file_fdw, postgres_fdw, the languages ending in u and what reads pages
+# of files (pageinspect, pg_surgery ...) are not.
+VETTED = frozenset(
+    {
+        *(
+            "amcheck",
+            "autoinc",
+            "bloom",
+            "dict_xsyn",
+            "earthdistance",
+            "insert_username",
+            "intagg",
+            "moddatetime",
+            "refint",
+        ),
+        *("pg_buffercache", "pg_freespacemap", "pg_stat_statements", "pg_visibility", "pgrowlocks"),
+        *("pgstattuple", "sslinfo", "xml2"),
+        *("postgis", "postgis_raster", "vector"),
+    }
+)
 
 
-def make_roles(roles: dict[str, Any], db: Session) -> list[str]:
+@dataclass
+class Made:
+    """What became of a definition: `left` is what was passed over, `refused` what this server does not take, each
+    [database, object, sentence]."""
+
+    left: list[str] = field(default_factory=list)
+    refused: list[list[str | None]] = field(default_factory=list)
+
+
+def make_roles(roles: dict[str, Any], db: Session) -> Made:
+    """The roles, which may not log in yet."""
     here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(roles)});")
-    statements, left = [], []
+    statements, made = [], Made()
     for name, role in roles.items():
         word = "ALTER" if name in here else "CREATE"
         options = ["NOLOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL"]
@@ -27,23 +58,22 @@ def make_roles(roles: dict[str, Any], db: Session) -> list[str]:
         statements.append(f"{word} ROLE {ident(name)} WITH {' '.join(options)}")
         statements.append(f"ALTER ROLE {ident(name)} RESET ALL")
         statements.append(f"COMMENT ON ROLE {ident(name)} IS {literal(role['comment'])}")
-        settings, sentences = _settings(role["settings"] or [], f"role {printable(name)}", db)
-        statements += [f"ALTER ROLE {ident(name)} {setting}" for setting in settings]
-        left += sentences
     for name, role in roles.items():
         for member, admin in role["members"]:
             if member in roles:
                 option = " WITH ADMIN OPTION" if admin else ""
                 statements.append(f"GRANT {ident(name)} TO {ident(member)}{option}")
     db.execute(statements)
-    return left
+    for name, role in roles.items():
+        _set(role["settings"] or [], None, f"ROLE {name_in_sql(name)}", f"ALTER ROLE {ident(name)}", db, made)
+    return made
 
 
-def _settings(settings: list[str], where: str, db: Session) -> tuple[list[str], list[str]]:
-    """SET clauses for what an ordinary user may set; a sentence for each other one."""
+def _set(settings: list[str], database: str | None, where: str, alter: str, db: Session, made: Made) -> None:
+    """Set what an ordinary user may set, by `alter`; `where` is what that alters, as it is typed."""
     if not settings:
-        return [], []
-    clauses, left = [], []
+        return
+    clauses = []
     split = [setting.partition("=") for setting in settings]
     names = literals(name for name, _, _ in split)
     rows = db.query(f"SELECT json_build_array(name, context, vartype) FROM pg_settings WHERE name = ANY({names});")
@@ -51,12 +81,29 @@ def _settings(settings: list[str], where: str, db: Session) -> tuple[list[str], 
     lists = {"search_path", "temp_tablespaces", "DateStyle", "local_preload_libraries"}
     for name, _, value in split:
         if known.get(name, ("user" if "." in name else "", ""))[0] != "user":
-            left.append(f"Setting {printable(name)} of {where} is not carried: only a superuser may set it here.")
-        elif name in lists:
-            clauses.append(f"SET {ident(name)} TO {listed(value)}")
+            word = "only a superuser may set it here" if name in known else "the new server does not know it"
+            made.left.append(f"Setting {printable(name)} of {_words(where)} is not carried: {word}.")
         else:
-            clauses.append(f"SET {_setting_name(name)} TO {literal(value)}")
-    return clauses, left
+            written = (
+                f"{ident(name)} TO {listed(value)}" if name in lists else f"{_setting_name(name)} TO {literal(value)}"
+            )
+            clauses.append((name, value, f"{alter} SET {written}"))
+    for number, why in db.execute_each([statement for _, _, statement in clauses]):
+        name, value = printable(clauses[number][0]), printable(clauses[number][1])
+        sentence = (
+            f"The setting {name} = {value} of {where} is refused by the new server ({printable(why)}): type ALTER "
+            f"{where} SET {name} = '...' with a value that both know, or ALTER {where} RESET {name}; then test again."
+        )
+        if name.lower() == "timezone":
+            sentence += (
+                " The list of time zones that it knows is pg_timezone_names; US/Eastern is America/New_York there."
+            )
+        made.refused.append([database, f"setting {name}", sentence])
+
+
+def _words(where: str) -> str:
+    """What is typed (ROLE ann IN DATABASE shop) as words."""
+    return re.sub("(^| IN )(ROLE|DATABASE) ", lambda found: found[0].lower(), where)
 
 
 def _setting_name(name: str) -> str:
@@ -69,7 +116,8 @@ def listed(value: str) -> str:
     return ", ".join(literal(quoted.replace('""', '"') if quoted else plain.strip()) for quoted, plain in parts) or "''"
 
 
-def make_database(account: Account, name: str, database: dict[str, Any], db: Session) -> list[str]:
+def make_database(account: Account, name: str, database: dict[str, Any], db: Session) -> Made:
+    """An empty database, with its schemas, its extensions and what belongs to it as a whole."""
     provider = {"c": "libc", "i": "icu", "b": "builtin"}.get(database["provider"], "libc")
     options = [
         f"OWNER {ident(database['owner'])} TEMPLATE template0 ENCODING {literal(database['encoding'])}",
@@ -82,28 +130,44 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
     elif provider == "builtin":
         options.append(f"BUILTIN_LOCALE {literal(database['locale'])}")
     here, roles = ident(name), {*account.postgresql_roles, database["owner"]}
-    db.execute([f"CREATE DATABASE {here} {' '.join(options)}"])
-    left = []
+    _create(name, database, f"CREATE DATABASE {here} {' '.join(options)}", db)
+    made = Made()
     statements = [f"COMMENT ON DATABASE {here} IS {literal(database['comment'])}"]
     statements.append(f"REVOKE ALL ON DATABASE {here} FROM PUBLIC, {ident(database['owner'])}")
     for grantee, privilege, grantable in database["grants"] or []:
         if grantee is not None and grantee not in roles:
-            left.append(f"Database {printable(name)}: the grant of {privilege} to {printable(grantee)} is not carried.")
+            made.left.append(
+                f"Database {printable(name)}: the grant of {privilege} to {printable(grantee)} is not carried."
+            )
             continue
         to = "PUBLIC" if grantee is None else ident(grantee)
         word = {"CREATE": "CREATE", "CONNECT": "CONNECT", "TEMPORARY": "TEMPORARY"}[privilege]
         statements.append(f"GRANT {word} ON DATABASE {here} TO {to}{' WITH GRANT OPTION' if grantable else ''}")
-    for role, settings in database["settings"]:
-        clauses, sentences = _settings(settings, f"database {printable(name)}", db)
-        if role is None:
-            statements += [f"ALTER DATABASE {here} {clause}" for clause in clauses]
-        elif role in roles:
-            statements += [f"ALTER ROLE {ident(role)} IN DATABASE {here} {clause}" for clause in clauses]
-        left += sentences
     inside = _inside(account, name, database, db)
     db.execute(statements)
     execute(inside, name)
-    return left
+    typed = f"DATABASE {name_in_sql(name)}"
+    for role, settings in database["settings"]:
+        if role is None:
+            _set(settings, name, typed, f"ALTER DATABASE {here}", db, made)
+        elif role in account.postgresql_roles:
+            where = f"ROLE {name_in_sql(role)} IN {typed}"
+            _set(settings, name, where, f"ALTER ROLE {ident(role)} IN DATABASE {here}", db, made)
+    return made
+
+
+def _create(name: str, database: dict[str, Any], statement: str, db: Session) -> None:
+    try:
+        db.execute([statement])
+    except Refused as error:
+        if "locale" not in error.message:
+            raise
+        locale = printable(database["locale"] or database["collate"])
+        refuse(
+            "locale_missing",
+            f"The database {printable(name)} has the locale {locale}, which the new server does not have: its "
+            "administrator has to install it (locale -a lists those that it has). Then test again.",
+        )
 
 
 def _inside(account: Account, name: str, database: dict[str, Any], db: Session) -> list[str]:

@@ -46,13 +46,14 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
     """Make the roles (no login, no password), drop and make the databases, their extensions and schemas.
 
     What an earlier call made of the same definition, and nothing was restored into since, stays as it is; so do those
-    to `keep` that were made of the same definition and follow the source. {"left": [sentences], "kept": [names]}"""
+    to `keep` that were made of the same definition and follow the source. {"left": [sentences], "kept": [names],
+    "refused": [[database, object, sentence]]: settings that this server does not take}"""
     roles, databases = args["roles"], args["databases"]
     if set(roles) != set(account.postgresql_roles) or set(databases) != set(account.postgresql_databases):
         refuse("other_account", f"These are not the PostgreSQL roles and databases of {account.name}.")
     if any(name.startswith(_PREFIX) for name in roles):
         refuse("bad_name", f"Role names that begin with {_PREFIX} are the agent's; rename the role.")
-    known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}}
+    known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}, "refused": {}}
     with Session() as db:
         here = db.existing(databases)
         _refuse_taken(account, known, here, db)
@@ -64,22 +65,29 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
         ]
         fresh = [name for name in known["fresh"] if name in same and same_roles]
         kept = [name for name in args["keep"] if name in same and name in postgres_apply.subscribed(account)]
-        left = {name: sentences for name, sentences in known["left"].items() if name in fresh or name in kept}
-        pending = {"roles": roles, "databases": databases, "fresh": fresh, "left": left}
+        left = {
+            name: sentences
+            for name, sentences in known["left"].items()
+            if name in fresh or name in kept or (name == "" and same_roles)
+        }
+        refused = {name: each for name, each in known.get("refused", {}).items() if name in left}
+        pending = {"roles": roles, "databases": databases, "fresh": fresh, "left": left, "refused": refused}
         _write_pending(account, pending)
         if same_roles and len(fresh) + len(kept) == len(databases):
-            return {"left": _all_left(pending), "kept": kept}
+            return _prepared(pending, kept)
         postgres_contained.abandon_all(account)
         stale = [name for name in here if name not in fresh and name not in kept]
         postgres_apply.end(account, stale)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in stale])
-        pending["left"][""] = make_roles(roles, db)
+        made = {"": make_roles(roles, db)}
         for name, database in databases.items():
             if name not in fresh and name not in kept:
-                pending["left"][name] = make_database(account, name, database, db)
+                made[name] = make_database(account, name, database, db)
+    pending["left"] |= {name: each.left for name, each in made.items()}
+    pending["refused"] |= {name: each.refused for name, each in made.items()}
     pending["fresh"] = [name for name in databases if name not in kept]
     _write_pending(account, pending)
-    return {"left": _all_left(pending), "kept": kept}
+    return _prepared(pending, kept)
 
 
 def _lasting(database: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +95,9 @@ def _lasting(database: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in database.items() if key not in ("datconnlimit",)}
 
 
-def _all_left(pending: dict[str, Any]) -> list[str]:
-    return [sentence for sentences in pending["left"].values() for sentence in sentences]
+def _prepared(pending: dict[str, Any], kept: list[str]) -> dict[str, Any]:
+    parts = {part: [one for each in pending[part].values() for one in each] for part in ("left", "refused")}
+    return {**parts, "kept": kept}
 
 
 def _refuse_taken(account: Account, known: dict[str, Any], here: list[str], db: Session) -> None:
@@ -112,7 +121,7 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     name = args["database"]
     prepared = use_prepared(account, name)
     try:
-        size = postgres_contained.begin(account, name, prepared, stdin)
+        size = postgres_contained.begin(account, name, prepared, stdin, args["views"])
         if not args["apart"]:
             _complete(account, args, stdin)
     except BaseException:
@@ -135,7 +144,7 @@ def use_prepared(account: Account, name: Any) -> dict[str, Any]:
 
 def _complete(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     name, words = args["database"], {"d": "DEFAULT", "n": "NOTHING"}
-    postgres_contained.complete(account, name, args["grants"])
+    postgres_contained.complete(account, name, args["grants"], args["views"])
     execute(
         [
             f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {words[identity]}"

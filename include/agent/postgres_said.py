@@ -90,3 +90,29 @@ def _add(found: list[Told], line: str) -> None:
     for begin, part in _ADDED.items():
         if found and line.startswith(begin) and not getattr(found[-1], part):
             setattr(found[-1], part, line.removeprefix(begin).strip())
+
+
+def of_pg_dump(database: str, message: str) -> str | None:
+    """What stands in the way of reading a database, as a sentence; None when it is nothing that is known."""
+    at = f"The database {printable(database)}"
+    table = re.search(r'table (?:contents of )?"?([^"]+)"?(?: failed)?', message)
+    if "out of shared memory" in message or "max_locks_per_transaction" in message:
+        return (
+            f"{at} has more tables than this server can lock at once: its administrator has to raise "
+            "max_locks_per_transaction (ALTER SYSTEM SET max_locks_per_transaction = 1024, and a restart)."
+        )
+    if "invalid memory alloc request size" in message or "out of memory" in message:
+        which = f" (table {printable(table[1])})" if table else ""
+        return (
+            f"{at} has a value that is too large to be read as text{which}: a bytea of more than 500 MB takes more "
+            "than 1 GB there. Find it with SELECT * ... WHERE octet_length(column) > 500000000, keep it in a file or "
+            "in parts, and test again."
+        )
+    if "invalid byte sequence for encoding" in message:
+        return (
+            f"{at} holds text that is not valid in its encoding; pg_dump says: {printable(message)}. Mend the rows "
+            "that it names, and test again."
+        )
+    if "lock timeout" in message:
+        return f"{at} has a table that another session has locked for more than 15 s; end that session, and try again."
+    return None

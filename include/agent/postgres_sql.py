@@ -102,7 +102,7 @@ def conninfo(database: str, **more: str) -> str:
 
 
 # A session that is no superuser's may set these: what it reads cannot be changed by what it runs while it reads.
-_READING = {
+READING = {
     name: PINNED[name]
     for name in (
         "search_path",
@@ -128,6 +128,25 @@ _READING = {
 } | {"default_transaction_read_only": "on"}
 
 
+_EACH = """SELECT set_config('th.said', '[]', false) \\gset th_
+DO $each$ DECLARE statement text; number bigint; at text; BEGIN
+  FOR statement, number IN SELECT value, ordinality - 1 FROM jsonb_array_elements_text(
+    current_setting('th.statements')::jsonb) WITH ORDINALITY LOOP
+    BEGIN
+      EXECUTE statement;
+    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS at = PG_EXCEPTION_CONTEXT;
+      PERFORM set_config('th.said', (current_setting('th.said')::jsonb || jsonb_build_array(jsonb_build_array(number,
+        concat_ws(', in ', sqlerrm, substring(at FROM '^(?:SQL|PL/pgSQL) function [^\n]*')))))::text, false);
+    END;
+    COMMIT;
+  END LOOP;
+END $each$;
+RESET ROLE;
+SELECT value FROM jsonb_array_elements(current_setting('th.said')::jsonb);
+"""
+
+
 class Session:
     """One connection to one database: a psql that is fed ASCII and puts out JSON, a line a row.
 
@@ -147,7 +166,7 @@ class Session:
         environment = ENVIRONMENT
         if login:
             more = {"host": "127.0.0.1", "user": login[0], "sslmode": "prefer"} | more
-            environment = ENVIRONMENT | {"PGPASSWORD": login[1], "PGOPTIONS": options(settings or _READING)}
+            environment = ENVIRONMENT | {"PGPASSWORD": login[1], "PGOPTIONS": options(settings or READING)}
         argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         self.process = subprocess.Popen(
             [*argv, "-d", conninfo(database, **more)],
@@ -192,6 +211,8 @@ class Session:
             said = self.errors.read().decode("utf-8", "backslashreplace")
         found = re.search(r"(?:ERROR|FATAL):\s+(.*)", said)
         message = printable(found[1] if found else said.strip()[-300:])
+        if message == "out of shared memory":
+            message += "; its administrator has to raise max_locks_per_transaction (1024, say), which takes a restart"
         refuse(
             "postgresql_failed",
             f"PostgreSQL refused a step in database {printable(self.database)}: {message}",
@@ -211,6 +232,11 @@ class Session:
         """Run statements that return nothing, up to the first error."""
         if statements:
             self.query("".join(f"{statement};\n" for statement in statements))
+
+    def execute_each(self, statements: list[str]) -> list[tuple[int, str]]:
+        """Run statements each by itself: which of them failed, and why."""
+        script = f"SELECT set_config('th.statements', {literal(json.dumps(statements))}, false) \\gset th_\n{_EACH}"
+        return [(number, why) for number, why in self.query(script)] if statements else []
 
     def existing(self, names: Iterable[str]) -> list[str]:
         """Which of these databases exist here."""

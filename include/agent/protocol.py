@@ -50,6 +50,11 @@ def _named(args: dict[str, Any]) -> tuple[str, str]:
     return check_name(args.get("account")), check_move(args.get("move"))
 
 
+def _epoch(args: dict[str, Any]) -> int | None:
+    """The attempt that is meant, where the caller names one."""
+    return None if args.get("epoch") is None else _take(args, epoch=int)[0]
+
+
 def _create(args: dict[str, Any]) -> dict[str, Any]:
     account = Account.from_json(args.get("account_file"))
     state = shell.create(account, args.get("epoch", 1), args.get("unix_password_hash"))
@@ -57,8 +62,13 @@ def _create(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pair(args: dict[str, Any]) -> dict[str, Any]:
+    """With an `epoch` it begins that attempt of a move away; a test copies and begins none."""
     name, move = _named(args)
-    return {"public_key": pairing.make_key(move, load(name).name)}
+    epoch = _epoch(args)
+    load(name)
+    if epoch is not None:
+        fence.admit(name, move, epoch)
+    return {"public_key": pairing.make_key(move, name, epoch)}
 
 
 def _receive(args: dict[str, Any]) -> dict[str, Any]:
@@ -70,15 +80,30 @@ def _receive(args: dict[str, Any]) -> dict[str, Any]:
     if args.get("engine") is not None:
         account = account.part_of(check_engine(args["engine"]))
     shell.receive(account, move, epoch)
-    keys = pairing.admit(move, account.name, args.get("source_address"), args.get("public_key"))
+    keys = pairing.admit(move, account.name, args.get("source_address"), args.get("public_key"), epoch)
     return {"host_keys": keys}
 
 
 def _unpair(args: dict[str, Any]) -> dict[str, Any]:
-    move = check_move(args.get("move"))
-    switch.forget(move)
-    pairing.forget(move)
+    """`epoch`: of the attempt whose end this is; when a later one has begun, it is that one's path and stays."""
+    move, epoch = check_move(args.get("move")), _epoch(args)
+    if epoch is None or not pairing.over(move, epoch):
+        _require_released(move)
+        operations.stop_all_of(move)
+        # One that was stopped may have just committed.
+        _require_released(move)
+        switch.forget(move)
+        pairing.forget(move)
     return {}
+
+
+def _require_released(move: str) -> None:
+    """The path of a committed move is what opens the account on the other server: it stays until that is done."""
+    name = pairing.account_of(move)
+    if name is not None and fence.committed(state := state_of(name), move) and not fence.released(state, move):
+        refuse(
+            "not_released", f"The account {name} has left with this move, and the other server has not opened it yet."
+        )
 
 
 def _hold(args: dict[str, Any]) -> dict[str, Any]:
@@ -90,14 +115,17 @@ def _hold(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _return(args: dict[str, Any]) -> dict[str, Any]:
+    """With an `epoch` that attempt is over as well: nothing of it holds or commits from here on."""
     name, move = _named(args)
-    state = fence.return_(name, move)
+    epoch = _epoch(args)
+    state = fence.return_(name, move) if epoch is None else fence.give_up(name, move, epoch)
     return {"state": state.state, "epoch": state.epoch}
 
 
 def _commit(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
-    return {"commit_record": fence.commit(name, move, {})}
+    (epoch,) = _take(args, epoch=int)
+    return {"commit_record": fence.commit(name, move, epoch, {})}
 
 
 def _release(args: dict[str, Any]) -> dict[str, Any]:

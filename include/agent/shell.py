@@ -64,7 +64,9 @@ def receive(account: Account, move: str, epoch: int) -> State:
             system.set_expiry(account.name, "1")
         # `to` stays: an account that comes back is still forwarded until it is released here.
         fresh = State("receiving", epoch=epoch, move=move, to=state.to, since=time.time())
-        state = put_state(account.name, fresh)
+        # What still writes for an attempt before this one ends first.
+        with pairing.no_data_session(account.name):
+            state = put_state(account.name, fresh)
         front.render_sites()
         front.render_maps()
         mail.render()

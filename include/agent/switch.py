@@ -60,8 +60,9 @@ class Steps:
 def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
     """Copy everything while the account serves, prove the copy, and let it follow; what cannot move is refused here.
 
-    {"files", "bytes", "seconds", "verify_seconds", "left": [sentences on what is not carried],
-    "ways": [{"store", "database", "way": follow|dump, "why"}], "stores": {store: seconds}}.
+    {"files", "bytes", "seconds", "verify_seconds", "left": [what the account has and is not carried, a sentence each],
+    "scope": {part: what is compared of it}, "ways": [{"store", "database", "way": follow|dump, "why"}],
+    "stores": {store: seconds}}.
     """
     account, peer = _sides(args)
     began = time.monotonic()
@@ -73,8 +74,19 @@ def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 3),
         "verify_seconds": round(sum(each["verify_seconds"] for each in found.values()), 3),
         "stores": {store: each["seconds"] for store, each in found.items()},
-        "left": [sentence for each in found.values() for sentence in each["left"]],
+        **_covered(found),
         "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
+    }
+
+
+def _covered(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the proof of these stores, as they are followed, covers and what it leaves out."""
+    scopes = {store: STORES[store].SCOPE for store in found}
+    if "files" in found:
+        scopes |= {"identity": identity.SCOPE, "mail": mail.SCOPE}
+    return {
+        "left": [sentence for each in found.values() for sentence in each["left"]],
+        "scope": {part: scope.to_json() for part, scope in scopes.items()},
     }
 
 
@@ -88,8 +100,13 @@ def stores_of(account: Account, args: dict[str, Any]) -> list[str]:
     return [store for store in STORES if store in given]
 
 
+def begin_alone(peer: Peer) -> None:
+    """No operation but this one writes there from here on, and both agents mean the same by what they say."""
+    pairing.require_same_protocol(peer.call("alone", {"protocol": pairing.PROTOCOL}))
+
+
 def _follow(account: Account, peer: Peer, report: Report, stores: list[str]) -> dict[str, dict[str, Any]]:
-    peer.call("alone", {})
+    begin_alone(peer)
     if "files" in stores:
         identity.send(account, peer)
     works = (partial(STORES[store].follow, account, peer, report) for store in stores)
@@ -100,7 +117,7 @@ def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
     """From hold to forward, with nobody's help. Before the commit a failure returns the account at once.
 
     Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
-    `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "ways"}.
+    `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "left", "scope", "ways"}.
     With an `engine` its databases alone go over, and the account opens again here.
     """
     account, peer = _sides(args)
@@ -114,7 +131,7 @@ def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
     stores = stores_of(account, {"stores": [engine]} if engine else {})
     if state.state == "held":
         # A switch before this one was killed: its visitors have waited enough.
-        fence.return_(account.name, args["move"])
+        fence.return_(account.name, args["move"], args["epoch"])
     steps = Steps(report)
     with steps("follow"):
         found = _follow(account, peer, report, stores)
@@ -123,6 +140,7 @@ def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
         expected = _rehearse(account, peer, _budget(args), stores)
     figures = {
         "expected_ms": round(expected * 1000, 1),
+        **_covered(found),
         "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
     }
     moved = _hold_and_commit(account, peer, args, steps, figures, what)
@@ -140,8 +158,8 @@ class _Whole:
     def __init__(self, account: Account) -> None:
         self.name = account.name
 
-    def commit(self, move: str, figures: dict[str, Any]) -> None:
-        fence.commit(self.name, move, figures)
+    def commit(self, move: str, epoch: int, figures: dict[str, Any]) -> None:
+        fence.commit(self.name, move, epoch, figures)
 
     def release(self, peer: Peer) -> list[dict[str, Any]]:
         return fence.release_peer(self.name, peer)
@@ -163,8 +181,8 @@ class _EngineOnly:
         self.port = peer.call("part_port", {})["port"]
         leading.rehearse(account, engine, peer.address, self.port)
 
-    def commit(self, move: str, figures: dict[str, Any]) -> None:
-        fence.commit_engine(self.name, move, self.engine, self.port, figures)
+    def commit(self, move: str, epoch: int, figures: dict[str, Any]) -> None:
+        fence.commit_engine(self.name, move, epoch, self.engine, self.port, figures)
 
     def release(self, peer: Peer) -> list[dict[str, Any]]:
         """Its programs may start meanwhile: they are let in only when the databases are open."""
@@ -206,7 +224,7 @@ def _hold_and_commit(
     what: _Whole | _EngineOnly,
 ) -> dict[str, Any]:
     """From the hold to the end, which is `what`'s; the move's figures."""
-    name, move = account.name, args["move"]
+    name, move, epoch = account.name, args["move"], args["epoch"]
     began, held_at = time.monotonic(), time.time()
     compared: dict[str, tuple[dict[str, Any], list[str]]] = {}
     chains: dict[str, float] = {}
@@ -226,16 +244,16 @@ def _hold_and_commit(
 
     try:
         engines = [engine for engine in fence.ENGINES if engine in what.stores]
-        cut = fence.hold(name, move, args["epoch"], args["hold_seconds"], steps, then, engines)
+        cut = fence.hold(name, move, epoch, args["hold_seconds"], steps, then, engines)
         verified, different = _together(account, peer, compared)
         if different:
             refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
         with steps("commit"):
             known = {**figures, "verified": verified, "cut": cut, "steps": steps.taken, "held_at": held_at}
-            what.commit(move, known)
+            what.commit(move, epoch, known)
     except BaseException:
         if not fence.committed(state_of(name), move):
-            fence.return_(name, move)
+            fence.return_(name, move, epoch)
         raise
     with steps("release"):
         there = what.release(peer)
@@ -309,7 +327,7 @@ def _sides(args: dict[str, Any]) -> tuple[Account, Peer]:
     account = load(check_name(args.get("account")))
     if account.part:
         refuse("is_part", f"{account.name} is the part of an account that lives elsewhere; it does not move by itself.")
-    return account, Peer(args.get("move", ""), peer.get("address"), peer.get("host_keys"))
+    return account, Peer(args.get("move", ""), peer.get("address"), peer.get("host_keys"), args.get("epoch"))
 
 
 def _require_serving(account: Account, args: dict[str, Any]) -> None:
@@ -319,12 +337,7 @@ def _require_serving(account: Account, args: dict[str, Any]) -> None:
             "wrong_state",
             f"The account {account.name} is {state.state} here; only one that serves can leave.",
         )
-    epoch = args.get("epoch")
-    if not isinstance(epoch, int) or epoch < state.epoch or (epoch == state.epoch and state.move != args["move"]):
-        refuse(
-            "stale_epoch",
-            f"The account {account.name} is at epoch {state.epoch} here; epoch {epoch} is over.",
-        )
+    fence.refuse_stale(account.name, state, args["move"], args.get("epoch"))
 
 
 def _budget(args: dict[str, Any]) -> float:
@@ -370,13 +383,14 @@ def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[
 
 def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     """End what a connection that was lost has left at work here: it could write after the copies were compared."""
+    pairing.require_same_protocol(args)
     state = state_of(account.name)
     if (state.state, state.move) != ("receiving", args["move"]):
         refuse("not_receiving", f"The account {account.name} is {state.state} here and takes no data in this move.")
     with pairing.no_data_session(account.name):
         postgres.end_sessions(account)
         mariadb.end_sessions(account)
-    return {}
+    return {"protocol": pairing.PROTOCOL}
 
 
 def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from include import registry, report_files
+from include.moves import proof
 
 
 def gather(conn: psycopg.Connection, id: int) -> dict[str, Any]:
@@ -27,7 +28,8 @@ def gather(conn: psycopg.Connection, id: int) -> dict[str, Any]:
 def _account(conn: psycopg.Connection, campaign: registry.Campaign, one: registry.CampaignAccount) -> dict[str, Any]:
     test = registry.latest_test_of(conn, one.account, campaign.entry)
     move = registry.move(conn, one.move) if one.move is not None else None
-    switched = (move.figures.get("switch") or {}) if move is not None else {}
+    figures = move.figures if move is not None else {}
+    switched, proven = figures.get("switch") or {}, proof.of(figures)
     return {
         "account": one.account,
         "wave": one.wave,
@@ -37,7 +39,8 @@ def _account(conn: psycopg.Connection, campaign: registry.Campaign, one: registr
         "test": test and {"id": test.id, "blockers": test.blockers, "warnings": test.warnings},
         "move": one.move,
         "held_ms": switched.get("held_ms"),
-        "verified": switched.get("verified", {}),
+        "verified": {**proven.counts, "equal": proven.equal, "complete": proven.verified},
+        "left": proven.left,
     }
 
 
@@ -46,6 +49,7 @@ def summary(report: dict[str, Any]) -> str:
     counts = ", ".join(f"{number} {state}" for state, number in sorted(report["counts"].items()))
     lines = [f"{report['campaign']['entry']}: {counts or 'no account'}."]
     lines += [f"{one['account']}: {one['state']}. {one['reason']}" for one in report["accounts"] if one["reason"]]
+    lines += [f"{one['account']}: not carried: {sentence}" for one in report["accounts"] for sentence in one["left"]]
     return "\n".join(lines)
 
 

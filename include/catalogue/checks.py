@@ -69,6 +69,7 @@ KINDS: Mapping[str, Kind] = {
     "postgresql_types": Kind({"types": names}),
     "postgresql_settings": Kind({"settings": names}),
     "postgresql_collations": Kind({}),
+    "postgresql_time_zones": Kind({}),
     "old_addresses": Kind({}),
     "virtualenvs": Kind({}),
     "python_modules": Kind({"modules": names}),

@@ -43,22 +43,6 @@ def facts(move: registry.Move) -> dict[str, Any]:
     }
 
 
-def begin(
-    conn: psycopg.Connection,
-    account: str,
-    run_id: str,
-    begin_move: Callable[[], registry.Move],
-    reach: Callable[[str], Agent],
-) -> dict[str, Any]:
-    """Begins the move of `account` by `begin_move` (the registry's), or finds the one that this run began; gives its
-    `facts`.
-
-    Refused, with nothing changed, when the registry or one of the two servers knows anything against it.
-    """
-    may_begin(conn, account, run_id, begin_move, reach)
-    return facts(begin_move())
-
-
 def may_begin(
     conn: psycopg.Connection,
     account: str,
@@ -118,7 +102,9 @@ def open_path(
         raise registry.Refused(
             f"{move['account']} is not on {move['from_server']}, where the registry has it: find out where it went."
         )
-    public_key = source.call("pair", move=move["key"], account=move["account"])["public_key"]
+    # A test holds nothing: it does not end what another attempt has begun.
+    attempt = {"epoch": move["epoch"]} if "direction" in move else {}
+    public_key = source.call("pair", move=move["key"], account=move["account"], **attempt)["public_key"]
     received = target.call(
         "receive",
         move=move["key"],
@@ -152,30 +138,79 @@ def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Agent, ta
     """Ends the move and takes its keys off both servers; before the commit the account goes back into service.
 
     Gives the state in which the registry now has the move: `done` or `returned`. A move that the source has
-    committed but that did not get to its end keeps its path: Refused says that the run must go forward.
+    committed but that did not get to its end keeps its path: Refused says that the run must go forward. Nothing
+    happens when a later attempt has begun: the path is that one's.
     """
-    state = registry.move(conn, move["id"]).state
-    if state not in ("committed", "done", "returned"):
-        if committed_on(source, move):
-            raise registry.Refused(
-                f"{move['account']} has left {move['from_server']} for good but its move is not finished: "
-                "clear this run, it goes forward from there."
-            )
-        source.call("return", account=move["account"], move=move["key"])
-    end = "done" if state in ("committed", "done") else "returned"
+    known = registry.move(conn, move["id"])
+    if known.epoch != move["epoch"]:
+        return known.state
+    if known.state not in ("committed", "done", "returned"):
+        _give_up(source, move)
+    end = "done" if known.state in ("committed", "done") else "returned"
     for server in (source, target):
-        server.call("unpair", move=move["key"])
-    registry.advance_move(conn, move["id"], end)
+        server.call("unpair", move=move["key"], epoch=move["epoch"])
+    registry.advance_move(conn, move["id"], end, epoch=move["epoch"])
     return end
+
+
+def _give_up(source: Agent, move: dict[str, Any]) -> None:
+    """Before the commit the source ends the attempt: it promises that nothing which still runs there commits it."""
+    if committed_on(source, move):
+        raise registry.Refused(
+            f"{move['account']} has left {move['from_server']} for good but its move is not finished: "
+            "clear this run, it goes forward from there."
+        )
+    said = source.call("return", account=move["account"], move=move["key"], epoch=move["epoch"])
+    if said["state"] == "moved":
+        raise registry.Refused(
+            f"{move['from_server']} says that {move['account']} has left it by another move: find out where it lives."
+        )
 
 
 def committed_on(source: Agent, move: dict[str, Any]) -> bool:
     """Whether the source itself says that the account, or its databases of an engine, have left it with this move."""
+    return departure(source, move) is not None
+
+
+def departure(source: Agent, move: dict[str, Any]) -> dict[str, Any] | None:
+    """What the source says of the account, or of its databases of an engine, that have left it with this move; None
+    while they have not."""
     here = entry_of(source, move["account"])
     if here is None:
-        return False
-    left = (here["state"], here["move"]) == ("moved", move["key"])
-    return left or move["key"] in [there["move"] for there in here.get("engines", {}).values()]
+        return None
+    if (here["state"], here["move"]) == ("moved", move["key"]):
+        return here
+    return next((there for there in here.get("engines", {}).values() if there["move"] == move["key"]), None)
+
+
+def record(
+    conn: psycopg.Connection,
+    move: dict[str, Any],
+    source: Agent,
+    switched: dict[str, Any] | None,
+    figures: dict[str, Any],
+) -> dict[str, Any] | None:
+    """Records that the account lives on the target, with the figures of the switch, which are given.
+
+    Refused when the source itself does not call the switch done, whatever the run says. `switched`: the figures as
+    the switch's task gave them; None where a person has marked it as a success, and the source is asked for them."""
+    if registry.move(conn, move["id"]).state in ("committed", "done"):
+        return switched
+    left = departure(source, move)
+    if left is None or not left["released"]:
+        raise registry.Refused(
+            f"{move['account']} has not moved: {move['from_server']} itself says so, whatever the switch is marked as. "
+            "Clear this run from the switch on."
+        )
+    if switched is None:
+        switched = source.call("status", operation=operation(move, "switch")).get("result")
+    registry.advance_move(conn, move["id"], "committed", {**figures, "switch": switched}, epoch=move["epoch"])
+    return switched
+
+
+def operation(move: dict[str, Any], verb: str) -> str:
+    """The id of the operation that does this step of the move, whichever run asks for it."""
+    return f"{move['key']}-e{move['epoch']}-{verb}"
 
 
 def entry_of(host: Agent, account: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from include import registry, report_files
-from include.moves import forwarding
+from include.moves import forwarding, proof
 
 
 def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
@@ -31,9 +31,10 @@ def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
 
 def account(move: registry.Move) -> dict[str, Any]:
     """One account's move: the wait that was expected and agreed to, the real hold, how each database was followed and
-    why, what was verified."""
+    why; what was verified, with which scope, and what was left out."""
     copied, switched = (move.figures.get(verb) or {} for verb in ("copy", "switch"))
     agreed = move.figures.get("longest_wait_seconds")
+    proven = proof.of(move.figures)
     return {
         "account": move.account,
         "direction": move.direction,
@@ -42,8 +43,9 @@ def account(move: registry.Move) -> dict[str, Any]:
         "held_ms": switched.get("held_ms"),
         "steps": switched.get("steps", []),
         "databases": switched.get("ways") or copied.get("ways", []),
-        "left": copied.get("left", []),
-        "verified": switched.get("verified", {}),
+        "verified": {**proven.counts, "equal": proven.equal, "complete": proven.verified},
+        "left": proven.left,
+        "scope": proven.scope,
     }
 
 
@@ -63,9 +65,11 @@ def summary(report: dict[str, Any]) -> str:
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
     for one in report["accounts"]:
-        seen = ", ".join(f"{value} {what}" for what, value in one["verified"].items() if type(value) is int)
+        seen = ", ".join(f"{one['verified'][what]} {what}" for what in proof.COUNTED if one["verified"][what])
         waits = f"held {_ms(one['held_ms'])}, expected {_ms(one['expected_ms'])}, agreed {_ms(one['agreed_ms'])}"
-        yield f"{one['account']} {one['direction']}: {waits}; verified: {seen or 'nothing'}."
+        equal = "equal on both servers" if one["verified"]["equal"] else "not proven equal"
+        yield f"{one['account']} {one['direction']}: {waits}; {equal}: {seen or 'nothing'}."
+        yield from (f"  Not carried, so this move is not called verified: {sentence}" for sentence in one["left"])
         for database in one["databases"]:
             yield f"  {database['store']} {database['database']}: {database['way']}. {database['why']}"
     for account_, said in sorted(report["names"].items()):

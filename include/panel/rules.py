@@ -19,6 +19,14 @@ SHARED = ("shared",)
 
 
 @contextmanager
+def one_call_at_a_time(conn: psycopg.Connection, subject: str) -> Iterator[None]:
+    """Two calls about one account or server take turns, so that the second knows of what the first has asked for."""
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(7203111, hashtext(%s))", [subject])
+        yield
+
+
+@contextmanager
 def tried(conn: psycopg.Connection) -> Iterator[None]:
     """What is done inside is undone at the end: only its refusal remains. A mere lack of a free place is none: the run
     waits for its turn."""

@@ -25,6 +25,9 @@ ACCOUNT_STATES = {
     "blocked": "Its test found what stops its migration; the account itself serves on.",
     "moving": "It is being moved; it serves on, and waits for a moment at the switch-over.",
     "away": "It serves from the transit until its own server is reinstalled.",
+    "waiting": "It was asked to be performed and waits for its turn; it serves on.",
+    "not_moved": "It was to be moved and was not; it serves from where it was, and nothing is lost.",
+    "differs": "It was moved, and serves; something looks different from before.",
 }
 SERVER_STATES = {
     "serving": "It serves; nothing is under way.",
@@ -45,6 +48,7 @@ NEXT = {
     states.HOME: "The transit is wiped and goes back to the pool.",
 }
 LOOKED_AT = "A step did not succeed: the host looks at it and goes on from there."
+THE_HOST = "The host looks at it and goes on from there."
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,9 @@ class Standing:
     progress: Progress | None = None
 
 
-Failed = Callable[[str, str], bool]
-"""Says whether the run (DAG id, run id) has failed: then the host must act, whatever would come next."""
+Failed = Callable[[str, str], bool | None]
+"""Says whether the run (DAG id, run id) has failed: then the host must act, whatever would come next. None: there is no
+such run any more."""
 
 
 def of_server(
@@ -88,8 +93,18 @@ def of_server(
         if registry.approved_by(conn, migration.id) is None:
             here = replace(here, next="The host agrees to the reinstall; then it goes on.", waits_for="host")
     if failed("migrate_server", migration.run_id):
-        here = replace(here, next=LOOKED_AT, waits_for="host")
+        here = replace(here, next=_what_failed(conn, migration) or LOOKED_AT, waits_for="host")
     return replace(here, progress=progress)
+
+
+def _what_failed(conn: psycopg.Connection, migration: registry.Migration) -> str:
+    """Which accounts did not get home, and why; empty when that is not where it failed."""
+    if migration.state != states.REINSTALLED:
+        return ""
+    away = registry.accounts_not_on(conn, migration.id, migration.server)
+    failures = {name: panel.last_failure(conn, name) for name in away}
+    told = [f"{name} did not move home: {_sentence_of(one.why)}" for name, one in failures.items() if one is not None]
+    return " ".join([*told[:5], THE_HOST]) if told else ""
 
 
 def _settled(conn: psycopg.Connection, server: registry.Server) -> Standing:
@@ -148,11 +163,22 @@ def of_account(
     """Where an account stands; `migration` is the live one of the server that it belongs to, `move` its own."""
     if move is not None:
         return _moving(conn, account, move, failed)
+    asked = panel.asked_not_begun(conn, account.name)
+    if asked is not None and failed(*asked) is False:
+        return _account("waiting", "It moves by itself as soon as those before it have arrived.", "nobody")
+    last = panel.last_failure(conn, account.name)
+    # A run that was cleared, and is at work or ended well, has not failed any more.
+    if last is not None and failed(last.dag, last.run_id) is not False:
+        return _after(conn, account, migration, last, failed)
     if account.server != account.home_server:
         here = _account("away", "It moves home, unnoticed, once every account has left its server.", "nobody")
         if migration is not None and migration.state == states.HANDED_OVER:
             whole = _performing(conn, migration, here)
             return replace(here, next=whole.next, waits_for=whole.waits_for)
+        if migration is not None and failed("migrate_server", migration.run_id):
+            return replace(here, next=f"The way home has stopped. {THE_HOST}", waits_for="host")
+        if migration is not None and states.MIGRATION.there_or_past(migration.state, states.REINSTALLED):
+            return replace(here, next="It moves home by itself, one account after the other.")
         return here
     live = registry.live_test_of(conn, account.name)
     if live is not None and live.state in (states.PREPARING, states.COPYING):
@@ -165,6 +191,31 @@ def of_account(
     if entry is None:
         return _account("serving", "Nothing is due.", "nobody")
     return _due_account(conn, account, entry)
+
+
+def _after(
+    conn: psycopg.Connection,
+    account: registry.Account,
+    migration: registry.Migration | None,
+    last: panel.Failure,
+    failed: Failed,
+) -> Standing:
+    """Where an account stands whose last move failed, or was refused."""
+    why = _sentence_of(last.why)
+    put_off = registry.was_put_off(conn, account.name)
+    if last.moved:
+        return _account("differs", f"{why} {THE_HOST}", "host")
+    if account.server != account.home_server:  # on its way home, which is the host's
+        if put_off and migration is not None and not failed("migrate_server", migration.run_id):
+            return _account("not_moved", f"{why} It is tried again by itself at a quieter moment.", "nobody")
+        return _account("not_moved", f"{why} {THE_HOST}", "host")
+    if put_off or last.task == "check_account":
+        return _account("not_moved", f"{why} Perform it again then.", "customer")
+    return _account("not_moved", f"{why} {THE_HOST} It can be performed again.", "host")
+
+
+def _sentence_of(why: str) -> str:
+    return f"{why.rstrip().rstrip('.')}."
 
 
 def _testing(live: registry.Test, failed: Failed) -> Standing:
@@ -201,7 +252,9 @@ def _moving(conn: psycopg.Connection, account: registry.Account, move: registry.
         usual and max(move.began_at + usual, datetime.now(UTC)),
     )
     if failed(dag_of(move), move.run_id):
-        return replace(_account("moving", LOOKED_AT, "host"), progress=progress)
+        last = panel.last_failure(conn, account.name)
+        looked_at = LOOKED_AT if last is None else f"{_sentence_of(last.why)} {THE_HOST}"
+        return replace(_account("moving", looked_at, "host"), progress=progress)
     return replace(_account("moving", f"It arrives on {move.to_server} by itself.", "nobody"), progress=progress)
 
 

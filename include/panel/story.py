@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from include.moves import proof
+
 
 class Happened(Protocol):
     """An event of the registry."""
@@ -40,7 +42,9 @@ TOLD = {
     "test.ready": "The test copy of {account} can be looked at.",
     "test.removed": "The test copy of {account} was removed.",
     "gate.lifted": "The host lets the migration begin without every test: {reason}",
+    "perform.asked": "{account} was asked to be performed.",
     "move.began": "{account} began to move to {to}.",
+    "move.put_off": "{account} was not moved at this moment: {why}",
     "move.copying": "{account} is being copied; it serves on.",
     "move.switching": "{account} is about to switch over.",
     "move.committed": "{account} lives on its new server.",
@@ -66,4 +70,6 @@ def sentence(event: Happened) -> str:
     """What the event says. Raises KeyError for a kind that is not told."""
     words = {key: value for key, value in event.detail.items() if isinstance(value, str | int)}
     told = TOLD[event.kind].format_map(_Unknown(words | {"account": event.account, "server": event.server}))
-    return f"{told.rstrip('.')}."
+    left = proof.of(event.detail).left if event.kind == "move.committed" else []
+    without = f" Not carried: {' '.join(left)}" if left else ""
+    return f"{told.rstrip('.')}.{without}"

@@ -66,7 +66,9 @@ from include.registry.moves import (
     move,
     moves_of,
     moves_of_account,
+    put_off,
     switches_of,
+    was_put_off,
 )
 from include.registry.network import (
     Ip,
@@ -221,6 +223,7 @@ __all__ = [
     "move_up",
     "moves_of",
     "moves_of_account",
+    "put_off",
     "name_left",
     "name_points",
     "names_elsewhere",
@@ -257,6 +260,7 @@ __all__ = [
     "settled",
     "stop_campaign",
     "switches_of",
+    "was_put_off",
     "sync_accounts",
     "sync_catalogue",
     "test",

@@ -253,14 +253,18 @@ def advance_move(
     state: str,
     figures: dict[str, Any] | None = None,
     committed_at: datetime | None = None,
+    epoch: int | None = None,
 ) -> Move:
     """Bring a move to its next state: preparing, copying, switching, committed, done; or returned, before the
     commit only. Nothing happens when it is there already or past. `committed` makes the account live on the
     target in the same transaction; one that moves over also belongs there then, and of one engine only its databases
     live there (`engines_of`). `figures` are merged into those already there; `committed_at` is when the source says
-    that it committed: what is billed goes by that, however late the registry learns of it."""
+    that it committed: what is billed goes by that, however late the registry learns of it. `epoch`: the attempt that is
+    meant; for one that is over it is refused."""
     _lock(conn, move(conn, move_id))
     before = move(conn, move_id)
+    if epoch not in (None, before.epoch):
+        raise Refused(f"This attempt of the move of {before.account} is over: another has begun since.")
     if states.MOVE.there_or_past(before.state, state):
         return before
     execute(
@@ -282,6 +286,31 @@ def begin_switch(conn: psycopg.Connection, move_id: int, after: str | None = Non
     """Record that the move's switch is about to be started; `after` is how the one before it ended."""
     found = move(conn, move_id)
     _log(conn, found, "move.switch", {"epoch": found.epoch, "after": after})
+
+
+@in_transaction
+def put_off(conn: psycopg.Connection, move_id: int, why: str) -> None:
+    """Record that the move's rehearsal found its visitors' wait too long, so that nothing was held: at a quieter moment
+    it may be shorter."""
+    found = move(conn, move_id)
+    _log(conn, found, "move.put_off", {"epoch": found.epoch, "why": why})
+
+
+@in_transaction
+def was_put_off(conn: psycopg.Connection, account: str) -> bool:
+    """Whether the account's last move ended by being put off."""
+    return value(
+        conn,
+        """
+        SELECT EXISTS (
+            SELECT FROM events e JOIN moves m ON m.id = e.move
+            WHERE e.account = %(name)s AND e.kind = 'move.put_off' AND m.state = 'returned'
+                AND (e.detail ->> 'epoch')::bigint = m.epoch
+                AND m.epoch = (SELECT max(epoch) FROM moves WHERE account = %(name)s)
+        )
+        """,
+        {"name": account},
+    )
 
 
 @in_transaction

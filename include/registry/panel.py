@@ -15,7 +15,7 @@ from include.registry.catalogue import COLUMNS as ENTRY
 from include.registry.catalogue import Entry
 from include.registry.database import execute, in_transaction, row, rows, value
 from include.registry.events import COLUMNS as EVENT
-from include.registry.events import Event, settled
+from include.registry.events import Event, event, settled
 from include.registry.migrations import COLUMNS as MIGRATION
 from include.registry.migrations import Migration
 from include.registry.moves import COLUMNS as MOVE
@@ -23,6 +23,9 @@ from include.registry.moves import Move
 from include.registry.runs import KIND as RUN_FAILED
 from include.registry.servers import COLUMNS as SERVER
 from include.registry.servers import Server
+
+PERFORM_ASKED = "perform.asked"
+"""The event that says that a run was asked for which performs an account."""
 
 USUAL = 20
 """So many of the last ones tell what is usual."""
@@ -174,6 +177,63 @@ def last_migration_of(conn: psycopg.Connection, server: str) -> Migration | None
         Migration,
         f"SELECT {MIGRATION} FROM migrations WHERE server = %(server)s ORDER BY id DESC LIMIT 1",
         {"server": server},
+    )
+
+
+@in_transaction
+def perform_asked(conn: psycopg.Connection, account: str, dag: str, run_id: str, by: str) -> None:
+    """Note that a run was asked for that performs the account."""
+    event(conn, PERFORM_ASKED, account=account, by=by, detail={"dag": dag, "run_id": run_id})
+
+
+@in_transaction
+def asked_not_begun(conn: psycopg.Connection, account: str) -> tuple[str, str] | None:
+    """The run (DAG, run id) that was asked for last to perform the account, if nothing of it has begun."""
+    with conn.cursor() as cursor:
+        return cursor.execute(
+            """
+            SELECT dag, run_id FROM (
+                SELECT detail ->> 'dag' AS dag, detail ->> 'run_id' AS run_id FROM events
+                WHERE account = %(account)s AND kind = %(kind)s ORDER BY id DESC LIMIT 1
+            ) asked WHERE NOT EXISTS (SELECT FROM moves m WHERE m.run_id = asked.run_id)
+            """,
+            {"account": account, "kind": PERFORM_ASKED},
+        ).fetchone()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How the last attempt to move an account failed: which run, its task and sentence, and whether the account had
+    moved by then."""
+
+    dag: str
+    run_id: str
+    task: str
+    why: str
+    moved: bool
+
+
+@in_transaction
+def last_failure(conn: psycopg.Connection, account: str) -> Failure | None:
+    """How the last attempt to move the account failed, or was refused; None when none was made since it last did, and
+    before the first. The end of a run's path is asked last, since it fails only after something else."""
+    return row(
+        conn,
+        Failure,
+        """
+        WITH began AS (
+            SELECT coalesce(max(id), 0) AS id FROM events WHERE account = %(account)s AND kind = 'move.began'
+        )
+        SELECT detail ->> 'dag' AS dag, detail ->> 'run_id' AS run_id, detail ->> 'task' AS task,
+            detail ->> 'why' AS why, EXISTS (
+                SELECT FROM events c WHERE c.account = %(account)s AND c.kind = 'move.committed' AND c.id > began.id
+            ) AS moved
+        FROM events e, began
+        WHERE account = %(account)s AND kind = %(kind)s AND e.id > began.id
+            AND detail ->> 'dag' IN ('move_account', 'migrate_account')
+        ORDER BY detail ->> 'task' = 'close_path', e.id DESC LIMIT 1
+        """,
+        {"account": account, "kind": RUN_FAILED},
     )
 
 

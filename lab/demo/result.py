@@ -13,6 +13,7 @@ from rich.table import Table
 
 from include import registry
 from include.billing import Entry
+from include.moves import proof
 from lab.demo.run import moment, seconds
 from lab.visitors import summary
 
@@ -73,7 +74,7 @@ def _account(run: Run, move: registry.Move, check: dict[str, dict[str, Any]]) ->
     seen = summary.visits(run.events, move.account, begin, end)
     during = (event for event in run.events if begin <= event["t"] <= end)
     lost = summary.acknowledged(during, move.account) & {*check.get(move.account, {}).get("lost", [])}
-    verified = (move.figures.get("switch") or {}).get("verified") or {}
+    proven = proof.of(move.figures)
     return {
         "account": move.account,
         "direction": move.direction,
@@ -82,8 +83,9 @@ def _account(run: Run, move: registry.Move, check: dict[str, dict[str, Any]]) ->
         "longest_wait_ms": seen.longest_wait_ms,
         "p99_ms": seen.p99_ms,
         "writes_lost": len(lost),
-        **{what: int(verified.get(what, 0)) for what in ("files", "tables", "rows", "messages")},
-        "verified": verified.get("equal") is True,
+        **proven.counts,
+        "verified": proven.word,
+        "left": proven.left,
     }
 
 
@@ -125,7 +127,7 @@ def unproven(
             rows = [
                 row
                 for row in made["accounts"]
-                if row["account"] == account and row["direction"] == direction and row["verified"]
+                if row["account"] == account and row["direction"] == direction and row["verified"] != "NO"
             ]
             if not rows:
                 found.append(f"{account}: no verified move {direction}.")
@@ -181,6 +183,9 @@ def show(made: dict[str, Any], check: dict[str, dict[str, Any]], console: Consol
     for row in made["accounts"]:
         table.add_row(*(_cell(row[head]) for head in heads))
     console.print(table)
+    for row in made["accounts"]:
+        for sentence in row["left"]:
+            console.print(f"{row['account']} {row['direction']}, not carried: {sentence}", markup=False)
 
     table = Table(title="IPs, probed from the visitor host")
     for head in ("ip", "step", "probes", "lost", "longest gap ms"):

@@ -40,6 +40,23 @@ def names_settled(conn: psycopg.Connection, server: str) -> bool | None:
     return registry.names_settled(conn, server) or None
 
 
+def move_begun(
+    conn: psycopg.Connection,
+    account: str,
+    to_server: str,
+    run_id: str,
+    requested_by: str,
+    longest_wait_seconds: float,
+) -> dict[str, Any] | None:
+    """The move of an account out to a transit, or home, as its steps hand it on. Asking begins it as soon as no other
+    account of its server moves."""
+    try:
+        move = registry.begin_move(conn, account, to_server, run_id, requested_by)
+    except registry.Busy:
+        return None
+    return {**path.facts(move), "longest_wait_seconds": longest_wait_seconds}
+
+
 def over_begun(
     conn: psycopg.Connection,
     account: str,
@@ -63,6 +80,7 @@ FACTS: dict[str, Callable[..., Any]] = {
     "transit_assigned": transit_assigned,
     "every_account_moved": every_account_moved,
     "names_settled": names_settled,
+    "move_begun": move_begun,
     "over_begun": over_begun,
 }
 

@@ -12,7 +12,7 @@ from include.moves import names, path
 from transhumance_airflow import connections
 from transhumance_airflow.facts import told
 from transhumance_airflow.look import look
-from transhumance_airflow.operators import MoveOperation
+from transhumance_airflow.operators import MoveOperation, refusing
 
 HOLD_SECONDS = 60
 """After this long without a commit the server itself returns the account to service."""
@@ -61,12 +61,14 @@ def move_steps(move: Any) -> Steps:
             return path.open_path(move, source, target, both)
 
     @task(multiple_outputs=False)
-    def record_move(move: dict[str, Any], switched: dict[str, Any], copied: dict[str, Any]) -> dict[str, Any]:
-        """The registry learns in one transaction where the account lives, and what was verified."""
-        agreed = {"longest_wait_seconds": move["longest_wait_seconds"]}
-        with connections.registry_connection() as conn:
-            registry.advance_move(conn, move["id"], "committed", {"copy": copied, "switch": switched, **agreed})
-        return switched
+    def record_move(
+        move: dict[str, Any], switched: dict[str, Any] | None, copied: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """The registry learns in one transaction where the account lives, and what was verified. The server that it
+        left is asked first."""
+        figures = {"copy": copied, "longest_wait_seconds": move["longest_wait_seconds"]}
+        with connections.registry_connection() as conn, refusing():
+            return path.record(conn, move, connections.host(move["from_server"], conn), switched, figures)
 
     @task
     def point_names(move: dict[str, Any]) -> list[str]:

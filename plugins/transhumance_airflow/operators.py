@@ -13,16 +13,23 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from include import registry
 from include.campaigns import waves
 from include.hosts import AgentError, Host
-from include.moves import path
+from include.moves import path, servers
 from include.testing import copies, reports
 from transhumance_airflow import connections, facts
-from transhumance_airflow.triggers import AgentOperationTrigger, CampaignTrigger, DagRunEndTrigger, RegistryTrigger
+from transhumance_airflow.triggers import (
+    FIRST_PAUSE,
+    AgentOperationTrigger,
+    CampaignTrigger,
+    DagRunEndTrigger,
+    RegistryTrigger,
+)
 
 SHORT = 6.0
 """Seconds that a worker itself waits for a fact: a deferral costs about as much, and one that resumes at once may
@@ -31,6 +38,12 @@ fail."""
 BUSY = 15.0
 """Seconds that a worker itself waits for something that is at work, an operation or a run: a small account is through
 within them, and many of them in a row make up most of what Airflow adds to a migration."""
+
+OVER_BUDGET = "over_budget"
+"""With this code a switch is refused before any hold: its rehearsal took longer than visitors may wait."""
+
+QUIETER = (1, 2, 5, 10, 20, 40)
+"""The minutes after which a move home that was put off is tried again: the moment was a busy one."""
 
 MOST_SWITCHES = 2
 """How often a run switches an account before it gives up: so many holds at most can a visitor meet."""
@@ -66,7 +79,7 @@ class AgentOperation(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Starts or attaches, waits a few seconds, then defers."""
         host = connections.host(self.server)
-        status = host.call("status", operation=self.operation)
+        status = self._ours(host.call("status", operation=self.operation))
         if status["state"] not in ("running", "succeeded"):
             self.before_start(host, status)
             status = host.call("start", operation=self.operation, verb=self.verb, args=self.args)
@@ -83,7 +96,22 @@ class AgentOperation(BaseOperator):
         """After the wait: the server is asked once more, since the event is only a hint."""
         if event["state"] == "unreachable":
             raise AirflowException(event["message"])
-        return self._end(connections.host(self.server).call("status", operation=self.operation))
+        return self._end(self._ours(connections.host(self.server).call("status", operation=self.operation)))
+
+    def _ours(self, status: dict[str, Any]) -> dict[str, Any]:
+        """The status, if the server did or does under this id what this task wants: one of the same name may have been
+        asked for by a registry of which this one is an older copy."""
+        if status["state"] == "unknown":
+            return status
+        if "verb" not in status:
+            raise AirflowFailException(f"The agent on {self.server} is of an earlier version: enrol that server again.")
+        if _what(status["verb"], status["args"]) != _what(self.verb, self.args):
+            raise AirflowFailException(
+                f"{self.server} knows {self.operation} as {status['verb']} of {status['args'].get('account')} with "
+                "other arguments than this task's, so nothing is taken from it: see there whose it was, then begin "
+                "a new run."
+            )
+        return status
 
     def _end(self, status: dict[str, Any]) -> Any:
         state = status["state"]
@@ -96,7 +124,7 @@ class AgentOperation(BaseOperator):
             )
         if state == "succeeded":
             return status.get("result")
-        if state == "failed" and status["error"]["code"] == "over_budget":
+        if state == "failed" and status["error"]["code"] == OVER_BUDGET:
             # Refused before any hold, and a retry would be as slow.
             raise AirflowFailException(status["error"]["message"])
         raise AirflowException(self.ended(status))
@@ -106,6 +134,11 @@ class AgentOperation(BaseOperator):
         if status["state"] == "failed":
             return status["error"]["message"]
         return f"{self.verb} on {self.server} ended without a result (the server may have been restarted)."
+
+
+def _what(verb: str, args: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What an operation does; how long it may take can be another number after a change of the settings."""
+    return verb, {name: value for name, value in args.items() if not name.endswith("_seconds")}
 
 
 class MoveOperation(AgentOperation):
@@ -129,7 +162,7 @@ class MoveOperation(AgentOperation):
         with connections.registry_connection() as conn:
             # A run that is cleared from the switch on has a new epoch and no copy yet: the switch copies all.
             for state in {"copy": ["copying"], "switch": ["copying", "switching"]}[self.verb]:
-                registry.advance_move(conn, self.move["id"], state)
+                registry.advance_move(conn, self.move["id"], state, epoch=self.move["epoch"])
         return super().execute(context)
 
     def before_start(self, host: Host, status: dict[str, Any]) -> None:
@@ -152,9 +185,15 @@ class MoveOperation(AgentOperation):
         self._address()
         return super().resume(context, event)
 
+    def _end(self, status: dict[str, Any]) -> Any:
+        if status["state"] == "failed" and status["error"]["code"] == OVER_BUDGET:
+            with connections.registry_connection() as conn:
+                registry.put_off(conn, self.move["id"], status["error"]["message"])
+        return super()._end(status)
+
     def _address(self) -> None:
         self.server = self.move["from_server"]
-        self.operation = f"{self.move['key']}-e{self.move['epoch']}-{self.verb}"
+        self.operation = path.operation(self.move, self.verb)
         self.args = {
             "account": self.move["account"],
             "move": self.move["key"],
@@ -264,7 +303,7 @@ class StartOrAttachDagRun(BaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any], run_id: str) -> str:
         """After the run's end."""
-        self.require_success(event, run_id)
+        self.ended(event, run_id)
         return run_id
 
     def start_or_attach(self, run_id: str, conf: dict[str, Any]) -> str:
@@ -281,15 +320,19 @@ class StartOrAttachDagRun(BaseOperator):
         while time.monotonic() < until:
             time.sleep(0.3)
             if (state := run_state(self.dag_id_to_run, run_id)) in ("success", "failed"):
-                self.require_success({"state": state}, run_id)
+                self.ended({"state": state}, run_id)
                 return run_id
         self.defer(
             trigger=DagRunEndTrigger(self.dag_id_to_run, run_id),
             method_name="resume",
-            kwargs={"run_id": run_id},
+            kwargs={"run_id": run_id, **self._kept()},
         )
 
-    def require_success(self, event: dict[str, Any], run_id: str) -> None:
+    def _kept(self) -> dict[str, Any]:
+        """What `resume` has to know besides the run."""
+        return {}
+
+    def ended(self, event: dict[str, Any], run_id: str) -> None:
         """Raises unless the run ended well; a retry of this task runs it again."""
         if event["state"] != "success":
             raise AirflowException(
@@ -331,7 +374,9 @@ class PerformInWaves(BaseOperator):
 class MoveAccountsHome(StartOrAttachDagRun):
     """Moves every account of a migration home, one `move_account` run after the other.
 
-    Who is still away is asked of the registry each time, so that an account created meanwhile goes as well.
+    Who is still away is asked of the transit and of the registry each time, so that an account created meanwhile goes
+    as well. One whose visitors would wait too long at that moment is put off, and the others go on; it is tried again
+    at a quieter moment (`QUIETER`). After any other failure, too, the others go on; this task fails at the end.
     """
 
     template_fields: Sequence[str] = (*StartOrAttachDagRun.template_fields, "migration", "original")
@@ -340,24 +385,42 @@ class MoveAccountsHome(StartOrAttachDagRun):
         super().__init__(dag_id_to_run="move_account", run_id_to_run=None, conf=None, **kwargs)
         self.migration = migration
         self.original = original
+        self.tries: dict[str, list[float]] = {}
+        """Of each account that was put off: how often, and when (Unix time) it is tried again."""
+        self.failed: dict[str, str] = {}
+        """The accounts that are tried no more, and why."""
 
     def execute(self, context: Context) -> Any:
-        """Takes the first account that is not home yet, until all are."""
+        """Takes the accounts that are not home yet, until all are, or those that are left need a person."""
         last = None
-        while away := self._away():
+        while away := [account for account in self._away() if account not in self.failed]:
             self.log.info("Still to move home: %s.", ", ".join(away))
-            run_id = f"home-{self.migration}-{away[0]}"
+            due = {account: self.tries.get(account, [0, 0.0])[1] for account in away}
+            account = min(away, key=lambda one: (due[one], one))
+            if (rest := due[account] - time.time()) > 0:
+                self.log.info("%s is tried again in %.0f s, at a quieter moment.", account, rest)
+                self.defer(
+                    trigger=TimeDeltaTrigger(timedelta(seconds=max(rest, FIRST_PAUSE))),
+                    method_name="resume",
+                    kwargs={"run_id": None, **self._kept()},
+                )
+            run_id = f"home-{self.migration}-{account}"
             if run_id == last:
                 raise AirflowFailException(
-                    f"The run {run_id} ended well but {away[0]} does not live on {self.original}: look at that run, "
+                    f"The run {run_id} ended well but {account} does not live on {self.original}: look at that run, "
                     "then clear it."
                 )
             last = self.start_or_attach(
-                run_id, {"account": away[0], "to_server": self.original, **self._agreed(away[0])}
+                run_id, {"account": account, "to_server": self.original, **self._agreed(account)}
             )
+        if self.failed:
+            self._fail()
+        return None
 
     def _away(self) -> list[str]:
-        with connections.registry_connection() as conn:
+        with connections.registry_connection() as conn, refusing():
+            transit = registry.migration(conn, self.migration).transit
+            servers.refresh(conn, transit, connections.host(transit, conn))
             return registry.accounts_not_on(conn, self.migration, self.original)
 
     def _agreed(self, account: str) -> dict[str, Any]:
@@ -373,22 +436,55 @@ class MoveAccountsHome(StartOrAttachDagRun):
             {},
         )
 
-    def resume(self, context: Context, event: dict[str, Any], run_id: str) -> Any:
-        """After one account: the next."""
-        self.require_success(event, run_id)
+    def resume(
+        self,
+        context: Context,
+        event: Any,
+        run_id: str | None,
+        tries: dict[str, list[float]] | None = None,
+        failed: dict[str, str] | None = None,
+    ) -> Any:
+        """After one account, or a pause: the next."""
+        self.tries, self.failed = tries or {}, failed or {}
+        if run_id is not None:
+            self.ended(event, run_id)
         return self.execute(context)
 
-    def require_success(self, event: dict[str, Any], run_id: str) -> None:
-        """A person looks before visitors meet another hold: no retry after a switch that did not commit."""
+    def ended(self, event: dict[str, Any], run_id: str) -> None:
+        """An account whose run failed is put off, or left to a person; the others go on."""
+        if event["state"] == "success":
+            return
+        account = run_id.removeprefix(f"home-{self.migration}-")
         with connections.registry_connection() as conn:
-            moves = [move for move in registry.moves_of(conn, self.migration) if move.run_id == run_id]
-            switched = any(move.state == "returned" and registry.switches_of(conn, move.id) for move in moves)
-        if event["state"] != "success" and switched:
+            why = registry.why_run_failed(conn, account, run_id) or "its own grid tells where."
+            put_off = registry.was_put_off(conn, account)
+        tried = int(self.tries.get(account, [0, 0.0])[0])
+        if put_off and tried < len(QUIETER):
+            self.tries[account] = [tried + 1, time.time() + 60 * QUIETER[tried]]
+            self.log.info("%s did not move home: %s", account, why)
+        else:
+            often = f" (tried {tried + 1} times)" if tried else ""
+            self.failed[account] = f"The run {run_id} of {self.dag_id_to_run} failed{often}: {why}"
+
+    def _kept(self) -> dict[str, Any]:
+        return {"tries": self.tries, "failed": self.failed}
+
+    def _fail(self) -> None:
+        """Visitors meet no other hold before a person has looked; what else failed is tried again."""
+        said = " ".join(self.failed.values())
+        with connections.registry_connection() as conn:
+            moves = {move.account: move for move in registry.moves_of(conn, self.migration) if move.direction == "home"}
+            held = [
+                account
+                for account in self.failed
+                if (move := moves.get(account)) and move.state == "returned" and registry.switches_of(conn, move.id)
+            ]
+        if held:
             raise AirflowFailException(
-                f"The run {run_id} of {self.dag_id_to_run} returned its account, which serves from the transit: see "
-                "why in that run, then clear this task."
+                f"{said} {', '.join(held)} returned and serves from the transit: see why in that run, then clear this "
+                "task."
             )
-        super().require_success(event, run_id)
+        raise AirflowException(f"{said} This task's retry runs it again.")
 
 
 def run_state(dag_id: str, run_id: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 
@@ -204,3 +206,22 @@ def test_a_fault_is_a_problem_and_tells_nothing_of_the_inside(api, monkeypatch):
 def test_what_is_nowhere_is_a_problem_too(api):
     refused(api.client.get("/v1/nowhere"), 404, "Nothing is at /v1/nowhere")
     refused(api.client.delete("/v1/health"), 405, "does not take DELETE")
+
+
+def test_a_second_click_is_refused_at_once_while_the_first_has_not_begun(api):
+    host.handed_over(api.conn, 1)
+    assert api.post("/accounts/a1-1/perform", {}).status_code == 202
+    refused(api.post("/accounts/a1-1/perform", {}), 409, "was asked to be performed already and waits for its turn")
+    assert len(api.runs.of("move_account")) == 1
+    ((dag, run),) = api.runs.started
+    registry.begin_move(api.conn, "a1-1", "transit-1", run, "customer")
+    refused(api.post("/accounts/a1-1/perform", {}), 409, "Account a1-1 is being moved already")
+    # Another account of the server is taken, and waits until that move has ended.
+    assert api.post("/accounts/a1-2/perform", {}).status_code == 202
+
+
+def test_of_two_clicks_at_once_one_is_refused(api):
+    host.handed_over(api.conn, 1)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: api.post("/accounts/a1-1/perform", {}).status_code, range(8)))
+    assert sorted(answers) == [202, *[409] * 7] and len(api.runs.of("move_account")) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -100,7 +101,12 @@ class FakeHost:
         assert set(ips) <= server.ips, "only a server that had an IP has connections to it"
         return {"reset": 0}
 
-    def _pair(self, server: FakeServer, move: str, account: str) -> dict[str, Any]:
+    def _pair(self, server: FakeServer, move: str, account: str, epoch: int | None = None) -> dict[str, Any]:
+        here = server.accounts[account]
+        if epoch is not None and here["state"] == "serving" and (here["epoch"], here["move"]) != (epoch, move):
+            if epoch <= here["epoch"]:
+                raise AgentError("stale_epoch", f"The account {account} is at epoch {here['epoch']} here.")
+            here.update(epoch=epoch, move=move)
         server.pairs.add(move)
         return {"public_key": f"ssh-ed25519 {account}"}
 
@@ -136,12 +142,19 @@ class FakeHost:
         server.accounts.pop(account, None)
         return {}
 
-    def _unpair(self, server: FakeServer, move: str) -> dict[str, Any]:
+    def _unpair(self, server: FakeServer, move: str, epoch: int | None = None) -> dict[str, Any]:
+        if any(a["state"] == "moved" and a["move"] == move and not a["released"] for a in server.accounts.values()):
+            raise AgentError("not_released", "It has left with this move and is not open on the other server yet.")
         server.pairs.discard(move)
         return {}
 
-    def _return(self, server: FakeServer, account: str, move: str) -> dict[str, Any]:
-        return {"state": server.accounts[account]["state"]}
+    def _return(self, server: FakeServer, account: str, move: str, epoch: int) -> dict[str, Any]:
+        here = server.accounts[account]
+        if here["state"] == "moved" and here["move"] == move:
+            raise AgentError("committed", f"The account {account} has moved; from here it only goes forward.")
+        if here["state"] in ("serving", "held") and here["epoch"] <= epoch:
+            here.update(state="serving", epoch=epoch, move=None)
+        return {"state": here["state"], "epoch": here["epoch"]}
 
     def _accept_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
         server.ips |= set(ips)
@@ -156,22 +169,26 @@ class FakeHost:
         self.hosting.args[verb] = args
         if failing := self.hosting.failing.get(verb) or self.hosting.failing.get(f"{verb} {args['account']}"):
             code, message = failing
-            server.operations[operation] = {"state": "failed", "error": {"code": code, "message": message}}
+            ended = {"state": "failed", "error": {"code": code, "message": message}}
+            server.operations[operation] = {"verb": verb, "args": args, **ended}
             return server.operations[operation]
+        if verb == "switch" and args["epoch"] < server.accounts[args["account"]]["epoch"]:
+            raise AssertionError("the operation of an epoch that is over was started")
         if verb == "switch" and "engine" in args:
-            there = {"move": args["move"], "to": args["peer"]["address"]}
+            there = {"move": args["move"], "to": args["peer"]["address"], "released": True, "since": time.time()}
             server.accounts[args["account"]].setdefault("engines", {})[args["engine"]] = there
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[f"{args['account']}.{args['engine']}"]["state"] = "serving"
         elif verb == "switch":
             account = server.accounts[args["account"]]
-            account.update(state="moved", move=args["move"], epoch=args["epoch"])
+            account.update(state="moved", move=args["move"], epoch=args["epoch"], released=True, since=time.time())
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[args["account"]]["state"] = "serving"
         if verb == "check":
             self.hosting.sides[self.name] = args["side"]
         result = self.hosting.checked(self.name) if verb == "check" else RESULTS[verb]
-        server.operations[operation] = {"state": "succeeded", "result": {"verb": verb, **result}}
+        done = {"state": "succeeded", "result": {"verb": verb, **result}}
+        server.operations[operation] = {"verb": verb, "args": args, **done}
         return server.operations[operation]
 
     def _status(self, server: FakeServer, operation: str) -> dict[str, Any]:

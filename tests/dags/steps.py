@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transhumance_airflow import facts, operators
+from transhumance_airflow import connections, facts, operators
 
 PARAMS = {
     "server": "vps-1",
@@ -37,7 +37,9 @@ def begin(
 ) -> dict:
     params = {"account": account, "to_server": to_server, "requested_by": "acme"}
     params["longest_wait_seconds"] = longest_wait_seconds
-    return step(dag, "check_account", params=params, run_id=run_id)
+    asked = step(dag, "check_account", params=params, run_id=run_id)
+    with connections.registry_connection() as conn:
+        return facts.ask(conn, dag.task_dict["wait_for_turn"].fact, asked)
 
 
 def move(dags: dict, account: str, to_server: str, run_id: str) -> None:

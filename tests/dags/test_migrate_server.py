@@ -260,23 +260,80 @@ def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs, monkey
     task = home(migration)
     with pytest.raises(TaskDeferred) as deferred:
         task.execute({})
-    run_id = f"home-{migration['id']}-app"
-    assert started == [(run_id, False)] and deferred.value.kwargs == {"run_id": run_id}
+    app, blog = (f"home-{migration['id']}-{account}" for account in ("app", "blog"))
+    assert started == [(app, False)] and deferred.value.kwargs == {"run_id": app, "tries": {}, "failed": {}}
     with pytest.raises(TaskDeferred):
         task.execute({})
     assert len(started) == 1, "a run that goes on was started again"
-    states[run_id] = "failed"
-    with pytest.raises(AirflowException, match=f"The run {run_id} of move_account failed"):
-        task.resume({}, {"state": "failed"}, run_id)
-    with pytest.raises(TaskDeferred):
-        task.execute({})
-    assert started[-1] == (run_id, True), "a failed run is cleared"
-    move(dags, "app", "vps-1", run_id)
+    states[app] = "failed"
     with pytest.raises(TaskDeferred) as deferred:
-        task.resume({}, {"state": "success"}, run_id)
-    assert deferred.value.kwargs["run_id"] == f"home-{migration['id']}-blog"
-    move(dags, "blog", "vps-1", f"home-{migration['id']}-blog")
-    assert task.resume({}, {"state": "success"}, f"home-{migration['id']}-blog") is None
+        task.resume({}, {"state": "failed"}, app)
+    assert started[-1] == (blog, False), "the others go on meanwhile"
+    move(dags, "blog", "vps-1", blog)
+    with pytest.raises(AirflowException, match=f"The run {app} of move_account failed"):
+        task.resume({}, {"state": "success"}, **deferred.value.kwargs)
+    again = home(migration)
+    with pytest.raises(TaskDeferred) as deferred:
+        again.execute({})
+    assert started[-1] == (app, True), "a failed run is cleared"
+    move(dags, "app", "vps-1", app)
+    assert again.resume({}, {"state": "success"}, **deferred.value.kwargs) is None
+
+
+def put_off(dags: dict, hosting: Any, account: str, run_id: str) -> None:
+    """A run of `move_account` whose rehearsal finds the moment too busy."""
+    dag, sentence = dags["move_account"], f"Visitors of {account} would wait 3.9 s, more than the 3 s agreed."
+    facts_ = begin(dag, account, "vps-1", run_id)
+    peer = step(dag, "open_path", move=facts_)
+    operation(dag, "copy", facts_, peer)
+    hosting.failing[f"switch {account}"] = ("over_budget", sentence)
+    with pytest.raises(AirflowFailException):
+        operation(dag, "switch", facts_, peer)
+    registry.run_failed(hosting.conn, "move_account", run_id, "switch", sentence, account, "ops")
+    step(dag, "close_path", move=facts_)
+    del hosting.failing[f"switch {account}"]
+
+
+def test_an_account_that_is_too_slow_at_a_moment_is_tried_again_and_the_others_go_on(
+    dag, dags, hosting, runs, monkeypatch
+):
+    monkeypatch.setattr(operators, "BUSY", 0.0)
+    states, started = runs
+    migration = up_to_reinstalled(dag, dags, hosting.conn)
+    app, blog = (f"home-{migration['id']}-{account}" for account in ("app", "blog"))
+    clock = [1000.0]
+    monkeypatch.setattr(operators.time, "time", lambda: clock[0])
+    task = home(migration)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({})
+    put_off(dags, hosting, "app", app)
+    states[app] = "failed"
+    kept = deferred.value.kwargs
+
+    def resume(event: dict[str, str]) -> TaskDeferred:
+        """How the task waits after that."""
+        with pytest.raises(TaskDeferred) as again:
+            task.resume({}, event, **kept)
+        return again.value
+
+    kept = resume({"state": "failed"}).kwargs
+    assert kept["run_id"] == blog
+    move(dags, "blog", "vps-1", blog)
+    states[blog] = "success"
+    pause = resume({"state": "success"})
+    kept = pause.kwargs
+    assert kept["run_id"] is None, "nothing is left to do before the moment has passed"
+    assert pause.trigger.serialize()[0].endswith("DateTimeTrigger")
+    for minutes in operators.QUIETER:
+        clock[0] += 60 * minutes + 1
+        kept = resume({}).kwargs
+        assert started[-1] == (app, True)
+        put_off(dags, hosting, "app", app)
+        states[app] = "failed"
+        if minutes != operators.QUIETER[-1]:
+            kept = resume({"state": "failed"}).kwargs
+    with pytest.raises(AirflowException, match=r"failed \(tried 7 times\): Visitors of app would wait 3.9 s"):
+        task.resume({}, {"state": "failed"}, **kept)
 
 
 def test_small_accounts_move_home_without_a_deferral_and_as_the_customer_agreed(dag, dags, hosting, monkeypatch):
@@ -307,7 +364,10 @@ def test_a_switch_home_that_failed_is_looked_at_before_visitors_meet_another(dag
     with pytest.raises(AirflowException, match="The copies differ"):
         operation(dags["move_account"], "switch", facts_, peer)
     step(dags["move_account"], "close_path", move=facts_)
-    with pytest.raises(AirflowFailException, match="returned its account"):
+    states["home-1-blog"] = "success"
+    hosting.failing.clear()
+    move(dags, "blog", "vps-1", "home-1-blog")
+    with pytest.raises(AirflowFailException, match="app returned and serves from the transit"):
         home(migration).resume({}, {"state": "failed"}, run_id)
 
 

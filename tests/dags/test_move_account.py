@@ -9,11 +9,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from include.hosts import AgentError
+from tests.dags.hosting import FakeHost
 from tests.dags.steps import begin, operation, step
 from transhumance_airflow import operators
 
 STEPS = [
     "check_account",
+    "wait_for_turn",
     "look_before",
     "open_path",
     "copy",
@@ -52,10 +55,10 @@ def handed_over(hosting):
 def test_steps_in_order(dags):
     dag = dags["move_account"]
     assert set(dag.task_dict) == set(STEPS)
-    in_a_row = [step for step in STEPS[:6] if step != "look_before"]
+    in_a_row = [step for step in STEPS[:7] if step != "look_before"]
     for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
-    assert dag.task_dict["look_before"].upstream_task_ids == {"check_account"}
+    assert dag.task_dict["look_before"].upstream_task_ids == {"wait_for_turn"}
     assert "switch" in dag.task_dict["look_before"].downstream_task_ids
     # Once the commit is recorded, what is left goes side by side.
     assert dag.task_dict["record_move"].downstream_task_ids == {"point_names", "look_after", "close_path"}
@@ -124,10 +127,18 @@ def test_an_account_that_is_not_ready_is_refused(dag, hosting, handed_over):
         begin(dag)
 
 
-def test_a_second_account_waits_its_turn(dag, handed_over):
+def test_a_second_account_waits_its_turn(dag, hosting, handed_over):
+    move = begin(dag)
+    assert begin(dag, "blog", run_id="perform-2") is None, "it waits"
+    step(dag, "open_path", move=move)
+    step(dag, "close_path", move=move)
+    assert begin(dag, "blog", run_id="perform-2")["account"] == "blog"
+
+
+def test_the_same_account_does_not_wait_for_itself(dag, handed_over):
     begin(dag)
-    with pytest.raises(AirflowFailException):
-        begin(dag, "blog", run_id="perform-2")
+    with pytest.raises(AirflowFailException, match="Account app is being moved already"):
+        begin(dag, run_id="perform-2")
 
 
 def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, handed_over):
@@ -231,12 +242,109 @@ def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, hosting, ha
     monkeypatch.setattr(operators, "BUSY", 0.0)
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
-    running = {"state": "running", "progress": {"text": "files"}}
     name = f"{move['key']}-e{move['epoch']}-copy"
-    hosting.servers["vps-1"].operations[name] = running
+    operation(dag, "copy", move, peer)
+    hosting.servers["vps-1"].operations[name].update(state="running", progress={"text": "files"})
+    hosting.started.clear()
     with pytest.raises(TaskDeferred) as deferred:
         operation(dag, "copy", move, peer)
     assert deferred.value.method_name == "resume"
     assert deferred.value.timeout == timedelta(hours=12)
     assert deferred.value.trigger.serialize()[1]["operation"] == name
     assert hosting.started == [], "what runs was started again"
+
+
+def given_up_while_it_rehearses(dag, hosting) -> tuple[dict, dict]:
+    """The switch has been started and rehearses; nothing is held yet."""
+    move = begin(dag)
+    peer = step(dag, "open_path", move=move)
+    operation(dag, "copy", move, peer)
+    registry.advance_move(hosting.conn, move["id"], "switching")
+    return move, peer
+
+
+def test_marked_failed_while_it_rehearses_the_switch_can_commit_no_more(dag, hosting, handed_over):
+    move, _ = given_up_while_it_rehearses(dag, hosting)
+    assert step(dag, "close_path", move=move) == "returned"
+    here = hosting.servers["vps-1"].accounts["app"]
+    # What the agent's fence asks of a hold and of a commit: this move's, at this epoch.
+    assert (here["epoch"], here["move"]) == (move["epoch"], None)
+    assert hosting.log[-3:] == [("vps-1", "return"), ("vps-1", "unpair"), ("transit-1", "unpair")]
+    again = begin(dag)
+    assert again["epoch"] > move["epoch"]
+    step(dag, "open_path", move=again)
+    assert (here["epoch"], here["move"]) == (again["epoch"], again["key"])
+
+
+def test_a_switch_that_commits_before_it_is_given_up_is_not_called_returned(dag, hosting, handed_over, monkeypatch):
+    move, _ = given_up_while_it_rehearses(dag, hosting)
+    asked = FakeHost._describe
+
+    def describe(self, server):
+        answer = asked(self, server)
+        # It commits right after it was asked.
+        server.accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"], released=False)
+        return answer
+
+    monkeypatch.setattr(FakeHost, "_describe", describe)
+    with pytest.raises(AgentError, match="only goes forward"):
+        step(dag, "close_path", move=move)
+    assert registry.move(hosting.conn, move["id"]).state == "switching"
+    assert move["key"] in hosting.servers["vps-1"].pairs and move["key"] in hosting.servers["transit-1"].pairs
+
+
+def test_the_end_of_an_attempt_that_is_over_does_nothing(dag, hosting, handed_over):
+    move, _ = given_up_while_it_rehearses(dag, hosting)
+    step(dag, "close_path", move=move)
+    again = begin(dag)
+    step(dag, "open_path", move=again)
+    hosting.log.clear()
+    assert step(dag, "close_path", move=move) == "preparing", "another run of the task, that was late"
+    assert hosting.log == []
+    with pytest.raises(registry.Refused, match="another has begun since"):
+        registry.advance_move(hosting.conn, move["id"], "returned", epoch=move["epoch"])
+    assert registry.move(hosting.conn, move["id"]).state == "preparing"
+
+
+def test_a_switch_marked_as_success_changes_nothing_that_is_not_so(dag, hosting, handed_over):
+    move, _ = given_up_while_it_rehearses(dag, hosting)
+    with pytest.raises(AirflowFailException, match="app has not moved: vps-1 itself says so"):
+        step(dag, "record_move", move=move, switched=None, copied=None)
+    assert registry.account(hosting.conn, "app").server == "vps-1"
+    assert step(dag, "close_path", move=move) == "returned"
+    assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 3600)
+
+
+def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag, hosting, handed_over):
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    operation(dag, "switch", move, peer)
+    hosting.servers["vps-1"].accounts["app"]["released"] = False
+    with pytest.raises(AirflowFailException, match="has not moved"):
+        step(dag, "record_move", move=move, switched=None, copied=None)
+    hosting.servers["vps-1"].accounts["app"]["released"] = True
+    step(dag, "record_move", move=move, switched=None, copied=None)
+    assert registry.move(hosting.conn, move["id"]).figures["switch"]["held_ms"] == 310.4
+    assert registry.account(hosting.conn, "app").server == "transit-1"
+
+
+@pytest.mark.parametrize("other", [{"account": "blog"}, {"epoch": 9}, {"peer": {"address": "10.20.0.99"}}])
+def test_an_operation_of_the_same_name_for_something_else_is_not_taken_for_this_one(dag, hosting, handed_over, other):
+    """A registry that was restored from a backup gives its ids once more, and servers keep results for weeks."""
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    known = hosting.servers["vps-1"].operations[f"{move['key']}-e{move['epoch']}-copy"]
+    known["args"] = {**known["args"], **other}
+    with pytest.raises(AirflowFailException, match="knows m.*-copy as copy of .* nothing is taken from it"):
+        operation(dag, "copy", move, peer)
+    known["args"], known["verb"] = {**known["args"], "account": "app"}, "check"
+    with pytest.raises(AirflowFailException, match="as check of app"):
+        operation(dag, "copy", move, peer)
+    del known["verb"]
+    with pytest.raises(AirflowFailException, match="earlier version"):
+        operation(dag, "copy", move, peer)
+
+
+def test_an_operation_may_have_been_given_another_time(dag, hosting, handed_over):
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    operation(dag, "switch", move, peer)
+    hosting.servers["vps-1"].operations[f"{move['key']}-e{move['epoch']}-switch"]["args"]["hold_seconds"] = 5
+    assert operation(dag, "switch", move, peer)["held_ms"] == 310.4

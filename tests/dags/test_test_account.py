@@ -251,7 +251,9 @@ def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, shared, mon
     test = begin(dag)
     peer = step(dag, "open_path", test=test)
     name = f"{test['key']}-e{test['epoch']}-duplicate"
-    shared.servers["web-1"].operations[name] = {"state": "running", "progress": {}}
+    operation(dag, "duplicate", test, peer)
+    shared.servers["web-1"].operations[name].update(state="running", progress={})
+    shared.started.clear()
     with pytest.raises(TaskDeferred) as deferred:
         operation(dag, "duplicate", test, peer)
     assert deferred.value.trigger.serialize()[1]["operation"] == name

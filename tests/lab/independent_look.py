@@ -144,8 +144,8 @@ def dumped(database, folder):
     return {
         f"postgresql {database}: {heading}": " ".join(sorted(filter(None, parts)))
         for heading, parts in found.items()
-        # An extension's comment is of its version.
-        if not re.match(r"COMMENT \S+\.EXTENSION ", heading)
+        # An extension's comment is of its version; and nothing may be left of a heading.
+        if any(parts) and not re.match(r"COMMENT \S+\.EXTENSION ", heading)
     }
 
 
@@ -166,10 +166,10 @@ def settled(heading, text):
         and not re.match(r"SET (default_tablespace|default_table_access_method) = ", line)
         and not re.match(r"\\(un)?(restrict|connect) ", line)
     ]
-    if " DATABASE" in f" {heading}":
-        # The source is locked by now: its databases let nobody in.
-        kept = [re.sub(r"CONNECTION LIMIT( =)? -?\d+", "", line) for line in kept]
-        kept = [line for line in kept if not re.match(r"ALTER DATABASE \S+ ;", line)]
+    if heading.startswith("DATABASE "):
+        # The source is locked by now: its databases let nobody in. And the program connects anew here.
+        apart = r"ALTER DATABASE .* CONNECTION LIMIT = -?\d+;|SET |SELECT pg_catalog\.set_config\("
+        kept = [line for line in kept if not re.match(apart, line)]
     if heading.startswith(("ACL ", "DEFAULT ACL ")):
         kept.sort()  # an order that means nothing
         # PostgreSQL 17 has MAINTAIN besides, which who is given all the others is given too.
@@ -239,6 +239,9 @@ _SECTION = re.compile(
 )
 
 
+_COUNTER = re.compile(r" AUTO_INCREMENT=(\d+)(?= DEFAULT CHARSET=)")
+
+
 def dumped_mariadb(database, folder):
     """Each object of a database as mariadb-dump writes it, and each table's rows."""
     argv = [*dumper(folder, "mariadb-dump"), *MARIADB, "--socket=/run/mysqld/mysqld.sock", "--routines", "--events"]
@@ -254,7 +257,12 @@ def dumped_mariadb(database, folder):
             texts[heading].append(line.decode("utf-8", "backslashreplace"))
     # What stands before the first object are the settings of the program's own session.
     texts.pop("", None)
-    found = {f"mariadb {database}: {heading}": settled_mariadb(text) for heading, text in texts.items()}
+    found = {}
+    for heading, text in texts.items():
+        whole = settled_mariadb(text)
+        found[f"mariadb {database}: {heading}"] = told(_COUNTER.sub("", whole))
+        if counter := _COUNTER.search(whole):
+            found[f"mariadb {database}: counter: {heading}"] = counter[1]
     return found | {f"mariadb {database}: rows: {heading}": str(rows) for heading, rows in tables.items()}
 
 
@@ -269,7 +277,7 @@ def settled_mariadb(text):
     whole = " ".join("".join(kept).split())
     # The source's events are disabled by its lock.
     whole = re.sub(r" (ENABLE|DISABLE)(?= DO | COMMENT )", "", whole)
-    return told(modern(whole))
+    return modern(whole)
 
 
 def modern(text):

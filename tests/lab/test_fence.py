@@ -70,7 +70,7 @@ def test_a_fence_that_is_over_stays_shut(sides) -> None:
             here.host.call("hold", account="epochs", move=move, epoch=epoch, seconds=3)
         assert error.value.code == "stale_epoch"
     with pytest.raises(AgentError) as error:
-        here.host.call("commit", account="epochs", move="m5")
+        here.host.call("commit", account="epochs", move="m5", epoch=5)
     assert error.value.code == "not_held"
     assert get(here.address, "epochs.example") == 200
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from include.agent import accounts, fence, leading, postgres_logins, switch, system
+from include.agent import accounts, fence, leading, pairing, postgres_logins, switch, system
 from include.agent.accounts import Account, State
 from include.agent.system import Refused
 from tests.unit.test_agent_accounts import FILE, HOSTILE
@@ -92,7 +92,7 @@ def held(host: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def commit() -> None:
-    fence.commit_engine("alice", "m1", "postgresql", 23004, {"held_at": 0.0})
+    fence.commit_engine("alice", "m1", 2, "postgresql", 23004, {"held_at": 0.0})
 
 
 def test_before_the_commit_a_deadline_returns_and_after_it_goes_forward(held: list[str]) -> None:
@@ -104,7 +104,7 @@ def test_before_the_commit_a_deadline_returns_and_after_it_goes_forward(held: li
         with pytest.raises(Refused, match="only goes forward"):
             undo()
     with pytest.raises(Refused):
-        fence.commit("alice", "m1", {})
+        fence.commit("alice", "m1", 2, {})
     held.clear()
     fence.settle("alice")
     assert sorted(held[:2]) == ["lead", "release"] and held[2:] == ["open"]
@@ -148,7 +148,7 @@ def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch:
             then(part)
         return {"requests": 0, "processes": 0}
 
-    def write_commit(name, move, engine, port, figures):
+    def write_commit(name, move, epoch, engine, port, figures):
         asked.append(f"commit {port}")
         accounts.put_state(name, State("held", 2, move, engines=away(engine, released=False)))
 
@@ -173,7 +173,7 @@ class Peer:
 
     def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         assert not verb.startswith("identity")
-        return {"port": 23007}
+        return {"port": 23007, "protocol": pairing.PROTOCOL}
 
     def warm(self, sessions: int) -> None:
         pass

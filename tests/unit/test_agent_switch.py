@@ -5,8 +5,22 @@ from typing import Any
 
 import pytest
 
-from include.agent import accounts, fence, holds, identity, moment, switch, system
+from include.agent import (
+    accounts,
+    fence,
+    files,
+    holds,
+    identity,
+    mail,
+    mariadb,
+    moment,
+    pairing,
+    postgres,
+    switch,
+    system,
+)
 from include.agent.accounts import Account, State
+from include.agent.scope import Scope
 from include.agent.system import Refused
 
 ALICE = Account.from_json(
@@ -22,11 +36,13 @@ class Store:
     asked: list[str]
     seconds: float = 0.1
     different: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    SCOPE = Scope("what it holds", "word by word", "in the hold")
 
     def follow(self, account, peer, report) -> dict[str, Any]:
         self.asked.append(f"{self.name} follow")
         way = {"database": "db", "way": "follow", "why": "It is large."}
-        return {"bytes": 1, "files": 1, "seconds": 0.1, "verify_seconds": 0.0, "left": [], "ways": [way]}
+        return {"bytes": 1, "files": 1, "seconds": 0.1, "verify_seconds": 0.0, "left": self.left, "ways": [way]}
 
     def rehearse(self, account, peer) -> dict[str, Any]:
         self.asked.append(f"{self.name} rehearse")
@@ -51,7 +67,7 @@ class Store:
 
 class FakePeer:
     def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-        return {}
+        return {"protocol": pairing.PROTOCOL} if verb == "alone" else {}
 
     def warm(self, sessions: int) -> None:
         pass
@@ -81,15 +97,15 @@ def asked(tmp_path, monkeypatch) -> list[str]:
             then(part)
         return {"requests": 0, "processes": 0}
 
-    def commit(name, move, figures):
+    def commit(name, move, epoch, figures):
         asked.append("commit")
-        accounts.put_state(name, State("moved", 2, move, figures=figures))
+        accounts.put_state(name, State("moved", epoch, move, figures=figures))
 
     def forward(name, figures):
         state = accounts.state_of(name)
         accounts.put_state(name, State(**{**state.to_json(), "released": True, "figures": figures}))
 
-    def give_back(name, move):
+    def give_back(name, move, epoch):
         asked.append("return")
         accounts.put_state(name, State("serving", 2, move))
 
@@ -112,6 +128,22 @@ def test_only_the_last_and_its_comparison_happen_in_the_hold(asked: list[str]) -
     assert done["verified"] == {"files": 1, "bytes": 1, "tables": 2, "rows": 2, "equal": True, "messages": 3}
     assert asked[-3:] == [f"{store} unfollow" for store in stores]
     assert {way["store"] for way in done["ways"]} == {*stores}
+
+
+def test_the_proof_says_what_it_covers_and_what_was_left(asked: list[str]) -> None:
+    switch.STORES["mariadb"].left = ["A grant is not carried."]
+    done = switch.switch(args(), lambda **_: None)
+    assert done["left"] == ["A grant is not carried."]
+    assert {*done["scope"]} == {"files", "postgresql", "mariadb", "identity", "mail"}
+    assert done["scope"]["mariadb"]["how"] == "word by word"
+    # What is told must outlive a switch that is killed after its commit.
+    assert accounts.state_of("alice").figures["left"] == done["left"]
+
+
+def test_every_part_of_an_account_states_what_is_compared_of_it() -> None:
+    for module in (files, identity, mail, mariadb, postgres):
+        scope = module.SCOPE
+        assert scope.what and scope.how and scope.when and scope.without
 
 
 def test_a_move_that_is_too_slow_is_not_begun_but_explained(asked: list[str]) -> None:

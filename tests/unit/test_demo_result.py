@@ -16,7 +16,7 @@ CHECK = {"blog": {"written": 9, "lost": [], "sent": 3, "missing": [], "twice": [
 HOME = {"blog": "vps-1"}
 
 
-def move(direction, begin, equal=True):
+def move(direction, begin, equal=True, left=()):
     verified = {"files": 7, "bytes": 1, "tables": 2, "rows": 30, "messages": 4, "equal": equal}
     return SimpleNamespace(
         account="blog",
@@ -24,7 +24,7 @@ def move(direction, begin, equal=True):
         state="done",
         began_at=datetime.fromtimestamp(begin, UTC),
         ended_at=datetime.fromtimestamp(begin + 10, UTC),
-        figures={"switch": {"verified": verified}},
+        figures={"switch": {"verified": verified, "left": [*left]}},
     )
 
 
@@ -85,7 +85,8 @@ def test_the_report_has_the_agreed_form(run):
         "tables": 2,
         "rows": 30,
         "messages": 4,
-        "verified": True,
+        "verified": "yes",
+        "left": [],
     }
     assert [row["step"] for row in made["ips"]] == [
         "quiet",
@@ -146,3 +147,11 @@ def test_the_tables_fit_a_log(run, tmp_path):
     assert max(map(len, out.getvalue().splitlines())) <= 110
     result.write(result.report(run, CHECK), tmp_path / "reports" / "demo.json")
     assert (tmp_path / "reports" / "demo.json").read_text().startswith("{")
+
+
+def test_what_was_left_out_is_never_called_verified(run):
+    left = changed(run, moves=[run.moves[0], move("home", 150, left=["Publication p is not carried."])])
+    made, out = result.report(left, CHECK), StringIO()
+    assert [row["verified"] for row in made["accounts"]] == ["yes", "but 1"]
+    result.show(made, CHECK, Console(file=out, width=110))
+    assert "blog home, not carried: Publication p is not carried." in out.getvalue()

@@ -42,11 +42,11 @@ HEAD = b"\xfebin" + event(15, b"\4\0" + b"11.8".ljust(50, b"\0") + b"\0" * 4 + b
 MAP = table_map(7, b"shop", b"items", b"\x03\x0f", b"\x50\0")  # int, varchar(80)
 
 
-def read(tmp_path, *events: bytes, shape=BY_ID, start: int = 0) -> binlog.Window:
+def read(tmp_path, *events: bytes, shape=BY_ID, start: int = 0, again=()) -> binlog.Window:
     path = tmp_path / "bin.000001"
     path.write_bytes(HEAD + b"".join(events))
     concerns = lambda database, text: database == b"shop" or b"shop" in text  # noqa: E731
-    return binlog.read([str(path)], start or len(HEAD), path.stat().st_size, {NAME: shape}, {b"shop"}, concerns)
+    return binlog.read([str(path)], start or len(HEAD), path.stat().st_size, {NAME: shape}, {b"shop"}, concerns, again)
 
 
 def row(number: int, text: bytes = b"x") -> bytes:
@@ -98,9 +98,51 @@ def test_statements_that_may_concern_the_account(tmp_path) -> None:
     assert read(tmp_path, statement(b"other", b"DROP TABLE items")).statements == []
 
 
-def test_rows_of_a_prepared_transaction_are_kept(tmp_path) -> None:
-    window = read(tmp_path, event(162, b"\0" * 19), MAP, rows(23, 7, 2, row(1), 3), event(38, b"\0" * 13))
-    assert window.prepared == {NAME: {("1",)}}
+def prepared(name: bytes, one_phase: int = 0) -> bytes:
+    return event(38, bytes([one_phase]) + struct.pack("<III", 1, len(name), 0) + name)
+
+
+def test_the_place_of_a_prepared_transaction_is_kept_until_it_ends(tmp_path) -> None:
+    before = statement(b"shop", b"BEGIN")
+    group = (event(162, b"\0" * 19), MAP, rows(23, 7, 2, row(1), 3))
+    window = read(tmp_path, before, *group, prepared(b"ab"))
+    begun = len(HEAD) + len(before)
+    piece = (str(tmp_path / "bin.000001"), begun, begun + len(b"".join(group) + prepared(b"ab")))
+    assert window.prepared == {b"x'6162',x'',1": piece}
+    again = read(tmp_path, before, *group, prepared(b"ab"), start=piece[2], again=[piece])
+    assert again.prepared == window.prepared and again.tables == window.tables
+    assert window.tables[NAME].keys == {("1",)}
+    for end in (b"XA COMMIT X'6162',X'',1", b"XA ROLLBACK X'6162',X'',1"):
+        assert read(tmp_path, *group, prepared(b"ab"), statement(b"", end)).prepared == {}
+    assert read(tmp_path, *group, prepared(b"ab", one_phase=1)).prepared == {}
+    assert read(tmp_path, event(162, b"\0" * 19), prepared(b"other account's")).prepared == {}
+
+
+@pytest.mark.parametrize("gone", [(1, 3), (1, 2), (3, 3)])
+def test_a_value_that_an_image_leaves_out_is_told(tmp_path, gone: tuple[int, int]) -> None:
+    """An UPDATE whose images hold these columns: the old value of what others refer to is known or said to be not."""
+    shape = Shape(((0, INT),), (((1, decoder("varchar", "varchar(80)", "utf8mb4", 320, 0)),),))
+    before, after = (b"\0" + struct.pack("<i", 1) * (mask & 1) + b"\1x" * (mask >> 1) for mask in gone)
+    found = read(tmp_path, MAP, rows(24, 7, 2, before + after.replace(b"x", b"y"), *gone), shape=shape).tables[NAME]
+    assert found.keys == {("1",)} and not found.unclear
+    assert found.untold == (set() if gone == (3, 3) else {0})
+
+
+def test_a_deleted_row_of_which_only_the_key_is_logged_tells_no_reference(tmp_path) -> None:
+    shape = Shape(((0, INT),), (((1, decoder("varchar", "varchar(80)", "utf8mb4", 320, 0)),),))
+    image = b"\0" + struct.pack("<i", 1)
+    assert read(tmp_path, MAP, rows(25, 7, 2, image, 1), shape=shape).tables[NAME].untold == {0}
+    found = read(tmp_path, MAP, rows(24, 7, 2, image + image, 1, 1), shape=shape).tables[NAME]
+    assert found.untold == set() and found.referred == [set()]  # what is in no image has not changed
+
+
+def test_times_of_the_old_form_are_read(tmp_path) -> None:
+    old = table_map(7, b"shop", b"items", b"\x0c\x07", b"")
+    at, seen = (decoder(kind, kind, None, 0, 0) for kind in ("datetime", "timestamp"))
+    shape = Shape(((0, at), (1, seen)))
+    image = b"\0" + (20120304050607).to_bytes(8, "little") + (1330837567).to_bytes(4, "little")
+    window = read(tmp_path, old, rows(23, 7, 2, image, 3), shape=shape)
+    assert window.tables[NAME].keys == {("'2012-03-04 05:06:07'", "'2012-03-04 05:06:07'")}
 
 
 @pytest.mark.parametrize("broken", [event(26, b"\1\0\0"), event(99, b""), MAP[:-3]])

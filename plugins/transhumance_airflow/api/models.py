@@ -148,6 +148,15 @@ class Server(ServerSummary):
     accounts: list[AccountSummary]
 
 
+class Scope(BaseModel):
+    """What was compared of a part of the account."""
+
+    what: str
+    how: str
+    when: str
+    without: list[str] = Field(description="What was not compared, and why.")
+
+
 class Move(BaseModel):
     """The move that an account is in."""
 
@@ -160,11 +169,23 @@ class Move(BaseModel):
     run: Run
 
 
+class Proof(BaseModel):
+    """What was proven of a move before the account went on at its new server."""
+
+    move: int
+    verified: bool = Field(description="Both copies were equal, and nothing that the account has was left out.")
+    equal: bool = Field(description="Whatever was compared was equal on both servers.")
+    counts: dict[str, int] = Field(examples=[{"files": 2822, "tables": 14, "rows": 4927, "messages": 0}])
+    left: list[str] = Field(description="What the account has and was not carried, a sentence each.")
+    scope: dict[str, Scope] = Field(description="By part of the account: what the proof covers.")
+
+
 class Account(AccountSummary):
     """An account with all that is known of its migration."""
 
     move: Move | None = Field(description="The move that it is in; null when it is in none.")
     test: Test | None = Field(description="Its newest test; null before the first.")
+    proof: Proof | None = Field(description="What was proven of its last move; null before the first.")
 
 
 class Event(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from airflow.api_fastapi.app import API_ROOT_PATH
 
 from include import registry
 from include.catalogue import Entry as CatalogueEntry
+from include.moves import proof
 from include.panel import rules, standing, story
 from include.registry import panel, states
 from transhumance_airflow.api import catalogue, models
@@ -27,10 +29,10 @@ class View:
     def __init__(self, conn: psycopg.Connection, runs: Runs) -> None:
         self.conn, self.runs = conn, runs
 
-    def failed(self, dag_id: str, run_id: str) -> bool:
-        """Whether the run failed, and nobody cleared it yet."""
+    def failed(self, dag_id: str, run_id: str) -> bool | None:
+        """Whether the run failed, and nobody cleared it yet; None when Airflow has no such run."""
         found = self.runs.find(dag_id, run_id)
-        return found is not None and found.state == "failed"
+        return None if found is None else found.state == "failed"
 
     def run(self, dag_id: str, run_id: str) -> models.Run:
         """A run, with its state now."""
@@ -106,7 +108,10 @@ class View:
         migration = registry.migration_of(self.conn, found.home_server)
         test = next(iter(registry.tests_of(self.conn, found.name)), None)
         return models.Account(
-            **self._account(found, migration, move), move=move and self._move(move), test=test and self.test(test)
+            **self._account(found, migration, move),
+            move=move and self._move(move),
+            test=test and self.test(test),
+            proof=_proof(registry.moves_of_account(self.conn, found.name)),
         )
 
     def _account(
@@ -189,6 +194,15 @@ def _left(until: datetime) -> int:
 
 def _standing(found: standing.Standing) -> dict[str, Any]:
     return {**vars(found), "progress": found.progress and models.Progress(**vars(found.progress))}
+
+
+def _proof(moves: Sequence[registry.Move]) -> models.Proof | None:
+    """What was proven of the last of these moves that was committed."""
+    last = next((move for move in reversed(moves) if move.committed_at is not None), None)
+    if last is None:
+        return None
+    proven = proof.of(last.figures)
+    return models.Proof(move=last.id, verified=proven.verified, **asdict(proven))
 
 
 def _outcome(test: registry.Test) -> str:

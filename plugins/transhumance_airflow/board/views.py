@@ -10,11 +10,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from include import registry
+from include.moves import proof
 from include.registry import board, probes, states
 from transhumance_airflow.board import runs, words
 from transhumance_airflow.board.gather import PAGE, Glance, ServerPage
-
-VERIFIED = ("files", "tables", "rows", "messages")
 
 MOST = 6
 """Lines of one group on the front page; the rest is a link to the list."""
@@ -398,6 +397,10 @@ class AccountMove:
     path: str
     points: list[Happened] = field(default_factory=list)
     ways: list[dict[str, str]] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    """What the account has and was not carried."""
+    scope: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By part of the account, what was compared and what was not."""
 
 
 @dataclass
@@ -525,11 +528,13 @@ def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMo
         if switched.get("expected_ms") is not None:
             says += f", {words.milliseconds(switched['expected_ms'])} expected"
         seen.points.append(Happened("held", at.get("move.switching"), says))
-    if verified := switched.get("verified"):
-        counts = [f"{verified[what]:,} {what}" for what in VERIFIED if verified.get(what)]
-        seen.points.append(
-            Happened("verified" if verified.get("equal", True) else "not equal", None, ", ".join(counts))
-        )
+    if switched.get("verified"):
+        proven = proof.of(move.figures)
+        counts = ", ".join(f"{number:,} {what}" for what, number in proven.counts.items() if number)
+        word = "verified" if proven.verified else "equal" if proven.equal else "not equal"
+        without = f"; {words.counted(len(proven.left), 'thing')} not carried" if proven.left else ""
+        seen.points.append(Happened(word, None, counts + without, bad=not proven.equal))
+        seen.left, seen.scope = proven.left, proven.scope
     if move.committed_at:
         gone = "; the old copy is gone" if move.state == states.DONE else ""
         seen.points.append(Happened("committed", move.committed_at, f"lives on {move.to_server}{gone}"))

@@ -53,14 +53,14 @@ def _one(old: Side, new: Side, group: list[Case]) -> int:
         print(f"    left: {sentence}")
     for sentence in outcome.apart:
         print(f"    APART: {sentence}")
-    return len(group) if outcome.refused else sum(outcome.changed(case.number) for case in group)
+    return len(group) if outcome.refused else sum(outcome.changed(case) for case in group)
 
 
 def _line(case: Case, outcome: Outcome) -> str:
     if outcome.refused:
         return f"{case.number} refused: {outcome.refused}\n    right: {case.right}"
-    if outcome.changed(case.number):
-        before, after = outcome.before[case.number], outcome.after[case.number]
+    if outcome.changed(case):
+        before, after = outcome.before.get(case.number, case.expect), outcome.after[case.number]
         return f"{case.number} moved, CHANGED: {before!r} -> {after!r}\n    right: {case.right}"
     return f"{case.number} moved, the same: {outcome.after[case.number]!r:.200} (expected {case.expect!r:.200})"
 

@@ -36,6 +36,12 @@ class Case:
     expect: str
 
     @property
+    def asking_writes(self) -> bool:
+        """Whether the question changes what it asks about."""
+        text = " ".join(step.text for step in self.checks)
+        return self.engine != "files" and re.search(r"\b(INSERT|UPDATE|DELETE|CREATE|DROP)\b", text) is not None
+
+    @property
     def login(self) -> str:
         """The account's own role, user or Unix user in this case."""
         return f"acct{self.number}"

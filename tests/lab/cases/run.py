@@ -19,6 +19,11 @@ _MARIADB = ("mariadb", "--no-defaults", "--batch", "--skip-column-names", "--def
 _USUAL = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
 _UIDS = {number: uid for uid, number in enumerate(numbers(".sql", ".sh"), 5001)}
 """On kept servers each case comes back as the account that it was."""
+# Roles of MariaDB are named after the login that they are for.
+_ROLES = """DELIMITER //
+BEGIN NOT ATOMIC FOR r IN (SELECT User FROM mysql.global_priv WHERE Host = '' AND User LIKE '{}\\_%') DO
+EXECUTE IMMEDIATE CONCAT('DROP ROLE `', r.User, '`'); END FOR; END//
+DELIMITER ;"""
 
 
 @dataclass
@@ -26,7 +31,7 @@ class Outcome:
     """What became of an account with some cases."""
 
     before: dict[str, str]
-    """What the checks of each case said on the source."""
+    """What the checks of each case said on the source; those that write are asked on the target only."""
     after: dict[str, str] = field(default_factory=dict)
     """What they said on the target; empty when the move was refused."""
     refused: AgentError | None = None
@@ -37,9 +42,10 @@ class Outcome:
     apart: list[str] = field(default_factory=list)
     """Where the two servers differ after the move, as other code than the mover's has found."""
 
-    def changed(self, number: str) -> bool:
-        """Whether the checks of a case say something else than before."""
-        return self.refused is None and self.before[number] != self.after[number]
+    def changed(self, case: Case) -> bool:
+        """Whether the checks of a case say something else than before, or than they should."""
+        expected = self.before.get(case.number, case.expect)
+        return self.refused is None and expected != self.after[case.number]
 
 
 class World:
@@ -94,7 +100,7 @@ class World:
 
     def move(self, key: str, epoch: int = 2) -> Outcome:
         """Ask, move, ask again. A refusal is an outcome; the account then goes on at the source."""
-        outcome = Outcome(before={case.number: self.ask(self.old, case) for case in self.cases})
+        outcome = Outcome({})
         move = Move(key, epoch, self.statement, self.old, self.new)
         try:
             move.prepare()
@@ -102,7 +108,7 @@ class World:
             for case in self.cases:
                 for step in case.meanwhile:
                     self._do(self.old, case, step, check=True)
-            outcome.before = {case.number: self.ask(self.old, case) for case in self.cases}
+            outcome.before = {case.number: self.ask(self.old, case) for case in self.cases if not case.asking_writes}
             outcome.moved = move.switch(seconds=60, budget=30)
         except AgentError as error:
             outcome.refused = error
@@ -128,6 +134,7 @@ class World:
             maria = self.statement["mariadb"]
             script = [f"DROP DATABASE IF EXISTS {name};" for name in maria["databases"]]
             script += [f"DROP USER IF EXISTS {user['user']}@localhost;" for user in maria["users"]]
+            script += [_ROLES.format(user["user"]) for user in maria["users"]]
             if script:
                 side.root(*_MARIADB, "--force", stdin="\n".join(script).encode(), check=False)
 

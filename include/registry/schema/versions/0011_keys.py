@@ -18,16 +18,19 @@ ALTER TABLE tests ADD COLUMN key text;
 -- Hosts know these by their number alone.
 UPDATE moves SET key = 'm' || id;
 UPDATE tests SET key = 't' || id;
-ALTER TABLE moves ALTER COLUMN key SET NOT NULL, ADD CONSTRAINT moves_key UNIQUE (key);
-ALTER TABLE tests ALTER COLUMN key SET NOT NULL, ADD CONSTRAINT tests_key UNIQUE (key);
 
-CREATE FUNCTION give_key() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.key := format('%s%s-%s', TG_ARGV[0], NEW.id, left(replace(gen_random_uuid()::text, '-', ''), 12));
-    RETURN NEW;
-END $$;
-CREATE TRIGGER a_key BEFORE INSERT ON moves FOR EACH ROW EXECUTE FUNCTION give_key('m');
-CREATE TRIGGER a_key BEFORE INSERT ON tests FOR EACH ROW EXECUTE FUNCTION give_key('t');
+-- The number is for people who read logs; what makes a key is the rest.
+CREATE FUNCTION new_key(letter text, number bigint) RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT format('%s%s-%s', letter, number, left(replace(gen_random_uuid()::text, '-', ''), 12))
+$$;
+ALTER TABLE moves
+    ALTER COLUMN key SET DEFAULT new_key('m', currval('moves_id_seq')),
+    ALTER COLUMN key SET NOT NULL,
+    ADD CONSTRAINT moves_key UNIQUE (key);
+ALTER TABLE tests
+    ALTER COLUMN key SET DEFAULT new_key('t', currval('tests_id_seq')),
+    ALTER COLUMN key SET NOT NULL,
+    ADD CONSTRAINT tests_key UNIQUE (key);
 """
 
 MOVES = r"""
@@ -131,8 +134,8 @@ BEGIN
         WHERE original = NEW.original AND direction <> 'over' AND state NOT IN ('done', 'returned')
             AND id IS DISTINCT FROM NEW.id LIMIT 1;
         IF FOUND THEN
-            PERFORM refuse(format('Account %s of %s is being moved: wait until that move has ended.',
-                other, NEW.original));
+            RAISE EXCEPTION 'Account % of % is being moved: wait until that move has ended.', other, NEW.original
+                USING ERRCODE = 'TH002';
         END IF;
     END IF;
     RETURN NEW;

@@ -68,7 +68,7 @@ def test(
 ) -> models.Request:
     """Test an account: a copy of it on the new version, with an address of its own, and a report. The account itself
     serves on; an earlier copy is replaced. A run of test_account."""
-    asked = Action(runs, response, caller, key, "test", account.name, body)
+    asked = Action(runs, conn, response, caller, key, "test", account.name, body)
     return asked.once(
         lambda: rules.to_test(conn, account.name, body.entry, caller.name), f"accounts/{account.name}/tests"
     )
@@ -132,6 +132,6 @@ def perform(
     move_account). Of a shared server: it moves to a server of the new version, for good (a run of migrate_account).
     Visitors notice nothing; the customer stops nothing."""
     refuse_lifting(caller, body.lift_gate_because)
-    asked = Action(runs, response, caller, key, "perform", account.name, body)
+    asked = Action(runs, conn, response, caller, key, "perform", account.name, body)
     how = body.entry, body.longest_wait_seconds, body.lift_gate_because
     return asked.once(lambda: rules.to_perform(conn, account, caller.name, *how), f"accounts/{account.name}")

@@ -88,7 +88,7 @@ def ask_for_transit(
     migrate_server. Refused while an account was not tested for it."""
 
     refuse_lifting(caller, body.lift_gate_because)
-    asked = Action(runs, response, caller, key, "ask", server.name, body)
+    asked = Action(runs, conn, response, caller, key, "ask", server.name, body)
     return asked.once(
         lambda: rules.to_ask(conn, server.name, body.entry, caller.name, body.lift_gate_because),
         f"servers/{server.name}",
@@ -108,5 +108,5 @@ def cancel(
     """Cancel the server's migration: its request leaves the queue, its transit is given back. A run of
     manage_transits. Refused once an account was performed."""
 
-    asked = Action(runs, response, caller, key, "cancel", server.name, body)
+    asked = Action(runs, conn, response, caller, key, "cancel", server.name, body)
     return asked.once(lambda: rules.to_cancel(conn, server.name, body.reason, caller.name), f"servers/{server.name}")

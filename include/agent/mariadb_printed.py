@@ -1,0 +1,50 @@
+"""What two versions of MariaDB print differently and mean alike, brought to one form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+_HEX = re.compile(r"x'([0-9a-f]*)'", re.IGNORECASE)
+_TEXT = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
+_ESCAPES = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
+_TEMPORAL = re.compile(r"((?:datetime|timestamp|time)(?:\(\d\))?) /\* mariadb-5\.3 \*/")
+# `name`( stands for a stored function in what the server prints of a view: functions of its own have no quotes there.
+_CALL = re.compile(rb"'(?:[^'\\]|''|\\.)*'|(?P<at>\.?)(?P<name>`(?:[^`]|``)+`)(?P<call>\(?)", re.DOTALL)
+
+
+def default(text: str | None, binary: bool) -> str | None:
+    """A column's default as information_schema prints it; that of a binary column as its bytes, in hexadecimal: 10.11
+    prints them as text, 11.8 as x'...'."""
+    if text is None or not binary:
+        return text
+    if found := _HEX.fullmatch(text):
+        return f"x'{found[1].lower()}'"
+    if found := _TEXT.fullmatch(text):
+        plain = re.sub(
+            r"''|\\(.)", lambda one: _ESCAPES.get(one[1], one[1]) if one[1] else "'", found[1], flags=re.DOTALL
+        )
+        return f"x'{plain.encode('utf-8', 'surrogateescape').hex()}'"
+    return text
+
+
+def column_type(text: str | None) -> str | None:
+    """A column's type without the mark of how an old table stores its times: a copy stores them the new way."""
+    found = _TEMPORAL.fullmatch(text or "")
+    return found[1] if found else text
+
+
+def qualified(statement: bytes, database: bytes, functions: Collection[bytes]) -> bytes:
+    """A view's statement with its database before each call of a stored function there: a later version may have a
+    function of its own of that name, which would be meant."""
+
+    def one(found: re.Match[bytes]) -> bytes:
+        whole = found[0]
+        if not found["name"] or found["at"] or not found["call"]:
+            return whole
+        name = found["name"][1:-1].replace(b"``", b"`")
+        if name.lower() not in functions:
+            return whole
+        return b"`" + database.replace(b"`", b"``") + b"`." + whole
+
+    return _CALL.sub(one, statement)

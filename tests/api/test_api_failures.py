@@ -1,0 +1,105 @@
+"""After a refused or failed move the panel says so, and why, and who must act, until the next attempt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include import registry
+from tests.registry import host
+
+WHY = "The copies differ, so nothing was committed: mariadb: a1-1.t: not the same on both sides."
+SLOW = "Visitors of a1-1 would wait about 3.9 s, more than the 3 s that are allowed. Change what is slow."
+
+
+def told(api: Any, account: str = "a1-1") -> tuple[str, str, str]:
+    answer = api.get(f"/accounts/{account}").json()
+    return answer["state"], answer["waits_for"], answer["next"]
+
+
+def failed(api: Any, run: str, task: str, why: str, account: str = "a1-1") -> None:
+    """Airflow's run has failed, and so it is told to the registry."""
+    registry.run_failed(api.conn, "move_account", run, task, why, account, "customer")
+    api.runs.fail("move_account", run)
+
+
+def attempt(api: Any, run: str, *states: str, to: str = "transit-1") -> registry.Move:
+    move = registry.begin_move(api.conn, "a1-1", to, run, "customer")
+    for state in states:
+        move = registry.advance_move(api.conn, move.id, state)
+    return move
+
+
+def test_a_click_is_told_until_something_has_begun(api):
+    host.handed_over(api.conn, 1)
+    assert api.post("/accounts/a1-1/perform", {}).status_code == 202
+    assert told(api)[:2] == ("waiting", "nobody")
+    ((_, run),) = api.runs.started
+    attempt(api, run)
+    assert told(api)[:2] == ("moving", "nobody")
+
+
+def test_what_was_refused_after_all_is_told(api):
+    host.handed_over(api.conn, 1)
+    assert api.post("/accounts/a1-1/perform", {}).status_code == 202
+    ((_, run),) = api.runs.started
+    failed(api, run, "check_account", "a1-1 is not ready to move: on vps-1 it is held, not serving")
+    state, who, what = told(api)
+    assert (state, who) == ("not_moved", "customer") and "on vps-1 it is held, not serving." in what
+    assert api.post("/accounts/a1-1/perform", {}).status_code == 202, "it may be asked for again"
+    assert told(api)[0] == "waiting"
+
+
+def test_a_switch_that_failed_is_told_until_the_next_attempt(api):
+    host.handed_over(api.conn, 1)
+    attempt(api, "perform-1", "copying", "switching", "returned")
+    failed(api, "perform-1", "switch", WHY)
+    registry.run_failed(api.conn, "move_account", "perform-1", "close_path", "Airflow: a consequence.", "a1-1", "ops")
+    state, who, what = told(api)
+    assert (state, who) == ("not_moved", "host") and what.startswith(WHY)
+    attempt(api, "perform-2")
+    assert told(api)[:2] == ("moving", "nobody")
+
+
+def test_a_wait_that_would_be_too_long_is_the_customers_to_mend(api):
+    host.handed_over(api.conn, 1)
+    move = attempt(api, "perform-1", "copying", "switching")
+    registry.put_off(api.conn, move.id, SLOW)
+    registry.advance_move(api.conn, move.id, "returned")
+    failed(api, "perform-1", "switch", SLOW)
+    state, who, what = told(api)
+    assert (state, who) == ("not_moved", "customer") and what.startswith(SLOW)
+
+
+def test_a_run_that_is_cleared_has_not_failed_any_more(api):
+    host.handed_over(api.conn, 1)
+    attempt(api, "perform-1", "copying", "returned")
+    failed(api, "perform-1", "copy", WHY)
+    assert told(api)[0] == "not_moved"
+    del api.runs.started["move_account", "perform-1"]
+    assert told(api)[0] == "not_moved", "the registry remembers it longer than Airflow does"
+    api.runs.start("move_account", "perform-1", {}, "ops", "cleared")
+    assert told(api)[0] == "serving"
+
+
+def test_a_look_that_differs_after_the_move_is_told(api):
+    host.handed_over(api.conn, 1)
+    attempt(api, "perform-1", "copying", "switching", "committed", "done")
+    failed(api, "perform-1", "look_after", "https://a1-1.example/live/ answers with another status: 502, not 200.")
+    state, who, what = told(api)
+    assert (state, who) == ("differs", "host") and "502, not 200" in what
+
+
+def test_the_way_home_says_what_stopped_it(api):
+    id = host.reinstalled(api.conn, 1)
+    assert told(api) == ("away", "nobody", "It moves home by itself, one account after the other.")
+    move = attempt(api, f"home-{id}-a1-1", "copying", "switching", to="vps-1")
+    registry.put_off(api.conn, move.id, SLOW)
+    registry.advance_move(api.conn, move.id, "returned")
+    failed(api, f"home-{id}-a1-1", "switch", SLOW)
+    state, who, what = told(api)
+    assert (state, who) == ("not_moved", "nobody") and "tried again by itself at a quieter moment" in what
+    api.runs.fail("migrate_server", "run-1")
+    assert told(api)[:2] == ("not_moved", "host")
+    assert told(api, "a1-2")[:2] == ("away", "host")
+    server = api.get("/servers/vps-1").json()
+    assert server["waits_for"] == "host" and f"a1-1 did not move home: {SLOW}" in server["next"]

@@ -1,0 +1,40 @@
+"""What a move's figures prove, and what is said of it."""
+
+import pytest
+
+from include.moves import proof
+from include.panel import story
+
+EQUAL = {"files": 3, "tables": 1, "rows": 2, "messages": 0, "bytes": 7, "equal": True}
+LEFT = "Database shop: publication p is not carried."
+
+
+@pytest.mark.parametrize(
+    ("switched", "word"),
+    [
+        ({"verified": EQUAL, "left": []}, "yes"),
+        ({"verified": EQUAL, "left": [LEFT, LEFT]}, "but 2"),
+        ({"verified": {**EQUAL, "equal": False}, "left": []}, "NO"),
+        ({}, "NO"),
+    ],
+)
+def test_verified_is_said_only_of_what_is_equal_and_whole(switched: dict, word: str) -> None:
+    found = proof.of({"copy": {"left": []}, "switch": switched})
+    assert found.word == word and found.verified == (word == "yes")
+
+
+def test_what_the_copy_left_counts_until_the_switch_has_said_it() -> None:
+    assert proof.of({"copy": {"left": [LEFT]}, "switch": {"verified": EQUAL}}).left == [LEFT]
+    assert proof.of({"copy": {"left": [LEFT]}, "switch": {"verified": EQUAL, "left": []}}).left == []
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [([], "shop lives on its new server."), ([LEFT], f"shop lives on its new server. Not carried: {LEFT}")],
+)
+def test_a_customer_is_told_what_was_not_carried(left: list[str], told: str) -> None:
+    class Committed:
+        kind, account, server = "move.committed", "shop", None
+        detail = {"switch": {"verified": EQUAL, "left": left}}
+
+    assert story.sentence(Committed()) == told
