@@ -57,7 +57,7 @@ def test_changes_between_the_copy_and_the_switch_go_over(moving: Moving) -> None
         assert here == there, change.name
     here, there = answers(moving, by_name["identity_away"].asked, IDENTITY)
     assert here == there == "201|30\n"
-    here, there = answers(moving, "SELECT min(name), max(b) FROM report, items;", REWRITTEN)
+    here, there = answers(moving, "SELECT min(report.name), max(items.b) FROM report, items;", REWRITTEN)
     assert here == there == "N1|v\n"
 
 
