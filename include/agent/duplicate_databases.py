@@ -69,10 +69,9 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
         report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
         argv = [*dumping(), "-d", conninfo(name)]
         args = {"database": name, "grants": postgres_grants.grants(account, name)}
+        env = dump_environment(name)
         try:
-            sent = dumped(
-                name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=dump_environment(name))
-            )
+            sent = dumped(name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=env))
         except Refused as error:
             if error.code != "unreadable":
                 raise

@@ -26,22 +26,20 @@ follow, rehearse, last, compare = (
 )
 unfollow, finish = postgres_follow.end, postgres_restore.finish
 SCOPE = Scope(
-    what="every row of every table and of every materialized view, large objects, sequences, and whatever defines them:"
-    " roles, databases with their settings and grants, schemas, tables, indexes, views, functions, rules and policies",
-    how="a checksum over each table's rows as COPY puts them out; the facts of the catalogues, and the words of what"
-    " the server prints of expressions and queries",
-    when="all of it at the copy; in the hold the rows that changed since, sequences, roles, and a fingerprint of the"
-    " catalogues that tells whether anything that defines a database changed; a database that is dumped, whole in the"
-    " hold",
+    what="every row of every table and materialized view, large objects, sequences, and what defines them: roles,"
+    " databases with their settings and grants, schemas, tables, indexes, views, functions and rules",
+    how="a checksum over each table's rows; each definition's facts and words, without brackets and casts; and on each"
+    " side a fingerprint of the catalogues, by which nothing was defined otherwise since",
+    when="all of it at the copy; in the hold the rows that changed since, all sequences and large objects that changed,"
+    " the roles and the definitions; a database that is dumped whole in the hold",
     without=(
         "Publications, subscriptions and event triggers: only a server's administrator can make them, so they are not"
         " carried.",
         "Settings, privileges and memberships that only a superuser may give: they are not carried.",
-        "Brackets, casts and the names of tables before columns in expressions and queries: each version prints them in"
-        " its own way.",
         "Generated columns and what is in an index: the new server computes them from what is compared.",
         "Rows behind foreign tables: they are another server's.",
-        "The planner's numbers, and where rows and free space lie in a file: each server's own.",
+        "Materialized views of a database that is dumped whole in the hold: they are computed anew.",
+        "Where rows and free space lie in a table's file: the new server's own.",
     ),
 )
 _PATIENCE = 1.0  # seconds in which transactions that run may end by themselves

@@ -17,11 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked
+from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked, postgres_views
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
 from .postgres_sql import Session, conninfo, execute, ident, literal, literals, query, unbound
+from .postgres_views import Views
 from .system import read_json, refuse, run, write_durably
 
 _SKIPPED = re.compile(
@@ -66,14 +67,17 @@ def _number(name: str) -> int:
     return query(f"SELECT oid::int8 FROM pg_database WHERE datname = {literal(name)};")[0]
 
 
-def begin(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
-    """Take an archive from `stdin`, and restore what is in it up to the rows; its bytes."""
+def begin(account: Account, name: str, database: dict[str, Any], stdin: Any, views: Views) -> int:
+    """Take an archive from `stdin`, and restore what is in it up to the rows; its bytes.
+
+    The rows of these materialized `views` come like those of tables."""
     size = take(account, name, database, stdin)
     _run(account, name, listing="first")
     give_paths(account, name)
     _run(account, name, "--section=pre-data")
     open_for_rows(account, name)
     _run(account, name, "--section=data")
+    postgres_views.as_tables(name, views)
     return size
 
 
@@ -133,17 +137,18 @@ def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     return {"bytes": size}
 
 
-def complete(account: Account, name: str, grants: dict[str, Any]) -> None:
+def complete(account: Account, name: str, grants: dict[str, Any], views: Views) -> None:
     """Build indexes and constraints, give the grants, fill views, collect statistics.
 
     The role with which it was restored is gone afterwards, and what it was given."""
     known = _restoring(account, name)
     try:
+        postgres_views.as_views(name, views)
         close_for_rows(account, name)
         _run(account, name, "--section=post-data")
         if said := give(account, name, grants):
             refuse("restore_failed", f"The database {printable(name)}: {said[0]}")
-        if Path(known["spool"], "views").stat().st_size:
+        if not views and Path(known["spool"], "views").stat().st_size:
             _run(account, name, listing="views")
         settle(account, name)
     finally:

@@ -27,7 +27,7 @@ from .postgres_sql import AS_POSTGRES, ENVIRONMENT, Session, conninfo, ident, li
 from .system import refuse
 
 # Leaf partitions are plain tables; their parents hold nothing. Foreign tables are somebody else's data, and
-# materialized views are computed again on the target.
+# materialized views are compared by those who may read them (postgres_look).
 TABLES = (
     "SELECT json_build_array('table', n.nspname, o.relname, (SELECT json_agg(a.attname ORDER BY a.attname COLLATE"
     ' "C") FROM pg_attribute a WHERE a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated ='

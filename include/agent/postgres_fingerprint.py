@@ -196,8 +196,9 @@ def _all(prints: Prints) -> str:
 def _names(name: str, oids: set[int]) -> list[str]:
     listed = ", ".join(map(str, sorted(oids)[:1000]))
     return kept(name).query(
-        "SELECT DISTINCT to_json(shown) FROM (SELECT oid, oid::regclass::text AS shown FROM pg_class WHERE relkind <>"
+        "SELECT to_json(shown) FROM (SELECT DISTINCT shown FROM (SELECT oid, oid::regclass::text AS shown FROM"
+        " pg_class WHERE relkind <>"
         " 'i' UNION ALL SELECT oid, oid::regprocedure::text FROM pg_proc UNION ALL SELECT oid, oid::regtype::text FROM"
         " pg_type WHERE typtype IN ('d', 'e', 'r') UNION ALL SELECT oid, nspname FROM pg_namespace) s"
-        f" WHERE s.oid IN ({listed}) LIMIT 4;\n"
+        f" WHERE s.oid IN ({listed}) ORDER BY shown LIMIT 4) t;\n"
     )

@@ -108,6 +108,8 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
             found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()}, files=files)
             # A table that was emptied after the snapshot may have been read as empty already: the log tells its rows.
             found.written_anew(kept(name).query(postgres_publish.FILES))
+            for schema, view in sent.views:
+                found.anywhere(schema, view)  # compared by a query, as soon as it is followed
             different = _differences(peer, name, snapshot, found.whole, here, there.result(), sent)
             if different:
                 sentences = " ".join(different)

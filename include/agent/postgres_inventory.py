@@ -57,11 +57,13 @@ USER_SCHEMA += " OR nspname LIKE 'pg\\_temp\\_%' OR nspname LIKE 'pg\\_toast\\_t
 
 # In the order of their names: a child's inherited columns come first after a dump, wherever they stood.
 # PostgreSQL 17 gives a partition its parent's identity, 15 does not: it is compared on the parent.
+# Newer minor releases write a number of the server's own beside what a customer sets.
+_OPTIONS = "(SELECT array_agg(x ORDER BY x) FROM unnest(a.attoptions) x WHERE x NOT LIKE 'pg\\_attver=%')"
 _COLUMNS = (
     "'columns', (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
     " CASE WHEN o.relispartition THEN '' ELSE a.attidentity END, a.attgenerated, a.atthasdef,"
     " (SELECT c.collname FROM pg_collation c WHERE c.oid = a.attcollation),"
-    " a.attstorage, a.attcompression, NULLIF(a.attstattarget, -1), a.attoptions, md5(a.attfdwoptions::text),"
+    f" a.attstorage, a.attcompression, NULLIF(a.attstattarget, -1), {_OPTIONS}, md5(a.attfdwoptions::text),"
     " md5(col_description(o.oid, a.attnum)), "
     + acl("a.attacl", "'c'", "o.relowner")
     + ') ORDER BY a.attname COLLATE "C") FROM pg_attribute a WHERE a.attrelid = o.oid AND a.attnum > 0'

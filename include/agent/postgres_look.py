@@ -94,7 +94,7 @@ _COLUMNS = """SELECT json_build_array(n.nspname, c.relname, a.attname, s.nspname
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
  LEFT JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_namespace s ON s.oid = t.typnamespace
- WHERE n.nspname = ANY({schemas}) AND c.relname = ANY({tables}) AND c.relkind = 'r'
+ WHERE n.nspname = ANY({schemas}) AND c.relname = ANY({tables}) AND c.relkind IN ('r', 'm')
  ORDER BY a.attname COLLATE "C";
 """
 

@@ -13,7 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import digest, postgres_digest, postgres_follow, postgres_large, postgres_look, postgres_restore, postgres_send
+from . import (
+    digest,
+    postgres_digest,
+    postgres_follow,
+    postgres_large,
+    postgres_look,
+    postgres_restore,
+    postgres_send,
+    postgres_views,
+)
 from .accounts import Account
 from .digest import printable
 from .peer import Peer, known_peer
@@ -111,6 +120,10 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
                 moving.dumped[name] = f"{why}, so it is dumped while the account is held"
     _moving[account.name] = moving
     done["left"] = [*moving.defined["left"], *prepared["left"]]
+    for name in moving.dumped:
+        for schema, view, _ in kept(name).query(postgres_views.VIEWS):
+            what = printable(postgres_digest.shown(schema, view))
+            done["left"].append(f"Database {printable(name)}: the materialized view {what} is computed anew.")
     done["ways"] = [
         {
             "database": name,
@@ -256,7 +269,7 @@ def last(account: Account, peer: Peer) -> None:
 def _last(account: Account, peer: Peer, moving: _Moving, parts: list[dict[str, Any]]) -> None:
     with ThreadPoolExecutor(len(moving.dumped) + 2) as pool:
         roles = pool.submit(_redefine, account, peer, moving)
-        work = [pool.submit(_last_followed, account, peer, moving)]
+        work = [pool.submit(_last_followed, account, peer, moving, parts)]
         for name in moving.dumped:
             roles.result()
             work.append(pool.submit(_dump_last, account, peer, moving, name, parts))
@@ -276,8 +289,8 @@ def _redefine(account: Account, peer: Peer, moving: _Moving) -> None:
             refuse("changed_meanwhile", f"The database {printable(name)} was changed as a whole; perform again.")
 
 
-def _last_followed(account: Account, peer: Peer, moving: _Moving) -> None:
-    names = moving.followed(account)
+def _last_followed(account: Account, peer: Peer, moving: _Moving, parts: list[dict[str, Any]]) -> None:
+    names, began = moving.followed(account), time.monotonic()
     if not names:
         return
     with ThreadPoolExecutor(len(names)) as pool:
@@ -298,6 +311,8 @@ def _last_followed(account: Account, peer: Peer, moving: _Moving) -> None:
         if marks["large"] != postgres_follow.large_mark(account, name):
             _carry_large(account, peer, name)
             moving.carried.add(name)
+    why = "they are read from this server's log, and applied on the new server, before anything is compared"
+    _tell(parts, began, "bringing over the last changes of the PostgreSQL databases", why)
 
 
 def _dump_last(account: Account, peer: Peer, moving: _Moving, name: str, parts: list[dict[str, Any]]) -> None:
@@ -307,7 +322,7 @@ def _dump_last(account: Account, peer: Peer, moving: _Moving, name: str, parts: 
 
 
 def _tell(parts: list[dict[str, Any]], began: float, what: str, why: str) -> None:
-    parts.append({"what": what, "seconds": round(time.monotonic() - began, 3), "why": why})
+    parts.append({"what": what, "seconds": round(time.monotonic() - began, 3), "why": f"{why}."})
 
 
 def compare(account: Account, peer: Peer) -> tuple[dict[str, Any], list[str]]:
@@ -326,8 +341,11 @@ def _compare(
         began = time.monotonic()
         looks = _both_look(account, peer, followed, moving.carried)
         whole = sum(len(asked["whole"]) for asked, _, _ in looks.values())
-        why = f"{whole} tables without a usable key (or with too many changes) are compared as a whole"
-        _tell(parts, began, "comparing the PostgreSQL rows that changed", why if whole else "many rows changed")
+        rows = sum(len(what["keys"]) for asked, _, _ in looks.values() for what in asked["keys"].values())
+        why = f"{rows} rows changed since they were last compared"
+        if whole:
+            why += f", and {whole} tables without a usable key (or with too many changes) are compared as a whole"
+        _tell(parts, began, "comparing the PostgreSQL rows that changed", why)
     mine = postgres_restore.role_facts(account, kept())
     theirs = _line(account, peer).call("postgres_roles", {})
     different = digest.differences(mine, theirs, "roles")

@@ -39,6 +39,8 @@ SELECT json_build_array('a table that its owner may not write', o.relname) FROM 
  (has_table_privilege(o.relowner, o.oid, 'SELECT') AND has_table_privilege(o.relowner, o.oid, 'INSERT') AND
  has_table_privilege(o.relowner, o.oid, 'UPDATE') AND has_table_privilege(o.relowner, o.oid, 'DELETE') AND
  has_table_privilege(o.relowner, o.oid, 'TRUNCATE') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
+SELECT json_build_array('a materialized view that nobody may read', o.relname) FROM {_RELATIONS} AND o.relkind = 'm'
+ AND NOT (has_table_privilege({{role}}, o.oid, 'SELECT') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
 SELECT json_build_array('a sequence that nobody may read', o.relname) FROM {_RELATIONS} AND o.relkind = 'S'
  AND NOT (has_sequence_privilege({{role}}, o.oid, 'SELECT') AND has_schema_privilege({{role}}, n.oid, 'USAGE')) LIMIT 1;
 """

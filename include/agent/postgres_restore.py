@@ -121,7 +121,7 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     name = args["database"]
     prepared = use_prepared(account, name)
     try:
-        size = postgres_contained.begin(account, name, prepared, stdin)
+        size = postgres_contained.begin(account, name, prepared, stdin, args["views"])
         if not args["apart"]:
             _complete(account, args, stdin)
     except BaseException:
@@ -144,7 +144,7 @@ def use_prepared(account: Account, name: Any) -> dict[str, Any]:
 
 def _complete(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     name, words = args["database"], {"d": "DEFAULT", "n": "NOTHING"}
-    postgres_contained.complete(account, name, args["grants"])
+    postgres_contained.complete(account, name, args["grants"], args["views"])
     execute(
         [
             f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {words[identity]}"

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import postgres_grants, postgres_said
+from . import postgres_grants, postgres_said, postgres_views
 from .accounts import Account
 from .files_sandbox import python_argv
 from .peer import Peer
@@ -40,6 +40,7 @@ class Sent:
     bytes: int = 0
     apart: list[list[str]] = field(default_factory=list)
     streams: dict[str, Row] = field(default_factory=dict)
+    views: list[list[str]] = field(default_factory=list)  # schema and name of those whose rows came over
 
 
 def send(account: Account, peer: Peer, name: str, identities: list[Any], snapshot: str | None = None) -> Sent:
@@ -52,9 +53,12 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
     argv += [f"--exclude-table-data={_pattern(schema)}.{_pattern(table)}" for schema, table in sent.apart]
     argv += [f"--snapshot={snapshot}", f"--exclude-schema={NAME}"] if snapshot else []
     argv += ["-d", conninfo(name)]
-    args = {"database": name, "identities": identities, "apart": bool(sent.apart)}
+    views = kept(name).query(postgres_views.VIEWS) if snapshot else []
+    sent.views = [[schema, view] for schema, view, _ in views]
+    args = {"database": name, "identities": identities, "apart": bool(sent.apart or views), "views": sent.views}
     args["grants"] = postgres_grants.grants(account, name, snapshot)
-    sent.bytes = dumped(name, lambda: peer.stream("postgres_restore", args, argv, env=dump_environment(name)))["bytes"]
+    env = dump_environment(name)
+    sent.bytes = dumped(name, lambda: peer.stream("postgres_restore", args, argv, env=env))["bytes"]
     if sent.apart:
         with ThreadPoolExecutor(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
@@ -62,6 +66,11 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
             ):
                 sent.bytes += size
                 sent.streams[shown(schema, table)] = row
+    for schema, view, columns in views:
+        argv, env = postgres_views.reading(account, name, snapshot or "", schema, view, columns)
+        what = {"database": name, "schema": schema, "table": view}
+        sent.bytes += peer.stream("postgres_fill", what, argv, env=env)["bytes"]
+    if args["apart"]:
         peer.call("postgres_complete", args)
     return sent
 
@@ -76,6 +85,12 @@ def dumping() -> list[str]:
     return [*argv, "--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
 
 
+def dump_environment(name: str) -> dict[str, str]:
+    """In a database without an encoding text is whatever bytes it is: they are taken as they are."""
+    encoding = kept(name).query("SELECT to_json(current_setting('server_encoding'));\n")[0]
+    return ENVIRONMENT | ({"PGCLIENTENCODING": encoding} if encoding == "SQL_ASCII" else {})
+
+
 def dumped(name: str, stream: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `stream` gives; why pg_dump could not read a database is said in words that help."""
     try:
@@ -84,12 +99,6 @@ def dumped(name: str, stream: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if error.code == "source_failed" and (sentence := postgres_said.of_pg_dump(name, error.message)):
             refuse("unreadable", sentence)
         raise
-
-
-def dump_environment(name: str) -> dict[str, str]:
-    """In a database without an encoding text is whatever bytes it is: they are taken as they are."""
-    encoding = kept(name).query("SELECT to_json(current_setting('server_encoding'));\n")[0]
-    return ENVIRONMENT | ({"PGCLIENTENCODING": encoding} if encoding == "SQL_ASCII" else {})
 
 
 def _pattern(name: str) -> str:

@@ -102,7 +102,7 @@ def conninfo(database: str, **more: str) -> str:
 
 
 # A session that is no superuser's may set these: what it reads cannot be changed by what it runs while it reads.
-_READING = {
+READING = {
     name: PINNED[name]
     for name in (
         "search_path",
@@ -166,7 +166,7 @@ class Session:
         environment = ENVIRONMENT
         if login:
             more = {"host": "127.0.0.1", "user": login[0], "sslmode": "prefer"} | more
-            environment = ENVIRONMENT | {"PGPASSWORD": login[1], "PGOPTIONS": options(settings or _READING)}
+            environment = ENVIRONMENT | {"PGPASSWORD": login[1], "PGOPTIONS": options(settings or READING)}
         argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         self.process = subprocess.Popen(
             [*argv, "-d", conninfo(database, **more)],

@@ -55,7 +55,8 @@ class Moving:
     def do(self, body: str) -> dict[str, dict]:
         """Run steps in one process on the source: {step: {"seconds", "result"}} of the last of each name."""
         known = {"name": self.name, "move": self.move, "address": self.new.address, "host_keys": self.host_keys}
-        done = self.old.root("python3", "-", stdin=STEPS.format(**known, body=body).encode())
+        script = STEPS.format(**known, body=body).encode()
+        done = self.old.lab.root(self.old.name, ["python3", "-"], stdin=script, seconds=400)
         return {each["step"]: each for each in json.loads(done)}
 
     @contextmanager
