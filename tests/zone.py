@@ -16,6 +16,7 @@ class Zone:
     records: dict[Key, tuple[str, int]] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     mail: dict[str, list[str]] = field(default_factory=dict)
+    senders_of: dict[str, str] = field(default_factory=dict)
     lowered_ttl: int = 30
     now: float = 0.0
     past: list[tuple[Key, str, float]] = field(default_factory=list)
@@ -33,6 +34,9 @@ class Zone:
 
     def mail_hosts(self, domain: str) -> list[str]:
         return self.mail.get(domain, [])
+
+    def senders(self, domain: str) -> str | None:
+        return self.senders_of.get(domain)
 
     def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool:
         held = self.held(fqdn, rdtype)

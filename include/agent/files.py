@@ -27,7 +27,10 @@ SCOPE = Scope(
     without=(
         "The time of a folder's or file's last reading and its inode's number: they are a server's own.",
         "Sockets: a program makes its own when it starts.",
-        "Named pipes, devices, set-user-id bits of files and attributes of the system: they are not carried.",
+        "Named pipes, devices, set-user-id bits of files, attributes of the system and what chattr sets: not carried.",
+        "Paths of more than 4,000 bytes from the home on: they are beyond what the system's own tools take.",
+        "When a file was made, and quotas: they are a server's own.",
+        "What is written meanwhile by others whom the account lets into its home: a hold stops the account's own.",
         "What is mounted below the home: it is not on the server's disk.",
     ),
 )
@@ -69,13 +72,9 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
             "bytes": sent["bytes"],
             "seconds": round(time.monotonic() - began, 3),
             "verify_seconds": 0.0,
-            "left": _left_behind(account),
+            "left": [*left_behind(account), *reboot_lines.left_behind(account)],
         }
     return result
-
-
-def _left_behind(account: Account) -> list[str]:
-    return [*left_behind(account), *reboot_lines.left_behind(account)]
 
 
 def rehearse(account: Account, peer: Any) -> dict[str, Any]:

@@ -88,6 +88,16 @@ def begin(account: Account) -> tuple[Position, list[Piece]]:
     return stop, [*seen.prepared.values()]
 
 
+def refuse_prepared() -> None:
+    """Refuse to dump while a transaction is prepared by XA: without a log nobody can tell whose rows it changes."""
+    for row in queries(["XA RECOVER"])[0]:
+        refuse(
+            "prepared_transaction",
+            f"A transaction is prepared by XA here ({_xid(*row).decode()}), and without a binary log of rows nobody can"
+            " tell whose data it changes; end it (XA COMMIT, XA ROLLBACK), then try again.",
+        )
+
+
 def _xid(form: str | None, first: str | None, second: str | None, names: str | None) -> bytes:
     """What XA RECOVER lists, as the log names it."""
     both, parted = str(names).encode("utf-8", "surrogateescape"), int(first or 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from . import mariadb_changes, mariadb_digest, mariadb_writers
+from . import mariadb_changes, mariadb_digest, mariadb_tables, mariadb_writers
 from .accounts import Account
 from .digest import differences as compared
 from .digest import printable
@@ -33,7 +33,19 @@ def _ways(account: Account) -> list[dict[str, str]]:
         if why is None and "SYSTEM VERSIONED" in kinds:
             why = "it has a table that keeps old rows, which nobody can write"
         found.append({"database": database, "way": "dump" if why else "follow", "why": why or _WHY})
-    return found
+    return _with_parents(found)
+
+
+def _with_parents(ways: list[dict[str, str]]) -> list[dict[str, str]]:
+    """A database whose foreign keys lead to or from one that is dumped is dumped too: rows change by them unlogged."""
+    pairs = mariadb_tables.referring([way["database"] for way in ways])
+    known = {way["database"]: way for way in ways}
+    for _ in ways:
+        for one, other in (*pairs, *((b, a) for a, b in pairs)):
+            if known[one]["way"] == "dump":
+                why = f"its foreign keys tie it to {printable(one)}, which cannot be followed"
+                known[other] |= {} if known[other]["way"] == "dump" else {"way": "dump", "why": why}
+    return ways
 
 
 _WHY = "what changes is told by the binary log"
@@ -52,6 +64,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
         return {"bytes": 0, "seconds": 0.0, "verify_seconds": 0.0, "left": [], "ways": []}
     definition(account)  # what cannot be moved is refused before anything is looked at
     mariadb_writers.refuse_foreign(account)
+    mariadb_writers.refuse_references(account)
     ways = _ways(account)
     one = _following(account, peer, ways)
     one.catch_up(report, patient=True)
@@ -114,6 +127,7 @@ def _dumps(one: Following, ways: list[dict[str, str]]) -> list[dict[str, Any]]:
     dumped = tuple(way["database"] for way in ways if way["way"] == "dump")
     if not dumped:
         return []
+    mariadb_changes.refuse_prepared()
     taken = []
     one.state.told = ""
     one.tell(empty=dumped)

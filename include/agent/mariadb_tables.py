@@ -250,6 +250,22 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
     return found
 
 
+def referring(databases: Sequence[str]) -> list[tuple[str, str]]:
+    """(database, another of these that foreign keys of it lead to)."""
+    among = ", ".join(literal(name) for name in databases)
+    rows = queries(
+        [
+            select(
+                ["TABLE_SCHEMA", "REFERENCED_TABLE_SCHEMA"],
+                f"FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = {literal(database)}"
+                f" AND BINARY REFERENCED_TABLE_SCHEMA IN ({among}) AND REFERENCED_TABLE_SCHEMA <> TABLE_SCHEMA",
+            )
+            for database in (databases if len(databases) > 1 else [])
+        ]
+    )
+    return sorted({(str(one), str(other)) for some in rows for one, other in some})
+
+
 def _add_keys(found: dict[Name, Table], rows: list[list[str | None]]) -> None:
     indexes: dict[tuple[Name, str], list[tuple[str, bool]]] = {}
     for database, name, index, column, non_unique, prefix, nullable in rows:

@@ -37,7 +37,7 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
     rows = _whole(*_all_grants(user, host))
     patterns = sorted({str(row[1]) for row in rows if row[0] == "database"}, key=_first_wildcard, reverse=True)
     counts = {name: next((each for each in patterns if covers(each, name)), None) for name in databases}
-    foreign = _foreigncovers(account, patterns)
+    foreign = _foreign_matches(account, patterns)
     for level, where, name, column, privilege, grantable in rows:
         what = f"MariaDB {'user' if host else 'role'} {printable(user)}: "
         if level == "global":
@@ -77,7 +77,7 @@ def _first_wildcard(wildcard: str) -> int:
     return found.end() if found else 0
 
 
-def _foreigncovers(account: Account, patterns: list[str]) -> dict[str, str]:
+def _foreign_matches(account: Account, patterns: list[str]) -> dict[str, str]:
     """{prefix of the account's: a database here that it covers and that is not the account's}."""
     prefixes = [each for each in patterns if own_prefix(account, each)]
     if not prefixes:
@@ -91,7 +91,7 @@ def _foreigncovers(account: Account, patterns: list[str]) -> dict[str, str]:
 def require_free_prefixes(account: Account, users: list[dict[str, Any]]) -> None:
     """Refuse a grant on a prefix that would open what others have on this server."""
     prefixes = sorted({str(row[1]) for user in users for row in user["grants"] if row[0] == "prefix"})
-    for wildcard, database in _foreigncovers(account, prefixes).items():
+    for wildcard, database in _foreign_matches(account, prefixes).items():
         refuse(
             "name_taken",
             f"The grant on {printable(wildcard)}, which {account.name} brings, would open the database"

@@ -15,7 +15,7 @@ from typing import Any
 from . import mariadb_users
 from .accounts import Account, all_accounts
 from .digest import printable
-from .mariadb_sql import ident, literal, queries, select
+from .mariadb_sql import covers, ident, literal, queries, select
 from .system import refuse
 
 # What changes no row and no definition of a database. Everything else, known or yet to come, is taken to do so.
@@ -42,9 +42,13 @@ class Writer:
 
 
 def refuse_foreign(account: Account) -> None:
-    """Refuse an account whose databases others may write to, or whose rows follow those of others."""
+    """Refuse an account whose databases others may write to."""
     for one in foreign(account):
         refuse("foreign_writer", sentence(account, one))
+
+
+def refuse_references(account: Account) -> None:
+    """Refuse an account whose rows follow those of others."""
     for table, parent in _references(account):
         refuse(
             "foreign_reference",
@@ -98,7 +102,7 @@ def foreign(account: Account) -> list[Writer]:
     for grantee, privilege in everywhere:
         note(named.get(str(grantee)), privilege, "*.*")
     for grantee, privilege, wildcard in on_databases:
-        if any(mariadb_users._matches(str(wildcard), name) for name in (*account.mariadb_databases, "mysql")):
+        if any(covers(str(wildcard), name) for name in (*account.mariadb_databases, "mysql")):
             note(named.get(str(grantee)), privilege, f"{ident(str(wildcard))}.*")
     for grantee, privilege, database, table in (*on_tables, *on_columns):
         note(named.get(str(grantee)), privilege, f"{ident(str(database))}.{ident(str(table))}")

@@ -26,6 +26,7 @@ from . import (
     pairing,
     php,
     postgres,
+    shell,
 )
 from .accounts import Account, check_engine, check_name, load, state_of, whole
 from .operations import Report
@@ -304,9 +305,13 @@ def forget(move: str) -> None:
         for store in STORES.values():
             store.unfollow(account)
     if (state.state, state.move) == ("receiving", move):
-        # A copy that nobody follows is worth nothing; the next move makes another.
-        for engine in (postgres, mariadb):
-            engine.discard(account)
+        # A copy that nobody follows is worth nothing; the next move makes another. Left here, it would take room, and
+        # keep what this server's other customers send to its domains. One that came home still forwards, and stays.
+        if state.to is None:
+            shell.remove(name, move)
+        else:
+            for engine in (postgres, mariadb):
+                engine.discard(account)
 
 
 def verify(args: dict[str, Any], report: Report) -> dict[str, Any]:

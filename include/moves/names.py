@@ -7,6 +7,8 @@ DAGs that has to do with names is the same call, and a repeated one changes noth
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Protocol
 
 import psycopg
@@ -39,6 +41,7 @@ class Names(Protocol):
     def held(self, fqdn: str, rdtype: str) -> tuple[str | None, int | None]: ...
     def led(self, fqdn: str) -> Led: ...
     def mail_hosts(self, domain: str) -> list[str]: ...
+    def senders(self, domain: str) -> str | None: ...
     def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool: ...
 
 
@@ -101,6 +104,8 @@ def learn(
         stays=f"it goes on arriving through {through}, which we pass on and then reroute; change nothing.",
         moves=f"leads to the transit, which others will have after you: point it at {through}.",
     )
+    addresses = own_addresses(conn, migration.transit or "").values()
+    said |= _senders(names, account, home.values(), addresses, "before it moves, and take it out once it is home")
     registry.list_elsewhere(conn, migration.id, account.name, said)
     return [*said.values()]
 
@@ -121,6 +126,8 @@ def list_over(conn: psycopg.Connection, names: Names, move: dict[str, Any]) -> l
         stays=f"point it at {to} once the account has moved; until then and for a while after we pass it on.",
         moves="",
     )
+    old, new = (own_addresses(conn, move[end]).values() for end in ("from_server", "to_server"))
+    said |= _senders(names, account, old, new, "before it moves, and take the old address out after it")
     return [*said.values()]
 
 
@@ -163,6 +170,39 @@ def _learn(
         else:
             said[fqdn] = f"{fqdn} has no address in our DNS: nobody reaches it by that name; add it if it is used."
     return said
+
+
+def _senders(
+    names: Names, account: registry.Account, old: Iterable[str], new: Iterable[str], until: str
+) -> dict[str, str]:
+    """A sentence on each domain in our DNS whose SPF record allows the `old` addresses by number, and not the `new`."""
+    said = {}
+    for fqdn in sorted({*account.domains, *_mail_domains(account)}):
+        record = names.senders(fqdn) if names.has(fqdn) else None
+        allowed = _allowed(record or "")
+        if missing := [one for one in sorted(new) if not _within(one, allowed)]:
+            if any(_within(one, allowed) for one in old):
+                words = " ".join(f"ip{ip_address(one).version}:{one}" for one in missing)
+                said[f"{fqdn} SPF"] = (
+                    f"The SPF record of {fqdn} names its server's address and not the next one's, so mail that the"
+                    f" account's programs send from there would be refused: add {words} {until}."
+                )
+    return said
+
+
+def _allowed(record: str) -> list[IPv4Network | IPv6Network]:
+    """The addresses that an SPF record allows by number."""
+    found = []
+    for word in record.lower().split():
+        kind, _, address = word.lstrip("+").partition(":")
+        if kind in ("ip4", "ip6"):
+            with suppress(ValueError):
+                found.append(ip_network(address, strict=False))
+    return found
+
+
+def _within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    return any(ip_address(address) in network for network in networks)
 
 
 def _mail_domains(account: registry.Account) -> set[str]:

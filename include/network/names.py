@@ -96,6 +96,17 @@ class Names:
             for record in rrset
         )
 
+    def senders(self, domain: str) -> str | None:
+        """The domain's SPF record: who may send mail in its name. None when it has none."""
+        answer = self._answered(self._name(domain, TYPES[0]), "TXT")
+        texts = [
+            b"".join(record.strings).decode("utf-8", "replace")
+            for rrset in answer.answer
+            if rrset.rdtype == dns.rdatatype.TXT
+            for record in rrset
+        ]
+        return next((text for text in texts if text.lower().split()[:1] == ["v=spf1"]), None)
+
     def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool:
         """Let a name that holds `old` (None: nothing) hold `new` (None: nothing), with this TTL in seconds.
 

@@ -404,6 +404,9 @@ def around(statement):
     with open("/etc/shadow") as file:
         # The date of its expiry is what locks the source.
         found["password"] = next(line.split(":")[1] for line in file if line.startswith(f"{name}:"))
+    found["lingering"] = str(os.path.exists(f"/var/lib/systemd/linger/{name}"))
+    jobs = os.scandir("/var/spool/cron/atjobs") if os.path.isdir("/var/spool/cron/atjobs") else []
+    found["jobs of at"] = str(sum(job.stat().st_uid == user.pw_uid for job in jobs))
     found["groups"] = " ".join(map(str, sorted(os.getgrouplist(name, user.pw_gid))))
     for what, paths in {
         "crontab": [f"/var/lib/transhumance/accounts/{name}/crontab", f"/var/spool/cron/crontabs/{name}"],

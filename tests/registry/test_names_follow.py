@@ -276,3 +276,19 @@ def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
         "2001:db8:100::11." in follow(conn, zone, "a1-1")
     )
     assert zone.records["transit-1.example", "A"] == (AWAY, 600)
+
+
+def test_who_may_send_mail_by_number_is_told_until_the_transit_may(conn):
+    id, zone = installing(conn)
+    domain = sorted(registry.account(conn, "a1-1").domains)[0]
+    home, transit = f"ip4:{HOME}/32 ip6:2001:db8:100::11", f"ip4:{AWAY}"
+    for record, told in (
+        (f"v=spf1 {home} -all", True),
+        (f"v=spf1 {home} {transit} ip4:0.0.0.0/0 -all", False),
+        ("v=spf1 a mx ip4:192.0.2.77 ip4:nonsense -all", False),
+        ("other text", False),
+    ):
+        zone.senders_of[domain] = record
+        said = [sentence for sentence in follow(conn, zone, "a1-1") if "SPF" in sentence]
+        assert len(said) == told, (record, said)
+    assert not any("SPF" in key for key in registry.names_elsewhere(conn, id).get("a1-1", {}))
