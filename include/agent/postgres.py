@@ -26,7 +26,7 @@ follow, rehearse, last, compare = (
 )
 unfollow, finish = postgres_follow.end, postgres_restore.finish
 SCOPE = Scope(
-    what="every row of every table and of every materialized view, large objects, sequences, and whatever defines them:"
+    what="every row of every table, large objects, sequences, and whatever defines them:"
     " roles, databases with their settings and grants, schemas, tables, indexes, views, functions, rules and policies",
     how="a checksum over each table's rows as COPY puts them out; the facts of the catalogues, and the words of what"
     " the server prints of expressions and queries",
@@ -39,7 +39,8 @@ SCOPE = Scope(
         "Settings, privileges and memberships that only a superuser may give: they are not carried.",
         "Brackets, casts and the names of tables before columns in expressions and queries: each version prints them in"
         " its own way.",
-        "Generated columns and what is in an index: the new server computes them from what is compared.",
+        "Generated columns, materialized views and what is in an index: the new server computes them from what is"
+        " compared.",
         "Rows behind foreign tables: they are another server's.",
         "The planner's numbers, and where rows and free space lie in a file: each server's own.",
     ),
