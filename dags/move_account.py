@@ -6,8 +6,8 @@ the switch-over run on the account's own server and need nobody: from hold to re
 
 1. **check_account**: the account, the server it goes to, and whether it may go. Refusals end here and
    change nothing.
-2. **wait_for_turn**: one account of a server moves at a time. *Waits for the others*, within ten seconds of
-   the end of one; then the move begins.
+2. **wait_for_turn**: one account of a server moves at a time. What a customer performs *waits for
+   the others*, within ten seconds of the end of one; a run by hand is refused, unless its form says *wait*.
 3. **look_before**: the account as its visitors and its customer see it, any time before the switch.
 4. **open_path**: a key that only this move may use, from the one server to the other.
 5. **copy**: everything is copied while the account goes on serving.
@@ -42,7 +42,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import Param, dag, task
 
 from include import registry
 from include.hosts import Host
@@ -51,6 +51,8 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators import WaitForRegistry, refusing
+
+REFUSE = "refuse"
 
 
 @dag(
@@ -74,6 +76,13 @@ from transhumance_airflow.operators import WaitForRegistry, refusing
             "The transit that was handed over for this account's server (out), or its own server (home).",
         ),
         "longest_wait_seconds": longest_wait(),
+        "if_another_moves": Param(
+            REFUSE,
+            type="string",
+            enum=[REFUSE, "wait"],
+            title="If another account of its server moves",
+            description="One moves at a time. What a customer performs waits for its turn.",
+        ),
         "requested_by": forms.requested_by(),
     },
 )
@@ -93,6 +102,8 @@ def move_account() -> None:
 
             servers.make_known(conn, account, to_server, reach)
             path.may_begin(conn, account, run_id, lambda: registry.begin_move(conn, **asked), reach)
+            if params["if_another_moves"] == REFUSE:
+                registry.begin_move(conn, **asked)
         return {**asked, "longest_wait_seconds": params["longest_wait_seconds"]}
 
     move = WaitForRegistry(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import checks_files, checks_mariadb, checks_postgresql, identity
+from . import checks_files, checks_mariadb, checks_php, checks_postgresql, identity
 from .accounts import Account, check_name, load, state_of
 from .checks_found import Clock, Found
 from .system import refuse
@@ -39,6 +39,9 @@ KINDS = {
     "php_functions": Kind(COPY, (FILES,), ("functions",)),
     "php_extensions": Kind(COPY, (FILES,), ("extensions",)),
     "php_settings": Kind(COPY, (FILES,), ("settings",)),
+    "php_declares": Kind(COPY, (FILES,), either=("functions", "classes")),
+    "php_time_zones": Kind(COPY, (FILES,)),
+    "programs": Kind(COPY, (FILES,)),
     "virtualenvs": Kind(COPY, (FILES,)),
     "python_modules": Kind(COPY, (FILES,), ("modules",)),
     "old_addresses": Kind(COPY, (FILES, MARIADB, POSTGRESQL)),
@@ -60,7 +63,8 @@ def check(args: dict[str, Any], report: Callable[..., None]) -> dict[str, Any]:
     """`{account, side, checks: [{"id", "kind", ...}], old_addresses: [...]}` ->
 
     {"findings": [{"check", "where", "what", "count"}], "looked_at": {"files", "php_files", "tables", "seconds"},
-    "not_looked_at": [sentences]}. Checks whose kind runs on the other side are passed over. It only reads."""
+    "not_looked_at": [sentences]}; of the original also "php_extensions", those that its PHP has. Checks whose kind runs
+    on the other side are passed over. It only reads."""
     began = time.monotonic()
     account = load(check_name(args.get("account")))
     state = state_of(account.name).state
@@ -78,6 +82,7 @@ def check(args: dict[str, Any], report: Callable[..., None]) -> dict[str, Any]:
         "findings": found.findings(),
         "looked_at": {**looked_at, "seconds": seconds},
         "not_looked_at": found.left,
+        **({"php_extensions": checks_php.extensions()} if side == ORIGINAL else {}),
     }
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .checks_found import Clock
+from .system import run
 
 _BARE = ["-n", "-d", "memory_limit=512M", "-d", "short_open_tag=0", "-d", "html_errors=0", "-d", "log_errors=0"]
 _BARE += ["-d", "display_errors=1", "-d", "error_reporting=-1"]
@@ -62,7 +63,7 @@ $is = fn(string $kind, string $name) => isset($wanted[$kind][$name]) || array_fi
     $wanted["{$kind}_from"] ?? [], fn($prefix) => str_starts_with($name, $prefix));
 function facts(string $code, array $wanted, callable $is): array {
     $facts = ['calls' => [], 'classes' => [], 'constants' => [], 'declared' => [], 'guards' => [], 'loaded' => [],
-        'settings' => [], 'strings' => []];
+        'replaced' => [], 'settings' => [], 'strings' => [], 'zones' => []];
     $tokens = array_values(array_filter(PhpToken::tokenize($code), fn($token) => !$token->isIgnorable()));
     $namespace = ''; $scopes = []; $class = -1; $depth = 0; $imported = [];
     $add = function (string $kind, $fact) use (&$facts) {
@@ -98,6 +99,9 @@ function facts(string $code, array $wanted, callable $is): array {
                 if ($before && $before->id === T_DOUBLE_COLON) { break; }
                 $class = $depth;
                 if ($next && $next->id === T_STRING) {
+                    if (!$namespace && isset($wanted['own_classes'][strtolower($next->text)])) {
+                        $add('replaced', [strtolower($next->text), $next->line]);
+                    }
                     if ($is('classes', strtolower($next->text))) {
                         $add('declared', 'class ' . $namespace . strtolower($next->text));
                     }
@@ -108,6 +112,11 @@ function facts(string $code, array $wanted, callable $is): array {
                 $name = $i + 1;
                 while ($name < $n && $tokens[$name]->text === '&') { $name++; }
                 if ($name < $n && $tokens[$name]->id === T_STRING) {
+                    $own = strtolower($tokens[$name]->text);
+                    if (end($scopes) !== 'class' && !$namespace && isset($wanted['own_functions'][$own])
+                        && parameters($tokens, $name + 1) !== parameters_of($own)) {
+                        $add('replaced', [$own, $tokens[$name]->line]);
+                    }
                     if (end($scopes) !== 'class' && $is('functions', strtolower($tokens[$name]->text))) {
                         $add('declared', 'function ' . $namespace . strtolower($tokens[$name]->text));
                     }
@@ -173,6 +182,12 @@ function facts(string $code, array $wanted, callable $is): array {
                 }
                 break;
             case T_CONSTANT_ENCAPSED_STRING: case T_ENCAPSED_AND_WHITESPACE:
+                $whole = stripslashes(substr($token->text, 1, -1));
+                $called = $i > 1 && $before->text === '(' ? ltrim(strtolower($tokens[$i - 2]->text), '\\') : '';
+                $named = in_array($called, ['date_default_timezone_set', 'timezone_open', 'datetimezone'], true);
+                if ($wanted['zones'] && $token->id === T_CONSTANT_ENCAPSED_STRING && zone($whole, $named)) {
+                    $add('zones', [$whole, $token->line]);
+                }
                 foreach ($wanted['strings'] as $word) {
                     if (($at = stripos($token->text, $word)) !== false) {
                         $quoted = $token->id === T_CONSTANT_ENCAPSED_STRING;
@@ -186,6 +201,24 @@ function facts(string $code, array $wanted, callable $is): array {
     }
     return $facts;
 }
+// The names of a declared function's parameters, and of the one that PHP has: a polyfill of one meaning has the same.
+function parameters(array $tokens, int $at): array {
+    for ($names = [], $open = 0; isset($tokens[$at]); $at++) {
+        $open += ['(' => 1, ')' => -1][$tokens[$at]->text] ?? 0;
+        if ($tokens[$at]->id === T_VARIABLE && $open === 1) { $names[] = substr($tokens[$at]->text, 1); }
+        if (!$open) { break; }
+    }
+    return $names;
+}
+function parameters_of(string $name): ?array {
+    return function_exists($name)
+        ? array_map(fn($one) => $one->getName(), (new ReflectionFunction($name))->getParameters()) : null;
+}
+function zone(string $text, bool $named): bool {
+    static $areas = '~^(Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Brazil|Canada|Chile|Etc|Europe|Indian'
+        . '|Mexico|Pacific|US)/[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z_]+)?$~D';
+    return $named ? (bool) preg_match('~^[A-Z][A-Za-z0-9_+/-]+$~D', $text) : (bool) preg_match($areas, $text);
+}
 foreach (explode("\0", stream_get_contents(STDIN), -1) as $path) {
     $code = @file_get_contents($path, false, null, 0, 2097152);
     $facts = $code === false ? null : facts($code, $wanted, $is);
@@ -198,6 +231,13 @@ def program() -> str | None:
     """This server's PHP of the command line, where it really lies; to be asked outside of the sandbox."""
     path = os.path.realpath("/usr/bin/php")
     return path if os.access(path, os.X_OK) else None
+
+
+def extensions() -> list[str] | None:
+    """The extensions that this server's PHP has, in lower case; None where it does not say."""
+    php = program()
+    said = run([php, "-m"], check=False, timeout=20).stdout.decode(errors="replace") if php else ""
+    return sorted({line.strip().lower() for line in said.splitlines() if line.strip() and line[0] != "["}) or None
 
 
 @dataclass
@@ -280,6 +320,9 @@ class Uses:
     guards: dict[bytes, frozenset[str]] = field(default_factory=dict)
     """What each file asks for; an extension as "extension NAME"."""
     required: list[tuple[bytes, str, int]] = field(default_factory=list)
+    replaced: list[tuple[bytes, str, int]] = field(default_factory=list)
+    """Functions and classes that stand in for those of a newer PHP, and mean something else."""
+    zones: list[tuple[bytes, str, int]] = field(default_factory=list)
     settings: list[tuple[bytes, str, int]] = field(default_factory=list)
     strings: list[tuple[bytes, str, int]] = field(default_factory=list)
 
@@ -292,6 +335,8 @@ class Uses:
         self.declared |= set(facts["declared"])
         self.guards[path] = guards | {f"extension {name}" for name, _, negated in facts["loaded"] if not negated}
         self.required += [(path, name, line) for name, line, negated in facts["loaded"] if negated]
+        self.replaced += [(path, name, line) for name, line in facts["replaced"]]
+        self.zones += [(path, name, line) for name, line in facts["zones"]]
         self.settings += [(path, name, line) for name, line in facts["settings"]]
         self.strings += [(path, text, line) for text, line in facts["strings"]]
 
@@ -343,7 +388,14 @@ def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], cloc
 def _wanted(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
     names: dict[str, set[str]] = {kind: set() for kind in ("functions", "classes", "settings", "strings")}
     prefixes: dict[str, set[str]] = {"functions_from": set(), "constants_from": set()}
+    replaced: dict[str, dict[str, int]] = {"own_functions": {}, "own_classes": {}}
+    zones = False
     for check in checks:
+        if check["kind"] == "php_declares":
+            for kind in ("functions", "classes"):
+                replaced[f"own_{kind}"] |= {name.lower(): 1 for name in check.get(kind, [])}
+            continue
+        zones |= check["kind"] == "php_time_zones"
         names["functions"] |= {name.lower() for name in check.get("functions", [])}
         names["settings"] |= {name.lower() for name in check.get("settings", [])}
         names["strings"] |= {name.lower() for name in check.get("variables", [])}
@@ -353,4 +405,4 @@ def _wanted(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
             names["classes"] |= set(own.classes)
     wanted: dict[str, Any] = {kind: {name: 1 for name in sorted(some)} for kind, some in names.items()}
     wanted["strings"] = sorted(names["strings"])
-    return wanted | {kind: sorted(some) for kind, some in prefixes.items()}
+    return wanted | replaced | {"zones": zones} | {kind: sorted(some) for kind, some in prefixes.items()}

@@ -129,6 +129,8 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
 
     try:
         size = postgres_contained.take(account, name, prepared, stdin)
+        restore(listing="first")
+        postgres_contained.give_paths(account, name)
         restore("--section=pre-data")
         postgres_contained.open_for_rows(account, name)
         restore("--section=data", "--no-data-for-failed-tables")

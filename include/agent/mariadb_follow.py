@@ -64,6 +64,7 @@ def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
         return {"bytes": 0, "seconds": 0.0, "verify_seconds": 0.0, "left": [], "ways": []}
     definition(account)  # what cannot be moved is refused before anything is looked at
     mariadb_writers.refuse_foreign(account)
+    mariadb_writers.refuse_references(account)
     ways = _ways(account)
     one = _following(account, peer, ways)
     one.catch_up(report, patient=True)

@@ -42,9 +42,13 @@ class Writer:
 
 
 def refuse_foreign(account: Account) -> None:
-    """Refuse an account whose databases others may write to, or whose rows follow those of others."""
+    """Refuse an account whose databases others may write to."""
     for one in foreign(account):
         refuse("foreign_writer", sentence(account, one))
+
+
+def refuse_references(account: Account) -> None:
+    """Refuse an account whose rows follow those of others."""
     for table, parent in _references(account):
         refuse(
             "foreign_reference",

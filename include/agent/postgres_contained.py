@@ -21,7 +21,7 @@ from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
-from .postgres_sql import Session, conninfo, execute, ident, literal, literals, query
+from .postgres_sql import Session, conninfo, execute, ident, literal, literals, query, unbound
 from .system import read_json, refuse, run, write_durably
 
 _SKIPPED = re.compile(
@@ -29,6 +29,7 @@ _SKIPPED = re.compile(
     r"|SUBSCRIPTION|EVENT TRIGGER|COMMENT - EVENT TRIGGER|SECURITY LABEL|SCHEMA|ACL|DEFAULT ACL) "
 )
 _VIEW_ROWS = "MATERIALIZED VIEW DATA "  # computed when the grants are given by which the view's owner reads
+_RELATIONS = ("TABLE ", "VIEW ", "MATERIALIZED VIEW ", "FOREIGN TABLE ")
 _ENTRY = re.compile(r"(\d+); (\d+) (\d+) (.*)")
 # What a setting of the customer's database must not do to a session that restores it.
 _SETTINGS = {
@@ -68,6 +69,8 @@ def _number(name: str) -> int:
 def begin(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
     """Take an archive from `stdin`, and restore what is in it up to the rows; its bytes."""
     size = take(account, name, database, stdin)
+    _run(account, name, listing="first")
+    give_paths(account, name)
     _run(account, name, "--section=pre-data")
     open_for_rows(account, name)
     _run(account, name, "--section=data")
@@ -78,7 +81,7 @@ def take(account: Account, name: str, database: dict[str, Any], stdin: Any) -> i
     """Take an archive from `stdin` and make ready what restores it; its bytes."""
     abandon(account, name)
     spool, password = tempfile.mkdtemp(prefix="transhumance-", dir="/var/tmp"), secrets.token_urlsafe(24)
-    known = {"database": name, "role": f"th_restore_{_number(name)}", "spool": spool, "password": password}
+    known = {"database": name, "role": f"th_restore_{_number(name)}", "spool": spool, "password": password, "paths": []}
     write_durably(_path(account, name), json.dumps(known))
     archive = os.path.join(spool, "archive")
     with open(archive, "wb") as file:
@@ -93,8 +96,16 @@ def take(account: Account, name: str, database: dict[str, Any], stdin: Any) -> i
 
 def open_for_rows(account: Account, name: str) -> None:
     """Rows that were checked where they come from are not checked again; what is worked out of them finds its names."""
+    give_paths(account, name)
     known = _restoring(account, name)
     known["unchecked"] = postgres_unchecked.begin(name, lambda statements: _require_each(known, statements))
+    write_durably(_path(account, name), json.dumps(known))
+
+
+def give_paths(account: Account, name: str) -> None:
+    """Functions that are there find their names, also when a table is made whose columns are worked out by them."""
+    known = _restoring(account, name)
+    known["paths"] += postgres_unchecked.give_paths(name, lambda statements: _require_each(known, statements))
     write_durably(_path(account, name), json.dumps(known))
 
 
@@ -169,7 +180,7 @@ def settle(account: Account, name: str) -> list[str]:
     known = _restoring(account, name)
     tables = [(f"{ident(schema)}.{ident(table)}", shown(schema, table)) for schema, table in query(_ANALYZED, name)]
     _each(known, [f"ANALYZE {table}" for table, _ in tables])
-    reset = known["unchecked"]["functions"]
+    reset = known["paths"]
     _require_each(known, reset)
     failed = _each(known, [f"ANALYZE {table}" for table, _ in tables]) if reset else []
     return [
@@ -239,7 +250,7 @@ def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[st
     # BYPASSRLS: a foreign key to a table with forced row security can be added by nobody else. It reaches no further
     # than the tables of this one database, all of which are the account's.
     statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(known['password'])}")
-    statements.append(f"ALTER ROLE {ident(role)} SET lc_messages = 'C'")  # its words are read by a program
+    statements += unbound(role)
     statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
     # To be given a table, a role must be allowed to create in its schema, which the grants given last may say or
     # not: for the time of the restore all of the account's roles are.
@@ -292,9 +303,11 @@ def _require(code: int, said: bytes, name: str) -> None:
 
 
 def _choose(spool: str, schemas: set[int]) -> None:
-    """Write the lists of entries to restore: all but what was made beforehand or is not carried."""
+    """Write the lists of entries to restore, all but what was made beforehand or is not carried: what comes before the
+    first table (most functions do), the rest, and the rows of views."""
     done = run(["pg_restore", "--list", f"{spool}/archive"], timeout=None)
-    chosen: dict[str, list[bytes]] = {"list": [], "views": []}
+    listing = "first"
+    chosen: dict[str, list[bytes]] = {"first": [], "list": [], "views": []}
     for line in done.stdout.splitlines():
         found = _ENTRY.match(line.decode("utf-8", "backslashreplace"))
         if not found or line.startswith(b";"):
@@ -303,7 +316,11 @@ def _choose(spool: str, schemas: set[int]) -> None:
         skip = _SKIPPED.match(rest)
         if skip and (skip[1] != "SCHEMA" or (catalog == "2615" and oid in schemas)):
             continue
-        chosen["views" if rest.startswith(_VIEW_ROWS) else "list"].append(found[1].encode() + b";\n")
+        if rest.startswith(_VIEW_ROWS):
+            listing = "views"
+        elif listing == "first" and rest.startswith(_RELATIONS) or listing == "views":
+            listing = "list"
+        chosen[listing].append(found[1].encode() + b";\n")
     for listing, lines in chosen.items():
         Path(spool, listing).write_bytes(b"".join(lines))
 

@@ -12,7 +12,7 @@ from typing import Any
 from . import postgres_digest, postgres_fingerprint, postgres_inventory
 from .accounts import Account
 from .digest import printable
-from .postgres_sql import execute, ident, kept, literal, literals
+from .postgres_sql import execute, ident, kept, literal, literals, unbound
 from .system import refuse, write_durably
 
 Login = tuple[str, str]
@@ -43,7 +43,8 @@ def make_role(name: str, options: str, account: Account) -> list[str]:
     """Statements that make, or make anew what it may, a role that is a member of the account's roles alone."""
     here = kept().query(f"SELECT 1 FROM pg_roles WHERE rolname = {literal(name)};")
     made = f"{'ALTER' if here else 'CREATE'} ROLE {ident(name)} WITH {options}"
-    return [made, *(f"GRANT {ident(role)} TO {ident(name)}" for role in account.postgresql_roles)]
+    member = [f"GRANT {ident(role)} TO {ident(name)}" for role in account.postgresql_roles]
+    return [made, *unbound(name), *member]
 
 
 def look(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any]:

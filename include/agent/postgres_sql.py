@@ -287,6 +287,27 @@ def kept_backends() -> list[int]:
         return [pid for _, pid in _kept.values()]
 
 
+_UNBOUND = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "default_transaction_isolation": "read committed",
+    "lc_messages": "C",
+}
+
+
+def unbound(role: str) -> list[str]:
+    """Statements by which the settings of a customer's database do not bind a role that is made for a move.
+
+    Its words are English, as programs read them. Some settings are newer than some servers."""
+    here = kept().query(f"SELECT to_json(name) FROM pg_settings WHERE name = ANY({literals(_UNBOUND)});")
+    return [f"ALTER ROLE {ident(role)} SET {name} = {literal(_UNBOUND[name])}" for name in sorted(here)]
+
+
 def end_kept(databases: Iterable[str]) -> None:
     """Close the kept sessions of these databases."""
     with _keeping:

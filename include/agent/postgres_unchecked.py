@@ -42,16 +42,21 @@ _CHECKS = f"""SELECT json_build_array(CASE o.contypid WHEN 0 THEN 'TABLE ' || o.
 """
 
 
-def begin(name: str, run: Run) -> dict[str, Any]:
-    """Open a database for rows, by statements that `run` runs as the account; what `end` has to know."""
+def give_paths(name: str, run: Run) -> list[str]:
+    """Give a path to the functions that are there without one, by statements that `run` runs as the account; the
+    statements that take it away again."""
     functions = query(f"SET quote_all_identifiers = on; {_FUNCTIONS}", name)
     run([f"ALTER FUNCTION {called} SET search_path TO {_path(owner, path)}" for called, owner, path in functions])
+    return [f"ALTER FUNCTION {called} RESET search_path" for called, _, _ in functions]
+
+
+def begin(name: str, run: Run) -> dict[str, Any]:
+    """Take the checks off, by statements that `run` runs as the account; what `end` has to know."""
     checks = query(f"SET quote_all_identifiers = on; {_CHECKS}", name)
     # What a child has of its own besides what it inherits can be dropped after the parent's alone; parents come first.
     dropped = [check for check in checks if check[6]]
     run([f"ALTER {check[0]} DROP CONSTRAINT {ident(check[3])}" for check in dropped])
     return {
-        "functions": [f"ALTER FUNCTION {called} RESET search_path" for called, _, _ in functions],
         "checks": [statement for check in reversed(dropped) for statement in _again(*check[:6])],
         "true": [[table, domain, check] for _, table, domain, check, *_ in checks],
     }

@@ -51,7 +51,9 @@ def build(
     found = [
         *_restore(seen.duplicated, entry),
         *_pages(pages),
-        *_checks(entry, [row for look in looks for row in look.get("findings", ())]),
+        *_checks(
+            entry, [row for look in looks for row in look.get("findings", ())], seen.original.get("php_extensions")
+        ),
         *_left(seen.duplicated),
     ]
     found.sort(key=lambda one: SEVERITIES.index(one["severity"]))
@@ -160,10 +162,16 @@ def _left(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 # --- the catalogue's checks ---
 
 
-def _checks(entry: Entry, rows: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _checks(
+    entry: Entry, rows: list[Mapping[str, Any]], present: Iterable[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """One finding for each incompatibility that was found. What the agent was asked by a catalogue that has changed
-    since then is left out: the catalogue's present word counts."""
+    since then is left out: the catalogue's present word counts. `present`: the extensions that PHP has on the present
+    server, where it says so; what it has not, the new version takes from nobody."""
     for one in entry.incompatibilities:
+        if one.check is not None and one.check.kind == "php_extensions" and present is not None:
+            if not {name.lower() for name in one.check.arguments["extensions"]} & {*present}:
+                continue
         of_it = [row for row in rows if row["check"] == one.id]
         # PHP itself says which files it reads all the same.
         mild = one.check is not None and one.check.kind == "php_lint"

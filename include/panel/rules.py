@@ -93,7 +93,7 @@ def to_perform(
         raise registry.Refused("The gate stands before the transit is asked for: leave `lift_gate_because` out.")
     with tried(conn):
         registry.begin_move(conn, account.name, migration.transit, f"tried-{account.name}", by)
-    return "move_account", {**params, "to_server": migration.transit}
+    return "move_account", {**params, "to_server": migration.transit, "if_another_moves": "wait"}
 
 
 def _handed_over(conn: psycopg.Connection, account: registry.Account) -> registry.Migration:

@@ -34,9 +34,10 @@ def begin(
     to_server: str = "transit-1",
     run_id: str = "perform-1",
     longest_wait_seconds: float = 1,
+    if_another_moves: str = "refuse",
 ) -> dict:
     params = {"account": account, "to_server": to_server, "requested_by": "acme"}
-    params["longest_wait_seconds"] = longest_wait_seconds
+    params |= {"longest_wait_seconds": longest_wait_seconds, "if_another_moves": if_another_moves}
     asked = step(dag, "check_account", params=params, run_id=run_id)
     with connections.registry_connection() as conn:
         return facts.ask(conn, dag.task_dict["wait_for_turn"].fact, asked)

@@ -129,7 +129,9 @@ def test_an_account_that_is_not_ready_is_refused(dag, hosting, handed_over):
 
 def test_a_second_account_waits_its_turn(dag, hosting, handed_over):
     move = begin(dag)
-    assert begin(dag, "blog", run_id="perform-2") is None, "it waits"
+    with pytest.raises(AirflowFailException, match="Account app of vps-1 is being moved: wait until"):
+        begin(dag, "blog", run_id="perform-2")
+    assert begin(dag, "blog", run_id="perform-2", if_another_moves="wait") is None, "what the panel asks for waits"
     step(dag, "open_path", move=move)
     step(dag, "close_path", move=move)
     assert begin(dag, "blog", run_id="perform-2")["account"] == "blog"

@@ -26,7 +26,11 @@ REFUSED: dict[str, str] = {}
 """What cannot move, with what is said of it."""
 ANOTHER: dict[str, str] = {}
 """What is another answer on the new server, rightly, with what the report says instead."""
-TOLD: dict[str, str] = {}
+TOLD: dict[str, str] = {
+    "36": "view acct36_db.leftover is broken",
+    "l6": "view acctl6_db.seen runs as root@localhost here",
+    "l7": "the global privilege FILE is not carried",
+}
 """What is not carried, and told: a part of the sentence."""
 APART: dict[str, str] = {}
 """What other code finds different of a case, rightly: a pattern of its sentences."""

@@ -288,6 +288,7 @@ except system.Refused as error:
     found = {"refused": error.code}
 mariadb.unhold(account)
 mariadb.follow(account, peer, report)
+mariadb.rehearse(account, peer)
 found["whole"] = whole()
 """
     )

@@ -237,7 +237,19 @@ def test_php_that_fails_at_a_file_costs_that_file_only(tmp_path: Path) -> None:
     """In place of PHP stands a program that dies at a file: it takes the same input and puts out the same lines."""
     program = tmp_path / "php"
     facts = {
-        kind: [] for kind in ("calls", "classes", "constants", "declared", "guards", "loaded", "settings", "strings")
+        kind: []
+        for kind in (
+            "calls",
+            "classes",
+            "constants",
+            "declared",
+            "guards",
+            "loaded",
+            "settings",
+            "strings",
+            "replaced",
+            "zones",
+        )
     }
     program.write_text(
         "#!/usr/bin/env python3\nimport json, sys\n"

@@ -1,0 +1,42 @@
+"""Programs of the system that a crontab or a script names and that this server, the new one, does not have."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+# Not behind a letter, another folder, a variable or an address: `$HOME/usr/bin`, `https://a/usr`.
+_PATH = re.compile(rb"(?<![\w./:~$}-])(/(?:usr|bin|sbin|lib)/[\w./+@-]*[\w+])(?![\w*?\[{$/])")
+# By a name with a version in it, which is looked for as a shell does.
+_NAMED = re.compile(rb"(?<![\w./$-])((?:php|python|pip|perl|ruby|node|lua|gcc)-?\d+(?:\.\d+)*)(?![\w./-])")
+_SHELL = re.compile(rb"#![^\n]*\b(?:ba|da|k|z)?sh\b")
+_SCHEDULE = re.compile(rb"\s*(?:@\w+|(?:\S+\s+){5})")
+
+
+def missing_in_crontab(crontab: bytes) -> Iterator[tuple[str, int]]:
+    """(program, line) of each that is not here."""
+    for number, line in enumerate(crontab.splitlines(), 1):
+        if not line.lstrip().startswith(b"#"):
+            command = _SCHEDULE.sub(b"", line, count=1)
+            yield from ((name, number) for name in _missing(command))
+
+
+def missing_in_script(content: bytes) -> Iterator[tuple[str, int]]:
+    """The same of a program's first line, and of all of it where it is one for the shell."""
+    if not content.startswith(b"#!"):
+        return
+    lines = content.splitlines() if _SHELL.match(content) else content.splitlines()[:1]
+    for number, line in enumerate(lines, 1):
+        if number == 1 or not line.lstrip().startswith(b"#"):
+            yield from ((name, number) for name in _missing(line))
+
+
+def _missing(line: bytes) -> Iterator[str]:
+    for found in _PATH.finditer(line):
+        if not os.path.lexists(found[1]):
+            yield found[1].decode("utf-8", "backslashreplace")
+    for found in _NAMED.finditer(line):
+        if shutil.which(os.fsdecode(found[1]), path="/usr/local/bin:/usr/bin:/bin") is None:
+            yield found[1].decode()
