@@ -37,6 +37,8 @@ SCOPE = Scope(
         " carried.",
         "Settings, privileges and memberships that only a superuser may give: they are not carried.",
         "Generated columns and what is in an index: the new server computes them from what is compared.",
+        "Brackets, casts and the names of tables before columns in expressions and queries: each version prints them in"
+        " its own way.",
         "Rows behind foreign tables: they are another server's.",
         "Materialized views of a database that is dumped whole in the hold: they are computed anew.",
         "Where rows and free space lie in a table's file: the new server's own.",

@@ -277,11 +277,18 @@ def settled_mariadb(text):
     whole = " ".join("".join(kept).split())
     # The source's events are disabled by its lock.
     whole = re.sub(r" (ENABLE|DISABLE)(?= DO | COMMENT )", "", whole)
-    return modern(whole)
+    return " ".join(modern(whole).split())
+
+
+def as_text(found):
+    """Bytes as MariaDB 10 prints them as a default."""
+    value = bytes.fromhex(found[1]).decode("utf-8", "backslashreplace").replace("\\", "\\\\").replace("'", "''")
+    return "'" + value.replace("\0", "\\0").replace("\n", "\\n").replace("\r", "\\r") + "'"
 
 
 def modern(text):
-    """A definition of MariaDB 10 as 11 prints it."""
+    """A definition in one way of printing: MariaDB 10 has other orders, and 11 prints bytes in hexadecimal."""
+    text = re.sub(r"(?<= DEFAULT )x'([0-9a-f]*)'", as_text, text)
     return re.sub(r" INVISIBLE( DEFAULT (?:'(?:[^'\\]|\\.)*'|[^ ,]+))", r"\1 INVISIBLE", text)
 
 
