@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 
+LONGEST = 3_800  # bytes of a path that is still walked into: what is below has paths of 4,096 at most
 KEPT = 20_000  # characters of a text that are told as they are
 POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 MARIADB = ["--no-defaults", "--default-character-set=utf8mb4", "--skip-ssl"]
@@ -162,7 +163,7 @@ def settled(heading, text):
         line
         for line in text
         # The program's session: how it reads its own text, and random words against injected commands.
-        if line.strip() not in ("", "--")
+        if line.strip() not in ("", "--", "-- PostgreSQL database dump complete")
         and not re.match(r"SET (default_tablespace|default_table_access_method) = ", line)
         and not re.match(r"\\(un)?(restrict|connect) ", line)
     ]
@@ -179,6 +180,8 @@ def settled(heading, text):
         # From PostgreSQL 16 on a column's table is not named where there is but one, and fewer brackets are printed.
         whole = re.sub(r'(?:"(?:[^"]|"")+"|[a-z_]\w*)\.(?=[a-z_"*])', "", whole)
         whole = re.sub(r"[() ]", "", whole)
+    # A name that has become a keyword is quoted by the server that knows it.
+    whole = re.sub(r'"([a-z_][a-z0-9_]*)"', r"\1", whole)
     if "ARRAY[" in whole:
         # PostgreSQL writes the cast of a list as casts of its members, once what it wrote was read again.
         whole = re.sub(r"::(text|character varying|bpchar)(\[\])?|[() ]", "", whole)
@@ -247,6 +250,8 @@ def dumped_mariadb(database, folder):
     argv = [*dumper(folder, "mariadb-dump"), *MARIADB, "--socket=/run/mysqld/mysqld.sock", "--routines", "--events"]
     argv += ["--triggers", "--hex-blob", "--skip-extended-insert", "--skip-dump-date", "--skip-add-locks", "--skip-opt"]
     argv += ["--create-options", "--single-transaction", "--quick", "--dump-history", "--tz-utc", "--set-charset"]
+    broken = broken_views(database)
+    argv += [f"--ignore-table={database}.{view}" for view in broken]
     tables, texts, heading = {}, collections.defaultdict(list), ""
     for line in lines_of([*argv, "--", database]):
         if title := _SECTION.fullmatch(line):
@@ -257,13 +262,24 @@ def dumped_mariadb(database, folder):
             texts[heading].append(line.decode("utf-8", "backslashreplace"))
     # What stands before the first object are the settings of the program's own session.
     texts.pop("", None)
-    found = {}
+    found = {f"mariadb {database}: broken view {view}": "there" for view in broken}
     for heading, text in texts.items():
         whole = settled_mariadb(text)
         found[f"mariadb {database}: {heading}"] = told(_COUNTER.sub("", whole))
         if counter := _COUNTER.search(whole):
             found[f"mariadb {database}: counter: {heading}"] = counter[1]
     return found | {f"mariadb {database}: rows: {heading}": str(rows) for heading, rows in tables.items()}
+
+
+def broken_views(database):
+    """Views of what is gone, which mariadb-dump ends at."""
+    sql = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'VIEW' AND TABLE_SCHEMA ="
+    return [view for view in asked(f"{sql} {literal(database)}").splitlines() if is_broken(database, view)]
+
+
+def is_broken(database, view):
+    fields = "SHOW FIELDS FROM {}.{}".format(*("`" + name.replace("`", "``") + "`" for name in (database, view)))
+    return subprocess.run(["mariadb", *MARIADB, "-e", fields], capture_output=True).returncode != 0
 
 
 def settled_mariadb(text):
@@ -289,6 +305,8 @@ def as_text(found):
 def modern(text):
     """A definition in one way of printing: MariaDB 10 has other orders, and 11 prints bytes in hexadecimal."""
     text = re.sub(r"(?<= DEFAULT )x'([0-9a-f]*)'", as_text, text)
+    # A column of before 10.1 comes in the form of today.
+    text = re.sub(r" /\* m(?:ariadb|ysql)-[0-9.]+ \*/", "", text)
     return re.sub(r" INVISIBLE( DEFAULT (?:'(?:[^'\\]|\\.)*'|[^ ,]+))", r"\1 INVISIBLE", text)
 
 
@@ -329,7 +347,10 @@ def walked(home, apart):
     yield home
     waiting, device = [home], os.lstat(home).st_dev
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        folder = waiting.pop()
+        if len(folder) > LONGEST:
+            continue  # it is told in `left` of the move
+        with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.path in apart:
                     continue
@@ -351,9 +372,11 @@ def hashed(path):
 def acls(home, apart):
     """The ACLs that say more than the permissions, by number."""
     argv = ["getfacl", "-nRPs", "--absolute-names", home]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.decode("utf-8", "backslashreplace")
+    done = subprocess.run(argv, capture_output=True, env={**os.environ, "LC_ALL": "C"})
+    if not all(line.endswith(b": File name too long") for line in done.stderr.splitlines()):
+        sys.exit(f"{argv}: {done.stderr.decode(errors='replace')}")
     found = {}
-    for block in done.split("\n\n"):
+    for block in done.stdout.decode("utf-8", "backslashreplace").split("\n\n"):
         lines = block.splitlines()
         if lines:
             name = os.path.relpath(lines[0].removeprefix("# file: "), home)

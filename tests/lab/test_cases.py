@@ -17,6 +17,7 @@ from tests.lab.cases.run import Outcome, World
 BY_HAND = {
     "25": "12,000 tables take minutes",
     "27": "PostGIS is not on the lab's servers",
+    "75": "the lab's servers have neither at nor sessions of users: tests/unit",
     "81": "it is of a zone, not of a server: tests/dags",
     "89": "a value of 600 MB takes 3 GB of memory",
     "93": "its servers run without a binary log: tests/lab/test_mariadb_follow.py",
@@ -29,8 +30,17 @@ REFUSED: dict[str, str] = {
     "l5": "ALTER TABLE public.imported OWNER TO",
 }
 """What cannot move, with what is said of it."""
-ANOTHER: dict[str, str] = {}
-"""What is another answer on the new server, rightly, with what the report says instead."""
+ANOTHER: dict[str, str] = {
+    # tests/lab/test_around_the_data.py and the unit tests of the checks show what the reports say of these.
+    "14": 'time zone "US/Central" not recognized',
+    "46": "Illegal mix of collations",
+    "47": "2.00 KiB",
+    "53": "1",
+    "63": "lsattr: command not found",
+    "73": "127 127 127",
+    "l7": "GRANT ALL PRIVILEGES",
+}
+"""What is another answer on the new server, as the test's report says beforehand: a part of it."""
 TOLD: dict[str, str] = {
     "04": "what postgres makes there later",
     "29": "what monitoring may do with",
@@ -41,9 +51,14 @@ TOLD: dict[str, str] = {
 """What is not carried, and told: a part of the sentence."""
 APART: dict[str, str] = {
     "04": "DEFAULT ACL .* of postgres",
-    "29": "monitoring",
+    "29": "ACL .* of acct29.*monitoring|monitoring",
     "36": "leftover",
-    "07": "VIEW public.staff",
+    # The definer that is gone, or is the host's root, is a user of the account now.
+    "39": "routines for database",
+    "58": "view `sizes`",  # the function is named with its database
+    "l6": "table `t`|view `seen`",
+    "l7": "grants of",
+    "71": "file \\. differs",  # its program has made its socket anew
 }
 """What other code finds different of a case, rightly: a pattern of its sentences."""
 
@@ -60,34 +75,51 @@ def sides(lab) -> Iterator[tuple[Side, Side]]:
         yield side(lab, old), side(lab, new)
 
 
+class Moves:
+    """What became of each case; those that share a move are moved when the first of them is asked for."""
+
+    def __init__(self, sides: tuple[Side, Side]) -> None:
+        self.sides = sides
+        self.found: dict[str, Outcome | Exception] = {}
+
+    def of(self, case: Case) -> Outcome:
+        if case.number not in self.found:
+            group = of(case.engine) if case.engine != "files" else [case]
+            self.found |= dict.fromkeys((one.number for one in group), self._moved(group))
+        outcome = self.found[case.number]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _moved(self, group: list[Case]) -> Outcome | Exception:
+        try:
+            world = World(*self.sides, group)
+            world.fill()
+            return world.move(f"cases-{group[0].number}")
+        except Exception as error:  # each of the group's tests tells it
+            return error
+
+
 @pytest.fixture(scope="module")
-def outcomes(sides) -> dict[str, Outcome]:
-    """What became of each case."""
-    found: dict[str, Outcome] = {}
-    groups = [of("postgres"), of("mariadb"), *([case] for case in of("files"))]
-    for number, group in enumerate(groups):
-        world = World(*sides, group)
-        world.fill()
-        outcome = world.move(f"cases-{number}")
-        found |= dict.fromkeys((case.number for case in group), outcome)
-    return found
+def moves(sides) -> Moves:
+    return Moves(sides)
 
 
 ALL = [case for engine in ("postgres", "mariadb", "files") for case in of(engine)]
 
 
 @pytest.mark.parametrize("case", ALL, ids=[f"{case.number} {case.title[:50]}" for case in ALL])
-def test_it_moves_right(outcomes, case: Case) -> None:
-    outcome = outcomes[case.number]
+def test_it_moves_right(moves: Moves, case: Case) -> None:
+    outcome = moves.of(case)
     assert outcome.refused is None
     after = outcome.after[case.number]
     if case.number in ANOTHER:
-        assert after == ANOTHER[case.number]
+        assert ANOTHER[case.number] in after
     else:
         assert after == outcome.before.get(case.number, case.expect)
     if case.number in TOLD:
         assert any(TOLD[case.number] in sentence for sentence in outcome.left), outcome.left
-    mine = [one for one in outcome.apart if re.search(rf"\b{case.login}\b|\b{case.login}_", one)]
+    mine = [one for one in outcome.apart if case.engine == "files" or re.search(rf"\b{case.login}(\b|_)", one)]
     wrong = [one for one in mine if case.number not in APART or not re.search(APART[case.number], one)]
     assert wrong == []
 

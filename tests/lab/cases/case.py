@@ -39,7 +39,9 @@ class Case:
     def asking_writes(self) -> bool:
         """Whether the question changes what it asks about."""
         text = " ".join(step.text for step in self.checks)
-        return self.engine != "files" and re.search(r"\b(INSERT|UPDATE|DELETE|CREATE|DROP)\b", text) is not None
+        if self.engine == "files" or self.expect == "(as before)":
+            return False
+        return re.search(r"\b(INSERT|UPDATE|DELETE|CREATE|DROP)\b", text) is not None
 
     @property
     def login(self) -> str:
