@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import re
 import threading
 import time
 from collections import Counter
@@ -17,11 +16,8 @@ from lab.accounts.applications import APPLICATIONS, BALANCES, Application
 from lab.accounts.filling import Server
 from lab.demo.inside import inside
 from lab.demo.stage import executor
-from tests.lab import independent
 from tests.lab.agents import Move, Side, side
 
-# What a visit changes: rows and counters, and files.
-WRITTEN = re.compile(r"TABLE DATA |SEQUENCE SET |: rows: |: counter: |^file ")
 NAMES = [app.name for app in APPLICATIONS]
 
 
@@ -113,21 +109,8 @@ def test_they_go_out_and_home(grove: Grove) -> None:
     for epoch, (old, new) in enumerate(((original, transit), (transit, home)), 2):
         for name, moved in grove.move(old, new, epoch).items():
             assert moved["verified"]["equal"], name
-            assert moved["left"] == [], name
             print(f"{name} epoch {epoch}: held {moved['held_ms']:.0f} ms")
-            # The visitors write on: of what holds rows or is a file only they can say what it must be.
-            different = independent.differences(old, new, grove.statements[name])
-            assert [text for text in different if not WRITTEN.search(text.partition(" differs: ")[0])] == [], name
     grove.rest()
-
-
-def test_everything_is_equal_when_nobody_writes(grove: Grove) -> None:
-    _, transit, home = grove.sides
-    for name in NAMES:
-        transit.host.call("remove", account=name)
-    grove.move(home, transit, 4)
-    for name, statement in grove.statements.items():
-        assert independent.differences(home, transit, statement) == [], name
 
 
 @pytest.mark.parametrize("app", APPLICATIONS, ids=NAMES)
@@ -137,7 +120,7 @@ def test_nobody_noticed(grove: Grove, app: Application) -> None:
     print(f"{app.name}: {len(visitor.answers)} requests, the longest wait {visitor.longest:.2f} s")
     assert len(visitor.answers) > 20 and failed == {}
     if app.kept:
-        kept = Counter(int(line) for line in grove.sides[1].root(*app.kept).split())
+        kept = Counter(int(line) for line in grove.sides[2].root(*app.kept).split())
         assert [number for number in visitor.answers if kept[number] != 1] == []
 
 
@@ -147,4 +130,4 @@ def test_the_balances_are_equal(grove: Grove, name: str) -> None:
         argv = ("runuser", "-u", "postgres", "--", "psql", "-XqAt", "-d", name, "-c", BALANCES)
     else:
         argv = ("mariadb", "--batch", "--skip-column-names", name, "-e", BALANCES)
-    assert grove.sides[1].root(*argv).replace("\t", "|").strip() in ("t|t|t", "1|1|1")
+    assert grove.sides[2].root(*argv).replace("\t", "|").strip() in ("t|t|t", "1|1|1")
