@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator
@@ -95,7 +96,7 @@ def wheels(name: str, requirements: Collection[str], cache: Path = CACHE) -> Ite
     with open(cache / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "whole").exists():
-            command = ["/usr/bin/python3", "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), *requirements]
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), *requirements]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 raise FillError(f"{name} cannot be fetched: {done.stderr.strip()[-500:]}")
