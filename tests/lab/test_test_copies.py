@@ -291,18 +291,19 @@ def test_what_the_new_version_refuses_is_told_and_the_rest_is_there(stage: Stage
     said = {(one["store"], one["object"]): one for one in stage.done["said"]}
     assert "not installed" in said["postgresql", "extension adminpack"]["message"]
     assert "pg_file_rename" in said["postgresql", "VIEW public.uses_it"]["message"]
-    assert 'relation "items" does not exist' in said["postgresql", "rows of public.fitting"]["message"]
     assert any("copied_wp.of_gone is broken" in sentence for sentence in stage.done["left"])
     assert "CONSTRAINT" in said["mariadb", "table above"]["message"]
-    assert {one["severity"] for one in said.values()} == {"error"} and len(stage.done["said"]) == 4
+    assert {one["severity"] for one in said.values()} == {"error"} and len(stage.done["said"]) == 3
     missing = {(one["store"], one["database"], one["object"]) for one in stage.done["missing"]}
     assert missing == {
         ("postgresql", "copied_app", "extension adminpack"),
         ("postgresql", "copied_app", "relation public.uses_it"),
-        ("postgresql", "copied_app", "rows of public.fitting"),
         ("mariadb", "copied_wp", "rows of above"),
     }
     assert postgres(stage.new, "SELECT count(*) FROM first_ones", "copied_app") == "9"
+    # Its check asks another table, which a restore does not know yet: checks come back after the rows.
+    fitting = "SELECT count(*) FROM fitting"
+    assert int(postgres(stage.new, fitting, "copied_app")) == int(postgres(stage.old, fitting, "copied_app")) > 0
     assert mariadb(stage.new, "SELECT COUNT(*) FROM copied_wp.of_posts") == "300"
     assert stage.done["files"] > 3 and stage.done["bytes"] > 1000 and set(stage.done["stores"]) == set(ALL)
 
