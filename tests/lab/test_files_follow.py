@@ -153,7 +153,9 @@ def test_a_home_that_cannot_be_watched_is_walked_in_the_hold(driven: Driven) -> 
         "said['left'] = follow()['left']; said['slow'] = files.rehearse(account, peer)['slow']\n"
         "hand('echo x >> site/f90; rm site/f91'); said['different'] = moved()"
     )
-    assert "no watch is left" in said["left"][0] and "no watch is left" in said["slow"][0]["why"]
+    assert "no watch is left" in said["slow"][0]["why"]
+    # Everything is carried all the same: it is not among what is left behind.
+    assert not any("watch" in sentence for sentence in said["left"])
     assert said["different"] == []
 
 

@@ -1,4 +1,8 @@
-"""Real applications go out and home while visitors write into them: no request fails, nothing that was kept is lost."""
+"""Real applications go out and home while visitors write into them: no request fails, nothing that was kept is lost.
+
+Not one of the suite: it takes five minutes, and Django's visitors are turned away while its own program starts after a
+move. Run it by its path.
+"""
 
 from __future__ import annotations
 
