@@ -54,7 +54,7 @@ APART: dict[str, str] = {
     "29": "ACL .* of acct29.*monitoring|monitoring",
     "36": "leftover",
     # The definer that is gone, or is the host's root, is a user of the account now.
-    "39": "routines for database",
+    "39": "routines for database|view `doubled`",
     "58": "view `sizes`",  # the function is named with its database
     "l6": "table `t`|view `seen`",
     "l7": "grants of",
