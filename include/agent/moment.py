@@ -31,8 +31,8 @@ def await_it(account: Account, expected: float) -> None:
     if long:
         refuse(
             "php_busy",
-            f"A {long[0]['method']} request of {account.name} has run in PHP for {long[0]['seconds']:.1f} s and would"
-            " be cut by a hold, so nothing was begun; wait until it has ended and perform again.",
+            f"{php.told(account, long[0])} and would be cut by a hold, so nothing was begun; wait until it has ended"
+            " and perform again.",
         )
     if (system.CRONTABS / account.name).is_file():
         time.sleep(until_clear(datetime.now(UTC), expected))
