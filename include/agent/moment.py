@@ -53,7 +53,7 @@ def jobs_of(uid: int) -> list[int]:
     parents: dict[int, tuple[int, str]] = {}
     for path in Path("/proc").glob("[0-9]*/status"):
         try:
-            text = path.read_text()
+            text = path.read_text(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
         name, parent = re.search(r"^Name:\t(.*)$", text, re.MULTILINE), re.search(r"^PPid:\t(\d+)$", text, re.MULTILINE)

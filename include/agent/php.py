@@ -33,6 +33,8 @@ MAY_BE_CUT = frozenset({"GET", "HEAD", APP})
 """Methods whose requests may be begun a second time (RFC 9110, 9.2), and an app's connections: those that last are
 WebSockets, which their visitors open again."""
 UNKNOWN = "unknown"
+_PHP, _PROXY = "php-fpm", "systemd-socket-"
+"""How the names of the processes begin, as the kernel keeps them."""
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,30}")
 _seen: dict[tuple[str, int], float] = {}
 """Since when this process knows a connection to an app, by account and inode."""
@@ -145,8 +147,8 @@ def _end(account: Account) -> None:
     """Master and workers at the same time: its own orderly way takes a worker's whole tidying up."""
     for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
         end = time.monotonic() + patience
-        told = [_tell(pid, number) for pid, _ in _processes(account)]
-        for descriptor in filter(None, told):
+        ending = [_tell(pid, number) for _, pid, _ in _processes(account)]
+        for descriptor in filter(None, ending):
             select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
             os.close(descriptor)
 
@@ -165,19 +167,22 @@ def _tell(pid: int, number: signal.Signals) -> int | None:
 
 
 def _runs(account: Account) -> bool:
-    return any(parent == 1 for _, parent in _processes(account))
+    return any(name.startswith(_PHP) and parent == 1 for name, _, parent in _processes(account))
 
 
-def _processes(account: Account) -> list[tuple[int, int]]:
-    """The processes of the account's that are a php-fpm, and the parent of each; a master's is systemd."""
+def _processes(account: Account) -> list[tuple[str, int, int]]:
+    """The processes of the account's that are a php-fpm or one of our proxies: name, id and parent of each; that of a
+    php-fpm's master is systemd."""
     found = []
     for pid in processes_of(account.uid):
         try:
-            name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+            # A process may give itself any name.
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if name.startswith("php-fpm"):
-            found.append((pid, int(rest.split()[1])))
+        name, _, rest = stat.partition("(")[2].rpartition(")")
+        if name.startswith((_PHP, _PROXY)):
+            found.append((name, pid, int(rest.split()[1])))
     return found
 
 
