@@ -7,9 +7,9 @@ Airflow's database are gone by then.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
-import contextlib
 import os
 import signal
 import subprocess
