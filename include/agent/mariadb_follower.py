@@ -47,7 +47,7 @@ def login(account: Account, kind: str) -> Login:
     statements += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
     statements += [f"GRANT {everywhere} ON *.* TO {name}"] if everywhere else []
     queries([*statements, f"ALTER USER {name} IDENTIFIED BY {literal(password)}"])
-    return Login(user, password, account.uid, account.gid)
+    return Login(user, password)
 
 
 def session(account: Account, kind: str) -> Session:

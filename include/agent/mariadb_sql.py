@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from .accounts import Account
 from .digest import printable
+from .processes import AS_CLIENT
 from .system import RUNTIME, Refused, locked, refuse, run
 
 _CLIENT = ["mariadb", "--no-defaults", "--sandbox", "--batch", "--skip-column-names", "--quick"]
@@ -34,20 +35,14 @@ _END_LINE = b"th-end\n"
 
 @dataclass(frozen=True)
 class Login:
-    """A database user made for a restore, and the unprivileged Unix user whose client logs in as it."""
+    """A database user made for a restore. Its client runs as an unprivileged Unix user that is no customer's."""
 
     user: str
     password: str
-    uid: int
-    gid: int
 
     def argv(self, *more: str) -> list[str]:
         """The client as this user."""
-        return [*self.as_unix_user(), *_CLIENT, "--protocol=socket", f"--user={self.user}", *more]
-
-    def as_unix_user(self) -> list[str]:
-        """What comes before a program that is to run as the Unix user."""
-        return ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--no-new-privs", "--"]
+        return [*AS_CLIENT, *_CLIENT, "--protocol=socket", f"--user={self.user}", *more]
 
     def env(self) -> dict[str, str]:
         """The environment that the client finds its password in."""
@@ -68,7 +63,7 @@ def login(account: Account, purpose: str, privileges: str, everywhere: str = "")
     with locked(RUNTIME / "accounts" / f"{account.name}.{purpose}"):
         queries(made)
         try:
-            yield Login(user, password, account.uid, account.gid)
+            yield Login(user, password)
         finally:
             queries([UNLOGGED, f"DROP USER IF EXISTS {name}"])
 

@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .accounts import Account
-from .system import processes_of, refuse, run
+from .system import refuse, run
 
 GATES = Path("/run/transhumance-gate")
 _STATUS_MOST = 1 << 20
@@ -147,7 +148,7 @@ def _runs(account: Account) -> bool:
 def _processes(account: Account) -> list[tuple[int, int]]:
     """The processes of the account's that are a php-fpm, and the parent of each; a master's is systemd."""
     found = []
-    for pid in processes_of(account.uid):
+    for pid in processes.of_user(account.uid):
         try:
             name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
         except (FileNotFoundError, ProcessLookupError):
