@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .accounts import Account
-from .mariadb_sql import UNLOGGED, Login, Session, literal, pattern, queries, query, user_name
+from .mariadb_sql import UNLOGGED, Login, Session, literal, pattern, queries, query, user_made, user_name, users_dropped
 from .system import RUNTIME, locked, write_durably
 
 _CALL = 8 << 20
@@ -43,10 +43,10 @@ def login(account: Account, kind: str) -> Login:
     prefix, privileges, everywhere = _KINDS[kind]
     user, password = prefix + account.name, secrets.token_urlsafe(24)
     name = user_name(user, "localhost")
-    statements = [UNLOGGED, f"CREATE USER IF NOT EXISTS {name} IDENTIFIED BY {literal(password)}"]
+    statements = [UNLOGGED, *user_made(user, password)]
     statements += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
     statements += [f"GRANT {everywhere} ON *.* TO {name}"] if everywhere else []
-    queries([*statements, f"ALTER USER {name} IDENTIFIED BY {literal(password)}"])
+    queries(statements)
     return Login(user, password)
 
 
@@ -73,11 +73,8 @@ def close(account: Account) -> None:
 
 def gone(account: Account) -> list[str]:
     """Statements that take the users away."""
-    drops = [UNLOGGED]
-    for prefix in sorted({kind[0] for kind in _KINDS.values()}):
-        name = user_name(prefix + account.name, "localhost")
-        drops += [f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}"]
-    return [*drops, f"DROP ROLE IF EXISTS {literal(_role(account))}"]
+    users = sorted({prefix + account.name for prefix, _, _ in _KINDS.values()})
+    return [UNLOGGED, *users_dropped(users), f"DROP ROLE IF EXISTS {literal(_role(account))}"]
 
 
 def _role(account: Account) -> str:

@@ -24,7 +24,19 @@ from .accounts import Account
 from .digest import printable
 from .mariadb_definers import QUOTED
 from .mariadb_events import context, switch
-from .mariadb_sql import Login, attempts, existing, ident, literal, login, queries, query, select, user_name
+from .mariadb_sql import (
+    Login,
+    attempts,
+    existing,
+    ident,
+    literal,
+    login,
+    queries,
+    query,
+    select,
+    user_name,
+    users_dropped,
+)
 from .mariadb_users import grant_statements, pending_path, plugins_of, require_free_prefixes, settings
 from .system import RUNTIME, locked, read_json, refuse, write_durably
 
@@ -346,8 +358,7 @@ def discard(account: Account) -> None:
     roles, _ = mariadb_roles.roles_of(account)
     statements += [f"DROP ROLE IF EXISTS {literal(name)}" for name in roles]
     statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
-    for purpose in ("restore", "create", "read"):
-        statements.append(f"DROP USER IF EXISTS {user_name(f'th_{purpose}_{account.name}', 'localhost')}")
+    statements += users_dropped([f"th_{purpose}_{account.name}" for purpose in ("restore", "create", "read")])
     mariadb_follower.settle()
     queries(statements + mariadb_follower.gone(account))
     _forget(account)

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import postgres_fingerprint, postgres_look
+from . import ours, postgres_fingerprint, postgres_look
 from .accounts import Account
 from .digest import printable
 from .postgres_changes import lsn
@@ -151,7 +151,9 @@ def end(account: Account, names: list[str] | None = None) -> None:
 
 
 def drop_roles(names: list[str], db: Session) -> None:
-    """Drop roles that own nothing; their sessions end."""
+    """Drop those of these roles that are there and ours, and own nothing; their sessions end."""
+    marks = ", ".join(f"({literal(name)}, {ours.mark(name)})" for name in names)
+    names = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
     wanted = literals(names)
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({wanted});")
     db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in names])

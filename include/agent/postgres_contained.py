@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked, postgres_views
+from . import ours, postgres_digest, postgres_look, postgres_said, postgres_sql, postgres_unchecked, postgres_views
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
@@ -251,10 +251,13 @@ def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[st
     role, name = known["role"], known["database"]
     group = ident(role + "_all")
     roles = [ident(each) for each in account.postgresql_roles]
-    statements = [f"CREATE ROLE {group} NOLOGIN"]
+    for each in (role, role + "_all"):
+        postgres_look.is_there(each)
+    statements = [f"CREATE ROLE {group} NOLOGIN CONNECTION LIMIT {ours.mark(role + '_all')}"]
     # BYPASSRLS: a foreign key to a table with forced row security can be added by nobody else. It reaches no further
     # than the tables of this one database, all of which are the account's.
     statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(known['password'])}")
+    statements[-1] += f" CONNECTION LIMIT {ours.mark(role)}"
     statements += unbound(role)
     statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
     # To be given a table, a role must be allowed to create in its schema, which the grants given last may say or
@@ -332,10 +335,11 @@ def _choose(spool: str, schemas: set[int]) -> None:
 
 def _drop_restore_role(known: dict[str, Any], db: Session) -> None:
     """Take the restore role away, and all that it was given."""
-    names = literals([known["role"], known["role"] + "_all"])
-    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({names});")
+    marks = ", ".join(f"({literal(each)}, {ours.mark(each)})" for each in (known["role"], known["role"] + "_all"))
+    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
     if not here:
         return
+    names = literals(here)
     dropped = f"DROP OWNED BY {', '.join(ident(each) for each in here)}"
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
     for database in db.existing([known["database"]]):

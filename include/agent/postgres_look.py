@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from . import postgres_digest, postgres_fingerprint, postgres_inventory
+from . import ours, postgres_digest, postgres_fingerprint, postgres_inventory
 from .accounts import Account
 from .digest import printable
 from .postgres_sql import execute, ident, kept, literal, literals, unbound
@@ -40,11 +40,19 @@ def make_reader(account: Account) -> None:
 
 
 def make_role(name: str, options: str, account: Account) -> list[str]:
-    """Statements that make, or make anew what it may, a role that is a member of the account's roles alone."""
-    here = kept().query(f"SELECT 1 FROM pg_roles WHERE rolname = {literal(name)};")
-    made = f"{'ALTER' if here else 'CREATE'} ROLE {ident(name)} WITH {options}"
+    """Statements that make, or make anew what it may, a role of ours that is a member of the account's roles alone."""
+    made = f"{'ALTER' if is_there(name) else 'CREATE'} ROLE {ident(name)} WITH {options}"
+    made += f" CONNECTION LIMIT {ours.mark(name)}"
     member = [f"GRANT {ident(role)} TO {ident(name)}" for role in account.postgresql_roles]
     return [made, *unbound(name), *member]
+
+
+def is_there(name: str) -> bool:
+    """Whether a role of ours is there; refused when one of that name is somebody else's."""
+    limits = kept().query(f"SELECT rolconnlimit FROM pg_roles WHERE rolname = {literal(name)};")
+    if limits and limits[0] != ours.mark(name):
+        ours.refuse_taken("PostgreSQL role", name)
+    return bool(limits)
 
 
 def look(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any]:

@@ -273,7 +273,7 @@ def kept(database: str = "postgres", login: tuple[str, str] | None = None) -> Se
             session.query("SELECT 1;")
             return session
         except (Refused, ValueError):  # ended by the server, or closed by `end_kept`
-            pass
+            session.close()
     session = Session(database, login)
     pid = session.query("SELECT pg_backend_pid();")[0]
     with _keeping:
