@@ -17,11 +17,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import ours, postgres_digest, postgres_look, postgres_said, postgres_sql, postgres_unchecked, postgres_views
+from . import ours, postgres_digest, postgres_look, postgres_said, postgres_unchecked, postgres_views
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
-from .postgres_sql import Session, conninfo, execute, ident, literal, literals, query, unbound
+from .postgres_sql import Session, conninfo, environment, execute, ident, literal, literals, query, unbound
 from .postgres_views import Views
 from .system import read_json, refuse, run, write_durably
 
@@ -47,7 +47,7 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "default_transaction_read_only": "off",
-    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_isolation": "read committed",
     "transform_null_equals": "off",
     "standard_conforming_strings": "on",
     "check_function_bodies": "off",
@@ -258,7 +258,7 @@ def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[st
     # than the tables of this one database, all of which are the account's.
     statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(known['password'])}")
     statements[-1] += f" CONNECTION LIMIT {ours.mark(role)}"
-    statements += unbound(role)
+    statements += unbound(role, [name])
     statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
     # To be given a table, a role must be allowed to create in its schema, which the grants given last may say or
     # not: for the time of the restore all of the account's roles are.
@@ -278,14 +278,7 @@ def _login(known: dict[str, Any]) -> str:
 
 
 def _environment(known: dict[str, Any]) -> dict[str, str]:
-    return {
-        "PATH": postgres_sql.ENVIRONMENT["PATH"],
-        "PGPASSWORD": known["password"],
-        "HOME": "/",
-        "PGCLIENTENCODING": "UTF8",
-        "PGAPPNAME": "transhumance",
-        "PGOPTIONS": postgres_sql.options(_SETTINGS),
-    }
+    return environment(known["database"], _SETTINGS, known["password"]) | {"HOME": "/"}
 
 
 def _run(account: Account, name: str, *sections: str, listing: str = "list") -> None:

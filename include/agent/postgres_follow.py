@@ -19,7 +19,6 @@ from typing import Any
 
 from . import (
     digest,
-    ours,
     postgres_apply,
     postgres_digest,
     postgres_fingerprint,
@@ -324,8 +323,7 @@ def _drop_slot(slot: str) -> None:
 def end(account: Account) -> None:
     """Nothing of following stays here. Repeatable."""
     state = known(account)
-    ours_named = f"rolname = {literal(_role(account))} AND rolconnlimit = {ours.mark(_role(account))}"
-    here = kept().query(f"SELECT 1 FROM pg_roles WHERE {ours_named};\n")
+    here = kept().query(f"SELECT 1 FROM pg_roles WHERE rolname = {literal(_role(account))};\n")
     if here:
         kept().execute([f"ALTER ROLE {ident(_role(account))} NOLOGIN"])  # or the target would come back
     drop(account, list(account.postgresql_databases))

@@ -111,3 +111,126 @@ def test_nobody_gets_into_a_hold_or_lifts_it(server: Side) -> None:
     assert all("FATAL" in answer for answer in found["wrote"].values())
     assert found["after"] == ["0", True, True]
     assert (found["member"], found["granted"]) == ("foreign_member", "foreign_writer")
+
+
+SETTINGS = r'''
+from agent import postgres_definition, postgres_digest, postgres_follow, postgres_look, postgres_send
+
+def effective(session):
+    rows = session.query("SELECT json_build_array(name, setting) FROM pg_settings;")
+    return {name: setting for name, setting in rows}
+
+def odd(name, kind, now, least, most, words):
+    """A value that is not the server's."""
+    if kind == "bool":
+        return "off" if now == "on" else "on"
+    if kind == "enum":
+        return next((word for word in reversed(words) if word != now), now)
+    if kind in ("integer", "real"):
+        return least if least != now else most
+    return "nothere"
+
+login = ("th_read_bob", "")
+postgres_look.make_reader(alice)
+postgres_look.make_reader(bob)
+rows = postgres_sql.query("SELECT json_build_array(name, vartype, setting, min_val, max_val, enumvals) FROM pg_settings"
+    " WHERE context = 'user' ORDER BY name <> 'role', name;")
+statements = [f"ALTER DATABASE alice SET {row[0]} = {postgres_sql.literal(odd(*row))}" for row in rows]
+psql("alice", "alice", "CREATE TABLE s (n int PRIMARY KEY)", "INSERT INTO s SELECT generate_series(1, 100)",
+    "CREATE TABLE u (n int)", "CREATE SEQUENCE q")
+argv = ["psql", "-XqAt", "host=127.0.0.1 user=alice password=secret dbname=alice"]
+answer = subprocess.run(argv, input=";\n".join(statements) + ";\n", capture_output=True, text=True)
+found["taken"] = len(postgres_sql.query("SELECT to_json(unnest(setconfig)) FROM pg_db_role_setting s JOIN pg_database d"
+    " ON d.oid = s.setdatabase WHERE datname = 'alice';"))
+found["they bind a customer"] = psql("alice", "alice", "SELECT 1") != "1"
+postgres_sql.end_kept(["alice", "bob"])
+for name in ("superuser", "reader"):
+    sides = []
+    for account in (alice, bob):
+        session = postgres_sql.kept(account.name, None if name == "superuser" else postgres_look.reader(account))
+        sides.append(effective(session))
+    found[name] = {key: [value, sides[1][key]] for key, value in sides[0].items() if value != sides[1][key]}
+question = {"keys": {"public.s": {"schema": "public", "table": "s", "columns": ["n"], "keys": [["1"]]}},
+    "whole": [["public", "u"]]}
+def dump():
+    argv = [*postgres_send.dumping(), "-d", postgres_sql.conninfo("alice")]
+    done = subprocess.run(argv, stdout=-3, stderr=-1, env=postgres_send.dump_environment("alice"))
+    return done.stderr.decode()[-300:]
+steps = {
+    "definition": lambda: postgres_definition.definition(alice),
+    "digest": lambda: postgres.digest(alice),
+    "publish": lambda: postgres_follow._publish(alice, "alice"),
+    "look": lambda: postgres_look.look(alice, "alice", question),
+    "hold": lambda: postgres.hold(alice),
+    "unhold": lambda: postgres.unhold(alice),
+    "end": lambda: postgres_follow.end(alice),
+}
+found["steps"] = {name: said(step) for name, step in steps.items()} | {"dump": dump()}
+def slot():
+    postgres_follow._publish(alice, "alice")
+    with postgres_follow._exported("alice", "th_follow_z"):
+        pass
+    postgres_follow.end(alice)
+found["steps"]["slot"] = said(slot)
+postgres_follow.end(bob)
+postgres_sql.execute(["ALTER DATABASE alice RESET ALL"])
+'''
+
+
+def test_what_is_set_for_a_database_does_not_bind_who_moves_it(server: Side) -> None:
+    """Each setting that a customer may set, all at once, each to what the server does not have."""
+    found = run(server, SETTINGS)
+    assert found["taken"] > 100 and found["they bind a customer"]
+    assert found["superuser"] == found["reader"] == {}
+    assert set(found["steps"].values()) == {""}
+
+
+READER = r'''
+from agent import postgres_look
+EVIL = """CREATE OR REPLACE FUNCTION public.evil() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+ IF current_user = 'alice' THEN RETURN true; END IF;
+ PERFORM pg_catalog.set_config('default_transaction_read_only', 'off', false);
+ PERFORM pg_catalog.set_config('search_path', 'public', false);
+ BEGIN PERFORM pg_catalog.set_config('transaction_read_only', 'off', true); EXCEPTION WHEN OTHERS THEN NULL; END;
+ BEGIN EXECUTE pg_catalog.format('ALTER ROLE %I PASSWORD %L', current_user, 'known');
+ EXCEPTION WHEN OTHERS THEN NULL; END;
+ BEGIN INSERT INTO public.ran VALUES (current_user); EXCEPTION WHEN OTHERS THEN NULL; END; RETURN true; END $$"""
+OVERLAP = "CREATE OR REPLACE FUNCTION public.md5(text) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$"
+psql("alice", "alice", "CREATE TABLE ran (who text)", *(f"CREATE SEQUENCE s{n}" for n in range(3)), EVIL, OVERLAP)
+postgres_look.make_reader(alice)
+before = postgres_sql.query("SELECT to_json(rolpassword) FROM pg_authid WHERE rolname = 'th_read_alice';")
+found["looks"] = []
+for n in range(3):
+    view = f"CREATE VIEW s{n} AS SELECT 1::bigint AS last_value, public.evil() AS is_called"
+    swap = session("alice", "alice", "BEGIN", f"DROP SEQUENCE s{n}", view)
+    swap.stdin.write("SELECT pg_sleep(1.5);\nCOMMIT;\n")
+    swap.stdin.flush()
+    # A sequence that nobody has used is not called yet: the view that took its place says otherwise.
+    found["looks"].append([name for _, name, _, called in postgres_look.sequences(alice, "alice") if called])
+    swap.communicate()
+psql("alice", "alice", "CREATE TABLE k (n int PRIMARY KEY)", "INSERT INTO k VALUES (1)",
+    "CREATE MATERIALIZED VIEW m AS SELECT n FROM k", "CREATE INDEX ON k ((public.evil())) WHERE public.evil()")
+question = {"keys": {"public.k": {"schema": "public", "table": "k", "columns": ["n"], "keys": [["1"]]}},
+    "whole": [["public", "k"], ["public", "m"]]}
+looks = [postgres_look._rows(alice, "alice", question) for _ in range(3)]
+found["same"] = looks[0] == looks[1] == looks[2] and looks[0]["rows"]["public.k"] != ["x"]
+reader = postgres_sql.kept("alice", postgres_look.reader(alice))
+found["settings"] = reader.query("SELECT to_json(current_setting(name)) FROM unnest(ARRAY['search_path',"
+    "'default_transaction_read_only']) name;")
+after = postgres_sql.query("SELECT to_json(rolpassword) FROM pg_authid WHERE rolname = 'th_read_alice';")
+found["password"] = before == after
+found["wrote"] = psql("alice", "alice", "SELECT count(*) FROM ran WHERE who = 'th_read_alice'")
+postgres_sql.execute(["ALTER ROLE th_read_alice PASSWORD 'secret' VALID UNTIL '2000-01-01'"])
+found["login"] = psql("th_read_alice", "alice", "SELECT 1")
+postgres_sql.end_kept(["alice"])
+from agent import postgres_follow
+postgres_follow.end(alice)
+'''
+
+
+def test_a_customers_code_that_a_look_meets_writes_nothing_and_leaves_no_trace(server: Side) -> None:
+    found = run(server, READER)
+    assert found["looks"] == [["s0"], ["s1"], ["s2"]] and found["same"]  # it did run
+    assert found["settings"] == ["pg_catalog", "on"]
+    assert found["password"] and found["wrote"] == "0"
+    assert "FATAL" in found["login"]
