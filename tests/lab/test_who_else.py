@@ -234,3 +234,40 @@ def test_a_customers_code_that_a_look_meets_writes_nothing_and_leaves_no_trace(s
     assert found["settings"] == ["pg_catalog", "on"]
     assert found["password"] and found["wrote"] == "0"
     assert "FATAL" in found["login"]
+
+
+IDLE = r"""
+from agent import postgres_follow, postgres_waits
+postgres_waits.IDLE_SECONDS = 2
+postgres_follow._SLOT_SECONDS = 6
+
+def slot():
+    began = time.monotonic()
+    try:
+        with postgres_follow._exported("alice", "th_follow_9"):
+            made = ""
+    except postgres_follow.CannotFollow as error:
+        made = str(error)
+    postgres_follow._drop_slot("th_follow_9")
+    return [made, time.monotonic() - began]
+
+psql("bob", "bob", "CREATE TABLE w (n int)")
+idle = session("bob", "bob", "BEGIN", "INSERT INTO w VALUES (1)")
+found["idle"] = slot()
+found["idle goes on"] = goes_on(idle, "COMMIT")
+busy = session("bob", "bob", "BEGIN", "INSERT INTO w VALUES (2)")
+busy.stdin.write("SELECT pg_sleep(8); COMMIT;\n")
+busy.stdin.flush()
+found["busy"] = slot()
+found["busy goes on"] = goes_on(busy, "SELECT 1")
+found["nobody"] = slot()
+found["rows"] = psql("bob", "bob", "SELECT array_agg(n) FROM w")
+"""
+
+
+def test_a_neighbours_transaction_is_ended_when_it_does_nothing_and_told_when_it_works(server: Side) -> None:
+    found = run(server, IDLE)
+    (idle, waited), (busy, _), (nobody, _) = found["idle"], found["busy"], found["nobody"]
+    assert idle == nobody == "" and waited < 6
+    assert not found["idle goes on"] and found["busy goes on"] and found["rows"] == "{2}"
+    assert "session" in busy and "of bob in database bob" in busy
