@@ -10,7 +10,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from . import fence, files, mail, mariadb, operations, pairing, postgres, protocol, reboot_lines, switch
+from . import fence, files, mail, mariadb, operations, pairing, php, postgres, protocol, reboot_lines, switch
 from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 
 _KEPT_SECONDS = 86400
@@ -117,6 +117,8 @@ def main(words: list[str]) -> int:
             enrol()
         case ["reboot-lines"]:
             reboot_lines.main()
+        case ["await-app"]:
+            php.await_app()
         case ["messages"]:
             print(json.dumps(mail.read_messages(json.load(sys.stdin))))
         case _:

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from . import ours, postgres_digest, postgres_look, postgres_said, postgres_unchecked, postgres_views
 from .accounts import Account
@@ -84,18 +84,36 @@ def begin(account: Account, name: str, database: dict[str, Any], stdin: Any, vie
 def take(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
     """Take an archive from `stdin` and make ready what restores it; its bytes."""
     abandon(account, name)
-    spool, password = tempfile.mkdtemp(prefix="transhumance-", dir="/var/tmp"), secrets.token_urlsafe(24)
+    spool, password = _spool(account.gid), secrets.token_urlsafe(24)
     known = {"database": name, "role": f"th_restore_{_number(name)}", "spool": spool, "password": password, "paths": []}
     write_durably(_path(account, name), json.dumps(known))
-    archive = os.path.join(spool, "archive")
-    with open(archive, "wb") as file:
+    with _readable(spool, "archive", account.gid) as file:
         shutil.copyfileobj(stdin, file, 1 << 20)
         size = file.tell()
-    _choose(spool, {schema[0] for schema in database.get("schemas", [])})
-    for path in (spool, *(os.path.join(spool, each) for each in os.listdir(spool))):
-        os.chown(path, account.uid, account.gid)
+    _choose(spool, {schema[0] for schema in database.get("schemas", [])}, account.gid)
     _make_restore_role(account, known, [schema[1] for schema in database.get("schemas", [])])
     return size
+
+
+def _spool(gid: int) -> str:
+    """A directory that the account can read and nobody but root can change: a process of the account's could put a
+    link in the place of whatever root makes, or hands over, in one that is its own."""
+    spool = tempfile.mkdtemp(prefix="transhumance-", dir="/var/tmp")
+    descriptor = os.open(spool, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(descriptor, 0, gid)
+        os.fchmod(descriptor, 0o750)
+    finally:
+        os.close(descriptor)
+    return spool
+
+
+def _readable(spool: str, name: str, gid: int) -> IO[bytes]:
+    """A new file there."""
+    file = open(os.path.join(spool, name), "xb")
+    os.fchown(file.fileno(), 0, gid)
+    os.fchmod(file.fileno(), 0o640)
+    return file
 
 
 def open_for_rows(account: Account, name: str) -> None:
@@ -303,7 +321,7 @@ def _require(code: int, said: bytes, name: str) -> None:
         refuse("restore_failed", f"The database {printable(name)} could not be restored as its owner: {message}")
 
 
-def _choose(spool: str, schemas: set[int]) -> None:
+def _choose(spool: str, schemas: set[int], gid: int) -> None:
     """Write the lists of entries to restore, all but what was made beforehand or is not carried: what comes before the
     first table (most functions do), the rest, and the rows of views."""
     done = run(["pg_restore", "--list", f"{spool}/archive"], timeout=None)
@@ -323,7 +341,8 @@ def _choose(spool: str, schemas: set[int]) -> None:
             listing = "list"
         chosen[listing].append(found[1].encode() + b";\n")
     for listing, lines in chosen.items():
-        Path(spool, listing).write_bytes(b"".join(lines))
+        with _readable(spool, listing, gid) as file:
+            file.write(b"".join(lines))
 
 
 def _drop_restore_role(known: dict[str, Any], db: Session) -> None:
