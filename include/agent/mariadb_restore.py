@@ -1,6 +1,6 @@
 """MariaDB on the target: users and databases made by root, contents restored by users with no power over others.
 
-Tables come through the client in sandbox mode, run by the account's Unix user and logged in as a user that has the
+Tables come through the client in sandbox mode, run by a Unix user that is nobody's and logged in as a user that has the
 account's databases and nothing else. Routines, views, triggers and events have to keep their definers, so they are
 made by a second such user that may also name a definer (SET USER); nothing of the customer's runs while it makes them,
 each goes over as one statement that cannot become two, and its definer was checked. The account's own users are locked
