@@ -10,7 +10,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from . import fence, files, mail, mariadb, operations, pairing, php, postgres, protocol, reboot_lines, switch
+from . import fence, files, mail, mariadb, operations, pairing, php, postgres, processes, protocol, reboot_lines, switch
 from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 
 _KEPT_SECONDS = 86400
@@ -119,7 +119,8 @@ def main(words: list[str]) -> int:
             reboot_lines.main()
         case ["await-app"]:
             php.await_app()
-        case ["messages"]:
+        case ["messages", uid, gid]:
+            processes.become_reader(int(uid), int(gid))
             print(json.dumps(mail.read_messages(json.load(sys.stdin))))
         case _:
             print("Usage: serve | peer MOVE | run OPERATION | settle ACCOUNT | return ACCOUNT EPOCH | boot | enrol")

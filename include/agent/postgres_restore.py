@@ -1,8 +1,8 @@
 """PostgreSQL on the target: roles and databases made by the superuser, contents restored by a role with no power.
 
 What a customer wrote (defaults, checks, index expressions, functions) runs while a dump is restored. So the archive is
-restored by pg_restore, which unlike psql has no commands of its own, run by a Unix user that is nobody's, and logged in as
-a role made for it that is a member of the account's roles and of nothing else. Account roles have no password and no
+restored by pg_restore, which unlike psql has no commands of its own, run by a Unix user that is nobody's, and logged in
+as a role made for it that is a member of the account's roles and of nothing else. Account roles have no password and no
 login until `finish`.
 """
 

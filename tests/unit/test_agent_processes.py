@@ -123,3 +123,22 @@ def test_who_ends_them_cannot_be_ended_by_them(late: Path) -> None:
     processes.end_all("alice", UID, patience=0.05)
     assert processes.of_user(UID) == []
     assert os.getpid()
+
+
+def test_who_reads_with_the_accounts_rights_is_out_of_its_reach(late: Path) -> None:
+    """It may open what the account may; a process of the account's neither ends it nor sees its environment."""
+    private = late.with_name("private")
+    private.write_text("hers")
+    os.chown(private, UID, UID)
+    private.chmod(0o600)
+    reads = f"import os, sys, time; sys.path.insert(0, {str(Path.cwd())!r}); from include.agent import processes\n"
+    reads += f"processes.become_reader({UID}, {UID}); print(open({str(private)!r}).read(), flush=True)\n"
+    reads += "try: open('/etc/shadow')\nexcept PermissionError: print('no more', flush=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", reads], stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout and [reader.stdout.readline() for _ in range(2)] == ["hers\n", "no more\n"]
+        tries = f"os.kill({reader.pid}, 9)", f"os.kill({reader.pid}, 19)", f"open('/proc/{reader.pid}/environ').read()"
+        for each in (*tries, f"assert ctypes.CDLL(None, use_errno=True).ptrace(16, {reader.pid}, 0, 0) == 0"):
+            done = subprocess.run([sys.executable, "-c", f"{PRELUDE}{OWN}{each}"], capture_output=True, text=True)
+            assert "PermissionError" in done.stderr or "AssertionError" in done.stderr, each
+        assert reader.poll() is None
+        reader.kill()
