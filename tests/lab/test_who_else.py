@@ -58,6 +58,19 @@ for role, make in made.items():
     postgres_sql.execute([f"DROP ROLE {role}"])
     found[f"postgresql {role} free"] = [said(make), said(postgres.enrol)]
     gone(role)
+
+# In a customer's database only the superuser's are ours.
+from agent import postgres_follow, postgres_publish
+for what, name in (("SCHEMA", "pg_namespace WHERE nspname"), ("PUBLICATION", "pg_publication WHERE pubname")):
+    psql("bob", "bob", f"CREATE {what} th_follow")
+    try:
+        postgres_follow._publish(bob, "bob")
+    except postgres_publish.CannotFollow as error:
+        found[f"postgresql {what}"] = ["name_taken", "name_taken"] if "rename it" in str(error) else [str(error)]
+    postgres_follow.end(bob)
+    left = postgres_sql.query(f"SELECT to_json(true) FROM {name} = 'th_follow';", "bob")
+    found[f"postgresql {what}"] += left
+    psql("bob", "bob", f"DROP {what} th_follow")
 found["left"] = postgres_sql.query(r"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname LIKE 'th\_%';")
 """
 
@@ -66,7 +79,7 @@ def test_what_has_a_name_of_the_agents_is_not_taken_for_its_own(server: Side) ->
     found = run(server, NAMES)
     assert found.pop("left") == []
     taken = {name: what for name, what in found.items() if not name.endswith("free")}
-    assert len(taken) == 14 and set(map(tuple, taken.values())) == {("name_taken", "name_taken", True)}
+    assert len(taken) == 16 and set(map(tuple, taken.values())) == {("name_taken", "name_taken", True)}
     assert not any(any(found[name]) for name in {*found} - {*taken})
 
 
