@@ -75,11 +75,13 @@ def close(account: Account) -> None:
 def gone(account: Account) -> list[str]:
     """Statements that take the users away."""
     users = sorted({prefix + account.name for prefix, _, _ in _KINDS.values()})
-    return [UNLOGGED, *users_dropped(users), f"DROP ROLE IF EXISTS {literal(_role(account))}"]
+    loading = literal(_KINDS[WRITING][0] + account.name)
+    left = query(["Role"], f"FROM mysql.roles_mapping WHERE User = {loading} AND Role LIKE '{_QUIET}%'")
+    return [UNLOGGED, *users_dropped(users), *(f"DROP ROLE IF EXISTS {literal(role)}" for (role,) in left)]
 
 
-def _role(account: Account) -> str:
-    return f"th_quiet_{account.name}"
+_QUIET = "th_quiet_"
+"""How the role of one load is called, and what nobody can know of it beforehand."""
 
 
 _PATIENCE = 600
@@ -119,14 +121,14 @@ def loader(account: Account, statement: str, **popen: Any) -> Iterator[subproces
     """A client that runs a LOAD DATA as the user, in a session that writes no binary log: what it loads has come with
     the account. For that it has a role while it starts, which is gone before it is given anything of the customer's."""
     with entering():
-        user, role = login(account, WRITING), literal(_role(account))
+        user, role = login(account, WRITING), literal(_QUIET + secrets.token_hex(8))
         steps = [f"SET ROLE {role}", "SET SESSION sql_log_bin = 0", "SET ROLE NONE"]
         steps += [f"{START}, time_zone = '+00:00', max_statement_time = 0, lock_wait_timeout = 3600", statement]
         known = _newest()
         queries(
             [
                 UNLOGGED,
-                f"CREATE ROLE IF NOT EXISTS {role}",
+                f"CREATE ROLE {role}",
                 f"GRANT BINLOG ADMIN ON *.* TO {role}",
                 f"GRANT {role} TO {user_name(user.user, 'localhost')}",
             ]
