@@ -171,7 +171,7 @@ def _discard_whole(account: Account) -> None:
     for module in (postgres, mariadb, files):
         module.discard(account)
     front.drop_certificates(account)
-    system.remove_user(account.name, account.home)
+    system.remove_user(account.name, account.uid, account.home)
     (account.directory / "crontab").unlink(missing_ok=True)
     reboot_lines.forget(account)
 

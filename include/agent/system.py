@@ -210,13 +210,18 @@ def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
     run(["usermod", "--append", "--groups", name, "www-data"])
 
 
-def remove_user(name: str, home: str) -> None:
-    """Take the user, its group and its home away; nothing outside the home is touched (rm follows no link)."""
+_EVERYBODYS = ["/tmp", "/var/tmp", "/dev/shm"]
+
+
+def remove_user(name: str, uid: int, home: str) -> None:
+    """Take the user, its group and its home away, and what it has where everybody may write: a program there would give
+    the user's rights to whoever runs it, also when the number is another user's. Neither rm nor find follows a link."""
     removal = ["rm", "-rf", "--one-file-system", "--", home]
     if run(removal, check=False, timeout=3600).returncode != 0:
         # Something is immutable or append only; chattr follows no link.
         run(["chattr", "-R", "-f", "-ia", "--", home], check=False, timeout=3600)
         run(removal, timeout=3600)
+    run(["find", *_EVERYBODYS, "-xdev", "-uid", str(uid), "-delete"], check=False, timeout=3600)
     with locked(RUNTIME / "users.lock"):
         run(["gpasswd", "--delete", "www-data", name], check=False)
         run(["userdel", name], check=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import processes
+from include.agent import processes, system
 
 UID, NEIGHBOUR, SUBORDINATE = 54321, 54322, 54400
 RUNS = 4
@@ -142,3 +142,18 @@ def test_who_reads_with_the_accounts_rights_is_out_of_its_reach(late: Path) -> N
             assert "PermissionError" in done.stderr or "AssertionError" in done.stderr, each
         assert reader.poll() is None
         reader.kill()
+
+
+def test_a_removed_account_leaves_no_program_with_its_rights(late: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere than in its home: a set-user-id file, one in a directory of its own, a link; others' files stay."""
+    monkeypatch.setattr(system, "RUNTIME", late.parent / "run")
+    folder = late.with_name("theirs")
+    folder.mkdir()
+    (folder / "suid").touch()
+    (folder / "link").symlink_to(late)
+    for path in (folder, folder / "suid", folder / "link"):
+        os.chown(path, UID, UID, follow_symlinks=False)
+    os.chmod(folder / "suid", 0o4755)
+    os.link(folder / "suid", late.with_name("hard"))
+    system.remove_user("nobody-of-this-name", UID, str(late.with_name("home")))
+    assert sorted(path.name for path in late.parent.iterdir() if path.name != "run") == ["late", "subuid"]
