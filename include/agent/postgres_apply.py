@@ -12,12 +12,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import postgres_fingerprint, postgres_look
+from . import ours, postgres_fingerprint, postgres_look
 from .accounts import Account
 from .digest import printable
 from .postgres_changes import lsn
 from .postgres_look import make_reader, make_role
-from .postgres_sql import Session, end_kept, execute, ident, kept, literal, literals
+from .postgres_sql import OVER, Session, end_kept, execute, ident, kept, literal, literals
 from .system import read_json, refuse, write_durably
 
 NAME = "th_follow"
@@ -34,7 +34,7 @@ def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
         refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
     make_reader(account)
     # A worker logs in as its role, so the role may; nobody else can: a password that it gave itself is over already.
-    execute(make_role(_role(account), "LOGIN INHERIT BYPASSRLS PASSWORD NULL VALID UNTIL '2000-01-01'", account))
+    execute(make_role(_role(account), f"LOGIN INHERIT BYPASSRLS PASSWORD NULL {OVER}", account))
     _note(account, {*subscribed(account), name})
     # A table with forced row security refuses even its owner; the worker's own role bypasses that.
     options = (
@@ -151,7 +151,9 @@ def end(account: Account, names: list[str] | None = None) -> None:
 
 
 def drop_roles(names: list[str], db: Session) -> None:
-    """Drop roles that own nothing; their sessions end."""
+    """Drop those of these roles that are there and ours, and own nothing; their sessions end."""
+    marks = ", ".join(f"({literal(name)}, {ours.mark(name)})" for name in names)
+    names = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
     wanted = literals(names)
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({wanted});")
     db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in names])
