@@ -1,18 +1,21 @@
 """The mail of a server: Postfix's and Dovecot's tables, the queue, and the messages of an account's mailboxes."""
 
+import errno
 import grp
 import hashlib
 import ipaddress
 import json
 import os
 import signal
+import stat
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .accounts import Account, State, all_accounts, standing
+from .digest import printable
 from .front import CERTIFICATES
 from .scope import Scope
 from .system import AGENT, CONFIG, RUNTIME, locked, refuse, run, write_if_changed
@@ -215,36 +218,63 @@ def _maildir_rows(maildir: bytes) -> list[list[Any]]:
         return rows
     for name in names:
         folder = os.path.join(maildir, name) if name else maildir
-        validity, uids = _uidlist(os.path.join(folder, b"dovecot-uidlist"))
+        messages = list(_messages_in(folder))
+        keys = {entry.name.partition(b":2,")[0] for _, entry in messages}
+        validity, uids = _uidlist(os.path.join(folder, b"dovecot-uidlist"), keys)
         label = name.hex()
         rows.append([label, validity])
-        for part in (b"cur", b"new"):
-            try:
-                entries = list(os.scandir(os.path.join(folder, part)))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            for item in entries:
-                if item.is_file(follow_symlinks=False) and not item.name.startswith(b"."):
-                    key, _, flags = item.name.partition(b":2,")
-                    size = item.stat(follow_symlinks=False).st_size
-                    rows.append([label, uids.get(key), key.hex(), size, flags.hex(), part.decode()])
+        for part, item in messages:
+            key, _, flags = item.name.partition(b":2,")
+            size = item.stat(follow_symlinks=False).st_size
+            rows.append([label, uids.get(key), key.hex(), size, flags.hex(), part])
     return rows
 
 
-def _uidlist(path: bytes) -> tuple[str | None, dict[bytes, str]]:
-    """UIDVALIDITY and the UIDs by message key, from Dovecot's list (version 3)."""
+def _messages_in(folder: bytes) -> Iterator[tuple[str, os.DirEntry[bytes]]]:
+    """("cur" or "new", the file) of each message in a folder."""
+    for part in (b"cur", b"new"):
+        try:
+            entries = list(os.scandir(os.path.join(folder, part)))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for item in entries:
+            if item.is_file(follow_symlinks=False) and not item.name.startswith(b"."):
+                yield part.decode(), item
+
+
+_LARGEST_LIST = 512 << 20
+"""Bytes of a list of UIDs: some five million messages in one folder."""
+_LONGEST_LINE = 65536
+
+
+def _uidlist(path: bytes, keys: set[bytes]) -> tuple[str | None, dict[bytes, str]]:
+    """UIDVALIDITY and the UIDs of these messages, from Dovecot's list (version 3). What has its name and is no file (a
+    link, a pipe, a device) is no list; nothing of it is kept but what these messages have."""
     try:
-        with open(path, "rb") as file:
-            lines = file.read().splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return None, {}
-    header = lines[0].split() if lines else []
-    validity = next((field[1:].decode(errors="replace") for field in header if field.startswith(b"V")), None)
-    uids = {}
-    for line in lines[1:]:
-        fields, _, name = line.partition(b" :")
-        if name and fields:
-            uids[name.partition(b":2,")[0]] = fields.split(b" ")[0].hex()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            return None, {}
+        raise
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None, {}
+        if status.st_size > _LARGEST_LIST:
+            refuse(
+                "uidlist_too_large",
+                f"{printable(os.fsdecode(path))} is larger than {_LARGEST_LIST >> 20} MB, so it is no list that Dovecot "
+                "wrote: remove it (mail programs will fetch that folder anew), then try again.",
+            )
+        lines = iter(lambda: file.readline(_LONGEST_LINE), b"")
+        header = next(lines, b"").split()
+        validity = next((field[1:].decode(errors="replace") for field in header if field.startswith(b"V")), None)
+        uids = {}
+        for line in lines:
+            fields, _, name = line.rstrip(b"\r\n").partition(b" :")
+            key = name.partition(b":2,")[0]
+            if fields and key in keys:
+                uids[key] = fields.split(b" ", 1)[0].hex()
     return validity, uids
 
 
