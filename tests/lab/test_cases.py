@@ -25,7 +25,6 @@ BY_HAND = {
 """What this module does not move, with the reason; `python -m tests.lab.cases NUMBER` tries one."""
 REFUSED: dict[str, str] = {
     "13": "is refused by the new server",
-    "43": "keeps old rows (system versioning)",
     "87": "have the same key",
     "l5": "ALTER TABLE public.imported OWNER TO",
 }
