@@ -256,15 +256,16 @@ def _uidlist(path: bytes, keys: set[bytes]) -> tuple[str | None, dict[bytes, str
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
             return None, {}
         raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        return None, {}
     with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None, {}
         if status.st_size > _LARGEST_LIST:
             refuse(
                 "uidlist_too_large",
-                f"{printable(os.fsdecode(path))} is larger than {_LARGEST_LIST >> 20} MB, so it is no list that Dovecot "
-                "wrote: remove it (mail programs will fetch that folder anew), then try again.",
+                f"{printable(os.fsdecode(path))} is larger than {_LARGEST_LIST >> 20} MB, so it is no list of Dovecot's:"
+                " remove it (mail programs will fetch that folder anew), then try again.",
             )
         lines = iter(lambda: file.readline(_LONGEST_LINE), b"")
         header = next(lines, b"").split()

@@ -73,12 +73,12 @@ def _read_with_little_memory(home: str, sent) -> None:  # type: ignore[no-untype
 
 
 def read_apart(home: Path) -> int | str:
-    """What a child says within five seconds and a gigabyte."""
+    """What a child says within half a minute and a gigabyte."""
     here, there = get_context("fork").Pipe()
     child = get_context("fork").Process(target=_read_with_little_memory, args=(str(home), there))
     child.start()
     try:
-        return here.recv() if here.poll(5) else "still at it after five seconds"
+        return here.recv() if here.poll(30) else "still at it"
     finally:
         child.kill()
         child.join()
@@ -112,6 +112,6 @@ def test_a_list_of_uids_may_be_anything(tmp_path: Path, what: str) -> None:
 def test_a_list_that_nobody_wrote_is_told_with_its_place(tmp_path: Path) -> None:
     maildir(tmp_path / "a", MESSAGES)
     with (tmp_path / "a" / "Maildir" / "dovecot-uidlist").open("wb") as file:
-        file.truncate(16 << 40)
+        file.truncate(1 << 40)
     said = read_apart(tmp_path / "a")
     assert isinstance(said, str) and "Maildir/dovecot-uidlist is larger than 512 MB" in said and "remove it" in said
