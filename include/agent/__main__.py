@@ -110,7 +110,7 @@ def main(words: list[str]) -> int:
         case ["reboot-lines"]:
             reboot_lines.main()
         case ["messages"]:
-            print(json.dumps(mail.read_messages(json.load(sys.stdin))))
+            mail.main()
         case _:
             print("Usage: serve | peer MOVE | run OPERATION | settle ACCOUNT | return ACCOUNT EPOCH | boot | enrol")
             return 2
