@@ -121,7 +121,7 @@ def main(words: list[str]) -> int:
             php.await_app()
         case ["messages", uid, gid]:
             processes.become_reader(int(uid), int(gid))
-            print(json.dumps(mail.read_messages(json.load(sys.stdin))))
+            mail.main()
         case _:
             print("Usage: serve | peer MOVE | run OPERATION | settle ACCOUNT | return ACCOUNT EPOCH | boot | enrol")
             return 2

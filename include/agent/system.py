@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from . import bounded
+
 CONFIG = Path("/etc/transhumance")
 STATE = Path("/var/lib/transhumance")
 RUNTIME = Path("/run/transhumance")
@@ -52,16 +54,8 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `argv` (never a shell) and return its output; a failure is a Refused with the last of its stderr."""
     data = input.encode() if isinstance(input, str) else input
-    stdin = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            timeout=timeout,
-            env={**_ENVIRONMENT, **(env or {})},
-            check=False,
-            **stdin,
-        )
+        done = bounded.answer(argv, data, timeout=timeout, env={**_ENVIRONMENT, **(env or {})})
     except FileNotFoundError:
         refuse("program_missing", f"{argv[0]} is not installed on this server; install it and try again.")
     except subprocess.TimeoutExpired:
@@ -69,6 +63,8 @@ def run(
             "timed_out",
             f"{argv[0]} did not end within {timeout:.0f} s; look at the server's load and try again.",
         )
+    except bounded.TooMuch:
+        refuse("said_too_much", f"{argv[0]} answered more than {bounded.MOST >> 20} MB and was ended; see why it does.")
     if check and done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
         refuse("command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {said or 'it said nothing'}")
