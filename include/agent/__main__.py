@@ -10,7 +10,21 @@ import time
 import zipfile
 from pathlib import Path
 
-from . import fence, files, mail, mariadb, operations, pairing, php, postgres, processes, protocol, reboot_lines, switch
+from . import (
+    fence,
+    files,
+    homes,
+    mail,
+    mariadb,
+    operations,
+    pairing,
+    php,
+    postgres,
+    processes,
+    protocol,
+    reboot_lines,
+    switch,
+)
 from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 
 _KEPT_SECONDS = 86400
@@ -115,6 +129,8 @@ def main(words: list[str]) -> int:
             fence.boot()
         case ["enrol"]:
             enrol()
+        case ["homes"]:
+            homes.make_plain()
         case ["reboot-lines"]:
             reboot_lines.main()
         case ["await-app"]:

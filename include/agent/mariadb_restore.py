@@ -19,11 +19,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import mariadb_definers, mariadb_follower, mariadb_roles
+from . import mariadb_charsets, mariadb_definers, mariadb_follower, mariadb_roles
 from .accounts import Account
 from .digest import printable
 from .mariadb_definers import QUOTED
-from .mariadb_events import context, switch
+from .mariadb_events import context, enabled, switch
 from .mariadb_sql import (
     Login,
     attempts,
@@ -41,7 +41,7 @@ from .mariadb_users import grant_statements, pending_path, plugins_of, require_f
 from .system import RUNTIME, locked, read_json, refuse, write_durably
 
 _EVENT = re.compile(
-    rb"CREATE DEFINER=" + QUOTED + rb"@" + QUOTED + rb" EVENT " + QUOTED + rb" ON SCHEDULE (?:[^'`]|'[^']*')*?"
+    rb"CREATE DEFINER=" + QUOTED + rb"@" + QUOTED + rb" EVENT " + QUOTED + rb" ON SCHEDULE (?:[\w .]|'[^'\\]*')*?"
     rb" ON COMPLETION (?:NOT )?PRESERVE (ENABLE|DISABLE ON SLAVE|DISABLE) ",
     re.DOTALL,
 )
@@ -267,7 +267,11 @@ def make_most(account: Account, known: list[dict[str, Any]]) -> list[tuple[dict[
 
     Those of all databases together, as one may need another database's."""
     with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
-        return _make_together(known, _databases(account), user)
+        failed = _make_together(known, _databases(account), user)
+    # Each was made disabled. Should one run all the same, it stops here and not at the release.
+    if running := enabled(account):
+        queries([UNLOGGED, *switch(account, running, "DISABLE")])
+    return failed
 
 
 def _databases(account: Account) -> dict[str, Any]:
@@ -319,27 +323,30 @@ def _making(item: dict[str, Any], databases: dict[str, Any]) -> list[str | bytes
 
 
 def checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:
-    """The object with its statement as bytes; refused unless it is one CREATE with a definer of the account."""
-    text = base64.b64decode(item["statement"])
+    """The object with its statement as bytes; refused unless it is one CREATE with a definer of the account.
+
+    What it makes is what its own words say. They must be read here as the server will read them."""
+    text, name = base64.b64decode(item["statement"]), printable(str(item["name"]))
+    head = mariadb_definers.head_of(text)
     if (
         item["database"] not in account.mariadb_databases
-        or mariadb_definers.named_in(text) not in account.mariadb_users
+        or head is None
+        or (head.user, head.host) not in account.mariadb_users
     ):
-        refuse(
-            "foreign_definer",
-            f"The definer of {printable(str(item['name']))} is no user of {account.name}; it cannot be made here.",
-        )
-    if item["kind"] == "EVENT":
-        text = _disabled(text)
+        refuse("foreign_definer", f"The definer of {name} is no user of {account.name}; it cannot be made here.")
+    if head.kind != item["kind"]:
+        refuse("other_kind", f"{name} was announced as another thing than its statement makes; it cannot be made here.")
+    read = head.text
+    if head.kind == "EVENT":
+        found = _EVENT.match(text)
+        if not found:
+            refuse("event_failed", "An event's statement is not in the form that MariaDB prints; it cannot be moved.")
+        # The word stands before all that the customer has worded.
+        read = text[: found.start(4)]
+        text = read + b"DISABLE" + text[found.end(4) :]
+    if not mariadb_charsets.is_plain(read.decode("utf-8", "replace"), str(item.get("charset"))):
+        refuse("mixed_charsets", f"The statement of {name} is in two character sets; it cannot be made here.")
     return item | {"text": text}
-
-
-def _disabled(text: bytes) -> bytes:
-    """An event's statement with DISABLE, whose word stands before all that the customer has worded."""
-    found = _EVENT.match(text)
-    if not found:
-        refuse("event_failed", "An event's statement is not in the form that MariaDB prints; it cannot be moved.")
-    return text[: found.start(4)] + b"DISABLE" + text[found.end(4) :]
 
 
 def finish(account: Account) -> None:
