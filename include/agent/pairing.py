@@ -1,7 +1,6 @@
 """Two servers for one move: a key made for it, and the verbs a peer may call."""
 
 import io
-import ipaddress
 import json
 import os
 import re
@@ -16,11 +15,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from . import test_server
+from . import peer_words, test_server
 from .accounts import Account, check_move, check_name, load, part_engine, state_of
+from .addresses import plain_address
+from .digest import printable
 from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 
-_LONGEST = 64 << 20  # bytes of a request
 _USUAL = 0.5
 """Seconds within which a peer's program ends that has answered."""
 PROTOCOL = 1
@@ -55,9 +55,9 @@ def require_same_protocol(said: dict[str, Any]) -> None:
 
 def check_address(address: Any) -> str:
     try:
-        return str(ipaddress.ip_address(address))
+        return plain_address(address)
     except ValueError:
-        refuse("bad_address", f"{address!r} is no IP address; give the peer's management address.")
+        refuse("bad_address", f"{address!r:.80} is no plain IP address; give the peer's management address.")
 
 
 # --- keys ---
@@ -211,9 +211,14 @@ def serve_peer(
             print(error.message, file=sys.stderr)
             return 1
     if words[0] == "call":
-        print(json.dumps(_answer(pair, move, epoch, sys.stdin.buffer.readline(_LONGEST), verbs, always)), flush=True)
+        print(
+            json.dumps(
+                _answer(pair, move, epoch, sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST), verbs, always)
+            ),
+            flush=True,
+        )
         return 0
-    while line := sys.stdin.buffer.readline(_LONGEST):
+    while line := sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST):
         print(json.dumps(_answer(pair, move, epoch, line, verbs, always, io.BytesIO())), flush=True)
     return 0
 
@@ -236,11 +241,8 @@ def _answer(
 ) -> dict[str, Any]:
     """The reply to one request of a peer; no request makes this raise."""
     try:
-        request = json.loads(line)
-        verb, args = request["verb"], request["args"]
-        if verb not in verbs:
-            refuse("unknown_verb", f"A peer may not call {verb!r} here.")
-        if (engine := part_engine(pair["account"])) and not _is_for(engine, verb):
+        verb, args = peer_words.request(line)
+        if (engine := part_engine(pair["account"])) and not verb.startswith(_OF_A_PART[engine]):
             refuse("unknown_verb", f"{pair['account']} is nothing but {engine} databases; {verb} is not for it.")
         if verb in always:
             return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
@@ -249,14 +251,15 @@ def _answer(
     except Refused as error:
         return {"ok": False, "error": {"code": error.code, "message": error.message}}
     except Exception as error:  # the caller must get an answer whatever went wrong
-        message = f"{type(error).__name__}: {error}"
+        message = printable(f"{type(error).__name__}: {error}"[:1000])
         return {"ok": False, "error": {"code": "internal_error", "message": message}}
 
 
-def _is_for(engine: str, verb: str) -> bool:
-    """Whether a peer's verb is for databases of this engine, or for no store at all."""
-    stores = ("files", "messages", "identity", "postgres", "mariadb")
-    return not verb.startswith(stores) or verb.startswith(engine.removesuffix("ql"))
+_OF_A_PART = {
+    "postgresql": ("alone", "part_port", "postgres_", "release", "standing", "tunnel_", "warm"),
+    "mariadb": ("alone", "mariadb_", "part_port", "release", "standing", "warm"),
+}
+"""What the verbs begin with that a part's key may call, by its engine."""
 
 
 # --- the tunnel ---

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.agent import pairing
+from include.agent import pairing, peer_words
 from include.agent.peer import Peer
+from include.agent.shapes import number, record, text, whole
 from include.agent.system import Refused
 
 KEY = "ssh-ed25519 " + "A" * 68
@@ -28,6 +29,14 @@ for line in sys.stdin:
     time.sleep(request["args"].get("seconds", 0))
     print(json.dumps({"ok": True, "result": {"pid": os.getpid()}}), flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def words(monkeypatch) -> None:
+    """The verbs of these tests take and give whole numbers."""
+    some = record({}, seconds=number(), pid=whole(), to=text(10), n=whole(), input=text(0))
+    for verb in ("a", "b", "die", "refuse", "hello"):
+        monkeypatch.setitem(peer_words.WORDS, verb, peer_words.Word(some, some))
 
 
 @pytest.fixture
