@@ -10,7 +10,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from . import fence, files, mail, operations, pairing, protocol, reboot_lines, switch
+from . import fence, files, mail, operations, pairing, postgres_apply, postgres_door, protocol, reboot_lines, switch
 from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 
 _KEPT_SECONDS = 86400
@@ -96,7 +96,10 @@ def main(words: list[str]) -> int:
         case ["serve"]:
             print(json.dumps(protocol.answer(sys.stdin.buffer.read())))
         case ["peer", move]:
-            return pairing.serve_peer(move, switch.PEER_VERBS, switch.ALWAYS, files.serve_rsync)
+            programs = files.serve_rsync, postgres_apply.serve_stream
+            return pairing.serve_peer(move, switch.PEER_VERBS, switch.ALWAYS, *programs)
+        case ["stream", move, slot]:
+            postgres_door.serve(move, slot)
         case ["run", operation]:
             return operations.run_operation(operation, protocol.LONG_VERBS)
         case ["settle", account]:

@@ -1,4 +1,4 @@
-"""The other server of a move, seen from the source: calls, streams and the tunnel, all over this move's key."""
+"""The other server of a move, seen from the source: calls and streams, all over this move's key."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from typing import IO, Any
 
 from . import pairing, peer_words
 from .digest import printable
-from .system import Refused, read_json, refuse, run, write_durably
-
-# What a peer reaches through the tunnel, where every user still needs a password.
-POSTGRESQL = "/run/postgresql/.s.PGSQL.5432"
+from .system import Refused, read_json, refuse, write_durably
 
 
 def known_peer(move: str) -> dict[str, Any]:
@@ -152,22 +149,9 @@ class Peer:
         attempt = [] if self.epoch is None else ["epoch", str(self.epoch)]
         return [*_ssh(self._options | self._shared), f"root@{self.address}", *attempt]
 
-    def tunnel(self) -> int:
-        """Let the peer reach this server's PostgreSQL at a port of its own loopback address, which is given.
-
-        A unit of its own keeps it up until `unpair`, also when the connection is lost for a while."""
-        port = self.call("tunnel_port", {})["port"]
-        unit = f"transhumance-tunnel-{self.move}"
-        if run(["systemctl", "is-active", "--quiet", unit], check=False).returncode != 0:
-            run(["systemctl", "reset-failed", f"{unit}.service"], check=False)
-            forward = f"127.0.0.1:{port}:{POSTGRESQL}"
-            options = self._options | {"ControlPath": "none", "ExitOnForwardFailure": "yes"}
-            run(
-                ["systemd-run", "--quiet", f"--unit={unit}", "--property=Restart=always", "--property=RestartSec=1"]
-                + ["--property=StartLimitIntervalSec=0", *_ssh(options), "-N", "-R", forward, f"root@{self.address}"]
-            )
-        self.call("tunnel_up", {"seconds": 15})
-        return port
+    def lasting_argv(self) -> list[str]:
+        """The same for one that goes on when this process's other connections have ended."""
+        return [*_ssh(self._options | {"ControlPath": "none"}), f"root@{self.address}"]
 
     def _unanswered(self, code: int, errors: bytes) -> None:
         refuse("peer_unreachable", f"The peer {self.address} gave no answer ({code}): {_last(errors)}")

@@ -41,6 +41,7 @@ _NAME = text(1000)
 _TOKEN = maybe(text(200))
 _HASH = text(64, "[0-9a-f]*")
 _PATH = text(1 << 20)
+_SLOT = text(20, "th_follow_[0-9]+")
 _NUMBER = whole(-(1 << 63))
 _TABLE = row(_NAME, _NAME)
 _TABLES = each(_TABLE, 1_000_000)
@@ -135,8 +136,7 @@ WORDS: dict[str, Word] = {
     ),
     "warm": Word(_NOTHING, _NOTHING),
     "part_port": Word(_NOTHING, record({"port": whole(1024, 65535)})),
-    "tunnel_port": Word(_NOTHING, record({"port": whole(1024, 65535)})),
-    "tunnel_up": Word(record({"seconds": number(60)}), _NOTHING),
+    "stream_up": Word(record({"slot": _SLOT, "seconds": number(60)}), _NOTHING),
     "identity": Word(
         record(
             {"password_hash": text(1000), "expiry": text(40), "crontab": maybe(text(_SHORT))}
@@ -186,10 +186,7 @@ WORDS: dict[str, Word] = {
     "postgres_complete": Word(record(_RESTORED), _NOTHING),
     "postgres_contents": Word(record({"database": _NAME}, apart=_TABLES), _CONTENTS, _LONG),
     "postgres_tables": Word(record({"database": _NAME, "tables": _TABLES}), named(_COUNTED), _LONG),
-    "postgres_subscribe": Word(
-        record({"database": _NAME, "conninfo": text(4000), "slot": text(40, "th_follow_[0-9]+"), "forced": flag}),
-        _NOTHING,
-    ),
+    "postgres_subscribe": Word(record({"database": _NAME, "slot": _SLOT, "forced": flag}), _NOTHING),
     "postgres_catch_up": Word(
         record(
             {"seconds": number(600)} | {"databases": named(record({"lsn": whole(), "sequences": _SEQUENCES}), 100_000)}

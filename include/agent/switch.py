@@ -424,8 +424,6 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **identity.PEER_VERBS,
     **duplicate_databases.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),
-    "tunnel_port": pairing.tunnel_port,
-    "tunnel_up": pairing.tunnel_up,
     "alone": _alone,
     "warm": _warm,
     "part_port": _part_port,

@@ -122,7 +122,9 @@ def test_a_session_answers_until_its_input_ends(tmp_path, monkeypatch, capsys) -
     text = b"".join(json.dumps(line).encode() + b"\n" for line in lines) + b"no json\n"
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
     verbs = {"hello": lambda account, args, stdin: {"to": account, "n": args["n"], "input": stdin.read().decode()}}
-    assert pairing.serve_peer("m1", verbs, frozenset({"hello"}), lambda *_: pytest.fail("rsync ran")) == 0
+    assert (
+        pairing.serve_peer("m1", verbs, frozenset({"hello"}), *[lambda *_: pytest.fail("another program ran")] * 2) == 0
+    )
     replies = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [reply["ok"] for reply in replies] == [True, False, True, False]
     assert [reply["result"]["n"] for reply in replies if reply["ok"]] == [1, 2]

@@ -30,8 +30,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "release": ({"epoch": 2, "commit_record": {}}, {"state": "serving", "steps": [{"name": "opened", "seconds": 0.1}]}),
     "warm": ({}, {}),
     "part_port": ({}, {"port": 23000}),
-    "tunnel_port": ({}, {"port": 40000}),
-    "tunnel_up": ({"seconds": 15}, {}),
+    "stream_up": ({"slot": "th_follow_7", "seconds": 15}, {}),
     "identity": ({"password_hash": "!", "expiry": "", "crontab": None, "certificates": {"a.example": "pem"}}, {}),
     "identity_digest": ({}, {"crontab": "0" * 64, "expiry": "f" * 64}),
     "messages_digest": (
@@ -55,7 +54,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "postgres_complete": (RESTORED, {}),
     "postgres_contents": ({"database": "d", "apart": [["s", "t"]]}, CONTENTS),
     "postgres_tables": ({"database": "d", "tables": [["s", "t"]]}, {"s.t": [1, "00ff"]}),
-    "postgres_subscribe": ({"database": "d", "conninfo": "", "slot": "th_follow_7", "forced": False}, {}),
+    "postgres_subscribe": ({"database": "d", "slot": "th_follow_7", "forced": False}, {}),
     "postgres_catch_up": (
         {"seconds": 10.0, "databases": {"d": {"lsn": 9, "sequences": [["s", "q", 4, True]]}}},
         {"d": "applied"},
@@ -247,7 +246,7 @@ def served(tmp_path, monkeypatch, capsys, account: str, lines: list[bytes]) -> l
     monkeypatch.setattr(pairing, "load", lambda name: name)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"".join(lines))))
     verbs = dict.fromkeys(peer_words.WORDS, lambda account, args, stdin: {})
-    assert pairing.serve_peer("m1", verbs, frozenset(verbs), lambda *_: pytest.fail("rsync ran")) == 0
+    assert pairing.serve_peer("m1", verbs, frozenset(verbs), *[lambda *_: pytest.fail("another program ran")] * 2) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -265,5 +264,4 @@ def test_a_parts_key_calls_the_verbs_of_its_engine_and_nothing_else(tmp_path, mo
     allowed = {verb for verb, reply in zip(SPOKEN, replies, strict=True) if reply["ok"]}
     own = {verb for verb in SPOKEN if verb.startswith(engine.removesuffix("ql") + "_")}
     common = {"alone", "part_port", "release", "standing", "warm"}
-    tunnel = {"tunnel_port", "tunnel_up"} if engine == "postgresql" else set()
-    assert allowed == own | common | tunnel
+    assert allowed == own | common | ({"stream_up"} if engine == "postgresql" else set())

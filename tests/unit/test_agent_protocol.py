@@ -139,13 +139,13 @@ def test_progress_is_seen_while_it_runs(host: list[list[str]]) -> None:
     assert seen[0]["done_bytes"] == 5
 
 
-@pytest.mark.parametrize("command", ["", "bash", "rsyncx", "call; id"])
+@pytest.mark.parametrize("command", ["", "bash", "rsyncx", "call; id", "streams"])
 def test_a_peer_gets_no_shell(tmp_path, monkeypatch, capsys, command: str) -> None:
     monkeypatch.setattr(pairing, "STATE", tmp_path)
     (tmp_path / "pairs" / "m1").mkdir(parents=True)
     (tmp_path / "pairs" / "m1" / "target.json").write_text(json.dumps({"account": "alice"}))
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", command)
-    assert pairing.serve_peer("m1", {}, frozenset(), lambda *_: pytest.fail("rsync ran")) == 1
+    assert pairing.serve_peer("m1", {}, frozenset(), *[lambda *_: pytest.fail("another program ran")] * 2) == 1
     assert "not admitted" in capsys.readouterr().err
 
 
