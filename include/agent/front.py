@@ -233,8 +233,8 @@ def _require_pair(domain: str, pem: str) -> None:
         except (ssl.SSLError, ValueError, OSError):
             refuse(
                 "bad_certificate",
-                f"What came as the certificate of {domain} is not a key without a password, its certificate and their "
-                "chain; install it again on the old server, or remove it there.",
+                f"What came as the certificate of {domain} is not a key without a password, long enough for today, "
+                "with its certificate and chain; install it again on the old server, or remove it there.",
             )
     named = run(
         ["openssl", "x509", "-noout", "-subject", "-ext", "subjectAltName", "-nameopt", "sep_multiline,utf8"],

@@ -104,6 +104,15 @@ def test_the_stream_is_postgresqls_alone_and_nothing_but_a_stream(moving: Moving
     assert '"sshd' not in listening and '"python3"' not in listening
 
 
+def test_a_stream_that_was_cut_is_taken_up_again(moving: Moving) -> None:
+    """What of it is left on the target, as by a connection that was lost, gives way to the next one."""
+    for stop in ("STOP", "KILL"):
+        moving.new.root("pkill", f"-{stop}", "-f", "agent.pyz peer .*")
+        moving.old.root("systemctl", "kill", "--signal=KILL", "transhumance-stream-*")
+        sql(moving.old, "INSERT INTO parent SELECT max(a) + 1 FROM parent;", role=NAME)
+        assert moving.do(SWITCH)["compare"]["result"][1] == []
+
+
 def test_a_row_that_differs_among_those_that_changed_is_found(moving: Moving) -> None:
     corruption = "UPDATE identified SET v = 'other' WHERE id = (SELECT max(id) FROM identified);"
     with moving.written(APP):
