@@ -356,7 +356,7 @@ def bring(both: Both, what: Wanted, tables: dict[Name, Table]) -> Brought:
         began = time.monotonic()
         table = tables[name]
         count = table.count()
-        before = both.write([count, table.delete()], [name])[0][0]
+        before = both.write([count, *table.empty()], [name])[0][0]
         mariadb_load.fill(both, table)
         done.grown[name] = int(both.there([count])[0][0][0] or 0) - int(before)
         seconds = round(time.monotonic() - began, 3)

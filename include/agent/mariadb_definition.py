@@ -11,7 +11,7 @@ from . import mariadb_definers, mariadb_digest, mariadb_printed, mariadb_roles, 
 from .accounts import Account
 from .digest import printable
 from .mariadb_events import enabled
-from .mariadb_sql import existing, ident, literal, login, queries, query, select
+from .mariadb_sql import existing, ident, literal, queries, query, select
 from .system import read_json, refuse
 
 PLUGINS = ("mysql_native_password", "ed25519", "unix_socket", "parsec", "caching_sha2_password")
@@ -122,8 +122,7 @@ def broken_views(account: Account) -> set[tuple[str, str]]:
 def objects(account: Account) -> list[dict[str, Any]]:
     """Routines, views, triggers and events, each with the statement that makes it and its context.
 
-    A view that is broken here is not among them. Refuses a table with a history, which 11.5 and later write
-    differently."""
+    A view that is broken here is not among them."""
     for database in account.mariadb_databases:
         refuse_history(account, database)
     broken = broken_views(account)
@@ -172,22 +171,18 @@ def with_statements(account: Account, found: list[dict[str, Any]]) -> list[dict[
 
 
 def refuse_history(account: Account, database: str) -> None:
-    """Refuse a database with a table that keeps old rows."""
-    tables = mariadb_digest.tables_of(database)
-    versioned = [name for name, table in tables.items() if table["kind"] == "SYSTEM VERSIONED"]
-    if not versioned:
-        return
-    with login(account, "read", "SELECT") as reader:
-        for name in versioned:
-            at = f"FROM {ident(database)}.{ident(name)}"
-            counts = [select(["COUNT(*)"], at), select(["COUNT(*)"], f"{at} FOR SYSTEM_TIME ALL")]
-            now, ever = queries(counts, login=reader)
-            if now != ever:
-                refuse(
-                    "history_blocked",
-                    f"The table {printable(name)} of database {printable(database)} keeps old rows (system versioning),"
-                    " which cannot be carried to another version; delete them (DELETE HISTORY) or drop the versioning.",
-                )
+    """Refuse a table whose old rows are told apart by numbers of this server's transactions."""
+    found = query(
+        ["TABLE_NAME"],
+        f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {literal(database)}"
+        " AND GENERATION_EXPRESSION = 'ROW START' AND DATA_TYPE = 'bigint'",
+    )
+    for (name,) in found:
+        refuse(
+            "history_blocked",
+            f"The table {printable(name)} of database {printable(database)} tells its old rows apart by transactions of"
+            " this server (ROW START is a BIGINT), which another server does not know; make the columns TIMESTAMP(6).",
+        )
 
 
 # The columns are kind, name, definer, sql_mode, charset, collation, time zone, whose rights count, the database's

@@ -32,7 +32,8 @@ START = (
     "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO"
     ",ALLOW_INVALID_DATES', innodb_strict_mode = 0,"
     " in_predicate_conversion_threshold = 0, optimizer_max_sel_arg_weight = 0, idle_transaction_timeout = 0,"
-    " wait_timeout = 86400 /*M!110500 , character_set_collations = '' */"
+    " wait_timeout = 86400"
+    " /*M!101100 , system_versioning_insert_history = 1 */ /*M!110500 , character_set_collations = '' */"
 )
 _BEFORE = RUNTIME / "mariadb.max_allowed_packet"
 _sessions: dict[tuple[str, str], Session] = {}

@@ -35,7 +35,7 @@ _PLAIN = re.compile(r"[\w$ .,-]+")
 
 def load(both: Both, wanted: list[Table], report: Report) -> int:
     """Fill these tables, which are there and empty; the bytes that went over."""
-    big = [table for table in wanted if table.bytes > SMALL and _speakable(table)]
+    big = [table for table in wanted if table.bytes > SMALL and _speakable(table) and not table.versioned]
     total = 0
     if big:
         total += _Big(both, big, report).run()

@@ -194,7 +194,8 @@ def client_of(user: Login, database: str, *more: str) -> Iterator[subprocess.Pop
     """The client that restores a dump, fed through its stdin; it may send rows of any size."""
     start = "SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0, innodb_strict_mode = 0,"
     start += " sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES',"
-    start += " time_zone = '+00:00', max_statement_time = 0 /*M!110500 , character_set_collations = '' */"
+    start += " time_zone = '+00:00', max_statement_time = 0"
+    start += " /*M!101100 , system_versioning_insert_history = 1 */ /*M!110500 , character_set_collations = '' */"
     argv = user.argv("--binary-mode", f"--init-command={start}", f"--database={database}", *more)
     seen = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)}"
     with mariadb_follower.entering():

@@ -61,11 +61,11 @@ def definition(account: Account) -> dict[str, Any]:
                 "foreign_owner",
                 f"The database {printable(name)} belongs to {printable(database['owner'])}, which is no role of "
                 f"{account.name}; let the administrator type: ALTER DATABASE {name_in_sql(name)} OWNER TO "
-                f"{name_in_sql(account.postgresql_roles[0])}; or name that role in the account file.",
+                f"{_heir(account, '')}; or name that role in the account file.",
             )
         database["datconnlimit"] = limits.get(name, database["datconnlimit"])
         db = kept(name)
-        _refuse_strangers(account, db)
+        _refuse_strangers(account, db, database["owner"])
         left += postgres_grants.left(account, name)
         for key, value in db.query(_INSIDE):
             database.setdefault(key, []).append(value)
@@ -74,19 +74,24 @@ def definition(account: Account) -> dict[str, Any]:
     return {"roles": roles, "databases": databases, "left": left}
 
 
-def _refuse_strangers(account: Account, db: Session) -> None:
-    """Refuse a database that has objects of roles that do not travel with it."""
+def _refuse_strangers(account: Account, db: Session, owner: str) -> None:
+    """Refuse a database that has objects of roles that do not travel with it; they could be its owner's."""
     strangers = db.query(_STRANGERS.format(names=literals(account.postgresql_roles)))
     for kind, identity, role in strangers[:1]:
         more = f" (and {len(strangers) - 1} more)" if len(strangers) > 1 else ""
-        to = name_in_sql(account.postgresql_roles[0]) if account.postgresql_roles else "..."
         word = _ALTERED.get(kind, kind.upper())
         refuse(
             "foreign_role",
             f"In database {printable(db.database)} {kind} {printable(identity)} belongs to {printable(role)}{more}, "
             f"which is no role of {account.name}; let the administrator type in that database: ALTER {word} "
-            f"{printable(identity)} OWNER TO {to}; or name that role in the account file.",
+            f"{printable(identity)} OWNER TO {_heir(account, owner)}; or name that role in the account file.",
         )
+
+
+def _heir(account: Account, owner: str) -> str:
+    """The role of the account that could have what is another's, as it is typed."""
+    roles = account.postgresql_roles
+    return name_in_sql(owner if owner in roles else roles[0]) if roles else "..."
 
 
 _ALTERED = {"large object": "LARGE OBJECT", "materialized view": "MATERIALIZED VIEW", "foreign table": "FOREIGN TABLE"}
