@@ -215,9 +215,9 @@ def put_certificate(domain: str, pem: str) -> None:
     """Have the front use this key and chain for a domain, and keep them.
 
     What the running front does not take is not kept: a file that it cannot read would let it start no more."""
-    _require_pair(domain, pem)
     CERTIFICATES.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(RUNTIME / "certificates.lock"):
+        _require_pair(domain, pem)
         _load_certificate(domain, pem)
         write_if_changed(CERTIFICATES / f"{domain}.pem", pem, 0o600)
 

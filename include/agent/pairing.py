@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -73,13 +74,26 @@ def make_key(move: str, account: str, epoch: int | None = None) -> str:
         known = read_json(here / "source.json")
         if known and known["account"] != account:
             refuse("move_in_use", f"The move {move} belongs to the account {known['account']}, not to {account}.")
-        key, pair = here / "key", {"account": account, "epoch": epoch}
+        proof = (known or {}).get("proof") or secrets.token_hex(16)
+        key, pair = here / "key", {"account": account, "epoch": epoch, "proof": proof}
         if not known:
             key.unlink(missing_ok=True)
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"transhumance-{move}", "-f", str(key)])
         if known != pair:
             write_durably(here / "source.json", json.dumps(pair))
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
+
+
+def proof(move: str) -> str | None:
+    """On the source: what nobody else knows of a move before it is committed. On the target: what it was told then."""
+    return (read_json(directory(move) / "source.json") or _pair(move) or {}).get("proof")
+
+
+def keep_proof(move: str, told: Any) -> None:
+    """On the target: the source has committed, as it can say in turn."""
+    pair = _pair(move)
+    if pair and isinstance(told, str) and pair.get("proof") != told:
+        write_durably(directory(move) / "target.json", json.dumps({**pair, "proof": told}))
 
 
 def authorized_line(move: str, address: str, public_key: str) -> str:
@@ -105,7 +119,7 @@ def admit(move: str, account: str, address: Any, public_key: Any, epoch: int = 0
 
 
 def _pair(move: str) -> dict[str, Any] | None:
-    """On the target: {"account", "epoch"} of an admitted move."""
+    """On the target: {"account", "epoch"} of an admitted move, and its "proof" from the commit on."""
     return read_json(directory(move) / "target.json")
 
 

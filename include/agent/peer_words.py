@@ -127,7 +127,10 @@ def _each_statement(args: dict[str, Any], reply: dict[str, Any]) -> str | None:
 
 WORDS: dict[str, Word] = {
     "alone": Word(record({"protocol": tree(100)}), record({"protocol": tree(100)})),
-    "standing": Word(_NOTHING, record({"account": _NAME, "state": text(40, "[a-z]*"), "epoch": whole()})),
+    "standing": Word(
+        _NOTHING,
+        record({"account": _NAME, "state": text(40, "[a-z]*"), "epoch": whole(), "proof": maybe(text(64))}),
+    ),
     "release": Word(
         record({"epoch": whole(), "commit_record": _ANY}),
         record(

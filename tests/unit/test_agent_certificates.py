@@ -45,7 +45,7 @@ class Front:
     def __init__(self, tmp_path, monkeypatch) -> None:
         self.asked: list[str] = []
         self.takes = True
-        for name, path in (("CERTIFICATES", tmp_path / "certificates"), ("RUNTIME", tmp_path)):
+        for name, path in (("CERTIFICATES", tmp_path / "certificates"), ("RUNTIME", tmp_path / "run")):
             monkeypatch.setattr(front, name, path)
         monkeypatch.setattr(front, "all_accounts", lambda: [ALICE, BOB])
         monkeypatch.setattr(front, "command", self.command)

@@ -26,7 +26,7 @@ LOOKED = {"changed": [], "sequences": [["s", "q", -1, True]], "rows": {"s.t": ["
 
 SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "alone": ({"protocol": 1}, {"protocol": 1}),
-    "standing": ({}, {"account": "alice", "state": "moved", "epoch": 3}),
+    "standing": ({}, {"account": "alice", "state": "moved", "epoch": 3, "proof": None}),
     "release": ({"epoch": 2, "commit_record": {}}, {"state": "serving", "steps": [{"name": "opened", "seconds": 0.1}]}),
     "warm": ({}, {}),
     "part_port": ({}, {"port": 23000}),
