@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .files_walk import BUCKETS
+from .files_walk import BUCKETS, FIELDS
 from .shapes import (
     Shape,
     Strange,
@@ -40,7 +40,11 @@ _NOTHING = record({})
 _NAME = text(1000)
 _TOKEN = maybe(text(200))
 _HASH = text(64, "[0-9a-f]*")
-_PATH = text(1 << 20)
+_PATH = text(1 << 20, r"[^\0]+")
+_FIELD = r"[^\0\t\n]*"
+_REST = rf"{_FIELD}(?:\t{_FIELD}){{{len(FIELDS) - 1}}}"
+"""What is said of an entry of a home, behind its path."""
+_LINE = rf"{_FIELD}\t{_REST}"
 _SLOT = text(20, "th_follow_[0-9]+")
 _NUMBER = whole(-(1 << 63))
 _TABLE = row(_NAME, _NAME)
@@ -165,11 +169,13 @@ WORDS: dict[str, Word] = {
     ),
     "files_follows": Word(record({}, token=_TOKEN), record({"token": _TOKEN})),
     "files_listed": Word(
-        record({"parts": each(whole(0, BUCKETS - 1), BUCKETS)}), record({"lines": each(text(2 << 20), _MANY)}), _LONG
+        record({"parts": each(whole(0, BUCKETS - 1), BUCKETS)}),
+        record({"lines": each(text(2 << 20, _LINE), _MANY)}),
+        _LONG,
     ),
     "files_look": Word(
         record({"paths": each(_PATH, _MANY)}),
-        record({"lines": named(row(whole(), text(2 << 20)), _MANY, _PATH), "strange": each(_PATH, _MANY)}),
+        record({"lines": named(row(whole(), text(2 << 20, _REST)), _MANY, _PATH), "strange": each(_PATH, _MANY)}),
         _LONG,
     ),
     "files_remove": Word(record({"paths": each(_PATH, _MANY)}), _NOTHING),

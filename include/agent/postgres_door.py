@@ -95,7 +95,7 @@ def serve(move: str, slot: str) -> None:
         while True:
             try:
                 Visit(line, found[0], slot).last()
-            except EOFError:
+            except (EOFError, OSError):
                 return
 
 

@@ -131,6 +131,11 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
     return {"bytes": sent.bytes, "verify_seconds": verified}
 
 
+def resume(peer: Peer, name: str) -> None:
+    """A database that is followed already has its stream, also after a boot of this server."""
+    postgres_door.open_to(peer, _slots(name)[0])
+
+
 def _differences(
     peer: Peer, name: str, snapshot: str, whole: set[str], here: dict[str, Any], there: dict[str, Any], sent: Sent
 ) -> list[str]:

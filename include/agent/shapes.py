@@ -72,7 +72,8 @@ def text(most: int, pattern: str | None = None) -> Shape:
 
     def shape(value: Any) -> str:
         if not isinstance(value, str) or len(value) > most or (like and not like.fullmatch(value)):
-            raise Strange(f": text{' like ' + pattern if pattern else ''} of {most} characters at most was expected")
+            like_what = f" like {pattern!a}" if pattern else ""
+            raise Strange(f": text{like_what} of {most} characters at most was expected")
         try:
             value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:

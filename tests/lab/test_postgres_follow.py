@@ -106,9 +106,9 @@ def test_the_stream_is_postgresqls_alone_and_nothing_but_a_stream(moving: Moving
 
 def test_a_stream_that_was_cut_is_taken_up_again(moving: Moving) -> None:
     """What of it is left on the target, as by a connection that was lost, gives way to the next one."""
-    for stop in ("STOP", "KILL"):
+    for stop, end in (("STOP", ["kill", "--signal=KILL"]), ("KILL", ["stop"])):  # the unit goes in a boot
         moving.new.root("pkill", f"-{stop}", "-f", "agent.pyz peer .*")
-        moving.old.root("systemctl", "kill", "--signal=KILL", "transhumance-stream-*")
+        moving.old.root("systemctl", *end, "transhumance-stream-*")
         sql(moving.old, "INSERT INTO parent SELECT max(a) + 1 FROM parent;", role=NAME)
         assert moving.do(SWITCH)["compare"]["result"][1] == []
 

@@ -17,6 +17,7 @@ from include.agent.system import Refused
 
 KEY = "ssh-ed25519 " + "A" * 68
 HASH = "0" * 16
+REST = "f\t0644\t1500\t1500\t1\t0\tnone\t\t\udcff"
 CONTENTS = {"tables": {"public.t": [3, 1 << 70]}, "sequences": {}, "objects": {"table": {"t": []}}}
 SAID = [{"database": None, "severity": "error", "object": "table t", "message": "It is not made."}]
 RESTORED = {"database": "d", "identities": [["s", "t", "d"]], "apart": True, "views": [["s", "v"]], "grants": {}}
@@ -39,8 +40,8 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     ),
     "files_digest": ({}, {"files": 1, "bytes": 2, "entries": 3, "digest": HASH, "parts": [HASH] * 4096}),
     "files_follows": ({"token": "t"}, {"token": "t"}),
-    "files_listed": ({"parts": [0, 4095]}, {"lines": ["a\tf\t\udcff"]}),
-    "files_look": ({"paths": ["a/\udcff"]}, {"lines": {"a/\udcff": [12, "f\t0644"]}, "strange": ["b"]}),
+    "files_listed": ({"parts": [0, 4095]}, {"lines": [f"a\t{REST}"]}),
+    "files_look": ({"paths": ["a/\udcff"]}, {"lines": {"a/\udcff": [12, REST]}, "strange": ["b"]}),
     "files_remove": ({"paths": ["a"]}, {}),
     "files_settle": ({"paths": ["a"]}, {}),
     "files_settle_all": ({}, {}),
@@ -210,6 +211,18 @@ class FalseTarget:
 @pytest.fixture
 def target(tmp_path, monkeypatch) -> FalseTarget:
     return FalseTarget(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("rest", ["", "f", REST + "\t", REST + "\n", REST + "\0", REST.replace("\t", " ", 1)])
+def test_a_line_of_an_entry_has_its_fields(rest: str) -> None:
+    for verb, result in (
+        ("files_listed", {"lines": [f"a\t{rest}"]}),
+        ("files_look", {"lines": {"a": [1, rest]}, "strange": []}),
+        ("files_look", {"lines": {"a\0b": [1, REST]}, "strange": []}),
+    ):
+        with pytest.raises(Refused) as error:
+            peer_words.reply(verb, SPOKEN[verb][0], json.dumps({"ok": True, "result": result}).encode())
+        assert error.value.code == "strange_reply"
 
 
 def test_a_false_targets_lines_are_refused(target: FalseTarget) -> None:
