@@ -20,6 +20,8 @@ from . import (
     pairing,
     php,
     postgres,
+    postgres_apply,
+    postgres_door,
     processes,
     protocol,
     reboot_lines,
@@ -118,7 +120,10 @@ def main(words: list[str]) -> int:
         case ["serve"]:
             print(json.dumps(protocol.answer(sys.stdin.buffer.read())))
         case ["peer", move]:
-            return pairing.serve_peer(move, switch.PEER_VERBS, switch.ALWAYS, files.serve_rsync)
+            programs = files.serve_rsync, postgres_apply.serve_stream
+            return pairing.serve_peer(move, switch.PEER_VERBS, switch.ALWAYS, *programs)
+        case ["stream", move, slot]:
+            postgres_door.serve(move, slot)
         case ["run", operation]:
             return operations.run_operation(operation, protocol.LONG_VERBS)
         case ["settle", account]:

@@ -25,6 +25,7 @@ from .digest import printable
 from .mariadb_definers import QUOTED
 from .mariadb_events import context, enabled, switch
 from .mariadb_sql import (
+    UNLOGGED,
     Login,
     attempts,
     existing,

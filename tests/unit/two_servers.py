@@ -97,7 +97,7 @@ class TwoServers:
         """What `pair` and the first contact leave behind on the source, without a key."""
         directory = pairing.directory(move)
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "source.json").write_text(json.dumps({"account": account, "epoch": epoch}))
+        (directory / "source.json").write_text(json.dumps({"account": account, "epoch": epoch, "proof": "p"}))
         (directory / "peer.json").write_text(json.dumps({"address": "10.0.0.2", "host_keys": ["k"]}))
 
     def receive(self, move: str, account: str, epoch: int) -> None:
