@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import mariadb_definers, mariadb_digest, mariadb_printed, mariadb_roles, mariadb_users
+from . import mariadb_charsets, mariadb_definers, mariadb_digest, mariadb_printed, mariadb_roles, mariadb_users
 from .accounts import Account
 from .digest import printable
 from .mariadb_events import enabled
-from .mariadb_sql import existing, ident, literal, login, queries, query, select
+from .mariadb_sql import existing, ident, literal, queries, query, select
 from .system import read_json, refuse
 
 PLUGINS = ("mysql_native_password", "ed25519", "unix_socket", "parsec", "caching_sha2_password")
@@ -122,14 +122,13 @@ def broken_views(account: Account) -> set[tuple[str, str]]:
 def objects(account: Account) -> list[dict[str, Any]]:
     """Routines, views, triggers and events, each with the statement that makes it and its context.
 
-    A view that is broken here is not among them. Refuses a table with a history, which 11.5 and later write
-    differently."""
+    A view that is broken here is not among them."""
     for database in account.mariadb_databases:
         refuse_history(account, database)
-    broken = broken_views(account)
+    broken, heirs = broken_views(account), mariadb_definers.heirs(account)
     found = [item for item in listed_objects(account) if (item["database"], item["name"]) not in broken]
     for item in found:
-        refuse_foreign(account, item)
+        refuse_unmovable(account, item, heirs)
     return with_statements(account, found)
 
 
@@ -137,21 +136,24 @@ def listed_objects(account: Account) -> list[dict[str, Any]]:
     """Routines, views, triggers and events with their context."""
     found: list[dict[str, Any]] = []
     keys = ["kind", "name", "definer", "sql_mode", "charset", "collation", "time_zone", "security", "made_in", "moment"]
+    keys.append("comment")
     for database in account.mariadb_databases:
         for rows in queries([select(columns, source.format(literal(database))) for columns, source in _OBJECTS]):
             found += [{"database": database} | dict(zip(keys, row, strict=True)) for row in rows]
     return found
 
 
-def refuse_foreign(account: Account, item: dict[str, Any]) -> None:
-    """Refuse an object of an account that has no user whom it could run as."""
-    if not account.mariadb_users:
+def refuse_unmovable(account: Account, item: dict[str, Any], heirs: dict[str, str | None]) -> None:
+    """Refuse an object of an account that has no user whom it could run as, and one in two character sets."""
+    runs_as = mariadb_definers.own(account, item["definer"], heirs[item["database"]])
+    if runs_as is None:
         refuse(
             "foreign_definer",
             f"The {str(item['kind']).lower()} {printable(item['database'])}.{printable(item['name'])} runs as "
             f"{printable(str(item['definer']))}, and {account.name} has no MariaDB user that it could run as; make one"
             " and name it in the account file.",
         )
+    mariadb_charsets.refuse_mixed(item, runs_as)
 
 
 def with_statements(account: Account, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -172,40 +174,36 @@ def with_statements(account: Account, found: list[dict[str, Any]]) -> list[dict[
 
 
 def refuse_history(account: Account, database: str) -> None:
-    """Refuse a database with a table that keeps old rows."""
-    tables = mariadb_digest.tables_of(database)
-    versioned = [name for name, table in tables.items() if table["kind"] == "SYSTEM VERSIONED"]
-    if not versioned:
-        return
-    with login(account, "read", "SELECT") as reader:
-        for name in versioned:
-            at = f"FROM {ident(database)}.{ident(name)}"
-            counts = [select(["COUNT(*)"], at), select(["COUNT(*)"], f"{at} FOR SYSTEM_TIME ALL")]
-            now, ever = queries(counts, login=reader)
-            if now != ever:
-                refuse(
-                    "history_blocked",
-                    f"The table {printable(name)} of database {printable(database)} keeps old rows (system versioning),"
-                    " which cannot be carried to another version; delete them (DELETE HISTORY) or drop the versioning.",
-                )
+    """Refuse a table whose old rows are told apart by numbers of this server's transactions."""
+    found = query(
+        ["TABLE_NAME"],
+        f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {literal(database)}"
+        " AND GENERATION_EXPRESSION = 'ROW START' AND DATA_TYPE = 'bigint'",
+    )
+    for (name,) in found:
+        refuse(
+            "history_blocked",
+            f"The table {printable(name)} of database {printable(database)} tells its old rows apart by transactions of"
+            " this server (ROW START is a BIGINT), which another server does not know; make the columns TIMESTAMP(6).",
+        )
 
 
 # The columns are kind, name, definer, sql_mode, charset, collation, time zone, whose rights count, the database's
-# collation when it was made, and the moment at which an event whose time is over could still be made.
+# collation when it was made, the moment at which an event whose time is over could still be made, and a comment.
 _OBJECTS = (
     (
         ["type", "name", "definer", "sql_mode", "character_set_client", "collation_connection", "NULL"]
-        + ["security_type", "db_collation", "NULL"],
+        + ["security_type", "db_collation", "NULL", "comment"],
         "FROM mysql.proc WHERE db = {} ORDER BY type, name",
     ),
     (
         ["'VIEW'", "TABLE_NAME", "DEFINER", "NULL", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "NULL"]
-        + ["SECURITY_TYPE", "NULL", "NULL"],
+        + ["SECURITY_TYPE", "NULL", "NULL", "NULL"],
         "FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME",
     ),
     (
         ["'TRIGGER'", "TRIGGER_NAME", "DEFINER", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "NULL"]
-        + ["NULL", "DATABASE_COLLATION", "NULL"],
+        + ["NULL", "DATABASE_COLLATION", "NULL", "NULL"],
         "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {}"
         " ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
     ),
@@ -213,7 +211,9 @@ _OBJECTS = (
         ["'EVENT'", "EVENT_NAME", "i.DEFINER", "i.SQL_MODE", "i.CHARACTER_SET_CLIENT", "i.COLLATION_CONNECTION"]
         + ["i.TIME_ZONE", "NULL", "i.DATABASE_COLLATION"]
         + [
-            "IF(IFNULL(e.execute_at, e.ends) < UTC_TIMESTAMP(), UNIX_TIMESTAMP(IFNULL(e.execute_at, e.ends)) - 1, NULL)"
+            "IF(IFNULL(e.execute_at, e.ends) < UTC_TIMESTAMP(), UNIX_TIMESTAMP(IFNULL(e.execute_at, e.ends)) - 1,"
+            " NULL)",
+            "i.EVENT_COMMENT",
         ],
         "FROM information_schema.EVENTS i JOIN mysql.event e ON e.db = i.EVENT_SCHEMA AND e.name = i.EVENT_NAME"
         " WHERE i.EVENT_SCHEMA = {} ORDER BY EVENT_NAME",

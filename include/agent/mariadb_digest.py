@@ -7,6 +7,7 @@ differently.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from . import mariadb_printed
@@ -19,6 +20,11 @@ OUTSIDE_ENGINES = ("FEDERATED", "CONNECT", "SPIDER", "S3", "OQGRAPH", "SPHINX", 
 _LONG = {"tinytext", "text", "mediumtext", "longtext", "tinyblob", "blob", "mediumblob", "longblob", "json"}
 GEOMETRY = {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"}
 GEOMETRY |= {"geometrycollection"}
+# What a system-versioned table knows of each version of a row: from when until when it was the row.
+ROW_START, ROW_END = "ROW START", "ROW END"
+_HIDDEN = [("row_start", "timestamp", ROW_START), ("row_end", "timestamp", ROW_END)]
+EXTRA = f"IF(GENERATION_EXPRESSION IN ('{ROW_START}', '{ROW_END}'), GENERATION_EXPRESSION, EXTRA)"
+"""The column of information_schema.COLUMNS that says which columns those are, where they have names."""
 
 
 def tables_of(database: str) -> dict[str, dict[str, str]]:
@@ -38,21 +44,42 @@ def tables_of(database: str) -> dict[str, dict[str, str]]:
     return tables
 
 
-def columns_of(database: str) -> dict[str, list[tuple[str, str, str]]]:
-    """{table: [(column, data type, extra)]}, all columns but the virtual ones, in their order."""
+def columns_of(database: str, tables: dict[str, dict[str, str]]) -> dict[str, list[tuple[str, str, str]]]:
+    """{table: [(column, data type, extra)]}, all columns but the virtual ones, in their order; of a system-versioned
+    table also those that nobody has named."""
     rows = query(
-        ["TABLE_NAME", "COLUMN_NAME", "DATA_TYPE", "EXTRA"],
+        ["TABLE_NAME", "COLUMN_NAME", "DATA_TYPE", EXTRA],
         f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {literal(database)} AND EXTRA NOT LIKE '%VIRTUAL%'"
         " ORDER BY TABLE_NAME, ORDINAL_POSITION",
     )
     columns: dict[str, list[tuple[str, str, str]]] = {}
     for table, column, kind, extra in rows:
         columns.setdefault(str(table), []).append((str(column), str(kind).lower(), str(extra)))
+    for name, known in columns.items():
+        if tables.get(name, {}).get("kind") == "SYSTEM VERSIONED":
+            known += hidden(known)
     return columns
 
 
-def _coded(column: str, kind: str) -> str:
+def hidden(named: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The columns of a system-versioned table that are not among these, as nobody has named them."""
+    return [] if any(extra == ROW_END for *_, extra in named) else _HIDDEN
+
+
+def rows_of(database: str, table: str, extras: Iterable[str]) -> str:
+    """The FROM clause of a table with columns of these kinds: of a system-versioned one, all versions of its rows."""
+    return f"FROM {ident(database)}.{ident(table)}" + (" FOR SYSTEM_TIME ALL" if ROW_END in extras else "")
+
+
+def is_now(column: str) -> str:
+    """Whether a ROW END says that nothing has followed yet: how long a time lasts is each version's own affair."""
+    return f"UNIX_TIMESTAMP({ident(column)}) >= 2147483647"
+
+
+def _coded(column: str, kind: str, extra: str) -> str:
     name = ident(column)
+    if extra == ROW_END:
+        return f"IF({is_now(column)}, 'now', QUOTE(CAST({name} AS BINARY)))"
     if kind in _LONG or kind in GEOMETRY:
         return f"IFNULL(MD5({name}), 'NULL')"
     if kind == "float":
@@ -67,11 +94,12 @@ def _coded(column: str, kind: str) -> str:
 
 def content(database: str, table: str, columns: list[tuple[str, str, str]], where: str = "") -> str:
     """A SELECT of a table's name, its number of rows and a sum over what is in them."""
-    parts = ", ".join(_coded(column, kind) for column, kind, _ in columns) or "''"
+    parts = ", ".join(_coded(*column) for column in columns) or "''"
+    extras = [extra for *_, extra in columns]
     row = f"CONV(LEFT(MD5(CONCAT_WS(',', {parts})), 16), 16, 10)"
     return select(
         [literal(table), "COUNT(*)", "IFNULL(SUM(h), 0)"],
-        f"FROM (SELECT CAST({row} AS UNSIGNED) AS h FROM {ident(database)}.{ident(table)}{where}) AS x",
+        f"FROM (SELECT CAST({row} AS UNSIGNED) AS h {rows_of(database, table, extras)}{where}) AS x",
     )
 
 
@@ -80,12 +108,10 @@ def of_database(database: str, reader: Login) -> dict[str, Any]:
     view a moment later.
 
     {"tables": {name: [rows, sum]}, "sequences", "objects": {kind: {identity: facts}}}."""
-    tables, columns = tables_of(database), columns_of(database)
+    tables = tables_of(database)
+    columns = columns_of(database, tables)
     plain = [name for name, table in tables.items() if table["kind"] != "SEQUENCE" and name in columns]
     sequences = [name for name, table in tables.items() if table["kind"] == "SEQUENCE"]
-    for name in plain:
-        if tables[name]["kind"] == "SYSTEM VERSIONED":  # when a row was written is the server's own affair
-            columns[name] = [column for column in columns[name] if "GENERATED" not in column[2]]
     statements = [content(database, name, columns[name]) for name in plain]
     statements += [sequence(database, name) for name in sequences]
     results = queries(statements, login=reader, what=printable(database))

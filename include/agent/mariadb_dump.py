@@ -8,6 +8,7 @@ from . import mariadb_digest
 from .accounts import Account
 from .digest import printable
 from .mariadb_sql import Login, ident, literal, login
+from .processes import AS_CLIENT
 from .system import refuse
 
 
@@ -25,9 +26,9 @@ def dumps(database: str, reader: Login) -> list[list[str]]:
     tables = mariadb_digest.tables_of(database)
     if not tables:
         return []
-    columns = mariadb_digest.columns_of(database)
-    exact = [name for name in tables if any(kind == "float" for _, kind, _ in columns.get(name, []))]
-    argv = [*reader.as_unix_user(), "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--protocol=socket"]
+    columns = mariadb_digest.columns_of(database, tables)
+    exact = [name for name in tables if any(_is_exact(column) for column in columns.get(name, []))]
+    argv = [*AS_CLIENT, "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--protocol=socket"]
     argv += ["--single-transaction", "--skip-lock-tables", "--skip-add-locks"]
     argv += ["--skip-add-drop-table", "--skip-triggers", "--skip-comments", "--hex-blob", "--no-autocommit", "--quick"]
     argv += ["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]
@@ -40,23 +41,33 @@ def dumps(database: str, reader: Login) -> list[list[str]]:
     return commands
 
 
+def _is_exact(column: tuple[str, str, str]) -> bool:
+    """Whether mariadb-dump words it as something else: a FLOAT in 6 digits, a time without end as one that ends."""
+    _, kind, extra = column
+    return kind == "float" or extra == mariadb_digest.ROW_END
+
+
 def _exact_dump(database: str, table: str, columns: list[tuple[str, str, str]], reader: Login) -> list[str]:
-    """mariadb-dump writes a FLOAT with 6 digits, which is not the number that was stored: such a table goes as
-    INSERTs that the server words itself, with the FLOAT as a DOUBLE."""
-    own = [(name, kind) for name, kind, extra in columns if "GENERATED" not in extra]
-    values = ", ',', ".join(f"IFNULL({_worded(ident(name), kind)}, 'NULL')" for name, kind in own)
-    names = ", ".join(ident(name) for name, _ in own)
+    """A table of which mariadb-dump would write something else goes as INSERTs that the server words itself."""
+    own = [column for column in columns if "GENERATED" not in column[2]]
+    values = ", ',', ".join(f"IFNULL({_worded(*column)}, 'NULL')" for column in own)
+    names = ", ".join(ident(name) for name, *_ in own)
     head = f"INSERT INTO {ident(table)} ({names}) VALUES ("
-    statement = f"SELECT CONCAT({literal(head)}, {values}, ');') FROM {ident(database)}.{ident(table)}"
+    statement = f"SELECT CONCAT({literal(head)}, {values}, ');')"
+    statement += f" {mariadb_digest.rows_of(database, table, [extra for *_, extra in own])}"
     script = "SET sql_mode = '', time_zone = '+00:00'; EXECUTE IMMEDIATE 0x" + statement.encode().hex()
     if len(script) > 120_000:
         refuse(
-            "table_too_wide", f"The table {printable(table)} has FLOAT columns and too many others; make them DOUBLE."
+            "table_too_wide",
+            f"The table {printable(table)} has FLOAT columns or keeps old rows, and has too many columns for that.",
         )
     return reader.argv("--raw", "-e", f"{script}; SELECT 'COMMIT;'")
 
 
-def _worded(name: str, kind: str) -> str:
+def _worded(column: str, kind: str, extra: str) -> str:
+    name = ident(column)
+    if extra == mariadb_digest.ROW_END:
+        return f"IF({mariadb_digest.is_now(column)}, 'DEFAULT', QUOTE({name}))"
     if kind == "float":
         return f"CAST({name} AS DOUBLE)"
     if kind == "bit":

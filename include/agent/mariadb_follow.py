@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from . import mariadb_changes, mariadb_digest, mariadb_tables, mariadb_writers
+from . import mariadb_changes, mariadb_writers
 from .accounts import Account
 from .digest import differences as compared
 from .digest import printable
@@ -25,27 +25,9 @@ _last: dict[str, Following] = {}
 
 
 def _ways(account: Account) -> list[dict[str, str]]:
-    server = mariadb_changes.why_not()
-    found = []
-    for database in account.mariadb_databases:
-        why = server
-        kinds = {table["kind"] for table in mariadb_digest.tables_of(database).values()}
-        if why is None and "SYSTEM VERSIONED" in kinds:
-            why = "it has a table that keeps old rows, which nobody can write"
-        found.append({"database": database, "way": "dump" if why else "follow", "why": why or _WHY})
-    return _with_parents(found)
-
-
-def _with_parents(ways: list[dict[str, str]]) -> list[dict[str, str]]:
-    """A database whose foreign keys lead to or from one that is dumped is dumped too: rows change by them unlogged."""
-    pairs = mariadb_tables.referring([way["database"] for way in ways])
-    known = {way["database"]: way for way in ways}
-    for _ in ways:
-        for one, other in (*pairs, *((b, a) for a, b in pairs)):
-            if known[one]["way"] == "dump":
-                why = f"its foreign keys tie it to {printable(one)}, which cannot be followed"
-                known[other] |= {} if known[other]["way"] == "dump" else {"way": "dump", "why": why}
-    return ways
+    why = mariadb_changes.why_not()
+    way = {"way": "dump" if why else "follow", "why": why or _WHY}
+    return [{"database": database} | way for database in account.mariadb_databases]
 
 
 _WHY = "what changes is told by the binary log"

@@ -54,6 +54,8 @@ class Column:
     def worded(self) -> str:
         """An expression of the literal that equals its value, NULL when it is NULL."""
         name = ident(self.name)
+        if self.extra == mariadb_digest.ROW_END:
+            return f"IF({mariadb_digest.is_now(self.name)}, 'DEFAULT', QUOTE({name}))"
         if self.kind in _TEXT:
             return f"CONCAT('_{self.charset} X''', HEX({name}), '''')"
         if self.kind in _BYTES:
@@ -118,6 +120,11 @@ class Table:
         return f"{ident(self.name[0])}.{ident(self.name[1])}"
 
     @property
+    def source(self) -> str:
+        """The FROM clause of all that it holds: of a system-versioned one also the rows that were."""
+        return mariadb_digest.rows_of(*self.name, [column.extra for column in self.columns])
+
+    @property
     def own(self) -> list[Column]:
         """The columns that are written."""
         return [column for column in self.columns if not column.generated]
@@ -136,7 +143,7 @@ class Table:
 
     def rows(self, where: str = "") -> str:
         """A SELECT of rows, each as a tuple of literals."""
-        return f"SELECT {_tuple(self.own)} FROM {self.at}{where}"
+        return f"SELECT {_tuple(self.own)} {self.source}{where}"
 
     def keys(self, columns: Sequence[str], where: str) -> str:
         """A SELECT of these columns of rows, as literals."""
@@ -145,20 +152,23 @@ class Table:
 
     def count(self, where: str = "") -> str:
         """A SELECT of how many rows there are."""
-        return select(["COUNT(*)"], f"FROM {self.at}{where}")
+        return select(["COUNT(*)"], f"{self.source}{where}")
 
     def insert(self, rows: Iterable[bytes]) -> bytes:
         """An INSERT of rows as `rows` words them."""
         head = f"INSERT INTO {self.at} ({', '.join(ident(column.name) for column in self.own)}) VALUES "
         return head.encode() + b",".join(rows)
 
-    def delete(self, where: str = "") -> str:
+    def delete(self, where: str) -> str:
         return f"DELETE FROM {self.at}{where}"
+
+    def empty(self) -> list[str]:
+        """Statements that leave nothing in it."""
+        return [f"DELETE FROM {self.at}"] + ([f"DELETE HISTORY FROM {self.at}"] if self.versioned else [])
 
     def proof(self, where: str = "") -> str:
         """A SELECT of how many rows there are and of a sum over what is in them."""
-        columns = self.own if self.versioned else self.columns  # when a row was written is the server's own affair
-        plain = [(c.name, c.kind, c.extra) for c in columns if "VIRTUAL" not in c.extra]
+        plain = [(c.name, c.kind, c.extra) for c in self.columns if "VIRTUAL" not in c.extra]
         return mariadb_digest.content(self.name[0], self.name[1], plain, where)
 
     def tabs(self, where: str = "") -> str:
@@ -207,7 +217,8 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
             ),
             select(
                 ["TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "ORDINAL_POSITION", "DATA_TYPE", "COLUMN_TYPE"]
-                + ["CHARACTER_SET_NAME", "IFNULL(CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION)", "NUMERIC_SCALE", "EXTRA"],
+                + ["CHARACTER_SET_NAME", "IFNULL(CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION)", "NUMERIC_SCALE"]
+                + [mariadb_digest.EXTRA],
                 f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA IN {among}"
                 " ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION",
             ),
@@ -245,32 +256,21 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
             numbers = (int(number or 1) - 1, int(length or 0), int(scale or 0))
             kinds = (str(kind).lower(), str(column_type).lower(), charset)
             table.columns.append(Column(str(column), numbers[0], *kinds, *numbers[1:], str(extra)))
+    for table in found.values():
+        if table.versioned:
+            named = [(column.name, column.kind, column.extra) for column in table.columns]
+            for name, kind, extra in mariadb_digest.hidden(named):
+                table.columns.append(Column(name, len(table.columns), kind, f"{kind}(6)", None, 0, 6, extra))
     _add_keys(found, keys)
     _add_references(found, parents)
     return found
-
-
-def referring(databases: Sequence[str]) -> list[tuple[str, str]]:
-    """(database, another of these that foreign keys of it lead to)."""
-    among = ", ".join(literal(name) for name in databases)
-    rows = queries(
-        [
-            select(
-                ["TABLE_SCHEMA", "REFERENCED_TABLE_SCHEMA"],
-                f"FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = {literal(database)}"
-                f" AND BINARY REFERENCED_TABLE_SCHEMA IN ({among}) AND REFERENCED_TABLE_SCHEMA <> TABLE_SCHEMA",
-            )
-            for database in (databases if len(databases) > 1 else [])
-        ]
-    )
-    return sorted({(str(one), str(other)) for some in rows for one, other in some})
 
 
 def _add_keys(found: dict[Name, Table], rows: list[list[str | None]]) -> None:
     indexes: dict[tuple[Name, str], list[tuple[str, bool]]] = {}
     for database, name, index, column, non_unique, prefix, nullable in rows:
         at = (str(database), str(name))
-        if at not in found:
+        if at not in found or found[at].versioned:  # a key names all versions of a row, and none can be taken out
             continue
         good = non_unique == "0" and prefix is None and nullable != "YES"
         indexes.setdefault((at, str(index)), []).append((str(column), good))

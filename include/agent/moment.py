@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import php, system
+from . import php, processes, system
 from .accounts import Account
 from .system import refuse
 
@@ -59,7 +59,7 @@ def jobs_of(uid: int) -> list[int]:
         name, parent = re.search(r"^Name:\t(.*)$", text, re.MULTILINE), re.search(r"^PPid:\t(\d+)$", text, re.MULTILINE)
         if name and parent:
             parents[int(path.parent.name)] = (int(parent[1]), name[1])
-    return [pid for pid in system.processes_of(uid) if _below_cron(pid, parents)]
+    return [pid for pid in processes.of_user(uid) if _below_cron(pid, parents)]
 
 
 def _below_cron(pid: int, parents: dict[int, tuple[int, str]]) -> bool:

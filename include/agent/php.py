@@ -19,8 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .accounts import Account
-from .system import processes_of, refuse, run
+from .system import refuse, run
 from .unix_sockets import connections
 
 GATES = Path("/run/transhumance-gate")
@@ -174,7 +175,7 @@ def _processes(account: Account) -> list[tuple[str, int, int]]:
     """The processes of the account's that are a php-fpm or one of our proxies: name, id and parent of each; that of a
     php-fpm's master is systemd."""
     found = []
-    for pid in processes_of(account.uid):
+    for pid in processes.of_user(account.uid):
         try:
             # A process may give itself any name.
             stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")

@@ -257,6 +257,7 @@ def dumped_mariadb(database, folder):
         if title := _SECTION.fullmatch(line):
             heading = (title[1] + b" " + title[2]).decode("utf-8", "backslashreplace")
         elif line.startswith(b"INSERT INTO "):
+            line = line.replace(b"'2038-01-19 03:14:07.999999'", b"'2106-02-07 06:28:15.999999'")  # for ever, to each
             tables.setdefault(heading, Rows()).add(line)
         elif line.strip() and not line.startswith(b"--"):
             texts[heading].append(line.decode("utf-8", "backslashreplace"))
