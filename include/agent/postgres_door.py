@@ -20,7 +20,7 @@ from typing import Any
 from .carried import Line
 from .peer import Peer, known_peer
 from .postgres_publish import NAME
-from .postgres_sql import PINNED, options, query
+from .postgres_sql import PINNED, options, query, settings_of
 from .system import AGENT, refuse, run
 
 SOCKET = "/run/postgresql/.s.PGSQL.5432"
@@ -81,6 +81,7 @@ def serve(move: str, slot: str) -> None:
     found = query(f"SELECT to_json(datname::text) FROM pg_database WHERE oid = {_oid(slot)};")
     if not found:
         refuse("no_database", f"The database of the slot {slot} is no more.")
+    theirs = {name: value for name, value in settings_of(found, superuser=True).items() if name != "lc_monetary"}
     peer = Peer(move, **known_peer(move))
     with subprocess.Popen(
         [*peer.lasting_argv(), "stream", slot], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -94,7 +95,7 @@ def serve(move: str, slot: str) -> None:
         line = Line(there.stdout, there.stdin)
         while True:
             try:
-                Visit(line, found[0], slot).last()
+                Visit(line, found[0], slot, theirs | _SETTINGS).last()
             except (EOFError, OSError):
                 return
 
@@ -106,8 +107,9 @@ class Forbidden(Exception):
 class Visit:
     """One connection of the target's subscription, from its first byte to its end."""
 
-    def __init__(self, line: Line, database: str, slot: str, address: str = SOCKET) -> None:
+    def __init__(self, line: Line, database: str, slot: str, settings: dict[str, str], address: str = SOCKET) -> None:
         self.line, self.database, self.slot, self.address = line, database, slot, address
+        self.settings = settings
         self._stream = re.compile(_STREAM.format(slot=re.escape(slot), name=re.escape(NAME)))
         self._rest = b""
         self._server: socket.socket | None = None
@@ -174,7 +176,7 @@ class Visit:
             raise Forbidden("Only a subscription is served here.")
         server = socket.socket(socket.AF_UNIX)
         server.connect(self.address)
-        server.sendall(_startup(self.database, _encoding(message)))
+        server.sendall(_startup(self.database, _encoding(message), self.settings))
         answers = server.makefile("rb")
         self.line.say(_greeting(answers))
         self._server = server
@@ -207,9 +209,9 @@ def _encoding(message: bytes) -> str:
     return wish
 
 
-def _startup(database: str, encoding: str) -> bytes:
+def _startup(database: str, encoding: str, settings: dict[str, str]) -> bytes:
     wishes = {"user": "postgres", "database": database, "replication": "database", "client_encoding": encoding}
-    wishes |= {"application_name": NAME, "options": options(_SETTINGS)}
+    wishes |= {"application_name": NAME, "options": options(settings)}
     body = b"".join(word.encode() + b"\0" for pair in wishes.items() for word in pair)
     return struct.pack(">II", len(body) + 9, _STARTUP) + body + b"\0"
 
