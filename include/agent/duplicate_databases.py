@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from . import (
+    mariadb_definers,
     mariadb_definition,
     mariadb_restore,
     mariadb_writers,
@@ -203,10 +204,10 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
                 done["said"] += sent["said"]
                 failed.setdefault(name, set()).update(sent["failed"])
     made: list[dict[str, Any]] = []
-    broken = mariadb_definition.broken_views(account)
+    broken, heirs = mariadb_definition.broken_views(account), mariadb_definers.heirs(account)
     for item in mariadb_definition.listed_objects(account):
         try:
-            mariadb_definition.refuse_foreign(account, item)
+            mariadb_definition.refuse_unmovable(account, item, heirs)
             if (item["database"], item["name"]) not in broken:
                 made.append(item)
         except Refused as error:

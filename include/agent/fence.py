@@ -25,6 +25,7 @@ from . import (
     pairing,
     php,
     postgres,
+    processes,
     reboot_lines,
     system,
     test_copy,
@@ -184,7 +185,7 @@ def _end_programs(account: Account) -> int:
     php.stop(account)
     system.set_crontab_aside(account.name, account.directory / "crontab")
     system.set_expiry(account.name, "1")
-    return system.end_processes(account.uid)
+    return processes.end_all(account.name, account.uid)
 
 
 def return_(name: str, move: str | None = None, epoch: int | None = None) -> State:

@@ -19,13 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import pairing, postgres_fingerprint, postgres_look
+from . import ours, pairing, postgres_fingerprint, postgres_look
 from .accounts import Account, state_of
 from .carried import Line
 from .digest import printable
 from .postgres_changes import lsn
 from .postgres_look import make_reader, make_role
-from .postgres_sql import Session, conninfo, end_kept, execute, ident, kept, literal, literals
+from .postgres_sql import OVER, Session, conninfo, end_kept, execute, ident, kept, literal, literals
 from .system import read_json, refuse, write_durably
 
 NAME = "th_follow"
@@ -44,7 +44,7 @@ def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
         refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
     make_reader(account)
     # A worker logs in as its role, so the role may; nobody else can: a password that it gave itself is over already.
-    execute(make_role(_role(account), "LOGIN INHERIT BYPASSRLS PASSWORD NULL VALID UNTIL '2000-01-01'", account))
+    execute(make_role(_role(account), f"LOGIN INHERIT BYPASSRLS PASSWORD NULL {OVER}", account))
     _note(account, {*subscribed(account), name})
     # Nobody but PostgreSQL gets to that socket, and behind it is this stream alone: no password is asked for.
     move = state_of(account.name).move or ""
@@ -218,7 +218,9 @@ def stream_up(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
 
 
 def drop_roles(names: list[str], db: Session) -> None:
-    """Drop roles that own nothing; their sessions end."""
+    """Drop those of these roles that are there and ours, and own nothing; their sessions end."""
+    marks = ", ".join(f"({literal(name)}, {ours.mark(name)})" for name in names)
+    names = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
     wanted = literals(names)
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({wanted});")
     db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in names])

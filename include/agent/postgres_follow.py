@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from .postgres_digest import shown
 from .postgres_publish import NAME, OURS, CannotFollow, ChangedMeanwhile
 from .postgres_send import Sent
 from .postgres_sql import Session, end_kept, kept, literal, literals, query
+from .postgres_waits import waiting
 from .system import Refused, read_json, refuse, write_durably
 
 _SLOT_SECONDS = 30  # how long a slot may wait for the transactions that run
@@ -158,16 +158,16 @@ def _lasting(found: dict[str, Any], whole: set[str]) -> dict[str, Any]:
 def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
     """Make the slot; its start, and the snapshot of that very point, which lasts as long as the block."""
     with Session(name, replication="database") as session:
-        over = threading.Timer(_SLOT_SECONDS, session.process.kill)
-        over.start()
         try:
-            row = session.lines(f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput (SNAPSHOT 'export');\n")[0]
+            with waiting(session, _SLOT_SECONDS) as wait:
+                row = session.lines(f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput (SNAPSHOT 'export');\n")[0]
         except Refused as error:
-            if over.is_alive():
+            if not wait.over:
                 raise CannotFollow(f"no slot could be made ({error.message})") from error
-            raise CannotFollow(f"a transaction of this server has run for more than {_SLOT_SECONDS} s") from error
-        finally:
-            over.cancel()
+            who = f" ({'; '.join(wait.blockers[:3])})" if wait.blockers else ""
+            raise CannotFollow(
+                f"a transaction of this server has run for more than {_SLOT_SECONDS} s{who}; let it end"
+            ) from error
         _, start, snapshot, _ = row.decode().strip().split("|")
         yield lsn(start), snapshot
 

@@ -86,7 +86,7 @@ def test_names_of_databases_reach_no_configuration() -> None:
 def test_php_runs_in_a_pool_of_the_account() -> None:
     pool = php.pool(ALICE)
     assert "[alice]" in pool
-    assert "listen = /run/transhumance-php-alice/php.sock" in pool
+    assert "listen = /run/transhumance-web/alice.php" in pool
 
 
 def test_an_app_gets_its_path_and_nothing_else() -> None:

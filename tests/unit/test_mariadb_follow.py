@@ -1,6 +1,7 @@
 """What following words for MariaDB, and what it reads of a customer's definitions."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -42,10 +43,23 @@ def test_a_name_is_found_as_a_word(statement: bytes, seen: bool) -> None:
     assert bool(mariadb_changes.named_in(["posts"]).search(statement)) is seen
 
 
-def test_only_tables_that_a_statement_can_mean_are_named() -> None:
-    window = Window(statements=[(b"a", b"TRUNCATE t"), (b"x", b"DROP TABLE b.u")])
-    tables = [("a", "t"), ("a", "u"), ("b", "t"), ("b", "u")]
-    assert mariadb_changes.named(window, tables) == [("a", "t"), ("b", "u")]
+def made(name: str, engine: str) -> Table:
+    return Table(("a", name), engine, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("window", "whole"),
+    [
+        (Window(statements=[b"CREATE TABLE x(a int) COMMENT 'a t m'", b"TRUNCATE a.t"]), {("a", "m")}),
+        (Window(statements=[b"UPDATE a.t SET id = 1"], as_statements=True), {("a", "t"), ("a", "m"), ("a", "i")}),
+        (Window(), set()),
+    ],
+)
+def test_no_text_of_a_statement_makes_a_table_go_over_whole(window: Window, whole: set) -> None:
+    """What was defined anew has another print; only an engine without identities leaves it to the text."""
+    tables = {("a", name): made(name, engine) for name, engine in (("t", "InnoDB"), ("i", "MyISAM"), ("m", "MEMORY"))}
+    both: Any = None
+    assert {*mariadb_changes.wanted(both, window, tables, {}).whole} == whole
 
 
 CREATE = """CREATE TABLE `odd ``name, KEY (` (
