@@ -66,8 +66,12 @@ def environment(database: str, settings: dict[str, str] = PINNED, password: str 
     server's own sessions have. Both go before the settings of the database and of the role. A `password` is that of
     no superuser."""
     theirs = settings_of([database], superuser=password is None) if database != "postgres" else {}
-    wanted = " ".join(f"-c {name}={_SPACE.sub(_BACKSLASH, value)}" for name, value in (theirs | settings).items())
-    return _OWN_ENVIRONMENT | {"PGOPTIONS": wanted} | ({"PGPASSWORD": password} if password else {})
+    return _OWN_ENVIRONMENT | {"PGOPTIONS": options(theirs | settings)} | ({"PGPASSWORD": password} if password else {})
+
+
+def options(settings: dict[str, str]) -> str:
+    """Settings as a client passes them to the server when it connects."""
+    return " ".join(f"-c {name}={_SPACE.sub(_BACKSLASH, value)}" for name, value in settings.items())
 
 
 _SPACE, _BACKSLASH = re.compile(r"(?=[\s\\])"), r"\\"
