@@ -66,12 +66,11 @@ def environment(database: str, settings: dict[str, str] = PINNED, password: str 
     server's own sessions have. Both go before the settings of the database and of the role. A `password` is that of
     no superuser."""
     theirs = settings_of([database], superuser=password is None) if database != "postgres" else {}
-    wanted = {"PGOPTIONS": options(theirs | settings)}
-    return _OWN_ENVIRONMENT | wanted | ({"PGPASSWORD": password} if password else {})
+    return _OWN_ENVIRONMENT | {"PGOPTIONS": options(theirs | settings)} | ({"PGPASSWORD": password} if password else {})
 
 
 def options(settings: dict[str, str]) -> str:
-    """Settings as a session asks for them when it begins."""
+    """Settings as a client passes them to the server when it connects."""
     return " ".join(f"-c {name}={_SPACE.sub(_BACKSLASH, value)}" for name, value in settings.items())
 
 
