@@ -20,13 +20,15 @@ from .system import RUNTIME, locked, write_durably
 
 _CALL = 8 << 20
 _PROGRAMS = 4
-READING, WRITING, MAKING = "reading", "writing", "making"
+READING, WRITING, MAKING, LOADING = "reading", "writing", "making", "loading"
 # What a session is for: the user it is of, its privileges on the account's databases, and those on all.
 _KINDS = {
     READING: ("th_follow_", "SELECT, SHOW VIEW, LOCK TABLES", ""),
     WRITING: ("th_follow_", "ALL", ""),
     # It puts triggers back, whose definers are others, under the collation that their database had then.
     MAKING: ("th_make_", "TRIGGER, ALTER", "SET USER"),
+    # The other server words nothing for it: for a moment it has more power than one that it words for may ever have.
+    LOADING: ("th_load_", "INSERT", ""),
 }
 START = (
     "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO"
@@ -119,10 +121,11 @@ def _give_back() -> None:
 
 @contextlib.contextmanager
 def loader(account: Account, statement: str, **popen: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A client that runs a LOAD DATA as the user, in a session that writes no binary log: what it loads has come with
-    the account. For that it has a role while it starts, which is gone before it is given anything of the customer's."""
+    """A client that runs a LOAD DATA as a user of its own, in a session that writes no binary log: what it loads has
+    come with the account. For that it has a role while it starts, which is gone before it is given anything of the
+    customer's."""
     with entering():
-        user, role = login(account, WRITING), literal(_role(account))
+        user, role = login(account, LOADING), literal(_role(account))
         steps = [f"SET ROLE {role}", "SET SESSION sql_log_bin = 0", "SET ROLE NONE"]
         steps += [f"{START}, time_zone = '+00:00', max_statement_time = 0, lock_wait_timeout = 3600", statement]
         known = _newest()
