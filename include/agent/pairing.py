@@ -135,7 +135,7 @@ def forget(move: str) -> None:
     for path in STREAMS.glob(f"{move}.*"):
         if path.name.removeprefix(f"{move}.").isdigit():
             end_holders(path / "lock")
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
     for path in (path for path in CONTROLS.glob("*") if path.stem == move):
         run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "peer"], check=False, timeout=10)
         path.unlink(missing_ok=True)

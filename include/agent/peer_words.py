@@ -15,6 +15,7 @@ from .shapes import (
     Strange,
     each,
     flag,
+    holding,
     maybe,
     named,
     number,
@@ -68,8 +69,23 @@ _RESTORED = {
     "views": _TABLES,
     "grants": _ANY,
 }
-_MARIADB = {"databases": named(_ANY), "users": each(_ANY, 100_000), "roles": each(_ANY, 100_000)}
-_MARIADB |= {"given": each(_ANY, 100_000), "events": each(_ANY, 100_000)}
+_BASE64 = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+_MARIADB_DATABASE = record({"charset": _NAME, "collation": _NAME, "comment": maybe(text(_SHORT))})
+_MARIADB = {
+    "databases": named(_MARIADB_DATABASE, 100_000),
+    "users": each(holding({"user": _NAME, "host": _NAME, "kept": named(_ANY)}, _ANY), 100_000),
+    "roles": each(holding({"name": _NAME}, _ANY), 100_000),
+    "given": each(_ANY, 100_000),
+    "events": each(_ANY, 100_000),
+}
+_OBJECTS = each(
+    holding(
+        {"database": _NAME, "kind": text(40), "name": _NAME, "statement": text(_LONG, _BASE64)}, maybe(text(_SHORT))
+    ),
+    1_000_000,
+)
+_DEFINED = named(named(_ANY), 100_000)
+"""Roles or databases of PostgreSQL, by name."""
 _CONTENTS = record(
     {"tables": named(_COUNTED), "sequences": named(_ANY), "objects": named(_ANY)}, **{"large objects": _ANY}
 )
@@ -183,7 +199,7 @@ WORDS: dict[str, Word] = {
     "files_settle_all": Word(_NOTHING, _NOTHING),
     # --- PostgreSQL ---
     "postgres_prepare": Word(
-        record({"roles": named(_ANY), "databases": named(_ANY), "keep": each(_NAME, 100_000)}),
+        record({"roles": _DEFINED, "databases": _DEFINED, "keep": each(_NAME, 100_000)}),
         record(
             {"left": _SENTENCES, "kept": each(_NAME, 100_000)}
             | {"refused": each(row(maybe(_NAME), maybe(_NAME), sentence()), 100_000)}
@@ -216,7 +232,7 @@ WORDS: dict[str, Word] = {
     "mariadb_prepare": Word(record(_MARIADB, token=_TOKEN), _NOTHING),
     "mariadb_expect": Word(record({**_MARIADB, "token": _TOKEN, "empty": each(_NAME, 100_000)}), _NOTHING),
     "mariadb_followed": Word(_NOTHING, record({"token": _TOKEN})),
-    "mariadb_objects": Word(record({"objects": each(_ANY, 1_000_000)}), _NOTHING),
+    "mariadb_objects": Word(record({"objects": _OBJECTS}), _NOTHING),
     "mariadb_restore": Word(_DATABASE, _BYTES),
     "mariadb_load": Word(
         record({"database": _NAME, "table": _NAME, "columns": each(row(_NAME, maybe(_NAME)), 5000)}), _BYTES
@@ -240,7 +256,7 @@ WORDS: dict[str, Word] = {
     ),
     # --- a test's copy ---
     "duplicate_postgresql_prepare": Word(
-        record({"roles": named(_ANY), "databases": named(_ANY)}), record({"left": _SENTENCES, "said": _SAID})
+        record({"roles": _DEFINED, "databases": _DEFINED}), record({"left": _SENTENCES, "said": _SAID})
     ),
     "duplicate_postgresql_restore": Word(
         record({"database": _NAME, "grants": _ANY}),
@@ -252,7 +268,7 @@ WORDS: dict[str, Word] = {
     "duplicate_mariadb_restore": Word(
         _DATABASE, record({"bytes": whole(), "said": _SAID, "failed": each(_NAME, 10_000)})
     ),
-    "duplicate_mariadb_objects": Word(record({"objects": each(_ANY, 1_000_000)}), record({"said": _SAID}), 16 << 20),
+    "duplicate_mariadb_objects": Word(record({"objects": _OBJECTS}), record({"said": _SAID}), 16 << 20),
 }
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from .carried import Line
 from .peer import Peer, known_peer
 from .postgres_publish import NAME
-from .postgres_sql import PINNED, options, query
+from .postgres_sql import PINNED, end_kept, options, query, settings_of
 from .system import AGENT, refuse, run
 
 SOCKET = "/run/postgresql/.s.PGSQL.5432"
@@ -29,9 +29,7 @@ _LONGEST = 16 << 10
 """Bytes of a message of a subscription."""
 _STATUS = 34
 """Bytes of a subscription's word about how far it is."""
-# How values look is for the subscription, which reads them, to say: money is written as the database writes it.
-_SETTINGS = {name: value for name, value in PINNED.items() if name != "lc_monetary"}
-_SETTINGS |= {"extra_float_digits": "3", "wal_sender_timeout": "60s"}
+_SETTINGS = PINNED | {"extra_float_digits": "3", "wal_sender_timeout": "60s"}
 
 _SAID = {
     "SELECT pg_catalog.set_config('search_path', '', false);",
@@ -81,6 +79,10 @@ def serve(move: str, slot: str) -> None:
     found = query(f"SELECT to_json(datname::text) FROM pg_database WHERE oid = {_oid(slot)};")
     if not found:
         refuse("no_database", f"The database of the slot {slot} is no more.")
+    # What is set for a customer's database binds no session of ours, but that money is written as it is read there.
+    settings = settings_of(found, superuser=True) | _SETTINGS
+    settings = {name: value for name, value in settings.items() if name != "lc_monetary"}
+    end_kept(["postgres"])
     peer = Peer(move, **known_peer(move))
     with subprocess.Popen(
         [*peer.lasting_argv(), "stream", slot], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -94,7 +96,7 @@ def serve(move: str, slot: str) -> None:
         line = Line(there.stdout, there.stdin)
         while True:
             try:
-                Visit(line, found[0], slot).last()
+                Visit(line, found[0], slot, settings).last()
             except (EOFError, OSError):
                 return
 
@@ -106,8 +108,8 @@ class Forbidden(Exception):
 class Visit:
     """One connection of the target's subscription, from its first byte to its end."""
 
-    def __init__(self, line: Line, database: str, slot: str, address: str = SOCKET) -> None:
-        self.line, self.database, self.slot, self.address = line, database, slot, address
+    def __init__(self, line: Line, database: str, slot: str, settings: dict[str, str], address: str = SOCKET) -> None:
+        self.line, self.database, self.settings, self.address = line, database, settings, address
         self._stream = re.compile(_STREAM.format(slot=re.escape(slot), name=re.escape(NAME)))
         self._rest = b""
         self._server: socket.socket | None = None
@@ -174,7 +176,7 @@ class Visit:
             raise Forbidden("Only a subscription is served here.")
         server = socket.socket(socket.AF_UNIX)
         server.connect(self.address)
-        server.sendall(_startup(self.database, _encoding(message)))
+        server.sendall(_startup(self.database, _encoding(message), self.settings))
         answers = server.makefile("rb")
         self.line.say(_greeting(answers))
         self._server = server
@@ -207,9 +209,9 @@ def _encoding(message: bytes) -> str:
     return wish
 
 
-def _startup(database: str, encoding: str) -> bytes:
+def _startup(database: str, encoding: str, settings: dict[str, str]) -> bytes:
     wishes = {"user": "postgres", "database": database, "replication": "database", "client_encoding": encoding}
-    wishes |= {"application_name": NAME, "options": options(_SETTINGS)}
+    wishes |= {"application_name": NAME, "options": options(settings)}
     body = b"".join(word.encode() + b"\0" for pair in wishes.items() for word in pair)
     return struct.pack(">II", len(body) + 9, _STARTUP) + body + b"\0"
 

@@ -70,7 +70,7 @@ def environment(database: str, settings: dict[str, str] = PINNED, password: str 
 
 
 def options(settings: dict[str, str]) -> str:
-    """Settings of a session, as libpq takes them when it begins."""
+    """Settings as a client passes them to the server when it connects."""
     return " ".join(f"-c {name}={_SPACE.sub(_BACKSLASH, value)}" for name, value in settings.items())
 
 

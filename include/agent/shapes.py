@@ -159,6 +159,16 @@ def record(inner: Mapping[str, Shape], **more: Shape) -> Shape:
     return shape
 
 
+def holding(inner: Mapping[str, Shape], rest: Shape) -> Shape:
+    """An object with these names at least; whatever else is in it has the other shape."""
+
+    def shape(value: Any) -> dict[str, Any]:
+        known = record(inner)(value)
+        return {**named(rest)({key: one for key, one in value.items() if key not in inner}), **known}
+
+    return shape
+
+
 def tree(longest: int = 1 << 20) -> Shape:
     """Anything of JSON that is not too deep: it is compared, or written down, and otherwise looked at part by part."""
     words = text(longest)

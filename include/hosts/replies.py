@@ -69,7 +69,7 @@ _DESCRIBED = record(
     },
     test=_ANY,
 )
-_VERSION = text(100, r"[\w.+:~-]*")
+_VERSION = text(100, r"[\w.+:~/-]*")
 _DESCRIPTION = record(
     {
         "hostname": text(253, r"[\w.-]*"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import accounts, describe, fence, operations, pairing, protocol
+from include.agent import accounts, describe, fence, operations, pairing, protocol, switch
 from include.agent.system import Refused
 from tests.unit.two_servers import TwoServers
 
@@ -376,6 +376,19 @@ def test_a_source_from_a_snapshot_does_not_open_an_account_that_has_left(
 def test_a_source_in_the_middle_of_a_move_that_is_booted_serves(servers: TwoServers, monkeypatch, state: str) -> None:
     restored(servers, {"account": "alice", "state": state, "epoch": 2, "proof": "p"}, monkeypatch)
     assert servers.opened == ["alice"] and servers.alice.state == "serving"
+
+
+def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServers) -> None:
+    fence._begin("alice", "m5", 2, 60)
+    told = fence.commit("alice", "m5", 2, {})
+    assert told["proof"] == pairing.proof("m5") == "p"
+    servers.at("target").receive("m5", "alice", 2)
+    pairing.directory("m5").mkdir(parents=True)
+    (pairing.directory("m5") / "target.json").write_text(json.dumps({"account": "alice", "epoch": 2}))
+    alice = accounts.load("alice")
+    assert switch.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] is None
+    fence.release("alice", "m5", 2, told)
+    assert switch.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] == "p"
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])

@@ -21,7 +21,14 @@ REST = "f\t0644\t1500\t1500\t1\t0\tnone\t\t\udcff"
 CONTENTS = {"tables": {"public.t": [3, 1 << 70]}, "sequences": {}, "objects": {"table": {"t": []}}}
 SAID = [{"database": None, "severity": "error", "object": "table t", "message": "It is not made."}]
 RESTORED = {"database": "d", "identities": [["s", "t", "d"]], "apart": True, "views": [["s", "v"]], "grants": {}}
-DEFINED = {"databases": {"d": {}}, "users": [], "roles": [], "given": [], "events": []}
+DEFINED = {
+    "databases": {"d": {"charset": "utf8mb4", "collation": "utf8mb4_bin", "comment": None}},
+    "users": [{"user": "u", "host": "%", "kept": {"plugin": "x"}, "locked": False, "grants": []}],
+    "roles": [{"name": "r", "grants": []}],
+    "given": [],
+    "events": [],
+}
+OBJECT = {"database": "d", "kind": "VIEW", "name": "v", "statement": "Q1JFQVRF", "charset": "utf8mb4", "moment": None}
 QUESTION = {"keys": {"s.t": {"schema": "s", "table": "t", "columns": ["a"], "keys": [["1"], ["2"]]}}, "whole": []}
 LOOKED = {"changed": [], "sequences": [["s", "q", -1, True]], "rows": {"s.t": ["0a", None]}, "whole": {}}
 
@@ -66,7 +73,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "mariadb_prepare": (DEFINED, {}),
     "mariadb_expect": ({**DEFINED, "token": "t", "empty": ["d"]}, {}),
     "mariadb_followed": ({}, {"token": None}),
-    "mariadb_objects": ({"objects": [{}]}, {}),
+    "mariadb_objects": ({"objects": [OBJECT]}, {}),
     "mariadb_restore": ({"database": "d"}, {"bytes": 5}),
     "mariadb_load": ({"database": "d", "table": "t", "columns": [["a", None]]}, {"bytes": 5}),
     "mariadb_quiet": ({"statement": "DO 0"}, {}),
@@ -82,7 +89,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     ),
     "duplicate_postgresql_objects": ({"database": "d"}, {"objects": [["table", "public.t"]]}),
     "duplicate_mariadb_restore": ({"database": "d"}, {"bytes": 5, "said": [], "failed": ["t"]}),
-    "duplicate_mariadb_objects": ({"objects": [{}]}, {"said": []}),
+    "duplicate_mariadb_objects": ({"objects": [OBJECT]}, {"said": []}),
 }
 """Of each verb arguments and a reply as two honest servers say them."""
 

@@ -19,6 +19,7 @@ from include.agent.system import Refused
 from tests.postgres import cluster
 
 DOOR = ".s.PGSQL.5432"
+OURS = "-c role=none -c search_path=pg_catalog -c default_transaction_read_only=off"
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,9 @@ def server() -> Iterator[str]:
             conn.execute("SELECT pg_create_logical_replication_slot('th_follow_7', 'pgoutput')")
             conn.execute("SELECT pg_create_logical_replication_slot('of_somebody_else', 'pgoutput')")
             conn.execute("SELECT pg_create_physical_replication_slot('physical')")
+            # Whoever owns a database may say so for each session in it.
+            for setting in ("role = alice", "search_path = evil, public", "default_transaction_read_only = on"):
+                conn.execute(f"ALTER DATABASE alice SET {setting}")
         with psycopg.connect(f"{dsn} dbname=target", autocommit=True) as conn:
             conn.execute("CREATE TABLE t (id int PRIMARY KEY, price money)")
         yield dsn
@@ -60,7 +64,7 @@ def _joined(server: str, directory: Path) -> Iterator[None]:
     def serve_source() -> None:
         with suppress(EOFError, OSError, ValueError):
             while True:
-                postgres_door.Visit(source, "alice", "th_follow_7", behind).last()
+                postgres_door.Visit(source, "alice", "th_follow_7", postgres_door._SETTINGS, behind).last()
 
     ended = threading.Event()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -201,13 +205,13 @@ def test_a_stream_takes_its_status_and_nothing_else(door: Path) -> None:
 
 def test_a_subscription_follows_through_it(door: Path, server: str) -> None:
     def rows(database: str) -> list[tuple]:
-        with psycopg.connect(f"{server} dbname={database}") as conn:
+        with psycopg.connect(f"{server} dbname={database}", options=OURS) as conn:
             return conn.execute("SELECT id, price::text FROM public.t ORDER BY id").fetchall()
 
     with psycopg.connect(f"{server} dbname=target", autocommit=True) as conn:
         made = f"CREATE SUBSCRIPTION s CONNECTION 'host={door} port=5432 user=postgres' PUBLICATION th_follow WITH"
         conn.execute(f"{made} (slot_name = 'th_follow_7', create_slot = false, copy_data = false, binary = false)")
-        with psycopg.connect(f"{server} dbname=alice", autocommit=True) as source:
+        with psycopg.connect(f"{server} dbname=alice", autocommit=True, options=OURS) as source:
             for number in range(200):
                 source.execute("INSERT INTO public.t VALUES (%s, %s::text::money)", (number, f"{number}.50"))
             source.execute("UPDATE public.t SET price = price + 1::money WHERE id % 2 = 0")
