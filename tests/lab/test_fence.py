@@ -118,6 +118,8 @@ def test_an_account_moves_out_and_home_and_nobody_is_turned_away(sides) -> None:
     assert subjects(old.address, "info@traveller.example") == ["before", "through the original"]
     new.host.call("remove", account="traveller")
     assert new.state("traveller") == "absent"
+    left = new.root("sh", "-c", "ls /run/transhumance-*; systemctl list-units --all '*@traveller.*'")
+    assert "traveller" not in left
 
 
 def test_killed_between_hold_and_commit(sides) -> None:

@@ -117,7 +117,9 @@ def moved(sides) -> tuple[Move, dict, str]:
     before = old.root("sh", "-c", WHAT)
     old.root("setpriv", "--reuid=2301", "--regid=2301", "--clear-groups", "sh", "-c", f"({SWAP}) >/dev/null 2>&1 &")
     new.root("tee", "/root/canary", stdin=b"root's own")
-    new.root("systemd-run", "--quiet", "--unit=races", "--uid=2301", "--gid=2301", "python3", "-c", RACE)
+    # Its user is made by the move, so this is its number.
+    as_account = ("setpriv", "--reuid=2301", "--regid=2301", "--clear-groups")
+    new.root("systemd-run", "--quiet", "--unit=races", *as_account, "python3", "-c", RACE)
     move = Move("hostile", 2, statement, old, new).prepare()
     figures = move.switch(60)
     new.root("systemctl", "stop", "races")
