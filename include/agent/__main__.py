@@ -64,8 +64,14 @@ def enrol() -> None:
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", "--quiet", "transhumance-boot.service"])
     for socket, engine in _ENGINES.items():
-        if Path(socket).exists():
-            engine.enrol()
+        try:
+            if Path(socket).exists():
+                engine.enrol()
+        except Refused as error:
+            if error.code == "name_taken":
+                raise
+            # It does not answer just now: that is no reason to have no agent here, and this is done again each time.
+            print(error.message, file=sys.stderr)
     operations.forget_old()
     _unpack(Path(sys.argv[0]))
 

@@ -120,7 +120,8 @@ def _end_connections(users: list[tuple[str, str]], name: str, patience: float = 
 def end_sessions(account: Account) -> None:
     """Target: nobody writes the copy any more; what was under way is rolled back."""
     users = [
-        (f"th_{purpose}_{account.name}", "localhost") for purpose in ("follow", "make", "restore", "create", "read")
+        (f"th_{purpose}_{account.name}", "localhost")
+        for purpose in ("follow", "make", "load", "restore", "create", "read")
     ]
     _end_connections(users, account.name, patience=0)
 

@@ -20,13 +20,15 @@ from .system import RUNTIME, locked, write_durably
 
 _CALL = 8 << 20
 _PROGRAMS = 4
-READING, WRITING, MAKING = "reading", "writing", "making"
+READING, WRITING, MAKING, LOADING = "reading", "writing", "making", "loading"
 # What a session is for: the user it is of, its privileges on the account's databases, and those on all.
 _KINDS = {
     READING: ("th_follow_", "SELECT, SHOW VIEW, LOCK TABLES", ""),
     WRITING: ("th_follow_", "ALL", ""),
     # It puts triggers back, whose definers are others, under the collation that their database had then.
     MAKING: ("th_make_", "TRIGGER, ALTER", "SET USER"),
+    # The other server words nothing for it: for a moment it has more power than one that it words for may ever have.
+    LOADING: ("th_load_", "INSERT", ""),
 }
 START = (
     "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO"
@@ -75,7 +77,7 @@ def close(account: Account) -> None:
 def gone(account: Account) -> list[str]:
     """Statements that take the users away."""
     users = sorted({prefix + account.name for prefix, _, _ in _KINDS.values()})
-    loading = literal(_KINDS[WRITING][0] + account.name)
+    loading = literal(_KINDS[LOADING][0] + account.name)
     left = query(["Role"], f"FROM mysql.roles_mapping WHERE User = {loading} AND Role LIKE '{_QUIET}%'")
     return [UNLOGGED, *users_dropped(users), *(f"DROP ROLE IF EXISTS {literal(role)}" for (role,) in left)]
 
@@ -118,10 +120,11 @@ def _give_back() -> None:
 
 @contextlib.contextmanager
 def loader(account: Account, statement: str, **popen: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A client that runs a LOAD DATA as the user, in a session that writes no binary log: what it loads has come with
-    the account. For that it has a role while it starts, which is gone before it is given anything of the customer's."""
+    """A client that runs a LOAD DATA as a user of its own, in a session that writes no binary log: what it loads has
+    come with the account. For that it has a role while it starts, which is gone before it is given anything of the
+    customer's."""
     with entering():
-        user, role = login(account, WRITING), literal(_QUIET + secrets.token_hex(8))
+        user, role = login(account, LOADING), literal(_QUIET + secrets.token_hex(8))
         steps = [f"SET ROLE {role}", "SET SESSION sql_log_bin = 0", "SET ROLE NONE"]
         steps += [f"{START}, time_zone = '+00:00', max_statement_time = 0, lock_wait_timeout = 3600", statement]
         known = _newest()

@@ -26,7 +26,7 @@ _HARMLESS = {
     *("REPLICATION SLAVE", "REPLICATION MASTER ADMIN", "REPLICA MONITOR", "SLAVE MONITOR", "BINLOG MONITOR"),
     *("BINLOG ADMIN", "CONNECTION ADMIN", "READ_ONLY ADMIN", "READ ONLY ADMIN", "FEDERATED ADMIN"),
 }
-_PURPOSES = ("follow", "make", "restore", "create", "read", "check")
+_PURPOSES = ("follow", "make", "load", "restore", "create", "read", "check")
 Grantee = tuple[str, str]
 Powers = dict[Grantee, tuple[str, str]]
 """Of each grantee one right that writes, and where it holds: one is enough."""

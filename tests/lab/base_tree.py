@@ -38,6 +38,6 @@ def run(infrastructure: str, code: str, place: Path, seconds: float = 120) -> An
     argv = ["unshare", "-m", "-n", "-p", "-i", "-f", "--kill-child", "bash", "-c", _INSIDE, "-"]
     argv += [str(base.path(infrastructure)), str(place), str(CHECKOUT), code]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds)
-    print(done.stdout, done.stderr, file=sys.stderr)
+    print(done.stdout[-2000:], done.stderr[-2000:], file=sys.stderr)
     assert done.returncode == 0, f"It ended with {done.returncode}: {done.stderr[-2000:]}"
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,13 +1,11 @@
 """What an account can put in the place of what it owns leads nobody of more power than its own to a neighbour."""
 
 import http.client
-import re
-import threading
 import time
 
 import pytest
 
-from tests.lab.agents import PAGE, Move, Side, account_file, side, visitors
+from tests.lab.agents import PAGE, Side, account_file, side, visitors
 
 WOLF, LAMB = ("wolf", 3501), ("lamb", 3502)
 SECRET = "lambs-secret"
@@ -212,42 +210,3 @@ def test_sockets_that_pretend_to_be_a_neighbours_are_not_counted_as_its(sides) -
     assert here.root("ss", "-xl").count("/lamb.app ") == 2
     here.root("systemctl", "stop", "pretends")
     assert here.state("lamb") == "serving"
-
-
-STARTS_SLOWLY = b"import time\ntime.sleep(3)\n" + APP
-
-
-def test_visitors_wait_for_an_app_that_a_move_has_just_started(sides) -> None:
-    old, new = sides
-    who = ("shepherd", 3503)
-    statement = with_app(who)
-    old.host.call("create", account_file=statement)
-    as_account(old, who, "mkdir", "-p", "/home/shepherd/public_html")
-    put(old, who, "public_html/who.php", WHO)
-    run_app(old, who, STARTS_SLOWLY)
-    line = b"@reboot exec python3 $HOME/app.py\n"
-    old.root("crontab", "-u", "shepherd", "-", stdin=line)
-    move = Move("shepherd1", 2, statement, old, new).prepare()
-    over, answers, waits = threading.Event(), [], {"/live": 0.0, "/who.php": 0.0}
-
-    def keep_asking(path: str) -> None:
-        while not over.wait(0.05):
-            began = time.monotonic()
-            answers.append((path, *ask(old, who, path)))
-            waits[path] = max(waits[path], time.monotonic() - began)
-
-    asking = [threading.Thread(target=keep_asking, args=(path,)) for path in 2 * [*waits]]
-    for thread in asking:
-        thread.start()
-    try:
-        time.sleep(1)
-        done = move.switch()
-        time.sleep(6)
-    finally:
-        over.set()
-        for thread in asking:
-            thread.join()
-    print(f"held {done['held_ms']} ms, longest waits {waits}, {len(answers)} answers")
-    assert {answer[1:] for answer in answers} == {(200, "shepherd")}
-    assert 2 < waits["/live"] < 20 and waits["/who.php"] < done["held_ms"] / 1000 + 1
-    assert re.search("await-app|Starting", new.root("journalctl", "-u", "app@shepherd.service"))
