@@ -145,7 +145,7 @@ def keep_in() -> None:
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", "--quiet", _UNIT])
     run(["nft", "-f", str(_RULES)])
-    # A copy's crontab is set aside. Nobody writes another one, or a job of at, or has services that begin by themselves.
+    # A copy's crontab is set aside; nobody writes another one, or a job of at, or lets services run without a login.
     write_if_changed(Path("/etc/cron.allow"), "root\n", 0o640, (0, grp.getgrnam("crontab").gr_gid))
     write_if_changed(Path("/etc/at.allow"), "root\n")
     write_if_changed(Path("/etc/polkit-1/rules.d/00-test-server.rules"), _NO_LINGERING)
