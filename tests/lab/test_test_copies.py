@@ -341,7 +341,7 @@ def test_the_copy_reaches_nobody(stage: Stage) -> None:
     # Whoever is not on the list: accounts, what their user namespaces are given, daemons, nobody.
     system = ("mysql", "postgres", "postfix", "www-data", "haproxy", "dovecot", "_apt", "nobody")
     for user in (*system, str(UID), "999", "60000", "100000", str(100000 + 65536)):
-        argv = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "python3", "-c", CONNECT)
+        argv = ("setpriv", f"--reuid={user}", "--regid=65534", "--clear-groups", "python3", "-c", CONNECT)
         assert (
             new.root(*argv, old.address, spec.lan_address6, "127.0.0.1", "::1").split() == ["shut"] * 2 + ["open"] * 2
         )
