@@ -19,7 +19,7 @@ from .checks_found import Clock, Found
 from .checks_text import Definition, addresses_in, as_read, match
 from .digest import printable
 from .postgres_inventory import USER_SCHEMA
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, Session, conninfo, ident, literals, query
+from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literals, query
 
 _LONGEST_LINE = 64 << 20
 _NAMED = "format('%s.%s', n.nspname, o.relname)"
@@ -295,7 +295,7 @@ def _read(database: str, schema: str, table: str, columns: list[str], clock: Clo
         commands.write(script.encode("ascii"))
         commands.seek(0)
         process = subprocess.Popen(
-            argv, stdin=commands, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT
+            argv, stdin=commands, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(database)
         )
     assert process.stdout is not None
     timer = threading.Timer(max(1.0, clock.left), process.kill)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from . import (
+    mariadb_definers,
     mariadb_definition,
     mariadb_restore,
     mariadb_writers,
@@ -60,6 +62,8 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
     """Each database into a fresh one on the peer."""
     if not account.postgresql_roles and not account.postgresql_databases:
         return
+    account, unmade = _with_what_can_be_made(account)
+    done["said"] += unmade
     defined = postgres_definition(account)
     what = {"roles": defined["roles"], "databases": defined["databases"]}
     prepared = peer.call("duplicate_postgresql_prepare", what)
@@ -84,6 +88,21 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
         done["missing"] += _missing(name, gone | set(sent["empty"]))
 
 
+def _with_what_can_be_made(account: Account) -> tuple[Account, Said]:
+    """The account without the databases that a move would refuse, and why it would."""
+    said: Said = []
+    for name in account.postgresql_databases:
+        try:
+            postgres_definition(replace(account, postgresql_databases=(name,)))
+        except Refused as error:
+            if error.code not in ("foreign_role", "foreign_owner", "no_such_database"):
+                raise
+            said.append(_said(name, None, error.message))
+    unmade = {one["database"] for one in said}
+    kept_ones = tuple(name for name in account.postgresql_databases if printable(name) not in unmade)
+    return replace(account, postgresql_databases=kept_ones), said
+
+
 def _objects(name: str) -> list[tuple[str, str]]:
     """Kind and identity of everything that a customer made in a database."""
     found = map(postgres_inventory.parsed, kept(name).lines(postgres_inventory.inventory({})))
@@ -103,7 +122,9 @@ def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> d
             said += [_said(name, f"extension {each}", f"The extension {why}.") for each, why in blocked.items()]
             extensions = [each for each in database.get("extensions", []) if each[0] not in blocked]
             databases[name] = {**database, "extensions": extensions}
-    # What an earlier try restored into is made anew.
+    # What an earlier try restored into is made anew; the databases are those of the account that can be made.
+    made = tuple(name for name in account.postgresql_databases if name in databases)
+    account = replace(account, postgresql_databases=made)
     done = postgres_restore.prepare(account, {"roles": args["roles"], "databases": databases, "keep": []}, stdin)
     said += [_said(name, what, sentence) for name, what, sentence in done["refused"]]
     return {"left": done["left"], "said": said}
@@ -183,10 +204,10 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
                 done["said"] += sent["said"]
                 failed.setdefault(name, set()).update(sent["failed"])
     made: list[dict[str, Any]] = []
-    broken = mariadb_definition.broken_views(account)
+    broken, heirs = mariadb_definition.broken_views(account), mariadb_definers.heirs(account)
     for item in mariadb_definition.listed_objects(account):
         try:
-            mariadb_definition.refuse_foreign(account, item)
+            mariadb_definition.refuse_unmovable(account, item, heirs)
             if (item["database"], item["name"]) not in broken:
                 made.append(item)
         except Refused as error:

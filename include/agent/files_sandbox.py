@@ -2,7 +2,8 @@
 
 rsync has to run as root to keep owners, ACLs and hard links, and so has the walk that compares two copies. Both
 run in a mount namespace whose root is an empty, read-only tmpfs with `/usr`, the passwd and group files of the system's
-own users and one home directory, with only the capabilities that such a copy needs. Setting it up takes about 2 ms.
+own users and one home directory, with only the capabilities that such a copy needs. No process, network, socket, shared
+memory or keyring of the host is seen from there. Setting it up takes a few ms.
 
 So the system's users go by name, since their numbers differ from release to release, and accounts by number: a
 neighbour keeps its own wherever it lives, and need not be there yet.
@@ -11,24 +12,37 @@ neighbour keeps its own wherever it lives, and need not be there yet.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import platform
+import select
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from .system import refuse
 
-_NEWNS, _NEWNET = 0x00020000, 0x40000000
+_NEWNS, _NEWIPC, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x20000000, 0x40000000
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND = 1, 2, 4, 8, 32, 4096
 _REC, _PRIVATE = 16384, 1 << 18
 _DETACH = 2
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+# What the kernel calls the processor; clone there; and add_key, request_key, keyctl, bpf, perf_event_open, userfaultfd,
+# unshare and setns: what no namespace keeps apart, or is no business of a program that reads and writes files.
+_CALLS = {
+    "x86_64": (0xC000003E, 56, (248, 249, 250, 321, 298, 323, 272, 308)),
+    "aarch64": (0xC00000B7, 220, (217, 218, 219, 280, 241, 282, 97, 268)),
+}
+_IO_URING_SETUP, _CLONE3, _FIRST_OTHER_CALL = 425, 435, 0x40000000
+_NEWUSER = 0x10000000
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOWED, _REFUSED, _UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: not MKNOD, SETFCAP, SYS_ADMIN, SYS_CHROOT, SYS_PTRACE ...
 _KEPT_CAPABILITIES = {0, 1, 2, 3, 4}
 _STAGE = b"/mnt"
@@ -36,9 +50,9 @@ _STAGE = b"/mnt"
 _FIRST_ACCOUNT, _NOBODY = 1000, 65534
 _RELAY = "/relay"
 _RELAY_TEXT = """#!/usr/bin/python3 -IS
-import json, socket, sys
+import socket, sys
 line = socket.socket(fileno=%d)
-socket.send_fds(line, [json.dumps(sys.argv[1:]).encode()], [0, 1])
+socket.send_fds(line, [b"-"], [0, 1])
 sys.exit(int(line.recv(8) or b"255"))
 """
 
@@ -60,14 +74,34 @@ def _mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int, 
 
 
 def enter(home: str, *, writable: bool, relay_fd: int | None = None, owner: tuple[int, int] | None = None) -> None:
-    """Move this process, for good, into the sandbox of `home`. Only call it in a process made for it.
+    """Go on, for good, in the sandbox of `home`. Only call it in a process made for it, before it has much in memory.
 
+    What goes on is a child, the first process of its namespace: this one waits for it, ends as it does, and it dies
+    with this one.
     `relay_fd`: a unix socket over which the program at `/relay` hands its stdin and stdout to the process outside
-    (see `Client`). With an `owner`, (uid, gid), it is that user's from then on, without any power of root's and
-    without a network."""
+    (see `Client`). With an `owner`, (uid, gid), it is that user's from then on, without any power of root's."""
+    parent = os.pidfd_open(os.getpid())
+    _check(_libc.unshare(_NEWNS | _NEWIPC | _NEWPID | _NEWNET), "unshare")
+    if child := os.fork():
+        _end_as(child)
+    _furnish(home, writable, relay_fd)
+    _give_up_powers(owner)
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "pdeathsig")
+    if select.select([parent], [], [], 0)[0]:
+        os._exit(255)  # it has died already
+    os.close(parent)
+
+
+def _end_as(child: int) -> NoReturn:
+    """Wait for a child, and end as it does."""
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _furnish(home: str, writable: bool, relay_fd: int | None) -> None:
+    """Give this process a root of its own, in which little is."""
     source = os.fsencode(home)
     staged = _STAGE + source
-    _check(_libc.unshare(_NEWNS | (_NEWNET if owner else 0)), "unshare")
     _mount(None, b"/", None, _REC | _PRIVATE)
     _mount(b"tmpfs", _STAGE, b"tmpfs", _NOSUID | _NODEV, b"mode=755,size=1m")
     for directory in (b"/usr", b"/etc", b"/dev", b"/old"):
@@ -97,6 +131,10 @@ def enter(home: str, *, writable: bool, relay_fd: int | None = None, owner: tupl
     _check(_libc.syscall(number, b".", b"old"), "pivot_root")
     os.chdir("/")
     _check(_libc.umount2(b"/old", _DETACH), "umount")
+
+
+def _give_up_powers(owner: tuple[int, int] | None) -> None:
+    """Keep only what a copy needs of root's powers, or nothing of them."""
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     for capability in range(64):
         if capability not in _KEPT_CAPABILITIES:
@@ -105,10 +143,37 @@ def enter(home: str, *, writable: bool, relay_fd: int | None = None, owner: tupl
         os.setgroups([])
         os.setresgid(owner[1], owner[1], owner[1])
         os.setresuid(owner[0], owner[0], owner[0])  # which gives up every capability
-        return
-    kept = sum(1 << capability for capability in _KEPT_CAPABILITIES)
-    header = struct.pack("=Ii", 0x20080522, 0)
-    _check(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")
+    else:
+        kept = sum(1 << capability for capability in _KEPT_CAPABILITIES)
+        header = struct.pack("=Ii", 0x20080522, 0)
+        _check(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")
+    _refuse_calls()
+
+
+def _refuse_calls() -> None:
+    """Have the kernel refuse some calls, all user namespaces, and whatever is called by another processor's numbers."""
+    architecture, clone, refused = _CALLS[platform.machine()]
+    # Each line: what to do, a number, and which answer where it is so (or, for the first comparison, where it is not).
+    lines = [(_LOAD, 4, None), (_EQUAL, architecture, _REFUSED), (_LOAD, 0, None)]
+    lines += [(_AT_LEAST, _FIRST_OTHER_CALL, _REFUSED)]
+    lines += [(_EQUAL, number, _REFUSED) for number in (*refused, _IO_URING_SETUP)]
+    # Its flags lie in memory; what calls it falls back to clone.
+    lines += [(_EQUAL, _CLONE3, _UNKNOWN), (_EQUAL, clone, None), (_LOAD, 16, None), (_ANY_BIT, _NEWUSER, _REFUSED)]
+    answers = (_ALLOWED, _REFUSED, _UNKNOWN)
+    program = b""
+    for place, (what, number, answer) in enumerate(lines):
+        left = len(lines) - place - 1
+        so = answers.index(answer) + left if answer else 0
+        not_so = 0
+        if number == architecture:
+            so, not_so = 0, so
+        elif (what, number) == (_EQUAL, clone):
+            not_so = left  # allowed
+        program += struct.pack("=HBBI", what, so, not_so, number)
+    program += b"".join(struct.pack("=HBBI", _ANSWER, 0, 0, answer) for answer in answers)
+    held = ctypes.create_string_buffer(program, len(program))
+    filtered = struct.pack("@HP", len(program) // 8, ctypes.addressof(held))
+    _check(_libc.prctl(_PR_SET_SECCOMP, 2, filtered, 0, 0), "seccomp")
 
 
 def _is_of_the_system(line: bytes) -> bool:
@@ -155,9 +220,9 @@ def main(arguments: list[str]) -> None:
 class Client:
     """An rsync client over `home` (read-only) in the sandbox; its remote shell runs outside.
 
-    The sandbox holds no key and no ssh: rsync starts `/relay`, which passes its stdin, its stdout and the remote
-    command to this process, and `remote_argv` + [command] is started here on those very descriptors. `argv` must
-    contain `-e /relay` (`relay_shell()`) and a path of the form `peer:...`."""
+    The sandbox holds no key and no ssh: rsync starts `/relay`, which passes its stdin and its stdout to this process,
+    and `remote_argv` is started here on those very descriptors, once. Nothing else that comes from there is heard.
+    `argv` must contain `-e /relay` (`relay_shell()`) and a path of the form `peer:...`."""
 
     def __init__(self, home: str, argv: list[str], remote_argv: list[str]) -> None:
         self.argv = argv
@@ -192,13 +257,12 @@ def _connect(line: socket.socket, remote_argv: list[str], said: list[str]) -> No
 
 
 def _relay(line: socket.socket, remote_argv: list[str], said: list[str]) -> None:
-    request, descriptors, _, _ = socket.recv_fds(line, 1 << 16, 2)
-    if len(descriptors) != 2:
-        return
+    _, descriptors, _, _ = socket.recv_fds(line, 1, 2)
     try:
-        command = " ".join(json.loads(request)[1:])
+        if len(descriptors) != 2:
+            return
         process = subprocess.Popen(
-            [*remote_argv, command],
+            remote_argv,
             stdin=descriptors[0],
             stdout=descriptors[1],
             stderr=subprocess.PIPE,

@@ -193,9 +193,9 @@ def messages(account: Account) -> dict[str, Any]:
 
     A child with the account's own rights reads them: what lies in a home may be anything.
     """
-    argv = ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
     homes = {m.address: mailbox_home(account, m.address) for m in account.mailboxes}
-    done = run([*argv, sys.executable, str(AGENT), "messages"], input=json.dumps(homes), timeout=600)
+    argv = [sys.executable, str(AGENT), "messages", str(account.uid), str(account.gid)]
+    done = run(argv, input=json.dumps(homes), timeout=600)
     return json.loads(done.stdout)
 
 

@@ -19,6 +19,8 @@ from .mariadb_values import Decoder, Key, decimal_width, renewed
 
 _QUERY, _ROTATE, _FORMAT, _TABLE_MAP, _INCIDENT, _XA_PREPARE, _GTID = 2, 4, 15, 19, 26, 38, 162
 _START_ENCRYPTION, _QUERY_COMPRESSED = 164, 165
+# What the server says of a group: no COMMIT follows it; it is a definition. Rows have neither, however they are logged.
+_STANDALONE, _DDL = 1, 32
 _WRITE, _UPDATE, _DELETE = (23, 166), (24, 167), (25, 168)
 _ROWS = {*_WRITE, *_UPDATE, *_DELETE}
 # Stop, rotate, intvar, rand, user variable, format, xid, annotation, checkpoint, GTID, list of GTIDs.
@@ -67,7 +69,8 @@ class Window:
     tables: dict[tuple[str, str], Table] = field(default_factory=dict)
     prepared: dict[bytes, Piece] = field(default_factory=dict)  # by XA PREPARE and not ended: what they change
     xids: set[bytes] = field(default_factory=set)  # every name that XA PREPARE was given, by whomever
-    statements: list[tuple[bytes, bytes]] = field(default_factory=list)  # default database, text
+    statements: list[bytes] = field(default_factory=list)  # texts
+    as_statements: bool = False  # rows were changed by some of them, which do not tell which rows
 
 
 class Unreadable(Exception):
@@ -109,6 +112,7 @@ class _File:
         self.maps: dict[bytes, _Map | None] = {}
         # Where the group of events begins, where this event ends, and whether the group changes this account's rows.
         self.begun, self.after, self.mine = 4, 4, False
+        self.defines = False  # whether the group is a definition, or nothing but its one statement
 
     def read(self, start: int, stop: int | None) -> None:
         with open(self.path, "rb") as file:
@@ -127,6 +131,7 @@ class _File:
                         raise Unreadable("the binary log does not end where an event ends")
                     if kind == _GTID:
                         self.begun, self.mine = at, False
+                        self.defines = bool(data[at + 19 + 12] & (_STANDALONE | _DDL))
                     self.after = at + length
                     self._event(data, kind, at + 19, at + length - tail)
                     at += length
@@ -177,7 +182,8 @@ class _File:
             if not begins.startswith(b"SET STATEMENT"):
                 return
         if self.concerns(database, text):
-            self.window.statements.append((database, text))
+            self.window.statements.append(text)
+            self.window.as_statements |= not self.defines
 
     def _map(self, body: bytes, database: bytes) -> _Map:
         at = len(database) + 1

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import mariadb_binlog, mariadb_load
+from . import mariadb_binlog, mariadb_load, mariadb_print
 from .accounts import Account
 from .digest import printable
 from .mariadb_binlog import Piece, Unreadable, Window
@@ -145,7 +145,8 @@ def window(
 
 
 def named_in(names: list[str]) -> re.Pattern[bytes]:
-    """Finds any of these names in a statement's text, as a word of it; rather too often than not."""
+    """Finds any of these names in a statement's text, as a word of it; rather too often than not, so that nothing but a
+    second look may follow from it: a neighbour words statements, too."""
     words = set()
     for name in names:
         for quote in ("`", '"', "'"):
@@ -158,19 +159,6 @@ def named_in(names: list[str]) -> re.Pattern[bytes]:
     if any(max(word) > 127 for word in words):
         pattern += b"|[\x80-\xff]"  # in another character set it reads otherwise
     return re.compile(pattern)
-
-
-def named(seen: Window, tables: Iterable[Name]) -> list[Name]:
-    """Which of these a statement of the window names, in their database or with its name."""
-    found = []
-    for database, table in tables if seen.statements else []:
-        where, what = named_in([database]), named_in([table])
-        if any(
-            (default == database.encode() or where.search(text)) and what.search(text)
-            for default, text in seen.statements
-        ):
-            found.append((database, table))
-    return found
 
 
 # --- what must go over ---
@@ -205,8 +193,13 @@ def wanted(
     for name, keys in carried.items():
         if name in tables:
             found.add(name, keys)
-    for name in [*tables] if _rows_as_statements(seen) else named(seen, tables):
-        found.whole[name] = "its definition or all of it was changed"
+    if seen.as_statements:
+        found.all_of(
+            {*tables}, "somebody has logged changes of rows as statements, which may change whatever they like"
+        )
+    if seen.statements:
+        loose = {name for name, table in tables.items() if table.engine.upper() not in mariadb_print.IDENTIFIED}
+        found.all_of(loose, "its engine does not tell which table it is, and something was defined meanwhile")
     for name in _below_merged(seen, tables, merged):
         found.whole[name] = "it was written to through a MERGE table"
     for name, changes in seen.tables.items():
@@ -224,19 +217,6 @@ def wanted(
     for name in found.whole:
         found.keys.pop(name, None)
     return found
-
-
-# What a log of rows tells as statements: definitions and rights. Another one was logged in the place of its rows.
-_DEFINING = re.compile(
-    rb"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*|#[^\n]*\n\s*)*(?:SET\s+STATEMENT\b.*?\bFOR\s+)?"
-    rb"(?:CREATE|ALTER|DROP|RENAME|TRUNCATE|GRANT|REVOKE|ANALYZE|OPTIMIZE|REPAIR|FLUSH|SET|INSTALL|UNINSTALL|RESET|XA)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-def _rows_as_statements(seen: Window) -> bool:
-    """Whether somebody has logged changes of rows as statements, which may change whatever they like."""
-    return any(not _DEFINING.match(text) for _, text in seen.statements)
 
 
 def _below_merged(seen: Window, tables: dict[Name, Table], merged: Collection[Name]) -> list[Name]:
@@ -308,9 +288,15 @@ def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], foun
                     _refer(child, [str(part) for part in row], found, waiting)
 
 
+_LITERAL = re.compile(r"NULL|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|(?:_[a-z0-9]+ )?X'[0-9A-Fa-f]*'")
+
+
 def _refer(child: Table, row: list[str], found: Wanted, waiting: dict[Reference, set[Key]]) -> None:
-    """A row that refers to what changed, and the values of it that others refer to in turn."""
+    """A row that refers to what changed, and the values of it that others refer to in turn. The other server told it,
+    perhaps: what becomes part of a statement is a literal, as `Table.keys` words it."""
     at = len(child.key)
+    if len(row) != at + sum(len(one.referred) for one in child.references) or not all(map(_LITERAL.fullmatch, row)):
+        refuse("strange_reply", f"The new server's keys of {printable('.'.join(child.name))} are none; look at it.")
     found.add(child.name, {tuple(row[:at])})
     for one in child.references:
         waiting.setdefault(one, set()).add(tuple(row[at : at + len(one.referred)]))

@@ -7,6 +7,7 @@ account's own on the new server, which is no gain of rights for anybody there: a
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from .accounts import Account
@@ -17,14 +18,24 @@ from .mariadb_sql import covers, ident, query
 QUOTED = rb"(`(?:[^`]|``)*`|\"(?:[^\"\\]|\"\")*\")"
 _HEAD = re.compile(
     rb"CREATE (?:ALGORITHM=\w+ )?DEFINER=" + QUOTED + rb"@" + QUOTED + rb" (?:SQL SECURITY \w+ )?"
-    rb"(?:AGGREGATE )?(?:VIEW|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE BODY|PACKAGE)\s"
+    rb"(?:AGGREGATE )?(VIEW|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE BODY|PACKAGE)\s"
 )
 
 
-def named_in(statement: bytes) -> tuple[str, str] | None:
-    """User and host that a CREATE names as its definer; nothing when it is no such statement."""
+@dataclass(frozen=True)
+class Head:
+    """What a CREATE begins with: its definer, what it makes, and its text so far."""
+
+    user: str
+    host: str
+    kind: str
+    text: bytes
+
+
+def head_of(statement: bytes) -> Head | None:
+    """How a CREATE begins; nothing when it is no such statement."""
     found = _HEAD.match(statement)
-    return (_unquoted(found[1]), _unquoted(found[2])) if found else None
+    return Head(_unquoted(found[1]), _unquoted(found[2]), found[3].decode(), found[0]) if found else None
 
 
 def _unquoted(name: bytes) -> str:
@@ -65,7 +76,8 @@ def heirs(account: Account) -> dict[str, str | None]:
 
 def own(account: Account, definer: Any, heir: str | None) -> str | None:
     """As whom an object of the account runs there; nobody, when the account has no user at all."""
-    return definer if definer in {"@".join(user) for user in account.mariadb_users} else heir
+    user, _, host = str(definer).rpartition("@")
+    return definer if (user, host) in account.mariadb_users else heir
 
 
 def sentence(account: Account, item: dict[str, Any], heir: str | None) -> str | None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import mariadb_definers, mariadb_digest, mariadb_printed, mariadb_roles, mariadb_users
+from . import mariadb_charsets, mariadb_definers, mariadb_digest, mariadb_printed, mariadb_roles, mariadb_users
 from .accounts import Account
 from .digest import printable
 from .mariadb_events import enabled
@@ -125,10 +125,10 @@ def objects(account: Account) -> list[dict[str, Any]]:
     A view that is broken here is not among them."""
     for database in account.mariadb_databases:
         refuse_history(account, database)
-    broken = broken_views(account)
+    broken, heirs = broken_views(account), mariadb_definers.heirs(account)
     found = [item for item in listed_objects(account) if (item["database"], item["name"]) not in broken]
     for item in found:
-        refuse_foreign(account, item)
+        refuse_unmovable(account, item, heirs)
     return with_statements(account, found)
 
 
@@ -136,21 +136,24 @@ def listed_objects(account: Account) -> list[dict[str, Any]]:
     """Routines, views, triggers and events with their context."""
     found: list[dict[str, Any]] = []
     keys = ["kind", "name", "definer", "sql_mode", "charset", "collation", "time_zone", "security", "made_in", "moment"]
+    keys.append("comment")
     for database in account.mariadb_databases:
         for rows in queries([select(columns, source.format(literal(database))) for columns, source in _OBJECTS]):
             found += [{"database": database} | dict(zip(keys, row, strict=True)) for row in rows]
     return found
 
 
-def refuse_foreign(account: Account, item: dict[str, Any]) -> None:
-    """Refuse an object of an account that has no user whom it could run as."""
-    if not account.mariadb_users:
+def refuse_unmovable(account: Account, item: dict[str, Any], heirs: dict[str, str | None]) -> None:
+    """Refuse an object of an account that has no user whom it could run as, and one in two character sets."""
+    runs_as = mariadb_definers.own(account, item["definer"], heirs[item["database"]])
+    if runs_as is None:
         refuse(
             "foreign_definer",
             f"The {str(item['kind']).lower()} {printable(item['database'])}.{printable(item['name'])} runs as "
             f"{printable(str(item['definer']))}, and {account.name} has no MariaDB user that it could run as; make one"
             " and name it in the account file.",
         )
+    mariadb_charsets.refuse_mixed(item, runs_as)
 
 
 def with_statements(account: Account, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -186,21 +189,21 @@ def refuse_history(account: Account, database: str) -> None:
 
 
 # The columns are kind, name, definer, sql_mode, charset, collation, time zone, whose rights count, the database's
-# collation when it was made, and the moment at which an event whose time is over could still be made.
+# collation when it was made, the moment at which an event whose time is over could still be made, and a comment.
 _OBJECTS = (
     (
         ["type", "name", "definer", "sql_mode", "character_set_client", "collation_connection", "NULL"]
-        + ["security_type", "db_collation", "NULL"],
+        + ["security_type", "db_collation", "NULL", "comment"],
         "FROM mysql.proc WHERE db = {} ORDER BY type, name",
     ),
     (
         ["'VIEW'", "TABLE_NAME", "DEFINER", "NULL", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "NULL"]
-        + ["SECURITY_TYPE", "NULL", "NULL"],
+        + ["SECURITY_TYPE", "NULL", "NULL", "NULL"],
         "FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME",
     ),
     (
         ["'TRIGGER'", "TRIGGER_NAME", "DEFINER", "SQL_MODE", "CHARACTER_SET_CLIENT", "COLLATION_CONNECTION", "NULL"]
-        + ["NULL", "DATABASE_COLLATION", "NULL"],
+        + ["NULL", "DATABASE_COLLATION", "NULL", "NULL"],
         "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {}"
         " ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
     ),
@@ -208,7 +211,9 @@ _OBJECTS = (
         ["'EVENT'", "EVENT_NAME", "i.DEFINER", "i.SQL_MODE", "i.CHARACTER_SET_CLIENT", "i.COLLATION_CONNECTION"]
         + ["i.TIME_ZONE", "NULL", "i.DATABASE_COLLATION"]
         + [
-            "IF(IFNULL(e.execute_at, e.ends) < UTC_TIMESTAMP(), UNIX_TIMESTAMP(IFNULL(e.execute_at, e.ends)) - 1, NULL)"
+            "IF(IFNULL(e.execute_at, e.ends) < UTC_TIMESTAMP(), UNIX_TIMESTAMP(IFNULL(e.execute_at, e.ends)) - 1,"
+            " NULL)",
+            "i.EVENT_COMMENT",
         ],
         "FROM information_schema.EVENTS i JOIN mysql.event e ON e.db = i.EVENT_SCHEMA AND e.name = i.EVENT_NAME"
         " WHERE i.EVENT_SCHEMA = {} ORDER BY EVENT_NAME",

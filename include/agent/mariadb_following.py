@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 from . import mariadb_changes, mariadb_digest, mariadb_follower, mariadb_load, mariadb_print, mariadb_tables
 from .accounts import Account
 from .digest import printable
-from .mariadb_binlog import Unreadable, Window
+from .mariadb_binlog import Unreadable
 from .mariadb_changes import Wanted
 from .mariadb_definition import definition, facts, objects
 from .mariadb_follower import READING, Both
 from .mariadb_sql import ident, literal, queries, select
 from .mariadb_state import State, state_path
 from .mariadb_tables import Name, Table
+from .processes import AS_CLIENT
 from .system import Refused, refuse
 
 Report = Callable[..., None]
@@ -66,6 +67,7 @@ class Following:
         self.prepared: list[str] = []
         self._again: set[Name] = set()
         self._stop: mariadb_changes.Position | None = None
+        self._printed: dict[Name, str] = {}
 
     # --- catching up, while the account serves ---
 
@@ -198,7 +200,7 @@ class Following:
         """Tables without rows, and sequences, as the source's own tool words them."""
         with mariadb_follower.entering():
             reader = mariadb_follower.login(self.account, READING)
-            argv = [*reader.as_unix_user(), "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--no-data"]
+            argv = [*AS_CLIENT, "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--no-data"]
             argv += ["--protocol=socket", "--skip-lock-tables", "--skip-add-locks", "--skip-add-drop-table"]
             argv += ["--skip-triggers", "--skip-comments", "--default-character-set=utf8mb4", "--single-transaction"]
             argv += ["--", database, *names]
@@ -226,7 +228,8 @@ class Following:
         seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
         printed, self.rest = self._prints()
         anew = {name for name in printed.keys() | state.prints.keys() if printed.get(name) != state.prints.get(name)}
-        if seen.statements or anew or self.rest != state.rest:
+        # The print alone decides: a statement that names a table may be a neighbour's, who has no right on it.
+        if anew or self.rest != state.rest:
             state.told = ""
             tables = self._look().tables
             seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
@@ -236,9 +239,9 @@ class Following:
             self._refuse_prepared()
             unproven = state.unproven & {*tables}
             what.all_of(unproven, "it was written to while it was compared, and its engine has no snapshots")
-            self._define_anew(anew | {*mariadb_changes.named(seen, _seen[self.account.name].made)}, what)
+            self._define_anew(anew, what)
         else:
-            self._put_off(what, seen, anew)
+            self._put_off(what, anew)
         done = mariadb_changes.bring(self.both, what, tables)
         counted = _rows.get(self.account.name, {})
         for name in counted.keys() & done.grown.keys():
@@ -246,7 +249,7 @@ class Following:
         self.slow += done.slow
         self.wanted = what
         if held:
-            self._stop = stop
+            self._stop, self._printed = stop, printed
             return
         different = mariadb_changes.unequal(self.both, what, tables)
         state.carried = {name: what.keys[name] for name in different if name in what.keys}
@@ -300,7 +303,7 @@ class Following:
             self._make_anew(names)
             what.all_of(fresh, "its definition or all of it was changed")
 
-    def _put_off(self, what: Wanted, seen: Window, anew: set[Name]) -> None:
+    def _put_off(self, what: Wanted, anew: set[Name]) -> None:
         """While the account serves, a table of which all must go over is loaded anew, after the pass.
 
         One that is written to and has no key would be loaded for ever: it is again when there is time for it."""
@@ -309,8 +312,6 @@ class Following:
         state.unproven |= self.behind
         state.load |= {*what.whole, *anew} - self.behind
         what.whole.clear()
-        if seen.statements or anew:
-            state.load |= {*mariadb_changes.named(seen, _seen[self.account.name].made)}
         state.unproven -= state.load
         for name in state.load:
             what.keys.pop(name, None)
@@ -453,7 +454,8 @@ class Following:
             return []
         seen = mariadb_changes.window(self.account, self._stop, mariadb_changes.here(), {})
         names = [printable(".".join(name)) for name in seen.tables]
-        names += [printable(text.decode("utf-8", "replace"))[:80] for _, text in seen.statements]
+        if seen.as_statements or (seen.statements and self._prints() != (self._printed, self.rest)):
+            names += [printable(text.decode("utf-8", "replace"))[:80] for text in seen.statements]
         return [f"{name}: somebody of the host itself wrote to it in the hold." for name in names]
 
     def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+from collections.abc import Iterator
 
 from .accounts import Account
 from .mariadb_sql import ident, literal, queries, query, select
@@ -68,11 +71,17 @@ LEFT_OUT = {
 }
 # Of some columns the part that is nobody's doing.
 _INSTEAD = {
-    # A table of InnoDB has an identity (below), and this is the time of its file, which a restore may touch.
-    ("information_schema.TABLES", "CREATE_TIME"): "IF(ENGINE = 'InnoDB', NULL, CREATE_TIME)",
+    # A table of InnoDB has an identity (below), and this is the time of its file, which a restore may touch. One of
+    # another engine could be emptied within the same second, so as long as that may be it is another at every look.
+    (
+        "information_schema.TABLES",
+        "CREATE_TIME",
+    ): "IF(ENGINE = 'InnoDB', NULL, IF(CREATE_TIME > SYSDATE() - INTERVAL 2 SECOND, SYSDATE(6), CREATE_TIME))",
     ("mysql.global_priv", "Priv"): "JSON_COMPACT(JSON_REMOVE(Priv, '$.account_locked', '$.version_id'))",
 }
 _columns: dict[str, list[str]] = {}
+IDENTIFIED = frozenset({"INNODB", "MYISAM", "ARIA"})
+"""The engines of whose tables the print tells when one was put into another's place, or emptied."""
 
 
 def catalogues() -> dict[str, list[str]]:
@@ -124,6 +133,10 @@ def prints(account: Account, databases: list[str]) -> tuple[dict[Name, str], str
                 tables.setdefault((database, str(row[1])), []).append([row[0], row[2]])
             else:
                 rest.append(row)
+    for database in databases:
+        for table, inode in _files(database):
+            if (database, table) in tables:
+                tables[database, table].append(["file", inode])
     return {name: _digest(rows) for name, rows in tables.items()}, _digest(rest)
 
 
@@ -132,6 +145,18 @@ def _identities(database: str) -> str:
     folder, table = (f"CONVERT(CAST({part} AS BINARY) USING filename)" for part in _PARTS)
     where = f"FROM information_schema.INNODB_SYS_TABLES WHERE {folder} = {literal(database)} GROUP BY BINARY {table}"
     return select(["'identity'", table, "SUM(CAST(CONV(LEFT(MD5(TABLE_ID), 16), 16, 10) AS UNSIGNED))"], where)
+
+
+def _files(database: str) -> Iterator[tuple[str, str]]:
+    """(table, number of a file of it), of engines that know no identity: two tables that were renamed into one another
+    have changed their files."""
+    (folder,) = query(["@@GLOBAL.datadir", f"HEX(CONVERT({literal(database)} USING filename))"], "")
+    with os.scandir(os.path.join(str(folder[0]), bytes.fromhex(str(folder[1])).decode())) as entries:
+        files = [(entry.name, entry.inode()) for entry in entries if entry.name.endswith((".MYD", ".MAD"))]
+    tables = [literal(re.split("#P#", name[:-4], flags=re.IGNORECASE)[0]) for name, _ in files]
+    names = query([f"CONVERT(CAST({table} AS BINARY) USING filename)" for table in tables], "")[0] if tables else []
+    for (_, inode), name in zip(files, names, strict=True):
+        yield str(name), str(inode)
 
 
 # A partition is its table's name and more.

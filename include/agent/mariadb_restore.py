@@ -1,6 +1,6 @@
 """MariaDB on the target: users and databases made by root, contents restored by users with no power over others.
 
-Tables come through the client in sandbox mode, run by the account's Unix user and logged in as a user that has the
+Tables come through the client in sandbox mode, run by a Unix user that is nobody's and logged in as a user that has the
 account's databases and nothing else. Routines, views, triggers and events have to keep their definers, so they are
 made by a second such user that may also name a definer (SET USER); nothing of the customer's runs while it makes them,
 each goes over as one statement that cannot become two, and its definer was checked. The account's own users are locked
@@ -19,17 +19,30 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import mariadb_definers, mariadb_follower, mariadb_roles
+from . import mariadb_charsets, mariadb_definers, mariadb_follower, mariadb_roles
 from .accounts import Account
 from .digest import printable
 from .mariadb_definers import QUOTED
-from .mariadb_events import context, switch
-from .mariadb_sql import Login, attempts, existing, ident, literal, login, queries, query, select, user_name
+from .mariadb_events import context, enabled, switch
+from .mariadb_sql import (
+    UNLOGGED,
+    Login,
+    attempts,
+    existing,
+    ident,
+    literal,
+    login,
+    queries,
+    query,
+    select,
+    user_name,
+    users_dropped,
+)
 from .mariadb_users import grant_statements, pending_path, plugins_of, require_free_prefixes, settings
 from .system import RUNTIME, locked, read_json, refuse, write_durably
 
 _EVENT = re.compile(
-    rb"CREATE DEFINER=" + QUOTED + rb"@" + QUOTED + rb" EVENT " + QUOTED + rb" ON SCHEDULE (?:[^'`]|'[^']*')*?"
+    rb"CREATE DEFINER=" + QUOTED + rb"@" + QUOTED + rb" EVENT " + QUOTED + rb" ON SCHEDULE (?:[\w .]|'[^'\\]*')*?"
     rb" ON COMPLETION (?:NOT )?PRESERVE (ENABLE|DISABLE ON SLAVE|DISABLE) ",
     re.DOTALL,
 )
@@ -255,7 +268,11 @@ def make_most(account: Account, known: list[dict[str, Any]]) -> list[tuple[dict[
 
     Those of all databases together, as one may need another database's."""
     with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
-        return _make_together(known, _databases(account), user)
+        failed = _make_together(known, _databases(account), user)
+    # Each was made disabled. Should one run all the same, it stops here and not at the release.
+    if running := enabled(account):
+        queries([UNLOGGED, *switch(account, running, "DISABLE")])
+    return failed
 
 
 def _databases(account: Account) -> dict[str, Any]:
@@ -307,27 +324,30 @@ def _making(item: dict[str, Any], databases: dict[str, Any]) -> list[str | bytes
 
 
 def checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:
-    """The object with its statement as bytes; refused unless it is one CREATE with a definer of the account."""
-    text = base64.b64decode(item["statement"])
+    """The object with its statement as bytes; refused unless it is one CREATE with a definer of the account.
+
+    What it makes is what its own words say. They must be read here as the server will read them."""
+    text, name = base64.b64decode(item["statement"]), printable(str(item["name"]))
+    head = mariadb_definers.head_of(text)
     if (
         item["database"] not in account.mariadb_databases
-        or mariadb_definers.named_in(text) not in account.mariadb_users
+        or head is None
+        or (head.user, head.host) not in account.mariadb_users
     ):
-        refuse(
-            "foreign_definer",
-            f"The definer of {printable(str(item['name']))} is no user of {account.name}; it cannot be made here.",
-        )
-    if item["kind"] == "EVENT":
-        text = _disabled(text)
+        refuse("foreign_definer", f"The definer of {name} is no user of {account.name}; it cannot be made here.")
+    if head.kind != item["kind"]:
+        refuse("other_kind", f"{name} was announced as another thing than its statement makes; it cannot be made here.")
+    read = head.text
+    if head.kind == "EVENT":
+        found = _EVENT.match(text)
+        if not found:
+            refuse("event_failed", "An event's statement is not in the form that MariaDB prints; it cannot be moved.")
+        # The word stands before all that the customer has worded.
+        read = text[: found.start(4)]
+        text = read + b"DISABLE" + text[found.end(4) :]
+    if not mariadb_charsets.is_plain(read.decode("utf-8", "replace"), str(item.get("charset"))):
+        refuse("mixed_charsets", f"The statement of {name} is in two character sets; it cannot be made here.")
     return item | {"text": text}
-
-
-def _disabled(text: bytes) -> bytes:
-    """An event's statement with DISABLE, whose word stands before all that the customer has worded."""
-    found = _EVENT.match(text)
-    if not found:
-        refuse("event_failed", "An event's statement is not in the form that MariaDB prints; it cannot be moved.")
-    return text[: found.start(4)] + b"DISABLE" + text[found.end(4) :]
 
 
 def finish(account: Account) -> None:
@@ -347,8 +367,7 @@ def discard(account: Account) -> None:
     roles, _ = mariadb_roles.roles_of(account)
     statements += [f"DROP ROLE IF EXISTS {literal(name)}" for name in roles]
     statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
-    for purpose in ("restore", "create", "read"):
-        statements.append(f"DROP USER IF EXISTS {user_name(f'th_{purpose}_{account.name}', 'localhost')}")
+    statements += users_dropped([f"th_{purpose}_{account.name}" for purpose in ("restore", "create", "read")])
     mariadb_follower.settle()
     queries(statements + mariadb_follower.gone(account))
     _forget(account)

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from .digest import printable
 from .files_sandbox import python_argv
 from .postgres_inventory import NO_EXTENSION, USER_SCHEMA, acl, inventory, of_roles, parsed
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, Session, conninfo, ident, literal, query
+from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literal, query
 from .system import refuse
 
 # Leaf partitions are plain tables; their parents hold nothing. Foreign tables are somebody else's data, and
@@ -132,7 +132,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryFile() as commands:
         commands.write(script.encode("ascii"))
         commands.seek(0)
-        process = subprocess.Popen(argv, stdin=commands, stdout=subprocess.PIPE, env=ENVIRONMENT)
+        process = subprocess.Popen(argv, stdin=commands, stdout=subprocess.PIPE, env=environment(database))
     assert process.stdout is not None
     counted = sums(process.stdout, token.encode())
     if process.wait() != 0 or len(counted) != len(tables):

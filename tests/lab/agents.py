@@ -94,6 +94,12 @@ class Move:
         return self.statement["account"]
 
     def prepare(self) -> "Move":
+        self.receive()
+        self.source.host.run(f"{self.key}-copy", "copy", self.args())
+        return self
+
+    def receive(self) -> None:
+        """The target waits for the account."""
         public_key = self.source.host.call("pair", move=self.key, account=self.account)["public_key"]
         received = self.target.host.call(
             "receive",
@@ -105,8 +111,6 @@ class Move:
             public_key=public_key,
         )
         self.peer = {"address": self.target.address, "host_keys": received["host_keys"]}
-        self.source.host.run(f"{self.key}-copy", "copy", self.args())
-        return self
 
     def args(self, **more: Any) -> dict[str, Any]:
         return {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}

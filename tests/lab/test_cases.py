@@ -10,10 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from include import catalogue
 from tests.lab.agents import Side, side
-from tests.lab.cases.case import Case, find, numbers
+from tests.lab.cases.case import INPUTS, Case, find, numbers
 from tests.lab.cases.run import Outcome, World
 
+ENTRY = catalogue.load()["infrastructure-2026"]
+AS_TOLD = ("setpriv", "--reuid=5900", "--regid=5900", "--clear-groups")
 BY_HAND = {
     "25": "12,000 tables take minutes",
     "27": "PostGIS is not on the lab's servers",
@@ -23,6 +26,19 @@ BY_HAND = {
     "93": "its servers run without a binary log: tests/lab/test_mariadb_follow.py",
 }
 """What this module does not move, with the reason; `python -m tests.lab.cases NUMBER` tries one."""
+REPORTED: dict[str, tuple[str, ...]] = {
+    "13": ("US/Eastern", "US/Pacific"),
+    "14": ("US/Central.*|in_office", "Asia/Calcutta|person"),
+    "46": ("find_by", "find_local", "find_temp", "both_names"),
+    "47": ("format_bytes", "uuid_v7", "json_key_value"),
+    "73": ("php8.2", "bin/job", "python3.11", "/usr/lib/postgresql/15"),
+    "77": ("array_find",),
+    "79": ("US/Eastern",),
+    "87": ("have the same key",),
+    "l5": ("ALTER TABLE public.imported OWNER TO",),
+    "l7": ("FILE",),
+}
+"""What the new server cannot give, or another way: patterns of what the test's report says, each of one line."""
 REFUSED: dict[str, str] = {
     "13": "is refused by the new server",
     "87": "have the same key",
@@ -129,3 +145,21 @@ def test_what_cannot_move_is_told_by_the_test(sides, number: str) -> None:
     world.fill()
     outcome = world.move(f"refused-{number}")
     assert outcome.refused is not None and REFUSED[number] in outcome.refused.message
+
+
+@pytest.fixture(scope="module")
+def told(sides) -> list[str]:
+    """The report of a test of an account that has all that is reported."""
+    old, _ = sides
+    world = World(*sides, [find(number) for number in REPORTED], "told", 5900)
+    world.fill()
+    old.root(*AS_TOLD, "mkdir", "-p", "/home/told/public_html")
+    for name in ("77-php-polyfill-other-order.php", "79-php-timezone.php"):
+        old.root(*AS_TOLD, "tee", f"/home/told/public_html/{name}", stdin=(INPUTS / name).read_bytes())
+    return world.test("told", ENTRY.checks())
+
+
+@pytest.mark.parametrize("number", REPORTED)
+def test_the_report_tells(told: list[str], number: str) -> None:
+    for pattern in REPORTED[number]:
+        assert any(re.search(pattern, line) for line in told), "\n".join(told)

@@ -124,10 +124,9 @@ def test_a_copy_that_was_tampered_with_is_put_right_by_the_second_pass(driven: D
 def test_too_many_changes_at_once_are_never_trusted(driven: Driven) -> None:
     said = driven.run(
         "hand('mkdir many'); follow(); files.rehearse(account, peer)\n"
-        f"main = subprocess.run(['systemctl', 'show', '-P', 'MainPID', {WATCH!r}], capture_output=True, text=True)\n"
-        "as_root(f'kill -STOP {main.stdout.strip()}')\n"
+        f"as_root('systemctl kill --signal=STOP {WATCH}')\n"
         "hand('for i in $(seq 9000); do : > many/$i; done; echo x >> site/f70')\n"
-        "as_root(f'kill -CONT {main.stdout.strip()}')\n"
+        f"as_root('systemctl kill --signal=CONT {WATCH}')\n"
         "try: files.last(account, peer); said['refused'] = None\n"
         "except files_changes.Lost as lost: said['refused'] = lost.message\n"
         "follow(); files.rehearse(account, peer); hand('rm -r many'); said['different'] = moved()"

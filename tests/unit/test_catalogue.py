@@ -238,6 +238,7 @@ HITS = [
     "SELECT system_user FROM log",
     "SET optimizer_switch = 'mrr=on,engine_condition_pushdown=on'",
     "CREATE PROCEDURE find_by(IN p varchar(50) CHARACTER SET utf8mb4) BEGIN SELECT 1; END",
+    "select p.id from person p join old_name o on(convert(trim(o.name) using utf8mb4) = p.name)",
 ]
 MISSES = [
     "SELECT buffers_backend_of_mine, my_checkpoints_timed FROM pg_stat_bgwriter",
@@ -251,6 +252,7 @@ MISSES = [
     "DECLARE v varchar(50) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
     "CREATE TEMPORARY TABLE w (a int) DEFAULT CHARSET=utf8mb4 DEFAULT COLLATE=utf8mb4_bin",
     "DECLARE v varchar(50) CHARACTER SET latin1",
+    "SELECT CONVERT(name USING utf8mb4) COLLATE utf8mb4_general_ci, CONVERT(name USING latin1), 'using utf8mb4'",
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import digest, files, files_walk, postgres_digest
+from include.agent import digest, files, files_rsync, files_walk, postgres_digest
 from include.agent.accounts import Account
 from include.agent.system import Refused
 
@@ -129,3 +129,37 @@ def test_rsync_serves_nothing_but_a_copy_into_the_home(argv: list[str]) -> None:
     with pytest.raises(Refused) as error:
         files.serve_rsync(ACCOUNT, argv)
     assert error.value.code == "rsync_refused"
+
+
+_MORE = [
+    *(f"--{word}" for word in "daemon sender secluded-args protect-args old-args devices specials copy-links".split()),
+    *(f"--{word}" for word in "copy-unsafe-links keep-dirlinks munge-links fake-super super owner log-file=/x".split()),
+    *(f"--{word}" for word in "chmod=Fu+s backup backup-dir=/x temp-dir=/x partial-dir=/x compare-dest=/x".split()),
+    *(
+        f"--{word}"
+        for word in "copy-dest=/x link-dest=/x usermap=*:0 groupmap=*:0 chown=0:0 copy-as=0 trust-sender".split()
+    ),
+    *(f"--{word}" for word in "remove-source-files write-devices copy-devices files-from=/x password-file=/x".split()),
+    *(f"--{word}" for word in "rsync-path=/x rsh=/x write-batch=/x only-write-batch=/x read-batch=/x iconv=x".split()),
+    *("-s", "-D", "-M--chmod=Fu+s", "-e/x", "-T/x", "-@-2", "/", ".", "", "-", "--"),
+]
+
+
+@pytest.mark.parametrize("told", files_rsync._TELL.values(), ids=list(files_rsync._TELL))
+def test_no_word_or_letter_more_is_let_through_to_rsync(told: tuple[str, ...], monkeypatch) -> None:
+    entered = []
+    monkeypatch.setattr(files_rsync.homes, "keep_plain", lambda: entered.append("plain"))
+    monkeypatch.setattr(files_rsync.files_sandbox, "enter", lambda *_, **__: entered.append("enter"))
+    monkeypatch.setattr(files_rsync.os, "execve", lambda *_: entered.append("rsync"))
+    files.serve_rsync(ACCOUNT, ["rsync", "--server", *told, ".", "/"])
+    assert entered == ["plain", "enter", "rsync"]
+    letters = [chr(code) for code in range(33, 127)]
+    others = [[told[0][:at] + one + told[0][at:], *told[1:]] for one in letters for at in range(len(told[0]) + 1)]
+    others += [[*told[:at], word, *told[at:]] for word in _MORE for at in range(len(told) + 1)]
+    others += [[word if n == at else one for n, one in enumerate(told)] for word in _MORE for at in range(len(told))]
+    others = [words for words in others if tuple(words) not in files_rsync._TELL.values()]
+    assert len(others) > 1000
+    for words in others:
+        with pytest.raises(Refused):
+            files.serve_rsync(ACCOUNT, ["rsync", "--server", *words, ".", "/"])
+    assert entered == ["plain", "enter", "rsync"]

@@ -105,6 +105,33 @@ def test_an_event_is_made_disabled_whatever_its_text_says() -> None:
     assert made["text"] == head + b" ON COMPLETION NOT PRESERVE DISABLE" + tail
 
 
+_OWN = b"CREATE DEFINER=`al``ice`@`10.%` "
+_DAILY = b"EVENT `e` ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT PRESERVE ENABLE DO SELECT 1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "charset", "statement", "code"),
+    [
+        ("PROCEDURE", "utf8mb4", _OWN + _DAILY, "other_kind"),
+        ("VIEW", "utf8mb4", _OWN + b"PACKAGE BODY p AS END", "other_kind"),
+        ("PACKAGE", "utf8mb4", _OWN + b"PACKAGE BODY p AS END", "other_kind"),
+        ("EVENT", "gbk", _OWN + _DAILY.replace(b"`e`", "`丁`".encode()), "mixed_charsets"),
+        ("EVENT", "swe7", _OWN + _DAILY.replace(b"`e`", b"`e^`"), "mixed_charsets"),
+        ("VIEW", "swe7", _OWN + b"VIEW v AS select 1", "mixed_charsets"),
+        ("EVENT", "utf8mb4", _OWN + _DAILY.replace(b" 1 ", b" 1 /* ON COMPLETION PRESERVE ENABLE */ "), "event_failed"),
+        ("EVENT", "utf8mb4", _OWN + _DAILY.replace(b" 1 ", b" '\\' ON COMPLETION PRESERVE ENABLE ' "), "event_failed"),
+        ("EVENT", "utf8mb4", _OWN + _DAILY.replace(b" 1 ", b' " ON COMPLETION PRESERVE ENABLE " '), "event_failed"),
+        ("EVENT", "utf8mb4", _OWN + _DAILY.replace(b" 1 ", b" 1 # ON COMPLETION PRESERVE ENABLE \n"), "event_failed"),
+    ],
+)
+def test_a_statement_makes_what_it_says_and_is_read_as_the_server_reads_it(
+    kind: str, charset: str, statement: bytes, code: str
+) -> None:
+    with pytest.raises(Refused) as error:
+        mariadb_restore.checked(ACCOUNT, shown(statement, kind) | {"charset": charset})
+    assert error.value.code == code
+
+
 def test_login_methods_of_a_mariadb_user() -> None:
     kept = {
         "plugin": "mysql_native_password",

@@ -94,8 +94,32 @@ def test_old_values_that_others_refer_to(tmp_path) -> None:
 def test_statements_that_may_concern_the_account(tmp_path) -> None:
     said = [b"BEGIN", b"COMMIT", b"DROP TEMPORARY TABLE IF EXISTS shop.x", b"TRUNCATE items"]
     window = read(tmp_path, *(statement(b"shop", text) for text in said), statement(b"x", b"DROP TABLE shop.y"))
-    assert window.statements == [(b"shop", b"TRUNCATE items"), (b"x", b"DROP TABLE shop.y")]
+    assert window.statements == [b"TRUNCATE items", b"DROP TABLE shop.y"]
     assert read(tmp_path, statement(b"other", b"DROP TABLE items")).statements == []
+
+
+def group(flags: int) -> bytes:
+    return event(162, b"\0" * 12 + bytes([flags]) + b"\0" * 6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "text", "rows_changed"),
+    [
+        (0x29, b"CREATE TABLE x(a int) COMMENT 'shop'", False),
+        (0x29, b"\xa0CREATE/* shop */ TABLE x(a int)", False),
+        (0x29, b"/*!50000 CREATE*/ TABLE x(shop int)", False),
+        (0x28, b"CREATE TABLE shop.y (a int)", False),
+        (0x09, b"ALTER SEQUENCE shop.s RESTART", False),
+        (0x0C, b"UPDATE shop.items SET a = 1", True),
+        (0x08, b"/* CREATE */ INSERT INTO shop.items VALUES (1)", True),
+        (0x4C, b"INSERT INTO shop.items VALUES (1)", True),
+    ],
+)
+def test_rows_that_were_logged_as_statements_are_told_by_the_server_not_by_the_text(
+    flags: int, text: bytes, rows_changed: bool, tmp_path
+) -> None:
+    window = read(tmp_path, group(flags), statement(b"other", text))
+    assert window.statements == [text] and window.as_statements is rows_changed
 
 
 def prepared(name: bytes, one_phase: int = 0) -> bytes:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from include.agent import mariadb_definers, mariadb_printed, mariadb_roles, mariadb_users
+from include.agent import mariadb_charsets, mariadb_definers, mariadb_printed, mariadb_roles, mariadb_users
 from include.agent.accounts import Account
 from include.agent.mariadb_events import context
 from include.agent.system import Refused
@@ -64,7 +64,8 @@ def test_a_view_calls_its_functions_by_their_whole_name() -> None:
 )
 def test_an_object_of_somebody_else_is_made_as_the_accounts(text: bytes) -> None:
     made = mariadb_definers.renamed(text, "acct@localhost")
-    assert mariadb_definers.named_in(made) == ("acct", "localhost")
+    head = mariadb_definers.head_of(made)
+    assert head and (head.user, head.host) == ("acct", "localhost")
     assert made.partition(b"`acct`@`localhost`")[2] in text
 
 
@@ -143,3 +144,33 @@ def test_an_event_whose_time_is_over_is_made_before_it() -> None:
     assert "timestamp = 1000000000" in context(event | {"moment": "1000000000"})[0]
     with pytest.raises(ValueError, match="invalid literal"):
         context(event | {"moment": "1; DROP"})
+
+
+@pytest.mark.parametrize(
+    ("charset", "part", "text", "said"),
+    [
+        ("gbk", "name", "丁", True),
+        ("gbk", "comment", "丁\\", True),
+        ("latin1", "comment", "für uns", True),
+        ("swe7", "name", "a`b", True),
+        ("swe7", "definer", "a^@localhost", True),
+        ("utf8mb4", "name", "丁`", False),
+        ("utf8mb3", "comment", "丁\\", False),
+        ("gbk", "name", "a`b ^\\", False),
+        ("swe7", "name", "plain_1", False),
+    ],
+)
+def test_what_is_printed_in_two_character_sets_is_refused(charset: str, part: str, text: str, said: bool) -> None:
+    item = {"kind": "EVENT", "database": "acct_db", "name": "e", "definer": "acct@localhost", "comment": ""}
+    item |= {"charset": charset, part: text}
+    if not said:
+        return mariadb_charsets.refuse_mixed(item, item["definer"])
+    with pytest.raises(Refused, match=f"character set is {charset}") as error:
+        mariadb_charsets.refuse_mixed(item, item["definer"])
+    assert "SET NAMES utf8mb4" in error.value.message
+
+
+def test_a_view_or_trigger_of_another_character_set_is_carried() -> None:
+    for kind in ("VIEW", "TRIGGER", "PROCEDURE"):
+        item = {"kind": kind, "database": "acct_db", "name": "丁", "comment": None, "charset": "gbk"}
+        mariadb_charsets.refuse_mixed(item, "acct@localhost")

@@ -1,6 +1,7 @@
 """What following words for MariaDB, and what it reads of a customer's definitions."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from include.agent import mariadb_changes, mariadb_load
 from include.agent.mariadb_binlog import Window
 from include.agent.mariadb_tables import Column, Reference, Table, matching
+from include.agent.system import Refused
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -41,10 +43,23 @@ def test_a_name_is_found_as_a_word(statement: bytes, seen: bool) -> None:
     assert bool(mariadb_changes.named_in(["posts"]).search(statement)) is seen
 
 
-def test_only_tables_that_a_statement_can_mean_are_named() -> None:
-    window = Window(statements=[(b"a", b"TRUNCATE t"), (b"x", b"DROP TABLE b.u")])
-    tables = [("a", "t"), ("a", "u"), ("b", "t"), ("b", "u")]
-    assert mariadb_changes.named(window, tables) == [("a", "t"), ("b", "u")]
+def made(name: str, engine: str) -> Table:
+    return Table(("a", name), engine, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("window", "whole"),
+    [
+        (Window(statements=[b"CREATE TABLE x(a int) COMMENT 'a t m'", b"TRUNCATE a.t"]), {("a", "m")}),
+        (Window(statements=[b"UPDATE a.t SET id = 1"], as_statements=True), {("a", "t"), ("a", "m"), ("a", "i")}),
+        (Window(), set()),
+    ],
+)
+def test_no_text_of_a_statement_makes_a_table_go_over_whole(window: Window, whole: set) -> None:
+    """What was defined anew has another print; only an engine without identities leaves it to the text."""
+    tables = {("a", name): made(name, engine) for name, engine in (("t", "InnoDB"), ("i", "MyISAM"), ("m", "MEMORY"))}
+    both: Any = None
+    assert {*mariadb_changes.wanted(both, window, tables, {}).whole} == whole
 
 
 CREATE = """CREATE TABLE `odd ``name, KEY (` (
@@ -101,3 +116,26 @@ def test_a_row_that_a_foreign_key_changed_leads_to_those_that_refer_to_it() -> N
     found, waiting = mariadb_changes.Wanted(), {}
     mariadb_changes._refer(child, ["5", "5"], found, waiting)
     assert found.keys == {("d", "children"): {("5",)}} and waiting == {reference: {("5",)}}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["5) OR SLEEP(9", "5"],
+        ["5", "(SELECT 1)"],
+        ["5", "None"],
+        ["X'zz'", "5"],
+        ["'5'", "5"],
+        ["5", "_utf8 'x'"],
+        ["5\n", "5"],
+        ["5"],
+        ["5", "5", "5"],
+    ],
+)
+def test_what_the_new_server_tells_of_keys_is_literals_or_refused(row: list[str]) -> None:
+    reference = Reference(("d", "grandchildren"), ("child",), ("id",))
+    child = Table(("d", "children"), "InnoDB", 0, [column("id", "int")], ("id",), [reference])
+    with pytest.raises(Refused, match="keys of d.children are none"):
+        mariadb_changes._refer(child, row, mariadb_changes.Wanted(), {})
+    for good in ("NULL", "-5.25", "1e20", "1.5e-7", "X'00ff'", "_utf8mb4 X''"):
+        mariadb_changes._refer(child, [good, good], mariadb_changes.Wanted(), {})

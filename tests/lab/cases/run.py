@@ -51,11 +51,11 @@ class Outcome:
 class World:
     """An account on `old` that holds the cases, each with its own databases and logins."""
 
-    def __init__(self, old: Side, new: Side, cases: Sequence[Case]) -> None:
+    def __init__(self, old: Side, new: Side, cases: Sequence[Case], name: str = "cases", uid: int = 5000) -> None:
         self.old, self.new, self.cases = old, new, cases
         # Files are filled by the account's Unix user, so such a case is an account of its own.
-        self.name = cases[0].login if len(cases) == 1 else "cases"
-        self.statement = account_file(self.name, _UIDS[cases[0].number] if len(cases) == 1 else 5000)
+        self.name = cases[0].login if len(cases) == 1 else name
+        self.statement = account_file(self.name, _UIDS[cases[0].number] if len(cases) == 1 else uid)
         of = {engine: [case for case in cases if case.engine == engine] for engine in ("postgres", "mariadb")}
         self.statement["postgresql"] = {
             "roles": [role for case in of["postgres"] for role in case.roles],
@@ -116,6 +116,19 @@ class World:
         outcome.apart = differences(self.old, self.new, self.statement)
         outcome.after = {case.number: self.ask(self.new, case) for case in self.cases}
         return outcome
+
+    def test(self, key: str, checks: Sequence[Any], epoch: int = 2) -> list[str]:
+        """What the test of the account would tell its customer: a sentence or a place each."""
+        old, new = self.old.host, self.new.host
+        move = Move(key, epoch, self.statement, self.old, self.new)
+        move.receive()
+        done = old.run(f"{key}-duplicate", "duplicate", move.args(stores=["files", "postgresql", "mariadb"]))
+        told = [str(one["message"]) for one in done["said"]] + list(done["left"])
+        for host, where in ((old, "original"), (new, "copy")):
+            asked = {"account": self.name, "side": where, "checks": checks, "old_addresses": []}
+            found = host.run(f"{key}-check-{where}", "check", asked)["findings"]
+            told += [f"{one['where']}: {one['what']}" for one in found]
+        return told
 
     def ask(self, side: Side, case: Case) -> str:
         """What the checks of a case say, an error among it."""
