@@ -49,7 +49,7 @@ def move(
     """Stops the account, copies it, and lets its visitors in at the target: no DNS is waited for, the IPs go along."""
     name = statement["account"]
     shell, _, there = ssh.rpartition(" ")
-    source.root(["systemctl", "stop", f"php-fpm@{name}.service"])
+    source.root(["systemctl", "stop", f"php-fpm@{name}.socket"])
     source.script(
         f"""
 rsync -aHAX --delete -e '{shell}' /home/{name}/ {there}:/home/{name}/

@@ -70,7 +70,7 @@ from include.moves.enrol import enrol
 from transhumance_airflow import connections, forms
 from transhumance_airflow.approvals import ApproveReinstall
 from transhumance_airflow.facts import refresh_original, told
-from transhumance_airflow.operators import MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
+from transhumance_airflow.operators import INSTALLING, MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def migrate_server() -> None:
             expected = f"{place.estimate:%Y-%m-%d %H:%M %Z}" if place.estimate else "at a time that cannot be told"
             return f"place {place.place} of {place.of}, a transit is expected {expected}"
 
-    @task
+    @task(execution_timeout=INSTALLING)
     def install_transit(migration: dict[str, Any]) -> None:
         """The transit itself says that it is empty; then it is installed anew and its host key pinned."""
         with connections.registry_connection() as conn:
@@ -189,7 +189,7 @@ def migrate_server() -> None:
         with connections.registry_connection() as conn:
             servers.prove_original_empty(conn, migration, connections.host(migration["server"], conn))
 
-    @task
+    @task(execution_timeout=INSTALLING)
     def reinstall_original(migration: dict[str, Any]) -> None:
         """Asks both again, reinstalls the original with the new infrastructure, and pins its new host key."""
         with connections.registry_connection() as conn:
@@ -234,7 +234,7 @@ def migrate_server() -> None:
             make, _ = connections.machines()
             servers.discard_kept_disk(conn, migration, connections.host(migration["server"], conn), make)
 
-    @task(trigger_rule="none_failed")
+    @task(trigger_rule="none_failed", execution_timeout=INSTALLING)
     def wipe_transit(migration: dict[str, Any]) -> None:
         """The transit itself says that nobody lives there; then nothing of the customer stays on it."""
         with connections.registry_connection() as conn:

@@ -42,7 +42,7 @@ from include.moves import take_back as back
 from transhumance_airflow import connections, forms
 from transhumance_airflow.approvals import ApproveTakeBack
 from transhumance_airflow.facts import told
-from transhumance_airflow.operators import refusing
+from transhumance_airflow.operators import INSTALLING, refusing
 
 FACTS = "{{ ti.xcom_pull(task_ids='check_transit') }}"
 
@@ -86,7 +86,7 @@ def take_back() -> None:
             machines, spec = connections.machines()
             back.cut_off(conn, facts, params["because"], params["requested_by"], machines, spec)
 
-    @task
+    @task(execution_timeout=INSTALLING)
     def start_kept_disk(facts: dict[str, Any]) -> None:
         """The disk that the original had runs in the transit's place, if the original was reinstalled."""
         with connections.registry_connection() as conn:

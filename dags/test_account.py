@@ -98,7 +98,9 @@ def test_account() -> None:
             place = connections.tests(conn)
             copies.make_inert(conn, test, place)
             both = [registry.server(conn, test[end]) for end in ("from_server", "to_server")]
-            return path.open_path(test, *(place.reach(server.name) for server in both), both, only=test["only"])
+            known = registry.account(conn, test["account"]).stated
+            hosts = (place.reach(server.name) for server in both)
+            return path.open_path(test, *hosts, both, known, only=test["only"])
 
     @task(multiple_outputs=False)
     def open_test(test: dict[str, Any]) -> dict[str, str]:

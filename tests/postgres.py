@@ -21,9 +21,9 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def cluster() -> Iterator[str]:
-    """Start a cluster; its connection string without a database name. PostgreSQL refuses to run as root: then
-    it runs as the user postgres."""
+def cluster(*more: str) -> Iterator[str]:
+    """Start a cluster with `more` settings; its connection string without a database name. PostgreSQL refuses to run
+    as root: then it runs as the user postgres."""
     directory = Path(tempfile.mkdtemp(prefix="registry-", dir=_MEMORY if _MEMORY.is_dir() else None))
     user = "postgres" if os.geteuid() == 0 else None
     as_user = {"user": user, "group": user, "extra_groups": ()} if user else {}
@@ -41,7 +41,7 @@ def cluster() -> Iterator[str]:
             **as_user,
         )
         settings = ["listen_addresses=", f"unix_socket_directories={directory}", "max_connections=120"]
-        settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB"]
+        settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", *more]
         server = subprocess.Popen(
             [binaries() / "postgres", "-D", data, *(word for each in settings for word in ("-c", each))],
             stderr=(directory / "log").open("wb"),

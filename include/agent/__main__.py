@@ -10,7 +10,23 @@ import time
 import zipfile
 from pathlib import Path
 
-from . import fence, files, homes, mail, operations, pairing, protocol, reboot_lines, switch
+from . import (
+    fence,
+    files,
+    homes,
+    mail,
+    mariadb,
+    operations,
+    pairing,
+    php,
+    postgres,
+    postgres_apply,
+    postgres_door,
+    processes,
+    protocol,
+    reboot_lines,
+    switch,
+)
 from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 
 _KEPT_SECONDS = 86400
@@ -33,8 +49,13 @@ WantedBy=multi-user.target
 """
 
 
+_ENGINES = {"/run/postgresql/.s.PGSQL.5432": postgres, "/run/mysqld/mysqld.sock": mariadb}
+"""The engines of a server, each by the socket that is there when it runs."""
+
+
 def enrol() -> None:
-    """Make this server ready for the agent; refused where its rsync is too old. Can be repeated."""
+    """Make this server ready for the agent; refused where its rsync is too old, or where somebody has names of the
+    agent's. Can be repeated."""
     files.require_rsync()
     os.makedirs(STATE, mode=0o700, exist_ok=True)
     for directory in (CONFIG / "accounts", STATE / "accounts", STATE / "operations", STATE / "pairs"):
@@ -42,6 +63,15 @@ def enrol() -> None:
     if write_if_changed(Path("/etc/systemd/system/transhumance-boot.service"), _BOOT_UNIT):
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", "--quiet", "transhumance-boot.service"])
+    for socket, engine in _ENGINES.items():
+        try:
+            if Path(socket).exists():
+                engine.enrol()
+        except Refused as error:
+            if error.code == "name_taken":
+                raise
+            # It does not answer just now: that is no reason to have no agent here, and this is done again each time.
+            print(error.message, file=sys.stderr)
     operations.forget_old()
     _unpack(Path(sys.argv[0]))
 
@@ -96,7 +126,10 @@ def main(words: list[str]) -> int:
         case ["serve"]:
             print(json.dumps(protocol.answer(sys.stdin.buffer.read())))
         case ["peer", move]:
-            return pairing.serve_peer(move, switch.PEER_VERBS, switch.ALWAYS, files.serve_rsync)
+            programs = files.serve_rsync, postgres_apply.serve_stream
+            return pairing.serve_peer(move, switch.PEER_VERBS, switch.ALWAYS, *programs)
+        case ["stream", move, slot]:
+            postgres_door.serve(move, slot)
         case ["run", operation]:
             return operations.run_operation(operation, protocol.LONG_VERBS)
         case ["settle", account]:
@@ -111,8 +144,11 @@ def main(words: list[str]) -> int:
             homes.make_plain()
         case ["reboot-lines"]:
             reboot_lines.main()
-        case ["messages"]:
-            print(json.dumps(mail.read_messages(json.load(sys.stdin))))
+        case ["await-app"]:
+            php.await_app()
+        case ["messages", uid, gid]:
+            processes.become_reader(int(uid), int(gid))
+            mail.main()
         case _:
             print("Usage: serve | peer MOVE | run OPERATION | settle ACCOUNT | return ACCOUNT EPOCH | boot | enrol")
             return 2

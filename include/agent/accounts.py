@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .digest import printable
+from .ours import PREFIX
 from .system import CONFIG, RUNTIME, STATE, Refused, locked, read_json, refuse, sync_directory, write_durably
 
 ENGINES = ("postgresql", "mariadb")
@@ -38,6 +39,8 @@ _OWN_NAMES = frozenset(
 _POSTGRES_OWN = frozenset({"postgres", "template0", "template1"})
 _MARIADB_OWN_USERS = frozenset({"root", "mysql", "mariadb.sys", "PUBLIC"})
 _MARIADB_OWN_DATABASES = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
+# Without "@" and quotes: MariaDB itself writes users as user@host in places, and there is one way to read that.
+_MARIADB_HOST = re.compile(r"[A-Za-z0-9._:%/-]{1,255}")
 
 
 @dataclass(frozen=True)
@@ -274,8 +277,14 @@ def _text(value: Any, what: str, longest: int) -> str:
     return value
 
 
+def _not_ours(name: str, what: str) -> None:
+    if name.lower().startswith(PREFIX):
+        _bad(f"The {what} {name!r} begins with {PREFIX}, as those of the agent do; rename it.")
+
+
 def _postgres_name(value: Any) -> str:
     name = _text(value, "PostgreSQL name", 63)
+    _not_ours(name, "PostgreSQL name")
     if name in _POSTGRES_OWN or name.startswith("pg_"):
         _bad(f"The PostgreSQL name {name!r} belongs to the server, not to an account.")
     return name
@@ -283,6 +292,7 @@ def _postgres_name(value: Any) -> str:
 
 def _mariadb_database(value: Any) -> str:
     name = _text(value, "MariaDB database", 256)
+    _not_ours(name, "MariaDB database")
     if name.lower() in _MARIADB_OWN_DATABASES:
         _bad(f"The MariaDB database {name!r} belongs to the server, not to an account.")
     return name
@@ -293,7 +303,11 @@ def _mariadb_user(item: Any) -> tuple[str, str]:
     user = _text(item.get("user"), "MariaDB user", 320)
     if user in _MARIADB_OWN_USERS:
         _bad(f"The MariaDB user {user!r} belongs to the server, not to an account.")
-    return user, _text(item.get("host"), "MariaDB host", 255)
+    _not_ours(user, "MariaDB user")
+    host = item.get("host")
+    if not isinstance(host, str) or not _MARIADB_HOST.fullmatch(host):
+        _bad(f"The host {host!r} of the MariaDB user {user!r} must be made of letters, digits and . _ : % / -.")
+    return user, host
 
 
 def check_name(value: Any) -> str:

@@ -2,7 +2,9 @@
 
 import ipaddress
 import json
+import re
 import time
+from typing import Any
 
 from .system import RUNTIME, STATE, locked, read_json, refuse, run, write_durably
 
@@ -103,9 +105,20 @@ def _from(addresses: list[str]) -> list[str]:
     return words
 
 
-def _parsed(addresses: list[str]) -> list[str]:
+def plain_address(address: Any) -> str:
+    """An IPv4 or IPv6 address as everybody writes it; ValueError for all else. An IPv6 address may have a scope behind
+    a `%`, which is any text: none may have one here, as addresses become words of rules and of keys' options."""
+    if not isinstance(address, str) or not _PLAIN.fullmatch(address):
+        raise ValueError(f"{address!r:.80} is no plain IP address")
+    return str(ipaddress.ip_address(address))
+
+
+_PLAIN = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+
+
+def _parsed(addresses: list[Any]) -> list[str]:
     try:
-        return [str(ipaddress.ip_address(address)) for address in addresses]
+        return [plain_address(address) for address in addresses]
     except ValueError as error:
         refuse("bad_address", f"{error}; give plain IPv4 or IPv6 addresses.")
 

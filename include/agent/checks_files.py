@@ -10,8 +10,6 @@ import ast
 import json
 import os
 import re
-import resource
-import signal
 import subprocess
 import sys
 import warnings
@@ -19,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from . import checks_php, checks_programs
+from . import bounded, checks_php, checks_programs
 from .accounts import Account
 from .checks_found import Clock, Found
 from .checks_text import addresses_in, uses_variable
@@ -28,8 +26,8 @@ from .system import refuse
 
 _MOST_FILES = 200_000
 _MOST_BYTES = 2 << 20
-_MOST_MEMORY = 2 << 30
-_MOST_SAID = 64 << 20
+_MOST_MEMORY = 768 << 20  # of each process; a small server has not much more
+_MOST_SAID = 8 << 20
 _GRACE = 30.0
 _LISTED = 5
 # Histories of version control, packages of others, caches: nobody writes an address there for the site to use.
@@ -345,12 +343,7 @@ def main(arguments: list[str]) -> None:
     request = json.load(sys.stdin)
     os.umask(0o022)  # what stands above the home in the sandbox is for everybody to pass
     enter(home, writable=False, owner=(request["uid"], request["gid"]))
-    for limit, most in (
-        (resource.RLIMIT_AS, _MOST_MEMORY),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
+    bounded.limit_this_process(_MOST_MEMORY)
     warnings.simplefilter("ignore")
     scan = Scan(home, request["checks"], request["old_addresses"], Clock(request["seconds"]))
     scan.php_program = request["php"]
@@ -380,23 +373,25 @@ def look(
         "old_addresses": list(addresses),
         "crontab": crontab,
     }
-    process = subprocess.Popen(
-        python_argv("checks_files", account.home),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # so that what it has started ends with it
-    )
     try:
-        said, error = process.communicate(json.dumps(request).encode(), timeout=request["seconds"] + _GRACE)
+        done = bounded.answer(
+            python_argv("checks_files", account.home),
+            json.dumps(request).encode(),
+            timeout=request["seconds"] + _GRACE,
+            most=_MOST_SAID,
+            start_new_session=True,  # so that what it has started ends with it
+        )
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
         found.leave("The files could not be looked through in time.")
         return {"files": 0, "php_files": 0}
-    if process.returncode != 0 or len(said) > _MOST_SAID:
-        last = error[-2000:].decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or ["no message"]
+    except bounded.TooMuch:
+        refuse("check_failed", f"The look through {account.home} told more than {_MOST_SAID >> 20} MB and was ended.")
+    if done.returncode != 0:
+        last = done.stderr[-2000:].decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or ["no message"]
         refuse("check_failed", f"The files in {account.home} could not be looked through: {last[0]}.")
-    result = json.loads(said)
-    found.take(result["findings"], result["not_looked_at"])
-    return {key: int(result["looked_at"][key]) for key in ("files", "php_files")}
+    try:
+        result = json.loads(done.stdout)
+        found.take(result["findings"], result["not_looked_at"])
+        return {key: int(result["looked_at"][key]) for key in ("files", "php_files")}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        refuse("check_failed", f"The look through {account.home} told nothing that can be read; try again.")

@@ -13,7 +13,7 @@ from typing import Any
 
 from .accounts import Account
 from .checks_found import Clock, Found
-from .checks_text import Definition, match, uses_variable, whole_word, without_comments
+from .checks_text import Definition, as_read, match, uses_variable, whole_word
 from .digest import printable
 from .mariadb_digest import OUTSIDE_ENGINES
 from .mariadb_sql import existing, ident, literal, login, queries, query, select
@@ -53,15 +53,15 @@ _DEFINITIONS = (
 class Database:
     """One of the account's databases; its definitions are read when they are first asked for."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, found: Found, clock: Clock) -> None:
+        self.name, self.found, self.clock = name, found, clock
 
     @cached_property
     def definitions(self) -> list[Definition]:
         """Everything in it that has a text, by kind and name."""
         rows = queries([select(columns, source.format(literal(self.name))) for columns, source in _DEFINITIONS])
         return [
-            Definition(f"database {self.name}, {kind} {name}", without_comments(text or "", "mariadb"), mode or "")
+            as_read(f"database {self.name}, {kind} {name}", text or "", "mariadb", mode or "", self.found)
             for part in rows
             for kind, name, text, mode in sorted(part, key=str)
         ]
@@ -74,7 +74,7 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
         if clock.over:
             found.leave(f"There was no time for the MariaDB database {printable(name)}.")
             continue
-        database = Database(name)
+        database = Database(name, found, clock)
         for check in checks:
             if run := _KINDS.get(check["kind"]):
                 run(database, check, found)
@@ -85,7 +85,7 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
 
 def _sql_text(database: Database, check: dict[str, Any], found: Found) -> None:
     if check["engine"] == "mariadb":
-        match(database.definitions, check, found)
+        match(database.definitions, check, found, database.clock)
 
 
 def _variables(database: Database, check: dict[str, Any], found: Found) -> None:

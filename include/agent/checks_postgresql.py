@@ -16,10 +16,10 @@ from typing import Any, Protocol
 from . import checks_zones
 from .accounts import Account
 from .checks_found import Clock, Found
-from .checks_text import Definition, addresses_in, match, without_comments
+from .checks_text import Definition, addresses_in, as_read, match
 from .digest import printable
 from .postgres_inventory import USER_SCHEMA
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, Session, conninfo, ident, literals, query
+from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literals, query
 
 _LONGEST_LINE = 64 << 20
 _NAMED = "format('%s.%s', n.nspname, o.relname)"
@@ -41,8 +41,8 @@ def _no_extension(catalog: str) -> str:
 class Database:
     """One of the account's databases, and the superuser's session in it."""
 
-    def __init__(self, name: str, session: Session) -> None:
-        self.name, self.query = name, session.query
+    def __init__(self, name: str, session: Session, found: Found, clock: Clock) -> None:
+        self.name, self.query, self.found, self.clock = name, session.query, found, clock
 
     @cached_property
     def definitions(self) -> list[Definition]:
@@ -87,7 +87,7 @@ def _definitions(database: Database) -> list[Definition]:
         " ORDER BY n.nspname, o.relname, t.tgname;\n"
     )
     return [
-        Definition(f"database {database.name}, {kind} {_plain(name)}", without_comments(text or "", "postgresql"))
+        as_read(f"database {database.name}, {kind} {_plain(name)}", text or "", "postgresql", "", database.found)
         for kind, name, text in rows
     ]
 
@@ -111,7 +111,7 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
             found.leave(f"There was no time for the PostgreSQL database {printable(name)}.")
             continue
         with Session(name) as session:
-            database = Database(name, session)
+            database = Database(name, session, found, clock)
             for check in checks:
                 if run := _KINDS.get(check["kind"]):
                     run(database, check, found)
@@ -121,7 +121,7 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
 
 def _sql_text(database: Database, check: dict[str, Any], found: Found) -> None:
     if check["engine"] == "postgresql":
-        match(database.definitions, check, found)
+        match(database.definitions, check, found, database.clock)
 
 
 def _extensions(database: Database, check: dict[str, Any], found: Found) -> None:
@@ -295,7 +295,7 @@ def _read(database: str, schema: str, table: str, columns: list[str], clock: Clo
         commands.write(script.encode("ascii"))
         commands.seek(0)
         process = subprocess.Popen(
-            argv, stdin=commands, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT
+            argv, stdin=commands, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(database)
         )
     assert process.stdout is not None
     timer = threading.Timer(max(1.0, clock.left), process.kill)

@@ -7,8 +7,9 @@ import re
 import shutil
 from collections.abc import Iterator
 
+# Each begins where no other one may go on, so a line is passed over once.
 # Not behind a letter, another folder, a variable or an address: `$HOME/usr/bin`, `https://a/usr`.
-_PATH = re.compile(rb"(?<![\w./:~$}-])(/(?:usr|bin|sbin|lib)/[\w./+@-]*[\w+])(?![\w*?\[{$/])")
+_PATH = re.compile(rb"(?<![\w./:~$}+@-])(/(?:usr|bin|sbin|lib)/[\w./+@-]*[\w+])(?![\w*?\[{$/])")
 # By a name with a version in it, which is looked for as a shell does.
 _NAMED = re.compile(rb"(?<![\w./$-])((?:php|python|pip|perl|ruby|node|lua|gcc)-?\d+(?:\.\d+)*)(?![\w./-])")
 _SHELL = re.compile(rb"#![^\n]*\b(?:ba|da|k|z)?sh\b")

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NoReturn
 
-from .checks_found import Found
+from .checks_found import Clock, Found
 
 _PATIENCE = 2.0
+LONGEST = 1_000_000
+"""Characters of a definition that are looked through."""
 
 
 def whole_word(address: str) -> str:
@@ -36,23 +38,54 @@ def addresses_in(content: bytes, addresses: tuple[str, ...]) -> Iterator[tuple[s
         yield found[0].decode().lower(), found.start()
 
 
+_SCOPE = r"(?:(?:global|session|local) |@@(?:global|session|local) ?[.] ?|@@)?"
+_READ = re.compile(
+    r"@@(?:(?:global|session|local) ?[.] ?)?`?\Z"
+    r"|(?<![A-Za-z0-9_@])show (?:(?:global|session|local) )?variables like ['\"]`?\Z",
+    re.IGNORECASE,
+)
+_SET = re.compile(r"(?<![A-Za-z0-9_@])set ", re.IGNORECASE)
+_SET_HERE = re.compile(rf"(?<![A-Za-z0-9_@])set {_SCOPE}`?\Z", re.IGNORECASE)
+_SET_THEN = re.compile(rf", ?{_SCOPE}`?\Z", re.IGNORECASE)
+_LONGEST_HEAD = 50
+"""Longer than everything that these may find at the end of a text."""
+_LONGEST_SET = 500
+"""So far behind SET a variable of its list is found."""
+
+
 @cache
 def _variable_pattern(name: str) -> re.Pattern[str]:
-    word = rf"`?{re.escape(name)}`?(?![A-Za-z0-9_$])"
-    scope = r"(?:(?:global|session|local)\s+|@@(?:global|session|local)\s*\.\s*|@@)?"
-    shown = r"(?<![A-Za-z0-9_@])show\s+(?:(?:global|session|local)\s+)?variables\s+like\s+['\"]"
-    assigned = rf"(?<![A-Za-z0-9_@])set\s+(?:[^;]{{0,500}}?,\s*)?{scope}{word}\s*:?="
-    return re.compile(rf"@@(?:(?:global|session|local)\s*\.\s*)?{word}|{shown}{word}|{assigned}", re.IGNORECASE)
+    return re.compile(rf"(?<![A-Za-z0-9_$]){re.escape(name)}`?(?![A-Za-z0-9_$])( ?:?=)?", re.IGNORECASE)
 
 
 def uses_variable(sql: str, name: str) -> bool:
     """Whether a text of SQL reads or sets this variable of the server. A column of the same name that an UPDATE sets
-    is none."""
-    found = _variable_pattern(name).search(sql)
-    return found is not None and not re.match(r"\s*update\s", sql, re.IGNORECASE)
+    is none. Looks at a bounded piece of the text before each place where the name stands."""
+    plain = " ".join(sql.split())
+    if plain[:7].lower() == "update ":
+        return False
+    return any(
+        _is_variable(plain[max(0, found.start() - _LONGEST_SET) : found.start()], found[1] is not None)
+        for found in _variable_pattern(name).finditer(plain)
+    )
 
 
-_SQL_PARTS = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`[^`]*`|(--(?=\s)[^\n]*|/\*(?![!M]).*?\*/%s)"
+def _is_variable(before: str, assigned: bool) -> bool:
+    """Whether a name is a variable's, by what stands before it and whether something is assigned to it."""
+    head = before[-_LONGEST_HEAD:]
+    if _READ.search(head):
+        return True
+    if not assigned:
+        return False
+    statement = before.rpartition(";")[2]
+    return bool(_SET_HERE.search(head) or (_SET_THEN.search(head) and _SET.search(statement)))
+
+
+# What never ends goes on to the end of the text: there no other beginning is tried.
+_SQL_PARTS = (
+    r"'(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)|\"(?:[^\"\\]|\\(?:.|\Z)|\"\")*+(?:\"|\Z)|`[^`]*+(?:`|\Z)"
+    r"|(--(?=\s)[^\n]*|/\*(?![!M]).*?(?:\*/|\Z)%s)"
+)
 _MARIADB_PARTS = re.compile(_SQL_PARTS % r"|\#[^\n]*", re.DOTALL)
 _POSTGRESQL_PARTS = re.compile(_SQL_PARTS.replace(r"(?=\s)", "").replace("(?![!M])", "") % "", re.DOTALL)
 
@@ -94,12 +127,22 @@ class Definition:
     mode: str = ""
 
 
-def match(definitions: list[Definition], check: dict[str, Any], found: Found) -> None:
+def as_read(where: str, text: str, engine: str, mode: str, found: Found) -> Definition:
+    """A definition as it is looked through: without comments, and no more of it than anybody writes."""
+    if len(text) > LONGEST:
+        found.leave(f"Of the {where} only the first {LONGEST:,} characters were looked through.")
+    return Definition(where, without_comments(text[:LONGEST], engine), mode)
+
+
+def match(definitions: list[Definition], check: dict[str, Any], found: Found, clock: Clock) -> None:
     """The patterns of a check in these definitions."""
-    for definition in definitions:
+    for number, definition in enumerate(definitions):
+        if clock.over:
+            found.leave(f"There was no time to look through {len(definitions) - number:,} definitions.")
+            return
         for pattern in check["patterns"]:
             try:
-                with in_time():
+                with in_time(min(_PATIENCE, max(0.1, clock.left))):
                     seen = len(re.findall(pattern["pattern"], definition.text, re.IGNORECASE))
             except TooLong:
                 found.leave(f"In the {definition.where} the search took too long for this: {pattern['what']}.")

@@ -25,6 +25,7 @@ from . import (
     pairing,
     php,
     postgres,
+    processes,
     reboot_lines,
     system,
     test_copy,
@@ -184,7 +185,7 @@ def _end_programs(account: Account) -> int:
     php.stop(account)
     system.set_crontab_aside(account.name, account.directory / "crontab")
     system.set_expiry(account.name, "1")
-    return system.end_processes(account.uid)
+    return processes.end_all(account.name, account.uid)
 
 
 def return_(name: str, move: str | None = None, epoch: int | None = None) -> State:
@@ -359,7 +360,8 @@ def record(name: str, state: State) -> dict[str, Any]:
         name, committed_at = part_name(name, engine), there["since"]
     else:
         committed_at = state.since
-    return {"account": name, "move": state.move, "epoch": state.epoch, "committed_at": committed_at}
+    known = {"account": name, "move": state.move, "epoch": state.epoch, "committed_at": committed_at}
+    return {**known, "proof": pairing.proof(state.move or "")}
 
 
 def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer = _untimed) -> State:
@@ -386,6 +388,7 @@ def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer =
             works["files"] = partial(files.finish, account)
             works["processes"] = partial(_start_processes, account)
             works["mail"] = partial(mail.follow, account)
+        works["proof"] = partial(pairing.keep_proof, move, named.get("proof"))
 
         def timed(what: str) -> None:
             with timer(what):
@@ -609,7 +612,9 @@ def _ask_and_bring_up(account: Account) -> None:
             peer.close()
         except system.Refused:
             continue
-        if said["state"] in ("serving", "held", "moved") and said["epoch"] >= state_of(account.name).epoch:
+        # Without the proof it never got the account: a server that was taken over could say so to have it.
+        left = said["proof"] is not None and said["proof"] == pairing.proof(move)
+        if left and said["state"] in ("serving", "held", "moved") and said["epoch"] >= state_of(account.name).epoch:
             _learn(account.name, move, other, said)
     _bring_up(account)
 

@@ -10,9 +10,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import processes
 from .accounts import Account
 from .files_sandbox import python_argv
-from .system import RUNTIME, Refused, processes_of, run
+from .system import RUNTIME, Refused, run
 
 _SOCKETS = RUNTIME / "watch"
 # The first answer comes when every directory is watched.
@@ -86,7 +87,7 @@ def mapped(account: Account) -> set[bytes]:
 
     On most file systems the last close tells of such writes, on an overlay nothing does."""
     home, found = os.fsencode(account.home) + b"/", set()
-    for process in processes_of(account.uid):
+    for process in processes.of_user(account.uid):
         try:
             with open(f"/proc/{process}/maps", "rb") as maps:
                 rows = [line.rstrip(b"\n").split(None, 5) for line in maps]

@@ -1,10 +1,14 @@
 """The web of a server: HAProxy's maps and certificates, and nginx's server blocks. The accounts' PHP is in php.py."""
 
+import re
 import socket
+import ssl
+import tempfile
 from pathlib import Path
 
 from . import php, test_names
 from .accounts import Account, Site, State, all_accounts, standing, state_of
+from .digest import printable
 from .system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 
 _SOCKET = Path("/run/haproxy/admin.sock")
@@ -208,9 +212,51 @@ def _expect_silence(text: str) -> None:
 
 
 def put_certificate(domain: str, pem: str) -> None:
-    """Store key and chain of a domain for the front."""
+    """Have the front use this key and chain for a domain, and keep them.
+
+    What the running front does not take is not kept: a file that it cannot read would let it start no more."""
     CERTIFICATES.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_if_changed(CERTIFICATES / f"{domain}.pem", pem, 0o600)
+    with locked(RUNTIME / "certificates.lock"):
+        _require_pair(domain, pem)
+        _load_certificate(domain, pem)
+        write_if_changed(CERTIFICATES / f"{domain}.pem", pem, 0o600)
+
+
+def _require_pair(domain: str, pem: str) -> None:
+    """The text is a key, its certificate and chain, and names no host of another account here: the front picks a
+    certificate by the names in it."""
+    with tempfile.NamedTemporaryFile("w", prefix="certificate.", dir=RUNTIME) as file:
+        file.write(pem)
+        file.flush()
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file.name, password=lambda: "")
+        except (ssl.SSLError, ValueError, OSError):
+            refuse(
+                "bad_certificate",
+                f"What came as the certificate of {domain} is not a key without a password, long enough for today, "
+                "with its certificate and chain; install it again on the old server, or remove it there.",
+            )
+    named = run(
+        ["openssl", "x509", "-noout", "-subject", "-ext", "subjectAltName", "-nameopt", "sep_multiline,utf8"],
+        input=pem,
+        check=False,
+    )
+    names = {name.lower() for name in _CERTIFIED.findall(named.stdout.decode(errors="replace"))}
+    for other in all_accounts():
+        taken = [host for host in other.domains if domain not in other.domains and {host, _any_beside(host)} & names]
+        if taken:
+            refuse(
+                "foreign_certificate",
+                f"The certificate of {domain} is also one for {taken[0]}, which is {other.name}'s here; install one "
+                f"without that name on the old server.",
+            )
+
+
+_CERTIFIED = re.compile(r"(?:DNS:|CN ?= ?)([^\s,]+)")
+
+
+def _any_beside(host: str) -> str:
+    return f"*.{host.partition('.')[2]}"
 
 
 def certificates(account: Account) -> dict[str, str]:
@@ -227,24 +273,25 @@ def load_certificates(account: Account) -> None:
 
 def load_certificate(domain: str) -> None:
     """Make the running front use what is stored for a domain, with no reload: a reload would part held requests."""
-    # HAProxy takes one certificate at a time.
     with locked(RUNTIME / "certificates.lock"):
-        listed = command(f"show ssl crt-list {CERTIFICATES}/").splitlines()
-        path = CERTIFICATES / f"{domain}.pem"
-        _load_certificate(domain, path.read_text(), str(path) in listed)
+        _load_certificate(domain, (CERTIFICATES / f"{domain}.pem").read_text())
 
 
-def _load_certificate(domain: str, pem: str, known: bool) -> None:
+def _load_certificate(domain: str, pem: str) -> None:
+    """HAProxy takes one certificate at a time."""
     path = f"{CERTIFICATES}/{domain}.pem"
+    known = path in command(f"show ssl crt-list {CERTIFICATES}/").splitlines()
     if not known:
         command(f"new ssl cert {path}")
     lines = "\n".join(line for line in pem.splitlines() if line.strip())
     command(f"set ssl cert {path} <<\n{lines}\n")
     if "Success" not in (answer := command(f"commit ssl cert {path}")):
         command(f"abort ssl cert {path}")
-        refuse("bad_certificate", f"HAProxy does not take the certificate of {domain}: {answer[-200:]}")
+        if not known:
+            command(f"del ssl cert {path}")
+        refuse("bad_certificate", f"HAProxy does not take the certificate of {domain}: {printable(answer[-200:])}")
     if not known and "Success" not in (answer := command(f"add ssl crt-list {CERTIFICATES}/ {path}")):
-        refuse("bad_certificate", f"HAProxy does not list the certificate of {domain}: {answer[-200:]}")
+        refuse("bad_certificate", f"HAProxy does not list the certificate of {domain}: {printable(answer[-200:])}")
 
 
 def drop_certificates(account: Account) -> None:

@@ -67,7 +67,6 @@ def _take(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str
     if args["certificates"] != known["certificates"]:
         for domain, pem in args["certificates"].items():
             front.put_certificate(domain, pem)
-        front.load_certificates(account)
         mail.render(certificates=True)
     return {}
 

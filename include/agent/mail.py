@@ -1,18 +1,22 @@
 """The mail of a server: Postfix's and Dovecot's tables, the queue, and the messages of an account's mailboxes."""
 
+import errno
 import grp
 import hashlib
 import ipaddress
 import json
 import os
 import signal
+import stat
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from . import bounded
 from .accounts import Account, State, all_accounts, standing
+from .digest import printable
 from .front import CERTIFICATES
 from .scope import Scope
 from .system import AGENT, CONFIG, RUNTIME, locked, refuse, run, write_if_changed
@@ -20,6 +24,8 @@ from .system import AGENT, CONFIG, RUNTIME, locked, refuse, run, write_if_change
 _MAIL = CONFIG / "mail"
 _MASTER_PID = Path("/var/spool/postfix/pid/master.pid")
 _ACTIVE = Path("/var/spool/postfix/active")
+_MOST_MEMORY = 2 << 30
+"""Of the child that reads messages: some two million in one folder."""
 _WAIT = "4.2.1 The account is being moved; try again in a moment"
 
 SCOPE = Scope(
@@ -187,64 +193,107 @@ def messages(account: Account) -> dict[str, Any]:
 
     A child with the account's own rights reads them: what lies in a home may be anything.
     """
-    argv = ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
     homes = {m.address: mailbox_home(account, m.address) for m in account.mailboxes}
-    done = run([*argv, sys.executable, str(AGENT), "messages"], input=json.dumps(homes), timeout=600)
+    argv = [sys.executable, str(AGENT), "messages", str(account.uid), str(account.gid)]
+    done = run(argv, input=json.dumps(homes), timeout=600)
     return json.loads(done.stdout)
+
+
+def main() -> None:
+    """The child: stdin the homes of the mailboxes, stdout what `read_messages` gives."""
+    bounded.limit_this_process(_MOST_MEMORY)
+    try:
+        print(json.dumps(read_messages(json.load(sys.stdin))))
+    except MemoryError:
+        refuse(
+            "too_many_messages",
+            f"The messages of a mailbox do not fit into {_MOST_MEMORY >> 30} GB: move some to another folder.",
+        )
 
 
 def read_messages(homes: dict[str, str]) -> dict[str, Any]:
     """The messages in the Maildirs below these mailbox homes; run with the account's own rights."""
     mailboxes = {}
     for address, home in sorted(homes.items()):
-        rows = _maildir_rows(os.fsencode(f"{home}/Maildir"))
-        listed = hashlib.sha256("\n".join(sorted(json.dumps(row) for row in rows)).encode())
-        count = sum(1 for row in rows if len(row) > 2)
+        rows, count = _maildir_rows(os.fsencode(f"{home}/Maildir"))
+        listed = hashlib.sha256()
+        for number, row in enumerate(sorted(rows)):
+            listed.update(b"\n" * (number > 0) + row.encode())
         mailboxes[address] = {"messages": count, "digest": listed.hexdigest()}
     whole = hashlib.sha256(json.dumps(mailboxes, sort_keys=True).encode()).hexdigest()
     total = sum(item["messages"] for item in mailboxes.values())
     return {"messages": total, "digest": whole, "mailboxes": mailboxes}
 
 
-def _maildir_rows(maildir: bytes) -> list[list[Any]]:
-    """A row for each folder (name, UIDVALIDITY) and message (folder, UID, key, size, flags)."""
-    rows: list[list[Any]] = []
+def _maildir_rows(maildir: bytes) -> tuple[list[str], int]:
+    """A row for each folder (name, UIDVALIDITY) and message (folder, UID, key, size, flags); and how many messages."""
+    rows: list[str] = []
+    count = 0
     try:
         names = [b"", *sorted(name for name in os.listdir(maildir) if name.startswith(b"."))]
     except FileNotFoundError:
-        return rows
+        return rows, count
     for name in names:
         folder = os.path.join(maildir, name) if name else maildir
-        validity, uids = _uidlist(os.path.join(folder, b"dovecot-uidlist"))
+        messages = list(_messages_in(folder))
+        keys = {entry.name.partition(b":2,")[0] for _, entry in messages}
+        validity, uids = _uidlist(os.path.join(folder, b"dovecot-uidlist"), keys)
         label = name.hex()
-        rows.append([label, validity])
-        for part in (b"cur", b"new"):
-            try:
-                entries = list(os.scandir(os.path.join(folder, part)))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            for item in entries:
-                if item.is_file(follow_symlinks=False) and not item.name.startswith(b"."):
-                    key, _, flags = item.name.partition(b":2,")
-                    size = item.stat(follow_symlinks=False).st_size
-                    rows.append([label, uids.get(key), key.hex(), size, flags.hex(), part.decode()])
-    return rows
+        rows.append(json.dumps([label, validity]))
+        count += len(messages)
+        for part, item in messages:
+            key, _, flags = item.name.partition(b":2,")
+            size = item.stat(follow_symlinks=False).st_size
+            rows.append(json.dumps([label, uids.get(key), key.hex(), size, flags.hex(), part]))
+    return rows, count
 
 
-def _uidlist(path: bytes) -> tuple[str | None, dict[bytes, str]]:
-    """UIDVALIDITY and the UIDs by message key, from Dovecot's list (version 3)."""
+def _messages_in(folder: bytes) -> Iterator[tuple[str, os.DirEntry[bytes]]]:
+    """("cur" or "new", the file) of each message in a folder."""
+    for part in (b"cur", b"new"):
+        try:
+            entries = list(os.scandir(os.path.join(folder, part)))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for item in entries:
+            if item.is_file(follow_symlinks=False) and not item.name.startswith(b"."):
+                yield part.decode(), item
+
+
+_LARGEST_LIST = 512 << 20
+"""Bytes of a list of UIDs: some five million messages in one folder."""
+_LONGEST_LINE = 65536
+
+
+def _uidlist(path: bytes, keys: set[bytes]) -> tuple[str | None, dict[bytes, str]]:
+    """UIDVALIDITY and the UIDs of these messages, from Dovecot's list (version 3). What has its name and is no file (a
+    link, a pipe, a device) is no list; nothing of it is kept but what these messages have."""
     try:
-        with open(path, "rb") as file:
-            lines = file.read().splitlines()
-    except (FileNotFoundError, NotADirectoryError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            return None, {}
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
         return None, {}
-    header = lines[0].split() if lines else []
-    validity = next((field[1:].decode(errors="replace") for field in header if field.startswith(b"V")), None)
-    uids = {}
-    for line in lines[1:]:
-        fields, _, name = line.partition(b" :")
-        if name and fields:
-            uids[name.partition(b":2,")[0]] = fields.split(b" ")[0].hex()
+    with open(descriptor, "rb") as file:
+        if status.st_size > _LARGEST_LIST:
+            refuse(
+                "uidlist_too_large",
+                f"{printable(os.fsdecode(path))} is larger than {_LARGEST_LIST >> 20} MB, so no list of Dovecot's: "
+                "remove it (mail programs will fetch that folder anew), then try again.",
+            )
+        lines = iter(lambda: file.readline(_LONGEST_LINE), b"")
+        header = next(lines, b"").split()
+        validity = next((field[1:].decode(errors="replace") for field in header if field.startswith(b"V")), None)
+        uids = {}
+        for line in lines:
+            fields, _, name = line.rstrip(b"\r\n").partition(b" :")
+            key = name.partition(b":2,")[0]
+            if fields and key in keys:
+                uids[key] = fields.split(b" ", 1)[0].hex()
     return validity, uids
 
 

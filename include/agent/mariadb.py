@@ -15,12 +15,13 @@ from . import (
     mariadb_users,
     mariadb_write,
     mariadb_writers,
+    ours,
 )
 from .accounts import Account
 from .digest import as_peer_verb, printable
 from .mariadb_definition import facts, held_path, users_of
 from .mariadb_events import enabled, switch
-from .mariadb_sql import UNLOGGED, existing, literal, login, queries, query, select, user_name
+from .mariadb_sql import UNLOGGED, existing, is_own, literal, login, queries, query, select, user_name
 from .scope import Scope
 from .system import Refused, read_json, refuse, write_durably
 
@@ -43,6 +44,14 @@ SCOPE = Scope(
     ),
 )
 _DRAIN_SECONDS = 1.0
+
+
+def enrol() -> None:
+    """Refuse a server on which somebody has users with names of ours."""
+    for user, host, priv in query(["User", "Host", "Priv"], "FROM mysql.global_priv WHERE LOWER(User) LIKE 'th\\_%'"):
+        kept = json.loads(priv or "{}")
+        if not kept.get("is_role") and not is_own(str(user), str(host), kept):
+            ours.refuse_taken("MariaDB user", f"{user}@{host}")
 
 
 def describe(account: Account) -> dict[str, Any]:

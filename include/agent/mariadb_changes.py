@@ -288,9 +288,15 @@ def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], foun
                     _refer(child, [str(part) for part in row], found, waiting)
 
 
+_LITERAL = re.compile(r"NULL|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|(?:_[a-z0-9]+ )?X'[0-9A-Fa-f]*'")
+
+
 def _refer(child: Table, row: list[str], found: Wanted, waiting: dict[Reference, set[Key]]) -> None:
-    """A row that refers to what changed, and the values of it that others refer to in turn."""
+    """A row that refers to what changed, and the values of it that others refer to in turn. The other server told it,
+    perhaps: what becomes part of a statement is a literal, as `Table.keys` words it."""
     at = len(child.key)
+    if len(row) != at + sum(len(one.referred) for one in child.references) or not all(map(_LITERAL.fullmatch, row)):
+        refuse("strange_reply", f"The new server's keys of {printable('.'.join(child.name))} are none; look at it.")
     found.add(child.name, {tuple(row[:at])})
     for one in child.references:
         waiting.setdefault(one, set()).add(tuple(row[at : at + len(one.referred)]))

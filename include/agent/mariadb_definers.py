@@ -76,7 +76,8 @@ def heirs(account: Account) -> dict[str, str | None]:
 
 def own(account: Account, definer: Any, heir: str | None) -> str | None:
     """As whom an object of the account runs there; nobody, when the account has no user at all."""
-    return definer if definer in {"@".join(user) for user in account.mariadb_users} else heir
+    user, _, host = str(definer).rpartition("@")
+    return definer if (user, host) in account.mariadb_users else heir
 
 
 def sentence(account: Account, item: dict[str, Any], heir: str | None) -> str | None:

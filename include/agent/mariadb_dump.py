@@ -8,6 +8,7 @@ from . import mariadb_digest
 from .accounts import Account
 from .digest import printable
 from .mariadb_sql import Login, ident, literal, login
+from .processes import AS_CLIENT
 from .system import refuse
 
 
@@ -27,7 +28,7 @@ def dumps(database: str, reader: Login) -> list[list[str]]:
         return []
     columns = mariadb_digest.columns_of(database, tables)
     exact = [name for name in tables if any(_is_exact(column) for column in columns.get(name, []))]
-    argv = [*reader.as_unix_user(), "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--protocol=socket"]
+    argv = [*AS_CLIENT, "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--protocol=socket"]
     argv += ["--single-transaction", "--skip-lock-tables", "--skip-add-locks"]
     argv += ["--skip-add-drop-table", "--skip-triggers", "--skip-comments", "--hex-blob", "--no-autocommit", "--quick"]
     argv += ["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .accounts import Account
-from .mariadb_sql import UNLOGGED, Login, Session, literal, pattern, queries, query, user_name
+from .mariadb_sql import UNLOGGED, Login, Session, literal, pattern, queries, query, user_made, user_name, users_dropped
 from .system import RUNTIME, locked, write_durably
 
 _CALL = 8 << 20
@@ -46,11 +46,11 @@ def login(account: Account, kind: str) -> Login:
     prefix, privileges, everywhere = _KINDS[kind]
     user, password = prefix + account.name, secrets.token_urlsafe(24)
     name = user_name(user, "localhost")
-    statements = [UNLOGGED, f"CREATE USER IF NOT EXISTS {name} IDENTIFIED BY {literal(password)}"]
+    statements = [UNLOGGED, *user_made(user, password)]
     statements += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
     statements += [f"GRANT {everywhere} ON *.* TO {name}"] if everywhere else []
-    queries([*statements, f"ALTER USER {name} IDENTIFIED BY {literal(password)}"])
-    return Login(user, password, account.uid, account.gid)
+    queries(statements)
+    return Login(user, password)
 
 
 def session(account: Account, kind: str) -> Session:
@@ -76,15 +76,14 @@ def close(account: Account) -> None:
 
 def gone(account: Account) -> list[str]:
     """Statements that take the users away."""
-    drops = [UNLOGGED]
-    for prefix in sorted({kind[0] for kind in _KINDS.values()}):
-        name = user_name(prefix + account.name, "localhost")
-        drops += [f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}"]
-    return [*drops, f"DROP ROLE IF EXISTS {literal(_role(account))}"]
+    users = sorted({prefix + account.name for prefix, _, _ in _KINDS.values()})
+    loading = literal(_KINDS[LOADING][0] + account.name)
+    left = query(["Role"], f"FROM mysql.roles_mapping WHERE User = {loading} AND Role LIKE '{_QUIET}%'")
+    return [UNLOGGED, *users_dropped(users), *(f"DROP ROLE IF EXISTS {literal(role)}" for (role,) in left)]
 
 
-def _role(account: Account) -> str:
-    return f"th_quiet_{account.name}"
+_QUIET = "th_quiet_"
+"""How the role of one load is called, and what nobody can know of it beforehand."""
 
 
 _PATIENCE = 600
@@ -125,14 +124,14 @@ def loader(account: Account, statement: str, **popen: Any) -> Iterator[subproces
     come with the account. For that it has a role while it starts, which is gone before it is given anything of the
     customer's."""
     with entering():
-        user, role = login(account, LOADING), literal(_role(account))
+        user, role = login(account, LOADING), literal(_QUIET + secrets.token_hex(8))
         steps = [f"SET ROLE {role}", "SET SESSION sql_log_bin = 0", "SET ROLE NONE"]
         steps += [f"{START}, time_zone = '+00:00', max_statement_time = 0, lock_wait_timeout = 3600", statement]
         known = _newest()
         queries(
             [
                 UNLOGGED,
-                f"CREATE ROLE IF NOT EXISTS {role}",
+                f"CREATE ROLE {role}",
                 f"GRANT BINLOG ADMIN ON *.* TO {role}",
                 f"GRANT {role} TO {user_name(user.user, 'localhost')}",
             ]

@@ -21,6 +21,7 @@ from .mariadb_follower import READING, Both
 from .mariadb_sql import ident, literal, queries, select
 from .mariadb_state import State, state_path
 from .mariadb_tables import Name, Table
+from .processes import AS_CLIENT
 from .system import Refused, refuse
 
 Report = Callable[..., None]
@@ -208,7 +209,7 @@ class Following:
         """Tables without rows, and sequences, as the source's own tool words them."""
         with mariadb_follower.entering():
             reader = mariadb_follower.login(self.account, READING)
-            argv = [*reader.as_unix_user(), "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--no-data"]
+            argv = [*AS_CLIENT, "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--no-data"]
             argv += ["--protocol=socket", "--skip-lock-tables", "--skip-add-locks", "--skip-add-drop-table"]
             argv += ["--skip-triggers", "--skip-comments", "--default-character-set=utf8mb4", "--single-transaction"]
             argv += ["--", database, *names]

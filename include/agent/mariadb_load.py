@@ -22,6 +22,7 @@ from .digest import printable
 from .mariadb_follower import READING, Both
 from .mariadb_sql import Login, Session, ident, immediate, literal, query, select
 from .mariadb_tables import HEXADECIMAL, NUMBERED, WORDED, Name, Table
+from .processes import CLIENT
 from .system import refuse
 
 Report = Callable[..., None]
@@ -229,7 +230,7 @@ def _load(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     statement += f" ENCLOSED BY X'01' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' ({', '.join(fields)})"
     statement += f" SET {', '.join(sets)}" if sets else ""
     read_end, write_end = os.pipe()
-    os.fchown(read_end, account.uid, account.gid)  # the client opens it again, as the account's Unix user
+    os.fchown(read_end, CLIENT, CLIENT)  # the client opens it again, as its Unix user
     size = 0
     pipes = {"stdin": read_end, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     try:

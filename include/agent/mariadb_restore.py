@@ -1,6 +1,6 @@
 """MariaDB on the target: users and databases made by root, contents restored by users with no power over others.
 
-Tables come through the client in sandbox mode, run by the account's Unix user and logged in as a user that has the
+Tables come through the client in sandbox mode, run by a Unix user that is nobody's and logged in as a user that has the
 account's databases and nothing else. Routines, views, triggers and events have to keep their definers, so they are
 made by a second such user that may also name a definer (SET USER); nothing of the customer's runs while it makes them,
 each goes over as one statement that cannot become two, and its definer was checked. The account's own users are locked
@@ -24,7 +24,20 @@ from .accounts import Account
 from .digest import printable
 from .mariadb_definers import QUOTED
 from .mariadb_events import context, enabled, switch
-from .mariadb_sql import UNLOGGED, Login, attempts, existing, ident, literal, login, queries, query, select, user_name
+from .mariadb_sql import (
+    UNLOGGED,
+    Login,
+    attempts,
+    existing,
+    ident,
+    literal,
+    login,
+    queries,
+    query,
+    select,
+    user_name,
+    users_dropped,
+)
 from .mariadb_users import grant_statements, pending_path, plugins_of, require_free_prefixes, settings
 from .system import RUNTIME, locked, read_json, refuse, write_durably
 
@@ -354,8 +367,7 @@ def discard(account: Account) -> None:
     roles, _ = mariadb_roles.roles_of(account)
     statements += [f"DROP ROLE IF EXISTS {literal(name)}" for name in roles]
     statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
-    for purpose in ("restore", "create", "read"):
-        statements.append(f"DROP USER IF EXISTS {user_name(f'th_{purpose}_{account.name}', 'localhost')}")
+    statements += users_dropped([f"th_{purpose}_{account.name}" for purpose in ("restore", "create", "read")])
     mariadb_follower.settle()
     queries(statements + mariadb_follower.gone(account))
     _forget(account)

@@ -7,6 +7,7 @@ delimiter in them, and the server takes it as one statement, never as several. A
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import secrets
 import subprocess
@@ -15,8 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from . import ours
 from .accounts import Account
 from .digest import printable
+from .processes import AS_CLIENT
 from .system import RUNTIME, Refused, locked, refuse, run
 
 _CLIENT = ["mariadb", "--no-defaults", "--sandbox", "--batch", "--skip-column-names", "--quick"]
@@ -34,20 +37,14 @@ _END_LINE = b"th-end\n"
 
 @dataclass(frozen=True)
 class Login:
-    """A database user made for a restore, and the unprivileged Unix user whose client logs in as it."""
+    """A database user made for a restore. Its client runs as an unprivileged Unix user that is no customer's."""
 
     user: str
     password: str
-    uid: int
-    gid: int
 
     def argv(self, *more: str) -> list[str]:
         """The client as this user."""
-        return [*self.as_unix_user(), *_CLIENT, "--protocol=socket", f"--user={self.user}", *more]
-
-    def as_unix_user(self) -> list[str]:
-        """What comes before a program that is to run as the Unix user."""
-        return ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--no-new-privs", "--"]
+        return [*AS_CLIENT, *_CLIENT, "--protocol=socket", f"--user={self.user}", *more]
 
     def env(self) -> dict[str, str]:
         """The environment that the client finds its password in."""
@@ -61,16 +58,59 @@ def login(account: Account, purpose: str, privileges: str, everywhere: str = "")
     `everywhere` is a privilege that is given on all databases, for those that cannot be given on one."""
     user, password = f"th_{purpose}_{account.name}", secrets.token_urlsafe(24)
     name = user_name(user, "localhost")
-    made = [UNLOGGED, f"CREATE OR REPLACE USER {name} IDENTIFIED BY {literal(password)}"]
+    made = [UNLOGGED, *user_anew(user, password)]
     made += [f"GRANT {privileges} ON {pattern(database)}.* TO {name}" for database in account.mariadb_databases]
     if everywhere:
         made.append(f"GRANT {everywhere} ON *.* TO {name}")
     with locked(RUNTIME / "accounts" / f"{account.name}.{purpose}"):
         queries(made)
         try:
-            yield Login(user, password, account.uid, account.gid)
+            yield Login(user, password)
         finally:
             queries([UNLOGGED, f"DROP USER IF EXISTS {name}"])
+
+
+def user_made(user: str, password: str) -> list[str]:
+    """Statements that make a user of ours, or give the one that is there this password."""
+    return [_making("ALTER" if _is_there(user) else "CREATE", user, password)]
+
+
+def user_anew(user: str, password: str) -> list[str]:
+    """Statements that make a user of ours in the place of one that a crash has left."""
+    _is_there(user)
+    return [*users_dropped([user]), _making("CREATE", user, password)]
+
+
+def _making(word: str, user: str, password: str) -> str:
+    made = f"{word} USER {user_name(user, 'localhost')} IDENTIFIED BY {literal(password)}"
+    return f"{made} WITH MAX_CONNECTIONS_PER_HOUR {ours.mark(user)}"
+
+
+def users_dropped(users: Sequence[str]) -> list[str]:
+    """Statements that drop those of these users that are there and ours, and end their sessions."""
+    names = [user_name(user, host) for user, host, is_ours in _named(users) if is_ours]
+    return [each for name in names for each in (f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}")]
+
+
+def _is_there(user: str) -> bool:
+    """Whether a user of ours is there; refused when one of that name is somebody else's."""
+    for _, host, is_ours in (found := _named([user])):
+        if not is_ours:
+            ours.refuse_taken("MariaDB user", f"{user}@{host}")
+    return bool(found)
+
+
+def _named(users: Sequence[str]) -> list[tuple[str, str, bool]]:
+    """The users of these names: each with its host, and whether it is ours."""
+    named = ", ".join(literal(user) for user in users)
+    rows = query(["User", "Host", "Priv"], f"FROM mysql.global_priv WHERE User IN ({named})")
+    return [(str(user), str(host), is_own(str(user), str(host), json.loads(priv or "{}"))) for user, host, priv in rows]
+
+
+def is_own(user: str, host: str, priv: dict[str, object]) -> bool:
+    """Whether the user of this row of mysql.global_priv is ours."""
+    named = user.startswith(ours.PREFIX) and host == "localhost"
+    return named and priv.get("max_connections") == ours.mark(user)
 
 
 def ident(name: str) -> str:

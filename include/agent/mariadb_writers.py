@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from . import mariadb_users
 from .accounts import Account, all_accounts
 from .digest import printable
-from .mariadb_sql import covers, ident, literal, queries, select
+from .mariadb_sql import covers, ident, is_own, literal, queries, select
 from .system import refuse
 
 # What changes no row and no definition of a database. Everything else, known or yet to come, is taken to do so.
@@ -92,6 +93,7 @@ def foreign(account: Account) -> list[Writer]:
         ]
     )
     kept = {(str(user), str(host)): json.loads(priv or "{}") for user, host, priv in users}
+    _refuse_unclear(kept)
     named = {f"'{user}'@'{host}'": (user, host) for user, host in kept}
     powers: Powers = {}
 
@@ -121,6 +123,17 @@ def foreign(account: Account) -> list[Writer]:
     return found
 
 
+def _refuse_unclear(users: Collection[Grantee]) -> None:
+    """MariaDB writes users as user@host in places: while no host has such a sign, there is one way to read that."""
+    for user, host in users:
+        if not set(host).isdisjoint("@'`\""):
+            refuse(
+                "unclear_user",
+                f"The host of the MariaDB user {printable(user)} at {printable(host)} holds @ or a quote, so it can be"
+                f" taken for another user; drop it (DROP USER {literal(user)}@{literal(host)}) or rename it.",
+            )
+
+
 def _writer(grantee: Grantee, powers: Powers, granted: dict[Grantee, list[str]]) -> Writer | None:
     user = f"{literal(grantee[0])}@{literal(grantee[1])}"
     if grantee in powers:
@@ -148,7 +161,7 @@ def _known(account: Account, grantee: Grantee, priv: dict[str, Any], customers: 
     user, host = grantee
     if (user, host.lower()) in {(name, of.lower()) for name, of in account.mariadb_users}:
         return True
-    if host == "localhost" and user in {f"th_{purpose}_{account.name}" for purpose in _PURPOSES}:
+    if is_own(user, host, priv):
         return True
     if user in ("root", "debian-sys-maint"):
         return host.lower() in ("localhost", "127.0.0.1", "::1", socket.gethostname().lower())

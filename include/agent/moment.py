@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import php, system
+from . import php, processes, system
 from .accounts import Account
 from .system import refuse
 
@@ -31,8 +31,8 @@ def await_it(account: Account, expected: float) -> None:
     if long:
         refuse(
             "php_busy",
-            f"A {long[0]['method']} request of {account.name} has run in PHP for {long[0]['seconds']:.1f} s and would"
-            " be cut by a hold, so nothing was begun; wait until it has ended and perform again.",
+            f"{php.told(account, long[0])} and would be cut by a hold, so nothing was begun; wait until it has ended"
+            " and perform again.",
         )
     if (system.CRONTABS / account.name).is_file():
         time.sleep(until_clear(datetime.now(UTC), expected))
@@ -53,13 +53,13 @@ def jobs_of(uid: int) -> list[int]:
     parents: dict[int, tuple[int, str]] = {}
     for path in Path("/proc").glob("[0-9]*/status"):
         try:
-            text = path.read_text()
+            text = path.read_text(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
         name, parent = re.search(r"^Name:\t(.*)$", text, re.MULTILINE), re.search(r"^PPid:\t(\d+)$", text, re.MULTILINE)
         if name and parent:
             parents[int(path.parent.name)] = (int(parent[1]), name[1])
-    return [pid for pid in system.processes_of(uid) if _below_cron(pid, parents)]
+    return [pid for pid in processes.of_user(uid) if _below_cron(pid, parents)]
 
 
 def _below_cron(pid: int, parents: dict[int, tuple[int, str]]) -> bool:

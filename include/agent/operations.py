@@ -14,6 +14,10 @@ from .system import AGENT, STATE, Refused, locked, read_json, refuse, run, write
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KEPT_SECONDS = 60 * 86400
 _YIELDING = ("--property=Nice=10", "--property=IOSchedulingClass=idle")
+_BOUNDED = {"check": ("--property=RuntimeMaxSec=1200", "--property=MemoryMax=1536M", "--property=TasksMax=200")}
+"""What reads nothing but what customers wrote has bounds of its own; the verb keeps to less by itself."""
+_FIRST_TO_GO = "--property=OOMScoreAdjust=500"
+"""Where memory runs out, an operation ends, and not a database: before its commit it undoes itself."""
 
 _IN_HOLD = "switch"
 """The verb that visitors wait for; every other one gives way to whoever serves on this server."""
@@ -55,7 +59,8 @@ def start(operation: str, verb: str, args: dict[str, Any], verbs: dict[str, Long
         run(
             ["systemd-run", "--quiet", f"--unit={_unit(operation)}", "--property=KillMode=control-group"]
             # What it wrote to a pipe or a peer must end with it: a killed switch leaves no writer behind.
-            + ["--property=TimeoutStopSec=5", *(() if verb == _IN_HOLD else _YIELDING)]
+            + ["--property=TimeoutStopSec=5", _FIRST_TO_GO]
+            + [*(() if verb == _IN_HOLD else _YIELDING), *_BOUNDED.get(verb, ())]
             + ["/usr/bin/python3", str(AGENT), "run", operation]
         )
         return status(operation)

@@ -1,33 +1,36 @@
 """Two servers for one move: a key made for it, and the verbs a peer may call."""
 
 import io
-import ipaddress
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import signal
-import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from . import test_server
+from . import peer_words, test_server
 from .accounts import Account, check_move, check_name, load, part_engine, state_of
+from .addresses import plain_address
+from .digest import printable
 from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 
-_LONGEST = 64 << 20  # bytes of a request
 _USUAL = 0.5
 """Seconds within which a peer's program ends that has answered."""
 PROTOCOL = 2
 """What agents say to each other, and mean by it; another number when either changes."""
 CONTROLS = RUNTIME / "pairs"
+STREAMS = Path("/run/transhumance-streams")
+"""Where this server's PostgreSQL meets the streams of the databases that it follows: nobody else gets in there."""
 AUTHORIZED_KEYS = Path("/root/.ssh/authorized_keys")
 HOST_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]{40,1000}={0,3}")
+
+SLOT = re.compile(r"th_follow_[0-9]{1,10}")
 
 PeerVerb = Callable[[Account, dict[str, Any], IO[bytes]], dict[str, Any]]
 
@@ -55,9 +58,9 @@ def require_same_protocol(said: dict[str, Any]) -> None:
 
 def check_address(address: Any) -> str:
     try:
-        return str(ipaddress.ip_address(address))
+        return plain_address(address)
     except ValueError:
-        refuse("bad_address", f"{address!r} is no IP address; give the peer's management address.")
+        refuse("bad_address", f"{address!r:.80} is no plain IP address; give the peer's management address.")
 
 
 # --- keys ---
@@ -71,7 +74,8 @@ def make_key(move: str, account: str, epoch: int | None = None) -> str:
         known = read_json(here / "source.json")
         if known and known["account"] != account:
             refuse("move_in_use", f"The move {move} belongs to the account {known['account']}, not to {account}.")
-        key, pair = here / "key", {"account": account, "epoch": epoch}
+        proof = (known or {}).get("proof") or secrets.token_hex(16)
+        key, pair = here / "key", {"account": account, "epoch": epoch, "proof": proof}
         if not known:
             key.unlink(missing_ok=True)
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"transhumance-{move}", "-f", str(key)])
@@ -80,15 +84,22 @@ def make_key(move: str, account: str, epoch: int | None = None) -> str:
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
 
 
-def authorized_line(move: str, address: str, public_key: str, port: int | None) -> str:
-    """What lets the source's key in: from its address only, to this move's entry point only."""
+def proof(move: str) -> str | None:
+    """On the source: what nobody else knows of a move before it is committed. On the target: what it was told then."""
+    return (read_json(directory(move) / "source.json") or _pair(move) or {}).get("proof")
+
+
+def keep_proof(move: str, told: Any) -> None:
+    """On the target: the source has committed, as it can say in turn."""
+    pair = _pair(move)
+    if pair and isinstance(told, str) and pair.get("proof") != told:
+        write_durably(directory(move) / "target.json", json.dumps({**pair, "proof": told}))
+
+
+def authorized_line(move: str, address: str, public_key: str) -> str:
+    """What lets the source's key in: from its address only, to this move's entry point only; it forwards nothing."""
     command = f'restrict,from="{address}",command="/usr/bin/python3 {AGENT} peer {move}"'
-    if port is None:
-        return f"{command} {public_key} {_mark(move)}"
-    # Replication comes through one port of this server's loopback address that the source may open, and no other.
-    # The source can reach nothing here through it: port 1 of 127.0.0.1 is nobody's.
-    tunnel = f'port-forwarding,permitopen="127.0.0.1:1",permitlisten="127.0.0.1:{port}"'
-    return f"{command},{tunnel} {public_key} {_mark(move)}"
+    return f"{command} {public_key} {_mark(move)}"
 
 
 def _mark(move: str) -> str:
@@ -99,12 +110,8 @@ def admit(move: str, account: str, address: Any, public_key: Any, epoch: int = 0
     """On the target: let the source's key in for this attempt of a move. Returns this server's host keys."""
     if not isinstance(public_key, str) or not HOST_KEY.fullmatch(public_key):
         refuse("bad_key", "The public key of the source is no SSH key; take it from the verb pair.")
-    _require_no_socket_forwarding()
-    known = _pair(check_move(move)) or {"account": check_name(account), "port": _free_port()}
-    pair = {**known, "epoch": epoch}
-    # What a test copy finds on this machine must not lead back to the original.
-    port = None if test_server.domain() is not None else pair["port"]
-    line = authorized_line(move, check_address(address), public_key, port)
+    pair = {**(_pair(check_move(move)) or {"account": check_name(account)}), "epoch": epoch}
+    line = authorized_line(move, check_address(address), public_key)
     directory(move).mkdir(mode=0o700, parents=True, exist_ok=True)
     write_durably(directory(move) / "target.json", json.dumps(pair))
     _rewrite_keys(move, line)
@@ -112,21 +119,8 @@ def admit(move: str, account: str, address: Any, public_key: Any, epoch: int = 0
 
 
 def _pair(move: str) -> dict[str, Any] | None:
-    """On the target: {"account", "port": of the tunnel} of an admitted move."""
+    """On the target: {"account", "epoch"} of an admitted move, and its "proof" from the commit on."""
     return read_json(directory(move) / "target.json")
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def _require_no_socket_forwarding() -> None:
-    """A peer that may forward ports could otherwise reach this server's sockets as root."""
-    said = run(["sshd", "-T", "-C", "user=root,host=peer,addr=127.0.0.1"]).stdout.decode()
-    if "allowstreamlocalforwarding no" not in said.lower():
-        refuse("socket_forwarding", "Set AllowStreamLocalForwarding no in this server's sshd_config, and try again.")
 
 
 def host_keys() -> list[str]:
@@ -137,9 +131,11 @@ def host_keys() -> list[str]:
 def forget(move: str) -> None:
     """On either side: the move's key, its admission and its open connections are gone."""
     _rewrite_keys(move, None)
-    unit = f"transhumance-tunnel-{move}.service"
-    run(["systemctl", "stop", unit], check=False)
-    run(["systemctl", "reset-failed", unit], check=False)
+    run(["systemctl", "stop", f"transhumance-stream-{move}-*.service"], check=False)
+    for path in STREAMS.glob(f"{move}.*"):
+        if path.name.removeprefix(f"{move}.").isdigit():
+            end_holders(path / "lock")
+            shutil.rmtree(path, ignore_errors=True)
     for path in (path for path in CONTROLS.glob("*") if path.stem == move):
         run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "peer"], check=False, timeout=10)
         path.unlink(missing_ok=True)
@@ -189,15 +185,17 @@ def serve_peer(
     verbs: dict[str, PeerVerb],
     always: frozenset[str],
     rsync: Callable[[Account, list[str]], NoReturn],
+    stream: Callable[[Path], int],
 ) -> int:
-    """What a peer's key runs: a verb, many verbs one after the other, or an rsync; for the move's account alone.
+    """What a peer's key runs: a verb, many verbs one after the other, an rsync, or the changes of a database; for the
+    move's account alone.
 
     It must be receiving in this move.
     `always` names the verbs that may also be called when the account is receiving no more.
     """
     pair = _pair(move)
     epoch, words = _attempt(shlex.split(os.environ.get("SSH_ORIGINAL_COMMAND", "")))
-    if not pair or words[:1] not in (["call"], ["session"], ["rsync"]):
+    if not pair or words[:1] not in (["call"], ["session"], ["rsync"], ["stream"]):
         print(f"The move {move} is not admitted here.", file=sys.stderr)
         return 1
     if words[0] == "rsync":
@@ -210,12 +208,36 @@ def serve_peer(
         except Refused as error:
             print(error.message, file=sys.stderr)
             return 1
+    if words[0] == "stream":
+        try:
+            _require_streams(pair["account"], move)
+            return stream(stream_directory(move, " ".join(words[1:])))
+        except Refused as error:
+            print(error.message, file=sys.stderr)
+            return 1
     if words[0] == "call":
-        print(json.dumps(_answer(pair, move, epoch, sys.stdin.buffer.readline(_LONGEST), verbs, always)), flush=True)
+        line = sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST)
+        print(json.dumps(_answer(pair, move, epoch, line, verbs, always)), flush=True)
         return 0
-    while line := sys.stdin.buffer.readline(_LONGEST):
+    while line := sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST):
         print(json.dumps(_answer(pair, move, epoch, line, verbs, always, io.BytesIO())), flush=True)
     return 0
+
+
+def _require_streams(account: str, move: str) -> None:
+    """A test copy follows nothing: nothing that it finds on this machine leads back to the original."""
+    state = state_of(account)
+    if test_server.domain() is not None or part_engine(account) == "mariadb":
+        refuse("no_stream", f"The account {account} follows no PostgreSQL database here.")
+    if (state.state, state.move) != ("receiving", move):
+        refuse("not_receiving", f"The account {account} is {state.state} here and takes no data in this move.")
+
+
+def stream_directory(move: str, slot: str) -> Path:
+    """Where a stream is met; the socket in it has the name by which libpq looks for it."""
+    if not SLOT.fullmatch(slot):
+        refuse("bad_slot", f"{slot!r:.60} is no slot of a database that is followed.")
+    return STREAMS / f"{move}.{slot.rpartition('_')[2]}"
 
 
 def _attempt(words: list[str]) -> tuple[int | None, list[str]]:
@@ -236,11 +258,8 @@ def _answer(
 ) -> dict[str, Any]:
     """The reply to one request of a peer; no request makes this raise."""
     try:
-        request = json.loads(line)
-        verb, args = request["verb"], request["args"]
-        if verb not in verbs:
-            refuse("unknown_verb", f"A peer may not call {verb!r} here.")
-        if (engine := part_engine(pair["account"])) and not _is_for(engine, verb):
+        verb, args = peer_words.request(line)
+        if (engine := part_engine(pair["account"])) and not verb.startswith(_OF_A_PART[engine]):
             refuse("unknown_verb", f"{pair['account']} is nothing but {engine} databases; {verb} is not for it.")
         if verb in always:
             return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
@@ -249,35 +268,15 @@ def _answer(
     except Refused as error:
         return {"ok": False, "error": {"code": error.code, "message": error.message}}
     except Exception as error:  # the caller must get an answer whatever went wrong
-        message = f"{type(error).__name__}: {error}"
+        message = printable(f"{type(error).__name__}: {error}"[:1000])
         return {"ok": False, "error": {"code": "internal_error", "message": message}}
 
 
-def _is_for(engine: str, verb: str) -> bool:
-    """Whether a peer's verb is for databases of this engine, or for no store at all."""
-    stores = ("files", "messages", "identity", "postgres", "mariadb")
-    return not verb.startswith(stores) or verb.startswith(engine.removesuffix("ql"))
-
-
-# --- the tunnel ---
-
-
-def tunnel_port(account: Account, args: dict[str, Any], stdin: IO[bytes]) -> dict[str, Any]:
-    """Peer verb: at which port of its loopback address the target reaches the source's PostgreSQL."""
-    return {"port": (_pair(state_of(account.name).move or "") or {})["port"]}
-
-
-def tunnel_up(account: Account, args: dict[str, Any], stdin: IO[bytes]) -> dict[str, Any]:
-    """Peer verb: wait until the source has opened the tunnel."""
-    end = time.monotonic() + args["seconds"]
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", tunnel_port(account, {}, stdin)["port"]), 5).close()
-            return {}
-        except OSError as error:
-            if time.monotonic() > end:
-                refuse("no_tunnel", f"The source's PostgreSQL is not reached through the tunnel ({error}).")
-            time.sleep(0.05)
+_OF_A_PART = {
+    "postgresql": ("alone", "part_port", "postgres_", "release", "standing", "stream_up", "warm"),
+    "mariadb": ("alone", "mariadb_", "part_port", "release", "standing", "warm"),
+}
+"""What the verbs begin with that a part's key may call, by its engine."""
 
 
 # --- data of an account that is being received ---
@@ -308,19 +307,28 @@ def no_data_session(account: str, wait: float = 10) -> Iterator[None]:
     """No peer writes the account's data inside this block.
 
     What a connection that was cut has left is ended: nobody waits for its answer any more."""
-    path = RUNTIME / "accounts" / f"{account}.data"
+    with only_holder(RUNTIME / "accounts" / f"{account}.data", _USUAL, wait):
+        yield
+
+
+@contextmanager
+def only_holder(path: Path, usual: float, wait: float = 10) -> Iterator[None]:
+    """Hold this lock; whoever has it is given the usual time to let it go, and is then ended."""
     with ExitStack() as held:
         try:
-            held.enter_context(locked(path, wait=_USUAL))
+            held.enter_context(locked(path, wait=usual))
         except Refused:
-            _end_holders(path)
+            end_holders(path)
             held.enter_context(locked(path, wait=wait))
         yield
 
 
-def _end_holders(path: Path) -> None:
+def end_holders(path: Path) -> None:
     """Kill whoever has an flock on this file, as the kernel lists them."""
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     for line in Path("/proc/locks").read_text().splitlines():
         words = line.split()

@@ -1,17 +1,18 @@
-"""The other server of a move, seen from the source: calls, streams and the tunnel, all over this move's key."""
+"""The other server of a move, seen from the source: calls and streams, all over this move's key."""
+
+from __future__ import annotations
 
 import copy
 import json
 import os
 import subprocess
 import threading
+from contextlib import suppress
 from typing import IO, Any
 
-from . import pairing
-from .system import Refused, read_json, refuse, run, write_durably
-
-# What a peer reaches through the tunnel, where every user still needs a password.
-POSTGRESQL = "/run/postgresql/.s.PGSQL.5432"
+from . import pairing, peer_words
+from .digest import printable
+from .system import Refused, read_json, refuse, write_durably
 
 
 def known_peer(move: str) -> dict[str, Any]:
@@ -80,17 +81,21 @@ class Peer:
             session = self._idle.pop() if self._idle else None
         session = session or _Session([*self.ssh_argv(), "session"])
         try:
-            if (reply := session.ask(_request(verb, args))) is None:
+            line = session.ask(_request(verb, args), peer_words.WORDS[verb].longest)
+            if not line:
                 # Not asked again: what was asked may still be at work there, and at once is not one after the other.
                 self._unanswered(*session.end())
         except BaseException:
             session.end()
             raise
-        with self._lock:
-            self._idle.append(session)
-        return _result(reply)
+        if line.endswith(b"\n"):
+            with self._lock:
+                self._idle.append(session)
+        else:
+            session.end()
+        return peer_words.reply(verb, args, line)
 
-    def apart(self) -> "Peer":
+    def apart(self) -> Peer:
         """The same server with programs of its own: what one call has started there is met by the next."""
         other = copy.copy(self)
         other._idle, other._lock = [], threading.Lock()
@@ -111,29 +116,26 @@ class Peer:
 
     def stream(self, verb: str, args: dict[str, Any], source_argv: list[str], **popen_kwargs: Any) -> dict[str, Any]:
         """Run `source_argv` here with its output as the peer verb's input. Fails when either side fails."""
-        with subprocess.Popen(
-            [*self.ssh_argv(), "call"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as remote:
-            assert remote.stdin is not None
-            remote.stdin.write(_request(verb, args))
-            remote.stdin.flush()
+        with _Session([*self.ssh_argv(), "call"]) as remote:
+            try:
+                stdin = remote.tell(_request(verb, args))
+            except OSError:
+                self._unanswered(*remote.end())
             with subprocess.Popen(
                 source_argv,
                 stdin=subprocess.DEVNULL,
-                stdout=remote.stdin,
+                stdout=stdin,
                 stderr=subprocess.PIPE,
                 **popen_kwargs,
             ) as source:
                 # The other server must see the end of the stream when the source ends.
-                remote.stdin.close()
-                remote.stdin = None
+                stdin.close()
                 _, said = source.communicate()
-            output, errors = remote.communicate()
+            line = remote.hear(peer_words.WORDS[verb].longest)
+            if not line:
+                self._unanswered(*remote.end())
         try:
-            result = self._reply(output, remote.returncode, errors)
+            result = peer_words.reply(verb, args, line)
         except Refused:
             if source.returncode > 0:
                 refuse("source_failed", f"{source_argv[0]} failed here: {_last(said)}")
@@ -147,29 +149,9 @@ class Peer:
         attempt = [] if self.epoch is None else ["epoch", str(self.epoch)]
         return [*_ssh(self._options | self._shared), f"root@{self.address}", *attempt]
 
-    def tunnel(self) -> int:
-        """Let the peer reach this server's PostgreSQL at a port of its own loopback address, which is given.
-
-        A unit of its own keeps it up until `unpair`, also when the connection is lost for a while."""
-        port = self.call("tunnel_port", {})["port"]
-        unit = f"transhumance-tunnel-{self.move}"
-        if run(["systemctl", "is-active", "--quiet", unit], check=False).returncode != 0:
-            run(["systemctl", "reset-failed", f"{unit}.service"], check=False)
-            forward = f"127.0.0.1:{port}:{POSTGRESQL}"
-            options = self._options | {"ControlPath": "none", "ExitOnForwardFailure": "yes"}
-            run(
-                ["systemd-run", "--quiet", f"--unit={unit}", "--property=Restart=always", "--property=RestartSec=1"]
-                + ["--property=StartLimitIntervalSec=0", *_ssh(options), "-N", "-R", forward, f"root@{self.address}"]
-            )
-        self.call("tunnel_up", {"seconds": 15})
-        return port
-
-    def _reply(self, output: bytes, code: int, errors: bytes) -> dict[str, Any]:
-        try:
-            reply = json.loads(output)
-        except ValueError:
-            self._unanswered(code, errors)
-        return _result(reply)
+    def lasting_argv(self) -> list[str]:
+        """The same for one that goes on when this process's other connections have ended."""
+        return [*_ssh(self._options | {"ControlPath": "none"}), f"root@{self.address}"]
 
     def _unanswered(self, code: int, errors: bytes) -> None:
         refuse("peer_unreachable", f"The peer {self.address} gave no answer ({code}): {_last(errors)}")
@@ -182,29 +164,56 @@ class _Session:
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
+        self._said = b""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
-    def ask(self, request: bytes) -> dict[str, Any] | None:
-        """The reply, or None when there is nobody to give one."""
-        stdin, stdout = self._pipes()
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def ask(self, request: bytes, longest: int) -> bytes:
+        """The line of the reply; nothing when there is nobody to give one."""
         try:
-            stdin.write(request)
-            stdin.flush()
-            return json.loads(stdout.readline())
-        except (OSError, ValueError):
-            return None
+            self.tell(request)
+        except OSError:
+            return b""
+        return self.hear(longest)
+
+    def tell(self, request: bytes) -> IO[bytes]:
+        """Send a request; to what is given goes what belongs to it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(request)
+        self._process.stdin.flush()
+        return self._process.stdin
+
+    def hear(self, longest: int) -> bytes:
+        """The line of a reply, cut behind one byte more than the longest."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline(longest + 1)
 
     def end(self) -> tuple[int, bytes]:
         """End it; its exit status, and what it said about that."""
-        try:
-            _, errors = self._process.communicate(timeout=2)
-        except (subprocess.TimeoutExpired, ValueError, OSError):
-            self._process.kill()
-            _, errors = self._process.communicate()
-        return self._process.returncode, errors or b""
-
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         assert self._process.stdin is not None and self._process.stdout is not None
-        return self._process.stdin, self._process.stdout
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                pipe.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join(2)
+        return self._process.returncode, self._said
+
+    def _listen(self) -> None:
+        """Keep the end of what it says beside its replies: all of that may be without end."""
+        assert self._process.stderr is not None
+        with self._process.stderr as pipe:
+            while block := pipe.read1(1 << 16):
+                self._said = (self._said + block)[-4096:]
 
 
 def _ssh(options: dict[str, str]) -> list[str]:
@@ -215,11 +224,5 @@ def _request(verb: str, args: dict[str, Any]) -> bytes:
     return json.dumps({"verb": verb, "args": args}).encode() + b"\n"
 
 
-def _result(reply: dict[str, Any]) -> dict[str, Any]:
-    if not reply["ok"]:
-        raise Refused(reply["error"]["code"], f"On the peer: {reply['error']['message']}")
-    return reply["result"]
-
-
 def _last(text: bytes) -> str:
-    return text.decode(errors="replace").strip()[-300:] or "it said nothing"
+    return printable(text.decode(errors="replace").strip()[-300:]) or "it said nothing"

@@ -1,6 +1,10 @@
 """What runs an account's sites: a php-fpm of its own, an app of its own if it has one, and the gate before both.
 
-The gate is two links of root's to their sockets. Without them nginx reaches neither, whatever runs; what comes
+nginx may open the sockets of every account, so none of those that it opens lies where an account could put another
+one: systemd makes them in a directory of root's and hands them to what answers there as the account. For PHP that is
+php-fpm, for the app a proxy which reaches ~/app.sock with no more rights than the account has.
+
+The gate is two links of root's to these sockets. Without them nginx reaches neither, whatever runs; what comes
 meanwhile goes back to the front and waits there. So PHP may be started before its account is opened, and a hold shuts
 the gate first.
 """
@@ -15,19 +19,29 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .accounts import Account
-from .system import processes_of, refuse, run
+from .system import refuse, run
+from .unix_sockets import connections
 
 GATES = Path("/run/transhumance-gate")
-_STATUS_MOST = 1 << 20
+SOCKETS = Path("/run/transhumance-web")
+_STATUS_MOST, _STATUS_SECONDS = 1 << 20, 2.0
 PATIENCE = 0.5
 """Seconds that a hold gives a request that may be cut; it is not waited for when it has had them before."""
 APP = "APP"
 MAY_BE_CUT = frozenset({"GET", "HEAD", APP})
 """Methods whose requests may be begun a second time (RFC 9110, 9.2), and an app's connections: those that last are
 WebSockets, which their visitors open again."""
+UNKNOWN = "unknown"
+_PHP, _PROXY = "php-fpm", "systemd-socket-"
+"""How the names of the processes begin, as the kernel keeps them."""
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,30}")
 _seen: dict[tuple[str, int], float] = {}
 """Since when this process knows a connection to an app, by account and inode."""
+APP_SECONDS = 25.0
+"""How long the first visitors of an app that has just come wait for its program to listen; a page of a test is waited
+for a little longer."""
 
 
 def gate(account: Account) -> Path:
@@ -45,24 +59,32 @@ def _mark(account: Account) -> Path:
     return GATES / f"{account.name}.shut"
 
 
-def _directory(account: Account) -> str:
-    return f"/run/transhumance-php-{account.name}"
+def _php_socket(account: Account) -> Path:
+    return SOCKETS / f"{account.name}.php"
 
 
-def _php_socket(account: Account) -> str:
-    return f"{_directory(account)}/php.sock"
+def _status_socket(account: Account) -> Path:
+    return SOCKETS / f"{account.name}.status"
 
 
-def _app_socket(account: Account) -> str:
-    return f"{account.home}/app.sock"
+def _app_socket(account: Account) -> Path:
+    return SOCKETS / f"{account.name}.app"
+
+
+def _has_app(account: Account) -> bool:
+    return any(site.app for site in account.sites)
 
 
 def _unit(account: Account) -> str:
     return f"php-fpm@{account.name}.service"
 
 
+def _app_unit(account: Account) -> str:
+    return f"app@{account.name}.socket"
+
+
 def pool(account: Account) -> str:
-    """php-fpm's configuration for an account; its unit runs it as the account's user."""
+    """php-fpm's configuration for an account; its unit runs it as the account's user, with these sockets open."""
     return f"""; PHP of the account {account.name}; written by the agent.
 [global]
 daemonize = no
@@ -70,13 +92,12 @@ error_log = syslog
 syslog.ident = php-{account.name}
 
 [{account.name}]
-listen = {_directory(account)}/php.sock
-listen.mode = 0660
+listen = {_php_socket(account)}
 pm = ondemand
 pm.max_children = 20
 pm.process_idle_timeout = 60s
 pm.status_path = /status
-pm.status_listen = {_directory(account)}/status.sock
+pm.status_listen = {_status_socket(account)}
 chdir = {account.home}
 """
 
@@ -89,14 +110,20 @@ def warm(account: Account) -> None:
     if _mark(account).exists():
         _end(account)  # a stop that was cut off ends first
         _mark(account).unlink()
-    if not _runs(account):
-        run(["systemctl", "start", _unit(account)])
+    units = [] if _runs(account) else [_unit(account)]
+    if _has_app(account) and not _app_socket(account).exists():
+        units.append(_app_unit(account))
+    if units:
+        run(["systemctl", "start", *units])
 
 
 def start(account: Account) -> None:
     """Have PHP running and its gate open; cheap when it was warm."""
     warm(account)
-    for link, target in ((gate(account), _php_socket(account)), (app_gate(account), _app_socket(account))):
+    links = [(gate(account), _php_socket(account))]
+    if _has_app(account):
+        links.append((app_gate(account), _app_socket(account)))
+    for link, target in links:
         fresh = GATES / f".{link.name}.{os.getpid()}"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(target)
@@ -121,8 +148,8 @@ def _end(account: Account) -> None:
     """Master and workers at the same time: its own orderly way takes a worker's whole tidying up."""
     for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
         end = time.monotonic() + patience
-        told = [_tell(pid, number) for pid, _ in _processes(account)]
-        for descriptor in filter(None, told):
+        ending = [_tell(pid, number) for _, pid, _ in _processes(account)]
+        for descriptor in filter(None, ending):
             select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
             os.close(descriptor)
 
@@ -141,27 +168,31 @@ def _tell(pid: int, number: signal.Signals) -> int | None:
 
 
 def _runs(account: Account) -> bool:
-    return any(parent == 1 for _, parent in _processes(account))
+    return any(name.startswith(_PHP) and parent == 1 for name, _, parent in _processes(account))
 
 
-def _processes(account: Account) -> list[tuple[int, int]]:
-    """The processes of the account's that are a php-fpm, and the parent of each; a master's is systemd."""
+def _processes(account: Account) -> list[tuple[str, int, int]]:
+    """The processes of the account's that are a php-fpm or one of our proxies: name, id and parent of each; that of a
+    php-fpm's master is systemd."""
     found = []
-    for pid in processes_of(account.uid):
+    for pid in processes.of_user(account.uid):
         try:
-            name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+            # A process may give itself any name.
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if name.startswith("php-fpm"):
-            found.append((pid, int(rest.split()[1])))
+        name, _, rest = stat.partition("(")[2].rpartition(")")
+        if name.startswith((_PHP, _PROXY)):
+            found.append((name, pid, int(rest.split()[1])))
     return found
 
 
 def forget(account: Account) -> None:
     """Nothing stays of the PHP of an account that is removed."""
     shut(account)
-    run(["systemctl", "stop", _unit(account)], check=False)
-    run(["systemctl", "reset-failed", _unit(account)], check=False)
+    units = [f"{kind}@{account.name}.{part}" for kind in ("php-fpm", "app") for part in ("socket", "service")]
+    run(["systemctl", "stop", *units], check=False)
+    run(["systemctl", "reset-failed", *units], check=False)
     _mark(account).unlink(missing_ok=True)
 
 
@@ -178,13 +209,18 @@ def drain(account: Account, seconds: float) -> int:
     end = time.monotonic() + seconds
     while waited_for := _waited_for(account):
         if time.monotonic() > end:
-            refuse(
-                "php_busy",
-                f"A {waited_for[0]['method']} request of {account.name} has run in PHP for "
-                f"{waited_for[0]['seconds']:.1f} s and would be cut; wait until it has ended and try again.",
-            )
+            refuse("php_busy", f"{told(account, waited_for[0])} and would be cut; wait until it has ended, try again.")
         time.sleep(0.002)
     return under_way(account) + len(_in_the_app(account))
+
+
+def told(account: Account, request: dict[str, Any]) -> str:
+    """The beginning of a sentence that says what a hold would have to wait for."""
+    if request["method"] == UNKNOWN:
+        return f"PHP of {account.name} does not say what it works on, which may still run"
+    where = "its program behind ~/app.sock" if request["method"] == APP else "PHP"
+    kind = "request" if request["method"] == APP else f"{request['method']} request"
+    return f"A {kind} of {account.name} has run in {where} for {request['seconds']:.1f} s"
 
 
 def not_to_be_cut(account: Account, older: float) -> list[dict[str, Any]]:
@@ -202,59 +238,20 @@ def _waited_for(account: Account) -> list[dict[str, Any]]:
 
 def under_way(account: Account) -> int:
     """How many requests are in the account's PHP, or wait for it at its socket."""
-    path = _php_socket(account).encode()
-    return sum(waiting for name, waiting, _ in _unix_streams() if name == path)
+    accepted, waiting = connections(_php_socket(account))
+    return len(accepted) + waiting
 
 
 def _in_the_app(account: Account) -> list[dict[str, Any]]:
     """The connections to the account's app, as `busy` gives them; how long they have been known here."""
-    if not any(site.app for site in account.sites):
+    if not _has_app(account):
         return []
-    path, now = _app_socket(account).encode(), time.monotonic()
-    there = {(account.name, inode) for name, _, inode in _unix_streams() if name == path and inode}
+    (accepted, waiting), now = connections(_app_socket(account)), time.monotonic()
+    # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
+    there = {(account.name, one) for one in (*accepted, *range(-waiting, 0))}
     for key in [key for key in _seen if key[0] == account.name and key not in there]:
         del _seen[key]
     return [{"method": APP, "seconds": now - _seen.setdefault(key, now)} for key in there]
-
-
-_SOCK_DIAG, _DUMP_REQUEST, _DONE = 20, 0x301, 3
-_ESTABLISHED, _LISTENING = 1, 10
-_NAME, _QUEUE = 0, 4
-
-
-def _unix_streams() -> list[tuple[bytes, int, int]]:
-    """Each named Unix socket: its path; 1 when it is connected and the connections nobody has accepted yet when it
-    listens; its inode when it is connected, else 0.
-
-    Asked of the kernel itself: in /proc/net/unix a customer's path may hold a newline, and then lie about others.
-    """
-    states, show = 1 << _ESTABLISHED | 1 << _LISTENING, 1 << _NAME | 1 << _QUEUE
-    body = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, states, 0, show, 0xFFFFFFFF, 0xFFFFFFFF)
-    header = struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG, _DUMP_REQUEST, 0, 0)
-    found = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as kernel:
-        kernel.settimeout(5)
-        kernel.send(header + body)
-        while True:
-            data = kernel.recv(1 << 20)
-            while data:
-                length, kind = struct.unpack_from("=IH", data)
-                if kind == _DONE:
-                    return found
-                if kind != _SOCK_DIAG:
-                    refuse("no_sock_diag", "The kernel does not tell its Unix sockets; load the module unix_diag.")
-                state, attributes = data[18], data[32:length]
-                told = {}
-                while len(attributes) >= 4:
-                    size, name = struct.unpack_from("=HH", attributes)
-                    told[name] = attributes[4:size]
-                    attributes = attributes[(size + 3) & ~3 :]
-                if path := told.get(_NAME):
-                    queued, inode = struct.unpack_from("=I", told[_QUEUE])[0], 0
-                    if state == _ESTABLISHED:
-                        queued, inode = 1, struct.unpack_from("=I", data, 20)[0]
-                    found.append((path.rstrip(b"\0"), queued, inode))
-                data = data[(length + 3) & ~3 :]
 
 
 def busy(account: Account) -> list[dict[str, Any]]:
@@ -270,34 +267,67 @@ def busy(account: Account) -> list[dict[str, Any]]:
     try:
         text = _status(account)
     except (OSError, struct.error):
-        return [{"method": "unknown", "seconds": 0.0}]
+        return [{"method": UNKNOWN, "seconds": float("inf")}]
     for block in text.split("*" * 24)[1:]:
         fields = dict(re.findall(r"^([a-z ]+):[ \t]*(.*?)\r?$", block, re.MULTILINE))
         if fields.get("state") not in ("Idle", None):
-            taken = fields.get("request duration", "")
-            seconds = int(taken) / 1e6 if taken.isdigit() else 0.0
-            found.append({"method": fields.get("request method", "unknown"), "seconds": seconds})
+            method, taken = fields.get("request method", ""), fields.get("request duration", "")
+            seconds = int(taken) / 1e6 if re.fullmatch(r"[0-9]{1,15}", taken) else 0.0
+            found.append({"method": method if _METHOD.fullmatch(method) else UNKNOWN, "seconds": seconds})
     return sorted(found, key=lambda request: -request["seconds"])
 
 
 def _status(account: Account) -> str:
-    """php-fpm's own list of its processes, asked at a socket that is free when all of them are busy."""
+    """php-fpm's own list of its processes, asked at a socket that is free when all of them are busy.
+
+    It is the account that answers: it gets two seconds for all of it."""
 
     def record(kind: int, content: bytes) -> bytes:
         return struct.pack(">BBHHBB", 1, kind, 1, len(content), 0, 0) + content
 
     words = {"SCRIPT_NAME": "/status", "SCRIPT_FILENAME": "/status", "REQUEST_METHOD": "GET", "QUERY_STRING": "full"}
     params = b"".join(bytes((len(k), len(v))) + k.encode() + v.encode() for k, v in words.items())
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(2)
-        connection.connect(f"{_directory(account)}/status.sock")
-        connection.sendall(record(1, struct.pack(">HB5x", 1, 0)) + record(4, params) + record(4, b"") + record(5, b""))
-        answer = b""
-        while len(answer) < _STATUS_MOST and (part := connection.recv(65536)):
-            answer += part
-    text = b""
-    while len(answer) >= 8:
-        _, kind, _, length, padding = struct.unpack_from(">BBHHB", answer)
-        text += answer[8 : 8 + length] if kind == 6 else b""
-        answer = answer[8 + length + padding :]
+    answer = _exchange(
+        _status_socket(account),
+        record(1, struct.pack(">HB5x", 1, 0)) + record(4, params) + record(4, b"") + record(5, b""),
+    )
+    text, at = bytearray(), 0
+    while len(answer) - at >= 8:
+        _, kind, _, length, padding = struct.unpack_from(">BBHHB", answer, at)
+        text += answer[at + 8 : at + 8 + length] if kind == 6 else b""
+        at += 8 + length + padding
     return text.decode(errors="replace")
+
+
+def _exchange(path: Path, asked: bytes) -> bytes:
+    """What is answered at a socket until it is closed, within bounds of time and size."""
+    end, answer = time.monotonic() + _STATUS_SECONDS, bytearray()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_STATUS_SECONDS)
+        connection.connect(str(path))
+        connection.sendall(asked)
+        while len(answer) < _STATUS_MOST:
+            if (left := end - time.monotonic()) <= 0:
+                raise TimeoutError(f"{path} has not answered within {_STATUS_SECONDS} s")
+            connection.settimeout(left)
+            if not (part := connection.recv(65536)):
+                break
+            answer += part
+    return bytes(answer)
+
+
+# --- the app, as the account ---
+
+
+def await_app() -> None:
+    """Before the proxy takes the first visitors of an app: its program may have been started a moment ago. Run as the
+    account, which is the only one to follow where its home leads."""
+    end, path = time.monotonic() + APP_SECONDS, os.path.expanduser("~/app.sock")
+    while time.monotonic() < end:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(1)
+            try:
+                connection.connect(path)
+                return
+            except OSError:
+                time.sleep(0.05)

@@ -6,21 +6,31 @@ of each table: no function of a customer (a check, an index expression) ever run
 
 from __future__ import annotations
 
+import grp
 import json
+import os
+import select
+import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from . import postgres_fingerprint, postgres_look
-from .accounts import Account
+from . import ours, pairing, postgres_fingerprint, postgres_look
+from .accounts import Account, state_of
+from .carried import Line
 from .digest import printable
 from .postgres_changes import lsn
 from .postgres_look import make_reader, make_role
-from .postgres_sql import Session, end_kept, execute, ident, kept, literal, literals
+from .postgres_sql import OVER, Session, conninfo, end_kept, execute, ident, kept, literal, literals
 from .system import read_json, refuse, write_durably
 
 NAME = "th_follow"
+_PORT = "5432"
+"""Of the socket's name: libpq puts it together from this."""
 
 
 def _role(account: Account) -> str:
@@ -28,22 +38,26 @@ def _role(account: Account) -> str:
 
 
 def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Begin to apply what changed on the source since the slot was made: {"database", "conninfo", "slot", "forced"}."""
+    """Begin to apply what changed on the source since the slot was made: {"database", "slot", "forced"}."""
     name = args["database"]
     if name not in account.postgresql_databases:
         refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
     make_reader(account)
     # A worker logs in as its role, so the role may; nobody else can: a password that it gave itself is over already.
-    execute(make_role(_role(account), "LOGIN INHERIT BYPASSRLS PASSWORD NULL VALID UNTIL '2000-01-01'", account))
+    execute(make_role(_role(account), f"LOGIN INHERIT BYPASSRLS PASSWORD NULL {OVER}", account))
     _note(account, {*subscribed(account), name})
+    # Nobody but PostgreSQL gets to that socket, and behind it is this stream alone: no password is asked for.
+    move = state_of(account.name).move or ""
+    source = conninfo(name, host=str(pairing.stream_directory(move, args["slot"])), port=_PORT, user="postgres")
     # A table with forced row security refuses even its owner; the worker's own role bypasses that.
     options = (
         f"slot_name = {literal(args['slot'])}, create_slot = false, copy_data = false, enabled = false, binary = false,"
-        f" streaming = off, disable_on_error = true, origin = any, run_as_owner = {str(bool(args['forced'])).lower()}"
+        f" streaming = off, disable_on_error = true, origin = any, run_as_owner = {str(bool(args['forced'])).lower()},"
+        " password_required = false"
     )
     execute(
         [
-            f"CREATE SUBSCRIPTION {NAME} CONNECTION {literal(args['conninfo'])} PUBLICATION {NAME} WITH ({options})",
+            f"CREATE SUBSCRIPTION {NAME} CONNECTION {literal(source)} PUBLICATION {NAME} WITH ({options})",
             f"ALTER SUBSCRIPTION {NAME} OWNER TO {ident(_role(account))}",
             f"ALTER SUBSCRIPTION {NAME} ENABLE",
         ],
@@ -150,11 +164,71 @@ def end(account: Account, names: list[str] | None = None) -> None:
         path.unlink(missing_ok=True)
 
 
+def serve_stream(directory: Path) -> int:
+    """What the source's program runs here: this server's PostgreSQL finds the stream of one slot in this directory, and
+    what it says goes over standard input and output. Ends when the source does."""
+    group = grp.getgrnam("postgres").gr_gid
+    for each in (pairing.STREAMS, directory):
+        each.mkdir(mode=0o710, exist_ok=True)
+        os.chown(each, 0, group)
+        each.chmod(0o710)
+    # A connection that was lost may have left its program here.
+    with pairing.only_holder(directory / "lock", 0.1), socket.socket(socket.AF_UNIX) as door:
+        path = directory / f".s.PGSQL.{_PORT}"
+        path.unlink(missing_ok=True)
+        door.bind(str(path))
+        os.chown(path, 0, group)
+        path.chmod(0o660)
+        door.listen()
+        line = Line(sys.stdin.buffer, sys.stdout.buffer)
+        try:
+            while not select.select([door, sys.stdin], [], [])[0] == [sys.stdin]:
+                _let_in(door.accept()[0], line)
+        except EOFError:
+            pass
+    return 0
+
+
+def _let_in(visitor: socket.socket, line: Line) -> None:
+    with visitor:
+        carrying = line.carry(visitor.makefile("rb"))
+        try:
+            for block in line.heard():
+                with suppress(OSError):  # it has gone: what comes for it comes to an end
+                    visitor.sendall(block)
+        finally:
+            with suppress(OSError):
+                visitor.shutdown(socket.SHUT_RDWR)
+        carrying.join()
+
+
+def stream_up(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+    """Wait until the source's program for a slot has come."""
+    directory = pairing.stream_directory(state_of(account.name).move or "", args["slot"])
+    end = time.monotonic() + args["seconds"]
+    while True:
+        with socket.socket(socket.AF_UNIX) as one:
+            try:
+                one.connect(str(directory / f".s.PGSQL.{_PORT}"))
+                return {}
+            except OSError as error:
+                if time.monotonic() > end:
+                    refuse("no_stream", f"The source's PostgreSQL is not reached ({error.strerror}).")
+        time.sleep(0.05)
+
+
 def drop_roles(names: list[str], db: Session) -> None:
-    """Drop roles that own nothing; their sessions end."""
+    """Drop those of these roles that are there and ours, and own nothing; their sessions end."""
+    marks = ", ".join(f"({literal(name)}, {ours.mark(name)})" for name in names)
+    names = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
     wanted = literals(names)
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({wanted});")
     db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in names])
 
 
-PEER_VERBS = {"postgres_subscribe": subscribe, "postgres_catch_up": catch_up, "postgres_look": look}
+PEER_VERBS = {
+    "postgres_subscribe": subscribe,
+    "postgres_catch_up": catch_up,
+    "postgres_look": look,
+    "stream_up": stream_up,
+}

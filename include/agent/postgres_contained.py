@@ -15,14 +15,15 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from . import postgres_digest, postgres_said, postgres_sql, postgres_unchecked, postgres_views
+from . import ours, postgres_digest, postgres_look, postgres_said, postgres_unchecked, postgres_views
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
-from .postgres_sql import Session, conninfo, execute, ident, literal, literals, query, unbound
+from .postgres_sql import Session, conninfo, environment, execute, ident, literal, literals, query, unbound
 from .postgres_views import Views
+from .processes import AS_CLIENT, CLIENT
 from .system import read_json, refuse, run, write_durably
 
 _SKIPPED = re.compile(
@@ -47,7 +48,7 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "default_transaction_read_only": "off",
-    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_isolation": "read committed",
     "transform_null_equals": "off",
     "standard_conforming_strings": "on",
     "check_function_bodies": "off",
@@ -84,18 +85,36 @@ def begin(account: Account, name: str, database: dict[str, Any], stdin: Any, vie
 def take(account: Account, name: str, database: dict[str, Any], stdin: Any) -> int:
     """Take an archive from `stdin` and make ready what restores it; its bytes."""
     abandon(account, name)
-    spool, password = tempfile.mkdtemp(prefix="transhumance-", dir="/var/tmp"), secrets.token_urlsafe(24)
+    spool, password = _spool(), secrets.token_urlsafe(24)
     known = {"database": name, "role": f"th_restore_{_number(name)}", "spool": spool, "password": password, "paths": []}
     write_durably(_path(account, name), json.dumps(known))
-    archive = os.path.join(spool, "archive")
-    with open(archive, "wb") as file:
+    with _readable(spool, "archive") as file:
         shutil.copyfileobj(stdin, file, 1 << 20)
         size = file.tell()
     _choose(spool, {schema[0] for schema in database.get("schemas", [])})
-    for path in (spool, *(os.path.join(spool, each) for each in os.listdir(spool))):
-        os.chown(path, account.uid, account.gid)
     _make_restore_role(account, known, [schema[1] for schema in database.get("schemas", [])])
     return size
+
+
+def _spool() -> str:
+    """A directory that our clients can read and nobody but root can change: whoever may change one could put a link in
+    the place of whatever root makes in it, or hands over."""
+    spool = tempfile.mkdtemp(prefix="transhumance-", dir="/var/tmp")
+    descriptor = os.open(spool, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(descriptor, 0, CLIENT)
+        os.fchmod(descriptor, 0o750)
+    finally:
+        os.close(descriptor)
+    return spool
+
+
+def _readable(spool: str, name: str) -> IO[bytes]:
+    """A new file there."""
+    file = open(os.path.join(spool, name), "xb")
+    os.fchown(file.fileno(), 0, CLIENT)
+    os.fchmod(file.fileno(), 0o640)
+    return file
 
 
 def open_for_rows(account: Account, name: str) -> None:
@@ -119,7 +138,7 @@ def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     schema, table = args["schema"], args["table"]
     columns = postgres_digest.columns_of(args["database"])[schema, table]
     # Truncated in the same transaction: its rows may be written as seen by everybody at once.
-    argv = [*_as_account(account), "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(known)]
+    argv = [*AS_CLIENT, "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(known)]
     argv += ["-c", f"TRUNCATE ONLY {ident(schema)}.{ident(table)}"]
     argv += ["-c", f"COPY {postgres_digest.copied(schema, table, columns)} FROM STDIN WITH (FREEZE)"]
     with subprocess.Popen(
@@ -251,11 +270,14 @@ def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[st
     role, name = known["role"], known["database"]
     group = ident(role + "_all")
     roles = [ident(each) for each in account.postgresql_roles]
-    statements = [f"CREATE ROLE {group} NOLOGIN"]
+    for each in (role, role + "_all"):
+        postgres_look.is_there(each)
+    statements = [f"CREATE ROLE {group} NOLOGIN CONNECTION LIMIT {ours.mark(role + '_all')}"]
     # BYPASSRLS: a foreign key to a table with forced row security can be added by nobody else. It reaches no further
     # than the tables of this one database, all of which are the account's.
     statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(known['password'])}")
-    statements += unbound(role)
+    statements[-1] += f" CONNECTION LIMIT {ours.mark(role)}"
+    statements += unbound(role, [name])
     statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
     # To be given a table, a role must be allowed to create in its schema, which the grants given last may say or
     # not: for the time of the restore all of the account's roles are.
@@ -265,24 +287,12 @@ def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[st
     execute([f"GRANT CREATE, USAGE ON SCHEMA {ident(schema)} TO {group}" for schema in schemas], name)
 
 
-def _as_account(account: Account) -> list[str]:
-    ids = [f"--reuid={account.uid}", f"--regid={account.gid}"]
-    return ["setpriv", *ids, "--clear-groups", "--no-new-privs", "--"]
-
-
 def _login(known: dict[str, Any]) -> str:
     return conninfo(known["database"], host="127.0.0.1", user=known["role"], sslmode="disable")
 
 
 def _environment(known: dict[str, Any]) -> dict[str, str]:
-    return {
-        "PATH": postgres_sql.ENVIRONMENT["PATH"],
-        "PGPASSWORD": known["password"],
-        "HOME": "/",
-        "PGCLIENTENCODING": "UTF8",
-        "PGAPPNAME": "transhumance",
-        "PGOPTIONS": postgres_sql.options(_SETTINGS),
-    }
+    return environment(known["database"], _SETTINGS, known["password"]) | {"HOME": "/"}
 
 
 def _run(account: Account, name: str, *sections: str, listing: str = "list") -> None:
@@ -294,7 +304,7 @@ def _run(account: Account, name: str, *sections: str, listing: str = "list") -> 
 def pg_restore(account: Account, name: str, *options: str, listing: str = "list") -> subprocess.CompletedProcess[bytes]:
     """Restore what was taken, with these options; how it ended and what it said."""
     known = _restoring(account, name)
-    argv = [*_as_account(account), "pg_restore", "--no-tablespaces", "--no-security-labels", *options]
+    argv = [*AS_CLIENT, "pg_restore", "--no-tablespaces", "--no-security-labels", *options]
     argv += [f"--use-list={known['spool']}/{listing}", "-d", _login(known), f"{known['spool']}/archive"]
     return run(argv, env=_environment(known), check=False, timeout=None)
 
@@ -310,7 +320,7 @@ def _require(code: int, said: bytes, name: str) -> None:
 def _choose(spool: str, schemas: set[int]) -> None:
     """Write the lists of entries to restore, all but what was made beforehand or is not carried: what comes before the
     first table (most functions do), the rest, and the rows of views."""
-    done = run(["pg_restore", "--list", f"{spool}/archive"], timeout=None)
+    done = run([*AS_CLIENT, "pg_restore", "--list", f"{spool}/archive"], timeout=None)
     listing = "first"
     chosen: dict[str, list[bytes]] = {"first": [], "list": [], "views": []}
     for line in done.stdout.splitlines():
@@ -327,15 +337,17 @@ def _choose(spool: str, schemas: set[int]) -> None:
             listing = "list"
         chosen[listing].append(found[1].encode() + b";\n")
     for listing, lines in chosen.items():
-        Path(spool, listing).write_bytes(b"".join(lines))
+        with _readable(spool, listing) as file:
+            file.write(b"".join(lines))
 
 
 def _drop_restore_role(known: dict[str, Any], db: Session) -> None:
     """Take the restore role away, and all that it was given."""
-    names = literals([known["role"], known["role"] + "_all"])
-    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({names});")
+    marks = ", ".join(f"({literal(each)}, {ours.mark(each)})" for each in (known["role"], known["role"] + "_all"))
+    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
     if not here:
         return
+    names = literals(here)
     dropped = f"DROP OWNED BY {', '.join(ident(each) for each in here)}"
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
     for database in db.existing([known["database"]]):

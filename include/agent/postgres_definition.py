@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import postgres_grants
+from . import ours, postgres_grants
 from .accounts import Account
 from .digest import printable
 from .postgres_sql import Session, kept, literals
@@ -26,9 +26,9 @@ def held_path(account: Account) -> Path:
     return account.directory / "postgres.held.json"
 
 
-def held_limits(account: Account) -> dict[str, int]:
-    """The connection limits that databases have when they are not held; none when they are not."""
-    return read_json(held_path(account)) or {}
+def held(account: Account) -> dict[str, Any]:
+    """What a hold has taken away for its time: {"limits": {database: its connection limit}, "logins": [roles]}."""
+    return read_json(held_path(account)) or {"limits": {}, "logins": []}
 
 
 def definition(account: Account) -> dict[str, Any]:
@@ -50,8 +50,10 @@ def definition(account: Account) -> dict[str, Any]:
                     f"The PostgreSQL {kind} {printable(name)} of {account.name} does not exist here; "
                     "create it or take it out of the account file.",
                 )
-    left, limits = [], held_limits(account)
+    _refuse_members(account)
+    left, before = [], held(account)
     for name, role in roles.items():
+        role["rolcanlogin"] |= name in before["logins"]
         left += [f"Role {printable(name)}: {word} is not carried." for key, word in _FORBIDDEN.items() if role.pop(key)]
         for other in role["foreign"]:
             left.append(f"Role {printable(name)}: membership in {printable(other)} is not carried.")
@@ -63,7 +65,7 @@ def definition(account: Account) -> dict[str, Any]:
                 f"{account.name}; let the administrator type: ALTER DATABASE {name_in_sql(name)} OWNER TO "
                 f"{_heir(account, '')}; or name that role in the account file.",
             )
-        database["datconnlimit"] = limits.get(name, database["datconnlimit"])
+        database["datconnlimit"] = before["limits"].get(name, database["datconnlimit"])
         db = kept(name)
         _refuse_strangers(account, db, database["owner"])
         left += postgres_grants.left(account, name)
@@ -85,6 +87,27 @@ def _refuse_strangers(account: Account, db: Session, owner: str) -> None:
             f"In database {printable(db.database)} {kind} {printable(identity)} belongs to {printable(role)}{more}, "
             f"which is no role of {account.name}; let the administrator type in that database: ALTER {word} "
             f"{printable(identity)} OWNER TO {_heir(account, owner)}; or name that role in the account file.",
+        )
+
+
+_MEMBERS = """SELECT json_build_array(m.rolname, m.rolconnlimit, r.rolname) FROM pg_roles m CROSS JOIN pg_roles r
+ WHERE r.rolname = ANY({roles}) AND m.rolname <> ALL({roles}) AND pg_has_role(m.oid, r.oid, CASE WHEN
+ current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+ AND NOT m.rolsuper AND NOT m.rolcreaterole AND m.rolname !~ '^pg_' ORDER BY 1::text;
+"""
+
+
+def _refuse_members(account: Account) -> None:
+    """Refuse an account whose roles others may act as: they could let somebody in while it is held, and write here for
+    ever after. Administrators (superusers, those who make roles) are the host's own matter."""
+    for name, limit, role in kept().query(_MEMBERS.format(roles=literals(account.postgresql_roles))):
+        if name.startswith(ours.PREFIX) and limit == ours.mark(name):
+            continue
+        refuse(
+            "foreign_member",
+            f"The PostgreSQL role {printable(name)}, which is no role of {account.name}, may act as {printable(role)}"
+            f" and so write to its databases; let the administrator type: REVOKE {name_in_sql(role)} FROM"
+            f" {name_in_sql(name)}; or name that role in the account file.",
         )
 
 

@@ -18,12 +18,12 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
-from typing import Any
+from typing import Any, BinaryIO
 
 from .digest import printable
 from .files_sandbox import python_argv
 from .postgres_inventory import NO_EXTENSION, USER_SCHEMA, acl, inventory, of_roles, parsed
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, Session, conninfo, ident, literal, query
+from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literal, query
 from .system import refuse
 
 # Leaf partitions are plain tables; their parents hold nothing. Foreign tables are somebody else's data, and
@@ -132,27 +132,43 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryFile() as commands:
         commands.write(script.encode("ascii"))
         commands.seek(0)
-        process = subprocess.Popen(argv, stdin=commands, stdout=subprocess.PIPE, env=ENVIRONMENT)
+        process = subprocess.Popen(argv, stdin=commands, stdout=subprocess.PIPE, env=environment(database))
     assert process.stdout is not None
-    found: dict[str, list[int]] = {}
-    names = iter(shown(schema, table) for schema, table in tables)
-    end, rows, total, rest = token.encode(), 0, 0, b""
-    while block := process.stdout.read(1 << 20):
+    counted = sums(process.stdout, token.encode())
+    if process.wait() != 0 or len(counted) != len(tables):
+        sys.exit(f"psql ended with {process.returncode}")
+    names = (shown(schema, table) for schema, table in tables)
+    json.dump(dict(zip(names, counted, strict=True)), sys.stdout)
+
+
+_MODULUS = 1 << 64
+_BLOCK = 1 << 20
+
+
+def sums(stream: BinaryIO, end: bytes) -> list[list[int]]:
+    """[rows, sum of their hashes] of each part of a stream; a line `end` ends a part. However long a line is, it is
+    hashed as it comes."""
+    found: list[list[int]] = []
+    rows, total, rest, long = 0, 0, b"", None
+    while block := stream.read(_BLOCK):
+        if long is not None:
+            piece, newline, block = block.partition(b"\n")
+            long.update(piece)
+            if not newline:
+                continue
+            rows, total, long = rows + 1, total + int.from_bytes(long.digest(), "little"), None
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
         while end in lines:
             at = lines.index(end)
             count, amount = _add(lines[:at])
-            found[next(names)] = [rows + count, (total + amount) % _MODULUS]
+            found.append([rows + count, (total + amount) % _MODULUS])
             rows, total, lines = 0, 0, lines[at + 1 :]
         count, amount = _add(lines)
         rows, total = rows + count, total + amount
-    if process.wait() != 0 or len(found) != len(tables):
-        sys.exit(f"psql ended with {process.returncode}")
-    json.dump(found, sys.stdout)
-
-
-_MODULUS = 1 << 64
+        if len(rest) > _BLOCK:
+            long, rest = blake2b(rest, digest_size=8), b""
+    return found
 
 
 def columns_of(database: str) -> dict[tuple[str, str], list[str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from . import (
     digest,
     postgres_apply,
     postgres_digest,
+    postgres_door,
     postgres_fingerprint,
     postgres_look,
     postgres_publish,
@@ -33,7 +33,8 @@ from .postgres_changes import LONGEST, Changes, lsn
 from .postgres_digest import shown
 from .postgres_publish import NAME, OURS, CannotFollow, ChangedMeanwhile
 from .postgres_send import Sent
-from .postgres_sql import Session, conninfo, end_kept, ident, kept, literal, literals, query
+from .postgres_sql import Session, end_kept, kept, literal, literals, query
+from .postgres_waits import waiting
 from .system import Refused, read_json, refuse, write_durably
 
 _SLOT_SECONDS = 30  # how long a slot may wait for the transactions that run
@@ -47,8 +48,8 @@ def _path(account: Account) -> Path:
 
 
 def known(account: Account) -> dict[str, Any]:
-    """{"move", "password", "identities": {database: {oid: identity}}, "databases": {name: {"start", ...}}}."""
-    return read_json(_path(account)) or {"move": None, "password": "", "identities": {}, "databases": {}}
+    """{"move", "identities": {database: {oid: identity}}, "databases": {name: {"start", ...}}}."""
+    return read_json(_path(account)) or {"move": None, "identities": {}, "databases": {}}
 
 
 def _note(account: Account, what: dict[str, Any]) -> None:
@@ -121,14 +122,18 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
     verified = time.monotonic() - began
     keep_changes(account, name, found)
     postgres_fingerprint.keep(account, name, prints)
-    address = {"host": "127.0.0.1", "port": str(peer.tunnel())}
-    source = conninfo(name, user=_role(account), password=known(account)["password"], **address)
+    postgres_door.open_to(peer, follow)
     forced = kept(name).query("SELECT 1 FROM pg_class WHERE relforcerowsecurity LIMIT 1;")
-    what = {"database": name, "conninfo": source, "slot": follow, "forced": bool(forced)}
+    what = {"database": name, "slot": follow, "forced": bool(forced)}
     peer.call("postgres_subscribe", what)
     state = known(account)
     _note(account, {**state, "databases": {**state["databases"], name: {"start": start, "marks": marks}}})
     return {"bytes": sent.bytes, "verify_seconds": verified}
+
+
+def resume(peer: Peer, name: str) -> None:
+    """A database that is followed already has its stream, also after a boot of this server."""
+    postgres_door.open_to(peer, _slots(name)[0])
 
 
 def _differences(
@@ -149,37 +154,29 @@ def _lasting(found: dict[str, Any], whole: set[str]) -> dict[str, Any]:
     return {**{key: value for key, value in found.items() if key != "sequences"}, "tables": tables}
 
 
-def _role(account: Account) -> str:
-    return f"th_follow_{account.name}"
-
-
 @contextmanager
 def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
     """Make the slot; its start, and the snapshot of that very point, which lasts as long as the block."""
     with Session(name, replication="database") as session:
-        over = threading.Timer(_SLOT_SECONDS, session.process.kill)
-        over.start()
         try:
-            row = session.lines(f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput (SNAPSHOT 'export');\n")[0]
+            with waiting(session, _SLOT_SECONDS) as wait:
+                row = session.lines(f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput (SNAPSHOT 'export');\n")[0]
         except Refused as error:
-            if over.is_alive():
+            if not wait.over:
                 raise CannotFollow(f"no slot could be made ({error.message})") from error
-            raise CannotFollow(f"a transaction of this server has run for more than {_SLOT_SECONDS} s") from error
-        finally:
-            over.cancel()
+            who = f" ({'; '.join(wait.blockers[:3])})" if wait.blockers else ""
+            raise CannotFollow(
+                f"a transaction of this server has run for more than {_SLOT_SECONDS} s{who}; let it end"
+            ) from error
         _, start, snapshot, _ = row.decode().strip().split("|")
         yield lsn(start), snapshot
 
 
 def _publish(account: Account, name: str) -> None:
     state = known(account)
-    state["password"] = state["password"] or secrets.token_urlsafe(24)
     bare = postgres_publish.bare(name)
     state["identities"][name] = {**state["identities"].get(name, {}), **bare}
     _note(account, state)
-    # It streams and runs no SQL of anybody; membership lets it connect where only the account's roles may.
-    options = f"LOGIN REPLICATION NOBYPASSRLS INHERIT PASSWORD {literal(state['password'])}"
-    kept().execute(postgres_look.make_role(_role(account), options, account))
     postgres_publish.publish(name, bare)
 
 
@@ -297,6 +294,7 @@ def drop(account: Account, names: list[str]) -> None:
         _note(account, state)
     for name in kept().existing(names):
         postgres_fingerprint.forget(account, name)
+        postgres_door.shut(_slots(name)[0])
         made = f"SELECT to_json(slot_name) FROM pg_replication_slots WHERE database = {literal(name)}"
         for slot in kept().query(f"{made} AND slot_name LIKE 'th\\_%';\n"):
             _drop_slot(slot)
@@ -323,15 +321,12 @@ def _drop_slot(slot: str) -> None:
 def end(account: Account) -> None:
     """Nothing of following stays here. Repeatable."""
     state = known(account)
-    here = kept().query(f"SELECT 1 FROM pg_roles WHERE rolname = {literal(_role(account))};\n")
-    if here:
-        kept().execute([f"ALTER ROLE {ident(_role(account))} NOLOGIN"])  # or the target would come back
     drop(account, list(account.postgresql_databases))
     for name in state["identities"]:
         give_back(account, name)
     end_kept(account.postgresql_databases)
     with Session() as db:
-        postgres_apply.drop_roles([_role(account), postgres_look.reader_role(account)], db)
+        postgres_apply.drop_roles([postgres_look.reader_role(account)], db)
     for path in (_path(account), account.directory / "postgres.reader"):
         path.unlink(missing_ok=True)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from . import postgres_digest, postgres_fingerprint, postgres_inventory
+from . import ours, postgres_digest, postgres_fingerprint, postgres_inventory
 from .accounts import Account
 from .digest import printable
-from .postgres_sql import execute, ident, kept, literal, literals, unbound
+from .postgres_sql import OVER, execute, ident, kept, literal, literals, unbound
 from .system import refuse, write_durably
 
 Login = tuple[str, str]
@@ -36,15 +36,30 @@ def reader(account: Account) -> Login:
 def make_reader(account: Account) -> None:
     """BYPASSRLS reaches no further than the tables that the account's roles may read, and those are the account's."""
     name, password = reader(account)
-    execute(make_role(name, f"LOGIN INHERIT BYPASSRLS PASSWORD {literal(password)}", account))
+    execute(make_role(name, f"LOGIN INHERIT BYPASSRLS PASSWORD {literal(password)} {OVER}", account))
+
+
+def _read(account: Account, name: str, script: str) -> list[Any]:
+    """What queries on a customer's relations give: what runs with them writes nothing, and leaves the session as it
+    was. That a session is read-only by default could be changed by what runs in it."""
+    text = f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{script}ROLLBACK;\nDISCARD ALL;\n"
+    return kept(name, reader(account)).query(text)
 
 
 def make_role(name: str, options: str, account: Account) -> list[str]:
-    """Statements that make, or make anew what it may, a role that is a member of the account's roles alone."""
-    here = kept().query(f"SELECT 1 FROM pg_roles WHERE rolname = {literal(name)};")
-    made = f"{'ALTER' if here else 'CREATE'} ROLE {ident(name)} WITH {options}"
+    """Statements that make, or make anew what it may, a role of ours that is a member of the account's roles alone."""
+    made = f"{'ALTER' if is_there(name) else 'CREATE'} ROLE {ident(name)} WITH {options}"
+    made += f" CONNECTION LIMIT {ours.mark(name)}"
     member = [f"GRANT {ident(role)} TO {ident(name)}" for role in account.postgresql_roles]
-    return [made, *unbound(name), *member]
+    return [made, *unbound(name, account.postgresql_databases), *member]
+
+
+def is_there(name: str) -> bool:
+    """Whether a role of ours is there; refused when one of that name is somebody else's."""
+    limits = kept().query(f"SELECT rolconnlimit FROM pg_roles WHERE rolname = {literal(name)};")
+    if limits and limits[0] != ours.mark(name):
+        ours.refuse_taken("PostgreSQL role", name)
+    return bool(limits)
 
 
 def look(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +96,7 @@ def sequences(account: Account, name: str) -> list[list[Any]]:
     if not parts:
         return []
     script = f"SELECT json_build_array(n, last_value, is_called) FROM ({' UNION ALL '.join(parts)}) s ORDER BY n;\n"
-    return [[*names[number], value, called] for number, value, called in kept(name, reader(account)).query(script)]
+    return [[*names[number], value, called] for number, value, called in _read(account, name, script)]
 
 
 _COLUMNS = """SELECT json_build_array(n.nspname, c.relname, a.attname, s.nspname, t.typname, a.attgenerated,
@@ -121,8 +136,7 @@ def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, An
         if (schema, table) in columns:
             script.append(_sum(len(answers), schema, table, columns[schema, table]))
             answers.append((whole.setdefault(shown, [None]), 0))
-    text = f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{''.join(script)}COMMIT;\n"
-    for number, position, found in kept(name, reader(account)).query(text):
+    for number, position, found in _read(account, name, "".join(script)):
         answer, first = answers[number]
         answer[first + position] = found
     return {"rows": rows, "whole": {shown: found for shown, (found,) in whole.items()}}

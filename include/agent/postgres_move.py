@@ -88,6 +88,7 @@ def follow(account: Account, peer: Peer, report: Report) -> dict[str, Any]:
         prepared, changed = _prepare(account, peer, moving, [name for name, why in stale.items() if not why]), False
         for name in moving.followed(account):
             if name in prepared["kept"]:
+                postgres_follow.resume(peer, name)
                 continue
             if why := stale[name] if name in postgres_follow.known(account)["databases"] else None:
                 moving.again[name] = why

@@ -116,8 +116,12 @@ CREATE EVENT TRIGGER {NAME} ON ddl_command_end EXECUTE FUNCTION {NAME}.let_go()"
 
 def publish(name: str, bare: dict[str, str]) -> None:
     """A publication of the tables that exist now: one of tables to come would refuse updates of those without a key."""
-    if kept(name).query(f"SELECT 1 FROM pg_namespace WHERE nspname = '{NAME}';\n"):
-        raise CannotFollow(f"it has a schema {NAME} of its own")
+    for what, column, catalogue in (
+        ("schema", "nspname", "pg_namespace"),
+        ("publication", "pubname", "pg_publication"),
+    ):
+        if kept(name).query(f"SELECT 1 FROM {catalogue} WHERE {column} = '{NAME}';\n"):
+            raise CannotFollow(f"it has a {what} {NAME} of its own, which is the agent's name: rename it")
     tables = kept(name).query(TABLES)
     for oid, schema, table, _, _ in tables:
         if str(oid) in bare:
@@ -128,9 +132,12 @@ def publish(name: str, bare: dict[str, str]) -> None:
 
 def withdraw(name: str) -> None:
     """The publication and its event trigger are gone."""
-    ours = f"SELECT 1 FROM pg_namespace WHERE nspname = '{NAME}' AND nspowner = 10;\n"
-    script = f"DROP EVENT TRIGGER IF EXISTS {NAME}; DROP PUBLICATION IF EXISTS {NAME};\n"
-    query(script + (f"DROP SCHEMA {NAME} CASCADE;\n" if kept(name).query(ours) else ""), name)
+    ours = (
+        f"SELECT to_json('SCHEMA {NAME} CASCADE'::text) FROM pg_namespace WHERE nspname = '{NAME}' AND nspowner = 10;\n"
+        f"SELECT to_json('PUBLICATION {NAME}'::text) FROM pg_publication WHERE pubname = '{NAME}' AND pubowner = 10;\n"
+    )
+    drops = [f"DROP {what};\n" for what in kept(name).query(ours)]
+    query(f"DROP EVENT TRIGGER IF EXISTS {NAME};\n{''.join(drops)}", name)
 
 
 def _patiently(name: str, statement: str) -> None:

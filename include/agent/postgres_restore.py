@@ -1,8 +1,8 @@
 """PostgreSQL on the target: roles and databases made by the superuser, contents restored by a role with no power.
 
 What a customer wrote (defaults, checks, index expressions, functions) runs while a dump is restored. So the archive is
-restored by pg_restore, which unlike psql has no commands of its own, run by the account's Unix user, and logged in as
-a role made for it that is a member of the account's roles and of nothing else. Account roles have no password and no
+restored by pg_restore, which unlike psql has no commands of its own, run by a Unix user that is nobody's, and logged in
+as a role made for it that is a member of the account's roles and of nothing else. Account roles have no password and no
 login until `finish`.
 """
 
@@ -18,12 +18,11 @@ from typing import Any
 from . import postgres_apply, postgres_contained, postgres_digest, postgres_sql, postgres_stream
 from .accounts import Account
 from .digest import printable
+from .postgres_definition import held
 from .postgres_digest import shown
 from .postgres_make import make_database, make_roles
 from .postgres_sql import Session, execute, ident, literal, literals
 from .system import locked, refuse, write_durably
-
-_PREFIX = "th_"
 
 
 def _pending(account: Account) -> Path:
@@ -51,8 +50,6 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
     roles, databases = args["roles"], args["databases"]
     if set(roles) != set(account.postgresql_roles) or set(databases) != set(account.postgresql_databases):
         refuse("other_account", f"These are not the PostgreSQL roles and databases of {account.name}.")
-    if any(name.startswith(_PREFIX) for name in roles):
-        refuse("bad_name", f"Role names that begin with {_PREFIX} are the agent's; rename the role.")
     known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}, "refused": {}}
     with Session() as db:
         here = db.existing(databases)
@@ -156,8 +153,8 @@ def _complete(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
 
 
 def role_facts(account: Account, db: Session) -> dict[str, Any]:
-    """What the account's roles are; on a target before `finish`, what they will be."""
-    pending = (_read_pending(account) or {"roles": {}})["roles"]
+    """What the account's roles are when it is not held; on a target before `finish`, what they will be."""
+    pending, before = (_read_pending(account) or {"roles": {}})["roles"], held(account)["logins"]
     names = literals(account.postgresql_roles)
     rows = db.query(
         "SELECT json_build_array(r.rolname, r.rolcanlogin, r.rolpassword, json_build_object('inherit', r.rolinherit,"
@@ -170,6 +167,7 @@ def role_facts(account: Account, db: Session) -> dict[str, Any]:
     )
     facts = {}
     for name, login, password, fact in rows:
+        login = login or name in before
         if name in pending:
             login, password = pending[name]["rolcanlogin"], pending[name]["rolpassword"]
         facts[name] = fact | {"login": login, "password": fingerprint(password)}

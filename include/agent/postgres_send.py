@@ -16,7 +16,7 @@ from .files_sandbox import python_argv
 from .peer import Peer
 from .postgres_apply import NAME
 from .postgres_digest import shown
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, kept
+from .postgres_sql import AS_POSTGRES, conninfo, environment, kept
 from .postgres_stream import Row
 from .system import Refused, refuse
 
@@ -88,7 +88,7 @@ def dumping() -> list[str]:
 def dump_environment(name: str) -> dict[str, str]:
     """In a database without an encoding text is whatever bytes it is: they are taken as they are."""
     encoding = kept(name).query("SELECT to_json(current_setting('server_encoding'));\n")[0]
-    return ENVIRONMENT | ({"PGCLIENTENCODING": encoding} if encoding == "SQL_ASCII" else {})
+    return environment(name) | ({"PGCLIENTENCODING": encoding} if encoding == "SQL_ASCII" else {})
 
 
 def dumped(name: str, stream: Callable[[], dict[str, Any]]) -> dict[str, Any]:

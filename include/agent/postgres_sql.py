@@ -38,7 +38,7 @@ PINNED = {
     "idle_session_timeout": "0",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
-    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_isolation": "read committed",
     "session_replication_role": "origin",
     "transform_null_equals": "off",
     "xmloption": "content",
@@ -52,19 +52,41 @@ PINNED = {
 }
 
 
-def options(settings: dict[str, str]) -> str:
-    """Settings as libpq's programs pass them to the server, before those of the database and of the role."""
-    return " ".join(f"-c {name}={value}" for name, value in settings.items())
-
-
-ENVIRONMENT = {
+_OWN_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
     "HOME": "/var/lib/postgresql",
     "PGCLIENTENCODING": "UTF8",
     "PGAPPNAME": "transhumance",
-    "PGOPTIONS": options(PINNED),
 }
+
+
+def environment(database: str, settings: dict[str, str] = PINNED, password: str | None = None) -> dict[str, str]:
+    """What libpq's programs find there: these settings, and for all that is set for a customer's database what this
+    server's own sessions have. Both go before the settings of the database and of the role. A `password` is that of
+    no superuser."""
+    theirs = settings_of([database], superuser=password is None) if database != "postgres" else {}
+    return _OWN_ENVIRONMENT | {"PGOPTIONS": options(theirs | settings)} | ({"PGPASSWORD": password} if password else {})
+
+
+def options(settings: dict[str, str]) -> str:
+    """Settings as a client passes them to the server when it connects."""
+    return " ".join(f"-c {name}={_SPACE.sub(_BACKSLASH, value)}" for name, value in settings.items())
+
+
+_SPACE, _BACKSLASH = re.compile(r"(?=[\s\\])"), r"\\"
+# Each that a session may have when it begins; a transaction's own end with it.
+_SET = """SELECT json_build_array(p.name, current_setting(p.name)) FROM pg_settings p WHERE p.context = ANY({contexts})
+ AND p.name <> ALL('{{client_encoding,transaction_isolation,transaction_read_only,transaction_deferrable}}')
+ AND lower(p.name) IN (SELECT lower(split_part(one, '=', 1)) FROM pg_db_role_setting s JOIN pg_database d
+ ON d.oid = s.setdatabase CROSS JOIN unnest(s.setconfig) one WHERE d.datname = ANY({names}));
+"""
+
+
+def settings_of(databases: Iterable[str], superuser: bool) -> dict[str, str]:
+    """All that is set for these databases, with the values that this server has without that."""
+    contexts = ["user", "backend", *(["superuser", "superuser-backend"] if superuser else [])]
+    return dict(kept().query(_SET.format(contexts=literals(contexts), names=literals(databases))))
 
 
 def _escape(text: str, quote: str) -> str:
@@ -114,6 +136,7 @@ READING = {
         "xmlbinary",
         "row_security",
         "jit",
+        "synchronize_seqscans",
         "role",
         "statement_timeout",
         "lock_timeout",
@@ -163,17 +186,16 @@ class Session:
         self.database = database
         self.errors = tempfile.TemporaryFile()
         self._lock = threading.Lock()
-        environment = ENVIRONMENT
+        settings = settings or (READING if login else PINNED)
         if login:
             more = {"host": "127.0.0.1", "user": login[0], "sslmode": "prefer"} | more
-            environment = ENVIRONMENT | {"PGPASSWORD": login[1], "PGOPTIONS": options(settings or READING)}
         argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         self.process = subprocess.Popen(
             [*argv, "-d", conninfo(database, **more)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
-            env=environment,
+            env=environment(database, settings, login[1] if login else None),
         )
 
     def __enter__(self) -> Session:
@@ -273,12 +295,25 @@ def kept(database: str = "postgres", login: tuple[str, str] | None = None) -> Se
             session.query("SELECT 1;")
             return session
         except (Refused, ValueError):  # ended by the server, or closed by `end_kept`
-            pass
+            session.close()
+    if login:
+        let_in(login[0])
     session = Session(database, login)
     pid = session.query("SELECT pg_backend_pid();")[0]
     with _keeping:
         _kept[key] = (session, pid)
     return session
+
+
+OVER = "VALID UNTIL '2000-01-01'"
+"""Of a role of ours that nobody logs in as but who was let in: its password is over."""
+
+
+def let_in(role: str) -> None:
+    """The role's password is good for half a minute: what a customer's code may have made of it is worth nothing after
+    that."""
+    until = kept().query("SELECT to_json((clock_timestamp() + interval '30 s')::text);")[0]
+    kept().execute([f"ALTER ROLE {ident(role)} VALID UNTIL {literal(until)}"])
 
 
 def kept_backends() -> list[int]:
@@ -300,12 +335,18 @@ _UNBOUND = {
 }
 
 
-def unbound(role: str) -> list[str]:
-    """Statements by which the settings of a customer's database do not bind a role that is made for a move.
+_LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries")
+
+
+def unbound(role: str, databases: Iterable[str]) -> list[str]:
+    """Statements by which the settings of customers' databases do not bind a role that is made for a move.
 
     Its words are English, as programs read them. Some settings are newer than some servers."""
     here = kept().query(f"SELECT to_json(name) FROM pg_settings WHERE name = ANY({literals(_UNBOUND)});")
-    return [f"ALTER ROLE {ident(role)} SET {name} = {literal(_UNBOUND[name])}" for name in sorted(here)]
+    wanted = settings_of(databases, superuser=True) | {name: _UNBOUND[name] for name in here}
+    for name in _LISTS:  # which a worker does not take from a role, and a client is told
+        wanted.pop(name, None)
+    return [f"ALTER ROLE {ident(role)} SET {name} = {literal(value)}" for name, value in sorted(wanted.items())]
 
 
 def end_kept(databases: Iterable[str]) -> None:

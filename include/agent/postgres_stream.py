@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 from .digest import printable
 from .postgres_digest import columns_of, copied
-from .postgres_sql import AS_POSTGRES, ENVIRONMENT, conninfo, literal
+from .postgres_sql import AS_POSTGRES, conninfo, environment, literal
 from .system import refuse
 
 Row = list[int | str]
@@ -34,7 +34,7 @@ def read(database: str, schema: str, table: str, snapshot: str | None, take: Cal
     for statement in [*begin, f"COPY {what} TO STDOUT"]:
         argv += ["-c", statement]
     total, rows = blake2b(digest_size=16), 0
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=ENVIRONMENT) as process:
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment(database)) as process:
         assert process.stdout is not None
         while block := process.stdout.read1(1 << 20):
             take(block)

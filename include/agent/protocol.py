@@ -1,6 +1,5 @@
 """One JSON request in, one JSON reply out."""
 
-import json
 import sys
 import traceback
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from . import (
     fence,
     operations,
     pairing,
+    shapes,
     shell,
     switch,
     take_back,
@@ -21,7 +21,12 @@ from . import (
     test_server,
 )
 from .accounts import Account, check_engine, check_move, check_name, load, state_of
+from .digest import printable
+from .shapes import Strange, parsed, record, tree
 from .system import Refused, refuse
+
+_LONGEST_WORD = 16 << 20
+"""Characters of one text in a request: a certificate, a crontab, a reason."""
 
 LONG_VERBS: dict[str, operations.LongVerb] = {
     "check": checks.check,
@@ -230,16 +235,19 @@ VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
+_REQUEST = record({"verb": shapes.text(100), "args": tree(_LONGEST_WORD)})
+
+
 def answer(text: bytes) -> dict[str, Any]:
     """The reply to one request; no request, however wrong, makes this raise."""
     try:
         try:
-            request = json.loads(text)
-            verb, args = request["verb"], request["args"]
-        except (ValueError, KeyError, TypeError):
+            request = _REQUEST(parsed(text))
+        except Strange:
             refuse("bad_request", 'The request is not {"verb": ..., "args": {...}}; send one JSON object.')
+        verb, args = request["verb"], request["args"]
         if verb not in VERBS:
-            refuse("unknown_verb", f"There is no verb {verb!r}; there are {', '.join(VERBS)}.")
+            refuse("unknown_verb", f"There is no verb {verb!r:.60}; there are {', '.join(VERBS)}.")
         if not isinstance(args, dict):
             refuse("bad_args", "The arguments must be a JSON object.")
         return {"ok": True, "result": VERBS[verb](args)}
@@ -247,5 +255,6 @@ def answer(text: bytes) -> dict[str, Any]:
         return {"ok": False, "error": {"code": error.code, "message": error.message}}
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
-        message = f"The agent failed: {type(error).__name__}: {error}. This is a fault of the agent; report it."
+        said = printable(f"{type(error).__name__}: {error}"[:1000])
+        message = f"The agent failed: {said}. This is a fault of the agent; report it."
         return {"ok": False, "error": {"code": "internal_error", "message": message}}

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from . import fence, files, front, mail, mariadb, pairing, php, postgres, reboot_lines, system, test_server
+from . import fence, files, front, mail, mariadb, pairing, php, postgres, processes, reboot_lines, system, test_server
 from .accounts import (
     PART_PORTS,
     Account,
@@ -167,11 +167,11 @@ def remove(name: str, move: str | None = None) -> None:
 
 def _discard_whole(account: Account) -> None:
     php.stop(account)
-    system.end_processes(account.uid)
+    processes.end_all(account.name, account.uid)
     for module in (postgres, mariadb, files):
         module.discard(account)
     front.drop_certificates(account)
-    system.remove_user(account.name, account.home)
+    system.remove_user(account.name, account.uid, account.home)
     (account.directory / "crontab").unlink(missing_ok=True)
     reboot_lines.forget(account)
 

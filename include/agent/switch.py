@@ -398,10 +398,11 @@ def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[st
     return {"protocol": pairing.PROTOCOL}
 
 
-def _standing(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
+def _standing(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     """What a source asks that has just booted: its disk may be older than the account's departure."""
     state = state_of(account.name)
-    return {"account": account.name, "state": state.state, "epoch": state.epoch}
+    proof = pairing.proof(args["move"])
+    return {"account": account.name, "state": state.state, "epoch": state.epoch, "proof": proof}
 
 
 def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
@@ -424,8 +425,6 @@ PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **identity.PEER_VERBS,
     **duplicate_databases.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),
-    "tunnel_port": pairing.tunnel_port,
-    "tunnel_up": pairing.tunnel_up,
     "alone": _alone,
     "warm": _warm,
     "part_port": _part_port,

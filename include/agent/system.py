@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from . import bounded
+
 CONFIG = Path("/etc/transhumance")
 STATE = Path("/var/lib/transhumance")
 RUNTIME = Path("/run/transhumance")
@@ -52,16 +54,8 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `argv` (never a shell) and return its output; a failure is a Refused with the last of its stderr."""
     data = input.encode() if isinstance(input, str) else input
-    stdin = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            timeout=timeout,
-            env={**_ENVIRONMENT, **(env or {})},
-            check=False,
-            **stdin,
-        )
+        done = bounded.answer(argv, data, timeout=timeout, env={**_ENVIRONMENT, **(env or {})})
     except FileNotFoundError:
         refuse("program_missing", f"{argv[0]} is not installed on this server; install it and try again.")
     except subprocess.TimeoutExpired:
@@ -69,6 +63,8 @@ def run(
             "timed_out",
             f"{argv[0]} did not end within {timeout:.0f} s; look at the server's load and try again.",
         )
+    except bounded.TooMuch:
+        refuse("said_too_much", f"{argv[0]} answered more than {bounded.MOST >> 20} MB and was ended; see why it does.")
     if check and done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
         refuse("command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {said or 'it said nothing'}")
@@ -203,18 +199,25 @@ def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
     except KeyError:
         run(["groupadd", "--gid", str(gid), name])
     argv = ["useradd", "--uid", str(uid), "--gid", str(gid), "--home-dir", home, "--shell", shell]
+    # No users of its own to make processes of (newuidmap): every process of the account is its user's.
+    argv += ["--key", "SUB_UID_COUNT=0", "--key", "SUB_GID_COUNT=0"]
     run([*argv, "--no-create-home", "--no-log-init", name])
     # The web server reads an account's files as a member of its group; others do not get in.
     run(["usermod", "--append", "--groups", name, "www-data"])
 
 
-def remove_user(name: str, home: str) -> None:
-    """Take the user, its group and its home away; nothing outside the home is touched (rm follows no link)."""
+_EVERYBODYS = ["/tmp", "/var/tmp", "/dev/shm"]
+
+
+def remove_user(name: str, uid: int, home: str) -> None:
+    """Take the user, its group and its home away, and what it has where everybody may write: a program there would give
+    the user's rights to whoever runs it, also when the number is another user's. Neither rm nor find follows a link."""
     removal = ["rm", "-rf", "--one-file-system", "--", home]
     if run(removal, check=False, timeout=3600).returncode != 0:
         # Something is immutable or append only; chattr follows no link.
         run(["chattr", "-R", "-f", "-ia", "--", home], check=False, timeout=3600)
         run(removal, timeout=3600)
+    run(["find", *_EVERYBODYS, "-xdev", "-uid", str(uid), "-delete"], check=False, timeout=3600)
     with locked(RUNTIME / "users.lock"):
         run(["gpasswd", "--delete", "www-data", name], check=False)
         run(["userdel", name], check=False)
@@ -241,56 +244,6 @@ def set_expiry(name: str, expiry: str) -> None:
     """Set the day on which the user expires: "" is never, "1" is long ago."""
     if shadow_fields(name)[1] != expiry:
         run(["chage", "--expiredate", expiry or "-1", name])
-
-
-def processes_of(uid: int) -> list[int]:
-    """Ids of the processes that run as `uid` (real, effective or saved), zombies left out."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            status = Path(f"/proc/{entry}/status").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        ids = re.search(r"^Uid:\t(\d+)\t(\d+)\t(\d+)", status, re.MULTILINE)
-        if ids and str(uid) in ids.groups() and "\nState:\tZ" not in status:
-            found.append(int(entry))
-    return found
-
-
-def end_processes(uid: int, *, patience: float = 1.0) -> int:
-    """End every process of `uid`: politely, then not. Returns how many there were.
-
-    What this process has started itself is spared: clients that read the account's databases without root's powers."""
-    began = time.monotonic()
-    ended: set[int] = set()
-    while pids := [pid for pid in processes_of(uid) if not _is_child(pid)]:
-        elapsed = time.monotonic() - began
-        if elapsed > patience + 5:
-            refuse(
-                "processes_remain",
-                f"Processes of uid {uid} do not end ({pids[:5]}); look at them and try again.",
-            )
-        for pid in pids:
-            if pid in ended and elapsed < patience:
-                continue
-            try:
-                os.kill(pid, signal.SIGKILL if elapsed >= patience else signal.SIGTERM)
-            except ProcessLookupError:
-                pass
-            ended.add(pid)
-        time.sleep(0.01)
-    return len(ended)
-
-
-def _is_child(pid: int) -> bool:
-    """Whether this process has started `pid`."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return int(stat.rpartition(")")[2].split()[1]) == os.getpid()
 
 
 # --- crontabs ---

@@ -62,8 +62,16 @@ def read(html: str) -> Text:
             shown.append("<")
             at = begin + 1
     shown.append(html[at:])
-    found.words = unescape("".join(shown)).split()[:MOST_WORDS]
+    found.words = _unescaped("".join(shown)).split()[:MOST_WORDS]
     return found
+
+
+def _unescaped(text: str) -> str:
+    """The text with characters in place of HTML's references. Python refuses numbers of thousands of digits."""
+    try:
+        return unescape(text)
+    except ValueError:
+        return text
 
 
 def _after(html: str, end: str, start: int) -> int:
@@ -82,7 +90,7 @@ def _element(html: str, tag: re.Match[str], found: Text) -> int:
     ended = _UNSEEN_ENDS[name].search(html, tag.end())
     end = ended.start() if ended else len(html)
     if name == "title" and not found.title:
-        found.title = " ".join(unescape(html[tag.end() : end]).split())[:LONGEST_TITLE]
+        found.title = " ".join(_unescaped(html[tag.end() : end]).split())[:LONGEST_TITLE]
     return end
 
 
@@ -91,7 +99,7 @@ def _link(attributes: str) -> list[str]:
     href, rel = _HREF.search(attributes), _REL.search(attributes)
     if href is None or (rel and "nofollow" in rel[1].lower()):
         return []
-    return [unescape(href[1].strip("\"'"))]
+    return [_unescaped(href[1].strip("\"'"))]
 
 
 def without_hosts(text: str, hosts: Iterable[str]) -> str:

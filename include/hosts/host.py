@@ -12,6 +12,10 @@ from typing import Any
 
 import paramiko
 
+from include.agent.digest import printable
+from include.agent.shapes import Strange
+
+from . import replies
 from .package import build_agent
 
 Connect = Callable[[], paramiko.SSHClient]
@@ -62,15 +66,19 @@ class Host:
     def call(self, verb: str, /, *, timeout: float = 300, **args: Any) -> dict[str, Any]:
         """One short verb; its result. Raises AgentError, or HostUnreachable without an answer for `timeout` s."""
         request = json.dumps({"verb": verb, "args": args}).encode()
-        code, output, errors = self._run("serve", request, timeout)
+        code, output, errors = self._run("serve", request, timeout, replies.longest(verb))
+        if not output.strip():
+            raise AgentError("no_answer", f"The agent gave no answer to {verb} (exit {code}): {_last(errors)}")
         try:
-            reply = json.loads(output)
-        except ValueError:
-            said = errors.decode(errors="replace").strip()[-400:] or "it said nothing"
-            raise AgentError("no_answer", f"The agent gave no answer to {verb} (exit {code}): {said}") from None
-        if not reply["ok"]:
-            raise AgentError(reply["error"]["code"], reply["error"]["message"])
-        return reply["result"]
+            return replies.reply(verb, output)
+        except replies.Refusal as refusal:
+            raise AgentError(refusal.code, refusal.message) from None
+        except Strange as strange:
+            raise AgentError(
+                "strange_reply",
+                f"What answers {verb} on this server is not its agent{strange} (exit {code}: {_last(errors)}); find "
+                "out what it is before anything else is done there.",
+            ) from None
 
     def push_agent(self) -> bool:
         """Install this version of the agent unless the server has it; True when it was sent."""
@@ -79,18 +87,18 @@ class Host:
         if self.agent_digest() == digest:
             return False
         code, output, errors = self._run(f"push {digest}", agent, 120)
-        if code != 0 or output.decode().strip() != digest:
-            said = errors.decode(errors="replace").strip()[-400:] or "it said nothing"
-            raise AgentError("push_failed", f"The server did not take the agent: {said}")
+        if code != 0 or output.strip() != digest.encode():
+            raise AgentError("push_failed", f"The server did not take the agent: {_last(errors)}")
         return True
 
     def agent_digest(self) -> str:
         """SHA-256 of the agent that is installed there, or "none"."""
         code, output, errors = self._run("digest", b"", 30)
         if code != 0:
-            said = errors.decode(errors="replace").strip()[-400:]
-            raise AgentError("no_launcher", f"The server has no launcher for this key ({said}); install it again.")
-        return output.decode().strip()
+            raise AgentError(
+                "no_launcher", f"The server has no launcher for this key ({_last(errors)}); install it again."
+            )
+        return printable(output.decode(errors="replace").strip())
 
     def run(
         self,
@@ -134,7 +142,8 @@ class Host:
                 )
             time.sleep(poll)
 
-    def _run(self, command: str, data: bytes, timeout: float) -> tuple[int, bytes, bytes]:
+    def _run(self, command: str, data: bytes, timeout: float, longest: int = 4096) -> tuple[int, bytes, bytes]:
+        """Exit status, and what was said: one byte more than the longest of it at most."""
         with _as_unreachable():
             kept = self._client is not None
             try:
@@ -150,9 +159,15 @@ class Host:
                 channel.exec_command(command)
                 channel.sendall(data)
                 channel.shutdown_write()
-                output = channel.makefile("rb").read()
-                errors = channel.makefile_stderr("rb").read()
-                code = channel.recv_exit_status()
+                end = time.monotonic() + timeout
+                output = _read(channel, channel.recv, longest + 1, end)
+                errors = b""
+                if len(output) <= longest:
+                    errors = _read(channel, channel.recv_stderr, 1 << 16, end)
+                    code = channel.recv_exit_status()
+                else:
+                    code = 0
+                    self.close()  # the rest of it may be without end
             except BaseException:
                 self.close()
                 raise
@@ -170,6 +185,21 @@ class Host:
             raise paramiko.SSHException("the connection is closed")
         transport.set_keepalive(10)
         return transport.open_session(timeout=min(timeout, 20))
+
+
+def _read(channel: paramiko.Channel, receive: Callable[[int], bytes], most: int, end: float) -> bytes:
+    """What a channel gives up to its end, `most` bytes of it, until `end`."""
+    found = bytearray()
+    while len(found) < most:
+        channel.settimeout(max(0.01, end - time.monotonic()))
+        if not (block := receive(min(1 << 16, most - len(found)))):
+            break
+        found += block
+    return bytes(found)
+
+
+def _last(errors: bytes) -> str:
+    return printable(errors.decode(errors="replace").strip()[-400:]) or "it said nothing"
 
 
 def open_client(

@@ -58,9 +58,9 @@ HostKey /etc/ssh/ssh_host_ed25519_key
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 UseDNS no
-# A move may forward two ports for replication; sockets of this server it may not reach. Its calls side by side are
-# sessions of one connection.
+# A move's key forwards nothing, and nobody else needs sockets of this server.
 AllowStreamLocalForwarding no
+# A move's calls side by side are sessions of one connection.
 MaxSessions 60
 # A busy server has many that are not through their log-in yet; by default it drops some of more than ten at random.
 MaxStartups 100

@@ -76,7 +76,7 @@ def _site(url: str, was: dict[str, Any], now: dict[str, Any] | None) -> list[str
     if "error" in was:
         return []
     if "error" in now:
-        return [f"{url} does not answer ({now['error']})."]
+        return [f"{url} cannot be read now ({now['error']})."]
     words = {"status": "answers with another status", "title": "shows another title"}
     found = [
         f"{url} {word}: {now.get(key)}, not {was.get(key)}."

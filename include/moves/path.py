@@ -20,13 +20,44 @@ class Agent(Protocol):
 
 
 def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
-    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes."""
+    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes. What is
+    `stated` in them of an account's uid and mail stays."""
     stripped = {
-        kind: [{key: value for key, value in one.items() if key != "account_file"} for one in description[kind]]
-        for kind in ("accounts", "parts")
-        if kind in description
+        kind: [_public(one) for one in description[kind]] for kind in ("accounts", "parts") if kind in description
     }
     return {**description, **stripped}
+
+
+def _public(entry: dict[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in entry.items() if key != "account_file"}
+    return {**rest, "stated": stated(entry["account_file"])} if "account_file" in entry else rest
+
+
+def stated(account_file: dict[str, Any]) -> dict[str, Any]:
+    """What a server says of an account that others would suffer from if it were made up: {"uid", "mail_domains"}."""
+    return {
+        "uid": account_file.get("uid"),
+        "mail_domains": sorted(account_file.get("mail", {}).get("domains", [])),
+    }
+
+
+def require_as_known(account: str, server: str, known: dict[str, Any] | None, account_file: dict[str, Any]) -> None:
+    """Refuse an account file that claims more than the registry has of the account: another uid, or mail of domains
+    that nobody has confirmed. The server that it came from may have been taken over, and the next one would believe it:
+    it would keep its other customers' mail to such a domain to itself."""
+    if known is None:
+        return
+    says = stated(account_file)
+    if more := sorted({*says["mail_domains"]} - {*known["mail_domains"]}):
+        what = f"that mail to {more[0]!r:.260} is {account}'s"
+    elif says["uid"] != known["uid"]:
+        what = f"that the uid of {account} is {says['uid']!r:.20}"
+    else:
+        return
+    raise registry.Refused(
+        f"{server} says {what}, which is not so in the registry. Find out who has changed that there. If it is right, "
+        f"type: python -m include.registry confirm DSN {account} --by YOU; then clear the run."
+    )
 
 
 def facts(move: registry.Move) -> dict[str, Any]:
@@ -85,13 +116,14 @@ def open_path(
     source: Agent,
     target: Agent,
     servers: tuple[registry.Server, registry.Server],
+    known: dict[str, Any] | None,
     only: str | None = None,
 ) -> dict[str, Any]:
     """Pairs the two servers for the move, or the test, and lets the target receive the account.
 
-    `servers` are the registry's rows of both; `only`: the engine of which a test copies the databases, and nothing
-    else. Gives the peer as the source's verbs want it: {"address", "host_keys"}. May be repeated at any point of a
-    move; one that has arrived is not received again.
+    `servers` are the registry's rows of both, `known` is what it knows to be stated of the account; `only`: the engine
+    of which a test copies the databases, and nothing else. Gives the peer as the source's verbs want it: {"address",
+    "host_keys"}. May be repeated at any point of a move; one that has arrived is not received again.
     """
     peer = {"address": servers[1].management_address, "host_keys": [servers[1].host_key]}
     arrives_as = f"{move['account']}.{move['engine']}" if move.get("engine") else move["account"]
@@ -103,6 +135,7 @@ def open_path(
         raise registry.Refused(
             f"{move['account']} is not on {move['from_server']}, where the registry has it: find out where it went."
         )
+    require_as_known(move["account"], move["from_server"], known, here["account_file"])
     # A test holds nothing: it does not end what another attempt has begun.
     attempt = {"epoch": move["epoch"]} if "direction" in move else {}
     public_key = source.call("pair", move=move["key"], account=move["account"], **attempt)["public_key"]

@@ -11,14 +11,15 @@ from psycopg.types.json import Jsonb
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
 
-COLUMNS = "name, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at"
+COLUMNS = "name, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at, stated"
 
 
 @dataclass(frozen=True)
 class Account:
     """An account. `server` is where it lives now, `home_server` where it belongs; `epoch` is the last one
     that was given to a move or a test of it; `customer` is whose it is where the server has no customer (`customer_of`
-    knows both); `description` is what the agent's `describe` said of it last."""
+    knows both); `description` is what the agent's `describe` said of it last; `stated` is what was said first, or was
+    confirmed, of its uid and mail: {"uid", "mail_domains"}."""
 
     name: str
     server: str
@@ -30,6 +31,7 @@ class Account:
     described_at: datetime | None
     added_at: datetime
     removed_at: datetime | None
+    stated: dict[str, Any] | None
 
 
 @in_transaction
@@ -181,6 +183,8 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
                 )
             continue
         add_account(conn, name, server, _domains(entry))
+        if "stated" in entry:
+            _take_stated(conn, known, name, server, entry["stated"])
         execute(
             conn,
             """
@@ -196,6 +200,53 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
         f"SELECT {COLUMNS} FROM accounts WHERE server = %(server)s AND removed_at IS NULL ORDER BY name",
         {"server": server},
     )
+
+
+def _take_stated(
+    conn: psycopg.Connection, known: Account | None, name: str, server: str, stated: dict[str, Any]
+) -> None:
+    """What a server says first of an account's uid and mail is written down, but for mail that is another account's.
+    What it says otherwise later is told, once, and is written down when somebody has confirmed it."""
+    if known is None or known.removed_at is not None or known.stated is None:
+        others = value(
+            conn,
+            """
+            SELECT coalesce(array_agg(domain), '{}')
+            FROM accounts, jsonb_array_elements_text(stated->'mail_domains') domain
+            WHERE name <> %(name)s AND removed_at IS NULL
+            """,
+            {"name": name},
+        )
+        first = {**stated, "mail_domains": [each for each in stated["mail_domains"] if each not in others]}
+        _write_stated(conn, name, first)
+        if first == stated:
+            return
+        before, known_as = None, first
+    else:
+        before, known_as = (known.description or {}).get("stated"), known.stated
+    if stated not in (known_as, before):
+        detail = {"registry_says": known_as, "server_says": stated}
+        event(conn, "account.differs", account=name, server=server, detail=detail)
+
+
+def _write_stated(conn: psycopg.Connection, name: str, stated: dict[str, Any]) -> None:
+    execute(
+        conn, "UPDATE accounts SET stated = %(stated)s WHERE name = %(name)s", {"name": name, "stated": Jsonb(stated)}
+    )
+
+
+@in_transaction
+def confirm_account(conn: psycopg.Connection, name: str, by: str) -> Account:
+    """Somebody has found out that what the account's server says of its uid and mail is right."""
+    found = account(conn, name)
+    stated = (found.description or {}).get("stated")
+    if stated is None:
+        raise Refused(f"{found.server} has said nothing of {name} yet: let the registry ask it first.")
+    if stated != found.stated:
+        _write_stated(conn, name, stated)
+        detail = {"was": found.stated, "is": stated}
+        event(conn, "account.confirmed", account=name, server=found.server, by=by, detail=detail)
+    return account(conn, name)
 
 
 def _domains(entry: Mapping[str, Any]) -> list[str]:

@@ -32,6 +32,20 @@ USUAL = 20
 
 
 @in_transaction
+def is_customer(conn: psycopg.Connection, name: str) -> bool:
+    """Whether anything is, or was, this customer's."""
+    return value(
+        conn,
+        """
+        SELECT EXISTS (SELECT FROM accounts WHERE customer = %(name)s)
+            OR EXISTS (SELECT FROM servers WHERE customer = %(name)s)
+            OR EXISTS (SELECT FROM customers WHERE name = %(name)s)
+        """,
+        {"name": name},
+    )
+
+
+@in_transaction
 def servers_with_accounts(
     conn: psycopg.Connection, customer: str | None = None, after: str = "", limit: int = 100
 ) -> list[Server]:

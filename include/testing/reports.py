@@ -13,6 +13,7 @@ from include import catalogue, registry, report_files
 from include.catalogue import Entry
 from include.compatibility import Site, build, compare_pages, counts, page
 from include.compatibility.report import Seen
+from include.memory import little_memory
 from include.testing.copies import sites_of
 
 
@@ -42,7 +43,8 @@ def pages(conn: psycopg.Connection, test: dict[str, Any], names: dict[str, str])
         for site in sites_of(conn, test)
         if site["domain"] in names
     ]
-    return compare_pages(sites)
+    with little_memory():
+        return compare_pages(sites)
 
 
 def write(

@@ -7,6 +7,7 @@ Airflow's database are gone by then.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -89,7 +90,9 @@ class Run:
     def kill(self) -> None:
         """SIGKILL for the worker and whatever it has started."""
         if self.running:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()  # in its first moments it leads no group yet
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.join()
 
     @property

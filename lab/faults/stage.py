@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from include import catalogue, registry
-from include.hosts import Host
+from include.hosts import AgentError, Host, HostUnreachable
 from include.moves.enrol import enrol
 from include.moves.path import without_secrets
 from include.registry.schema import upgrade
@@ -118,6 +118,16 @@ def install(name: str, infrastructure: str) -> None:
     with connection() as conn:
         registry.enrol_server(conn, name, infrastructure, installed.host_key, {})
         enrol(conn, name, infrastructure, host(name))
+
+
+def look(server: str) -> None:
+    """What the registry knows of a server, as the hourly look keeps it; unchanged where the server does not answer."""
+    try:
+        description = without_secrets(host(server).call("describe"))
+    except (AgentError, HostUnreachable):
+        return
+    with connection() as conn:
+        registry.record_description(conn, server, description)
 
 
 def root(server: str, *argv: str, stdin: str = "", check: bool = True) -> str:

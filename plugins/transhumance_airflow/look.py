@@ -7,9 +7,8 @@ than its data. What a look gives is said in `include.moves.look`.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import html
-import http.client
 import imaplib
 import re
 import ssl
@@ -26,16 +25,14 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include import registry
+from include.compatibility import fetch, text
+from include.memory import little_memory
 from include.moves.look import uid_set
 from transhumance_airflow import connections
 
 SECONDS = 15
-TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 LISTED = re.compile(rb'\(([^)]*)\) (?:"(?:\\.|[^"])*"|NIL) (.*)', re.DOTALL)
 """A line of IMAP's LIST: flags, then the hierarchy's separator, then the mailbox's name."""
-AT_MOST = 1 << 20
-"""Bytes of a page that are read for its title."""
-
 POSTGRESQL_TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%'
@@ -51,7 +48,11 @@ ORDER BY 1, 2
 
 def look(account: str, address: str) -> dict[str, Any]:
     """One look at the account on the server with this address. What cannot be seen is an {"error"} instead."""
-    wanted = wanted_of(account)
+    with little_memory():
+        return _look(wanted_of(account), address)
+
+
+def _look(wanted: dict[str, Any], address: str) -> dict[str, Any]:
     found: dict[str, Any] = {"urls": {url: _tried(site, url, address) for url in wanted.get("urls", [])}}
     if wanted.get("postgres_connection"):
         found["postgresql"] = _tried(postgresql, wanted["postgres_connection"], address)
@@ -82,6 +83,8 @@ def wanted_of(account: str) -> dict[str, Any]:
 def _tried(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
     try:
         return function(*args)
+    except fetch.NotRead as error:
+        return {"error": str(error)}
     except Exception as error:
         # The kind alone: a driver's message may hold what the customer wrote, or a password.
         return {"error": type(error).__name__}
@@ -90,20 +93,18 @@ def _tried(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any
 def site(url: str, address: str) -> dict[str, Any]:
     """The page's status, a digest of its title, and a digest of the certificate that the site presents."""
     parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    conn = http.client.HTTPConnection(address, port, timeout=SECONDS)
-    certificate = None
-    conn.connect()
-    if parts.scheme == "https":
-        conn.sock = _tls().wrap_socket(conn.sock, server_hostname=parts.hostname)
-        certificate = _digest(conn.sock.getpeercert(binary_form=True) or b"")
-    with closing(conn):
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        conn.request("GET", path, headers={"Host": parts.netloc, "User-Agent": "transhumance-look"})
-        answer = conn.getresponse()
-        title = TITLE.search(answer.read(AT_MOST))
-        text = html.unescape(title[1].decode(errors="replace")).strip() if title else ""
-        return {"status": answer.status, "title": _digest(text.encode()), "certificate": certificate}
+    side = fetch.Side((parts.hostname or "",), address, parts.scheme, parts.port)
+    page = asyncio.run(_page(side, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")))
+    return {
+        "status": page.status,
+        "title": _digest(text.read(page.text).title.encode(errors="replace")),
+        "certificate": None if page.certificate is None else _digest(page.certificate),
+    }
+
+
+async def _page(side: fetch.Side, path: str) -> fetch.Page:
+    async with fetch.client() as client:
+        return await fetch.fetch(client, side, path, SECONDS, redirects=0)
 
 
 def postgresql(conn_id: str, address: str) -> dict[str, int]:

@@ -58,7 +58,7 @@ def move_steps(move: Any) -> Steps:
         with connections.registry_connection() as conn:
             both = [registry.server(conn, move[end]) for end in ("from_server", "to_server")]
             source, target = (connections.host(server.name, conn) for server in both)
-            return path.open_path(move, source, target, both)
+            return path.open_path(move, source, target, both, registry.account(conn, move["account"]).stated)
 
     @task(multiple_outputs=False)
     def record_move(

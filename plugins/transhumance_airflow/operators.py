@@ -39,6 +39,9 @@ BUSY = 15.0
 """Seconds that a worker itself waits for something that is at work, an operation or a run: a small account is through
 within them, and many of them in a row make up most of what Airflow adds to a migration."""
 
+INSTALLING = timedelta(hours=3)
+"""So long a task may work on a machine; any other, as long as airflow_local_settings says."""
+
 OVER_BUDGET = "over_budget"
 """With this code a switch is refused before any hold: its rehearsal took longer than visitors may wait."""
 

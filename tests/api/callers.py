@@ -10,7 +10,7 @@ from fastapi import Request
 
 from transhumance_airflow.api.problems import Problem
 
-DAGS = ("migrate_server", "test_account", "bill_transits", "manage_transits")
+DAGS = ("migrate_server", "test_account", "bill_transits", "deliver_events", "manage_transits")
 RIGHTS = {
     "nobody": set(),
     "viewer": {("GET", dag) for dag in DAGS},
@@ -19,6 +19,7 @@ RIGHTS = {
         ("GET", "bill_transits"),
         ("POST", "test_account"),
         ("POST", "migrate_server"),
+        ("POST", "deliver_events"),
     },
     "tester": {("GET", "migrate_server"), ("POST", "test_account")},
     "ops": {(method, dag) for method in ("GET", "POST") for dag in DAGS},
@@ -26,9 +27,9 @@ RIGHTS = {
 ALLOWED = {
     "nobody": set(),
     "viewer": {"read", "billing"},
-    "panel": {"read", "billing", "test", "perform"},
+    "panel": {"read", "billing", "test", "perform", "replay"},
     "tester": {"read", "test"},
-    "ops": {"read", "billing", "test", "perform", "ops"},
+    "ops": {"read", "billing", "test", "perform", "replay", "ops"},
 }
 """The permissions that follow from the rights."""
 

@@ -235,11 +235,11 @@ def test_a_stream_goes_on_behind_the_last_event_that_was_seen(api, monkeypatch, 
 
 def test_a_customer_has_a_few_streams_at_a_time(api, monkeypatch):
     monkeypatch.setattr(streams, "LIFETIME_SECONDS", 0)
-    monkeypatch.setitem(streams._open, "customer-1", streams.MOST)
+    monkeypatch.setitem(streams._open, ("panel", "customer-1"), streams.MOST)
     answer = api.get("/stream")
     assert answer.status_code == 429 and answer.headers["Retry-After"] == "60"
     stream(api, "/stream", None, customer="customer-2")
-    assert streams._open["customer-2"] == 0, "a stream that has ended is not counted"
+    assert streams._open["panel", "customer-2"] == 0, "a stream that has ended is not counted"
 
 
 def test_the_document_is_complete(api):

@@ -44,7 +44,7 @@ NEEDS = {
     "stream": "read",
     "server_stream": "read",
     "account_stream": "read",
-    "replay": "read",
+    "replay": "replay",
 }
 """The permission that each operation needs, said a second time: whoever opens a door has to say so twice."""
 

@@ -103,3 +103,12 @@ def test_it_stands_in_airflows_navigation(client):
     assert mine["destination"] == "nav" and mine["href"] == PREFIX + "/"
     assert not views or any(view["href"] == mine["href"] for view in views)
     assert client(None).get(mine["icon"]).status_code == 200
+
+
+@pytest.mark.parametrize("route", sorted(STREAMS))
+def test_a_viewer_has_a_few_streams_at_a_time(client, monkeypatch, route):
+    from transhumance_airflow.board.app import _streams
+
+    monkeypatch.setitem(_streams.open, ("vera", None), _streams.of_a_user)
+    assert ask(client("vera"), route).status_code == 429
+    assert ask(client("olga"), route).status_code == 200

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +43,10 @@ def shared(hosting: Hosting) -> Hosting:
     """The same host with an old and a new shared server, a test server, and one for databases."""
     write_shared(hosting)
     return hosting
+
+
+@pytest.fixture(scope="session")
+def airflow() -> None:
+    """A metadata database for this process's Airflow."""
+    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(migrate, check=True, capture_output=True, timeout=180)

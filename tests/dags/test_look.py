@@ -43,7 +43,7 @@ def test_a_site_is_asked_at_the_server_by_its_own_name(port):
 
 def test_what_cannot_be_seen_is_an_error_and_no_exception(monkeypatch):
     monkeypatch.setattr(look, "wanted_of", lambda account: {"urls": ["http://app.example:1/"]})
-    assert look.look("app", "127.0.0.1") == {"urls": {"http://app.example:1/": {"error": "ConnectionRefusedError"}}}
+    assert look.look("app", "127.0.0.1") == {"urls": {"http://app.example:1/": {"error": "did not answer"}}}
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from include import registry
 from include.hosts import AgentError
-from tests.dags.hosting import FakeHost
+from include.moves.path import without_secrets
+from tests.dags.hosting import FakeHost, described
 from tests.dags.steps import begin, operation, step
-from transhumance_airflow import operators
+from transhumance_airflow import connections, operators
 
 STEPS = [
     "check_account",
@@ -88,6 +89,22 @@ def test_a_move_from_end_to_end(dag, hosting, handed_over):
     assert step(dag, "close_path", move=move) == "done"
     assert hosting.servers["vps-1"].pairs == hosting.servers["transit-1"].pairs == set()
     assert hosting.started == [f"{move['key']}-e{move['epoch']}-{verb}" for verb in ("copy", "switch")]
+
+
+def test_a_source_that_claims_anothers_mail_is_asked_about_before_the_target_hears_of_it(dag, hosting, handed_over):
+    move = begin(dag)
+    entry = hosting.servers["vps-1"].accounts["app"]
+    file = described("app", entry)["account_file"]
+    entry["account_file"] = file | {"mail": {"domains": ["gmail.com"], "mailboxes": []}}
+    hosting.args.pop("receive", None)
+    with pytest.raises(Exception, match="mail to 'gmail.com' is app's.*confirm DSN app --by YOU"):
+        step(dag, "open_path", move=move)
+    assert "receive" not in hosting.args
+    with connections.registry_connection() as conn:
+        registry.sync_accounts(conn, "vps-1", without_secrets({"accounts": [described("app", entry)]})["accounts"])
+        registry.confirm_account(conn, "app", "ops")
+    step(dag, "open_path", move=move)
+    assert hosting.args["receive"]["account_file"]["mail"]["domains"] == ["gmail.com"]
 
 
 def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseOperator
+
+from transhumance_airflow import operators
 
 FOLDER = Path(__file__).parents[2]
 
@@ -26,6 +30,32 @@ def test_owner_tags_runbook_and_no_catch_up(dags):
         assert dag.catchup is False
         assert len(dag.doc_md) > 500
         assert all(task.owner not in ("", "airflow") for task in dag.tasks), dag.dag_id
+
+
+def test_no_task_holds_a_worker_for_ever(dags):
+    """By Airflow's policy, as a worker applies it when it parses the file."""
+    for dag in dags.values():
+        for task in dag.tasks:
+            assert task.execution_timeout is not None, (dag.dag_id, task.task_id)
+            assert task.execution_timeout <= operators.INSTALLING, (dag.dag_id, task.task_id)
+
+
+def test_what_waits_for_a_person_waits(dags):
+    asking = [task for dag in dags.values() for task in dag.tasks if isinstance(task, ApprovalOperator)]
+    assert len(asking) == 2
+    assert [task.response_timeout for task in asking] == [None, None]
+
+
+def test_a_task_that_hangs_is_ended(dags, hosting, monkeypatch, airflow):
+    """By Airflow itself: the step of a real DAG hangs in the worker."""
+    dag = dags["look_at_servers"]
+    (task,) = dag.tasks
+    monkeypatch.setattr(task, "python_callable", lambda *_, **__: time.sleep(60))
+    monkeypatch.setattr(task, "execution_timeout", timedelta(seconds=1))
+    monkeypatch.setattr(task, "retries", 0)
+    began = time.monotonic()
+    assert str(dag.test().state) == "failed"
+    assert time.monotonic() - began < 30
 
 
 RUNBOOKS = [

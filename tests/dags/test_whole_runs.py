@@ -3,23 +3,12 @@ leaves behind."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
-
-import pytest
 
 from include import registry
 
 ENTRY = "infrastructure-2026"
 SHOP = {"account": "shop", "entry": ENTRY, "requested_by": "a test"}
-
-
-@pytest.fixture(scope="module")
-def airflow() -> None:
-    """A metadata database for this process's Airflow."""
-    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(migrate, check=True, capture_output=True, timeout=180)
 
 
 def run(dag: Any, **conf: Any) -> tuple[str, dict[str, str]]:

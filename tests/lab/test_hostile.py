@@ -33,6 +33,28 @@ SWAP = r"""
 cd /home/hostile; mkdir real; echo planted > real/transhumance-planted; i=0
 while [ $i -lt 4000 ]; do ln -s /tmp swapped; rm swapped; cp -r real swapped; rm -r swapped; i=$((i + 1)); done
 """
+# Run as the account on the other server meanwhile: whatever root makes there for a restore gets a link in its place.
+RACE = r"""
+import os, time
+def to(target, name):
+    link = f"/var/tmp/.{name}"
+    if not os.path.lexists(link):
+        os.symlink(target, link)
+    return link
+tried = won = 0
+while True:
+    for place in os.listdir("/var/tmp"):
+        for name in ("list", "archive", "first", "views") if place.startswith("transhumance-") else ():
+            tried += 1
+            try:
+                os.rename(to("/root/canary", name), f"/var/tmp/{place}/{name}")
+                won += 1
+            except OSError:
+                pass
+    with open("/var/tmp/raced", "w") as file:
+        file.write(f"{tried} {won}")
+    time.sleep(0.001)
+"""
 WHAT = r"find /home/hostile/odd -printf '%P %y %m %u %g %s %l %n %T@\n' | LC_ALL=C sort"
 
 
@@ -94,8 +116,12 @@ def moved(sides) -> tuple[Move, dict, str]:
         old.root(*argv, f"--database={database}", stdin=(DATA / "mariadb_hostile.sql").read_bytes())
     before = old.root("sh", "-c", WHAT)
     old.root("setpriv", "--reuid=2301", "--regid=2301", "--clear-groups", "sh", "-c", f"({SWAP}) >/dev/null 2>&1 &")
+    new.root("tee", "/root/canary", stdin=b"root's own")
+    new.root("systemd-run", "--quiet", "--unit=races", "--uid=2301", "--gid=2301", "python3", "-c", RACE)
     move = Move("hostile", 2, statement, old, new).prepare()
-    return move, move.switch(60), before
+    figures = move.switch(60)
+    new.root("systemctl", "stop", "races")
+    return move, figures, before
 
 
 def test_it_arrives_whole(moved, sides) -> None:
@@ -125,6 +151,12 @@ def test_nothing_was_written_outside_and_no_command_ran(moved, sides) -> None:
             "sh", "-c", "ls -d /tmp/transhumance-* /etc/transhumance-planted /transhumance-planted || true"
         )
         assert found == ""
+
+
+def test_nothing_of_roots_was_given_to_it(moved, sides) -> None:
+    tried, won = map(int, sides[1].root("cat", "/var/tmp/raced").split())
+    assert tried > 0 and won == 0
+    assert sides[1].root("stat", "-c", "%U %a", "/root/canary").split() == ["root", "644"]
 
 
 def test_nobody_became_superuser(moved, sides) -> None:

@@ -90,7 +90,7 @@ def leftovers(one: Side) -> list[str]:
     users = one.root("mariadb", "-BNe", "SELECT User FROM mysql.global_priv WHERE User LIKE 'th\\_%'")
     channels = one.root("mariadb", "-BNe", "SHOW ALL SLAVES STATUS")
     units = one.root(
-        "systemctl", "list-units", "--plain", "--no-legend", "transhumance-watch-*", "transhumance-tunnel-*"
+        "systemctl", "list-units", "--plain", "--no-legend", "transhumance-watch-*", "transhumance-stream-*"
     )
     return (postgres + users + channels + units).split()
 

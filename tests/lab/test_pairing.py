@@ -35,7 +35,7 @@ def ask(move: Move, verb: str, args: dict) -> dict:
     return json.loads(said.splitlines()[0])
 
 
-@pytest.mark.parametrize("command", ["id", "bash -i", "serve", "push 0", "rsyncd", "scp -t /root"])
+@pytest.mark.parametrize("command", ["id", "bash -i", "serve", "push 0", "rsyncd", "scp -t /root", "streams 1"])
 def test_the_key_gives_no_shell(move: Move, command: str) -> None:
     said = knock(move, command)
     assert "not admitted" in said and "exit 1" in said
@@ -44,6 +44,12 @@ def test_the_key_gives_no_shell(move: Move, command: str) -> None:
 def test_a_peer_calls_peers_verbs_only(move: Move) -> None:
     for verb in ("create", "remove", "describe", "hold", "accept_ips", "start"):
         assert ask(move, verb, {})["error"]["code"] == "unknown_verb"
+
+
+@pytest.mark.parametrize("slot", ["", "x", "th_keys_1", "th_follow_1/../../x", "th_follow_"])
+def test_a_stream_is_one_of_a_slot(move: Move, slot: str) -> None:
+    said = knock(move, f"stream {slot}")
+    assert "is no slot of a database that is followed" in said and "exit 1" in said
 
 
 def test_a_peer_sends_no_certificate_of_another_domain(move: Move) -> None:
@@ -57,7 +63,7 @@ def test_rsync_reads_nothing_from_the_target(move: Move) -> None:
 
 
 @pytest.mark.parametrize("door", ["2222:127.0.0.1:22", "2222:127.0.0.1:3306", "/run/x.sock:/run/mysqld/mysqld.sock"])
-def test_nothing_of_the_target_is_reached_through_the_tunnel(move: Move, door: str) -> None:
+def test_nothing_of_the_target_is_reached_by_a_forwarding(move: Move, door: str) -> None:
     # A forwarding is opened before it is used: what tells is whether the server behind it greets.
     here = door.partition(":")[0]
     family, address = ("AF_UNIX", repr(here)) if here.startswith("/") else ("AF_INET", f"('127.0.0.1', {here})")
@@ -72,7 +78,7 @@ def test_nothing_of_the_target_is_reached_through_the_tunnel(move: Move, door: s
 
 
 @pytest.mark.parametrize("door", ["0.0.0.0:2222", "127.0.0.1:2222", "/run/theirs.sock"])
-def test_only_the_moves_own_ports_are_opened_on_the_target(move: Move, door: str) -> None:
+def test_no_port_and_no_socket_is_opened_on_the_target(move: Move, door: str) -> None:
     said = knock(move, options=("-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{door}:127.0.0.1:22"))
     assert "remote port forwarding failed" in said.lower() and "exit 255" in said
 

@@ -74,6 +74,45 @@ def test_a_customers_code_ran_with_the_accounts_rights(moving: Moving) -> None:
     assert "as postgres" not in said
 
 
+def test_the_stream_is_postgresqls_alone_and_nothing_but_a_stream(moving: Moving) -> None:
+    """With all that the target has, and as any other user of it."""
+    (socket,) = moving.new.root("sh", "-c", "ls /run/transhumance-streams/*/.s.PGSQL.5432").split()
+    where = socket.rpartition("/")[0]
+    connect = f"import socket; socket.socket(socket.AF_UNIX).connect({socket!r})"
+    for uid in (str(UID), "www-data", "nobody", "mysql"):
+        tried = ["setpriv", f"--reuid={uid}", "--regid=nogroup", "--clear-groups", "python3", "-c", connect]
+        said = moving.new.root("sh", "-c", '"$@" 2>&1; echo $?', "sh", *tried)
+        assert "PermissionError" in said, uid
+    login = f"host={where} port=5432 user=postgres dbname={APP} replication="
+    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "psql", "-XAt"]
+    # The subscription's own connection is the one that is served: its worker has to let go first.
+    sql(moving.new, "ALTER SUBSCRIPTION th_follow DISABLE;")
+    for kind in ("database", "true", "false"):
+        for command in (
+            "BASE_BACKUP",
+            "SELECT current_user",
+            "CREATE_REPLICATION_SLOT x PHYSICAL",
+            "TIMELINE_HISTORY 1",
+        ):
+            ask = ["timeout", "30", *as_postgres, "-d", login + kind, "-c", command]
+            assert "is served here" in moving.new.root("sh", "-c", '"$@" 2>&1; true', "sh", *ask)
+    sql(moving.new, "ALTER SUBSCRIPTION th_follow ENABLE;")
+    assert "password" not in sql(moving.new, "SELECT subconninfo FROM pg_subscription;")
+    roles = "SELECT rolname FROM pg_roles WHERE rolreplication AND rolname <> 'postgres';"
+    assert sql(moving.old, roles) == ""
+    listening = moving.new.root("ss", "-tlnpH", "src", "127.0.0.1", "or", "src", "[::1]")
+    assert '"sshd' not in listening and '"python3"' not in listening
+
+
+def test_a_stream_that_was_cut_is_taken_up_again(moving: Moving) -> None:
+    """What of it is left on the target, as by a connection that was lost, gives way to the next one."""
+    for stop, end in (("STOP", ["kill", "--signal=KILL"]), ("KILL", ["stop"])):  # the unit goes in a boot
+        moving.new.root("pkill", f"-{stop}", "-f", "agent.pyz peer .*")
+        moving.old.root("systemctl", *end, "transhumance-stream-*")
+        sql(moving.old, "INSERT INTO parent SELECT max(a) + 1 FROM parent;", role=NAME)
+        assert moving.do(SWITCH)["compare"]["result"][1] == []
+
+
 def test_a_row_that_differs_among_those_that_changed_is_found(moving: Moving) -> None:
     corruption = "UPDATE identified SET v = 'other' WHERE id = (SELECT max(id) FROM identified);"
     with moving.written(APP):

@@ -125,6 +125,44 @@ def test_contradiction_is_logged_and_changes_nothing(conn):
     assert registry.events(conn, account="a1-1")[-1].kind == "account.contradiction"
 
 
+def says(conn, uid: int, *domains: str, account: str = "a1-1") -> None:
+    stated = {"uid": uid, "mail_domains": sorted(domains)}
+    registry.sync_accounts(conn, "vps-1", [{"account": account, "state": "serving", "epoch": 0, "stated": stated}])
+
+
+def kinds(conn, account: str = "a1-1") -> list[str]:
+    return [event.kind for event in registry.events(conn, account=account) if event.kind.startswith("account.")]
+
+
+def test_what_a_server_says_otherwise_of_an_account_is_told_once_and_not_believed(conn):
+    host.add_host(conn)
+    says(conn, 2001, "a.example")
+    first = {"uid": 2001, "mail_domains": ["a.example"]}
+    assert registry.account(conn, "a1-1").stated == first and "account.differs" not in kinds(conn)
+    for _ in range(3):
+        says(conn, 2001, "a.example", "gmail.com")
+    assert registry.account(conn, "a1-1").stated == first and kinds(conn).count("account.differs") == 1
+    says(conn, 2002, "a.example")
+    assert registry.account(conn, "a1-1").stated == first and kinds(conn).count("account.differs") == 2
+    registry.confirm_account(conn, "a1-1", "ops")
+    assert registry.account(conn, "a1-1").stated["uid"] == 2002
+    assert kinds(conn)[-1] == "account.confirmed"
+
+
+def test_mail_of_another_account_is_nobodys_at_first_sight(conn):
+    host.add_host(conn)
+    says(conn, 2001, "a.example")
+    says(conn, 2005, "a.example", "new.example", account="new")
+    assert registry.account(conn, "new").stated == {"uid": 2005, "mail_domains": ["new.example"]}
+    assert kinds(conn, "new")[-1] == "account.differs"
+
+
+def test_who_confirms_is_told_that_nothing_was_said(conn):
+    host.add_host(conn)
+    with pytest.raises(Refused, match="has said nothing of a1-1"):
+        registry.confirm_account(conn, "a1-1", "ops")
+
+
 def test_host_ahead_of_the_registry_is_no_contradiction(conn):
     host.add_host(conn)
     host.handed_over(conn)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import accounts, describe, fence, operations, pairing, protocol
+from include.agent import accounts, describe, fence, operations, pairing, protocol, switch
 from include.agent.system import Refused
 from tests.unit.two_servers import TwoServers
 
@@ -364,7 +364,7 @@ def restored(servers: TwoServers, answer: dict | None, monkeypatch: pytest.Monke
 def test_a_source_from_a_snapshot_does_not_open_an_account_that_has_left(
     servers: TwoServers, monkeypatch, state: str, held: bool
 ) -> None:
-    restored(servers, {"account": "alice", "state": state, "epoch": 2}, monkeypatch, held)
+    restored(servers, {"account": "alice", "state": state, "epoch": 2, "proof": "p"}, monkeypatch, held)
     assert servers.opened == []
     here = servers.alice
     assert (here.state, here.epoch, here.to, here.released) == ("moved", 2, "10.0.0.2", True)
@@ -374,7 +374,30 @@ def test_a_source_from_a_snapshot_does_not_open_an_account_that_has_left(
 
 @pytest.mark.parametrize("state", ["receiving", "absent", "test"])
 def test_a_source_in_the_middle_of_a_move_that_is_booted_serves(servers: TwoServers, monkeypatch, state: str) -> None:
-    restored(servers, {"account": "alice", "state": state, "epoch": 2}, monkeypatch)
+    restored(servers, {"account": "alice", "state": state, "epoch": 2, "proof": "p"}, monkeypatch)
+    assert servers.opened == ["alice"] and servers.alice.state == "serving"
+
+
+def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServers) -> None:
+    fence._begin("alice", "m5", 2, 60)
+    told = fence.commit("alice", "m5", 2, {})
+    assert told["proof"] == pairing.proof("m5") == "p"
+    servers.at("target").receive("m5", "alice", 2)
+    pairing.directory("m5").mkdir(parents=True)
+    (pairing.directory("m5") / "target.json").write_text(json.dumps({"account": "alice", "epoch": 2}))
+    alice = accounts.load("alice")
+    assert switch.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] is None
+    fence.release("alice", "m5", 2, told)
+    assert switch.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] == "p"
+
+
+@pytest.mark.parametrize("name", ["alice", "bob"])
+@pytest.mark.parametrize("proof", [None, "", "guessed"])
+def test_a_server_that_cannot_prove_that_it_got_an_account_does_not_get_it(
+    servers: TwoServers, monkeypatch, name: str, proof: str | None
+) -> None:
+    """One that was taken over says of an account that is on its way to it that it has come."""
+    restored(servers, {"account": name, "state": "serving", "epoch": 9, "proof": proof}, monkeypatch)
     assert servers.opened == ["alice"] and servers.alice.state == "serving"
 
 
@@ -386,14 +409,14 @@ def test_a_source_whose_target_is_away_serves(servers: TwoServers, monkeypatch) 
 def test_a_target_that_knows_only_what_was_before_is_not_believed(servers: TwoServers, monkeypatch) -> None:
     fence.admit("alice", "m5", 3)
     servers.pair("m5", "alice", 3)
-    monkeypatch.setattr(Asked, "answer", {"account": "alice", "state": "serving", "epoch": 2})
+    monkeypatch.setattr(Asked, "answer", {"account": "alice", "state": "serving", "epoch": 2, "proof": "p"})
     monkeypatch.setattr(fence, "Peer", Asked)
     fence.boot()
     assert servers.opened == ["alice"]
 
 
 def test_databases_that_have_left_without_this_disks_knowledge_keep_it_shut(servers: TwoServers, monkeypatch) -> None:
-    monkeypatch.setattr(Asked, "answer", {"account": "alice.mariadb", "state": "serving", "epoch": 2})
+    monkeypatch.setattr(Asked, "answer", {"account": "alice.mariadb", "state": "serving", "epoch": 2, "proof": "p"})
     monkeypatch.setattr(fence, "Peer", Asked)
     with pytest.raises(Refused, match="tried again"):
         fence.boot()

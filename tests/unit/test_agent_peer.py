@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.agent import pairing
+from include.agent import pairing, peer_words
 from include.agent.peer import Peer
+from include.agent.shapes import number, record, text, whole
 from include.agent.system import Refused
 
 KEY = "ssh-ed25519 " + "A" * 68
@@ -28,6 +29,14 @@ for line in sys.stdin:
     time.sleep(request["args"].get("seconds", 0))
     print(json.dumps({"ok": True, "result": {"pid": os.getpid()}}), flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def words(monkeypatch) -> None:
+    """The verbs of these tests take and give whole numbers."""
+    some = record({}, seconds=number(), pid=whole(), to=text(10), n=whole(), input=text(0))
+    for verb in ("a", "b", "die", "refuse", "hello"):
+        monkeypatch.setitem(peer_words.WORDS, verb, peer_words.Word(some, some))
 
 
 @pytest.fixture
@@ -113,7 +122,9 @@ def test_a_session_answers_until_its_input_ends(tmp_path, monkeypatch, capsys) -
     text = b"".join(json.dumps(line).encode() + b"\n" for line in lines) + b"no json\n"
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
     verbs = {"hello": lambda account, args, stdin: {"to": account, "n": args["n"], "input": stdin.read().decode()}}
-    assert pairing.serve_peer("m1", verbs, frozenset({"hello"}), lambda *_: pytest.fail("rsync ran")) == 0
+    assert (
+        pairing.serve_peer("m1", verbs, frozenset({"hello"}), *[lambda *_: pytest.fail("another program ran")] * 2) == 0
+    )
     replies = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [reply["ok"] for reply in replies] == [True, False, True, False]
     assert [reply["result"]["n"] for reply in replies if reply["ok"]] == [1, 2]

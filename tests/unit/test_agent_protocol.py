@@ -20,6 +20,13 @@ from include.agent.system import Refused
         (b"\xff", "bad_request"),
         (b"[]", "bad_request"),
         (b'{"verb": "describe"}', "bad_request"),
+        (b"[" * 100_000, "bad_request"),
+        (b'{"verb": "describe", "args": {"a": ' + b"[" * 100 + b"]" * 100 + b"}}", "bad_request"),
+        (b'{"verb": ["describe"], "args": {}}', "bad_request"),
+        (b'{"verb": {"describe": 1}, "args": {}}', "bad_request"),
+        (b'{"verb": "describe", "args": {"a": NaN}}', "bad_request"),
+        (b'{"verb": "describe", "args": {"a": 1e400}}', "bad_request"),
+        (b'{"verb": "describe", "args": {"a": "\\ud800"}}', "bad_request"),
         (b'{"verb": "nonsense", "args": {}}', "unknown_verb"),
         (b'{"verb": "describe", "args": []}', "bad_args"),
         (b'{"verb": "hold", "args": {}}', "bad_account_name"),
@@ -29,6 +36,9 @@ from include.agent.system import Refused
         (b'{"verb": "status", "args": {"operation": "../x"}}', "bad_operation"),
         (b'{"verb": "start", "args": {"operation": "o1", "verb": "hold", "args": {}}}', "unknown_verb"),
         (b'{"verb": "accept_ips", "args": {"ips": ["198.51.100.1/24"]}}', "bad_address"),
+        (b'{"verb": "accept_ips", "args": {"ips": ["fe80::1%eth0"]}}', "bad_address"),
+        (b'{"verb": "drain_ips", "args": {"ips": ["fe80::1%x } ; flush ruleset"], "seconds": 1}}', "bad_address"),
+        (b'{"verb": "drop_ips", "args": {"ips": [3232235777]}}', "bad_address"),
     ],
 )
 def test_wrong_requests_are_answered(text: bytes, code: str) -> None:
@@ -36,6 +46,27 @@ def test_wrong_requests_are_answered(text: bytes, code: str) -> None:
     assert reply["ok"] is False
     assert reply["error"]["code"] == code
     assert reply["error"]["message"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "fe80::1%eth0",
+        'fe80::1%",command="sh"',
+        "fe80::1%x\nssh-ed25519 A",
+        "::1%1",
+        17,
+        None,
+        ["::1"],
+        "1.2.3.4 ",
+        "١.1.1.1",
+    ],
+)
+def test_an_address_is_nothing_but_one(address) -> None:
+    with pytest.raises(Refused) as refused:
+        pairing.check_address(address)
+    assert refused.value.code == "bad_address"
+    assert pairing.check_address("2001:DB8::1") == "2001:db8::1"
 
 
 def test_a_fault_of_the_agent_is_an_answer_too(monkeypatch) -> None:
@@ -108,13 +139,13 @@ def test_progress_is_seen_while_it_runs(host: list[list[str]]) -> None:
     assert seen[0]["done_bytes"] == 5
 
 
-@pytest.mark.parametrize("command", ["", "bash", "rsyncx", "call; id"])
+@pytest.mark.parametrize("command", ["", "bash", "rsyncx", "call; id", "streams"])
 def test_a_peer_gets_no_shell(tmp_path, monkeypatch, capsys, command: str) -> None:
     monkeypatch.setattr(pairing, "STATE", tmp_path)
     (tmp_path / "pairs" / "m1").mkdir(parents=True)
     (tmp_path / "pairs" / "m1" / "target.json").write_text(json.dumps({"account": "alice"}))
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", command)
-    assert pairing.serve_peer("m1", {}, frozenset(), lambda *_: pytest.fail("rsync ran")) == 1
+    assert pairing.serve_peer("m1", {}, frozenset(), *[lambda *_: pytest.fail("another program ran")] * 2) == 1
     assert "not admitted" in capsys.readouterr().err
 
 

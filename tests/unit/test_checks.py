@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from include.agent import checks, checks_files, checks_php, protocol
+from include.agent import checks, checks_files, checks_php, checks_programs, checks_zones, protocol
 from include.agent.checks_found import MOST, Clock, Found
 from include.agent.checks_text import (
+    LONGEST,
     Definition,
     TooLong,
     addresses_in,
+    as_read,
     in_time,
     match,
     uses_variable,
@@ -87,6 +89,68 @@ def test_comments_are_left_out_and_texts_stay() -> None:
     assert without_comments("1--1", "mariadb") == "1--1"  # minus minus
 
 
+def test_what_never_ends_goes_on_to_the_end() -> None:
+    assert without_comments("1 /* a", "mariadb") == "1  "
+    assert without_comments("1 'a -- b\nc", "mariadb") == "1 'a -- b\nc"
+    assert without_comments("1 'a\\", "mariadb") == "1 'a\\"
+    assert without_comments(" -- a", "mariadb") == "  "
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "/* ",
+        "'\\",
+        '"\\',
+        "'",
+        '"',
+        "'a",
+        "''",
+        "'\n",
+        "`",
+        "--",
+        "-- ",
+        "#",
+        "/*!",
+        "/*",
+        "*/",
+        "/*'",
+        "\\",
+        "set ",
+        "set x,",
+    ]
+    + ["@@global", "@@global.", "show variables like ", "set" + " " * 100, "max_tmp_tables=", ",max_tmp_tables="]
+    + ["set ,", ", ", ";set ", "set global ", "@@session . ", "198.51.100.", "198.51.100.1", "-198.51.100.1-", "1.1"]
+    + [".198.51.100.1", "2001:db8:100::", ":1", "@/usr/", "/usr/a+", " /usr/a*", "php1.", "php", "1 "],
+)
+def test_no_text_makes_a_look_slow(piece: str) -> None:
+    """Much of what a pattern likes least: seconds would be hours if any were quadratic."""
+    text = piece * (1_000_000 // len(piece))
+    began = time.process_time()
+    for engine in ("mariadb", "postgresql"):
+        without_comments(text, engine)
+    uses_variable(text, "max_tmp_tables")
+    list(addresses_in(text.encode(), ADDRESSES))
+    checks_zones.in_text(text, {})
+    list(checks_programs._missing(text.encode()))
+    assert time.process_time() - began < 10
+
+
+def test_definitions_are_looked_through_within_the_checks_own_time() -> None:
+    found, clock = Found(), Clock(0.5)
+    slow = {"id": "x", "patterns": [{"pattern": r"(a+)+$", "what": "many"}]}
+    began = time.monotonic()
+    match([Definition(f"view v{number}", "a" * 60 + "b") for number in range(100)], slow, found, clock)
+    assert time.monotonic() - began < 3
+    assert found.left[-1] == "There was no time to look through 99 definitions."
+
+
+def test_no_more_of_a_definition_is_looked_through_than_anybody_writes() -> None:
+    found = Found()
+    assert len(as_read("view v", "a" * (LONGEST + 1), "mariadb", "", found).text) == LONGEST
+    assert found.left == ["Of the view v only the first 1,000,000 characters were looked through."]
+
+
 def test_a_pattern_ends_in_time_and_says_so() -> None:
     began = time.monotonic()
     with pytest.raises(TooLong), in_time(0.2):
@@ -94,7 +158,7 @@ def test_a_pattern_ends_in_time_and_says_so() -> None:
     assert time.monotonic() - began < 2
     found = Found()
     bad = {"id": "x", "patterns": [{"pattern": r"(a+)+$", "what": "many"}, {"pattern": "B", "what": "a b"}]}
-    match([Definition("view v", "a" * 60 + "b")], bad, found)
+    match([Definition("view v", "a" * 60 + "b")], bad, found, Clock(60))
     assert found.left == ["In the view v the search took too long for this: many."]
     assert found.findings() == [{"check": "x", "where": "view v", "what": "a b", "count": 1}]
 

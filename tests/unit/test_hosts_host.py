@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from io import BytesIO
 
 import paramiko
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from include.hosts import AgentError, Host, HostUnreachable, build_agent, package
+from include.agent import protocol
+from include.hosts import AgentError, Host, HostUnreachable, build_agent, package, replies
 from include.hosts import host as module
 
 
@@ -18,6 +22,7 @@ class Channel:
 
     def __init__(self, output: bytes, code: int = 0, errors: bytes = b"") -> None:
         self.output, self.code, self.errors = output, code, errors
+        self._output, self._errors = BytesIO(output), BytesIO(errors)
         self.sent = b""
         self.command = ""
 
@@ -31,11 +36,11 @@ class Channel:
 
     def shutdown_write(self) -> None: ...
 
-    def makefile(self, _mode: str) -> BytesIO:
-        return BytesIO(self.output)
+    def recv(self, size: int) -> bytes:
+        return self._output.read(size)
 
-    def makefile_stderr(self, _mode: str) -> BytesIO:
-        return BytesIO(self.errors)
+    def recv_stderr(self, size: int) -> bytes:
+        return self._errors.read(size)
 
     def recv_exit_status(self) -> int:
         return self.code
@@ -73,8 +78,9 @@ def reply(result) -> bytes:
 
 
 def test_a_verb_is_one_request_and_one_reply() -> None:
-    channel = Channel(reply({"state": "held"}))
-    assert host(channel).call("hold", account="alice", verb="x") == {"state": "held"}
+    held = {"state": "held", "epoch": 2, "deadline": 1.5}
+    channel = Channel(reply(held))
+    assert host(channel).call("hold", account="alice", verb="x") == held
     assert channel.command == "serve"
     assert json.loads(channel.sent) == {"verb": "hold", "args": {"account": "alice", "verb": "x"}}
 
@@ -99,9 +105,10 @@ def test_a_lost_connection_is_unreachable() -> None:
 
 
 def test_a_kept_connection_that_died_is_made_again_once() -> None:
-    clients = [Client(Channel(reply({"n": 1})), paramiko.SSHException("dead")), Client(Channel(reply({"n": 2})))]
+    first, second = (Channel(reply({"reset": number})) for number in (1, 2))
+    clients = [Client(first, paramiko.SSHException("dead")), Client(second)]
     one = Host(lambda: clients.pop(0))
-    assert [one.call("describe")["n"], one.call("describe")["n"]] == [1, 2]
+    assert [one.call("reset_ips")["reset"], one.call("reset_ips")["reset"]] == [1, 2]
 
 
 def status(state: str, **more) -> Channel:
@@ -169,3 +176,113 @@ def test_another_host_key_is_not_a_lost_connection() -> None:
     with pytest.raises(AgentError) as error:
         Host(connect).call("describe")
     assert error.value.code == "host_key_changed"
+
+
+STANDING = {"state": "serving", "epoch": 3}
+FALSE_MESSAGE = "all good\x1b[2K\r[2026-11-29] INFO - Marked success\n"
+
+
+class Endless(Channel):
+    """A server that never stops."""
+
+    def recv(self, size: int) -> bytes:
+        self.sent += b"x" * min(size, 1)  # how often it was asked
+        return b"x" * size
+
+
+class Dripping(Channel):
+    """A server that says one byte each time that it would be given up."""
+
+    def recv(self, _size: int) -> bytes:
+        time.sleep(0.02)
+        return b" "
+
+
+def test_every_verb_of_the_agent_has_its_shape() -> None:
+    assert {*replies.RESULTS} == {*protocol.VERBS}
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    channel = Endless(b"")
+    with pytest.raises(AgentError, match="1048576 bytes at most") as error:
+        host(channel).call("return")
+    assert error.value.code == "strange_reply" and channel.sent.count(b"x") <= 17
+
+
+def test_an_answer_that_drips_is_waited_for_no_longer_than_any(monkeypatch) -> None:
+    began = time.monotonic()
+    monkeypatch.setattr(Dripping, "settimeout", lambda _self, seconds: _end_at(seconds))
+    with pytest.raises(HostUnreachable):
+        host(Dripping(b"")).call("return", timeout=0.3)
+    assert time.monotonic() - began < 5
+
+
+def _end_at(seconds: float) -> None:
+    if seconds <= 0.01:
+        raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        b"[" * 100_000,
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"ok":true}',
+        b'{"ok":1,"result":{}}',
+        b'{"ok":true,"result":[]}',
+        b'{"ok":true,"result":{"state":"serving","epoch":-1}}',
+        b'{"ok":true,"result":{"state":"serving","epoch":true}}',
+        b'{"ok":true,"result":{"state":"serving","epoch":' + b"9" * 10_000 + b"}}",
+        b'{"ok":true,"result":{"state":"serving","epoch":NaN}}',
+        b'{"ok":true,"result":{"state":["serving"],"epoch":1}}',
+        b'{"ok":true,"result":{"state":"ser\\u001bving","epoch":1}}',
+        b'{"ok":false}',
+        b'{"ok":false,"error":"no"}',
+        b'{"ok":false,"error":{"code":["x"],"message":"no"}}',
+        b'{"ok":false,"error":{"code":"x y","message":"no"}}',
+    ],
+)
+def test_what_is_no_answer_to_a_verb_is_refused_with_one_code(output: bytes) -> None:
+    with pytest.raises(AgentError) as error:
+        host(Channel(output, errors=b"\x1b[2K")).call("return")
+    assert error.value.code == "strange_reply" and error.value.message.isprintable()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(sorted(replies.RESULTS)),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+        max_leaves=12,
+    ),
+)
+def test_whatever_a_server_says_is_an_answer_or_a_refusal(verb: str, value) -> None:
+    for said in (value, {"ok": value}, {"ok": True, "result": value}, {"ok": False, "error": value}):
+        try:
+            host(Channel(json.dumps(said).encode())).call(verb)
+        except AgentError as error:
+            assert error.message.isprintable() and error.code.isprintable()
+
+
+def test_what_a_server_says_of_its_refusal_is_one_line_of_text() -> None:
+    refusal = json.dumps({"ok": False, "error": {"code": "x", "message": FALSE_MESSAGE + "x" * 10_000}}).encode()
+    failed = {"state": "failed", "progress": {"text": FALSE_MESSAGE}, "result": None, "seconds": 1}
+    failed |= {"error": {"code": "x", "message": FALSE_MESSAGE}}
+    seen: list = []
+    for channel, work in (
+        (Channel(refusal), lambda one: one.call("hold")),
+        (Channel(reply(failed)), lambda one: one.run("o1", "switch", {}, progress=seen.append)),
+        (Channel(b"", 1, FALSE_MESSAGE.encode()), lambda one: one.call("hold")),
+        (Channel(b"", 1, FALSE_MESSAGE.encode()), lambda one: one.agent_digest()),
+    ):
+        with pytest.raises(AgentError) as error:
+            work(host(channel))
+        assert error.value.message.isprintable() and len(error.value.message) < 5000
+    assert seen[0]["text"].isprintable()
+
+
+def test_what_has_no_place_in_an_answer_is_left_out() -> None:
+    assert host(Channel(reply(STANDING | {"more": 1}))).call("return") == STANDING

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from include.agent import mariadb_changes, mariadb_load
 from include.agent.mariadb_binlog import Window
 from include.agent.mariadb_tables import Column, Reference, Table, matching
+from include.agent.system import Refused
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -115,3 +116,26 @@ def test_a_row_that_a_foreign_key_changed_leads_to_those_that_refer_to_it() -> N
     found, waiting = mariadb_changes.Wanted(), {}
     mariadb_changes._refer(child, ["5", "5"], found, waiting)
     assert found.keys == {("d", "children"): {("5",)}} and waiting == {reference: {("5",)}}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["5) OR SLEEP(9", "5"],
+        ["5", "(SELECT 1)"],
+        ["5", "None"],
+        ["X'zz'", "5"],
+        ["'5'", "5"],
+        ["5", "_utf8 'x'"],
+        ["5\n", "5"],
+        ["5"],
+        ["5", "5", "5"],
+    ],
+)
+def test_what_the_new_server_tells_of_keys_is_literals_or_refused(row: list[str]) -> None:
+    reference = Reference(("d", "grandchildren"), ("child",), ("id",))
+    child = Table(("d", "children"), "InnoDB", 0, [column("id", "int")], ("id",), [reference])
+    with pytest.raises(Refused, match="keys of d.children are none"):
+        mariadb_changes._refer(child, row, mariadb_changes.Wanted(), {})
+    for good in ("NULL", "-5.25", "1e20", "1.5e-7", "X'00ff'", "_utf8mb4 X''"):
+        mariadb_changes._refer(child, [good, good], mariadb_changes.Wanted(), {})

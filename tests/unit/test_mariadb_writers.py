@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.agent import mariadb_writers
+from include.agent import mariadb_writers, ours
 from include.agent.accounts import Account
 from include.agent.system import Refused
 
@@ -19,11 +19,12 @@ ACCOUNT = Account.from_json(
         "mariadb": {"users": [{"user": "acct", "host": "localhost"}], "databases": ["acct_db"]},
     }
 )
+MARK = 1234567890
 PASSWORD = {"plugin": "mysql_native_password", "authentication_string": "*0"}
 USERS = {
     ("root", "localhost"): {"plugin": "mysql_native_password", "auth_or": [{}, {"plugin": "unix_socket"}]},
     ("acct", "localhost"): PASSWORD,
-    ("th_follow_acct", "localhost"): PASSWORD,
+    ("th_follow_acct", "localhost"): PASSWORD | {"max_connections": MARK},
     ("other", "%"): PASSWORD,
     ("", "localhost"): PASSWORD,
     ("PUBLIC", ""): {"is_role": True},
@@ -49,6 +50,7 @@ def found(monkeypatch, users=USERS, **rights: list[list[str]]) -> list[mariadb_w
         return [next(some for name, some in rows.items() if name in statement) for statement in statements]
 
     monkeypatch.setattr(mariadb_writers, "queries", queries)
+    monkeypatch.setattr(ours, "mark", lambda _name: MARK)
     monkeypatch.setattr(mariadb_writers, "all_accounts", lambda: [ACCOUNT, SimpleNamespace(name="customer")])
     return mariadb_writers.foreign(ACCOUNT)
 
@@ -91,6 +93,20 @@ def test_what_is_granted_to_everybody_is_granted_to_each(monkeypatch) -> None:
     writers = found(monkeypatch, databases=[["'PUBLIC'@''", "INSERT", "acct\\_db"]])
     assert {(one.user, one.host) for one in writers} == {("other", "%"), ("", "localhost")}
     assert "FROM PUBLIC" in mariadb_writers.sentence(ACCOUNT, writers[0])
+
+
+def test_a_name_of_the_agents_alone_makes_nobody_the_agents(monkeypatch) -> None:
+    rights = [["'th_follow_acct'@'localhost'", "INSERT", "acct\\_db"]]
+    assert found(monkeypatch, databases=rights) == []
+    (one,) = found(monkeypatch, USERS | {("th_follow_acct", "localhost"): PASSWORD}, databases=rights)
+    assert one.user == "th_follow_acct"
+
+
+@pytest.mark.parametrize("host", ["y@localhost", "a'@'b", "a`b"])
+def test_a_host_by_which_a_user_is_taken_for_another_is_refused(monkeypatch, host: str) -> None:
+    with pytest.raises(Refused) as error:
+        found(monkeypatch, USERS | {("x", host): PASSWORD})
+    assert error.value.code == "unclear_user"
 
 
 @pytest.mark.parametrize(

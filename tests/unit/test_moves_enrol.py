@@ -1,10 +1,13 @@
 """Which servers may take part in a migration."""
 
+import re
+
 import pytest
 
 from include.moves.enrol import unfit, version
-from include.moves.path import without_secrets
+from include.moves.path import require_as_known, stated, without_secrets
 from include.moves.servers import past, serving
+from include.registry import Refused
 
 
 def description(**more):
@@ -43,6 +46,33 @@ def test_an_account_that_left_does_not_serve():
     assert [one["account"] for one in serving({"accounts": accounts})] == ["serving", "held"]
     kept = without_secrets({"accounts": accounts, "debian": "13"})
     assert "secret" not in str(kept) and len(kept["accounts"]) == 4
+    mail = {"domains": ["b.example", "a.example"], "mailboxes": [{"password_hash": "secret"}]}
+    (kept,) = without_secrets({"accounts": [{"account": "x", "account_file": {"uid": 2001, "mail": mail}}]})["accounts"]
+    assert kept == {"account": "x", "stated": {"uid": 2001, "mail_domains": ["a.example", "b.example"]}}
+
+
+@pytest.mark.parametrize(
+    ("uid", "domains", "said"),
+    [
+        (2001, ["a.example"], None),
+        (2001, [], None),
+        (2001, ["a.example", "gmail.com"], "mail to 'gmail.com'"),
+        (2001, ["A\x1b[2K"], "mail to 'A\\x1b"),
+        (2002, ["a.example"], "the uid"),
+        (None, ["a.example"], "the uid"),
+    ],
+)
+def test_a_source_is_not_believed_that_other_mail_is_its_accounts(uid, domains, said):
+    """Before the target is told anything; what is confirmed goes through."""
+    known, file = {"uid": 2001, "mail_domains": ["a.example"]}, {"uid": uid, "mail": {"domains": domains}}
+    for what in (None, stated(file)):
+        require_as_known("x", "vps-1", what, file)
+    if said is None:
+        require_as_known("x", "vps-1", known, file)
+        return
+    with pytest.raises(Refused, match=re.escape(said)) as refused:
+        require_as_known("x", "vps-1", known, file)
+    assert str(refused.value).isprintable() and "confirm DSN x --by YOU" in str(refused.value)
 
 
 def test_a_state_is_not_past_itself():

@@ -36,7 +36,7 @@ def test_visitors_may_have_written_meanwhile(grown):
         ({"urls": {"u": {**SITE, "status": 503}}}, "answers with another status: 503, not 200"),
         ({"urls": {"u": {**SITE, "title": "b"}}}, "another title"),
         ({"urls": {"u": {**SITE, "certificate": "d"}}}, "another certificate"),
-        ({"urls": {"u": {"error": "ConnectionRefusedError"}}}, "does not answer (ConnectionRefusedError)"),
+        ({"urls": {"u": {"error": "did not answer"}}}, "u cannot be read now (did not answer)"),
         ({"urls": {}}, "was not looked at"),
         ({"postgresql": {"s.t": 2}}, "has 2 rows, fewer than the 3 before"),
         ({"postgresql": {}}, "the table s.t is missing"),

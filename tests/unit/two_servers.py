@@ -20,6 +20,7 @@ from include.agent import (
     pairing,
     peer,
     php,
+    processes,
     protocol,
     shell,
     switch,
@@ -53,7 +54,8 @@ class TwoServers:
         nothing = lambda *_, **__: None  # noqa: E731
         monkeypatch.setattr(system, "shadow_fields", lambda _name: ("!", ""))
         for module, names in {
-            system: ("set_expiry", "bring_crontab_back", "set_crontab_aside", "create_user", "end_processes"),
+            system: ("set_expiry", "bring_crontab_back", "set_crontab_aside", "create_user"),
+            processes: ("end_all",),
             front: ("set_entry", "render_sites", "render_maps"),
             mail: ("follow", "render", "flush"),
             php: ("start", "stop", "warm"),
@@ -95,7 +97,7 @@ class TwoServers:
         """What `pair` and the first contact leave behind on the source, without a key."""
         directory = pairing.directory(move)
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "source.json").write_text(json.dumps({"account": account, "epoch": epoch}))
+        (directory / "source.json").write_text(json.dumps({"account": account, "epoch": epoch, "proof": "p"}))
         (directory / "peer.json").write_text(json.dumps({"address": "10.0.0.2", "host_keys": ["k"]}))
 
     def receive(self, move: str, account: str, epoch: int) -> None:

@@ -27,7 +27,7 @@ LOCATION = {"Location": {"description": "Where the request is found.", "schema":
 def action(permission: Any, *problems: int) -> dict[str, Any]:
     """The arguments of a route that starts something."""
     accepted = {202: {"description": "It was started, or had been by the same key.", "headers": LOCATION}}
-    return operation(permission, 404, 409, *problems, status_code=202, responses=accepted)
+    return operation(permission, 409, *problems, status_code=202, responses=accepted)
 
 
 class Action:

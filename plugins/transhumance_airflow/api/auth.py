@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -18,33 +18,37 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, Header, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from include import registry
 from include.registry import panel
 from transhumance_airflow.api import catalogue
-from transhumance_airflow.api.database import Registry
+from transhumance_airflow.api.database import Registry, registry_connection
 from transhumance_airflow.api.models import AccountName, ServerName
 from transhumance_airflow.api.problems import Problem
 
-Permission = Literal["read", "test", "perform", "billing", "ops"]
+Permission = Literal["read", "test", "perform", "billing", "replay", "ops"]
 
 RIGHTS: dict[Permission, tuple[Literal["GET", "POST"], str, str]] = {
     "read": ("GET", "migrate_server", "read its servers and accounts: ask the host for the right to read DAG runs"),
     "test": ("POST", "test_account", "test accounts: ask the host for the right to trigger test_account"),
     "perform": ("POST", "migrate_server", "perform accounts: ask the host for the right to trigger migrate_server"),
     "billing": ("GET", "bill_transits", "see charges: ask the host for the right to read runs of bill_transits"),
+    "replay": ("POST", "deliver_events", "replay events: ask the host for the right to trigger deliver_events"),
     "ops": ("POST", "manage_transits", "act for the host: name a customer in the header Transhumance-Customer"),
 }
 """Each permission as a right of Airflow's: the method on the runs of a DAG. And what to say to whom lacks it."""
 
 CALLS = RateLimitItemPerMinute(600, namespace="calls")
 ACTIONS = RateLimitItemPerMinute(30, namespace="actions")
+REFUSED = RateLimitItemPerMinute(600, namespace="refused")
+IN_ALL = RateLimitItemPerMinute(6000, namespace="in all")
 limiter = MovingWindowRateLimiter(MemoryStorage())
-"""Counted in this process: with several workers each counts its own, which bounds what one customer can do to a
-worker, and that is what the limits are for."""
+"""Calls and actions are counted for each customer that a user acts for; what is refused for want of a right, or for a
+customer that nobody knows, and everything together, for each user. Counted in this process: with several workers each
+counts its own, which bounds what one can do to a worker, and that is what the limits are for."""
 
 _bearer = HTTPBearer(auto_error=False, description="A token of Airflow's, from `POST /auth/token`.")
 
@@ -116,7 +120,19 @@ class May:
         self.permission = permission
 
     def __call__(self, request: Request, caller: CallerDep) -> None:
-        """Refuses with 403 or 429."""
+        """Refuses with 403, 404 or 429."""
+        user = caller.user.get_id()
+        _count(IN_ALL, user, f"calls in a minute by {caller.user.get_name()}")
+        try:
+            self._let_through(caller)
+        except Problem:
+            _count(REFUSED, user, f"refused calls in a minute by {caller.user.get_name()}")
+            raise
+        _count(CALLS, (user, caller.customer), "calls in a minute for this customer")
+        if request.method == "POST":
+            _count(ACTIONS, (user, caller.customer), "actions in a minute for this customer")
+
+    def _let_through(self, caller: Caller) -> None:
         if caller.customer is None:
             _require(caller, "ops")
         elif self.permission == "ops":
@@ -125,9 +141,11 @@ class May:
             )
         if self.permission != "ops":
             _require(caller, self.permission)
-        _count(caller, CALLS, "calls")
-        if request.method == "POST":
-            _count(caller, ACTIONS, "actions")
+        if caller.customer is not None:
+            with registry_connection() as conn:
+                known = panel.is_customer(conn, caller.customer)
+            if not known:
+                raise Problem("not-found", "There is no such customer here: correct the header Transhumance-Customer.")
 
 
 def _require(caller: Caller, permission: Permission) -> None:
@@ -139,15 +157,15 @@ def _require(caller: Caller, permission: Permission) -> None:
         raise Problem("not-allowed", f"{caller.user.get_name()} may not {sentence}.")
 
 
-def _count(caller: Caller, limit: Any, what: str) -> None:
-    whose = caller.customer if caller.customer is not None else f"\0{caller.user.get_id()}"
-    if limiter.hit(limit, whose):
+def _count(limit: RateLimitItem, whose: str | tuple[str, str | None], what: str) -> None:
+    """One more of them; refuses with 429 when there are too many."""
+    key = repr(whose)
+    if limiter.hit(limit, key):
         return
-    reset = limiter.get_window_stats(limit, whose).reset_time
-    seconds = max(1, math.ceil(reset - time.time()))
+    seconds = max(1, math.ceil(limiter.get_window_stats(limit, key).reset_time - time.time()))
     raise Problem(
         "too-many",
-        f"More than {limit.amount} {what} in a minute for this customer: try again in {seconds} s.",
+        f"More than {limit.amount} {what}: try again in {seconds} s.",
         {"Retry-After": str(seconds)},
     )
 

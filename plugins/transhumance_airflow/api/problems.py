@@ -124,7 +124,7 @@ def _told(error: dict[str, Any]) -> str:
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems of an operation for the API's document, beside those that every operation may answer."""
-    return {status: _document(status) for status in sorted({401, 403, 422, 429, 503, *statuses})}
+    return {status: _document(status) for status in sorted({401, 403, 404, 422, 429, 503, *statuses})}
 
 
 def _document(status: int) -> dict[str, Any]:

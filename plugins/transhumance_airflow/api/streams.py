@@ -7,7 +7,6 @@ client of server-sent events comes back with Last-Event-ID and misses nothing.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
@@ -20,11 +19,15 @@ from transhumance_airflow.api import models, views
 from transhumance_airflow.api.auth import Caller, CallerDep
 from transhumance_airflow.api.database import registry_connection
 from transhumance_airflow.api.problems import Problem
+from transhumance_airflow.open_streams import OpenStreams, TooMany
 
 POLL_SECONDS = 1.0
 LIFETIME_SECONDS = 300.0
-MOST = 10
-"""So many streams at once a customer."""
+MOST, MOST_OF_A_USER, MOST_IN_ALL = 10, 100, 200
+"""So many streams at once for a customer, a user of Airflow (the panel), and everybody."""
+
+READERS = 8
+"""So many threads at once read events for streams; what is left of the server's is for calls."""
 
 RETRY_MS = 1000
 """A client that lost its stream comes back after this."""
@@ -39,21 +42,18 @@ LastEventId = Annotated[
     ),
 ]
 
-_open: Counter[str] = Counter()
+_streams = OpenStreams(MOST, MOST_OF_A_USER, MOST_IN_ALL)
+_open = _streams.open
+_readers = anyio.CapacityLimiter(READERS)
 
 
 def slot(caller: CallerDep) -> Iterator[None]:
-    """One of the customer's streams, until it ends."""
-    whose = caller.customer if caller.customer is not None else f"\0{caller.user.get_id()}"
-    if _open[whose] >= MOST:
-        raise Problem(
-            "too-many", f"{MOST} streams are open already: close one, or try again later.", {"Retry-After": "60"}
-        )
-    _open[whose] += 1
+    """One of the caller's streams, until it ends."""
     try:
-        yield
-    finally:
-        _open[whose] -= 1
+        with _streams.one_more(caller.user.get_id(), caller.customer):
+            yield
+    except TooMany as error:
+        raise Problem("too-many", str(error), {"Retry-After": "60"}) from None
 
 
 Slot = Annotated[None, Depends(slot)]
@@ -74,7 +74,7 @@ async def follow(
     until = time.monotonic() + LIFETIME_SECONDS
     yield ServerSentEvent(comment="following", retry=RETRY_MS)
     while time.monotonic() < until:
-        last, events = await anyio.to_thread.run_sync(read, last)
+        last, events = await anyio.to_thread.run_sync(read, last, limiter=_readers)
         for event in events:
             yield ServerSentEvent(data=event, event=event.kind, id=str(event.id))
         if not events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +22,7 @@ from include import registry
 from include.moves import pool
 from transhumance_airflow import connections
 from transhumance_airflow.board import PREFIX, gather, live, views, words
+from transhumance_airflow.open_streams import OpenStreams, TooMany
 
 FOLDER = Path(__file__).parent
 SECTIONS = ("numbers", "stuck", "groups", "moves", "pool", "campaigns", "events", "servers", "said")
@@ -74,6 +75,20 @@ def of_this_origin(request: Request) -> None:
 
 
 MayAct = Annotated[bool, Depends(may_act)]
+
+_streams = OpenStreams(of_a_customer=20, of_a_user=20, in_all=100)
+
+
+def slot(user: GetUserDep) -> Iterator[None]:
+    """One of the viewer's streams, until it ends."""
+    try:
+        with _streams.one_more(user.get_id(), None):
+            yield
+    except TooMany as error:
+        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, str(error), {"Retry-After": "60"}) from None
+
+
+one_stream = Depends(slot)
 
 app = FastAPI(title="Transhumance: the board", openapi_url=None, docs_url=None, redoc_url=None)
 app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
@@ -128,7 +143,7 @@ def board(request: Request, may: MayAct, wanted: Annotated[Wanted, Depends()]) -
     return page("board.html", sections=front(wanted, **at), query=request.url.query, **at)
 
 
-@app.get("/stream", dependencies=[may_read], response_class=EventSourceResponse)
+@app.get("/stream", dependencies=[may_read, one_stream], response_class=EventSourceResponse)
 async def stream(request: Request, may: MayAct, wanted: Annotated[Wanted, Depends()]) -> AsyncIterator[ServerSentEvent]:
     """The front page's sections, each whenever it changes."""
     at = where(request, may)
@@ -143,7 +158,7 @@ def server(request: Request, may: MayAct, name: ServerName) -> Response:
     return page("server.html", name=name, sections=one_server(name, **at), **at)
 
 
-@app.get("/servers/{name}/stream", dependencies=[may_read], response_class=EventSourceResponse)
+@app.get("/servers/{name}/stream", dependencies=[may_read, one_stream], response_class=EventSourceResponse)
 async def server_stream(request: Request, may: MayAct, name: ServerName) -> AsyncIterator[ServerSentEvent]:
     """A server's sections, each whenever it changes."""
     at = where(request, may)

@@ -43,13 +43,13 @@ def accounts(
     )
 
 
-@router.get("/{account}", operation_id="account", **operation("read", 404))
+@router.get("/{account}", operation_id="account", **operation("read"))
 def account(account: MyAccount, conn: Registry, runs: RunsDep) -> models.Account:
     """Where an account stands: where it lives, what it waits for, and its move."""
     return View(conn, runs).account(account)
 
 
-@router.get("/{account}/migrations", operation_id="open_migrations", **operation("read", 404))
+@router.get("/{account}/migrations", operation_id="open_migrations", **operation("read"))
 def open_migrations(account: MyAccount, conn: Registry, runs: RunsDep) -> models.OpenMigrations:
     """The migrations that are open to an account: their pages, what becomes incompatible, their deadlines, and how its
     newest test of each went."""
@@ -74,20 +74,20 @@ def test(
     )
 
 
-@router.get("/{account}/tests", operation_id="tests", **operation("read", 404))
+@router.get("/{account}/tests", operation_id="tests", **operation("read"))
 def tests(account: MyAccount, conn: Registry, runs: RunsDep) -> models.Tests:
     """An account's tests, newest first: their addresses, until when they stay, and what came of them."""
     view = View(conn, runs)
     return models.Tests(tests=[view.test(one) for one in registry.tests_of(conn, account.name)])
 
 
-@router.get("/{account}/tests/{test}", operation_id="one_test", **operation("read", 404))
+@router.get("/{account}/tests/{test}", operation_id="one_test", **operation("read"))
 def one_test(account: MyAccount, test: TestId, conn: Registry, runs: RunsDep) -> models.Test:
     """One test."""
     return View(conn, runs).test(_test(conn, account, test))
 
 
-@router.get("/{account}/tests/{test}/report", operation_id="report", **operation("read", 404, 409))
+@router.get("/{account}/tests/{test}/report", operation_id="report", **operation("read", 409))
 def report(account: MyAccount, test: TestId, conn: Registry) -> models.Report:
     """The compatibility report of a test: what was found, where, and what to do. It stays when the copy is gone."""
     return models.Report(**_report(conn, account, test))
@@ -97,7 +97,7 @@ def report(account: MyAccount, test: TestId, conn: Registry) -> models.Report:
     "/{account}/tests/{test}/report.html",
     operation_id="report_page",
     response_class=HTMLResponse,
-    **operation("read", 404, 409),
+    **operation("read", 409),
 )
 def report_page(account: MyAccount, test: TestId, conn: Registry) -> HTMLResponse:
     """The same report as a page, to be shown to the customer as it is."""

@@ -26,7 +26,7 @@ def events(caller: CallerDep, conn: Registry, after: models.After = 0, limit: mo
     return views.page(views.events(conn, caller, after=after, limit=limit), after)
 
 
-@router.get("/servers/{server}/events", operation_id="server_events", **operation("read", 404))
+@router.get("/servers/{server}/events", operation_id="server_events", **operation("read"))
 def server_events(
     server: MyServer, caller: CallerDep, conn: Registry, after: models.After = 0, limit: models.Limit = 100
 ) -> models.Events:
@@ -34,7 +34,7 @@ def server_events(
     return views.page(views.events(conn, caller, server=server.name, after=after, limit=limit), after)
 
 
-@router.get("/accounts/{account}/events", operation_id="account_events", **operation("read", 404))
+@router.get("/accounts/{account}/events", operation_id="account_events", **operation("read"))
 def account_events(
     account: MyAccount, caller: CallerDep, conn: Registry, after: models.After = 0, limit: models.Limit = 100
 ) -> models.Events:
@@ -53,7 +53,7 @@ async def stream(caller: CallerDep, _: Slot, last: LastEventId = None) -> AsyncI
     "/servers/{server}/stream",
     operation_id="server_stream",
     response_class=EventSourceResponse,
-    **operation("read", 404),
+    **operation("read"),
 )
 async def server_stream(
     server: MyServer, caller: CallerDep, _: Slot, last: LastEventId = None
@@ -67,7 +67,7 @@ async def server_stream(
     "/accounts/{account}/stream",
     operation_id="account_stream",
     response_class=EventSourceResponse,
-    **operation("read", 404),
+    **operation("read"),
 )
 async def account_stream(
     account: MyAccount, caller: CallerDep, _: Slot, last: LastEventId = None

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/requests", tags=["requests"])
 RequestId = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="The request's id.")]
 
 
-@router.get("/{request}", operation_id="request", **operation("read", 404))
+@router.get("/{request}", operation_id="request", **operation("read"))
 def request(request: RequestId, caller: CallerDep, conn: Registry, runs: RunsDep) -> models.Request:
     """What became of a request: its run, with the run's state, and where to look how it goes."""
     found = runs.find_any(PREFIX + request)

@@ -32,13 +32,13 @@ def servers(
     return models.Servers(servers=View(conn, runs).servers(found), next=found[-1].name if len(found) == limit else None)
 
 
-@router.get("/{server}", operation_id="server", **operation("read", 404))
+@router.get("/{server}", operation_id="server", **operation("read"))
 def server(server: MyServer, conn: Registry, runs: RunsDep) -> models.Server:
     """Where a server stands: its migration with every step, its transit, and each of its accounts."""
     return View(conn, runs).server(server)
 
 
-@router.get("/{server}/transit", operation_id="transit", **operation("read", 404, 409))
+@router.get("/{server}/transit", operation_id="transit", **operation("read", 409))
 def transit(server: MyServer, conn: Registry, runs: RunsDep) -> models.Transit:
     """The server's transit: the place in the queue, then the hand-over, then the countdown of the free days."""
     live = registry.migration_of(conn, server.name)
@@ -48,7 +48,7 @@ def transit(server: MyServer, conn: Registry, runs: RunsDep) -> models.Transit:
     return found
 
 
-@router.get("/{server}/charges", operation_id="charges", **operation("billing", 404, 409))
+@router.get("/{server}/charges", operation_id="charges", **operation("billing", 409))
 def charges(server: MyServer, conn: Registry) -> models.Charges:
     """What the transit of the server's newest migration has cost, and what it will have cost, by the day on which the
     last account leaves the server. Amounts are decimal strings."""

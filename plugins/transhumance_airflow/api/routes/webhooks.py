@@ -14,7 +14,7 @@ from transhumance_airflow.api.runs import RunsDep
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
 
-@router.post("/replay", operation_id="replay", **action("read"))
+@router.post("/replay", operation_id="replay", **action("replay"))
 def replay(
     body: models.Replay, key: Key, caller: CallerDep, conn: Registry, runs: RunsDep, response: Response
 ) -> models.Request:

@@ -1,0 +1,104 @@
+"""A certificate that came from another server is looked at and taken by the front before it lies where it is loaded."""
+
+import datetime
+from types import SimpleNamespace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from include.agent import front
+from include.agent.system import Refused
+
+ALICE = SimpleNamespace(name="alice", domains=["alice.example", "www.alice.example"])
+BOB = SimpleNamespace(name="bob", domains=["bob.example", "shop.bob.example"])
+
+
+def key_of() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def pem_of(key: ec.EllipticCurvePrivateKey, password: bytes | None = None) -> str:
+    how = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how).decode()
+
+
+def certificate(key: ec.EllipticCurvePrivateKey, *names: str, common: str = "alice.example") -> str:
+    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(named, named, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=9))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+KEY, OTHER = key_of(), key_of()
+GOOD = pem_of(KEY) + certificate(KEY, "alice.example", "mail.alice.example")
+
+
+class Front:
+    """A HAProxy that takes what it is told to, or not."""
+
+    def __init__(self, tmp_path, monkeypatch) -> None:
+        self.asked: list[str] = []
+        self.takes = True
+        for name, path in (("CERTIFICATES", tmp_path / "certificates"), ("RUNTIME", tmp_path / "run")):
+            monkeypatch.setattr(front, name, path)
+        monkeypatch.setattr(front, "all_accounts", lambda: [ALICE, BOB])
+        monkeypatch.setattr(front, "command", self.command)
+        self.stored = tmp_path / "certificates" / "alice.example.pem"
+
+    def command(self, text: str) -> str:
+        self.asked.append(text.split("<<")[0])
+        return "" if text.startswith("show") else "Success!" if self.takes else "no start line\x1b[2K"
+
+
+@pytest.fixture
+def running(tmp_path, monkeypatch) -> Front:
+    return Front(tmp_path, monkeypatch)
+
+
+def test_a_good_one_is_used_first_and_kept_then(running: Front) -> None:
+    front.put_certificate("alice.example", GOOD)
+    assert running.stored.read_text() == GOOD and running.stored.stat().st_mode & 0o777 == 0o600
+    assert [text.split()[0] for text in running.asked] == ["show", "new", "set", "commit", "add"]
+
+
+def test_what_the_front_does_not_take_is_not_kept(running: Front) -> None:
+    running.takes = False
+    with pytest.raises(Refused, match="does not take") as refused:
+        front.put_certificate("alice.example", GOOD)
+    assert not running.stored.exists() and refused.value.message.isprintable()
+    assert [text.split()[0] for text in running.asked][-2:] == ["abort", "del"]
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        "",
+        "pem",
+        "-----BEGIN PRIVATE KEY-----\nno key\n-----END PRIVATE KEY-----\n",
+        pem_of(KEY),
+        certificate(KEY, "alice.example"),
+        pem_of(OTHER) + certificate(KEY, "alice.example"),
+        pem_of(KEY, b"secret") + certificate(KEY, "alice.example"),
+        GOOD.replace("MI", "XX"),
+        "\0" + GOOD.replace("-----BEGIN CERTIFICATE", "-----BEGIN NOTHING"),
+    ],
+)
+def test_what_is_no_key_with_its_certificate_never_reaches_the_front(running: Front, pem: str) -> None:
+    with pytest.raises(Refused) as refused:
+        front.put_certificate("alice.example", pem)
+    assert refused.value.code == "bad_certificate"
+    assert not running.asked and not running.stored.exists()
+
+
+@pytest.mark.parametrize("names", [("bob.example",), ("alice.example", "SHOP.bob.example"), ("*.bob.example",), ()])
+def test_one_that_is_also_for_a_neighbours_site_is_refused(running: Front, names: tuple[str, ...]) -> None:
+    pem = pem_of(KEY) + certificate(KEY, *names, common="alice.example" if names else "bob.example")
+    with pytest.raises(Refused, match="which is bob's here") as refused:
+        front.put_certificate("alice.example", pem)
+    assert refused.value.code == "foreign_certificate" and not running.asked and not running.stored.exists()
