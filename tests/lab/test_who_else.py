@@ -25,7 +25,7 @@ def test_what_has_a_name_of_the_agents_is_not_taken_for_its_own(found: dict[str,
     one = found["names"]
     assert one.pop("left") == []
     taken = {name: what for name, what in one.items() if not name.endswith("free")}
-    assert len(taken) == 16 and set(map(tuple, taken.values())) == {("name_taken", "name_taken", True)}
+    assert len(taken) == 18 and set(map(tuple, taken.values())) == {("name_taken", "name_taken", True)}
     assert not any(any(one[name]) for name in {*one} - {*taken})
 
 

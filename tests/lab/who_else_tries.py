@@ -125,6 +125,7 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
         f"th_{purpose}_bob": (lambda purpose=purpose: as_user(purpose)) for purpose in ("read", "restore", "create")
     }
     made["th_follow_bob"] = lambda: mariadb_follower.login(bob, mariadb_follower.READING)
+    made["th_load_bob"] = lambda: mariadb_follower.login(bob, mariadb_follower.LOADING)
     made["th_make_bob"] = lambda: mariadb_follower.login(bob, mariadb_follower.MAKING)
     for name, make in made.items():
         for host in ("localhost", "%"):
@@ -156,8 +157,8 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
         postgres_sql.execute([f"CREATE ROLE {role} LOGIN PASSWORD 'alices'"])
         refused = [said(make), said(postgres.enrol)]
         gone(role)
-        granted = f"SELECT count(*) = 0 FROM pg_auth_members WHERE member = '{role}'::regrole;"
-        left = postgres_sql.query(granted.replace("count(*) = 0", "to_json(count(*) = 0)"))
+        granted = "SELECT to_json(count(*) = 0) FROM pg_auth_members WHERE member"
+        left = postgres_sql.query(f"{granted} = '{role}'::regrole;")
         found[f"postgresql {role}"] = [*refused, *left]
         postgres_sql.execute([f"DROP ROLE {role}"])
         found[f"postgresql {role} free"] = [said(make), said(postgres.enrol)]
