@@ -1,12 +1,14 @@
-# The Airflow image for production: the same lock as the lab's.
-FROM apache/airflow:3.3.2-python3.11
+# The Airflow image for production: the same lock as the lab's. A tag can be moved by whoever owns it, a digest cannot:
+# docker build --build-arg BASE=apache/airflow@sha256:... with the digest that you have checked (docs/operations.md).
+ARG BASE=apache/airflow:3.3.2-python3.11
+FROM ${BASE}
 USER root
 RUN apt-get update \
  && apt-get install -y --no-install-recommends build-essential pkg-config libmariadb-dev \
  && rm -rf /var/lib/apt/lists/*
 USER airflow
 COPY requirements.txt /requirements.txt
-RUN pip install --no-cache-dir -r /requirements.txt
+RUN pip install --no-cache-dir --require-hashes -r /requirements.txt
 COPY --chown=airflow:root dags /opt/airflow/dags
 COPY --chown=airflow:root plugins /opt/airflow/plugins
 COPY --chown=airflow:root include /opt/airflow/include

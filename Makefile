@@ -39,13 +39,16 @@ setup:
 	@$(SUDO) lab/install-packages
 	@$(MAKE) --no-print-directory .venv/installed
 
-# Debian 12's own Python, so that the same lock serves a fresh machine; uv because it installs it in seconds.
-.venv/installed: requirements-dev.txt
+# Debian 12's own Python, so that the same lock serves a fresh machine; uv because it installs it in seconds. Each file
+# that is installed has one of the lock's hashes.
+.venv/installed: requirements-dev.txt requirements-uv.txt
 	@/usr/bin/python3 -m venv .venv
-	@.venv/bin/python -m pip install --quiet uv==0.13.9
-	@.venv/bin/uv pip sync --quiet --python $(PYTHON) requirements-dev.txt
+	@.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements-uv.txt
+	@.venv/bin/uv pip sync --quiet --require-hashes --python $(PYTHON) requirements-dev.txt
 	@touch $@
 
+COMPILE := .venv/bin/uv pip compile -q --no-header --no-annotate --generate-hashes
 lock: .venv/installed
-	.venv/bin/uv pip compile -q --no-header --no-annotate --upgrade requirements.in -o requirements.txt
-	.venv/bin/uv pip compile -q --no-header --no-annotate requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) --upgrade requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	echo uv | $(COMPILE) --upgrade - -o requirements-uv.txt

@@ -239,7 +239,7 @@ class Scan:
             for check in checks:
                 self.found.add(check["id"], shown, f"is no Python {version}: {error.msg}", error.lineno or 0)
             return
-        except (ValueError, MemoryError, RecursionError):
+        except (ValueError, MemoryError, RecursionError, SystemError):
             self.unreadable.append(shown)
             return
         asked = {module for check in checks for module in check["modules"]}

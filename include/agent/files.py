@@ -200,7 +200,7 @@ def discard(account: Account) -> None:
     """Forget what is known of the home's contents; the home itself goes with the Unix user."""
     unfollow(account)
     finish(account)
-    for name in ("files.cache", "files.listing", "files.json"):
+    for name in ("files.hashes", "files.listing", "files.json"):
         Path(account.directory / name).unlink(missing_ok=True)
 
 

@@ -35,7 +35,7 @@ def digest(account: Account) -> dict[str, Any]:
     Only files that changed since the last digest are read. Keys with `_` are no part of the comparison: `_left` is
     what a move leaves behind ({kind: {"count", "first": [paths]}}), `_listing` the file with a line an entry."""
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cache, listing = account.directory / "files.cache", account.directory / "files.listing"
+    cache, listing = account.directory / "files.hashes", account.directory / "files.listing"
     began = time.monotonic()
     if mapped(account):
         # A page that stays dirty keeps its file's times: written out, the next write to it shows again.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any
 
 from .accounts import Account
 from .files_sandbox import enter, open_beneath, python_argv
-from .files_walk import LONGEST, VANISHED, Known, Walk, load_cache, unescaped
+from .files_walk import LONGEST, VANISHED, Known, Unread, Walk, load_cache, unescaped
 from .system import refuse
 
 # The content of a file from here on is not read again where its times say that it is the same.
@@ -91,8 +92,8 @@ class Looker:
             names[key] = len(linked)
         strange = [
             os.fsdecode(path)
-            for path, info, kind, _, _ in walk.entries
-            if kind == b"f" and info.st_nlink > names.get((info.st_dev, info.st_ino), 1)
+            for path, _, _, _, linked in walk.entries
+            if linked and linked[2] > names.get(linked[:2], 1)
         ]
         return {"lines": lines, "strange": strange}
 
@@ -148,6 +149,10 @@ def main(arguments: list[str]) -> None:
     home, cache, rights = arguments
     kept = {key: known for key, known in load_cache(cache).items() if known[0] >= _WORTH_CACHING}
     enter(home, writable=rights == "write")
+    # A directory can be as deep as a path is long, and is taken away level by level.
+    sys.setrecursionlimit(2 * LONGEST)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     looker = Looker(home, kept)
     asks = {"states": looker.states, "lines": looker.lines, "settle": looker.settle, "remove": looker.remove}
     print("{}", flush=True)
@@ -155,7 +160,7 @@ def main(arguments: list[str]) -> None:
         asked = json.loads(request)
         try:
             reply = {"ok": asks[asked["ask"]]([os.fsencode(path) for path in asked["paths"]])}
-        except OSError as error:
+        except (OSError, Unread) as error:
             reply = {"error": str(error)}
         print(json.dumps(reply), flush=True)
 
@@ -182,7 +187,7 @@ def begin(account: Account, *, writable: bool) -> None:
         if known and known.process.poll() is None:
             return
         rights = "write" if writable else "read"
-        argv = python_argv("files_look", account.home, str(account.directory / "files.cache"), rights)
+        argv = python_argv("files_look", account.home, str(account.directory / "files.hashes"), rights)
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout
         if not process.stdout.readline():

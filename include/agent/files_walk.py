@@ -25,7 +25,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from .files_sandbox import enter
+from .digest import printable
+from .files_sandbox import enter, open_beneath
 
 BUCKETS = 4096
 LISTED = 50
@@ -46,8 +47,24 @@ Known = tuple[int, int, int, int, bytes]
 _ACLS = {"system.posix_acl_access": b"A", "system.posix_acl_default": b"D"}
 # An account that serves changes while it is read. In a hold nothing does, and what one side misses is a difference.
 VANISHED = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_BLOCK = 1 << 17
+_ZEROS = bytes(_BLOCK)
+# Seconds that one walk waits in all for files that programs hold leases on.
+_PATIENCE = 60.0
+Entry = tuple[bytes, int, bytes, bytes, tuple[int, int, int] | None]
+"""Path, inode number (0 for what is no file), line without path, names and attributes, attributes; and of a file with
+several names its device, inode and number of names."""
 # A change in the same clock tick as the reading could keep the ctime: such a file is read again next time.
 _SETTLED_NS = 2_000_000_000
+
+
+class Unread(Exception):
+    """What could not be read, and why, in words."""
+
+    def __init__(self, path: bytes, error: OSError) -> None:
+        why = "a program holds a lease on it (fcntl F_SETLEASE); end it" if error.errno == errno.EAGAIN else None
+        shown = printable(path[:LONGEST].decode("utf-8", "surrogateescape"))
+        super().__init__(f"{shown[:200]}: {why or error.strerror}")
 
 
 class _Names(dict[int, bytes]):
@@ -73,7 +90,8 @@ class Walk:
         self.cache, self.reads = cache, reads
         self.kept: list[bytes] = []
         self.users, self.groups = _Names(pwd.getpwuid), _Names(grp.getgrgid)
-        self.entries: list[tuple[bytes, os.stat_result, bytes, bytes, bytes]] = []
+        self.entries: list[Entry] = []
+        self.patient_until = 0.0
         self.links: dict[tuple[int, int], list[bytes]] = {}
         self.files = self.bytes = self.read_bytes = 0
         self.left: dict[str, dict[str, Any]] = {}
@@ -87,29 +105,65 @@ class Walk:
             seen["first"].append(path[:LONGEST].decode("utf-8", "backslashreplace"))
 
     def tree(self, root: bytes) -> None:
-        """Take in `root` and everything below it, on its own file system only."""
-        top = os.lstat(root)
-        self.entry(root, b".", top)
-        waiting = [(root, b"")]
-        while waiting:
-            directory, prefix = waiting.pop()
-            with contextlib.suppress(*VANISHED), os.scandir(directory) as found:
-                for item in found:
-                    path = prefix + item.name
+        """Take in `root` and everything below it, on its own file system only.
+
+        Each directory is opened from the root on and becomes the current one, so no path is too long for the kernel."""
+        before = os.open(".", os.O_PATH)
+        top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            device = os.fstat(top).st_dev
+            os.fchdir(top)
+            self.entry(b".", b".", os.fstat(top))
+            waiting = [b""]
+            while waiting:
+                prefix = waiting.pop()
+                with contextlib.suppress(*VANISHED):
+                    waiting += self.directory(top, prefix, device)
+        finally:
+            os.fchdir(before)
+            os.close(top)
+            os.close(before)
+
+    def directory(self, top: int, prefix: bytes, device: int) -> list[bytes]:
+        """Take in what is in one directory; the directories among it, as prefixes."""
+        try:
+            here = open_beneath(top, prefix or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
+        except OSError as error:
+            if isinstance(error, VANISHED) or error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
+                return []  # something else has taken its place
+            raise Unread(prefix, error) from None
+        found = []
+        try:
+            os.fchdir(here)
+            with os.scandir(here) as items:
+                for item in items:
+                    name = os.fsencode(item.name)
+                    path = prefix + name
                     if len(path) > LONGEST:
                         self.leave("below a path of more than 4,000 bytes", path)
                         continue
                     with contextlib.suppress(*VANISHED):
                         info = item.stat(follow_symlinks=False)
                         if stat.S_ISDIR(info.st_mode):
-                            if info.st_dev != top.st_dev:
+                            if info.st_dev != device:
                                 self.leave("mounted below the home", path)
                                 continue
-                            waiting.append((item.path, path + b"/"))
-                        self.entry(item.path, path, info)
+                            found.append(path + b"/")
+                        self.entry(name, path, info)
+        finally:
+            os.close(here)
+        return found
 
     def entry(self, full: bytes, path: bytes, info: os.stat_result) -> None:
-        """Take in one entry."""
+        """Take in one entry, by its path from the current directory; raises Unread."""
+        try:
+            self._entry(full, path, info)
+        except VANISHED:
+            raise
+        except OSError as error:
+            raise Unread(path, error) from None
+
+    def _entry(self, full: bytes, path: bytes, info: os.stat_result) -> None:
         mode = info.st_mode
         content = b"-"
         if stat.S_ISREG(mode):
@@ -134,7 +188,27 @@ class Walk:
         else:
             self.leave("device or named pipe", path)
             return
-        self.entries.append((path, info, kind, content, self.attributes(full, path)))
+        self.entries.append(self._kept(path, info, kind, content, self.attributes(full, path)))
+
+    def _kept(self, path: bytes, info: os.stat_result, kind: bytes, content: bytes, attributes: bytes) -> Entry:
+        """What is kept of an entry until all are known: there may be millions."""
+        mode = stat.S_IMODE(info.st_mode)
+        if kind == b"f":
+            mode &= ~(stat.S_ISUID | stat.S_ISGID)
+        elif kind == b"d":
+            mode &= ~stat.S_ISUID
+        text = b"%s\t%o\t%s\t%s\t%d\t%d\t%s" % (
+            kind,
+            mode,
+            self.users[info.st_uid],
+            self.groups[info.st_gid],
+            info.st_mtime_ns,
+            info.st_size if kind == b"f" else 0,
+            content,
+        )
+        file = kind == b"f"
+        linked = (info.st_dev, info.st_ino, info.st_nlink) if file and info.st_nlink > 1 else None
+        return path, info.st_ino if file else 0, text, attributes, linked
 
     def content(self, full: bytes, path: bytes, info: os.stat_result) -> bytes:
         """The hash of a file's content, from the cache where the file has not changed; its flags are told."""
@@ -174,28 +248,46 @@ class Walk:
     def opened(self, full: bytes, more: int = 0) -> int:
         """Open a file or directory to be read; never follows a link."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC | more
-        try:
-            return os.open(full, flags)
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a link has taken the file's place
-                raise FileNotFoundError(error.errno, error.strerror) from None
-            raise
+        while True:
+            try:
+                return os.open(full, flags)
+            except BlockingIOError:
+                # A process holds a lease on it. The kernel takes it away, in 45 seconds at the latest.
+                self.patient_until = self.patient_until or time.monotonic() + _PATIENCE
+                if time.monotonic() > self.patient_until:
+                    raise
+                time.sleep(0.05)
+            except OSError as error:
+                if error.errno == errno.ELOOP:  # a link has taken the file's place
+                    raise FileNotFoundError(error.errno, error.strerror) from None
+                raise
 
     def read(self, full: bytes, size: int) -> tuple[int, bytes]:
-        """The flags of one regular file, and its hash."""
-        most = min(size + 1, 1 << 18)
+        """The flags of one regular file, and the hash of its content.
+
+        Of blocks that hold nothing but zeros only the place of what follows counts: a hole is not read, wherever the
+        file system of either copy has one. A file without such blocks has the SHA-256 of its content."""
         descriptor = self.opened(full)
         try:
-            flags = _flags(descriptor)
-            block = os.read(descriptor, most)
-            hashed = hashlib.sha256(block)
-            # A read that gives less than was asked for came to the end.
-            while len(block) == most:
-                block = os.read(descriptor, most)
+            hashed, at, skipped = hashlib.sha256(), 0, False
+            if size > _BLOCK:
+                at = _next_data(descriptor, 0)
+                skipped = at > 0
+            while block := os.pread(descriptor, min(_BLOCK, max(size - at, 0) + 1), at):
+                if len(block) == _BLOCK and block == _ZEROS:
+                    following = max(_next_data(descriptor, at + _BLOCK), at + _BLOCK)
+                    at, skipped = following, True
+                    continue
+                if skipped:
+                    hashed.update(b"at %d:" % at)
+                    skipped = False
                 hashed.update(block)
+                at += len(block)
+                if len(block) < _BLOCK:
+                    break
+            return _flags(descriptor), hashed.digest()[:16]
         finally:
             os.close(descriptor)
-        return flags, hashed.digest()[:16]
 
     def attributes(self, full: bytes, path: bytes) -> bytes:
         """Extended attributes and ACLs, the latter by name."""
@@ -232,31 +324,21 @@ class Walk:
         """(inode number, line) of each entry, sorted by path; 0 stands for what is no regular file."""
         # The names of one file outside of what was walked do not count: they are not carried.
         first = {key: min(paths) for key, paths in self.links.items() if len(paths) > 1}
-        for path, info, kind, content, attributes in sorted(self.entries, key=lambda entry: entry[0]):
-            mode = stat.S_IMODE(info.st_mode)
-            linked = b""
-            if kind == b"f":
-                mode &= ~(stat.S_ISUID | stat.S_ISGID)
-                if info.st_nlink > 1:
-                    linked = first.get((info.st_dev, info.st_ino), b"")
-            elif kind == b"d":
-                mode &= ~stat.S_ISUID
-            yield (
-                info.st_ino if kind == b"f" else 0,
-                b"%s\t%s\t%o\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n"
-                % (
-                    escaped(path),
-                    kind,
-                    mode,
-                    self.users[info.st_uid],
-                    self.groups[info.st_gid],
-                    info.st_mtime_ns,
-                    info.st_size if kind == b"f" else 0,
-                    content,
-                    escaped(linked) if linked != path else b".",
-                    attributes,
-                ),
-            )
+        self.entries.sort(key=lambda entry: entry[0])
+        for path, inode, text, attributes, linked in self.entries:
+            other = first.get(linked[:2], b"") if linked else b""
+            shown = escaped(other) if other != path else b"."
+            yield inode, b"%s\t%s\t%s\t%s\n" % (escaped(path), text, shown, attributes)
+
+
+def _next_data(descriptor: int, at: int) -> int:
+    """The block from `at` on that begins or holds the next data; the end, where there is none."""
+    try:
+        return os.lseek(descriptor, at, os.SEEK_DATA) // _BLOCK * _BLOCK
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return max(at, os.fstat(descriptor).st_size)
+        return at
 
 
 def _flags(descriptor: int) -> int:
@@ -293,6 +375,10 @@ def load_cache(path: str) -> dict[tuple[int, int], Known]:
             content = file.read()
     except FileNotFoundError:
         return {}
+    return _cached(content)
+
+
+def _cached(content: bytes) -> dict[tuple[int, int], Known]:
     content = content[: len(content) - len(content) % _CACHED.size]
     return {
         (dev, ino): (size, mtime * 10**9 + mtime_ns, ctime * 10**9 + ctime_ns, flags, value)
@@ -303,9 +389,14 @@ def load_cache(path: str) -> dict[tuple[int, int], Known]:
 def main(arguments: list[str]) -> None:
     """`HOME`; stdin: {"cache": path, "listing": path}; stdout: the digest as JSON. Both files are replaced.
 
-    With {} on stdin no content is read: {"left"} alone."""
-    home = arguments[0]
-    request = json.load(sys.stdin)
+    With {} on stdin no content is read: {"left"} alone. What cannot be read ends it, told on stderr."""
+    try:
+        _main(arguments[0], json.load(sys.stdin))
+    except Unread as error:
+        sys.exit(str(error))
+
+
+def _main(home: str, request: dict[str, str]) -> None:
     gc.disable()  # nothing here refers to itself, and looking for it in so many entries takes long
     if not request:
         walk = Walk({}, reads=False)
@@ -313,9 +404,13 @@ def main(arguments: list[str]) -> None:
         walk.tree(os.fsencode(home))
         json.dump({"left": walk.left}, sys.stdout)
         return
-    walk = Walk(load_cache(request["cache"]))
-    with open(request["cache"] + ".new", "wb") as cache, open(request["listing"] + ".new", "wb") as listing:
+    with contextlib.ExitStack() as opened:
+        known = opened.enter_context(open(request["cache"], "a+b"))
+        cache = opened.enter_context(open(request["cache"] + ".new", "wb"))
+        listing = opened.enter_context(open(request["listing"] + ".new", "wb"))
         enter(home, writable=False)
+        known.seek(0)
+        walk = Walk(_cached(known.read()))
         walk.tree(os.fsencode(home))
         hashes = [hashlib.blake2b(digest_size=8) for _ in range(BUCKETS)]
         entries = 0

@@ -169,7 +169,8 @@ def with_statements(account: Account, found: list[dict[str, Any]]) -> list[dict[
         new = mariadb_definers.own(account, item["definer"], heirs[item["database"]])
         if new and new != item["definer"]:
             text = mariadb_definers.renamed(text, new)
-        made.append(item | {"statement": base64.b64encode(text).decode()})
+        told = {key: value for key, value in item.items() if key != "comment"}  # it is in the statement
+        made.append(told | {"statement": base64.b64encode(text).decode()})
     return made
 
 

@@ -157,7 +157,8 @@ _BINARY = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
 def sequence(database: str, name: str) -> str:
     """A SELECT of where a sequence stands, and of what it is."""
     return select(
-        [literal(name), "next_not_cached_value", "minimum_value", "maximum_value", "`increment`", "cycle_option"],
+        [literal(name), "next_not_cached_value", "minimum_value", "maximum_value", "`increment`", "cycle_option"]
+        + ["start_value", "cache_size"],
         f"FROM {ident(database)}.{ident(name)}",
     )
 

@@ -28,7 +28,7 @@ _KINDS = {
     # It puts triggers back, whose definers are others, under the collation that their database had then.
     MAKING: ("th_make_", "TRIGGER, ALTER", "SET USER"),
     # The other server words nothing for it: for a moment it has more power than one that it words for may ever have.
-    LOADING: ("th_load_", "INSERT", ""),
+    LOADING: ("th_load_", "ALL", ""),
 }
 START = (
     "SET SESSION foreign_key_checks = 0, check_constraint_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO"

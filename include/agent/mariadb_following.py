@@ -191,10 +191,19 @@ class Following:
 
     def _prints(self) -> tuple[dict[Name, str], str]:
         """Of each table and sequence, and of all else."""
-        printed, rest = mariadb_print.prints(self.account, self.databases)
+        return self._parted(*mariadb_print.prints(self.account, self.databases))
+
+    def _parted(self, printed: dict[Name, str], rest: str) -> tuple[dict[Name, str], str]:
+        """The same, what is neither table nor sequence by what was last seen with all else."""
         made = _seen[self.account.name].made
-        views = {name: printed.pop(name) for name in sorted(printed.keys() - made)}
-        return printed, hashlib.sha256(json.dumps([rest, [*views.values()]]).encode()).hexdigest()
+        views = [printed[name] for name in sorted(printed.keys() - made)]
+        both = hashlib.sha256(json.dumps([rest, views]).encode()).hexdigest()
+        return {name: printed[name] for name in printed.keys() & made}, both
+
+    def _anew(self, printed: dict[Name, str]) -> set[Name]:
+        """What is defined otherwise than it was when it was made there."""
+        known = self.state.prints
+        return {name for name in printed.keys() | known.keys() if printed.get(name) != known.get(name)}
 
     def _make(self, database: str, names: list[str]) -> int:
         """Tables without rows, and sequences, as the source's own tool words them."""
@@ -226,13 +235,15 @@ class Following:
             stop = mariadb_changes.position(*self.both.freeze())
         tables = (_seen.get(self.account.name) or self._look()).tables
         seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
-        printed, self.rest = self._prints()
-        anew = {name for name in printed.keys() | state.prints.keys() if printed.get(name) != state.prints.get(name)}
+        print_of_all = mariadb_print.prints(self.account, self.databases)
+        printed, self.rest = self._parted(*print_of_all)
         # The print alone decides: a statement that names a table may be a neighbour's, who has no right on it.
-        if anew or self.rest != state.rest:
+        if self._anew(printed) or self.rest != state.rest:
             state.told = ""
             tables = self._look().tables
+            printed, self.rest = self._parted(*print_of_all)
             seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
+        anew = self._anew(printed) | (_seen[self.account.name].made - state.prints.keys())
         self.prepared = [xid.decode() for xid in seen.prepared]
         what = mariadb_changes.wanted(self.both, seen, tables, state.carried, _seen[self.account.name].merged)
         if held:
@@ -400,7 +411,7 @@ class Following:
         return mine == theirs
 
     def level(self) -> None:
-        """The numbers that the next rows get, there as they are here."""
+        """The numbers that the next rows get, and all of a sequence, there as they are here."""
         tables, sequences, _ = _seen[self.account.name]
         mine, theirs = self.both.same(self._numbers())
         steps = []
@@ -415,8 +426,14 @@ class Following:
             sequences, mine[len(self.databases) :], theirs[len(self.databases) :], strict=True
         ):
             if ours != there:
-                value = int(ours[0][1] or 0)
-                steps.append(f"ALTER SEQUENCE {ident(name[0])}.{ident(name[1])} RESTART WITH {value}")
+                _, following, least, most, step, cycles, start, cached = [str(part) for part in ours[0]]
+                settings = (
+                    f"START WITH {int(start)} MINVALUE {int(least)} MAXVALUE {int(most)} INCREMENT BY {int(step)}"
+                )
+                settings += f" CACHE {int(cached)} {'CYCLE' if cycles == '1' else 'NOCYCLE'}"
+                steps.append(
+                    f"ALTER SEQUENCE {ident(name[0])}.{ident(name[1])} {settings} RESTART WITH {int(following)}"
+                )
         self.both.there(steps)
 
     def _numbers(self) -> list[str]:

@@ -22,7 +22,7 @@ from .system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, r
 
 _USUAL = 0.5
 """Seconds within which a peer's program ends that has answered."""
-PROTOCOL = 1
+PROTOCOL = 2
 """What agents say to each other, and mean by it; another number when either changes."""
 CONTROLS = RUNTIME / "pairs"
 STREAMS = Path("/run/transhumance-streams")

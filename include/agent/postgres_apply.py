@@ -169,16 +169,14 @@ def serve_stream(directory: Path) -> int:
     what it says goes over standard input and output. Ends when the source does."""
     group = grp.getgrnam("postgres").gr_gid
     for each in (pairing.STREAMS, directory):
-        each.mkdir(mode=0o710, exist_ok=True)
-        os.chown(each, 0, group)
-        each.chmod(0o710)
+        each.mkdir(mode=0o700, exist_ok=True)
+        _let_through(each, group)
     # A connection that was lost may have left its program here.
     with pairing.only_holder(directory / "lock", 0.1), socket.socket(socket.AF_UNIX) as door:
         path = directory / f".s.PGSQL.{_PORT}"
         path.unlink(missing_ok=True)
+        os.umask(0o111)  # who gets to the socket may use it: its directory decides
         door.bind(str(path))
-        os.chown(path, 0, group)
-        path.chmod(0o660)
         door.listen()
         line = Line(sys.stdin.buffer, sys.stdout.buffer)
         try:
@@ -187,6 +185,14 @@ def serve_stream(directory: Path) -> int:
         except EOFError:
             pass
     return 0
+
+
+def _let_through(directory: Path, group: int) -> None:
+    """This group gets to what it knows the name of in a directory of root's; nobody else does."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    os.fchown(descriptor, 0, group)
+    os.fchmod(descriptor, 0o710)
+    os.close(descriptor)
 
 
 def _let_in(visitor: socket.socket, line: Line) -> None:

@@ -7,11 +7,12 @@ dropped in silence looks as if it had been sent.
 
 import grp
 import json
+import pwd
 from pathlib import Path
 from typing import Any
 
 from . import front, mariadb_sql
-from .accounts import DOMAIN, all_accounts
+from .accounts import DOMAIN, PORT_RANGE, all_accounts
 from .system import CONFIG, read_json, refuse, run, write_durably, write_if_changed
 
 _MARK = CONFIG / "test-server.json"
@@ -19,19 +20,42 @@ _RULES = CONFIG / "test-server.nft"
 _UNIT = "transhumance-test-server.service"
 _NOT_SENT = "5.7.1 This is a test copy: mail to other places is not sent from here"
 
-# Connections that come from outside are answered; that is how a copy is looked at. PostgreSQL and MariaDB run under
-# users of their own and can be told to connect (dblink, foreign tables), Postfix and nginx could be by a mistake.
+# By list, out and in. Connections that come from outside to what the server itself offers are answered; that is how a
+# copy is looked at. Root speaks to other machines, but asks for no names: a resolver or a cache of names that runs as
+# root would ask in a copy's name. Whoever else runs here (accounts, users of their namespaces, databases, daemons that
+# can be told to connect) does not. What is sent for no process is the kernel's own: neighbours, errors, resets.
 _FIREWALL = """table inet test_server
 delete table inet test_server
 table inet test_server {
+  set own {
+    type uid
+  }
   chain output {
     type filter hook output priority filter; policy accept;
     oifname "lo" accept
-    ct state established accept
-    meta skuid { 1000-59999, mysql, postgres, postfix, www-data } reject with icmpx admin-prohibited
+    ct state established,related accept
+    meta skuid @own meta l4proto { tcp, udp } th dport { 53, 67, 123, 547 } accept
+    meta skuid @own meta l4proto icmpv6 accept
+    meta l4proto { tcp, udp } th dport { 53, 853, 5353, 5355 } reject with icmpx admin-prohibited
+    meta skuid != 0 reject with icmpx admin-prohibited
+  }
+  chain input {
+    type filter hook input priority filter; policy accept;
+    iifname "lo" accept
+    ct state established,related accept
+    meta l4proto { icmp, icmpv6 } accept
+    udp dport { 68, 546 } accept
+    tcp dport { PORTS } accept
+    reject with icmpx admin-prohibited
   }
 }
-"""
+""".replace(
+    "PORTS",
+    # SSH, the web, mailboxes, databases, and what the front offers for one account each.
+    f"22, 80, 110, 143, 443, 465, 587, 993, 995, 3306, 4190, 5432, {PORT_RANGE.start}-{PORT_RANGE.stop - 1}",
+)
+_OWN = ("_chrony", "ntpsec", "systemd-network", "systemd-timesync")
+"""Users of the system's own that keep its clock and its addresses, where there are such."""
 # Before the network: a database or a login must not be quicker than the rules.
 _SERVICE = f"""[Unit]
 Description=No program of a test copy reaches another machine
@@ -48,6 +72,13 @@ ExecStart=/usr/sbin/nft -f {_RULES}
 
 [Install]
 WantedBy=sysinit.target
+"""
+_LINGER = Path("/var/lib/systemd/linger")
+_NO_LINGERING = """// No user of a test server has services that run without a login.
+polkit.addRule(function(action) {
+    if (action.id.indexOf("org.freedesktop.login1.set-") == 0 && action.id.indexOf("linger") > 0)
+        return polkit.Result.NO;
+});
 """
 _POSTFIX = {
     # Nobody outside delivers mail to a copy, and Postfix leaves this machine by no address of its own.
@@ -108,17 +139,27 @@ def _require_names(certificate: Any, name: str) -> None:
 
 def keep_in() -> None:
     """Firewall, mail, cron and events: all that keeps a copy to itself, here and after every boot."""
-    write_if_changed(_RULES, _FIREWALL)
+    write_if_changed(_RULES, _firewall())
     if write_if_changed(Path("/etc/systemd/system") / _UNIT, _SERVICE):
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", "--quiet", _UNIT])
     run(["nft", "-f", str(_RULES)])
-    # A copy's crontab is set aside; nobody writes another one.
+    # A copy's crontab is set aside; nobody writes another one, or a job of at, or lets services run without a login.
     write_if_changed(Path("/etc/cron.allow"), "root\n", 0o640, (0, grp.getgrnam("crontab").gr_gid))
+    write_if_changed(Path("/etc/at.allow"), "root\n")
+    write_if_changed(Path("/etc/polkit-1/rules.d/00-test-server.rules"), _NO_LINGERING)
+    for user in _LINGER.glob("*"):
+        user.unlink()
     _keep_mail_in()
     write_if_changed(Path("/etc/mysql/mariadb.conf.d/92-test-server.cnf"), "[mariadbd]\nevent_scheduler = OFF\n")
     if mariadb_sql.query(["@@GLOBAL.event_scheduler"], "")[0][0] in ("ON", "1"):
         mariadb_sql.queries(["SET GLOBAL event_scheduler = OFF"])
+
+
+def _firewall() -> str:
+    users = {user.pw_name: user.pw_uid for user in pwd.getpwall()}
+    own = sorted(users[name] for name in _OWN if name in users)
+    return _FIREWALL + "".join(f"add element inet test_server own {{ {uid} }}\n" for uid in own)
 
 
 def _keep_mail_in() -> None:

@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from include.billing.export import entries
-from include.registry.database import execute, rows, transaction, value
+from include.registry.database import Refused, execute, rows, transaction, value
 
 BATCH = 50
 GIVE_WAY = 3
@@ -57,13 +59,32 @@ class Message:
 
 @dataclass(frozen=True)
 class Receiver:
-    """Where messages go: an HTTPS address, and the secret that signs them."""
+    """Where messages go: an HTTPS address, and the secret that signs them. Refused without either: what anybody could
+    read on its way, or sign as we do, is worth nothing to who gets it. A receiver on this machine may be asked by HTTP.
+    """
 
     url: str
     secret: str
 
+    def __post_init__(self) -> None:
+        if not _is_private(self.url):
+            raise Refused("The webhook's address must begin with https://: correct the connection's host.")
+        if not self.secret.strip():
+            raise Refused("The webhook has no secret to sign with: give its connection a password.")
+
     def __repr__(self) -> str:
         return f"Receiver({self.url!r})"
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on the way reads what goes to an address."""
+    try:
+        to = urlsplit(url)
+        if to.scheme != "http":
+            return to.scheme == "https" and bool(to.hostname)
+        return to.hostname == "localhost" or ip_address(to.hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, A
 from include import billing
 from include.campaigns.letters import Mailer
 from transhumance_airflow import connections
+from transhumance_airflow.operators import refusing
 
 WEBHOOK = "billing_webhook"
 SMTP = "smtp"
@@ -19,8 +20,8 @@ SMTP = "smtp"
 def deliver_webhooks() -> dict[str, Any]:
     """Posts what waits; fails while the receiver does not take it."""
     to = _connection(WEBHOOK)
-    with connections.registry_connection() as conn:
-        return _told(billing.deliver(conn, billing.Receiver(to.host, to.password or "")))
+    with connections.registry_connection() as conn, refusing():
+        return _told(billing.deliver(conn, billing.Receiver(to.host or "", to.password or "")))
 
 
 def send_mails() -> dict[str, Any]:

@@ -116,6 +116,29 @@ def test_a_receiver_that_is_down_is_not_tried_for_every_message(billed):
     assert attempts == [1, 1, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("url", "secret", "why"),
+    [
+        ("http://panel.example/hook", "a secret", "must begin with https://"),
+        ("http://127.0.0.1.example/", "a secret", "must begin with https://"),
+        ("http://192.0.2.1/", "a secret", "must begin with https://"),
+        ("panel.example/hook", "a secret", "must begin with https://"),
+        ("https:///hook", "a secret", "must begin with https://"),
+        ("https://[panel/", "a secret", "must begin with https://"),
+        ("", "a secret", "must begin with https://"),
+        ("https://panel.example/hook", "", "no secret to sign with"),
+        ("https://panel.example/hook", " \n", "no secret to sign with"),
+    ],
+)
+def test_what_anybody_could_read_or_sign_is_not_sent(url, secret, why):
+    with pytest.raises(Refused, match=why):
+        Receiver(url, secret)
+
+
+def test_a_receiver_of_this_machine_may_be_asked_by_http():
+    assert [Receiver(url, "x").url[:7] for url in ("http://localhost:1/", "http://[::1]:1/")] == ["http://"] * 2
+
+
 def test_delivery_does_not_begin_within_a_transaction(billed, receiver):
     billed.execute("SELECT 1")
     with pytest.raises(RuntimeError, match="open transaction"):

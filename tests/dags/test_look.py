@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import socket
+import ssl
+import subprocess
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -65,3 +70,39 @@ def test_mailboxes_are_listed_whatever_their_name(line, names):
 def test_a_mailbox_that_cannot_be_selected_is_an_error():
     imap = SimpleNamespace(select=lambda *_, **__: ("NO", [b""]))
     assert look._mailbox(imap, "gone") == {"error": "NotSelected"}  # type: ignore[arg-type]
+
+
+def test_the_certificate_that_a_site_shows_is_seen_whoever_has_signed_it(tmp_path):
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
+    argv += ["-subj", "/CN=app.example", "-keyout", tmp_path / "key", "-out", tmp_path / "pem"]
+    subprocess.run(argv, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pem", tmp_path / "key")
+    with http.server.HTTPServer(("127.0.0.1", 0), Site) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        seen = look.site(f"https://app.example:{server.server_port}/shop", "127.0.0.1")
+        thread.join()
+    certificate = ssl.PEM_cert_to_DER_cert((tmp_path / "pem").read_text())
+    assert (seen["status"], seen["certificate"]) == (200, look._digest(certificate))
+
+
+def test_a_page_that_drips_is_given_up(monkeypatch):
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
+            while True:
+                connection.sendall(b"x")
+                time.sleep(0.1)
+
+    monkeypatch.setattr(look, "SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(look, "wanted_of", lambda account: {"urls": [f"http://app.example:{port}/"]})
+        began = time.monotonic()
+        seen = look.look("app", "127.0.0.1")
+        assert list(seen["urls"].values()) == [{"error": "was not there as a whole within 1 s"}]
+        assert time.monotonic() - began < 5

@@ -54,6 +54,28 @@ foreach (explode(",", $_GET["to"]) as $where) {
     echo $one ? "open " : "shut ";
 }
 """
+RESOLVE = """
+import socket, sys
+question = bytes.fromhex("123401000001000000000000") + b"\\7example\\0\\0\\2\\0\\1"
+for kind, before in ((socket.SOCK_DGRAM, b""), (socket.SOCK_DGRAM, b""), (socket.SOCK_STREAM, b"\\0\\x19")):
+    with socket.socket(socket.AF_INET, kind) as one:
+        one.settimeout(3)
+        try:
+            one.connect((sys.argv[1], 53))
+            one.sendall(before + question)
+            print("open" if one.recv(512) else "shut")
+        except OSError:
+            print("shut")
+"""
+LISTEN = """
+import socket, sys
+here = [socket.create_server(("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True) for port in sys.argv[1:]]
+print("ready", flush=True)
+import select
+while True:
+    for one in select.select(here, [], [])[0]:
+        one.accept()[0].close()
+"""
 MAIL = '<?php foreach (explode(",", $_GET["to"]) as $to) { mail($to, "from the copy", "hello"); }'
 CONNECT = """
 import socket, sys
@@ -316,11 +338,17 @@ def test_the_copy_reaches_nobody(stage: Stage) -> None:
     path = "/out.php?to=" + ",".join(places)
     assert ask(old, f"www.{DOMAIN}", path).text.split() == ["open"] * 4
     assert ask(new, stage.copy.name, path).text.split() == ["shut"] * 4
-    for user in ("mysql", "postgres", "postfix", str(UID)):
-        argv = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "python3", "-c", CONNECT)
+    # Whoever is not on the list: accounts, what their user namespaces are given, daemons, nobody.
+    system = ("mysql", "postgres", "postfix", "www-data", "haproxy", "dovecot", "_apt", "nobody")
+    for user in (*system, str(UID), "999", "60000", "100000", str(100000 + 65536)):
+        argv = ("setpriv", f"--reuid={user}", "--regid=65534", "--clear-groups", "python3", "-c", CONNECT)
         assert (
             new.root(*argv, old.address, spec.lan_address6, "127.0.0.1", "::1").split() == ["shut"] * 2 + ["open"] * 2
         )
+    # Root speaks to other machines, and asks for no names: what relays names for others runs as root, too.
+    assert new.root("python3", "-c", CONNECT, old.address, spec.lan_address6).split() == ["open"] * 2
+    assert new.root("python3", "-c", RESOLVE, RESOLVER).split() == ["shut"] * 3
+    assert old.root("python3", "-c", RESOLVE, RESOLVER).split() == ["open"] * 3
     postgres(new, "CREATE EXTENSION dblink", "copied_app")
     link = (
         f"SELECT dblink_connect('host={old.address} user=copied password=secret dbname=copied_app connect_timeout=3')"
@@ -328,6 +356,28 @@ def test_the_copy_reaches_nobody(stage: Stage) -> None:
     with pytest.raises(AssertionError, match="could not establish connection"):
         postgres(new, link, "copied_app")
     postgres(new, "DROP EXTENSION dblink", "copied_app")
+
+
+def test_nobody_reaches_a_program_of_the_copy(stage: Stage) -> None:
+    """Not the original either: a port of a copy's own would be a way between the two."""
+    old, new = stage.old, stage.new
+    spec = old.lab.server(new.name).spec
+    unit = ("systemd-run", "--quiet", "--collect", "--unit=listens", f"--uid={UID}", f"--gid={UID}")
+    new.root(*unit, "python3", "-c", LISTEN, "7000", "19999", "24000", "60000")
+    try:
+        until(lambda: tried(new, "127.0.0.1", 7000) == "open")
+        for port in (7000, 19999, 24000, 60000):
+            for address in (new.address, spec.lan_address, spec.lan_address6):
+                assert tried(old, address, port) == "shut", (address, port)
+        for port in (22, 80, 443, 5432, 20007):
+            assert tried(old, new.address, port) == "open", port
+    finally:
+        new.root("systemctl", "stop", "listens.service", check=False)
+
+
+def tried(one: Side, address: str, port: int) -> str:
+    program = CONNECT.replace("(address, 22)", f"(address, {port})")
+    return one.root("python3", "-c", program, address).strip()
 
 
 def test_mail_stays_in_the_copy(stage: Stage) -> None:
@@ -353,6 +403,15 @@ def test_mail_stays_in_the_copy(stage: Stage) -> None:
 
 def journal(one: Side) -> str:
     return one.root("journalctl", "--quiet", "--no-pager", "-u", "postfix*")
+
+
+def test_nobody_has_jobs_or_services_that_begin_by_themselves(stage: Stage) -> None:
+    new = stage.new
+    assert new.root("cat", "/etc/cron.allow", "/etc/at.allow").split() == ["root", "root"]
+    new.root("touch", f"/var/lib/systemd/linger/{NAME}")
+    new.host.call("become_test_server", domain="test.example", certificate=None)
+    assert new.root("ls", "/var/lib/systemd/linger") == ""
+    assert "polkit.Result.NO" in new.root("cat", "/etc/polkit-1/rules.d/00-test-server.rules")
 
 
 def test_neither_cron_nor_events_run(stage: Stage) -> None:
