@@ -20,11 +20,9 @@ from typing import Any
 
 from .accounts import Account
 from .files_sandbox import enter, open_beneath, python_argv
-from .files_walk import LONGEST, VANISHED, Known, Unread, Walk, load_cache, unescaped
+from .files_walk import LONGEST, VANISHED, WORTH_CACHING, Known, Unread, Walk, load_cache, unescaped
 from .system import refuse
 
-# The content of a file from here on is not read again where its times say that it is the same.
-_WORTH_CACHING = 1 << 20
 # As many files are made durable at once: they share the file system's commits.
 _SYNC_WIDTH = 16
 
@@ -77,11 +75,11 @@ class Looker:
         walk = Walk(self.cache)
         names: dict[tuple[int, int], int] = {}
         for path, name, info in self.each(paths):
-            if stat.S_ISREG(info.st_mode) and info.st_size >= _WORTH_CACHING:
+            if stat.S_ISREG(info.st_mode) and info.st_size >= WORTH_CACHING:
                 info = self._written_out(name, info)
             with contextlib.suppress(*VANISHED):
                 walk.entry(name, path, info)
-            if info.st_size < _WORTH_CACHING:
+            if info.st_size < WORTH_CACHING:
                 # A writer through a mapping changes no times while its pages wait to be written out.
                 self.cache.pop((info.st_dev, info.st_ino), None)
         lines = {}
@@ -147,7 +145,7 @@ def _sync(descriptor: int) -> None:
 def main(arguments: list[str]) -> None:
     """`HOME CACHE read|write`: a JSON line in, {"ask": ..., "paths": [...]}; a JSON line out; ends with its input."""
     home, cache, rights = arguments
-    kept = {key: known for key, known in load_cache(cache).items() if known[0] >= _WORTH_CACHING}
+    kept = {key: known for key, known in load_cache(cache).items() if known[0] >= WORTH_CACHING}
     enter(home, writable=rights == "write")
     # A directory can be as deep as a path is long, and is taken away level by level.
     sys.setrecursionlimit(2 * LONGEST)

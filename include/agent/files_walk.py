@@ -48,6 +48,8 @@ _ACLS = {"system.posix_acl_access": b"A", "system.posix_acl_default": b"D"}
 # An account that serves changes while it is read. In a hold nothing does, and what one side misses is a difference.
 VANISHED = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _BLOCK = 1 << 17
+WORTH_CACHING = 1 << 20
+"""The content of a file of this size is not read again by the same program where its times say that it is the same."""
 _ZEROS = bytes(_BLOCK)
 # Seconds that one walk waits in all for files that programs hold leases on.
 _PATIENCE = 60.0
@@ -88,7 +90,7 @@ class Walk:
 
     def __init__(self, cache: dict[tuple[int, int], Known], *, reads: bool = True) -> None:
         self.cache, self.reads = cache, reads
-        self.kept: list[bytes] = []
+        self.kept = bytearray()
         self.users, self.groups = _Names(pwd.getpwuid), _Names(grp.getgrgid)
         self.entries: list[Entry] = []
         self.patient_until = 0.0
@@ -226,8 +228,9 @@ class Walk:
         self.flagged(path, flags)
         if info.st_ctime_ns + _SETTLED_NS < self.started:
             times = (*divmod(info.st_mtime_ns, 10**9), *divmod(info.st_ctime_ns, 10**9))
-            self.kept.append(_CACHED.pack(*key, info.st_size, *times, flags, value))
-            self.cache[key] = (*state, flags, value)
+            self.kept += _CACHED.pack(*key, info.st_size, *times, flags, value)
+            if info.st_nlink > 1 or info.st_size >= WORTH_CACHING:  # a small one costs less to read than to remember
+                self.cache[key] = (*state, flags, value)
         return value.hex().encode()
 
     def flagged(self, path: bytes, flags: int) -> None:
@@ -418,7 +421,7 @@ def _main(home: str, request: dict[str, str]) -> None:
             hashes[bucket_of(line[: line.index(b"\t")])].update(line)
             listing.write(b"%d\t%s" % (inode, line))
             entries += 1
-        cache.write(b"".join(walk.kept))
+        cache.write(walk.kept)
     parts = [part.hexdigest() for part in hashes]
     result = {
         "files": walk.files,

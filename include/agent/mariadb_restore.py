@@ -25,6 +25,7 @@ from .digest import printable
 from .mariadb_definers import QUOTED
 from .mariadb_events import context, enabled, switch
 from .mariadb_sql import (
+    NAMES,
     UNLOGGED,
     Login,
     attempts,
@@ -317,10 +318,10 @@ def _making(item: dict[str, Any], databases: dict[str, Any]) -> list[str | bytes
     at = ident(item["database"])
     statement = item["text"].replace(b"CREATE ", b"CREATE OR REPLACE ", 1)  # it may have been made a moment ago
     then, now = item.get("made_in"), databases[item["database"]]["collation"]
-    making = [*context(item), statement]
+    making = [*context(item), statement, NAMES]  # names go over in UTF-8 again
     if then and then != now:
         making = [f"ALTER DATABASE {at} COLLATE {ident(then)}", *making, f"ALTER DATABASE {at} COLLATE {ident(now)}"]
-    return [f"USE {at}", *making]
+    return [NAMES, f"USE {at}", *making]
 
 
 def checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:

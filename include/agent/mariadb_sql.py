@@ -29,7 +29,7 @@ _PINNED = (
     "SET SESSION sql_mode = '', time_zone = '+00:00', foreign_key_checks = 1, sql_auto_is_null = 0,"
     " group_concat_max_len = 1073741824, max_statement_time = 0, sql_select_limit = DEFAULT, sql_notes = 0"
 )
-_NAMES = "SET NAMES utf8mb4 /*M!110500 , character_set_collations = DEFAULT */"
+NAMES = "SET NAMES utf8mb4 /*M!110500 , character_set_collations = DEFAULT */"
 UNLOGGED = "SET SESSION sql_log_bin = 0"
 """First of statements that are this server's own affair: they are in no binary log."""
 _END_LINE = b"th-end\n"
@@ -235,7 +235,7 @@ def root() -> Iterator[Session]:
     """A session as root, that of an earlier block where one is idle."""
     while _idle:
         session = _idle.pop()
-        if session.answers(_NAMES, _PINNED, "SET SESSION sql_log_bin = 1"):
+        if session.answers(NAMES, _PINNED, "SET SESSION sql_log_bin = 1"):
             break
         session.close()
     else:

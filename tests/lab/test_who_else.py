@@ -1,286 +1,63 @@
-"""What a customer owns beside the data, on either version: names like the agent's, ways into a hold, a neighbour's
-transaction, settings that bind. Each is tried with the engines themselves."""
+"""What a customer owns beside the data, on each infrastructure's engines (`who_else_tries`): names like the agent's,
+ways into a hold, settings that bind, code that a look meets, a transaction left open."""
+
+from typing import Any
 
 import pytest
 
-from tests.lab.agents import Side, side
-from tests.lab.on_a_server import run, two_customers
+from tests.lab import base_tree
 
-
-@pytest.fixture(scope="module", params=[0, 1], ids=["debian12", "debian13"])
-def server(request, pair, lab) -> Side:
-    one = side(lab, pair[request.param])
-    two_customers(one)
-    return one
-
-
-NAMES = r"""
-from agent import mariadb_follower, postgres_apply, postgres_contained, postgres_look
-
-def as_user(purpose):
-    with mariadb_sql.login(bob, purpose, "SELECT"):
-        pass
-
-made = {f"th_{purpose}_bob": (lambda purpose=purpose: as_user(purpose)) for purpose in ("read", "restore", "create")}
-made["th_follow_bob"] = lambda: mariadb_follower.login(bob, mariadb_follower.READING)
-made["th_make_bob"] = lambda: mariadb_follower.login(bob, mariadb_follower.MAKING)
-for name, make in made.items():
-    for host in ("localhost", "%"):
-        user = f"{name}@'{host}'"
-        mariadb_sql.queries([f"CREATE USER {user} IDENTIFIED BY 'alices'"])
-        before = mariadb_sql.queries([f"SHOW GRANTS FOR {user}"])
-        refused = [said(make), said(mariadb.enrol)]
-        mariadb_sql.queries(mariadb_follower.gone(bob))
-        left = mariadb_sql.queries([f"SHOW GRANTS FOR {user}"]) == before
-        mariadb_sql.queries([f"DROP USER {user}"])
-        found[f"mariadb {user}"] = [*refused, left]
-    found[f"mariadb {name} free"] = [said(make), said(make), said(mariadb.enrol)]
-mariadb_sql.queries(mariadb_follower.gone(bob))
-
-restoring = {"role": "th_restore_7", "database": "bob", "password": "x"}
-made = dict.fromkeys(
-    ("th_restore_7", "th_restore_7_all"), lambda: postgres_contained._make_restore_role(bob, restoring, [])
-)
-made["th_read_bob"] = lambda: postgres_look.make_reader(bob)
-made["th_apply_bob"] = lambda: postgres_sql.execute(postgres_look.make_role("th_apply_bob", "LOGIN", bob))
-def gone(role):
-    if role in ("th_read_bob", "th_apply_bob"):
-        postgres_apply.drop_roles([role], postgres_sql.kept())
-    else:
-        postgres_contained._drop_restore_role(restoring, postgres_sql.kept())
-for role, make in made.items():
-    postgres_sql.execute([f"CREATE ROLE {role} LOGIN PASSWORD 'alices'"])
-    refused = [said(make), said(postgres.enrol)]
-    gone(role)
-    granted = f"SELECT count(*) = 0 FROM pg_auth_members WHERE member = '{role}'::regrole;"
-    left = postgres_sql.query(granted.replace("count(*) = 0", "to_json(count(*) = 0)"))
-    found[f"postgresql {role}"] = [*refused, *left]
-    postgres_sql.execute([f"DROP ROLE {role}"])
-    found[f"postgresql {role} free"] = [said(make), said(postgres.enrol)]
-    gone(role)
-
-# In a customer's database only the superuser's are ours.
-from agent import postgres_follow, postgres_publish
-for what, name in (("SCHEMA", "pg_namespace WHERE nspname"), ("PUBLICATION", "pg_publication WHERE pubname")):
-    psql("bob", "bob", f"CREATE {what} th_follow")
-    try:
-        postgres_follow._publish(bob, "bob")
-    except postgres_publish.CannotFollow as error:
-        found[f"postgresql {what}"] = ["name_taken", "name_taken"] if "rename it" in str(error) else [str(error)]
-    postgres_follow.end(bob)
-    left = postgres_sql.query(f"SELECT to_json(true) FROM {name} = 'th_follow';", "bob")
-    found[f"postgresql {what}"] += left
-    psql("bob", "bob", f"DROP {what} th_follow")
-found["left"] = postgres_sql.query(r"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname LIKE 'th\_%';")
+_CODE = """
+import json
+from tests.lab import who_else_tries as tries
+both = tries.start()
+print(json.dumps({each.__name__: each(*both) for each in (tries.names, tries.in_a_hold, tries.settings, tries.looks,
+    tries.open_transactions)}))
 """
 
 
-def test_what_has_a_name_of_the_agents_is_not_taken_for_its_own(server: Side) -> None:
-    found = run(server, NAMES)
-    assert found.pop("left") == []
-    taken = {name: what for name, what in found.items() if not name.endswith("free")}
-    assert len(taken) == 16 and set(map(tuple, taken.values())) == {("name_taken", "name_taken", True)}
-    assert not any(any(found[name]) for name in {*found} - {*taken})
+@pytest.fixture(scope="module", params=["2022", "2026"])
+def found(request, tmp_path_factory) -> dict[str, Any]:
+    return base_tree.run(request.param, _CODE, tmp_path_factory.mktemp("tree"), seconds=400)
 
 
-HOLD = r"""
-from agent import postgres_definition, postgres_restore
-def facts():
-    return [postgres_restore.role_facts(alice, postgres_sql.kept()), postgres_definition.definition(alice)]
-def databases():
-    return postgres_sql.query("SELECT json_build_array(datname, datconnlimit) FROM pg_database ORDER BY oid;")
-LIFT = "ALTER DATABASE alice CONNECTION LIMIT -1"
-psql("alice", "alice", "CREATE TABLE t (n int)")
-postgres_sql.execute(["GRANT ALL ON DATABASE alice TO bob", "GRANT CONNECT ON DATABASE bob, postgres TO alice, bob"])
-before, limits = facts(), databases()
-sessions = [session("alice", database) for database in ("postgres", "bob", "alice")]
-sessions.append(session("alice", "postgres", "BEGIN", "ALTER DATABASE alice CONNECTION LIMIT 7"))
-sessions.append(session("alice", "bob", "BEGIN", "ALTER ROLE alice PASSWORD 'secret'"))
-held = postgres.hold(alice)
-found["held"] = [held == postgres.hold(alice), before == facts()]
-found["sessions"] = [goes_on(each, LIFT + "; COMMIT; SELECT 1") for each in sessions]
-found["lifted"] = {
-    f"{user} from {database}": psql(user, database, LIFT)
-    for user in ("alice", "bob") for database in ("alice", "bob", "postgres", "template1")
-}
-found["wrote"] = {user: psql(user, "alice", "INSERT INTO t VALUES (1)") for user in ("alice", "bob")}
-postgres.unhold(alice)
-postgres.unhold(alice)
-found["after"] = [psql("alice", "alice", "SELECT count(*) FROM t"), before == facts(), limits == databases()]
-postgres_sql.execute(["GRANT alice TO bob"])
-found["member"] = said(postgres_definition.definition, alice)
-postgres_sql.execute(["REVOKE alice FROM bob"])
-mariadb_sql.queries(["GRANT INSERT ON alice.* TO bob@localhost"])
-found["granted"] = said(mariadb.hold, alice)
-mariadb_sql.queries(["REVOKE INSERT ON alice.* FROM bob@localhost"])
-"""
+def test_what_has_a_name_of_the_agents_is_not_taken_for_its_own(found: dict[str, Any]) -> None:
+    one = found["names"]
+    assert one.pop("left") == []
+    taken = {name: what for name, what in one.items() if not name.endswith("free")}
+    assert len(taken) == 18 and set(map(tuple, taken.values())) == {("name_taken", "name_taken", True)}
+    assert not any(any(one[name]) for name in {*one} - {*taken})
 
 
-def test_nobody_gets_into_a_hold_or_lifts_it(server: Side) -> None:
-    found = run(server, HOLD)
-    assert found["held"] == [True, True]
-    assert not any(found["sessions"])
-    assert all("ERROR" in answer or "FATAL" in answer for answer in found["lifted"].values())
-    assert all("FATAL" in answer for answer in found["wrote"].values())
-    assert found["after"] == ["0", True, True]
-    assert (found["member"], found["granted"]) == ("foreign_member", "foreign_writer")
+def test_nobody_gets_into_a_hold_or_lifts_it(found: dict[str, Any]) -> None:
+    one = found["in_a_hold"]
+    assert one["held"] == [True, True]
+    assert not any(one["sessions"])
+    assert all("ERROR" in answer or "FATAL" in answer for answer in one["lifted"].values())
+    assert all("FATAL" in answer for answer in one["wrote"].values())
+    assert one["after"] == ["0", True, True]
+    assert (one["member"], one["granted"]) == ("foreign_member", "foreign_writer")
 
 
-SETTINGS = r'''
-from agent import postgres_definition, postgres_digest, postgres_follow, postgres_look, postgres_send
-
-def effective(session):
-    rows = session.query("SELECT json_build_array(name, setting) FROM pg_settings;")
-    return {name: setting for name, setting in rows}
-
-def odd(name, kind, now, least, most, words):
-    """A value that is not the server's."""
-    if kind == "bool":
-        return "off" if now == "on" else "on"
-    if kind == "enum":
-        return next((word for word in reversed(words) if word != now), now)
-    if kind in ("integer", "real"):
-        return least if least != now else most
-    return "nothere"
-
-login = ("th_read_bob", "")
-postgres_look.make_reader(alice)
-postgres_look.make_reader(bob)
-rows = postgres_sql.query("SELECT json_build_array(name, vartype, setting, min_val, max_val, enumvals) FROM pg_settings"
-    " WHERE context = 'user' ORDER BY name <> 'role', name;")
-statements = [f"ALTER DATABASE alice SET {row[0]} = {postgres_sql.literal(odd(*row))}" for row in rows]
-psql("alice", "alice", "CREATE TABLE s (n int PRIMARY KEY)", "INSERT INTO s SELECT generate_series(1, 100)",
-    "CREATE TABLE u (n int)", "CREATE SEQUENCE q")
-argv = ["psql", "-XqAt", "host=127.0.0.1 user=alice password=secret dbname=alice"]
-answer = subprocess.run(argv, input=";\n".join(statements) + ";\n", capture_output=True, text=True)
-found["taken"] = len(postgres_sql.query("SELECT to_json(unnest(setconfig)) FROM pg_db_role_setting s JOIN pg_database d"
-    " ON d.oid = s.setdatabase WHERE datname = 'alice';"))
-found["they bind a customer"] = psql("alice", "alice", "SELECT 1") != "1"
-postgres_sql.end_kept(["alice", "bob"])
-for name in ("superuser", "reader"):
-    sides = []
-    for account in (alice, bob):
-        session = postgres_sql.kept(account.name, None if name == "superuser" else postgres_look.reader(account))
-        sides.append(effective(session))
-    found[name] = {key: [value, sides[1][key]] for key, value in sides[0].items() if value != sides[1][key]}
-question = {"keys": {"public.s": {"schema": "public", "table": "s", "columns": ["n"], "keys": [["1"]]}},
-    "whole": [["public", "u"]]}
-def dump():
-    argv = [*postgres_send.dumping(), "-d", postgres_sql.conninfo("alice")]
-    done = subprocess.run(argv, stdout=-3, stderr=-1, env=postgres_send.dump_environment("alice"))
-    return done.stderr.decode()[-300:]
-steps = {
-    "definition": lambda: postgres_definition.definition(alice),
-    "digest": lambda: postgres.digest(alice),
-    "publish": lambda: postgres_follow._publish(alice, "alice"),
-    "look": lambda: postgres_look.look(alice, "alice", question),
-    "hold": lambda: postgres.hold(alice),
-    "unhold": lambda: postgres.unhold(alice),
-    "end": lambda: postgres_follow.end(alice),
-}
-found["steps"] = {name: said(step) for name, step in steps.items()} | {"dump": dump()}
-def slot():
-    postgres_follow._publish(alice, "alice")
-    with postgres_follow._exported("alice", "th_follow_z"):
-        pass
-    postgres_follow.end(alice)
-found["steps"]["slot"] = said(slot)
-postgres_follow.end(bob)
-postgres_sql.execute(["ALTER DATABASE alice RESET ALL"])
-'''
-
-
-def test_what_is_set_for_a_database_does_not_bind_who_moves_it(server: Side) -> None:
+def test_what_is_set_for_a_database_does_not_bind_who_moves_it(found: dict[str, Any]) -> None:
     """Each setting that a customer may set, all at once, each to what the server does not have."""
-    found = run(server, SETTINGS)
-    assert found["taken"] > 100 and found["they bind a customer"]
-    assert found["superuser"] == found["reader"] == {}
-    assert set(found["steps"].values()) == {""}
+    one = found["settings"]
+    assert one["taken"] > 100 and one["they bind a customer"]
+    assert one["superuser"] == one["reader"] == {}
+    assert set(one["steps"].values()) == {""}
 
 
-READER = r'''
-from agent import postgres_look
-EVIL = """CREATE OR REPLACE FUNCTION public.evil() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
- IF current_user = 'alice' THEN RETURN true; END IF;
- PERFORM pg_catalog.set_config('default_transaction_read_only', 'off', false);
- PERFORM pg_catalog.set_config('search_path', 'public', false);
- BEGIN PERFORM pg_catalog.set_config('transaction_read_only', 'off', true); EXCEPTION WHEN OTHERS THEN NULL; END;
- BEGIN EXECUTE pg_catalog.format('ALTER ROLE %I PASSWORD %L', current_user, 'known');
- EXCEPTION WHEN OTHERS THEN NULL; END;
- BEGIN INSERT INTO public.ran VALUES (current_user); EXCEPTION WHEN OTHERS THEN NULL; END; RETURN true; END $$"""
-OVERLAP = "CREATE OR REPLACE FUNCTION public.md5(text) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$"
-psql("alice", "alice", "CREATE TABLE ran (who text)", *(f"CREATE SEQUENCE s{n}" for n in range(3)), EVIL, OVERLAP)
-postgres_look.make_reader(alice)
-before = postgres_sql.query("SELECT to_json(rolpassword) FROM pg_authid WHERE rolname = 'th_read_alice';")
-found["looks"] = []
-for n in range(3):
-    view = f"CREATE VIEW s{n} AS SELECT 1::bigint AS last_value, public.evil() AS is_called"
-    swap = session("alice", "alice", "BEGIN", f"DROP SEQUENCE s{n}", view)
-    swap.stdin.write("SELECT pg_sleep(1.5);\nCOMMIT;\n")
-    swap.stdin.flush()
-    # A sequence that nobody has used is not called yet: the view that took its place says otherwise.
-    found["looks"].append([name for _, name, _, called in postgres_look.sequences(alice, "alice") if called])
-    swap.communicate()
-psql("alice", "alice", "CREATE TABLE k (n int PRIMARY KEY)", "INSERT INTO k VALUES (1)",
-    "CREATE MATERIALIZED VIEW m AS SELECT n FROM k", "CREATE INDEX ON k ((public.evil())) WHERE public.evil()")
-question = {"keys": {"public.k": {"schema": "public", "table": "k", "columns": ["n"], "keys": [["1"]]}},
-    "whole": [["public", "k"], ["public", "m"]]}
-looks = [postgres_look._rows(alice, "alice", question) for _ in range(3)]
-found["same"] = looks[0] == looks[1] == looks[2] and looks[0]["rows"]["public.k"] != ["x"]
-reader = postgres_sql.kept("alice", postgres_look.reader(alice))
-found["settings"] = reader.query("SELECT to_json(current_setting(name)) FROM unnest(ARRAY['search_path',"
-    "'default_transaction_read_only']) name;")
-after = postgres_sql.query("SELECT to_json(rolpassword) FROM pg_authid WHERE rolname = 'th_read_alice';")
-found["password"] = before == after
-found["wrote"] = psql("alice", "alice", "SELECT count(*) FROM ran WHERE who = 'th_read_alice'")
-postgres_sql.execute(["ALTER ROLE th_read_alice PASSWORD 'secret' VALID UNTIL '2000-01-01'"])
-found["login"] = psql("th_read_alice", "alice", "SELECT 1")
-postgres_sql.end_kept(["alice"])
-from agent import postgres_follow
-postgres_follow.end(alice)
-'''
+def test_a_customers_code_that_a_look_meets_writes_nothing_and_leaves_no_trace(found: dict[str, Any]) -> None:
+    one = found["looks"]
+    assert one["looks"] == [["s0"], ["s1"], ["s2"]] and one["same"]  # it did run
+    assert one["settings"] == ["pg_catalog", "on"]
+    assert one["password"] and one["wrote"] == "0"
+    assert "FATAL" in one["login"]
 
 
-def test_a_customers_code_that_a_look_meets_writes_nothing_and_leaves_no_trace(server: Side) -> None:
-    found = run(server, READER)
-    assert found["looks"] == [["s0"], ["s1"], ["s2"]] and found["same"]  # it did run
-    assert found["settings"] == ["pg_catalog", "on"]
-    assert found["password"] and found["wrote"] == "0"
-    assert "FATAL" in found["login"]
-
-
-IDLE = r"""
-from agent import postgres_follow, postgres_waits
-postgres_waits.IDLE_SECONDS = 2
-postgres_follow._SLOT_SECONDS = 6
-
-def slot():
-    began = time.monotonic()
-    try:
-        with postgres_follow._exported("alice", "th_follow_9"):
-            made = ""
-    except postgres_follow.CannotFollow as error:
-        made = str(error)
-    postgres_follow._drop_slot("th_follow_9")
-    return [made, time.monotonic() - began]
-
-psql("bob", "bob", "CREATE TABLE w (n int)")
-idle = session("bob", "bob", "BEGIN", "INSERT INTO w VALUES (1)")
-found["idle"] = slot()
-found["idle goes on"] = goes_on(idle, "COMMIT")
-busy = session("bob", "bob", "BEGIN", "INSERT INTO w VALUES (2)")
-busy.stdin.write("SELECT pg_sleep(8); COMMIT;\n")
-busy.stdin.flush()
-found["busy"] = slot()
-found["busy goes on"] = goes_on(busy, "SELECT 1")
-found["nobody"] = slot()
-found["rows"] = psql("bob", "bob", "SELECT array_agg(n) FROM w")
-"""
-
-
-def test_a_neighbours_transaction_is_ended_when_it_does_nothing_and_told_when_it_works(server: Side) -> None:
-    found = run(server, IDLE)
-    (idle, waited), (busy, _), (nobody, _) = found["idle"], found["busy"], found["nobody"]
+def test_a_neighbours_transaction_is_ended_when_it_does_nothing_and_told_when_it_works(found: dict[str, Any]) -> None:
+    one = found["open_transactions"]
+    (idle, waited), (busy, _), (nobody, _) = one["idle"], one["busy"], one["nobody"]
     assert idle == nobody == "" and waited < 6
-    assert not found["idle goes on"] and found["busy goes on"] and found["rows"] == "{2}"
+    assert not one["idle goes on"] and one["busy goes on"] and one["rows"] == "{2}"
     assert "session" in busy and "of bob in database bob" in busy

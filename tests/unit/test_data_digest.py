@@ -90,7 +90,7 @@ def test_a_file_that_did_not_change_is_not_read_again(pair) -> None:
     first = files_walk.Walk({})
     first.started += 10_000_000_000
     first.tree(os.fsencode(a))
-    again = files_walk.Walk(first.cache)
+    again = files_walk.Walk(files_walk._cached(bytes(first.kept)))
     again.tree(os.fsencode(a))
     assert again.lines() == first.lines() and first.read_bytes > 0 and again.read_bytes == 0
 

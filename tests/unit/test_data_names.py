@@ -132,6 +132,19 @@ def test_a_statement_makes_what_it_says_and_is_read_as_the_server_reads_it(
     assert error.value.code == code
 
 
+def test_a_database_is_never_named_in_another_character_set() -> None:
+    """Not in the statements of the object that comes next in the session either."""
+    item = {"database": "丁`x", "made_in": "latin1_bin", "charset": "gbk", "collation": "gbk_bin", "text": b"CREATE x"}
+    steps = mariadb_restore._making(item, {"丁`x": {"collation": "utf8mb4_bin"}})
+    named = [number for number, step in enumerate(steps * 2) if isinstance(step, str) and "丁" in step]
+    assert len(named) == 6
+    for number in named:
+        before = [
+            step for step in (steps * 2)[:number] if "SET NAMES" in str(step) or "character_set_client" in str(step)
+        ]
+        assert before[-1] == mariadb_sql.NAMES
+
+
 def test_login_methods_of_a_mariadb_user() -> None:
     kept = {
         "plugin": "mysql_native_password",
