@@ -138,13 +138,14 @@ writers = churn(10000000, keyless=0)
 time.sleep(0.3)
 mariadb.rehearse(account, peer)
 time.sleep(0.2)
-client(given["databases"][0], "UPDATE plain SET n = {76 + corrupt} WHERE id = 5000;").wait()
+row = "INSERT INTO plain (id, n) VALUES (20000, {76 + corrupt}) ON DUPLICATE KEY UPDATE n = {76 + corrupt};"
+client(given["databases"][0], row).wait()  # no writer comes to that one
 began = time.monotonic()
 mariadb.hold(account)
 held = time.monotonic()
 mariadb.last(account, peer)
 if {corrupt}:
-    change = "UPDATE `follow_wp`.plain SET n = 78 WHERE id = 5000"
+    change = "UPDATE `follow_wp`.plain SET n = 78 WHERE id = 20000"
     peer.call("mariadb_run", {{"statements": [change], "tables": [["follow_wp", "plain"]]}})
 found["compared"] = mariadb.compare(account, peer)
 found["seconds"] = time.monotonic() - held
