@@ -52,7 +52,9 @@ _STREAM = (
 def open_to(peer: Peer, slot: str) -> None:
     """Let the peer's subscription have the changes of this slot; a unit sees to it until `shut`."""
     unit = f"{_UNIT}{peer.move}-{_oid(slot)}"
-    if run(["systemctl", "is-active", "--quiet", unit], check=False).returncode != 0:
+    # One that has just ended is begun again by systemd in a second: it is there.
+    state = run(["systemctl", "show", "--property=ActiveState", "--value", f"{unit}.service"]).stdout.strip()
+    if state not in (b"active", b"activating"):
         run(["systemctl", "reset-failed", f"{unit}.service"], check=False)
         run(
             ["systemd-run", "--quiet", f"--unit={unit}", "--property=Restart=always", "--property=RestartSec=1"]
