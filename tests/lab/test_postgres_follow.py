@@ -111,7 +111,9 @@ def test_a_stream_that_was_cut_is_taken_up_again(moving: Moving) -> None:
         moving.old.root("systemctl", *end, "transhumance-stream-*")
         sql(moving.old, "INSERT INTO parent SELECT max(a) + 1 FROM parent;", role=NAME)
         done = moving.do(SWITCH)
-        assert done["compare"]["result"][1:] == [[]], [(n, round(d["seconds"], 2), d["result"]) for n, d in done.items()]
+        assert done["compare"]["result"][1:] == [[]], [
+            (n, round(d["seconds"], 2), d["result"]) for n, d in done.items()
+        ]
 
 
 def test_a_row_that_differs_among_those_that_changed_is_found(moving: Moving) -> None:
