@@ -91,16 +91,16 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
 def _with_what_can_be_made(account: Account) -> tuple[Account, Said]:
     """The account without the databases that a move would refuse, and why it would."""
     said: Said = []
+    made: list[str] = []
     for name in account.postgresql_databases:
         try:
             postgres_definition(replace(account, postgresql_databases=(name,)))
+            made.append(name)
         except Refused as error:
             if error.code not in ("foreign_role", "foreign_owner", "no_such_database"):
                 raise
             said.append(_said(name, None, error.message))
-    unmade = {one["database"] for one in said}
-    kept_ones = tuple(name for name in account.postgresql_databases if printable(name) not in unmade)
-    return replace(account, postgresql_databases=kept_ones), said
+    return replace(account, postgresql_databases=tuple(made)), said
 
 
 def _objects(name: str) -> list[tuple[str, str]]:

@@ -256,11 +256,11 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
             numbers = (int(number or 1) - 1, int(length or 0), int(scale or 0))
             kinds = (str(kind).lower(), str(column_type).lower(), charset)
             table.columns.append(Column(str(column), numbers[0], *kinds, *numbers[1:], str(extra)))
-    for table in found.values():
-        if table.versioned:
-            named = [(column.name, column.kind, column.extra) for column in table.columns]
+    for one in found.values():
+        if one.versioned:
+            named = [(column.name, column.kind, column.extra) for column in one.columns]
             for name, kind, extra in mariadb_digest.hidden(named):
-                table.columns.append(Column(name, len(table.columns), kind, f"{kind}(6)", None, 0, 6, extra))
+                one.columns.append(Column(name, len(one.columns), kind, f"{kind}(6)", None, 0, 6, extra))
     _add_keys(found, keys)
     _add_references(found, parents)
     return found

@@ -198,23 +198,18 @@ def serve_peer(
     if not pair or words[:1] not in (["call"], ["session"], ["rsync"], ["stream"]):
         print(f"The move {move} is not admitted here.", file=sys.stderr)
         return 1
-    if words[0] == "rsync":
-        if part_engine(pair["account"]):
-            print("A part of an account has no files.", file=sys.stderr)
-            return 1
-        try:
+    try:
+        if words[0] == "rsync":
+            if part_engine(pair["account"]):
+                refuse("no_files", "A part of an account has no files.")
             with data_session(pair["account"], move, epoch, inherited=True):
                 rsync(load(pair["account"]), words)
-        except Refused as error:
-            print(error.message, file=sys.stderr)
-            return 1
-    if words[0] == "stream":
-        try:
+        if words[0] == "stream":
             _require_streams(pair["account"], move)
             return stream(stream_directory(move, " ".join(words[1:])))
-        except Refused as error:
-            print(error.message, file=sys.stderr)
-            return 1
+    except Refused as error:
+        print(error.message, file=sys.stderr)
+        return 1
     if words[0] == "call":
         line = sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST)
         print(json.dumps(_answer(pair, move, epoch, line, verbs, always)), flush=True)

@@ -54,9 +54,7 @@ _DESCRIBED = record(
         "released": flag,
         "since": _SEEN,
         "engines": named(record({**_LEFT, "left": _ANY}), 10, _WORD),
-        "sites": each(
-            record({"domain": _HOST, "aliases": each(_HOST, 10_000), "root": text(1000)}, app=text(1000)), 10_000
-        ),
+        "sites": each(_SITE, 10_000),
         "postgresql": record({"roles": each(_NAME, 100_000), "databases": _DATABASES}),
         "mariadb": record({"users": each(record({"user": _NAME, "host": _NAME}), 100_000), "databases": _DATABASES}),
         "mailboxes": each(text(400), 100_000),

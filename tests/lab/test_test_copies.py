@@ -15,7 +15,7 @@ import pytest
 from include.hosts import AgentError, HostUnreachable
 from lab.accounts.certificates import authority, certificate
 from lab.topology import RESOLVER
-from tests.lab.agents import Side, account_file, side, visitors
+from tests.lab.agents import Move, Side, account_file, side, visitors
 
 NAME, UID = "copied", 2601
 DOMAIN = f"{NAME}.example"
@@ -201,17 +201,9 @@ class Copy:
         return f"{self.key}-{NAME}.test.example"
 
     def receive(self) -> None:
-        public_key = self.old.host.call("pair", move=self.key, account=NAME)["public_key"]
-        received = self.new.host.call(
-            "receive",
-            move=self.key,
-            account=NAME,
-            epoch=self.epoch,
-            account_file=self.statement,
-            source_address=self.old.address,
-            public_key=public_key,
-        )
-        self.peer = {"address": self.new.address, "host_keys": received["host_keys"]}
+        move = Move(self.key, self.epoch, self.statement, self.old, self.new)
+        move.receive()
+        self.peer = move.peer
 
     def args(self) -> dict[str, Any]:
         return {"account": NAME, "move": self.key, "epoch": self.epoch, "peer": self.peer, "stores": self.stores}

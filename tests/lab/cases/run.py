@@ -117,10 +117,10 @@ class World:
         outcome.after = {case.number: self.ask(self.new, case) for case in self.cases}
         return outcome
 
-    def test(self, key: str, checks: Sequence[Any], epoch: int = 2) -> list[str]:
+    def test(self, key: str, checks: Sequence[Any]) -> list[str]:
         """What the test of the account would tell its customer: a sentence or a place each."""
         old, new = self.old.host, self.new.host
-        move = Move(key, epoch, self.statement, self.old, self.new)
+        move = Move(key, 2, self.statement, self.old, self.new)
         move.receive()
         done = old.run(f"{key}-duplicate", "duplicate", move.args(stores=["files", "postgresql", "mariadb"]))
         told = [str(one["message"]) for one in done["said"]] + list(done["left"])
