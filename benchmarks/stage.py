@@ -7,9 +7,8 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from include.hosts import Host
 from include.hosts.host import open_client
 from include.network import routes
 from lab import __main__ as lab_cli
-from lab import router, servers, state, topology
+from lab import router, scratch, servers, state, topology
 from lab.say import LabError
 
 CLONE_NEWNET = 0x40000000
@@ -93,21 +92,7 @@ def enter(path: str) -> None:
 @contextmanager
 def claimed(count: int) -> Iterator[list[topology.Server]]:
     """Scratch servers that nobody else uses while this lasts; wiped at the end, with their routes as they were."""
-    pool = [one for one in topology.SERVERS.values() if one.kind == "scratch"]
-    known = servers.machines().infrastructure
-    taken: list[topology.Server] = []
-    with ExitStack() as claims:
-        for one in sorted(pool, key=lambda one: known(one.name) is not None):
-            claim = claims.enter_context(open(state.RUN / f"{one.name}.claim", "w"))
-            try:
-                flock(claim, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                continue
-            taken.append(one)
-            if len(taken) == count:
-                break
-        if len(taken) < count:
-            raise LabError(f"{count} scratch servers are needed and {len(taken)} are free: give some back first.")
+    with scratch.claimed(count) as taken:
         try:
             for one in taken:
                 cleared(one)

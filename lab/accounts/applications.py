@@ -192,7 +192,7 @@ def _django(server: Server, app: Application) -> None:
     # A virtualenv is made for one version of Python; its packages, which are plain Python, serve the next one as well.
     start = f"""#!/bin/sh
 cd {home} && export PYTHONPATH=$(echo venv/lib/python3*/site-packages)
-exec python3 -m gunicorn -w 1 --threads 4 --umask 0 -b unix:{home}/app.sock shop:application >> {home}/app.log 2>&1
+exec python3 -m gunicorn -w 1 --threads 4 -b unix:{home}/app.sock shop:application >> {home}/app.log 2>&1
 """
     server.write_as(app.name, home, {"shop.py": _DJANGO, "start.sh": start}, 0o755)
     server.run("crontab", "-u", app.name, "-", input="@reboot $HOME/start.sh\n")

@@ -23,14 +23,13 @@ from typing import NamedTuple
 
 from benchmarks.stage import enter
 from lab import __main__ as lab_cli
-from lab import servers, state, topology
+from lab import scratch, servers, state, topology
 from lab.faults import orchestrator, stage
 from lab.faults.injections import FAULTS
 from lab.faults.stage import Pair
 from lab.faults.trial import STEPS, Outcome, Trial
 from lab.say import say
 
-SCRATCH = [name for name, one in topology.SERVERS.items() if one.kind == "scratch"]
 USUAL_SECONDS = 11.0
 """Random moments lie between a run's beginning and this: most moves have not ended by then."""
 
@@ -60,7 +59,6 @@ def main() -> int:
     parser.add_argument("--steps", action="store_true", help="each fault at each step as well")
     parser.add_argument("--pairs", type=int, default=os.cpu_count() or 1, help="pairs of servers of each kind")
     parser.add_argument("--faults", default=",".join(FAULTS), help="what breaks, with commas")
-    parser.add_argument("--first", default=SCRATCH[0], help="the first scratch server that may be used")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", type=Path, default=Path("reports/faults.json"))
     given = parser.parse_args()
@@ -70,9 +68,7 @@ def main() -> int:
     if not lab_cli.status():
         lab_cli.up(first=None)
     began = time.monotonic()
-    outcomes = _tried(
-        plan(kinds, given.faults.split(","), given.steps, given.random, given.seed), given.pairs, given.first
-    )
+    outcomes = _tried(plan(kinds, given.faults.split(","), given.steps, given.random, given.seed), given.pairs)
     given.report.parent.mkdir(exist_ok=True)
     given.report.write_text(json.dumps({"seed": given.seed, "outcomes": [asdict(one) for one in outcomes]}, indent=1))
     print(table(outcomes))
@@ -83,16 +79,14 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def _tried(attempts: list[Attempt], pairs: int, first: str) -> list[Outcome]:
+def _tried(attempts: list[Attempt], pairs: int) -> list[Outcome]:
     """Everything that was planned, on so many pairs of servers of each kind at a time."""
     orchestrator.set_environment()
     orchestrator.make_databases()
     stage.write_registry()
     enter(f"/run/netns/{topology.OPS}")
     orchestrator.load()
-    free = iter(SCRATCH[SCRATCH.index(first) :])
     shares = list(_shares(attempts, pairs))
-    places = [(share, next(free), next(free)) for share in shares]
     outcomes: list[Outcome] = []
     told = threading.Lock()
 
@@ -105,13 +99,14 @@ def _tried(attempts: list[Attempt], pairs: int, first: str) -> list[Outcome]:
                 verdict = "right" if outcome.right else f"WRONG: {' '.join(outcome.wrong)}"
                 say(f"{len(outcomes):3} {outcome.kind}, {outcome.fault}, {outcome.moment}: {verdict}")
 
-    try:
-        with ThreadPoolExecutor(len(places)) as pool:
-            list(pool.map(work, places))
-    finally:
-        for _, source, target in places:
-            for name in (source, target):
-                servers.machines().wipe(topology.server(name).spec)
+    with scratch.claimed(2 * len(shares)) as taken:
+        names = iter([one.name for one in taken])
+        try:
+            with ThreadPoolExecutor(len(shares)) as pool:
+                list(pool.map(work, zip(shares, names, names, strict=False)))
+        finally:
+            for one in taken:
+                servers.machines().wipe(one.spec)
     return outcomes
 
 

@@ -11,9 +11,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from benchmarks.stage import enter
 from include.machines import Installed, LxcMachines, MachineSpec
 from include.network.names import Names
 from lab import __main__ as lab_cli
-from lab import names, postgres, router, servers, state, topology
+from lab import names, postgres, router, scratch, servers, state, topology
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,7 @@ class Lab:
     @contextmanager
     def fresh(self, *infrastructures: str) -> Iterator[list[Running]]:
         """Freshly installed servers of the pool, one for each infrastructure; wiped afterwards."""
-        with ExitStack() as claims, ThreadPoolExecutor() as pool:
-            taken = [claims.enter_context(self._claim()) for _ in infrastructures]
+        with scratch.claimed(len(infrastructures)) as taken, ThreadPoolExecutor() as pool:
             try:
                 specs = [one.spec for one in taken]
                 installed = list(pool.map(self.machines.reinstall, specs, infrastructures))
@@ -105,20 +103,6 @@ class Lab:
             finally:
                 for one in taken:
                     self.machines.wipe(one.spec)
-
-    @contextmanager
-    def _claim(self) -> Iterator[topology.Server]:
-        """A server of the pool that no other test run has; one that nobody has left behind first."""
-        pool = [one for one in topology.SERVERS.values() if one.kind == "scratch"]
-        for one in sorted(pool, key=lambda one: self.machines.infrastructure(one.name) is not None):
-            with open(state.RUN / f"{one.name}.claim", "w") as claim:
-                try:
-                    flock(claim, LOCK_EX | LOCK_NB)
-                except BlockingIOError:
-                    continue
-                yield one
-                return
-        raise AssertionError(f"all {len(pool)} scratch servers are in use: give some back first")
 
 
 @pytest.fixture(scope="session")
