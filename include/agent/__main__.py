@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 from . import (
+    boot,
     fence,
     files,
     homes,
@@ -18,6 +19,7 @@ from . import (
     mariadb,
     operations,
     pairing,
+    peer_verbs,
     php,
     postgres,
     postgres_apply,
@@ -25,7 +27,6 @@ from . import (
     processes,
     protocol,
     reboot_lines,
-    switch,
 )
 from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 
@@ -127,7 +128,7 @@ def main(words: list[str]) -> int:
             print(json.dumps(protocol.answer(sys.stdin.buffer.read())))
         case ["peer", move]:
             programs = files.serve_rsync, postgres_apply.serve_stream
-            return pairing.serve_peer(move, switch.PEER_VERBS, switch.ALWAYS, *programs)
+            return pairing.serve_peer(move, peer_verbs.PEER_VERBS, peer_verbs.ALWAYS, *programs)
         case ["stream", move, slot]:
             postgres_door.serve(move, slot)
         case ["run", operation]:
@@ -137,7 +138,7 @@ def main(words: list[str]) -> int:
         case ["return", account, epoch]:
             fence.return_(account, epoch=int(epoch))
         case ["boot"]:
-            fence.boot()
+            boot.boot()
         case ["enrol"]:
             enrol()
         case ["homes"]:

@@ -375,7 +375,7 @@ def look(
     }
     try:
         done = bounded.answer(
-            python_argv("checks_files", account.home),
+            python_argv(__name__, account.home),
             json.dumps(request).encode(),
             timeout=request["seconds"] + _GRACE,
             most=_MOST_SAID,

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from . import forward, front, mail, mariadb, postgres, system, test_server
+from . import forward, front, mail, mariadb, postgres, server_role, system
 from .accounts import Account, all_accounts, standing, unreadable
 from .files import describe as describe_files
 from .postgres_sql import query
@@ -68,7 +68,7 @@ def describe() -> dict[str, Any]:
         "disk": {"total_bytes": total, "free_bytes": free},
         "memory_bytes": memory,
         "cpus": os.cpu_count() or 1,
-        "test_server": test_server.domain(),
+        "test_server": server_role.domain(),
         "accounts": [describe_account(account) for account in accounts if not account.part],
         "parts": [describe_account(account) for account in accounts if account.part],
         "unclaimed": unclaimed(accounts),

@@ -7,7 +7,6 @@ The databases of one engine can move alone: the account is held as ever, the com
 live elsewhere, and forward opens the account again where it is, with its programs led to them.
 """
 
-import sys
 import time
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
@@ -16,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from . import (
-    addresses,
     files,
     front,
     leading,
@@ -27,24 +25,19 @@ from . import (
     postgres,
     processes,
     reboot_lines,
+    server_role,
     system,
-    test_copy,
-    test_server,
 )
 from .accounts import (
     ENGINES,
-    UNREADABLE,
     Account,
     State,
-    all_accounts,
     guarded,
     load,
     part_name,
     put_state,
-    standing,
     state_of,
     sync_state,
-    unreadable,
     whole,
 )
 from .peer import Peer, known_peer
@@ -366,7 +359,7 @@ def record(name: str, state: State) -> dict[str, Any]:
 
 def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer = _untimed) -> State:
     """On the target, after the source's commit: open the copy that came. Repeated, it opens what is still shut."""
-    test_server.refuse_to_serve(name)
+    server_role.refuse_to_serve(name)
     with guarded(name):
         account, state = load(name), state_of(name)
         if (state.move, state.epoch) != (move, epoch) or state.state not in ("receiving", "serving"):
@@ -549,87 +542,6 @@ def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
     return figures
 
 
-def boot() -> None:
-    """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again.
-
-    None waits for another one: neither for its damaged files nor for a server that does not answer."""
-    addresses.accept_known()
-    if test_server.domain() is not None:
-        test_server.keep_in()
-    leading.restore()
-    for name, why in unreadable().items():
-        print(f"{name} stays shut: {why}", file=sys.stderr)
-    accounts = [account for account in all_accounts() if standing(account.name).state != UNREADABLE]
-    alone = [account for account in accounts if not _may_have_left(account)]
-    failed = [account.name for account in alone if not _told(partial(_bring_up, account))]
-    asking = [partial(_told, partial(_ask_and_bring_up, account)) for account in accounts if account not in alone]
-    if failed or not all(system.side_by_side(*asking)):
-        refuse("not_all_up", "Not every account could be brought up; the journal says why. It is tried again.")
-
-
-def _told(work: Callable[[], Any]) -> bool:
-    """Whether it could be done; what was in the way is told."""
-    try:
-        work()
-    except Exception as error:  # the others are not to wait for this one
-        print(error, file=sys.stderr)
-        return False
-    return True
-
-
-def _bring_up(account: Account) -> None:
-    """What the account's own state asks for at a boot."""
-    state = state_of(account.name)
-    if state.state == "serving":
-        with guarded(account.name):
-            _tidy(account)
-            open_account(account)
-    elif state.state == "test":
-        with guarded(account.name):
-            test_copy.reopen(account)
-    elif leaving(state) or (state.state == "moved" and not state.released):
-        # The other server may be away: the timer goes on until it is back, and nobody else waits for it.
-        arm(account.name, 0.1)
-    else:
-        settle(account.name)
-
-
-def _may_have_left(account: Account) -> bool:
-    """Whether a move of this account away from here is open: then its end may not be on this disk, which can be that
-    of a snapshot or a backup."""
-    state = standing(account.name)
-    return state.state in ("serving", "held") and not leaving(state) and bool(pairing.moves_of(account.name))
-
-
-def _ask_and_bring_up(account: Account) -> None:
-    """The servers that the account may have gone to are asked first. One that does not answer is no reason to stay
-    shut: so it looks after an ordinary boot, too."""
-    for move in pairing.moves_of(account.name):
-        try:
-            other = known_peer(move)
-            peer = Peer(move, other["address"], other["host_keys"])
-            said = peer.call("standing", {})
-            peer.close()
-        except system.Refused:
-            continue
-        # Without the proof it never got the account: a server that was taken over could say so to have it.
-        left = said["proof"] is not None and said["proof"] == pairing.proof(move)
-        if left and said["state"] in ("serving", "held", "moved") and said["epoch"] >= state_of(account.name).epoch:
-            _learn(account.name, move, other, said)
-    _bring_up(account)
-
-
-def _learn(name: str, move: str, other: dict[str, Any], said: dict[str, Any]) -> None:
-    """This disk is older than the account's departure: what the other server says is written down."""
-    if said["account"] != name:
-        refuse(
-            "older_disk",
-            f"{said['account']} lives on {other['address']}, which the disk of this server does not know: it is that of"
-            f" a snapshot or backup. {name} stays shut; restore what was on the disk after the move.",
-        )
-    learn(name, move, said["epoch"], other["address"], other)
-
-
 def learn(name: str, move: str, epoch: int, to: str, peer: dict[str, Any] | None = None) -> State:
     """The account has left with this move, which this server does not know (any more): it is passed on from here."""
     with guarded(name):
@@ -644,11 +556,3 @@ def learn(name: str, move: str, epoch: int, to: str, peer: dict[str, Any] | None
             state = put_state(name, replace(gone, engines=state.engines))
             _show(account)
         return state
-
-
-def _tidy(account: Account) -> None:
-    """End what a crash has left: of a release here, and of a following that no move goes on with."""
-    for store in (files, postgres, mariadb):
-        store.finish(account)
-        if not pairing.leaves(account.name):
-            store.unfollow(whole(account.name))

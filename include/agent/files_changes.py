@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import processes
+from . import files_watch, processes
 from .accounts import Account
 from .files_sandbox import python_argv
 from .system import RUNTIME, Refused, run
@@ -44,7 +44,7 @@ def start(account: Account) -> Changes:
     """A fresh watcher of the home, every directory watched at return; raises Lost where that cannot be."""
     stop(account)
     _SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
-    argv = python_argv("files_watch", account.home, str(_socket(account)), secrets.token_hex(8))
+    argv = python_argv(files_watch.__name__, account.home, str(_socket(account)), secrets.token_hex(8))
     unit = ["systemd-run", "--quiet", "--collect", f"--unit={unit_of(account)}", "--property=Restart=no"]
     run([*unit, *argv])
     end = time.monotonic() + 10

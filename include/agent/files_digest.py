@@ -40,7 +40,7 @@ def digest(account: Account) -> dict[str, Any]:
     if mapped(account):
         # A page that stays dirty keeps its file's times: written out, the next write to it shows again.
         run(["sync", "--file-system", account.home], check=False, timeout=600)
-    out = files_sandbox.call(account.home, "files_walk", request={"cache": str(cache), "listing": str(listing)})
+    out = files_sandbox.call(account.home, files_walk.__name__, request={"cache": str(cache), "listing": str(listing)})
     for path in (cache, listing):
         os.replace(f"{path}.new", path)
     result = json.loads(out)
@@ -51,7 +51,7 @@ def digest(account: Account) -> dict[str, Any]:
 
 def left_behind(account: Account) -> list[str]:
     """What a move or a test does not carry of the home as it is, in sentences; no content is read."""
-    return left_sentences(json.loads(files_sandbox.call(account.home, "files_walk", request={}))["left"])
+    return left_sentences(json.loads(files_sandbox.call(account.home, files_walk.__name__, request={}))["left"])
 
 
 def left_sentences(left: dict[str, dict[str, Any]]) -> list[str]:

@@ -185,7 +185,7 @@ def begin(account: Account, *, writable: bool) -> None:
         if known and known.process.poll() is None:
             return
         rights = "write" if writable else "read"
-        argv = python_argv("files_look", account.home, str(account.directory / "files.hashes"), rights)
+        argv = python_argv(__name__, account.home, str(account.directory / "files.hashes"), rights)
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout
         if not process.stdout.readline():

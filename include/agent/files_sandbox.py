@@ -198,16 +198,15 @@ def _bind(source: bytes, target: bytes, flags: int) -> None:
 
 
 def python_argv(module: str, *arguments: str) -> list[str]:
-    """The command that runs `main(arguments)` of a module of this package, from the tree or from the zipapp."""
-    package = __package__ or ""
+    """The command that runs `main(arguments)` of a module (its `__name__`), from the tree or from the zipapp."""
     root = os.path.abspath(__file__)
-    for _ in range(package.count(".") + 2):
+    for _ in __name__.split("."):
         root = os.path.dirname(root)
     code = (
         "import sys, importlib; sys.path.insert(0, sys.argv[1]);"
         " importlib.import_module(sys.argv[2]).main(sys.argv[3:])"
     )
-    return [sys.executable, "-I", "-c", code, root, f"{package}.{module}", *arguments]
+    return [sys.executable, "-I", "-c", code, root, module, *arguments]
 
 
 def main(arguments: list[str]) -> None:
@@ -232,7 +231,7 @@ class Client:
             self._relay = threading.Thread(target=_connect, args=(ours, remote_argv, self._said), daemon=True)
             self._relay.start()
             self.process = subprocess.Popen(
-                python_argv("files_sandbox", home, str(theirs.fileno()), *argv),
+                python_argv(__name__, home, str(theirs.fileno()), *argv),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -286,7 +285,7 @@ def relay_shell() -> list[str]:
 
 
 def call(home: str, module: str, *arguments: str, request: Any) -> bytes:
-    """Run `main(arguments)` of a module of this package in a process of its own; JSON in, bytes out."""
+    """Run `main(arguments)` of a module (its `__name__`) in a process of its own; JSON in, bytes out."""
     done = subprocess.run(
         python_argv(module, home, *arguments), input=json.dumps(request).encode(), capture_output=True
     )

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from . import peer_words, test_server
+from . import peer_words, server_role
 from .accounts import Account, check_move, check_name, load, part_engine, state_of
 from .addresses import plain_address
 from .digest import printable
@@ -222,7 +222,7 @@ def serve_peer(
 def _require_streams(account: str, move: str) -> None:
     """A test copy follows nothing: nothing that it finds on this machine leads back to the original."""
     state = state_of(account)
-    if test_server.domain() is not None or part_engine(account) == "mariadb":
+    if server_role.domain() is not None or part_engine(account) == "mariadb":
         refuse("no_stream", f"The account {account} follows no PostgreSQL database here.")
     if (state.state, state.move) != ("receiving", move):
         refuse("not_receiving", f"The account {account} is {state.state} here and takes no data in this move.")

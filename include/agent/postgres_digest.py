@@ -109,7 +109,7 @@ def _contents(database: str, tables: list[tuple[str, str]], snapshot: str | None
     if not tables:
         return {}
     request = json.dumps([database, tables, snapshot]).encode()
-    done = subprocess.run(python_argv("postgres_digest"), input=request, capture_output=True)
+    done = subprocess.run(python_argv(__name__), input=request, capture_output=True)
     if done.returncode != 0:
         last = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or ["no message"]
         refuse("postgresql_failed", f"The tables of {printable(database)} cannot be read: {printable(last[0])}")

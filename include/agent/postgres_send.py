@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import postgres_grants, postgres_said, postgres_views
+from . import postgres_grants, postgres_said, postgres_stream, postgres_views
 from .accounts import Account
 from .files_sandbox import python_argv
 from .peer import Peer
@@ -114,7 +114,7 @@ def _stream(peer: Peer, name: str, snapshot: str | None, schema: str, table: str
         listener = threading.Thread(target=lambda: said.append(answer.read()))
         listener.start()
         try:
-            argv = python_argv("postgres_stream", name, schema, table, snapshot or "", str(writing))
+            argv = python_argv(postgres_stream.__name__, name, schema, table, snapshot or "", str(writing))
             args = {"database": name, "schema": schema, "table": table}
             size = peer.stream("postgres_fill", args, argv, pass_fds=[writing])["bytes"]
         finally:

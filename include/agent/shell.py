@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from . import fence, files, front, mail, mariadb, pairing, php, postgres, processes, reboot_lines, system, test_server
+from . import fence, files, front, mail, mariadb, pairing, php, postgres, processes, reboot_lines, server_role, system
 from .accounts import (
     PART_PORTS,
     Account,
@@ -24,7 +24,7 @@ from .system import refuse
 
 def create(account: Account, epoch: int, password_hash: str | None) -> State:
     """Make an account that serves here. Again with another account file: what changed is taken over."""
-    test_server.refuse_to_serve(account.name)
+    server_role.refuse_to_serve(account.name)
     with guarded(account.name):
         state = state_of(account.name)
         if account.part and state.state == "absent":

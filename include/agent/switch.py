@@ -10,11 +10,10 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import IO, Any
+from typing import Any
 
 from . import (
     digest,
-    duplicate_databases,
     fence,
     files,
     holds,
@@ -24,7 +23,6 @@ from . import (
     mariadb,
     moment,
     pairing,
-    php,
     postgres,
     shell,
 )
@@ -378,58 +376,3 @@ def compare(account: Account, peer: Peer, stores: Collection[str]) -> tuple[dict
     figures = _figures({names.get(part, part): found for part, found in here.items()})
     figures["messages"] = here["messages"]["messages"] if "messages" in here else 0
     return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
-
-
-def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    steps = Steps(lambda **_: None)
-    state = fence.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"), steps)
-    return {"state": state.state, "steps": steps.taken}
-
-
-def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    """End what a connection that was lost has left at work here: it could write after the copies were compared."""
-    pairing.require_same_protocol(args)
-    state = state_of(account.name)
-    if (state.state, state.move) != ("receiving", args["move"]):
-        refuse("not_receiving", f"The account {account.name} is {state.state} here and takes no data in this move.")
-    with pairing.no_data_session(account.name):
-        postgres.end_sessions(account)
-        mariadb.end_sessions(account)
-    return {"protocol": pairing.PROTOCOL}
-
-
-def _standing(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    """What a source asks that has just booted: its disk may be older than the account's departure."""
-    state = state_of(account.name)
-    proof = pairing.proof(args["move"])
-    return {"account": account.name, "state": state.state, "epoch": state.epoch, "proof": proof}
-
-
-def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    """What the release would start runs already; nobody is let in."""
-    if not account.part:
-        php.warm(account)
-    return {}
-
-
-def _part_port(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    """Where this server's front takes what is led to the part; refused when nobody could log in there."""
-    leading.receivable(account)
-    return {"port": account.ports[account.part or ""]}
-
-
-PEER_VERBS: dict[str, pairing.PeerVerb] = {
-    **files.PEER_VERBS,
-    **postgres.PEER_VERBS,
-    **mariadb.PEER_VERBS,
-    **identity.PEER_VERBS,
-    **duplicate_databases.PEER_VERBS,
-    "messages_digest": digest.as_peer_verb(mail.messages),
-    "alone": _alone,
-    "warm": _warm,
-    "part_port": _part_port,
-    "release": _release,
-    "standing": _standing,
-}
-# Release ends the receiving, and may be repeated after it; alone ends what holds the data open; standing only tells.
-ALWAYS = frozenset({"release", "alone", "standing"})

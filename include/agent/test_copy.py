@@ -7,7 +7,20 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from . import files, front, mail, mariadb, pairing, php, postgres, reboot_lines, system, test_names, test_server
+from . import (
+    files,
+    front,
+    mail,
+    mariadb,
+    pairing,
+    php,
+    postgres,
+    reboot_lines,
+    server_role,
+    system,
+    test_names,
+    test_server,
+)
 from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
 from .system import failpoint, refuse
 
@@ -23,7 +36,7 @@ def check_stores(value: Any) -> list[str]:
 
 def open_test(name: str, move: str, epoch: int, names: Any, stores: Any) -> State:
     """Open what was copied of these stores, and let each site answer to its test name. Can be repeated."""
-    domain, stores = test_server.require(), check_stores(stores)
+    domain, stores = server_role.require(), check_stores(stores)
     with guarded(name):
         account, state = load(name), state_of(name)
         if (state.move, state.epoch) != (move, epoch) or state.state not in ("receiving", "test"):

@@ -6,16 +6,14 @@ dropped in silence looks as if it had been sent.
 """
 
 import grp
-import json
 import pwd
 from pathlib import Path
 from typing import Any
 
-from . import front, mariadb_sql
+from . import front, mariadb_sql, server_role
 from .accounts import DOMAIN, PORT_RANGE, all_accounts
-from .system import CONFIG, read_json, refuse, run, write_durably, write_if_changed
+from .system import CONFIG, refuse, run, write_if_changed
 
-_MARK = CONFIG / "test-server.json"
 _RULES = CONFIG / "test-server.nft"
 _UNIT = "transhumance-test-server.service"
 _NOT_SENT = "5.7.1 This is a test copy: mail to other places is not sent from here"
@@ -88,32 +86,13 @@ _POSTFIX = {
 }
 
 
-def domain() -> str | None:
-    """The domain below which test copies on this server have their names; None on any other server."""
-    return (read_json(_MARK) or {}).get("domain")
-
-
-def require() -> str:
-    """That domain; refused on a server that is not a test server."""
-    here = domain()
-    if here is None:
-        refuse("no_test_server", "This is no test server, so no test copy is opened on it; use one that is.")
-    return here
-
-
-def refuse_to_serve(name: str) -> None:
-    """An account never serves on a test server: a copy cannot become the account."""
-    if domain() is not None:
-        refuse("test_server", f"This server holds test copies only, so the account {name} does not serve here.")
-
-
 def become(name: Any, certificate: Any) -> dict[str, Any]:
     """Make this a test server for names below a domain. Can be repeated; what was changed is taken over.
 
     `certificate`: key and chain for *.DOMAIN, or None to leave what is there."""
     if not isinstance(name, str) or not DOMAIN.fullmatch(name):
         refuse("bad_domain", f"{name!r:.80} is no domain; give the one that the test names stand below.")
-    before = domain()
+    before = server_role.domain()
     for account in all_accounts():
         if before is None:
             refuse("not_empty", f"The account {account.name} is on this server; a test server begins without any.")
@@ -123,7 +102,7 @@ def become(name: Any, certificate: Any) -> dict[str, Any]:
         _require_names(certificate, name)
     # First what keeps copies in, then the mark that lets them come.
     keep_in()
-    write_durably(_MARK, json.dumps({"domain": name}), 0o644)
+    server_role.mark(name)
     if certificate is not None:
         front.put_certificate(name, certificate)
     return {"test_server": name}

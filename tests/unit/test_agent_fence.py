@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import accounts, describe, fence, operations, pairing, protocol, switch
+from include.agent import accounts, boot, describe, fence, operations, pairing, peer_verbs, protocol
 from include.agent.system import Refused
 from tests.unit.two_servers import TwoServers
 
@@ -240,7 +240,7 @@ def test_one_damaged_state_keeps_nobody_else_shut(servers: TwoServers, damage: s
     with pytest.raises(Refused) as no:
         accounts.state_of("bob")
     code_of(no)
-    fence.boot()
+    boot.boot()
     assert servers.opened == ["alice", "zoe"]
     assert "bob stays shut: " in capsys.readouterr().err
     assert [account.name for account in accounts.all_accounts()] == ["alice", "bob", "zoe"]
@@ -254,7 +254,7 @@ def test_one_damaged_state_keeps_nobody_else_shut(servers: TwoServers, damage: s
 def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, capsys) -> None:
     three(servers)
     accounts.account_path("bob").write_bytes(b"{}")
-    fence.boot()
+    boot.boot()
     assert servers.opened == ["alice", "zoe"]
     assert "bob stays shut: " in capsys.readouterr().err
     with pytest.raises(Refused):
@@ -281,7 +281,7 @@ def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers
     with pytest.raises(Refused, match="written by a newer agent") as no:
         accounts.state_of("bob")
     assert code_of(no) == "newer_state"
-    fence.boot()
+    boot.boot()
     assert servers.opened == ["alice", "zoe"]
     answer = protocol.answer(json.dumps({"verb": "return", "args": {"account": "bob", "move": "m1"}}).encode())
     assert answer["error"]["code"] == "newer_state"
@@ -298,7 +298,7 @@ def test_an_account_that_cannot_be_opened_keeps_nobody_else_shut(servers: TwoSer
 
     monkeypatch.setattr(fence, "open_account", open_account)
     with pytest.raises(Refused, match="tried again"):
-        fence.boot()
+        boot.boot()
     assert servers.opened == ["alice", "zoe"]
 
 
@@ -307,9 +307,9 @@ def test_a_server_that_does_not_answer_delays_nobody(servers: TwoServers, monkey
     fence._begin("alice", "m5", 2, 60)
     servers.pair("m5", "alice", 2)
     fence.commit("alice", "m5", 2, {})
-    monkeypatch.setattr(fence, "Peer", None)  # nobody is asked while others wait
+    monkeypatch.setattr(boot, "Peer", None)  # nobody is asked while others wait
     servers.armed.clear()
-    fence.boot()
+    boot.boot()
     assert servers.opened == ["bob", "zoe"] and servers.armed == ["alice"]
 
 
@@ -354,9 +354,9 @@ def restored(servers: TwoServers, answer: dict | None, monkeypatch: pytest.Monke
     fence.forward("alice")
     servers.state_file("alice").write_bytes(before)
     monkeypatch.setattr(Asked, "answer", answer)
-    monkeypatch.setattr(fence, "Peer", Asked)
+    monkeypatch.setattr(boot, "Peer", Asked)
     monkeypatch.setattr(fence, "_reopen", lambda account: servers.opened.append(account.name))
-    fence.boot()
+    boot.boot()
 
 
 @pytest.mark.parametrize("held", [False, True])
@@ -368,7 +368,7 @@ def test_a_source_from_a_snapshot_does_not_open_an_account_that_has_left(
     assert servers.opened == []
     here = servers.alice
     assert (here.state, here.epoch, here.to, here.released) == ("moved", 2, "10.0.0.2", True)
-    fence.boot()
+    boot.boot()
     assert servers.opened == []
 
 
@@ -386,9 +386,9 @@ def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServe
     pairing.directory("m5").mkdir(parents=True)
     (pairing.directory("m5") / "target.json").write_text(json.dumps({"account": "alice", "epoch": 2}))
     alice = accounts.load("alice")
-    assert switch.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] is None
+    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] is None
     fence.release("alice", "m5", 2, told)
-    assert switch.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] == "p"
+    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] == "p"
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
@@ -410,16 +410,16 @@ def test_a_target_that_knows_only_what_was_before_is_not_believed(servers: TwoSe
     fence.admit("alice", "m5", 3)
     servers.pair("m5", "alice", 3)
     monkeypatch.setattr(Asked, "answer", {"account": "alice", "state": "serving", "epoch": 2, "proof": "p"})
-    monkeypatch.setattr(fence, "Peer", Asked)
-    fence.boot()
+    monkeypatch.setattr(boot, "Peer", Asked)
+    boot.boot()
     assert servers.opened == ["alice"]
 
 
 def test_databases_that_have_left_without_this_disks_knowledge_keep_it_shut(servers: TwoServers, monkeypatch) -> None:
     monkeypatch.setattr(Asked, "answer", {"account": "alice.mariadb", "state": "serving", "epoch": 2, "proof": "p"})
-    monkeypatch.setattr(fence, "Peer", Asked)
+    monkeypatch.setattr(boot, "Peer", Asked)
     with pytest.raises(Refused, match="tried again"):
-        fence.boot()
+        boot.boot()
     assert servers.opened == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.agent import pairing, peer_words, switch
+from include.agent import pairing, peer_verbs, peer_words
 from include.agent.peer import Peer
 from include.agent.system import Refused
 
@@ -95,7 +95,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 def test_every_verb_of_a_peer_has_its_words() -> None:
-    assert {*peer_words.WORDS} == {*switch.PEER_VERBS} == {*SPOKEN}
+    assert {*peer_words.WORDS} == {*peer_verbs.PEER_VERBS} == {*SPOKEN}
 
 
 @pytest.mark.parametrize("verb", SPOKEN)

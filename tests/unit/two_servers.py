@@ -12,6 +12,7 @@ import pytest
 from include.agent import (
     accounts,
     addresses,
+    boot,
     fence,
     front,
     leading,
@@ -22,14 +23,14 @@ from include.agent import (
     php,
     processes,
     protocol,
+    server_role,
     shell,
     switch,
     system,
-    test_server,
 )
 from include.agent.accounts import Account, State, put_state, state_of
 
-MODULES = (system, accounts, fence, operations, pairing, peer, protocol, shell, switch)
+MODULES = (system, accounts, boot, fence, operations, pairing, peer, protocol, shell, switch)
 
 
 def statement(name: str, uid: int = 2001) -> dict[str, Any]:
@@ -61,8 +62,9 @@ class TwoServers:
             php: ("start", "stop", "warm"),
             leading: ("open_sockets", "restore"),
             addresses: ("accept_known",),
-            test_server: ("refuse_to_serve", "domain"),
-            fence: ("_tidy", "disarm"),
+            server_role: ("refuse_to_serve", "domain"),
+            boot: ("_tidy",),
+            fence: ("disarm",),
             fence.files: ("finish",),
             pairing: ("_rewrite_keys",),
         }.items():
