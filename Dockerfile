@@ -13,6 +13,7 @@ COPY --chown=airflow:root dags /opt/airflow/dags
 COPY --chown=airflow:root plugins /opt/airflow/plugins
 COPY --chown=airflow:root include /opt/airflow/include
 COPY --chown=airflow:root config /opt/airflow/config
+COPY --chown=airflow:root infrastructure /opt/airflow/infrastructure
 COPY --chown=airflow:root LICENSE /opt/airflow/LICENSE
 # The Airflow settings of this project; places and secrets come from the environment (docs/operations.md).
 ENV PYTHONPATH=/opt/airflow \

@@ -11,11 +11,12 @@ import re
 import uuid
 from pathlib import Path
 
+from include.catalogue import infrastructures
 from lab.say import say
 from lab.state import CACHE, run
 
 BASES = CACHE / "base"
-SUITES = {"2022": "bookworm", "2026": "trixie"}
+SUITES = {name: one.suite for name, one in infrastructures.load().items()}
 PACKAGES = """
     systemd systemd-sysv dbus openssh-server iproute2 iputils-ping haproxy nginx-light php-fpm
     php-cli php-pgsql php-mysql php-xml php-mbstring php-gd php-intl postgresql postgresql-contrib

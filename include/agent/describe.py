@@ -16,7 +16,6 @@ from .postgres_sql import query
 from .system import AGENT, run
 
 SERVICES = ("ssh", "haproxy", "nginx", "postgresql", "mariadb", "postfix", "dovecot", "cron")
-INFRASTRUCTURES = {"12": "2022", "13": "2026"}
 
 
 def debian() -> tuple[str, str]:
@@ -60,7 +59,6 @@ def describe() -> dict[str, Any]:
     return {
         "hostname": socket.gethostname(),
         "debian": debian()[0],
-        "infrastructure": INFRASTRUCTURES.get(debian()[0], "unknown"),
         "versions": versions(),
         "services_down": services_down(),
         "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),

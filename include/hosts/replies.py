@@ -72,7 +72,6 @@ _DESCRIPTION = record(
     {
         "hostname": text(253, r"[\w.-]*"),
         "debian": _VERSION,
-        "infrastructure": text(40, r"[\w.-]+"),
         "versions": named(_VERSION, 50, _WORD),
         "services_down": each(text(100, r"[\w@.-]+"), 100),
         "boot_id": text(40, "[0-9a-f-]*"),

@@ -50,6 +50,8 @@ class Delta:
 
     def copy_tree(self, tree: Path) -> None:
         """Lay the files of `tree` over the server's `/`: owner root, modes and symbolic links kept."""
+        if not tree.is_dir():
+            raise MachineError(f"The folder {tree} is missing: a server would come up without its files. Restore it.")
         for folder, folders, files in os.walk(tree):
             inside = "/" / Path(folder).relative_to(tree)
             for name in [n for n in folders if (Path(folder) / n).is_symlink()]:

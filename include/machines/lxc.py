@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
+from include.catalogue import infrastructures
+from include.catalogue.infrastructures import Infrastructure
 from include.machines.delta import Delta
 from include.machines.interface import NAME, Installed, MachineError, MachineSpec
 
@@ -65,8 +67,6 @@ MaxSessions 60
 # A busy server has many that are not through their log-in yet; by default it drops some of more than ten at random.
 MaxStartups 100
 """
-# OpenSSH 9.8 and later shut out an address after a few failures; the management network must not be, nor the front.
-SSHD_NEWER = {"2026": "PerSourcePenaltyExemptList {network},127.0.0.9\n"}
 
 
 class LxcMachines:
@@ -202,6 +202,12 @@ class LxcMachines:
         except FileNotFoundError:
             return None
 
+    def _declared(self, infrastructure: str) -> Infrastructure:
+        declared = infrastructures.load(self.repository / "config" / "infrastructures")
+        if infrastructure not in declared:
+            raise MachineError(f"Nothing declares infrastructure {infrastructure!r}: use one of {', '.join(declared)}.")
+        return declared[infrastructure]
+
     def _base(self, infrastructure: str) -> Path:
         base = self.bases / infrastructure
         if "/" in infrastructure or not (base / "usr").is_dir():
@@ -213,6 +219,7 @@ class LxcMachines:
         return base.resolve()
 
     def _lay_out(self, spec: MachineSpec, infrastructure: str) -> None:
+        declared = self._declared(infrastructure)
         home, base = self.servers / spec.name, self._base(infrastructure)
         delta = Delta(base, home / "delta")
         self.servers.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -225,7 +232,7 @@ class LxcMachines:
         home.mkdir(mode=0o700)
         delta.directory("/")
         for tree in ("common", infrastructure):
-            delta.copy_tree(self.repository / "lab" / "infrastructure" / tree)
+            delta.copy_tree(self.repository / "infrastructure" / tree)
         delta.write("/etc/hostname", f"{spec.name}\n")
         hosts = (
             "127.0.0.1 localhost",
@@ -235,10 +242,9 @@ class LxcMachines:
         delta.write("/etc/hosts", "\n".join(hosts) + "\n")
         delta.write("/etc/resolv.conf", f"nameserver {self.resolver}\noptions timeout:1 attempts:2\n")
         delta.write("/etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
-        delta.write("/etc/transhumance/infrastructure", f"{infrastructure}\n")
         network = ipaddress.ip_network(f"{spec.management_address}/24", strict=False)
-        newer = SSHD_NEWER.get(infrastructure, "").format(network=network)
-        delta.write("/etc/ssh/sshd_config.d/management.conf", SSHD + newer)
+        more = declared.sshd.format(network=network)
+        delta.write("/etc/ssh/sshd_config.d/management.conf", f"{SSHD}{more}\n")
         delta.directory("/root/.ssh", 0o700)
         delta.write("/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {self.authorized_key}\n', 0o600)
         launcher = self.repository / "include" / "agent" / "launcher.py"

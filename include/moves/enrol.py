@@ -8,10 +8,8 @@ from typing import Any, Protocol
 import psycopg
 
 from include import registry
+from include.catalogue import infrastructures
 from include.moves.path import without_secrets
-
-DEBIAN = {"2022": "12", "2026": "13"}
-"""Which Debian an infrastructure is made of."""
 
 RSYNC = (3, 5, 0)
 """Older ones follow a customer's links as root."""
@@ -44,12 +42,13 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Enroll
 def unfit(name: str, infrastructure: str, description: dict[str, Any]) -> list[str]:
     """Why the server cannot take part in a migration to `infrastructure`; empty if it can."""
     because = []
-    wanted = DEBIAN.get(infrastructure)
-    if description["infrastructure"] != infrastructure or description["debian"].split(".")[0] != wanted:
-        because.append(
-            f"{name} runs infrastructure {description['infrastructure']} on Debian {description['debian']}, not "
-            f"{infrastructure} on Debian {wanted}: install it again."
-        )
+    declared = infrastructures.load().get(infrastructure)
+    if declared is None:
+        file = f"config/infrastructures/{infrastructure}.yaml"
+        because.append(f"Nothing declares infrastructure {infrastructure}: write {file}.")
+    elif unlike := declared.unlike(description["debian"], description["versions"]):
+        runs = "; ".join(unlike)
+        because.append(f"{name} is not of infrastructure {infrastructure}: it runs {runs}. Install it again.")
     rsync = version(description["versions"]["rsync"])
     if rsync < RSYNC:
         because.append(

@@ -13,13 +13,13 @@ from rich.table import Table
 
 from include import registry
 from include.billing import Entry
+from include.catalogue import infrastructures
 from include.moves import proof
 from lab.demo.run import moment, seconds
 from lab.visitors import summary
 
 MARGIN = 1.0
 """Seconds before and after a reroute that belong to it."""
-EXPECTED = {"debian": "13", "postgresql": "17", "mariadb": "11.8", "php": "8.4"}
 REROUTES = ("reroute_ips_to_transit", "reroute_ips_home")
 QUIET = "quiet"
 WHOLE = "whole run"
@@ -116,10 +116,9 @@ def unproven(
     `check` is the visitors' final check, `lives_on` account -> server by the registry.
     """
     found = []
-    for what, wanted in EXPECTED.items():
-        version = str(run.versions_after.get(what, "unknown"))
-        if not (version + ".").startswith(wanted + "."):
-            found.append(f"{run.server} runs {what} {version}, not {wanted}.")
+    declared = infrastructures.load()[run.to_infrastructure]
+    for unlike in declared.unlike(run.versions_after.get("debian", ""), run.versions_after):
+        found.append(f"{run.server} runs {unlike}.")
     for account in accounts:
         if lives_on.get(account) != run.server:
             found.append(f"{account} lives on {lives_on.get(account, 'no server')}, not on {run.server}.")

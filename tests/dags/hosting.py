@@ -30,10 +30,9 @@ RESULTS = {
     "duplicate": {"files": 3, "bytes": 2048, "seconds": 0.2, "stores": {}, "left": [], "said": [], "missing": []},
     "switch": {"expected_ms": 280.0, "held_ms": 310.4, "steps": [], "verified": {"files": 3, "rows": 7, "equal": True}},
 }
-DEBIAN = {"2022": "12", "2026": "13"}
 VERSIONS = {
-    "2022": {"debian": "12", "rsync": "3.5.0", "postgresql": "15.14", "mariadb": "10.11.14"},
-    "2026": {"debian": "13", "rsync": "3.5.0", "postgresql": "17.6", "mariadb": "11.8.3"},
+    "2022": {"debian": "12", "rsync": "3.5.0", "postgresql": "15.14", "mariadb": "10.11.14", "php": "8.2.29"},
+    "2026": {"debian": "13", "rsync": "3.5.0", "postgresql": "17.6", "mariadb": "11.8.3", "php": "8.4.11"},
 }
 
 
@@ -74,10 +73,8 @@ class FakeHost:
         return getattr(self, f"_{verb}")(self.hosting.servers[self.name], **args)
 
     def _describe(self, server: FakeServer) -> dict[str, Any]:
-        debian = DEBIAN[server.infrastructure]
         return {
-            "debian": debian,
-            "infrastructure": server.infrastructure,
+            "debian": VERSIONS[server.infrastructure]["debian"],
             "services_down": [],
             "versions": VERSIONS[server.infrastructure],
             "disk": {"total_bytes": 1 << 40, "free_bytes": 1 << 39},

@@ -17,7 +17,7 @@ from include.agent import front, leading, mail, php, test_names, unix_sockets
 from include.agent.accounts import Account, State
 from tests.unit.test_agent_accounts import FILE
 
-INFRASTRUCTURES = Path(__file__).parents[2] / "lab" / "infrastructure"
+INFRASTRUCTURES = Path(__file__).parents[2] / "infrastructure"
 ALICE = Account.from_json({**FILE, "sites": [{**FILE["sites"][0], "app": "/live"}]})
 # What the account owns, however a template says it.
 OWNED = re.compile(r"/home/alice|(?<!\w)~/|%h\b|\$HOME|^(Runtime|State|Cache|Logs|Configuration)Directory=")

@@ -115,7 +115,7 @@ def changed(run, **what):
 def test_each_thing_that_went_wrong_is_said(run):
     old = changed(run, versions_after={**NEW, "php": "8.2.36"})
     assert unproven(old) == ["vps-1 runs php 8.2.36, not 8.4."]
-    assert unproven(changed(run, versions_after={**NEW, "debian": "130"})) == ["vps-1 runs debian 130, not 13."]
+    assert unproven(changed(run, versions_after={**NEW, "debian": "130"})) == ["vps-1 runs Debian 130, not 13."]
     assert unproven(changed(run, moves=run.moves[:1])) == ["blog: no verified move home."]
     unequal = [run.moves[0], move("home", 150, equal=False)]
     assert unproven(changed(run, moves=unequal)) == ["blog: no verified move home."]

@@ -77,6 +77,13 @@ def test_a_symbolic_link_is_never_followed(tmp_path):
 
 def test_an_infrastructure_without_a_base_tree_is_refused(tmp_path):
     machines = LxcMachines(tmp_path / "state", tmp_path / "cache", "ssh-ed25519 AAAA ops")
+    with pytest.raises(MachineError, match="no base tree"):
+        machines.install(MachineSpec(**GOOD), "2026")
     for name in ("1999", "../../etc", ""):
-        with pytest.raises(MachineError, match="no base tree"):
+        with pytest.raises(MachineError, match="Nothing declares"):
             machines.install(MachineSpec(**GOOD), name)
+
+
+def test_a_folder_that_is_missing_is_told(tmp_path):
+    with pytest.raises(MachineError, match="is missing: a server would come up without its files"):
+        Delta(tmp_path, tmp_path / "upper").copy_tree(tmp_path / "infrastructure" / "2031")

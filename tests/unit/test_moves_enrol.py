@@ -4,14 +4,17 @@ import re
 
 import pytest
 
+from include.catalogue import infrastructures
 from include.moves.enrol import unfit, version
 from include.moves.path import require_as_known, stated, without_secrets
 from include.moves.servers import past, serving
 from include.registry import Refused
 
+VERSIONS = {"rsync": "3.5.0", "postgresql": "17.6", "mariadb": "11.8.3", "php": "8.4.11"}
+
 
 def description(**more):
-    well = {"infrastructure": "2026", "debian": "13", "versions": {"rsync": "3.5.0"}, "services_down": []}
+    well = {"debian": "13", "versions": VERSIONS, "services_down": []}
     return {**well, "accounts": [], **more}
 
 
@@ -19,12 +22,27 @@ def test_what_was_ordered_fits():
     assert unfit("transit-1", "2026", description()) == []
 
 
+def test_an_infrastructure_is_added_by_a_file_alone(tmp_path, monkeypatch):
+    said = unfit("transit-1", "2031", description(debian="15"))
+    assert said == ["Nothing declares infrastructure 2031: write config/infrastructures/2031.yaml."]
+    programs = "postgresql: '19'\nmariadb: '12.3'\nphp: '9.0'\n"
+    (tmp_path / "2031.yaml").write_text(f"debian: '15'\nsuite: duke\n{programs}")
+    monkeypatch.setattr(infrastructures, "FOLDER", tmp_path)
+    new = {"rsync": "3.9.0", "postgresql": "19.1", "mariadb": "12.3.4", "php": "9.0.2"}
+    assert unfit("transit-1", "2031", description(debian="15.1", versions=new)) == []
+    (sentence,) = unfit("transit-1", "2031", description())
+    assert "it runs Debian 13, not 15; postgresql 17.6, not 19;" in sentence
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ({"debian": "12", "infrastructure": "2022"}, "runs infrastructure 2022 on Debian 12, not 2026 on Debian 13"),
-        ({"versions": {"rsync": "3.4.1"}}, "rsync 3.4.1"),
-        ({"versions": {"rsync": ""}}, "rsync"),
+        ({"debian": "12"}, "is not of infrastructure 2026: it runs Debian 12, not 13"),
+        ({"versions": VERSIONS | {"postgresql": "15.14"}}, "it runs postgresql 15.14, not 17"),
+        ({"versions": VERSIONS | {"mariadb": "11.80.1"}}, "it runs mariadb 11.80.1, not 11.8"),
+        ({"versions": VERSIONS | {"php": ""}}, "it runs php of no known version, not 8.4"),
+        ({"versions": VERSIONS | {"rsync": "3.4.1"}}, "rsync 3.4.1"),
+        ({"versions": VERSIONS | {"rsync": ""}}, "rsync"),
         ({"services_down": ["dovecot"]}, "does not run dovecot"),
     ],
 )

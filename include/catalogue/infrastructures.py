@@ -1,0 +1,55 @@
+"""Infrastructures: what the servers of each run.
+
+A file of `config/infrastructures/` declares one; its stem is its name. A new one is that file and a folder of files for
+its servers, `infrastructure/NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.catalogue.reading import read
+
+FOLDER = Path(__file__).parents[2] / "config" / "infrastructures"
+PROGRAMS = ("postgresql", "mariadb", "php")
+
+
+@dataclass(frozen=True)
+class Infrastructure:
+    """`debian` is a release ("13") and `suite` its name in Debian's archive; `programs`: their versions ("11.8")."""
+
+    name: str
+    debian: str
+    suite: str
+    programs: Mapping[str, str]
+    sshd: str
+    """A line for sshd's configuration, or nothing; {network} in it is the management network."""
+
+    def unlike(self, debian: str, versions: Mapping[str, str]) -> list[str]:
+        """What a server of this infrastructure runs otherwise than declared: "Debian 12, not 13"."""
+        found = {"Debian": (self.debian, debian)}
+        found |= {name: (wanted, versions.get(name, "")) for name, wanted in self.programs.items()}
+        return [
+            f"{name} {there or 'of no known version'}, not {wanted}"
+            for name, (wanted, there) in found.items()
+            if not f"{there}.".startswith(f"{wanted}.")
+        ]
+
+
+def load(folder: Path | None = None) -> dict[str, Infrastructure]:
+    """Every infrastructure by its name. Raises `CatalogueError` with file, line and a sentence."""
+    return {path.stem: _read(path) for path in sorted((folder or FOLDER).glob("*.yaml"))}
+
+
+def _read(path: Path) -> Infrastructure:
+    required = {"debian", "suite", *PROGRAMS}
+    fields = read(path).fields({*required, "sshd"}, required)
+    return Infrastructure(
+        name=path.stem,
+        debian=fields["debian"].text(),
+        suite=fields["suite"].text(),
+        programs={name: fields[name].text() for name in PROGRAMS},
+        sshd=fields["sshd"].text() if "sshd" in fields else "",
+    )
