@@ -8,6 +8,7 @@ import os
 import subprocess
 import threading
 from contextlib import suppress
+from io import BufferedReader
 from typing import IO, Any
 
 from . import pairing, peer_words
@@ -210,7 +211,7 @@ class _Session:
 
     def _listen(self) -> None:
         """Keep the end of what it says beside its replies: all of that may be without end."""
-        assert self._process.stderr is not None
+        assert isinstance(self._process.stderr, BufferedReader)
         with self._process.stderr as pipe:
             while block := pipe.read1(1 << 16):
                 self._said = (self._said + block)[-4096:]

@@ -201,7 +201,8 @@ def _reset_ips(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start(args: dict[str, Any]) -> dict[str, Any]:
-    return operations.start(*_take(args, operation=str, verb=str, args=dict), LONG_VERBS)
+    operation, verb, given = _take(args, operation=str, verb=str, args=dict)
+    return operations.start(operation, verb, given, LONG_VERBS)
 
 
 def _status(args: dict[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from include.registry.campaigns import (
     stop_campaign,
 )
 from include.registry.catalogue import Entry, catalogue, catalogue_entry, sync_catalogue
-from include.registry.database import Busy, Refused
+from include.registry.database import Busy, Refused, certain
 from include.registry.events import Event, customers_events, event, events, read_through, settled, unread
 from include.registry.migrations import (
     Migration,
@@ -215,6 +215,7 @@ __all__ = [
     "disk_discarded",
     "catalogue",
     "catalogue_entry",
+    "certain",
     "customer_of",
     "customers_events",
     "engines_of",

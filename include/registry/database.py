@@ -206,6 +206,13 @@ def value(conn: psycopg.Connection, sql: str, params: Params | None = None) -> A
         return cursor.execute(sql, params).fetchone()
 
 
+def certain(found: T | None) -> T:
+    """What the registry's own rules promise to be there."""
+    if found is None:
+        raise LookupError("The registry lacks what its own rules promise; restore it from its backup.")
+    return found
+
+
 def execute(conn: psycopg.Connection, sql: str, params: Params | None = None) -> int:
     """Run a statement; the number of rows it touched."""
     with conn.cursor() as cursor:
