@@ -132,7 +132,8 @@ class Host:
             if progress:
                 progress(status["progress"])
             if status["state"] == "succeeded":
-                return status["result"]
+                result: dict[str, Any] = status["result"]
+                return result
             if status["state"] == "failed":
                 raise AgentError(status["error"]["code"], status["error"]["message"])
             if status["state"] in ("vanished", "unknown"):

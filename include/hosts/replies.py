@@ -148,6 +148,7 @@ def reply(verb: str, output: bytes) -> dict[str, Any]:
         raise Strange(f": {longest(verb)} bytes at most were expected")
     said = parsed(output)
     if record({"ok": flag})(said)["ok"]:
-        return record({"result": RESULTS[verb]})(said)["result"]
+        result: dict[str, Any] = record({"result": RESULTS[verb]})(said)["result"]
+        return result
     error = record({"error": _ERROR})(said)["error"]
     raise Refusal(error["code"], error["message"])

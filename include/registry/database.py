@@ -175,7 +175,7 @@ def in_transaction(
     """Make a function of a connection one transaction."""
 
     @wraps(function)
-    def wrapped(conn: psycopg.Connection, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(conn: psycopg.Connection, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with transaction(conn):
             return function(conn, *args, **kwargs)
 

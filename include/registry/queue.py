@@ -146,7 +146,7 @@ def waiting(conn: psycopg.Connection, plan: str | None = None) -> list[TransitRe
 
 def any_free(conn: psycopg.Connection) -> bool:
     """Whether a look at the whole queue can be worth it."""
-    return value(
+    found: bool = value(
         conn,
         """
         SELECT EXISTS (
@@ -154,6 +154,7 @@ def any_free(conn: psycopg.Connection) -> bool:
         )
         """,
     )
+    return found
 
 
 def _wanted(conn: psycopg.Connection) -> list[Wanted]:
