@@ -17,8 +17,8 @@ COLUMNS = "name, server, home_server, epoch, customer, domains, description, des
 @dataclass(frozen=True)
 class Account:
     """An account. `server` is where it lives now, `home_server` where it belongs; `epoch` is the last one
-    that was given to a move or a test of it; `customer` is whose it is where the server has no customer (`customer_of`
-    knows both); `description` is what the agent's `describe` said of it last; `stated` is what was said first, or was
+    that was given to a move or a test of it; `customer` is whose it is where the server has no customer;
+    `description` is what the agent's `describe` said of it last; `stated` is what was said first, or was
     confirmed, of its uid and mail: {"uid", "mail_domains"}."""
 
     name: str
@@ -99,21 +99,6 @@ def account(conn: psycopg.Connection, name: str) -> Account:
 
 
 _account = account  # where a parameter has that name
-
-
-@in_transaction
-def customer_of(conn: psycopg.Connection, account: str) -> str | None:
-    """Whose account it is: its home server's customer, or its own on a shared server; None when nobody has said."""
-    _account(conn, account)
-    found: str | None = value(
-        conn,
-        """
-        SELECT coalesce(s.customer, a.customer) FROM accounts a JOIN servers s ON s.name = a.home_server
-        WHERE a.name = %(name)s
-        """,
-        {"name": account},
-    )
-    return found
 
 
 @in_transaction

@@ -127,27 +127,6 @@ def lease_of(conn: psycopg.Connection, migration_id: int) -> Lease | None:
 
 
 @in_transaction
-def expect_end(conn: psycopg.Connection, migration_id: int, at: datetime, by: str) -> Lease:
-    """Note when the customer expects to need the transit no longer; the queue's estimates follow it."""
-    found = locked(conn, migration_id)
-    changed = execute(
-        conn,
-        """
-        UPDATE leases SET expected_end_at = %(at)s
-        WHERE migration = %(migration)s AND expected_end_at <> %(at)s
-        """,
-        {"migration": migration_id, "at": at},
-    )
-    lease = lease_of(conn, migration_id)
-    if lease is None:
-        raise Refused(f"Migration {migration_id} has no lease: wait for the hand-over.")
-    if changed:
-        detail = {"lease": lease.id, "expected_end": at.isoformat()}
-        event(conn, "lease.expected", migration=migration_id, server=found.server, by=by, detail=detail)
-    return lease
-
-
-@in_transaction
 def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     """Record that every account has left the original: the migration is accounts_moved, and the lease ends
     for billing when the last of them left (by the moves' own record, however late this is called). Refuses
