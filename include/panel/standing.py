@@ -6,7 +6,7 @@ test, in a move, or simply away from its own server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import psycopg
 
 from include import registry
+from include.compatibility.report import blockers
 from include.registry import panel, states
 
 Who = Literal["customer", "host", "nobody"]
@@ -22,7 +23,7 @@ ACCOUNT_STATES = {
     "serving": "It serves from its own server; nothing is under way.",
     "testing": "A copy of it is being made on the new version and looked at; the account itself serves on.",
     "tested": "It was tested, and nothing stops its migration; the account itself serves on.",
-    "blocked": "Its test found what stops its migration; the account itself serves on.",
+    "blocked": "Something was found that stops its migration; the account itself serves on.",
     "moving": "It is being moved; it serves on, and waits for a moment at the switch-over.",
     "away": "It serves from the transit until its own server is reinstalled.",
     "waiting": "It was asked to be performed and waits for its turn; it serves on.",
@@ -229,15 +230,30 @@ def _testing(live: registry.Test, failed: Failed) -> Standing:
 
 
 def _due_account(conn: psycopg.Connection, account: registry.Account, entry: registry.Entry) -> Standing:
+    ahead = registry.foreseen(conn, account.name, entry.name)
+    if ahead is not None and ahead.obstacles:
+        return _stopped(ahead.obstacles)
     tested = registry.latest_test_of(conn, account.name, entry.name)
     if tested is None:
         return _account("serving", f"Test it: {_due(entry)}.", "customer")
     if tested.blockers:
-        return _account("blocked", "Correct what the report says, then test it again.", "customer")
+        return _stopped([{"sentence": said, "who": "customer"} for said in blockers(tested.report)])
     server = registry.server(conn, account.home_server)
     if server.kind == "shared":
         return _account("tested", f"Perform it: {_due(entry)}.", "customer")
     return replace(_account("tested", "", "customer"), next=_settled(conn, server).next)
+
+
+def _stopped(obstacles: Sequence[Mapping[str, str]]) -> Standing:
+    """An account that cannot be moved as it is: why, and whose it is to mend. What a customer can mend comes first."""
+    theirs = [one["sentence"] for one in obstacles if one["who"] == "customer"]
+    others = [one["sentence"] for one in obstacles if one["who"] != "customer"]
+    said = [_sentence_of(sentence) for sentence in theirs + others]
+    more = f" And {len(said) - 3} more." if len(said) > 3 else ""
+    then = THE_HOST if others and not theirs else "Correct what the report says, then test it again."
+    return _account(
+        "blocked", f"{' '.join([*said[:3]])}{more} {then}".strip(), "host" if then == THE_HOST else "customer"
+    )
 
 
 def _account(state: str, next: str, who: Who) -> Standing:

@@ -87,6 +87,7 @@ from include.registry.network import (
     names_of_account,
     names_settled,
 )
+from include.registry.obstacles import Foreseen, foresee, foreseen
 from include.registry.probes import record_probes
 from include.registry.queue import (
     Place,
@@ -172,6 +173,7 @@ __all__ = [
     "CampaignAccount",
     "Entry",
     "Event",
+    "Foreseen",
     "Ip",
     "Lease",
     "Migration",
@@ -224,6 +226,8 @@ __all__ = [
     "expect_end",
     "expired_tests",
     "finish_campaign",
+    "foresee",
+    "foreseen",
     "hand_over",
     "ip_routed",
     "ips_of",
