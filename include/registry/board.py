@@ -346,7 +346,7 @@ def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
                     SELECT account, reason FROM campaign_accounts
                     WHERE campaign = c.id AND state IN ('left', 'failed') AND reason IS NOT NULL
                     ORDER BY account LIMIT 50
-                ) some
+                ) listed
             ) n ON true
         WHERE c.ended_at IS NULL OR c.ended_at > now() - interval '7 days'
         ORDER BY c.id DESC LIMIT 20
