@@ -83,7 +83,7 @@ def of_server(
 ) -> Standing:
     """Where a server stands; `migration` is its live one."""
     if migration is None:
-        return _settled(conn, server)
+        return _settled(conn, server, failed)
     here = Standing(migration.state, SERVER_STATES[migration.state], NEXT.get(migration.state, ""), "nobody")
     done = states.MIGRATION.path.index(migration.state)
     progress = Progress(done, len(states.MIGRATION.path) - 1, _expected_end(conn, migration))
@@ -114,11 +114,14 @@ def _looked_at(why: str | None) -> str:
     return LOOKED_AT if why is None else f"A step did not succeed: {_sentence_of(why)} {THE_HOST}"
 
 
-def _settled(conn: psycopg.Connection, server: registry.Server) -> Standing:
+def _settled(conn: psycopg.Connection, server: registry.Server, failed: Failed) -> Standing:
     here = Standing("serving", SERVER_STATES["serving"], "Nothing is due.", "nobody")
     entry = next(iter(panel.open_to_server(conn, server.name)), None)
     if entry is None:
         return here
+    refused = panel.refused_migration(conn, server.name)
+    if refused is not None and failed(refused.dag, refused.run_id) is not False:
+        return replace(here, next=f"{_sentence_of(refused.why)} Ask for a transit again then.", waits_for="customer")
     missing = registry.untested(conn, server.name, entry.name)
     if missing:
         more = f" And {len(missing) - 5} more." if len(missing) > 5 else ""
@@ -255,7 +258,7 @@ def _due_account(
     server = registry.server(conn, account.home_server)
     if server.kind == "shared":
         return _account("tested", f"Perform it: {_due(entry)}.", "customer")
-    return replace(_account("tested", "", "customer"), next=_settled(conn, server).next)
+    return replace(_account("tested", "", "customer"), next=_settled(conn, server, failed).next)
 
 
 def _stopped(obstacles: Sequence[Mapping[str, str]]) -> Standing:

@@ -148,6 +148,21 @@ def test_a_migration_that_stopped_says_why(api):
     assert here["next"] == "A step did not succeed: No image of 2026. The host looks at it and goes on from there."
 
 
+def test_a_migration_that_was_refused_after_all_says_why(api):
+    why = "Server vps-1 cannot be reached."
+    registry.run_failed(api.conn, "migrate_server", "run-0", "check_server", why, None, "customer", "vps-1")
+    api.runs.fail("migrate_server", "run-0")
+    here = api.get("/servers/vps-1").json()
+    assert (here["state"], here["waits_for"]) == ("serving", "customer")
+    assert here["next"] == f"{why} Ask for a transit again then."
+    events = api.get("/servers/vps-1/events").json()["events"]
+    assert f"A step did not succeed: {why}" in [one["sentence"] for one in events]
+    assert api.get("/servers/vps-2", customer="customer-2").json()["next"] != here["next"]
+    host.begin(api.conn, 1)
+    assert api.get("/servers/vps-1").json()["state"] == "checking"
+    registry.run_failed(api.conn, "migrate_server", "run-9", "check_server", why, None, "ops", "vps-404")
+
+
 def test_what_stands_in_the_way_is_told_with_whose_it_is(api):
     lease = {"sentence": "The files cannot be read: data/a: a program holds a lease on it; end it.", "who": "customer"}
     eve = {"sentence": "The MariaDB user eve@% may write to its databases", "who": "host"}
