@@ -36,7 +36,7 @@ _LONGEST = 1000
 _FORGOTTEN_SECONDS = 60
 """A transaction that is prepared for longer than this was not ended by the program that began it."""
 
-CUSTOMER, HOST = "customer", "host"
+CUSTOMER, HOST, NOBODY = "customer", "host", "nobody"
 WHOSE = {
     "bad_account_file": HOST,
     "bad_name": CUSTOMER,
@@ -59,7 +59,7 @@ WHOSE = {
     "no_such_role": HOST,
     "no_such_user": HOST,
     "not_led": HOST,
-    "nothing_to_move": HOST,
+    "nothing_to_move": NOBODY,
     "plugin_blocked": CUSTOMER,
     "postgresql_failed": HOST,
     "prepared_transaction": CUSTOMER,
@@ -93,8 +93,8 @@ class Found:
 
 
 def obstacles(args: dict[str, Any], report: Report) -> dict[str, Any]:
-    """`{account, stores}` -> {"obstacles": [{"sentence", "who": customer|host}], "left": [sentences]}: what would
-    refuse a move of these stores, and what of them it would not carry. It only reads."""
+    """`{account, stores}` -> {"obstacles": [{"sentence", "who": customer|host|nobody}], "left": [sentences]}: what
+    would refuse a move of these stores, and what of them it would not carry. It only reads."""
     name, stores = check_name(args.get("account")), check_stores(args.get("stores"))
     found, left = Found(), []
     with found.noting():

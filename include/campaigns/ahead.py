@@ -26,11 +26,12 @@ from include.moves.path import Agent
 from include.testing.copies import STORES
 from include.testing.settings import read_settings
 
-Who = Literal["customer", "host"]
+Who = Literal["customer", "host", "nobody"]
 
 TO_DO = {
     "customer": "Its customer mends that and tests again.",
     "host": "The host mends that; then it is looked at again.",
+    "nobody": "There is nothing to mend.",
 }
 LONGEST_LOOK = 600.0
 """Seconds that one account's look may take: a home of millions of files is walked."""
@@ -42,7 +43,7 @@ MOST_SAID = 3
 
 _LOOK = record(
     {
-        "obstacles": each(record({"sentence": sentence(1000), "who": one_of("customer", "host")}), 100),
+        "obstacles": each(record({"sentence": sentence(1000), "who": one_of(*TO_DO)}), 100),
         "left": each(sentence(1000), 100),
     }
 )
@@ -50,7 +51,8 @@ _LOOK = record(
 
 @dataclass(frozen=True)
 class Obstacle:
-    """One thing that stops a move: what and where it is, in a sentence, and who can mend it."""
+    """One thing that stops a move: what and where it is, in a sentence, and who can mend it; nobody, where there is
+    nothing to move."""
 
     sentence: str
     who: Who
@@ -188,18 +190,20 @@ def _looked(host: Agent, account: str, stores: list[str], until: float) -> Any:
 
 
 def note(conn: psycopg.Connection, entry: str, found: Iterable[Ahead], by: str) -> None:
-    """Lets each account's customer know, before anything begins: as an event, and in its state."""
+    """Lets each account's customer know, before anything begins: as an event, and in its state. That there is nothing
+    to move is no news to them."""
     for one in found:
-        if one.unknown is None or one.obstacles:
-            stops = [asdict(each) for each in one.obstacles]
-            registry.foresee(conn, one.account, entry, stops, one.left, _for_customer(one), by)
+        stops = [each for each in one.obstacles if each.who != "nobody"]
+        if one.unknown is None or stops:
+            why = _for_customer(stops, one.left)
+            registry.foresee(conn, one.account, entry, [asdict(each) for each in stops], one.left, why, by)
 
 
-def _for_customer(one: Ahead) -> str:
-    if one.obstacles:
-        return because(one.obstacles)
-    if one.left:
-        return f"it can be moved, but not all of it goes with it. {_some(one.left)}"
+def _for_customer(obstacles: list[Obstacle], left: list[str]) -> str:
+    if obstacles:
+        return because(obstacles)
+    if left:
+        return f"it can be moved, but not all of it goes with it. {_some(left)}"
     return "nothing stands in its way any more."
 
 

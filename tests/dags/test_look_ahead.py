@@ -223,3 +223,13 @@ def test_of_one_engine_its_databases_alone_are_asked_after(dag, shared):
     assert shared.args["obstacles"]["stores"] == ["postgresql"]
     act(dag, action="look")
     assert shared.args["obstacles"]["stores"] == ["files", "postgresql", "mariadb"]
+
+
+def test_an_account_without_anything_to_move_is_left_and_its_customer_not_bothered(dag, shared):
+    nothing = {"sentence": "The account shop has no postgresql databases and no users of them.", "who": "nobody"}
+    shared.obstacles["shop"] = [nothing]
+    campaign = act(dag, entry="postgresql-17")
+    said = step(dag, "look_ahead", campaign=campaign)
+    assert f"shop (web-1) cannot be moved: {nothing['sentence']} There is nothing to mend." in said
+    assert of(shared.conn, campaign)["shop"].state == "left"
+    assert told(shared.conn, "shop") == [] and stands(shared.conn, "shop").state == "serving"

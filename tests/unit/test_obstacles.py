@@ -173,6 +173,9 @@ def test_of_one_engine_who_logs_in_by_something_else_than_a_password(account, mo
     said = "The PostgreSQL role shop may log in by the socket by peer; let pg_hba.conf ask it for a password."
     monkeypatch.setattr(leading, "require_leadable", refusing("not_led", said))
     assert look(POSTGRESQL)["obstacles"] == [{"sentence": said, "who": "host"}]
+    nothing = "The account shop has no postgresql databases."
+    monkeypatch.setattr(leading, "require_leadable", refusing("nothing_to_move", nothing))
+    assert look(POSTGRESQL)["obstacles"] == [{"sentence": nothing, "who": "nobody"}]
     assert look(FILES, POSTGRESQL)["obstacles"] == [], "a whole account takes its programs along"
 
 
