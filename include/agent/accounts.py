@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -178,7 +179,7 @@ class Account:
             "forwarder": [forwarder.address for forwarder in forwarders],
         }
         for what, names in given.items():
-            if twice := sorted({n for n in names if names.count(n) > 1}):
+            if twice := sorted(name for name, count in Counter(names).items() if count > 1):
                 _bad(f"The {what} {twice[0]} stands twice in the account file; give it once.")
         require_an_end(mailboxes, forwarders, mail_domains)
         return account

@@ -130,22 +130,28 @@ class _Ways:
     domains: set[str]
 
     def check(self) -> None:
-        copies: dict[str, int] = {}
+        known: dict[str, tuple[int, int]] = {}
         for address in self.forwarders:
-            self._count(address, (), copies)
+            self._follow(address, (), known)
 
-    def _count(self, address: str, before: tuple[str, ...], copies: dict[str, int]) -> int:
-        """Into how many messages this forwarder makes one."""
+    def _follow(self, address: str, before: tuple[str, ...], known: dict[str, tuple[int, int]]) -> tuple[int, int]:
+        """Into how many messages this forwarder makes one, and through how many forwarders the longest way leads."""
         if address in before:
             _bad(f"The forwarder {address} leads to itself in the end; take it out of what it leads to.")
         if len(before) >= _LONGEST_WAY:
-            _bad(f"The forwarder {before[0]} leads through more than {_LONGEST_WAY} others; lead it on directly.")
-        if address not in copies:
-            nexts = [self._next(address, target) for target in self.forwarders[address].to]
-            copies[address] = sum(self._count(each, (*before, address), copies) if each else 1 for each in nexts)
-            if copies[address] > _MOST_COPIES:
-                _bad(f"The forwarder {address} makes more than {_MOST_COPIES} messages of one; use a mailing list.")
-        return copies[address]
+            _bad_way(before[0])
+        if address not in known:
+            copies = way = 0
+            for target in self.forwarders[address].to:
+                name = self._next(address, target)
+                further = self._follow(name, (*before, address), known) if name else (1, 0)
+                copies, way = copies + further[0], max(way, further[1])
+                if len(before) + way >= _LONGEST_WAY:
+                    _bad_way((*before, address)[0])
+                if copies > _MOST_COPIES:
+                    _bad(f"The forwarder {address} makes more than {_MOST_COPIES} messages of one; use a mailing list.")
+            known[address] = copies, way + 1
+        return known[address]
 
     def _next(self, address: str, target: str) -> str | None:
         """The forwarder that takes what this one sends to the target; None when the way ends there."""
@@ -160,6 +166,10 @@ class _Ways:
             if name in self.mailboxes:
                 return None
         return f"@{domain}" if f"@{domain}" in self.forwarders else None
+
+
+def _bad_way(address: str) -> None:
+    _bad(f"The forwarder {address} leads through more than {_LONGEST_WAY} others; lead it on directly.")
 
 
 def _shown(value: Any) -> str:

@@ -136,6 +136,8 @@ def test_what_waited_for_a_forwarder_enters_the_queue_again_and_what_waits_for_a
         (("a",), {"a": ["a+x"]}, "leads to itself"),
         ((), {f"@{CAUGHT}": [f"nobody@{CAUGHT}"]}, "leads to itself"),
         ((), {f"x{n}": [f"x{n + 1}"] for n in range(60)}, "more than 50 others"),
+        ((), {f"x{n}": [f"x{n - 1}"] for n in range(1, 2000)}, "more than 50 others"),
+        ((), {f"x{n}": [f"x{n + 1}"] for n in range(5000)}, "more than 50 others"),
         ((), {f"x{n}": [f"x{n + 1}", f"x{n + 1}+a"] for n in range(12)}, "more than 1000 messages"),
         ((), {"a": []}, "list `to` of 1 to 100"),
         ((), {"a": [f"x{n}@else.example" for n in range(101)]}, "list `to` of 1 to 100"),
@@ -150,6 +152,11 @@ def test_what_waited_for_a_forwarder_enters_the_queue_again_and_what_waits_for_a
 )
 def test_other_forwarders_are_refused_with_what_to_do(boxes, forwarders, words: str) -> None:
     assert words in refusal(boxes, forwarders)
+
+
+def test_a_way_of_fifty_forwarders_is_taken_in_any_order() -> None:
+    for numbers in (range(50), reversed(range(50))):
+        assert ends(account(**{f"x{n}": [f"x{n + 1}"] for n in numbers}), f"x0@{HERE}") == [f"x50@{HERE}"]
 
 
 def test_too_many_forwarders_are_refused() -> None:
