@@ -114,7 +114,7 @@ def test_mail_to_every_name_arrives_once_before_a_move_and_after_it(world: World
     post.send(old, "before")
     assert post.all_lie_in(old, "before") == post.expected("before")
     back = Move("names-back", 2, statement, old, new).prepare()
-    old.host.call("hold", account=post.NAME, move=back.key, epoch=2, seconds=60)
+    old.fence("hold", name=post.NAME, move=back.key, epoch=2, seconds=60)
     post.submit(old, "held")
     assert post.lie_in(old) == post.expected("before")
     old.host.call("return", account=post.NAME, move=back.key)
