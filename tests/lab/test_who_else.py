@@ -12,7 +12,7 @@ import json
 from tests.lab import who_else_tries as tries
 both = tries.start()
 print(json.dumps({each.__name__: each(*both) for each in (tries.names, tries.in_a_hold, tries.settings, tries.looks,
-    tries.open_transactions)}))
+    tries.open_transactions, tries.restoring)}))
 """
 
 
@@ -61,3 +61,13 @@ def test_a_neighbours_transaction_is_ended_when_it_does_nothing_and_told_when_it
     assert idle == nobody == "" and waited < 6
     assert not one["idle goes on"] and one["busy goes on"] and one["rows"] == "{2}"
     assert "session" in busy and "of bob in database bob" in busy
+
+
+def test_the_password_of_a_restore_is_seen_by_nobody_opens_nothing_of_a_neighbour_and_ends_with_it(found) -> None:
+    one = found["restoring"]
+    assert one["file"] == ["0o600", 0] and one["opens"] == "its own"
+    assert not one["seen by 1500"] and not one["seen by 1501"] and not one["shown to alice"]
+    assert all("FATAL" in answer for answer in one["another password"])
+    assert all("ERROR" in answer for answer in [*one["of bob"], *one["powers"]])
+    login, running, noted = one["afterwards"]
+    assert "FATAL" in login and running == 0 and not noted and one["ended"]
