@@ -21,6 +21,7 @@ from . import ours, postgres_digest, postgres_look, postgres_said, postgres_unch
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
+from .postgres_roles_gone import drop_roles
 from .postgres_sql import Session, conninfo, environment, execute, ident, literal, literals, query, unbound
 from .postgres_views import Views
 from .processes import AS_CLIENT, CLIENT
@@ -352,4 +353,5 @@ def _drop_restore_role(known: dict[str, Any], db: Session) -> None:
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
     for database in db.existing([known["database"]]):
         execute([dropped], database)
-    db.execute([dropped, f"DROP ROLE {', '.join(ident(each) for each in here)}"])
+    db.execute([dropped])
+    drop_roles(here, db)

@@ -12,7 +12,7 @@ import json
 from tests.lab import who_else_tries as tries
 both = tries.start()
 print(json.dumps({each.__name__: each(*both) for each in (tries.names, tries.in_a_hold, tries.settings, tries.looks,
-    tries.open_transactions, tries.restoring)}))
+    tries.open_transactions, tries.restoring, tries.granted_to)}))
 """
 
 
@@ -71,3 +71,9 @@ def test_the_password_of_a_restore_is_seen_by_nobody_opens_nothing_of_a_neighbou
     assert all("ERROR" in answer for answer in [*one["of bob"], *one["powers"]])
     login, running, noted = one["afterwards"]
     assert "FATAL" in login and running == 0 and not noted and one["ended"]
+
+
+def test_what_a_neighbour_grants_to_a_role_does_not_keep_it_on_the_server(found: dict[str, Any]) -> None:
+    one = found["granted_to"]
+    assert one["granted"] == ""
+    assert (one["reader"], one["discard"], one["left"], one["of bob"]) == ("", "", [], "1")

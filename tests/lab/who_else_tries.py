@@ -151,7 +151,7 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
 
     def gone(role):
         if role in ("th_read_bob", "th_apply_bob"):
-            postgres_apply.drop_roles([role], postgres_sql.kept())
+            postgres_apply.drop_ours([role], postgres_sql.kept())
         else:
             postgres_contained._drop_restore_role(restoring, postgres_sql.kept())
 
@@ -415,7 +415,7 @@ def restoring(alice: Account, bob: Account) -> dict[str, Any]:
         done = subprocess.run(["psql", "-XqAt", login, "-c", statement], capture_output=True, text=True)
         return (done.stdout + done.stderr).strip()
 
-    found["another password"] = [as_restore("alice", "SELECT 1", wrong) for wrong in ("secret", "''", "x")]
+    found["another password"] = [as_restore("alice", "SELECT 1", wrong) for wrong in ("secret", "x", "th_restore_7")]
     # What a customer's own code could do with it that ran meanwhile, had it made the password one that it knows.
     found["opens"] = as_restore("alice", "SELECT 'its own'")
     reached = ("SELECT * FROM kept", "INSERT INTO kept VALUES (8)", "SET ROLE bob", "CREATE SCHEMA mine")
@@ -427,4 +427,30 @@ def restoring(alice: Account, bob: Account) -> dict[str, Any]:
     found["afterwards"] = [as_restore("alice", "SELECT 1"), *postgres_sql.query(running), path.exists()]
     found["ended"] = client.wait(10) != 0
     psql("bob", "bob", "DROP TABLE kept")
+    return found
+
+
+def granted_to(alice: Account, bob: Account) -> dict[str, Any]:
+    """bob grants what is his to alice's role and to the agent's, and names them in policies, as fast as he can, while
+    they leave: what stays of them, and what he has afterwards."""
+    found: dict[str, Any] = {}
+    postgres_look.make_reader(alice)
+    psql("bob", "bob", "CREATE TABLE g (n int)", "INSERT INTO g VALUES (1)", "CREATE SCHEMA gs")
+    to = "alice, th_read_alice"
+    grants = [f"GRANT ALL ON DATABASE bob TO {to}", f"GRANT ALL ON g TO {to}", f"GRANT ALL ON SCHEMA gs TO {to}"]
+    grants += [f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {to}", f"CREATE POLICY p ON g TO {to} USING (true)"]
+    found["granted"] = psql("bob", "bob", *grants)
+    again = "".join(f"{statement};" for statement in (*grants[:2], "DROP POLICY IF EXISTS p ON g", grants[4]))
+    script = f"while echo \"{again}\"; do :; done | PGPASSWORD=secret psql -XqAt 'host=127.0.0.1 user=bob dbname=bob'"
+    granting = subprocess.Popen(["timeout", "60", "sh", "-c", script], stdout=-3, stderr=-3)
+    try:
+        time.sleep(0.3)
+        found["reader"] = said(lambda: postgres_apply.drop_ours(["th_read_alice"], postgres_sql.kept()))
+        found["discard"] = said(postgres_restore.discard, alice)
+    finally:
+        granting.kill()
+        granting.wait()
+    left = "SELECT to_json(rolname::text) FROM pg_roles WHERE rolname::text IN ('alice', 'th_read_alice');"
+    found["left"] = postgres_sql.query(left)
+    found["of bob"] = psql("bob", "bob", "SELECT * FROM g")
     return found
