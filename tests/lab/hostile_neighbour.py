@@ -115,7 +115,7 @@ class Neighbour:
         statement["mariadb"] = {"users": [{"user": name, "host": "localhost"}], "databases": [name]}
         here.host.call("create", account_file=statement)
         as_postgres = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
-        made = f"CREATE ROLE {name} LOGIN PASSWORD 'secret' CREATEROLE;\nCREATE DATABASE {name} OWNER {name};\n"
+        made = f"CREATE ROLE {name} LOGIN PASSWORD 'secret';\nCREATE DATABASE {name} OWNER {name};\n"
         here.root(*as_postgres, "psql", "-Xq", "-v", "ON_ERROR_STOP=1", stdin=made.encode())
         made = f"CREATE DATABASE {name}; CREATE USER {name}@localhost IDENTIFIED BY 'secret';"
         here.root("mariadb", "-e", f"{made} GRANT ALL ON {name}.* TO {name}@localhost;")

@@ -17,7 +17,7 @@ from tests.lab.agents import Move, Place, Side, side
 from tests.lab.hostile_neighbour import Neighbour
 
 NAME, UID, DOMAIN = "quarry", 2711, "quarry.example"
-TURNS = (False, True, True, False) * 2
+TURNS = (False, True, True, False)
 """Whether he is there; there and back, each as often with him as without."""
 MOST_TIMES, MOST_MORE = 3.0, 1000.0
 """His processes take their share of the machine, and no more than that: when tables went over whole because of him, or
@@ -26,7 +26,7 @@ his sockets were counted, a hold ran into its deadline."""
 
 @pytest.fixture(scope="module")
 def sides(lab) -> Iterator[list[Side]]:
-    with lab.fresh("2022", "2026") as machines:
+    with lab.fresh("2026", "2026") as machines:
         found = [side(lab, machine) for machine in machines]
         for one in found:
             one.host.call("accept_ips", ips=list(lab.server(one.name).ips))
