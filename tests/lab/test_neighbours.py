@@ -6,7 +6,6 @@ import time
 import pytest
 
 from tests.lab.agents import PAGE, Side, account_file, side, visitors
-from tests.lab.hostile_neighbour import PRETENDED
 
 WOLF, LAMB = ("wolf", 3501), ("lamb", 3502)
 SECRET = "lambs-secret"
@@ -45,6 +44,32 @@ while True:
     here, there = server.accept()[0], socket.create_connection(("127.0.0.1", 80))
     for way in ((here, there), (there, here)):
         threading.Thread(target=pump, args=way, daemon=True).start()
+"""
+# In namespaces of its own a customer binds any path, and has connections there that never end.
+PRETENDED = b"""
+import ctypes, os, socket, time
+libc = ctypes.CDLL(None, use_errno=True)
+uid, gid = os.getuid(), os.getgid()
+assert libc.unshare(0x10000000 | 0x20000) == 0, ctypes.get_errno()
+for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+    with open(f"/proc/self/{name}", "w") as file:
+        file.write(text)
+libc.mount(None, b"/", None, 16384 | 1 << 18, None)
+for place in (b"/home", b"/run"):
+    assert libc.mount(b"t", place, b"tmpfs", 0, None) == 0
+kept = []
+for path in ("/home/lamb/app.sock", "/run/transhumance-web/lamb.app", "/run/transhumance-web/lamb.php"):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen(50)
+    for _ in range(3):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(path)
+        kept += [client, server.accept()[0] if len(kept) % 2 else None]
+    kept.append(server)
+print("bound", flush=True)
+time.sleep(600)
 """
 
 
@@ -177,7 +202,7 @@ def test_sockets_that_pretend_to_be_a_neighbours_are_not_counted_as_its(sides) -
     here = sides[0]
     put(here, WOLF, "pretend.py", PRETENDED)
     user = (f"--uid={WOLF[1]}", f"--gid={WOLF[1]}")
-    here.root("systemd-run", "--quiet", *user, "--unit=pretends", "python3", "/home/wolf/pretend.py", "lamb")
+    here.root("systemd-run", "--quiet", *user, "--unit=pretends", "python3", "/home/wolf/pretend.py")
     while here.root("ss", "-xl").count("/lamb.app ") < 2:
         time.sleep(0.1)
     here.host.call("hold", account="lamb", move="m1", epoch=2, seconds=30)
