@@ -31,6 +31,7 @@ REPORTED: dict[str, tuple[str, ...]] = {
     "14": ("US/Central.*|in_office", "Asia/Calcutta|person"),
     "46": ("find_by", "find_local", "find_temp", "both_names"),
     "47": ("format_bytes", "uuid_v7", "json_key_value"),
+    "53": ("database acct53_db: has 1 table of InnoDB",),
     "73": ("php8.2", "bin/job", "python3.11", "/usr/lib/postgresql/15"),
     "77": ("array_find",),
     "79": ("US/Eastern",),
