@@ -40,6 +40,7 @@ _OF_THE_ACCOUNT = frozenset(
         "plugin_blocked",
         "postgresql_failed",
         "table_too_wide",
+        "too_many_tables",
     }
 )
 

@@ -111,7 +111,7 @@ def _with_what_can_be_made(account: Account) -> tuple[Account, Said]:
             postgres_definition(replace(account, postgresql_databases=(name,)))
             made.append(name)
         except Refused as error:
-            if error.code not in ("foreign_role", "foreign_owner", "no_such_database"):
+            if error.code not in ("foreign_role", "foreign_owner", "no_such_database", "too_many_tables"):
                 raise
             said.append(_said(name, None, error.message))
     return replace(account, postgresql_databases=tuple(made)), said

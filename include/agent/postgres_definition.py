@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import ours, postgres_grants
+from . import ours, postgres_grants, postgres_locks
 from .accounts import Account
 from .digest import printable
 from .postgres_sql import Session, kept, literals
@@ -67,6 +67,9 @@ def definition(account: Account) -> dict[str, Any]:
             )
         database["datconnlimit"] = before["limits"].get(name, database["datconnlimit"])
         db = kept(name)
+        database["tables"] = postgres_locks.needed(db)
+        if why := postgres_locks.why_not(name, database["tables"], db, "PostgreSQL here"):
+            refuse("too_many_tables", why)
         _refuse_strangers(account, db, database["owner"])
         left += postgres_grants.left(account, name)
         for key, value in db.query(_INSIDE):

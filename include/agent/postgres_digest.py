@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any, BinaryIO
 
+from . import postgres_locks
 from .digest import printable
 from .files_sandbox import python_argv
 from .postgres_inventory import NO_EXTENSION, USER_SCHEMA, acl, inventory, of_roles, parsed
@@ -126,8 +127,10 @@ def main(arguments: list[str]) -> None:
     # Bytes are hashed as they are stored, also where they are text in no encoding.
     script = "SELECT getdatabaseencoding() AS encoding \\gset\n\\encoding :encoding\n" + _BEGIN + _at(snapshot)
     columns = columns_of(database)
-    for schema, table in tables:
+    for number, (schema, table) in enumerate(tables, 1):
         script += f"COPY {copied(schema, table, columns[schema, table])} TO STDOUT;\n\\echo {token}\n"
+        if number % postgres_locks.MOST == 0:  # nothing is changed where no snapshot is given
+            script += f"COMMIT;\n{_BEGIN}{_at(snapshot)}"
     argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
     with tempfile.TemporaryFile() as commands:
         commands.write(script.encode("ascii"))

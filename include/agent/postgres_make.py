@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import postgres_locks
 from .accounts import Account
 from .digest import printable
 from .postgres_definition import name_in_sql
@@ -146,6 +147,8 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
     inside = _inside(account, name, database, db)
     db.execute(statements)
     execute(inside, name)
+    if why := postgres_locks.why_not(name, int(database.get("tables", 0)), db, "PostgreSQL on the new server"):
+        made.refused.append([name, None, why])
     typed = f"DATABASE {name_in_sql(name)}"
     for role, settings in database["settings"]:
         if role is None:

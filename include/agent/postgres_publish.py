@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from . import postgres_look
+from . import postgres_locks, postgres_look
 from .accounts import Account
 from .digest import printable
 from .followed import WhyNot
@@ -153,8 +153,11 @@ def publish(name: str, bare: dict[str, str]) -> None:
     for oid, schema, table, _, _ in tables:
         if str(oid) in bare:
             _patiently(name, f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY FULL")
-    listed = ", ".join(f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables)
-    _patiently(name, f"CREATE PUBLICATION {NAME}{' FOR TABLE ' + listed if listed else ''};\n{_GUARD}")
+    _patiently(name, f"CREATE PUBLICATION {NAME};\n{_GUARD}")
+    named = [f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables]
+    for start in range(0, len(named), postgres_locks.MOST):
+        some = ", ".join(named[start : start + postgres_locks.MOST])
+        _patiently(name, f"ALTER PUBLICATION {NAME} ADD TABLE {some}")
 
 
 def withdraw(name: str) -> None:
