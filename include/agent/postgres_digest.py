@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from . import postgres_locks
 from .digest import printable
 from .files_sandbox import python_argv
+from .postgres_extensions import CONDITION
 from .postgres_inventory import NO_EXTENSION, USER_SCHEMA, acl, inventory, of_roles, parsed
 from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literal, query
 from .system import refuse
@@ -32,7 +33,7 @@ from .system import refuse
 TABLES = (
     "SELECT json_build_array('table', n.nspname, o.relname, (SELECT json_agg(a.attname ORDER BY a.attname COLLATE"
     ' "C") FROM pg_attribute a WHERE a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated ='
-    " '')) FROM pg_class o JOIN pg_namespace n ON n.oid ="
+    " ''), " + CONDITION + ") FROM pg_class o JOIN pg_namespace n ON n.oid ="
     " o.relnamespace WHERE o.relkind = 'r' AND o.relpersistence <> 't' AND "
     + USER_SCHEMA.format("o.relnamespace")
     + " AND ("
@@ -126,9 +127,9 @@ def main(arguments: list[str]) -> None:
     token = secrets.token_hex(16)  # ends a table's rows; nobody can have put it into a row
     # Bytes are hashed as they are stored, also where they are text in no encoding.
     script = "SELECT getdatabaseencoding() AS encoding \\gset\n\\encoding :encoding\n" + _BEGIN + _at(snapshot)
-    columns = columns_of(database)
+    sources = {(schema, table): _copying(schema, table, *rest) for _, schema, table, *rest in query(TABLES, database)}
     for number, (schema, table) in enumerate(tables, 1):
-        script += f"COPY {copied(schema, table, columns[schema, table])} TO STDOUT;\n\\echo {token}\n"
+        script += f"{sources[schema, table]}\\echo {token}\n"
         if number % postgres_locks.MOST == 0:  # nothing is changed where no snapshot is given
             script += f"COMMIT;\n{_BEGIN}{_at(snapshot)}"
     argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
@@ -176,7 +177,21 @@ def sums(stream: BinaryIO, end: bytes) -> list[list[int]]:
 
 def columns_of(database: str) -> dict[tuple[str, str], list[str]]:
     """The columns of each table whose rows are compared, but generated ones: what COPY puts out and takes."""
-    return {(schema, table): columns or [] for _, schema, table, columns in query(TABLES, database)}
+    return {(schema, table): columns or [] for _, schema, table, columns, _ in query(TABLES, database)}
+
+
+def _copying(schema: str, table: str, columns: list[str] | None, condition: str | None) -> str:
+    """What lets psql put out the rows of a table, or those of an extension's that are the customer's."""
+    if condition is None:
+        return f"COPY {copied(schema, table, columns or [])} TO STDOUT;\n"
+    # The condition stays on the server, where psql does not read it.
+    listed = ", ".join(map(ident, columns or []))
+    parts = [f"COPY (SELECT {listed} FROM {ident(schema)}.{ident(table)} ", ") TO STDOUT"]
+    where = f"o.relname = {literal(table)} AND n.nspname = {literal(schema)}"
+    return (
+        f"SELECT {literal(parts[0])} || {CONDITION} || {literal(parts[1])} FROM pg_class o JOIN pg_namespace n"
+        f" ON n.oid = o.relnamespace WHERE {where} \\gexec\n"
+    )
 
 
 def copied(schema: str, table: str, columns: list[str]) -> str:

@@ -9,8 +9,8 @@ MOST = 1000
 """Tables that one transaction of ours takes where it can take some after the others."""
 # One connection may have more than its share; this many are there for all together.
 _ROOM = """SELECT json_build_array(current_setting('max_locks_per_transaction')::int, 1 +
- sum(current_setting(name)::int)) FROM unnest('{max_connections,max_prepared_transactions,autovacuum_max_workers,max_worker_processes,
-max_wal_senders}'::text[]) name;
+ sum(current_setting(name)::int)) FROM unnest(ARRAY['max_connections', 'max_prepared_transactions',
+ 'autovacuum_max_workers', 'max_worker_processes', 'max_wal_senders']) name;
 """
 _NEEDED = """SELECT greatest(count(*) FILTER (WHERE relkind IN ('r', 'p')), count(*) FILTER (WHERE relkind = 'S'))
  FROM pg_class WHERE oid >= 16384 AND relpersistence <> 't';

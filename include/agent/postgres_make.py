@@ -9,8 +9,7 @@ from typing import Any
 from . import postgres_locks
 from .accounts import Account
 from .digest import printable
-from .postgres_definition import name_in_sql
-from .postgres_sql import Session, execute, ident, literal, literals
+from .postgres_sql import Session, execute, ident, literal, literals, name_in_sql
 from .system import Refused, refuse
 
 # Not trusted by PostgreSQL, but harmless: their functions reach nothing outside the database, and what they show of the

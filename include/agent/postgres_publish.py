@@ -14,8 +14,7 @@ from .accounts import Account
 from .digest import printable
 from .followed import WhyNot
 from .postgres_apply import NAME
-from .postgres_definition import name_in_sql
-from .postgres_sql import ident, kept, literal, literals, query
+from .postgres_sql import ident, kept, literal, literals, name_in_sql, query
 from .system import Refused
 
 

@@ -115,6 +115,11 @@ def literals(values: Iterable[str]) -> str:
     return "ARRAY[" + ",".join(literal(value) for value in values) + "]::pg_catalog.text[]"
 
 
+def name_in_sql(name: str) -> str:
+    """A name as it is typed, for a sentence."""
+    return printable(name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"')
+
+
 def conninfo(database: str, **more: str) -> str:
     """A connection string for libpq's programs, any name quoted."""
     parts = {"dbname": database} | more
