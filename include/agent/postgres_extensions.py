@@ -97,7 +97,8 @@ def granted(account: Account, name: str) -> list[list[Any]]:
 
 
 def open_for_rows(name: str, role: str) -> None:
-    """The rows that are the customer's can be loaded by this role; those that the extension brought along are gone.
+    """The rows that are the customer's can be loaded and referred to by this role; what the extension brought along in
+    their place is gone.
 
     Nothing of the customer's rests on these tables yet: triggers and references come behind the rows."""
     found = query(
@@ -109,7 +110,8 @@ def open_for_rows(name: str, role: str) -> None:
     for schema, relation, kind, condition in found:
         what, word = f"{ident(schema)}.{ident(relation)}", "SEQUENCE" if kind == "S" else "TABLE"
         statements += [f"GRANT USAGE ON SCHEMA {ident(schema)} TO {ident(role)}"]
-        statements += [f"GRANT SELECT, {'UPDATE' if kind == 'S' else 'INSERT'} ON {word} {what} TO {ident(role)}"]
+        rights = "SELECT, UPDATE" if kind == "S" else "SELECT, INSERT, REFERENCES"
+        statements += [f"GRANT {rights} ON {word} {what} TO {ident(role)}"]
         if kind != "S":
             # The condition is what this server's extension says; no client reads it as anything else.
             wanted = f"{literal(f'DELETE FROM {what} ')} || {literal(condition or '')}"
