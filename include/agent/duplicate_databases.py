@@ -87,6 +87,7 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
         args = {"database": name, "grants": postgres_grants.grants(account, name)}
         env = dump_environment(name)
         try:
+            obstacle = postgres_follow.foreseen(account, name)
             sent = dumped(name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=env))
         except Refused as error:
             if error.code != "unreadable":
@@ -95,7 +96,7 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
             continue
         done["bytes"] += sent["bytes"]
         done["said"] += sent["said"]
-        if obstacle := postgres_follow.foreseen(account, name):
+        if obstacle:
             done["waits"].append(_waits(name, obstacle, sent["bytes"], time.monotonic() - began))
         there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
         gone = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in there}

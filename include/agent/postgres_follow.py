@@ -25,6 +25,7 @@ from . import (
     postgres_look,
     postgres_publish,
     postgres_send,
+    postgres_values,
 )
 from .accounts import Account
 from .digest import printable
@@ -88,6 +89,8 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
 
     {"bytes", "verify_seconds"}: how long one waited for the proof alone."""
     drop(account, [name])
+    postgres_look.make_reader(account)
+    postgres_values.refuse_too_large(account, name)
     follow, keys = _slots(name)
     if obstacle := postgres_publish.obstacle(account, name, (follow, keys)):
         raise CannotFollow(obstacle.why)
@@ -132,10 +135,13 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
 
 
 def foreseen(account: Account, name: str) -> WhyNot | None:
-    """Why a database could not be followed if its account moved now. Nothing of asking stays."""
+    """Why a database could not be followed if its account moved now; refused when it cannot even be read. Nothing of
+    asking stays."""
     role = postgres_look.reader_role(account)
     there = postgres_look.is_there(role)
     try:
+        postgres_look.make_reader(account)
+        postgres_values.refuse_too_large(account, name)
         return postgres_publish.obstacle(account, name)
     finally:
         if not there:

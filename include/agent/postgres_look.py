@@ -39,7 +39,7 @@ def make_reader(account: Account) -> None:
     execute(make_role(name, f"LOGIN INHERIT BYPASSRLS PASSWORD {literal(password)} {OVER}", account))
 
 
-def _read(account: Account, name: str, script: str) -> list[Any]:
+def read(account: Account, name: str, script: str) -> list[Any]:
     """What queries on a customer's relations give: what runs with them writes nothing, and leaves the session as it
     was. That a session is read-only by default could be changed by what runs in it."""
     text = f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{script}ROLLBACK;\nDISCARD ALL;\n"
@@ -92,7 +92,7 @@ def sequences(account: Account, name: str) -> list[list[Any]]:
     if not names:
         return []
     schemas, sequences = (literals(part) for part in zip(*names, strict=True))
-    values = _read(account, name, _VALUES.format(schemas=schemas, sequences=sequences))
+    values = read(account, name, _VALUES.format(schemas=schemas, sequences=sequences))
     return [[*each, value, called] for each, (value, called) in zip(names, values, strict=True)]
 
 
@@ -141,7 +141,7 @@ def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, An
         if (schema, table) in columns:
             script.append(_sum(len(answers), schema, table, columns[schema, table]))
             answers.append((whole.setdefault(shown, [None]), 0))
-    for number, position, found in _read(account, name, "".join(script)):
+    for number, position, found in read(account, name, "".join(script)):
         answer, first = answers[number]
         answer[first + position] = found
     return {"rows": rows, "whole": {shown: found for shown, (found,) in whole.items()}}

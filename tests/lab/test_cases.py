@@ -19,10 +19,10 @@ ENTRY = catalogue.load()["infrastructure-2026"]
 AS_TOLD = ("setpriv", "--reuid=5900", "--regid=5900", "--clear-groups")
 BY_HAND = {
     "25": "12,000 tables take minutes: 500 in tests/lab/test_stock_hosts.py",
-    "27": "PostGIS is not on the lab's servers",
+    "27": "PostGIS is not on the lab's servers: an extension of its kind in tests/lab/test_unusual_tables.py",
     "75": "the lab's servers have neither at nor sessions of users: tests/unit",
     "81": "it is of a zone, not of a server: tests/dags",
-    "89": "a value of 600 MB takes 3 GB of memory",
+    "89": "a value of 600 MB takes 3 GB of memory: two of 270 MB in tests/lab/test_unusual_tables.py",
     "93": "its servers run without a binary log: tests/lab/test_stock_hosts.py",
 }
 """What this module does not move, with the reason; `python -m tests.lab.cases NUMBER` tries one."""
