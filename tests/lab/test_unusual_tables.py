@@ -1,4 +1,4 @@
-"""Tables of an extension that hold a customer's rows, as PostGIS' spatial_ref_sys does; and a row that nobody can read."""
+"""Tables of an extension that hold a customer's rows, as spatial_ref_sys of PostGIS; and a row that nobody can read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ CREATE TABLE inner_table (v text);
 ROOT = """CREATE EXTENSION kinds;
 GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON kind, layer TO acct27; GRANT USAGE ON layer_id_seq TO acct27;
 INSERT INTO inner_table VALUES ('left here');"""
-ACCOUNT = """INSERT INTO kind VALUES (900, E'mine\\t\\\\'), (901, NULL), (902, 'mine'); INSERT INTO layer (kind) VALUES (902);
+ACCOUNT = """INSERT INTO kind VALUES (900, E'mine\\t\\\\'), (901, NULL), (902, 'mine');
+INSERT INTO layer (kind) VALUES (902);
 CREATE TABLE place (id int PRIMARY KEY, kind int REFERENCES kind); INSERT INTO place VALUES (1, 900);"""
 ASKED = """SELECT * FROM kind WHERE id > 100 ORDER BY id; SELECT * FROM layer;
 INSERT INTO layer (kind) VALUES (900) RETURNING id; SELECT * FROM place;
