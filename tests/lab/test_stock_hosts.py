@@ -29,6 +29,7 @@ MANY_TABLES = replace(
     expect=f"{TABLES}\nlater\n70|2",
 )
 TWO_DATABASES, PLAIN = find("93"), find("15")
+PSQL = ("psql", "-Xq", "-v", "ON_ERROR_STOP=1")
 FEW_LOCKS = "max_locks_per_transaction=10 max_connections=20 max_worker_processes=8 max_wal_senders=10"
 
 
@@ -36,8 +37,8 @@ def settings(one: Side, mariadb: str, postgresql: str) -> None:
     """Both engines with these settings."""
     one.root("tee", "/etc/mysql/mariadb.conf.d/99-tried.cnf", stdin=f"[mysqld]\n{mariadb}\n".encode())
     script = "".join("ALTER SYSTEM SET {} = {};\n".format(*each.split("=")) for each in postgresql.split())
-    one.root("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "psql", "-Xq", stdin=script.encode())
-    one.root("systemctl", "restart", "mariadb", "postgresql@*-main")
+    one.root("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *PSQL, stdin=script.encode())
+    one.root("systemctl", "restart", "mariadb", "postgresql")
 
 
 @pytest.fixture(scope="module")
