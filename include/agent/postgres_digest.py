@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from . import postgres_locks
 from .digest import printable
 from .files_sandbox import python_argv
-from .postgres_extensions import CONDITION
+from .postgres_extensions import CARRIED, CONDITION
 from .postgres_inventory import NO_EXTENSION, USER_SCHEMA, acl, inventory, of_roles, parsed
 from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literal, query
 from .system import refuse
@@ -44,7 +44,7 @@ TABLES = (
 _SEQUENCES = (
     "SELECT json_build_array('sequence', format('%I.%I', n.nspname, o.relname), pg_sequence_last_value(o.oid))"
     " FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace JOIN pg_sequence s ON s.seqrelid = o.oid"
-    " WHERE o.relpersistence <> 't';\n"
+    f" WHERE o.relpersistence <> 't' AND {CARRIED.format('o.oid')};\n"
 )
 # A large object may have holes, which come out of a restore as zeros: pages are hashed without their trailing zeros.
 _LARGE_OBJECT = (
@@ -187,10 +187,12 @@ def _copying(schema: str, table: str, columns: list[str] | None, condition: str 
     # The condition stays on the server, where psql does not read it.
     listed = ", ".join(map(ident, columns or []))
     parts = [f"COPY (SELECT {listed} FROM {ident(schema)}.{ident(table)} ", ") TO STDOUT"]
-    where = f"o.relname = {literal(table)} AND n.nspname = {literal(schema)}"
+    # Nothing can come in its place once it is locked: what is read is what the catalogue says an extension has made.
+    here = f"format('%I.%I', {literal(schema)}, {literal(table)})::regclass"
     return (
-        f"SELECT {literal(parts[0])} || {CONDITION} || {literal(parts[1])} FROM pg_class o JOIN pg_namespace n"
-        f" ON n.oid = o.relnamespace WHERE {where} \\gexec\n"
+        f"LOCK TABLE ONLY {ident(schema)}.{ident(table)} IN ACCESS SHARE MODE;\n"
+        f"SELECT {literal(parts[0])} || {CONDITION} || {literal(parts[1])} FROM pg_class o"
+        f" WHERE o.oid = {here} \\gexec\n"
     )
 
 

@@ -18,6 +18,11 @@ _POWERFUL = "EXISTS (SELECT FROM pg_roles r WHERE r.oid = o.relowner AND r.rolsu
 CONDITION = f"""(SELECT NULLIF(f.condition, '') FROM pg_extension x, unnest(x.extconfig, x.extcondition)
  f(relation, condition) WHERE f.relation = o.oid AND {_POWERFUL} LIMIT 1)"""
 """Which rows of the relation `o` are the customer's, as a WHERE; NULL where all are. An extension's own words."""
+EXTENSIONS = """EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = {0} AND
+ d.deptype = 'e')"""
+"""Whether the relation {0} is an extension's."""
+CARRIED = f"(NOT {EXTENSIONS} OR {{0}} IN (SELECT unnest(extconfig) FROM pg_extension))"
+"""Whether what the relation {0} holds is the customer's."""
 _CONFIG = f"""pg_extension x CROSS JOIN unnest(x.extconfig, x.extcondition) f(relation, condition) JOIN pg_class o
  ON o.oid = f.relation AND {_POWERFUL} JOIN pg_namespace n ON n.oid = o.relnamespace"""
 _MEMBERS = """pg_depend d JOIN pg_extension x ON d.refclassid = 'pg_extension'::regclass AND x.oid = d.refobjid"""

@@ -12,6 +12,7 @@ from typing import Any
 from . import ours, postgres_digest, postgres_fingerprint, postgres_inventory
 from .accounts import Account
 from .digest import printable
+from .postgres_extensions import CARRIED, EXTENSIONS
 from .postgres_sql import OVER, execute, ident, kept, literal, literals, unbound
 from .system import refuse, write_durably
 
@@ -81,19 +82,28 @@ def look(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any
 
 
 _SEQUENCES = (
-    "SELECT json_build_array(n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace"
-    " WHERE o.relkind = 'S' AND o.relpersistence <> 't' ORDER BY 1::text;\n"
+    f"SELECT json_build_array(n.nspname, o.relname, CASE WHEN {EXTENSIONS.format('o.oid')} THEN"
+    " json_build_array(coalesce(pg_sequence_last_value(o.oid), s.seqstart), pg_sequence_last_value(o.oid) IS NOT NULL)"
+    " END) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace JOIN pg_sequence s ON s.seqrelid = o.oid"
+    f" WHERE o.relkind = 'S' AND o.relpersistence <> 't' AND {CARRIED.format('o.oid')}"
+    " ORDER BY 1::text;\n"
 )
 
 
 def sequences(account: Account, name: str) -> list[list[Any]]:
     """[schema, name, last value, is called] of each sequence."""
-    names = kept(name).query(_SEQUENCES)
-    if not names:
-        return []
-    schemas, sequences = (literals(part) for part in zip(*names, strict=True))
-    values = read(account, name, _VALUES.format(schemas=schemas, sequences=sequences))
-    return [[*each, value, called] for each, (value, called) in zip(names, values, strict=True)]
+    found = kept(name).query(_SEQUENCES)
+    own = [each for *each, of_extension in found if not of_extension]
+    values = read(account, name, values_of(own)) if own else []
+    # The account may have no right to read an extension's, of which the catalogue tells enough.
+    others = [[*each, *of_extension] for *each, of_extension in found if of_extension]
+    return [*([*each, value, called] for each, (value, called) in zip(own, values, strict=True)), *others]
+
+
+def values_of(sequences: list[list[str]]) -> str:
+    """A query for [last value, is called] of each of these, [schema, name]."""
+    schemas, names = (literals(part) for part in zip(*sequences, strict=True))
+    return _VALUES.format(schemas=schemas, sequences=names)
 
 
 # Each is read by a query of its own: one query of thousands of parts is planned for minutes, or not at all.

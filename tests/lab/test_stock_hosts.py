@@ -17,7 +17,7 @@ from tests.lab.cases.run import World
 TABLES = 500
 MANY = """DO $$ BEGIN FOR s IN 1..5 LOOP EXECUTE format('CREATE SCHEMA tenant_%s', s); COMMIT; FOR t IN 1..100 LOOP
 EXECUTE format('CREATE TABLE tenant_%s.t_%s (id serial PRIMARY KEY, v text); INSERT INTO tenant_%s.t_%s (v) VALUES (1)',
-s, t, s, t); END LOOP; COMMIT; END LOOP; END $$;"""
+s, t, s, t); IF t % 20 = 0 THEN COMMIT; END IF; END LOOP; END LOOP; END $$;"""
 LATER = """SELECT setval('tenant_3.t_7_id_seq', 70, false); UPDATE tenant_5.t_9 SET v = 'later';"""
 ASKED = """SELECT count(*) FROM pg_class WHERE relname LIKE 't\\_%' AND relkind = 'r';
 SELECT v FROM tenant_5.t_9; SELECT nextval('tenant_3.t_7_id_seq'), nextval('tenant_3.t_8_id_seq');"""

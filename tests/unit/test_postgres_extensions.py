@@ -44,7 +44,11 @@ def test_the_extensions_condition_chooses_rows_and_psql_does_not_read_it(dsn: st
     with psycopg.connect(dsn) as conn:
         tables = {name: rest for (_, _, name, *rest) in Inside(conn).query(postgres_digest.TABLES)}
     assert tables.keys() == {"kind"} and tables["kind"][1].startswith("WHERE NOT")
-    script = "SET search_path = pg_catalog;\n" + postgres_digest._copying("public", "kind", *tables["kind"])
+    script = (
+        "SET search_path = pg_catalog;\n"
+        + postgres_digest._BEGIN
+        + postgres_digest._copying("public", "kind", *tables["kind"])
+    )
     argv = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", dsn]
     assert subprocess.run(argv, input=script.encode(), capture_output=True).stdout == b"9\ta\\tb\n"
 
@@ -76,10 +80,8 @@ def test_two_thousand_sequences_are_read_by_one_statement(postgresql: str) -> No
         conn.execute("DO $$ BEGIN FOR s IN 1..2000 LOOP EXECUTE 'CREATE SEQUENCE s' || s; END LOOP; END $$")
         conn.execute("""CREATE SEQUENCE "a'\\ %I"; SELECT setval('"a''\\ %I"', 7, false); SELECT nextval('s3')""")
         names = Inside(conn).query(postgres_look._SEQUENCES)
-        script = postgres_look._VALUES.format(
-            schemas=literals(schema for schema, _ in names), sequences=literals(name for _, name in names)
-        )
-        values = {name: value for (_, name), value in zip(names, Inside(conn).query(script), strict=True)}
+        script = postgres_look.values_of([name for *name, _ in names])
+        values = {name: value for (_, name, _), value in zip(names, Inside(conn).query(script), strict=True)}
         assert (values["a'\\ %I"], values["s3"], values["s4"]) == ([7, False], [1, True], [1, False])
         assert len(values) == 2001
 
