@@ -178,7 +178,8 @@ def complete(account: Account, name: str, grants: dict[str, Any], views: Views) 
         postgres_views.as_views(name, views)
         close_for_rows(account, name)
         _run(account, name, "--section=post-data")
-        _run(account, name, listing="secured")
+        if Path(known["spool"], "secured").stat().st_size:
+            _run(account, name, listing="secured")
         if said := give(account, name, grants):
             refuse("restore_failed", f"The database {printable(name)}: {said[0]}")
         if not views and Path(known["spool"], "views").stat().st_size:
