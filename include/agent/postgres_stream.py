@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 from .digest import printable
 from .postgres_digest import columns_of, copied
-from .postgres_sql import AS_POSTGRES, conninfo, environment, literal
+from .postgres_sql import AS_POSTGRES, conninfo, environment, literal, program
 from .system import refuse
 
 Row = list[int | str]
@@ -29,7 +29,7 @@ def read(database: str, schema: str, table: str, snapshot: str | None, take: Cal
     """Give a table's rows, as COPY puts them out, to `take`; [rows, hash] of them."""
     begin = ["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"]
     begin += [f"SET TRANSACTION SNAPSHOT {literal(snapshot)}"] if snapshot else []
-    argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
+    argv = [*AS_POSTGRES, program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
     what = copied(schema, table, columns_of(database)[schema, table])
     for statement in [*begin, f"COPY {what} TO STDOUT"]:
         argv += ["-c", statement]
