@@ -34,9 +34,11 @@ class Incompatibility:
 
 @dataclass(frozen=True)
 class Entry:
-    """One migration: the whole infrastructure, or one database engine. `page` is Markdown for customers. It opens and,
-    when mandatory, falls due at midnight of these dates in the host's billing zone; None: it is open already, or has
-    no deadline. `incompatibilities` include those of the entries that it includes."""
+    """What customers are offered: a newer infrastructure, or a newer version of one database engine.
+
+    `page` is Markdown for customers. It opens and, when mandatory, falls due at midnight of these dates in the host's
+    billing zone; None: it is open already, or has no deadline. `incompatibilities`
+    include those of the entries that it includes."""
 
     name: str
     title: str
