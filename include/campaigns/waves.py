@@ -103,7 +103,7 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
     if test is None:
         registry.set_campaign_account(conn, campaign.id, account, "testing")
     elif test.blockers:
-        registry.set_campaign_account(conn, campaign.id, account, "left", test.report["sentence"])
+        registry.set_campaign_account(conn, campaign.id, account, "left", registry.certain(test.report)["sentence"])
     else:
         registry.set_campaign_account(conn, campaign.id, account, "performing")
 

@@ -131,7 +131,7 @@ def _expected_end(conn: psycopg.Connection, migration: registry.Migration) -> da
     if not states.MIGRATION.there_or_past(migration.state, states.ACCOUNTS_MOVED):
         return None  # it is the customer's to say
     usual = panel.usual_rest(conn, migration.state)
-    return usual and max(migration.state_since + usual, datetime.now(UTC))
+    return None if usual is None else max(migration.state_since + usual, datetime.now(UTC))
 
 
 def _queue(conn: psycopg.Connection, migration: registry.Migration) -> str:
@@ -143,7 +143,7 @@ def _queue(conn: psycopg.Connection, migration: registry.Migration) -> str:
 
 
 def _performing(conn: psycopg.Connection, migration: registry.Migration, here: Standing) -> Standing:
-    left = registry.accounts_not_on(conn, migration.id, migration.transit)
+    left = registry.accounts_not_on(conn, migration.id, registry.certain(migration.transit))
     moving = panel.live_moves(conn, left)
     still = [name for name in left if name not in moving]
     if still:
@@ -249,7 +249,7 @@ def _moving(conn: psycopg.Connection, account: registry.Account, move: registry.
     progress = Progress(
         states.MOVE.path.index(move.state),
         len(states.MOVE.path) - 1,
-        usual and max(move.began_at + usual, datetime.now(UTC)),
+        None if usual is None else max(move.began_at + usual, datetime.now(UTC)),
     )
     if failed(dag_of(move), move.run_id):
         last = panel.last_failure(conn, account.name)

@@ -6,19 +6,8 @@ listed here is not told, and of a listed one only its sentence.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from include.moves import proof
-
-
-class Happened(Protocol):
-    """An event of the registry."""
-
-    kind: str
-    account: str | None
-    server: str | None
-    detail: dict[str, Any]
-
+from include.registry import Event
 
 TOLD = {
     "migration.began": "The migration of {server} began.",
@@ -66,7 +55,7 @@ class _Unknown(dict):
         return "?"
 
 
-def sentence(event: Happened) -> str:
+def sentence(event: Event) -> str:
     """What the event says. Raises KeyError for a kind that is not told."""
     words = {key: value for key, value in event.detail.items() if isinstance(value, str | int)}
     told = TOLD[event.kind].format_map(_Unknown(words | {"account": event.account, "server": event.server}))

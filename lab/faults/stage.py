@@ -97,7 +97,7 @@ def host(name: str) -> Host:
     from lab import state
 
     with connection() as conn:
-        key = registry.server(conn, name).host_key
+        key = registry.certain(registry.server(conn, name).host_key)
     return Host.connect(topology.server(name).spec.management_address, str(state.key("ops")), key)
 
 

@@ -186,7 +186,6 @@ _EVENTS: dict[str, Callable[[registry.Event], str]] = {
     "original.proven_empty": lambda e: f"{e.server} says itself that it is empty.",
     "original.forwarded": lambda e: f"What {e.server} still passes on to the transit was counted.",
     "lease.left": lambda e: f"The last account has left the transit of {e.server}: it costs nothing from here on.",
-    "lease.expected": lambda e: f"When the transit of {e.server} will be free was estimated.",
     "run.failed": lambda e: (
         f"{e.detail.get('task')} of {e.account or e.detail.get('dag')} failed: {e.detail.get('why')}"
     ),
