@@ -185,8 +185,9 @@ def show(made: dict[str, Any], check: dict[str, dict[str, Any]], console: Consol
         for sentence in row["left"]:
             console.print(f"{row['account']} {row['direction']}, not carried: {sentence}", markup=False)
 
-    names, seen = ("ip", "step"), ("probes", "lost", "longest gap ms")
-    console.print(_table("IPs, probed from the visitor host", names, seen, _picked(made["ips"], (*names, *seen))))
+    where, probed = ("ip", "step"), ("probes", "lost", "longest gap ms")
+    rows = _picked(made["ips"], (*where, *probed))
+    console.print(_table("IPs, probed from the visitor host", where, probed, rows))
 
     figures = ("writes acknowledged", "lost", "messages accepted", "missing", "twice")
     found = [
