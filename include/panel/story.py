@@ -42,6 +42,7 @@ TOLD = {
     "run.failed": "A step did not succeed: {why}",
     "account.added": "The account {account} was added.",
     "account.removed": "The account {account} was removed.",
+    "account.foreseen": "Before {account} is moved: {why}",
     "lease.left": "The last account has left: the transit costs nothing from here on.",
     "transit.returned": "The transit was returned.",
 }

@@ -86,6 +86,7 @@ from include.registry.network import (
     names_of_account,
     names_settled,
 )
+from include.registry.obstacles import Foreseen, foresee, foreseen
 from include.registry.probes import record_probes
 from include.registry.queue import (
     Place,
@@ -170,6 +171,7 @@ __all__ = [
     "CampaignAccount",
     "Entry",
     "Event",
+    "Foreseen",
     "Ip",
     "Lease",
     "Migration",
@@ -221,6 +223,8 @@ __all__ = [
     "events",
     "expired_tests",
     "finish_campaign",
+    "foresee",
+    "foreseen",
     "hand_over",
     "ip_routed",
     "ips_of",

@@ -284,7 +284,8 @@ def move_line(move: board.Moving, now: datetime) -> MoveLine:
 
 @dataclass(frozen=True)
 class CampaignView:
-    """A campaign: a bar of parts (state, word, how many, from where, how wide in percent), and where it is."""
+    """A campaign: a bar of parts (state, word, how many, from where, how wide in percent), where it is, and which
+    accounts it has not moved, with the reason."""
 
     id: int
     title: str
@@ -293,6 +294,7 @@ class CampaignView:
     live: bool
     paused: bool
     parts: list[tuple[str, str, int, float, float]]
+    not_moved: list[dict[str, str]]
 
 
 def campaign(one: board.RunningCampaign) -> CampaignView:
@@ -306,7 +308,8 @@ def campaign(one: board.RunningCampaign) -> CampaignView:
     says = f"{one.state}, wave {one.wave} of {one.waves}" + (f": {one.why}" if one.why else "")
     paused = one.state == states.PAUSED
     path = runs.run_path("run_campaign", one.run_id)
-    return CampaignView(one.id, one.title, says, path, one.state in (states.RUNNING, states.PAUSED), paused, parts)
+    live = one.state in (states.RUNNING, states.PAUSED)
+    return CampaignView(one.id, one.title, says, path, live, paused, parts, one.not_moved)
 
 
 def pools(now: Glance) -> list[Pool]:
