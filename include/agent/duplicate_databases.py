@@ -156,6 +156,7 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
         restore("--section=data", "--no-data-for-failed-tables")
         postgres_contained.close_for_rows(account, name)
         restore("--section=post-data")
+        restore(listing="secured")
         said += [_said(name, None, each) for each in postgres_contained.give(account, name, args["grants"])]
         restore(listing="views")
         said += [_said(name, None, each, "warning") for each in postgres_contained.settle(account, name)]

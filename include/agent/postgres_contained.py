@@ -21,6 +21,7 @@ from . import ours, postgres_digest, postgres_look, postgres_said, postgres_unch
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
+from .postgres_roles_gone import drop_roles
 from .postgres_sql import Session, conninfo, environment, execute, ident, literal, literals, program, query, unbound
 from .postgres_views import Views
 from .processes import AS_CLIENT, CLIENT
@@ -29,6 +30,9 @@ from .system import read_json, refuse, run, write_durably
 _SKIPPED = re.compile(
     r"(COMMENT - EXTENSION|COMMENT - SCHEMA|EXTENSION|PUBLICATION|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA"
     r"|SUBSCRIPTION|EVENT TRIGGER|COMMENT - EVENT TRIGGER|SECURITY LABEL|SCHEMA|ACL|DEFAULT ACL) "
+)
+_SECURITY = (
+    "ROW SECURITY "  # comes last: a foreign key to a table that has it can be added by nobody who is bound by it
 )
 _VIEW_ROWS = "MATERIALIZED VIEW DATA "  # computed when the grants are given by which the view's owner reads
 _RELATIONS = ("TABLE ", "VIEW ", "MATERIALIZED VIEW ", "FOREIGN TABLE ")
@@ -165,6 +169,7 @@ def complete(account: Account, name: str, grants: dict[str, Any], views: Views) 
         postgres_views.as_views(name, views)
         close_for_rows(account, name)
         _run(account, name, "--section=post-data")
+        _run(account, name, listing="secured")
         if said := give(account, name, grants):
             refuse("restore_failed", f"The database {printable(name)}: {said[0]}")
         if not views and Path(known["spool"], "views").stat().st_size:
@@ -274,9 +279,9 @@ def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[st
     for each in (role, role + "_all"):
         postgres_look.is_there(each)
     statements = [f"CREATE ROLE {group} NOLOGIN CONNECTION LIMIT {ours.mark(role + '_all')}"]
-    # BYPASSRLS: a foreign key to a table with forced row security can be added by nobody else. It reaches no further
-    # than the tables of this one database, all of which are the account's.
-    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(known['password'])}")
+    # It may set another password for itself, and lives as long as the restore: so it may nothing that the account's
+    # roles may not, in any database.
+    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT PASSWORD {literal(known['password'])}")
     statements[-1] += f" CONNECTION LIMIT {ours.mark(role)}"
     statements += unbound(role, [name])
     statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
@@ -320,10 +325,10 @@ def _require(code: int, said: bytes, name: str) -> None:
 
 def _choose(spool: str, schemas: set[int]) -> None:
     """Write the lists of entries to restore, all but what was made beforehand or is not carried: what comes before the
-    first table (most functions do), the rest, and the rows of views."""
+    first table (most functions do), the rest, which tables have row security, and the rows of views."""
     done = run([*AS_CLIENT, program("pg_restore"), "--list", f"{spool}/archive"], timeout=None)
     listing = "first"
-    chosen: dict[str, list[bytes]] = {"first": [], "list": [], "views": []}
+    chosen: dict[str, list[bytes]] = {"first": [], "list": [], "secured": [], "views": []}
     for line in done.stdout.splitlines():
         found = _ENTRY.match(line.decode("utf-8", "backslashreplace"))
         if not found or line.startswith(b";"):
@@ -336,7 +341,7 @@ def _choose(spool: str, schemas: set[int]) -> None:
             listing = "views"
         elif listing == "first" and rest.startswith(_RELATIONS) or listing == "views":
             listing = "list"
-        chosen[listing].append(found[1].encode() + b";\n")
+        chosen["secured" if rest.startswith(_SECURITY) else listing].append(found[1].encode() + b";\n")
     for listing, lines in chosen.items():
         with _readable(spool, listing) as file:
             file.write(b"".join(lines))
@@ -353,4 +358,5 @@ def _drop_restore_role(known: dict[str, Any], db: Session) -> None:
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
     for database in db.existing([known["database"]]):
         execute([dropped], database)
-    db.execute([dropped, f"DROP ROLE {', '.join(ident(each) for each in here)}"])
+    db.execute([dropped])
+    drop_roles(here, db)

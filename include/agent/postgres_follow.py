@@ -326,7 +326,7 @@ def end(account: Account) -> None:
         give_back(account, name)
     end_kept(account.postgresql_databases)
     with Session() as db:
-        postgres_apply.drop_roles([postgres_look.reader_role(account)], db)
+        postgres_apply.drop_ours([postgres_look.reader_role(account)], db)
     for path in (_path(account), account.directory / "postgres.reader"):
         path.unlink(missing_ok=True)
 
