@@ -17,7 +17,15 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from . import ours, postgres_digest, postgres_look, postgres_said, postgres_unchecked, postgres_views
+from . import (
+    ours,
+    postgres_digest,
+    postgres_extensions,
+    postgres_look,
+    postgres_said,
+    postgres_unchecked,
+    postgres_views,
+)
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
@@ -125,6 +133,7 @@ def open_for_rows(account: Account, name: str) -> None:
     """Rows that were checked where they come from are not checked again; what is worked out of them finds its names."""
     give_paths(account, name)
     known = _restoring(account, name)
+    postgres_extensions.open_for_rows(name, known["role"])
     known["unchecked"] = postgres_unchecked.begin(name, lambda statements: _require_each(known, statements))
     write_durably(_path(account, name), json.dumps(known))
 
@@ -199,6 +208,7 @@ def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
         as_other = grantor != owner and grantor in account.postgresql_roles
         made += [f"SET ROLE {ident(grantor)}", granted, "RESET ROLE"] if as_other else [granted]
     execute([statement for made in schemas.values() for statement in made], name)
+    postgres_extensions.give(account, name, grants.get("extensions", []))
     return said
 
 

@@ -90,7 +90,7 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
 
 def _lasting(database: dict[str, Any]) -> dict[str, Any]:
     """A database's definition without what only `finish` sets, and without what the next archive brings."""
-    return {key: value for key, value in database.items() if key not in ("datconnlimit",)}
+    return {key: value for key, value in database.items() if key not in ("datconnlimit", "tables")}
 
 
 def _prepared(pending: dict[str, Any], kept: list[str]) -> dict[str, Any]:
