@@ -59,7 +59,9 @@ class Site:
 
 @dataclass(frozen=True)
 class Account:
-    """An account as its file states it, checked: names of databases, roles and users are any text.
+    """A customer's Unix user and all that is theirs: home, sites, databases, mailboxes, certificates, crontab.
+
+    Here as its file states it, checked: names of databases, roles and users are any text.
 
     `ports` are those of this account alone, by protocol: who connects there means this account, wherever it is.
     On a database server the databases of one engine are an account of their own, the account's *part*, which is named

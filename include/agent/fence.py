@@ -1,4 +1,6 @@
-"""The fence: one writable copy of an account. Its truth is the state file; everything else follows that.
+"""The fence: what keeps an account to one writable copy, whatever dies or is cut off.
+
+Its truth is the state file; everything else follows that.
 
 hold -> return, or hold -> commit -> (release on the other server) -> forward. A hold ends by itself at its
 deadline; a commit is one durable rename and the only step that cannot be undone.

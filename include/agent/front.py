@@ -1,4 +1,7 @@
-"""The web of a server: HAProxy's maps and certificates, and nginx's server blocks. The accounts' PHP is in php.py."""
+"""The front: HAProxy and nginx of a server; it passes on an account's requests, or keeps them waiting in a hold.
+
+HAProxy's maps and certificates and nginx's server blocks are written here; the accounts' PHP is in php.py.
+"""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""Long verbs: each runs as a unit of systemd, so it outlives who started it, and is found again by its id."""
+"""Operations: long verbs, each a unit of systemd: it outlives who started it, and is found again by its id."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One JSON request in, one JSON reply out."""
+"""Verbs: what the orchestrator may ask of an agent, one JSON request in and one JSON reply out."""
 
 import sys
 import traceback

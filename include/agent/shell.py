@@ -1,4 +1,4 @@
-"""An account's shell on a server: made where it serves or will come to, taken away where it has left."""
+"""Shell of an account: its Unix user, home and settings on a server, made before its data, removed when it left."""
 
 import time
 from dataclasses import replace

@@ -113,7 +113,7 @@ def _follow(account: Account, peer: Peer, report: Report, stores: list[str]) -> 
 
 
 def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
-    """From hold to forward, with nobody's help. Before the commit a failure returns the account at once.
+    """From rehearsal to forward, with nobody's help. Before the commit a failure returns the account at once.
 
     Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
     `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "left", "scope", "ways"}.

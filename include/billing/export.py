@@ -27,8 +27,10 @@ ENTRIES_OF_LEASE = f"{LEDGER} WHERE e.lease = %(lease)s ORDER BY e.day, e.number
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the ledger. (lease, day, number) is what it is known by for ever; number 0 is the charge of the
-    day. `amount` is in `currency`, with its minor unit's decimals; a correction's may be negative."""
+    """The charge of one day of a lease, or a correction of one.
+
+    (lease, day, number) is what it is known by for ever; number 0 is the charge of the day. `amount` is
+    in `currency`, with its minor unit's decimals; a correction's may be negative."""
 
     id: int
     lease: int

@@ -1,4 +1,4 @@
-"""What the outbox holds is sent until it is taken: posted to the host's own system, or mailed.
+"""The outbox: messages that are sent until they are taken, posted to the host's own system or mailed.
 
 A message is written in the transaction of the fact that it tells. It is delivered at least once; its key stays
 the same, so that the receiver can drop what it has. Ledger entries go out a thousand to a message: they have one

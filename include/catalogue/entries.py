@@ -35,9 +35,11 @@ class Incompatibility:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry(registry.Entry):
-    """One migration, with what its file says beyond the registry's row. `page` is Markdown for customers. It opens and,
-    when mandatory, falls due at midnight of its dates in the host's billing zone. `incompatibilities` include those of
-    the entries that it includes."""
+    """What customers are offered: a newer infrastructure, or a newer version of one database engine.
+
+    It has what its file says beyond the registry's row. `page` is Markdown for customers. It opens and, when mandatory,
+    falls due at midnight of its dates in the host's billing zone. `incompatibilities` include those of the entries that
+    it includes."""
 
     page: str
     incompatibilities: tuple[Incompatibility, ...]

@@ -18,7 +18,9 @@ PROGRAMS = ("postgresql", "mariadb", "php")
 
 @dataclass(frozen=True)
 class Infrastructure:
-    """`debian` is a release ("13") and `suite` its name in Debian's archive; `programs`: their versions ("11.8")."""
+    """What a server runs: a Debian release, and the versions of the programs on it.
+
+    `debian` is a release ("13") and `suite` its name in Debian's archive; `programs`: their versions ("11.8")."""
 
     name: str
     debian: str

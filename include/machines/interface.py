@@ -54,7 +54,10 @@ class Installed:
 
 
 class Machines(Protocol):
-    """Every verb can be repeated, and cut off anywhere and repeated."""
+    """What makes and remakes servers: containers, virtual machines, hardware.
+
+    Every verb can be repeated, and cut off anywhere and repeated.
+    """
 
     def install(self, spec: MachineSpec, infrastructure: str) -> Installed:
         """Bring the server up with this infrastructure; one that already runs it is left as it is.

@@ -1,4 +1,4 @@
-"""What was proven of a move: both copies were equal, in what, and what the account has that was not carried."""
+"""The proof of a move: that both copies were equal, in what, and what the account has that was not carried."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def set_customer(conn: psycopg.Connection, account: str, customer: str | None, b
 
 
 def next_epoch(conn: psycopg.Connection, account: str) -> int:
-    """A new epoch of the account, above all before."""
+    """Epoch: the number of the next attempt to move or test the account, above all before. Hosts refuse a lower one."""
     found: int = value(
         conn, "UPDATE accounts SET epoch = epoch + 1 WHERE name = %(name)s RETURNING epoch", {"name": account}
     )

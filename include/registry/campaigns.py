@@ -21,7 +21,9 @@ COLUMNS = "id, entry, run_id, requested_by, state, state_since, settings, why, b
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign. `settings` are those of `CAMPAIGN_SETTINGS`; `why` is why it is paused or was stopped."""
+    """A catalogue entry performed for many accounts, in waves.
+
+    `settings` are those of `CAMPAIGN_SETTINGS`; `why` is why it is paused or was stopped."""
 
     id: int
     entry: str

@@ -18,7 +18,9 @@ COLUMNS = "id, at, kind, migration, account, server, move, by, detail, customer"
 
 @dataclass(frozen=True)
 class Event:
-    """One entry of the log; subjects that it does not concern are None. `customer` is whose subjects they were then."""
+    """Something that happened, as the event log keeps it.
+
+    Subjects that it does not concern are None. `customer` is whose subjects they were then."""
 
     id: int
     at: datetime

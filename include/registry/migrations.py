@@ -21,7 +21,9 @@ COLUMNS = """
 
 @dataclass(frozen=True)
 class Migration:
-    """A migration; `transit` is None until one is assigned. `disk_kept` is what the machines call the disk that the
+    """The passage of one server, the *original*, through a catalogue entry.
+
+    `transit` is None until one is assigned. `disk_kept` is what the machines call the disk that the
     server had before its reinstall; `taken_back_because` why its accounts were taken back from a transit that died."""
 
     id: int

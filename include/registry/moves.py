@@ -28,7 +28,9 @@ COLUMNS = """
 
 @dataclass(frozen=True)
 class Move:
-    """A move. `direction` is out (to the transit), home, or over (to another server for good). Those out and home are
+    """One account, or its databases of one engine, on its way to another server.
+
+    `direction` is out (to the transit), home, or over (to another server for good). Those out and home are
     of a migration, one over of a catalogue entry; `engine` says that only its databases move. `original` is the server
     that the account leaves. `key` is what hosts call it; `epoch` grows with every attempt; `figures` are what the
     agents reported."""

@@ -28,7 +28,7 @@ _LOCK = 7_203_101  # any number: who changes the queue or the pool takes turns o
 
 @dataclass(frozen=True)
 class TransitRequest:
-    """A migration's request; `rank` orders the queue (smaller first)."""
+    """A migration's place in the queue for a transit. `rank` orders the queue (smaller first)."""
 
     id: int
     migration: int

@@ -24,7 +24,7 @@ COLUMNS = """
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration that servers come in; `monthly_price` is today's (by the database's date)."""
+    """A configuration that servers come in, with a price. `monthly_price` is today's (by the database's date)."""
 
     name: str
     cpus: int
@@ -37,7 +37,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Server:
-    """A server. `versions` and `description` are what its agent said last."""
+    """A machine that accounts, their databases or test copies live on, or may.
+
+    `versions` and `description` are what its agent said last."""
 
     name: str
     kind: str

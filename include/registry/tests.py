@@ -26,7 +26,9 @@ _AT_WORK = (states.PREPARING, states.COPYING)
 
 @dataclass(frozen=True)
 class Test:
-    """A test. `key` is what hosts call it, in place of a move; `server` is the test server; `names` is
+    """A copy of an account on a test server, for its customer to look at before they perform.
+
+    `key` is what hosts call it, in place of a move; `server` is the test server; `names` is
     {site domain: test name}; `report`, `blockers` and `warnings` stand from `tested_at` on, also when the copy is
     gone; `failure` is why it was removed before it was ready."""
 
@@ -234,8 +236,9 @@ def record_test_report(conn: psycopg.Connection, id: int, report: dict[str, Any]
 
 @in_transaction
 def untested(conn: psycopg.Connection, server: str, entry: str) -> list[str]:
-    """The gate: one sentence for each account that belongs to the server and whose newest test for the entry found
-    blockers, or that has none. Empty: all may be performed."""
+    """The gate: who was not tested for an entry, or whose newest test found blockers, is not performed through it.
+
+    One sentence for each such account that belongs to the server; empty: all may be performed."""
     return column(
         conn,
         """

@@ -1,4 +1,7 @@
-"""A migration's transit: asked for, assigned, handed over, left, wiped, returned. Also see queue.py."""
+"""A transit: the server of the pool that accounts live on while their own is reinstalled.
+
+Asked for, assigned, handed over, left, wiped, returned. Also see queue.py.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

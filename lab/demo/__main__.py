@@ -30,7 +30,7 @@ QUIET_SECONDS = 10.0
 
 def main() -> int:
     """The whole demo; the exit status is 0 only if everything was proven."""
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = Console(width=None if sys.stdout.isatty() else 80)
     try:
         because = demo(console)
     except (

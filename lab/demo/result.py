@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +24,8 @@ MARGIN = 1.0
 REROUTES = ("reroute_ips_to_transit", "reroute_ips_home")
 QUIET = "quiet"
 WHOLE = "whole run"
+OF_ANY_LENGTH = ("account", "ip", "server", "transit", "reason")
+"""Columns whose texts go on in the next line where a terminal is too narrow."""
 
 
 @dataclass(frozen=True)
@@ -164,53 +167,70 @@ def write(made: dict[str, Any], path: Path) -> None:
 
 
 def show(made: dict[str, Any], check: dict[str, dict[str, Any]], console: Console) -> None:
-    """The tables that a person reads."""
+    """The tables that a person reads, in a terminal of 80 columns as well."""
     before, after = made["versions"]["before"], made["versions"]["after"]
-    table = Table(title=f"{made['server']}: infrastructure {made['from']} -> {made['to']}")
-    for column in ("", "before", "after"):
-        table.add_column(column)
-    for what in sorted({*before, *after}):
-        table.add_row(what, str(before.get(what, "")), str(after.get(what, "")))
-    console.print(table)
+    versions = [(what, before.get(what, ""), after.get(what, "")) for what in sorted({*before, *after})]
+    title = f"{made['server']}: infrastructure {made['from']} -> {made['to']}"
+    console.print(_table(title, ("version of", "before", "after"), (), versions))
 
-    table = Table(title="Every account, out and home, as its visitors saw it")
-    heads = "account direction requests failed longest_wait_ms p99_ms writes_lost".split()
-    heads += "files tables rows messages verified".split()
-    for head in heads:
-        text = head in ("account", "direction", "verified")
-        table.add_column(head.replace("_", " "), justify="left" if text else "right")
-    for row in made["accounts"]:
-        table.add_row(*(_cell(row[head]) for head in heads))
-    console.print(table)
-    for row in made["accounts"]:
+    names, accounts = ("account", "direction"), made["accounts"]
+    seen = ("requests", "failed", "longest wait ms", "p99 ms", "writes lost")
+    title = "Every account, out and home, as its visitors saw it"
+    console.print(_table(title, names, seen, _picked(accounts, (*names, *seen))))
+    compared = ("files", "tables", "rows", "messages")
+    title = "What was compared on both servers before each move was committed"
+    columns = (*names, *compared, "verified")
+    console.print(_table(title, names, (*compared, "verified"), _picked(accounts, columns)))
+    for row in accounts:
         for sentence in row["left"]:
             console.print(f"{row['account']} {row['direction']}, not carried: {sentence}", markup=False)
 
-    table = Table(title="IPs, probed from the visitor host")
-    for head in ("ip", "step", "probes", "lost", "longest gap ms"):
-        table.add_column(head, justify="left" if head in ("ip", "step") else "right")
-    for row in made["ips"]:
-        table.add_row(*(_cell(row[key]) for key in ("ip", "step", "probes", "lost", "longest_gap_ms")))
-    console.print(table)
+    where, probed = ("ip", "step"), ("probes", "lost", "longest gap ms")
+    rows = _picked(made["ips"], (*where, *probed))
+    console.print(_table("IPs, probed from the visitor host", where, probed, rows))
 
-    table = Table(title="What visitors wrote, looked for at the end")
-    for head in ("account", "writes acknowledged", "lost", "messages accepted", "missing", "twice"):
-        table.add_column(head, justify="left" if head == "account" else "right")
-    for account, told in check.items():
-        figures = (told["written"], len(told["lost"]), told["sent"], len(told["missing"]), len(told["twice"]))
-        table.add_row(account, *map(_cell, figures))
-    console.print(table)
+    figures = ("writes acknowledged", "lost", "messages accepted", "missing", "twice")
+    found = [
+        (account, told["written"], len(told["lost"]), told["sent"], len(told["missing"]), len(told["twice"]))
+        for account, told in check.items()
+    ]
+    console.print(_table("What visitors wrote, looked for at the end", ("account",), figures, found))
 
 
 def show_ledger(entries: Iterable[Entry], console: Console) -> None:
     """What the customer was billed for the transit, entry by entry."""
-    table = Table(title="The ledger: billed with the clock moved, taken back when all had left in time")
-    for head in ("id", "server", "transit", "day", "kind", "amount", "currency", "reason"):
-        table.add_column(head, justify="right" if head in ("id", "amount") else "left")
-    for entry in entries:
-        cells = (entry.id, entry.server, entry.transit, entry.day, entry.kind, entry.amount, entry.currency)
-        table.add_row(*map(str, cells), entry.reason or "")
-    console.print(table)
+    rows = [
+        (
+            str(entry.id),
+            entry.server,
+            entry.transit,
+            entry.day,
+            entry.kind,
+            entry.reason or "",
+            f"{entry.amount:,} {entry.currency}",
+        )
+        for entry in entries
+    ]
+    title = "The ledger: billed with the clock moved, taken back when all had left in time"
+    texts = ("id", "server", "transit", "day", "kind", "reason")
+    console.print(_table(title, texts, ("amount",), rows))
+
+
+def _table(title: str, texts: Iterable[str], figures: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
+    """Texts to the left, figures to the right; nothing is cut off in a terminal of 80 columns."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for head in texts:
+        table.add_column(head, no_wrap=head not in OF_ANY_LENGTH, min_width=len(head), overflow="fold")
+    for head in figures:
+        # Its first word stands above the rest: a heading is no wider than the figures below it.
+        table.add_column(head.replace(" ", "\n", 1), justify="right", no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _picked(rows: Iterable[dict[str, Any]], heads: Iterable[str]) -> list[list[Any]]:
+    return [[row[head.replace(" ", "_")] for head in heads] for row in rows]
 
 
 def _cell(value: Any) -> str:

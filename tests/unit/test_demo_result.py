@@ -1,7 +1,8 @@
 """What the demo reports, and what it calls unproven."""
 
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from io import StringIO
 from types import SimpleNamespace
 
@@ -140,11 +141,79 @@ def test_a_step_that_was_not_taken_is_said(run):
     assert unproven(changed(run, tasks=run.tasks[1:])) == ["The step reroute_ips_home was not seen."]
 
 
-def test_the_tables_fit_a_log(run, tmp_path):
+LARGE = {
+    "requests": 1_234_567,
+    "failed": 23_456,
+    "longest_wait_ms": 345_678.9,
+    "p99_ms": 45_678.9,
+    "writes_lost": 5_678,
+    "files": 12_345_671,
+    "tables": 12_345,
+    "rows": 1_234_567_890,
+    "messages": 12_345_672,
+    "verified": "but 123",
+}
+ENTRY = SimpleNamespace(
+    id=123_456,
+    server="vps-123",
+    transit="transit-45",
+    day=date(2026, 11, 28),
+    kind="correction",
+    amount=Decimal("-1234.56"),
+    currency="EUR",
+    reason="the day was free: free until 2026-11-28 09:30 UTC",
+)
+
+
+def shown(made, check, width=80):
     out = StringIO()
-    result.show(result.report(run, CHECK), CHECK, Console(file=out, width=110))
-    assert "reroute_ips_home" in out.getvalue() and "blog" in out.getvalue()
-    assert max(map(len, out.getvalue().splitlines())) <= 110
+    console = Console(file=out, width=width)
+    result.show(made, check, console)
+    result.show_ledger([ENTRY], console)
+    return out.getvalue()
+
+
+def test_no_heading_and_no_figure_is_cut_in_80_columns(run):
+    left = ["The publication p is not carried: make it again on the new server."]
+    names = ("applications", "an-account-of-thirty-two-letters")
+    made = result.report(run, CHECK)
+    made["versions"]["before"]["mariadb"] = "10.11.14-MariaDB-0+deb12u2-log"
+    made["accounts"] = [{"account": name, "direction": "home", "left": left, **LARGE} for name in names]
+    made["ips"] = [
+        {"ip": ip, "step": step, "probes": 7_654_321, "lost": 65_432, "longest_gap_ms": 987_654.3}
+        for ip in ("198.51.100.111", "2001:db8:100::11", "2001:db8:85a3:1319:8a2e:370:7344:1234")
+        for step in ("quiet", *result.REROUTES, "whole run")
+    ]
+    found = {"written": 2_345_678, "lost": ["x"] * 3_456, "sent": 4_567_890, "missing": ["x"] * 4_321, "twice": ["x"]}
+    text = shown(made, dict.fromkeys(names, found))
+    assert "…" not in text and "..." not in text
+    assert max(map(len, text.splitlines())) <= 80
+    heads = (
+        "version of before after account direction requests failed longest wait p99 ms writes lost files tables rows"
+    )
+    heads += (
+        " messages verified ip step probes gap acknowledged accepted missing twice id server transit day kind reason"
+    )
+    assert {*heads.split(), "amount"} <= {*text.split()}
+    figures = [f"{value:,}" for value in LARGE.values() if not isinstance(value, str)]
+    figures += ["but 123", "7,654,321", "65,432", "987,654.3", "2,345,678", "3,456", "4,567,890", "4,321"]
+    figures += ["10.11.14-MariaDB-0+deb12u2-log", "198.51.100.111", "2001:db8:100::11", *result.REROUTES]
+    figures += ["123456", "vps-123", "transit-45", "2026-11-28", "correction", "-1,234.56 EUR"]
+    assert [figure for figure in figures if figure not in text] == []
+    ledger = text[text.index("The ledger") :]
+    assert [word for word in ENTRY.reason.split() if word not in ledger.split()] == []
+
+
+def test_what_is_longer_than_a_column_goes_on_in_the_next_line(run):
+    made = result.report(run, CHECK)
+    made["accounts"][0] |= {"account": "an-account-of-thirty-two-letters", **LARGE}
+    text = shown(made, CHECK)
+    compared = text[text.index("What was compared") : text.index("IPs, probed")]
+    lines = [line[1:10].strip() for line in compared.splitlines()]
+    assert "an-account-of-thirty-two-letters" in "".join(lines)
+
+
+def test_the_report_is_written_whole(run, tmp_path):
     result.write(result.report(run, CHECK), tmp_path / "reports" / "demo.json")
     assert (tmp_path / "reports" / "demo.json").read_text().startswith("{")
 
@@ -153,5 +222,5 @@ def test_what_was_left_out_is_never_called_verified(run):
     left = changed(run, moves=[run.moves[0], move("home", 150, left=["Publication p is not carried."])])
     made, out = result.report(left, CHECK), StringIO()
     assert [row["verified"] for row in made["accounts"]] == ["yes", "but 1"]
-    result.show(made, CHECK, Console(file=out, width=110))
+    result.show(made, CHECK, Console(file=out, width=80))
     assert "blog home, not carried: Publication p is not carried." in out.getvalue()
