@@ -182,7 +182,8 @@ def close_for_rows(account: Account, name: str) -> None:
 
 def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
     """Give what is granted in a database; what could not be given, in sentences."""
-    known, schemas = _restoring(account, name), {}
+    known = _restoring(account, name)
+    schemas: dict[str, list[str]] = {}
     statements = list(grants["statements"])
     said = [f"{printable(statements[at])} failed: {printable(why)}" for at, why in _each(known, statements)]
     for schema, owner, grantor, grantee, privilege, grantable in grants["schemas"]:

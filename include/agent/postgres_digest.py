@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from .digest import printable
 from .files_sandbox import python_argv
@@ -145,7 +145,7 @@ _MODULUS = 1 << 64
 _BLOCK = 1 << 20
 
 
-def sums(stream: BinaryIO, end: bytes) -> list[list[int]]:
+def sums(stream: IO[bytes], end: bytes) -> list[list[int]]:
     """[rows, sum of their hashes] of each part of a stream; a line `end` ends a part. However long a line is, it is
     hashed as it comes."""
     found: list[list[int]] = []

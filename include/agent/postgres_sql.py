@@ -231,7 +231,7 @@ class Session:
             # psql answers while it still reads: a script may be longer than what a pipe takes.
             writer = threading.Thread(target=self._write, args=(script.encode("ascii") + b"\n\\echo --\n",))
             writer.start()
-            rows = []
+            rows: list[bytes] = []
             for line in self.process.stdout:
                 if line == b"--\n":  # which no JSON is
                     writer.join()

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.compatibility.report import blockers
 
 AT_WORK = ("testing", "performing")
 ENDED = ("success", "failed")
@@ -103,7 +104,9 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
     if test is None:
         registry.set_campaign_account(conn, campaign.id, account, "testing")
     elif test.blockers:
-        registry.set_campaign_account(conn, campaign.id, account, "left", test.report["sentence"])
+        report = registry.certain(test.report)
+        reason = f"{report['sentence']} {' '.join(blockers(report)[:3])}"
+        registry.set_campaign_account(conn, campaign.id, account, "left", reason)
     else:
         registry.set_campaign_account(conn, campaign.id, account, "performing")
 
@@ -145,7 +148,7 @@ def _begin_what_may(conn: psycopg.Connection, id: int) -> None:
             continue
         tested = registry.latest_test_of(conn, one.account, campaign.entry) is not None
         work = (one.server, "performing" if tested else "testing")
-        if at_work[work] < most and _all(at_work, one.server) < 2 * most and not _in_hand(conn, one.account):
+        if at_work[work] < most and _all(at_work, one.server) < 2 * most and not in_hand(conn, one.account):
             at_work[work] += 1
             _go_on(conn, campaign, one.account)
 
@@ -154,7 +157,7 @@ def _all(at_work: Counter[tuple[str, str]], server: str) -> int:
     return sum(at_work[server, state] for state in AT_WORK)
 
 
-def _in_hand(conn: psycopg.Connection, account: str) -> bool:
+def in_hand(conn: psycopg.Connection, account: str) -> bool:
     """Whether a run of somebody else is at work on the account."""
     test = registry.live_test_of(conn, account)
     return registry.live_move_of(conn, account) is not None or (

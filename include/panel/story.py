@@ -6,19 +6,8 @@ listed here is not told, and of a listed one only its sentence.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from include.moves import proof
-
-
-class Happened(Protocol):
-    """An event of the registry."""
-
-    kind: str
-    account: str | None
-    server: str | None
-    detail: dict[str, Any]
-
+from include.registry import Event
 
 TOLD = {
     "migration.began": "The migration of {server} began.",
@@ -53,6 +42,7 @@ TOLD = {
     "run.failed": "A step did not succeed: {why}",
     "account.added": "The account {account} was added.",
     "account.removed": "The account {account} was removed.",
+    "account.foreseen": "Before {account} is moved: {why}",
     "lease.left": "The last account has left: the transit costs nothing from here on.",
     "transit.returned": "The transit was returned.",
 }
@@ -66,7 +56,7 @@ class _Unknown(dict):
         return "?"
 
 
-def sentence(event: Happened) -> str:
+def sentence(event: Event) -> str:
     """What the event says. Raises KeyError for a kind that is not told."""
     words = {key: value for key, value in event.detail.items() if isinstance(value, str | int)}
     told = TOLD[event.kind].format_map(_Unknown(words | {"account": event.account, "server": event.server}))

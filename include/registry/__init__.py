@@ -12,7 +12,6 @@ from include.registry.accounts import (
     accounts_of,
     add_account,
     confirm_account,
-    customer_of,
     engines_of,
     remove_account,
     set_customer,
@@ -42,7 +41,7 @@ from include.registry.campaigns import (
     stop_campaign,
 )
 from include.registry.catalogue import Entry, catalogue, catalogue_entry, sync_catalogue
-from include.registry.database import Busy, Refused
+from include.registry.database import Busy, Refused, certain
 from include.registry.events import Event, customers_events, event, events, read_through, settled, unread
 from include.registry.migrations import (
     Migration,
@@ -87,6 +86,7 @@ from include.registry.network import (
     names_of_account,
     names_settled,
 )
+from include.registry.obstacles import Foreseen, foresee, foreseen
 from include.registry.probes import record_probes
 from include.registry.queue import (
     Place,
@@ -143,7 +143,6 @@ from include.registry.tests import (
 from include.registry.transits import (
     Lease,
     assign_transit,
-    expect_end,
     hand_over,
     last_account_left,
     lease_of,
@@ -172,6 +171,7 @@ __all__ = [
     "CampaignAccount",
     "Entry",
     "Event",
+    "Foreseen",
     "Ip",
     "Lease",
     "Migration",
@@ -215,15 +215,16 @@ __all__ = [
     "disk_discarded",
     "catalogue",
     "catalogue_entry",
-    "customer_of",
+    "certain",
     "customers_events",
     "engines_of",
     "enrol_server",
     "event",
     "events",
-    "expect_end",
     "expired_tests",
     "finish_campaign",
+    "foresee",
+    "foreseen",
     "hand_over",
     "ip_routed",
     "ips_of",

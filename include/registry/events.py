@@ -45,7 +45,7 @@ def event(
     detail: dict[str, Any] | None = None,
 ) -> int:
     """Write an event; its id. `kind` is lower-case words joined by '.' or '_', such as 'move.committed'."""
-    return value(
+    found: int = value(
         conn,
         """
         INSERT INTO events (kind, migration, account, server, move, by, detail)
@@ -62,6 +62,7 @@ def event(
             "detail": Jsonb(detail or {}),
         },
     )
+    return found
 
 
 @in_transaction
@@ -96,7 +97,8 @@ def events(
 def settled(conn: psycopg.Connection) -> int:
     """The id up to which the log is complete; 0 before the first event. Ask before the events are read, by a statement
     of its own."""
-    return value(conn, "SELECT events_settled()")
+    found: int = value(conn, "SELECT events_settled()")
+    return found
 
 
 @in_transaction

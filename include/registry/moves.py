@@ -299,7 +299,7 @@ def put_off(conn: psycopg.Connection, move_id: int, why: str) -> None:
 @in_transaction
 def was_put_off(conn: psycopg.Connection, account: str) -> bool:
     """Whether the account's last move ended by being put off."""
-    return value(
+    found: bool = value(
         conn,
         """
         SELECT EXISTS (
@@ -311,6 +311,7 @@ def was_put_off(conn: psycopg.Connection, account: str) -> bool:
         """,
         {"name": account},
     )
+    return found
 
 
 @in_transaction

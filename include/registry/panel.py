@@ -34,7 +34,7 @@ USUAL = 20
 @in_transaction
 def is_customer(conn: psycopg.Connection, name: str) -> bool:
     """Whether anything is, or was, this customer's."""
-    return value(
+    found: bool = value(
         conn,
         """
         SELECT EXISTS (SELECT FROM accounts WHERE customer = %(name)s)
@@ -43,6 +43,7 @@ def is_customer(conn: psycopg.Connection, name: str) -> bool:
         """,
         {"name": name},
     )
+    return found
 
 
 @in_transaction
@@ -151,7 +152,10 @@ def open_to_server(conn: psycopg.Connection, server: str) -> list[Entry]:
 @in_transaction
 def untested_account(conn: psycopg.Connection, account: str, entry: str) -> str | None:
     """What the gate says of one account: see `untested`; None when it lets it through."""
-    return value(conn, "SELECT untested(ARRAY[%(account)s], %(entry)s)", {"account": account, "entry": entry})
+    found: str | None = value(
+        conn, "SELECT untested(ARRAY[%(account)s], %(entry)s)", {"account": account, "entry": entry}
+    )
+    return found
 
 
 @in_transaction
@@ -251,6 +255,47 @@ def last_failure(conn: psycopg.Connection, account: str) -> Failure | None:
     )
 
 
+@in_transaction
+def last_test_failure(conn: psycopg.Connection, account: str) -> Failure | None:
+    """How the last test of the account failed, or was refused; None when its report was written, and once another has
+    begun."""
+    return row(
+        conn,
+        Failure,
+        """
+        SELECT detail ->> 'dag' AS dag, detail ->> 'run_id' AS run_id, detail ->> 'task' AS task,
+            detail ->> 'why' AS why, false AS moved
+        FROM events e
+        WHERE account = %(account)s AND kind = %(kind)s AND detail ->> 'dag' = 'test_account' AND e.id > (
+            SELECT coalesce(max(id), 0) FROM events WHERE account = %(account)s AND kind = 'test.began'
+        ) AND NOT EXISTS (SELECT FROM tests t WHERE t.run_id = detail ->> 'run_id' AND t.tested_at IS NOT NULL)
+        ORDER BY detail ->> 'task' = 'close_path', e.id DESC LIMIT 1
+        """,
+        {"account": account, "kind": RUN_FAILED},
+    )
+
+
+@in_transaction
+def refused_migration(conn: psycopg.Connection, server: str) -> Failure | None:
+    """How the run that was to migrate the server was refused before it began; None when a migration has gone on
+    since."""
+    return row(
+        conn,
+        Failure,
+        """
+        SELECT detail ->> 'dag' AS dag, detail ->> 'run_id' AS run_id, detail ->> 'task' AS task,
+            detail ->> 'why' AS why, false AS moved
+        FROM events e
+        WHERE server = %(server)s AND kind = %(kind)s AND detail ->> 'dag' = 'migrate_server'
+            AND detail ->> 'task' = 'check_server' AND e.id > (
+                SELECT coalesce(max(id), 0) FROM events WHERE server = %(server)s AND kind LIKE 'migration.%%'
+            )
+        ORDER BY e.id DESC LIMIT 1
+        """,
+        {"server": server, "kind": RUN_FAILED},
+    )
+
+
 @dataclass(frozen=True)
 class FreeDays:
     """When a transit was handed over, and until when it costs nothing (None before the host has a billing zone)."""
@@ -315,7 +360,7 @@ def events_for(
 def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
     """The sentence with which a run failed last; the end of its path is asked last, since it fails only after something
     else. None when no task of it failed."""
-    return value(
+    found: str | None = value(
         conn,
         """
         SELECT detail ->> 'why' FROM events WHERE kind = %(kind)s AND detail ->> 'run_id' = %(run)s
@@ -323,6 +368,7 @@ def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
         """,
         {"kind": RUN_FAILED, "run": run_id},
     )
+    return found
 
 
 @in_transaction
@@ -342,7 +388,7 @@ def reached(conn: psycopg.Connection, migration: int) -> list[tuple[str, datetim
 def usual_rest(conn: psycopg.Connection, state: str) -> timedelta | None:
     """How long the last migrations took from their coming to `state` to their end, in the median; None when none
     did. What waits for a customer is in it, so ask for states that do not."""
-    return value(
+    found: timedelta | None = value(
         conn,
         """
         SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ended.at - began.at)
@@ -351,13 +397,14 @@ def usual_rest(conn: psycopg.Connection, state: str) -> timedelta | None:
         """,
         {"state": state, "usual": USUAL},
     )
+    return found
 
 
 @in_transaction
 def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
     """How long a move of this account takes, by its own earlier ones, else by the last of anybody's, in the median;
     None before the first."""
-    return value(
+    found: timedelta | None = value(
         conn,
         """
         WITH ended AS (
@@ -369,6 +416,7 @@ def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
         """,
         {"account": account, "usual": USUAL},
     )
+    return found
 
 
 @in_transaction

@@ -10,18 +10,28 @@ KIND = "run.failed"
 
 @in_transaction
 def run_failed(
-    conn: psycopg.Connection, dag: str, run_id: str, task: str, why: str, account: str | None, by: str | None
+    conn: psycopg.Connection,
+    dag: str,
+    run_id: str,
+    task: str,
+    why: str,
+    account: str | None,
+    by: str | None,
+    server: str | None = None,
 ) -> None:
-    """Note that a task of a run failed for good, and its sentence. An account that is not known is left out."""
+    """Note that a task of a run failed for good, and its sentence. What the form names, an account or a server, and is
+    not known is left out."""
     known = value(conn, "SELECT name FROM accounts WHERE name = %(name)s", {"name": account})
-    event(conn, KIND, account=known, by=by, detail={"dag": dag, "run_id": run_id, "task": task, "why": why})
+    at = value(conn, "SELECT name FROM servers WHERE name = %(name)s", {"name": server})
+    detail = {"dag": dag, "run_id": run_id, "task": task, "why": why}
+    event(conn, KIND, account=known, server=at, by=by, detail=detail)
 
 
 @in_transaction
 def why_run_failed(conn: psycopg.Connection, account: str, run_id: str) -> str | None:
     """The sentence with which a run for an account failed last; the end of its path is asked last, since it fails only
     after something else. None when no task of it failed."""
-    return value(
+    found: str | None = value(
         conn,
         """
         SELECT detail ->> 'why' FROM events
@@ -30,3 +40,4 @@ def why_run_failed(conn: psycopg.Connection, account: str, run_id: str) -> str |
         """,
         {"account": account, "kind": KIND, "run": run_id},
     )
+    return found

@@ -246,7 +246,7 @@ class Request(BaseModel):
     requested_at: datetime
     requested_by: str
     run: Run
-    why: str | None = Field(None, description="Why the run failed; null while it has not.")
+    why: str | None = Field(default=None, description="Why the run failed; null while it has not.")
     watch: str = Field(description="Where to look how it goes.", examples=["/transhumance/v1/accounts/blog"])
 
 
@@ -419,6 +419,10 @@ class Campaign(BaseModel):
     ended_at: datetime | None
     accounts: dict[str, int] = Field(
         description="How many accounts are in each state.", examples=[{"done": 18, "failed": 2}]
+    )
+    not_moved: dict[str, str] = Field(
+        description="The accounts that were left or have failed, and why.",
+        examples=[{"shop": "It cannot be moved. The table c of database shop has the engine CONNECT, ..."}],
     )
 
 

@@ -121,7 +121,7 @@ def over(one: board.UnderWay | board.PoolTransit, now: datetime) -> bool:
 
 def numbers(now: Glance, stopped: int) -> list[tuple[str, int, str]]:
     """The figures at the top: (word, count, tone)."""
-    waiting = defaultdict(int)
+    waiting: defaultdict[str, int] = defaultdict(int)
     for one in now.under_way:
         waiting[whom(one, now)] += 1
     late = sum(over(one, now.now) for one in now.under_way)
@@ -284,7 +284,8 @@ def move_line(move: board.Moving, now: datetime) -> MoveLine:
 
 @dataclass(frozen=True)
 class CampaignView:
-    """A campaign: a bar of parts (state, word, how many, from where, how wide in percent), and where it is."""
+    """A campaign: a bar of parts (state, word, how many, from where, how wide in percent), where it is, and which
+    accounts it has not moved, with the reason."""
 
     id: int
     title: str
@@ -293,6 +294,7 @@ class CampaignView:
     live: bool
     paused: bool
     parts: list[tuple[str, str, int, float, float]]
+    not_moved: list[dict[str, str]]
 
 
 def campaign(one: board.RunningCampaign) -> CampaignView:
@@ -306,7 +308,8 @@ def campaign(one: board.RunningCampaign) -> CampaignView:
     says = f"{one.state}, wave {one.wave} of {one.waves}" + (f": {one.why}" if one.why else "")
     paused = one.state == states.PAUSED
     path = runs.run_path("run_campaign", one.run_id)
-    return CampaignView(one.id, one.title, says, path, one.state in (states.RUNNING, states.PAUSED), paused, parts)
+    live = one.state in (states.RUNNING, states.PAUSED)
+    return CampaignView(one.id, one.title, says, path, live, paused, parts, one.not_moved)
 
 
 def pools(now: Glance) -> list[Pool]:
@@ -323,7 +326,7 @@ def pools(now: Glance) -> list[Pool]:
 def tile(transit: board.PoolTransit, now: datetime) -> Tile:
     """One transit in the picture."""
     paused = transit.paused_because is not None
-    common = {"name": transit.name, "server": transit.server, "paused": paused}
+    common: dict[str, Any] = {"name": transit.name, "server": transit.server, "paused": paused}
     if transit.state == states.HANDED_OVER and transit.free_until is not None:
         if transit.billed_until is not None and transit.billed_until <= now:
             return Tile(**common, tone="busy", says="all have left; the host's time", used=7)
@@ -571,7 +574,7 @@ def gaps(page: ServerPage) -> dict[str, Any]:
     newest = {(e.detail.get("ip"), e.detail.get("step")): e.detail for e in page.events if e.kind == probes.GAP}
     probed = list(newest.values())
     return {
-        "labels": [f"{seen.get('ip')} {GAPS.get(seen.get('step'), seen.get('step'))}" for seen in probed],
+        "labels": [f"{seen.get('ip')} {GAPS.get(seen.get('step') or '', seen.get('step'))}" for seen in probed],
         "series": [("longest gap", [_number(seen.get("longest_gap_ms")) for seen in probed])] if probed else [],
     }
 

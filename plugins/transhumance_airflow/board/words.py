@@ -177,6 +177,13 @@ _EVENTS: dict[str, Callable[[registry.Event], str]] = {
     "transit.returned": lambda e: f"{e.server} is back in the pool.",
     "reinstall.approved": lambda e: f"The reinstall of {e.server} was approved.",
     "reinstall.rejected": lambda e: f"The reinstall of {e.server} was refused by a person.",
+    "account.foreseen": lambda e: f"{e.account} was looked at before its move: {e.detail.get('why')}",
+    "campaign.account.left": lambda e: (
+        f"The campaign {e.detail.get('entry')} leaves {e.account}: {e.detail.get('reason')}"
+    ),
+    "campaign.account.failed": lambda e: (
+        f"{e.account} failed in the campaign {e.detail.get('entry')}: {e.detail.get('reason')}"
+    ),
     "campaign.paused": lambda e: f"The campaign {e.detail.get('entry')} was paused: {e.detail.get('why')}",
     "campaign.running": lambda e: f"The campaign {e.detail.get('entry')} goes on.",
     "campaign.stopped": lambda e: f"The campaign {e.detail.get('entry')} was stopped: {e.detail.get('why')}",
@@ -186,7 +193,6 @@ _EVENTS: dict[str, Callable[[registry.Event], str]] = {
     "original.proven_empty": lambda e: f"{e.server} says itself that it is empty.",
     "original.forwarded": lambda e: f"What {e.server} still passes on to the transit was counted.",
     "lease.left": lambda e: f"The last account has left the transit of {e.server}: it costs nothing from here on.",
-    "lease.expected": lambda e: f"When the transit of {e.server} will be free was estimated.",
     "run.failed": lambda e: (
         f"{e.detail.get('task')} of {e.account or e.detail.get('dag')} failed: {e.detail.get('why')}"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import psycopg
 from fastapi import APIRouter
 
 from include import registry
@@ -41,18 +42,19 @@ def queue(conn: Registry) -> models.Queue:
 @router.get("/campaigns", operation_id="campaigns", **operation("ops"))
 def campaigns(conn: Registry) -> models.Campaigns:
     """Campaigns, newest first, with how many of their accounts are how far."""
-    return models.Campaigns(
-        campaigns=[
-            models.Campaign(
-                id=one.id,
-                entry=one.entry,
-                state=one.state,
-                requested_by=one.requested_by,
-                why=one.why,
-                began_at=one.began_at,
-                ended_at=one.ended_at,
-                accounts=Counter(each.state for each in registry.campaign_accounts(conn, one.id)),
-            )
-            for one in sorted(registry.campaigns(conn), key=lambda one: one.id, reverse=True)
-        ]
+    return models.Campaigns(campaigns=[_campaign(conn, one) for one in registry.campaigns(conn)])
+
+
+def _campaign(conn: psycopg.Connection, one: registry.Campaign) -> models.Campaign:
+    accounts = registry.campaign_accounts(conn, one.id)
+    return models.Campaign(
+        id=one.id,
+        entry=one.entry,
+        state=one.state,
+        requested_by=one.requested_by,
+        why=one.why,
+        began_at=one.began_at,
+        ended_at=one.ended_at,
+        accounts=Counter(each.state for each in accounts),
+        not_moved={each.account: each.reason for each in accounts if each.state in ("left", "failed") and each.reason},
     )
