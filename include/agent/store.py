@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from . import digest
 from .accounts import Account
 from .pairing import PeerVerb
 from .peer import Peer
@@ -121,6 +122,9 @@ class Store(ABC):
 
     name: str
     scope: Scope
+    """What the proof of it covers."""
+    digest_verb: str
+    """By which the peer is asked for its digest."""
     peer_verbs: dict[str, PeerVerb]
     """What the other server of a move may ask of the store."""
 
@@ -153,3 +157,44 @@ class Store(ABC):
     @abstractmethod
     def discard(self, account: Account) -> None:
         """Take the account's data away from this server, with all that was kept of them. Repeatable."""
+
+
+class Engine(Store):
+    """A server's databases of one kind, which the programs of accounts log in to."""
+
+    title: str
+    """What people call it."""
+    port: int
+    socket: Path
+    """Where programs of this server find it, when it runs."""
+
+    def differences(self, account: Account, peer: Peer, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+        return [f"{self.name}: {text}" for text in digest.differences(mine, theirs)]
+
+    @abstractmethod
+    def enrol(self) -> None:
+        """Refuse a server on which somebody has users with names of ours."""
+
+    @abstractmethod
+    def hold(self, account: Account) -> object:
+        """Nobody of the account writes there from here on. Repeatable."""
+
+    @abstractmethod
+    def unhold(self, account: Account) -> None:
+        """Give back what a hold took; nothing happens where nothing is held."""
+
+    @abstractmethod
+    def lock(self, account: Account) -> None:
+        """For good: what was held here belongs to another server now."""
+
+    @abstractmethod
+    def end_sessions(self, account: Account) -> None:
+        """Target: nobody writes the copy any more; what was under way is rolled back."""
+
+    @abstractmethod
+    def require_passwords(self, account: Account) -> None:
+        """Refuse an account one of whose users logs in in a way that no other server can check."""
+
+    @abstractmethod
+    def require_front(self, account: Account) -> None:
+        """Refuse to be the server of programs elsewhere whose users could not log in through the front."""
