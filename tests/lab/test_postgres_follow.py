@@ -158,8 +158,10 @@ def test_nothing_of_it_stays(moving: Moving) -> None:
     )
     for one in (moving.old, moving.new):
         assert sql(one, identity).split() == ["by_index|i", "no_key|d", "nothing|n"]
-    finished = "import sys; sys.path.insert(0, '/usr/local/lib/transhumance/agent.pyz'); from agent.postgres import POSTGRESQL;"
-    finished += f" from agent.accounts import load; POSTGRESQL.finish(load('{NAME}'))"
+    finished = "import sys; sys.path.insert(0, '/usr/local/lib/transhumance/agent.pyz');"
+    finished += (
+        f" from agent.postgres import POSTGRESQL; from agent.accounts import load; POSTGRESQL.finish(load('{NAME}'))"
+    )
     moving.new.root("python3", "-c", finished)
     left = "SELECT subname::text FROM pg_subscription UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'"
     left += " UNION ALL SELECT roname FROM pg_replication_origin;"

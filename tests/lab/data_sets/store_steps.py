@@ -1,4 +1,4 @@
-"""Runs on the source, before the body of a test: a store, step by step, as a switch takes them; what they say as JSON."""
+"""Runs on the source, before a test's body: a store, step by step, as a switch takes them; what they say as JSON."""
 
 from dataclasses import asdict
 
