@@ -103,6 +103,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "sites": statement["sites"],
         **{engine.name: {**statement[engine.name], **engine.describe(account)} for engine in stores.ENGINES},
         "mailboxes": [mailbox.address for mailbox in account.mailboxes],
+        "forwarders": [forwarder.address for forwarder in account.forwarders],
         "crontab_lines": system.crontab_lines(content),
         "certificates": sorted(front.certificates(account)),
         "forwarded": forward.counts(account),

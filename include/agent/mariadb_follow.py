@@ -45,7 +45,7 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
 
 def _ways(account: Account) -> tuple[Way, ...]:
     why = mariadb_changes.why_not()
-    way, because = ("dump", why) if why else ("follow", _WHY)
+    way, because = ("dump", why.why) if why else ("follow", _WHY)
     return tuple(Way(database, way, because) for database in account.mariadb_databases)
 
 

@@ -287,7 +287,10 @@ def _last_followed(moving: Moving, parts: list[Slow]) -> None:
             refuse("not_applied", f"The last changes of the database {at} did not arrive ({reply[name]}).")
         marks = postgres_follow.read_marks(name)
         if marks["views"] != postgres_follow.view_mark(moving.account, name):
-            refuse("changed_meanwhile", f"A materialized view of {at} was refreshed just now; perform again.")
+            refuse(
+                "changed_meanwhile",
+                f"A materialized view of {at}, or an extension's table, was changed just now; perform again.",
+            )
         if marks["large"] != postgres_follow.large_mark(moving.account, name):
             _carry_large(moving, name)
             moving.carried.add(name)
