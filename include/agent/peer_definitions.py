@@ -31,12 +31,14 @@ _POSTGRESQL_DATABASE = holding(
     ANY,
     schemas=each(row(whole(), NAME, NAME, maybe(_TEXT)), _MOST),
     extensions=each(row(NAME, NAME, NAME), _MOST),
+    tables=whole(),
 )
 POSTGRESQL_ROLES = named(_POSTGRESQL_ROLE, _MOST)
 POSTGRESQL_DATABASES = named(_POSTGRESQL_DATABASE, _MOST)
 POSTGRESQL_GRANTS = record(
     {"statements": each(text(_LONG), 5_000_000)}
-    | {"schemas": each(row(NAME, NAME, NAME, maybe(NAME), one_of("CREATE", "USAGE"), flag), 1_000_000)}
+    | {"schemas": each(row(NAME, NAME, NAME, maybe(NAME), one_of("CREATE", "USAGE"), flag), 1_000_000)},
+    extensions=each(row(NAME, NAME, NAME, text(40), flag), 1_000_000),
 )
 LARGE_OBJECT = row(NAME, maybe(_TEXT), maybe(each(row(maybe(NAME), NAME, flag), _MOST)))
 """Its owner, its comment, what is granted on it."""

@@ -146,7 +146,7 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
     inside = _inside(account, name, database, db)
     db.execute(statements)
     execute(inside, name)
-    if why := postgres_locks.why_not(name, int(database.get("tables", 0)), db, "PostgreSQL on the new server"):
+    if why := postgres_locks.why_not(name, database.get("tables", 0), db, "PostgreSQL on the new server"):
         made.refused.append([name, None, why])
     typed = f"DATABASE {name_in_sql(name)}"
     for role, settings in database["settings"]:

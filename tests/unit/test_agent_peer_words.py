@@ -11,7 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.agent import mariadb_roles, mariadb_users, pairing, peer_verbs, peer_words, postgres_large, postgres_make
+from include.agent import (
+    mariadb_roles,
+    mariadb_users,
+    pairing,
+    peer_verbs,
+    peer_words,
+    postgres_large,
+    postgres_locks,
+    postgres_make,
+)
 from include.agent.accounts import Account
 from include.agent.peer import Peer
 from include.agent.postgres_sql import Session, literal
@@ -22,7 +31,11 @@ HASH = "0" * 16
 REST = "f\t0644\t1500\t1500\t1\t0\tnone\t\t\udcff"
 CONTENTS = {"tables": {"public.t": [3, 1 << 70]}, "sequences": {}, "objects": {"table": {"t": []}}}
 SAID = [{"database": None, "severity": "error", "object": "table t", "message": "It is not made."}]
-GRANTS = {"statements": ["GRANT SELECT ON t TO r"], "schemas": [["s", "r", "r", None, "USAGE", False]]}
+GRANTS = {
+    "statements": ["GRANT SELECT ON t TO r"],
+    "schemas": [["s", "r", "r", None, "USAGE", False]],
+    "extensions": [["public", "spatial_ref_sys", "r", "SELECT", False]],
+}
 RESTORED = {"database": "d", "identities": [["s", "t", "d"]], "apart": True, "views": [["s", "v"]], "grants": GRANTS}
 ROLE = {
     **{"rolname": "r", "rolinherit": True, "rolcreatedb": False, "rolcanlogin": True, "rolconnlimit": -1},
@@ -33,7 +46,7 @@ DATABASE = {
     **{"datname": "d", "owner": "r", "encoding": "UTF8", "datconnlimit": -1, "provider": "i", "collate": "C"},
     **{"ctype": "C", "locale": "und", "rules": None, "comment": "c", "settings": [[None, ["x.y=1"]], ["r", ["a=b"]]]},
     **{"grants": [[None, "CONNECT", False]], "schemas": [[2200, "public", "r", None]]},
-    **{"extensions": [["citext", "public", "r"]]},
+    **{"extensions": [["citext", "public", "r"]], "tables": 3},
 }
 POSTGRESQL = {"roles": {"r": ROLE}, "databases": {"d": DATABASE}}
 KEPT = {
@@ -222,6 +235,7 @@ def made_of(verb: str, args: dict[str, Any]) -> None:
 def test_whatever_is_taken_of_a_definition_can_be_made_or_is_refused(verb: str, monkeypatch) -> None:
     """Wrong kinds anywhere in it, to the last leaf, are refused before anything is made or written down of it."""
     monkeypatch.setattr(postgres_make, "execute", lambda *_: None)
+    monkeypatch.setattr(postgres_locks, "why_not", lambda _database, tables, *_: str(tables + 0)[:0])
     args, _ = SPOKEN[verb]
     made_of(verb, args)
     for place, wrong in mutations(args, every=True):
