@@ -13,20 +13,19 @@ from pathlib import Path
 from . import (
     boot,
     fence,
-    files,
+    files_rsync,
     homes,
     mail,
-    mariadb,
     operations,
     pairing,
     peer_verbs,
     php,
-    postgres,
     postgres_apply,
     postgres_door,
     processes,
     protocol,
     reboot_lines,
+    stores,
 )
 from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 
@@ -50,23 +49,19 @@ WantedBy=multi-user.target
 """
 
 
-_ENGINES = {"/run/postgresql/.s.PGSQL.5432": postgres, "/run/mysqld/mysqld.sock": mariadb}
-"""The engines of a server, each by the socket that is there when it runs."""
-
-
 def enrol() -> None:
     """Make this server ready for the agent; refused where its rsync is too old, or where somebody has names of the
     agent's. Can be repeated."""
-    files.require_rsync()
+    files_rsync.require_rsync()
     os.makedirs(STATE, mode=0o700, exist_ok=True)
     for directory in (CONFIG / "accounts", STATE / "accounts", STATE / "operations", STATE / "pairs"):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if write_if_changed(Path("/etc/systemd/system/transhumance-boot.service"), _BOOT_UNIT):
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", "--quiet", "transhumance-boot.service"])
-    for socket, engine in _ENGINES.items():
+    for engine in stores.ENGINES:
         try:
-            if Path(socket).exists():
+            if engine.socket.exists():
                 engine.enrol()
         except Refused as error:
             if error.code == "name_taken":
@@ -127,7 +122,7 @@ def main(words: list[str]) -> int:
         case ["serve"]:
             print(json.dumps(protocol.answer(sys.stdin.buffer.read())))
         case ["peer", move]:
-            programs = files.serve_rsync, postgres_apply.serve_stream
+            programs = files_rsync.serve_rsync, postgres_apply.serve_stream
             return pairing.serve_peer(move, peer_verbs.PEER_VERBS, peer_verbs.ALWAYS, *programs)
         case ["stream", move, slot]:
             postgres_door.serve(move, slot)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from . import addresses, fence, files, leading, mariadb, pairing, postgres, server_role, system, test_copy, test_server
+from . import addresses, fence, leading, pairing, server_role, stores, system, test_copy, test_server
 from .accounts import UNREADABLE, Account, all_accounts, guarded, standing, state_of, unreadable, whole
 from .peer import Peer, known_peer
 from .system import refuse
@@ -94,7 +94,7 @@ def _learn(name: str, move: str, other: dict[str, Any], said: dict[str, Any]) ->
 
 def _tidy(account: Account) -> None:
     """End what a crash has left: of a release here, and of a following that no move goes on with."""
-    for store in (files, postgres, mariadb):
+    for store in stores.STORES:
         store.finish(account)
         if not pairing.leaves(account.name):
             store.unfollow(whole(account.name))

@@ -9,9 +9,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from . import forward, front, mail, mariadb, postgres, server_role, system
+from . import forward, front, mail, server_role, stores, system
 from .accounts import Account, all_accounts, standing, unreadable
-from .files import describe as describe_files
+from .files import FILES
 from .postgres_sql import query
 from .system import AGENT, run
 
@@ -101,14 +101,13 @@ def describe_account(account: Account) -> dict[str, Any]:
             for engine, there in state.engines.items()
         },
         "sites": statement["sites"],
-        "postgresql": {**statement["postgresql"], **postgres.describe(account)},
-        "mariadb": {**statement["mariadb"], **mariadb.describe(account)},
+        **{engine.name: {**statement[engine.name], **engine.describe(account)} for engine in stores.ENGINES},
         "mailboxes": [mailbox.address for mailbox in account.mailboxes],
         "forwarders": [forwarder.address for forwarder in account.forwarders],
         "crontab_lines": system.crontab_lines(content),
         "certificates": sorted(front.certificates(account)),
         "forwarded": forward.counts(account),
-        **describe_files(account),
+        **FILES.describe(account),
         "account_file": statement,
     }
 

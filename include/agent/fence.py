@@ -17,17 +17,15 @@ from functools import partial
 from typing import Any
 
 from . import (
-    files,
     front,
     leading,
     mail,
-    mariadb,
     pairing,
     php,
-    postgres,
     processes,
     reboot_lines,
     server_role,
+    stores,
     system,
 )
 from .accounts import (
@@ -42,13 +40,12 @@ from .accounts import (
     sync_state,
     whole,
 )
+from .files import FILES
 from .peer import Peer, known_peer
+from .store import Engine
 from .system import AGENT, failpoint, refuse, run
 
 DRAIN_SECONDS = 1.0
-
-DATABASES: dict[str, Any] = {"postgresql": postgres, "mariadb": mariadb}
-"""The module of each engine."""
 
 Timer = Callable[[str], Any]
 Then = Callable[[str], None]
@@ -72,7 +69,7 @@ def hold(
     seconds: float,
     timer: Timer = _untimed,
     then: Then = _nothing,
-    engines: Collection[str] = ENGINES,
+    engines: Collection[Engine] = stores.ENGINES,
 ) -> dict[str, int]:
     """Stop every writer of the account and keep its visitors waiting, for `seconds` at most.
 
@@ -99,7 +96,7 @@ def hold(
                 cut["processes"] = found
             then(part)
 
-        parts = {"files": _stop_processes, **{engine: DATABASES[engine].hold for engine in engines}}
+        parts = {"files": _stop_processes, **{engine.name: engine.hold for engine in engines}}
         system.side_by_side(*(partial(still, part, stop) for part, stop in parts.items()))
         failpoint("held")
         return cut
@@ -234,10 +231,10 @@ def _reopen(account: Account) -> State:
     state = state_of(account.name)
     # From here on no commit can come between, not even by a process that slept.
     state = put_state(account.name, replace(state, returning=True))
-    for engine in ENGINES:
+    for engine in stores.ENGINES:
         # Databases that have left stay locked here.
-        if engine not in state.engines:
-            DATABASES[engine].unhold(account)
+        if engine.name not in state.engines:
+            engine.unhold(account)
     system.set_expiry(account.name, state.saved.get("expiry", ""))
     serving = State("serving", state.epoch, state.move, since=time.time(), engines=state.engines)
     leading.open_sockets(account)
@@ -376,11 +373,11 @@ def release(name: str, move: str, epoch: int, commit_record: Any, timer: Timer =
             with timer("opened"), pairing.no_data_session(name):
                 saved = {"expiry": state.saved.get("expiry", "")}
                 state = put_state(name, State("serving", epoch, move, saved=saved, since=time.time()))
-        works = {engine: partial(DATABASES[engine].finish, account) for engine in ENGINES}
+        works: dict[str, Callable[[], Any]]
         if account.part:
-            works = {account.part: works[account.part]}
+            works = {account.part: partial(stores.engine_named(account.part).finish, account)}
         else:
-            works["files"] = partial(files.finish, account)
+            works = {store.name: partial(store.finish, account) for store in (*stores.ENGINES, FILES)}
             works["processes"] = partial(_start_processes, account)
             works["mail"] = partial(mail.follow, account)
         works["proof"] = partial(pairing.keep_proof, move, named.get("proof"))
@@ -432,7 +429,7 @@ def lead(name: str) -> None:
             leading.begin(account)
             php.warm(account)
 
-        system.side_by_side(partial(DATABASES[engine].lock, whole(name)), lead_programs)
+        system.side_by_side(partial(stores.engine_named(engine).lock, whole(name)), lead_programs)
 
 
 def let_back(name: str) -> None:
@@ -466,7 +463,7 @@ def drop_left(name: str, engine: str) -> None:
         if there["left"] is None:
             return
         nothing = whole(name).without(ENGINES).to_json()
-        DATABASES[engine].discard(Account.from_json({**nothing, engine: there["left"]}))
+        stores.engine_named(engine).discard(Account.from_json({**nothing, engine: there["left"]}))
         put_state(name, replace(state, engines={**state.engines, engine: {**there, "left": None}}))
 
 
@@ -530,7 +527,7 @@ def go_forward(name: str) -> dict[str, Any]:
     sync_state(name)
     release_peer(name)
     held = (time.time() - (state.figures.get("held_at") or state.since or time.time())) * 1000
-    verified = {**state.figures.get("verified", {}), "messages": files.messages(load(name))}
+    verified = {**state.figures.get("verified", {}), "messages": FILES.messages(load(name))}
     return forward(name, {**state.figures, "verified": verified, "held_ms": round(held, 1)}).figures
 
 
@@ -552,8 +549,9 @@ def learn(name: str, move: str, epoch: int, to: str, peer: dict[str, Any] | None
         state = state_of(name)
         if state.state in ("serving", "held") and state.epoch <= epoch and not leaving(state):
             account = load(name)
-            for engine in {*ENGINES} - {*state.engines}:
-                DATABASES[engine].hold(account)
+            for engine in stores.ENGINES:
+                if engine.name not in state.engines:
+                    engine.hold(account)
             saved = state.saved if state.state == "held" else {"expiry": system.shadow_fields(name)[1]}
             _end_programs(account)
             gone = State("moved", epoch, move, to=to, peer=peer, saved=saved, released=True, since=time.time())

@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from . import files_follow, files_look, mail, reboot_lines
 from .accounts import Account
-from .digest import MOST, as_peer_verb
+from .digest import as_peer_verb
 from .files_changes import Lost
 from .files_digest import describe, differences, digest, left_behind, listed, listed_paths
-from .files_rsync import require_rsync, send, serve_rsync
+from .files_rsync import send
+from .pairing import PeerVerb
+from .peer import Peer
 from .scope import Scope
-from .system import refuse, run, write_durably
-
-Report = Callable[..., None]
+from .store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
+from .system import run, write_durably
 
 SCOPE = Scope(
     what="every file, folder and link below the home: content, permissions, owner, group, time, size, hard links, user"
@@ -35,117 +35,33 @@ SCOPE = Scope(
     ),
 )
 
-# Why an account is not followed, by name: its last pass and comparison are whole ones then, and so is the rehearsal.
-_WHOLE: dict[str, str] = {}
 
+class Walked(Following):
+    """A home of which nothing tells what changes: each pass and comparison walks all of it."""
 
-def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
-    """Copy what is not copied, prove both copies equal, and know from then on what changes; can be repeated.
+    def __init__(self, store: Store, account: Account, peer: Peer, followed: Followed, why: str) -> None:
+        super().__init__(store, account, peer, followed)
+        self.why = why
 
-    {"files", "bytes", "seconds", "verify_seconds", "left": [sentences]}."""
-    began = time.monotonic()
-    known = files_follow.current(account, peer)
-    if known:
-        try:
-            files_follow.catch_up(known, peer)
-            files_follow.save(known)
-            return {
-                "files": 0,
-                "bytes": 0,
-                "seconds": round(time.monotonic() - began, 3),
-                "verify_seconds": 0.0,
-                "left": known.left,
-            }
-        except Lost:
-            report(text="files: what changed is not known, so all are copied and compared again")
-    _WHOLE.pop(account.name, None)
-    try:
-        known, result = files_follow.begin(account, peer, report)
-        files_follow.save(known)
-    except Lost as lost:
-        files_follow.forget(account)
-        _WHOLE[account.name] = lost.message
-        report(text=f"{lost.message} All files are walked inside the hold.")
-        sent = send(account, peer, report)
-        return {
-            "files": sent["files"],
-            "bytes": sent["bytes"],
-            "seconds": round(time.monotonic() - began, 3),
-            "verify_seconds": 0.0,
-            "left": [*left_behind(account), *reboot_lines.left_behind(account)],
-        }
-    return result
-
-
-def rehearse(account: Account, peer: Any) -> dict[str, Any]:
-    """What `last` and `compare` will do, done and timed: {"seconds", "slow": [{"what", "seconds", "why"}]}."""
-    if account.name in _WHOLE:
+    def rehearse(self) -> Rehearsal:
         began = time.monotonic()
-        send(account, peer, lambda **_: None)
-        _compare_whole(account, peer)
+        send(self.account, self.peer, lambda **_: None)
+        self.compare()
         seconds = round(time.monotonic() - began, 3)
-        return {"seconds": seconds, "slow": [{"what": "files", "seconds": seconds, "why": _WHOLE[account.name]}]}
-    known = _followed(account, peer)
-    files_follow.prepare(known, peer)
-    began = time.monotonic()
-    files_follow.carry(known, peer, held=False)
-    files_follow.prove(known)
-    seconds = round(time.monotonic() - began, 3)
-    slow = files_follow.slow(known, seconds)
-    files_follow.prepare(known, peer)
-    return {"seconds": seconds, "slow": slow}
+        return Rehearsal(seconds, (Slow("files", seconds, self.why),))
 
+    def final_pass(self) -> None:
+        send(self.account, self.peer, lambda **_: None, held=True)
 
-def last(account: Account, peer: Any) -> None:
-    """Inside the hold: bring over what changed since the last pass; durable on the target at return."""
-    if account.name in _WHOLE:
-        send(account, peer, lambda **_: None, held=True)
-    else:
-        files_follow.carry(_followed(account, peer), peer, held=True)
+    def compare(self) -> Compared:
+        with ThreadPoolExecutor() as pool:
+            one, other = pool.submit(digest, self.account), pool.submit(self.peer.call, "files_digest", {})
+            mine, theirs = one.result(), other.result()
+        different = differences(self.account, self.peer, mine, theirs)
+        return Compared(files=mine["files"], bytes=mine["bytes"], different=tuple(different))
 
-
-def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
-    """Inside the hold: ({"files", "bytes"} of the account, what differs in sentences)."""
-    if account.name in _WHOLE:
-        return _compare_whole(account, peer)
-    known = _followed(account, peer)
-    files_follow.note(known)
-    found = files_follow.prove(known)
-    if found and len(found) <= files_follow.FEW:
-        # Nobody writes any more: what one pass left (a directory's time, the names of a file that were parted) a
-        # second one brings over, which is less than another hold.
-        files_follow.carry(known, peer, held=True)
-        found = files_follow.prove(known)
-    different = [one.sentence for one in found.values()]
-    return {"files": known.index.files, "bytes": known.index.bytes}, different[:MOST]
-
-
-def messages(account: Account) -> int:
-    """How many messages are in the account's mailboxes, as its files were last looked at; nothing is read."""
-    known = files_follow.followed(account)
-    if known:
-        return mail.count(account, known.index.rest)
-    return mail.count(account, listed_paths(account))
-
-
-def unfollow(account: Account) -> None:
-    """Source: nothing runs or is kept for the following; can be repeated."""
-    _WHOLE.pop(account.name, None)
-    files_follow.forget(account)
-
-
-def _followed(account: Account, peer: Any) -> files_follow.Following:
-    known = files_follow.current(account, peer)
-    if known is None:
-        refuse("not_followed", f"The files of {account.name} are not followed here; copy the account again.")
-    return known
-
-
-def _compare_whole(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
-    with ThreadPoolExecutor() as pool:
-        one, other = pool.submit(digest, account), pool.submit(peer.call, "files_digest", {})
-        mine, theirs = one.result(), other.result()
-    return {"files": mine["files"], "bytes": mine["bytes"]}, differences(account, peer, mine, theirs)
+    def counted_later(self) -> dict[str, int]:
+        return {"messages": FILES.messages(self.account)}
 
 
 # --- the target's side ---
@@ -179,7 +95,7 @@ def _follows(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     return {"token": mark.read_text() if mark.exists() else None}
 
 
-PEER_VERBS = {
+_PEER_VERBS: dict[str, PeerVerb] = {
     "files_digest": as_peer_verb(digest),
     "files_follows": _follows,
     "files_listed": _listed_verb,
@@ -190,35 +106,66 @@ PEER_VERBS = {
 }
 
 
-def finish(account: Account) -> None:
-    """Target, at the release: the copy is the account now and follows nothing."""
-    files_look.end(account)
-    (account.directory / "files.follows").unlink(missing_ok=True)
+# --- the store ---
 
 
-def discard(account: Account) -> None:
-    """Forget what is known of the home's contents; the home itself goes with the Unix user."""
-    unfollow(account)
-    finish(account)
-    for name in ("files.hashes", "files.listing", "files.json"):
-        Path(account.directory / name).unlink(missing_ok=True)
+class Files(Store):
+    """The home directories."""
+
+    name, digest_verb, scope = "files", "files_digest", SCOPE
+    peer_verbs = _PEER_VERBS
+
+    def describe(self, account: Account) -> dict[str, int]:
+        """{"home_bytes", "files"} as the last digest found them (0 before the first)."""
+        return describe(account)
+
+    def digest(self, account: Account) -> dict[str, Any]:
+        return digest(account)
+
+    def differences(self, account: Account, peer: Peer, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+        return differences(account, peer, mine, theirs)
+
+    def follow(self, account: Account, peer: Peer, report: Report) -> Following:
+        began = time.monotonic()
+        if known := files_follow.resume(self, account, peer):
+            try:
+                files_follow.catch_up(known)
+                files_follow.save(known)
+                seconds = round(time.monotonic() - began, 3)
+                known.followed = Followed(seconds=seconds, left=known.followed.left)
+                return known
+            except Lost:
+                known.line.close()
+                report(text="files: what changed is not known, so all are copied and compared again")
+        try:
+            known = files_follow.begin(self, account, peer, report)
+            files_follow.save(known)
+            return known
+        except Lost as lost:
+            files_follow.forget(account)
+            report(text=f"{lost.message} All files are walked inside the hold.")
+            sent = send(account, peer, report)
+            seconds = round(time.monotonic() - began, 3)
+            left = (*left_behind(account), *reboot_lines.left_behind(account))
+            return Walked(self, account, peer, Followed(sent["files"], sent["bytes"], seconds, left=left), lost.message)
+
+    def messages(self, account: Account) -> int:
+        """How many messages were in the account's mailboxes when all of its files were last walked; nothing is read."""
+        return mail.count(account, listed_paths(account))
+
+    def unfollow(self, account: Account) -> None:
+        files_follow.forget(account)
+
+    def finish(self, account: Account) -> None:
+        files_look.end(account)
+        (account.directory / "files.follows").unlink(missing_ok=True)
+
+    def discard(self, account: Account) -> None:
+        """Forget what is known of the home's contents; the home itself goes with the Unix user."""
+        self.unfollow(account)
+        self.finish(account)
+        for name in ("files.hashes", "files.listing", "files.json"):
+            (account.directory / name).unlink(missing_ok=True)
 
 
-__all__ = [
-    "PEER_VERBS",
-    "SCOPE",
-    "compare",
-    "describe",
-    "differences",
-    "digest",
-    "discard",
-    "finish",
-    "follow",
-    "last",
-    "messages",
-    "rehearse",
-    "require_rsync",
-    "send",
-    "serve_rsync",
-    "unfollow",
-]
+FILES = Files()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from . import files_changes, files_index, files_look, reboot_lines
+from . import files_changes, files_index, files_look, mail, reboot_lines
 from .accounts import Account
 from .digest import MOST, printable
 from .files_changes import Changes, Lost
@@ -22,9 +22,9 @@ from .files_index import Index, parent_of
 from .files_rsync import Listed, send
 from .files_walk import escaped, unescaped
 from .files_watch import DEEP
+from .peer import Peer
+from .store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from .system import refuse
-
-Report = Callable[..., None]
 
 # Passes end when the last one had this few paths, or after this many.
 FEW, _MOST_ROUNDS = 200, 6
@@ -34,26 +34,56 @@ _LARGE = 32 << 20
 _CONNECT_SECONDS = 0.3
 
 
-@dataclass
-class Following:
-    """What is known of one account's two copies, on the source."""
+class Watched(Following):
+    """What is known of one account's two copies, on the source, while its watcher tells what changes."""
 
-    account: Account
-    move: str
-    token: str
-    since: int
-    index: Index
-    # The peer, by a connection of its own: the program that looks there is always the same.
-    line: Any
-    # Paths whose copies may differ, with the number of comparisons that they have failed.
-    unproven: dict[bytes, int] = field(default_factory=dict)
-    # Files that may be written to without an event: every pass takes them.
-    mapped: set[bytes] = field(default_factory=set)
-    said: str = ""
-    sizes: dict[bytes, int] = field(default_factory=dict)
-    # What the account has and is not carried, a sentence each.
-    left: list[str] = field(default_factory=list)
-    ready: Listed | None = None
+    def __init__(
+        self, store: Store, account: Account, peer: Peer, followed: Followed, token: str, since: int, index: Index
+    ) -> None:
+        super().__init__(store, account, peer, followed)
+        self.token, self.since, self.index = token, since, index
+        # The peer, by a connection of its own: the program that looks there is always the same.
+        self.line = peer.apart()
+        # Paths whose copies may differ, with the number of comparisons that they have failed.
+        self.unproven: dict[bytes, int] = {}
+        # Files that may be written to without an event: every pass takes them.
+        self.mapped: set[bytes] = set()
+        self.said = ""
+        self.sizes: dict[bytes, int] = {}
+        self.ready: Listed | None = None
+
+    def rehearse(self) -> Rehearsal:
+        prepare(self)
+        began = time.monotonic()
+        carry(self, held=False)
+        prove(self)
+        seconds = round(time.monotonic() - began, 3)
+        slow = _slow(self, seconds)
+        prepare(self)
+        return Rehearsal(seconds, slow)
+
+    def final_pass(self) -> None:
+        carry(self, held=True)
+
+    def compare(self) -> Compared:
+        note(self)
+        found = prove(self)
+        if found and len(found) <= FEW:
+            # Nobody writes any more: what one pass left (a directory's time, the names of a file that were parted) a
+            # second one brings over, which is less than another hold.
+            carry(self, held=True)
+            found = prove(self)
+        different = [one.sentence for one in found.values()]
+        return Compared(files=self.index.files, bytes=self.index.bytes, different=tuple(different[:MOST]))
+
+    def counted_later(self) -> dict[str, int]:
+        return {"messages": mail.count(self.account, self.index.rest)}
+
+    def stop(self) -> None:
+        self.line.close()
+        if self.ready:
+            self.ready.abandon()
+        super().stop()
 
 
 @dataclass(frozen=True)
@@ -64,39 +94,22 @@ class Different:
     itself: bool
 
 
-_FOLLOWED: dict[str, Following] = {}
-
-
-def current(account: Account, peer: Any) -> Following | None:
-    """What is known of this account and peer, from this process or from disk; None where nothing is."""
-    following = _FOLLOWED.get(account.name) or _resume(account, peer)
-    if following is None or following.move != peer.move:
-        return None
-    _FOLLOWED[account.name] = following
-    return following
-
-
-def followed(account: Account) -> Following | None:
-    """What this process knows of the account."""
-    return _FOLLOWED.get(account.name)
-
-
-def _resume(account: Account, peer: Any) -> Following | None:
+def resume(store: Store, account: Account, peer: Peer) -> Watched | None:
+    """What was known of this account and peer when it was last saved; None where nothing is."""
     try:
         with open(account.directory / "files.followed", "rb") as file:
             head = json.loads(file.readline())
-            if peer.call("files_follows", {})["token"] != head["token"]:
+            if head["move"] != peer.move or peer.call("files_follows", {})["token"] != head["token"]:
                 return None
             index = files_index.load(file)
     except FileNotFoundError:
         return None
-    unproven = {os.fsencode(path): 0 for path in head["unproven"]}
-    return Following(
-        account, head["move"], head["token"], head["since"], index, peer.apart(), unproven, left=head["left"]
-    )
+    known = Watched(store, account, peer, Followed(left=tuple(head["left"])), head["token"], head["since"], index)
+    known.unproven = {os.fsencode(path): 0 for path in head["unproven"]}
+    return known
 
 
-def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[str, Any]]:
+def begin(store: Store, account: Account, peer: Peer, report: Report) -> Watched:
     """Copy everything, compare everything, and have the watcher note what changes from the start on; raises Lost."""
     forget(account)
     began = time.monotonic()
@@ -111,29 +124,29 @@ def begin(account: Account, peer: Any, report: Report) -> tuple[Following, dict[
         mine, theirs = one.result(), other.result()
         with open(mine["_listing"], "rb") as listing:
             index = files_index.load(listing)
-        left = [*left_sentences(mine["_left"]), *reboot_lines.left_behind(account)]
-        following = Following(account, peer.move, token, since, index, peer.apart(), left=left)
+        left = (*left_sentences(mine["_left"]), *reboot_lines.left_behind(account))
+        following = Watched(store, account, peer, Followed(left=left), token, since, index)
         for path, _, _ in differing(account, peer, mine, theirs):
             following.unproven[unescaped(os.fsencode(path))] = 0
-        catch_up(following, peer)
+        catch_up(following)
         proven = time.monotonic()
         durable.result()
     peer.call("files_follows", {"token": token})
-    _FOLLOWED[account.name] = following
-    return following, {
-        "files": sent["files"],
-        "bytes": sent["bytes"],
-        "seconds": round(time.monotonic() - began, 3),
-        "verify_seconds": round(proven - copied, 3),
-        "left": following.left,
-    }
+    following.followed = Followed(
+        files=sent["files"],
+        bytes=sent["bytes"],
+        seconds=round(time.monotonic() - began, 3),
+        verify_seconds=round(proven - copied, 3),
+        left=left,
+    )
+    return following
 
 
-def catch_up(following: Following, peer: Any) -> None:
+def catch_up(following: Watched) -> None:
     """Passes over what changed, until little is left; refused where copies differ that nobody writes to."""
     for _ in range(_MOST_ROUNDS):
         before = {path: following.index.rest.get(path) for path in following.unproven}
-        moved = carry(following, peer, held=False)
+        moved = carry(following, held=False)
         different = prove(following)
         moving = following.mapped.union(_changes(following).paths)
         # What is being written at this moment differs at every look; the hold brings it over.
@@ -149,15 +162,15 @@ def catch_up(following: Following, peer: Any) -> None:
         refuse("files_differ", f"Files differ after {_MOST_ROUNDS} copies: {said[:1000]}")
 
 
-def save(following: Following) -> None:
+def save(following: Watched) -> None:
     """Keep on disk what is known, for the next verb; the watcher need not remember what came before."""
     unproven = [os.fsdecode(path) for path in following.unproven]
     head = {
         "token": following.token,
         "since": following.since,
-        "move": following.move,
+        "move": following.peer.move,
         "unproven": unproven,
-        "left": following.left,
+        "left": following.followed.left,
     }
     following.index.save(following.account.directory / "files.followed", head)
     files_changes.since(following.account, following.since, forget=following.since)
@@ -165,28 +178,23 @@ def save(following: Following) -> None:
 
 def forget(account: Account) -> None:
     """Nothing is known of the account any more, and nothing runs for it here."""
-    known = _FOLLOWED.pop(account.name, None)
-    if known:
-        known.line.close()
-        if known.ready:
-            known.ready.abandon()
     files_look.end(account)
     files_changes.stop(account)
     for name in ("files.followed", "files.followed.new"):
         (account.directory / name).unlink(missing_ok=True)
 
 
-def prepare(following: Following, peer: Any) -> None:
+def prepare(following: Watched) -> None:
     """Start what the next pass and the next proof will use."""
     if following.ready is None or not following.ready.waits:
         # With `again` it suits every list of files that are not large: which it will be is not known yet.
-        following.ready = Listed(following.account, peer, again=True)
+        following.ready = Listed(following.account, following.peer, again=True)
     files_look.begin(following.account, writable=False)
     following.line.call("files_look", {"paths": []})
     time.sleep(max(0.0, following.ready.began + _CONNECT_SECONDS - time.monotonic()))
 
 
-def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
+def carry(following: Watched, *, held: bool) -> set[bytes]:
     """Bring over what changed since the last time, durably. Returns the paths, which are unproven now; raises Lost."""
     changes = _changes(following)
     paths, states = _concerned(following, changes)
@@ -205,7 +213,7 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
                 states[path][4] >= _LARGE and index.kind(path) == "f" and (again or not _as_listed(index, path, states))
                 for path in wanted
             )
-            following.said = _listed(following, peer, again, parts).copy(wanted, held=held)
+            following.said = _listed(following, again, parts).copy(wanted, held=held)
         following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
     if held and following.ready:
         # Unused, it would hold the target's data open for writing.
@@ -217,7 +225,7 @@ def carry(following: Following, peer: Any, *, held: bool) -> set[bytes]:
     return paths
 
 
-def prove(following: Following) -> dict[bytes, Different]:
+def prove(following: Watched) -> dict[bytes, Different]:
     """Look at everything unproven on both sides; what differs stays unproven and is returned."""
     if not following.unproven:
         return {}
@@ -244,7 +252,7 @@ def prove(following: Following) -> dict[bytes, Different]:
     return different
 
 
-def note(following: Following) -> None:
+def note(following: Watched) -> None:
     """What changed since the last pass is unproven too."""
     changes = _changes(following)
     paths, _ = _concerned(following, changes)
@@ -252,31 +260,31 @@ def note(following: Following) -> None:
     following.since = changes.number
 
 
-def slow(following: Following, seconds: float) -> list[dict[str, Any]]:
+def _slow(following: Watched, seconds: float) -> tuple[Slow, ...]:
     """The largest files of the last pass, by their share of its time."""
     total = sum(following.sizes.values()) or 1
     large = sorted(((size, path) for path, size in following.sizes.items() if size >= _LARGE), reverse=True)
-    return [
-        {
-            "what": printable(os.fsdecode(path)),
-            "seconds": round(seconds * size / total, 3),
-            "why": f"It has {size >> 20} MB and changes while the account serves: it is read whole inside the hold.",
-        }
+    return tuple(
+        Slow(
+            what=printable(os.fsdecode(path)),
+            seconds=round(seconds * size / total, 3),
+            why=f"It has {size >> 20} MB and changes while the account serves: it is read whole inside the hold.",
+        )
         for size, path in large[:MOST]
-    ]
+    )
 
 
 # --- parts of a pass ---
 
 
-def _changes(following: Following) -> Changes:
+def _changes(following: Watched) -> Changes:
     changes = files_changes.since(following.account, following.since)
     if changes.token != following.token:
         raise Lost("its watcher was started anew")
     return changes
 
 
-def _concerned(following: Following, changes: Changes) -> tuple[set[bytes], dict[bytes, list[Any]]]:
+def _concerned(following: Watched, changes: Changes) -> tuple[set[bytes], dict[bytes, list[Any]]]:
     """The paths that one pass must take together, and what they are now: [type, inode, names, time, size]."""
     index = following.index
     paths = following.mapped.union(following.unproven)
@@ -301,7 +309,7 @@ def _states(account: Account, paths: Iterable[bytes]) -> dict[bytes, list[Any]]:
     return {os.fsencode(path): state for path, state in files_look.ask(account, "states", paths).items()}
 
 
-def _unchanged(following: Following, present: set[bytes], states: dict[bytes, list[Any]]) -> tuple[set[bytes], bool]:
+def _unchanged(following: Watched, present: set[bytes], states: dict[bytes, list[Any]]) -> tuple[set[bytes], bool]:
     """The entries that are what the index says although something was said of them, and whether there are files whose
     content changed under an unchanged time and size: a forged time, or a writer through a mapping."""
     index = following.index
@@ -330,7 +338,7 @@ def _as_listed(index: Index, path: bytes, states: dict[bytes, list[Any]]) -> boo
 
 
 def _to_remove(
-    following: Following, paths: set[bytes], present: set[bytes], states: dict[bytes, list[Any]]
+    following: Watched, paths: set[bytes], present: set[bytes], states: dict[bytes, list[Any]]
 ) -> list[bytes]:
     """What must be taken away on the target before rsync comes: it replaces, but does not delete or part names."""
     index = following.index
@@ -355,10 +363,10 @@ def _within(path: bytes, others: set[bytes]) -> bool:
     return False
 
 
-def _listed(following: Following, peer: Any, again: bool, parts: bool) -> Listed:
+def _listed(following: Watched, again: bool, parts: bool) -> Listed:
     """An rsync for this pass: the one that waits, where it suits."""
     ready = following.ready
     if ready and ready.waits and not parts:
         following.ready = None
         return ready
-    return Listed(following.account, peer, again=again, parts=parts)
+    return Listed(following.account, following.peer, again=again, parts=parts)

@@ -174,6 +174,7 @@ class Looking:
     lock: threading.Lock
 
 
+# Of the process: a program that answers a peer's calls has it running in one from the one before.
 _RUNNING: dict[str, Looking] = {}
 _STARTING = threading.Lock()
 

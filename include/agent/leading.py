@@ -12,14 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import front, mariadb, postgres_logins
+from . import front, stores
 from .accounts import LEAD_PORTS, Account, all_accounts, standing, state_of
 from .system import CONFIG, CRONTABS, RUNTIME, locked, refuse, run, write_if_changed
 
-PORTS = {"postgresql": 5432, "mariadb": 3306}
-"""The servers' common ports of the engines."""
-_SOCKETS = {"postgresql": "/run/postgresql", "mariadb": "/run/mysqld"}
-"""The folders of the engines' own sockets."""
 _RULES = CONFIG / "front" / "led.nft"
 _NAMESPACES = Path("/etc/security/namespace.d/transhumance.conf")
 _INSTEAD = Path("/run/transhumance-led")
@@ -36,7 +32,7 @@ def restore() -> None:
     """Firewall and PAM lead whom the states say; nothing happens where nothing changed."""
     with locked(RUNTIME / "lead.lock"):
         led = list(_led())
-        ports = [(account.uid, PORTS[engine], there["lead_port"]) for account, engine, there in led]
+        ports = [(account.uid, stores.engine_named(engine).port, there["lead_port"]) for account, engine, there in led]
         # The file is what the firewall begins with at a boot.
         if write_if_changed(_RULES, rules(ports)) or not _in_force():
             run(["nft", "--file", str(_RULES)])
@@ -71,7 +67,7 @@ def rules(led: list[tuple[int, int, int]]) -> str:
     """The firewall's table for these (uid, port that programs know, port of the front)."""
     to = ", ".join(f"{uid} . {port} : {lead}" for uid, port, lead in sorted(led))
     own = ", ".join(f"{uid} . {lead}" for uid, _, lead in sorted(led))
-    known = ", ".join(str(port) for port in sorted(PORTS.values()))
+    known = ", ".join(str(port) for port in sorted(engine.port for engine in stores.ENGINES))
     return f"""# Whose programs are led to databases on another server; written by the agent.
 table inet led
 delete table inet led
@@ -107,9 +103,9 @@ def _in_force() -> bool:
 def namespaces(led: list[tuple[str, str]]) -> str:
     """pam_namespace's lines for these (account, engine)."""
     lines = ["# Whose sessions are led to databases on another server; written by the agent.\n"]
-    for engine, folder in sorted(_SOCKETS.items()):
-        if names := sorted(name for name, led_to in led if led_to == engine):
-            lines.append(f"{folder} {_INSTEAD}/{engine}/ user:noinit ~{','.join(names)}\n")
+    for engine in sorted(stores.ENGINES, key=lambda engine: engine.name):
+        if names := sorted(name for name, led_to in led if led_to == engine.name):
+            lines.append(f"{engine.socket.parent} {_INSTEAD}/{engine.name}/ user:noinit ~{','.join(names)}\n")
     return "".join(lines)
 
 
@@ -120,10 +116,7 @@ def require_leadable(account: Account, engine: str) -> None:
     """Refuse an account whose programs could not be led to databases of an engine elsewhere, or that has none."""
     if account.part_of(engine) == account.without([engine]).part_of(engine):
         refuse("nothing_to_move", f"The account {account.name} has no {engine} databases and no users of them.")
-    if engine == "postgresql":
-        postgres_logins.require_passwords(account, [None, "127.0.0.1", "::1"])
-    else:
-        mariadb.require_passwords(account)
+    stores.engine_named(engine).require_passwords(account)
     units = [f"led-{engine}@{account.name}.socket", f"led-{engine}@{account.name}.service"]
     if run(["systemctl", "cat", *units], check=False).returncode != 0:
         refuse("not_led", f"This server has no units led-{engine}@; install them, then perform again.")
@@ -159,7 +152,4 @@ def _pam(name: str) -> str:
 
 def receivable(account: Account) -> None:
     """On the other server: refuse a part whose users could not log in through its front."""
-    if account.part == "postgresql":
-        postgres_logins.require_passwords(account, ["127.0.0.9"])
-    else:
-        mariadb.require_front(account)
+    stores.engine_named(account.part or "").require_front(account)

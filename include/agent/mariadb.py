@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from . import (
@@ -21,13 +22,14 @@ from .accounts import Account
 from .digest import as_peer_verb, printable
 from .mariadb_definition import facts, held_path, users_of
 from .mariadb_events import enabled, switch
+from .mariadb_following import forget
 from .mariadb_sql import UNLOGGED, existing, is_own, literal, login, queries, query, select, user_name
+from .pairing import PeerVerb
+from .peer import Peer
 from .scope import Scope
+from .store import Engine, Following, Report
 from .system import Refused, read_json, refuse, write_durably
 
-finish, discard = mariadb_restore.finish, mariadb_restore.discard
-follow, rehearse, last = mariadb_follow.follow, mariadb_follow.rehearse, mariadb_follow.last
-compare, unfollow = mariadb_follow.compare, mariadb_follow.unfollow
 SCOPE = Scope(
     what="every row of every table, sequences, and whatever defines them: users and roles with their passwords, limits"
     " and grants, databases, tables, indexes, keys, views, routines, triggers and events",
@@ -44,55 +46,6 @@ SCOPE = Scope(
     ),
 )
 _DRAIN_SECONDS = 1.0
-
-
-def enrol() -> None:
-    """Refuse a server on which somebody has users with names of ours."""
-    for user, host, priv in query(["User", "Host", "Priv"], "FROM mysql.global_priv WHERE LOWER(User) LIKE 'th\\_%'"):
-        kept = json.loads(priv or "{}")
-        if not kept.get("is_role") and not is_own(str(user), str(host), kept):
-            ours.refuse_taken("MariaDB user", f"{user}@{host}")
-
-
-def describe(account: Account) -> dict[str, Any]:
-    """{"databases": [{"name", "bytes"}], "users": [{"user", "host"}]}: those of the account that exist here."""
-    databases = []
-    for name in existing(account.mariadb_databases):
-        rows = query(
-            ["IFNULL(SUM(DATA_LENGTH + INDEX_LENGTH), 0)"],
-            f"FROM information_schema.TABLES WHERE TABLE_SCHEMA = {literal(name)}",
-        )
-        databases.append({"name": name, "bytes": int(float(rows[0][0] or 0))})
-    return {"databases": databases, "users": [{"user": user, "host": host} for user, host in users_of(account)]}
-
-
-# --- hold ---
-
-
-def hold(account: Account) -> dict[str, Any]:
-    """Lock the account's users, end their connections and disable the events that are enabled.
-
-    What runs has a second to end by itself. Returns what must be given back: {"unlocked": [[user, host]], "events":
-    [[database, event]]}. It is also written down here before anything is changed, so a second hold changes nothing of
-    it. Nothing of it goes into the binary log: it is this server's affair, and no change of the account."""
-    mariadb_writers.refuse_foreign(account)
-    users = users_of(account)
-    saved = read_json(held_path(account))
-    if saved is None:
-        saved = {
-            "unlocked": [list(user) for user, kept in users.items() if not kept.get("account_locked")],
-            "events": enabled(account),
-        }
-        write_durably(held_path(account), json.dumps(saved))
-    statements = [UNLOGGED]
-    statements += [f"ALTER USER {user_name(*user)} ACCOUNT LOCK" for user in users]
-    statements += switch(account, saved["events"], "DISABLE")
-    queries(statements)
-    _end_connections(list(users), account.name)
-    for statement in mariadb_writers.connections(account):
-        with contextlib.suppress(Refused):  # it has ended by itself
-            queries([statement])
-    return saved
 
 
 def _end_connections(users: list[tuple[str, str]], name: str, patience: float = _DRAIN_SECONDS) -> None:
@@ -117,58 +70,7 @@ def _end_connections(users: list[tuple[str, str]], name: str, patience: float = 
         time.sleep(0.005)
 
 
-def end_sessions(account: Account) -> None:
-    """Target: nobody writes the copy any more; what was under way is rolled back."""
-    users = [
-        (f"th_{purpose}_{account.name}", "localhost")
-        for purpose in ("follow", "make", "load", "restore", "create", "read")
-    ]
-    _end_connections(users, account.name, patience=0)
-
-
-def unhold(account: Account) -> None:
-    """Unlock the users and enable the events that a hold locked and disabled."""
-    saved = read_json(held_path(account))
-    if saved is None:
-        return
-    here = users_of(account)
-    unlocked = {tuple(user) for user in saved.get("unlocked", [])}
-    statements = [UNLOGGED]
-    statements += [f"ALTER USER {user_name(*user)} ACCOUNT UNLOCK" for user in here if user in unlocked]
-    queries(statements + switch(account, saved.get("events", []), "ENABLE"))
-    held_path(account).unlink(missing_ok=True)
-
-
-def lock(account: Account) -> None:
-    """For good: what was held here belongs to another server now. The hold has locked it as well as it can be."""
-    queries([UNLOGGED, *(f"ALTER USER {user_name(*user)} ACCOUNT LOCK" for user in users_of(account))])
-
-
-def require_passwords(account: Account) -> None:
-    """Refuse an account one of whose users is known by its Unix user, whom another server cannot see."""
-    for (user, host), kept in users_of(account).items():
-        for plugin, name in mariadb_users.plugins_of(kept):
-            if plugin == "unix_socket" and (name or user) == account.name:
-                refuse(
-                    "not_led",
-                    f"The MariaDB user {printable(user)}@{printable(host)} may log in as the Unix user of that name, "
-                    "which no other server can check; give it a password only, then perform again.",
-                )
-
-
-def require_front(account: Account) -> None:
-    """Refuse to be a server for led programs whose users are not recognised behind the front."""
-    networks, unresolved = query(["@@GLOBAL.proxy_protocol_networks", "@@GLOBAL.skip_name_resolve"], "")[0]
-    if "127.0.0.9" not in str(networks):
-        refuse("not_led", "MariaDB here must take the front's word: set proxy_protocol_networks = 127.0.0.9.")
-    if unresolved in ("1", "ON") and any(host.lower() == "localhost" for _, host in account.mariadb_users):
-        refuse("not_led", "MariaDB here calls nobody localhost: take skip_name_resolve out of its settings.")
-
-
-# --- compare ---
-
-
-def digest(account: Account) -> dict[str, Any]:
+def _digest(account: Account) -> dict[str, Any]:
     """{"databases": {name: digest}, "users": {name: facts}, "tables": number, "rows": number}; equal on both sides."""
     names = existing(account.mariadb_databases)
     with login(account, "read", "SELECT") as reader:
@@ -178,10 +80,124 @@ def digest(account: Account) -> dict[str, Any]:
     return {"databases": databases, "users": users, "tables": len(counts), "rows": sum(counts)}
 
 
-PEER_VERBS = {
+_PEER_VERBS: dict[str, PeerVerb] = {
     **mariadb_restore.PEER_VERBS,
     **mariadb_load.PEER_VERBS,
     **mariadb_write.PEER_VERBS,
-    "mariadb_digest": as_peer_verb(digest),
+    "mariadb_digest": as_peer_verb(_digest),
     "mariadb_facts": as_peer_verb(facts),
 }
+
+
+class Mariadb(Engine):
+    """A server's MariaDB."""
+
+    name, digest_verb, title, scope = "mariadb", "mariadb_digest", "MariaDB", SCOPE
+    port, socket = 3306, Path("/run/mysqld/mysqld.sock")
+    peer_verbs = _PEER_VERBS
+
+    def enrol(self) -> None:
+        """Refuse a server on which somebody has users with names of ours."""
+        named = "FROM mysql.global_priv WHERE LOWER(User) LIKE 'th\\_%'"
+        for user, host, priv in query(["User", "Host", "Priv"], named):
+            kept = json.loads(priv or "{}")
+            if not kept.get("is_role") and not is_own(str(user), str(host), kept):
+                ours.refuse_taken("MariaDB user", f"{user}@{host}")
+
+    def describe(self, account: Account) -> dict[str, Any]:
+        """{"databases": [{"name", "bytes"}], "users": [{"user", "host"}]}: those of the account that exist here."""
+        databases = []
+        for name in existing(account.mariadb_databases):
+            rows = query(
+                ["IFNULL(SUM(DATA_LENGTH + INDEX_LENGTH), 0)"],
+                f"FROM information_schema.TABLES WHERE TABLE_SCHEMA = {literal(name)}",
+            )
+            databases.append({"name": name, "bytes": int(float(rows[0][0] or 0))})
+        return {"databases": databases, "users": [{"user": user, "host": host} for user, host in users_of(account)]}
+
+    def hold(self, account: Account) -> dict[str, Any]:
+        """Lock the account's users, end their connections and disable the events that are enabled.
+
+        What runs has a second to end by itself. Returns what must be given back: {"unlocked": [[user, host]],
+        "events": [[database, event]]}. It is also written down here before anything is changed, so a second hold
+        changes nothing of it. Nothing of it goes into the binary log: it is this server's affair, and no change of the
+        account."""
+        mariadb_writers.refuse_foreign(account)
+        users = users_of(account)
+        saved = read_json(held_path(account))
+        if saved is None:
+            saved = {
+                "unlocked": [list(user) for user, kept in users.items() if not kept.get("account_locked")],
+                "events": enabled(account),
+            }
+            write_durably(held_path(account), json.dumps(saved))
+        statements = [UNLOGGED]
+        statements += [f"ALTER USER {user_name(*user)} ACCOUNT LOCK" for user in users]
+        statements += switch(account, saved["events"], "DISABLE")
+        queries(statements)
+        _end_connections(list(users), account.name)
+        for statement in mariadb_writers.connections(account):
+            with contextlib.suppress(Refused):  # it has ended by itself
+                queries([statement])
+        return saved
+
+    def unhold(self, account: Account) -> None:
+        """Unlock the users and enable the events that a hold locked and disabled."""
+        saved = read_json(held_path(account))
+        if saved is None:
+            return
+        here = users_of(account)
+        unlocked = {tuple(user) for user in saved.get("unlocked", [])}
+        statements = [UNLOGGED]
+        statements += [f"ALTER USER {user_name(*user)} ACCOUNT UNLOCK" for user in here if user in unlocked]
+        queries(statements + switch(account, saved.get("events", []), "ENABLE"))
+        held_path(account).unlink(missing_ok=True)
+
+    def lock(self, account: Account) -> None:
+        """For good: what was held here belongs to another server now. The hold has locked it as well as it can be."""
+        queries([UNLOGGED, *(f"ALTER USER {user_name(*user)} ACCOUNT LOCK" for user in users_of(account))])
+
+    def end_sessions(self, account: Account) -> None:
+        """Target: nobody writes the copy any more; what was under way is rolled back."""
+        users = [
+            (f"th_{purpose}_{account.name}", "localhost")
+            for purpose in ("follow", "make", "load", "restore", "create", "read")
+        ]
+        _end_connections(users, account.name, patience=0)
+
+    def require_passwords(self, account: Account) -> None:
+        """Refuse an account one of whose users is known by its Unix user, whom another server cannot see."""
+        for (user, host), kept in users_of(account).items():
+            for plugin, name in mariadb_users.plugins_of(kept):
+                if plugin == "unix_socket" and (name or user) == account.name:
+                    refuse(
+                        "not_led",
+                        f"The MariaDB user {printable(user)}@{printable(host)} may log in as the Unix user of that "
+                        "name, which no other server can check; give it a password only, then perform again.",
+                    )
+
+    def require_front(self, account: Account) -> None:
+        """Refuse to be a server for led programs whose users are not recognised behind the front."""
+        networks, unresolved = query(["@@GLOBAL.proxy_protocol_networks", "@@GLOBAL.skip_name_resolve"], "")[0]
+        if "127.0.0.9" not in str(networks):
+            refuse("not_led", "MariaDB here must take the front's word: set proxy_protocol_networks = 127.0.0.9.")
+        if unresolved in ("1", "ON") and any(host.lower() == "localhost" for _, host in account.mariadb_users):
+            refuse("not_led", "MariaDB here calls nobody localhost: take skip_name_resolve out of its settings.")
+
+    def digest(self, account: Account) -> dict[str, Any]:
+        return _digest(account)
+
+    def follow(self, account: Account, peer: Peer, report: Report) -> Following:
+        return mariadb_follow.follow(self, account, peer, report)
+
+    def unfollow(self, account: Account) -> None:
+        forget(account)
+
+    def finish(self, account: Account) -> None:
+        mariadb_restore.finish(account)
+
+    def discard(self, account: Account) -> None:
+        mariadb_restore.discard(account)
+
+
+MARIADB = Mariadb()

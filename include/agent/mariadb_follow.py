@@ -15,98 +15,125 @@ from .digest import differences as compared
 from .digest import printable
 from .mariadb_definition import definition
 from .mariadb_dump import dump
-from .mariadb_following import Following, Report, forget
+from .mariadb_following import Known, Passes
 from .mariadb_tables import tables
+from .peer import Peer
+from .store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store, Way
 from .system import refuse
 
-# Of each account what its rehearsal has found, and the last pass of its hold, which `compare` proves.
-_known_ways: dict[str, list[dict[str, str]]] = {}
-_last: dict[str, Following] = {}
-
-
-def _ways(account: Account) -> list[dict[str, str]]:
-    why = mariadb_changes.why_not()
-    way = {"way": "dump", "why": why.why} if why else {"way": "follow", "why": _WHY}
-    return [{"database": database} | way for database in account.mariadb_databases]
-
-
 _WHY = "what changes is told by the binary log"
+# How much of a table goes over and is compared in a second, where all of it must, by a careful guess.
+_WHOLE_BYTES = 5e6
 
 
-def _following(account: Account, peer: Any, ways: list[dict[str, str]]) -> Following:
-    return Following(account, peer, [way["database"] for way in ways if way["way"] == "follow"])
-
-
-def follow(account: Account, peer: Any, report: Report) -> dict[str, Any]:
-    """Load and prove what is not followed yet and catch up with the rest, while the account serves.
-
-    {"bytes", "seconds", "verify_seconds", "left": [sentences], "ways": [{"database", "way", "why"}]}."""
+def follow(store: Store, account: Account, peer: Peer, report: Report) -> Following:
+    """Load and prove what is not followed yet and catch up with the rest, while the account serves."""
     began = time.monotonic()
     if not account.mariadb_users and not account.mariadb_databases:
-        return {"bytes": 0, "seconds": 0.0, "verify_seconds": 0.0, "left": [], "ways": []}
+        return Nothing(store, account, peer)
     definition(account)  # what cannot be moved is refused before anything is looked at
     mariadb_writers.refuse_foreign(account)
     mariadb_writers.refuse_references(account)
-    ways = _ways(account)
-    one = _following(account, peer, ways)
+    ways, known = _ways(account), Known()
+    one = Passes(account, peer, _of_way("follow", ways), known)
     one.catch_up(report, patient=True)
-    return {
-        "bytes": one.bytes,
-        "seconds": round(time.monotonic() - began, 3),
-        "verify_seconds": round(one.prove_seconds, 3),
-        "left": one.left,
-        "ways": ways,
-    }
+    seconds = round(time.monotonic() - began, 3)
+    proven = round(one.prove_seconds, 3)
+    followed = Followed(bytes=one.bytes, seconds=seconds, verify_seconds=proven, left=tuple(one.left), ways=ways)
+    return Logged(store, account, peer, followed, known)
 
 
-def rehearse(account: Account, peer: Any) -> dict[str, Any]:
-    """Do what `last` and `compare` will do, as far as it can be done while the account serves.
+def _ways(account: Account) -> tuple[Way, ...]:
+    why = mariadb_changes.why_not()
+    way, because = ("dump", why.why) if why else ("follow", _WHY)
+    return tuple(Way(database, way, because) for database in account.mariadb_databases)
 
-    {"seconds": what they will take, "slow": [{"what", "seconds", "why"}]}. Connections are open afterwards."""
-    if not account.mariadb_users and not account.mariadb_databases:
-        return {"seconds": 0.0, "slow": []}
-    mariadb_writers.refuse_foreign(account)
-    ways = _known_ways[account.name] = _ways(account)
-    one = _following(account, peer, ways)
-    one.catch_up(lambda **_: None, patient=False)
-    one.await_prepared()
-    one.sync_all()
-    mine, theirs = one.facts()
-    began = time.monotonic()
-    one = _following(account, peer, ways)
-    slow = _dumps(one, ways)
-    dumped = [way["database"] for way in ways if way["way"] == "dump"]
-    if not dumped:
-        if found := compared(_of(mine, dumped), _of(theirs, dumped)):
-            refuse("not_equal", f"The MariaDB databases are not made there as they are here: {found[0]}")
+
+def _of_way(way: str, ways: tuple[Way, ...]) -> list[str]:
+    return [each.database for each in ways if each.way == way]
+
+
+class Logged(Following):
+    """Databases whose changes the binary log tells, as far as it can."""
+
+    def __init__(self, store: Store, account: Account, peer: Peer, followed: Followed, known: Known) -> None:
+        super().__init__(store, account, peer, followed)
+        self._known, self._ways = known, followed.ways
+        self._final = self._passes()
+
+    def _passes(self) -> Passes:
+        return Passes(self.account, self.peer, _of_way("follow", self._ways), self._known)
+
+    def rehearse(self) -> Rehearsal:
+        mariadb_writers.refuse_foreign(self.account)
+        self._ways = _ways(self.account)
+        one = self._passes()
+        one.catch_up(lambda **_: None, patient=False)
+        one.await_prepared()
+        one.sync_all()
+        mine, theirs = one.facts()
         began = time.monotonic()
-    one.advance()
-    one.both.thaw()
-    one.level()
-    one.differences()
-    seconds = time.monotonic() - began
-    one.both.warm()
-    for name in sorted(one.state.load | one.state.unproven):
-        table = tables([name[0]]).get(name)
-        if table:
-            why = "all of it is compared" if table.key else "it is written to and has no key, so all of it goes over"
-            taken = round(table.bytes / _WHOLE_BYTES, 3)
-            slow.append({"what": f"MariaDB table {printable('.'.join(name))}", "seconds": taken, "why": why})
-            seconds += taken
-    return {"seconds": round(seconds, 3), "slow": slow}
+        one = self._passes()
+        slow = _dumps(one, self._ways)
+        dumped = _of_way("dump", self._ways)
+        if not dumped:
+            if found := compared(_of(mine, dumped), _of(theirs, dumped)):
+                refuse("not_equal", f"The MariaDB databases are not made there as they are here: {found[0]}")
+            began = time.monotonic()
+        one.advance()
+        one.both.thaw()
+        one.level()
+        one.differences()
+        seconds = time.monotonic() - began
+        one.both.warm()
+        for name in sorted(one.state.load | one.state.unproven):
+            table = tables([name[0]]).get(name)
+            if table:
+                shown = printable(".".join(name))
+                why = (
+                    "all of it is compared" if table.key else "it is written to and has no key, so all of it goes over"
+                )
+                taken = round(table.bytes / _WHOLE_BYTES, 3)
+                slow.append(Slow(f"MariaDB table {shown}", taken, "all of it is compared" if table.key else why))
+                seconds += taken
+        return Rehearsal(round(seconds, 3), tuple(slow))
 
+    def final_pass(self) -> None:
+        one = self._final = self._passes()
+        one.require_same_run()
+        one.advance(held=True)
+        one.level()
+        one.retold = not one.state.told
+        if one.retold:
+            one.tell()
+        _dumps(one, self._ways)
+        one.sync([*one.wanted.keys, *one.wanted.whole])
+        if dumped := _of_way("dump", self._ways):
+            loose = [name for name, table in tables(dumped).items() if not table.steady]
+            self.peer.call("mariadb_sync", {"tables": loose})
 
-# How much of a table goes over and is compared in a second, where all of it must, by a careful guess.
-_WHOLE_BYTES = 5e6
+    def compare(self) -> Compared:
+        one = self._final
+        found = one.differences()
+        rows = dict(one.rows())
+        dumped = tables([name for name in self.account.mariadb_databases if name not in one.databases])
+        mine, theirs = one.both.same([table.proof() for table in dumped.values()])
+        for name, a, b in zip(dumped, mine, theirs, strict=True):
+            rows[name] = int(a[0][1] or 0)
+            if a != b:
+                found.append(f"{printable('.'.join(name))}: not the same on both sides.")
+        if one.retold or dumped:
+            found += compared(*one.facts())
+        return Compared(tables=len(rows), rows=sum(rows.values()), different=tuple(found))
 
 
 def _of(facts: dict[str, Any], without: list[str]) -> dict[str, Any]:
     return facts | {"objects": {name: kinds for name, kinds in facts["objects"].items() if name not in without}}
 
 
-def _dumps(one: Following, ways: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _dumps(one: Passes, ways: tuple[Way, ...]) -> list[Slow]:
     """Send the databases whose way is the dump; what each took."""
-    dumped = tuple(way["database"] for way in ways if way["way"] == "dump")
+    dumped = tuple(_of_way("dump", ways))
     if not dumped:
         return []
     mariadb_changes.refuse_prepared()
@@ -114,55 +141,11 @@ def _dumps(one: Following, ways: list[dict[str, str]]) -> list[dict[str, Any]]:
     one.state.told = ""
     one.tell(empty=dumped)
     for way in ways:
-        if way["way"] == "dump":
+        if way.way == "dump":
             began = time.monotonic()
-            dump(one.account, one.peer, way["database"])
+            dump(one.account, one.peer, way.database)
             seconds = round(time.monotonic() - began, 3)
-            name = printable(way["database"])
-            taken.append({"what": f"MariaDB database {name}", "seconds": seconds, "why": way["why"]})
+            taken.append(Slow(f"MariaDB database {printable(way.database)}", seconds, way.why))
     one.state.told = ""
     one.tell(others=dumped)
     return taken
-
-
-def last(account: Account, peer: Any) -> None:
-    """Inside the hold: bring over what changed since the rehearsal. On the target it is committed, durably."""
-    if not account.mariadb_users and not account.mariadb_databases:
-        return
-    ways = _known_ways.get(account.name) or _ways(account)
-    one = _last[account.name] = _following(account, peer, ways)
-    one.require_same_run()
-    one.advance(held=True)
-    one.level()
-    one.retold = not one.state.told
-    if one.retold:
-        one.tell()
-    _dumps(one, ways)
-    one.sync([*one.wanted.keys, *one.wanted.whole])
-    if dumped := [way["database"] for way in ways if way["way"] == "dump"]:
-        peer.call("mariadb_sync", {"tables": [name for name, table in tables(dumped).items() if not table.steady]})
-
-
-def compare(account: Account, peer: Any) -> tuple[dict[str, int], list[str]]:
-    """Inside the hold: prove what `last` brought over. ({"tables", "rows"} of the whole account, differences)."""
-    if not account.mariadb_users and not account.mariadb_databases:
-        return {"tables": 0, "rows": 0}, []
-    one = _last.pop(account.name)
-    found = one.differences()
-    rows = dict(one.rows())
-    dumped = tables([name for name in account.mariadb_databases if name not in one.databases])
-    mine, theirs = one.both.same([table.proof() for table in dumped.values()])
-    for name, a, b in zip(dumped, mine, theirs, strict=True):
-        rows[name] = int(a[0][1] or 0)
-        if a != b:
-            found.append(f"{printable('.'.join(name))}: not the same on both sides.")
-    if one.retold or dumped:
-        found += compared(*one.facts())
-    return {"tables": len(rows), "rows": sum(rows.values())}, found
-
-
-def unfollow(account: Account) -> None:
-    """On the source: nothing of following is left. Can be repeated."""
-    _last.pop(account.name, None)
-    _known_ways.pop(account.name, None)
-    forget(account)

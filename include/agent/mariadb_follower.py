@@ -38,6 +38,7 @@ START = (
     " /*M!101100 , system_versioning_insert_history = 1 */ /*M!110500 , character_set_collations = '' */"
 )
 _BEFORE = RUNTIME / "mariadb.max_allowed_packet"
+# A pool of the process: a program that answers a peer's calls has open in one what it opened in the one before.
 _sessions: dict[tuple[str, str], Session] = {}
 
 

@@ -6,9 +6,9 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from . import mariadb_changes, mariadb_digest, mariadb_follower, mariadb_load, mariadb_print, mariadb_tables
@@ -21,10 +21,11 @@ from .mariadb_follower import READING, Both
 from .mariadb_sql import ident, literal, queries, select
 from .mariadb_state import State, state_path
 from .mariadb_tables import Name, Table
+from .peer import Peer
 from .processes import AS_CLIENT
+from .store import Report
 from .system import Refused, refuse
 
-Report = Callable[..., None]
 _TRIES = 6
 _XA_PATIENCE = 5.0
 """Seconds in which a program that prepares and commits in two steps has done so."""
@@ -45,16 +46,21 @@ class Seen(NamedTuple):
         return {*self.tables, *self.sequences, *self.merged}
 
 
-# What the last pass has found of each account: its tables and its sequences.
-_seen: dict[str, Seen] = {}
-# How many rows each table has on the target: counted once, and kept up by what is brought over.
-_rows: dict[str, dict[Name, int]] = {}
+@dataclass
+class Known:
+    """What the passes of one step of a move leave to those of the next."""
+
+    seen: Seen | None = None
+    """What the last pass has found."""
+    rows: dict[Name, int] | None = None
+    """How many rows each table has on the target: counted once, and kept up by what is brought over."""
 
 
-class Following:
-    """One account on its way to one peer; of it the databases that can be followed."""
+class Passes:
+    """The passes of one step of a move, over those databases of the account that can be followed."""
 
-    def __init__(self, account: Account, peer: Any, databases: list[str]) -> None:
+    def __init__(self, account: Account, peer: Peer, databases: list[str], known: Known) -> None:
+        self.known = known
         self.account, self.databases, self.both = account, databases, Both(account, peer)
         self.peer, self.state = peer, State(account)
         self.bytes, self.prove_seconds = 0, 0.0
@@ -69,13 +75,19 @@ class Following:
         self._stop: mariadb_changes.Position | None = None
         self._printed: dict[Name, str] = {}
 
+    @property
+    def seen(self) -> Seen:
+        """What the last pass has found."""
+        assert self.known.seen is not None
+        return self.known.seen
+
     # --- catching up, while the account serves ---
 
     def catch_up(self, report: Report, patient: bool) -> None:
         """Load what is not there yet, bring over what has changed, and prove what was not proven yet.
 
         When `patient`, tables without a key that were written to meanwhile are loaded once more."""
-        _seen.pop(self.account.name, None)
+        self.known.seen = None
         if not self._known_there():
             self._begin()
         elif self.state.started != mariadb_changes.started():
@@ -102,7 +114,7 @@ class Following:
             except Unreadable:
                 self._begin()
             except Refused:
-                _rows.pop(self.account.name, None)
+                self.known.rows = None
                 # A table that is altered while it is read ends the session; the next pass finds the statement.
                 if not self._altered():
                     raise
@@ -149,7 +161,7 @@ class Following:
             listed = mariadb_digest.tables_of(database)
             sequences += [(database, name) for name, table in listed.items() if table["kind"] == "SEQUENCE"]
             merged += [(database, name) for name, table in listed.items() if table["engine"] == "MRG_MyISAM"]
-        found = _seen[self.account.name] = Seen(mariadb_tables.tables(self.databases), sequences, merged)
+        found = self.known.seen = Seen(mariadb_tables.tables(self.databases), sequences, merged)
         return found
 
     def _altered(self) -> bool:
@@ -172,7 +184,7 @@ class Following:
 
     def _make_anew(self, names: set[Name]) -> None:
         """Make these there as they are here now, empty; those that are not here any more are dropped."""
-        made, state = _seen[self.account.name].made, self.state
+        made, state = self.seen.made, self.state
         printed, _ = self._prints()  # what is altered from here on is seen by the next pass
         drops = []
         for database, table in sorted(names):
@@ -180,7 +192,7 @@ class Following:
             drops.append(f"DROP TABLE IF EXISTS {at}")  # a sequence is one
         self.both.there(drops)
         for name in names:
-            _rows.get(self.account.name, {}).pop(name, None)
+            (self.known.rows or {}).pop(name, None)
             state.prints.pop(name, None)
             state.prints |= {name: printed[name]} if name in printed else {}
         state.told = ""
@@ -195,7 +207,7 @@ class Following:
 
     def _parted(self, printed: dict[Name, str], rest: str) -> tuple[dict[Name, str], str]:
         """The same, what is neither table nor sequence by what was last seen with all else."""
-        made = _seen[self.account.name].made
+        made = self.seen.made
         views = [printed[name] for name in sorted(printed.keys() - made)]
         both = hashlib.sha256(json.dumps([rest, views]).encode()).hexdigest()
         return {name: printed[name] for name in printed.keys() & made}, both
@@ -225,7 +237,7 @@ class Following:
         comes after (`differences`)."""
         state = self.state
         if not state.position:  # there is no database that can be followed
-            _seen[self.account.name] = Seen({}, [], [])
+            self.known.seen = Seen({}, [], [])
             return
         touched = {} if held else self._touched()  # before the moment of the reading, so that the log has all of it
         if held:
@@ -233,7 +245,7 @@ class Following:
             stop = mariadb_changes.here()
         else:
             stop = mariadb_changes.position(*self.both.freeze())
-        tables = (_seen.get(self.account.name) or self._look()).tables
+        tables = (self.known.seen or self._look()).tables
         seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
         print_of_all = mariadb_print.prints(self.account, self.databases)
         printed, self.rest = self._parted(*print_of_all)
@@ -243,9 +255,9 @@ class Following:
             tables = self._look().tables
             printed, self.rest = self._parted(*print_of_all)
             seen = mariadb_changes.window(self.account, state.position, stop, tables, state.prepared)
-        anew = self._anew(printed) | (_seen[self.account.name].made - state.prints.keys())
+        anew = self._anew(printed) | (self.seen.made - state.prints.keys())
         self.prepared = [xid.decode() for xid in seen.prepared]
-        what = mariadb_changes.wanted(self.both, seen, tables, state.carried, _seen[self.account.name].merged)
+        what = mariadb_changes.wanted(self.both, seen, tables, state.carried, self.seen.merged)
         if held:
             self._refuse_prepared()
             unproven = state.unproven & {*tables}
@@ -254,7 +266,7 @@ class Following:
         else:
             self._put_off(what, anew)
         done = mariadb_changes.bring(self.both, what, tables)
-        counted = _rows.get(self.account.name, {})
+        counted = self.known.rows or {}
         for name in counted.keys() & done.grown.keys():
             counted[name] += done.grown[name]
         self.slow += done.slow
@@ -301,7 +313,7 @@ class Following:
 
     def _define_anew(self, names: set[Name], what: Wanted) -> None:
         """In the hold: make what was defined since the rehearsal, to be filled with all its rows."""
-        tables = _seen[self.account.name].tables
+        tables = self.seen.tables
         fresh = names & {*tables}
         if sum(tables[name].bytes for name in fresh) > _MOST_ANEW:
             name = max(fresh, key=lambda one: tables[one].bytes)
@@ -351,7 +363,7 @@ class Following:
 
     def _prove(self, report: Report) -> None:
         """The whole of each table is equal on both sides, at the moment that the reading session stands at."""
-        tables, state = _seen[self.account.name].tables, self.state
+        tables, state = self.seen.tables, self.state
         unproven = [name for name in sorted(state.unproven) if name in tables]
         state.unproven = {*unproven}
         if not unproven:
@@ -386,8 +398,10 @@ class Following:
     def _count(self, whole: bool) -> None:
         """Count the rows on both sides at the moment that the reading session stands at: of every table when `whole`,
         else of those that were not counted yet. What differs is loaded again."""
-        tables = _seen[self.account.name].tables
-        known = _rows.setdefault(self.account.name, {})
+        tables = self.seen.tables
+        if self.known.rows is None:
+            self.known.rows = {}
+        known = self.known.rows
         fresh = [name for name in tables if whole or name not in known]
         mine, theirs = self.both.same([tables[name].count() for name in fresh])
         for name, ours, there in zip(fresh, mine, theirs, strict=True):
@@ -402,9 +416,9 @@ class Following:
 
     def rows(self) -> dict[Name, int]:
         """How many rows each followed table has."""
-        if self.account.name not in _rows:
+        if self.known.rows is None:
             self._count(whole=True)
-        return _rows[self.account.name]
+        return self.known.rows or {}
 
     def _same_rows(self, table: Table) -> bool:
         mine, theirs = self.both.same([table.proof()])
@@ -412,7 +426,7 @@ class Following:
 
     def level(self) -> None:
         """The numbers that the next rows get, and all of a sequence, there as they are here."""
-        tables, sequences, _ = _seen[self.account.name]
+        tables, sequences, _ = self.seen
         mine, theirs = self.both.same(self._numbers())
         steps = []
         for database, ours, there in zip(self.databases, mine, theirs, strict=False):
@@ -442,21 +456,21 @@ class Following:
             select(["TABLE_NAME", "AUTO_INCREMENT"], f"{numbering.format(literal(database))} ORDER BY TABLE_NAME")
             for database in self.databases
         ]
-        return asked + [mariadb_digest.sequence(*name) for name in _seen[self.account.name].sequences]
+        return asked + [mariadb_digest.sequence(*name) for name in self.seen.sequences]
 
     def sync(self, written: Collection[Name]) -> None:
         """Bring to the target's disk what engines that keep no log have written there."""
-        tables = _seen[self.account.name].tables
+        tables = self.seen.tables
         if loose := sorted(name for name in written if name in tables and not tables[name].steady):
             self.peer.call("mariadb_sync", {"tables": loose})
 
     def sync_all(self) -> None:
         """The same of every table: what a load has written is much more than what a hold does."""
-        self.sync(_seen[self.account.name].tables)
+        self.sync(self.seen.tables)
 
     def differences(self) -> list[str]:
         """What of all that the last pass brought over, and of all numbers, is not equal, as sentences."""
-        tables, sequences, _ = _seen[self.account.name]
+        tables, sequences, _ = self.seen
         asked = mariadb_changes.proofs(self.wanted, tables)
         numbers = self._numbers()
         mine, theirs = self.both.same([statement for _, statement in asked] + numbers)
@@ -484,8 +498,6 @@ class Following:
 
 def forget(account: Account) -> None:
     """Nothing is followed any more."""
-    _seen.pop(account.name, None)
-    _rows.pop(account.name, None)
     state_path(account).unlink(missing_ok=True)
     mariadb_follower.close(account)
     mariadb_follower.settle()

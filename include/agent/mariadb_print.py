@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from .accounts import Account
 from .mariadb_sql import ident, literal, queries, query, select
@@ -79,25 +80,25 @@ _INSTEAD = {
     ): "IF(ENGINE = 'InnoDB', NULL, IF(CREATE_TIME > SYSDATE() - INTERVAL 2 SECOND, SYSDATE(6), CREATE_TIME))",
     ("mysql.global_priv", "Priv"): "JSON_COMPACT(JSON_REMOVE(Priv, '$.account_locked', '$.version_id'))",
 }
-_columns: dict[str, list[str]] = {}
 IDENTIFIED = frozenset({"INNODB", "MYISAM", "ARIA"})
 """The engines of whose tables the print tells when one was put into another's place, or emptied."""
 
 
+@cache
 def catalogues() -> dict[str, list[str]]:
     """The columns of each catalogue that are in the print; a catalogue that this version does not have has none."""
-    if not _columns:
-        wanted = [*OF_TABLES, *OF_DATABASES, *OF_USERS]
-        among = ", ".join(literal(name) for name in wanted)
-        rows = query(
-            ["CONCAT(TABLE_SCHEMA, '.', TABLE_NAME)", "COLUMN_NAME"],
-            "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA IN ('information_schema', 'mysql')"
-            f" AND CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) IN ({among}) ORDER BY 1, ORDINAL_POSITION",
-        )
-        for name, column in rows:
-            if column not in LEFT_OUT.get(str(name), {}):
-                _columns.setdefault(str(name), []).append(str(column))
-    return _columns
+    columns: dict[str, list[str]] = {}
+    wanted = [*OF_TABLES, *OF_DATABASES, *OF_USERS]
+    among = ", ".join(literal(name) for name in wanted)
+    rows = query(
+        ["CONCAT(TABLE_SCHEMA, '.', TABLE_NAME)", "COLUMN_NAME"],
+        "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA IN ('information_schema', 'mysql')"
+        f" AND CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) IN ({among}) ORDER BY 1, ORDINAL_POSITION",
+    )
+    for name, column in rows:
+        if column not in LEFT_OUT.get(str(name), {}):
+            columns.setdefault(str(name), []).append(str(column))
+    return columns
 
 
 def _sum(catalogue: str) -> str:

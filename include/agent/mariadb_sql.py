@@ -227,6 +227,7 @@ class Session:
         refuse("mariadb_failed", f"MariaDB refused a step{' (' + what + ')' if what else ''}: {message}")
 
 
+# A pool of the process: whoever asks next, whatever for, takes the session that has ended its block.
 _idle: list[Session] = []
 
 

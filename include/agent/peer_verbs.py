@@ -6,14 +6,12 @@ from . import (
     digest,
     duplicate_databases,
     fence,
-    files,
     identity,
     leading,
     mail,
-    mariadb,
     pairing,
     php,
-    postgres,
+    stores,
 )
 from .accounts import Account, state_of
 from .switch import Steps
@@ -33,8 +31,8 @@ def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[st
     if (state.state, state.move) != ("receiving", args["move"]):
         refuse("not_receiving", f"The account {account.name} is {state.state} here and takes no data in this move.")
     with pairing.no_data_session(account.name):
-        postgres.end_sessions(account)
-        mariadb.end_sessions(account)
+        for engine in stores.ENGINES:
+            engine.end_sessions(account)
     return {"protocol": pairing.PROTOCOL}
 
 
@@ -59,9 +57,7 @@ def _part_port(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> di
 
 
 PEER_VERBS: dict[str, pairing.PeerVerb] = {
-    **files.PEER_VERBS,
-    **postgres.PEER_VERBS,
-    **mariadb.PEER_VERBS,
+    **{verb: answer for store in stores.STORES for verb, answer in store.peer_verbs.items()},
     **identity.PEER_VERBS,
     **duplicate_databases.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),

@@ -6,6 +6,7 @@ postgres_restore (a dump).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from . import (
@@ -15,22 +16,18 @@ from . import (
     postgres_follow,
     postgres_hold,
     postgres_large,
+    postgres_logins,
     postgres_move,
     postgres_restore,
 )
 from .accounts import Account
 from .digest import as_peer_verb
+from .pairing import PeerVerb
+from .peer import Peer
 from .postgres_sql import Session, execute, kept, literals, query
 from .scope import Scope
+from .store import Engine, Following, Report
 
-follow, rehearse, last, compare = (
-    postgres_move.follow,
-    postgres_move.rehearse,
-    postgres_move.last,
-    postgres_move.compare,
-)
-unfollow, finish = postgres_follow.end, postgres_restore.finish
-hold, unhold, lock = postgres_hold.hold, postgres_hold.unhold, postgres_hold.lock
 SCOPE = Scope(
     what="every row of every table and materialized view, those that extensions name as yours in tables of theirs,"
     " large objects, sequences, and what defines them: roles,"
@@ -55,43 +52,7 @@ SCOPE = Scope(
 )
 
 
-def enrol() -> None:
-    """Refuse a server on which somebody has roles with names of ours. Customers stay out of the databases that are
-    nobody's, and of which new ones are made."""
-    for name, limit in query(
-        "SELECT json_build_array(rolname, rolconnlimit) FROM pg_roles WHERE rolname ILIKE 'th\\_%' ORDER BY rolname;"
-    ):
-        if limit != ours.mark(name):
-            ours.refuse_taken("PostgreSQL role", name)
-    execute([f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC" for name in kept().existing(["postgres", "template1"])])
-
-
-def describe(account: Account) -> dict[str, Any]:
-    """{"databases": [{"name", "bytes"}], "roles": [names]}: those of the account that exist here."""
-    # One session for all of a server's accounts: to start a program for each takes longer than all their questions.
-    databases = kept().query(
-        "SELECT json_build_object('name', datname, 'bytes', pg_database_size(oid)) FROM pg_database"
-        f" WHERE datname::text = ANY({literals(account.postgresql_databases)}) ORDER BY datname;"
-        "SELECT json_build_object('role', rolname) FROM pg_roles"
-        f" WHERE rolname::text = ANY({literals(account.postgresql_roles)}) ORDER BY rolname;"
-    )
-    return {
-        "databases": [row for row in databases if "name" in row],
-        "roles": [row["role"] for row in databases if "role" in row],
-    }
-
-
-def end_sessions(account: Account) -> None:
-    """Target: nobody writes the copy any more but what applies the source's changes."""
-    names = literals(account.postgresql_databases)
-    with Session() as db:
-        db.query(
-            "SELECT json_build_array(pid, pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname ="
-            f" ANY({names}) AND pid <> pg_backend_pid() AND backend_type = 'client backend';"
-        )
-
-
-def digest(account: Account) -> dict[str, Any]:
+def _digest(account: Account) -> dict[str, Any]:
     """{"databases": {name: digest}, "roles": {name: facts}, "tables": number, "rows": number}; equal on both sides."""
     databases = {
         name: postgres_digest.of_database(
@@ -104,15 +65,86 @@ def digest(account: Account) -> dict[str, Any]:
     return {"databases": databases, "roles": roles, "tables": len(counts), "rows": sum(counts)}
 
 
-def discard(account: Account) -> None:
-    """Drop the account's databases and roles from this server, and what followed them or followed for them."""
-    postgres_follow.end(account)
-    postgres_restore.discard(account)
-
-
-PEER_VERBS = {
+_PEER_VERBS: dict[str, PeerVerb] = {
     **postgres_restore.PEER_VERBS,
     **postgres_apply.PEER_VERBS,
     **postgres_large.PEER_VERBS,
-    "postgres_digest": as_peer_verb(digest),
+    "postgres_digest": as_peer_verb(_digest),
 }
+
+
+class Postgresql(Engine):
+    """A server's PostgreSQL."""
+
+    name, digest_verb, title, scope = "postgresql", "postgres_digest", "PostgreSQL", SCOPE
+    port, socket = 5432, Path("/run/postgresql/.s.PGSQL.5432")
+    peer_verbs = _PEER_VERBS
+
+    def enrol(self) -> None:
+        """Refuse a server on which somebody has roles with names of ours. Customers stay out of the databases that are
+        nobody's, and of which new ones are made."""
+        roles = "FROM pg_roles WHERE rolname ILIKE 'th\\_%' ORDER BY rolname;"
+        for name, limit in query(f"SELECT json_build_array(rolname, rolconnlimit) {roles}"):
+            if limit != ours.mark(name):
+                ours.refuse_taken("PostgreSQL role", name)
+        execute(
+            [f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC" for name in kept().existing(["postgres", "template1"])]
+        )
+
+    def describe(self, account: Account) -> dict[str, Any]:
+        """{"databases": [{"name", "bytes"}], "roles": [names]}: those of the account that exist here."""
+        # One session for all of a server's accounts: to start a program for each takes longer than all their questions.
+        databases = kept().query(
+            "SELECT json_build_object('name', datname, 'bytes', pg_database_size(oid)) FROM pg_database"
+            f" WHERE datname::text = ANY({literals(account.postgresql_databases)}) ORDER BY datname;"
+            "SELECT json_build_object('role', rolname) FROM pg_roles"
+            f" WHERE rolname::text = ANY({literals(account.postgresql_roles)}) ORDER BY rolname;"
+        )
+        return {
+            "databases": [row for row in databases if "name" in row],
+            "roles": [row["role"] for row in databases if "role" in row],
+        }
+
+    def hold(self, account: Account) -> object:
+        return postgres_hold.hold(account)
+
+    def unhold(self, account: Account) -> None:
+        postgres_hold.unhold(account)
+
+    def lock(self, account: Account) -> None:
+        postgres_hold.lock(account)
+
+    def end_sessions(self, account: Account) -> None:
+        """Target: nobody writes the copy any more but what applies the source's changes."""
+        names = literals(account.postgresql_databases)
+        with Session() as db:
+            db.query(
+                "SELECT json_build_array(pid, pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname ="
+                f" ANY({names}) AND pid <> pg_backend_pid() AND backend_type = 'client backend';"
+            )
+
+    def require_passwords(self, account: Account) -> None:
+        postgres_logins.require_passwords(account, [None, "127.0.0.1", "::1"])
+
+    def require_front(self, account: Account) -> None:
+        postgres_logins.require_passwords(account, ["127.0.0.9"])
+
+    def digest(self, account: Account) -> dict[str, Any]:
+        return _digest(account)
+
+    def follow(self, account: Account, peer: Peer, report: Report) -> Following:
+        return postgres_move.follow(self, account, peer, report)
+
+    def unfollow(self, account: Account) -> None:
+        postgres_follow.end(account)
+
+    def finish(self, account: Account) -> None:
+        postgres_restore.finish(account)
+
+    def discard(self, account: Account) -> None:
+        """Drop the account's databases and roles from this server, and what followed them or followed for them."""
+        postgres_follow.end(account)
+        postgres_restore.discard(account)
+
+
+POSTGRESQL = Postgresql()

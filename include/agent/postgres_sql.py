@@ -299,7 +299,8 @@ def execute(statements: list[str], database: str = "postgres") -> None:
             session.execute(statements)
 
 
-# Sessions that stay open between the steps of a move, so that no program has to start inside a hold.
+# A pool of the process: sessions stay open between the steps of a move, and between a peer's calls, so that no program
+# has to start inside a hold.
 _kept: dict[tuple[str, str], tuple[Session, int]] = {}
 _keeping = threading.Lock()
 

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from . import fence, files, front, mail, mariadb, pairing, php, postgres, processes, reboot_lines, server_role, system
+from . import fence, front, mail, pairing, php, processes, reboot_lines, server_role, stores, system
 from .accounts import (
     PART_PORTS,
     Account,
@@ -152,7 +152,7 @@ def remove(name: str, move: str | None = None) -> None:
         account = load(name)
         with pairing.no_data_session(name):
             if account.part:
-                fence.DATABASES[account.part].discard(account)
+                stores.engine_named(account.part).discard(account)
             else:
                 _discard_whole(account)
             put_state(name, State("absent", epoch=state.epoch, since=time.time()))
@@ -168,8 +168,8 @@ def remove(name: str, move: str | None = None) -> None:
 def _discard_whole(account: Account) -> None:
     php.stop(account)
     processes.end_all(account.name, account.uid)
-    for module in (postgres, mariadb, files):
-        module.discard(account)
+    for store in stores.STORES:
+        store.discard(account)
     front.drop_certificates(account)
     system.remove_user(account.name, account.uid, account.home)
     (account.directory / "crontab").unlink(missing_ok=True)

@@ -15,23 +15,21 @@ from typing import Any
 from . import (
     digest,
     fence,
-    files,
     holds,
     identity,
     leading,
     mail,
-    mariadb,
     moment,
     pairing,
-    postgres,
     shell,
 )
 from .accounts import Account, check_engine, check_name, load, state_of, whole
 from .operations import Report
 from .peer import Peer
+from .store import Compared, Engine, Following, Store
+from .stores import ENGINES, STORES, engine_named
 from .system import refuse, side_by_side
 
-STORES: dict[str, Any] = {"files": files, "postgresql": postgres, "mariadb": mariadb}
 MOST_DIFFERENCES = 20
 BUDGET_SECONDS = 1.0
 """The longest that visitors may have to wait, unless the move says otherwise."""
@@ -66,37 +64,43 @@ def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
     account, peer = _sides(args)
     began = time.monotonic()
     _require_serving(account, args)
-    found = _follow(account, peer, report, stores_of(account, args))
+    followings = _follow(account, peer, report, stores_of(account, args))
+    found = [following.followed for following in followings]
     return {
-        "files": found.get("files", {}).get("files", 0),
-        "bytes": sum(each["bytes"] for each in found.values()),
+        "files": sum(each.files for each in found),
+        "bytes": sum(each.bytes for each in found),
         "seconds": round(time.monotonic() - began, 3),
-        "verify_seconds": round(sum(each["verify_seconds"] for each in found.values()), 3),
-        "stores": {store: each["seconds"] for store, each in found.items()},
-        **_covered(found),
-        "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
+        "verify_seconds": round(sum(each.verify_seconds for each in found), 3),
+        "stores": {following.store.name: following.followed.seconds for following in followings},
+        **_covered(followings),
     }
 
 
-def _covered(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What the proof of these stores, as they are followed, covers and what it leaves out."""
-    scopes = {store: STORES[store].SCOPE for store in found}
-    if "files" in found:
+def _covered(followings: list[Following]) -> dict[str, Any]:
+    """What the proof of these stores, as they are followed, covers and what it leaves out; and how each goes over."""
+    scopes = {following.store.name: following.store.scope for following in followings}
+    if "files" in scopes:
         scopes |= {"identity": identity.SCOPE, "mail": mail.SCOPE}
     return {
-        "left": [sentence for each in found.values() for sentence in each["left"]],
+        "left": [sentence for following in followings for sentence in following.followed.left],
         "scope": {part: scope.to_json() for part, scope in scopes.items()},
+        "ways": [
+            {"store": following.store.name, **way.to_json()}
+            for following in followings
+            for way in following.followed.ways
+        ],
     }
 
 
-def stores_of(account: Account, args: dict[str, Any]) -> list[str]:
+def stores_of(account: Account, args: dict[str, Any]) -> list[Store]:
     """The stores that are asked for, all by default; refused when one of them lives elsewhere."""
-    given = args.get("stores", list(STORES))
-    if not isinstance(given, list) or not given or any(store not in STORES for store in given):
-        refuse("bad_args", f"The stores must be some of {', '.join(STORES)}, not {given!r:.80}.")
+    known = [store.name for store in STORES]
+    given = args.get("stores", known)
+    if not isinstance(given, list) or not given or any(name not in known for name in given):
+        refuse("bad_args", f"The stores must be some of {', '.join(known)}, not {given!r:.80}.")
     if "files" in given or {*given} & {*state_of(account.name).engines}:
         fence.require_whole(account.name)
-    return [store for store in STORES if store in given]
+    return [store for store in STORES if store.name in given]
 
 
 def begin_alone(peer: Peer) -> None:
@@ -104,12 +108,11 @@ def begin_alone(peer: Peer) -> None:
     pairing.require_same_protocol(peer.call("alone", {"protocol": pairing.PROTOCOL}))
 
 
-def _follow(account: Account, peer: Peer, report: Report, stores: list[str]) -> dict[str, dict[str, Any]]:
+def _follow(account: Account, peer: Peer, report: Report, stores: list[Store]) -> list[Following]:
     begin_alone(peer)
-    if "files" in stores:
+    if "files" in [store.name for store in stores]:
         identity.send(account, peer)
-    works = (partial(STORES[store].follow, account, peer, report) for store in stores)
-    return dict(zip(stores, side_by_side(*works), strict=True))
+    return side_by_side(*(partial(store.follow, account, peer, report) for store in stores))
 
 
 def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -133,26 +136,22 @@ def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
         fence.return_(account.name, args["move"], args["epoch"])
     steps = Steps(report)
     with steps("follow"):
-        found = _follow(account, peer, report, stores)
+        followings = _follow(account, peer, report, stores)
     what = _EngineOnly(account, engine, peer) if engine else _Whole(account)
     with steps("rehearse"):
-        expected = _rehearse(account, peer, _budget(args), stores)
-    figures = {
-        "expected_ms": round(expected * 1000, 1),
-        **_covered(found),
-        "ways": [{"store": store, **way} for store, each in found.items() for way in each.get("ways", [])],
-    }
-    moved = _hold_and_commit(account, peer, args, steps, figures, what)
+        expected = _rehearse(account, peer, _budget(args), followings)
+    figures = {"expected_ms": round(expected * 1000, 1), **_covered(followings)}
+    moved = _hold_and_commit(account, peer, args, steps, figures, followings, what)
     with steps("unfollow"):
-        for store in stores:
-            STORES[store].unfollow(account)
+        for following in followings:
+            following.stop()
     return {"committed": True, "released": True, **moved}
 
 
 class _Whole:
     """The end of a move of a whole account: it goes on elsewhere."""
 
-    stores = tuple(STORES)
+    engines = ENGINES
 
     def __init__(self, account: Account) -> None:
         self.name = account.name
@@ -174,7 +173,8 @@ class _EngineOnly:
     """The end of a move of one engine's databases: the account goes on here, led to them."""
 
     def __init__(self, account: Account, engine: str, peer: Peer) -> None:
-        self.name, self.engine, self.stores = account.name, engine, (engine,)
+        self.name, self.engine = account.name, engine
+        self.engines: tuple[Engine, ...] = (engine_named(engine),)
         self.port = peer.call("part_port", {})["port"]
         leading.rehearse(account, engine, peer.address, self.port)
 
@@ -193,18 +193,18 @@ class _EngineOnly:
         fence.forward_engine(self.name, self.engine, figures)
 
 
-def _rehearse(account: Account, peer: Peer, budget: float, stores: list[str]) -> float:
+def _rehearse(account: Account, peer: Peer, budget: float, followings: list[Following]) -> float:
     """The seconds that visitors will wait; refused when they are more than the budget."""
     for _ in range(REHEARSALS):
         moment.await_it(account, 2 * budget)  # the rehearsal, then the hold
-        peer.warm(2 * len(stores))
+        peer.warm(2 * len(followings))
         peer.call("warm", {})
-        found = side_by_side(*(partial(STORES[store].rehearse, account, peer) for store in stores))
-        expected = max(each["seconds"] for each in found) + holds.usual_rest()
+        found = side_by_side(*(following.rehearse for following in followings))
+        expected = max(each.seconds for each in found) + holds.usual_rest()
         if expected <= budget:
             return expected
-    slow = sorted((one for each in found for one in each["slow"]), key=lambda one: -one["seconds"])
-    why = "".join(f" {one['what']} takes {one['seconds']:.1f} s: {one['why']}" for one in slow[:3])
+    slow = sorted((one for each in found for one in each.slow), key=lambda one: -one.seconds)
+    why = "".join(f" {one.what} takes {one.seconds:.1f} s: {one.why}" for one in slow[:3])
     refuse(
         "over_budget",
         f"Visitors of {account.name} would wait about {expected:.1f} s, more than the {budget:g} s that are allowed, so"
@@ -218,30 +218,31 @@ def _hold_and_commit(
     args: dict[str, Any],
     steps: Steps,
     figures: dict[str, Any],
+    followings: list[Following],
     what: _Whole | _EngineOnly,
 ) -> dict[str, Any]:
     """From the hold to the end, which is `what`'s; the move's figures."""
     name, move, epoch = account.name, args["move"], args["epoch"]
     began, held_at = time.monotonic(), time.time()
-    compared: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    compared: dict[str, Compared] = {}
+    moving = {following.store.name: following for following in followings}
     chains: dict[str, float] = {}
 
     def then(part: str) -> None:
-        if part not in what.stores:
+        if part not in moving:
             return
         start = time.monotonic()
         if part == "files":
             with steps("identity"):
                 identity.send(account, peer)
         with steps(f"{part} last"):
-            STORES[part].last(account, peer)
+            moving[part].final_pass()
         with steps(f"{part} compared"):
-            compared[part] = STORES[part].compare(account, peer)
+            compared[part] = moving[part].compare()
         chains[part] = time.monotonic() - start
 
     try:
-        engines = [engine for engine in fence.ENGINES if engine in what.stores]
-        cut = fence.hold(name, move, epoch, args["hold_seconds"], steps, then, engines)
+        cut = fence.hold(name, move, epoch, args["hold_seconds"], steps, then, what.engines)
         verified, different = _together(account, peer, compared)
         if different:
             refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
@@ -259,35 +260,24 @@ def _hold_and_commit(
         what.open()
     held = time.monotonic() - began
     holds.note(held - max(chains.values()))
-    if "files" in what.stores:
-        verified["messages"] = files.messages(account)
+    for following in followings:
+        verified |= following.counted_later()
     known |= {"verified": verified, "steps": steps.taken, "held_ms": round(held * 1000, 1)}
     what.keep(known)
     return known
 
 
-def _together(
-    account: Account, peer: Peer, compared: dict[str, tuple[dict[str, Any], list[str]]]
-) -> tuple[dict[str, Any], list[str]]:
+def _together(account: Account, peer: Peer, compared: dict[str, Compared]) -> tuple[dict[str, Any], list[str]]:
     """The figures of the stores that go over, and at most 20 differences."""
-    different = [f"{part}: {text}" for part, (_, found) in compared.items() for text in found]
+    different = [f"{part}: {text}" for part, each in compared.items() for text in each.different]
     if "files" in compared:
         theirs = peer.call("identity_digest", {})
         different += [f"identity: {text}" for text in digest.differences(identity.digest(account), theirs)]
-    figures = _figures({part: found for part, (found, _) in compared.items()})
+    figures = {of: sum(getattr(each, of) for each in compared.values()) for of in _FIGURES}
     return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
 
 
-def _figures(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The files and bytes, tables and rows of some stores."""
-    engines = [found[engine] for engine in fence.ENGINES if engine in found]
-    files_found = found.get("files", {"files": 0, "bytes": 0})
-    return {
-        "files": files_found["files"],
-        "bytes": files_found["bytes"],
-        "tables": sum(each["tables"] for each in engines),
-        "rows": sum(each["rows"] for each in engines),
-    }
+_FIGURES = ("files", "bytes", "tables", "rows")
 
 
 def forget(move: str) -> None:
@@ -298,7 +288,7 @@ def forget(move: str) -> None:
     account, state = whole(name), state_of(name)
     # A test follows nothing, and what follows for a move meanwhile is that move's.
     if not pairing.leaves(name, besides=move):
-        for store in STORES.values():
+        for store in STORES:
             store.unfollow(account)
     if (state.state, state.move) == ("receiving", move):
         # A copy that nobody follows is worth nothing; the next move makes another. Left here, it would take room, and
@@ -306,7 +296,7 @@ def forget(move: str) -> None:
         if state.to is None:
             shell.remove(name, move)
         else:
-            for engine in (postgres, mariadb):
+            for engine in ENGINES:
                 engine.discard(account)
 
 
@@ -351,26 +341,24 @@ def _budget(args: dict[str, Any]) -> float:
 # --- comparison ---
 
 
-def compare(account: Account, peer: Peer, stores: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+def compare(account: Account, peer: Peer, stores: Collection[Store]) -> tuple[dict[str, Any], list[str]]:
     """The figures of what was compared, and what differs (at most 20 sentences, none when equal)."""
-    parts: dict[str, Callable[[Account], dict[str, Any]]] = {}
-    if "files" in stores:
-        parts |= {"files": files.digest, "messages": mail.messages, "identity": identity.digest}
-    if "postgresql" in stores:
-        parts["postgres"] = postgres.digest
-    if "mariadb" in stores:
-        parts["mariadb"] = mariadb.digest
+    parts: dict[str, Callable[[Account], dict[str, Any]]] = {store.digest_verb: store.digest for store in stores}
+    of_home = "files" in [store.name for store in stores]
+    if of_home:
+        parts |= {"messages_digest": mail.messages, "identity_digest": identity.digest}
     with ThreadPoolExecutor(max_workers=2 * len(parts)) as pool:
-        theirs = {part: pool.submit(peer.call, f"{part}_digest", {}) for part in parts}
-        mine = {part: pool.submit(read, account) for part, read in parts.items()}
-    here, there = ({part: work.result() for part, work in side.items()} for side in (mine, theirs))
+        theirs = {verb: pool.submit(peer.call, verb, {}) for verb in parts}
+        mine = {verb: pool.submit(read, account) for verb, read in parts.items()}
+    here, there = ({verb: work.result() for verb, work in side.items()} for side in (mine, theirs))
     different = []
-    if "files" in stores:
-        different += files.differences(account, peer, here["files"], there["files"])
-        different += mail.differences(here["messages"], there["messages"])
-    for part in (part for part in ("postgres", "mariadb", "identity") if part in parts):
-        different += [f"{part}: {text}" for text in digest.differences(here[part], there[part])]
-    names = {"postgres": "postgresql"}
-    figures = _figures({names.get(part, part): found for part, found in here.items()})
-    figures["messages"] = here["messages"]["messages"] if "messages" in here else 0
+    for store in stores:
+        different += store.differences(account, peer, here[store.digest_verb], there[store.digest_verb])
+    if of_home:
+        verb = "messages_digest"
+        different += mail.differences(here[verb], there[verb])
+        verb = "identity_digest"
+        different += [f"identity: {text}" for text in digest.differences(here[verb], there[verb])]
+    figures = {of: sum(here[store.digest_verb].get(of, 0) for store in stores) for of in _FIGURES}
+    figures["messages"] = here["messages_digest"]["messages"] if of_home else 0
     return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]

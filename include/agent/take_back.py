@@ -7,8 +7,8 @@ higher epoch fences whatever that server, should it ever be seen again, says of 
 import time
 from dataclasses import replace
 
-from . import fence, front, mail
-from .accounts import ENGINES, State, guarded, load, put_state, state_of
+from . import fence, front, mail, stores
+from .accounts import State, guarded, load, put_state, state_of
 from .system import refuse
 
 
@@ -27,9 +27,9 @@ def take_back(name: str, epoch: int, because: str) -> State:
             refuse("wrong_state", f"The account {name} is {state.state} here; only what has left is taken back.")
         if state.state == "absent":
             state = put_state(name, replace(state, state="serving", since=time.time()))
-        for engine in ENGINES:
-            if engine not in state.engines:
-                fence.DATABASES[engine].unhold(account)
+        for engine in stores.ENGINES:
+            if engine.name not in state.engines:
+                engine.unhold(account)
         fence.open_account(account)
         front.set_entry(account)
     mail.flush()

@@ -8,15 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from . import (
-    files,
     front,
     mail,
-    mariadb,
     pairing,
     php,
-    postgres,
     reboot_lines,
     server_role,
+    stores,
     system,
     test_names,
     test_server,
@@ -24,28 +22,27 @@ from . import (
 from .accounts import Account, State, all_accounts, guarded, load, put_state, state_of
 from .system import failpoint, refuse
 
-STORES = ("files", "postgresql", "mariadb")
-
 
 def check_stores(value: Any) -> list[str]:
     """Which of an account's stores are meant, or a refusal."""
-    if not isinstance(value, list) or not value or any(store not in STORES for store in value):
-        refuse("bad_args", f"The stores must be some of {', '.join(STORES)}, not {value!r:.60}.")
-    return [store for store in STORES if store in value]
+    known = [store.name for store in stores.STORES]
+    if not isinstance(value, list) or not value or any(name not in known for name in value):
+        refuse("bad_args", f"The stores must be some of {', '.join(known)}, not {value!r:.60}.")
+    return [name for name in known if name in value]
 
 
-def open_test(name: str, move: str, epoch: int, names: Any, stores: Any) -> State:
+def open_test(name: str, move: str, epoch: int, names: Any, copied: Any) -> State:
     """Open what was copied of these stores, and let each site answer to its test name. Can be repeated."""
-    domain, stores = server_role.require(), check_stores(stores)
+    domain, copied = server_role.require(), check_stores(copied)
     with guarded(name):
         account, state = load(name), state_of(name)
         if (state.move, state.epoch) != (move, epoch) or state.state not in ("receiving", "test"):
             refuse("wrong_move", f"The account {name} is {state.state} here, at epoch {state.epoch} of {state.move}.")
         _check_names(account, names, domain)
-        if names and "files" not in stores:
+        if names and "files" not in copied:
             refuse("bad_args", "Without its files no site answers; give no test names, or copy the files too.")
         test_server.keep_in()
-        test = {"names": names, "stores": stores}
+        test = {"names": names, "stores": copied}
         if state.state == "receiving":
             with pairing.no_data_session(name):
                 opened = State("test", epoch, move, saved=state.saved, test=test, since=time.time())
@@ -54,7 +51,7 @@ def open_test(name: str, move: str, epoch: int, names: Any, stores: Any) -> Stat
             state = put_state(name, replace(state, test={**state.test, **test}))
         failpoint("test_open")
         reopen(account)
-        if "files" in stores:
+        if "files" in copied:
             hosts = {site.domain: test_names.asked_as(site) for site in account.sites if site.domain in names}
             state = put_state(name, replace(state, test={**test, "hosts": hosts}))
             front.render_sites()
@@ -81,13 +78,11 @@ def reopen(account: Account) -> None:
 
     Its crontab stays aside, but for the programs that run from the boot on: its pages may be theirs."""
     state = state_of(account.name)
-    stores = state.test["stores"]
-    if "postgresql" in stores:
-        postgres.finish(account)
-    if "mariadb" in stores:
-        mariadb.finish(account)
-    if "files" in stores:
-        files.finish(account)
+    copied = state.test["stores"]
+    for store in stores.STORES:
+        if store.name in copied:
+            store.finish(account)
+    if "files" in copied:
         system.set_expiry(account.name, state.saved.get("expiry", ""))
         front.render_sites()
         php.start(account)

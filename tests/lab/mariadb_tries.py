@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 from include.agent import (
-    mariadb,
     mariadb_changes,
     mariadb_definers,
     mariadb_definition,
@@ -23,6 +22,7 @@ from include.agent import (
     mariadb_write,
 )
 from include.agent.accounts import Account
+from include.agent.mariadb import MARIADB
 from include.agent.mariadb_users import pending_path
 from include.agent.system import Refused
 
@@ -127,9 +127,9 @@ def names_in_every_set(alice: Account) -> dict[str, Any]:
             _as("alice", script, "--force")
     before = _listed()
     made = len(before)
-    mariadb.hold(alice)
+    MARIADB.hold(alice)
     held = _listed()
-    mariadb.unhold(alice)
+    MARIADB.unhold(alice)
     after = _listed()
     heirs, items, refused = mariadb_definers.heirs(alice), [], []
     for item in mariadb_definition.listed_objects(alice):

@@ -6,22 +6,26 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.lab.agents import Side, account_file
 
+STORE_STEPS = (Path(__file__).parent / "data_sets" / "store_steps.py").read_text()
 STEPS = """
 import json, os, sys, time
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
-from agent import postgres, system
+from agent import system
 from agent.accounts import load
 from agent.peer import Peer
+from agent.postgres import POSTGRESQL
 account = load({name!r})
 peer = Peer({move!r}, {address!r}, {host_keys!r})
+postgres = Steps(POSTGRESQL, account, peer)
 found = []
 def step(name, *args):
     began = time.monotonic()
     try:
-        result = getattr(postgres, name)(account, *args)
+        result = getattr(postgres, name)(*args)
     except system.Refused as error:
         result = {{"refused": error.code, "message": error.message}}
     found.append({{"step": name, "seconds": time.monotonic() - began, "result": result}})
@@ -55,7 +59,7 @@ class Moving:
     def do(self, body: str) -> dict[str, dict]:
         """Run steps in one process on the source: {step: {"seconds", "result"}} of the last of each name."""
         known = {"name": self.name, "move": self.move, "address": self.new.address, "host_keys": self.host_keys}
-        script = STEPS.format(**known, body=body).encode()
+        script = f"{STORE_STEPS}\n{STEPS.format(**known, body=body)}".encode()
         done = self.old.lab.root(self.old.name, ["python3", "-"], stdin=script, seconds=400)
         return {each["step"]: each for each in json.loads(done)}
 
@@ -82,7 +86,7 @@ class Moving:
         """A switch up to its comparison, with something done to the target just before that."""
         pause = "open('/run/arrived', 'w').close()\nwhile os.path.exists('/run/arrived'): time.sleep(0.01)"
         with ThreadPoolExecutor() as pool:
-            done = pool.submit(self.do, SWITCH.replace('step("compare", peer)', pause + '\nstep("compare", peer)'))
+            done = pool.submit(self.do, SWITCH.replace('step("compare")', pause + '\nstep("compare")'))
             while not done.done() and self.old.root("ls", "/run").find("arrived") < 0:
                 time.sleep(0.05)
             sql(self.new, corruption, database, self.name)
@@ -90,11 +94,11 @@ class Moving:
             return done.result()
 
 
-FOLLOW = 'step("follow", peer, lambda **_: None)\n'
+FOLLOW = 'step("follow")\n'
 SWITCH = f"""{FOLLOW}
-step("rehearse", peer)
-step("hold")
-step("last", peer)
-step("compare", peer)
-step("unhold")
+step("rehearse")
+step("hold", account)
+step("final_pass")
+step("compare")
+step("unhold", account)
 """

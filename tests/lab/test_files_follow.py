@@ -38,7 +38,8 @@ class Driven:
 
     def run(self, body: str) -> dict:
         """Run a body on the source after the driver; what it puts into `said`."""
-        text = f"{(DATA / 'files_drive.py').read_text()}\nsaid = {{}}\n{body}\nprint(json.dumps(said))"
+        drive = "\n".join((DATA / name).read_text() for name in ("store_steps.py", "files_drive.py"))
+        text = f"{drive}\nsaid = {{}}\n{body}\nprint(json.dumps(said))"
         return json.loads(self.old.root("python3", "-c", text, json.dumps(self.given)).splitlines()[-1])
 
 
@@ -75,16 +76,14 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changes_between_rehearsal_and_hold_goes_over(driven: Driven, change: str) -> None:
     doer = "as_root" if change == "owners" else "hand"
-    said = driven.run(
-        f"follow(); files.rehearse(account, peer)\n{doer}({CHANGES[change]!r})\nsaid['different'] = moved()"
-    )
+    said = driven.run(f"follow(); files.rehearse()\n{doer}({CHANGES[change]!r})\nsaid['different'] = moved()")
     assert said["different"] == []
 
 
 def test_everything_at_once_while_it_is_followed(driven: Driven) -> None:
     said = driven.run(
         "stress = begin('exec python3 /run/files_stress.py 7 8')\n"
-        "import time; time.sleep(2); follow(); files.rehearse(account, peer); time.sleep(0.3)\n"
+        "import time; time.sleep(2); follow(); files.rehearse(); time.sleep(0.3)\n"
         "stress.kill(); stress.wait(); said['different'] = moved()"
     )
     assert said["different"] == []
@@ -103,7 +102,7 @@ def test_a_writer_through_a_mapping(driven: Driven) -> None:
     )
     said = driven.run(
         f"writer = subprocess.Popen(['python3', '-c', {program!r}], **IDS)\n"
-        "import time; time.sleep(0.5); follow(); files.rehearse(account, peer); time.sleep(0.2)\n"
+        "import time; time.sleep(0.5); follow(); files.rehearse(); time.sleep(0.2)\n"
         "writer.kill(); writer.wait(); said['different'] = moved()"
     )
     assert said["different"] == []
@@ -112,10 +111,10 @@ def test_a_writer_through_a_mapping(driven: Driven) -> None:
 def test_a_copy_that_was_tampered_with_is_put_right_by_the_second_pass(driven: Driven) -> None:
     driven.run("follow()\nhand('echo before > site/tampered')\nfollow()")
     said = driven.run(
-        "follow(); files.rehearse(account, peer); hand('echo after1 > site/tampered; echo x > site/fine')\n"
-        "files.last(account, peer)\n"
+        "follow(); files.rehearse(); hand('echo after1 > site/tampered; echo x > site/fine')\n"
+        "files.final_pass()\n"
         "peer.call('files_remove', {'paths': ['site/tampered']})\n"
-        "said['different'] = files.compare(account, peer)[1]\nsaid['whole'] = whole()"
+        "said['different'] = files.compare()[1]\nsaid['whole'] = whole()"
     )
     # What the comparison finds is brought over again and compared again before anything is committed.
     assert said["different"] == [] and said["whole"] == []
@@ -123,13 +122,13 @@ def test_a_copy_that_was_tampered_with_is_put_right_by_the_second_pass(driven: D
 
 def test_too_many_changes_at_once_are_never_trusted(driven: Driven) -> None:
     said = driven.run(
-        "hand('mkdir many'); follow(); files.rehearse(account, peer)\n"
+        "hand('mkdir many'); follow(); files.rehearse()\n"
         f"as_root('systemctl kill --signal=STOP {WATCH}')\n"
         "hand('for i in $(seq 9000); do : > many/$i; done; echo x >> site/f70')\n"
         f"as_root('systemctl kill --signal=CONT {WATCH}')\n"
-        "try: files.last(account, peer); said['refused'] = None\n"
+        "try: files.final_pass(); said['refused'] = None\n"
         "except files_changes.Lost as lost: said['refused'] = lost.message\n"
-        "follow(); files.rehearse(account, peer); hand('rm -r many'); said['different'] = moved()"
+        "follow(); files.rehearse(); hand('rm -r many'); said['different'] = moved()"
     )
     assert "too much changed at once" in said["refused"]
     assert said["different"] == []
@@ -138,7 +137,7 @@ def test_too_many_changes_at_once_are_never_trusted(driven: Driven) -> None:
 def test_a_watcher_that_died_is_not_trusted_either(driven: Driven) -> None:
     said = driven.run(
         f"follow(); as_root('systemctl kill -s KILL {WATCH}'); hand('echo unseen >> site/f80')\n"
-        "try: files.last(account, peer); said['refused'] = None\n"
+        "try: files.final_pass(); said['refused'] = None\n"
         "except files_changes.Lost as lost: said['refused'] = lost.message\n"
         "follow(); said['different'] = moved()"
     )
@@ -149,7 +148,7 @@ def test_a_home_that_cannot_be_watched_is_walked_in_the_hold(driven: Driven) -> 
     said = driven.run(
         "def none_left(account): raise files_changes.Lost('no watch is left')\n"
         "files_changes.start = none_left; files.unfollow(account)\n"
-        "said['left'] = follow()['left']; said['slow'] = files.rehearse(account, peer)['slow']\n"
+        "said['left'] = follow()['left']; said['slow'] = files.rehearse()['slow']\n"
         "hand('echo x >> site/f90; rm site/f91'); said['different'] = moved()"
     )
     assert "no watch is left" in said["slow"][0]["why"]

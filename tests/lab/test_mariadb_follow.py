@@ -8,6 +8,7 @@ import pytest
 from tests.lab.agents import Side, account_file, side
 
 DATA = Path(__file__).parent / "data_sets"
+STEPS = (DATA / "store_steps.py").read_text()
 NAME, UID = "follow", 2701
 # The second holds everything that a name can do to a filter, a grant or a pattern.
 DATABASES = [f"{NAME}_wp", "fo`l%l_, 'x\" \\y"]
@@ -18,11 +19,13 @@ _INSIDE = """
 import json, os, subprocess, sys, time
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
 os.umask(0o077)
-from agent import accounts, digest, mariadb, system
+from agent import accounts, digest, system
+from agent.mariadb import MARIADB
 from agent.peer import Peer
 given = json.loads(sys.argv[1])
 account = accounts.load(given["account"])
 peer = Peer(given["move"], given["peer"]["address"], given["peer"]["host_keys"])
+mariadb = Steps(MARIADB, account, peer)
 
 def client(database, sql):
     argv = ["mariadb", "--no-defaults", "--default-character-set=utf8mb4", "--user=follow", "--database=" + database]
@@ -42,7 +45,6 @@ def whole():
     mine, theirs = mariadb.digest(account), peer.call("mariadb_digest", {})
     return {"different": digest.differences(mine, theirs), "rows": mine["rows"], "tables": mine["tables"]}
 
-report = lambda **_: None
 """
 
 
@@ -86,7 +88,7 @@ class Pair:
 
     def inside(self, code: str) -> dict:
         """Run code on the source; what it leaves in `found`."""
-        script = f"{_INSIDE}\n{code}\nprint(json.dumps(found))\n"
+        script = f"{STEPS}\n{_INSIDE}\n{code}\nprint(json.dumps(found))\n"
         return json.loads(self.old.root("python3", "-c", script, json.dumps(self.given)).splitlines()[-1])
 
 
@@ -100,9 +102,9 @@ def test_it_is_loaded_and_proven_while_everything_writes(moving: Pair) -> None:
     found = moving.inside(
         """
 writers = churn(4000)
-found = mariadb.follow(account, peer, report)
+found = mariadb.follow()
 done(writers)
-again = mariadb.follow(account, peer, report)
+again = mariadb.follow()
 found["again"] = again["bytes"]
 """
     )
@@ -118,10 +120,10 @@ sql += "CREATE TABLE fresh (a int PRIMARY KEY); INSERT INTO fresh VALUES (1); CR
 sql += "DROP TRIGGER counted; CREATE SEQUENCE more; RENAME TABLE codes TO renamed; ALTER EVENT once DISABLE;"
 sql += "SET PASSWORD = PASSWORD('secret');"
 done([client(given["databases"][0], sql)])
-found = {"follow": mariadb.follow(account, peer, report)["bytes"], "expected": mariadb.rehearse(account, peer)}
+found = {"follow": mariadb.follow()["bytes"], "expected": mariadb.rehearse()}
 mariadb.hold(account)
-mariadb.last(account, peer)
-found["compared"] = mariadb.compare(account, peer)
+mariadb.final_pass()
+found["compared"] = mariadb.compare()
 found["whole"] = whole()
 mariadb.unhold(account)
 """
@@ -133,21 +135,22 @@ mariadb.unhold(account)
 def test_the_hold_brings_the_last_and_finds_a_row_that_differs(moving: Pair, corrupt: bool) -> None:
     found = moving.inside(
         f"""
-found = {{"expected": mariadb.rehearse(account, peer)}}
+mariadb.follow()
+found = {{"expected": mariadb.rehearse()}}
 writers = churn(10000000, keyless=0)
 time.sleep(0.3)
-mariadb.rehearse(account, peer)
+mariadb.rehearse()
 time.sleep(0.2)
 row = "INSERT INTO plain (id, n) VALUES (20000, {76 + corrupt}) ON DUPLICATE KEY UPDATE n = {76 + corrupt};"
 client(given["databases"][0], row).wait()  # no writer comes to that one
 began = time.monotonic()
 mariadb.hold(account)
 held = time.monotonic()
-mariadb.last(account, peer)
+mariadb.final_pass()
 if {corrupt}:
     change = "UPDATE `follow_wp`.plain SET n = 78 WHERE id = 20000"
     peer.call("mariadb_run", {{"statements": [change], "tables": [["follow_wp", "plain"]]}})
-found["compared"] = mariadb.compare(account, peer)
+found["compared"] = mariadb.compare()
 found["seconds"] = time.monotonic() - held
 found["ended"] = done(writers)
 found["whole"] = whole()
@@ -161,17 +164,17 @@ mariadb.unhold(account)
         assert len(found["whole"]["different"]) == 1
     else:
         assert different == [] and found["whole"]["different"] == []
-        assert figures == {"tables": found["whole"]["tables"], "rows": found["whole"]["rows"]}
+        assert figures == {"files": 0, "bytes": 0, "tables": found["whole"]["tables"], "rows": found["whole"]["rows"]}
         print(f"last and compare: {found['seconds']:.3f} s, rehearsed {found['expected']['seconds']:.3f} s")
 
 
 def test_a_row_that_differed_is_put_right_when_it_is_followed_on(moving: Pair) -> None:
     found = moving.inside(
         """
-mariadb.follow(account, peer, report)
+mariadb.follow()
 mariadb.hold(account)
-mariadb.last(account, peer)
-found = {"compared": mariadb.compare(account, peer), "whole": whole()}
+mariadb.final_pass()
+found = {"compared": mariadb.compare(), "whole": whole()}
 mariadb.unhold(account)
 """
     )
@@ -182,14 +185,14 @@ mariadb.unhold(account)
 def test_what_is_defined_between_rehearsal_and_hold_is_made_in_the_hold(moving: Pair) -> None:
     found = moving.inside(
         """
-mariadb.follow(account, peer, report)
-mariadb.rehearse(account, peer)
+mariadb.follow()
+mariadb.rehearse()
 sql = "ALTER TABLE fresh ADD COLUMN late int DEFAULT 3; INSERT INTO fresh VALUES (2, 4); CREATE TABLE late (a int);"
 sql += "INSERT INTO late VALUES (1), (1); CREATE VIEW late_too AS SELECT a FROM late; DROP TABLE renamed;"
 done([client(given["databases"][0], sql)])
 mariadb.hold(account)
-mariadb.last(account, peer)
-found = {"compared": mariadb.compare(account, peer), "whole": whole()}
+mariadb.final_pass()
+found = {"compared": mariadb.compare(), "whole": whole()}
 mariadb.unhold(account)
 """
     )
@@ -199,12 +202,12 @@ mariadb.unhold(account)
 def test_a_write_of_the_host_itself_in_the_hold_is_found(moving: Pair) -> None:
     found = moving.inside(
         """
-mariadb.follow(account, peer, report)
-mariadb.rehearse(account, peer)
+mariadb.follow()
+mariadb.rehearse()
 mariadb.hold(account)
-mariadb.last(account, peer)
+mariadb.final_pass()
 subprocess.run(["mariadb", "-e", "INSERT INTO follow_wp.fresh VALUES (9, 9)"], check=True)
-found = {"compared": mariadb.compare(account, peer)}
+found = {"compared": mariadb.compare()}
 mariadb.unhold(account)
 """
     )
@@ -220,19 +223,19 @@ def refused(step):
     except system.Refused as error:
         return [error.code, error.message]
 
-mariadb.follow(account, peer, report)
-mariadb.rehearse(account, peer)
+mariadb.follow()
+mariadb.rehearse()
 xa = "XA START 'x'; INSERT INTO fresh VALUES (77, 7); XA END 'x'; XA PREPARE 'x';"
 done([client(given["databases"][0], xa)])
-found = {"rehearsed": refused(lambda: mariadb.rehearse(account, peer))}
+found = {"rehearsed": refused(lambda: mariadb.rehearse())}
 mariadb.hold(account)
-found["held"] = refused(lambda: mariadb.last(account, peer))
+found["held"] = refused(lambda: mariadb.final_pass())
 mariadb.unhold(account)
 done([client(given["databases"][0], "XA COMMIT 'x';")])
-mariadb.rehearse(account, peer)
+mariadb.rehearse()
 mariadb.hold(account)
-mariadb.last(account, peer)
-found["compared"] = mariadb.compare(account, peer)
+mariadb.final_pass()
+found["compared"] = mariadb.compare()
 found["whole"] = whole()
 mariadb.unhold(account)
 """
@@ -258,7 +261,7 @@ def test_nobody_else_may_write_to_what_stays_behind(moving: Pair, granted: str) 
         found = moving.inside(
             """
 found = []
-for step in (lambda: mariadb.follow(account, peer, report), lambda: mariadb.hold(account)):
+for step in (lambda: mariadb.follow(), lambda: mariadb.hold(account)):
     try:
         step()
     except system.Refused as error:
@@ -279,19 +282,19 @@ def test_another_run_of_the_server_is_not_trusted(moving: Pair) -> None:
     """What a power cut does: rows that InnoDB has kept and the log has lost."""
     found = moving.inside(
         """
-mariadb.follow(account, peer, report)
-mariadb.rehearse(account, peer)
+mariadb.follow()
+mariadb.rehearse()
 unlogged = "SET SESSION sql_log_bin = 0; UPDATE follow_wp.fresh SET a = 500 WHERE a = 9"
 subprocess.run(["mariadb", "-e", unlogged], check=True)
 subprocess.run(["systemctl", "restart", "mariadb.service"], check=True)
 mariadb.hold(account)
 try:
-    mariadb.last(account, peer)
+    mariadb.final_pass()
 except system.Refused as error:
     found = {"refused": error.code}
 mariadb.unhold(account)
-mariadb.follow(account, peer, report)
-mariadb.rehearse(account, peer)
+mariadb.follow()
+mariadb.rehearse()
 found["whole"] = whole()
 """
     )
@@ -303,10 +306,10 @@ def test_a_log_that_cannot_be_read_makes_it_a_dump(moving: Pair) -> None:
     try:
         found = moving.inside(
             """
-found = {"ways": mariadb.follow(account, peer, report)["ways"], "expected": mariadb.rehearse(account, peer)}
+found = {"ways": mariadb.follow()["ways"], "expected": mariadb.rehearse()}
 mariadb.hold(account)
-mariadb.last(account, peer)
-found["compared"] = mariadb.compare(account, peer)
+mariadb.final_pass()
+found["compared"] = mariadb.compare()
 found["whole"] = whole()
 mariadb.unhold(account)
 """
@@ -316,7 +319,7 @@ mariadb.unhold(account)
     assert {way["way"] for way in found["ways"]} == {"dump"} and len(found["expected"]["slow"]) == 2
     figures, different = found["compared"]
     assert different == [] and found["whole"]["different"] == []
-    assert figures == {"tables": found["whole"]["tables"], "rows": found["whole"]["rows"]}
+    assert figures == {"files": 0, "bytes": 0, "tables": found["whole"]["tables"], "rows": found["whole"]["rows"]}
 
 
 def test_nothing_stays(moving: Pair) -> None:

@@ -10,7 +10,7 @@ from tests.postgres_changes import BEFORE, CHANGES, Change
 NAME, UID = "changing", 2605
 # One database has them all; in the others nothing else is done that would show.
 ALL, IDENTITY, REWRITTEN, QUIET = (f"{NAME}_{which}" for which in ("all", "identity", "rewritten", "quiet"))
-IN_THE_HOLD = SWITCH.replace('step("rehearse", peer)', 'step("rehearse", peer)\n{0}')
+IN_THE_HOLD = SWITCH.replace('step("rehearse")', 'step("rehearse")\n{0}')
 
 
 def within(schema: str, script: str) -> str:

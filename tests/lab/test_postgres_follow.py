@@ -28,8 +28,8 @@ def moving(lab, pair) -> Moving:
 
 def same(moving: Moving) -> None:
     """A hold proves both sides equal, and a look at everything finds the same."""
-    look = 'step("digest")\nfound[-1]["other"] = peer.call("postgres_digest", {})\nstep("unhold")'
-    whole = moving.do(SWITCH.replace('step("unhold")', look))["digest"]
+    look = 'step("digest", account)\nfound[-1]["other"] = peer.call("postgres_digest", {})\nstep("unhold", account)'
+    whole = moving.do(SWITCH.replace('step("unhold", account)', look))["digest"]
     assert differences(whole["result"], whole["other"]) == []
 
 
@@ -40,13 +40,13 @@ def test_what_changes_all_the_while_is_equal_in_the_hold(moving: Moving) -> None
         done = moving.do(SWITCH)
     figures, different = done["compare"]["result"]
     assert different == []
-    assert done["last"]["seconds"] + done["compare"]["seconds"] < 5, "the whole was looked at once more"
+    assert done["final_pass"]["seconds"] + done["compare"]["seconds"] < 5, "the whole was looked at once more"
     counts = "SELECT (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM ONLY %s', oid::regclass),"
     counts += (
         " false, true, '')))[1]::text::int FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     )
     rows = [int(line) for line in sql(moving.new, counts + ";", role=NAME).split()]
-    assert figures == {"tables": len(rows), "rows": sum(rows)}
+    assert figures == {"files": 0, "bytes": 0, "tables": len(rows), "rows": sum(rows)}
     same(moving)
 
 
@@ -145,7 +145,7 @@ def test_what_no_replication_carries_is_dumped_in_the_hold(moving: Moving) -> No
 
 
 def test_nothing_of_it_stays(moving: Moving) -> None:
-    moving.do('step("unfollow")\nstep("unfollow")')
+    moving.do('step("unfollow", account)\nstep("unfollow", account)')
     left = """SELECT slot_name::text FROM pg_replication_slots
       UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'
       UNION ALL SELECT pubname FROM pg_publication
@@ -158,8 +158,10 @@ def test_nothing_of_it_stays(moving: Moving) -> None:
     )
     for one in (moving.old, moving.new):
         assert sql(one, identity).split() == ["by_index|i", "no_key|d", "nothing|n"]
-    finished = "import sys; sys.path.insert(0, '/usr/local/lib/transhumance/agent.pyz'); from agent import postgres;"
-    finished += f" from agent.accounts import load; postgres.finish(load('{NAME}'))"
+    finished = "import sys; sys.path.insert(0, '/usr/local/lib/transhumance/agent.pyz');"
+    finished += (
+        f" from agent.postgres import POSTGRESQL; from agent.accounts import load; POSTGRESQL.finish(load('{NAME}'))"
+    )
     moving.new.root("python3", "-c", finished)
     left = "SELECT subname::text FROM pg_subscription UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'"
     left += " UNION ALL SELECT roname FROM pg_replication_origin;"

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from include.agent import (
-    mariadb,
     mariadb_follower,
     mariadb_sql,
-    postgres,
     postgres_apply,
     postgres_contained,
     postgres_definition,
@@ -29,6 +27,8 @@ from include.agent import (
     postgres_waits,
 )
 from include.agent.accounts import Account, save
+from include.agent.mariadb import MARIADB
+from include.agent.postgres import POSTGRESQL
 from include.agent.system import Refused, write_durably
 from tests.lab import mariadb_tries
 
@@ -134,12 +134,12 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
             user = f"{name}@'{host}'"
             mariadb_sql.queries([f"CREATE USER {user} IDENTIFIED BY 'alices'"])
             before = mariadb_sql.queries([f"SHOW GRANTS FOR {user}"])
-            refused = [said(make), said(mariadb.enrol)]
+            refused = [said(make), said(MARIADB.enrol)]
             mariadb_sql.queries(mariadb_follower.gone(bob))
             left = mariadb_sql.queries([f"SHOW GRANTS FOR {user}"]) == before
             mariadb_sql.queries([f"DROP USER {user}"])
             found[f"mariadb {user}"] = [*refused, left]
-        found[f"mariadb {name} free"] = [said(make), said(make), said(mariadb.enrol)]
+        found[f"mariadb {name} free"] = [said(make), said(make), said(MARIADB.enrol)]
     mariadb_sql.queries(mariadb_follower.gone(bob))
 
     restoring = {"role": "th_restore_7", "database": "bob", "password": "x"}
@@ -157,13 +157,13 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
 
     for role, make in made.items():
         postgres_sql.execute([f"CREATE ROLE {role} LOGIN PASSWORD 'alices'"])
-        refused = [said(make), said(postgres.enrol)]
+        refused = [said(make), said(POSTGRESQL.enrol)]
         gone(role)
         granted = "SELECT to_json(count(*) = 0) FROM pg_auth_members WHERE member"
         left = postgres_sql.query(f"{granted} = '{role}'::regrole;")
         found[f"postgresql {role}"] = [*refused, *left]
         postgres_sql.execute([f"DROP ROLE {role}"])
-        found[f"postgresql {role} free"] = [said(make), said(postgres.enrol)]
+        found[f"postgresql {role} free"] = [said(make), said(POSTGRESQL.enrol)]
         gone(role)
 
     # In a customer's database only the superuser's are ours.
@@ -200,8 +200,8 @@ def in_a_hold(alice: Account, bob: Account) -> dict[str, Any]:
     sessions = [session("alice", database) for database in ("postgres", "bob", "alice")]
     sessions.append(session("alice", "postgres", "BEGIN", "ALTER DATABASE alice CONNECTION LIMIT 7"))
     sessions.append(session("alice", "bob", "BEGIN", "ALTER ROLE alice PASSWORD 'secret'"))
-    held = postgres.hold(alice)
-    found["held"] = [held == postgres.hold(alice), before == facts()]
+    held = POSTGRESQL.hold(alice)
+    found["held"] = [held == POSTGRESQL.hold(alice), before == facts()]
     found["sessions"] = [goes_on(each, LIFT + "; COMMIT; SELECT 1") for each in sessions]
     found["lifted"] = {
         f"{user} from {database}": psql(user, database, LIFT)
@@ -209,14 +209,14 @@ def in_a_hold(alice: Account, bob: Account) -> dict[str, Any]:
         for database in ("alice", "bob", "postgres", "template1")
     }
     found["wrote"] = {user: psql(user, "alice", "INSERT INTO t VALUES (1)") for user in ("alice", "bob")}
-    postgres.unhold(alice)
-    postgres.unhold(alice)
+    POSTGRESQL.unhold(alice)
+    POSTGRESQL.unhold(alice)
     found["after"] = [psql("alice", "alice", "SELECT count(*) FROM t"), before == facts(), limits == databases()]
     postgres_sql.execute(["GRANT alice TO bob"])
     found["member"] = said(postgres_definition.definition, alice)
     postgres_sql.execute(["REVOKE alice FROM bob"])
     mariadb_sql.queries(["GRANT INSERT ON alice.* TO bob@localhost"])
-    found["granted"] = said(mariadb.hold, alice)
+    found["granted"] = said(MARIADB.hold, alice)
     mariadb_sql.queries(["REVOKE INSERT ON alice.* FROM bob@localhost"])
     return found
 
@@ -282,11 +282,11 @@ def settings(alice: Account, bob: Account) -> dict[str, Any]:
 
     steps = {
         "definition": lambda: postgres_definition.definition(alice),
-        "digest": lambda: postgres.digest(alice),
+        "digest": lambda: POSTGRESQL.digest(alice),
         "publish": lambda: postgres_follow._publish(alice, "alice"),
         "look": lambda: postgres_look.look(alice, "alice", question),
-        "hold": lambda: postgres.hold(alice),
-        "unhold": lambda: postgres.unhold(alice),
+        "hold": lambda: POSTGRESQL.hold(alice),
+        "unhold": lambda: POSTGRESQL.unhold(alice),
         "end": lambda: postgres_follow.end(alice),
     }
     found["steps"] = {name: said(step) for name, step in steps.items()} | {"dump": dump()}

@@ -7,6 +7,7 @@ import pytest
 
 from include.agent import accounts, fence, leading, pairing, postgres_logins, switch, system
 from include.agent.accounts import Account, State
+from include.agent.postgres import POSTGRESQL
 from include.agent.system import Refused
 from tests.unit.test_agent_accounts import FILE, HOSTILE
 from tests.unit.test_agent_switch import args, asked  # noqa: F401
@@ -58,7 +59,7 @@ def test_what_has_left_is_gone_with_the_state(host: None) -> None:
     assert accounts.whole("alice") == ALICE
     with pytest.raises(Refused, match="mariadb databases of alice live on 10.20.0.9"):
         switch.stores_of(ALICE, {})
-    assert switch.stores_of(ALICE, {"stores": ["postgresql"]}) == ["postgresql"]
+    assert switch.stores_of(ALICE, {"stores": ["postgresql"]}) == [POSTGRESQL]
     with pytest.raises(Refused, match="live on"):
         switch.stores_of(ALICE, {"stores": ["mariadb"]})
 
@@ -144,7 +145,7 @@ def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch:
     def hold(name, move, epoch, seconds, timer, then, engines):
         asked.append("hold")
         accounts.put_state(name, State("held", epoch, move))
-        for part in ("files", *engines):
+        for part in ("files", *(engine.name for engine in engines)):
             then(part)
         return {"requests": 0, "processes": 0}
 
@@ -158,7 +159,7 @@ def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch:
     monkeypatch.setattr(fence, "forward_engine", lambda *_: asked.append("forward"))
     done = switch.switch(args(engine="mariadb"), lambda **_: None)
     held_by = asked[asked.index("hold") :]
-    assert held_by == ["hold", "mariadb last", "mariadb compare", "commit 23007"] + [
+    assert held_by == ["hold", "mariadb final pass", "mariadb compare", "commit 23007"] + [
         "release",
         "let back",
         "forward",

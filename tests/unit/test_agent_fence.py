@@ -319,7 +319,7 @@ def test_what_a_killed_process_wrote_is_durable_before_the_release(servers: TwoS
     fence.commit("alice", "m5", 2, {})
     monkeypatch.setattr(accounts, "sync_directory", lambda path: did.append(path.name))
     monkeypatch.setattr(fence, "release_peer", lambda name: did.append("release"))
-    monkeypatch.setattr(fence.files, "messages", lambda account: 0, raising=False)
+    monkeypatch.setattr(fence.FILES, "messages", lambda account: 0)
     fence.go_forward("alice")
     assert did[:2] == ["alice", "release"]
 

@@ -8,19 +8,18 @@ import pytest
 from include.agent import (
     accounts,
     fence,
-    files,
     holds,
     identity,
     mail,
-    mariadb,
     moment,
     pairing,
-    postgres,
+    stores,
     switch,
     system,
 )
 from include.agent.accounts import Account, State
 from include.agent.scope import Scope
+from include.agent.store import Compared, Followed, Following, Rehearsal, Slow, Way
 from include.agent.system import Refused
 
 ALICE = Account.from_json(
@@ -37,32 +36,37 @@ class Store:
     seconds: float = 0.1
     different: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    SCOPE = Scope("what it holds", "word by word", "in the hold")
+    scope = Scope("what it holds", "word by word", "in the hold")
 
-    def follow(self, account, peer, report) -> dict[str, Any]:
+    def follow(self, account, peer, report) -> Following:
         self.asked.append(f"{self.name} follow")
-        way = {"database": "db", "way": "follow", "why": "It is large."}
-        return {"bytes": 1, "files": 1, "seconds": 0.1, "verify_seconds": 0.0, "left": self.left, "ways": [way]}
-
-    def rehearse(self, account, peer) -> dict[str, Any]:
-        self.asked.append(f"{self.name} rehearse")
-        slow = (
-            [{"what": "The database db", "seconds": self.seconds, "why": "it is dumped."}] if self.seconds > 1 else []
-        )
-        return {"seconds": self.seconds, "slow": slow}
-
-    def last(self, account, peer) -> None:
-        self.asked.append(f"{self.name} last")
-
-    def compare(self, account, peer) -> tuple[dict[str, int], list[str]]:
-        self.asked.append(f"{self.name} compare")
-        return {"files": 1, "bytes": 1, "tables": 1, "rows": 1}, self.different
+        left, ways = tuple(self.left), (Way("db", "follow", "It is large."),)
+        return OnItsWay(self, account, peer, Followed(1, 1, 0.1, left=left, ways=ways))
 
     def unfollow(self, account) -> None:
         self.asked.append(f"{self.name} unfollow")
 
-    def messages(self, account) -> int:
-        return 3
+
+class OnItsWay(Following):
+    """Writes down at its store what it is asked."""
+
+    def rehearse(self) -> Rehearsal:
+        self.store.asked.append(f"{self.store.name} rehearse")
+        seconds = self.store.seconds
+        return Rehearsal(seconds, (Slow("The database db", seconds, "it is dumped."),) if seconds > 1 else ())
+
+    def final_pass(self) -> None:
+        self.store.asked.append(f"{self.store.name} final pass")
+
+    def compare(self) -> Compared:
+        self.store.asked.append(f"{self.store.name} compare")
+        different = tuple(self.store.different)
+        if self.store.name == "files":
+            return Compared(files=1, bytes=1, different=different)
+        return Compared(tables=1, rows=1, different=different)
+
+    def counted_later(self) -> dict[str, int]:
+        return {"messages": 3} if self.store.name == "files" else {}
 
 
 class FakePeer:
@@ -82,9 +86,8 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     monkeypatch.setattr(holds, "_HOLDS", tmp_path / "holds.json")
     monkeypatch.setattr(accounts, "RUNTIME", tmp_path)
     accounts.put_state("alice", State("serving", epoch=1))
-    stores = {name: Store(name, asked) for name in ("files", "postgresql", "mariadb")}
-    monkeypatch.setattr(switch, "STORES", stores)
-    monkeypatch.setattr(switch, "files", stores["files"])
+    faked = {name: Store(name, asked) for name in ("files", "postgresql", "mariadb")}
+    monkeypatch.setattr(switch, "STORES", tuple(faked.values()))
     monkeypatch.setattr(switch, "_sides", lambda _args: (ALICE, FakePeer()))
     monkeypatch.setattr(identity, "send", lambda *_: None)
     monkeypatch.setattr(moment, "await_it", lambda *_: None)
@@ -93,7 +96,7 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     def hold(name, move, epoch, seconds, timer, then, engines):
         asked.append("hold")
         accounts.put_state(name, State("held", epoch, move))
-        for part in stores:
+        for part in faked:
             then(part)
         return {"requests": 0, "processes": 0}
 
@@ -116,6 +119,10 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     return asked
 
 
+def faked(name: str) -> Any:
+    return next(store for store in switch.STORES if store.name == name)
+
+
 def args(**more: Any) -> dict[str, Any]:
     return {"account": "alice", "move": "m1", "epoch": 2, "hold_seconds": 60, **more}
 
@@ -123,15 +130,15 @@ def args(**more: Any) -> dict[str, Any]:
 def test_only_the_last_and_its_comparison_happen_in_the_hold(asked: list[str]) -> None:
     done = switch.switch(args(), lambda **_: None)
     held = asked[asked.index("hold") : asked.index("let go")]
-    stores = ("files", "postgresql", "mariadb")
-    assert held == ["hold", *(f"{s} {w}" for s in stores for w in ("last", "compare")), "commit", "release"]
+    names = ("files", "postgresql", "mariadb")
+    assert held == ["hold", *(f"{s} {w}" for s in names for w in ("final pass", "compare")), "commit", "release"]
     assert done["verified"] == {"files": 1, "bytes": 1, "tables": 2, "rows": 2, "equal": True, "messages": 3}
-    assert asked[-3:] == [f"{store} unfollow" for store in stores]
-    assert {way["store"] for way in done["ways"]} == {*stores}
+    assert asked[-3:] == [f"{name} unfollow" for name in names]
+    assert {way["store"] for way in done["ways"]} == {*names}
 
 
 def test_the_proof_says_what_it_covers_and_what_was_left(asked: list[str]) -> None:
-    switch.STORES["mariadb"].left = ["A grant is not carried."]
+    faked("mariadb").left = ["A grant is not carried."]
     done = switch.switch(args(), lambda **_: None)
     assert done["left"] == ["A grant is not carried."]
     assert {*done["scope"]} == {"files", "postgresql", "mariadb", "identity", "mail"}
@@ -141,13 +148,12 @@ def test_the_proof_says_what_it_covers_and_what_was_left(asked: list[str]) -> No
 
 
 def test_every_part_of_an_account_states_what_is_compared_of_it() -> None:
-    for module in (files, identity, mail, mariadb, postgres):
-        scope = module.SCOPE
+    for scope in (*(store.scope for store in stores.STORES), identity.SCOPE, mail.SCOPE):
         assert scope.what and scope.how and scope.when and scope.without
 
 
 def test_a_move_that_is_too_slow_is_not_begun_but_explained(asked: list[str]) -> None:
-    switch.STORES["mariadb"].seconds = 4.2
+    faked("mariadb").seconds = 4.2
     with pytest.raises(Refused, match="would wait about 4.5 s, more than the 1 s .* The database db takes 4.2 s") as no:
         switch.switch(args(), lambda **_: None)
     assert no.value.code == "over_budget"
@@ -155,7 +161,7 @@ def test_a_move_that_is_too_slow_is_not_begun_but_explained(asked: list[str]) ->
 
 
 def test_a_larger_budget_lets_it_begin(asked: list[str]) -> None:
-    switch.STORES["mariadb"].seconds = 4.2
+    faked("mariadb").seconds = 4.2
     assert switch.switch(args(budget_seconds=5), lambda **_: None)["expected_ms"] == 4500
 
 
@@ -167,7 +173,7 @@ def test_a_budget_is_a_number_of_seconds(asked: list[str], budget: Any) -> None:
 
 
 def test_what_is_not_equal_is_not_committed(asked: list[str]) -> None:
-    switch.STORES["postgresql"].different = ["db > t: row 7 differs."]
+    faked("postgresql").different = ["db > t: row 7 differs."]
     with pytest.raises(Refused, match="postgresql: db > t: row 7 differs"):
         switch.switch(args(), lambda **_: None)
     assert "commit" not in asked and asked[-1] == "return"

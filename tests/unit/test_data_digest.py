@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import digest, files, files_rsync, files_walk, postgres_digest
+from include.agent import digest, files_rsync, files_walk, postgres_digest
 from include.agent.accounts import Account
 from include.agent.system import Refused
 
@@ -127,7 +127,7 @@ ACCOUNT = Account.from_json({"account": "alice", "uid": 2001, "gid": 2001, "home
 )
 def test_rsync_serves_nothing_but_a_copy_into_the_home(argv: list[str]) -> None:
     with pytest.raises(Refused) as error:
-        files.serve_rsync(ACCOUNT, argv)
+        files_rsync.serve_rsync(ACCOUNT, argv)
     assert error.value.code == "rsync_refused"
 
 
@@ -151,7 +151,7 @@ def test_no_word_or_letter_more_is_let_through_to_rsync(told: tuple[str, ...], m
     monkeypatch.setattr(files_rsync.homes, "keep_plain", lambda: entered.append("plain"))
     monkeypatch.setattr(files_rsync.files_sandbox, "enter", lambda *_, **__: entered.append("enter"))
     monkeypatch.setattr(files_rsync.os, "execve", lambda *_: entered.append("rsync"))
-    files.serve_rsync(ACCOUNT, ["rsync", "--server", *told, ".", "/"])
+    files_rsync.serve_rsync(ACCOUNT, ["rsync", "--server", *told, ".", "/"])
     assert entered == ["plain", "enter", "rsync"]
     letters = [chr(code) for code in range(33, 127)]
     others = [[told[0][:at] + one + told[0][at:], *told[1:]] for one in letters for at in range(len(told[0]) + 1)]
@@ -161,5 +161,5 @@ def test_no_word_or_letter_more_is_let_through_to_rsync(told: tuple[str, ...], m
     assert len(others) > 1000
     for words in others:
         with pytest.raises(Refused):
-            files.serve_rsync(ACCOUNT, ["rsync", "--server", *words, ".", "/"])
+            files_rsync.serve_rsync(ACCOUNT, ["rsync", "--server", *words, ".", "/"])
     assert entered == ["plain", "enter", "rsync"]

@@ -1,6 +1,7 @@
 """Every column of MariaDB's catalogues that defines something is in the print, or it is said here why not."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ NOT_DEFINED_BY_AN_ACCOUNT = {
 
 
 @pytest.fixture(params=SERVERS)
-def columns(request, monkeypatch) -> dict[str, list[str]]:
+def columns(request, monkeypatch) -> Iterator[dict[str, list[str]]]:
     """What is in the print on a server of that version."""
     known = SERVERS[request.param]
 
@@ -62,8 +63,9 @@ def columns(request, monkeypatch) -> dict[str, list[str]]:
         return [[name, column] for name, columns in known.items() if f"'{name}'" in rest for column in columns]
 
     monkeypatch.setattr(mariadb_print, "query", query)
-    monkeypatch.setattr(mariadb_print, "_columns", {})
-    return {"version": request.param, **mariadb_print.catalogues()}
+    mariadb_print.catalogues.cache_clear()
+    yield {"version": request.param, **mariadb_print.catalogues()}
+    mariadb_print.catalogues.cache_clear()
 
 
 @pytest.mark.parametrize(("version", "catalogue"), sorted({(version, catalogue) for version, catalogue, _ in ALL}))

@@ -25,6 +25,7 @@ from include.agent import (
     protocol,
     server_role,
     shell,
+    stores,
     switch,
     system,
 )
@@ -65,15 +66,15 @@ class TwoServers:
             server_role: ("refuse_to_serve", "domain"),
             boot: ("_tidy",),
             fence: ("disarm",),
-            fence.files: ("finish",),
             pairing: ("_rewrite_keys",),
         }.items():
             for name in names:
                 monkeypatch.setattr(module, name, nothing)
-        for engine in fence.DATABASES.values():
+        monkeypatch.setattr(fence.FILES, "finish", nothing)
+        for engine in stores.ENGINES:
             for name in ("hold", "unhold", "finish", "discard"):
                 monkeypatch.setattr(engine, name, nothing)
-        monkeypatch.setattr(switch, "STORES", {})
+        monkeypatch.setattr(switch, "STORES", ())
         monkeypatch.setattr(fence, "arm", lambda name, _seconds: self.armed.append(name))
         monkeypatch.setattr(fence, "open_account", lambda account: self.opened.append(account.name))
         monkeypatch.setattr(pairing, "CONTROLS", tmp_path / "controls")

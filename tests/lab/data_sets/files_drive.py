@@ -8,13 +8,15 @@ import sys
 
 sys.path.insert(0, max(glob.glob("/usr/local/lib/transhumance/unpacked/*"), key=os.path.getmtime))
 os.umask(0o077)
-from agent import files, files_changes, files_follow  # noqa: E402, F401
+from agent import files_changes  # noqa: E402, F401
 from agent.accounts import load  # noqa: E402
+from agent.files import FILES  # noqa: E402
 from agent.peer import Peer  # noqa: E402
 
 GIVEN = json.loads(sys.argv[1])
 account = load(GIVEN["account"])
 peer = Peer(GIVEN["move"], GIVEN["peer"]["address"], GIVEN["peer"]["host_keys"])
+files = Steps(FILES, account, peer)  # noqa: F821 (store_steps.py stands before this)
 IDS = {"user": account.uid, "group": account.gid, "extra_groups": [], "cwd": account.home}
 
 
@@ -33,13 +35,13 @@ def as_root(script: str) -> None:
 
 
 def follow() -> dict:
-    return files.follow(account, peer, lambda **_: None)
+    return files.follow()
 
 
 def moved() -> list:
     """The hold's part: the last pass and its comparison; what differs by it, and by a comparison of everything."""
-    files.last(account, peer)
-    return [*files.compare(account, peer)[1], *whole()]
+    files.final_pass()
+    return [*files.compare()[1], *whole()]
 
 
 def whole() -> list:
