@@ -25,7 +25,7 @@ def act(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: da
 def show(conn: psycopg.Connection) -> str:
     """Every campaign, newest first, as a text."""
     lines = ["campaign  entry                     state    accounts"]
-    for one in registry.campaigns(conn):
+    for one in registry.list_campaigns(conn):
         states: dict[str, int] = {}
         for account in registry.campaign_accounts(conn, one.id):
             states[account.state] = states.get(account.state, 0) + 1
@@ -36,7 +36,7 @@ def show(conn: psycopg.Connection) -> str:
 
 def _start(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: date) -> int:
     entry = params["entry"]
-    begun = next((one for one in registry.campaigns(conn) if one.run_id == run_id), None)
+    begun = next((one for one in registry.list_campaigns(conn) if one.run_id == run_id), None)
     if begun is None:
         accounts = [account.name for account in WHOSE[params["accounts"]](conn, entry, today)]
         settings = {name: params[name] for name in registry.CAMPAIGN_SETTINGS}
@@ -45,7 +45,9 @@ def _start(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today:
 
 
 def _live(conn: psycopg.Connection, entry: str) -> int:
-    live = [one.id for one in registry.campaigns(conn) if one.entry == entry and one.state in ("running", "paused")]
+    live = [
+        one.id for one in registry.list_campaigns(conn) if one.entry == entry and one.state in ("running", "paused")
+    ]
     if not live:
         raise registry.Refused(f"No campaign of {entry} is under way: start one.")
     return live[0]

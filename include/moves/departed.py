@@ -23,7 +23,7 @@ SHUT = "account.shut"
 def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
     """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
     accounts, and on each server that does not answer."""
-    hosts = {one.name: reach(one.name) for one in registry.servers(conn) if one.host_key is not None}
+    hosts = {one.name: reach(one.name) for one in registry.list_servers(conn) if one.host_key is not None}
 
     def ask(name: str) -> list[dict[str, Any]] | str:
         try:

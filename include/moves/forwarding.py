@@ -36,7 +36,7 @@ def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]
 def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
     """Asks every original that accounts have left and that is not reinstalled yet; gives a sentence an account."""
     said = []
-    for migration in registry.migrations(conn):
+    for migration in registry.list_migrations(conn):
         if migration.state in ASKED:
             try:
                 description = reach(migration.server).call("describe")
@@ -48,7 +48,7 @@ def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
 
 def last(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
     """What was noted last, by account."""
-    log = registry.events(conn, migration_id=migration, limit=1_000_000)
+    log = registry.list_events(conn, migration_id=migration, limit=1_000_000)
     return next((event.detail for event in reversed(log) if event.kind == EVENT), {})
 
 

@@ -25,7 +25,7 @@ def before(conn: psycopg.Connection, move: dict[str, Any], take: Take) -> dict[s
     Once the account may have left, the look that was taken then is given again.
     """
     if registry.move(conn, move["id"]).state != "preparing":
-        for event in reversed(registry.events(conn, account=move["account"], limit=1_000_000)):
+        for event in reversed(registry.list_events(conn, account=move["account"], limit=1_000_000)):
             if event.kind == "look.before" and event.detail["epoch"] == move["epoch"]:
                 return event.detail["look"]
     return _taken(conn, move, "before", "from_server", take)

@@ -13,7 +13,7 @@ from include import registry
 def show(conn: psycopg.Connection) -> str:
     """The pool and the queue as a text: a line for each transit and for each waiting request."""
     lines = ["transit         plan            state         "]
-    for one in registry.servers(conn, kind="transit"):
+    for one in registry.list_servers(conn, kind="transit"):
         notes = [f"paused: {one.paused_because}"] if one.paused_because else []
         notes += [f"reserved for {one.reserved_for}"] if one.reserved_for else []
         mine = registry.migration_of(conn, one.name)

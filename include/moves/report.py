@@ -25,7 +25,7 @@ def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
         "names": names(conn, found),
         "forwarded": forwarding.last(conn, migration),
         "moves": [asdict(move) for move in moves],
-        "events": [asdict(event) for event in registry.events(conn, migration_id=migration, limit=1_000_000)],
+        "events": [asdict(event) for event in registry.list_events(conn, migration_id=migration, limit=1_000_000)],
     }
 
 

@@ -66,7 +66,7 @@ def refresh(conn: psycopg.Connection, server: str, host: Agent) -> list[str]:
 def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
     """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
     a sentence on each that does not answer."""
-    names = [one.name for one in registry.servers(conn) if _may_get_accounts(one)]
+    names = [one.name for one in registry.list_servers(conn) if _may_get_accounts(one)]
     hosts = {name: reach(name) for name in names}
 
     def ask(name: str) -> dict[str, Any] | str:
@@ -304,7 +304,7 @@ def _prove_transit_empty(
 
 def _proven(conn: psycopg.Connection, migration: dict[str, Any], kind: str, **detail: str) -> bool:
     """Whether the log of this migration has such a proof."""
-    log = registry.events(conn, migration_id=migration["id"], limit=1_000_000)
+    log = registry.list_events(conn, migration_id=migration["id"], limit=1_000_000)
     return any(event.kind == kind and detail.items() <= event.detail.items() for event in log)
 
 

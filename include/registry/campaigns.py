@@ -115,7 +115,7 @@ def campaign(conn: psycopg.Connection, id: int) -> Campaign:
 
 
 @in_transaction
-def campaigns(conn: psycopg.Connection) -> list[Campaign]:
+def list_campaigns(conn: psycopg.Connection) -> list[Campaign]:
     """Every campaign, newest first."""
     return rows(conn, Campaign, f"SELECT {COLUMNS} FROM campaigns ORDER BY id DESC")
 

@@ -65,7 +65,7 @@ def event(
 
 
 @in_transaction
-def events(
+def list_events(
     conn: psycopg.Connection,
     migration_id: int | None = None,
     account: str | None = None,

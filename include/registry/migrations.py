@@ -125,7 +125,7 @@ def migration(conn: psycopg.Connection, id: int) -> Migration:
 
 
 @in_transaction
-def migrations(conn: psycopg.Connection, state: str | None = None) -> list[Migration]:
+def list_migrations(conn: psycopg.Connection, state: str | None = None) -> list[Migration]:
     """Migrations, oldest first, in one state or all."""
     return rows(
         conn,

@@ -201,7 +201,7 @@ def server(conn: psycopg.Connection, name: str) -> Server:
 
 
 @in_transaction
-def servers(conn: psycopg.Connection, kind: str | None = None, state: str | None = None) -> list[Server]:
+def list_servers(conn: psycopg.Connection, kind: str | None = None, state: str | None = None) -> list[Server]:
     """Servers by name, of one kind and in one state, or all."""
     return rows(
         conn,

@@ -155,9 +155,9 @@ def test_the_catalogue_is_taken_over_from_its_files_unless_they_are_wrong(api, m
     from transhumance_airflow.api import catalogue as files
 
     monkeypatch.undo()
-    known = {entry.name for entry in registry.catalogue(api.conn)}
+    known = {entry.name for entry in registry.list_catalogue(api.conn)}
     assert set(files.entries(api.conn)) == set(catalogue.load()) > set()
-    assert {entry.name for entry in registry.catalogue(api.conn)} == known | set(catalogue.load())
+    assert {entry.name for entry in registry.list_catalogue(api.conn)} == known | set(catalogue.load())
     (tmp_path / "wrong.yaml").write_text("title: [")
     monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
     monkeypatch.setattr(catalogue, "load", lambda: catalogue.files.load(tmp_path))

@@ -36,7 +36,7 @@ def delivered(conn: psycopg.Connection) -> list[dict]:
 def test_each_event_is_announced_once_and_in_a_customers_words(api):
     conn = api.conn
     host.handed_over(conn, 1)
-    told = [event for event in registry.events(conn) if event.kind in story.TOLD and event.customer]
+    told = [event for event in registry.list_events(conn) if event.kind in story.TOLD and event.customer]
     assert announce(conn) == len(told) > 5 and announce(conn) == 0
     messages = delivered(conn)
     assert [one["data"]["id"] for one in messages] == [event.id for event in told]

@@ -90,7 +90,7 @@ def test_a_campaign_and_its_pause(olga, conn):
     page = section(olga.get(PREFIX + "/").text, "campaigns")
     assert "Debian 13" in page and "running, wave 2 of" in text(page)
     assert all(f"{count} {word}" in text(page) for count, word in ((3, "done"), (1, "failed"), (1, "testing")))
-    (one,) = registry.campaigns(conn)
+    (one,) = registry.list_campaigns(conn)
     got = olga.post(PREFIX + "/actions/pause_campaign", data={"campaign": one.id, "reason": ""})
     assert "for a reason" in got.text and registry.campaign(conn, one.id).state == "running"
     olga.post(PREFIX + "/actions/pause_campaign", data={"campaign": one.id, "reason": "a disk is full"})
@@ -249,7 +249,7 @@ def test_a_button_does_it_at_once_and_says_so(olga, conn):
     got = olga.post(PREFIX + "/actions/resume_transit", data={"transit": "transit-7"})
     assert got.status_code == 200 and "Done: resume transit." in got.text
     assert registry.server(conn, "transit-7").paused_because is None
-    assert registry.events(conn, server="transit-7")[-1].by == "olga"
+    assert registry.list_events(conn, server="transit-7")[-1].by == "olga"
     last = registry.places(conn)[2]
     got = olga.post(PREFIX + "/actions/move_up", data={"migration": last.migration, "reason": "they called"})
     assert got.status_code == 200 and registry.places(conn)[0].migration == last.migration
@@ -339,5 +339,5 @@ def test_words():
 def test_events_of_single_names_leave_room_for_the_others(conn):
     before = board.latest_events(conn)
     registry.add_name(conn, "many.example", "AAAA", "blog2", "2001:db8::2")
-    assert registry.events(conn, account="blog2")[-1].kind == "name.added"
+    assert registry.list_events(conn, account="blog2")[-1].kind == "name.added"
     assert board.latest_events(conn) == before

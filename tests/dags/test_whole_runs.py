@@ -51,7 +51,7 @@ def test_a_refusal_ends_a_run_at_its_first_task(airflow, dags, shared):
 
 
 def _last_run(conn: Any) -> str:
-    return [one for one in registry.events(conn, limit=1_000_000) if one.kind == "run.failed"][-1].detail["run_id"]
+    return [one for one in registry.list_events(conn, limit=1_000_000) if one.kind == "run.failed"][-1].detail["run_id"]
 
 
 def test_who_only_steers_a_campaign_performs_nothing(airflow, dags, shared):

@@ -113,7 +113,7 @@ def test_campaign_is_done_when_every_account_has_ended(due):
     with pytest.raises(Refused, match="not of campaign"):
         registry.set_campaign_account(due, campaign.id, "b3", "done")
     assert registry.finish_campaign(due, campaign.id).state == "done"
-    kinds = [event.kind for event in registry.events(due, account="b2")]
+    kinds = [event.kind for event in registry.list_events(due, account="b2")]
     assert kinds.count("campaign.account.left") == 1
 
 
@@ -174,7 +174,7 @@ def test_catalogue_is_brought_up_to_date(conn):
     other = registry.Entry("mariadb-11.8", "MariaDB 11.8", "mariadb", "10.11", "11.8")
     assert registry.sync_catalogue(conn, [other, first]) == registry.sync_catalogue(conn, [first, other])
     assert registry.sync_catalogue(conn, [dated]) == [dated, other]
-    changes = [event.detail["name"] for event in registry.events(conn) if event.kind == "catalogue.changed"]
+    changes = [event.detail["name"] for event in registry.list_events(conn) if event.kind == "catalogue.changed"]
     assert changes == ["2026", "mariadb-11.8", "2026"]
     for wrong, match in (
         ({"opens": DEADLINE}, "opens before its deadline"),

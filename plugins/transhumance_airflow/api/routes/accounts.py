@@ -101,7 +101,7 @@ def report(account: MyAccount, test: TestId, conn: Registry) -> models.Report:
 )
 def report_page(account: MyAccount, test: TestId, conn: Registry) -> HTMLResponse:
     """The same report as a page, to be shown to the customer as it is."""
-    return HTMLResponse(compatibility.page(_report(conn, account, test)), headers=NO_SCRIPTS)
+    return HTMLResponse(compatibility.report_page(_report(conn, account, test)), headers=NO_SCRIPTS)
 
 
 def _test(conn: psycopg.Connection, account: registry.Account, id: int) -> registry.Test:

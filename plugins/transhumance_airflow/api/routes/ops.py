@@ -53,6 +53,6 @@ def campaigns(conn: Registry) -> models.Campaigns:
                 ended_at=one.ended_at,
                 accounts=Counter(each.state for each in registry.campaign_accounts(conn, one.id)),
             )
-            for one in sorted(registry.campaigns(conn), key=lambda one: one.id, reverse=True)
+            for one in sorted(registry.list_campaigns(conn), key=lambda one: one.id, reverse=True)
         ]
     )
