@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.registry.states import CAMPAIGN
 
 WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account]]] = {
     "overdue": lambda conn, entry, today: registry.overdue(conn, entry, today),
@@ -45,9 +46,7 @@ def _start(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today:
 
 
 def _live(conn: psycopg.Connection, entry: str) -> int:
-    live = [
-        one.id for one in registry.list_campaigns(conn) if one.entry == entry and one.state in ("running", "paused")
-    ]
+    live = [one.id for one in registry.list_campaigns(conn) if one.entry == entry and one.state not in CAMPAIGN.ended]
     if not live:
         raise registry.Refused(f"No campaign of {entry} is under way: start one.")
     return live[0]

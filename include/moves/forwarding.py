@@ -12,12 +12,17 @@ import psycopg
 from include import registry
 from include.hosts import AgentError, HostUnreachable
 from include.moves.path import Agent
-from include.registry import states
+from include.registry.states import MigrationState
 
 EVENT = "original.forwarded"
 """Its detail: {account: {protocol: {"count", "last" (Unix seconds, None: never)}}}."""
 
-ASKED = (states.HANDED_OVER, states.ACCOUNTS_MOVED, states.REROUTED, states.ORIGINAL_EMPTY)
+ASKED = (
+    MigrationState.HANDED_OVER,
+    MigrationState.ACCOUNTS_MOVED,
+    MigrationState.REROUTED,
+    MigrationState.ORIGINAL_EMPTY,
+)
 
 
 def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.registry.states import MoveState
 
 Take = Callable[[str, str], dict[str, Any]]
 """Looks: (account, address of the server that it lives on) -> a look."""
@@ -24,7 +25,7 @@ def before(conn: psycopg.Connection, move: dict[str, Any], take: Take) -> dict[s
 
     Once the account may have left, the look that was taken then is given again.
     """
-    if registry.move(conn, move["id"]).state != "preparing":
+    if registry.move(conn, move["id"]).state != MoveState.PREPARING:
         for event in reversed(registry.list_events(conn, account=move["account"], limit=1_000_000)):
             if event.kind == "look.before" and event.detail["epoch"] == move["epoch"]:
                 return event.detail["look"]

@@ -14,6 +14,8 @@ from include.hosts import AgentError, HostUnreachable
 from include.moves import forwarding
 from include.moves.path import Agent, without_secrets
 from include.registry import states
+from include.registry.kinds import ServerKind
+from include.registry.states import MigrationState, RequestState, ServerState
 
 
 class Machines(Protocol):
@@ -33,7 +35,7 @@ Reach = Callable[[registry.Server], Agent]
 Specify = Callable[[registry.Server], Any]
 """Says how a server of the registry is made: its `include.machines.MachineSpec`."""
 
-SHARED_BY_MANY = ("shared", "database", "test")
+SHARED_BY_MANY = (ServerKind.SHARED, ServerKind.DATABASE, ServerKind.TEST)
 """The kinds of servers that are chosen by their room."""
 
 PROVEN = "original.proven_empty"
@@ -86,14 +88,15 @@ def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list
 
 def _may_get_accounts(server: registry.Server) -> bool:
     """A transit is the only server that its customer has while it is theirs: they make accounts there as well."""
-    shared = server.kind in SHARED_BY_MANY or (server.kind, server.state) == ("transit", states.HANDED_OVER)
+    lent = server.kind == ServerKind.TRANSIT and server.state == ServerState.HANDED_OVER
+    shared = server.kind in SHARED_BY_MANY or lent
     return shared and server.host_key is not None
 
 
 def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Agent]) -> None:
     """The registry learns of an account that was created since the hand-over of the transit `to_server`, if so."""
     migration = registry.migration_of(conn, to_server)
-    if migration is None or migration.transit != to_server or migration.state != "handed_over":
+    if migration is None or migration.transit != to_server or migration.state != MigrationState.HANDED_OVER:
         return
     if account not in {one.name for one in registry.accounts_of(conn, migration.server)}:
         refresh(conn, migration.server, reach(migration.server))
@@ -135,7 +138,7 @@ def install_transit(
 ) -> None:
     """Installs the transit anew, with the new infrastructure, and pins its host key; not once it is handed over.
     Refused unless the registry and the transit itself say, now, that nothing of anybody is on it."""
-    if _past(conn, migration, "installing_transit"):
+    if _past(conn, migration, MigrationState.INSTALLING_TRANSIT):
         return
     transit = registry.server(conn, registry.may_install_transit(conn, migration["id"]))
     _prove_transit_empty(conn, migration, transit, reach, machines, spec, act="install")
@@ -156,7 +159,7 @@ def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> b
 
     False once the IPs are rerouted: from then on names and IPs may be on their way home.
     """
-    if _past(conn, migration, "accounts_moved"):
+    if _past(conn, migration, MigrationState.ACCOUNTS_MOVED):
         return False
     registry.last_account_left(conn, migration["id"])
     return True
@@ -165,21 +168,21 @@ def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> b
 def every_account_home(conn: psycopg.Connection, migration: dict[str, Any], transit: Agent) -> None:
     """Records that every account is home. Refused while one is not, be it one that was made on the transit."""
     found = registry.migration(conn, migration["id"])
-    if past(found.state, "reinstalled"):
+    if past(found.state, MigrationState.REINSTALLED):
         return
     refresh(conn, found.transit, transit)
     away = registry.accounts_not_on(conn, migration["id"], migration["server"])
     if away:
         raise registry.Refused(f"Not home yet: {', '.join(away)}. Clear move_accounts_home.")
-    registry.advance(conn, migration["id"], "accounts_home")
+    registry.advance(conn, migration["id"], MigrationState.ACCOUNTS_HOME)
 
 
 def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], original: Agent) -> None:
     """Records that the registry and the original itself say that nothing lives there. Refused otherwise."""
-    if not _past(conn, migration, "rerouted"):
+    if not _past(conn, migration, MigrationState.REROUTED):
         forwarding.record(conn, migration["id"], original.call("describe"))
         _ask_original(migration, original)
-        registry.advance(conn, migration["id"], "original_empty")
+        registry.advance(conn, migration["id"], MigrationState.ORIGINAL_EMPTY)
 
 
 def emptiness(proof: registry.Proof, said: dict[str, Any]) -> str:
@@ -215,10 +218,10 @@ def reinstall(
     Cut off in the middle, the next call finds the proof in the event log: a server that no longer answers is
     then on its way to the new infrastructure, while one that answers is asked again.
     """
-    if _past(conn, migration, "reinstalling"):
+    if _past(conn, migration, MigrationState.REINSTALLING):
         return
     # From here on the registry takes no account for this server, so the two answers stay true.
-    registry.advance(conn, migration["id"], "reinstalling")
+    registry.advance(conn, migration["id"], MigrationState.REINSTALLING)
     registry.may_reinstall(conn, migration["id"])
     try:
         _ask_original(migration, original)
@@ -263,7 +266,7 @@ def wipe_transit(
     """Wipes the transit if the registry and the transit itself say, now, that nothing of anybody is on it. Not once it
     is back in the pool: by then it may be another customer's."""
     request = registry.request_of(conn, migration["id"])
-    if request is not None and request.state == "returned_to_pool":
+    if request is not None and request.state == RequestState.RETURNED_TO_POOL:
         return
     transit = registry.server(conn, registry.may_wipe(conn, migration["id"]))
     _prove_transit_empty(conn, migration, transit, reach, machines, spec, act="wipe")

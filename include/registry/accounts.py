@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import ServerKind
 
 COLUMNS = "name, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at, stated"
 
@@ -80,8 +81,8 @@ def _home_of(conn: psycopg.Connection, server: str) -> str:
     return value(
         conn,
         """
-        SELECT server FROM migrations
-        WHERE transit = %(server)s AND state NOT IN ('done', 'failed', 'cancelled')
+        SELECT server FROM live_migrations
+        WHERE transit = %(server)s
         UNION ALL SELECT %(server)s LIMIT 1
         """,
         {"server": server},
@@ -165,7 +166,10 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
     (moved, receiving, test copies) are passed over, and so is all of a test or database server; where the
     server's claim contradicts the registry and no move explains it, nothing is changed and an event says so.
     Nothing is ever removed here. Returns who lives on `server`."""
-    if value(conn, "SELECT kind FROM servers WHERE name = %(server)s", {"server": server}) in ("database", "test"):
+    if value(conn, "SELECT kind FROM servers WHERE name = %(server)s", {"server": server}) in (
+        ServerKind.DATABASE,
+        ServerKind.TEST,
+    ):
         return []
     for entry in described:
         if entry.get("state", "serving") not in ("serving", "held"):
@@ -258,8 +262,7 @@ def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
     return value(
         conn,
         """
-        SELECT EXISTS (SELECT FROM moves WHERE account = %(account)s AND to_server = %(server)s
-            AND state NOT IN ('done', 'returned'))
+        SELECT EXISTS (SELECT FROM live_moves WHERE account = %(account)s AND to_server = %(server)s)
         """,
         {"account": account, "server": server},
     )

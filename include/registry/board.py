@@ -150,7 +150,7 @@ def under_way(conn: psycopg.Connection) -> list[UnderWay]:
         SELECT m.id, m.server, s.kind, s.customer, s.plan, m.entry, m.transit, m.run_id, m.state, m.state_since,
             l.handed_over_at, l.free_until, l.billed_until, q.place, q.of,
             coalesce(a.accounts, 0) AS accounts, coalesce(a.left_it, 0) AS left
-        FROM migrations m
+        FROM live_migrations m
             JOIN servers s ON s.name = m.server
             LEFT JOIN billing_leases l ON l.migration = m.id
             LEFT JOIN ({_LIVING}) a ON a.home_server = m.server
@@ -159,7 +159,7 @@ def under_way(conn: psycopg.Connection) -> list[UnderWay]:
                     count(*) OVER (PARTITION BY plan) AS of
                 FROM transit_requests WHERE state = 'waiting'
             ) q ON q.migration = m.id
-        WHERE m.state NOT IN ('done', 'failed', 'cancelled') ORDER BY m.id
+        ORDER BY m.id
         """,
     )
 
@@ -204,10 +204,10 @@ def moving(conn: psycopg.Connection) -> list[Moving]:
         ), at_work AS (
             SELECT v.id, v.account, v.original AS server, v.from_server, v.to_server, v.direction, v.run_id, v.state,
                 v.state_since, v.began_at, 'move' AS what
-            FROM moves v LEFT JOIN migrations m ON m.id = v.migration
+            FROM moves v LEFT JOIN live_migrations m ON m.id = v.migration
             WHERE v.state <> 'done'
-                AND (v.state <> 'returned' OR m.state NOT IN ('done', 'failed', 'cancelled')
-                    OR m.id IS NULL AND v.state_since > now() - interval '7 days')
+                AND (v.state <> 'returned' OR m.id IS NOT NULL
+                    OR v.migration IS NULL AND v.state_since > now() - interval '7 days')
                 AND NOT EXISTS (SELECT FROM moves later WHERE later.account = v.account AND later.id > v.id)
             UNION ALL
             SELECT t.id, t.account, a.home_server, a.server, t.server, 'test', t.run_id, t.state, t.state_since,
@@ -245,7 +245,7 @@ def listed(
             coalesce(m.state_since, s.state_since) AS since, m.id AS migration, m.transit,
             coalesce(a.accounts, 0) AS accounts, coalesce(a.left_it, 0) AS left, count(*) OVER () AS of
         FROM servers s
-            LEFT JOIN migrations m ON m.server = s.name AND m.state NOT IN ('done', 'failed', 'cancelled')
+            LEFT JOIN live_migrations m ON m.server = s.name
             LEFT JOIN ({_LIVING}) a ON a.home_server = s.name
         WHERE s.kind <> 'transit'
             AND (%(standing)s::text IS NULL OR coalesce(m.state, s.state) = %(standing)s)
@@ -269,7 +269,7 @@ def standings(conn: psycopg.Connection) -> dict[str, int]:
                 """
                 SELECT coalesce(m.state, s.state), count(*)
                 FROM servers s
-                    LEFT JOIN migrations m ON m.server = s.name AND m.state NOT IN ('done', 'failed', 'cancelled')
+                    LEFT JOIN live_migrations m ON m.server = s.name
                 WHERE s.kind <> 'transit' GROUP BY 1
                 """
             ).fetchall()
@@ -333,8 +333,7 @@ def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
                 FROM (SELECT state, count(*) AS many FROM campaign_accounts WHERE campaign = c.id GROUP BY state) s
             ) a ON true
             LEFT JOIN LATERAL (
-                SELECT min(wave) FILTER (WHERE state IN ('waiting', 'testing', 'performing')) AS wave,
-                    max(wave) AS waves
+                SELECT max(wave) AS waves, (SELECT min(wave) FROM live_campaign_accounts WHERE campaign = c.id) AS wave
                 FROM campaign_accounts WHERE campaign = c.id
             ) w ON true
         WHERE c.ended_at IS NULL OR c.ended_at > now() - interval '7 days'

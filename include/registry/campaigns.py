@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.registry import states
 from include.registry.accounts import COLUMNS as ACCOUNT_COLUMNS
 from include.registry.accounts import Account
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.states import CampaignState
 
 CAMPAIGN_SETTINGS = ("wave_size", "canaries", "most_per_server", "most_failures_percent", "longest_wait_seconds")
 COLUMNS = "id, entry, run_id, requested_by, state, state_since, settings, why, began_at, ended_at"
@@ -123,13 +123,13 @@ def list_campaigns(conn: psycopg.Connection) -> list[Campaign]:
 @in_transaction
 def pause_campaign(conn: psycopg.Connection, id: int, reason: str, by: str) -> Campaign:
     """Begin no further account until `resume_campaign`; what is under way goes on. Can be repeated."""
-    return _steer(conn, id, states.PAUSED, reason, by)
+    return _steer(conn, id, CampaignState.PAUSED, reason, by)
 
 
 @in_transaction
 def resume_campaign(conn: psycopg.Connection, id: int, by: str) -> Campaign:
     """Go on with a paused campaign. Can be repeated."""
-    return _steer(conn, id, states.RUNNING, None, by)
+    return _steer(conn, id, CampaignState.RUNNING, None, by)
 
 
 @in_transaction
@@ -137,7 +137,7 @@ def stop_campaign(conn: psycopg.Connection, id: int, why: str, by: str) -> Campa
     """End a campaign for good: accounts that wait are left, with the reason; what is under way goes on to its end.
     Can be repeated."""
     before = campaign(conn, id)
-    after = _steer(conn, id, states.STOPPED, why, by)
+    after = _steer(conn, id, CampaignState.STOPPED, why, by)
     if before.state != after.state:
         execute(
             conn,
@@ -155,7 +155,7 @@ def finish_campaign(conn: psycopg.Connection, id: int) -> Campaign:
     """Note that nothing of a campaign is left to do; one that was stopped stays so. Refuses while an account waits or
     is at work. Can be repeated."""
     found = campaign(conn, id)
-    return found if found.state == states.STOPPED else _steer(conn, id, states.DONE, found.why, None)
+    return found if found.state == CampaignState.STOPPED else _steer(conn, id, CampaignState.DONE, found.why, None)
 
 
 def _steer(conn: psycopg.Connection, id: int, state: str, why: str | None, by: str | None) -> Campaign:
@@ -163,7 +163,7 @@ def _steer(conn: psycopg.Connection, id: int, state: str, why: str | None, by: s
     before = campaign(conn, id)
     if before.state == state:
         return before
-    if state in (states.PAUSED, states.STOPPED) and not (why or "").strip():
+    if state in (CampaignState.PAUSED, CampaignState.STOPPED) and not (why or "").strip():
         raise Refused("A campaign is paused or stopped for a reason: give it.")
     params = {"id": id, "state": state, "why": why}
     execute(conn, "UPDATE campaigns SET state = %(state)s, why = %(why)s WHERE id = %(id)s", params)

@@ -10,7 +10,9 @@ from include.registry import queue, states
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, names, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import ONE_CUSTOMERS
 from include.registry.servers import server as server_named
+from include.registry.states import MigrationState
 from include.registry.tests import untested
 
 COLUMNS = """
@@ -66,7 +68,7 @@ def begin_migration(
         return same
     found = server_named(conn, server)
     wanted = catalogue_entry(conn, entry)
-    if found.kind not in ("dedicated", "vps"):
+    if found.kind not in ONE_CUSTOMERS:
         raise Refused(
             f"Server {server} is a {found.kind} server: only a dedicated server or VPS is migrated through a transit."
         )
@@ -97,7 +99,7 @@ def begin_migration(
             "to": wanted.to_version,
             "run": run_id,
             "by": requested_by,
-            "state": states.CHECKING,
+            "state": MigrationState.CHECKING,
             "lifted": lift_gate_because,
         },
     )
@@ -143,10 +145,7 @@ def migration_of(conn: psycopg.Connection, server: str) -> Migration | None:
     return row(
         conn,
         Migration,
-        f"""
-        SELECT {COLUMNS} FROM migrations
-        WHERE (server = %(server)s OR transit = %(server)s) AND state NOT IN ('done', 'failed', 'cancelled')
-        """,
+        f"SELECT {COLUMNS} FROM live_migrations WHERE server = %(server)s OR transit = %(server)s",
         {"server": server},
     )
 
@@ -185,7 +184,7 @@ def cancel_migration(conn: psycopg.Connection, id: int, reason: str, by: str) ->
     """Cancel a migration: its request leaves the queue, its lease ends. Refused once an account has been
     performed. An assigned transit stays the migration's until `transit_wiped` and `return_transit`."""
     queue.lock(conn)
-    return advance(conn, id, states.CANCELLED, {"reason": reason}, by)
+    return advance(conn, id, MigrationState.CANCELLED, {"reason": reason}, by)
 
 
 @in_transaction
@@ -227,7 +226,7 @@ def may_reinstall(conn: psycopg.Connection, migration_id: int) -> None:
         raise Refused(
             f"Server {found.server} is not reinstalled, because accounts live on it ({names(living)}): move them first."
         )
-    if found.state not in (states.ORIGINAL_EMPTY, states.REINSTALLING):
+    if found.state not in (MigrationState.ORIGINAL_EMPTY, MigrationState.REINSTALLING):
         raise Refused(
             f"Server {found.server} is not reinstalled while its migration is {found.state}: that is due"
             " after original_empty and only once."

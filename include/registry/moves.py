@@ -14,8 +14,10 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import Entry, catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import Direction, EntryKind, ServerKind
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
+from include.registry.states import MoveState
 
 MOST_MOVES_A_SERVER = 2
 """Of how many over moves a server may be the source or the target at a time; the schema's `most_moves_a_server`."""
@@ -65,7 +67,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     if same is not None:
         if (same.account, same.to_server) != (account, to_server):
             raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
-        return _again(conn, same) if same.state == states.RETURNED else same
+        return _again(conn, same) if same.state == MoveState.RETURNED else same
     server_named(conn, to_server)
     live = migration_of(conn, found.home_server)
     if live is None:
@@ -94,7 +96,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
             "original": live.server,
             "from": found.server,
             "to": to_server,
-            "direction": "home" if to_server == live.server else "out",
+            "direction": Direction.HOME if to_server == live.server else Direction.OUT,
             "epoch": next_epoch(conn, account),
             "run": run_id,
             "by": requested_by,
@@ -130,7 +132,7 @@ def begin_over(
     if same is not None:
         if (same.account, same.entry) != (account, entry) or to_server not in (None, same.to_server):
             raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
-        return _again(conn, same) if same.state == states.RETURNED else same
+        return _again(conn, same) if same.state == MoveState.RETURNED else same
     found = account_named(conn, account)
     value(
         conn,
@@ -170,7 +172,7 @@ def begin_over(
 def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, named: str | None) -> str:
     """Where an over move goes: the server that was named, or the one with most room, also when that is busy (the
     database refuses then, and it can be tried again)."""
-    kind = "shared" if entry.kind == "infrastructure" else "database"
+    kind = ServerKind.SHARED if entry.kind == EntryKind.INFRASTRUCTURE else ServerKind.DATABASE
     choice.lock(conn)
     fitting = [one.name for one in choice.choices(conn, kind, entry, account, named) if one.name != source]
     if named is not None and not fitting:
@@ -241,7 +243,7 @@ def live_move_of(conn: psycopg.Connection, account: str) -> Move | None:
     return row(
         conn,
         Move,
-        f"SELECT {COLUMNS} FROM moves WHERE account = %(account)s AND state NOT IN ('done', 'returned')",
+        f"SELECT {COLUMNS} FROM live_moves WHERE account = %(account)s",
         {"account": account},
     )
 

@@ -161,8 +161,8 @@ def live_migrations(conn: psycopg.Connection, servers: Sequence[str]) -> dict[st
         conn,
         Migration,
         f"""
-        SELECT {MIGRATION} FROM migrations
-        WHERE server = ANY (%(servers)s) AND state NOT IN ('done', 'failed', 'cancelled')
+        SELECT {MIGRATION} FROM live_migrations
+        WHERE server = ANY (%(servers)s)
         """,
         {"servers": list(servers)},
     )
@@ -176,7 +176,7 @@ def live_moves(conn: psycopg.Connection, accounts: Sequence[str]) -> dict[str, M
         conn,
         Move,
         f"""
-        SELECT {MOVE} FROM moves WHERE account = ANY (%(accounts)s) AND state NOT IN ('done', 'returned')
+        SELECT {MOVE} FROM live_moves WHERE account = ANY (%(accounts)s)
         """,
         {"accounts": list(accounts)},
     )

@@ -13,12 +13,13 @@ from decimal import Decimal
 
 import psycopg
 
-from include.registry import states
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import ServerKind
 from include.registry.servers import Plan, Server
 from include.registry.servers import plan as plan_named
 from include.registry.servers import server as server_named
+from include.registry.states import MigrationState, RequestState
 
 EXPECTED_DAYS = 7
 """How long a customer is expected to keep a transit: the free week."""
@@ -212,7 +213,7 @@ def _assign(conn: psycopg.Connection, wanted: Wanted, transit: str) -> None:
     )
     event(
         conn,
-        f"migration.{states.INSTALLING_TRANSIT}",
+        f"migration.{MigrationState.INSTALLING_TRANSIT}",
         migration=wanted.migration,
         server=wanted.server,
         detail={"transit": transit},
@@ -294,7 +295,7 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
         raise Refused("Moving a request up overtakes others: give the reason.")
     lock(conn)
     request = request_of(conn, migration_id)
-    if request is None or request.state != states.WAITING:
+    if request is None or request.state != RequestState.WAITING:
         raise Refused(f"Migration {migration_id} does not wait for a transit: there is nothing to move up.")
     of_plan = waiting(conn, request.plan)
     now_at = [other.id for other in of_plan].index(request.id) + 1
@@ -330,7 +331,7 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
 def reserve_transit(conn: psycopg.Connection, name: str, customer: str | None, by: str) -> Server:
     """Keep a transit for one customer's requests; None offers it to everyone again."""
     lock(conn)
-    if server_named(conn, name).kind != "transit":
+    if server_named(conn, name).kind != ServerKind.TRANSIT:
         raise Refused(f"Server {name} is not a transit: give the name of a transit.")
     changed = execute(
         conn,

@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.registry import states
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import ONE_CUSTOMERS, EntryKind, ServerKind
+from include.registry.states import ServerState
 
 FIRST_DAY = date(1970, 1, 1)
 """The price that a plan is added with holds from here on."""
@@ -59,9 +60,9 @@ class Server:
     def runs(self, kind: str) -> str:
         """The version of an entry's kind that it runs: its infrastructure, or the major of an engine ("17", "11.8");
         empty when that is not known. The schema's `version_of` says the same."""
-        if kind == "infrastructure":
+        if kind == EntryKind.INFRASTRUCTURE:
             return self.infrastructure
-        return ".".join(self.versions.get(kind, "").split(".")[: 1 if kind == "postgresql" else 2])
+        return ".".join(self.versions.get(kind, "").split(".")[: 1 if kind == EntryKind.POSTGRESQL else 2])
 
 
 @in_transaction
@@ -161,7 +162,7 @@ def add_server(
     (holds databases of accounts that live elsewhere). Dedicated and VPS have a customer, others none. `state` is
     serving, or free for a transit (the default). Repeating it is fine."""
     if state is None:
-        state = states.FREE if kind == "transit" else states.SERVING
+        state = ServerState.FREE if kind == ServerKind.TRANSIT else ServerState.SERVING
     added = execute(
         conn,
         """
@@ -282,7 +283,7 @@ def resume_server(conn: psycopg.Connection, name: str, by: str) -> Server:
 
 def _pause(conn: psycopg.Connection, name: str, reason: str | None, kind: str, by: str) -> Server:
     found = server(conn, name)
-    if found.kind in ("dedicated", "vps"):
+    if found.kind in ONE_CUSTOMERS:
         raise Refused(f"Server {name} is a customer's own: nothing new is put on it that could be paused.")
     changed = execute(
         conn,

@@ -5,21 +5,26 @@ from datetime import datetime
 
 import psycopg
 
-from include.registry import states
 from include.registry.accounts import next_epoch
 from include.registry.database import Refused, execute, in_transaction, rows, value
 from include.registry.events import event
 from include.registry.migrations import advance, locked, migration_of
 from include.registry.moves import advance_move, moves_of
+from include.registry.states import MigrationState, MoveState
 
 BEGAN = "take_back.began"
 DISK_STARTED = "take_back.disk_started"
 ENDED = "take_back.ended"
 
-ON_ORIGINAL = (states.HANDED_OVER, states.ACCOUNTS_MOVED, states.REROUTED, states.ORIGINAL_EMPTY)
+ON_ORIGINAL = (
+    MigrationState.HANDED_OVER,
+    MigrationState.ACCOUNTS_MOVED,
+    MigrationState.REROUTED,
+    MigrationState.ORIGINAL_EMPTY,
+)
 """While a migration is in one of these its original still has everything; the accounts serve from there again."""
 
-IN_TRANSITS_PLACE = (states.REINSTALLING, states.REINSTALLED)
+IN_TRANSITS_PLACE = (MigrationState.REINSTALLING, MigrationState.REINSTALLED)
 """In these the original's kept disk has everything; it is started in the transit's place, and accounts go on home."""
 
 
@@ -82,10 +87,10 @@ def begin_take_back(conn: psycopg.Connection, migration: int, because: str, by: 
     may_take_back(conn, found.server)
     for move in moves_of(conn, migration):
         # The transit was a side of each, and can say no more.
-        if move.state not in (states.COMMITTED, states.DONE, states.RETURNED):
-            advance_move(conn, move.id, states.RETURNED)
-        elif move.state == states.COMMITTED:
-            advance_move(conn, move.id, states.DONE)
+        if move.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
+            advance_move(conn, move.id, MoveState.RETURNED)
+        elif move.state == MoveState.COMMITTED:
+            advance_move(conn, move.id, MoveState.DONE)
     epochs = {one.account: next_epoch(conn, one.account) for one in lost(conn, migration) if one.left_at}
     execute(
         conn,
@@ -152,4 +157,4 @@ def end_take_back(conn: psycopg.Connection, migration: int, by: str) -> None:
         return
     event(conn, ENDED, migration=migration, server=found.server, by=by)
     if found.state in ON_ORIGINAL:
-        advance(conn, migration, states.FAILED, {"reason": found.taken_back_because}, by)
+        advance(conn, migration, MigrationState.FAILED, {"reason": found.taken_back_because}, by)

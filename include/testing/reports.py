@@ -14,6 +14,7 @@ from include.catalogue import Entry
 from include.compatibility import Site, build, compare_pages, counts, report_page
 from include.compatibility.report import Seen
 from include.memory import little_memory
+from include.registry.states import TestState
 from include.testing.copies import sites_of
 
 
@@ -66,7 +67,7 @@ def write(
     report_files.put(folder, f"test-{test['id']}.html", report_page(report))
     blockers, warnings = counts(report)
     registry.record_test_report(conn, test["id"], report, blockers, warnings)
-    registry.advance_test(conn, test["id"], "ready", expires_at=expires_at)
+    registry.advance_test(conn, test["id"], TestState.READY, expires_at=expires_at)
     told = ("names", "expires_at", "verdict", "sentence")
     return {"test": test["id"], "blockers": blockers, "warnings": warnings, **{key: report[key] for key in told}}
 

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
 from include.moves import servers, take_back
-from include.registry import states
+from include.registry.states import MigrationState
 from transhumance_airflow import connections
 from transhumance_airflow.operators import refusing
 
@@ -39,7 +39,7 @@ class ApproveReinstall(ApprovalOperator):
             if not proof.asks:
                 self.log.info("The plan of %s asks nobody.", proof.server)
                 return None
-            if servers.past(registry.migration(conn, id).state, states.ORIGINAL_EMPTY):
+            if servers.past(registry.migration(conn, id).state, MigrationState.ORIGINAL_EMPTY):
                 self.log.info("%s is being reinstalled, or was.", proof.server)
                 return None
             if (before := registry.approved_by(conn, id)) is not None:

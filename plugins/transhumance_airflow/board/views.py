@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 from include import registry
 from include.moves import proof
 from include.registry import board, probes, states
+from include.registry.kinds import ONE_CUSTOMERS
+from include.registry.states import CampaignState, MigrationState, MoveState, ServerState, TestState
 from transhumance_airflow.board import runs, words
 from transhumance_airflow.board.gather import PAGE, Glance, ServerPage
 
@@ -98,7 +100,7 @@ class MoveLine:
 
 def front(now: Glance) -> dict[str, Any]:
     """What the front page shows, without the list of servers."""
-    waits, moving = stuck(now), [move for move in now.moving if move.state != states.RETURNED]
+    waits, moving = stuck(now), [move for move in now.moving if move.state != MoveState.RETURNED]
     return {
         "now": now.now,
         "numbers": numbers(now, len(waits)),
@@ -128,12 +130,12 @@ def numbers(now: Glance, stopped: int) -> list[tuple[str, int, str]]:
     return [
         ("stuck", stopped, "late" if stopped else "calm"),
         ("to approve", len(now.approvals), "soon" if now.approvals else "calm"),
-        ("moving now", sum(move.state != states.RETURNED for move in now.moving), "calm"),
+        ("moving now", sum(move.state != MoveState.RETURNED for move in now.moving), "calm"),
         ("wait for the customer", waiting["customer"], "calm"),
         ("wait for the pool", waiting["pool"], "calm"),
         ("the host works on", waiting["host"], "calm"),
         ("leases over", late, "late" if late else "calm"),
-        ("transits free", sum(t.state == states.FREE and not t.paused_because for t in now.transits), "calm"),
+        ("transits free", sum(t.state == ServerState.FREE and not t.paused_because for t in now.transits), "calm"),
     ]
 
 
@@ -141,7 +143,7 @@ def whom(one: board.UnderWay, now: Glance) -> str:
     """For whom a migration waits: ops, customer, pool, or host."""
     if any(approval.run == one.run_id for approval in now.approvals):
         return "ops"
-    return {states.HANDED_OVER: "customer", states.WAITING_FOR_TRANSIT: "pool"}.get(one.state, "host")
+    return {MigrationState.HANDED_OVER: "customer", MigrationState.WAITING_FOR_TRANSIT: "pool"}.get(one.state, "host")
 
 
 def groups(now: Glance) -> list[Group]:
@@ -165,14 +167,14 @@ def groups(now: Glance) -> list[Group]:
             "customer",
             [_for_customer(one, now.now) for one in customer[:MOST]],
             len(customer),
-            states.HANDED_OVER,
+            MigrationState.HANDED_OVER,
         ),
         Group(
             "Wait for the pool",
             "pool",
             [_for_pool(one, expected.get(one.id), now.now) for one in pool[:MOST]],
             len(pool),
-            states.WAITING_FOR_TRANSIT,
+            MigrationState.WAITING_FOR_TRANSIT,
         ),
         Group(
             "The host works on",
@@ -219,7 +221,7 @@ def stuck(now: Glance) -> list[Stuck]:
             since=move.state_since,
         )
         for move in now.moving
-        if move.state == states.RETURNED and move.run_id not in known
+        if move.state == MoveState.RETURNED and move.run_id not in known
     ]
     wanted = {queued.plan for queued in now.queue}
     found += [
@@ -232,7 +234,7 @@ def stuck(now: Glance) -> list[Stuck]:
             since=transit.state_since,
         )
         for transit in now.transits
-        if transit.paused_because and transit.plan in wanted and transit.state == states.FREE
+        if transit.paused_because and transit.plan in wanted and transit.state == ServerState.FREE
     ]
     found += [
         Stuck(
@@ -268,7 +270,7 @@ def move_line(move: board.Moving, now: datetime) -> MoveLine:
     """A move at work, with how far it probably is by what such moves took before."""
     taken = (now - move.began_at).total_seconds()
     typical = move.typical_seconds
-    if move.state == states.COMMITTED:
+    if move.state == MoveState.COMMITTED:
         progress, ends = 1.0, "lives there; tidying up"
     elif not typical:
         progress, ends = None, "cannot be told yet"
@@ -304,9 +306,11 @@ def campaign(one: board.RunningCampaign) -> CampaignView:
             parts.append((state, word, count, round(begins, 2), round(100 * count / of, 2)))
             begins += 100 * count / of
     says = f"{one.state}, wave {one.wave} of {one.waves}" + (f": {one.why}" if one.why else "")
-    paused = one.state == states.PAUSED
+    paused = one.state == CampaignState.PAUSED
     path = runs.run_path("run_campaign", one.run_id)
-    return CampaignView(one.id, one.title, says, path, one.state in (states.RUNNING, states.PAUSED), paused, parts)
+    return CampaignView(
+        one.id, one.title, says, path, one.state in (CampaignState.RUNNING, CampaignState.PAUSED), paused, parts
+    )
 
 
 def pools(now: Glance) -> list[Pool]:
@@ -324,7 +328,7 @@ def tile(transit: board.PoolTransit, now: datetime) -> Tile:
     """One transit in the picture."""
     paused = transit.paused_because is not None
     common = {"name": transit.name, "server": transit.server, "paused": paused}
-    if transit.state == states.HANDED_OVER and transit.free_until is not None:
+    if transit.state == ServerState.HANDED_OVER and transit.free_until is not None:
         if transit.billed_until is not None and transit.billed_until <= now:
             return Tile(**common, tone="busy", says="all have left; the host's time", used=7)
         days = (transit.free_until - now).total_seconds() / 86400
@@ -332,7 +336,7 @@ def tile(transit: board.PoolTransit, now: datetime) -> Tile:
             return Tile(**common, tone="over", says=words.left(transit.free_until, now), used=7)
         tone = "soon" if days < 2 else "leased"
         return Tile(**common, tone=tone, says=words.left(transit.free_until, now), used=max(0, 7 - int(days + 0.999)))
-    if transit.state == states.FREE:
+    if transit.state == ServerState.FREE:
         reserved = f"reserved for {transit.reserved_for}" if transit.reserved_for else "free"
         return Tile(**common, tone="paused" if paused else "free", says="paused" if paused else reserved)
     return Tile(**common, tone="busy", says=words.POOL[transit.state])
@@ -420,7 +424,7 @@ class AccountView:
 def steps(kind: str, migration: board.ServersMigration | None) -> list[Step]:
     """Where the server is on its path; none for one that goes no such way. One that was given up stands nowhere on
     it. A gate that was lifted says nothing of tests."""
-    if migration is None and kind not in ("dedicated", "vps"):
+    if migration is None and kind not in ONE_CUSTOMERS:
         return []
     given_up = migration is not None and migration.state in states.GIVEN_UP
     at = 0 if migration is None else -1 if given_up else words.STEP_OF[migration.state]
@@ -480,19 +484,19 @@ def standing(page: ServerPage) -> str:
         of = words.counted(len(page.accounts), "account")
         return f"It is not being migrated. {tested} of {of} tested without a blocker." if page.accounts else "Empty."
     sentence = next(state.sentence for state in states.MIGRATION.states if state.name == migration.state)
-    if migration.state == states.WAITING_FOR_TRANSIT and page.place:
+    if migration.state == MigrationState.WAITING_FOR_TRANSIT and page.place:
         place = page.place
         expected = f"expected {words.when(place.estimate, page.now)}" if place.estimate else "nobody can tell when"
         return f"{sentence} Place {place.place} of {place.of}; a transit is {expected}."
-    if migration.state == states.HANDED_OVER and migration.free_until:
+    if migration.state == MigrationState.HANDED_OVER and migration.free_until:
         return f"{sentence} Free of charge: {words.left(migration.free_until, page.now)}."
     return sentence
 
 
 def account_view(account: board.Lived, moves: list[AccountMove], now: datetime) -> AccountView:
     """An account with what its newest test says."""
-    there = account.test_state == states.READY
-    if account.test_state in (states.PREPARING, states.COPYING):
+    there = account.test_state == TestState.READY
+    if account.test_state in (TestState.PREPARING, TestState.COPYING):
         says, tone = "being tested", "calm"
     elif account.tested_at is None:
         says, tone = "not tested", "soon"
@@ -536,9 +540,9 @@ def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMo
         seen.points.append(Happened(word, None, counts + without, bad=not proven.equal))
         seen.left, seen.scope = proven.left, proven.scope
     if move.committed_at:
-        gone = "; the old copy is gone" if move.state == states.DONE else ""
+        gone = "; the old copy is gone" if move.state == MoveState.DONE else ""
         seen.points.append(Happened("committed", move.committed_at, f"lives on {move.to_server}{gone}"))
-    if move.state == states.RETURNED:
+    if move.state == MoveState.RETURNED:
         seen.points.append(Happened("returned", move.ended_at, f"serves from {move.from_server}", bad=True))
     return seen
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from include import registry
-from include.registry import states
+from include.registry.states import CampaignAccountState, MigrationState, MoveState, ServerState
 
 STEPS = (
     ("Tested", "Each account is copied to a test server; the customer looks at it."),
@@ -23,61 +23,61 @@ STEPS = (
 """The path of a dedicated server or VPS: a word, and what happens."""
 
 STEP_OF = {
-    states.CHECKING: 1,
-    states.WAITING_FOR_TRANSIT: 2,
-    states.INSTALLING_TRANSIT: 3,
-    states.HANDED_OVER: 4,
-    states.ACCOUNTS_MOVED: 5,
-    states.REROUTED: 6,
-    states.ORIGINAL_EMPTY: 6,
-    states.REINSTALLING: 6,
-    states.REINSTALLED: 7,
-    states.ACCOUNTS_HOME: 7,
-    states.HOME: 7,
-    states.DONE: 8,
+    MigrationState.CHECKING: 1,
+    MigrationState.WAITING_FOR_TRANSIT: 2,
+    MigrationState.INSTALLING_TRANSIT: 3,
+    MigrationState.HANDED_OVER: 4,
+    MigrationState.ACCOUNTS_MOVED: 5,
+    MigrationState.REROUTED: 6,
+    MigrationState.ORIGINAL_EMPTY: 6,
+    MigrationState.REINSTALLING: 6,
+    MigrationState.REINSTALLED: 7,
+    MigrationState.ACCOUNTS_HOME: 7,
+    MigrationState.HOME: 7,
+    MigrationState.DONE: 8,
 }
 """At which of the steps (0: the first) a migration is that stands in a state."""
 
 STANDING = {
-    states.SERVING: "serving",
-    states.CHECKING: "being looked at",
-    states.WAITING_FOR_TRANSIT: "waits for a transit",
-    states.INSTALLING_TRANSIT: "transit being installed",
-    states.HANDED_OVER: "customer performs",
-    states.ACCOUNTS_MOVED: "being rerouted",
-    states.REROUTED: "to be proven empty",
-    states.ORIGINAL_EMPTY: "to be reinstalled",
-    states.REINSTALLING: "being reinstalled",
-    states.REINSTALLED: "accounts move home",
-    states.ACCOUNTS_HOME: "names and IPs go home",
-    states.HOME: "transit being wiped",
-    states.DONE: "done",
-    states.FAILED: "given up",
-    states.CANCELLED: "cancelled",
+    ServerState.SERVING: "serving",
+    MigrationState.CHECKING: "being looked at",
+    MigrationState.WAITING_FOR_TRANSIT: "waits for a transit",
+    MigrationState.INSTALLING_TRANSIT: "transit being installed",
+    MigrationState.HANDED_OVER: "customer performs",
+    MigrationState.ACCOUNTS_MOVED: "being rerouted",
+    MigrationState.REROUTED: "to be proven empty",
+    MigrationState.ORIGINAL_EMPTY: "to be reinstalled",
+    MigrationState.REINSTALLING: "being reinstalled",
+    MigrationState.REINSTALLED: "accounts move home",
+    MigrationState.ACCOUNTS_HOME: "names and IPs go home",
+    MigrationState.HOME: "transit being wiped",
+    MigrationState.DONE: "done",
+    MigrationState.FAILED: "given up",
+    MigrationState.CANCELLED: "cancelled",
 }
 
 MOVING = {
-    states.PREPARING: "opening the path",
-    states.COPYING: "copying",
-    states.SWITCHING: "switching",
-    states.COMMITTED: "tidying up",
-    states.RETURNED: "returned",
+    MoveState.PREPARING: "opening the path",
+    MoveState.COPYING: "copying",
+    MoveState.SWITCHING: "switching",
+    MoveState.COMMITTED: "tidying up",
+    MoveState.RETURNED: "returned",
 }
 
 POOL = {
-    states.FREE: "free",
-    states.ASSIGNED: "being installed",
-    states.HANDED_OVER: "leased",
-    states.WIPED: "wiped",
+    ServerState.FREE: "free",
+    ServerState.ASSIGNED: "being installed",
+    ServerState.HANDED_OVER: "leased",
+    ServerState.WIPED: "wiped",
 }
 
 CAMPAIGN = {
-    states.DONE: "done",
-    states.PERFORMING: "performing",
-    states.TESTING: "testing",
-    states.FAILED: "failed",
-    states.LEFT: "left as they are",
-    states.WAITING: "waiting",
+    CampaignAccountState.DONE: "done",
+    CampaignAccountState.PERFORMING: "performing",
+    CampaignAccountState.TESTING: "testing",
+    CampaignAccountState.FAILED: "failed",
+    CampaignAccountState.LEFT: "left as they are",
+    CampaignAccountState.WAITING: "waiting",
 }
 """The states of a campaign's accounts, in the order of its bar."""
 

@@ -12,16 +12,15 @@ BEGIN
             SELECT FROM moves WHERE account = NEW.name AND from_server = OLD.server AND to_server = NEW.server
                 AND engine IS NULL AND state = 'committed'
         ) AND NOT EXISTS (
-            SELECT FROM migrations WHERE server = NEW.server AND transit = OLD.server
-                AND taken_back_because IS NOT NULL AND state NOT IN ('done', 'failed', 'cancelled')
+            SELECT FROM live_migrations WHERE server = NEW.server AND transit = OLD.server
+                AND taken_back_because IS NOT NULL
         ) THEN
             PERFORM refuse(format('Account %s lives on %s until a move commits: move it to %s.',
                 NEW.name, OLD.server, NEW.server));
         END IF;
         IF NEW.home_server <> OLD.home_server THEN
             IF EXISTS (
-                SELECT FROM migrations WHERE server IN (NEW.home_server, OLD.home_server)
-                    AND state NOT IN ('done', 'failed', 'cancelled')
+                SELECT FROM live_migrations WHERE server IN (NEW.home_server, OLD.home_server)
             ) THEN
                 PERFORM refuse(format('The home of account %s cannot change while its server is migrated: wait.',
                     NEW.name));
@@ -35,7 +34,7 @@ BEGIN
             END IF;
         END IF;
         IF NEW.removed_at IS NOT NULL AND OLD.removed_at IS NULL AND EXISTS (
-            SELECT FROM moves WHERE account = NEW.name AND state NOT IN ('done', 'returned')
+            SELECT FROM live_moves WHERE account = NEW.name
         ) THEN
             PERFORM refuse(format('Account %s is being moved: remove it when the move has ended.', NEW.name));
         END IF;
@@ -44,8 +43,7 @@ BEGIN
         AND (TG_OP = 'INSERT' OR NEW.server <> OLD.server OR OLD.removed_at IS NOT NULL)
     THEN
         -- The locks make a migration's and a server's state wait for this account, or this account for them.
-        PERFORM FROM migrations WHERE transit = NEW.server AND server = NEW.home_server
-            AND state NOT IN ('done', 'failed', 'cancelled') FOR SHARE;
+        PERFORM FROM live_migrations WHERE transit = NEW.server AND server = NEW.home_server FOR SHARE;
         lent := FOUND;
         SELECT * INTO on_ FROM servers WHERE name = NEW.server FOR SHARE;
         IF on_.state NOT IN ('serving', 'handed_over') THEN

@@ -7,7 +7,7 @@ BEGIN
         NEW.ended_at := now();
     END IF;
     IF NEW.state <> OLD.state AND NEW.state = 'done' AND EXISTS (
-        SELECT FROM campaign_accounts WHERE campaign = NEW.id AND state IN ('waiting', 'testing', 'performing')
+        SELECT FROM live_campaign_accounts WHERE campaign = NEW.id
     ) THEN
         PERFORM refuse(format('Campaign %s has accounts left: it is done when all of them have ended.', NEW.id));
     END IF;

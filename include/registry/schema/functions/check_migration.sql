@@ -97,8 +97,8 @@ BEGIN
                 '%s (%s): perform the other accounts, and all of them come home by themselves.',
                 NEW.server, NEW.transit, who));
         END IF;
-        SELECT account INTO who FROM moves
-        WHERE migration = NEW.id AND state NOT IN ('done', 'returned') LIMIT 1;
+        SELECT account INTO who FROM live_moves
+        WHERE migration = NEW.id LIMIT 1;
         IF who IS NOT NULL THEN
             PERFORM refuse(format('Account %s is being moved: give the migration of %s up when that has ended.',
                 who, NEW.server));

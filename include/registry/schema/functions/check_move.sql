@@ -59,7 +59,7 @@ BEGIN
         PERFORM refuse(format('A move of account %s takes its newest epoch, %s: %s was refused.',
             NEW.account, account_.epoch, NEW.epoch));
     END IF;
-    IF EXISTS (SELECT FROM moves WHERE account = NEW.account AND state NOT IN ('done', 'returned')
+    IF EXISTS (SELECT FROM live_moves WHERE account = NEW.account
         AND id IS DISTINCT FROM NEW.id)
     THEN
         PERFORM refuse(format('Account %s is being moved already: wait until that move has ended.', NEW.account));
@@ -94,8 +94,8 @@ BEGIN
     ELSE  -- the constraint refuses
     END CASE;
     IF NEW.direction <> 'over' THEN
-        SELECT account INTO other FROM moves
-        WHERE original = NEW.original AND direction <> 'over' AND state NOT IN ('done', 'returned')
+        SELECT account INTO other FROM live_moves
+        WHERE original = NEW.original AND direction <> 'over'
             AND id IS DISTINCT FROM NEW.id LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'Account % of % is being moved: wait until that move has ended.', other, NEW.original

@@ -26,8 +26,8 @@ BEGIN
     END IF;
     SELECT s.name INTO other FROM servers s
     WHERE s.name IN (move_.from_server, move_.to_server) AND most_moves_a_server() <= (
-        SELECT count(*) FROM moves m
-        WHERE s.name IN (m.from_server, m.to_server) AND m.direction = 'over' AND m.state NOT IN ('done', 'returned')
+        SELECT count(*) FROM live_moves m
+        WHERE s.name IN (m.from_server, m.to_server) AND m.direction = 'over'
             AND m.id IS DISTINCT FROM move_.id
     ) ORDER BY s.name LIMIT 1;
     IF FOUND THEN

@@ -34,7 +34,7 @@ BEGIN
         PERFORM refuse(format('A test of account %s takes its newest epoch, %s: %s was refused.',
             NEW.account, account_.epoch, NEW.epoch));
     END IF;
-    IF EXISTS (SELECT FROM moves WHERE account = NEW.account AND state NOT IN ('done', 'returned')) THEN
+    IF EXISTS (SELECT FROM live_moves WHERE account = NEW.account) THEN
         PERFORM refuse(format('Account %s is being moved: test it when the move has ended.', NEW.account));
     END IF;
     SELECT * INTO entry_ FROM catalogue WHERE name = NEW.entry;

@@ -5,6 +5,6 @@ CREATE OR REPLACE FUNCTION who_is_on(server_ text) RETURNS SETOF text LANGUAGE s
         UNION ALL
         SELECT format('%s''s %s databases', account, engine) FROM account_engines WHERE server = server_
         UNION ALL
-        SELECT format('a test copy of %s', account) FROM tests WHERE server = server_ AND state <> 'removed'
+        SELECT format('a test copy of %s', account) FROM live_tests WHERE server = server_
     ) w ORDER BY who
 $$;
