@@ -15,9 +15,7 @@ import psycopg
 from include import registry
 from include.hosts import AgentError, HostUnreachable
 from include.moves.path import Agent
-
-SHUT = "account.shut"
-"""The event that says that an account was shut on a server that it had left."""
+from include.registry.kinds import EventKind
 
 
 def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
@@ -51,7 +49,7 @@ def shut(conn: psycopg.Connection, server: str, host: Agent, described: list[dic
         to = str(registry.server(conn, lives_on).management_address)
         host.call("left", account=move.account, move=move.key, epoch=move.epoch, to=to)
         detail = {"lives_on": lives_on, "epoch_there": entry["epoch"], "epoch": move.epoch}
-        registry.event(conn, SHUT, account=move.account, server=server, move=move.id, detail=detail)
+        registry.event(conn, EventKind.ACCOUNT_SHUT, account=move.account, server=server, move=move.id, detail=detail)
         said.append(
             f"{server} served {move.account}, which has lived on {lives_on} since it moved: its disk is that of a "
             "snapshot or a backup. The account is shut there now; look whether anybody wrote to it meanwhile."

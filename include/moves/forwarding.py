@@ -12,10 +12,8 @@ import psycopg
 from include import registry
 from include.hosts import AgentError, HostUnreachable
 from include.moves.path import Agent
+from include.registry.kinds import EventKind
 from include.registry.states import MigrationState
-
-EVENT = "original.forwarded"
-"""Its detail: {account: {protocol: {"count", "last" (Unix seconds, None: never)}}}."""
 
 ASKED = (
     MigrationState.HANDED_OVER,
@@ -34,7 +32,7 @@ def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]
     }
     if now and now != last(conn, migration):
         server = registry.migration(conn, migration).server
-        registry.event(conn, EVENT, migration=migration, server=server, detail=now)
+        registry.event(conn, EventKind.ORIGINAL_FORWARDED, migration=migration, server=server, detail=now)
     return sentences(now)
 
 
@@ -54,7 +52,7 @@ def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
 def last(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
     """What was noted last, by account."""
     log = registry.list_events(conn, migration_id=migration, limit=1_000_000)
-    return next((event.detail for event in reversed(log) if event.kind == EVENT), {})
+    return next((event.detail for event in reversed(log) if event.kind == EventKind.ORIGINAL_FORWARDED), {})
 
 
 def sentences(forwarded: dict[str, Any], at: datetime | None = None) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.registry.kinds import EventKind
 from include.registry.states import MoveState
 
 Take = Callable[[str, str], dict[str, Any]]
@@ -27,7 +28,7 @@ def before(conn: psycopg.Connection, move: dict[str, Any], take: Take) -> dict[s
     """
     if registry.move(conn, move["id"]).state != MoveState.PREPARING:
         for event in reversed(registry.list_events(conn, account=move["account"], limit=1_000_000)):
-            if event.kind == "look.before" and event.detail["epoch"] == move["epoch"]:
+            if event.kind == EventKind.LOOK_BEFORE and event.detail["epoch"] == move["epoch"]:
                 return event.detail["look"]
     return _taken(conn, move, "before", "from_server", take)
 
@@ -48,7 +49,7 @@ def _taken(conn: psycopg.Connection, move: dict[str, Any], when: str, end: str, 
     taken = take(move["account"], str(registry.server(conn, move[end]).management_address))
     registry.event(
         conn,
-        f"look.{when}",
+        EventKind(f"look.{when}"),
         migration=move["migration"],
         account=move["account"],
         move=move["id"],

@@ -14,7 +14,7 @@ from include.hosts import AgentError, HostUnreachable
 from include.moves import forwarding
 from include.moves.path import Agent, without_secrets
 from include.registry import states
-from include.registry.kinds import ServerKind
+from include.registry.kinds import EventKind, ServerKind
 from include.registry.states import MigrationState, RequestState, ServerState
 
 
@@ -37,12 +37,6 @@ Specify = Callable[[registry.Server], Any]
 
 SHARED_BY_MANY = (ServerKind.SHARED, ServerKind.DATABASE, ServerKind.TEST)
 """The kinds of servers that are chosen by their room."""
-
-PROVEN = "original.proven_empty"
-"""The event that says that the original itself, while it was being reinstalled, called itself empty."""
-
-TRANSIT_PROVEN = "transit.proven_empty"
-"""The same of a transit, before it is installed or wiped for a migration: its detail says before which `act`."""
 
 
 def past(state: str, other: str) -> bool:
@@ -225,12 +219,12 @@ def reinstall(
     registry.may_reinstall(conn, migration["id"])
     try:
         _ask_original(migration, original)
-        registry.event(conn, PROVEN, migration=migration["id"], server=migration["server"])
+        registry.event(conn, EventKind.ORIGINAL_PROVEN_EMPTY, migration=migration["id"], server=migration["server"])
     except (HostUnreachable, AgentError) as error:
         # A server that shows another host key than the pinned one is a new one that was not pinned yet.
         if isinstance(error, AgentError) and error.code != "host_key_changed":
             raise
-        if not _proven(conn, migration, PROVEN):
+        if not _proven(conn, migration, EventKind.ORIGINAL_PROVEN_EMPTY):
             raise
     machine = spec(registry.server(conn, migration["server"]))
     machines.keep(machine, registry.migration(conn, migration["id"]).disk_kept)
@@ -297,15 +291,17 @@ def _prove_transit_empty(
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration["id"]) is not None
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
-            if not any(_proven(conn, migration, TRANSIT_PROVEN, act=one) for one in before):
+            if not any(_proven(conn, migration, EventKind.TRANSIT_PROVEN_EMPTY, act=one) for one in before):
                 raise registry.Refused(
                     f"Transit {transit.name} cannot be asked whether it is empty, so it stays as it is: {error} Look "
                     "at it, and wipe it by hand only if you know that nobody's data is on it; then clear this task."
                 ) from error
-    registry.event(conn, TRANSIT_PROVEN, migration=migration["id"], server=transit.name, detail={"act": act})
+    registry.event(
+        conn, EventKind.TRANSIT_PROVEN_EMPTY, migration=migration["id"], server=transit.name, detail={"act": act}
+    )
 
 
-def _proven(conn: psycopg.Connection, migration: dict[str, Any], kind: str, **detail: str) -> bool:
+def _proven(conn: psycopg.Connection, migration: dict[str, Any], kind: EventKind, **detail: str) -> bool:
     """Whether the log of this migration has such a proof."""
     log = registry.list_events(conn, migration_id=migration["id"], limit=1_000_000)
     return any(event.kind == kind and detail.items() <= event.detail.items() for event in log)

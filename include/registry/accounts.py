@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import ServerKind
+from include.registry.kinds import EventKind, ServerKind
 
 COLUMNS = "name, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at, stated"
 
@@ -55,7 +55,7 @@ def add_account(
                 "UPDATE accounts SET domains = %(domains)s WHERE name = %(name)s",
                 {"name": name, "domains": wanted},
             )
-            event(conn, "account.changed", account=name, server=server, detail={"domains": wanted})
+            event(conn, EventKind.ACCOUNT_CHANGED, account=name, server=server, detail={"domains": wanted})
         return account(conn, name) if customer is None else set_customer(conn, name, customer)
     home = _home_of(conn, server)
     if found is not None and found.server != server:
@@ -72,7 +72,7 @@ def add_account(
         """,
         {"name": name, "server": server, "home": home, "domains": wanted, "customer": customer},
     )
-    event(conn, "account.added", account=name, server=server, detail={"domains": wanted})
+    event(conn, EventKind.ACCOUNT_ADDED, account=name, server=server, detail={"domains": wanted})
     return account(conn, name)
 
 
@@ -125,7 +125,9 @@ def set_customer(conn: psycopg.Connection, account: str, customer: str | None, b
     )
     found = _account(conn, account)
     if changed:
-        event(conn, "account.customer", account=account, server=found.server, by=by, detail={"customer": customer})
+        event(
+            conn, EventKind.ACCOUNT_CUSTOMER, account=account, server=found.server, by=by, detail={"customer": customer}
+        )
     return found
 
 
@@ -180,7 +182,7 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
             if not _moving_to(conn, name, server):
                 event(
                     conn,
-                    "account.contradiction",
+                    EventKind.ACCOUNT_CONTRADICTION,
                     account=name,
                     server=server,
                     detail={"registry_says": known.server, "epoch_there": entry.get("epoch")},
@@ -230,7 +232,7 @@ def _take_stated(
         before, known_as = (known.description or {}).get("stated"), known.stated
     if stated not in (known_as, before):
         detail = {"registry_says": known_as, "server_says": stated}
-        event(conn, "account.differs", account=name, server=server, detail=detail)
+        event(conn, EventKind.ACCOUNT_DIFFERS, account=name, server=server, detail=detail)
 
 
 def _write_stated(conn: psycopg.Connection, name: str, stated: dict[str, Any]) -> None:
@@ -249,7 +251,7 @@ def confirm_account(conn: psycopg.Connection, name: str, by: str) -> Account:
     if stated != found.stated:
         _write_stated(conn, name, stated)
         detail = {"was": found.stated, "is": stated}
-        event(conn, "account.confirmed", account=name, server=found.server, by=by, detail=detail)
+        event(conn, EventKind.ACCOUNT_CONFIRMED, account=name, server=found.server, by=by, detail=detail)
     return account(conn, name)
 
 
@@ -285,4 +287,4 @@ def remove_account(conn: psycopg.Connection, name: str, reason: str, by: str) ->
         """,
         {"name": name},
     )
-    event(conn, "account.removed", account=name, server=found.server, by=by, detail={"reason": reason})
+    event(conn, EventKind.ACCOUNT_REMOVED, account=name, server=found.server, by=by, detail={"reason": reason})

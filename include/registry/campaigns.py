@@ -13,6 +13,7 @@ from include.registry.accounts import Account
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
 from include.registry.states import CampaignState
 
 CAMPAIGN_SETTINGS = ("wave_size", "canaries", "most_per_server", "most_failures_percent", "longest_wait_seconds")
@@ -101,7 +102,7 @@ def begin_campaign(
         },
     )
     detail = {"campaign": id, "entry": entry, "run_id": run_id, "accounts": len(accounts), **settings}
-    event(conn, "campaign.began", by=requested_by, detail=detail)
+    event(conn, EventKind.CAMPAIGN_BEGAN, by=requested_by, detail=detail)
     return campaign(conn, id)
 
 
@@ -167,7 +168,7 @@ def _steer(conn: psycopg.Connection, id: int, state: str, why: str | None, by: s
         raise Refused("A campaign is paused or stopped for a reason: give it.")
     params = {"id": id, "state": state, "why": why}
     execute(conn, "UPDATE campaigns SET state = %(state)s, why = %(why)s WHERE id = %(id)s", params)
-    event(conn, f"campaign.{state}", by=by, detail={"campaign": id, "entry": before.entry, "why": why})
+    event(conn, EventKind(f"campaign.{state}"), by=by, detail={"campaign": id, "entry": before.entry, "why": why})
     return campaign(conn, id)
 
 
@@ -213,7 +214,7 @@ def set_campaign_account(
     )
     if changed:
         detail = {"campaign": id, "entry": found.entry, "reason": reason}
-        event(conn, f"campaign.account.{state}", account=account, detail=detail)
+        event(conn, EventKind(f"campaign.account.{state}"), account=account, detail=detail)
     elif not value(
         conn,
         "SELECT EXISTS (SELECT FROM campaign_accounts WHERE campaign = %(id)s AND account = %(account)s)",

@@ -12,6 +12,7 @@ import psycopg
 
 from include.registry.database import Refused, execute, in_transaction, row, rows
 from include.registry.events import event
+from include.registry.kinds import EventKind
 
 COLUMNS = "name, title, kind, from_version, to_version, mandatory, opens, deadline"
 
@@ -67,7 +68,7 @@ def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Described]) -> li
             vars(entry),
         )
         detail = {name: value.isoformat() if isinstance(value, date) else value for name, value in vars(entry).items()}
-        event(conn, "catalogue.changed", detail=detail)
+        event(conn, EventKind.CATALOGUE_CHANGED, detail=detail)
     return list_catalogue(conn)
 
 

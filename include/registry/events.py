@@ -12,6 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from include.registry.database import execute, in_transaction, rows, value
+from include.registry.kinds import EventKind
 
 COLUMNS = "id, at, kind, migration, account, server, move, by, detail, customer"
 
@@ -35,7 +36,7 @@ class Event:
 @in_transaction
 def event(
     conn: psycopg.Connection,
-    kind: str,
+    kind: EventKind,
     *,
     migration: int | None = None,
     account: str | None = None,
@@ -44,7 +45,7 @@ def event(
     by: str | None = None,
     detail: dict[str, Any] | None = None,
 ) -> int:
-    """Write an event; its id. `kind` is lower-case words joined by '.' or '_', such as 'move.committed'."""
+    """Write an event; its id."""
     return value(
         conn,
         """

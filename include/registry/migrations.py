@@ -10,7 +10,7 @@ from include.registry import queue, states
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, names, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import ONE_CUSTOMERS
+from include.registry.kinds import ONE_CUSTOMERS, EventKind
 from include.registry.servers import server as server_named
 from include.registry.states import MigrationState
 from include.registry.tests import untested
@@ -105,7 +105,7 @@ def begin_migration(
     )
     event(
         conn,
-        "migration.began",
+        EventKind.MIGRATION_BEGAN,
         migration=id,
         server=server,
         by=requested_by,
@@ -113,7 +113,7 @@ def begin_migration(
     )
     if why_not and lift_gate_because is not None:
         detail = {"reason": lift_gate_because, "against": why_not}
-        event(conn, "gate.lifted", migration=id, server=server, by=requested_by, detail=detail)
+        event(conn, EventKind.GATE_LIFTED, migration=id, server=server, by=requested_by, detail=detail)
     return migration(conn, id)
 
 
@@ -175,7 +175,7 @@ def advance(
     if states.MIGRATION.there_or_past(before.state, to_state):
         return before
     execute(conn, "UPDATE migrations SET state = %(state)s WHERE id = %(id)s", {"id": id, "state": to_state})
-    event(conn, f"migration.{to_state}", migration=id, server=before.server, by=by, detail=detail)
+    event(conn, EventKind(f"migration.{to_state}"), migration=id, server=before.server, by=by, detail=detail)
     return migration(conn, id)
 
 
@@ -198,7 +198,7 @@ def disk_discarded(conn: psycopg.Connection, id: int) -> None:
         {"id": id},
     )
     if changed:
-        event(conn, "disk.discarded", migration=id, server=found.server, detail={"disk": found.disk_kept})
+        event(conn, EventKind.DISK_DISCARDED, migration=id, server=found.server, detail={"disk": found.disk_kept})
 
 
 @in_transaction

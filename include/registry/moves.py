@@ -14,7 +14,7 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import Entry, catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import Direction, EntryKind, ServerKind
+from include.registry.kinds import Direction, EntryKind, EventKind, ServerKind
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
 from include.registry.states import MoveState
@@ -103,7 +103,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
         },
     )
     begun = move(conn, id)
-    _log(conn, begun, "move.began", {"to": to_server, "epoch": begun.epoch, "run_id": run_id}, requested_by)
+    _log(conn, begun, EventKind.MOVE_BEGAN, {"to": to_server, "epoch": begun.epoch, "run_id": run_id}, requested_by)
     return begun
 
 
@@ -163,9 +163,9 @@ def begin_over(
     )
     begun = move(conn, id)
     detail = {"to": begun.to_server, "epoch": begun.epoch, "run_id": run_id, "entry": entry, "engine": begun.engine}
-    _log(conn, begun, "move.began", detail, requested_by)
+    _log(conn, begun, EventKind.MOVE_BEGAN, detail, requested_by)
     if why_not and lift_gate_because is not None:
-        _log(conn, begun, "gate.lifted", {"reason": lift_gate_because, "against": why_not}, requested_by)
+        _log(conn, begun, EventKind.GATE_LIFTED, {"reason": lift_gate_because, "against": why_not}, requested_by)
     return begun
 
 
@@ -199,7 +199,7 @@ def _again(conn: psycopg.Connection, returned: Move) -> Move:
         {"id": returned.id, "epoch": next_epoch(conn, returned.account)},
     )
     begun = move(conn, returned.id)
-    _log(conn, begun, "move.began", {"to": begun.to_server, "epoch": begun.epoch, "again": True})
+    _log(conn, begun, EventKind.MOVE_BEGAN, {"to": begun.to_server, "epoch": begun.epoch, "again": True})
     return begun
 
 
@@ -279,7 +279,7 @@ def advance_move(
         {"id": move_id, "state": state, "figures": Jsonb(figures or {}), "committed": committed_at},
     )
     after = move(conn, move_id)
-    _log(conn, after, f"move.{state}", figures)
+    _log(conn, after, EventKind(f"move.{state}"), figures)
     return after
 
 
@@ -287,7 +287,7 @@ def advance_move(
 def begin_switch(conn: psycopg.Connection, move_id: int, after: str | None = None) -> None:
     """Record that the move's switch is about to be started; `after` is how the one before it ended."""
     found = move(conn, move_id)
-    _log(conn, found, "move.switch", {"epoch": found.epoch, "after": after})
+    _log(conn, found, EventKind.MOVE_SWITCH, {"epoch": found.epoch, "after": after})
 
 
 @in_transaction
@@ -295,7 +295,7 @@ def put_off(conn: psycopg.Connection, move_id: int, why: str) -> None:
     """Record that the move's rehearsal found its visitors' wait too long, so that nothing was held: at a quieter moment
     it may be shorter."""
     found = move(conn, move_id)
-    _log(conn, found, "move.put_off", {"epoch": found.epoch, "why": why})
+    _log(conn, found, EventKind.MOVE_PUT_OFF, {"epoch": found.epoch, "why": why})
 
 
 @in_transaction
@@ -330,7 +330,9 @@ def switches_of(conn: psycopg.Connection, move_id: int) -> list[str | None]:
     )
 
 
-def _log(conn: psycopg.Connection, move: Move, kind: str, detail: dict[str, Any] | None, by: str | None = None) -> None:
+def _log(
+    conn: psycopg.Connection, move: Move, kind: EventKind, detail: dict[str, Any] | None, by: str | None = None
+) -> None:
     event(
         conn,
         kind,

@@ -16,16 +16,13 @@ from include.registry.catalogue import Entry
 from include.registry.database import execute, in_transaction, row, rows, value
 from include.registry.events import COLUMNS as EVENT
 from include.registry.events import Event, event, settled
+from include.registry.kinds import EventKind
 from include.registry.migrations import COLUMNS as MIGRATION
 from include.registry.migrations import Migration
 from include.registry.moves import COLUMNS as MOVE
 from include.registry.moves import Move
-from include.registry.runs import KIND as RUN_FAILED
 from include.registry.servers import COLUMNS as SERVER
 from include.registry.servers import Server
-
-PERFORM_ASKED = "perform.asked"
-"""The event that says that a run was asked for which performs an account."""
 
 USUAL = 20
 """So many of the last ones tell what is usual."""
@@ -197,7 +194,7 @@ def last_migration_of(conn: psycopg.Connection, server: str) -> Migration | None
 @in_transaction
 def perform_asked(conn: psycopg.Connection, account: str, dag: str, run_id: str, by: str) -> None:
     """Note that a run was asked for that performs the account."""
-    event(conn, PERFORM_ASKED, account=account, by=by, detail={"dag": dag, "run_id": run_id})
+    event(conn, EventKind.PERFORM_ASKED, account=account, by=by, detail={"dag": dag, "run_id": run_id})
 
 
 @in_transaction
@@ -211,7 +208,7 @@ def asked_not_begun(conn: psycopg.Connection, account: str) -> tuple[str, str] |
                 WHERE account = %(account)s AND kind = %(kind)s ORDER BY id DESC LIMIT 1
             ) asked WHERE NOT EXISTS (SELECT FROM moves m WHERE m.run_id = asked.run_id)
             """,
-            {"account": account, "kind": PERFORM_ASKED},
+            {"account": account, "kind": EventKind.PERFORM_ASKED},
         ).fetchone()
 
 
@@ -247,7 +244,7 @@ def last_failure(conn: psycopg.Connection, account: str) -> Failure | None:
             AND detail ->> 'dag' IN ('move_account', 'migrate_account')
         ORDER BY detail ->> 'task' = 'close_path', e.id DESC LIMIT 1
         """,
-        {"account": account, "kind": RUN_FAILED},
+        {"account": account, "kind": EventKind.RUN_FAILED},
     )
 
 
@@ -321,7 +318,7 @@ def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
         SELECT detail ->> 'why' FROM events WHERE kind = %(kind)s AND detail ->> 'run_id' = %(run)s
         ORDER BY detail ->> 'task' = 'close_path', id DESC LIMIT 1
         """,
-        {"kind": RUN_FAILED, "run": run_id},
+        {"kind": EventKind.RUN_FAILED, "run": run_id},
     )
 
 

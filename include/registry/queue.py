@@ -15,11 +15,11 @@ import psycopg
 
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import ServerKind
+from include.registry.kinds import EventKind, ServerKind
 from include.registry.servers import Plan, Server
 from include.registry.servers import plan as plan_named
 from include.registry.servers import server as server_named
-from include.registry.states import MigrationState, RequestState
+from include.registry.states import RequestState
 
 EXPECTED_DAYS = 7
 """How long a customer is expected to keep a transit: the free week."""
@@ -213,7 +213,7 @@ def _assign(conn: psycopg.Connection, wanted: Wanted, transit: str) -> None:
     )
     event(
         conn,
-        f"migration.{MigrationState.INSTALLING_TRANSIT}",
+        EventKind.MIGRATION_INSTALLING_TRANSIT,
         migration=wanted.migration,
         server=wanted.server,
         detail={"transit": transit},
@@ -319,7 +319,7 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
         )
         event(
             conn,
-            "queue.moved_up",
+            EventKind.QUEUE_MOVED_UP,
             migration=migration_id,
             by=by,
             detail={"reason": reason, "from": now_at, "to": to_place},
@@ -339,7 +339,7 @@ def reserve_transit(conn: psycopg.Connection, name: str, customer: str | None, b
         {"name": name, "to": customer},
     )
     if changed:
-        event(conn, "transit.reserved", server=name, by=by, detail={"reserved_for": customer})
+        event(conn, EventKind.TRANSIT_RESERVED, server=name, by=by, detail={"reserved_for": customer})
     return server_named(conn, name)
 
 
@@ -356,5 +356,5 @@ def allow_larger_transit(conn: psycopg.Connection, plan: str, allowed: bool, by:
         {"plan": plan, "allowed": allowed},
     )
     if changed:
-        event(conn, "plan.larger_transit", by=by, detail={"plan": plan, "allowed": allowed})
+        event(conn, EventKind.PLAN_LARGER_TRANSIT, by=by, detail={"plan": plan, "allowed": allowed})
     return plan_named(conn, plan)

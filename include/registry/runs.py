@@ -4,8 +4,7 @@ import psycopg
 
 from include.registry.database import in_transaction, value
 from include.registry.events import event
-
-KIND = "run.failed"
+from include.registry.kinds import EventKind
 
 
 @in_transaction
@@ -14,7 +13,13 @@ def run_failed(
 ) -> None:
     """Note that a task of a run failed for good, and its sentence. An account that is not known is left out."""
     known = value(conn, "SELECT name FROM accounts WHERE name = %(name)s", {"name": account})
-    event(conn, KIND, account=known, by=by, detail={"dag": dag, "run_id": run_id, "task": task, "why": why})
+    event(
+        conn,
+        EventKind.RUN_FAILED,
+        account=known,
+        by=by,
+        detail={"dag": dag, "run_id": run_id, "task": task, "why": why},
+    )
 
 
 @in_transaction
@@ -28,5 +33,5 @@ def why_run_failed(conn: psycopg.Connection, account: str, run_id: str) -> str |
         WHERE account = %(account)s AND kind = %(kind)s AND detail ->> 'run_id' = %(run)s
         ORDER BY detail ->> 'task' = 'close_path', id DESC LIMIT 1
         """,
-        {"account": account, "kind": KIND, "run": run_id},
+        {"account": account, "kind": EventKind.RUN_FAILED, "run": run_id},
     )

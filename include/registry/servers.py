@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import ONE_CUSTOMERS, EntryKind, ServerKind
+from include.registry.kinds import ONE_CUSTOMERS, EntryKind, EventKind, ServerKind
 from include.registry.states import ServerState
 
 FIRST_DAY = date(1970, 1, 1)
@@ -142,7 +142,7 @@ def set_price(
     )
     if changed:
         detail = {"plan": plan, "monthly_price": str(monthly_price), "currency": currency}
-        event(conn, "plan.priced", by=by, detail={**detail, "valid_from": valid_from.isoformat()})
+        event(conn, EventKind.PLAN_PRICED, by=by, detail={**detail, "valid_from": valid_from.isoformat()})
 
 
 @in_transaction
@@ -186,7 +186,7 @@ def add_server(
     )
     found = server(conn, name)
     if added:
-        event(conn, "server.added", server=name, detail={"kind": kind, "plan": plan})
+        event(conn, EventKind.SERVER_ADDED, server=name, detail={"kind": kind, "plan": plan})
     elif (found.kind, found.plan, found.management_address) != (kind, plan, management_address):
         raise Refused(f"Server {name} exists with another kind, plan or address: choose another name.")
     return found
@@ -243,7 +243,7 @@ def enrol_server(
     )
     event(
         conn,
-        "server.enrolled",
+        EventKind.SERVER_ENROLLED,
         server=name,
         detail={"infrastructure": infrastructure, "host_key": host_key, "versions": versions},
     )
@@ -272,16 +272,16 @@ def pause_server(conn: psycopg.Connection, name: str, reason: str, by: str) -> S
     shared or database server for no account. What is there or on its way goes on."""
     if not reason.strip():
         raise Refused("A paused server makes others wait: give the reason.")
-    return _pause(conn, name, reason, "server.paused", by)
+    return _pause(conn, name, reason, EventKind.SERVER_PAUSED, by)
 
 
 @in_transaction
 def resume_server(conn: psycopg.Connection, name: str, by: str) -> Server:
     """Let a paused server be chosen again."""
-    return _pause(conn, name, None, "server.resumed", by)
+    return _pause(conn, name, None, EventKind.SERVER_RESUMED, by)
 
 
-def _pause(conn: psycopg.Connection, name: str, reason: str | None, kind: str, by: str) -> Server:
+def _pause(conn: psycopg.Connection, name: str, reason: str | None, kind: EventKind, by: str) -> Server:
     found = server(conn, name)
     if found.kind in ONE_CUSTOMERS:
         raise Refused(f"Server {name} is a customer's own: nothing new is put on it that could be paused.")

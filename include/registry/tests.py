@@ -13,7 +13,7 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import ServerKind
+from include.registry.kinds import EventKind, ServerKind
 from include.registry.states import TestState
 
 ABANDONED = timedelta(days=2)
@@ -106,7 +106,7 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
     )
     begun = test(conn, id)
     detail = {"entry": entry, "to": begun.server, "epoch": begun.epoch, "run_id": run_id}
-    _log(conn, begun, "test.began", detail, requested_by)
+    _log(conn, begun, EventKind.TEST_BEGAN, detail, requested_by)
     return begun
 
 
@@ -209,7 +209,7 @@ def advance_test(
     )
     after = test(conn, id)
     detail = {"names": names, "expires_at": expires_at and expires_at.isoformat(), "failure": failure}
-    _log(conn, after, f"test.{state}", {key: value for key, value in detail.items() if value is not None})
+    _log(conn, after, EventKind(f"test.{state}"), {key: value for key, value in detail.items() if value is not None})
     return after
 
 
@@ -228,7 +228,7 @@ def record_test_report(conn: psycopg.Connection, id: int, report: dict[str, Any]
     found = test(conn, id)
     if not changed:
         raise Refused(f"Test {found.key} is {found.state}: a report is made of a copy that is there; test again.")
-    _log(conn, found, "test.reported", {"blockers": blockers, "warnings": warnings})
+    _log(conn, found, EventKind.TEST_REPORTED, {"blockers": blockers, "warnings": warnings})
     return found
 
 
@@ -247,5 +247,5 @@ def untested(conn: psycopg.Connection, server: str, entry: str) -> list[str]:
     )
 
 
-def _log(conn: psycopg.Connection, test: Test, kind: str, detail: dict[str, Any], by: str | None = None) -> None:
+def _log(conn: psycopg.Connection, test: Test, kind: EventKind, detail: dict[str, Any], by: str | None = None) -> None:
     event(conn, kind, account=test.account, server=test.server, by=by, detail={"test": test.id, **detail})

@@ -8,6 +8,7 @@ import psycopg
 from include.registry import queue, states
 from include.registry.database import Refused, column, execute, in_transaction, names, row, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
 from include.registry.migrations import advance, locked, migration
 from include.registry.states import MigrationState, RequestState, ServerState
 
@@ -45,7 +46,7 @@ def request_transit(conn: psycopg.Connection, migration_id: int) -> queue.Transi
     queue.refuse_never_servable(conn, plan)
     advance(conn, migration_id, MigrationState.WAITING_FOR_TRANSIT)
     queue.enqueue(conn, migration_id, plan)
-    event(conn, "transit.requested", migration=migration_id, server=found.server, detail={"plan": plan})
+    event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=found.server, detail={"plan": plan})
     return queue.request_of(conn, migration_id)
 
 
@@ -143,7 +144,7 @@ def expect_end(conn: psycopg.Connection, migration_id: int, at: datetime, by: st
         raise Refused(f"Migration {migration_id} has no lease: wait for the hand-over.")
     if changed:
         detail = {"lease": lease.id, "expected_end": at.isoformat()}
-        event(conn, "lease.expected", migration=migration_id, server=found.server, by=by, detail=detail)
+        event(conn, EventKind.LEASE_EXPECTED, migration=migration_id, server=found.server, by=by, detail=detail)
     return lease
 
 
@@ -168,7 +169,7 @@ def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     if changed:
         event(
             conn,
-            "lease.left",
+            EventKind.LEASE_LEFT,
             migration=migration_id,
             server=found.server,
             detail={"lease": lease.id, "at": lease.last_account_left_at.isoformat()},
@@ -204,7 +205,7 @@ def transit_wiped(conn: psycopg.Connection, migration_id: int) -> None:
         return
     transit = may_wipe(conn, migration_id)
     execute(conn, "UPDATE servers SET state = 'wiped' WHERE name = %(name)s", {"name": transit})
-    event(conn, "transit.wiped", migration=migration_id, server=transit)
+    event(conn, EventKind.TRANSIT_WIPED, migration=migration_id, server=transit)
 
 
 @in_transaction
@@ -232,7 +233,7 @@ def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
         {"migration": migration_id},
     )
     execute(conn, "UPDATE servers SET state = 'free' WHERE name = %(name)s", {"name": found.transit})
-    event(conn, "transit.returned", migration=migration_id, server=found.transit)
+    event(conn, EventKind.TRANSIT_RETURNED, migration=migration_id, server=found.transit)
 
 
 def _refuse_if_lived_on(conn: psycopg.Connection, transit: str, done: str) -> None:

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
 from include.moves import servers, take_back
+from include.registry.kinds import EventKind
 from include.registry.states import MigrationState
 from transhumance_airflow import connections
 from transhumance_airflow.operators import refusing
@@ -99,5 +100,5 @@ class ApproveTakeBack(ApprovalOperator):
             raise AirflowFailException(f"{by} said no: nothing was changed.") from None
         with connections.registry_connection() as conn:
             subject = {"migration": self.facts["id"], "server": self.facts["server"]}
-            registry.event(conn, "take_back.approved", **subject, by=by)
+            registry.event(conn, EventKind.TAKE_BACK_APPROVED, **subject, by=by)
         return answered

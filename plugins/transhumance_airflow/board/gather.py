@@ -12,7 +12,8 @@ from datetime import datetime
 import psycopg
 
 from include import registry
-from include.registry import board, probes
+from include.registry import board
+from include.registry.kinds import EventKind
 from transhumance_airflow import connections
 from transhumance_airflow.board import runs
 
@@ -130,15 +131,15 @@ class ServerPage:
 
 
 EVENTS = [
-    "move.began",
-    "move.copying",
-    "move.switching",
-    "move.committed",
-    "move.done",
-    "move.returned",
-    probes.WAIT,
-    probes.GAP,
-    "report.written",
+    EventKind.MOVE_BEGAN,
+    EventKind.MOVE_COPYING,
+    EventKind.MOVE_SWITCHING,
+    EventKind.MOVE_COMMITTED,
+    EventKind.MOVE_DONE,
+    EventKind.MOVE_RETURNED,
+    EventKind.PROBE_WAIT,
+    EventKind.PROBE_GAP,
+    EventKind.REPORT_WRITTEN,
 ]
 """The kinds of events that a server's page is made of."""
 

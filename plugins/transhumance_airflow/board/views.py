@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from include import registry
 from include.moves import proof
-from include.registry import board, probes, states
-from include.registry.kinds import ONE_CUSTOMERS
+from include.registry import board, states
+from include.registry.kinds import ONE_CUSTOMERS, EventKind
 from include.registry.states import CampaignState, MigrationState, MoveState, ServerState, TestState
 from transhumance_airflow.board import runs, words
 from transhumance_airflow.board.gather import PAGE, Glance, ServerPage
@@ -465,7 +465,7 @@ def server(page: ServerPage) -> dict[str, Any]:
         "events": page.events[::-1],
         "waits": waits(page),
         "gaps": gaps(page),
-        "report": any(event.kind == "report.written" for event in page.events),
+        "report": any(event.kind == EventKind.REPORT_WRITTEN for event in page.events),
         "run": runs.run_path("migrate_server", migration.run_id) if migration else None,
     }
 
@@ -513,25 +513,27 @@ def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMo
     at = {event.kind: event.at for event in events}
     copied, switched = (move.figures.get(verb) or {} for verb in ("copy", "switch"))
     seen = AccountMove(move.direction, move.state, runs.run_path(runs.DAG_OF[move.direction], move.run_id))
-    seen.points.append(Happened("asked", at.get("move.began"), f"by {move.requested_by}"))
+    seen.points.append(Happened("asked", at.get(EventKind.MOVE_BEGAN), f"by {move.requested_by}"))
     if copied:
         amount = f"{words.counted(copied.get('files', 0), 'file')}, {words.size(copied.get('bytes', 0))}"
         took = f" in {words.lasting(copied['seconds'])}" if copied.get("seconds") else ""
-        seen.points.append(Happened("copied", at.get("move.copying"), amount + took))
-    elif "move.copying" in at:
-        seen.points.append(Happened("copying", at["move.copying"], "it goes on serving"))
+        seen.points.append(Happened("copied", at.get(EventKind.MOVE_COPYING), amount + took))
+    elif EventKind.MOVE_COPYING in at:
+        seen.points.append(Happened("copying", at[EventKind.MOVE_COPYING], "it goes on serving"))
     ways = switched.get("ways") or copied.get("ways") or []
     seen.ways = [{key: str(way.get(key, "")) for key in ("store", "database", "way", "why")} for way in ways]
     if ways:
         followed = sum(way.get("way") != "dump" for way in ways)
         seen.points.append(
-            Happened("followed", at.get("move.switching"), f"{followed} of {words.counted(len(ways), 'database')}")
+            Happened(
+                "followed", at.get(EventKind.MOVE_SWITCHING), f"{followed} of {words.counted(len(ways), 'database')}"
+            )
         )
     if switched.get("held_ms") is not None:
         says = f"for {words.milliseconds(switched['held_ms'])}"
         if switched.get("expected_ms") is not None:
             says += f", {words.milliseconds(switched['expected_ms'])} expected"
-        seen.points.append(Happened("held", at.get("move.switching"), says))
+        seen.points.append(Happened("held", at.get(EventKind.MOVE_SWITCHING), says))
     if switched.get("verified"):
         proven = proof.of(move.figures)
         counts = ", ".join(f"{number:,} {what}" for what, number in proven.counts.items() if number)
@@ -549,7 +551,7 @@ def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMo
 
 def waits(page: ServerPage) -> dict[str, Any]:
     """The plot of waits: a bar a move, by what servers and probes measured, in ms."""
-    probed = {(e.account, e.detail.get("direction")): e.detail for e in page.events if e.kind == probes.WAIT}
+    probed = {(e.account, e.detail.get("direction")): e.detail for e in page.events if e.kind == EventKind.PROBE_WAIT}
     labels, held, expected, longest = [], [], [], []
     for move in page.moves:
         switched = move.figures.get("switch") or {}
@@ -572,7 +574,9 @@ GAPS = {"reroute_ips_to_transit": "to transit", "reroute_ips_home": "home", "who
 def gaps(page: ServerPage) -> dict[str, Any]:
     """The plot of the longest gap between two answers of an IP, at each step, in ms."""
     # The newest of each: what was measured once more replaces what was.
-    newest = {(e.detail.get("ip"), e.detail.get("step")): e.detail for e in page.events if e.kind == probes.GAP}
+    newest = {
+        (e.detail.get("ip"), e.detail.get("step")): e.detail for e in page.events if e.kind == EventKind.PROBE_GAP
+    }
     probed = list(newest.values())
     return {
         "labels": [f"{seen.get('ip')} {GAPS.get(seen.get('step'), seen.get('step'))}" for seen in probed],
