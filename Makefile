@@ -27,6 +27,8 @@ faults: setup
 lint: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	PYTHONPATH=$(CURDIR):$(CURDIR)/plugins .venv/bin/lint-imports --no-logo --no-cache
 
 lab: setup
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab up

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from functools import partial
 
 from benchmarks import billing, copying, ips, names, orchestrator, report, switchover
 from benchmarks.options import Options
@@ -31,14 +32,14 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
 
-    def progress(text: str) -> None:
-        print(f"  {time.monotonic() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
+    def progress(table: str, text: str) -> None:
+        print(f"  {time.monotonic() - began:6.0f} s  {table}: {text}", file=sys.stderr, flush=True)
 
     try:
         options = Options.parse(argv, list(TABLES))
         figures = {}
         for name in options.only or TABLES:
-            table = TABLES[name](options, lambda text, name=name: progress(f"{name}: {text}"))
+            table = TABLES[name](options, partial(progress, name))
             print(f"\n{table}\n", flush=True)
             figures[name] = table.figures
             report.write({name: table.figures})

@@ -59,7 +59,8 @@ class Sizes:
 class Place(Protocol):
     """A server to fill an account on: `Machine`."""
 
-    agent: Host
+    @property
+    def agent(self) -> Host: ...
 
     def root(self, argv: Sequence[str], stdin: bytes | None = None) -> bytes: ...
 

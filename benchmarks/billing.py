@@ -13,6 +13,7 @@ from benchmarks.options import Options
 from benchmarks.postgres import postgres
 from benchmarks.report import Figure, Seconds, Table
 from include.billing import Settings, apply_settings, bill_days
+from include.registry import certain
 from include.registry.schema import upgrade
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -55,7 +56,7 @@ def run(_options: Options, progress: Callable[[str], None]) -> Table:
             with psycopg.connect(dsn) as conn:
                 statement = _statement(conn, size)
                 loop = _loop(conn, size) if size <= LOOP_UP_TO else None
-                (version,) = conn.execute("SHOW server_version").fetchone()
+                (version,) = certain(conn.execute("SHOW server_version").fetchone())
             with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as admin:
                 admin.execute(f"DROP DATABASE registry_{size}")
             per_lease[size] = statement.median / size * 1e6
@@ -139,13 +140,14 @@ def _loop(conn: psycopg.Connection, size: int) -> float:
     entered = []
     with conn.transaction(), conn.cursor() as cursor:
         query = "SELECT begins, ends FROM billing_calendar(%s, %s)"
-        begins, ends = cursor.execute(query, (day, day)).fetchone()
+        begins, ends = certain(cursor.execute(query, (day, day)).fetchone())
         query = "SELECT plan, amount, currency, monthly_price FROM billing_prices(%s, %s)"
         prices = {plan: price for plan, *price in cursor.execute(query, (day, day)).fetchall()}
         for lease, plan, free_until, billed_until in cursor.execute(LOOP_READ).fetchall():
             if begins >= free_until and (billed_until is None or ends <= billed_until):
                 amount, currency, monthly = prices[plan]
-                entered.append(cursor.execute(LOOP_WRITE, (lease, day, amount, currency, monthly)).fetchone()[0])
+                written = cursor.execute(LOOP_WRITE, (lease, day, amount, currency, monthly)).fetchone()
+                entered.append(certain(written)[0])
         for first in range(0, len(entered), 1000):
             page = entered[first : first + 1000]
             body = {"first": page[0], "last": page[-1], "entries": len(page)}

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -82,6 +83,10 @@ def run_verify(options: Options, progress: Callable[[str], None]) -> Table:
     return verify_table(_measure(options, progress))
 
 
+def _tell(progress: Callable[[str], None], store: str, text: str) -> None:
+    progress(f"{store}: {text}")
+
+
 def _measure(options: Options, progress: Callable[[str], None]) -> Measured:
     if options in _measured:
         return _measured[options]
@@ -106,7 +111,7 @@ def _measure(options: Options, progress: Callable[[str], None]) -> Measured:
             ways = {name: tool for name, tool in tools.TOOLS[store].items() if name not in absent}
             progress(f"{store}: filling")
             statement = fill(source, f"copy{store[:5]}", 2500 + number, SIZES[store]).account_file
-            runs = _Runs(pair, recorder, store, statement, ways, lambda text, store=store: progress(f"{store}: {text}"))
+            runs = _Runs(pair, recorder, store, statement, ways, partial(_tell, progress, store))
             try:
                 stores[store] = runs.run(options.runs)
             except AgentError as error:

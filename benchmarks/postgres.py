@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "work_mem": "64MB", "listen_addresses": ""}
 
@@ -25,6 +26,8 @@ def postgres() -> Iterator[str]:
     if user:
         shutil.chown(folder, user, user)
 
+    as_user: dict[str, Any] = {"user": user, "group": user, "extra_groups": ()} if user else {}
+
     def run(program: str, *argv: str) -> None:
         subprocess.run(
             [str(binaries / program), "-D", str(folder / "data"), *argv],
@@ -32,7 +35,7 @@ def postgres() -> Iterator[str]:
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            **({"user": user, "group": user, "extra_groups": ()} if user else {}),
+            **as_user,
         )
 
     try:

@@ -42,13 +42,14 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import billing
 from transhumance_airflow import connections, outbox
 from transhumance_airflow.operators import refusing
+from transhumance_airflow.taskflow import task
 
 SETTINGS = billing.read_settings()
 

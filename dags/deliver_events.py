@@ -28,11 +28,12 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 
 from include.panel.announce import announce
 from include.registry import panel
 from transhumance_airflow import connections, forms, outbox
+from transhumance_airflow.taskflow import task
 
 log = logging.getLogger(__name__)
 

@@ -25,13 +25,14 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import registry
 from include.testing import copies
 from transhumance_airflow import connections
 from transhumance_airflow.operators import refusing
+from transhumance_airflow.taskflow import task
 
 log = logging.getLogger(__name__)
 

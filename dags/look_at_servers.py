@@ -19,11 +19,12 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include.moves import departed
 from transhumance_airflow import connections
+from transhumance_airflow.taskflow import task
 
 log = logging.getLogger(__name__)
 

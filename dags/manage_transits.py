@@ -30,12 +30,13 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 
 from include.moves import forwarding, pool
 from transhumance_airflow import connections, forms
 from transhumance_airflow.facts import told
 from transhumance_airflow.operators import refusing
+from transhumance_airflow.taskflow import task
 
 log = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 
 from include import registry
 from include.hosts import Host
@@ -52,6 +52,7 @@ from transhumance_airflow.facts import told
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators import WaitForRegistry, refusing
+from transhumance_airflow.taskflow import task
 
 
 @dag(

@@ -61,7 +61,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup, chain, dag, task
+from airflow.sdk import TaskGroup, chain, dag
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import billing, registry
@@ -72,6 +72,7 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.approvals import ApproveReinstall
 from transhumance_airflow.facts import refresh_original, told
 from transhumance_airflow.operators import INSTALLING, MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
+from transhumance_airflow.taskflow import task
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +226,8 @@ def migrate_server() -> None:
         with connections.registry_connection() as conn:
             found = registry.migration(conn, migration["id"])
             if not found.given_up:
-                servers.every_account_home(conn, migration, connections.host(found.transit, conn))
+                transit = connections.host(registry.certain(found.transit), conn)
+                servers.every_account_home(conn, migration, transit)
             return told(names.follow(conn, connections.names(), migration["server"]))
 
     @task

@@ -42,7 +42,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 
 from include import registry
 from include.hosts import Host
@@ -51,6 +51,7 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators import WaitForRegistry, refusing
+from transhumance_airflow.taskflow import task
 
 REFUSE = "refuse"
 

@@ -28,7 +28,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import billing, registry
@@ -36,6 +36,7 @@ from include.moves import servers
 from transhumance_airflow import connections, outbox
 from transhumance_airflow.facts import told
 from transhumance_airflow.operators import refusing
+from transhumance_airflow.taskflow import task
 
 SETTINGS = billing.read_settings()
 PATIENT = {"retries": 8, "retry_exponential_backoff": True, "max_retry_delay": timedelta(hours=1)}

@@ -38,7 +38,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import billing, registry
@@ -47,6 +47,7 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait
 from transhumance_airflow.operators import PerformInWaves, refusing
+from transhumance_airflow.taskflow import task
 
 log = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, chain, dag, task
+from airflow.sdk import Param, chain, dag
 
 from include import registry
 from include.moves import take_back as back
@@ -43,6 +43,7 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.approvals import ApproveTakeBack
 from transhumance_airflow.facts import told
 from transhumance_airflow.operators import INSTALLING, refusing
+from transhumance_airflow.taskflow import task
 
 FACTS = "{{ ti.xcom_pull(task_ids='check_transit') }}"
 

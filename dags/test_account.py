@@ -40,7 +40,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import chain, dag, task
+from airflow.sdk import chain, dag
 
 from include import registry
 from include.compatibility.report import Seen
@@ -50,6 +50,7 @@ from include.testing.settings import read_settings
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.operators import CopyOperation, refusing
+from transhumance_airflow.taskflow import task
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +98,10 @@ def test_account() -> None:
         with connections.registry_connection() as conn:
             place = connections.tests(conn)
             copies.make_inert(conn, test, place)
-            both = [registry.server(conn, test[end]) for end in ("from_server", "to_server")]
+            both = registry.server(conn, test["from_server"]), registry.server(conn, test["to_server"])
             known = registry.account(conn, test["account"]).stated
-            hosts = (place.reach(server.name) for server in both)
-            return path.open_path(test, *hosts, both, known, only=test["only"])
+            source, target = (place.reach(server.name) for server in both)
+            return path.open_path(test, source, target, both, known, only=test["only"])
 
     @task(multiple_outputs=False)
     def open_test(test: dict[str, Any]) -> dict[str, str]:

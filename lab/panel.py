@@ -52,7 +52,7 @@ class Panel:
 
     def state(self, *, server: str | None = None, account: str | None = None) -> str:
         """The one word."""
-        return (self.server(server) if server else self.account(account))["state"]
+        return (self.server(server) if server else self.account(account or ""))["state"]
 
     def charges(self, server: str) -> dict[str, Any]:
         """What the server's transit costs."""

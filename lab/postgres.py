@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from lab.say import LabError
 from lab.state import LOGS, STATE, alive, all_pids, await_end, record, run, spawn, stat_of, tree
@@ -55,10 +56,10 @@ def up() -> None:
         (DATA / "made").touch()
     settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
     # SIGINT is PostgreSQL's "fast" shutdown: it does not wait for clients to leave
-    stop = {"stop_signal": signal.SIGINT}
+    more: dict[str, Any] = {"stop_signal": signal.SIGINT, **POSTGRES}
     server = [str(programs / "postgres"), "-D", str(DATA), *settings]
     if not alive("postgresql") and not adopt():
-        spawn("postgresql", server, cwd=HOME, **stop, **POSTGRES)
+        spawn("postgresql", server, cwd=HOME, **more)
     until = time.monotonic() + 60
     while not ready():
         if time.monotonic() > until or not alive("postgresql"):

@@ -116,11 +116,11 @@ def up() -> None:
     for bridge, mac in BRIDGES.items():
         if not has_link(ROUTER, bridge):
             ip(ROUTER, "link", "add", bridge, "address", mac, "type", "bridge", *BRIDGE)
-    for namespace, inside, port, bridge in LINKS:
+    for namespace, inside, port, attached_to in LINKS:
         if not has_link(ROUTER, port):
             ip(ROUTER, "link", "add", port, "type", "veth", "peer", "name", inside, "netns", namespace)
-        if bridge:
-            ip(ROUTER, "link", "set", port, "master", bridge)
+        if attached_to:
+            ip(ROUTER, "link", "set", port, "master", attached_to)
         ip(ROUTER, "link", "set", port, "up")
         ip(namespace, "link", "set", inside, "up")
     for namespace, interface, addresses in ADDRESSES:

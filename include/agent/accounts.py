@@ -106,14 +106,15 @@ class Account:
 
     def part_of(self, engine: str) -> "Account":
         """What of this account lives on another server when the databases of this engine do."""
-        others = {key: () for other in ENGINES if other != engine for key in _OF_ENGINE[other]}
+        others: dict[str, Any] = {key: () for other in ENGINES if other != engine for key in _OF_ENGINE[other]}
         name = part_name(self.name, engine)
-        nothing = {"sites": (), "mail_domains": (), "mailboxes": (), "ports": {}}
+        nothing: dict[str, Any] = {"sites": (), "mail_domains": (), "mailboxes": (), "ports": {}}
         return replace(self, name=name, home=f"/home/{name}", shell="/usr/sbin/nologin", **nothing, **others)
 
     def without(self, engines: Iterable[str]) -> "Account":
         """This account without the databases of these engines."""
-        return replace(self, **{key: () for engine in engines for key in _OF_ENGINE[engine]})
+        theirs: dict[str, Any] = {key: () for engine in engines for key in _OF_ENGINE[engine]}
+        return replace(self, **theirs)
 
     @property
     def hosts(self) -> list[str]:

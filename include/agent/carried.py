@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Iterator
+from io import BufferedReader
 from typing import IO
 
 _BLOCK = 1 << 16
@@ -36,13 +37,13 @@ class Line:
                 return
             yield self._exactly(length)
 
-    def carry(self, recv: IO[bytes]) -> threading.Thread:
+    def carry(self, recv: BufferedReader) -> threading.Thread:
         """Say what a socket's file gives, up to its end; the thread that does."""
         thread = threading.Thread(target=self._carry, args=(recv,), daemon=True)
         thread.start()
         return thread
 
-    def _carry(self, recv: IO[bytes]) -> None:
+    def _carry(self, recv: BufferedReader) -> None:
         ended = False
         while not ended:
             try:

@@ -364,7 +364,7 @@ def look(
     account: Account, checks: list[dict[str, Any]], addresses: Iterable[str], crontab: str, found: Found, clock: Clock
 ) -> dict[str, int]:
     """Have the account's files looked through, and take in what is found; {"files", "php_files"}."""
-    request = {
+    request: dict[str, Any] = {
         "uid": account.uid,
         "gid": account.gid,
         "seconds": max(1.0, clock.left),

@@ -172,9 +172,9 @@ def _charset(database: Database, check: dict[str, Any], found: Found) -> None:
     places += [(f"{of}, table {table}, column {column}", *row) for table, column, *row in columns]
     for where, charset, collation in places:
         if str(charset).lower() in charsets:
-            found.add(check["id"], where, f"has the character set {charset}")
+            found.add(check["id"], str(where), f"has the character set {charset}")
         if str(collation).lower() in collations:
-            found.add(check["id"], where, f"has the collation {collation}")
+            found.add(check["id"], str(where), f"has the collation {collation}")
 
 
 _KINDS: dict[str, Callable[[Database, dict[str, Any], Found], None]] = {

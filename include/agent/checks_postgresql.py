@@ -19,7 +19,7 @@ from .checks_found import Clock, Found
 from .checks_text import Definition, addresses_in, as_read, match
 from .digest import printable
 from .postgres_inventory import USER_SCHEMA
-from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literals, query
+from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literals, program, query
 
 _LONGEST_LINE = 64 << 20
 _NAMED = "format('%s.%s', n.nspname, o.relname)"
@@ -290,7 +290,7 @@ def _read(database: str, schema: str, table: str, columns: list[str], clock: Clo
     """Give the rows of a table to these; whether it was all of them."""
     names = ", ".join(map(ident, columns))
     script = f"COPY {ident(schema)}.{ident(table)} ({names}) TO STDOUT;\n"
-    argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
+    argv = [*AS_POSTGRES, program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
     with tempfile.TemporaryFile() as commands:
         commands.write(script.encode("ascii"))
         commands.seek(0)

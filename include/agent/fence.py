@@ -425,10 +425,12 @@ def lead(name: str) -> None:
     PHP may run already; its gate is opened by `let_back`, when the other server has opened the databases."""
     account, engine = load(name), leaving(state_of(name))
     if engine:
-        system.side_by_side(
-            partial(DATABASES[engine].lock, whole(name)),
-            lambda: (leading.begin(account), php.warm(account)),
-        )
+
+        def lead_programs() -> None:
+            leading.begin(account)
+            php.warm(account)
+
+        system.side_by_side(partial(DATABASES[engine].lock, whole(name)), lead_programs)
 
 
 def let_back(name: str) -> None:
@@ -511,10 +513,10 @@ def release_peer(name: str, peer: Peer | None = None) -> list[dict[str, Any]]:
     Gives the steps that it took there: [{"name", "seconds"}]."""
     state = state_of(name)
     engine = leaving(state)
-    known = state.engines[engine]["peer"] if engine else state.peer
+    known = (state.engines[engine]["peer"] if engine else state.peer) or {}
     if not engine:
         _require_moved(name, state)
-    other = peer or Peer(state.move or "", known["address"], known["host_keys"], state.epoch)
+    other = peer or Peer(state.move or "", known.get("address"), known.get("host_keys"), state.epoch)
     return other.call("release", {"epoch": state.epoch, "commit_record": record(name, state)})["steps"]
 
 
@@ -525,7 +527,7 @@ def go_forward(name: str) -> dict[str, Any]:
         return forward(name).figures
     sync_state(name)
     release_peer(name)
-    held = (time.time() - state.figures.get("held_at", state.since)) * 1000
+    held = (time.time() - (state.figures.get("held_at") or state.since or time.time())) * 1000
     verified = {**state.figures.get("verified", {}), "messages": files.messages(load(name))}
     return forward(name, {**state.figures, "verified": verified, "held_ms": round(held, 1)}).figures
 

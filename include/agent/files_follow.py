@@ -291,8 +291,8 @@ def _concerned(following: Following, changes: Changes) -> tuple[set[bytes], dict
         new = _states(following.account, fresh | paths if not states else fresh)
         states |= new
         # A second name made for a file that has one in the index: they belong together.
-        others = {index.named.get(state[1]) for state in new.values() if state[0] == "f" and state[2] > 1} - {None}
-        fresh = {name for other in others for name in index.group(other)} - paths
+        others = {index.named.get(state[1]) for state in new.values() if state[0] == "f" and state[2] > 1}
+        fresh = {name for other in others if other is not None for name in index.group(other)} - paths
         fresh |= {parent_of(name) for name in fresh} - paths
     return paths, states
 

@@ -157,7 +157,7 @@ def main(arguments: list[str]) -> None:
     for request in sys.stdin:
         asked = json.loads(request)
         try:
-            reply = {"ok": asks[asked["ask"]]([os.fsencode(path) for path in asked["paths"]])}
+            reply: dict[str, Any] = {"ok": asks[asked["ask"]]([os.fsencode(path) for path in asked["paths"]])}
         except (OSError, Unread) as error:
             reply = {"error": str(error)}
         print(json.dumps(reply), flush=True)

@@ -213,7 +213,7 @@ def main() -> None:
 
 def read_messages(homes: dict[str, str]) -> dict[str, Any]:
     """The messages in the Maildirs below these mailbox homes; run with the account's own rights."""
-    mailboxes = {}
+    mailboxes: dict[str, dict[str, Any]] = {}
     for address, home in sorted(homes.items()):
         rows, count = _maildir_rows(os.fsencode(f"{home}/Maildir"))
         listed = hashlib.sha256()

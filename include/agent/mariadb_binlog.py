@@ -218,7 +218,7 @@ class _File:
         at = 0
         try:
             while at < len(rows):
-                seen = []
+                seen: list[dict[int, bytes]] = []
                 for columns in present:
                     values, at = _row(rows, at, columns, table.widths, wanted)
                     values |= {n: renewed(table.old[n], values[n]) for n in table.old.keys() & values.keys()}

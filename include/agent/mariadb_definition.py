@@ -32,11 +32,11 @@ def held_path(account: Account) -> Path:
 def definition(account: Account) -> dict[str, Any]:
     """Databases, users with their hashes and grants, their roles; `left` says in sentences what is not carried."""
     users = users_of(account)
-    for user in account.mariadb_users:
-        if user not in users:
+    for user_at_host in account.mariadb_users:
+        if user_at_host not in users:
             refuse(
                 "no_such_user",
-                f"The MariaDB user {printable('@'.join(user))} of {account.name} does not exist here; "
+                f"The MariaDB user {printable('@'.join(user_at_host))} of {account.name} does not exist here; "
                 "create it or take it out of the account file.",
             )
     here = existing(account.mariadb_databases)
@@ -181,7 +181,7 @@ def refuse_history(account: Account, database: str) -> None:
         f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {literal(database)}"
         " AND GENERATION_EXPRESSION = 'ROW START' AND DATA_TYPE = 'bigint'",
     )
-    for (name,) in found:
+    for name in (str(name) for (name,) in found):
         refuse(
             "history_blocked",
             f"The table {printable(name)} of database {printable(database)} tells its old rows apart by transactions of"

@@ -175,8 +175,8 @@ class Following:
         made, state = _seen[self.account.name].made, self.state
         printed, _ = self._prints()  # what is altered from here on is seen by the next pass
         drops = []
-        for database, name in sorted(names):
-            at = f"{ident(database)}.{ident(name)}"
+        for database, table in sorted(names):
+            at = f"{ident(database)}.{ident(table)}"
             drops.append(f"DROP TABLE IF EXISTS {at}")  # a sequence is one
         self.both.there(drops)
         for name in names:
@@ -416,11 +416,11 @@ class Following:
         mine, theirs = self.both.same(self._numbers())
         steps = []
         for database, ours, there in zip(self.databases, mine, theirs, strict=False):
-            known = {str(name): number for name, number in there}
-            for name, number in ours:
-                if known.get(str(name)) != number and (database, str(name)) in tables:
+            known = {str(table): number for table, number in there}
+            for table, number in ours:
+                if known.get(str(table)) != number and (database, str(table)) in tables:
                     steps.append(
-                        f"ALTER TABLE {ident(database)}.{ident(str(name))} AUTO_INCREMENT = {int(number or 1)}"
+                        f"ALTER TABLE {ident(database)}.{ident(str(table))} AUTO_INCREMENT = {int(number or 1)}"
                     )
         for name, ours, there in zip(
             sequences, mine[len(self.databases) :], theirs[len(self.databases) :], strict=True

@@ -16,6 +16,7 @@ from .mariadb_sql import ident, literal, queries, select
 from .mariadb_values import Decoder, Key, decoder
 
 Name = tuple[str, str]
+Literals = bytes  # rows, worded as SQL
 BATCH = 500
 _TEXT = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "json"}
 _BYTES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"} | mariadb_digest.GEOMETRY
@@ -154,7 +155,7 @@ class Table:
         """A SELECT of how many rows there are."""
         return select(["COUNT(*)"], f"{self.source}{where}")
 
-    def insert(self, rows: Iterable[bytes]) -> bytes:
+    def insert(self, rows: Iterable[Literals]) -> Literals:
         """An INSERT of rows as `rows` words them."""
         head = f"INSERT INTO {self.at} ({', '.join(ident(column.name) for column in self.own)}) VALUES "
         return head.encode() + b",".join(rows)
@@ -241,11 +242,11 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
         ]
     )
     files: dict[Name, int] = {}
-    for name, size in sizes:
-        database, _, table = str(name).partition("/")
-        at = (database, re.split("#[Pp]#", table)[0])
+    for path, size in sizes:
+        folder, _, file = str(path).partition("/")
+        at = (folder, re.split("#[Pp]#", file)[0])
         files[at] = files.get(at, 0) + int(size or 0)
-    found = {}
+    found: dict[Name, Table] = {}
     for database, name, engine, size, kind in listed:
         at = (str(database), str(name))
         found[at] = Table(at, str(engine), max(int(size or 0), files.get(at, 0)), [])

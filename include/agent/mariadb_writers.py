@@ -115,10 +115,10 @@ def foreign(account: Account) -> list[Writer]:
         granted.setdefault((str(user), str(host)), []).append(str(role))
     customers = {one.name for one in all_accounts()}
     found = []
-    for grantee, priv in kept.items():
-        if priv.get("is_role") or priv.get("account_locked") or _known(account, grantee, priv, customers):
+    for user_at_host, priv in kept.items():
+        if priv.get("is_role") or priv.get("account_locked") or _known(account, user_at_host, priv, customers):
             continue
-        if writer := _writer(grantee, powers, granted):
+        if writer := _writer(user_at_host, powers, granted):
             found.append(writer)
     return found
 

@@ -120,7 +120,8 @@ def admit(move: str, account: str, address: Any, public_key: Any, epoch: int = 0
 
 def _pair(move: str) -> dict[str, Any] | None:
     """On the target: {"account", "epoch"} of an admitted move, and its "proof" from the commit on."""
-    return read_json(directory(move) / "target.json")
+    found: dict[str, Any] | None = read_json(directory(move) / "target.json")
+    return found
 
 
 def host_keys() -> list[str]:

@@ -8,16 +8,18 @@ import os
 import subprocess
 import threading
 from contextlib import suppress
+from io import BufferedReader
 from typing import IO, Any
 
 from . import pairing, peer_words
+from .accounts import check_move
 from .digest import printable
 from .system import Refused, read_json, refuse, write_durably
 
 
 def known_peer(move: str) -> dict[str, Any]:
     """Address and host keys of the move's other server, as a Peer of this move was last made."""
-    peer = read_json(pairing.directory(move) / "peer.json")
+    peer: dict[str, Any] | None = read_json(pairing.directory(move) / "peer.json")
     if not peer:
         refuse("not_paired", f"Nothing is known here of the other server of move {move}; copy the account first.")
     return peer
@@ -29,7 +31,7 @@ class Peer:
     `epoch`: that of the attempt that asks; the other server takes no data of one that is over."""
 
     def __init__(self, move: str, address: Any, host_keys: Any, epoch: int | None = None) -> None:
-        self.move = pairing.check_move(move)
+        self.move = check_move(move)
         self.epoch = epoch
         self.address = pairing.check_address(address)
         self._idle: list[_Session] = []
@@ -210,7 +212,7 @@ class _Session:
 
     def _listen(self) -> None:
         """Keep the end of what it says beside its replies: all of that may be without end."""
-        assert self._process.stderr is not None
+        assert isinstance(self._process.stderr, BufferedReader)
         with self._process.stderr as pipe:
             while block := pipe.read1(1 << 16):
                 self._said = (self._said + block)[-4096:]

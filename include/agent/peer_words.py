@@ -295,7 +295,7 @@ def reply(verb: str, args: dict[str, Any], line: bytes) -> dict[str, Any]:
             raise Strange(f": {word.longest} bytes at most were expected")
         said = parsed(line)
         if record({"ok": flag})(said)["ok"]:
-            result = record({"result": word.reply})(said)["result"]
+            result: dict[str, Any] = record({"result": word.reply})(said)["result"]
             if unfit := word.unfit(args, result):
                 raise Strange(unfit)
             return result

@@ -65,7 +65,8 @@ def enrol() -> None:
 
 def describe(account: Account) -> dict[str, Any]:
     """{"databases": [{"name", "bytes"}], "roles": [names]}: those of the account that exist here."""
-    databases = query(
+    # One session for all of a server's accounts: to start a program for each takes longer than all their questions.
+    databases = kept().query(
         "SELECT json_build_object('name', datname, 'bytes', pg_database_size(oid)) FROM pg_database"
         f" WHERE datname::text = ANY({literals(account.postgresql_databases)}) ORDER BY datname;"
         "SELECT json_build_object('role', rolname) FROM pg_roles"

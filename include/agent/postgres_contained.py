@@ -21,7 +21,7 @@ from . import ours, postgres_digest, postgres_look, postgres_said, postgres_unch
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
-from .postgres_sql import Session, conninfo, environment, execute, ident, literal, literals, query, unbound
+from .postgres_sql import Session, conninfo, environment, execute, ident, literal, literals, program, query, unbound
 from .postgres_views import Views
 from .processes import AS_CLIENT, CLIENT
 from .system import read_json, refuse, run, write_durably
@@ -138,7 +138,7 @@ def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     schema, table = args["schema"], args["table"]
     columns = postgres_digest.columns_of(args["database"])[schema, table]
     # Truncated in the same transaction: its rows may be written as seen by everybody at once.
-    argv = [*AS_CLIENT, "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(known)]
+    argv = [*AS_CLIENT, program("psql"), "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(known)]
     argv += ["-c", f"TRUNCATE ONLY {ident(schema)}.{ident(table)}"]
     argv += ["-c", f"COPY {postgres_digest.copied(schema, table, columns)} FROM STDIN WITH (FREEZE)"]
     with subprocess.Popen(
@@ -182,7 +182,8 @@ def close_for_rows(account: Account, name: str) -> None:
 
 def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
     """Give what is granted in a database; what could not be given, in sentences."""
-    known, schemas = _restoring(account, name), {}
+    known = _restoring(account, name)
+    schemas: dict[str, list[str]] = {}
     statements = list(grants["statements"])
     said = [f"{printable(statements[at])} failed: {printable(why)}" for at, why in _each(known, statements)]
     for schema, owner, grantor, grantee, privilege, grantable in grants["schemas"]:
@@ -304,7 +305,7 @@ def _run(account: Account, name: str, *sections: str, listing: str = "list") -> 
 def pg_restore(account: Account, name: str, *options: str, listing: str = "list") -> subprocess.CompletedProcess[bytes]:
     """Restore what was taken, with these options; how it ended and what it said."""
     known = _restoring(account, name)
-    argv = [*AS_CLIENT, "pg_restore", "--no-tablespaces", "--no-security-labels", *options]
+    argv = [*AS_CLIENT, program("pg_restore"), "--no-tablespaces", "--no-security-labels", *options]
     argv += [f"--use-list={known['spool']}/{listing}", "-d", _login(known), f"{known['spool']}/archive"]
     return run(argv, env=_environment(known), check=False, timeout=None)
 
@@ -320,7 +321,7 @@ def _require(code: int, said: bytes, name: str) -> None:
 def _choose(spool: str, schemas: set[int]) -> None:
     """Write the lists of entries to restore, all but what was made beforehand or is not carried: what comes before the
     first table (most functions do), the rest, and the rows of views."""
-    done = run([*AS_CLIENT, "pg_restore", "--list", f"{spool}/archive"], timeout=None)
+    done = run([*AS_CLIENT, program("pg_restore"), "--list", f"{spool}/archive"], timeout=None)
     listing = "first"
     chosen: dict[str, list[bytes]] = {"first": [], "list": [], "views": []}
     for line in done.stdout.splitlines():

@@ -18,12 +18,12 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from .digest import printable
 from .files_sandbox import python_argv
 from .postgres_inventory import NO_EXTENSION, USER_SCHEMA, acl, inventory, of_roles, parsed
-from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literal, query
+from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literal, program, query
 from .system import refuse
 
 # Leaf partitions are plain tables; their parents hold nothing. Foreign tables are somebody else's data, and
@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> None:
     columns = columns_of(database)
     for schema, table in tables:
         script += f"COPY {copied(schema, table, columns[schema, table])} TO STDOUT;\n\\echo {token}\n"
-    argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
+    argv = [*AS_POSTGRES, program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
     with tempfile.TemporaryFile() as commands:
         commands.write(script.encode("ascii"))
         commands.seek(0)
@@ -145,7 +145,7 @@ _MODULUS = 1 << 64
 _BLOCK = 1 << 20
 
 
-def sums(stream: BinaryIO, end: bytes) -> list[list[int]]:
+def sums(stream: IO[bytes], end: bytes) -> list[list[int]]:
     """[rows, sum of their hashes] of each part of a stream; a line `end` ends a part. However long a line is, it is
     hashed as it comes."""
     found: list[list[int]] = []

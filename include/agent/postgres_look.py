@@ -122,7 +122,8 @@ def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, An
     if not asked:
         return {"rows": rows, "whole": whole}
     columns = _columns(name, asked)
-    script, answers = [], []
+    script: list[str] = []
+    answers: list[tuple[list[Any], int]] = []
     for shown, table in question["keys"].items():
         keys = table["keys"]
         rows[shown] = [None] * len(keys)

@@ -156,7 +156,8 @@ def rehearse(account: Account, peer: Peer) -> dict[str, Any]:
     again = _settle(account, peer, moving)
     for name, why in again.items():
         refuse("changed_meanwhile", f"The database {printable(name)} must be loaded again, as {why}; perform again.")
-    began, parts = time.monotonic(), []
+    began = time.monotonic()
+    parts: list[dict[str, Any]] = []
     _last(account, peer, moving, parts)
     _compare(account, peer, moving, parts)
     seconds = round(time.monotonic() - began, 3)
@@ -352,8 +353,8 @@ def _compare(
     different = digest.differences(mine, theirs, "roles")
     for name, (asked, here, there) in looks.items():
         different += _differences(account, peer, name, asked, here, there)
-    rows = [count for changes in followed.values() for count in changes.rows.values()] + dumped.result()[0]
-    return {"tables": len(rows), "rows": sum(rows)}, different + dumped.result()[1]
+    counts = [count for changes in followed.values() for count in changes.rows.values()] + dumped.result()[0]
+    return {"tables": len(counts), "rows": sum(counts)}, different + dumped.result()[1]
 
 
 def _compare_dumped(
@@ -382,7 +383,8 @@ def _differences(
     for table, what in asked["keys"].items():
         for key, mine, theirs in zip(what["keys"], here["rows"][table], there["rows"][table], strict=True):
             row = f"{at} > {printable(table)} > {printable(', '.join(key))}"
-            found += digest.differences(*({} if one is None else {row: one} for one in (mine, theirs)))
+            mine, theirs = ({} if one is None else {row: one} for one in (mine, theirs))
+            found += digest.differences(mine, theirs)
     for part in ("sequences", "whole", "large"):
         mine, theirs = (_by_name(side.get(part, {})) for side in (here, there))
         found += digest.differences(mine, theirs, f"{at} > {part}")

@@ -16,7 +16,7 @@ from .files_sandbox import python_argv
 from .peer import Peer
 from .postgres_apply import NAME
 from .postgres_digest import shown
-from .postgres_sql import AS_POSTGRES, conninfo, environment, kept
+from .postgres_sql import AS_POSTGRES, conninfo, environment, kept, program
 from .postgres_stream import Row
 from .system import Refused, refuse
 
@@ -80,7 +80,14 @@ def dumping() -> list[str]:
 
     All names are quoted, also those in texts that the server prints: some are words of SQL on a newer version. Grants
     are given by whoever gave them, which no archive can do for a role without power (see postgres_grants)."""
-    argv = [*AS_POSTGRES, "pg_dump", "--format=custom", "--compress=0", "--no-publications", "--no-subscriptions"]
+    argv = [
+        *AS_POSTGRES,
+        program("pg_dump"),
+        "--format=custom",
+        "--compress=0",
+        "--no-publications",
+        "--no-subscriptions",
+    ]
     argv += ["--quote-all-identifiers", "--no-privileges"]
     return [*argv, "--no-security-labels", "--no-tablespaces", "--lock-wait-timeout=15s"]
 

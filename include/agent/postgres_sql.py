@@ -7,12 +7,14 @@ session pins search_path to pg_catalog, so no function or operator of a customer
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import re
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from .digest import printable
@@ -59,6 +61,14 @@ _OWN_ENVIRONMENT = {
     "PGCLIENTENCODING": "UTF8",
     "PGAPPNAME": "transhumance",
 }
+
+
+@cache
+def program(name: str) -> str:
+    """A client program of PostgreSQL's: its own file where there is one version, since Debian's wrapper around it takes
+    longer to start than a query; where there are several, the wrapper, which chooses."""
+    files = glob.glob(f"/usr/lib/postgresql/*/bin/{name}")
+    return files[0] if len(files) == 1 else name
 
 
 def environment(database: str, settings: dict[str, str] = PINNED, password: str | None = None) -> dict[str, str]:
@@ -189,7 +199,7 @@ class Session:
         settings = settings or (READING if login else PINNED)
         if login:
             more = {"host": "127.0.0.1", "user": login[0], "sslmode": "prefer"} | more
-        argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        argv = [*AS_POSTGRES, program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         self.process = subprocess.Popen(
             [*argv, "-d", conninfo(database, **more)],
             stdin=subprocess.PIPE,
@@ -221,7 +231,7 @@ class Session:
             # psql answers while it still reads: a script may be longer than what a pipe takes.
             writer = threading.Thread(target=self._write, args=(script.encode("ascii") + b"\n\\echo --\n",))
             writer.start()
-            rows = []
+            rows: list[bytes] = []
             for line in self.process.stdout:
                 if line == b"--\n":  # which no JSON is
                     writer.join()

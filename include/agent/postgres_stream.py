@@ -11,10 +11,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from hashlib import blake2b
+from io import BufferedReader
 
 from .digest import printable
 from .postgres_digest import columns_of, copied
-from .postgres_sql import AS_POSTGRES, conninfo, environment, literal
+from .postgres_sql import AS_POSTGRES, conninfo, environment, literal, program
 from .system import refuse
 
 Row = list[int | str]
@@ -29,13 +30,13 @@ def read(database: str, schema: str, table: str, snapshot: str | None, take: Cal
     """Give a table's rows, as COPY puts them out, to `take`; [rows, hash] of them."""
     begin = ["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"]
     begin += [f"SET TRANSACTION SNAPSHOT {literal(snapshot)}"] if snapshot else []
-    argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
+    argv = [*AS_POSTGRES, program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
     what = copied(schema, table, columns_of(database)[schema, table])
     for statement in [*begin, f"COPY {what} TO STDOUT"]:
         argv += ["-c", statement]
     total, rows = blake2b(digest_size=16), 0
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment(database)) as process:
-        assert process.stdout is not None
+        assert isinstance(process.stdout, BufferedReader)
         while block := process.stdout.read1(1 << 20):
             take(block)
             total.update(block)
@@ -47,8 +48,8 @@ def read(database: str, schema: str, table: str, snapshot: str | None, take: Cal
 
 def main(arguments: list[str]) -> None:
     """`DATABASE SCHEMA TABLE SNAPSHOT DESCRIPTOR`: the rows to stdout; [rows, hash] as JSON to the descriptor."""
-    *what, descriptor = arguments
-    found = read(*what, take=sys.stdout.buffer.write)
+    database, schema, table, snapshot, descriptor = arguments
+    found = read(database, schema, table, snapshot, sys.stdout.buffer.write)
     sys.stdout.buffer.flush()
     with open(int(descriptor), "w") as file:
         json.dump(found, file)

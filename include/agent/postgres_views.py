@@ -11,7 +11,7 @@ from . import postgres_look
 from .accounts import Account
 from .postgres_digest import copied
 from .postgres_inventory import NO_EXTENSION, USER_SCHEMA
-from .postgres_sql import AS_POSTGRES, READING, conninfo, environment, execute, ident, let_in, literal
+from .postgres_sql import AS_POSTGRES, READING, conninfo, environment, execute, ident, let_in, literal, program
 
 # [schema, view, columns], of those that were filled.
 VIEWS = f"""SELECT json_build_array(n.nspname, o.relname, (SELECT json_agg(a.attname ORDER BY a.attname COLLATE "C")
@@ -54,7 +54,7 @@ def reading(
     user, password = postgres_look.reader(account)
     let_in(user)
     database = conninfo(name, host="127.0.0.1", user=user, sslmode="prefer")
-    argv = [*AS_POSTGRES, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database]
+    argv = [*AS_POSTGRES, program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database]
     argv += ["-c", "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"]
     argv += ["-c", f"SET TRANSACTION SNAPSHOT {literal(snapshot)}"]
     argv += ["-c", f"COPY (SELECT {', '.join(map(ident, columns))} FROM {copied(schema, view, [])}) TO STDOUT"]

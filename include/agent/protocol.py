@@ -112,14 +112,6 @@ def _require_released(move: str) -> None:
         )
 
 
-def _hold(args: dict[str, Any]) -> dict[str, Any]:
-    name, move = _named(args)
-    epoch, seconds = _take(args, epoch=int, seconds=float)
-    fence.hold(name, move, epoch, seconds)
-    state = state_of(name)
-    return {"state": state.state, "epoch": state.epoch, "deadline": state.deadline}
-
-
 def _return(args: dict[str, Any]) -> dict[str, Any]:
     """With an `epoch` that attempt is over as well: nothing of it holds or commits from here on."""
     name, move = _named(args)
@@ -133,19 +125,6 @@ def _left(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
     (epoch,) = _take(args, epoch=int)
     state = fence.learn(name, move, epoch, pairing.check_address(args.get("to")))
-    return {"state": state.state, "epoch": state.epoch}
-
-
-def _commit(args: dict[str, Any]) -> dict[str, Any]:
-    name, move = _named(args)
-    (epoch,) = _take(args, epoch=int)
-    return {"commit_record": fence.commit(name, move, epoch, {})}
-
-
-def _release(args: dict[str, Any]) -> dict[str, Any]:
-    name, move = _named(args)
-    (epoch,) = _take(args, epoch=int)
-    state = fence.release(name, move, epoch, args.get("commit_record"))
     return {"state": state.state, "epoch": state.epoch}
 
 
@@ -201,7 +180,8 @@ def _reset_ips(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start(args: dict[str, Any]) -> dict[str, Any]:
-    return operations.start(*_take(args, operation=str, verb=str, args=dict), LONG_VERBS)
+    operation, verb, given = _take(args, operation=str, verb=str, args=dict)
+    return operations.start(operation, verb, given, LONG_VERBS)
 
 
 def _status(args: dict[str, Any]) -> dict[str, Any]:
@@ -211,21 +191,18 @@ def _status(args: dict[str, Any]) -> dict[str, Any]:
 VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "accept_ips": _accept_ips,
     "become_test_server": _become_test_server,
-    "commit": _commit,
     "create": _create,
     "describe": lambda _args: describe.describe(),
     "drain_ips": _drain_ips,
     "reset_ips": _reset_ips,
     "drop_ips": _drop_ips,
     "drop_left": _drop_left,
-    "hold": _hold,
     "lead_to": _lead_to,
     "left": _left,
     "open_test": _open_test,
     "pair": _pair,
     "prove_empty": lambda _args: describe.prove_empty(),
     "receive": _receive,
-    "release": _release,
     "remove": _remove,
     "return": _return,
     "start": _start,

@@ -30,7 +30,8 @@ _MOST_BYTES = 90_000
 
 def of(crontab: str) -> list[dict[str, Any]]:
     """[{"command", "input", "set": the variables that stand before it}] of each such line, as cron reads them."""
-    found, variables = [], {}
+    found: list[dict[str, Any]] = []
+    variables: dict[str, str] = {}
     for line in crontab.splitlines():
         if line.lstrip().startswith("#"):
             continue

@@ -54,7 +54,8 @@ def number(most: float = 1e12) -> Shape:
     def shape(value: Any) -> float:
         if type(value) not in (int, float) or not 0 <= value <= most:
             raise Strange(f": a number from 0 to {most:g} was expected")
-        return value
+        found: float = value  # a whole number stays one
+        return found
 
     return shape
 

@@ -76,7 +76,7 @@ def receive(account: Account, move: str, epoch: int) -> State:
         return state
 
 
-def _with_port(account: Account) -> Account:
+def _with_port(account: Account, engine: str) -> Account:
     """The part with the port of the front at which the account's programs arrive: that which it has, or a free one."""
     taken = {a.name: a.ports for a in all_accounts() if a.part}
     if account.name in taken:
@@ -85,7 +85,7 @@ def _with_port(account: Account) -> Account:
     free = next((port for port in PART_PORTS if port not in used), None)
     if free is None:
         refuse("no_port", f"All {len(PART_PORTS)} ports for databases of other servers' accounts are in use here.")
-    return replace(account, ports={account.part: free})
+    return replace(account, ports={engine: free})
 
 
 def _make_shell(account: Account) -> None:
@@ -119,7 +119,7 @@ def _make_shell(account: Account) -> None:
             )
     if account.part:
         with system.locked(system.RUNTIME / "parts.lock"):
-            save(_with_port(account))
+            save(_with_port(account, account.part))
     else:
         system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
         save(account)

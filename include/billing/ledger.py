@@ -13,7 +13,7 @@ import psycopg
 
 from include.billing.calendar import billed_through, last_ended_day
 from include.billing.statements import BILL, SETTLE, UNPRICED
-from include.registry.database import Refused, execute, in_transaction, row, value
+from include.registry.database import Refused, certain, execute, in_transaction, row, value
 
 LOCK = "SELECT pg_advisory_xact_lock(7203002), set_config('jit', 'off', true)"
 """Compiling the statements takes longer than running them. The lock is taken before the statement that reads,
@@ -65,7 +65,7 @@ def settle_late_facts(conn: psycopg.Connection) -> Settled:
     last = billed_through(conn)
     if last is None:
         return Settled()
-    return row(conn, Settled, SETTLE, {"last": last})
+    return certain(row(conn, Settled, SETTLE, {"last": last}))
 
 
 def days_to_bill(

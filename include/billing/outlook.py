@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from include.billing.calendar import billed_through, date_of, instant_or_now
 from include.billing.ledger import days_to_bill, plans_without_price
 from include.billing.statements import WOULD_BILL, WOULD_SETTLE
-from include.registry.database import Refused, execute, in_transaction, row, rows
+from include.registry.database import Refused, certain, execute, in_transaction, row, rows
 
 FORECAST_DAYS = 31
 """How many days ahead a forecast looks."""
@@ -191,15 +191,16 @@ def forecast(conn: psycopg.Connection, lease: int, now: datetime | None = None) 
         raise Refused(f"The plan {facts.plan} changes its currency meanwhile: there is no one sum to forecast.")
     free_through = days[0].day
     finishes = [facts.finished_on] if facts.finished_on else _dates(today, days[-1].day)
-    nothing = Decimal(0).scaleb(-days[0].minor_digits)
-    ahead = [day.amount for day in days if day.day >= today]
+    nothing = Decimal(0).scaleb(-certain(days[0].minor_digits))
+    amounts = [(day.day, certain(day.amount)) for day in days]
+    ahead = [amount for day, amount in amounts if day >= today]
     return Forecast(
         lease=lease,
         free_until=facts.free_until,
         free_through=free_through,
         finished_on=facts.finished_on,
-        currency=days[0].currency,
-        costs=tuple(Cost(on, sum((d.amount for d in days if d.day < on), nothing)) for on in finishes),
+        currency=certain(days[0].currency),
+        costs=tuple(Cost(on, sum((amount for day, amount in amounts if day < on), nothing)) for on in finishes),
         each_day=(min(ahead), max(ahead)),
     )
 

@@ -75,9 +75,7 @@ class Mailer:
     def session(self) -> Iterator[Any]:
         """A session of several mails: it gives what `hand_on` wants, None for a mail that was taken."""
         context = ssl.create_default_context()
-        way = {"context": context} if self.security == "tls" else {}
-        connect = smtplib.SMTP_SSL if self.security == "tls" else smtplib.SMTP
-        with connect(self.host, self.port, timeout=SECONDS, **way) as smtp:
+        with self._connected(context) as smtp:
             if self.security == "starttls":
                 smtp.starttls(context=context)
             if self.user:
@@ -91,3 +89,8 @@ class Mailer:
                 return None
 
             yield send
+
+    def _connected(self, context: ssl.SSLContext) -> smtplib.SMTP:
+        if self.security == "tls":
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=SECONDS, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=SECONDS)

@@ -19,7 +19,7 @@ from include.registry.states import CAMPAIGN, CAMPAIGN_ACCOUNT, CampaignAccountS
 
 AT_WORK = (CampaignAccountState.TESTING, CampaignAccountState.PERFORMING)
 ENDED = ("success", "failed")
-DAG = {CampaignAccountState.TESTING: "test_account", CampaignAccountState.PERFORMING: "migrate_account"}
+DAG: dict[str, str] = {CampaignAccountState.TESTING: "test_account", CampaignAccountState.PERFORMING: "migrate_account"}
 
 RunState = Callable[[str, str], str | None]
 """The state of a run, by DAG and run id: None when there is none, "success" and "failed" when it has ended."""
@@ -104,7 +104,9 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
     if test is None:
         registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.TESTING)
     elif test.blockers:
-        registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.LEFT, test.report["sentence"])
+        registry.set_campaign_account(
+            conn, campaign.id, account, CampaignAccountState.LEFT, registry.certain(test.report)["sentence"]
+        )
     else:
         registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.PERFORMING)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
+
+from include import registry
 
 KINDS = ("infrastructure", "postgresql", "mariadb")
 SEVERITIES = ("blocker", "warning", "note")
@@ -32,21 +33,13 @@ class Incompatibility:
     check: Check | None = None
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One migration: the whole infrastructure, or one database engine. `page` is Markdown for customers. It opens and,
-    when mandatory, falls due at midnight of these dates in the host's billing zone; None: it is open already, or has
-    no deadline. `incompatibilities` include those of the entries that it includes."""
+@dataclass(frozen=True, kw_only=True)
+class Entry(registry.Entry):
+    """One migration, with what its file says beyond the registry's row. `page` is Markdown for customers. It opens and,
+    when mandatory, falls due at midnight of its dates in the host's billing zone. `incompatibilities` include those of
+    the entries that it includes."""
 
-    name: str
-    title: str
-    kind: str
-    from_version: str
-    to_version: str
     page: str
-    mandatory: bool
-    opens: date | None
-    deadline: date | None
     incompatibilities: tuple[Incompatibility, ...]
 
     def checks(self) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 import paramiko
+from paramiko.pkey import UnknownKeyType
 
 from include.agent.digest import printable
 from include.agent.shapes import Strange
@@ -131,7 +132,8 @@ class Host:
             if progress:
                 progress(status["progress"])
             if status["state"] == "succeeded":
-                return status["result"]
+                result: dict[str, Any] = status["result"]
+                return result
             if status["state"] == "failed":
                 raise AgentError(status["error"]["code"], status["error"]["message"])
             if status["state"] in ("vanished", "unknown"):
@@ -235,7 +237,7 @@ def parse_host_key(text: str) -> tuple[str, paramiko.PKey]:
     words = text.split()
     try:
         return words[0], paramiko.PKey.from_type_string(words[0], base64.b64decode(words[1], validate=True))
-    except (IndexError, ValueError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
+    except (IndexError, ValueError, paramiko.SSHException, UnknownKeyType) as error:
         raise ValueError(f"{text[:60]!r} is no SSH host key; give it as 'ssh-ed25519 AAAA...'.") from error
 
 

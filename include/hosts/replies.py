@@ -103,20 +103,17 @@ _STATUS = record(
 RESULTS: dict[str, Shape] = {
     "accept_ips": _NOTHING,
     "become_test_server": record({"test_server": _HOST}),
-    "commit": record({"commit_record": named(_ANY)}),
     "create": record(_STANDING),
     "describe": _DESCRIPTION,
     "drain_ips": record({"still_open": whole()}),
     "drop_ips": _NOTHING,
     "drop_left": _NOTHING,
-    "hold": record({**_STANDING, "deadline": _SEEN}),
     "lead_to": record({"state": _WORD, "to": maybe(_ADDRESS)}),
     "left": record(_STANDING),
     "open_test": record(_STANDING, names=named(_HOST, 10_000), stores=each(_WORD, 10), hosts=named(_HOST, 10_000)),
     "pair": record({"public_key": text(1200, "[A-Za-z0-9+/= -]+")}),
     "prove_empty": record({"empty": flag, "because": _SENTENCES}),
     "receive": record({"host_keys": each(text(1200, "[A-Za-z0-9+/= -]+"), 10)}),
-    "release": record(_STANDING),
     "remove": _NOTHING,
     "reset_ips": record({"reset": whole()}),
     "return": record(_STANDING),
@@ -147,6 +144,7 @@ def reply(verb: str, output: bytes) -> dict[str, Any]:
         raise Strange(f": {longest(verb)} bytes at most were expected")
     said = parsed(output)
     if record({"ok": flag})(said)["ok"]:
-        return record({"result": RESULTS[verb]})(said)["result"]
+        result: dict[str, Any] = record({"result": RESULTS[verb]})(said)["result"]
+        return result
     error = record({"error": _ERROR})(said)["error"]
     raise Refusal(error["code"], error["message"])

@@ -178,8 +178,8 @@ class LxcMachines:
         self, name: str, argv: list[str], *, stdin: bytes | None = None, seconds: float = 120
     ) -> subprocess.CompletedProcess[bytes]:
         """Run `argv` as root inside a running server, past its sshd; the caller looks at the exit status."""
-        given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-        return subprocess.run(self.inside(name, argv), capture_output=True, timeout=seconds, **given)
+        nothing = subprocess.DEVNULL if stdin is None else None
+        return subprocess.run(self.inside(name, argv), capture_output=True, timeout=seconds, stdin=nothing, input=stdin)
 
     def inside(self, name: str, argv: list[str]) -> list[str]:
         """The command of this machine that runs `argv` as root inside a running server."""

@@ -13,12 +13,11 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.hosts import AgentError, HostUnreachable
-from include.moves.path import Agent
+from include.hosts import AgentError, Host, HostUnreachable
 from include.registry.kinds import EventKind
 
 
-def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
+def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
     accounts, and on each server that does not answer."""
     hosts = {one.name: reach(one.name) for one in registry.list_servers(conn) if one.host_key is not None}
@@ -38,7 +37,7 @@ def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
     return said
 
 
-def shut(conn: psycopg.Connection, server: str, host: Agent, described: list[dict[str, Any]]) -> list[str]:
+def shut(conn: psycopg.Connection, server: str, host: Host, described: list[dict[str, Any]]) -> list[str]:
     """Tells the server which of the accounts that it serves have left it; gives a sentence on each."""
     said = []
     for entry in described:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
 from include import registry
 from include.catalogue import infrastructures
+from include.hosts import Host
 from include.moves.path import without_secrets
 
 RSYNC = (3, 5, 0)
 """Older ones follow a customer's links as root."""
 
 
-class Enrolled(Protocol):
-    """A server's agent that can be replaced: `include.hosts.Host`."""
-
-    def push_agent(self) -> Any: ...
-    def call(self, verb: str, **args: Any) -> dict[str, Any]: ...
-
-
-def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Enrolled) -> dict[str, Any]:
+def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) -> dict[str, Any]:
     """Pushes the agent to the freshly installed server `name` and records what it says; gives its description.
 
     The host key was pinned when the machine was installed. Refused if the server is not what was ordered.
@@ -33,8 +27,8 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Enroll
     description = without_secrets(host.call("describe"))
     for sentence in unfit(name, infrastructure, description):
         raise registry.Refused(sentence)
-    server = registry.server(conn, name)
-    registry.enrol_server(conn, name, infrastructure, server.host_key, description["versions"])
+    host_key = registry.certain(registry.server(conn, name).host_key)
+    registry.enrol_server(conn, name, infrastructure, host_key, description["versions"])
     registry.record_description(conn, name, description)
     return description
 

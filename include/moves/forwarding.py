@@ -10,8 +10,7 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.hosts import AgentError, HostUnreachable
-from include.moves.path import Agent
+from include.hosts import AgentError, Host, HostUnreachable
 from include.registry.kinds import EventKind
 from include.registry.states import MigrationState
 
@@ -36,7 +35,7 @@ def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]
     return sentences(now)
 
 
-def look(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
+def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every original that accounts have left and that is not reinstalled yet; gives a sentence an account."""
     said = []
     for migration in registry.list_migrations(conn):

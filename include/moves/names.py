@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
 from include import registry
 from include.moves.network import own_addresses
-from include.network.names import Led, NameChanged, NotInZone
+from include.network.names import NameChanged, Names, NotInZone
 from include.registry.states import MigrationState
 
 LOWERED = (
@@ -30,19 +30,6 @@ LOWERED = (
 those of the accounts that are still away."""
 
 LONGEST_TTL = 604_800
-
-
-class Names(Protocol):
-    """The host's DNS: `include.network.names.Names`."""
-
-    lowered_ttl: int
-
-    def has(self, fqdn: str) -> bool: ...
-    def held(self, fqdn: str, rdtype: str) -> tuple[str | None, int | None]: ...
-    def led(self, fqdn: str) -> Led: ...
-    def mail_hosts(self, domain: str) -> list[str]: ...
-    def senders(self, domain: str) -> str | None: ...
-    def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool: ...
 
 
 def follow(conn: psycopg.Connection, names: Names, server: str, account: str | None = None) -> list[str]:

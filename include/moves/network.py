@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.moves.path import Agent
+from include.hosts import Host
 from include.network import routes
 
 Run = Callable[[list[str]], str]
@@ -37,7 +37,7 @@ def reroute(
     run: Run,
     original: str,
     to: registry.Server,
-    host: Callable[[str], Agent],
+    host: Callable[[str], Host],
     lost: bool = False,
 ) -> list[str]:
     """Routes the original's IPs to the server `to`, which accepts them first: an IP always has one that answers.

@@ -6,24 +6,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
 from include import registry
+from include.hosts import Host
 from include.registry.states import MoveState
-
-
-class Agent(Protocol):
-    """A server's agent: `include.hosts.Host`."""
-
-    def call(self, verb: str, **args: Any) -> dict[str, Any]: ...
 
 
 def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
     """A server's description as the registry may keep it: account files hold the mailboxes' password hashes. What is
     `stated` in them of an account's uid and mail stays."""
-    stripped = {
+    stripped: dict[str, Any] = {
         kind: [_public(one) for one in description[kind]] for kind in ("accounts", "parts") if kind in description
     }
     return {**description, **stripped}
@@ -81,7 +76,7 @@ def may_begin(
     account: str,
     run_id: str,
     begin_move: Callable[[], registry.Move],
-    reach: Callable[[str], Agent],
+    reach: Callable[[str], Host],
 ) -> None:
     """Refused when anything is known against the move, but for its having to wait its turn. Nothing begins."""
     lives_on = registry.account(conn, account).server
@@ -101,7 +96,7 @@ def may_begin(
     registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
 
 
-def serving_there(host: Agent, server: str, account: str, to: str) -> dict[str, Any]:
+def serving_there(host: Host, server: str, account: str, to: str) -> dict[str, Any]:
     """What the server says of an account that it serves; refused when it does not, since it is to `to` ("move")."""
     here = entry_of(host, account)
     if here is None or here["state"] != "serving":
@@ -114,8 +109,8 @@ def serving_there(host: Agent, server: str, account: str, to: str) -> dict[str, 
 
 def open_path(
     move: dict[str, Any],
-    source: Agent,
-    target: Agent,
+    source: Host,
+    target: Host,
     servers: tuple[registry.Server, registry.Server],
     known: dict[str, Any] | None,
     only: str | None = None,
@@ -169,7 +164,7 @@ def databases_only(account_file: dict[str, Any], engine: str) -> dict[str, Any]:
     return {**account_file, **nothing, engine: account_file[engine]}
 
 
-def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Agent, target: Agent) -> str:
+def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Host, target: Host) -> str:
     """Ends the move and takes its keys off both servers; before the commit the account goes back into service.
 
     Gives the state in which the registry now has the move: `done` or `returned`. A move that the source has
@@ -188,7 +183,7 @@ def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Agent, ta
     return end
 
 
-def _give_up(source: Agent, move: dict[str, Any]) -> None:
+def _give_up(source: Host, move: dict[str, Any]) -> None:
     """Before the commit the source ends the attempt: it promises that nothing which still runs there commits it."""
     if committed_on(source, move):
         raise registry.Refused(
@@ -202,12 +197,12 @@ def _give_up(source: Agent, move: dict[str, Any]) -> None:
         )
 
 
-def committed_on(source: Agent, move: dict[str, Any]) -> bool:
+def committed_on(source: Host, move: dict[str, Any]) -> bool:
     """Whether the source itself says that the account, or its databases of an engine, have left it with this move."""
     return departure(source, move) is not None
 
 
-def departure(source: Agent, move: dict[str, Any]) -> dict[str, Any] | None:
+def departure(source: Host, move: dict[str, Any]) -> dict[str, Any] | None:
     """What the source says of the account, or of its databases of an engine, that have left it with this move; None
     while they have not."""
     here = entry_of(source, move["account"])
@@ -221,7 +216,7 @@ def departure(source: Agent, move: dict[str, Any]) -> dict[str, Any] | None:
 def record(
     conn: psycopg.Connection,
     move: dict[str, Any],
-    source: Agent,
+    source: Host,
     switched: dict[str, Any] | None,
     figures: dict[str, Any],
 ) -> dict[str, Any] | None:
@@ -251,7 +246,7 @@ def operation(move: dict[str, Any], verb: str) -> str:
     return f"{move['key']}-e{move['epoch']}-{verb}"
 
 
-def entry_of(host: Agent, account: str) -> dict[str, Any] | None:
+def entry_of(host: Host, account: str) -> dict[str, Any] | None:
     """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
     description = host.call("describe")
     known = [*description["accounts"], *description.get("parts", ())]

@@ -47,11 +47,13 @@ def _pause(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
 
 
 def _resume(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    registry.resume_server(conn, *_needs(params, "transit"), by)
+    (transit,) = _needs(params, "transit")
+    registry.resume_server(conn, transit, by)
 
 
 def _reserve(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    registry.reserve_transit(conn, *_needs(params, "transit"), params.get("customer") or None, by)
+    (transit,) = _needs(params, "transit")
+    registry.reserve_transit(conn, transit, params.get("customer") or None, by)
 
 
 def _add(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
@@ -61,19 +63,23 @@ def _add(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
 
 
 def _larger(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    registry.allow_larger_transit(conn, *_needs(params, "plan"), bool(params.get("larger")), by)
+    (plan,) = _needs(params, "plan")
+    registry.allow_larger_transit(conn, plan, bool(params.get("larger")), by)
 
 
 def _approval(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    registry.ask_before_reinstall(conn, *_needs(params, "plan"), bool(params.get("approval")), by)
+    (plan,) = _needs(params, "plan")
+    registry.ask_before_reinstall(conn, plan, bool(params.get("approval")), by)
 
 
 def _move_up(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    registry.move_up(conn, *_needs(params, "migration", "reason"), by)
+    migration, reason = _needs(params, "migration", "reason")
+    registry.move_up(conn, migration, reason, by)
 
 
 def _cancel(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    registry.cancel_migration(conn, *_needs(params, "migration", "reason"), by)
+    migration, reason = _needs(params, "migration", "reason")
+    registry.cancel_migration(conn, migration, reason, by)
 
 
 ACTIONS: dict[str, Callable[[psycopg.Connection, dict[str, Any], str], None]] = {

@@ -5,35 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
 from include import registry
-from include.hosts import AgentError, HostUnreachable
+from include.hosts import AgentError, Host, HostUnreachable
+from include.machines import Machines, MachineSpec
 from include.moves import forwarding
-from include.moves.path import Agent, without_secrets
+from include.moves.path import without_secrets
 from include.registry import states
 from include.registry.kinds import EventKind, ServerKind
 from include.registry.states import MigrationState, RequestState, ServerState
 
-
-class Machines(Protocol):
-    """What is asked here of `include.machines.Machines`."""
-
-    def there(self, spec: Any) -> Any: ...
-    def reinstall(self, spec: Any, infrastructure: str) -> Any: ...
-    def keep(self, spec: Any, label: str) -> None: ...
-    def discard(self, label: str) -> None: ...
-    def wipe(self, spec: Any) -> None: ...
-
-
-Reach = Callable[[registry.Server], Agent]
+Reach = Callable[[registry.Server], Host]
 """The agent of a server, which shows the host key of this row."""
 
 
-Specify = Callable[[registry.Server], Any]
-"""Says how a server of the registry is made: its `include.machines.MachineSpec`."""
+Specify = Callable[[registry.Server], MachineSpec]
+"""Says how a server of the registry is made."""
 
 SHARED_BY_MANY = (ServerKind.SHARED, ServerKind.DATABASE, ServerKind.TEST)
 """The kinds of servers that are chosen by their room."""
@@ -49,7 +39,7 @@ def serving(description: dict[str, Any]) -> list[dict[str, Any]]:
     return [account for account in description["accounts"] if account["state"] in ("serving", "held")]
 
 
-def refresh(conn: psycopg.Connection, server: str, host: Agent) -> list[str]:
+def refresh(conn: psycopg.Connection, server: str, host: Host) -> list[str]:
     """Brings the registry up to date with what `server` says that it serves (an account created meanwhile); gives a
     sentence on the old path of each account that has left it."""
     description = without_secrets(host.call("describe"))
@@ -59,7 +49,7 @@ def refresh(conn: psycopg.Connection, server: str, host: Agent) -> list[str]:
     return forwarding.record(conn, migration.id, description) if migration is not None else []
 
 
-def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Agent]) -> list[str]:
+def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
     a sentence on each that does not answer."""
     names = [one.name for one in registry.list_servers(conn) if _may_get_accounts(one)]
@@ -87,7 +77,7 @@ def _may_get_accounts(server: registry.Server) -> bool:
     return shared and server.host_key is not None
 
 
-def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Agent]) -> None:
+def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Host]) -> None:
     """The registry learns of an account that was created since the hand-over of the transit `to_server`, if so."""
     migration = registry.migration_of(conn, to_server)
     if migration is None or migration.transit != to_server or migration.state != MigrationState.HANDED_OVER:
@@ -103,7 +93,7 @@ def begin(
     run_id: str,
     requested_by: str,
     lift_gate_because: str | None,
-    reach: Callable[[], Agent],
+    reach: Callable[[], Host],
 ) -> dict[str, Any]:
     """Begins the migration of `server`, or finds the one that this run began; gives what the steps hand on. Every
     account is tested for it before, unless there is a reason to lift that gate.
@@ -140,7 +130,7 @@ def install_transit(
     registry.enrol_server(conn, transit.name, migration["to_infrastructure"], installed.host_key, {})
 
 
-def hand_over(conn: psycopg.Connection, migration: dict[str, Any], transit: Agent) -> None:
+def hand_over(conn: psycopg.Connection, migration: dict[str, Any], transit: Host) -> None:
     """Hands the transit over, once; refused unless it itself says that nothing of anybody is on it."""
     if registry.lease_of(conn, migration["id"]) is None:
         name = registry.migration(conn, migration["id"]).transit
@@ -159,19 +149,19 @@ def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> b
     return True
 
 
-def every_account_home(conn: psycopg.Connection, migration: dict[str, Any], transit: Agent) -> None:
+def every_account_home(conn: psycopg.Connection, migration: dict[str, Any], transit: Host) -> None:
     """Records that every account is home. Refused while one is not, be it one that was made on the transit."""
     found = registry.migration(conn, migration["id"])
     if past(found.state, MigrationState.REINSTALLED):
         return
-    refresh(conn, found.transit, transit)
+    refresh(conn, registry.certain(found.transit), transit)
     away = registry.accounts_not_on(conn, migration["id"], migration["server"])
     if away:
         raise registry.Refused(f"Not home yet: {', '.join(away)}. Clear move_accounts_home.")
     registry.advance(conn, migration["id"], MigrationState.ACCOUNTS_HOME)
 
 
-def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], original: Agent) -> None:
+def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], original: Host) -> None:
     """Records that the registry and the original itself say that nothing lives there. Refused otherwise."""
     if not _past(conn, migration, MigrationState.REROUTED):
         forwarding.record(conn, migration["id"], original.call("describe"))
@@ -204,7 +194,7 @@ def _all_of(names: list[str]) -> str:
 
 
 def reinstall(
-    conn: psycopg.Connection, migration: dict[str, Any], original: Agent, machines: Machines, spec: Specify
+    conn: psycopg.Connection, migration: dict[str, Any], original: Host, machines: Machines, spec: Specify
 ) -> None:
     """Reinstalls the original if the registry and the server both say, now, that it is empty; pins its new key. The
     disk that it had is kept: until the accounts are home, the transit has the only other copy.
@@ -227,12 +217,12 @@ def reinstall(
         if not _proven(conn, migration, EventKind.ORIGINAL_PROVEN_EMPTY):
             raise
     machine = spec(registry.server(conn, migration["server"]))
-    machines.keep(machine, registry.migration(conn, migration["id"]).disk_kept)
+    machines.keep(machine, registry.certain(registry.migration(conn, migration["id"]).disk_kept))
     installed = machines.reinstall(machine, migration["to_infrastructure"])
     registry.enrol_server(conn, migration["server"], migration["to_infrastructure"], installed.host_key, {})
 
 
-def discard_kept_disk(conn: psycopg.Connection, migration: dict[str, Any], original: Agent, machines: Machines) -> None:
+def discard_kept_disk(conn: psycopg.Connection, migration: dict[str, Any], original: Host, machines: Machines) -> None:
     """Removes the disk that the original had before, once every account is home: by the registry, and by the original
     itself, which serves each."""
     found = registry.migration(conn, migration["id"])
@@ -307,11 +297,11 @@ def _proven(conn: psycopg.Connection, migration: dict[str, Any], kind: EventKind
     return any(event.kind == kind and detail.items() <= event.detail.items() for event in log)
 
 
-def _ask_original(migration: dict[str, Any], original: Agent) -> None:
+def _ask_original(migration: dict[str, Any], original: Host) -> None:
     _ask_whether_empty(f"{migration['server']} is not empty and is not reinstalled", original)
 
 
-def _ask_whether_empty(otherwise: str, host: Agent) -> None:
+def _ask_whether_empty(otherwise: str, host: Host) -> None:
     proof = host.call("prove_empty")
     if not proof["empty"]:
         raise registry.Refused(f"{otherwise}: {' '.join(proof['because'])}")

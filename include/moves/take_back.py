@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
 from include import registry
-from include.hosts import HostUnreachable
+from include.hosts import Host, HostUnreachable
+from include.machines import Machines
 from include.moves import names, network
-from include.moves.enrol import Enrolled
-from include.moves.path import Agent
 from include.moves.servers import Specify, kept_disks
 from include.network.names import Names
 from include.registry.take_back import IN_TRANSITS_PLACE
 
 
-class Machines(Protocol):
-    """What is asked here of `include.machines.Machines`."""
-
-    def cut_power(self, spec: Any) -> None: ...
-    def keep(self, spec: Any, label: str) -> None: ...
-    def put_back(self, spec: Any, label: str) -> Any: ...
-
-
-def look(conn: psycopg.Connection, server: str, reach: Callable[[str], Agent]) -> dict[str, Any]:
+def look(conn: psycopg.Connection, server: str, reach: Callable[[str], Host]) -> dict[str, Any]:
     """What the steps hand on to each other. Refused while the transit answers: what it has is newer than anything that
     could be taken back."""
     migration = registry.migration(conn, registry.may_take_back(conn, server))
+    transit = registry.certain(migration.transit)
     if registry.taken_back(conn, migration.id) is None:
         try:
-            reach(migration.transit).call("status", operation="reached")
+            reach(transit).call("status", operation="reached")
         except HostUnreachable:
             pass
         else:
             raise registry.Refused(
-                f"Transit {migration.transit} answers, and has what was written since the accounts left {server}: "
+                f"Transit {transit} answers, and has what was written since the accounts left {server}: "
                 "nothing is taken back. If it is beyond help, switch it off first."
             )
     return {
         "id": migration.id,
         "server": server,
-        "transit": migration.transit,
+        "transit": transit,
         "in_transits_place": migration.state in IN_TRANSITS_PLACE,
     }
 
@@ -84,13 +76,13 @@ def start_kept_disk(conn: psycopg.Connection, facts: dict[str, Any], machines: M
     reinstalled."""
     if not facts["in_transits_place"]:
         return
-    kept, lost = kept_disks(registry.migration(conn, facts["id"]).disk_kept)
+    kept, lost = kept_disks(registry.certain(registry.migration(conn, facts["id"]).disk_kept))
     place = spec(registry.server(conn, facts["transit"]))
     machines.keep(place, lost)
     registry.kept_disk_started(conn, facts["id"], machines.put_back(place, kept).host_key)
 
 
-def take_accounts_back(conn: psycopg.Connection, facts: dict[str, Any], reach: Callable[[str], Enrolled]) -> list[str]:
+def take_accounts_back(conn: psycopg.Connection, facts: dict[str, Any], reach: Callable[[str], Host]) -> list[str]:
     """Every account that lived on the transit serves again, at a new epoch; gives their names."""
     server, transit = (registry.server(conn, facts[name]) for name in ("server", "transit"))
     stands_in = facts["in_transits_place"]
@@ -108,14 +100,14 @@ def take_accounts_back(conn: psycopg.Connection, facts: dict[str, Any], reach: C
         host.call("take_back", account=account, epoch=epoch, because=migration.taken_back_because)
         if not stands_in:
             registry.serves_again(conn, migration.id, account)
-    for one in registry.lost(conn, migration.id):
-        if one.left_at is None:
-            registry.remove_account(conn, one.account, f"It was on {transit.name} alone, which died.", "take_back")
+    for lost in registry.lost(conn, migration.id):
+        if lost.left_at is None:
+            registry.remove_account(conn, lost.account, f"It was on {transit.name} alone, which died.", "take_back")
     return sorted(epochs)
 
 
 def lead_back(
-    conn: psycopg.Connection, facts: dict[str, Any], zone: Names, router: network.Run, reach: Callable[[str], Agent]
+    conn: psycopg.Connection, facts: dict[str, Any], zone: Names, router: network.Run, reach: Callable[[str], Host]
 ) -> list[str]:
     """Names and IPs lead to where the accounts serve; gives what customers are told of names that do not follow."""
     if facts["in_transits_place"]:

@@ -7,19 +7,11 @@ only is not told to them, and of the others only the customer's sentence.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from include.moves import proof
+from include.registry import Event
 from include.registry.kinds import EventKind
-
-
-class Happened(Protocol):
-    """An event of the registry."""
-
-    kind: str
-    account: str | None
-    server: str | None
-    detail: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,6 @@ TEXTS = {
     ),
     EventKind.IP_ADDED: _ops_only("The IP {ip} of {server} was added."),
     EventKind.IP_ROUTED: _ops_only("The IP {ip} leads to {server}."),
-    EventKind.LEASE_EXPECTED: _ops_only("When the transit of {server} will be free was estimated."),
     EventKind.LEASE_LEFT: Text(
         "The last account has left: the transit costs nothing from here on.",
         "The last account has left the transit of {server}: it costs nothing from here on.",
@@ -158,7 +149,7 @@ TOLD = tuple(kind for kind, text in TEXTS.items() if text.customer is not None)
 """The kinds that customers are told of."""
 
 
-def for_customer(event: Happened) -> str:
+def for_customer(event: Event) -> str:
     """What a customer is told of an event. Raises KeyError for a kind that they are not told of."""
     text = TEXTS[EventKind(event.kind)].customer if event.kind in TOLD else None
     if text is None:
@@ -166,7 +157,7 @@ def for_customer(event: Happened) -> str:
     return _filled(text, event)
 
 
-def for_ops(event: Happened) -> str:
+def for_ops(event: Event) -> str:
     """What ops are told of an event; one of an earlier version, whose kind is no longer known, says what it has."""
     if event.kind in TEXTS:
         return _filled(TEXTS[EventKind(event.kind)].ops, event)
@@ -181,11 +172,11 @@ class _Unknown(dict[str, Any]):
         return "?"
 
 
-def _filled(text: str, event: Happened) -> str:
+def _filled(text: str, event: Event) -> str:
     return f"{text.format_map(_words(event)).rstrip('.')}."
 
 
-def _words(event: Happened) -> _Unknown:
+def _words(event: Event) -> _Unknown:
     detail = event.detail
     known = {key: value for key, value in detail.items() if isinstance(value, str | int)}
     subjects = {
@@ -213,6 +204,6 @@ def _found(detail: dict[str, Any]) -> str:
     return f": {' and '.join(said)}" if said else ""
 
 
-def _left(event: Happened) -> str:
+def _left(event: Event) -> str:
     left = proof.of(event.detail).left if event.kind == EventKind.MOVE_COMMITTED else []
     return f" Not carried: {' '.join(left)}" if left else ""

@@ -94,7 +94,7 @@ def to_perform(
     if lifted is not None:
         raise registry.Refused("The gate stands before the transit is asked for: leave `lift_gate_because` out.")
     with tried(conn):
-        registry.begin_move(conn, account.name, migration.transit, f"tried-{account.name}", by)
+        registry.begin_move(conn, account.name, registry.certain(migration.transit), f"tried-{account.name}", by)
     return "move_account", {**params, "to_server": migration.transit, "if_another_moves": "wait"}
 
 

@@ -38,7 +38,7 @@ SERVER_STATES = {
 """Every word that a server's state can be, with what it means."""
 
 # What comes after each state of a migration that needs nobody.
-NEXT = {
+NEXT: dict[str, str] = {
     MigrationState.CHECKING: "A transit is asked for.",
     MigrationState.INSTALLING_TRANSIT: "The transit is handed over, and its free week starts.",
     MigrationState.ACCOUNTS_MOVED: "Names and IPs are led to the transit.",
@@ -133,7 +133,7 @@ def _expected_end(conn: psycopg.Connection, migration: registry.Migration) -> da
     if not states.MIGRATION.there_or_past(migration.state, MigrationState.ACCOUNTS_MOVED):
         return None  # it is the customer's to say
     usual = panel.usual_rest(conn, migration.state)
-    return usual and max(migration.state_since + usual, datetime.now(UTC))
+    return None if usual is None else max(migration.state_since + usual, datetime.now(UTC))
 
 
 def _queue(conn: psycopg.Connection, migration: registry.Migration) -> str:
@@ -145,7 +145,7 @@ def _queue(conn: psycopg.Connection, migration: registry.Migration) -> str:
 
 
 def _performing(conn: psycopg.Connection, migration: registry.Migration, here: Standing) -> Standing:
-    left = registry.accounts_not_on(conn, migration.id, migration.transit)
+    left = registry.accounts_not_on(conn, migration.id, registry.certain(migration.transit))
     moving = panel.live_moves(conn, left)
     still = [name for name in left if name not in moving]
     if still:
@@ -251,7 +251,7 @@ def _moving(conn: psycopg.Connection, account: registry.Account, move: registry.
     progress = Progress(
         states.MOVE.path.index(move.state),
         len(states.MOVE.path) - 1,
-        usual and max(move.began_at + usual, datetime.now(UTC)),
+        None if usual is None else max(move.began_at + usual, datetime.now(UTC)),
     )
     if failed(dag_of(move), move.run_id):
         last = panel.last_failure(conn, account.name)

@@ -12,7 +12,6 @@ from include.registry.accounts import (
     accounts_of,
     add_account,
     confirm_account,
-    customer_of,
     engines_of,
     remove_account,
     set_customer,
@@ -42,7 +41,7 @@ from include.registry.campaigns import (
     stop_campaign,
 )
 from include.registry.catalogue import Entry, catalogue_entry, list_catalogue, sync_catalogue
-from include.registry.database import Busy, Refused
+from include.registry.database import Busy, Refused, certain
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
 from include.registry.migrations import (
     Migration,
@@ -143,7 +142,6 @@ from include.registry.tests import (
 from include.registry.transits import (
     Lease,
     assign_transit,
-    expect_end,
     hand_over,
     last_account_left,
     lease_of,
@@ -205,15 +203,14 @@ __all__ = [
     "campaign_accounts",
     "cancel_migration",
     "catalogue_entry",
+    "certain",
     "confirm_account",
-    "customer_of",
     "customers_events",
     "disk_discarded",
     "end_take_back",
     "engines_of",
     "enrol_server",
     "event",
-    "expect_end",
     "expired_tests",
     "finish_campaign",
     "hand_over",

@@ -18,8 +18,8 @@ COLUMNS = "name, server, home_server, epoch, customer, domains, description, des
 @dataclass(frozen=True)
 class Account:
     """An account. `server` is where it lives now, `home_server` where it belongs; `epoch` is the last one
-    that was given to a move or a test of it; `customer` is whose it is where the server has no customer (`customer_of`
-    knows both); `description` is what the agent's `describe` said of it last; `stated` is what was said first, or was
+    that was given to a move or a test of it; `customer` is whose it is where the server has no customer;
+    `description` is what the agent's `describe` said of it last; `stated` is what was said first, or was
     confirmed, of its uid and mail: {"uid", "mail_domains"}."""
 
     name: str
@@ -78,7 +78,7 @@ def add_account(
 
 def _home_of(conn: psycopg.Connection, server: str) -> str:
     """The server itself, or the original that a transit stands in for."""
-    return value(
+    found: str = value(
         conn,
         """
         SELECT server FROM live_migrations
@@ -87,6 +87,7 @@ def _home_of(conn: psycopg.Connection, server: str) -> str:
         """,
         {"server": server},
     )
+    return found
 
 
 @in_transaction
@@ -99,20 +100,6 @@ def account(conn: psycopg.Connection, name: str) -> Account:
 
 
 _account = account  # where a parameter has that name
-
-
-@in_transaction
-def customer_of(conn: psycopg.Connection, account: str) -> str | None:
-    """Whose account it is: its home server's customer, or its own on a shared server; None when nobody has said."""
-    _account(conn, account)
-    return value(
-        conn,
-        """
-        SELECT coalesce(s.customer, a.customer) FROM accounts a JOIN servers s ON s.name = a.home_server
-        WHERE a.name = %(name)s
-        """,
-        {"name": account},
-    )
 
 
 @in_transaction
@@ -133,7 +120,10 @@ def set_customer(conn: psycopg.Connection, account: str, customer: str | None, b
 
 def next_epoch(conn: psycopg.Connection, account: str) -> int:
     """A new epoch of the account, above all before."""
-    return value(conn, "UPDATE accounts SET epoch = epoch + 1 WHERE name = %(name)s RETURNING epoch", {"name": account})
+    found: int = value(
+        conn, "UPDATE accounts SET epoch = epoch + 1 WHERE name = %(name)s RETURNING epoch", {"name": account}
+    )
+    return found
 
 
 @in_transaction
@@ -261,13 +251,14 @@ def _domains(entry: Mapping[str, Any]) -> list[str]:
 
 def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
     """Between a host's commit and the registry's, the host is ahead."""
-    return value(
+    found: bool = value(
         conn,
         """
         SELECT EXISTS (SELECT FROM live_moves WHERE account = %(account)s AND to_server = %(server)s)
         """,
         {"account": account, "server": server},
     )
+    return found
 
 
 @in_transaction

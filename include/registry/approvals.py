@@ -54,7 +54,7 @@ def proof_of_emptiness(conn: psycopg.Connection, migration: int) -> Proof:
 @in_transaction
 def approved_by(conn: psycopg.Connection, migration: int) -> str | None:
     """Who agreed that the migration's original is reinstalled; None before, and when a later answer was no."""
-    return value(
+    found: str | None = value(
         conn,
         """
         SELECT CASE kind WHEN 'reinstall.approved' THEN coalesce(by, 'somebody') END FROM events
@@ -62,6 +62,7 @@ def approved_by(conn: psycopg.Connection, migration: int) -> str | None:
         """,
         {"id": migration},
     )
+    return found
 
 
 @in_transaction

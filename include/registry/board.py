@@ -120,13 +120,15 @@ _LIVING = """
 @in_transaction
 def now(conn: psycopg.Connection) -> datetime:
     """The present moment by billing's clock."""
-    return value(conn, "SELECT billing_now()")
+    found: datetime = value(conn, "SELECT billing_now()")
+    return found
 
 
 @in_transaction
 def last_event(conn: psycopg.Connection) -> int:
     """The id of the newest event; 0 before the first."""
-    return value(conn, "SELECT coalesce(max(id), 0) FROM events")
+    found: int = value(conn, "SELECT coalesce(max(id), 0) FROM events")
+    return found
 
 
 @in_transaction

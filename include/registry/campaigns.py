@@ -248,6 +248,6 @@ def overdue(conn: psycopg.Connection, entry: str, on: date) -> list[Account]:
     """The accounts that a mandatory entry has to be performed for on a day: from its deadline on, those of shared
     servers that still run what it starts from. Dedicated servers and VPS are their customers' to migrate."""
     wanted = catalogue_entry(conn, entry)
-    if not wanted.mandatory or on < wanted.deadline:
+    if not wanted.mandatory or wanted.deadline is None or on < wanted.deadline:
         return []
     return accounts_before(conn, entry)

@@ -6,7 +6,6 @@ Pages, incompatibilities and checks stay in the files of `config/migrations/`, w
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
 
 import psycopg
 
@@ -32,21 +31,8 @@ class Entry:
     deadline: date | None = None
 
 
-class Described(Protocol):
-    """What the registry takes of an entry: `include.catalogue.Entry`, or `Entry` itself."""
-
-    name: str
-    title: str
-    kind: str
-    from_version: str
-    to_version: str
-    mandatory: bool
-    opens: date | None
-    deadline: date | None
-
-
 @in_transaction
-def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Described]) -> list[Entry]:
+def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Entry]) -> list[Entry]:
     """Make the registry's rows those of `entries`, such as `include.catalogue.load().values()`; gives all rows. One
     that no entry describes any more stays: history refers to it. Refuses other versions for an entry that has been
     used. Can be repeated."""

@@ -175,7 +175,7 @@ def in_transaction(
     """Make a function of a connection one transaction."""
 
     @wraps(function)
-    def wrapped(conn: psycopg.Connection, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(conn: psycopg.Connection, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with transaction(conn):
             return function(conn, *args, **kwargs)
 
@@ -204,6 +204,13 @@ def value(conn: psycopg.Connection, sql: str, params: Params | None = None) -> A
     """The first column of the first row; None without a row."""
     with conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(sql, params).fetchone()
+
+
+def certain(found: T | None) -> T:
+    """What the registry's own rules promise to be there."""
+    if found is None:
+        raise LookupError("The registry lacks what its own rules promise; restore it from its backup.")
+    return found
 
 
 def execute(conn: psycopg.Connection, sql: str, params: Params | None = None) -> int:

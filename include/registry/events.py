@@ -46,7 +46,7 @@ def event(
     detail: dict[str, Any] | None = None,
 ) -> int:
     """Write an event; its id."""
-    return value(
+    found: int = value(
         conn,
         """
         INSERT INTO events (kind, migration, account, server, move, by, detail)
@@ -63,6 +63,7 @@ def event(
             "detail": Jsonb(detail or {}),
         },
     )
+    return found
 
 
 @in_transaction
@@ -97,7 +98,8 @@ def list_events(
 def settled(conn: psycopg.Connection) -> int:
     """The id up to which the log is complete; 0 before the first event. Ask before the events are read, by a statement
     of its own."""
-    return value(conn, "SELECT events_settled()")
+    found: int = value(conn, "SELECT events_settled()")
+    return found
 
 
 @in_transaction

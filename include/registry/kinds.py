@@ -62,7 +62,6 @@ class EventKind(StrEnum):
     GATE_LIFTED = "gate.lifted"
     IP_ADDED = "ip.added"
     IP_ROUTED = "ip.routed"
-    LEASE_EXPECTED = "lease.expected"
     LEASE_LEFT = "lease.left"
     LOOK_BEFORE = "look.before"
     LOOK_AFTER = "look.after"

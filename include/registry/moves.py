@@ -301,7 +301,7 @@ def put_off(conn: psycopg.Connection, move_id: int, why: str) -> None:
 @in_transaction
 def was_put_off(conn: psycopg.Connection, account: str) -> bool:
     """Whether the account's last move ended by being put off."""
-    return value(
+    found: bool = value(
         conn,
         """
         SELECT EXISTS (
@@ -313,6 +313,7 @@ def was_put_off(conn: psycopg.Connection, account: str) -> bool:
         """,
         {"name": account},
     )
+    return found
 
 
 @in_transaction

@@ -150,7 +150,7 @@ def names_of_account(conn: psycopg.Connection, account: str) -> list[Name]:
 @in_transaction
 def names_settled(conn: psycopg.Connection, server: str) -> bool:
     """Whether no cache that keeps to TTLs still holds an earlier answer for a name of the server's accounts."""
-    return value(
+    found: bool = value(
         conn,
         """
         SELECT NOT EXISTS (
@@ -161,6 +161,7 @@ def names_settled(conn: psycopg.Connection, server: str) -> bool:
         """,
         {"server": server},
     )
+    return found
 
 
 @in_transaction

@@ -31,7 +31,7 @@ USUAL = 20
 @in_transaction
 def is_customer(conn: psycopg.Connection, name: str) -> bool:
     """Whether anything is, or was, this customer's."""
-    return value(
+    found: bool = value(
         conn,
         """
         SELECT EXISTS (SELECT FROM accounts WHERE customer = %(name)s)
@@ -40,6 +40,7 @@ def is_customer(conn: psycopg.Connection, name: str) -> bool:
         """,
         {"name": name},
     )
+    return found
 
 
 @in_transaction
@@ -148,7 +149,10 @@ def open_to_server(conn: psycopg.Connection, server: str) -> list[Entry]:
 @in_transaction
 def untested_account(conn: psycopg.Connection, account: str, entry: str) -> str | None:
     """What the gate says of one account: see `untested`; None when it lets it through."""
-    return value(conn, "SELECT untested(ARRAY[%(account)s], %(entry)s)", {"account": account, "entry": entry})
+    found: str | None = value(
+        conn, "SELECT untested(ARRAY[%(account)s], %(entry)s)", {"account": account, "entry": entry}
+    )
+    return found
 
 
 @in_transaction
@@ -312,7 +316,7 @@ def events_for(
 def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
     """The sentence with which a run failed last; the end of its path is asked last, since it fails only after something
     else. None when no task of it failed."""
-    return value(
+    found: str | None = value(
         conn,
         """
         SELECT detail ->> 'why' FROM events WHERE kind = %(kind)s AND detail ->> 'run_id' = %(run)s
@@ -320,6 +324,7 @@ def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
         """,
         {"kind": EventKind.RUN_FAILED, "run": run_id},
     )
+    return found
 
 
 @in_transaction
@@ -339,7 +344,7 @@ def reached(conn: psycopg.Connection, migration: int) -> list[tuple[str, datetim
 def usual_rest(conn: psycopg.Connection, state: str) -> timedelta | None:
     """How long the last migrations took from their coming to `state` to their end, in the median; None when none
     did. What waits for a customer is in it, so ask for states that do not."""
-    return value(
+    found: timedelta | None = value(
         conn,
         """
         SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ended.at - began.at)
@@ -348,13 +353,14 @@ def usual_rest(conn: psycopg.Connection, state: str) -> timedelta | None:
         """,
         {"state": state, "usual": USUAL},
     )
+    return found
 
 
 @in_transaction
 def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
     """How long a move of this account takes, by its own earlier ones, else by the last of anybody's, in the median;
     None before the first."""
-    return value(
+    found: timedelta | None = value(
         conn,
         """
         WITH ended AS (
@@ -366,6 +372,7 @@ def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
         """,
         {"account": account, "usual": USUAL},
     )
+    return found
 
 
 @in_transaction

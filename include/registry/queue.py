@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import psycopg
 
-from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
+from include.registry.database import Refused, certain, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
 from include.registry.servers import Plan, Server
@@ -147,7 +147,7 @@ def waiting(conn: psycopg.Connection, plan: str | None = None) -> list[TransitRe
 
 def any_free(conn: psycopg.Connection) -> bool:
     """Whether a look at the whole queue can be worth it."""
-    return value(
+    found: bool = value(
         conn,
         """
         SELECT EXISTS (
@@ -155,6 +155,7 @@ def any_free(conn: psycopg.Connection) -> bool:
         )
         """,
     )
+    return found
 
 
 def _wanted(conn: psycopg.Connection) -> list[Wanted]:
@@ -278,10 +279,10 @@ def estimates(queue: list[Wanted], offers: list[Offered]) -> list[datetime | Non
     """Play the queue: each takes its best transit in turn and keeps it as long as expected. When each gets one; None
     for whom no transit fits."""
     offers = list(offers)
-    expected = []
+    expected: list[datetime | None] = []
     for wanted in queue:
         taken = best(wanted, offers)
-        expected.append(taken and taken.at)
+        expected.append(None if taken is None else taken.at)
         if taken is not None:
             offers[offers.index(taken)] = replace(taken, at=taken.at + timedelta(days=EXPECTED_DAYS))
     return expected
@@ -324,7 +325,7 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
             by=by,
             detail={"reason": reason, "from": now_at, "to": to_place},
         )
-    return place_in_queue(conn, migration_id)
+    return certain(place_in_queue(conn, migration_id))
 
 
 @in_transaction

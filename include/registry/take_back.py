@@ -66,11 +66,12 @@ def lost(conn: psycopg.Connection, migration: int) -> list[Lost]:
 @in_transaction
 def taken_back(conn: psycopg.Connection, migration: int) -> dict[str, int] | None:
     """The accounts that are being taken back, each with its new epoch; None before somebody has said so."""
-    return value(
+    found: dict[str, int] | None = value(
         conn,
         "SELECT detail -> 'epochs' FROM events WHERE migration = %(id)s AND kind = %(kind)s ORDER BY id LIMIT 1",
         {"id": migration, "kind": EventKind.TAKE_BACK_BEGAN},
     )
+    return found
 
 
 @in_transaction
@@ -131,11 +132,12 @@ def kept_disk_runs(conn: psycopg.Connection, migration: int) -> bool:
 
 
 def _happened(conn: psycopg.Connection, migration: int, kind: EventKind) -> bool:
-    return value(
+    found: bool = value(
         conn,
         "SELECT EXISTS (SELECT FROM events WHERE migration = %(id)s AND kind = %(kind)s)",
         {"id": migration, "kind": kind},
     )
+    return found
 
 
 @in_transaction

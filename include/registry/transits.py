@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from include.registry import queue, states
-from include.registry.database import Refused, column, execute, in_transaction, names, row, value
+from include.registry.database import Refused, certain, column, execute, in_transaction, names, row, value
 from include.registry.events import event
 from include.registry.kinds import EventKind
 from include.registry.migrations import advance, locked, migration
@@ -47,7 +47,7 @@ def request_transit(conn: psycopg.Connection, migration_id: int) -> queue.Transi
     advance(conn, migration_id, MigrationState.WAITING_FOR_TRANSIT)
     queue.enqueue(conn, migration_id, plan)
     event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=found.server, detail={"plan": plan})
-    return queue.request_of(conn, migration_id)
+    return certain(queue.request_of(conn, migration_id))
 
 
 @in_transaction
@@ -74,8 +74,9 @@ def may_install_transit(conn: psycopg.Connection, migration_id: int) -> str:
         raise Refused(
             f"Migration {migration_id} is {found.state}: its transit is installed once, before the hand-over."
         )
-    _refuse_if_lived_on(conn, found.transit, "installed")
-    return found.transit
+    transit = certain(found.transit)
+    _refuse_if_lived_on(conn, transit, "installed")
+    return transit
 
 
 @in_transaction
@@ -110,7 +111,7 @@ def hand_over(
         },
     )
     execute(conn, "UPDATE servers SET state = 'handed_over' WHERE name = %(transit)s", {"transit": found.transit})
-    lease = lease_of(conn, migration_id)
+    lease = certain(lease_of(conn, migration_id))
     detail = {"transit": found.transit, "lease": lease.id, "at": lease.handed_over_at.isoformat()}
     advance(conn, migration_id, MigrationState.HANDED_OVER, detail)
     return lease
@@ -125,27 +126,6 @@ def lease_of(conn: psycopg.Connection, migration_id: int) -> Lease | None:
         f"SELECT {LEASE_COLUMNS} FROM leases WHERE migration = %(migration)s",
         {"migration": migration_id},
     )
-
-
-@in_transaction
-def expect_end(conn: psycopg.Connection, migration_id: int, at: datetime, by: str) -> Lease:
-    """Note when the customer expects to need the transit no longer; the queue's estimates follow it."""
-    found = locked(conn, migration_id)
-    changed = execute(
-        conn,
-        """
-        UPDATE leases SET expected_end_at = %(at)s
-        WHERE migration = %(migration)s AND expected_end_at <> %(at)s
-        """,
-        {"migration": migration_id, "at": at},
-    )
-    lease = lease_of(conn, migration_id)
-    if lease is None:
-        raise Refused(f"Migration {migration_id} has no lease: wait for the hand-over.")
-    if changed:
-        detail = {"lease": lease.id, "expected_end": at.isoformat()}
-        event(conn, EventKind.LEASE_EXPECTED, migration=migration_id, server=found.server, by=by, detail=detail)
-    return lease
 
 
 @in_transaction
@@ -165,15 +145,11 @@ def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
         """,
         {"migration": migration_id},
     )
-    lease = lease_of(conn, migration_id)
+    lease = certain(lease_of(conn, migration_id))
     if changed:
-        event(
-            conn,
-            EventKind.LEASE_LEFT,
-            migration=migration_id,
-            server=found.server,
-            detail={"lease": lease.id, "at": lease.last_account_left_at.isoformat()},
-        )
+        at = certain(lease.last_account_left_at).isoformat()
+        detail = {"lease": lease.id, "at": at}
+        event(conn, EventKind.LEASE_LEFT, migration=migration_id, server=found.server, detail=detail)
     return lease
 
 

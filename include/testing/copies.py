@@ -14,7 +14,9 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.moves.path import Agent, entry_of, serving_there, without_secrets
+from include.hosts import Host
+from include.moves.path import entry_of, serving_there, without_secrets
+from include.network.names import Names
 from include.registry.kinds import EntryKind, ServerKind
 from include.registry.states import TestState
 from include.testing import names as test_names
@@ -29,14 +31,14 @@ class Place:
     """Where tests are: how a server's agent is reached, the zone and domain of the test names, and the certificate for
     all of them (key and chain in PEM), if there is one."""
 
-    reach: Callable[[str], Agent]
-    zone: test_names.Zone
+    reach: Callable[[str], Host]
+    zone: Names
     domain: str
     certificate: str | None = field(default=None, repr=False)
 
 
 def check(
-    conn: psycopg.Connection, account: str, entry: str, run_id: str, requested_by: str, reach: Callable[[str], Agent]
+    conn: psycopg.Connection, account: str, entry: str, run_id: str, requested_by: str, reach: Callable[[str], Host]
 ) -> dict[str, Any]:
     """What is to be tested. Refused, with nothing changed, for whatever the registry or one of the servers knows
     against it; a test that is there already is none, it is replaced."""
@@ -88,7 +90,7 @@ def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> 
     chosen, and noted before any is used."""
     if (kind := registry.server(conn, test["to_server"]).kind) != ServerKind.TEST:
         raise registry.Refused(f"{test['to_server']} is a {kind} server: a test copy goes to a test server only.")
-    certificate = {} if place.certificate is None else {"certificate": place.certificate}
+    certificate: dict[str, Any] = {} if place.certificate is None else {"certificate": place.certificate}
     place.reach(test["to_server"]).call("become_test_server", domain=place.domain, **certificate)
     sites = [site["domain"] for site in sites_of(conn, test)]
     chosen = test_names.chosen(sites or [test["account"]], place.domain)

@@ -5,25 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from typing import Protocol
 
 import psycopg
 
 from include import registry
 from include.moves.network import own_addresses
-from include.network.names import NameChanged
+from include.network.names import NameChanged, Names
 
 TTL = 60
 LONGEST_LABEL = 63
 KEPT = 50
 """Characters of a name that are kept before the digest that makes it unique."""
-
-
-class Zone(Protocol):
-    """The zone that the test domain is in: `include.network.names.Names`."""
-
-    def held(self, fqdn: str, rdtype: str) -> tuple[str | None, int | None]: ...
-    def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool: ...
 
 
 def chosen(of: Iterable[str], test_domain: str) -> dict[str, str]:
@@ -45,7 +37,7 @@ def label(name: str) -> str:
     return "-".join([*filter(None, ["-".join(words)[:KEPT].strip("-")]), digest])
 
 
-def lead(conn: psycopg.Connection, zone: Zone, names: Iterable[str], server: str) -> None:
+def lead(conn: psycopg.Connection, zone: Names, names: Iterable[str], server: str) -> None:
     """Lets test names lead to the test server's own addresses. A name that leads elsewhere is somebody else's:
     refused, and it stays."""
     addresses = own_addresses(conn, server)
@@ -59,7 +51,7 @@ def lead(conn: psycopg.Connection, zone: Zone, names: Iterable[str], server: str
                 raise registry.Refused(f"The test name {error}") from error
 
 
-def take_away(conn: psycopg.Connection, zone: Zone, names: Iterable[str], server: str) -> None:
+def take_away(conn: psycopg.Connection, zone: Names, names: Iterable[str], server: str) -> None:
     """Test names that lead to the test server lead nowhere; others are not ours."""
     for name in names:
         for rdtype, address in own_addresses(conn, server).items():

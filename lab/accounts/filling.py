@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,7 +53,7 @@ class Server:
         """Like `run`, as the Unix user `user`: nothing in a customer's home is written by root."""
         return self.run("runuser", "-u", user, "--", *argv, input=input)
 
-    def write_as(self, user: str, folder: str, files: dict[str, bytes | str], mode: int = 0o644) -> None:
+    def write_as(self, user: str, folder: str, files: Mapping[str, bytes | str], mode: int = 0o644) -> None:
         """Writes `files` (path in `folder` -> content) as `user`, in one go."""
         made = io.BytesIO()
         with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as tar:

@@ -139,8 +139,9 @@ def demo(console: Console) -> list[str]:
     result.show_ledger(bill.entries, console)
     console.print(f"{made['wall_s']} s in all; the report is {REPORT}", soft_wrap=True)
     unproven = result.unproven(made, found, filled, check, lives_on)
-    if not accountant.overdue.total or bill.total:
-        unproven.append(f"The ledger says {accountant.overdue.total} when overdue and {bill.total} at the end.")
+    overdue = accountant.overdue.total if accountant.overdue else None
+    if not overdue or bill.total:
+        unproven.append(f"The ledger says {overdue} when overdue and {bill.total} at the end.")
     return unproven
 
 

@@ -81,7 +81,7 @@ def _bill(migration: registry.Migration, name: str) -> Bill:
     if state == "failed":
         raise LabError(f"bill_transits failed: {reason('bill_transits', run_id)}")
     with registry_connection() as conn:
-        lease = registry.lease_of(conn, migration.id)
+        lease = registry.certain(registry.lease_of(conn, migration.id))
         return Bill(list(billing.entries(conn)), billing.forecast(conn, lease.id).sentence())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ PLAN = "VPS M"
 INFRASTRUCTURE = "infrastructure-2026"
 ENGINE = "postgresql-17"
 REQUESTED_BY = "the faults"
+REGISTRY_SECONDS = 60
 _uids = itertools.count(3001)
 PAGE = """<?php
 if (isset($_POST["n"])) {{
@@ -70,8 +72,16 @@ KINDS = {
 
 
 def connection() -> psycopg.Connection:
-    """The registry of these runs; each statement is a transaction of its own."""
-    return psycopg.connect(postgres.dsn(DATABASE), autocommit=True)
+    """The registry of these runs; each statement is a transaction of its own. Where another pair's fault keeps it away,
+    it is waited for."""
+    until = time.monotonic() + REGISTRY_SECONDS
+    while True:
+        try:
+            return psycopg.connect(postgres.dsn(DATABASE), autocommit=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def write_registry() -> None:
@@ -87,7 +97,7 @@ def host(name: str) -> Host:
     from lab import state
 
     with connection() as conn:
-        key = registry.server(conn, name).host_key
+        key = registry.certain(registry.server(conn, name).host_key)
     return Host.connect(topology.server(name).spec.management_address, str(state.key("ops")), key)
 
 

@@ -23,6 +23,8 @@ BEGUN_AT_MOST = 8
 """How often a run is begun again before it is called stuck."""
 PATIENCE = 240.0
 """Seconds within which a move must have ended after it was broken into."""
+_AT_ONCE = 15
+"""Visitors of an account that wait for an answer: more would only measure how slow a busy machine is."""
 STEPS = {
     "preparing": ("move", "preparing"),
     "copying": ("move", "copying"),
@@ -79,6 +81,8 @@ class Visitors:
     def _send(self) -> None:
         number = self.first
         while not self._over.wait(0.2):
+            if number - self.first - len(self.answers) > _AT_ONCE:
+                continue
             number += 1
             thread = threading.Thread(target=self._ask, args=(number,), daemon=True)
             thread.start()

@@ -47,7 +47,8 @@ def received(address: str, password: str, names: Names, prefix: str = "mail-") -
     found: Counter[str] = Counter()
     with imaplib.IMAP4(names.address(address.rpartition("@")[2], 4), 143, timeout=60) as imap:
         imap.login(address, password)
-        for line in imap.list()[1]:
+        listed: list[Any] = imap.list()[1]
+        for line in listed:
             folder = line.decode().rpartition('" ')[2].strip().strip('"')
             imap.select(f'"{folder}"', readonly=True)
             if not imap.search(None, "ALL")[1][0]:

@@ -63,7 +63,7 @@ class Prober:
             self.receive(0.05)
         self.give_up(0)
 
-    def send(self, family: int, address: str) -> None:
+    def send(self, family: socket.AddressFamily, address: str) -> None:
         """One echo request; one that cannot even be sent is lost."""
         self.number += 1
         body = self.mark + struct.pack("!Q", self.number)

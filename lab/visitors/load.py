@@ -100,7 +100,7 @@ class Load:
                 if getattr(error, "partial", b""):
                     raise
                 event["again"] = True
-        more = {"ssl": self.tls, "server_hostname": self.domain} if secure else {}
+        more: dict[str, Any] = {"ssl": self.tls, "server_hostname": self.domain} if secure else {}
         new = await asyncio.open_connection(address, 443 if secure else 80, **more)
         await self._speak(new, (address, secure), request, event, keep)
 

@@ -30,6 +30,7 @@ SENDER = "visitor@visitor.example"
 def send(names: Names | Fixed, address: str, message: EmailMessage, stop: threading.Event) -> dict:
     """Sends until accepted or refused for good; gives the outcome as the log tells it."""
     began, tries = time.monotonic(), 0
+    text: bytes | str
     while True:
         tries += 1
         try:

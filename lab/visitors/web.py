@@ -17,6 +17,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from lab.visitors.log import Log, stopping
@@ -102,7 +103,7 @@ class Visitor:
 
     async def request(self, domain: str, scheme: str, address: str, kind: str, visit: str) -> tuple[int, bytes]:
         """Sends one request on a new connection; gives status and body."""
-        secure = {"ssl": self.tls, "server_hostname": domain} if scheme == "https" else {}
+        secure: dict[str, Any] = {"ssl": self.tls, "server_hostname": domain} if scheme == "https" else {}
         port = 443 if secure else 80
         reader, writer = await asyncio.open_connection(address, port, limit=1 << 22, **secure)
         try:

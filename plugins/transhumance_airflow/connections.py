@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import paramiko
 from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -49,7 +49,7 @@ REPORTS = "TRANSHUMANCE_REPORTS"
 @contextmanager
 def registry_connection() -> Iterator[psycopg.Connection]:
     """A psycopg 3 connection to the registry, closed at the end."""
-    conn = PostgresHook(REGISTRY).get_conn()
+    conn = cast(psycopg.Connection, PostgresHook(REGISTRY).get_conn())  # Airflow's type is both psycopgs' at once
     # Each function of the registry is a transaction of its own; a mere read must not leave one open around it.
     conn.autocommit = True
     try:
@@ -73,7 +73,7 @@ def agent_of(server: registry.Server) -> Host:
             f"The server {server.name} has no pinned host key: enrol it (Transhumance reaches no server it does "
             "not know)."
         )
-    hook = SSHHook(ssh_conn_id=AGENT, remote_host=str(server.management_address), conn_retry_attempts=1)
+    hook: Any = SSHHook(ssh_conn_id=AGENT, remote_host=str(server.management_address), conn_retry_attempts=1)
     _, pinned = parse_host_key(server.host_key)
     hook.host_key = pinned
     hook.no_host_key_check = False
@@ -101,6 +101,11 @@ def _zone(conn_id: str, settings: dict[str, Any]) -> Names:
     from include.network.names import Names
 
     conn = BaseHook.get_connection(conn_id)
+    if not (conn.host and conn.login and conn.password):
+        raise registry.Refused(
+            f"The connection {conn_id} lacks its host (the name server), login (the key's name) or password (the key): "
+            "fill it in."
+        )
     return Names(server=conn.host, key_name=conn.login, secret=conn.password, **settings)
 
 

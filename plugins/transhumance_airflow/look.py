@@ -124,9 +124,11 @@ def mariadb(conn_id: str, address: str) -> dict[str, int]:
     found = {}
     with closing(hook.get_conn()) as conn, closing(conn.cursor()) as cursor:
         cursor.execute(MARIADB_TABLES)
-        for schema, table in cursor.fetchall():
+        tables: Any = cursor.fetchall()
+        for schema, table in tables:
             cursor.execute(f"SELECT count(*) FROM {_quoted(schema)}.{_quoted(table)}")
-            found[f"{schema}.{table}"] = cursor.fetchone()[0]
+            counted: Any = cursor.fetchone()
+            found[f"{schema}.{table}"] = counted[0]
     return found
 
 
@@ -140,7 +142,7 @@ def mailboxes(conn_id: str, address: str, names: list[str] | None = None) -> dic
         else imaplib.IMAP4(address, port, timeout=SECONDS)
     )
     with reach as imap:
-        imap.login(account.login, account.password)
+        imap.login(account.login or "", account.password or "")
         return {name: _mailbox(imap, name) for name in (names or _listed(imap))}
 
 
@@ -168,9 +170,12 @@ def _mailbox(imap: imaplib.IMAP4, name: str) -> dict[str, Any]:
         return {"error": "NotSelected"}
     uids = imap.uid("SEARCH", "ALL")[1][0] or b""
     numbers = [int(uid) for uid in uids.split()]
+    validity, messages = imap.response("UIDVALIDITY")[1][0], data[0]
+    if validity is None or messages is None:
+        return {"error": "NotNumbered"}
     return {
-        "uidvalidity": int(imap.response("UIDVALIDITY")[1][0]),
-        "messages": int(data[0]),
+        "uidvalidity": int(validity),
+        "messages": int(messages),
         "uids": uid_set(numbers),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from airflow.sdk import Param, task
+from airflow.sdk import Param
 
 from include import registry
 from include.moves import look as looks
@@ -13,6 +13,7 @@ from transhumance_airflow import connections
 from transhumance_airflow.facts import told
 from transhumance_airflow.look import look
 from transhumance_airflow.operators import MoveOperation, refusing
+from transhumance_airflow.taskflow import task
 
 HOLD_SECONDS = 60
 """After this long without a commit the server itself returns the account to service."""
@@ -56,7 +57,7 @@ def move_steps(move: Any) -> Steps:
     def open_path(move: dict[str, Any]) -> dict[str, Any]:
         """Pairs the two servers; the target is ready to receive."""
         with connections.registry_connection() as conn:
-            both = [registry.server(conn, move[end]) for end in ("from_server", "to_server")]
+            both = registry.server(conn, move["from_server"]), registry.server(conn, move["to_server"])
             source, target = (connections.host(server.name, conn) for server in both)
             return path.open_path(move, source, target, both, registry.account(conn, move["account"]).stated)
 

@@ -424,7 +424,7 @@ class MoveAccountsHome(StartOrAttachDagRun):
 
     def _away(self) -> list[str]:
         with connections.registry_connection() as conn, refusing():
-            transit = registry.migration(conn, self.migration).transit
+            transit = registry.certain(registry.migration(conn, self.migration).transit)
             servers.refresh(conn, transit, connections.host(transit, conn))
             return registry.accounts_not_on(conn, self.migration, self.original)
 

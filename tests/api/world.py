@@ -111,7 +111,7 @@ def add_shared(conn: psycopg.Connection) -> None:
         registry.add_account(conn, f"s{n}", "web-1", [f"s{n}.example"], f"customer-{n}")
 
 
-DEBIAN = catalogue.Entry("2026", "A new Debian", "infrastructure", "2022", "2026", "", False, None, None, ())
+DEBIAN = catalogue.Entry("2026", "A new Debian", "infrastructure", "2022", "2026", page="", incompatibilities=())
 
 
 def with_test(conn: psycopg.Connection, account: str, blockers: int = 0, entry: str = "2026") -> registry.Test:

@@ -1,6 +1,7 @@
 """What lab tests of the agent share: two enrolled servers, an account with a PHP site, and visitors of it."""
 
 import http.client
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -37,6 +38,19 @@ def account_file(name: str, uid: int) -> dict[str, Any]:
     }
 
 
+_FENCE = """
+import json, sys
+sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
+from agent import fence, system
+step, args = json.loads(sys.argv[1])
+try:
+    getattr(fence, step)(**args)
+    print("null")
+except system.Refused as refused:
+    print(json.dumps([refused.code, refused.message]))
+"""
+
+
 @dataclass
 class Side:
     """One server of the pair: its agent, and root on it past the agent."""
@@ -52,6 +66,12 @@ class Side:
     def state(self, account: str) -> str:
         found = [a["state"] for a in self.host.call("describe")["accounts"] if a["account"] == account]
         return found[0] if found else "absent"
+
+    def fence(self, step: str, **args: Any) -> None:
+        """A step of the fence by itself (hold, commit, release), which is a switch's otherwise and no verb."""
+        refused = json.loads(self.root("python3", "-c", _FENCE, json.dumps([step, args])))
+        if refused is not None:
+            raise AgentError(*refused)
 
     def fail_at(self, point: str) -> None:
         """The next agent that comes to this point is killed there."""

@@ -76,8 +76,7 @@ def world(lab, pair) -> World:
 def test_a_hold_ends_what_the_crontab_started_and_a_return_starts_it_again(world: World) -> None:
     move = Move("around-back", 2, world.statement, world.old, world.new).prepare()
     assert world.workers(world.old, 0) == 0
-    hold = move.args(seconds=30)
-    world.old.host.call("hold", **{key: hold[key] for key in ("account", "move", "epoch", "seconds")})
+    world.old.fence("hold", name=NAME, move=move.key, epoch=move.epoch, seconds=30)
     assert world.workers(world.old, 0) == 0
     world.old.host.call("return", account=NAME, move=move.key)
     assert world.workers(world.old, 2) == 2

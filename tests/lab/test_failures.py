@@ -165,7 +165,6 @@ def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, re
         peer["host_keys"].append(registry.server(conn, TRANSIT).host_key)
     for refused in (
         lambda: host.run("stale-switch", "switch", {**stale, "peer": peer, "hold_seconds": 5}),
-        lambda: host.call("hold", **stale, seconds=5),
         lambda: farm.host(TRANSIT).call(
             "receive",
             **stale,

@@ -50,7 +50,7 @@ def test_a_hold_nobody_ends_ends_at_its_deadline(sides, which: int) -> None:
         visitors(here.address, "deadline.example", 1000) as held,
         visitors(here.address, "neighbour.example", 1000) as others,
     ):
-        here.host.call("hold", account="deadline", move="m1", epoch=2, seconds=3)
+        here.fence("hold", name="deadline", move="m1", epoch=2, seconds=3)
         assert here.state("deadline") == "held"
         time.sleep(4)
     assert here.state("deadline") == "serving"
@@ -63,14 +63,14 @@ def test_a_hold_nobody_ends_ends_at_its_deadline(sides, which: int) -> None:
 def test_a_fence_that_is_over_stays_shut(sides) -> None:
     here = sides[0]
     here.create("epochs", 2103)
-    here.host.call("hold", account="epochs", move="m5", epoch=5, seconds=30)
+    here.fence("hold", name="epochs", move="m5", epoch=5, seconds=30)
     here.host.call("return", account="epochs", move="m5")
     for move, epoch in (("m4", 4), ("m6", 5)):
         with pytest.raises(AgentError) as error:
-            here.host.call("hold", account="epochs", move=move, epoch=epoch, seconds=3)
+            here.fence("hold", name="epochs", move=move, epoch=epoch, seconds=3)
         assert error.value.code == "stale_epoch"
     with pytest.raises(AgentError) as error:
-        here.host.call("commit", account="epochs", move="m5", epoch=5)
+        here.fence("commit", name="epochs", move="m5", epoch=5, figures={})
     assert error.value.code == "not_held"
     assert get(here.address, "epochs.example") == 200
 
@@ -81,7 +81,7 @@ def test_nothing_of_a_held_account_writes(sides) -> None:
     here.root("crontab", "-u", "writers", "-", stdin=b"* * * * * true\n")
     as_account = ("setpriv", "--reuid=2104", "--regid=2104", "--clear-groups")
     here.root(*as_account, "sh", "-c", "setsid sleep 600 >/dev/null 2>&1 &")
-    here.host.call("hold", account="writers", move="m1", epoch=2, seconds=60)
+    here.fence("hold", name="writers", move="m1", epoch=2, seconds=60)
     assert here.root("ps", "-o", "pid=", "-u", "2104", check=False).strip() == ""
     assert "no crontab" in here.root("sh", "-c", "crontab -u writers -l 2>&1 || true")
     mailbox = statement["mail"]["mailboxes"][0]["address"]
@@ -185,7 +185,7 @@ def test_a_reboot_returns_what_was_held(sides) -> None:
     here = sides[1]
     here.create("rebooted", 2111)
     here.host.call("accept_ips", ips=["198.51.100.99", "2001:db8:100::99"])
-    here.host.call("hold", account="rebooted", move="m1", epoch=2, seconds=80)
+    here.fence("hold", name="rebooted", move="m1", epoch=2, seconds=80)
     here.root("systemctl", "reboot", "--force", check=False)
     time.sleep(2)
 

@@ -234,12 +234,12 @@ def test_a_request_that_cannot_be_begun_again_undoes_the_hold(sides) -> None:
     post = Doing(ask, here.address, "posting.example", "/wait.php?s=3", "POST", b"x")
     time.sleep(0.3)
     with visitors(here.address, "posting.example", 1000) as crowd, pytest.raises(AgentError) as error:
-        here.host.call("hold", account="posting", move="m1", epoch=2, seconds=30)
+        here.fence("hold", name="posting", move="m1", epoch=2, seconds=30)
     assert error.value.code == "php_busy" and "POST" in error.value.message
     assert here.state("posting") == "serving"
     assert post.end()[0] == 200
     assert crowd.failed == []
-    here.host.call("hold", account="posting", move="m1", epoch=2, seconds=30)
+    here.fence("hold", name="posting", move="m1", epoch=2, seconds=30)
     here.host.call("return", account="posting", move="m1")
 
 
@@ -288,7 +288,7 @@ def test_every_way_to_ask_is_held_and_answered(lab, pair, sides) -> None:
         return kept.getresponse().read().decode()
 
     assert ask_kept().startswith("waited by PHP 8.2")
-    old.host.call("hold", account="every", move="every1", epoch=2, seconds=60)
+    old.fence("hold", name="every", move="every1", epoch=2, seconds=60)
     waiting = {way: Doing(ask_by, way) for way in asked}
     time.sleep(1)
     assert all(doing.is_alive() for doing in waiting.values())
@@ -343,7 +343,7 @@ def test_an_accounts_own_ports_follow_it(sides) -> None:
         assert greeting(20004) == b"", "a port that is nobody's is closed"
     except ConnectionError:
         pass
-    old.host.call("hold", account="ported", move="ported1", epoch=2, seconds=60)
+    old.fence("hold", name="ported", move="ported1", epoch=2, seconds=60)
     waiting = [Doing(greeting, port) for port in (20002, 20003)]
     time.sleep(0.5)
     assert all(doing.is_alive() for doing in waiting)

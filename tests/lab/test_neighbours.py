@@ -205,7 +205,7 @@ def test_sockets_that_pretend_to_be_a_neighbours_are_not_counted_as_its(sides) -
     here.root("systemd-run", "--quiet", *user, "--unit=pretends", "python3", "/home/wolf/pretend.py")
     while here.root("ss", "-xl").count("/lamb.app ") < 2:
         time.sleep(0.1)
-    here.host.call("hold", account="lamb", move="m1", epoch=2, seconds=30)
+    here.fence("hold", name="lamb", move="m1", epoch=2, seconds=30)
     here.host.call("return", account="lamb", move="m1")
     assert here.root("ss", "-xl").count("/lamb.app ") == 2
     here.root("systemctl", "stop", "pretends")

@@ -1,4 +1,4 @@
-"""Shared servers with real Airflow: the Test button, perform for one account, expiry, and a campaign of twenty of which
+"""Shared servers with real Airflow: the Test button, perform for one account, expiry, and a campaign of twelve of which
 two fail."""
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ DATABASES = "database-1"
 SERVERS = {OLD: stage.OLD, NEW: stage.NEW}
 PILOT = "heath"
 STAYS = "moor"
-HERD = [f"herd-{number:02}" for number in range(1, 21)]
-FAILING = ("herd-07", "herd-13")
+HERD = [f"herd-{number:02}" for number in range(1, 13)]
+FAILING = ("herd-04", "herd-07")
 PAGE = """<?php
 if (isset($_POST["slow"])) {{
     sleep(20);
@@ -290,17 +290,17 @@ def kept_busy() -> Iterator[None]:
 
 
 @pytest.mark.timeout(1800)
-def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property) -> None:
+def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property) -> None:
     """Somebody sends them requests that take long all the time, which no hold may cut."""
     before = {account: shared.kept(OLD, account) for account in HERD}
     began = time.monotonic()
-    conf = {"entry": stage.ENTRY, "accounts": "all", "canaries": 2, "wave_size": 18, "requested_by": "ops"}
-    # What holds at any speed of the machine, and beside eighteen others, is the behaviour.
+    conf = {"entry": stage.ENTRY, "accounts": "all", "canaries": 2, "wave_size": 10, "requested_by": "ops"}
+    # What holds at any speed of the machine, and beside nine others, is the behaviour.
     conf["longest_wait_seconds"] = 10
     with kept_busy():
-        shared.run("run_campaign", "campaign-of-twenty", conf, 1500)
+        shared.run("run_campaign", "campaign-of-twelve", conf, 1500)
     seconds = time.monotonic() - began
-    print(f"20 accounts tested and performed in {seconds:.0f} s")
+    print(f"12 accounts tested and performed in {seconds:.0f} s")
     record_property("campaign_seconds", round(seconds))
     (campaign,) = registry.list_campaigns(shared.conn)
     assert campaign.state == "done"
@@ -315,7 +315,7 @@ def test_a_campaign_of_twenty_of_which_two_fail(shared: Shared, record_property)
         assert shared.kept(lives_on, account) == before[account]
         assert registry.latest_test_of(shared.conn, account, stage.ENTRY).blockers == 0
     report = json.loads((STATE / "reports" / f"campaign-{campaign.id}.json").read_text())
-    assert report["counts"] == {"done": 18, "failed": 2}
+    assert report["counts"] == {"done": 10, "failed": 2}
     for one in report["accounts"]:
         if one["account"] in FAILING:
             assert "has run in PHP" in one["reason"] and one["lives_on"] == OLD

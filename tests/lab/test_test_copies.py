@@ -441,7 +441,6 @@ def test_a_test_copy_never_becomes_the_account(stage: Stage) -> None:
     old, new, copy = stage.old, stage.new, stage.copy
     record = {"account": NAME, "move": copy.key, "epoch": copy.epoch}
     refused = {
-        "test_server": (new, "release", {"account": NAME, "move": copy.key, "epoch": 2, "commit_record": record}),
         "no_test_server": (old, "open_test", {**copy.args(), "names": {}}),
         "not_empty": (new, "become_test_server", {"domain": "other.example"}),
         "wrong_move": (new, "remove", {"account": NAME, "move": "t13"}),
@@ -452,6 +451,9 @@ def test_a_test_copy_never_becomes_the_account(stage: Stage) -> None:
         with pytest.raises(AgentError) as error:
             one.host.call(verb, **args)
         assert error.value.code == code, error.value
+    with pytest.raises(AgentError) as error:
+        new.fence("release", name=NAME, move=copy.key, epoch=2, commit_record=record)
+    assert error.value.code == "test_server"
     with pytest.raises(AgentError, match="holds test copies only"):
         new.host.call("create", account_file={**account_file("newcomer", 2602)})
     told = new.host.call("describe")

@@ -331,21 +331,18 @@ def test_report_is_of_a_copy_that_is_there(shared):
 
 
 def test_customers(shared):
-    assert registry.customer_of(shared, "s1") == "customer-s1"
-    assert registry.customer_of(shared, "a1-1") == "customer-1"
+    assert registry.account(shared, "s1").customer == "customer-s1"
     registry.set_customer(shared, "s1", "another")
     assert registry.add_account(shared, "s1", "web-1", ["s1.example"]).customer == "another"
     with pytest.raises(Refused, match="is customer customer-1's"):
         registry.set_customer(shared, "a1-1", "another")
-    with pytest.raises(Refused, match="no account nobody"):
-        registry.customer_of(shared, "nobody")
 
 
 def test_another_account_of_a_removed_ones_name_knows_nothing_of_it(shared):
     test = ready_copy(shared, "s1")
     registry.remove_account(shared, "s1", "gone", "customer")
     registry.add_account(shared, "s1", "web-1")
-    assert registry.customer_of(shared, "s1") is None, "nobody's until somebody says"
+    assert registry.account(shared, "s1").customer is None, "nobody's until somebody says"
     assert registry.latest_test_of(shared, "s1", "2026") is None
     assert registry.test(shared, test.id).report is None
     assert "s1" not in {event.account for event in registry.customers_events(shared, "stranger")}

@@ -78,17 +78,17 @@ def reply(result) -> bytes:
 
 
 def test_a_verb_is_one_request_and_one_reply() -> None:
-    held = {"state": "held", "epoch": 2, "deadline": 1.5}
-    channel = Channel(reply(held))
-    assert host(channel).call("hold", account="alice", verb="x") == held
+    returned = {"state": "serving", "epoch": 2}
+    channel = Channel(reply(returned))
+    assert host(channel).call("return", account="alice", verb="x") == returned
     assert channel.command == "serve"
-    assert json.loads(channel.sent) == {"verb": "hold", "args": {"account": "alice", "verb": "x"}}
+    assert json.loads(channel.sent) == {"verb": "return", "args": {"account": "alice", "verb": "x"}}
 
 
 def test_a_refusal_keeps_its_code_and_sentence() -> None:
     refusal = json.dumps({"ok": False, "error": {"code": "stale_epoch", "message": "It is over."}}).encode()
     with pytest.raises(AgentError) as error:
-        host(Channel(refusal)).call("hold")
+        host(Channel(refusal)).call("return")
     assert (error.value.code, error.value.message) == ("stale_epoch", "It is over.")
 
 
@@ -273,9 +273,9 @@ def test_what_a_server_says_of_its_refusal_is_one_line_of_text() -> None:
     failed |= {"error": {"code": "x", "message": FALSE_MESSAGE}}
     seen: list = []
     for channel, work in (
-        (Channel(refusal), lambda one: one.call("hold")),
+        (Channel(refusal), lambda one: one.call("return")),
         (Channel(reply(failed)), lambda one: one.run("o1", "switch", {}, progress=seen.append)),
-        (Channel(b"", 1, FALSE_MESSAGE.encode()), lambda one: one.call("hold")),
+        (Channel(b"", 1, FALSE_MESSAGE.encode()), lambda one: one.call("return")),
         (Channel(b"", 1, FALSE_MESSAGE.encode()), lambda one: one.agent_digest()),
     ):
         with pytest.raises(AgentError) as error:

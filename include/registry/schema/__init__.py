@@ -9,9 +9,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg import Cursor
 from sqlalchemy import create_engine, pool
 
+from include.registry.database import certain
 from include.registry.schema import in_force
 from include.registry.states import MACHINES
 
@@ -26,21 +26,23 @@ def upgrade(dsn: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     newest = ScriptDirectory.from_config(config).get_current_head()
-    with engine.begin() as connection, connection.connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
+    with engine.begin() as connection:
+        conn: psycopg.Connection[Any] = certain(connection.connection.driver_connection)
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", [_UPGRADE_LOCK])
         if MigrationContext.configure(connection).get_current_revision() != newest:
-            in_force.take_down(cursor)
+            in_force.take_down(conn)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-        in_force.put_up(cursor)
-        _load_states(cursor)
+        in_force.put_up(conn)
+        _load_states(conn)
 
 
-def _load_states(cursor: Cursor[Any]) -> None:
+def _load_states(conn: psycopg.Connection[Any]) -> None:
     """Make the tables `states` and `transitions` equal to states.py."""
     states = [(m.subject, s.name, s.initial, s.sentence) for m in MACHINES for s in m.states]
     transitions = [(m.subject, t.source, t.target, t.reason) for m in MACHINES for t in m.transitions]
-    cursor.execute("DELETE FROM transitions")
-    cursor.execute("DELETE FROM states")
-    cursor.executemany("INSERT INTO states VALUES (%s, %s, %s, %s)", states)
-    cursor.executemany("INSERT INTO transitions VALUES (%s, %s, %s, %s)", transitions)
+    conn.execute("DELETE FROM transitions")
+    conn.execute("DELETE FROM states")
+    with conn.cursor() as cursor:
+        cursor.executemany("INSERT INTO states VALUES (%s, %s, %s, %s)", states)
+        cursor.executemany("INSERT INTO transitions VALUES (%s, %s, %s, %s)", transitions)

@@ -18,7 +18,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from psycopg import Cursor
+from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 _FOLDER = Path(__file__).parent
@@ -37,11 +37,11 @@ def files(folder: str) -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted((_FOLDER / folder).glob("*.sql"))}
 
 
-def make_function(cursor: Cursor[Any], text: str) -> None:
+def make_function(conn: Connection[Any], text: str) -> None:
     """Make what a file of `functions` says, without its triggers. Functions call each other and read tables that may
     not be there yet: their bodies are looked at when they are called."""
-    cursor.execute("SET LOCAL check_function_bodies = off")
-    cursor.execute(_TRIGGER.sub("", text))
+    conn.execute("SET LOCAL check_function_bodies = off")
+    conn.execute(_TRIGGER.sub("", text))
 
 
 def triggers(text: str) -> set[str]:
@@ -49,55 +49,55 @@ def triggers(text: str) -> set[str]:
     return {" ".join(found.rstrip(";").split()) for found in _TRIGGER.findall(text)}
 
 
-def take_down(cursor: Cursor[Any]) -> None:
+def take_down(conn: Connection[Any]) -> None:
     """Drop triggers and views, so that a revision finds tables alone."""
-    for name, table, _ in cursor.execute(_TRIGGERS).fetchall():
-        cursor.execute(SQL("DROP TRIGGER {} ON {}").format(Identifier(name), Identifier(table)))
-    _drop_views(cursor)
+    for name, table, _ in conn.execute(_TRIGGERS).fetchall():
+        conn.execute(SQL("DROP TRIGGER {} ON {}").format(Identifier(name), Identifier(table)))
+    _drop_views(conn)
 
 
-def put_up(cursor: Cursor[Any]) -> None:
+def put_up(conn: Connection[Any]) -> None:
     """Make every function, trigger and view what its file says. What is so already is not touched: making a trigger
     or a view waits for whoever reads or writes there, such as a backup, and lets everyone else wait behind it."""
     functions = files("functions")
     for text in functions.values():
-        make_function(cursor, text)
-    _make_triggers(cursor, set().union(*map(triggers, functions.values())))
-    _make_views(cursor, files("views"))
+        make_function(conn, text)
+    _make_triggers(conn, set().union(*map(triggers, functions.values())))
+    _make_views(conn, files("views"))
 
 
-def _make_triggers(cursor: Cursor[Any], wanted: set[str]) -> None:
-    made = cursor.execute(_TRIGGERS).fetchall()
+def _make_triggers(conn: Connection[Any], wanted: set[str]) -> None:
+    made = conn.execute(_TRIGGERS).fetchall()
     for name, table, definition in made:
         if definition not in wanted:
-            cursor.execute(SQL("DROP TRIGGER {} ON {}").format(Identifier(name), Identifier(table)))
+            conn.execute(SQL("DROP TRIGGER {} ON {}").format(Identifier(name), Identifier(table)))
     for definition in sorted(wanted - {definition for _, _, definition in made}):
-        cursor.execute(definition.encode())
+        conn.execute(definition.encode())
 
 
-def _make_views(cursor: Cursor[Any], wanted: dict[str, str]) -> None:
-    made = {name for (name,) in cursor.execute(_VIEWS).fetchall()}
-    if made == set(wanted) and all(_is_so(cursor, name, text) for name, text in wanted.items()):
+def _make_views(conn: Connection[Any], wanted: dict[str, str]) -> None:
+    made = {name for (name,) in conn.execute(_VIEWS).fetchall()}
+    if made == set(wanted) and all(_is_so(conn, name, text) for name, text in wanted.items()):
         return
-    _drop_views(cursor)
+    _drop_views(conn)
     uses = {
         name: {other for other in wanted if re.search(rf"\b{other}\b", _VIEW.sub("", text))}
         for name, text in wanted.items()
     }
     for name in TopologicalSorter(uses).static_order():
-        cursor.execute(wanted[name].encode())
+        conn.execute(wanted[name].encode())
 
 
-def _is_so(cursor: Cursor[Any], name: str, text: str) -> bool:
+def _is_so(conn: Connection[Any], name: str, text: str) -> bool:
     """Whether a view is what its file says: PostgreSQL prints both, so that they can be compared."""
-    cursor.execute(_VIEW.sub("CREATE TEMP VIEW as_filed AS ", text).encode())
-    (same,) = cursor.execute(
+    conn.execute(_VIEW.sub("CREATE TEMP VIEW as_filed AS ", text).encode())
+    (same,) = conn.execute(
         "SELECT pg_get_viewdef('pg_temp.as_filed'::regclass) = pg_get_viewdef(%s::regclass)", [name]
     ).fetchone() or (False,)
-    cursor.execute("DROP VIEW pg_temp.as_filed")
+    conn.execute("DROP VIEW pg_temp.as_filed")
     return bool(same)
 
 
-def _drop_views(cursor: Cursor[Any]) -> None:
-    if views := cursor.execute(_VIEWS).fetchall():
-        cursor.execute(SQL("DROP VIEW {}").format(SQL(", ").join(Identifier(name) for (name,) in views)))
+def _drop_views(conn: Connection[Any]) -> None:
+    if views := conn.execute(_VIEWS).fetchall():
+        conn.execute(SQL("DROP VIEW {}").format(SQL(", ").join(Identifier(name) for (name,) in views)))

@@ -246,7 +246,7 @@ class Request(BaseModel):
     requested_at: datetime
     requested_by: str
     run: Run
-    why: str | None = Field(None, description="Why the run failed; null while it has not.")
+    why: str | None = Field(default=None, description="Why the run failed; null while it has not.")
     watch: str = Field(description="Where to look how it goes.", examples=["/transhumance/v1/accounts/blog"])
 
 

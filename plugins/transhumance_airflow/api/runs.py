@@ -89,11 +89,15 @@ class AirflowRuns:
                     session=session,
                 )
             except DagRunAlreadyExists as error:
+                if error.dag_run is None:
+                    raise
                 return _found(error.dag_run)
             except DagNotFound:
                 raise unavailable(f"The host has no {dag_id} at the moment: try again later.") from None
             except (ParamValidationError, ValueError) as error:
                 raise Problem("bad-request", f"{str(error).splitlines()[0][:300]}: correct the call.") from None
+            if run is None:
+                raise unavailable(f"Airflow has not begun {dag_id}: try again later.")
             session.flush()
             return _found(run)
 
@@ -114,7 +118,7 @@ def told(found: Found | None, dag_id: str, run_id: str) -> models.Run:
     """A run as answers tell it."""
     base = settings.get("api", "base_url", fallback="").rstrip("/")
     url = f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
-    return models.Run(dag_id=dag_id, run_id=run_id, url=url, state=found and found.state)
+    return models.Run(dag_id=dag_id, run_id=run_id, url=url, state=None if found is None else found.state)
 
 
 def request(found: Found) -> models.Request:

@@ -48,8 +48,8 @@ class View:
         live = registry.migration_of(self.conn, found.name)
         return models.Server(
             **self._server(found, live),
-            migration=live and self._migration(live),
-            transit=live and self.transit(live),
+            migration=None if live is None else self._migration(live),
+            transit=None if live is None else self.transit(live),
             accounts=self.accounts(registry.accounts_of(self.conn, found.name)),
         )
 
@@ -81,14 +81,15 @@ class View:
             return None
         place = registry.place_in_queue(self.conn, live.id)
         lease = panel.free_days_of(self.conn, live.id)
+        free_until = None if lease is None else lease.free_until
         return models.Transit(
             server=live.server,
             transit=live.transit,
             asked_for_at=asked.requested_at,
-            queue=place and models.Place(place=place.place, of=place.of, expected=place.estimate),
-            handed_over_at=lease and lease.handed_over_at,
-            free_until=lease and lease.free_until,
-            seconds_free=lease and lease.free_until and _left(lease.free_until),
+            queue=None if place is None else models.Place(place=place.place, of=place.of, expected=place.estimate),
+            handed_over_at=None if lease is None else lease.handed_over_at,
+            free_until=free_until,
+            seconds_free=None if free_until is None else _left(free_until),
         )
 
     def accounts(self, found: Sequence[registry.Account]) -> list[models.AccountSummary]:
@@ -109,8 +110,8 @@ class View:
         test = next(iter(registry.tests_of(self.conn, found.name)), None)
         return models.Account(
             **self._account(found, migration, move),
-            move=move and self._move(move),
-            test=test and self.test(test),
+            move=None if move is None else self._move(move),
+            test=None if test is None else self.test(test),
             proof=_proof(registry.moves_of_account(self.conn, found.name)),
         )
 
@@ -183,7 +184,7 @@ class View:
                 )
                 for one in (file.incompatibilities if file else ())
             ],
-            test=test and self.test(test),
+            test=None if test is None else self.test(test),
             why_not=rules.why_not(self.conn, account, entry.name),
         )
 
@@ -227,7 +228,7 @@ def events(
 
 
 def _event(found: registry.Event, ops: bool) -> models.Event:
-    more = {"by": found.by, "detail": found.detail} if ops else {}
+    more: dict[str, Any] = {"by": found.by, "detail": found.detail} if ops else {}
     return models.Event(
         id=found.id,
         at=found.at,

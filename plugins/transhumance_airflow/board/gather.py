@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
@@ -46,7 +47,7 @@ def glance(conn: psycopg.Connection) -> Glance:
     """Asks for everything of the front page, at one moment of the registry."""
     with at_one_moment(conn):
         under_way, moving = board.under_way(conn), board.moving(conn)
-        found = {
+        found: dict[str, Any] = {
             "now": board.now(conn),
             "last_event": board.last_event(conn),
             "under_way": under_way,
@@ -130,7 +131,7 @@ class ServerPage:
     approvals: list[runs.Approval]
 
 
-EVENTS = [
+EVENTS: list[str] = [
     EventKind.MOVE_BEGAN,
     EventKind.MOVE_COPYING,
     EventKind.MOVE_SWITCHING,
@@ -151,12 +152,12 @@ def server_page(name: str) -> ServerPage:
         migration = board.newest_migration(conn, name)
         id = migration.id if migration else None
         queue = {queued.migration: queued.place for queued in registry.places(conn)} if migration else {}
-        page = {
+        page: dict[str, Any] = {
             "now": board.now(conn),
             "last_event": board.last_event(conn),
             "server": server,
             "migration": migration,
-            "place": queue.get(id),
+            "place": None if id is None else queue.get(id),
             "accounts": board.lived(conn, name),
             "ips": registry.ips_of(conn, migration.server if migration else name),
             "moves": board.moves_on(conn, name, id),

@@ -123,7 +123,7 @@ def over(one: board.UnderWay | board.PoolTransit, now: datetime) -> bool:
 
 def numbers(now: Glance, stopped: int) -> list[tuple[str, int, str]]:
     """The figures at the top: (word, count, tone)."""
-    waiting = defaultdict(int)
+    waiting: defaultdict[str, int] = defaultdict(int)
     for one in now.under_way:
         waiting[whom(one, now)] += 1
     late = sum(over(one, now.now) for one in now.under_way)
@@ -143,7 +143,8 @@ def whom(one: board.UnderWay, now: Glance) -> str:
     """For whom a migration waits: ops, customer, pool, or host."""
     if any(approval.run == one.run_id for approval in now.approvals):
         return "ops"
-    return {MigrationState.HANDED_OVER: "customer", MigrationState.WAITING_FOR_TRANSIT: "pool"}.get(one.state, "host")
+    others: dict[str, str] = {MigrationState.HANDED_OVER: "customer", MigrationState.WAITING_FOR_TRANSIT: "pool"}
+    return others.get(one.state, "host")
 
 
 def groups(now: Glance) -> list[Group]:
@@ -327,7 +328,7 @@ def pools(now: Glance) -> list[Pool]:
 def tile(transit: board.PoolTransit, now: datetime) -> Tile:
     """One transit in the picture."""
     paused = transit.paused_because is not None
-    common = {"name": transit.name, "server": transit.server, "paused": paused}
+    common: dict[str, Any] = {"name": transit.name, "server": transit.server, "paused": paused}
     if transit.state == ServerState.HANDED_OVER and transit.free_until is not None:
         if transit.billed_until is not None and transit.billed_until <= now:
             return Tile(**common, tone="busy", says="all have left; the host's time", used=7)
@@ -579,7 +580,7 @@ def gaps(page: ServerPage) -> dict[str, Any]:
     }
     probed = list(newest.values())
     return {
-        "labels": [f"{seen.get('ip')} {GAPS.get(seen.get('step'), seen.get('step'))}" for seen in probed],
+        "labels": [f"{seen.get('ip')} {GAPS.get(seen.get('step') or '', seen.get('step'))}" for seen in probed],
         "series": [("longest gap", [_number(seen.get("longest_gap_ms")) for seen in probed])] if probed else [],
     }
 

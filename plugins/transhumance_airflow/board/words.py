@@ -20,7 +20,7 @@ STEPS = (
 )
 """The path of a dedicated server or VPS: a word, and what happens."""
 
-STEP_OF = {
+STEP_OF: dict[str, int] = {
     MigrationState.CHECKING: 1,
     MigrationState.WAITING_FOR_TRANSIT: 2,
     MigrationState.INSTALLING_TRANSIT: 3,
@@ -36,7 +36,7 @@ STEP_OF = {
 }
 """At which of the steps (0: the first) a migration is that stands in a state."""
 
-STANDING = {
+STANDING: dict[str, str] = {
     ServerState.SERVING: "serving",
     MigrationState.CHECKING: "being looked at",
     MigrationState.WAITING_FOR_TRANSIT: "waits for a transit",
@@ -54,7 +54,7 @@ STANDING = {
     MigrationState.CANCELLED: "cancelled",
 }
 
-MOVING = {
+MOVING: dict[str, str] = {
     MoveState.PREPARING: "opening the path",
     MoveState.COPYING: "copying",
     MoveState.SWITCHING: "switching",
@@ -62,14 +62,14 @@ MOVING = {
     MoveState.RETURNED: "returned",
 }
 
-POOL = {
+POOL: dict[str, str] = {
     ServerState.FREE: "free",
     ServerState.ASSIGNED: "being installed",
     ServerState.HANDED_OVER: "leased",
     ServerState.WIPED: "wiped",
 }
 
-CAMPAIGN = {
+CAMPAIGN: dict[str, str] = {
     CampaignAccountState.DONE: "done",
     CampaignAccountState.PERFORMING: "performing",
     CampaignAccountState.TESTING: "testing",

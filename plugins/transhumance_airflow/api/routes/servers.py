@@ -42,7 +42,7 @@ def server(server: MyServer, conn: Registry, runs: RunsDep) -> models.Server:
 def transit(server: MyServer, conn: Registry, runs: RunsDep) -> models.Transit:
     """The server's transit: the place in the queue, then the hand-over, then the countdown of the free days."""
     live = registry.migration_of(conn, server.name)
-    found = live and View(conn, runs).transit(live)
+    found = None if live is None else View(conn, runs).transit(live)
     if found is None:
         raise Problem("wrong-state", f"No transit was asked for server {server.name}: ask for one first.")
     return found
