@@ -6,7 +6,7 @@ import psycopg
 
 from include import registry
 from include.panel import event_text
-from include.registry import panel
+from include.registry import webhooks
 
 READER = "webhook"
 """By what name the registry remembers how far we are."""
@@ -24,7 +24,7 @@ def announce(conn: psycopg.Connection) -> int:
             if not events:
                 return announced
             told = [message(event) for event in events if event.kind in event_text.TOLD and event.customer is not None]
-            announced += panel.announce(conn, told)
+            announced += webhooks.announce(conn, told)
             registry.read_through(conn, READER, events[-1].id)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.registry import panel
 from include.registry.kinds import ServerKind
+from include.registry.queries import panel
 from include.registry.states import TestState
 
 SHARED = (ServerKind.SHARED,)

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import psycopg
 
 from include import registry
-from include.registry import panel, states
+from include.registry import states
 from include.registry.kinds import ServerKind
+from include.registry.queries import panel
 from include.registry.states import MigrationState, TestState
 
 Who = Literal["customer", "host", "nobody"]

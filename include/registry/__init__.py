@@ -100,7 +100,7 @@ from include.registry.queue import (
     waiting,
 )
 from include.registry.reminders import remind, set_customer_mail
-from include.registry.runs import run_failed, why_run_failed
+from include.registry.runs import perform_asked, run_failed, why_run_failed
 from include.registry.servers import (
     Plan,
     Server,
@@ -250,6 +250,7 @@ __all__ = [
     "overdue",
     "pause_campaign",
     "pause_server",
+    "perform_asked",
     "place_in_queue",
     "places",
     "plan",

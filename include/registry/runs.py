@@ -8,6 +8,12 @@ from include.registry.kinds import EventKind
 
 
 @in_transaction
+def perform_asked(conn: psycopg.Connection, account: str, dag: str, run_id: str, by: str) -> None:
+    """Note that a run was asked for that performs the account."""
+    event(conn, EventKind.PERFORM_ASKED, account=account, by=by, detail={"dag": dag, "run_id": run_id})
+
+
+@in_transaction
 def run_failed(
     conn: psycopg.Connection, dag: str, run_id: str, task: str, why: str, account: str | None, by: str | None
 ) -> None:

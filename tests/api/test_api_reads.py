@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from include import billing, registry
-from include.registry import panel
+from include.registry.queries import panel
 from tests.api.world import with_test
 from tests.registry import host
 from transhumance_airflow.api import database, streams

@@ -13,7 +13,7 @@ import pytest
 from include import billing, registry
 from include.panel import event_text
 from include.panel.announce import announce
-from include.registry import panel
+from include.registry import webhooks
 from tests.registry import host
 
 
@@ -64,12 +64,12 @@ def test_a_replay_is_of_what_was_asked_for(api):
     announce(api.conn)
     everything = delivered(api.conn)
     middle = everything[1]["data"]["id"]
-    assert panel.announce_again(api.conn, middle, "customer-2") > 0
+    assert webhooks.announce_again(api.conn, middle, "customer-2") > 0
     again = delivered(api.conn)
     assert {one["data"]["customer"] for one in again} == {"customer-2"}
     assert all(one["data"]["id"] > middle for one in again)
     assert again[0]["key"] in {one["key"] for one in everything}, "the receiver knows it by its key"
-    assert panel.announce_again(api.conn, 0, None) == len(everything)
+    assert webhooks.announce_again(api.conn, 0, None) == len(everything)
 
 
 def test_the_api_asks_for_a_replay_of_the_callers_own(api):

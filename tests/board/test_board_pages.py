@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from include import registry
-from include.registry import board
+from include.registry.queries import board, board_server
 from tests.board import made_up
 from tests.board.conftest import Counting
 from tests.postgres import url
@@ -113,7 +113,7 @@ def test_a_servers_path_accounts_and_figures(olga, conn):
     assert [word for _, word in steps] == [word for word, _ in words.STEPS]
     assert [stands for stands, _ in steps] == ["lifted"] + ["done"] * 6 + ["now"]
     assert "Ops lifted the gate: made up without tests" in text(section(page, "path"))
-    migration = board.newest_migration(conn, "vps-4")
+    migration = board_server.newest_migration(conn, "vps-4")
     tested = views.steps("vps", replace(migration, lift_gate_because=None))
     assert [step.stands for step in tested] == ["done"] * 7 + ["now"]
     assert page.count('aria-current="step"') == 1

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from include import registry
 from include.hosts import AgentError, HostUnreachable
 from include.moves import report
-from include.registry import board
+from include.registry.queries import board
 from tests.dags.steps import PARAMS, begin, move, operation, step, up_to_hand_over, up_to_reinstalled, up_to_rerouted
 from tests.dags.test_test_account import whole
 from transhumance_airflow import facts, operators

@@ -103,7 +103,7 @@ def test_live_rows_are_those_that_have_not_ended(conn, tables):
 
 def test_sql_speaks_of_states_that_there_are():
     folder = Path(in_force.__file__).parents[1]
-    texts = {path.name: path.read_text() for path in folder.glob("*.py")}
+    texts = {path.name: path.read_text() for path in folder.rglob("*.py")}
     texts |= in_force.files("functions") | in_force.files("views")
     every = set().union(*STATES.values())
     spoken = [(name, set(WORD.findall(words))) for name, text in texts.items() for words in OF_STATE.findall(text)]

@@ -14,7 +14,8 @@ from include import registry
 from include.catalogue import Entry as CatalogueEntry
 from include.moves import proof
 from include.panel import event_text, rules, standing
-from include.registry import panel, states
+from include.registry import states
+from include.registry.queries import panel
 from transhumance_airflow.api import catalogue, models
 from transhumance_airflow.api.auth import Caller
 from transhumance_airflow.api.runs import Runs, told

@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 
 from include import registry
 from include.moves import proof
-from include.registry import board, states
+from include.registry import states
 from include.registry.kinds import ONE_CUSTOMERS, EventKind
+from include.registry.queries import board, board_server
 from include.registry.states import CampaignState, MigrationState, MoveState, ServerState, TestState
 from transhumance_airflow.board import runs, words
 from transhumance_airflow.board.gather import PAGE, Glance, ServerPage
@@ -422,7 +423,7 @@ class AccountView:
     moves: list[AccountMove]
 
 
-def steps(kind: str, migration: board.ServersMigration | None) -> list[Step]:
+def steps(kind: str, migration: board_server.ServersMigration | None) -> list[Step]:
     """Where the server is on its path; none for one that goes no such way. One that was given up stands nowhere on
     it. A gate that was lifted says nothing of tests."""
     if migration is None and kind not in ONE_CUSTOMERS:
@@ -494,7 +495,7 @@ def standing(page: ServerPage) -> str:
     return sentence
 
 
-def account_view(account: board.Lived, moves: list[AccountMove], now: datetime) -> AccountView:
+def account_view(account: board_server.Lived, moves: list[AccountMove], now: datetime) -> AccountView:
     """An account with what its newest test says."""
     there = account.test_state == TestState.READY
     if account.test_state in (TestState.PREPARING, TestState.COPYING):

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from include import compatibility, registry
 from include.panel import rules
-from include.registry import panel
+from include.registry.queries import panel
 from transhumance_airflow.api import models
 from transhumance_airflow.api.actions import Action, action, refuse_lifting
 from transhumance_airflow.api.auth import CallerDep, my_account

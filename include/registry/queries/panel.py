@@ -1,21 +1,19 @@
 """What the panel's API asks of the registry, one customer at a time: whose a server or an account is, what
 happened to it, and how long the like of it took before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from include.registry.accounts import COLUMNS as ACCOUNT
 from include.registry.accounts import Account
 from include.registry.catalogue import COLUMNS as ENTRY
 from include.registry.catalogue import Entry
-from include.registry.database import execute, in_transaction, row, rows, value
+from include.registry.database import in_transaction, row, rows, value
 from include.registry.events import COLUMNS as EVENT
-from include.registry.events import Event, event, settled
+from include.registry.events import Event, settled
 from include.registry.kinds import EventKind
 from include.registry.migrations import COLUMNS as MIGRATION
 from include.registry.migrations import Migration
@@ -196,12 +194,6 @@ def last_migration_of(conn: psycopg.Connection, server: str) -> Migration | None
 
 
 @in_transaction
-def perform_asked(conn: psycopg.Connection, account: str, dag: str, run_id: str, by: str) -> None:
-    """Note that a run was asked for that performs the account."""
-    event(conn, EventKind.PERFORM_ASKED, account=account, by=by, detail={"dag": dag, "run_id": run_id})
-
-
-@in_transaction
 def asked_not_begun(conn: psycopg.Connection, account: str) -> tuple[str, str] | None:
     """The run (DAG, run id) that was asked for last to perform the account, if nothing of it has begun."""
     with conn.cursor() as cursor:
@@ -373,30 +365,3 @@ def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
         {"account": account, "usual": USUAL},
     )
     return found
-
-
-@in_transaction
-def announce(conn: psycopg.Connection, messages: Iterable[Mapping[str, Any]]) -> int:
-    """Put messages into the outbox, each known by its event's `id`; gives how many. Can be repeated, and two at once
-    announce each once."""
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO outbox (key, kind, payload) VALUES (%s, 'event', %s) ON CONFLICT (key) DO NOTHING",
-            [(f"event-{message['id']}", Jsonb(dict(message))) for message in messages],
-        )
-        return max(cursor.rowcount, 0)
-
-
-@in_transaction
-def announce_again(conn: psycopg.Connection, after: int, customer: str | None = None) -> int:
-    """Let every announced event with an id above `after` be delivered once more (of one customer, or all); gives how
-    many."""
-    return execute(
-        conn,
-        """
-        UPDATE outbox SET delivered_at = NULL, attempts = 0, next_attempt_at = now()
-        WHERE kind = 'event' AND (payload ->> 'id')::bigint > %(after)s
-            AND (%(customer)s::text IS NULL OR payload ->> 'customer' = %(customer)s)
-        """,
-        {"after": after, "customer": customer},
-    )
