@@ -138,10 +138,19 @@ def charges(answer: dict[str, Any]) -> Group:
 
 def campaigns(answer: dict[str, Any]) -> Table:
     """Campaigns."""
-    made = table("Campaigns", "id", "entry", "state", "began", "accounts", "why")
+    made = table("Campaigns", "id", "entry", "state", "began", "accounts", "not moved", "why")
     for one in answer["campaigns"]:
         accounts = ", ".join(f"{count} {state}" for state, count in sorted(one["accounts"].items()))
-        add(made, one["id"], one["entry"], one["state"], when(one["began_at"]), accounts, one["why"])
+        add(
+            made,
+            one["id"],
+            one["entry"],
+            one["state"],
+            when(one["began_at"]),
+            accounts,
+            ", ".join(one["not_moved"]),
+            one["why"],
+        )
     return made
 
 

@@ -3,16 +3,21 @@
 ## What it does
 1. **act**: what the form's *action* says. *start* begins a campaign of the entry; the others steer the one that is
    under way, and this run ends there. What cannot be done is refused with one sentence, and nothing has changed.
-2. **perform_in_waves**: the accounts of the first wave, the *canaries*; when all of them have ended, the next wave, and
+2. **look_ahead**: what cannot be moved is said before anything begins, one line each: the account, what is in the way
+   and where, what to do. The newest test says it where it is recent or has a blocker; of the others their server is
+   asked, which reads names and definitions and changes nothing. Those accounts are *left*, and the campaign goes on
+   with the others; their customers read it in the panel.
+3. **perform_in_waves**: the accounts of the first wave, the *canaries*; when all of them have ended, the next wave, and
    so on. An account that was never tested is tested first (a run of **Test one account**); one whose test has a blocker
    is left. The others are performed (a run of **Migrate one account** each, with its own grid). *A paused campaign
    waits here*: what runs ends, nothing more begins.
-3. **write_report**: how each account fared, and why: as JSON, and its part for people in the log.
-4. **tell_result**: fails, so that somebody looks, when so many accounts of a wave failed that the campaign has stopped.
+4. **write_report**: how each account fared, and why: as JSON, and its part for people in the log.
+5. **tell_result**: fails, so that somebody looks, when so many accounts of a wave failed that the campaign has stopped.
 
 | action | what happens |
 |---|---|
 | start | for the accounts that are overdue on a mandatory entry, or for all that still run its old version |
+| look | only *look_ahead*, for the accounts that *start* would take: nothing begins |
 | pause, resume | what runs ends, nothing more begins; the run of the campaign goes on within ten seconds of *resume* |
 | stop | as pause, for good: the accounts that have not begun are left |
 | show | the log of *act* shows every campaign |
@@ -28,8 +33,9 @@ account's run that goes on is attached to. An account that failed stays failed i
 * *The campaign has stopped by itself*: read the report, mend what it names, start another. It takes what is still
   overdue.
 * *One account failed*: open its run, mend what it says, clear that run: it is performed then, campaign or not.
-* *An account was left for a blocker*: its customer has to mend it and test again; or perform it with a reason to lift
-  the gate.
+* *An account was left*: its reason says what is in the way and where. Its customer mends it and tests again, or the
+  host does where the line says so; then start another campaign. To move it all the same, run **Migrate one account of a
+  shared server** for it, with a reason to lift the gate.
 """
 
 from __future__ import annotations
@@ -42,7 +48,7 @@ from airflow.sdk import Param, dag
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import billing, registry
-from include.campaigns import report, steering, waves
+from include.campaigns import ahead, report, steering, waves
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait
@@ -117,9 +123,19 @@ def run_campaign() -> None:
         """Begins a campaign and gives its number, or steers another: then nothing is left to do for this run."""
         with connections.registry_connection() as conn, refusing():
             connections.catalogue(conn)
-            begun = steering.act(conn, params, run_id, billing.read_settings().today())
-            log.info("\n%s", steering.show(conn))
-            return begun
+            sight = ahead.Sight(lambda server: connections.host(server, conn))
+            acted = steering.act(conn, steering.Asked(params, run_id, billing.read_settings().today(), sight))
+            log.info("\n%s", acted.said)
+            return acted.campaign
+
+    @task
+    def look_ahead(campaign: int) -> str:
+        """Which accounts cannot be moved, and why: told to ops and to their customers before anything begins; they are
+        left."""
+        with connections.registry_connection() as conn:
+            said = ahead.before(conn, campaign, ahead.Sight(lambda server: connections.host(server, conn)))
+            log.info("\n%s", said)
+            return said
 
     @task
     def write_report(campaign: int) -> str:
@@ -139,7 +155,7 @@ def run_campaign() -> None:
 
     campaign = act()
     performed = PerformInWaves(task_id="perform_in_waves", campaign=campaign)
-    performed >> write_report(campaign) >> tell_result(campaign)
+    look_ahead(campaign) >> performed >> write_report(campaign) >> tell_result(campaign)
 
 
 run_campaign()

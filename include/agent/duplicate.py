@@ -26,18 +26,22 @@ _OF_THE_ACCOUNT = frozenset(
         "engine_blocked",
         "event_failed",
         "extension_blocked",
+        "files_walk_failed",
         "foreign_definer",
+        "foreign_member",
         "foreign_owner",
         "foreign_role",
         "history_blocked",
         "locale_missing",
         "mariadb_failed",
+        "mixed_charsets",
         "no_such_database",
         "no_such_role",
         "no_such_user",
         "plugin_blocked",
         "postgresql_failed",
         "table_too_wide",
+        "unclear_user",
     }
 )
 

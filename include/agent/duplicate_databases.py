@@ -189,6 +189,10 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
     done["left"] += defined["left"]
     others = mariadb_writers.foreign(account)
     done["said"] += [_said(None, None, mariadb_writers.sentence(account, one)) for one in others]
+    try:
+        mariadb_writers.refuse_references(account)
+    except Refused as error:
+        done["said"].append(_said(None, None, error.message))
     peer.call("mariadb_prepare", {**defined, "events": []})
     failed: dict[str, set[str]] = {}
     for name in account.mariadb_databases:

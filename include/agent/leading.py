@@ -116,8 +116,10 @@ def namespaces(led: list[tuple[str, str]]) -> str:
 # --- before a hold ---
 
 
-def rehearse(account: Account, engine: str, address: str, port: int) -> None:
-    """Refuse what could not be led, while everything can still stay as it is."""
+def require_leadable(account: Account, engine: str) -> None:
+    """Refuse an account whose programs could not be led to databases of an engine elsewhere, or that has none."""
+    if account.part_of(engine) == account.without([engine]).part_of(engine):
+        refuse("nothing_to_move", f"The account {account.name} has no {engine} databases and no users of them.")
     if engine == "postgresql":
         postgres_logins.require_passwords(account, [None, "127.0.0.1", "::1"])
     else:
@@ -125,16 +127,21 @@ def rehearse(account: Account, engine: str, address: str, port: int) -> None:
     units = [f"led-{engine}@{account.name}.socket", f"led-{engine}@{account.name}.service"]
     if run(["systemctl", "cat", *units], check=False).returncode != 0:
         refuse("not_led", f"This server has no units led-{engine}@; install them, then perform again.")
-    try:
-        socket.create_connection((address, port), 5).close()
-    except OSError as error:
-        refuse("not_led", f"The front of {address} is not reached at its port {port} ({error}); open it, then perform.")
     if missing := [name for name in _sessions(account) if "pam_namespace.so" not in _pam(name)]:
         refuse(
             "not_led",
             f"Sessions of {account.name} begin without pam_namespace (/etc/pam.d/{missing[0]}), so they would go on "
             f"using this server's {engine} socket; add it there, then perform again.",
         )
+
+
+def rehearse(account: Account, engine: str, address: str, port: int) -> None:
+    """Refuse what could not be led, while everything can still stay as it is."""
+    require_leadable(account, engine)
+    try:
+        socket.create_connection((address, port), 5).close()
+    except OSError as error:
+        refuse("not_led", f"The front of {address} is not reached at its port {port} ({error}); open it, then perform.")
 
 
 def _sessions(account: Account) -> list[str]:

@@ -14,7 +14,8 @@ from .system import AGENT, STATE, Refused, locked, read_json, refuse, run, write
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KEPT_SECONDS = 60 * 86400
 _YIELDING = ("--property=Nice=10", "--property=IOSchedulingClass=idle")
-_BOUNDED = {"check": ("--property=RuntimeMaxSec=1200", "--property=MemoryMax=1536M", "--property=TasksMax=200")}
+_BOUNDS = ("--property=RuntimeMaxSec=1200", "--property=MemoryMax=1536M", "--property=TasksMax=200")
+_BOUNDED = {"check": _BOUNDS, "obstacles": _BOUNDS}
 """What reads nothing but what customers wrote has bounds of its own; the verb keeps to less by itself."""
 _FIRST_TO_GO = "--property=OOMScoreAdjust=500"
 """Where memory runs out, an operation ends, and not a database: before its commit it undoes itself."""

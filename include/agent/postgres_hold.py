@@ -41,17 +41,23 @@ def hold(account: Account) -> dict[str, Any]:
     write_durably(held_path(account), json.dumps(saved))
     shut = [f"ALTER ROLE {ident(name)} NOLOGIN" for name in logins]
     _alter(account, [*shut, *(f"ALTER DATABASE {ident(name)} CONNECTION LIMIT 0" for name, _ in limits)])
-    db = kept()
-    for database, transaction in db.query(
-        f"SELECT json_build_array(database, gid) FROM pg_prepared_xacts WHERE database = ANY({names});"
+    refuse_prepared(account)
+    _end_connections(account, kept())
+    return saved
+
+
+def refuse_prepared(account: Account, seconds: int = 0) -> None:
+    """Refuse an account one of whose databases has a transaction that was prepared so long ago, or longer."""
+    names = literals(account.postgresql_databases)
+    for database, transaction in kept().query(
+        f"SELECT json_build_array(database, gid) FROM pg_prepared_xacts WHERE database = ANY({names})"
+        f" AND prepared <= clock_timestamp() - {int(seconds)} * interval '1 second' ORDER BY prepared;"
     ):
         refuse(
             "prepared_transaction",
             f"The database {printable(database)} has a prepared transaction ({printable(transaction)}); "
             "commit it or roll it back, then perform again.",
         )
-    _end_connections(account, db)
-    return saved
 
 
 def _alter(account: Account, statements: list[str]) -> None:

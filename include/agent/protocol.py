@@ -11,6 +11,7 @@ from . import (
     describe,
     duplicate,
     fence,
+    obstacles,
     operations,
     pairing,
     shapes,
@@ -32,6 +33,7 @@ LONG_VERBS: dict[str, operations.LongVerb] = {
     "check": checks.check,
     "copy": switch.copy,
     "duplicate": duplicate.duplicate,
+    "obstacles": obstacles.obstacles,
     "switch": switch.switch,
     "verify": switch.verify,
 }

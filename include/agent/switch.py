@@ -175,8 +175,6 @@ class _EngineOnly:
 
     def __init__(self, account: Account, engine: str, peer: Peer) -> None:
         self.name, self.engine, self.stores = account.name, engine, (engine,)
-        if account.part_of(engine) == account.without([engine]).part_of(engine):
-            refuse("nothing_to_move", f"The account {self.name} has no {engine} databases and no users of them.")
         self.port = peer.call("part_port", {})["port"]
         leading.rehearse(account, engine, peer.address, self.port)
 

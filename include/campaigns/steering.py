@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import psycopg
 
 from include import registry
+from include.campaigns import ahead
 from include.registry.states import CAMPAIGN
 
 WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account]]] = {
@@ -17,10 +19,27 @@ WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account
 }
 
 
-def act(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: date) -> int | None:
-    """Does what `params["action"]` says, or refuses with one sentence. Gives the campaign that this run performs: the
-    one that it began; None where it only steers another's."""
-    return ACTIONS[params["action"]](conn, params, run_id, today)
+@dataclass(frozen=True)
+class Asked:
+    """What ops asked for: the form, the run that it became, the host's own day, and how servers are looked at."""
+
+    params: dict[str, Any]
+    run_id: str
+    today: date
+    sight: ahead.Sight
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What was done: `campaign` is the one that this run performs, since it began it; `said` is for the log."""
+
+    said: str
+    campaign: int | None = None
+
+
+def act(conn: psycopg.Connection, asked: Asked) -> Acted:
+    """Does what the form's action says, or refuses with one sentence."""
+    return ACTIONS[asked.params["action"]](conn, asked)
 
 
 def show(conn: psycopg.Connection) -> str:
@@ -35,14 +54,27 @@ def show(conn: psycopg.Connection) -> str:
     return "\n".join(lines)
 
 
-def _start(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: date) -> int:
-    entry = params["entry"]
-    begun = next((one for one in registry.list_campaigns(conn) if one.run_id == run_id), None)
+def _start(conn: psycopg.Connection, asked: Asked) -> Acted:
+    params, entry = asked.params, asked.params["entry"]
+    begun = next((one for one in registry.list_campaigns(conn) if one.run_id == asked.run_id), None)
     if begun is None:
-        accounts = [account.name for account in WHOSE[params["accounts"]](conn, entry, today)]
         settings = {name: params[name] for name in registry.CAMPAIGN_SETTINGS}
-        begun = registry.begin_campaign(conn, entry, run_id, params["requested_by"], accounts, settings)
-    return begun.id
+        by, accounts = params["requested_by"], _accounts(conn, asked)
+        begun = registry.begin_campaign(conn, entry, asked.run_id, by, accounts, settings)
+    return Acted(show(conn), begun.id)
+
+
+def _accounts(conn: psycopg.Connection, asked: Asked) -> list[str]:
+    found = WHOSE[asked.params["accounts"]](conn, asked.params["entry"], asked.today)
+    return [account.name for account in found]
+
+
+def _look(conn: psycopg.Connection, asked: Asked) -> Acted:
+    """What lies ahead of a campaign that is not begun."""
+    entry = asked.params["entry"]
+    found = ahead.look(conn, entry, _accounts(conn, asked), asked.sight)
+    ahead.note(conn, entry, found, asked.params["requested_by"])
+    return Acted(ahead.text(found))
 
 
 def _live(conn: psycopg.Connection, entry: str) -> int:
@@ -52,16 +84,22 @@ def _live(conn: psycopg.Connection, entry: str) -> int:
     return live[0]
 
 
-def _pause(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: date) -> None:
+def _pause(conn: psycopg.Connection, asked: Asked) -> Acted:
+    params = asked.params
     registry.pause_campaign(conn, _live(conn, params["entry"]), _reason(params), params["requested_by"])
+    return Acted(show(conn))
 
 
-def _resume(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: date) -> None:
+def _resume(conn: psycopg.Connection, asked: Asked) -> Acted:
+    params = asked.params
     registry.resume_campaign(conn, _live(conn, params["entry"]), params["requested_by"])
+    return Acted(show(conn))
 
 
-def _stop(conn: psycopg.Connection, params: dict[str, Any], run_id: str, today: date) -> None:
+def _stop(conn: psycopg.Connection, asked: Asked) -> Acted:
+    params = asked.params
     registry.stop_campaign(conn, _live(conn, params["entry"]), _reason(params), params["requested_by"])
+    return Acted(show(conn))
 
 
 def _reason(params: dict[str, Any]) -> str:
@@ -70,10 +108,11 @@ def _reason(params: dict[str, Any]) -> str:
     return params["reason"]
 
 
-ACTIONS: dict[str, Callable[[psycopg.Connection, dict[str, Any], str, date], int | None]] = {
+ACTIONS: dict[str, Callable[[psycopg.Connection, Asked], Acted]] = {
     "start": _start,
+    "look": _look,
     "pause": _pause,
     "resume": _resume,
     "stop": _stop,
-    "show": lambda conn, params, run_id, today: None,
+    "show": lambda conn, asked: Acted(show(conn)),
 }

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.compatibility.report import blockers
 from include.registry.states import CAMPAIGN, CAMPAIGN_ACCOUNT, CampaignAccountState, CampaignState, TestState
 
 AT_WORK = (CampaignAccountState.TESTING, CampaignAccountState.PERFORMING)
@@ -104,9 +105,9 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
     if test is None:
         registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.TESTING)
     elif test.blockers:
-        registry.set_campaign_account(
-            conn, campaign.id, account, CampaignAccountState.LEFT, registry.certain(test.report)["sentence"]
-        )
+        report = registry.certain(test.report)
+        reason = f"{report['sentence']} {' '.join(blockers(report)[:3])}"
+        registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.LEFT, reason)
     else:
         registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.PERFORMING)
 
@@ -148,7 +149,7 @@ def _begin_what_may(conn: psycopg.Connection, id: int) -> None:
             continue
         tested = registry.latest_test_of(conn, one.account, campaign.entry) is not None
         work = (one.server, CampaignAccountState.PERFORMING if tested else CampaignAccountState.TESTING)
-        if at_work[work] < most and _all(at_work, one.server) < 2 * most and not _in_hand(conn, one.account):
+        if at_work[work] < most and _all(at_work, one.server) < 2 * most and not in_hand(conn, one.account):
             at_work[work] += 1
             _go_on(conn, campaign, one.account)
 
@@ -157,7 +158,7 @@ def _all(at_work: Counter[tuple[str, str]], server: str) -> int:
     return sum(at_work[server, state] for state in AT_WORK)
 
 
-def _in_hand(conn: psycopg.Connection, account: str) -> bool:
+def in_hand(conn: psycopg.Connection, account: str) -> bool:
     """Whether a run of somebody else is at work on the account."""
     test = registry.live_test_of(conn, account)
     return registry.live_move_of(conn, account) is not None or (

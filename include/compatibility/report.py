@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from include.agent.digest import printable
 from include.catalogue import Entry
 from include.compatibility import text
 from include.compatibility.pages import slower
@@ -86,6 +87,26 @@ def counts(report: Mapping[str, Any]) -> tuple[int, int]:
     """How many blockers and warnings a report has."""
     severities = [one["severity"] for one in report["findings"]]
     return severities.count("blocker"), severities.count("warning")
+
+
+def blockers(report: Mapping[str, Any]) -> list[str]:
+    """What stops the account, one sentence for each blocker: what it is, where it is first, and what to do."""
+    return [
+        printable(f"{one['title']}: {_first(one)}. {one['fix']}")
+        for one in report["findings"]
+        if one["severity"] == "blocker"
+    ]
+
+
+def _first(finding: Mapping[str, Any]) -> str:
+    place = finding["places"][0].rstrip().rstrip(".")[:600] if finding["places"] else finding["explanation"].rstrip(".")
+    more = f" (and {finding['count'] - 1:,} more)" if finding["count"] > 1 else ""
+    return f"{place}{more}"
+
+
+def left_behind(report: Mapping[str, Any]) -> list[str]:
+    """What of the account is not carried over, a sentence each."""
+    return [printable(place) for one in report["findings"] if one["id"] == "left" for place in one["places"]]
 
 
 def _finding(

@@ -33,6 +33,9 @@ TEXTS = {
     EventKind.ACCOUNT_CONTRADICTION: _ops_only("{server} has {account}, which lives on {registry_says}."),
     EventKind.ACCOUNT_CUSTOMER: _ops_only("{account} is {customer}'s."),
     EventKind.ACCOUNT_DIFFERS: _ops_only("{server} says another uid or mail of {account} than the registry knows."),
+    EventKind.ACCOUNT_FORESEEN: Text(
+        "Before {account} is moved: {why}", "{account} was looked at before its move: {why}"
+    ),
     EventKind.ACCOUNT_REMOVED: Text("The account {account} was removed.", "{account} was removed: {reason}"),
     EventKind.ACCOUNT_SHUT: _ops_only("{server} served {account}, which lives on {lives_on}: it is shut there now."),
     EventKind.ACCOUNT_TAKEN_BACK: _ops_only("{account} serves from {server} again."),

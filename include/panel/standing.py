@@ -6,7 +6,7 @@ test, in a move, or simply away from its own server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import psycopg
 
 from include import registry
+from include.compatibility.report import blockers
 from include.registry import states
 from include.registry.kinds import ServerKind
 from include.registry.queries import panel
@@ -25,7 +26,8 @@ ACCOUNT_STATES = {
     "serving": "It serves from its own server; nothing is under way.",
     "testing": "A copy of it is being made on the new version and looked at; the account itself serves on.",
     "tested": "It was tested, and nothing stops its migration; the account itself serves on.",
-    "blocked": "Its test found what stops its migration; the account itself serves on.",
+    "not_tested": "It was to be tested and was not; the account itself serves on, untouched.",
+    "blocked": "Something was found that stops its migration; the account itself serves on.",
     "moving": "It is being moved; it serves on, and waits for a moment at the switch-over.",
     "away": "It serves from the transit until its own server is reinstalled.",
     "waiting": "It was asked to be performed and waits for its turn; it serves on.",
@@ -84,7 +86,7 @@ def of_server(
 ) -> Standing:
     """Where a server stands; `migration` is its live one."""
     if migration is None:
-        return _settled(conn, server)
+        return _settled(conn, server, failed)
     here = Standing(migration.state, SERVER_STATES[migration.state], NEXT.get(migration.state, ""), "nobody")
     done = states.MIGRATION.path.index(migration.state)
     progress = Progress(done, len(states.MIGRATION.path) - 1, _expected_end(conn, migration))
@@ -96,25 +98,33 @@ def of_server(
         if registry.approved_by(conn, migration.id) is None:
             here = replace(here, next="The host agrees to the reinstall; then it goes on.", waits_for="host")
     if failed("migrate_server", migration.run_id):
-        here = replace(here, next=_what_failed(conn, migration) or LOOKED_AT, waits_for="host")
+        here = replace(here, next=_what_failed(conn, migration), waits_for="host")
     return replace(here, progress=progress)
 
 
 def _what_failed(conn: psycopg.Connection, migration: registry.Migration) -> str:
-    """Which accounts did not get home, and why; empty when that is not where it failed."""
-    if migration.state != MigrationState.REINSTALLED:
-        return ""
-    away = registry.accounts_not_on(conn, migration.id, migration.server)
-    failures = {name: panel.last_failure(conn, name) for name in away}
-    told = [f"{name} did not move home: {_sentence_of(one.why)}" for name, one in failures.items() if one is not None]
-    return " ".join([*told[:5], THE_HOST]) if told else ""
+    """Why the run of a migration has failed: of the way home, which accounts did not get there, and why."""
+    if migration.state == MigrationState.REINSTALLED:
+        away = registry.accounts_not_on(conn, migration.id, migration.server)
+        failures = {name: panel.last_failure(conn, name) for name in away}
+        told = [f"{name} did not move home: {_sentence_of(one.why)}" for name, one in failures.items() if one]
+        if told:
+            return " ".join([*told[:5], THE_HOST])
+    return _looked_at(panel.why_failed(conn, migration.run_id))
 
 
-def _settled(conn: psycopg.Connection, server: registry.Server) -> Standing:
+def _looked_at(why: str | None) -> str:
+    return LOOKED_AT if why is None else f"A step did not succeed: {_sentence_of(why)} {THE_HOST}"
+
+
+def _settled(conn: psycopg.Connection, server: registry.Server, failed: Failed) -> Standing:
     here = Standing("serving", SERVER_STATES["serving"], "Nothing is due.", "nobody")
     entry = next(iter(panel.open_to_server(conn, server.name)), None)
     if entry is None:
         return here
+    refused = panel.refused_migration(conn, server.name)
+    if refused is not None and failed(refused.dag, refused.run_id) is not False:
+        return replace(here, next=f"{_sentence_of(refused.why)} Ask for a transit again then.", waits_for="customer")
     missing = registry.untested(conn, server.name, entry.name)
     if missing:
         more = f" And {len(missing) - 5} more." if len(missing) > 5 else ""
@@ -185,7 +195,7 @@ def of_account(
         return here
     live = registry.live_test_of(conn, account.name)
     if live is not None and live.state in (TestState.PREPARING, TestState.COPYING):
-        return _testing(live, failed)
+        return _testing(conn, live, failed)
     if migration is not None and migration.state == MigrationState.HANDED_OVER:
         return _account("serving", "Perform it: it moves to the transit and goes on serving.", "customer")
     if migration is not None and not states.MIGRATION.there_or_past(migration.state, MigrationState.HANDED_OVER):
@@ -193,7 +203,7 @@ def of_account(
     entry = next(iter(panel.open_to_account(conn, account.name)), None)
     if entry is None:
         return _account("serving", "Nothing is due.", "nobody")
-    return _due_account(conn, account, entry)
+    return _due_account(conn, account, entry, failed)
 
 
 def _after(
@@ -221,26 +231,49 @@ def _sentence_of(why: str) -> str:
     return f"{why.rstrip().rstrip('.')}."
 
 
-def _testing(live: registry.Test, failed: Failed) -> Standing:
+def _testing(conn: psycopg.Connection, live: registry.Test, failed: Failed) -> Standing:
     progress = Progress(states.TEST.path.index(live.state), states.TEST.path.index(TestState.READY))
     if failed("test_account", live.run_id):
-        return replace(_account("testing", LOOKED_AT, "host"), progress=progress)
+        why = registry.why_run_failed(conn, live.account, live.run_id)
+        return replace(_account("testing", _looked_at(why), "host"), progress=progress)
     return replace(
         _account("testing", "The copy opens under a test address, and the report follows.", "nobody"),
         progress=progress,
     )
 
 
-def _due_account(conn: psycopg.Connection, account: registry.Account, entry: registry.Entry) -> Standing:
+def _due_account(
+    conn: psycopg.Connection, account: registry.Account, entry: registry.Entry, failed: Failed
+) -> Standing:
+    ahead = registry.foreseen(conn, account.name, entry.name)
+    if ahead is not None and ahead.obstacles:
+        return _stopped(ahead.obstacles)
+    last = panel.last_test_failure(conn, account.name)
+    if last is not None and failed(last.dag, last.run_id) is not False:
+        if last.task == "check_account":
+            return _account("not_tested", f"{_sentence_of(last.why)} Test it again then.", "customer")
+        return _account("not_tested", f"{_sentence_of(last.why)} {THE_HOST} It can be tested again.", "host")
     tested = registry.latest_test_of(conn, account.name, entry.name)
     if tested is None:
         return _account("serving", f"Test it: {_due(entry)}.", "customer")
     if tested.blockers:
-        return _account("blocked", "Correct what the report says, then test it again.", "customer")
+        return _stopped([{"sentence": said, "who": "customer"} for said in blockers(registry.certain(tested.report))])
     server = registry.server(conn, account.home_server)
     if server.kind == ServerKind.SHARED:
         return _account("tested", f"Perform it: {_due(entry)}.", "customer")
-    return replace(_account("tested", "", "customer"), next=_settled(conn, server).next)
+    return replace(_account("tested", "", "customer"), next=_settled(conn, server, failed).next)
+
+
+def _stopped(obstacles: Sequence[Mapping[str, str]]) -> Standing:
+    """An account that cannot be moved as it is: why, and whose it is to mend. What a customer can mend comes first."""
+    theirs = [one["sentence"] for one in obstacles if one["who"] == "customer"]
+    others = [one["sentence"] for one in obstacles if one["who"] != "customer"]
+    said = [_sentence_of(sentence) for sentence in theirs + others]
+    more = f" And {len(said) - 3} more." if len(said) > 3 else ""
+    then = THE_HOST if others and not theirs else "Correct what the report says, then test it again."
+    return _account(
+        "blocked", f"{' '.join([*said[:3]])}{more} {then}".strip(), "host" if then == THE_HOST else "customer"
+    )
 
 
 def _account(state: str, next: str, who: Who) -> Standing:
@@ -256,8 +289,7 @@ def _moving(conn: psycopg.Connection, account: registry.Account, move: registry.
     )
     if failed(dag_of(move), move.run_id):
         last = panel.last_failure(conn, account.name)
-        looked_at = LOOKED_AT if last is None else f"{_sentence_of(last.why)} {THE_HOST}"
-        return replace(_account("moving", looked_at, "host"), progress=progress)
+        return replace(_account("moving", _looked_at(last.why if last else None), "host"), progress=progress)
     return replace(_account("moving", f"It arrives on {move.to_server} by itself.", "nobody"), progress=progress)
 
 

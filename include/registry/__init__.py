@@ -86,6 +86,7 @@ from include.registry.network import (
     names_of_account,
     names_settled,
 )
+from include.registry.obstacles import Foreseen, foresee, foreseen
 from include.registry.probes import record_probes
 from include.registry.queue import (
     Place,
@@ -161,6 +162,7 @@ __all__ = [
     "CampaignAccount",
     "Entry",
     "Event",
+    "Foreseen",
     "Ip",
     "Lease",
     "Lost",
@@ -213,6 +215,8 @@ __all__ = [
     "event",
     "expired_tests",
     "finish_campaign",
+    "foresee",
+    "foreseen",
     "hand_over",
     "ip_routed",
     "ips_of",

@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     ACCOUNT_CONTRADICTION = "account.contradiction"
     ACCOUNT_CUSTOMER = "account.customer"
     ACCOUNT_DIFFERS = "account.differs"
+    ACCOUNT_FORESEEN = "account.foreseen"
     ACCOUNT_REMOVED = "account.removed"
     ACCOUNT_SHUT = "account.shut"
     ACCOUNT_TAKEN_BACK = "account.taken_back"

@@ -15,17 +15,21 @@ def perform_asked(conn: psycopg.Connection, account: str, dag: str, run_id: str,
 
 @in_transaction
 def run_failed(
-    conn: psycopg.Connection, dag: str, run_id: str, task: str, why: str, account: str | None, by: str | None
+    conn: psycopg.Connection,
+    dag: str,
+    run_id: str,
+    task: str,
+    why: str,
+    account: str | None,
+    by: str | None,
+    server: str | None = None,
 ) -> None:
-    """Note that a task of a run failed for good, and its sentence. An account that is not known is left out."""
+    """Note that a task of a run failed for good, and its sentence. What the form names, an account or a server, and is
+    not known is left out."""
     known = value(conn, "SELECT name FROM accounts WHERE name = %(name)s", {"name": account})
-    event(
-        conn,
-        EventKind.RUN_FAILED,
-        account=known,
-        by=by,
-        detail={"dag": dag, "run_id": run_id, "task": task, "why": why},
-    )
+    at = value(conn, "SELECT name FROM servers WHERE name = %(name)s", {"name": server})
+    detail = {"dag": dag, "run_id": run_id, "task": task, "why": why}
+    event(conn, EventKind.RUN_FAILED, account=known, server=at, by=by, detail=detail)
 
 
 @in_transaction

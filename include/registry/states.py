@@ -345,6 +345,8 @@ class CampaignAccountState(StrEnum):
     LEFT = "left"
 
 
+NOT_MOVED = (CampaignAccountState.FAILED, CampaignAccountState.LEFT)
+
 CAMPAIGN_ACCOUNT = Machine(
     "campaign_account",
     "An account of a campaign",
@@ -354,7 +356,7 @@ CAMPAIGN_ACCOUNT = Machine(
         State(CampaignAccountState.PERFORMING, "It is performed."),
         State(CampaignAccountState.DONE, "It runs the new version."),
         State(CampaignAccountState.FAILED, "Its test or its move failed; it is where it was."),
-        State(CampaignAccountState.LEFT, "It is left where it is, for a reason that is not ours to mend."),
+        State(CampaignAccountState.LEFT, "It is left where it is; the reason is kept with it."),
     ),
     (
         Transition(
@@ -368,7 +370,7 @@ CAMPAIGN_ACCOUNT = Machine(
         Transition(
             CampaignAccountState.WAITING,
             CampaignAccountState.LEFT,
-            "its test found blockers, or the campaign was stopped",
+            "it cannot be moved, its test found blockers, or the campaign was stopped",
         ),
         Transition(CampaignAccountState.WAITING, CampaignAccountState.DONE, "its customer was first"),
         Transition(CampaignAccountState.TESTING, CampaignAccountState.PERFORMING, "its test found no blocker"),

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import paramiko
 from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -49,7 +49,7 @@ REPORTS = "TRANSHUMANCE_REPORTS"
 @contextmanager
 def registry_connection() -> Iterator[psycopg.Connection]:
     """A psycopg 3 connection to the registry, closed at the end."""
-    conn = cast(psycopg.Connection, PostgresHook(REGISTRY).get_conn())  # Airflow's type is both psycopgs' at once
+    conn: Any = PostgresHook(REGISTRY).get_conn()  # Airflow's own type is that of both psycopgs at once
     # Each function of the registry is a transaction of its own; a mere read must not leave one open around it.
     conn.autocommit = True
     try:

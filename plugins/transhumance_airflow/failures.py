@@ -33,6 +33,7 @@ def tell_failure(context: Context) -> None:
                 why,
                 params.get("account"),
                 params.get("requested_by"),
+                params.get("server"),
             )
     except Exception:
         log.exception("The registry was not told why %s failed.", task.task_id)

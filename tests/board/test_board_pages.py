@@ -91,6 +91,10 @@ def test_a_campaign_and_its_pause(olga, conn):
     assert "Debian 13" in page and "running, wave 2 of" in text(page)
     assert all(f"{count} {word}" in text(page) for count, word in ((3, "done"), (1, "failed"), (1, "testing")))
     (one,) = registry.list_campaigns(conn)
+    assert text(page).count("its test found a blocker") == 2 and "Not moved, and why" in page
+    reason = "It cannot be moved. <script>alert(1)</script>"
+    conn.execute("UPDATE campaign_accounts SET reason = %s WHERE campaign = %s AND state = 'left'", [reason, one.id])
+    assert "&lt;script&gt;alert(1)" in section(olga.get(PREFIX + "/").text, "campaigns")
     got = olga.post(PREFIX + "/actions/pause_campaign", data={"campaign": one.id, "reason": ""})
     assert "for a reason" in got.text and registry.campaign(conn, one.id).state == "running"
     olga.post(PREFIX + "/actions/pause_campaign", data={"campaign": one.id, "reason": "a disk is full"})

@@ -201,7 +201,8 @@ class FakeHost:
             target.accounts[args["account"]]["state"] = "serving"
         if verb == "check":
             self.hosting.sides[self.name] = args["side"]
-        result = self.hosting.checked(self.name) if verb == "check" else RESULTS[verb]
+        looked = {"obstacles": self.hosting.obstacles.get(args["account"], []), "left": []}
+        result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, "obstacles": looked}[verb]
         done = {"state": "succeeded", "result": {"verb": verb, **result}}
         server.operations[operation] = {"verb": verb, "args": args, **done}
         return server.operations[operation]
@@ -244,6 +245,8 @@ class Hosting:
     looks: dict[str, Any] = field(default_factory=dict)
     findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """What the check finds, by server."""
+    obstacles: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """What the agent says that stands in an account's way."""
     pages: list[dict[str, Any]] = field(default_factory=list)
     sides: dict[str, str] = field(default_factory=dict)
     """As which side each server was checked."""

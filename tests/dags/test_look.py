@@ -72,6 +72,15 @@ def test_a_mailbox_that_cannot_be_selected_is_an_error():
     assert look._mailbox(imap, "gone") == {"error": "NotSelected"}  # type: ignore[arg-type]
 
 
+def test_a_mailbox_whose_server_does_not_number_it_is_an_error():
+    imap = SimpleNamespace(
+        select=lambda *_, **__: ("OK", [b"0"]),
+        uid=lambda *_: ("OK", [b""]),
+        response=lambda _: ("UIDVALIDITY", [None]),
+    )
+    assert look._mailbox(imap, "INBOX") == {"error": "NotNumbered"}  # type: ignore[arg-type]
+
+
 def test_the_certificate_that_a_site_shows_is_seen_whoever_has_signed_it(tmp_path):
     argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
     argv += ["-subj", "/CN=app.example", "-keyout", tmp_path / "key", "-out", tmp_path / "pem"]

@@ -119,6 +119,7 @@ def test_steps_in_order(dags):
     dag = dags["run_campaign"]
     assert [task.task_id for task in dag.topological_sort()] == [
         "act",
+        "look_ahead",
         "perform_in_waves",
         "write_report",
         "tell_result",

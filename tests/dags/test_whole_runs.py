@@ -58,3 +58,16 @@ def test_who_only_steers_a_campaign_performs_nothing(airflow, dags, shared):
     state, tasks = run(dags["run_campaign"], entry=ENTRY, action="show")
     assert state == "success" and tasks.pop("act") == "success"
     assert set(tasks.values()) == {"skipped"}
+
+
+def test_a_campaign_whose_accounts_all_cannot_be_moved_ends_at_once_and_says_why(airflow, dags, shared):
+    """By Airflow itself: what was found is told before the waves begin, and is in the report."""
+    sentence = "The files in /home/x could not be read: data/a: a program holds a lease on it; end it."
+    shared.obstacles |= {name: [{"sentence": sentence, "who": "customer"}] for name in ("shop", "wiki")}
+    state, tasks = run(dags["run_campaign"], entry=ENTRY, action="start", accounts="all")
+    assert state == "success" and set(tasks.values()) == {"success"}, tasks
+    (campaign,) = registry.list_campaigns(shared.conn)
+    left = registry.campaign_accounts(shared.conn, campaign.id)
+    assert campaign.state == "done" and {one.state for one in left} == {"left"}
+    assert all(sentence in one.reason for one in left)
+    assert registry.account(shared.conn, "shop").server == "web-1"

@@ -1,5 +1,5 @@
 """Shared servers with real Airflow: the Test button, perform for one account, expiry, and a campaign of twelve of which
-two fail."""
+two fail, and of one more that cannot be moved."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ PILOT = "heath"
 STAYS = "moor"
 HERD = [f"herd-{number:02}" for number in range(1, 13)]
 FAILING = ("herd-04", "herd-07")
+IMMOVABLE = "wold"
+"""A table of its database is the administrator's."""
 PAGE = """<?php
 if (isset($_POST["slow"])) {{
     sleep(20);
@@ -59,6 +61,7 @@ DRIVERS = {
     "herd-02": "mysql",
     "herd-11": "pgsql",
     "herd-12": "mysql",
+    IMMOVABLE: "pgsql",
 }
 """Who keeps its notes in a database; the others have files."""
 
@@ -293,6 +296,10 @@ def kept_busy() -> Iterator[None]:
 def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property) -> None:
     """Somebody sends them requests that take long all the time, which no hold may cut."""
     before = {account: shared.kept(OLD, account) for account in HERD}
+    create(shared, 2540, IMMOVABLE)
+    argv = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", IMMOVABLE, "-c", "CREATE TABLE audit ()"]
+    shared.filling.run_as("postgres", *argv)
+    describe(shared, [IMMOVABLE])
     began = time.monotonic()
     conf = {"entry": stage.ENTRY, "accounts": "all", "canaries": 2, "wave_size": 10, "requested_by": "ops"}
     # What holds at any speed of the machine, and beside nine others, is the behaviour.
@@ -307,6 +314,11 @@ def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property)
     ended = registry.campaign_accounts(shared.conn, campaign.id)
     states = {one.account: one.state for one in ended}
     reasons = {one.account: one.reason for one in ended}
+    # What cannot be moved is said before anything begins, with the place, and is left.
+    assert (states.pop(IMMOVABLE), shared.farm.state(OLD, IMMOVABLE)["state"]) == ("left", "serving")
+    assert "In database wold table public.audit belongs to postgres" in reasons[IMMOVABLE]
+    (obstacle,) = registry.foreseen(shared.conn, IMMOVABLE, stage.ENTRY).obstacles
+    assert obstacle["who"] == "host" and registry.tests_of(shared.conn, IMMOVABLE) == []
     assert states == {account: "failed" if account in FAILING else "done" for account in HERD}, reasons
     for account in HERD:
         lives_on = OLD if account in FAILING else NEW
@@ -315,11 +327,11 @@ def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property)
         assert shared.kept(lives_on, account) == before[account]
         assert registry.latest_test_of(shared.conn, account, stage.ENTRY).blockers == 0
     report = json.loads((STATE / "reports" / f"campaign-{campaign.id}.json").read_text())
-    assert report["counts"] == {"done": 10, "failed": 2}
+    assert report["counts"] == {"done": 10, "failed": 2, "left": 1}
     for one in report["accounts"]:
         if one["account"] in FAILING:
             assert "has run in PHP" in one["reason"] and one["lives_on"] == OLD
-        else:
+        elif one["account"] != IMMOVABLE:
             assert one["verified"]["equal"] and one["held_ms"] > 0
     events = registry.list_events(shared.conn, limit=1_000_000)
     assert any(event.kind == "report.written" and event.detail.get("campaign") == campaign.id for event in events)

@@ -9,10 +9,10 @@ from tests.lab import base_tree
 
 _CODE = """
 import json
-from tests.lab import who_else_tries as tries
+from tests.lab import obstacles_tries, who_else_tries as tries
 both = tries.start()
-print(json.dumps({each.__name__: each(*both) for each in (tries.names, tries.in_a_hold, tries.settings, tries.looks,
-    tries.open_transactions)}))
+print(json.dumps({each.__name__: each(*both) for each in (obstacles_tries.in_the_way, tries.names, tries.in_a_hold,
+    tries.settings, tries.looks, tries.open_transactions)}))
 """
 
 
@@ -61,3 +61,25 @@ def test_a_neighbours_transaction_is_ended_when_it_does_nothing_and_told_when_it
     assert idle == nobody == "" and waited < 6
     assert not one["idle goes on"] and one["busy goes on"] and one["rows"] == "{2}"
     assert "session" in busy and "of bob in database bob" in busy
+
+
+def test_what_a_move_would_refuse_is_found_beforehand_with_its_place(found: dict[str, Any]) -> None:
+    """One look of the agent: nothing is in the way, then everything is, and nothing is changed by it."""
+    one = found["in_the_way"]
+    assert one["nothing"] == {"obstacles": [], "left": []}
+    told = [(each["who"], each["sentence"]) for each in one["all"]["obstacles"]]
+    wanted = (
+        ("host", "In database carol table public.audit belongs to postgres"),
+        ("customer", "The MariaDB table carol.f refers to bob.p"),
+        ("customer", "The table h of database carol tells its old rows apart"),
+        ("host", "The MariaDB user eve@localhost, which is no user of carol, may write to its databases"),
+    )
+    assert [
+        (who, begins) for who, begins in wanted if not any(w == who and s.startswith(begins) for w, s in told)
+    ] == []
+    assert len(told) == len(wanted), told
+    (deep,) = one["all"]["left"]
+    assert "below a path of more than 4,000 bytes" in deep and "dddd" in deep
+    assert one["the same afterwards"]
+    assert "may act as carol" in one["a member"]["obstacles"][0]["sentence"]
+    assert "The MariaDB database carol of carol does not exist here" in one["gone"]["obstacles"][0]["sentence"]

@@ -7,6 +7,7 @@ import pytest
 
 from include import registry
 from include.registry import Refused
+from include.registry.kinds import EventKind
 from tests.registry import host
 
 DEADLINE = date(2027, 3, 31)
@@ -115,6 +116,41 @@ def test_campaign_is_done_when_every_account_has_ended(due):
     assert registry.finish_campaign(due, campaign.id).state == "done"
     kinds = [event.kind for event in registry.list_events(due, account="b2")]
     assert kinds.count("campaign.account.left") == 1
+
+
+def test_what_is_foreseen_counts_until_a_test_says_more_and_is_written_once(due):
+    look = {"sentence": "The files cannot be read: data/a: end the program.", "who": "customer"}
+
+    def foresee(*obstacles, left=()):
+        registry.foresee(due, "b1", "2026", list(obstacles), list(left), "why", "a test")
+
+    def written():
+        log = registry.list_events(due, account="b1")
+        return [event.detail["obstacles"] for event in log if event.kind == EventKind.ACCOUNT_FORESEEN]
+
+    foresee()
+    assert registry.foreseen(due, "b1", "2026") is None and written() == [], "nothing in the way is no news"
+    foresee(look)
+    foresee(look)
+    assert registry.foreseen(due, "b1", "2026").obstacles == [look] and written() == [[look]]
+    assert registry.foreseen(due, "b2", "2026") is registry.foreseen(due, "b1", "another") is None
+    foresee(look, left=["a pipe"])
+    assert registry.foreseen(due, "b1", "2026").left == ["a pipe"]
+    foresee()
+    foresee()
+    assert registry.foreseen(due, "b1", "2026").obstacles == [] and len(written()) == 3
+    foresee(look)
+    host.add_server(due, "test-1", "test", 41)
+    registry.enrol_server(due, "test-1", "2026", host.KEY + "test", {})
+    disk = {"disk": {"total_bytes": 100 * host.GB, "free_bytes": 50 * host.GB}, "accounts": []}
+    registry.record_description(due, "test-1", disk)
+    test = registry.begin_test(due, "b1", "2026", "test", "its customer")
+    registry.advance_test(due, test.id, "copying", names={})
+    assert registry.foreseen(due, "b1", "2026").obstacles == [look]
+    registry.record_test_report(due, test.id, {"findings": []}, 0, 0)
+    assert registry.foreseen(due, "b1", "2026") is None, "the newer word counts"
+    foresee(look)
+    assert registry.foreseen(due, "b1", "2026").obstacles == [look], "and so does a newer look"
 
 
 def test_overdue_from_the_deadline_on(due):

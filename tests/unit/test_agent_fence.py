@@ -431,3 +431,10 @@ def test_the_registry_tells_a_source_from_a_backup_what_has_left_it(servers: Two
     servers.serve("bob", 2010)
     fence.admit("bob", "m6", 4)
     assert left({**gone, "account": "bob"}) == {"state": "serving", "epoch": 4}, "it has come home since"
+
+
+def test_a_state_that_does_not_know_where_it_has_gone_is_told_in_a_sentence(servers: TwoServers) -> None:
+    accounts.put_state("alice", accounts.State("moved", epoch=3, move="m5"))
+    with pytest.raises(Refused) as no:
+        fence.release_peer("alice")
+    assert code_of(no) == "bad_address"

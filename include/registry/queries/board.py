@@ -301,7 +301,8 @@ def charges_today(conn: psycopg.Connection) -> list[Due]:
 @dataclass(frozen=True)
 class RunningCampaign:
     """A campaign that is not over, or was in the last week. `accounts`: how many stand in each state; `wave` of
-    `waves`: the first that has not ended."""
+    `waves`: the first that has not ended; `not_moved`: {"account", "reason"} of the first of those that were left or
+    have failed."""
 
     id: int
     entry: str
@@ -313,6 +314,7 @@ class RunningCampaign:
     accounts: dict[str, int]
     wave: int
     waves: int
+    not_moved: list[dict[str, str]]
 
 
 @in_transaction
@@ -323,7 +325,8 @@ def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
         RunningCampaign,
         """
         SELECT c.id, c.entry, e.title, c.run_id, c.state, c.state_since, c.why,
-            coalesce(a.accounts, '{}') AS accounts, coalesce(w.wave, w.waves, 0) AS wave, coalesce(w.waves, 0) AS waves
+            coalesce(a.accounts, '{}') AS accounts, coalesce(w.wave, w.waves, 0) AS wave, coalesce(w.waves, 0) AS waves,
+            coalesce(n.not_moved, '[]') AS not_moved
         FROM campaigns c
             JOIN catalogue e ON e.name = c.entry
             LEFT JOIN LATERAL (
@@ -334,6 +337,14 @@ def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
                 SELECT max(wave) AS waves, (SELECT min(wave) FROM live_campaign_accounts WHERE campaign = c.id) AS wave
                 FROM campaign_accounts WHERE campaign = c.id
             ) w ON true
+            LEFT JOIN LATERAL (
+                SELECT jsonb_agg(jsonb_build_object('account', account, 'reason', reason) ORDER BY account) AS not_moved
+                FROM (
+                    SELECT account, reason FROM campaign_accounts
+                    WHERE campaign = c.id AND state IN ('left', 'failed') AND reason IS NOT NULL
+                    ORDER BY account LIMIT 50
+                ) listed
+            ) n ON true
         WHERE c.ended_at IS NULL OR c.ended_at > now() - interval '7 days'
         ORDER BY c.id DESC LIMIT 20
         """,

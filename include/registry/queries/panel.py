@@ -244,6 +244,47 @@ def last_failure(conn: psycopg.Connection, account: str) -> Failure | None:
     )
 
 
+@in_transaction
+def last_test_failure(conn: psycopg.Connection, account: str) -> Failure | None:
+    """How the last test of the account failed, or was refused; None when its report was written, and once another has
+    begun."""
+    return row(
+        conn,
+        Failure,
+        """
+        SELECT detail ->> 'dag' AS dag, detail ->> 'run_id' AS run_id, detail ->> 'task' AS task,
+            detail ->> 'why' AS why, false AS moved
+        FROM events e
+        WHERE account = %(account)s AND kind = %(kind)s AND detail ->> 'dag' = 'test_account' AND e.id > (
+            SELECT coalesce(max(id), 0) FROM events WHERE account = %(account)s AND kind = 'test.began'
+        ) AND NOT EXISTS (SELECT FROM tests t WHERE t.run_id = detail ->> 'run_id' AND t.tested_at IS NOT NULL)
+        ORDER BY detail ->> 'task' = 'close_path', e.id DESC LIMIT 1
+        """,
+        {"account": account, "kind": EventKind.RUN_FAILED},
+    )
+
+
+@in_transaction
+def refused_migration(conn: psycopg.Connection, server: str) -> Failure | None:
+    """How the run that was to migrate the server was refused before it began; None when a migration has gone on
+    since."""
+    return row(
+        conn,
+        Failure,
+        """
+        SELECT detail ->> 'dag' AS dag, detail ->> 'run_id' AS run_id, detail ->> 'task' AS task,
+            detail ->> 'why' AS why, false AS moved
+        FROM events e
+        WHERE server = %(server)s AND kind = %(kind)s AND detail ->> 'dag' = 'migrate_server'
+            AND detail ->> 'task' = 'check_server' AND e.id > (
+                SELECT coalesce(max(id), 0) FROM events WHERE server = %(server)s AND kind LIKE 'migration.%%'
+            )
+        ORDER BY e.id DESC LIMIT 1
+        """,
+        {"server": server, "kind": EventKind.RUN_FAILED},
+    )
+
+
 @dataclass(frozen=True)
 class FreeDays:
     """When a transit was handed over, and until when it costs nothing (None before the host has a billing zone)."""

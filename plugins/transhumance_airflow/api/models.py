@@ -420,6 +420,10 @@ class Campaign(BaseModel):
     accounts: dict[str, int] = Field(
         description="How many accounts are in each state.", examples=[{"done": 18, "failed": 2}]
     )
+    not_moved: dict[str, str] = Field(
+        description="The accounts that were left or have failed, and why.",
+        examples=[{"shop": "It cannot be moved. The table c of database shop has the engine CONNECT, ..."}],
+    )
 
 
 class Campaigns(BaseModel):

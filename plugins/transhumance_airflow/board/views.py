@@ -14,7 +14,7 @@ from include.moves import proof
 from include.registry import states
 from include.registry.kinds import ONE_CUSTOMERS, EventKind
 from include.registry.queries import board, board_server
-from include.registry.states import CampaignState, MigrationState, MoveState, ServerState, TestState
+from include.registry.states import CAMPAIGN, CampaignState, MigrationState, MoveState, ServerState, TestState
 from transhumance_airflow.board import runs, words
 from transhumance_airflow.board.gather import PAGE, Glance, ServerPage
 
@@ -288,7 +288,8 @@ def move_line(move: board.Moving, now: datetime) -> MoveLine:
 
 @dataclass(frozen=True)
 class CampaignView:
-    """A campaign: a bar of parts (state, word, how many, from where, how wide in percent), and where it is."""
+    """A campaign: a bar of parts (state, word, how many, from where, how wide in percent), where it is, and which
+    accounts it has not moved, with the reason."""
 
     id: int
     title: str
@@ -297,6 +298,7 @@ class CampaignView:
     live: bool
     paused: bool
     parts: list[tuple[str, str, int, float, float]]
+    not_moved: list[dict[str, str]]
 
 
 def campaign(one: board.RunningCampaign) -> CampaignView:
@@ -310,9 +312,8 @@ def campaign(one: board.RunningCampaign) -> CampaignView:
     says = f"{one.state}, wave {one.wave} of {one.waves}" + (f": {one.why}" if one.why else "")
     paused = one.state == CampaignState.PAUSED
     path = runs.run_path("run_campaign", one.run_id)
-    return CampaignView(
-        one.id, one.title, says, path, one.state in (CampaignState.RUNNING, CampaignState.PAUSED), paused, parts
-    )
+    live = one.state not in CAMPAIGN.ended
+    return CampaignView(one.id, one.title, says, path, live, paused, parts, one.not_moved)
 
 
 def pools(now: Glance) -> list[Pool]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+import psycopg
 from fastapi import APIRouter
 
 from include import registry
+from include.registry import states
 from transhumance_airflow.api import models
 from transhumance_airflow.api.database import Registry
 from transhumance_airflow.api.routes import operation
@@ -41,18 +43,19 @@ def queue(conn: Registry) -> models.Queue:
 @router.get("/campaigns", operation_id="campaigns", **operation("ops"))
 def campaigns(conn: Registry) -> models.Campaigns:
     """Campaigns, newest first, with how many of their accounts are how far."""
-    return models.Campaigns(
-        campaigns=[
-            models.Campaign(
-                id=one.id,
-                entry=one.entry,
-                state=one.state,
-                requested_by=one.requested_by,
-                why=one.why,
-                began_at=one.began_at,
-                ended_at=one.ended_at,
-                accounts=Counter(each.state for each in registry.campaign_accounts(conn, one.id)),
-            )
-            for one in sorted(registry.list_campaigns(conn), key=lambda one: one.id, reverse=True)
-        ]
+    return models.Campaigns(campaigns=[_campaign(conn, one) for one in registry.list_campaigns(conn)])
+
+
+def _campaign(conn: psycopg.Connection, one: registry.Campaign) -> models.Campaign:
+    accounts = registry.campaign_accounts(conn, one.id)
+    return models.Campaign(
+        id=one.id,
+        entry=one.entry,
+        state=one.state,
+        requested_by=one.requested_by,
+        why=one.why,
+        began_at=one.began_at,
+        ended_at=one.ended_at,
+        accounts=Counter(each.state for each in accounts),
+        not_moved={each.account: each.reason for each in accounts if each.state in states.NOT_MOVED and each.reason},
     )

@@ -1,0 +1,237 @@
+"""What cannot be moved, said before a campaign begins: each of its accounts is looked at, and nothing is changed.
+
+The newest test says it where it is recent, or has found a blocker; of the others the agent looks at what would refuse
+the move. Ops read one list; each customer reads their own part of it in the panel.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import psycopg
+
+from include import registry
+from include.agent.shapes import Strange, each, one_of, record, sentence
+from include.campaigns import waves
+from include.compatibility.report import blockers, left_behind
+from include.hosts import AgentError, Host, HostUnreachable
+from include.registry.states import CampaignAccountState
+from include.testing.copies import STORES
+from include.testing.settings import read_settings
+
+Who = Literal["customer", "host", "nobody"]
+
+TO_DO = {
+    "customer": "Its customer mends that and tests again.",
+    "host": "The host mends that; then it is looked at again.",
+    "nobody": "There is nothing to mend.",
+}
+LONGEST_LOOK = 600.0
+"""Seconds that one account's look may take: a home of millions of files is walked."""
+LONGEST = 2400.0
+"""Seconds for all: who has not been looked at by then is told as such, and the campaign's own steps will tell."""
+MOST_SERVERS = 8
+"""So many servers are asked at a time; on each, one account after the other."""
+MOST_SAID = 3
+
+_LOOK = record(
+    {
+        "obstacles": each(record({"sentence": sentence(1000), "who": one_of(*TO_DO)}), 100),
+        "left": each(sentence(1000), 100),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One thing that stops a move: what and where it is, in a sentence, and who can mend it; nobody, where there is
+    nothing to move."""
+
+    sentence: str
+    who: Who
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What lies ahead of an account: what stops its move, and what would not go with it. `unknown`: why nobody could
+    look, if so; then nothing is said of it."""
+
+    account: str
+    server: str
+    obstacles: list[Obstacle] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    unknown: str | None = None
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How servers' agents are reached, and for how long a test's report without blockers is believed: as long as its
+    copy would stay."""
+
+    reach: Callable[[str], Host]
+    recent: timedelta = field(default_factory=lambda: timedelta(days=read_settings().test_days))
+
+
+def before(conn: psycopg.Connection, campaign: int, sight: Sight) -> str:
+    """Looks at the accounts of a campaign that have not begun; those that cannot be moved are left, with the reason,
+    and the campaign goes on with the others. Gives the list for ops. Can be repeated."""
+    begun = registry.campaign(conn, campaign)
+    waiting = [
+        one.account for one in registry.campaign_accounts(conn, campaign) if one.state == CampaignAccountState.WAITING
+    ]
+    found = look(conn, begun.entry, waiting, sight)
+    note(conn, begun.entry, found, f"campaign {campaign}")
+    for one in found:
+        if one.obstacles:
+            registry.set_campaign_account(
+                conn, campaign, one.account, CampaignAccountState.LEFT, because(one.obstacles)
+            )
+    return text(found)
+
+
+def look(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: Sight) -> list[Ahead]:
+    """What lies ahead of each of these accounts on its way through the entry, by name."""
+    now, wanted = datetime.now(UTC), registry.catalogue_entry(conn, entry)
+    known: dict[str, Ahead] = {}
+    to_ask: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(accounts):
+        if waves.in_hand(conn, name):
+            continue  # what is at work on it tells by itself
+        here = Ahead(name, registry.account(conn, name).server, _against(conn, name, entry))
+        tested = registry.latest_test_of(conn, name, entry)
+        if tested is not None and (tested.blockers or registry.certain(tested.tested_at) > now - sight.recent):
+            report = registry.certain(tested.report)
+            stops = [Obstacle(said, "customer") for said in blockers(report)]
+            known[name] = Ahead(name, here.server, here.obstacles + stops, left_behind(report))
+        else:
+            known[name] = here
+            to_ask[here.server].append(name)
+    stores = [*STORES] if wanted.kind == "infrastructure" else [wanted.kind]
+    for name, asked in _ask(to_ask, stores, sight.reach).items():
+        here = known[name]
+        known[name] = Ahead(name, here.server, here.obstacles + asked.obstacles, asked.left, asked.unknown)
+    return list(known.values())
+
+
+def _against(conn: psycopg.Connection, account: str, entry: str) -> list[Obstacle]:
+    """What the registry has against the move but for the gate, such as that no server has room: it is begun and undone.
+    That it would wait for its turn is nothing."""
+    why = "a look ahead"
+    try:
+        with conn.transaction(force_rollback=True):
+            registry.begin_over(conn, account, entry, f"ahead-{secrets.token_hex(8)}", why, lift_gate_because=why)
+    except registry.Busy:
+        return []
+    except registry.Refused as refused:
+        return [Obstacle(str(refused), "host")]
+    return []
+
+
+def _ask(to_ask: Mapping[str, list[str]], stores: list[str], reach: Callable[[str], Host]) -> dict[str, Ahead]:
+    """What the servers' own agents find, several servers at a time."""
+    until = time.monotonic() + LONGEST
+    work: list[tuple[str, Host, list[str]]] = []
+    found: dict[str, Ahead] = {}
+    for server, names in to_ask.items():
+        try:
+            work.append((server, reach(server), names))
+        except registry.Refused as refused:
+            found |= {name: Ahead(name, server, unknown=str(refused)) for name in names}
+    with ThreadPoolExecutor(MOST_SERVERS) as pool:
+        for asked in pool.map(lambda one: _ask_server(one[0], one[1], one[2], stores, until), work):
+            found |= asked
+    return found
+
+
+def _ask_server(server: str, host: Host, names: list[str], stores: list[str], until: float) -> dict[str, Ahead]:
+    found: dict[str, Ahead] = {}
+    unreached: str | None = None
+    for name in names:
+        if unreached is None and time.monotonic() > until:
+            unreached = f"there was no time left; {server} takes long."
+        if unreached is not None:
+            found[name] = Ahead(name, server, unknown=unreached)
+            continue
+        try:
+            said = _LOOK(_looked(host, name, stores, min(until, time.monotonic() + LONGEST_LOOK)))
+            stops = [Obstacle(one["sentence"], one["who"]) for one in said["obstacles"]]
+            found[name] = Ahead(name, server, stops, said["left"])
+        except Strange as strange:
+            found[name] = Ahead(name, server, unknown=f"the answer of {server} is none{strange}.")
+        except AgentError as error:
+            found[name] = Ahead(name, server, unknown=error.message)
+        except HostUnreachable as error:
+            unreached = f"{server}: {error}"
+            found[name] = Ahead(name, server, unknown=unreached)
+    return found
+
+
+def _looked(host: Host, account: str, stores: list[str], until: float) -> Any:
+    """The agent's `obstacles`; each look is one of its own, since a person who mended something looks again."""
+    operation = f"ahead-{secrets.token_hex(6)}-{account}"
+    status = host.call("start", operation=operation, verb="obstacles", args={"account": account, "stores": stores})
+    pause = 0.1
+    while status["state"] == "running":
+        if time.monotonic() > until:
+            raise AgentError("timed_out", f"the look at {account} took too long; it may still run there.")
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+        status = host.call("status", operation=operation)
+    if status["state"] == "failed":
+        raise AgentError(status["error"]["code"], status["error"]["message"])
+    if status["state"] != "succeeded":
+        raise AgentError("vanished", f"the look at {account} ended without a result.")
+    return status["result"]
+
+
+# --- who is told what ---
+
+
+def note(conn: psycopg.Connection, entry: str, found: Iterable[Ahead], by: str) -> None:
+    """Lets each account's customer know, before anything begins: as an event, and in its state. That there is nothing
+    to move is no news to them."""
+    for one in found:
+        stops = [each for each in one.obstacles if each.who != "nobody"]
+        if one.unknown is None or stops:
+            why = _for_customer(stops, one.left)
+            registry.foresee(conn, one.account, entry, [asdict(each) for each in stops], one.left, why, by)
+
+
+def _for_customer(obstacles: list[Obstacle], left: list[str]) -> str:
+    if obstacles:
+        return because(obstacles)
+    if left:
+        return f"it can be moved, but not all of it goes with it. {_some(left)}"
+    return "nothing stands in its way any more."
+
+
+def because(obstacles: Iterable[Obstacle]) -> str:
+    """Why an account is not moved, for people."""
+    return f"It cannot be moved. {_some([one.sentence for one in obstacles])}"
+
+
+def _some(sentences: list[str]) -> str:
+    """The first of these; one that ends without a full stop gets it."""
+    said = [each if each.endswith(".") else f"{each}." for each in sentences[:MOST_SAID]]
+    return " ".join(said + ([f"And {len(sentences) - MOST_SAID} more."] if len(sentences) > MOST_SAID else []))
+
+
+def text(found: list[Ahead]) -> str:
+    """The list for ops: who cannot be moved, why and what to do; who is moved without something; who was not looked
+    at."""
+    stopped = sum(bool(one.obstacles) for one in found)
+    lines = [f"{len(found)} accounts were looked at; {stopped or 'none'} of them cannot be moved."]
+    for one in found:
+        who = f"{one.account} ({one.server})"
+        lines += [f"{who} cannot be moved: {each.sentence} {TO_DO[each.who]}" for each in one.obstacles]
+        if one.unknown is not None:
+            lines.append(f"{who} was not looked at: {one.unknown}")
+        lines += [f"{who} is moved without this: {each}" for each in one.left]
+    return "\n".join(lines)
