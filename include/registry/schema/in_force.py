@@ -90,11 +90,11 @@ def _make_views(conn: Connection[Any], wanted: dict[str, str]) -> None:
 
 def _is_so(conn: Connection[Any], name: str, text: str) -> bool:
     """Whether a view is what its file says: PostgreSQL prints both, so that they can be compared."""
-    conn.execute(_VIEW.sub("CREATE TEMP VIEW as_filed AS ", text).encode())
+    conn.execute(_VIEW.sub("CREATE VIEW as_filed AS ", text).encode())
     (same,) = conn.execute(
-        "SELECT pg_get_viewdef('pg_temp.as_filed'::regclass) = pg_get_viewdef(%s::regclass)", [name]
+        "SELECT pg_get_viewdef('as_filed'::regclass) = pg_get_viewdef(%s::regclass)", [name]
     ).fetchone() or (False,)
-    conn.execute("DROP VIEW pg_temp.as_filed")
+    conn.execute("DROP VIEW as_filed")
     return bool(same)
 
 
