@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .digest import printable
+from .mail_names import DOMAIN, Forwarder, Mailbox, require_an_end
 from .ours import PREFIX
 from .system import CONFIG, RUNTIME, STATE, Refused, locked, read_json, refuse, sync_directory, write_durably
 
@@ -16,14 +19,8 @@ ENGINES = ("postgresql", "mariadb")
 NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,31}}(\.({'|'.join(ENGINES)}))?")
 # Its name is part of a socket's path, which the kernel keeps below 108 bytes.
 MOVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
-# Atoms and dots of RFC 5322 in lower case, as mail servers look addresses up; without the signs that would mean
-# something in a path, a table of Postfix, a variable of Dovecot, or an address with an extension ("+").
-_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_'&=~^-][a-z0-9_'&=~^-]*(\.[a-z0-9_'&=~^-]+)*")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
-_MAIL_HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
 _PORTS = ("postgresql", "mariadb", "ssh")
 PORT_RANGE = range(20000, 21000)
 """The ports of the front that belong to accounts."""
@@ -61,22 +58,6 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Mailbox:
-    """A mailbox: its address and the hash of its password, with the scheme in braces as Dovecot writes it."""
-
-    address: str
-    password_hash: str
-
-    @property
-    def domain(self) -> str:
-        return self.address.partition("@")[2]
-
-    @property
-    def local_part(self) -> str:
-        return self.address.partition("@")[0]
-
-
-@dataclass(frozen=True)
 class Account:
     """An account as its file states it, checked: names of databases, roles and users are any text.
 
@@ -97,6 +78,7 @@ class Account:
     mariadb_databases: tuple[str, ...]
     mail_domains: tuple[str, ...]
     mailboxes: tuple[Mailbox, ...]
+    forwarders: tuple[Forwarder, ...] = ()
     ports: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -108,7 +90,7 @@ class Account:
         """What of this account lives on another server when the databases of this engine do."""
         others: dict[str, Any] = {key: () for other in ENGINES if other != engine for key in _OF_ENGINE[other]}
         name = part_name(self.name, engine)
-        nothing: dict[str, Any] = {"sites": (), "mail_domains": (), "mailboxes": (), "ports": {}}
+        nothing: dict[str, Any] = {"sites": (), "mail_domains": (), "mailboxes": (), "forwarders": (), "ports": {}}
         return replace(self, name=name, home=f"/home/{name}", shell="/usr/sbin/nologin", **nothing, **others)
 
     def without(self, engines: Iterable[str]) -> "Account":
@@ -149,7 +131,8 @@ class Account:
             },
             "mail": {
                 "domains": list(self.mail_domains),
-                "mailboxes": [{"address": m.address, "password_hash": m.password_hash} for m in self.mailboxes],
+                "mailboxes": [mailbox.to_json() for mailbox in self.mailboxes],
+                **({"forwarders": [each.to_json() for each in self.forwarders]} if self.forwarders else {}),
             },
             **({"ports": dict(self.ports)} if self.ports else {}),
         }
@@ -170,7 +153,10 @@ class Account:
         if shell not in _SHELLS:
             _bad(f"The shell {shell!r} is not one of {', '.join(_SHELLS)}.")
         mail_domains = _all(mail.get("domains", []), "mail.domains", _domain)
-        mailboxes = _all(mail.get("mailboxes", []), "mail.mailboxes", lambda item: _mailbox(item, mail_domains))
+        mailboxes, forwarders = (
+            _all(mail.get(what, []), f"mail.{what}", partial(kind.from_json, domains=mail_domains))
+            for what, kind in (("mailboxes", Mailbox), ("forwarders", Forwarder))
+        )
         account = cls(
             name=name,
             uid=_identifier(data.get("uid"), "uid"),
@@ -184,11 +170,18 @@ class Account:
             mariadb_databases=_all(maria.get("databases", []), "mariadb.databases", _mariadb_database),
             mail_domains=mail_domains,
             mailboxes=mailboxes,
+            forwarders=forwarders,
             ports=_ports(data.get("ports", {}), PART_PORTS if "." in name else PORT_RANGE),
         )
-        for what, names in (("host name", account.hosts), ("mailbox", [m.address for m in mailboxes])):
-            if twice := sorted({n for n in names if names.count(n) > 1}):
+        given = {
+            "host name": account.hosts,
+            "mailbox": [mailbox.key for mailbox in mailboxes],
+            "forwarder": [forwarder.address for forwarder in forwarders],
+        }
+        for what, names in given.items():
+            if twice := sorted(name for name, count in Counter(names).items() if count > 1):
                 _bad(f"The {what} {twice[0]} stands twice in the account file; give it once.")
+        require_an_end(mailboxes, forwarders, mail_domains)
         return account
 
 
@@ -245,20 +238,6 @@ def _site(item: Any) -> Site:
     if app is not None and (not isinstance(app, str) or not _APP.fullmatch(app)):
         _bad(f"The path {app!r} of the app must be a plain one that begins with /, such as /live.")
     return Site(_domain(item.get("domain")), _all(item.get("aliases", []), "aliases", _domain), root, app)
-
-
-def _mailbox(item: Any, domains: tuple[str, ...]) -> Mailbox:
-    item = _mapping(item, "A mailbox")
-    address, password_hash = item.get("address"), item.get("password_hash")
-    local_part, _, domain = address.partition("@") if isinstance(address, str) else ("", "", "")
-    if not _LOCAL_PART.fullmatch(local_part) or ".." in local_part or domain not in domains:
-        _bad(
-            f"The mailbox {address!r} must be a lower-case name of letters, digits and . _ - ' & = ~ ^ at one of the"
-            " account's mail domains; mail to it in capitals, or with +anything behind its name, arrives there too."
-        )
-    if not isinstance(password_hash, str) or not _MAIL_HASH.fullmatch(password_hash):
-        _bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
-    return Mailbox(address, password_hash)
 
 
 def _ports(value: Any, allowed: range) -> dict[str, int]:

@@ -104,6 +104,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "postgresql": {**statement["postgresql"], **postgres.describe(account)},
         "mariadb": {**statement["mariadb"], **mariadb.describe(account)},
         "mailboxes": [mailbox.address for mailbox in account.mailboxes],
+        "forwarders": [forwarder.address for forwarder in account.forwarders],
         "crontab_lines": system.crontab_lines(content),
         "certificates": sorted(front.certificates(account)),
         "forwarded": forward.counts(account),

@@ -26,6 +26,8 @@ _MASTER_PID = Path("/var/spool/postfix/pid/master.pid")
 _ACTIVE = Path("/var/spool/postfix/active")
 _MOST_MEMORY = 2 << 30
 """Of the child that reads messages: some two million in one folder."""
+_ENTER_AGAIN = "smtp:[127.0.0.1]:26"
+_TO_DOVECOT = "lmtp:unix:private/dovecot-lmtp"
 _WAIT = "4.2.1 The account is being moved; try again in a moment"
 
 SCOPE = Scope(
@@ -51,8 +53,9 @@ def mailbox_home(account: Account, address: str) -> str:
 
 
 def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
-    """The content of Postfix's four tables and Dovecot's passwd-file, by file name."""
-    lines: dict[str, list[str]] = {name: [] for name in ("domains", "mailboxes", "transport", "access", "passwd")}
+    """The content of Postfix's five tables and Dovecot's passwd-file, by file name."""
+    names = ("domains", "mailboxes", "aliases", "transport", "access", "passwd")
+    lines: dict[str, list[str]] = {name: [] for name in names}
     for account, state in accounts:
         where = route(state)
         for domain in account.mail_domains:
@@ -62,8 +65,12 @@ def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
                 lines["transport"].append(f"{domain} retry:{_WAIT}")
             elif where != "here":
                 lines["transport"].append(f"{domain} smtp:[{_for_postfix(where)}]:25")
+        kept = _kept_as(account)
+        addresses = [*kept, *kept.values(), *(forwarder.address for forwarder in account.forwarders)]
+        lines["mailboxes"] += [f"{address} {account.name}" for address in dict.fromkeys(addresses)]
+        if where == "here":
+            _forward(account, kept, lines["aliases"], lines["transport"])
         for mailbox in account.mailboxes:
-            lines["mailboxes"].append(f"{mailbox.address} {account.name}")
             # Nobody listens on port 9 of this host: a login or a delivery fails for now, and is tried again.
             password, extra = mailbox.password_hash, "proxy=y host=127.0.0.1 port=9"
             if where == "here":
@@ -72,10 +79,40 @@ def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
                 # The new server checks the password, since it may have been changed there.
                 password, extra = "", f"nopassword=y proxy=y host={where} port=143 starttls=any-cert"
             home = mailbox_home(account, mailbox.address)
-            # Dovecot looks a name up with its quotes escaped.
-            named = mailbox.address.replace("'", "\\'")
-            lines["passwd"].append(f"{named}:{password}:{account.uid}:{account.gid}::{home}::{extra}")
+            for address in dict.fromkeys((mailbox.key, kept[mailbox.key])):
+                # Dovecot looks a name up with its quotes escaped.
+                named = address.replace("'", "\\'")
+                lines["passwd"].append(f"{named}:{password}:{account.uid}:{account.gid}::{home}::{extra}")
     return {name: "".join(f"{line}\n" for line in rows) for name, rows in lines.items()}
+
+
+def _kept_as(account: Account) -> dict[str, str]:
+    """The address at which each mailbox gets its messages: its own, but where that has a forwarder (a message that
+    waits for the mailbox would be forwarded once more, by the server that the account has moved to) or a plus (which
+    Dovecot cuts off). No account file has a name with "/"."""
+    forwarded = {forwarder.address for forwarder in account.forwarders}
+    keys = [mailbox.key for mailbox in account.mailboxes]
+    return {key: f"/{key.replace('+', '/')}" if "+" in key or key in forwarded else key for key in keys}
+
+
+def _forward(account: Account, kept: dict[str, str], aliases: list[str], transport: list[str]) -> None:
+    """What of the account's mail goes on to other addresses, while it is here.
+
+    Postfix reads the aliases when a message enters its queue. What entered while the account was held or elsewhere has
+    the forwarder's address still, so its delivery is to enter it again."""
+    forwarded = {forwarder.address for forwarder in account.forwarders}
+    caught = {forwarder.domain for forwarder in account.forwarders if forwarder.catches_all}
+    for forwarder in account.forwarders:
+        to = [kept[target] if target == forwarder.address else target for target in forwarder.to]
+        aliases.append(f"{forwarder.address} {', '.join(to)}")
+        transport.append(f"{forwarder.domain if forwarder.catches_all else forwarder.address} {_ENTER_AGAIN}")
+    for key, address in kept.items():
+        if address != key and key not in forwarded:
+            aliases.append(f"{key} {address}")
+            transport.append(f"{key} {_ENTER_AGAIN}")
+        if key.partition("@")[2] in caught:
+            aliases.append(f"{address} {address}")
+            transport.append(f"{address} {_TO_DOVECOT}")
 
 
 def _for_postfix(address: str) -> str:

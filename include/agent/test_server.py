@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from . import front, mariadb_sql, server_role
-from .accounts import DOMAIN, PORT_RANGE, all_accounts
+from .accounts import PORT_RANGE, all_accounts
+from .mail_names import DOMAIN
 from .system import CONFIG, refuse, run, write_if_changed
 
 _RULES = CONFIG / "test-server.nft"

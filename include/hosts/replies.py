@@ -66,6 +66,7 @@ _DESCRIBED = record(
         "account_file": _ACCOUNT_FILE,
     },
     test=_ANY,
+    forwarders=each(text(400), 100_000),
 )
 _VERSION = text(100, r"[\w.+:~/-]*")
 _DESCRIPTION = record(

@@ -193,8 +193,9 @@ def _within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool
 
 
 def _mail_domains(account: registry.Account) -> set[str]:
-    mailboxes = (account.description or {}).get("mailboxes", [])
-    return {address.rpartition("@")[2].lower() for address in mailboxes}
+    said = account.description or {}
+    addresses = [*said.get("mailboxes", []), *said.get("forwarders", [])]
+    return {address.rpartition("@")[2].lower() for address in addresses}
 
 
 def _and(words: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What lies around an account's data: owners and flags of files, odd times and paths, and what starts by itself."""
+"""What lies around an account's data: owners and flags of files, odd times and paths, what starts itself, and mail."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.lab import post
 from tests.lab.agents import Move, Side, account_file, side
 
 NAME, UID, NEIGHBOUR = "around", 2461, 2402
@@ -105,3 +106,37 @@ def test_what_is_odd_comes_over_or_is_told(world: World) -> None:
     world.old.host.call("remove", account=NAME)
     assert world.old.state(NAME) == "absent"
     assert NAME not in world.old.root("ls", "/home").split()
+
+
+def test_mail_to_every_name_arrives_once_before_a_move_and_after_it(world: World) -> None:
+    old, new, statement = world.old, world.new, post.statement()
+    old.host.call("create", account_file=statement)
+    post.send(old, "before")
+    assert post.all_lie_in(old, "before") == post.expected("before")
+    back = Move("names-back", 2, statement, old, new).prepare()
+    old.fence("hold", name=post.NAME, move=back.key, epoch=2, seconds=60)
+    post.submit(old, "held")
+    assert post.lie_in(old) == post.expected("before")
+    old.host.call("return", account=post.NAME, move=back.key)
+    assert post.all_lie_in(old, "before", "held") == post.expected("before", "held")
+    for one in (old, new):
+        one.host.call("unpair", move=back.key)
+
+    post.fill(old)
+    seen = post.look(old)
+    assert len(seen["flags of INBOX"][0]) > 40
+    assert post.went_elsewhere(old, 4) == 4
+    moved = Move("names-out", 3, statement, old, new).prepare().switch()
+    assert moved["verified"]["equal"]
+    assert post.look(new) == seen
+
+    post.send(new, "after")
+    # From a server that still has the address of the old one, and from a program on that.
+    post.send(old, "late")
+    post.submit(old, "local")
+    every = ("before", "held", "after", "late", "local")
+    assert post.all_lie_in(new, *every) == post.expected(*every)
+    # The two addresses that lead elsewhere do so once for each message, and only where the account is.
+    assert (post.went_elsewhere(new, 6), post.went_elsewhere(old, 4)) == (6, 4)
+    [described] = [one for one in new.host.call("describe")["accounts"] if one["account"] == post.NAME]
+    assert sorted(described["forwarders"]) == sorted(each["address"] for each in statement["mail"]["forwarders"])

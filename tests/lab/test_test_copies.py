@@ -113,6 +113,9 @@ def fill(one: Side) -> dict[str, Any]:
     statement["sites"][0]["aliases"] = [f"www.{DOMAIN}"]
     statement["postgresql"] = {"roles": [NAME], "databases": ["copied_app"]}
     statement["mariadb"] = {"users": [{"user": NAME, "host": "%"}], "databases": ["copied_wp"]}
+    statement["mail"]["forwarders"] = [
+        {"address": f"team@{DOMAIN}", "to": [f"info@{DOMAIN}", "partner@elsewhere.example"]}
+    ]
     statement["ports"] = {"postgresql": 20007, "ssh": 20008}
     postgres(one, f"CREATE ROLE {NAME} LOGIN PASSWORD 'secret'")
     postgres(one, f"CREATE DATABASE copied_app OWNER {NAME}")
@@ -375,12 +378,14 @@ def tried(one: Side, address: str, port: int) -> str:
 def test_mail_stays_in_the_copy(stage: Stage) -> None:
     new = stage.new
     assert mails(new) == 1
-    sent = f"visitor@elsewhere.example,info@{DOMAIN}"
+    # By a page, and by the copy's own forwarder.
+    sent = f"visitor@elsewhere.example,team@{DOMAIN}"
     assert ask(new, stage.copy.name, f"/mail.php?to={sent}").status == 200
     until(lambda: mails(new) == 2)
-    until(lambda: "to=<visitor@elsewhere.example>" in journal(new))
-    [line] = [one for one in journal(new).splitlines() if "to=<visitor@elsewhere.example>" in one]
-    assert "status=bounced" in line and "This is a test copy" in line
+    for address in ("visitor@elsewhere.example", "partner@elsewhere.example"):
+        until(lambda to=address: f"to=<{to}>" in journal(new))
+        [line] = [one for one in journal(new).splitlines() if f"to=<{address}>" in one]
+        assert "status=bounced" in line and "This is a test copy" in line
     assert mails(stage.old) == 1 and "elsewhere.example" not in journal(stage.old)
     script = "import smtplib; smtplib.SMTP('127.0.0.1').sendmail('a@copied.example', ['b@elsewhere.example'], 'x')"
     refused = new.root("python3", "-c", f"try:\n {script}\nexcept Exception as error: print(error)")

@@ -247,6 +247,7 @@ def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
     registry.add_account(conn, "a1-1", "vps-1", [*domains, "shop.test"])
     mailboxes = ["me@a1-1.example", "me@mail-only.example", "me@post.test"]
     entry = {"account": "a1-1", "sites": [{"domain": d} for d in [*domains, "shop.test"]], "mailboxes": mailboxes}
+    entry["forwarders"] = ["@caught.test"]
     registry.sync_accounts(conn, "vps-1", [entry])
     zone.records |= {("new.example", "A"): (HOME, 300), ("cdn.example", "A"): (ELSEWHERE, 300)}
     zone.aliases = {"www.a1-1.example": "a1-1.example", "host.example": "vps-1.example"}
@@ -255,6 +256,7 @@ def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
     assert zone.records["new.example", "A"] == (HOME, 30)
     stays = "it goes on arriving through 198.51.100.11 and 2001:db8:100::11, which we pass on and then reroute; change "
     assert said == [
+        f"caught.test is not in our DNS: {stays}nothing.",
         "cdn.example leads to 203.0.113.9, which is not its server: it is left as it is; change nothing.",
         "gone.example has no address in our DNS: nobody reaches it by that name; add it if it is used.",
         f"host.example is an alias of vps-1.example, which is not the account's: {stays}nothing.",
