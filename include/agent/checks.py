@@ -50,6 +50,7 @@ KINDS = {
     "mariadb_names": Kind(ORIGINAL, (MARIADB,), ("words",)),
     "mariadb_functions": Kind(ORIGINAL, (MARIADB,), ("words",)),
     "mariadb_sql_mode": Kind(ORIGINAL, (MARIADB,)),
+    "mariadb_snapshot_isolation": Kind(ORIGINAL, (MARIADB,)),
     "mariadb_charset": Kind(ORIGINAL, (MARIADB,), either=("charsets", "collations")),
     "postgresql_extensions": Kind(ORIGINAL, (POSTGRESQL,), ("removed",)),
     "postgresql_types": Kind(ORIGINAL, (POSTGRESQL,), ("types",)),

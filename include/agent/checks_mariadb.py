@@ -177,10 +177,32 @@ def _charset(database: Database, check: dict[str, Any], found: Found) -> None:
             found.add(check["id"], str(where), f"has the collation {collation}")
 
 
+_TRANSACTION = re.compile(r"(?i)\bstart\s+transaction\b|\bautocommit\s*=\s*(?:0|off|false)\b")
+
+
+def _snapshot_isolation(database: Database, check: dict[str, Any], found: Found) -> None:
+    """Tables of which two transactions may change the same row, where this server lets the second one win.
+
+    Whether an application reads in a transaction what it then changes stands in no data and no definition, and the
+    programs of most accounts leave it to a framework. So whoever has such tables is told; what can be seen to begin a
+    transaction is told by its name."""
+    if any(value == "ON" for _, value in queries(["SHOW GLOBAL VARIABLES LIKE 'innodb_snapshot_isolation'"])[0]):
+        return
+    at = literal(database.name)
+    rows = query(["COUNT(*)"], f"FROM information_schema.TABLES WHERE TABLE_SCHEMA = {at} AND ENGINE = 'InnoDB'")
+    if number := int(rows[0][0] or 0):
+        tables = "1 table" if number == 1 else f"{number:,} tables"
+        found.add(check["id"], f"database {database.name}", f"has {tables} of InnoDB, which this changes")
+        for definition in database.definitions:
+            if _TRANSACTION.search(definition.text):
+                found.add(check["id"], definition.where, "begins a transaction: look at it first")
+
+
 _KINDS: dict[str, Callable[[Database, dict[str, Any], Found], None]] = {
     "sql_text": _sql_text,
     "mariadb_variables": _variables,
     "mariadb_sql_mode": _sql_mode,
+    "mariadb_snapshot_isolation": _snapshot_isolation,
     "mariadb_names": _names,
     "mariadb_functions": _functions,
     "mariadb_charset": _charset,

@@ -17,6 +17,8 @@ from .system import Refused, refuse, side_by_side
 from .test_copy import check_stores
 
 Done = dict[str, Any]
+_TOLD = ("said", "waits", "missing")
+"""What is told of databases, each with its store."""
 
 # Refusals that speak of the account, and not of servers or the way between them: they are the test's result.
 _OF_THE_ACCOUNT = frozenset(
@@ -41,6 +43,7 @@ _OF_THE_ACCOUNT = frozenset(
         "plugin_blocked",
         "postgresql_failed",
         "table_too_wide",
+        "too_many_tables",
         "unclear_user",
     }
 )
@@ -51,6 +54,7 @@ def duplicate(args: dict[str, Any], report: Report) -> dict[str, Any]:
 
     {"files", "bytes", "seconds", "stores": {store: seconds}, "left": [sentences on what is not carried],
     "said": [{"store", "database", "severity": error|warning, "object", "message"}],
+    "waits": [{"store", "database", "message"}: a database that a move would copy while visitors wait],
     "missing": [{"store", "database", "object"}]}.
     """
     account, peer = _sides(args)
@@ -69,13 +73,13 @@ def duplicate(args: dict[str, Any], report: Report) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 3),
         "stores": {store: each["seconds"] for store, each in found.items()},
         "left": [sentence for each in found.values() for sentence in each["left"]],
-        **{key: [{"store": s, **one} for s, each in found.items() for one in each[key]] for key in ("said", "missing")},
+        **{key: [{"store": s, **one} for s, each in found.items() for one in each[key]] for key in _TOLD},
     }
 
 
 def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> Done:
     began = time.monotonic()
-    done: Done = {"bytes": 0, "left": [], "said": [], "missing": []}
+    done: Done = {"bytes": 0, "left": [], "said": [], "waits": [], "missing": []}
     try:
         _STORES[store](account, peer, report, done)
     except Refused as error:

@@ -7,6 +7,7 @@ lists. Only an error does not end it: it is told with the object that it befell.
 from __future__ import annotations
 
 import re
+import time
 from bisect import bisect
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,11 +15,13 @@ from functools import partial
 from typing import Any
 
 from . import (
+    mariadb_changes,
     mariadb_definers,
     mariadb_definition,
     mariadb_restore,
     mariadb_writers,
     postgres_contained,
+    postgres_follow,
     postgres_grants,
     postgres_inventory,
     postgres_make,
@@ -27,6 +30,7 @@ from . import (
 )
 from .accounts import Account
 from .digest import differences, printable
+from .followed import WhyNot
 from .mariadb_dump import dumps
 from .mariadb_sql import login, queries
 from .mariadb_users import grant_statements, pending_path
@@ -51,6 +55,13 @@ def _said(database: str | None, what: str | None, message: str, severity: str = 
     }
 
 
+def _waits(database: str, obstacle: WhyNot, size: int, seconds: float) -> dict[str, str]:
+    """That a move would copy a database while visitors wait, as this test has just copied it."""
+    what = f"Copying it took {seconds:.1f} s for {size / 1e6:,.1f} MB in this test, and visitors would wait as long"
+    message = f"{what}, as {obstacle.why}. To have it followed instead, {obstacle.remedy}."
+    return {"database": printable(database), "message": message}
+
+
 def _missing(database: str, names: Iterable[str]) -> list[dict[str, str]]:
     return [{"database": printable(database), "object": printable(name)} for name in sorted(names)[:_MOST]]
 
@@ -71,10 +82,12 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
     done["said"] += prepared["said"]
     for name in account.postgresql_databases:
         report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
+        began = time.monotonic()
         argv = [*dumping(), "-d", conninfo(name)]
         args = {"database": name, "grants": postgres_grants.grants(account, name)}
         env = dump_environment(name)
         try:
+            obstacle = postgres_follow.foreseen(account, name)
             sent = dumped(name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=env))
         except Refused as error:
             if error.code != "unreadable":
@@ -83,6 +96,8 @@ def postgresql(account: Account, peer: Peer, report: Report, done: dict[str, Any
             continue
         done["bytes"] += sent["bytes"]
         done["said"] += sent["said"]
+        if obstacle:
+            done["waits"].append(_waits(name, obstacle, sent["bytes"], time.monotonic() - began))
         there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
         gone = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in there}
         done["missing"] += _missing(name, gone | set(sent["empty"]))
@@ -97,7 +112,7 @@ def _with_what_can_be_made(account: Account) -> tuple[Account, Said]:
             postgres_definition(replace(account, postgresql_databases=(name,)))
             made.append(name)
         except Refused as error:
-            if error.code not in ("foreign_role", "foreign_owner", "no_such_database"):
+            if error.code not in ("foreign_role", "foreign_owner", "no_such_database", "too_many_tables"):
                 raise
             said.append(_said(name, None, error.message))
     return replace(account, postgresql_databases=tuple(made)), said
@@ -156,6 +171,7 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
         restore("--section=data", "--no-data-for-failed-tables")
         postgres_contained.close_for_rows(account, name)
         restore("--section=post-data")
+        restore(listing="secured")
         said += [_said(name, None, each) for each in postgres_contained.give(account, name, args["grants"])]
         restore(listing="views")
         said += [_said(name, None, each, "warning") for each in postgres_contained.settle(account, name)]
@@ -195,8 +211,10 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
         done["said"].append(_said(None, None, error.message))
     peer.call("mariadb_prepare", {**defined, "events": []})
     failed: dict[str, set[str]] = {}
+    unlogged = mariadb_changes.why_not()
     for name in account.mariadb_databases:
         report(done_bytes=done["bytes"], text=f"MariaDB: {printable(name)}")
+        began, before = time.monotonic(), done["bytes"]
         try:
             mariadb_definition.refuse_history(account, name)
         except Refused as error:
@@ -207,6 +225,9 @@ def mariadb(account: Account, peer: Peer, report: Report, done: dict[str, Any]) 
                 done["bytes"] += sent["bytes"]
                 done["said"] += sent["said"]
                 failed.setdefault(name, set()).update(sent["failed"])
+        if unlogged:
+            size, seconds = done["bytes"] - before, time.monotonic() - began
+            done["waits"].append(_waits(name, unlogged, size, seconds))
     made: list[dict[str, Any]] = []
     broken, heirs = mariadb_definition.broken_views(account), mariadb_definers.heirs(account)
     for item in mariadb_definition.listed_objects(account):

@@ -18,6 +18,7 @@ from typing import Any
 from . import mariadb_binlog, mariadb_load, mariadb_print
 from .accounts import Account
 from .digest import printable
+from .followed import WhyNot
 from .mariadb_binlog import Piece, Unreadable, Window
 from .mariadb_follower import Both
 from .mariadb_sql import queries, query
@@ -104,22 +105,34 @@ def _xid(form: str | None, first: str | None, second: str | None, names: str | N
     return mariadb_binlog.xid(int(form or 0), both[:parted], both[parted : parted + int(second or 0)])
 
 
-def why_not() -> str | None:
+_WRITE = "let the administrator write {} under [mysqld] in MariaDB's settings here, and restart it"
+_NO_LOG = WhyNot("MariaDB here keeps no binary log", _WRITE.format("log_bin and binlog_format = ROW"))
+_NO_ROWS = WhyNot("MariaDB's binary log here does not hold rows (binlog_format)", _WRITE.format("binlog_format = ROW"))
+_NO_CASE = WhyNot(
+    "MariaDB here does not tell upper from lower case in the names of tables",
+    "choose a quiet hour: a server with data cannot be set otherwise (lower_case_table_names)",
+)
+_ENCRYPTED = WhyNot("MariaDB's binary log here is encrypted", _WRITE.format("encrypt_binlog = OFF"))
+_FILTERED = WhyNot(
+    "MariaDB's binary log here leaves databases out",
+    "let the administrator take binlog_do_db and binlog_ignore_db out of MariaDB's settings here, and restart it",
+)
+
+
+def why_not() -> WhyNot | None:
     """Why this server's binary log cannot tell what changes; None when it can."""
     names = ["log_bin", "binlog_format", "lower_case_table_names", "encrypt_binlog"]
     values = query([f"@@GLOBAL.{name}" for name in names], "")[0]
     if values[0] not in ("1", "ON"):
-        return "MariaDB here keeps no binary log"
+        return _NO_LOG
     if values[1] != "ROW":
-        return "MariaDB's binary log here does not hold rows (binlog_format)"
+        return _NO_ROWS
     if values[2] != "0":
-        return "MariaDB here does not tell upper from lower case in the names of tables"
+        return _NO_CASE
     if values[3] in ("1", "ON"):
-        return "MariaDB's binary log here is encrypted"
+        return _ENCRYPTED
     status = queries(["SHOW MASTER STATUS"])[0][0]
-    if any(status[2:4]):
-        return "MariaDB's binary log here leaves databases out"
-    return None
+    return _FILTERED if any(status[2:4]) else None
 
 
 def window(

@@ -26,7 +26,7 @@ _last: dict[str, Following] = {}
 
 def _ways(account: Account) -> list[dict[str, str]]:
     why = mariadb_changes.why_not()
-    way = {"way": "dump" if why else "follow", "why": why or _WHY}
+    way = {"way": "dump", "why": why.why} if why else {"way": "follow", "why": _WHY}
     return [{"database": database} | way for database in account.mariadb_databases]
 
 

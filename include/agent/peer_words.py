@@ -10,6 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from .files_walk import BUCKETS, FIELDS
+from .peer_definitions import (
+    ANY,
+    LARGE_OBJECT,
+    MARIADB,
+    NAME,
+    POSTGRESQL_DATABASES,
+    POSTGRESQL_GRANTS,
+    POSTGRESQL_ROLES,
+)
 from .shapes import (
     Shape,
     Strange,
@@ -36,9 +45,7 @@ _SHORT, _LONG = 1 << 20, 64 << 20
 _MANY = 5_000_000
 _CODE = text(64, "[a-z][a-z0-9_]*")
 
-_ANY = tree()
 _NOTHING = record({})
-_NAME = text(1000)
 _TOKEN = maybe(text(200))
 _HASH = text(64, "[0-9a-f]*")
 _PATH = text(1 << 20, r"[^\0]+")
@@ -48,10 +55,10 @@ _REST = rf"{_FIELD}(?:\t{_FIELD}){{{len(FIELDS) - 1}}}"
 _LINE = rf"{_FIELD}\t{_REST}"
 _SLOT = text(20, "th_follow_[0-9]+")
 _NUMBER = whole(-(1 << 63))
-_TABLE = row(_NAME, _NAME)
+_TABLE = row(NAME, NAME)
 _TABLES = each(_TABLE, 1_000_000)
 _COUNTED = row(whole(), maybe(tree(100)))
-_SEQUENCES = each(row(_NAME, _NAME, _NUMBER, flag), 1_000_000)
+_SEQUENCES = each(row(NAME, NAME, _NUMBER, flag), 1_000_000)
 _BYTES = record({"bytes": whole()})
 _SAID = each(
     record(
@@ -61,40 +68,28 @@ _SAID = each(
     10_000,
 )
 _SENTENCES = each(sentence(), 100_000)
-_DATABASE = record({"database": _NAME})
+_DATABASE = record({"database": NAME})
 _RESTORED = {
-    "database": _NAME,
-    "identities": each(row(_NAME, _NAME, one_of("d", "n")), 1_000_000),
+    "database": NAME,
+    "identities": each(row(NAME, NAME, one_of("d", "n")), 1_000_000),
     "apart": flag,
     "views": _TABLES,
-    "grants": _ANY,
+    "grants": POSTGRESQL_GRANTS,
 }
 _BASE64 = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-_MARIADB_DATABASE = record({"charset": _NAME, "collation": _NAME, "comment": maybe(text(_SHORT))})
-_MARIADB = {
-    "databases": named(_MARIADB_DATABASE, 100_000),
-    "users": each(holding({"user": _NAME, "host": _NAME, "kept": named(_ANY)}, _ANY), 100_000),
-    "roles": each(holding({"name": _NAME}, _ANY), 100_000),
-    "given": each(_ANY, 100_000),
-    "events": each(_ANY, 100_000),
-}
 _OBJECTS = each(
-    holding(
-        {"database": _NAME, "kind": text(40), "name": _NAME, "statement": text(_LONG, _BASE64)}, maybe(text(_SHORT))
-    ),
+    holding({"database": NAME, "kind": text(40), "name": NAME, "statement": text(_LONG, _BASE64)}, maybe(text(_SHORT))),
     1_000_000,
 )
-_DEFINED = named(named(_ANY), 100_000)
-"""Roles or databases of PostgreSQL, by name."""
 _CONTENTS = record(
-    {"tables": named(_COUNTED), "sequences": named(_ANY), "objects": named(_ANY)}, **{"large objects": _ANY}
+    {"tables": named(_COUNTED), "sequences": named(ANY), "objects": named(ANY)}, **{"large objects": ANY}
 )
 _DIGEST = {"databases": named(_CONTENTS), "tables": whole(), "rows": whole()}
 _QUESTION = record(
     {
         "keys": named(
             record(
-                {"schema": _NAME, "table": _NAME, "columns": each(_NAME, 2000)}
+                {"schema": NAME, "table": NAME, "columns": each(NAME, 2000)}
                 | {"keys": each(each(text(1 << 20), 2000), _MANY)}
             )
         ),
@@ -104,7 +99,7 @@ _QUESTION = record(
 )
 _LOOKED = record(
     {
-        "changed": each(_NAME, 1_000_000),
+        "changed": each(NAME, 1_000_000),
         "sequences": _SEQUENCES,
         "rows": named(each(maybe(_HASH), _MANY)),
         "whole": named(maybe(_COUNTED)),
@@ -149,10 +144,10 @@ WORDS: dict[str, Word] = {
     "alone": Word(record({"protocol": tree(100)}), record({"protocol": tree(100)})),
     "standing": Word(
         _NOTHING,
-        record({"account": _NAME, "state": text(40, "[a-z]*"), "epoch": whole(), "proof": maybe(text(64))}),
+        record({"account": NAME, "state": text(40, "[a-z]*"), "epoch": whole(), "proof": maybe(text(64))}),
     ),
     "release": Word(
-        record({"epoch": whole(), "commit_record": _ANY}),
+        record({"epoch": whole(), "commit_record": maybe(holding({}, ANY, proof=maybe(text(64))))}),
         record(
             {"state": text(40, "[a-z]*"), "steps": each(record({"name": sentence(100), "seconds": number()}), 1000)}
         ),
@@ -199,19 +194,19 @@ WORDS: dict[str, Word] = {
     "files_settle_all": Word(_NOTHING, _NOTHING),
     # --- PostgreSQL ---
     "postgres_prepare": Word(
-        record({"roles": _DEFINED, "databases": _DEFINED, "keep": each(_NAME, 100_000)}),
+        record({"roles": POSTGRESQL_ROLES, "databases": POSTGRESQL_DATABASES, "keep": each(NAME, 100_000)}),
         record(
-            {"left": _SENTENCES, "kept": each(_NAME, 100_000)}
-            | {"refused": each(row(maybe(_NAME), maybe(_NAME), sentence()), 100_000)}
+            {"left": _SENTENCES, "kept": each(NAME, 100_000)}
+            | {"refused": each(row(maybe(NAME), maybe(NAME), sentence()), 100_000)}
         ),
     ),
-    "postgres_roles": Word(_NOTHING, named(_ANY)),
+    "postgres_roles": Word(_NOTHING, named(ANY)),
     "postgres_restore": Word(record(_RESTORED), _BYTES),
-    "postgres_fill": Word(record({"database": _NAME, "schema": _NAME, "table": _NAME}), _BYTES),
+    "postgres_fill": Word(record({"database": NAME, "schema": NAME, "table": NAME}), _BYTES),
     "postgres_complete": Word(record(_RESTORED), _NOTHING),
-    "postgres_contents": Word(record({"database": _NAME}, apart=_TABLES), _CONTENTS, _LONG),
-    "postgres_tables": Word(record({"database": _NAME, "tables": _TABLES}), named(_COUNTED), _LONG),
-    "postgres_subscribe": Word(record({"database": _NAME, "slot": _SLOT, "forced": flag}), _NOTHING),
+    "postgres_contents": Word(record({"database": NAME}, apart=_TABLES), _CONTENTS, _LONG),
+    "postgres_tables": Word(record({"database": NAME, "tables": _TABLES}), named(_COUNTED), _LONG),
+    "postgres_subscribe": Word(record({"database": NAME, "slot": _SLOT, "forced": flag}), _NOTHING),
     "postgres_catch_up": Word(
         record(
             {"seconds": number(600)} | {"databases": named(record({"lsn": whole(), "sequences": _SEQUENCES}), 100_000)}
@@ -222,20 +217,20 @@ WORDS: dict[str, Word] = {
     "postgres_look": Word(record({"databases": named(_QUESTION, 100_000)}), named(_LOOKED, 100_000), _LONG, _looked),
     "postgres_large": Word(
         record(
-            {"database": _NAME, "oid": whole(1, (1 << 32) - 1), "facts": maybe(_ANY), "new": flag}
+            {"database": NAME, "oid": whole(1, (1 << 32) - 1), "facts": maybe(LARGE_OBJECT), "new": flag}
             | {"pages": each(row(whole(), text(1 << 17, "[0-9a-f]*")), 100_000)}
         ),
         _NOTHING,
     ),
-    "postgres_digest": Word(_NOTHING, record({**_DIGEST, "roles": named(_ANY)}), _LONG),
+    "postgres_digest": Word(_NOTHING, record({**_DIGEST, "roles": named(ANY)}), _LONG),
     # --- MariaDB ---
-    "mariadb_prepare": Word(record(_MARIADB, token=_TOKEN), _NOTHING),
-    "mariadb_expect": Word(record({**_MARIADB, "token": _TOKEN, "empty": each(_NAME, 100_000)}), _NOTHING),
+    "mariadb_prepare": Word(record(MARIADB, token=_TOKEN), _NOTHING),
+    "mariadb_expect": Word(record({**MARIADB, "token": _TOKEN, "empty": each(NAME, 100_000)}), _NOTHING),
     "mariadb_followed": Word(_NOTHING, record({"token": _TOKEN})),
     "mariadb_objects": Word(record({"objects": _OBJECTS}), _NOTHING),
     "mariadb_restore": Word(_DATABASE, _BYTES),
     "mariadb_load": Word(
-        record({"database": _NAME, "table": _NAME, "columns": each(row(_NAME, maybe(_NAME)), 5000)}), _BYTES
+        record({"database": NAME, "table": NAME, "columns": each(row(NAME, maybe(NAME)), 5000)}), _BYTES
     ),
     "mariadb_quiet": Word(record({"statement": text(_LONG)}), _NOTHING),
     "mariadb_run": Word(
@@ -246,27 +241,28 @@ WORDS: dict[str, Word] = {
     ),
     "mariadb_warm": Word(_NOTHING, _NOTHING),
     "mariadb_sync": Word(record({"tables": _TABLES}), _NOTHING),
-    "mariadb_digest": Word(_NOTHING, record({**_DIGEST, "users": named(_ANY)}), _LONG),
+    "mariadb_digest": Word(_NOTHING, record({**_DIGEST, "users": named(ANY)}), _LONG),
     "mariadb_facts": Word(
         _NOTHING,
         record(
-            {"users": named(_ANY), "roles": _ANY, "given": _ANY} | {"objects": named(named(named(each(_ANY, 100_000))))}
+            {"users": named(ANY), "roles": ANY, "given": ANY} | {"objects": named(named(named(each(ANY, 100_000))))}
         ),
         _LONG,
     ),
     # --- a test's copy ---
     "duplicate_postgresql_prepare": Word(
-        record({"roles": _DEFINED, "databases": _DEFINED}), record({"left": _SENTENCES, "said": _SAID})
+        record({"roles": POSTGRESQL_ROLES, "databases": POSTGRESQL_DATABASES}),
+        record({"left": _SENTENCES, "said": _SAID}),
     ),
     "duplicate_postgresql_restore": Word(
-        record({"database": _NAME, "grants": _ANY}),
-        record({"bytes": whole(), "said": _SAID, "empty": each(_NAME, 10_000)}),
+        record({"database": NAME, "grants": POSTGRESQL_GRANTS}),
+        record({"bytes": whole(), "said": _SAID, "empty": each(NAME, 10_000)}),
     ),
     "duplicate_postgresql_objects": Word(
         _DATABASE, record({"objects": each(row(text(1000), text(10_000)), 1_000_000)}), _LONG
     ),
     "duplicate_mariadb_restore": Word(
-        _DATABASE, record({"bytes": whole(), "said": _SAID, "failed": each(_NAME, 10_000)})
+        _DATABASE, record({"bytes": whole(), "said": _SAID, "failed": each(NAME, 10_000)})
     ),
     "duplicate_mariadb_objects": Word(record({"objects": _OBJECTS}), record({"said": _SAID}), 16 << 20),
 }

@@ -32,7 +32,8 @@ follow, rehearse, last, compare = (
 unfollow, finish = postgres_follow.end, postgres_restore.finish
 hold, unhold, lock = postgres_hold.hold, postgres_hold.unhold, postgres_hold.lock
 SCOPE = Scope(
-    what="every row of every table and materialized view, large objects, sequences, and what defines them: roles,"
+    what="every row of every table and materialized view, those that extensions name as yours in tables of theirs,"
+    " large objects, sequences, and what defines them: roles,"
     " databases with their settings and grants, schemas, tables, indexes, views, functions and rules",
     how="a checksum over each table's rows; each definition's facts and words, without brackets and casts; and on each"
     " side a fingerprint of the catalogues, by which nothing was defined otherwise since",
@@ -41,6 +42,8 @@ SCOPE = Scope(
     without=(
         "Publications, subscriptions and event triggers: only a server's administrator can make them, so they are not"
         " carried.",
+        "Rows that an extension brought along in its own tables: the new server's extension brings its own. What you"
+        " have changed in them is not carried.",
         "Settings, privileges and memberships that only a superuser may give: they are not carried.",
         "Generated columns and what is in an index: the new server computes them from what is compared.",
         "Brackets, casts and the names of tables before columns in expressions and queries: each version prints them in"

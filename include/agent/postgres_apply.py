@@ -25,6 +25,7 @@ from .carried import Line
 from .digest import printable
 from .postgres_changes import lsn
 from .postgres_look import make_reader, make_role
+from .postgres_roles_gone import drop_roles
 from .postgres_sql import OVER, Session, conninfo, end_kept, execute, ident, kept, literal, literals
 from .system import read_json, refuse, write_durably
 
@@ -159,7 +160,7 @@ def end(account: Account, names: list[str] | None = None) -> None:
         if left:
             _note(account, left)
             return
-        drop_roles([_role(account), postgres_look.reader_role(account)], db)
+        drop_ours([_role(account), postgres_look.reader_role(account)], db)
     for path in (_path(account), account.directory / "postgres.reader"):
         path.unlink(missing_ok=True)
 
@@ -223,13 +224,13 @@ def stream_up(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
         time.sleep(0.05)
 
 
-def drop_roles(names: list[str], db: Session) -> None:
+def drop_ours(names: list[str], db: Session) -> None:
     """Drop those of these roles that are there and ours, and own nothing; their sessions end."""
     marks = ", ".join(f"({literal(name)}, {ours.mark(name)})" for name in names)
     names = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
     wanted = literals(names)
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({wanted});")
-    db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in names])
+    drop_roles(names, db)
 
 
 PEER_VERBS = {

@@ -17,10 +17,19 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from . import ours, postgres_digest, postgres_look, postgres_said, postgres_unchecked, postgres_views
+from . import (
+    ours,
+    postgres_digest,
+    postgres_extensions,
+    postgres_look,
+    postgres_said,
+    postgres_unchecked,
+    postgres_views,
+)
 from .accounts import Account
 from .digest import printable
 from .postgres_digest import shown
+from .postgres_roles_gone import drop_roles
 from .postgres_sql import Session, conninfo, environment, execute, ident, literal, literals, program, query, unbound
 from .postgres_views import Views
 from .processes import AS_CLIENT, CLIENT
@@ -29,6 +38,9 @@ from .system import read_json, refuse, run, write_durably
 _SKIPPED = re.compile(
     r"(COMMENT - EXTENSION|COMMENT - SCHEMA|EXTENSION|PUBLICATION|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA"
     r"|SUBSCRIPTION|EVENT TRIGGER|COMMENT - EVENT TRIGGER|SECURITY LABEL|SCHEMA|ACL|DEFAULT ACL) "
+)
+_SECURITY = (
+    "ROW SECURITY "  # comes last: a foreign key to a table that has it can be added by nobody who is bound by it
 )
 _VIEW_ROWS = "MATERIALIZED VIEW DATA "  # computed when the grants are given by which the view's owner reads
 _RELATIONS = ("TABLE ", "VIEW ", "MATERIALIZED VIEW ", "FOREIGN TABLE ")
@@ -121,6 +133,7 @@ def open_for_rows(account: Account, name: str) -> None:
     """Rows that were checked where they come from are not checked again; what is worked out of them finds its names."""
     give_paths(account, name)
     known = _restoring(account, name)
+    postgres_extensions.open_for_rows(name, known["role"])
     known["unchecked"] = postgres_unchecked.begin(name, lambda statements: _require_each(known, statements))
     write_durably(_path(account, name), json.dumps(known))
 
@@ -165,6 +178,7 @@ def complete(account: Account, name: str, grants: dict[str, Any], views: Views) 
         postgres_views.as_views(name, views)
         close_for_rows(account, name)
         _run(account, name, "--section=post-data")
+        _run(account, name, listing="secured")
         if said := give(account, name, grants):
             refuse("restore_failed", f"The database {printable(name)}: {said[0]}")
         if not views and Path(known["spool"], "views").stat().st_size:
@@ -194,6 +208,7 @@ def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
         as_other = grantor != owner and grantor in account.postgresql_roles
         made += [f"SET ROLE {ident(grantor)}", granted, "RESET ROLE"] if as_other else [granted]
     execute([statement for made in schemas.values() for statement in made], name)
+    postgres_extensions.give(account, name, grants.get("extensions", []))
     return said
 
 
@@ -274,9 +289,9 @@ def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[st
     for each in (role, role + "_all"):
         postgres_look.is_there(each)
     statements = [f"CREATE ROLE {group} NOLOGIN CONNECTION LIMIT {ours.mark(role + '_all')}"]
-    # BYPASSRLS: a foreign key to a table with forced row security can be added by nobody else. It reaches no further
-    # than the tables of this one database, all of which are the account's.
-    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT BYPASSRLS PASSWORD {literal(known['password'])}")
+    # It may set another password for itself, and lives as long as the restore: so it may nothing that the account's
+    # roles may not, in any database.
+    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT PASSWORD {literal(known['password'])}")
     statements[-1] += f" CONNECTION LIMIT {ours.mark(role)}"
     statements += unbound(role, [name])
     statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
@@ -320,10 +335,10 @@ def _require(code: int, said: bytes, name: str) -> None:
 
 def _choose(spool: str, schemas: set[int]) -> None:
     """Write the lists of entries to restore, all but what was made beforehand or is not carried: what comes before the
-    first table (most functions do), the rest, and the rows of views."""
+    first table (most functions do), the rest, which tables have row security, and the rows of views."""
     done = run([*AS_CLIENT, program("pg_restore"), "--list", f"{spool}/archive"], timeout=None)
     listing = "first"
-    chosen: dict[str, list[bytes]] = {"first": [], "list": [], "views": []}
+    chosen: dict[str, list[bytes]] = {"first": [], "list": [], "secured": [], "views": []}
     for line in done.stdout.splitlines():
         found = _ENTRY.match(line.decode("utf-8", "backslashreplace"))
         if not found or line.startswith(b";"):
@@ -336,7 +351,7 @@ def _choose(spool: str, schemas: set[int]) -> None:
             listing = "views"
         elif listing == "first" and rest.startswith(_RELATIONS) or listing == "views":
             listing = "list"
-        chosen[listing].append(found[1].encode() + b";\n")
+        chosen["secured" if rest.startswith(_SECURITY) else listing].append(found[1].encode() + b";\n")
     for listing, lines in chosen.items():
         with _readable(spool, listing) as file:
             file.write(b"".join(lines))
@@ -353,4 +368,5 @@ def _drop_restore_role(known: dict[str, Any], db: Session) -> None:
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
     for database in db.existing([known["database"]]):
         execute([dropped], database)
-    db.execute([dropped, f"DROP ROLE {', '.join(ident(each) for each in here)}"])
+    db.execute([dropped])
+    drop_roles(here, db)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-from . import ours, postgres_grants
+from . import ours, postgres_extensions, postgres_grants, postgres_locks
 from .accounts import Account
 from .digest import printable
-from .postgres_sql import Session, kept, literals
+from .postgres_sql import Session, kept, literals, name_in_sql
 from .system import read_json, refuse
 
 ADMINISTRATOR = "postgres"
@@ -67,8 +66,12 @@ def definition(account: Account) -> dict[str, Any]:
             )
         database["datconnlimit"] = before["limits"].get(name, database["datconnlimit"])
         db = kept(name)
+        database["tables"] = postgres_locks.needed(db)
+        if why := postgres_locks.why_not(name, database["tables"], db, "PostgreSQL here"):
+            refuse("too_many_tables", why)
         _refuse_strangers(account, db, database["owner"])
-        left += postgres_grants.left(account, name)
+        postgres_extensions.refuse_given_away(db)
+        left += [*postgres_grants.left(account, name), *postgres_extensions.left(account, db)]
         for key, value in db.query(_INSIDE):
             database.setdefault(key, []).append(value)
         for kind, what in database.pop("left", []):
@@ -118,11 +121,6 @@ def _heir(account: Account, owner: str) -> str:
 
 
 _ALTERED = {"large object": "LARGE OBJECT", "materialized view": "MATERIALIZED VIEW", "foreign table": "FOREIGN TABLE"}
-
-
-def name_in_sql(name: str) -> str:
-    """A name as it is typed, for a sentence."""
-    return printable(name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"')
 
 
 _ROLES = """SELECT json_build_object('rolname', r.rolname, 'rolsuper', r.rolsuper, 'rolcreaterole', r.rolcreaterole,

@@ -20,8 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import IO, Any
 
+from . import postgres_locks
 from .digest import printable
 from .files_sandbox import python_argv
+from .postgres_extensions import CARRIED, CONDITION
 from .postgres_inventory import NO_EXTENSION, USER_SCHEMA, acl, inventory, of_roles, parsed
 from .postgres_sql import AS_POSTGRES, Session, conninfo, environment, ident, literal, program, query
 from .system import refuse
@@ -31,7 +33,7 @@ from .system import refuse
 TABLES = (
     "SELECT json_build_array('table', n.nspname, o.relname, (SELECT json_agg(a.attname ORDER BY a.attname COLLATE"
     ' "C") FROM pg_attribute a WHERE a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated ='
-    " '')) FROM pg_class o JOIN pg_namespace n ON n.oid ="
+    " ''), " + CONDITION + ") FROM pg_class o JOIN pg_namespace n ON n.oid ="
     " o.relnamespace WHERE o.relkind = 'r' AND o.relpersistence <> 't' AND "
     + USER_SCHEMA.format("o.relnamespace")
     + " AND ("
@@ -42,7 +44,7 @@ TABLES = (
 _SEQUENCES = (
     "SELECT json_build_array('sequence', format('%I.%I', n.nspname, o.relname), pg_sequence_last_value(o.oid))"
     " FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace JOIN pg_sequence s ON s.seqrelid = o.oid"
-    " WHERE o.relpersistence <> 't';\n"
+    f" WHERE o.relpersistence <> 't' AND {CARRIED.format('o.oid')};\n"
 )
 # A large object may have holes, which come out of a restore as zeros: pages are hashed without their trailing zeros.
 _LARGE_OBJECT = (
@@ -125,9 +127,11 @@ def main(arguments: list[str]) -> None:
     token = secrets.token_hex(16)  # ends a table's rows; nobody can have put it into a row
     # Bytes are hashed as they are stored, also where they are text in no encoding.
     script = "SELECT getdatabaseencoding() AS encoding \\gset\n\\encoding :encoding\n" + _BEGIN + _at(snapshot)
-    columns = columns_of(database)
-    for schema, table in tables:
-        script += f"COPY {copied(schema, table, columns[schema, table])} TO STDOUT;\n\\echo {token}\n"
+    sources = {(schema, table): _copying(schema, table, *rest) for _, schema, table, *rest in query(TABLES, database)}
+    for number, (schema, table) in enumerate(tables, 1):
+        script += f"{sources[schema, table]}\\echo {token}\n"
+        if number % postgres_locks.MOST == 0:  # nothing is changed where no snapshot is given
+            script += f"COMMIT;\n{_BEGIN}{_at(snapshot)}"
     argv = [*AS_POSTGRES, program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
     with tempfile.TemporaryFile() as commands:
         commands.write(script.encode("ascii"))
@@ -173,7 +177,23 @@ def sums(stream: IO[bytes], end: bytes) -> list[list[int]]:
 
 def columns_of(database: str) -> dict[tuple[str, str], list[str]]:
     """The columns of each table whose rows are compared, but generated ones: what COPY puts out and takes."""
-    return {(schema, table): columns or [] for _, schema, table, columns in query(TABLES, database)}
+    return {(schema, table): columns or [] for _, schema, table, columns, _ in query(TABLES, database)}
+
+
+def _copying(schema: str, table: str, columns: list[str] | None, condition: str | None) -> str:
+    """What lets psql put out the rows of a table, or those of an extension's that are the customer's."""
+    if condition is None:
+        return f"COPY {copied(schema, table, columns or [])} TO STDOUT;\n"
+    # The condition stays on the server, where psql does not read it.
+    listed = ", ".join(map(ident, columns or []))
+    parts = [f"COPY (SELECT {listed} FROM {ident(schema)}.{ident(table)} ", ") TO STDOUT"]
+    # Nothing can come in its place once it is locked: what is read is what the catalogue says an extension has made.
+    here = f"format('%I.%I', {literal(schema)}, {literal(table)})::regclass"
+    return (
+        f"LOCK TABLE ONLY {ident(schema)}.{ident(table)} IN ACCESS SHARE MODE;\n"
+        f"SELECT {literal(parts[0])} || {CONDITION} || {literal(parts[1])} FROM pg_class o"
+        f" WHERE o.oid = {here} \\gexec\n"
+    )
 
 
 def copied(schema: str, table: str, columns: list[str]) -> str:

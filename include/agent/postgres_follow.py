@@ -25,9 +25,11 @@ from . import (
     postgres_look,
     postgres_publish,
     postgres_send,
+    postgres_values,
 )
 from .accounts import Account
 from .digest import printable
+from .followed import WhyNot
 from .peer import Peer
 from .postgres_changes import LONGEST, Changes, lsn
 from .postgres_digest import shown
@@ -87,10 +89,11 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
 
     {"bytes", "verify_seconds"}: how long one waited for the proof alone."""
     drop(account, [name])
-    obstacle = postgres_publish.obstacle(account, name)
-    if obstacle:
-        raise CannotFollow(obstacle)
+    postgres_look.make_reader(account)
+    postgres_values.refuse_too_large(account, name)
     follow, keys = _slots(name)
+    if obstacle := postgres_publish.obstacle(account, name, (follow, keys)):
+        raise CannotFollow(obstacle.why)
     _publish(account, name)
     original = identities(account, name)
     tables = {oid: (schema, table) for oid, schema, table, *_ in kept(name).query(postgres_publish.TABLES)}
@@ -129,6 +132,21 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
     state = known(account)
     _note(account, {**state, "databases": {**state["databases"], name: {"start": start, "marks": marks}}})
     return {"bytes": sent.bytes, "verify_seconds": verified}
+
+
+def foreseen(account: Account, name: str) -> WhyNot | None:
+    """Why a database could not be followed if its account moved now; refused when it cannot even be read. Nothing of
+    asking stays."""
+    role = postgres_look.reader_role(account)
+    there = postgres_look.is_there(role)
+    try:
+        postgres_look.make_reader(account)
+        postgres_values.refuse_too_large(account, name)
+        return postgres_publish.obstacle(account, name)
+    finally:
+        if not there:
+            postgres_apply.drop_roles([role], kept())
+            (account.directory / "postgres.reader").unlink(missing_ok=True)
 
 
 def resume(peer: Peer, name: str) -> None:
@@ -326,7 +344,7 @@ def end(account: Account) -> None:
         give_back(account, name)
     end_kept(account.postgresql_databases)
     with Session() as db:
-        postgres_apply.drop_roles([postgres_look.reader_role(account)], db)
+        postgres_apply.drop_ours([postgres_look.reader_role(account)], db)
     for path in (_path(account), account.directory / "postgres.reader"):
         path.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import postgres_extensions
 from .accounts import Account
 from .digest import printable
 from .postgres_sql import ident, kept, literal, literals, query
@@ -77,7 +78,8 @@ SELECT json_build_array(pg_get_userbyid(g.owner), NULL, count(*)) FROM granted g
 
 def grants(account: Account, name: str, snapshot: str | None = None) -> dict[str, Any]:
     """What is granted in a database, now or as of an exported snapshot: {"statements": run as a role that is a member
-    of the account's, "schemas": [[schema, owner, grantor, grantee, privilege, grantable]]}."""
+    of the account's, "schemas": [[schema, owner, grantor, grantee, privilege, grantable]], "extensions": [[schema,
+    relation, grantee, privilege, grantable]]}."""
     roles = literals(account.postgresql_roles)
     travels = f"{TRAVELS.format('x.grantee', roles=roles)} AND {TRAVELS.format('x.grantor', roles=roles)}"
     owned = _owned(roles)
@@ -101,7 +103,7 @@ def grants(account: Account, name: str, snapshot: str | None = None) -> dict[str
             option = " WITH GRANT OPTION" if grantable else ""
             statements.append(_granted(kind, on, part, owner, grantee, privileges) + option)
             statements += ["RESET ROLE"] if as_other else []
-    return {"statements": statements, "schemas": schemas}
+    return {"statements": statements, "schemas": schemas, "extensions": postgres_extensions.granted(account, name)}
 
 
 def _owned(roles: str) -> str:

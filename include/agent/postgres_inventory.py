@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from .postgres_extensions import GRANTED, GRANTS
 from .postgres_grants import TRAVELS
 from .postgres_sql import literal, literals
 
@@ -162,6 +163,8 @@ def inventory(identities: dict[int, str], roles: Sequence[str] = ()) -> str:
             where="o.nspname !~ '^pg_' AND o.nspname <> 'information_schema' AND NOT (o.nspname = 'th_follow' AND"
             " o.nspowner = 10)",
         ),
+        "SELECT json_build_array('object', 'extension''s table', (pg_identify_object('pg_class'::regclass, o.oid,"
+        f" 0)).identity, {GRANTS.format(roles=_ROLES)}) FROM {GRANTED.format(roles=_ROLES)};\n",
         "SELECT json_build_array('object', 'extension', extname, json_build_object('schema',"
         " extnamespace::regnamespace::text)) FROM pg_extension;\n",
         _objects(

@@ -12,6 +12,7 @@ from typing import Any
 from . import ours, postgres_digest, postgres_fingerprint, postgres_inventory
 from .accounts import Account
 from .digest import printable
+from .postgres_extensions import CARRIED, EXTENSIONS
 from .postgres_sql import OVER, execute, ident, kept, literal, literals, unbound
 from .system import refuse, write_durably
 
@@ -39,7 +40,7 @@ def make_reader(account: Account) -> None:
     execute(make_role(name, f"LOGIN INHERIT BYPASSRLS PASSWORD {literal(password)} {OVER}", account))
 
 
-def _read(account: Account, name: str, script: str) -> list[Any]:
+def read(account: Account, name: str, script: str) -> list[Any]:
     """What queries on a customer's relations give: what runs with them writes nothing, and leaves the session as it
     was. That a session is read-only by default could be changed by what runs in it."""
     text = f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;\n{script}ROLLBACK;\nDISCARD ALL;\n"
@@ -81,22 +82,36 @@ def look(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any
 
 
 _SEQUENCES = (
-    "SELECT json_build_array(n.nspname, o.relname) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace"
-    " WHERE o.relkind = 'S' AND o.relpersistence <> 't' ORDER BY 1::text;\n"
+    f"SELECT json_build_array(n.nspname, o.relname, CASE WHEN {EXTENSIONS.format('o.oid')} THEN"
+    " json_build_array(coalesce(pg_sequence_last_value(o.oid), s.seqstart), pg_sequence_last_value(o.oid) IS NOT NULL)"
+    " END) FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace JOIN pg_sequence s ON s.seqrelid = o.oid"
+    f" WHERE o.relkind = 'S' AND o.relpersistence <> 't' AND {CARRIED.format('o.oid')}"
+    " ORDER BY 1::text;\n"
 )
 
 
 def sequences(account: Account, name: str) -> list[list[Any]]:
     """[schema, name, last value, is called] of each sequence."""
-    names = kept(name).query(_SEQUENCES)
-    parts = [
-        f"SELECT {number} AS n, last_value, is_called FROM {ident(schema)}.{ident(sequence)}"
-        for number, (schema, sequence) in enumerate(names)
-    ]
-    if not parts:
-        return []
-    script = f"SELECT json_build_array(n, last_value, is_called) FROM ({' UNION ALL '.join(parts)}) s ORDER BY n;\n"
-    return [[*names[number], value, called] for number, value, called in _read(account, name, script)]
+    found = kept(name).query(_SEQUENCES)
+    own = [each for *each, of_extension in found if not of_extension]
+    values = read(account, name, values_of(own)) if own else []
+    # The account may have no right to read an extension's, of which the catalogue tells enough.
+    others = [[*each, *of_extension] for *each, of_extension in found if of_extension]
+    return [*([*each, value, called] for each, (value, called) in zip(own, values, strict=True)), *others]
+
+
+def values_of(sequences: list[list[str]]) -> str:
+    """A query for [last value, is called] of each of these, [schema, name]."""
+    schemas, names = (literals(part) for part in zip(*sequences, strict=True))
+    return _VALUES.format(schemas=schemas, sequences=names)
+
+
+# Each is read by a query of its own: one query of thousands of parts is planned for minutes, or not at all.
+_VALUES = """SELECT json_build_array(substring(x FROM '<last_value>(-?[0-9]+)<')::int8,
+ substring(x FROM '<is_called>(true|false)<')::bool) FROM (SELECT n, query_to_xml(format('SELECT last_value, is_called
+ FROM %I.%I', s, c), false, false, '')::text AS x FROM unnest({schemas}, {sequences}) WITH ORDINALITY u(s, c, n)) v
+ ORDER BY n;
+"""
 
 
 _COLUMNS = """SELECT json_build_array(n.nspname, c.relname, a.attname, s.nspname, t.typname, a.attgenerated,
@@ -137,7 +152,7 @@ def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, An
         if (schema, table) in columns:
             script.append(_sum(len(answers), schema, table, columns[schema, table]))
             answers.append((whole.setdefault(shown, [None]), 0))
-    for number, position, found in _read(account, name, "".join(script)):
+    for number, position, found in read(account, name, "".join(script)):
         answer, first = answers[number]
         answer[first + position] = found
     return {"rows": rows, "whole": {shown: found for shown, (found,) in whole.items()}}

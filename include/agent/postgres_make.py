@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import postgres_locks
 from .accounts import Account
 from .digest import printable
-from .postgres_definition import name_in_sql
-from .postgres_sql import Session, execute, ident, literal, literals
+from .postgres_sql import Session, execute, ident, literal, literals, name_in_sql
 from .system import Refused, refuse
 
 # Not trusted by PostgreSQL, but harmless: their functions reach nothing outside the database, and what they show of the
@@ -146,6 +146,8 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
     inside = _inside(account, name, database, db)
     db.execute(statements)
     execute(inside, name)
+    if why := postgres_locks.why_not(name, int(database.get("tables", 0)), db, "PostgreSQL on the new server"):
+        made.refused.append([name, None, why])
     typed = f"DATABASE {name_in_sql(name)}"
     for role, settings in database["settings"]:
         if role is None:

@@ -309,7 +309,10 @@ def _last_followed(account: Account, peer: Peer, moving: _Moving, parts: list[di
             refuse("not_applied", f"The last changes of the database {at} did not arrive ({reply[name]}).")
         marks = postgres_follow.read_marks(name)
         if marks["views"] != postgres_follow.view_mark(account, name):
-            refuse("changed_meanwhile", f"A materialized view of {at} was refreshed just now; perform again.")
+            refuse(
+                "changed_meanwhile",
+                f"A materialized view of {at}, or an extension's table, was changed just now; perform again.",
+            )
         if marks["large"] != postgres_follow.large_mark(account, name):
             _carry_large(account, peer, name)
             moving.carried.add(name)

@@ -7,12 +7,14 @@ refuse updates as long as it is published, so the trigger takes it out. That dat
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
-from . import postgres_look
+from . import postgres_locks, postgres_look
 from .accounts import Account
 from .digest import printable
+from .followed import WhyNot
 from .postgres_apply import NAME
-from .postgres_sql import ident, kept, literal, query
+from .postgres_sql import ident, kept, literal, literals, name_in_sql, query
 from .system import Refused
 
 
@@ -46,14 +48,38 @@ SELECT json_build_array('a sequence that nobody may read', o.relname) FROM {_REL
 """
 
 
-def obstacle(account: Account, name: str) -> str | None:
-    """Why a database cannot be followed, if so."""
+_REMEDIES = {
+    "an unlogged table": "type ALTER TABLE {} SET LOGGED",
+    "a trigger that runs on replicas": "type ALTER TABLE ... ENABLE TRIGGER {}",
+    "a table that its owner may not write": "type GRANT ALL ON {} TO its owner",
+    "a materialized view that nobody may read": "type GRANT SELECT ON {} TO its owner",
+    "a sequence that nobody may read": "type GRANT SELECT ON {} TO its owner",
+}
+_SERVER = """SELECT json_build_array(current_setting('wal_level'), current_setting('max_replication_slots')::int -
+ (SELECT count(*) FROM pg_replication_slots WHERE slot_name <> ALL({ours})));
+"""
+_ADMINISTRATOR = "let the administrator type ALTER SYSTEM SET {}, and restart PostgreSQL here"
+SLOTS = 2
+"""That following a database takes."""
+
+
+def obstacle(account: Account, name: str, ours: Iterable[str] = ()) -> WhyNot | None:
+    """Why a database cannot be followed, if so; `ours` are the slots that it has already."""
+    level, slots = kept().query(_SERVER.format(ours=literals(ours)))[0]
+    if level != "logical":
+        return WhyNot("PostgreSQL here writes no log of rows", _ADMINISTRATOR.format("wal_level = logical"))
+    if slots < SLOTS:
+        remedy = _ADMINISTRATOR.format("max_replication_slots = 100")
+        return WhyNot("PostgreSQL here has no replication slots left", remedy)
     if kept(name).query("SELECT 1 WHERE getdatabaseencoding() = 'SQL_ASCII';\n"):
-        return "its encoding is SQL_ASCII, in which a row's key may be no text"
+        return WhyNot(
+            "its encoding is SQL_ASCII, in which a row's key may be no text",
+            "load its dump into a database that has an encoding",
+        )
     postgres_look.make_reader(account)
     role = literal(postgres_look.reader_role(account)) + "::name"
     for what, which in kept(name).query(_OBSTACLES.format(role=role)):
-        return f"it has {what} ({printable(which)})"
+        return WhyNot(f"it has {what} ({printable(which)})", _REMEDIES[what].format(name_in_sql(which)))
     return None
 
 
@@ -126,8 +152,11 @@ def publish(name: str, bare: dict[str, str]) -> None:
     for oid, schema, table, _, _ in tables:
         if str(oid) in bare:
             _patiently(name, f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY FULL")
-    listed = ", ".join(f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables)
-    _patiently(name, f"CREATE PUBLICATION {NAME}{' FOR TABLE ' + listed if listed else ''};\n{_GUARD}")
+    _patiently(name, f"CREATE PUBLICATION {NAME};\n{_GUARD}")
+    named = [f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables]
+    for start in range(0, len(named), postgres_locks.MOST):
+        some = ", ".join(named[start : start + postgres_locks.MOST])
+        _patiently(name, f"ALTER PUBLICATION {NAME} ADD TABLE {some}")
 
 
 def withdraw(name: str) -> None:

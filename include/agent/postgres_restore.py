@@ -21,6 +21,7 @@ from .digest import printable
 from .postgres_definition import held
 from .postgres_digest import shown
 from .postgres_make import make_database, make_roles
+from .postgres_roles_gone import drop_roles
 from .postgres_sql import Session, execute, ident, literal, literals
 from .system import locked, refuse, write_durably
 
@@ -89,7 +90,7 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
 
 def _lasting(database: dict[str, Any]) -> dict[str, Any]:
     """A database's definition without what only `finish` sets, and without what the next archive brings."""
-    return {key: value for key, value in database.items() if key not in ("datconnlimit",)}
+    return {key: value for key, value in database.items() if key not in ("datconnlimit", "tables")}
 
 
 def _prepared(pending: dict[str, Any], kept: list[str]) -> dict[str, Any]:
@@ -204,7 +205,7 @@ def discard(account: Account) -> None:
         here = db.existing(account.postgresql_databases)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in here])
         postgres_contained.abandon_all(account)
-        db.execute([f"DROP ROLE IF EXISTS {ident(name)}" for name in account.postgresql_roles])
+        drop_roles([*account.postgresql_roles], db)
     _forget(account)
 
 

@@ -125,6 +125,11 @@ def literals(values: Iterable[str]) -> str:
     return "ARRAY[" + ",".join(literal(value) for value in values) + "]::pg_catalog.text[]"
 
 
+def name_in_sql(name: str) -> str:
+    """A name as it is typed, for a sentence."""
+    return printable(name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"')
+
+
 def conninfo(database: str, **more: str) -> str:
     """A connection string for libpq's programs, any name quoted."""
     parts = {"dbname": database} | more
@@ -245,6 +250,10 @@ class Session:
         message = printable(found[1] if found else said.strip()[-300:])
         if message == "out of shared memory":
             message += "; its administrator has to raise max_locks_per_transaction (1024, say), which takes a restart"
+        if "invalid memory alloc request size" in message or message == "out of memory":
+            message += (
+                "; a row is too large to be read as text (1 GB, and bytea is twice as long there): keep it in parts"
+            )
         refuse(
             "postgresql_failed",
             f"PostgreSQL refused a step in database {printable(self.database)}: {message}",

@@ -160,12 +160,25 @@ def record(inner: Mapping[str, Shape], **more: Shape) -> Shape:
     return shape
 
 
-def holding(inner: Mapping[str, Shape], rest: Shape) -> Shape:
-    """An object with these names at least; whatever else is in it has the other shape."""
+def holding(inner: Mapping[str, Shape], rest: Shape, **more: Shape) -> Shape:
+    """An object with these names, and perhaps those of `more`; whatever else is in it has the other shape."""
+    known, others = record(inner, **more), named(rest)
 
     def shape(value: Any) -> dict[str, Any]:
-        known = record(inner)(value)
-        return {**named(rest)({key: one for key, one in value.items() if key not in inner}), **known}
+        found = known(value)
+        return {**others({key: one for key, one in value.items() if key not in found}), **found}
+
+    return shape
+
+
+def either(first: Shape, second: Shape) -> Shape:
+    """The first of the two that fits."""
+
+    def shape(value: Any) -> Any:
+        try:
+            return first(value)
+        except Strange:
+            return second(value)
 
     return shape
 

@@ -68,6 +68,7 @@ KINDS: Mapping[str, Kind] = {
     "mariadb_names": Kind({"words": names}),
     "mariadb_functions": Kind({"words": names}),
     "mariadb_sql_mode": Kind({}),
+    "mariadb_snapshot_isolation": Kind({}),
     "mariadb_charset": Kind({"charsets": names, "collations": names}, any_of=True),
     "postgresql_extensions": Kind({"removed": names}),
     "postgresql_types": Kind({"types": names}),

@@ -55,6 +55,7 @@ def build(
         *_checks(
             entry, [row for look in looks for row in look.get("findings", ())], seen.original.get("php_extensions")
         ),
+        *_waits(seen.duplicated),
         *_left(seen.duplicated),
     ]
     found.sort(key=lambda one: SEVERITIES.index(one["severity"]))
@@ -166,6 +167,20 @@ def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, 
 def _object(one: Mapping[str, Any]) -> str:
     where = " ".join(str(word) for word in (_ENGINES.get(one["store"], one["store"]), one.get("database")) if word)
     return f"{where}, {one['object']}" if one.get("object") else where
+
+
+def _waits(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if waits := list(duplicated.get("waits", ())):
+        yield _finding(
+            "copied-while-visitors-wait",
+            "warning",
+            "Databases that are copied while your visitors wait",
+            "What changes in these databases cannot be followed while you work. So when you move they are copied as a"
+            " whole, and requests wait for that. A move is not begun when they would wait longer than a second, unless"
+            " you allow more.",
+            "Have set what is named with each and test again; or choose a quiet hour, and allow as long a wait.",
+            (f"{_object(one)}: {one['message']}" for one in waits),
+        )
 
 
 def _left(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

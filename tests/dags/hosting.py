@@ -27,7 +27,16 @@ RESULTS = {
         "files": 3,
         "ways": [{"store": "postgresql", "database": "shop", "way": "follow", "why": "It has keys everywhere."}],
     },
-    "duplicate": {"files": 3, "bytes": 2048, "seconds": 0.2, "stores": {}, "left": [], "said": [], "missing": []},
+    "duplicate": {
+        "files": 3,
+        "bytes": 2048,
+        "seconds": 0.2,
+        "stores": {},
+        "left": [],
+        "said": [],
+        "waits": [],
+        "missing": [],
+    },
     "switch": {"expected_ms": 280.0, "held_ms": 310.4, "steps": [], "verified": {"files": 3, "rows": 7, "equal": True}},
 }
 VERSIONS = {

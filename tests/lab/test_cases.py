@@ -18,12 +18,12 @@ from tests.lab.cases.run import Outcome, World
 ENTRY = catalogue.load()["infrastructure-2026"]
 AS_TOLD = ("setpriv", "--reuid=5900", "--regid=5900", "--clear-groups")
 BY_HAND = {
-    "25": "12,000 tables take minutes",
-    "27": "PostGIS is not on the lab's servers",
+    "25": "12,000 tables take minutes: 500 in tests/lab/test_stock_hosts.py",
+    "27": "PostGIS is not on the lab's servers: an extension of its kind in tests/lab/test_unusual_tables.py",
     "75": "the lab's servers have neither at nor sessions of users: tests/unit",
     "81": "it is of a zone, not of a server: tests/dags",
-    "89": "a value of 600 MB takes 3 GB of memory",
-    "93": "its servers run without a binary log: tests/lab/test_mariadb_follow.py",
+    "89": "a value of 600 MB takes 3 GB of memory: two of 270 MB in tests/lab/test_unusual_tables.py",
+    "93": "its servers run without a binary log: tests/lab/test_stock_hosts.py",
 }
 """What this module does not move, with the reason; `python -m tests.lab.cases NUMBER` tries one."""
 REPORTED: dict[str, tuple[str, ...]] = {
@@ -31,6 +31,7 @@ REPORTED: dict[str, tuple[str, ...]] = {
     "14": ("US/Central.*|in_office", "Asia/Calcutta|person"),
     "46": ("find_by", "find_local", "find_temp", "both_names"),
     "47": ("format_bytes", "uuid_v7", "json_key_value"),
+    "53": ("database acct53_db: has 1 table of InnoDB",),
     "73": ("php8.2", "bin/job", "python3.11", "/usr/lib/postgresql/15"),
     "77": ("array_find",),
     "79": ("US/Eastern",),

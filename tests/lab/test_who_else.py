@@ -12,7 +12,7 @@ import json
 from tests.lab import obstacles_tries, who_else_tries as tries
 both = tries.start()
 print(json.dumps({each.__name__: each(*both) for each in (obstacles_tries.in_the_way, tries.names, tries.in_a_hold,
-    tries.settings, tries.looks, tries.open_transactions)}))
+    tries.settings, tries.looks, tries.open_transactions, tries.restoring, tries.granted_to)}))
 """
 
 
@@ -83,3 +83,20 @@ def test_what_a_move_would_refuse_is_found_beforehand_with_its_place(found: dict
     assert one["the same afterwards"]
     assert "may act as carol" in one["a member"]["obstacles"][0]["sentence"]
     assert "The MariaDB database carol of carol does not exist here" in one["gone"]["obstacles"][0]["sentence"]
+
+
+def test_the_password_of_a_restore_is_seen_by_nobody_opens_nothing_of_a_neighbour_and_ends_with_it(found) -> None:
+    one = found["restoring"]
+    assert one["file"] == ["0o600", 0] and one["opens"] == "its own"
+    assert not one["seen by 1500"] and not one["seen by 1501"] and not one["shown to alice"]
+    assert all("FATAL" in answer for answer in one["another password"])
+    assert all("ERROR" in answer for answer in [*one["of bob"], *one["powers"]])
+    assert one["hidden rows"] == "0"
+    login, running, noted = one["afterwards"]
+    assert "FATAL" in login and running == 0 and not noted and one["ended"]
+
+
+def test_what_a_neighbour_grants_to_a_role_does_not_keep_it_on_the_server(found: dict[str, Any]) -> None:
+    one = found["granted_to"]
+    assert one["granted"] == ""
+    assert (one["reader"], one["discard"], one["left"], one["of bob"]) == ("", "", [], "1")

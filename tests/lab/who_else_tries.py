@@ -5,6 +5,8 @@ their name in each."""
 from __future__ import annotations
 
 import glob
+import json
+import secrets
 import subprocess
 import time
 from pathlib import Path
@@ -27,7 +29,7 @@ from include.agent import (
     postgres_waits,
 )
 from include.agent.accounts import Account, save
-from include.agent.system import Refused
+from include.agent.system import Refused, write_durably
 from tests.lab import mariadb_tries
 
 _HBA = "local all postgres peer\nlocal all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n"
@@ -149,7 +151,7 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
 
     def gone(role):
         if role in ("th_read_bob", "th_apply_bob"):
-            postgres_apply.drop_roles([role], postgres_sql.kept())
+            postgres_apply.drop_ours([role], postgres_sql.kept())
         else:
             postgres_contained._drop_restore_role(restoring, postgres_sql.kept())
 
@@ -380,4 +382,78 @@ def open_transactions(alice: Account, bob: Account) -> dict[str, Any]:
     found["busy goes on"] = goes_on(busy, "SELECT 1")
     found["nobody"] = slot()
     found["rows"] = psql("bob", "bob", "SELECT array_agg(n) FROM w")
+    return found
+
+
+def restoring(alice: Account, bob: Account) -> dict[str, Any]:
+    """The password that a restore logs in with: who may see it, what it opens, and how long it lasts."""
+    found: dict[str, Any] = {}
+    psql("bob", "bob", "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7)")
+    hidden = ("CREATE TABLE hidden (n int)", "INSERT INTO hidden VALUES (7)", "GRANT SELECT ON hidden TO PUBLIC")
+    psql("bob", "bob", *hidden, "ALTER TABLE hidden ENABLE ROW LEVEL SECURITY")
+    known = {"role": "th_restore_7", "database": "alice", "password": secrets.token_urlsafe(24), "spool": "/nowhere"}
+    path = postgres_contained._path(alice, "alice")
+    write_durably(path, json.dumps(known))
+    postgres_contained._make_restore_role(alice, known, [])
+    found["file"] = [oct(path.stat().st_mode & 0o777), path.stat().st_uid]
+    argv = [*postgres_contained.AS_CLIENT, "psql", "-XqAt", "-d", postgres_contained._login(known)]
+    client = subprocess.Popen(
+        [*argv, "-c", "SELECT pg_sleep(60)"], env=postgres_contained._environment(known), stdout=-3, stderr=-3
+    )
+    running = "SELECT to_json(count(*)) FROM pg_stat_activity WHERE usename = 'th_restore_7';"
+    end = time.monotonic() + 20
+    while postgres_sql.query(running) == [0] and time.monotonic() < end:
+        time.sleep(0.05)
+    look = f"cat {path} /proc/{client.pid}/environ /proc/{client.pid}/cmdline; cat /proc/*/environ /proc/*/cmdline"
+    for who in (1500, 1501):
+        as_customer = ["setpriv", f"--reuid={who}", f"--regid={who}", "--clear-groups"]
+        seen = subprocess.run([*as_customer, "sh", "-c", look], capture_output=True)
+        found[f"seen by {who}"] = known["password"].encode() in seen.stdout
+    shown = psql("alice", "alice", "SELECT * FROM pg_stat_activity; SELECT * FROM pg_roles; SELECT * FROM pg_authid")
+    found["shown to alice"] = known["password"] in shown or "SCRAM" in shown
+
+    def as_restore(database: str, statement: str, password: str = known["password"]) -> str:
+        login = f"host=127.0.0.1 user=th_restore_7 password={password} dbname={database}"
+        done = subprocess.run(["psql", "-XqAt", login, "-c", statement], capture_output=True, text=True)
+        return (done.stdout + done.stderr).strip()
+
+    found["another password"] = [as_restore("alice", "SELECT 1", wrong) for wrong in ("secret", "x", "th_restore_7")]
+    # What a customer's own code could do with it that ran meanwhile, had it made the password one that it knows.
+    found["opens"] = as_restore("alice", "SELECT 'its own'")
+    reached = ("SELECT * FROM kept", "INSERT INTO kept VALUES (8)", "SET ROLE bob", "CREATE SCHEMA mine")
+    found["of bob"] = [as_restore("bob", statement) for statement in reached]
+    found["hidden rows"] = as_restore("bob", "SELECT count(*) FROM hidden")
+    powers = ("CREATE ROLE x", "ALTER ROLE th_restore_7 VALID UNTIL 'infinity'", "COPY kept TO PROGRAM 'id'")
+    powers += ("ALTER SYSTEM SET log_statement = 'all'", "SELECT pg_read_file('/etc/passwd')", "SET ROLE postgres")
+    found["powers"] = [as_restore("alice", statement) for statement in powers]
+    postgres_contained.abandon_all(alice)
+    found["afterwards"] = [as_restore("alice", "SELECT 1"), *postgres_sql.query(running), path.exists()]
+    found["ended"] = client.wait(10) != 0
+    psql("bob", "bob", "DROP TABLE kept, hidden")
+    return found
+
+
+def granted_to(alice: Account, bob: Account) -> dict[str, Any]:
+    """bob grants what is his to alice's role and to the agent's, and names them in policies, as fast as he can, while
+    they leave: what stays of them, and what he has afterwards."""
+    found: dict[str, Any] = {}
+    postgres_look.make_reader(alice)
+    psql("bob", "bob", "CREATE TABLE g (n int)", "INSERT INTO g VALUES (1)", "CREATE SCHEMA gs")
+    to = "alice, th_read_alice"
+    grants = [f"GRANT ALL ON DATABASE bob TO {to}", f"GRANT ALL ON g TO {to}", f"GRANT ALL ON SCHEMA gs TO {to}"]
+    grants += [f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {to}", f"CREATE POLICY p ON g TO {to} USING (true)"]
+    found["granted"] = psql("bob", "bob", *grants)
+    again = "".join(f"{statement};" for statement in (*grants[:2], "DROP POLICY IF EXISTS p ON g", grants[4]))
+    script = f"while echo \"{again}\"; do :; done | PGPASSWORD=secret psql -XqAt 'host=127.0.0.1 user=bob dbname=bob'"
+    granting = subprocess.Popen(["timeout", "60", "sh", "-c", script], stdout=-3, stderr=-3)
+    try:
+        time.sleep(0.3)
+        found["reader"] = said(lambda: postgres_apply.drop_ours(["th_read_alice"], postgres_sql.kept()))
+        found["discard"] = said(postgres_restore.discard, alice)
+    finally:
+        granting.kill()
+        granting.wait()
+    left = "SELECT to_json(rolname::text) FROM pg_roles WHERE rolname::text IN ('alice', 'th_read_alice');"
+    found["left"] = postgres_sql.query(left)
+    found["of bob"] = psql("bob", "bob", "SELECT * FROM g")
     return found

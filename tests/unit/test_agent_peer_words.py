@@ -5,14 +5,16 @@ import io
 import json
 import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.agent import pairing, peer_verbs, peer_words
+from include.agent import mariadb_roles, mariadb_users, pairing, peer_verbs, peer_words, postgres_large, postgres_make
+from include.agent.accounts import Account
 from include.agent.peer import Peer
+from include.agent.postgres_sql import Session, literal
 from include.agent.system import Refused
 
 KEY = "ssh-ed25519 " + "A" * 68
@@ -20,13 +22,32 @@ HASH = "0" * 16
 REST = "f\t0644\t1500\t1500\t1\t0\tnone\t\t\udcff"
 CONTENTS = {"tables": {"public.t": [3, 1 << 70]}, "sequences": {}, "objects": {"table": {"t": []}}}
 SAID = [{"database": None, "severity": "error", "object": "table t", "message": "It is not made."}]
-RESTORED = {"database": "d", "identities": [["s", "t", "d"]], "apart": True, "views": [["s", "v"]], "grants": {}}
+GRANTS = {"statements": ["GRANT SELECT ON t TO r"], "schemas": [["s", "r", "r", None, "USAGE", False]]}
+RESTORED = {"database": "d", "identities": [["s", "t", "d"]], "apart": True, "views": [["s", "v"]], "grants": GRANTS}
+ROLE = {
+    **{"rolname": "r", "rolinherit": True, "rolcreatedb": False, "rolcanlogin": True, "rolconnlimit": -1},
+    **{"rolvaliduntil": None, "rolpassword": "SCRAM-SHA-256$x", "comment": None, "settings": ["DateStyle=ISO"]},
+    **{"members": [["r", True]], "foreign": ["other"]},
+}
+DATABASE = {
+    **{"datname": "d", "owner": "r", "encoding": "UTF8", "datconnlimit": -1, "provider": "i", "collate": "C"},
+    **{"ctype": "C", "locale": "und", "rules": None, "comment": "c", "settings": [[None, ["x.y=1"]], ["r", ["a=b"]]]},
+    **{"grants": [[None, "CONNECT", False]], "schemas": [[2200, "public", "r", None]]},
+    **{"extensions": [["citext", "public", "r"]]},
+}
+POSTGRESQL = {"roles": {"r": ROLE}, "databases": {"d": DATABASE}}
+KEPT = {
+    **{"access": 0, "plugin": "ed25519", "authentication_string": "x", "auth_or": [{}, {"plugin": "unix_socket"}]},
+    **{"ssl_type": 3, "x509_issuer": "i", "max_questions": 3, "max_user_connections": -1, "max_statement_time": 0.5},
+    **{"password_lifetime": 9, "password_last_changed": 0, "default_role": "r", "account_locked": True},
+}
+GRANTED = [["database", "d", None, None, "SELECT", False], ["table", "d", "t", "a", "UPDATE", True]]
 DEFINED = {
     "databases": {"d": {"charset": "utf8mb4", "collation": "utf8mb4_bin", "comment": None}},
-    "users": [{"user": "u", "host": "%", "kept": {"plugin": "x"}, "locked": False, "grants": []}],
-    "roles": [{"name": "r", "grants": []}],
-    "given": [],
-    "events": [],
+    "users": [{"user": "u", "host": "%", "kept": KEPT, "locked": False, "grants": GRANTED}],
+    "roles": [{"name": "r", "grants": GRANTED}],
+    "given": [["u", "%", "r", False]],
+    "events": [["d", "e"]],
 }
 OBJECT = {"database": "d", "kind": "VIEW", "name": "v", "statement": "Q1JFQVRF", "charset": "utf8mb4", "moment": None}
 QUESTION = {"keys": {"s.t": {"schema": "s", "table": "t", "columns": ["a"], "keys": [["1"], ["2"]]}}, "whole": []}
@@ -35,7 +56,10 @@ LOOKED = {"changed": [], "sequences": [["s", "q", -1, True]], "rows": {"s.t": ["
 SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "alone": ({"protocol": 1}, {"protocol": 1}),
     "standing": ({}, {"account": "alice", "state": "moved", "epoch": 3, "proof": None}),
-    "release": ({"epoch": 2, "commit_record": {}}, {"state": "serving", "steps": [{"name": "opened", "seconds": 0.1}]}),
+    "release": (
+        {"epoch": 2, "commit_record": {"account": "a", "proof": "p"}},
+        {"state": "serving", "steps": [{"name": "opened", "seconds": 0.1}]},
+    ),
     "warm": ({}, {}),
     "part_port": ({}, {"port": 23000}),
     "stream_up": ({"slot": "th_follow_7", "seconds": 15}, {}),
@@ -53,7 +77,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "files_settle": ({"paths": ["a"]}, {}),
     "files_settle_all": ({}, {}),
     "postgres_prepare": (
-        {"roles": {"r": {}}, "databases": {"d": {}}, "keep": []},
+        {**POSTGRESQL, "keep": []},
         {"left": ["It stays."], "kept": ["d"], "refused": [["d", "setting x", "It is refused."]]},
     ),
     "postgres_roles": ({}, {"r": {"login": True}}),
@@ -68,7 +92,10 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
         {"d": "applied"},
     ),
     "postgres_look": ({"databases": {"d": QUESTION}}, {"d": LOOKED}),
-    "postgres_large": ({"database": "d", "oid": 7, "facts": None, "new": True, "pages": [[0, "00ff"]]}, {}),
+    "postgres_large": (
+        {"database": "d", "oid": 7, "facts": ["r", None, [["r", "SELECT", True]]], "new": True, "pages": [[0, "00ff"]]},
+        {},
+    ),
     "postgres_digest": ({}, {"databases": {"d": CONTENTS}, "roles": {}, "tables": 1, "rows": 3}),
     "mariadb_prepare": (DEFINED, {}),
     "mariadb_expect": ({**DEFINED, "token": "t", "empty": ["d"]}, {}),
@@ -82,9 +109,9 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "mariadb_sync": ({"tables": [["d", "t"]]}, {}),
     "mariadb_digest": ({}, {"databases": {"d": CONTENTS}, "users": {}, "tables": 1, "rows": 3}),
     "mariadb_facts": ({}, {"users": {}, "roles": {}, "given": [], "objects": {"d": {"table": {"t": [["InnoDB"]]}}}}),
-    "duplicate_postgresql_prepare": ({"roles": {}, "databases": {}}, {"left": [], "said": SAID}),
+    "duplicate_postgresql_prepare": (POSTGRESQL, {"left": [], "said": SAID}),
     "duplicate_postgresql_restore": (
-        {"database": "d", "grants": {}},
+        {"database": "d", "grants": GRANTS},
         {"bytes": 5, "said": SAID, "empty": ["t"]},
     ),
     "duplicate_postgresql_objects": ({"database": "d"}, {"objects": [["table", "public.t"]]}),
@@ -108,20 +135,21 @@ def test_what_honest_servers_say_arrives_as_it_was_said(verb: str) -> None:
 STRANGE = [None, True, -1, 1 << 200, 1.5, "", "5555:/home/alice/a\\", "a\nb", "x;y", "\ud800", [], {}, [[]], {"": []}]
 
 
-def mutations(value: Any, at: tuple = ()):
-    """(place, the value with something strange at that place), for every place in it."""
+def mutations(value: Any, at: tuple = (), every: bool = False):
+    """(place, the value with something strange at that place), for every place in it; of lists the first alone, or
+    `every` part."""
     for strange in STRANGE:
         if type(strange) is not type(value) or strange != value:
             yield at, strange
     if isinstance(value, dict):
         for key, part in value.items():
             yield (*at, key, "missing"), {name: one for name, one in value.items() if name != key}
-            for place, changed in mutations(part, (*at, key)):
+            for place, changed in mutations(part, (*at, key), every):
                 yield place, {**value, key: changed}
     if isinstance(value, list):
-        for number, part in enumerate(value[:1]):
-            for place, changed in mutations(part, (*at, number)):
-                yield place, [changed, *value[1:]]
+        for number, part in enumerate(value if every else value[:1]):
+            for place, changed in mutations(part, (*at, number), every):
+                yield place, [*value[:number], changed, *value[number + 1 :]]
 
 
 FREE = {"crontab", "commit_record", "grants", "facts", "objects", "roles", "databases", "users", "given", "sequences"}
@@ -148,6 +176,64 @@ def _alike(taken: Any, honest: Any) -> bool:
     if isinstance(honest, list):
         return isinstance(taken, list)
     return isinstance(taken, dict)
+
+
+class NoServer:
+    """A session of PostgreSQL that takes everything."""
+
+    def execute(self, statements: list[str]) -> None:
+        assert all(isinstance(statement, str) for statement in statements)
+
+    def execute_each(self, statements: list[str]) -> list[tuple[int, str]]:
+        self.execute(statements)
+        return []
+
+    def query(self, sql: str, *_more: Any) -> list[Any]:
+        return [["citext", True]] if "pg_available_extension" in sql else []
+
+
+def made_of(verb: str, args: dict[str, Any]) -> None:
+    """What the target makes of a definition, without a server."""
+    account = Account.from_json(
+        {"account": "a", "uid": 1500, "gid": 1500, "home": "/home/a"}
+        | {"postgresql": {"roles": ["r"], "databases": ["d"]}}
+        | {"mariadb": {"users": [{"user": "u", "host": "%"}], "databases": ["d"]}}
+    )
+    if verb in ("postgres_prepare", "duplicate_postgresql_prepare"):
+        db = cast(Session, NoServer())
+        postgres_make.make_roles(args["roles"], db)
+        for name, database in args["databases"].items():
+            postgres_make.make_database(account, name, database, db)
+        for role in args["roles"].values():
+            assert literal(role["rolpassword"]) and role["rolcanlogin"] in (True, False)
+    elif verb in ("mariadb_prepare", "mariadb_expect"):
+        for user in args["users"]:
+            mariadb_users.grant_statements(account, user)
+            mariadb_users.settings(user)
+        for role in args["roles"]:
+            mariadb_users.grant_statements(account, {"user": role["name"], "host": "", **role})
+        mariadb_roles.statements(account, args["roles"], args["given"])
+        assert all(f"{database}{event}" for database, event in args["events"])
+    elif verb == "postgres_large" and args["facts"]:
+        postgres_large._settings(account, args["oid"], *args["facts"])
+
+
+@pytest.mark.parametrize("verb", SPOKEN)
+def test_whatever_is_taken_of_a_definition_can_be_made_or_is_refused(verb: str, monkeypatch) -> None:
+    """Wrong kinds anywhere in it, to the last leaf, are refused before anything is made or written down of it."""
+    monkeypatch.setattr(postgres_make, "execute", lambda *_: None)
+    args, _ = SPOKEN[verb]
+    made_of(verb, args)
+    for place, wrong in mutations(args, every=True):
+        try:
+            _, taken = peer_words.request(json.dumps({"verb": verb, "args": wrong}).encode())
+        except Refused as error:
+            assert error.code in ("bad_args", "bad_request")
+            continue
+        try:
+            made_of(verb, taken)
+        except Refused as error:
+            assert error.code != "internal_error", place
 
 
 @pytest.mark.parametrize("verb", SPOKEN)

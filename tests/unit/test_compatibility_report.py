@@ -51,12 +51,14 @@ def seen(
     said: tuple[dict[str, Any], ...] = (),
     missing: tuple[dict[str, Any], ...] = (),
     left: tuple[str, ...] = (),
+    waits: tuple[dict[str, Any], ...] = (),
     original: tuple[dict[str, Any], ...] = (),
     copy: tuple[dict[str, Any], ...] = (),
     pages: tuple[dict[str, Any], ...] = (),
 ) -> Seen:
     return Seen(
-        {"files": 2, "bytes": 1_500_000, "said": list(said), "missing": list(missing), "left": list(left)},
+        {"files": 2, "bytes": 1_500_000, "said": list(said), "missing": list(missing), "left": list(left)}
+        | {"waits": list(waits)},
         {"findings": list(original), "not_looked_at": ["The database late.", "Files above 2 MB."]},
         {
             "findings": list(copy),
@@ -128,6 +130,10 @@ def test_nothing_found_is_ready() -> None:
             {"restore-missing": "blocker"},
         ),
         (seen(left=("Sockets are not copied.",)), {"left": "note"}),
+        (
+            seen(waits=({"store": "mariadb", "database": "shop", "message": "Copying it took 9.0 s."},)),
+            {"copied-while-visitors-wait": "warning"},
+        ),
         (seen(copy=(row("lint", "Parse error: no"),)), {"lint": "warning"}),
         (seen(copy=(row("lint", "Deprecated: soon"),)), {"lint-deprecated": "note"}),
         (seen(copy=(row("gone"), row("going"))), {"gone": "blocker", "going": "note"}),
@@ -168,6 +174,13 @@ def test_an_object_that_was_refused_is_told_once() -> None:
     errors, missing = report["findings"]
     assert errors["places"] == ["PostgreSQL shop, function f(): No."]
     assert missing["places"] == ["PostgreSQL shop, view v"]
+
+
+def test_what_is_copied_while_visitors_wait_is_told_beforehand() -> None:
+    message = "Copying it took 9.0 s. Let the administrator write log_bin under [mysqld]."
+    report = report_of(seen(waits=({"store": "mariadb", "database": "shop", "message": message},)))
+    assert report["findings"][0]["places"] == [f"MariaDB shop: {message}"]
+    assert report["sentence"] == "shop can move to Infrastructure 2026; one thing wants a look first."
 
 
 def test_sentences_say_what_to_do() -> None:

@@ -124,6 +124,7 @@ class World:
         move.receive()
         done = old.run(f"{key}-duplicate", "duplicate", move.args(stores=["files", "postgresql", "mariadb"]))
         told = [str(one["message"]) for one in done["said"]] + list(done["left"])
+        told += [f"database {one['database']}: {one['message']}" for one in done["waits"]]
         for host, where in ((old, "original"), (new, "copy")):
             asked = {"account": self.name, "side": where, "checks": checks, "old_addresses": []}
             found = host.run(f"{key}-check-{where}", "check", asked)["findings"]
