@@ -179,7 +179,7 @@ class _Migration:
             wrote = {e["id"] for e in (*resolving, *sticking) if e["account"] == one.account and e["kind"] == "write"}
             wrote &= visitors.acknowledged([*resolving, *sticking])
             gone += len(visitors.lost(wrote, one.domains[0], self.original.ips[0]))
-        migration = next(one for one in registry.migrations(conn) if one.run_id == self.run_id)
+        migration = next(one for one in registry.list_migrations(conn) if one.run_id == self.run_id)
         holds = []
         for move in registry.moves_of(conn, migration.id):
             figures = move.figures.get("switch") or {}
@@ -206,7 +206,7 @@ class _Migration:
         self._await("migrate_server", self.run_id, until)
 
     def _state(self, conn: psycopg.Connection) -> str | None:
-        return next((one.state for one in registry.migrations(conn) if one.run_id == self.run_id), None)
+        return next((one.state for one in registry.list_migrations(conn) if one.run_id == self.run_id), None)
 
     def _await(self, dag_id: str, run_id: str, until: float, there: Callable[[], bool] = lambda: False) -> None:
         while not there():

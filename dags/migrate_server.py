@@ -67,6 +67,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include import billing, registry
 from include.moves import names, network, report, servers
 from include.moves.enrol import enrol
+from include.registry.states import MigrationState
 from transhumance_airflow import connections, forms
 from transhumance_airflow.approvals import ApproveReinstall
 from transhumance_airflow.facts import refresh_original, told
@@ -181,7 +182,7 @@ def migrate_server() -> None:
                 return []
             to = registry.server(conn, transit)
             addresses = network.reroute(conn, connections.router(), migration["server"], to, connections.host)
-            registry.advance(conn, migration["id"], "rerouted")
+            registry.advance(conn, migration["id"], MigrationState.REROUTED)
             return addresses
 
     @task
@@ -203,7 +204,7 @@ def migrate_server() -> None:
         with connections.registry_connection() as conn:
             host = connections.host(migration["server"], conn)
             versions = enrol(conn, migration["server"], migration["to_infrastructure"], host)["versions"]
-            registry.advance(conn, migration["id"], "reinstalled")
+            registry.advance(conn, migration["id"], MigrationState.REINSTALLED)
             return versions
 
     @task
@@ -213,9 +214,9 @@ def migrate_server() -> None:
             skip_if_given_up(conn, migration)
             home = registry.server(conn, migration["server"])
             addresses = network.reroute(conn, connections.router(), home.name, home, connections.host)
-            if registry.migration(conn, migration["id"]).state == "accounts_home":
+            if registry.migration(conn, migration["id"]).state == MigrationState.ACCOUNTS_HOME:
                 connections.host(transit, conn).call("drop_ips", ips=addresses)
-            registry.advance(conn, migration["id"], "home")
+            registry.advance(conn, migration["id"], MigrationState.HOME)
             return addresses
 
     # The way out of a migration that was cancelled, too: what lies between is skipped, and the registry decides.
@@ -258,7 +259,7 @@ def migrate_server() -> None:
             written, summary = report.write(conn, migration["id"], connections.reports_folder())
             log.info("\n%s", summary)
             if not registry.migration(conn, migration["id"]).given_up:
-                registry.advance(conn, migration["id"], "done")
+                registry.advance(conn, migration["id"], MigrationState.DONE)
             return str(written)
 
     begun = check_server()

@@ -122,7 +122,7 @@ def mark_exported(conn: psycopg.Connection, system: str, through: int) -> int:
 
 
 @in_transaction
-def export(conn: psycopg.Connection, system: str, form: str, stream: TextIO) -> int:
+def export_ledger(conn: psycopg.Connection, system: str, form: str, stream: TextIO) -> int:
     """Write what `system` does not have yet to `stream` as "csv" or "jsonl", and mark it, in one transaction;
     gives how many entries. Should `stream` fail, nothing is marked."""
     if form not in WRITERS:

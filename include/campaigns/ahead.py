@@ -22,6 +22,7 @@ from include.agent.shapes import Strange, each, one_of, record, sentence
 from include.campaigns import waves
 from include.compatibility.report import blockers, left_behind
 from include.hosts import AgentError, Host, HostUnreachable
+from include.registry.states import CampaignAccountState
 from include.testing.copies import STORES
 from include.testing.settings import read_settings
 
@@ -82,12 +83,16 @@ def before(conn: psycopg.Connection, campaign: int, sight: Sight) -> str:
     """Looks at the accounts of a campaign that have not begun; those that cannot be moved are left, with the reason,
     and the campaign goes on with the others. Gives the list for ops. Can be repeated."""
     begun = registry.campaign(conn, campaign)
-    waiting = [one.account for one in registry.campaign_accounts(conn, campaign) if one.state == "waiting"]
+    waiting = [
+        one.account for one in registry.campaign_accounts(conn, campaign) if one.state == CampaignAccountState.WAITING
+    ]
     found = look(conn, begun.entry, waiting, sight)
     note(conn, begun.entry, found, f"campaign {campaign}")
     for one in found:
         if one.obstacles:
-            registry.set_campaign_account(conn, campaign, one.account, "left", because(one.obstacles))
+            registry.set_campaign_account(
+                conn, campaign, one.account, CampaignAccountState.LEFT, because(one.obstacles)
+            )
     return text(found)
 
 

@@ -12,6 +12,7 @@ import psycopg
 
 from include import registry, report_files
 from include.moves import proof
+from include.registry.kinds import EventKind
 
 
 def gather(conn: psycopg.Connection, id: int) -> dict[str, Any]:
@@ -58,5 +59,7 @@ def write(conn: psycopg.Connection, id: int, folder: Path) -> tuple[Path, str]:
     repeated call replaces it."""
     report = gather(conn, id)
     path = report_files.put(folder, f"campaign-{id}.json", json.dumps(report, indent=1, default=str) + "\n")
-    registry.event(conn, "report.written", detail={"campaign": id, "file": path.name, "counts": report["counts"]})
+    registry.event(
+        conn, EventKind.REPORT_WRITTEN, detail={"campaign": id, "file": path.name, "counts": report["counts"]}
+    )
     return path, summary(report)

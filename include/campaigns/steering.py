@@ -11,6 +11,7 @@ import psycopg
 
 from include import registry
 from include.campaigns import ahead
+from include.registry.states import CAMPAIGN
 
 WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account]]] = {
     "overdue": lambda conn, entry, today: registry.overdue(conn, entry, today),
@@ -44,7 +45,7 @@ def act(conn: psycopg.Connection, asked: Asked) -> Acted:
 def show(conn: psycopg.Connection) -> str:
     """Every campaign, newest first, as a text."""
     lines = ["campaign  entry                     state    accounts"]
-    for one in registry.campaigns(conn):
+    for one in registry.list_campaigns(conn):
         states: dict[str, int] = {}
         for account in registry.campaign_accounts(conn, one.id):
             states[account.state] = states.get(account.state, 0) + 1
@@ -55,7 +56,7 @@ def show(conn: psycopg.Connection) -> str:
 
 def _start(conn: psycopg.Connection, asked: Asked) -> Acted:
     params, entry = asked.params, asked.params["entry"]
-    begun = next((one for one in registry.campaigns(conn) if one.run_id == asked.run_id), None)
+    begun = next((one for one in registry.list_campaigns(conn) if one.run_id == asked.run_id), None)
     if begun is None:
         settings = {name: params[name] for name in registry.CAMPAIGN_SETTINGS}
         by, accounts = params["requested_by"], _accounts(conn, asked)
@@ -77,7 +78,7 @@ def _look(conn: psycopg.Connection, asked: Asked) -> Acted:
 
 
 def _live(conn: psycopg.Connection, entry: str) -> int:
-    live = [one.id for one in registry.campaigns(conn) if one.entry == entry and one.state in ("running", "paused")]
+    live = [one.id for one in registry.list_campaigns(conn) if one.entry == entry and one.state not in CAMPAIGN.ended]
     if not live:
         raise registry.Refused(f"No campaign of {entry} is under way: start one.")
     return live[0]

@@ -16,10 +16,11 @@ import psycopg
 
 from include import registry
 from include.compatibility.report import blockers
+from include.registry.states import CAMPAIGN, CAMPAIGN_ACCOUNT, CampaignAccountState, CampaignState, TestState
 
-AT_WORK = ("testing", "performing")
+AT_WORK = (CampaignAccountState.TESTING, CampaignAccountState.PERFORMING)
 ENDED = ("success", "failed")
-DAG = {"testing": "test_account", "performing": "migrate_account"}
+DAG: dict[str, str] = {CampaignAccountState.TESTING: "test_account", CampaignAccountState.PERFORMING: "migrate_account"}
 
 RunState = Callable[[str, str], str | None]
 """The state of a run, by DAG and run id: None when there is none, "success" and "failed" when it has ended."""
@@ -51,12 +52,12 @@ def step(conn: psycopg.Connection, id: int, state_of: RunState) -> Step:
     for one in registry.campaign_accounts(conn, id):
         if one.state in AT_WORK:
             _note_end(conn, campaign, one, state_of)
-    if campaign.state in ("running", "paused") and (why := too_many_failed(conn, campaign)):
+    if campaign.state not in CAMPAIGN.ended and (why := too_many_failed(conn, campaign)):
         registry.stop_campaign(conn, id, why, "the campaign itself")
     _begin_what_may(conn, id)
     accounts = registry.campaign_accounts(conn, id)
     # Those that wait are left when a campaign is stopped, so none does then.
-    ended = all(one.state not in ("waiting", *AT_WORK) for one in accounts)
+    ended = all(one.state in CAMPAIGN_ACCOUNT.ended for one in accounts)
     if ended:
         registry.finish_campaign(conn, id)
     runs = [_run(campaign, one) for one in accounts if one.state in AT_WORK]
@@ -72,7 +73,7 @@ def step(conn: psycopg.Connection, id: int, state_of: RunState) -> Step:
 def _run(campaign: registry.Campaign, one: registry.CampaignAccount) -> Run:
     """The run that an account at work needs: its id is always the same, so that it is begun once."""
     conf = {"account": one.account, "entry": campaign.entry, "requested_by": f"campaign {campaign.id}"}
-    if one.state == "performing":
+    if one.state == CampaignAccountState.PERFORMING:
         conf["longest_wait_seconds"] = campaign.settings["longest_wait_seconds"]
     return Run(DAG[one.state], f"campaign-{campaign.id}-{one.state}-{one.account}", conf)
 
@@ -83,18 +84,18 @@ def _note_end(
     """Where the account is once its run has ended."""
     run = _run(campaign, one)
     state = state_of(run.dag, run.run_id)
-    if state == "success" and one.state == "performing":
-        registry.set_campaign_account(conn, campaign.id, one.account, "done")
+    if state == "success" and one.state == CampaignAccountState.PERFORMING:
+        registry.set_campaign_account(conn, campaign.id, one.account, CampaignAccountState.DONE)
     elif state == "success" and registry.latest_test_of(conn, one.account, campaign.entry) is not None:
-        if campaign.state == "running":
+        if campaign.state == CampaignState.RUNNING:
             _go_on(conn, campaign, one.account)
-        elif campaign.state == "stopped":
+        elif campaign.state == CampaignState.STOPPED:
             registry.set_campaign_account(
-                conn, campaign.id, one.account, "left", f"The campaign was stopped: {campaign.why}"
+                conn, campaign.id, one.account, CampaignAccountState.LEFT, f"The campaign was stopped: {campaign.why}"
             )
     elif state in ENDED:
         why = registry.why_run_failed(conn, one.account, run.run_id) or f"See the run {run.run_id} of {run.dag}."
-        registry.set_campaign_account(conn, campaign.id, one.account, "failed", why)
+        registry.set_campaign_account(conn, campaign.id, one.account, CampaignAccountState.FAILED, why)
 
 
 def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) -> None:
@@ -102,13 +103,13 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
     mend, and no failure."""
     test = registry.latest_test_of(conn, account, campaign.entry)
     if test is None:
-        registry.set_campaign_account(conn, campaign.id, account, "testing")
+        registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.TESTING)
     elif test.blockers:
         report = registry.certain(test.report)
         reason = f"{report['sentence']} {' '.join(blockers(report)[:3])}"
-        registry.set_campaign_account(conn, campaign.id, account, "left", reason)
+        registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.LEFT, reason)
     else:
-        registry.set_campaign_account(conn, campaign.id, account, "performing")
+        registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.PERFORMING)
 
 
 def too_many_failed(conn: psycopg.Connection, campaign: registry.Campaign) -> str | None:
@@ -118,7 +119,7 @@ def too_many_failed(conn: psycopg.Connection, campaign: registry.Campaign) -> st
         waves.setdefault(one.wave, []).append(one)
     most = campaign.settings["most_failures_percent"]
     for number, wave in waves.items():
-        failed = [one.account for one in wave if one.state == "failed"]
+        failed = [one.account for one in wave if one.state == CampaignAccountState.FAILED]
         if 100 * len(failed) > most * len(wave):
             return (
                 f"{len(failed)} of {len(wave)} accounts of wave {number} failed ({', '.join(failed[:5])}), "
@@ -133,21 +134,21 @@ def _begin_what_may(conn: psycopg.Connection, id: int) -> None:
     """
     campaign = registry.campaign(conn, id)
     accounts = registry.campaign_accounts(conn, id)
-    unfinished = [one for one in accounts if one.state in ("waiting", *AT_WORK)]
-    if campaign.state != "running" or not unfinished:
+    unfinished = [one for one in accounts if one.state not in CAMPAIGN_ACCOUNT.ended]
+    if campaign.state != CampaignState.RUNNING or not unfinished:
         return
     old = {account.name for account in registry.accounts_before(conn, campaign.entry)}
     wave = min(one.wave for one in unfinished)
     most = campaign.settings["most_per_server"]
     at_work = Counter((one.server, one.state) for one in unfinished if one.state in AT_WORK)
     for one in unfinished:
-        if one.wave != wave or one.state != "waiting":
+        if one.wave != wave or one.state != CampaignAccountState.WAITING:
             continue
         if one.account not in old:
-            registry.set_campaign_account(conn, id, one.account, "done", "Its customer was first.")
+            registry.set_campaign_account(conn, id, one.account, CampaignAccountState.DONE, "Its customer was first.")
             continue
         tested = registry.latest_test_of(conn, one.account, campaign.entry) is not None
-        work = (one.server, "performing" if tested else "testing")
+        work = (one.server, CampaignAccountState.PERFORMING if tested else CampaignAccountState.TESTING)
         if at_work[work] < most and _all(at_work, one.server) < 2 * most and not in_hand(conn, one.account):
             at_work[work] += 1
             _go_on(conn, campaign, one.account)
@@ -161,5 +162,5 @@ def in_hand(conn: psycopg.Connection, account: str) -> bool:
     """Whether a run of somebody else is at work on the account."""
     test = registry.live_test_of(conn, account)
     return registry.live_move_of(conn, account) is not None or (
-        test is not None and test.state in ("preparing", "copying")
+        test is not None and test.state in (TestState.PREPARING, TestState.COPYING)
     )

@@ -20,7 +20,7 @@ _FIRST = {"blocked": "blocker", "warnings": "warning"}
 _VERDICTS = {"ready": "Ready to move", "warnings": "Can move, with a look at some things", "blocked": "Not yet"}
 
 
-def page(report: Mapping[str, Any]) -> str:
+def report_page(report: Mapping[str, Any]) -> str:
     """The report as HTML."""
     linked = {urlsplit(one["test_url"]).hostname: _root(one["test_url"]) for one in report["pages"]}
     findings = list(enumerate(report["findings"], 1))

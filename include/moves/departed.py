@@ -14,15 +14,13 @@ import psycopg
 
 from include import registry
 from include.hosts import AgentError, Host, HostUnreachable
-
-SHUT = "account.shut"
-"""The event that says that an account was shut on a server that it had left."""
+from include.registry.kinds import EventKind
 
 
 def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
     accounts, and on each server that does not answer."""
-    hosts = {one.name: reach(one.name) for one in registry.servers(conn) if one.host_key is not None}
+    hosts = {one.name: reach(one.name) for one in registry.list_servers(conn) if one.host_key is not None}
 
     def ask(name: str) -> list[dict[str, Any]] | str:
         try:
@@ -50,7 +48,7 @@ def shut(conn: psycopg.Connection, server: str, host: Host, described: list[dict
         to = str(registry.server(conn, lives_on).management_address)
         host.call("left", account=move.account, move=move.key, epoch=move.epoch, to=to)
         detail = {"lives_on": lives_on, "epoch_there": entry["epoch"], "epoch": move.epoch}
-        registry.event(conn, SHUT, account=move.account, server=server, move=move.id, detail=detail)
+        registry.event(conn, EventKind.ACCOUNT_SHUT, account=move.account, server=server, move=move.id, detail=detail)
         said.append(
             f"{server} served {move.account}, which has lived on {lives_on} since it moved: its disk is that of a "
             "snapshot or a backup. The account is shut there now; look whether anybody wrote to it meanwhile."

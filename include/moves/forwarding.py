@@ -11,12 +11,15 @@ import psycopg
 
 from include import registry
 from include.hosts import AgentError, Host, HostUnreachable
-from include.registry import states
+from include.registry.kinds import EventKind
+from include.registry.states import MigrationState
 
-EVENT = "original.forwarded"
-"""Its detail: {account: {protocol: {"count", "last" (Unix seconds, None: never)}}}."""
-
-ASKED = (states.HANDED_OVER, states.ACCOUNTS_MOVED, states.REROUTED, states.ORIGINAL_EMPTY)
+ASKED = (
+    MigrationState.HANDED_OVER,
+    MigrationState.ACCOUNTS_MOVED,
+    MigrationState.REROUTED,
+    MigrationState.ORIGINAL_EMPTY,
+)
 
 
 def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]) -> list[str]:
@@ -28,14 +31,14 @@ def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]
     }
     if now and now != last(conn, migration):
         server = registry.migration(conn, migration).server
-        registry.event(conn, EVENT, migration=migration, server=server, detail=now)
+        registry.event(conn, EventKind.ORIGINAL_FORWARDED, migration=migration, server=server, detail=now)
     return sentences(now)
 
 
 def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every original that accounts have left and that is not reinstalled yet; gives a sentence an account."""
     said = []
-    for migration in registry.migrations(conn):
+    for migration in registry.list_migrations(conn):
         if migration.state in ASKED:
             try:
                 description = reach(migration.server).call("describe")
@@ -47,8 +50,8 @@ def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
 
 def last(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
     """What was noted last, by account."""
-    log = registry.events(conn, migration_id=migration, limit=1_000_000)
-    return next((event.detail for event in reversed(log) if event.kind == EVENT), {})
+    log = registry.list_events(conn, migration_id=migration, limit=1_000_000)
+    return next((event.detail for event in reversed(log) if event.kind == EventKind.ORIGINAL_FORWARDED), {})
 
 
 def sentences(forwarded: dict[str, Any], at: datetime | None = None) -> list[str]:

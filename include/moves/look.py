@@ -14,6 +14,8 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.registry.kinds import EventKind
+from include.registry.states import MoveState
 
 Take = Callable[[str, str], dict[str, Any]]
 """Looks: (account, address of the server that it lives on) -> a look."""
@@ -24,9 +26,9 @@ def before(conn: psycopg.Connection, move: dict[str, Any], take: Take) -> dict[s
 
     Once the account may have left, the look that was taken then is given again.
     """
-    if registry.move(conn, move["id"]).state != "preparing":
-        for event in reversed(registry.events(conn, account=move["account"], limit=1_000_000)):
-            if event.kind == "look.before" and event.detail["epoch"] == move["epoch"]:
+    if registry.move(conn, move["id"]).state != MoveState.PREPARING:
+        for event in reversed(registry.list_events(conn, account=move["account"], limit=1_000_000)):
+            if event.kind == EventKind.LOOK_BEFORE and event.detail["epoch"] == move["epoch"]:
                 return event.detail["look"]
     return _taken(conn, move, "before", "from_server", take)
 
@@ -47,7 +49,7 @@ def _taken(conn: psycopg.Connection, move: dict[str, Any], when: str, end: str, 
     taken = take(move["account"], str(registry.server(conn, move[end]).management_address))
     registry.event(
         conn,
-        f"look.{when}",
+        EventKind(f"look.{when}"),
         migration=move["migration"],
         account=move["account"],
         move=move["id"],

@@ -16,15 +16,15 @@ import psycopg
 from include import registry
 from include.moves.network import own_addresses
 from include.network.names import NameChanged, Names, NotInZone
-from include.registry import states
+from include.registry.states import MigrationState
 
 LOWERED = (
-    states.INSTALLING_TRANSIT,
-    states.HANDED_OVER,
-    states.ACCOUNTS_MOVED,
-    states.REROUTED,
-    states.ORIGINAL_EMPTY,
-    states.REINSTALLING,
+    MigrationState.INSTALLING_TRANSIT,
+    MigrationState.HANDED_OVER,
+    MigrationState.ACCOUNTS_MOVED,
+    MigrationState.REROUTED,
+    MigrationState.ORIGINAL_EMPTY,
+    MigrationState.REINSTALLING,
 )
 """While a migration is one of these, an account may leave its server at any moment: TTLs are low. Afterwards only
 those of the accounts that are still away."""

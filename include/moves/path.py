@@ -12,6 +12,7 @@ import psycopg
 
 from include import registry
 from include.hosts import Host
+from include.registry.states import MoveState
 
 
 def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
@@ -173,9 +174,9 @@ def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Host, tar
     known = registry.move(conn, move["id"])
     if known.epoch != move["epoch"]:
         return known.state
-    if known.state not in ("committed", "done", "returned"):
+    if known.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
         _give_up(source, move)
-    end = "done" if known.state in ("committed", "done") else "returned"
+    end = MoveState.DONE if known.state in (MoveState.COMMITTED, MoveState.DONE) else MoveState.RETURNED
     for server in (source, target):
         server.call("unpair", move=move["key"], epoch=move["epoch"])
     registry.advance_move(conn, move["id"], end, epoch=move["epoch"])
@@ -223,7 +224,7 @@ def record(
 
     Refused when the source itself does not call the switch done, whatever the run says. `switched`: the figures as
     the switch's task gave them; None where a person has marked it as a success, and the source is asked for them."""
-    if registry.move(conn, move["id"]).state in ("committed", "done"):
+    if registry.move(conn, move["id"]).state in (MoveState.COMMITTED, MoveState.DONE):
         return switched
     left = departure(source, move)
     if left is None or not left["released"]:
@@ -236,7 +237,7 @@ def record(
     figures = {**figures, "switch": switched}
     # However late the registry learns of it: what is billed ends when the account left.
     at = datetime.fromtimestamp(left["since"], UTC)
-    registry.advance_move(conn, move["id"], "committed", figures, committed_at=at, epoch=move["epoch"])
+    registry.advance_move(conn, move["id"], MoveState.COMMITTED, figures, committed_at=at, epoch=move["epoch"])
     return switched
 
 

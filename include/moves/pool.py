@@ -8,12 +8,13 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.registry.kinds import ServerKind
 
 
 def show(conn: psycopg.Connection) -> str:
     """The pool and the queue as a text: a line for each transit and for each waiting request."""
     lines = ["transit         plan            state         "]
-    for one in registry.servers(conn, kind="transit"):
+    for one in registry.list_servers(conn, kind=ServerKind.TRANSIT):
         notes = [f"paused: {one.paused_because}"] if one.paused_because else []
         notes += [f"reserved for {one.reserved_for}"] if one.reserved_for else []
         mine = registry.migration_of(conn, one.name)
@@ -58,7 +59,7 @@ def _reserve(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
 def _add(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     names = ("transit", "plan", "infrastructure", "management_address", "lan_address", "lan_address6")
     name, plan, infrastructure, *addresses = _needs(params, *names)
-    registry.add_server(conn, name, "transit", plan, infrastructure, None, *addresses)
+    registry.add_server(conn, name, ServerKind.TRANSIT, plan, infrastructure, None, *addresses)
 
 
 def _larger(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:

@@ -12,6 +12,7 @@ import psycopg
 
 from include import registry, report_files
 from include.moves import forwarding, proof
+from include.registry.kinds import EventKind
 
 
 def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
         "names": names(conn, found),
         "forwarded": forwarding.last(conn, migration),
         "moves": [asdict(move) for move in moves],
-        "events": [asdict(event) for event in registry.events(conn, migration_id=migration, limit=1_000_000)],
+        "events": [asdict(event) for event in registry.list_events(conn, migration_id=migration, limit=1_000_000)],
     }
 
 
@@ -86,5 +87,5 @@ def write(conn: psycopg.Connection, migration: int, folder: Path) -> tuple[Path,
     repeated call replaces it."""
     report = gather(conn, migration)
     path = report_files.put(folder, f"migration-{migration}.json", json.dumps(report, indent=1, default=str) + "\n")
-    registry.event(conn, "report.written", migration=migration, detail={"file": path.name})
+    registry.event(conn, EventKind.REPORT_WRITTEN, migration=migration, detail={"file": path.name})
     return path, summary(report)

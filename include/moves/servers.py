@@ -15,6 +15,8 @@ from include.machines import Machines, MachineSpec
 from include.moves import forwarding
 from include.moves.path import without_secrets
 from include.registry import states
+from include.registry.kinds import EventKind, ServerKind
+from include.registry.states import MigrationState, RequestState, ServerState
 
 Reach = Callable[[registry.Server], Host]
 """The agent of a server, which shows the host key of this row."""
@@ -23,14 +25,8 @@ Reach = Callable[[registry.Server], Host]
 Specify = Callable[[registry.Server], MachineSpec]
 """Says how a server of the registry is made."""
 
-SHARED_BY_MANY = ("shared", "database", "test")
+SHARED_BY_MANY = (ServerKind.SHARED, ServerKind.DATABASE, ServerKind.TEST)
 """The kinds of servers that are chosen by their room."""
-
-PROVEN = "original.proven_empty"
-"""The event that says that the original itself, while it was being reinstalled, called itself empty."""
-
-TRANSIT_PROVEN = "transit.proven_empty"
-"""The same of a transit, before it is installed or wiped for a migration: its detail says before which `act`."""
 
 
 def past(state: str, other: str) -> bool:
@@ -56,7 +52,7 @@ def refresh(conn: psycopg.Connection, server: str, host: Host) -> list[str]:
 def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
     a sentence on each that does not answer."""
-    names = [one.name for one in registry.servers(conn) if _may_get_accounts(one)]
+    names = [one.name for one in registry.list_servers(conn) if _may_get_accounts(one)]
     hosts = {name: reach(name) for name in names}
 
     def ask(name: str) -> dict[str, Any] | str:
@@ -76,14 +72,15 @@ def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[
 
 def _may_get_accounts(server: registry.Server) -> bool:
     """A transit is the only server that its customer has while it is theirs: they make accounts there as well."""
-    shared = server.kind in SHARED_BY_MANY or (server.kind, server.state) == ("transit", states.HANDED_OVER)
+    lent = server.kind == ServerKind.TRANSIT and server.state == ServerState.HANDED_OVER
+    shared = server.kind in SHARED_BY_MANY or lent
     return shared and server.host_key is not None
 
 
 def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Callable[[str], Host]) -> None:
     """The registry learns of an account that was created since the hand-over of the transit `to_server`, if so."""
     migration = registry.migration_of(conn, to_server)
-    if migration is None or migration.transit != to_server or migration.state != "handed_over":
+    if migration is None or migration.transit != to_server or migration.state != MigrationState.HANDED_OVER:
         return
     if account not in {one.name for one in registry.accounts_of(conn, migration.server)}:
         refresh(conn, migration.server, reach(migration.server))
@@ -125,7 +122,7 @@ def install_transit(
 ) -> None:
     """Installs the transit anew, with the new infrastructure, and pins its host key; not once it is handed over.
     Refused unless the registry and the transit itself say, now, that nothing of anybody is on it."""
-    if _past(conn, migration, "installing_transit"):
+    if _past(conn, migration, MigrationState.INSTALLING_TRANSIT):
         return
     transit = registry.server(conn, registry.may_install_transit(conn, migration["id"]))
     _prove_transit_empty(conn, migration, transit, reach, machines, spec, act="install")
@@ -146,7 +143,7 @@ def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> b
 
     False once the IPs are rerouted: from then on names and IPs may be on their way home.
     """
-    if _past(conn, migration, "accounts_moved"):
+    if _past(conn, migration, MigrationState.ACCOUNTS_MOVED):
         return False
     registry.last_account_left(conn, migration["id"])
     return True
@@ -155,21 +152,21 @@ def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> b
 def every_account_home(conn: psycopg.Connection, migration: dict[str, Any], transit: Host) -> None:
     """Records that every account is home. Refused while one is not, be it one that was made on the transit."""
     found = registry.migration(conn, migration["id"])
-    if past(found.state, "reinstalled"):
+    if past(found.state, MigrationState.REINSTALLED):
         return
     refresh(conn, registry.certain(found.transit), transit)
     away = registry.accounts_not_on(conn, migration["id"], migration["server"])
     if away:
         raise registry.Refused(f"Not home yet: {', '.join(away)}. Clear move_accounts_home.")
-    registry.advance(conn, migration["id"], "accounts_home")
+    registry.advance(conn, migration["id"], MigrationState.ACCOUNTS_HOME)
 
 
 def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], original: Host) -> None:
     """Records that the registry and the original itself say that nothing lives there. Refused otherwise."""
-    if not _past(conn, migration, "rerouted"):
+    if not _past(conn, migration, MigrationState.REROUTED):
         forwarding.record(conn, migration["id"], original.call("describe"))
         _ask_original(migration, original)
-        registry.advance(conn, migration["id"], "original_empty")
+        registry.advance(conn, migration["id"], MigrationState.ORIGINAL_EMPTY)
 
 
 def emptiness(proof: registry.Proof, said: dict[str, Any]) -> str:
@@ -205,19 +202,19 @@ def reinstall(
     Cut off in the middle, the next call finds the proof in the event log: a server that no longer answers is
     then on its way to the new infrastructure, while one that answers is asked again.
     """
-    if _past(conn, migration, "reinstalling"):
+    if _past(conn, migration, MigrationState.REINSTALLING):
         return
     # From here on the registry takes no account for this server, so the two answers stay true.
-    registry.advance(conn, migration["id"], "reinstalling")
+    registry.advance(conn, migration["id"], MigrationState.REINSTALLING)
     registry.may_reinstall(conn, migration["id"])
     try:
         _ask_original(migration, original)
-        registry.event(conn, PROVEN, migration=migration["id"], server=migration["server"])
+        registry.event(conn, EventKind.ORIGINAL_PROVEN_EMPTY, migration=migration["id"], server=migration["server"])
     except (HostUnreachable, AgentError) as error:
         # A server that shows another host key than the pinned one is a new one that was not pinned yet.
         if isinstance(error, AgentError) and error.code != "host_key_changed":
             raise
-        if not _proven(conn, migration, PROVEN):
+        if not _proven(conn, migration, EventKind.ORIGINAL_PROVEN_EMPTY):
             raise
     machine = spec(registry.server(conn, migration["server"]))
     machines.keep(machine, registry.certain(registry.migration(conn, migration["id"]).disk_kept))
@@ -253,7 +250,7 @@ def wipe_transit(
     """Wipes the transit if the registry and the transit itself say, now, that nothing of anybody is on it. Not once it
     is back in the pool: by then it may be another customer's."""
     request = registry.request_of(conn, migration["id"])
-    if request is not None and request.state == "returned_to_pool":
+    if request is not None and request.state == RequestState.RETURNED_TO_POOL:
         return
     transit = registry.server(conn, registry.may_wipe(conn, migration["id"]))
     _prove_transit_empty(conn, migration, transit, reach, machines, spec, act="wipe")
@@ -284,17 +281,19 @@ def _prove_transit_empty(
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration["id"]) is not None
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
-            if not any(_proven(conn, migration, TRANSIT_PROVEN, act=one) for one in before):
+            if not any(_proven(conn, migration, EventKind.TRANSIT_PROVEN_EMPTY, act=one) for one in before):
                 raise registry.Refused(
                     f"Transit {transit.name} cannot be asked whether it is empty, so it stays as it is: {error} Look "
                     "at it, and wipe it by hand only if you know that nobody's data is on it; then clear this task."
                 ) from error
-    registry.event(conn, TRANSIT_PROVEN, migration=migration["id"], server=transit.name, detail={"act": act})
+    registry.event(
+        conn, EventKind.TRANSIT_PROVEN_EMPTY, migration=migration["id"], server=transit.name, detail={"act": act}
+    )
 
 
-def _proven(conn: psycopg.Connection, migration: dict[str, Any], kind: str, **detail: str) -> bool:
+def _proven(conn: psycopg.Connection, migration: dict[str, Any], kind: EventKind, **detail: str) -> bool:
     """Whether the log of this migration has such a proof."""
-    log = registry.events(conn, migration_id=migration["id"], limit=1_000_000)
+    log = registry.list_events(conn, migration_id=migration["id"], limit=1_000_000)
     return any(event.kind == kind and detail.items() <= event.detail.items() for event in log)
 
 

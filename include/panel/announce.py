@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 
 from include import registry
-from include.panel import story
-from include.registry import panel
+from include.panel import event_text
+from include.registry import webhooks
 
 READER = "webhook"
 """By what name the registry remembers how far we are."""
@@ -23,8 +23,8 @@ def announce(conn: psycopg.Connection) -> int:
             events = registry.unread(conn, READER, PAGE)
             if not events:
                 return announced
-            told = [message(event) for event in events if event.kind in story.TOLD and event.customer is not None]
-            announced += panel.announce(conn, told)
+            told = [message(event) for event in events if event.kind in event_text.TOLD and event.customer is not None]
+            announced += webhooks.announce(conn, told)
             registry.read_through(conn, READER, events[-1].id)
 
 
@@ -37,5 +37,5 @@ def message(event: registry.Event) -> dict[str, object]:
         "customer": event.customer,
         "account": event.account,
         "server": event.server,
-        "sentence": story.sentence(event),
+        "sentence": event_text.for_customer(event),
     }

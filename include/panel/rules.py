@@ -13,9 +13,11 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.registry import panel
+from include.registry.kinds import ServerKind
+from include.registry.queries import panel
+from include.registry.states import TestState
 
-SHARED = ("shared",)
+SHARED = (ServerKind.SHARED,)
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def to_test(conn: psycopg.Connection, account: str, entry: str, by: str) -> tupl
     with tried(conn):
         old = registry.replace_test(conn, account, run_id)
         if old is not None:
-            registry.advance_test(conn, old.id, "removed")
+            registry.advance_test(conn, old.id, TestState.REMOVED)
         registry.begin_test(conn, account, entry, run_id, by)
     return "test_account", {"account": account, "entry": entry}
 

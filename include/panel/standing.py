@@ -15,7 +15,10 @@ import psycopg
 
 from include import registry
 from include.compatibility.report import blockers
-from include.registry import panel, states
+from include.registry import states
+from include.registry.kinds import ServerKind
+from include.registry.queries import panel
+from include.registry.states import MigrationState, TestState
 
 Who = Literal["customer", "host", "nobody"]
 
@@ -38,16 +41,16 @@ SERVER_STATES = {
 """Every word that a server's state can be, with what it means."""
 
 # What comes after each state of a migration that needs nobody.
-NEXT = {
-    states.CHECKING: "A transit is asked for.",
-    states.INSTALLING_TRANSIT: "The transit is handed over, and its free week starts.",
-    states.ACCOUNTS_MOVED: "Names and IPs are led to the transit.",
-    states.REROUTED: "The server is proven to be empty, then reinstalled.",
-    states.ORIGINAL_EMPTY: "The server is reinstalled.",
-    states.REINSTALLING: "The reinstalled server is checked; then the accounts move home.",
-    states.REINSTALLED: "The accounts move home, one after the other.",
-    states.ACCOUNTS_HOME: "Names and IPs are led home.",
-    states.HOME: "The transit is wiped and goes back to the pool.",
+NEXT: dict[str, str] = {
+    MigrationState.CHECKING: "A transit is asked for.",
+    MigrationState.INSTALLING_TRANSIT: "The transit is handed over, and its free week starts.",
+    MigrationState.ACCOUNTS_MOVED: "Names and IPs are led to the transit.",
+    MigrationState.REROUTED: "The server is proven to be empty, then reinstalled.",
+    MigrationState.ORIGINAL_EMPTY: "The server is reinstalled.",
+    MigrationState.REINSTALLING: "The reinstalled server is checked; then the accounts move home.",
+    MigrationState.REINSTALLED: "The accounts move home, one after the other.",
+    MigrationState.ACCOUNTS_HOME: "Names and IPs are led home.",
+    MigrationState.HOME: "The transit is wiped and goes back to the pool.",
 }
 LOOKED_AT = "A step did not succeed: the host looks at it and goes on from there."
 THE_HOST = "The host looks at it and goes on from there."
@@ -87,11 +90,11 @@ def of_server(
     here = Standing(migration.state, SERVER_STATES[migration.state], NEXT.get(migration.state, ""), "nobody")
     done = states.MIGRATION.path.index(migration.state)
     progress = Progress(done, len(states.MIGRATION.path) - 1, _expected_end(conn, migration))
-    if migration.state == states.WAITING_FOR_TRANSIT:
+    if migration.state == MigrationState.WAITING_FOR_TRANSIT:
         here = replace(here, next=_queue(conn, migration), waits_for="host")
-    elif migration.state == states.HANDED_OVER:
+    elif migration.state == MigrationState.HANDED_OVER:
         here = _performing(conn, migration, here)
-    elif migration.state == states.ORIGINAL_EMPTY and registry.proof_of_emptiness(conn, migration.id).asks:
+    elif migration.state == MigrationState.ORIGINAL_EMPTY and registry.proof_of_emptiness(conn, migration.id).asks:
         if registry.approved_by(conn, migration.id) is None:
             here = replace(here, next="The host agrees to the reinstall; then it goes on.", waits_for="host")
     if failed("migrate_server", migration.run_id):
@@ -101,7 +104,7 @@ def of_server(
 
 def _what_failed(conn: psycopg.Connection, migration: registry.Migration) -> str:
     """Why the run of a migration has failed: of the way home, which accounts did not get there, and why."""
-    if migration.state == states.REINSTALLED:
+    if migration.state == MigrationState.REINSTALLED:
         away = registry.accounts_not_on(conn, migration.id, migration.server)
         failures = {name: panel.last_failure(conn, name) for name in away}
         told = [f"{name} did not move home: {_sentence_of(one.why)}" for name, one in failures.items() if one]
@@ -138,7 +141,7 @@ def _due(entry: registry.Entry) -> str:
 
 
 def _expected_end(conn: psycopg.Connection, migration: registry.Migration) -> datetime | None:
-    if not states.MIGRATION.there_or_past(migration.state, states.ACCOUNTS_MOVED):
+    if not states.MIGRATION.there_or_past(migration.state, MigrationState.ACCOUNTS_MOVED):
         return None  # it is the customer's to say
     usual = panel.usual_rest(conn, migration.state)
     return None if usual is None else max(migration.state_since + usual, datetime.now(UTC))
@@ -147,7 +150,7 @@ def _expected_end(conn: psycopg.Connection, migration: registry.Migration) -> da
 def _queue(conn: psycopg.Connection, migration: registry.Migration) -> str:
     place = registry.place_in_queue(conn, migration.id)
     if place is None:
-        return NEXT[states.CHECKING]
+        return NEXT[MigrationState.CHECKING]
     when = f"{place.estimate:%Y-%m-%d}" if place.estimate else "at a time that cannot be told yet"
     return f"Place {place.place} of {place.of} in the queue: a transit is expected {when}."
 
@@ -160,7 +163,7 @@ def _performing(conn: psycopg.Connection, migration: registry.Migration, here: S
         return replace(here, next=f"Perform what still lives on the server: {_names(still)}.", waits_for="customer")
     if left:
         return replace(here, next=f"The last accounts arrive on the transit: {_names(left)}.")
-    return replace(here, next=NEXT[states.ACCOUNTS_MOVED])
+    return replace(here, next=NEXT[MigrationState.ACCOUNTS_MOVED])
 
 
 def of_account(
@@ -182,20 +185,20 @@ def of_account(
         return _after(conn, account, migration, last, failed)
     if account.server != account.home_server:
         here = _account("away", "It moves home, unnoticed, once every account has left its server.", "nobody")
-        if migration is not None and migration.state == states.HANDED_OVER:
+        if migration is not None and migration.state == MigrationState.HANDED_OVER:
             whole = _performing(conn, migration, here)
             return replace(here, next=whole.next, waits_for=whole.waits_for)
         if migration is not None and failed("migrate_server", migration.run_id):
             return replace(here, next=f"The way home has stopped. {THE_HOST}", waits_for="host")
-        if migration is not None and states.MIGRATION.there_or_past(migration.state, states.REINSTALLED):
+        if migration is not None and states.MIGRATION.there_or_past(migration.state, MigrationState.REINSTALLED):
             return replace(here, next="It moves home by itself, one account after the other.")
         return here
     live = registry.live_test_of(conn, account.name)
-    if live is not None and live.state in (states.PREPARING, states.COPYING):
+    if live is not None and live.state in (TestState.PREPARING, TestState.COPYING):
         return _testing(conn, live, failed)
-    if migration is not None and migration.state == states.HANDED_OVER:
+    if migration is not None and migration.state == MigrationState.HANDED_OVER:
         return _account("serving", "Perform it: it moves to the transit and goes on serving.", "customer")
-    if migration is not None and not states.MIGRATION.there_or_past(migration.state, states.HANDED_OVER):
+    if migration is not None and not states.MIGRATION.there_or_past(migration.state, MigrationState.HANDED_OVER):
         return _account("serving", "It can be performed once the transit is handed over.", "nobody")
     entry = next(iter(panel.open_to_account(conn, account.name)), None)
     if entry is None:
@@ -229,7 +232,7 @@ def _sentence_of(why: str) -> str:
 
 
 def _testing(conn: psycopg.Connection, live: registry.Test, failed: Failed) -> Standing:
-    progress = Progress(states.TEST.path.index(live.state), states.TEST.path.index(states.READY))
+    progress = Progress(states.TEST.path.index(live.state), states.TEST.path.index(TestState.READY))
     if failed("test_account", live.run_id):
         why = registry.why_run_failed(conn, live.account, live.run_id)
         return replace(_account("testing", _looked_at(why), "host"), progress=progress)
@@ -256,7 +259,7 @@ def _due_account(
     if tested.blockers:
         return _stopped([{"sentence": said, "who": "customer"} for said in blockers(registry.certain(tested.report))])
     server = registry.server(conn, account.home_server)
-    if server.kind == "shared":
+    if server.kind == ServerKind.SHARED:
         return _account("tested", f"Perform it: {_due(entry)}.", "customer")
     return replace(_account("tested", "", "customer"), next=_settled(conn, server, failed).next)
 
@@ -301,7 +304,7 @@ def _names(items: Sequence[str], most: int = 10) -> str:
 
 def path(conn: psycopg.Connection, migration: registry.Migration) -> list[dict[str, Any]]:
     """Every state on a migration's path, with when it was reached; None for those that are still to come."""
-    reached = dict(panel.reached(conn, migration.id)) | {states.CHECKING: migration.began_at}
+    reached = dict(panel.reached(conn, migration.id)) | {MigrationState.CHECKING: migration.began_at}
     return [
         {"state": name, "sentence": SERVER_STATES.get(name, _sentence(name)), "reached_at": reached.get(name)}
         for name in states.MIGRATION.path

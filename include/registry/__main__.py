@@ -5,7 +5,7 @@ import sys
 
 import psycopg
 
-from include.registry import Refused, confirm_account, states
+from include.registry import Refused, confirm_account, states_page
 from include.registry.schema import upgrade
 
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
             except Refused as error:
                 parser.exit(1, f"{error}\n")
     else:
-        sys.stdout.write(states.page())
+        sys.stdout.write(states_page.page())
     return 0
 
 

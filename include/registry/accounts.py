@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import EventKind, ServerKind
 
 COLUMNS = "name, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at, stated"
 
@@ -54,7 +55,7 @@ def add_account(
                 "UPDATE accounts SET domains = %(domains)s WHERE name = %(name)s",
                 {"name": name, "domains": wanted},
             )
-            event(conn, "account.changed", account=name, server=server, detail={"domains": wanted})
+            event(conn, EventKind.ACCOUNT_CHANGED, account=name, server=server, detail={"domains": wanted})
         return account(conn, name) if customer is None else set_customer(conn, name, customer)
     home = _home_of(conn, server)
     if found is not None and found.server != server:
@@ -71,7 +72,7 @@ def add_account(
         """,
         {"name": name, "server": server, "home": home, "domains": wanted, "customer": customer},
     )
-    event(conn, "account.added", account=name, server=server, detail={"domains": wanted})
+    event(conn, EventKind.ACCOUNT_ADDED, account=name, server=server, detail={"domains": wanted})
     return account(conn, name)
 
 
@@ -80,8 +81,8 @@ def _home_of(conn: psycopg.Connection, server: str) -> str:
     found: str = value(
         conn,
         """
-        SELECT server FROM migrations
-        WHERE transit = %(server)s AND state NOT IN ('done', 'failed', 'cancelled')
+        SELECT server FROM live_migrations
+        WHERE transit = %(server)s
         UNION ALL SELECT %(server)s LIMIT 1
         """,
         {"server": server},
@@ -111,7 +112,9 @@ def set_customer(conn: psycopg.Connection, account: str, customer: str | None, b
     )
     found = _account(conn, account)
     if changed:
-        event(conn, "account.customer", account=account, server=found.server, by=by, detail={"customer": customer})
+        event(
+            conn, EventKind.ACCOUNT_CUSTOMER, account=account, server=found.server, by=by, detail={"customer": customer}
+        )
     return found
 
 
@@ -155,7 +158,10 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
     (moved, receiving, test copies) are passed over, and so is all of a test or database server; where the
     server's claim contradicts the registry and no move explains it, nothing is changed and an event says so.
     Nothing is ever removed here. Returns who lives on `server`."""
-    if value(conn, "SELECT kind FROM servers WHERE name = %(server)s", {"server": server}) in ("database", "test"):
+    if value(conn, "SELECT kind FROM servers WHERE name = %(server)s", {"server": server}) in (
+        ServerKind.DATABASE,
+        ServerKind.TEST,
+    ):
         return []
     for entry in described:
         if entry.get("state", "serving") not in ("serving", "held"):
@@ -166,7 +172,7 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
             if not _moving_to(conn, name, server):
                 event(
                     conn,
-                    "account.contradiction",
+                    EventKind.ACCOUNT_CONTRADICTION,
                     account=name,
                     server=server,
                     detail={"registry_says": known.server, "epoch_there": entry.get("epoch")},
@@ -216,7 +222,7 @@ def _take_stated(
         before, known_as = (known.description or {}).get("stated"), known.stated
     if stated not in (known_as, before):
         detail = {"registry_says": known_as, "server_says": stated}
-        event(conn, "account.differs", account=name, server=server, detail=detail)
+        event(conn, EventKind.ACCOUNT_DIFFERS, account=name, server=server, detail=detail)
 
 
 def _write_stated(conn: psycopg.Connection, name: str, stated: dict[str, Any]) -> None:
@@ -235,7 +241,7 @@ def confirm_account(conn: psycopg.Connection, name: str, by: str) -> Account:
     if stated != found.stated:
         _write_stated(conn, name, stated)
         detail = {"was": found.stated, "is": stated}
-        event(conn, "account.confirmed", account=name, server=found.server, by=by, detail=detail)
+        event(conn, EventKind.ACCOUNT_CONFIRMED, account=name, server=found.server, by=by, detail=detail)
     return account(conn, name)
 
 
@@ -248,8 +254,7 @@ def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
     found: bool = value(
         conn,
         """
-        SELECT EXISTS (SELECT FROM moves WHERE account = %(account)s AND to_server = %(server)s
-            AND state NOT IN ('done', 'returned'))
+        SELECT EXISTS (SELECT FROM live_moves WHERE account = %(account)s AND to_server = %(server)s)
         """,
         {"account": account, "server": server},
     )
@@ -273,4 +278,4 @@ def remove_account(conn: psycopg.Connection, name: str, reason: str, by: str) ->
         """,
         {"name": name},
     )
-    event(conn, "account.removed", account=name, server=found.server, by=by, detail={"reason": reason})
+    event(conn, EventKind.ACCOUNT_REMOVED, account=name, server=found.server, by=by, detail={"reason": reason})

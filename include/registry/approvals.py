@@ -6,11 +6,9 @@ import psycopg
 
 from include.registry.database import Refused, execute, in_transaction, row, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
 from include.registry.servers import Plan
 from include.registry.servers import plan as plan_named
-
-APPROVED = "reinstall.approved"
-REJECTED = "reinstall.rejected"
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,13 @@ def approved_by(conn: psycopg.Connection, migration: int) -> str | None:
 def answer_approval(conn: psycopg.Connection, migration: int, approved: bool, by: str) -> None:
     """Record a person's answer."""
     server = value(conn, "SELECT server FROM migrations WHERE id = %(id)s", {"id": migration})
-    event(conn, APPROVED if approved else REJECTED, migration=migration, server=server, by=by)
+    event(
+        conn,
+        EventKind.REINSTALL_APPROVED if approved else EventKind.REINSTALL_REJECTED,
+        migration=migration,
+        server=server,
+        by=by,
+    )
 
 
 @in_transaction
@@ -87,5 +91,5 @@ def ask_before_reinstall(conn: psycopg.Connection, plan: str, asks: bool, by: st
         {"plan": plan, "asks": asks},
     )
     if changed:
-        event(conn, "plan.approval", by=by, detail={"plan": plan, "asks": asks})
+        event(conn, EventKind.PLAN_APPROVAL, by=by, detail={"plan": plan, "asks": asks})
     return plan_named(conn, plan)

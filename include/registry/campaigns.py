@@ -8,12 +8,13 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.registry import states
 from include.registry.accounts import COLUMNS as ACCOUNT_COLUMNS
 from include.registry.accounts import Account
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
+from include.registry.states import CampaignState
 
 CAMPAIGN_SETTINGS = ("wave_size", "canaries", "most_per_server", "most_failures_percent", "longest_wait_seconds")
 COLUMNS = "id, entry, run_id, requested_by, state, state_since, settings, why, began_at, ended_at"
@@ -103,7 +104,7 @@ def begin_campaign(
         },
     )
     detail = {"campaign": id, "entry": entry, "run_id": run_id, "accounts": len(accounts), **settings}
-    event(conn, "campaign.began", by=requested_by, detail=detail)
+    event(conn, EventKind.CAMPAIGN_BEGAN, by=requested_by, detail=detail)
     return campaign(conn, id)
 
 
@@ -117,7 +118,7 @@ def campaign(conn: psycopg.Connection, id: int) -> Campaign:
 
 
 @in_transaction
-def campaigns(conn: psycopg.Connection) -> list[Campaign]:
+def list_campaigns(conn: psycopg.Connection) -> list[Campaign]:
     """Every campaign, newest first."""
     return rows(conn, Campaign, f"SELECT {COLUMNS} FROM campaigns ORDER BY id DESC")
 
@@ -125,13 +126,13 @@ def campaigns(conn: psycopg.Connection) -> list[Campaign]:
 @in_transaction
 def pause_campaign(conn: psycopg.Connection, id: int, reason: str, by: str) -> Campaign:
     """Begin no further account until `resume_campaign`; what is under way goes on. Can be repeated."""
-    return _steer(conn, id, states.PAUSED, reason, by)
+    return _steer(conn, id, CampaignState.PAUSED, reason, by)
 
 
 @in_transaction
 def resume_campaign(conn: psycopg.Connection, id: int, by: str) -> Campaign:
     """Go on with a paused campaign. Can be repeated."""
-    return _steer(conn, id, states.RUNNING, None, by)
+    return _steer(conn, id, CampaignState.RUNNING, None, by)
 
 
 @in_transaction
@@ -139,7 +140,7 @@ def stop_campaign(conn: psycopg.Connection, id: int, why: str, by: str) -> Campa
     """End a campaign for good: accounts that wait are left, with the reason; what is under way goes on to its end.
     Can be repeated."""
     before = campaign(conn, id)
-    after = _steer(conn, id, states.STOPPED, why, by)
+    after = _steer(conn, id, CampaignState.STOPPED, why, by)
     if before.state != after.state:
         execute(
             conn,
@@ -157,7 +158,7 @@ def finish_campaign(conn: psycopg.Connection, id: int) -> Campaign:
     """Note that nothing of a campaign is left to do; one that was stopped stays so. Refuses while an account waits or
     is at work. Can be repeated."""
     found = campaign(conn, id)
-    return found if found.state == states.STOPPED else _steer(conn, id, states.DONE, found.why, None)
+    return found if found.state == CampaignState.STOPPED else _steer(conn, id, CampaignState.DONE, found.why, None)
 
 
 def _steer(conn: psycopg.Connection, id: int, state: str, why: str | None, by: str | None) -> Campaign:
@@ -165,11 +166,11 @@ def _steer(conn: psycopg.Connection, id: int, state: str, why: str | None, by: s
     before = campaign(conn, id)
     if before.state == state:
         return before
-    if state in (states.PAUSED, states.STOPPED) and not (why or "").strip():
+    if state in (CampaignState.PAUSED, CampaignState.STOPPED) and not (why or "").strip():
         raise Refused("A campaign is paused or stopped for a reason: give it.")
     params = {"id": id, "state": state, "why": why}
     execute(conn, "UPDATE campaigns SET state = %(state)s, why = %(why)s WHERE id = %(id)s", params)
-    event(conn, f"campaign.{state}", by=by, detail={"campaign": id, "entry": before.entry, "why": why})
+    event(conn, EventKind(f"campaign.{state}"), by=by, detail={"campaign": id, "entry": before.entry, "why": why})
     return campaign(conn, id)
 
 
@@ -215,7 +216,7 @@ def set_campaign_account(
     )
     if changed:
         detail = {"campaign": id, "entry": found.entry, "reason": reason}
-        event(conn, f"campaign.account.{state}", account=account, detail=detail)
+        event(conn, EventKind(f"campaign.account.{state}"), account=account, detail=detail)
     elif not value(
         conn,
         "SELECT EXISTS (SELECT FROM campaign_accounts WHERE campaign = %(id)s AND account = %(account)s)",

@@ -11,6 +11,7 @@ import psycopg
 
 from include.registry.database import Refused, execute, in_transaction, row, rows
 from include.registry.events import event
+from include.registry.kinds import EventKind
 
 COLUMNS = "name, title, kind, from_version, to_version, mandatory, opens, deadline"
 
@@ -35,7 +36,7 @@ def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Entry]) -> list[E
     """Make the registry's rows those of `entries`, such as `include.catalogue.load().values()`; gives all rows. One
     that no entry describes any more stays: history refers to it. Refuses other versions for an entry that has been
     used. Can be repeated."""
-    known = {entry.name: entry for entry in catalogue(conn)}
+    known = {entry.name: entry for entry in list_catalogue(conn)}
     for described in sorted(entries, key=lambda entry: entry.name):
         entry = Entry(**{column: getattr(described, column) for column in COLUMNS.split(", ")})
         if known.get(entry.name) == entry:
@@ -53,12 +54,12 @@ def sync_catalogue(conn: psycopg.Connection, entries: Iterable[Entry]) -> list[E
             vars(entry),
         )
         detail = {name: value.isoformat() if isinstance(value, date) else value for name, value in vars(entry).items()}
-        event(conn, "catalogue.changed", detail=detail)
-    return catalogue(conn)
+        event(conn, EventKind.CATALOGUE_CHANGED, detail=detail)
+    return list_catalogue(conn)
 
 
 @in_transaction
-def catalogue(conn: psycopg.Connection) -> list[Entry]:
+def list_catalogue(conn: psycopg.Connection) -> list[Entry]:
     """Every entry, by name."""
     return rows(conn, Entry, f"SELECT {COLUMNS} FROM catalogue ORDER BY name")
 

@@ -62,9 +62,8 @@ def choices(conn: psycopg.Connection, kind: str, entry: Entry, account: str, nam
                     ) here
                 )::integer AS accounts,
                 (
-                    SELECT count(*) FROM moves m
+                    SELECT count(*) FROM live_moves m
                     WHERE s.name IN (m.from_server, m.to_server) AND m.direction = 'over'
-                        AND m.state NOT IN ('done', 'returned')
                 )::integer AS moves
             FROM servers s
             WHERE s.kind = %(kind)s AND (%(name)s::text IS NULL OR s.name = %(name)s) AND s.state = 'serving'

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from include.registry.database import execute, in_transaction, rows, value
+from include.registry.kinds import EventKind
 
 COLUMNS = "id, at, kind, migration, account, server, move, by, detail, customer"
 
@@ -37,7 +38,7 @@ class Event:
 @in_transaction
 def event(
     conn: psycopg.Connection,
-    kind: str,
+    kind: EventKind,
     *,
     migration: int | None = None,
     account: str | None = None,
@@ -46,7 +47,7 @@ def event(
     by: str | None = None,
     detail: dict[str, Any] | None = None,
 ) -> int:
-    """Write an event; its id. `kind` is lower-case words joined by '.' or '_', such as 'move.committed'."""
+    """Write an event; its id."""
     found: int = value(
         conn,
         """
@@ -68,7 +69,7 @@ def event(
 
 
 @in_transaction
-def events(
+def list_events(
     conn: psycopg.Connection,
     migration_id: int | None = None,
     account: str | None = None,

@@ -10,7 +10,9 @@ from include.registry import queue, states
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, names, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import ONE_CUSTOMERS, EventKind
 from include.registry.servers import server as server_named
+from include.registry.states import MigrationState
 from include.registry.tests import untested
 
 COLUMNS = """
@@ -68,7 +70,7 @@ def begin_migration(
         return same
     found = server_named(conn, server)
     wanted = catalogue_entry(conn, entry)
-    if found.kind not in ("dedicated", "vps"):
+    if found.kind not in ONE_CUSTOMERS:
         raise Refused(
             f"Server {server} is a {found.kind} server: only a dedicated server or VPS is migrated through a transit."
         )
@@ -99,13 +101,13 @@ def begin_migration(
             "to": wanted.to_version,
             "run": run_id,
             "by": requested_by,
-            "state": states.CHECKING,
+            "state": MigrationState.CHECKING,
             "lifted": lift_gate_because,
         },
     )
     event(
         conn,
-        "migration.began",
+        EventKind.MIGRATION_BEGAN,
         migration=id,
         server=server,
         by=requested_by,
@@ -113,7 +115,7 @@ def begin_migration(
     )
     if why_not and lift_gate_because is not None:
         detail = {"reason": lift_gate_because, "against": why_not}
-        event(conn, "gate.lifted", migration=id, server=server, by=requested_by, detail=detail)
+        event(conn, EventKind.GATE_LIFTED, migration=id, server=server, by=requested_by, detail=detail)
     return migration(conn, id)
 
 
@@ -127,7 +129,7 @@ def migration(conn: psycopg.Connection, id: int) -> Migration:
 
 
 @in_transaction
-def migrations(conn: psycopg.Connection, state: str | None = None) -> list[Migration]:
+def list_migrations(conn: psycopg.Connection, state: str | None = None) -> list[Migration]:
     """Migrations, oldest first, in one state or all."""
     return rows(
         conn,
@@ -145,10 +147,7 @@ def migration_of(conn: psycopg.Connection, server: str) -> Migration | None:
     return row(
         conn,
         Migration,
-        f"""
-        SELECT {COLUMNS} FROM migrations
-        WHERE (server = %(server)s OR transit = %(server)s) AND state NOT IN ('done', 'failed', 'cancelled')
-        """,
+        f"SELECT {COLUMNS} FROM live_migrations WHERE server = %(server)s OR transit = %(server)s",
         {"server": server},
     )
 
@@ -178,7 +177,7 @@ def advance(
     if states.MIGRATION.there_or_past(before.state, to_state):
         return before
     execute(conn, "UPDATE migrations SET state = %(state)s WHERE id = %(id)s", {"id": id, "state": to_state})
-    event(conn, f"migration.{to_state}", migration=id, server=before.server, by=by, detail=detail)
+    event(conn, EventKind(f"migration.{to_state}"), migration=id, server=before.server, by=by, detail=detail)
     return migration(conn, id)
 
 
@@ -187,7 +186,7 @@ def cancel_migration(conn: psycopg.Connection, id: int, reason: str, by: str) ->
     """Cancel a migration: its request leaves the queue, its lease ends. Refused once an account has been
     performed. An assigned transit stays the migration's until `transit_wiped` and `return_transit`."""
     queue.lock(conn)
-    return advance(conn, id, states.CANCELLED, {"reason": reason}, by)
+    return advance(conn, id, MigrationState.CANCELLED, {"reason": reason}, by)
 
 
 @in_transaction
@@ -201,7 +200,7 @@ def disk_discarded(conn: psycopg.Connection, id: int) -> None:
         {"id": id},
     )
     if changed:
-        event(conn, "disk.discarded", migration=id, server=found.server, detail={"disk": found.disk_kept})
+        event(conn, EventKind.DISK_DISCARDED, migration=id, server=found.server, detail={"disk": found.disk_kept})
 
 
 @in_transaction
@@ -229,7 +228,7 @@ def may_reinstall(conn: psycopg.Connection, migration_id: int) -> None:
         raise Refused(
             f"Server {found.server} is not reinstalled, because accounts live on it ({names(living)}): move them first."
         )
-    if found.state not in (states.ORIGINAL_EMPTY, states.REINSTALLING):
+    if found.state not in (MigrationState.ORIGINAL_EMPTY, MigrationState.REINSTALLING):
         raise Refused(
             f"Server {found.server} is not reinstalled while its migration is {found.state}: that is due"
             " after original_empty and only once."

@@ -14,8 +14,10 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import Entry, catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import Direction, EntryKind, EventKind, ServerKind
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
+from include.registry.states import MoveState
 
 MOST_MOVES_A_SERVER = 2
 """Of how many over moves a server may be the source or the target at a time; the schema's `most_moves_a_server`."""
@@ -67,7 +69,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     if same is not None:
         if (same.account, same.to_server) != (account, to_server):
             raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
-        return _again(conn, same) if same.state == states.RETURNED else same
+        return _again(conn, same) if same.state == MoveState.RETURNED else same
     server_named(conn, to_server)
     live = migration_of(conn, found.home_server)
     if live is None:
@@ -96,14 +98,14 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
             "original": live.server,
             "from": found.server,
             "to": to_server,
-            "direction": "home" if to_server == live.server else "out",
+            "direction": Direction.HOME if to_server == live.server else Direction.OUT,
             "epoch": next_epoch(conn, account),
             "run": run_id,
             "by": requested_by,
         },
     )
     begun = move(conn, id)
-    _log(conn, begun, "move.began", {"to": to_server, "epoch": begun.epoch, "run_id": run_id}, requested_by)
+    _log(conn, begun, EventKind.MOVE_BEGAN, {"to": to_server, "epoch": begun.epoch, "run_id": run_id}, requested_by)
     return begun
 
 
@@ -132,7 +134,7 @@ def begin_over(
     if same is not None:
         if (same.account, same.entry) != (account, entry) or to_server not in (None, same.to_server):
             raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
-        return _again(conn, same) if same.state == states.RETURNED else same
+        return _again(conn, same) if same.state == MoveState.RETURNED else same
     found = account_named(conn, account)
     value(
         conn,
@@ -163,16 +165,16 @@ def begin_over(
     )
     begun = move(conn, id)
     detail = {"to": begun.to_server, "epoch": begun.epoch, "run_id": run_id, "entry": entry, "engine": begun.engine}
-    _log(conn, begun, "move.began", detail, requested_by)
+    _log(conn, begun, EventKind.MOVE_BEGAN, detail, requested_by)
     if why_not and lift_gate_because is not None:
-        _log(conn, begun, "gate.lifted", {"reason": lift_gate_because, "against": why_not}, requested_by)
+        _log(conn, begun, EventKind.GATE_LIFTED, {"reason": lift_gate_because, "against": why_not}, requested_by)
     return begun
 
 
 def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, named: str | None) -> str:
     """Where an over move goes: the server that was named, or the one with most room, also when that is busy (the
     database refuses then, and it can be tried again)."""
-    kind = "shared" if entry.kind == "infrastructure" else "database"
+    kind = ServerKind.SHARED if entry.kind == EntryKind.INFRASTRUCTURE else ServerKind.DATABASE
     choice.lock(conn)
     fitting = [one.name for one in choice.choices(conn, kind, entry, account, named) if one.name != source]
     if named is not None and not fitting:
@@ -199,7 +201,7 @@ def _again(conn: psycopg.Connection, returned: Move) -> Move:
         {"id": returned.id, "epoch": next_epoch(conn, returned.account)},
     )
     begun = move(conn, returned.id)
-    _log(conn, begun, "move.began", {"to": begun.to_server, "epoch": begun.epoch, "again": True})
+    _log(conn, begun, EventKind.MOVE_BEGAN, {"to": begun.to_server, "epoch": begun.epoch, "again": True})
     return begun
 
 
@@ -243,7 +245,7 @@ def live_move_of(conn: psycopg.Connection, account: str) -> Move | None:
     return row(
         conn,
         Move,
-        f"SELECT {COLUMNS} FROM moves WHERE account = %(account)s AND state NOT IN ('done', 'returned')",
+        f"SELECT {COLUMNS} FROM live_moves WHERE account = %(account)s",
         {"account": account},
     )
 
@@ -279,7 +281,7 @@ def advance_move(
         {"id": move_id, "state": state, "figures": Jsonb(figures or {}), "committed": committed_at},
     )
     after = move(conn, move_id)
-    _log(conn, after, f"move.{state}", figures)
+    _log(conn, after, EventKind(f"move.{state}"), figures)
     return after
 
 
@@ -287,7 +289,7 @@ def advance_move(
 def begin_switch(conn: psycopg.Connection, move_id: int, after: str | None = None) -> None:
     """Record that the move's switch is about to be started; `after` is how the one before it ended."""
     found = move(conn, move_id)
-    _log(conn, found, "move.switch", {"epoch": found.epoch, "after": after})
+    _log(conn, found, EventKind.MOVE_SWITCH, {"epoch": found.epoch, "after": after})
 
 
 @in_transaction
@@ -295,7 +297,7 @@ def put_off(conn: psycopg.Connection, move_id: int, why: str) -> None:
     """Record that the move's rehearsal found its visitors' wait too long, so that nothing was held: at a quieter moment
     it may be shorter."""
     found = move(conn, move_id)
-    _log(conn, found, "move.put_off", {"epoch": found.epoch, "why": why})
+    _log(conn, found, EventKind.MOVE_PUT_OFF, {"epoch": found.epoch, "why": why})
 
 
 @in_transaction
@@ -331,7 +333,9 @@ def switches_of(conn: psycopg.Connection, move_id: int) -> list[str | None]:
     )
 
 
-def _log(conn: psycopg.Connection, move: Move, kind: str, detail: dict[str, Any] | None, by: str | None = None) -> None:
+def _log(
+    conn: psycopg.Connection, move: Move, kind: EventKind, detail: dict[str, Any] | None, by: str | None = None
+) -> None:
     event(
         conn,
         kind,

@@ -6,6 +6,7 @@ import psycopg
 
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def add_ip(conn: psycopg.Connection, address: str, server: str) -> Ip:
     )
     found = ip(conn, address)
     if added:
-        event(conn, "ip.added", server=server, detail={"ip": found.address})
+        event(conn, EventKind.IP_ADDED, server=server, detail={"ip": found.address})
     elif found.home_server != server:
         raise Refused(f"IP {address} belongs to {found.home_server}: give {server} another.")
     return found
@@ -91,7 +92,7 @@ def ip_routed(conn: psycopg.Connection, address: str, server: str) -> Ip:
         "UPDATE ips SET routed_to = %(server)s WHERE address = %(address)s",
         {"address": address, "server": server},
     )
-    event(conn, "ip.routed", server=server, detail={"ip": before.address, "from": before.routed_to})
+    event(conn, EventKind.IP_ROUTED, server=server, detail={"ip": before.address, "from": before.routed_to})
     return ip(conn, address)
 
 
@@ -110,7 +111,7 @@ def add_name(conn: psycopg.Connection, fqdn: str, type: str, account: str, addre
     )
     found = name(conn, fqdn, type)
     if added:
-        event(conn, "name.added", account=account, detail={"name": fqdn, "type": type, "address": address})
+        event(conn, EventKind.NAME_ADDED, account=account, detail={"name": fqdn, "type": type, "address": address})
     elif found.account != account:
         raise Refused(f"The name {fqdn} belongs to account {found.account}: correct the account's sites.")
     return found
@@ -179,7 +180,7 @@ def lower_name(conn: psycopg.Connection, fqdn: str, type: str, ttl: int) -> Name
         _cached(
             conn, fqdn, type, before.points_at, before.ttl_now
         )  # the name server may have had another one than the registry knew
-        event(conn, "name.lowered", account=before.account, detail={"name": fqdn, "type": type, "ttl": ttl})
+        event(conn, EventKind.NAME_LOWERED, account=before.account, detail={"name": fqdn, "type": type, "ttl": ttl})
     return name(conn, fqdn, type)
 
 
@@ -214,7 +215,7 @@ def name_points(
         _cached(conn, fqdn, type, *earlier)
     if answer != (before.points_at, before.ttl_now):
         detail = {"name": fqdn, "type": type, "from": before.points_at, "to": found.points_at, "ttl": found.ttl_now}
-        event(conn, "name.pointed", account=before.account, detail=detail)
+        event(conn, EventKind.NAME_POINTED, account=before.account, detail=detail)
     return found
 
 
@@ -229,7 +230,9 @@ def name_left(conn: psycopg.Connection, fqdn: str, type: str, because: str) -> N
             "UPDATE names SET left_because = %(because)s WHERE fqdn = %(fqdn)s AND type = %(type)s",
             params,
         )
-        event(conn, "name.left", account=before.account, detail={"name": fqdn, "type": type, "because": because})
+        event(
+            conn, EventKind.NAME_LEFT, account=before.account, detail={"name": fqdn, "type": type, "because": because}
+        )
     if before.left_because is None:
         # When it was changed is not known: at the latest now.
         _cached(conn, fqdn, type, before.points_at, before.ttl_now)
@@ -275,7 +278,7 @@ def names_elsewhere(conn: psycopg.Connection, migration_id: int) -> dict[str, di
 def list_elsewhere(conn: psycopg.Connection, migration_id: int, account: str, found: dict[str, str]) -> None:
     """Record which names of an account are not led by the host's DNS, and what its customer is told of each."""
     if names_elsewhere(conn, migration_id).get(account, {}) != found:
-        event(conn, "names.elsewhere", migration=migration_id, account=account, detail=found)
+        event(conn, EventKind.NAMES_ELSEWHERE, migration=migration_id, account=account, detail=found)
 
 
 @dataclass(frozen=True)

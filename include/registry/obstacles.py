@@ -8,8 +8,7 @@ import psycopg
 
 from include.registry.database import in_transaction, row
 from include.registry.events import event
-
-KIND = "account.foreseen"
+from include.registry.kinds import EventKind
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def foresee(
     known = foreseen(conn, account, entry)
     if (known.obstacles, known.left) != (obstacles, left) if known else obstacles or left:
         detail: dict[str, Any] = {"entry": entry, "obstacles": obstacles, "left": left, "why": why}
-        event(conn, KIND, account=account, by=by, detail=detail)
+        event(conn, EventKind.ACCOUNT_FORESEEN, account=account, by=by, detail=detail)
 
 
 @in_transaction
@@ -53,5 +52,5 @@ def foreseen(conn: psycopg.Connection, account: str, entry: str) -> Foreseen | N
         ), '-infinity')
         ORDER BY id DESC LIMIT 1
         """,
-        {"account": account, "entry": entry, "kind": KIND},
+        {"account": account, "entry": entry, "kind": EventKind.ACCOUNT_FORESEEN},
     )

@@ -13,12 +13,13 @@ from decimal import Decimal
 
 import psycopg
 
-from include.registry import states
 from include.registry.database import Refused, certain, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import EventKind, ServerKind
 from include.registry.servers import Plan, Server
 from include.registry.servers import plan as plan_named
 from include.registry.servers import server as server_named
+from include.registry.states import RequestState
 
 EXPECTED_DAYS = 7
 """How long a customer is expected to keep a transit: the free week."""
@@ -213,7 +214,7 @@ def _assign(conn: psycopg.Connection, wanted: Wanted, transit: str) -> None:
     )
     event(
         conn,
-        f"migration.{states.INSTALLING_TRANSIT}",
+        EventKind.MIGRATION_INSTALLING_TRANSIT,
         migration=wanted.migration,
         server=wanted.server,
         detail={"transit": transit},
@@ -295,7 +296,7 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
         raise Refused("Moving a request up overtakes others: give the reason.")
     lock(conn)
     request = request_of(conn, migration_id)
-    if request is None or request.state != states.WAITING:
+    if request is None or request.state != RequestState.WAITING:
         raise Refused(f"Migration {migration_id} does not wait for a transit: there is nothing to move up.")
     of_plan = waiting(conn, request.plan)
     now_at = [other.id for other in of_plan].index(request.id) + 1
@@ -319,7 +320,7 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
         )
         event(
             conn,
-            "queue.moved_up",
+            EventKind.QUEUE_MOVED_UP,
             migration=migration_id,
             by=by,
             detail={"reason": reason, "from": now_at, "to": to_place},
@@ -331,7 +332,7 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
 def reserve_transit(conn: psycopg.Connection, name: str, customer: str | None, by: str) -> Server:
     """Keep a transit for one customer's requests; None offers it to everyone again."""
     lock(conn)
-    if server_named(conn, name).kind != "transit":
+    if server_named(conn, name).kind != ServerKind.TRANSIT:
         raise Refused(f"Server {name} is not a transit: give the name of a transit.")
     changed = execute(
         conn,
@@ -339,7 +340,7 @@ def reserve_transit(conn: psycopg.Connection, name: str, customer: str | None, b
         {"name": name, "to": customer},
     )
     if changed:
-        event(conn, "transit.reserved", server=name, by=by, detail={"reserved_for": customer})
+        event(conn, EventKind.TRANSIT_RESERVED, server=name, by=by, detail={"reserved_for": customer})
     return server_named(conn, name)
 
 
@@ -356,5 +357,5 @@ def allow_larger_transit(conn: psycopg.Connection, plan: str, allowed: bool, by:
         {"plan": plan, "allowed": allowed},
     )
     if changed:
-        event(conn, "plan.larger_transit", by=by, detail={"plan": plan, "allowed": allowed})
+        event(conn, EventKind.PLAN_LARGER_TRANSIT, by=by, detail={"plan": plan, "allowed": allowed})
     return plan_named(conn, plan)

@@ -8,6 +8,7 @@ import psycopg
 
 from include.registry.database import execute, in_transaction, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
 
 # A reminder whose days have passed (nothing ran, or the account is new) is not sent belatedly: the next one says more.
 REMIND = """
@@ -74,4 +75,4 @@ def set_customer_mail(conn: psycopg.Connection, customer: str, mail: str | None,
         {"customer": customer, "mail": mail},
     )
     if changed:
-        event(conn, "customer.mail", by=by, detail={"customer": customer, "given": mail is not None})
+        event(conn, EventKind.CUSTOMER_MAIL, by=by, detail={"customer": customer, "given": mail is not None})

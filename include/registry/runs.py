@@ -4,8 +4,13 @@ import psycopg
 
 from include.registry.database import in_transaction, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
 
-KIND = "run.failed"
+
+@in_transaction
+def perform_asked(conn: psycopg.Connection, account: str, dag: str, run_id: str, by: str) -> None:
+    """Note that a run was asked for that performs the account."""
+    event(conn, EventKind.PERFORM_ASKED, account=account, by=by, detail={"dag": dag, "run_id": run_id})
 
 
 @in_transaction
@@ -24,7 +29,7 @@ def run_failed(
     known = value(conn, "SELECT name FROM accounts WHERE name = %(name)s", {"name": account})
     at = value(conn, "SELECT name FROM servers WHERE name = %(name)s", {"name": server})
     detail = {"dag": dag, "run_id": run_id, "task": task, "why": why}
-    event(conn, KIND, account=known, server=at, by=by, detail=detail)
+    event(conn, EventKind.RUN_FAILED, account=known, server=at, by=by, detail=detail)
 
 
 @in_transaction
@@ -38,6 +43,6 @@ def why_run_failed(conn: psycopg.Connection, account: str, run_id: str) -> str |
         WHERE account = %(account)s AND kind = %(kind)s AND detail ->> 'run_id' = %(run)s
         ORDER BY detail ->> 'task' = 'close_path', id DESC LIMIT 1
         """,
-        {"account": account, "kind": KIND, "run": run_id},
+        {"account": account, "kind": EventKind.RUN_FAILED, "run": run_id},
     )
     return found

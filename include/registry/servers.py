@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.registry import states
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import ONE_CUSTOMERS, EntryKind, EventKind, ServerKind
+from include.registry.states import ServerState
 
 FIRST_DAY = date(1970, 1, 1)
 """The price that a plan is added with holds from here on."""
@@ -61,9 +62,9 @@ class Server:
     def runs(self, kind: str) -> str:
         """The version of an entry's kind that it runs: its infrastructure, or the major of an engine ("17", "11.8");
         empty when that is not known. The schema's `version_of` says the same."""
-        if kind == "infrastructure":
+        if kind == EntryKind.INFRASTRUCTURE:
             return self.infrastructure
-        return ".".join(self.versions.get(kind, "").split(".")[: 1 if kind == "postgresql" else 2])
+        return ".".join(self.versions.get(kind, "").split(".")[: 1 if kind == EntryKind.POSTGRESQL else 2])
 
 
 @in_transaction
@@ -143,7 +144,7 @@ def set_price(
     )
     if changed:
         detail = {"plan": plan, "monthly_price": str(monthly_price), "currency": currency}
-        event(conn, "plan.priced", by=by, detail={**detail, "valid_from": valid_from.isoformat()})
+        event(conn, EventKind.PLAN_PRICED, by=by, detail={**detail, "valid_from": valid_from.isoformat()})
 
 
 @in_transaction
@@ -163,7 +164,7 @@ def add_server(
     (holds databases of accounts that live elsewhere). Dedicated and VPS have a customer, others none. `state` is
     serving, or free for a transit (the default). Repeating it is fine."""
     if state is None:
-        state = states.FREE if kind == "transit" else states.SERVING
+        state = ServerState.FREE if kind == ServerKind.TRANSIT else ServerState.SERVING
     added = execute(
         conn,
         """
@@ -187,7 +188,7 @@ def add_server(
     )
     found = server(conn, name)
     if added:
-        event(conn, "server.added", server=name, detail={"kind": kind, "plan": plan})
+        event(conn, EventKind.SERVER_ADDED, server=name, detail={"kind": kind, "plan": plan})
     elif (found.kind, found.plan, found.management_address) != (kind, plan, management_address):
         raise Refused(f"Server {name} exists with another kind, plan or address: choose another name.")
     return found
@@ -203,7 +204,7 @@ def server(conn: psycopg.Connection, name: str) -> Server:
 
 
 @in_transaction
-def servers(conn: psycopg.Connection, kind: str | None = None, state: str | None = None) -> list[Server]:
+def list_servers(conn: psycopg.Connection, kind: str | None = None, state: str | None = None) -> list[Server]:
     """Servers by name, of one kind and in one state, or all."""
     return rows(
         conn,
@@ -244,7 +245,7 @@ def enrol_server(
     )
     event(
         conn,
-        "server.enrolled",
+        EventKind.SERVER_ENROLLED,
         server=name,
         detail={"infrastructure": infrastructure, "host_key": host_key, "versions": versions},
     )
@@ -273,18 +274,18 @@ def pause_server(conn: psycopg.Connection, name: str, reason: str, by: str) -> S
     shared or database server for no account. What is there or on its way goes on."""
     if not reason.strip():
         raise Refused("A paused server makes others wait: give the reason.")
-    return _pause(conn, name, reason, "server.paused", by)
+    return _pause(conn, name, reason, EventKind.SERVER_PAUSED, by)
 
 
 @in_transaction
 def resume_server(conn: psycopg.Connection, name: str, by: str) -> Server:
     """Let a paused server be chosen again."""
-    return _pause(conn, name, None, "server.resumed", by)
+    return _pause(conn, name, None, EventKind.SERVER_RESUMED, by)
 
 
-def _pause(conn: psycopg.Connection, name: str, reason: str | None, kind: str, by: str) -> Server:
+def _pause(conn: psycopg.Connection, name: str, reason: str | None, kind: EventKind, by: str) -> Server:
     found = server(conn, name)
-    if found.kind in ("dedicated", "vps"):
+    if found.kind in ONE_CUSTOMERS:
         raise Refused(f"Server {name} is a customer's own: nothing new is put on it that could be paused.")
     changed = execute(
         conn,

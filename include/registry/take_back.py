@@ -5,21 +5,23 @@ from datetime import datetime
 
 import psycopg
 
-from include.registry import states
 from include.registry.accounts import next_epoch
 from include.registry.database import Refused, execute, in_transaction, rows, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
 from include.registry.migrations import advance, locked, migration_of
 from include.registry.moves import advance_move, moves_of
+from include.registry.states import MigrationState, MoveState
 
-BEGAN = "take_back.began"
-DISK_STARTED = "take_back.disk_started"
-ENDED = "take_back.ended"
-
-ON_ORIGINAL = (states.HANDED_OVER, states.ACCOUNTS_MOVED, states.REROUTED, states.ORIGINAL_EMPTY)
+ON_ORIGINAL = (
+    MigrationState.HANDED_OVER,
+    MigrationState.ACCOUNTS_MOVED,
+    MigrationState.REROUTED,
+    MigrationState.ORIGINAL_EMPTY,
+)
 """While a migration is in one of these its original still has everything; the accounts serve from there again."""
 
-IN_TRANSITS_PLACE = (states.REINSTALLING, states.REINSTALLED)
+IN_TRANSITS_PLACE = (MigrationState.REINSTALLING, MigrationState.REINSTALLED)
 """In these the original's kept disk has everything; it is started in the transit's place, and accounts go on home."""
 
 
@@ -67,7 +69,7 @@ def taken_back(conn: psycopg.Connection, migration: int) -> dict[str, int] | Non
     found: dict[str, int] | None = value(
         conn,
         "SELECT detail -> 'epochs' FROM events WHERE migration = %(id)s AND kind = %(kind)s ORDER BY id LIMIT 1",
-        {"id": migration, "kind": BEGAN},
+        {"id": migration, "kind": EventKind.TAKE_BACK_BEGAN},
     )
     return found
 
@@ -83,10 +85,10 @@ def begin_take_back(conn: psycopg.Connection, migration: int, because: str, by: 
     may_take_back(conn, found.server)
     for move in moves_of(conn, migration):
         # The transit was a side of each, and can say no more.
-        if move.state not in (states.COMMITTED, states.DONE, states.RETURNED):
-            advance_move(conn, move.id, states.RETURNED)
-        elif move.state == states.COMMITTED:
-            advance_move(conn, move.id, states.DONE)
+        if move.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
+            advance_move(conn, move.id, MoveState.RETURNED)
+        elif move.state == MoveState.COMMITTED:
+            advance_move(conn, move.id, MoveState.DONE)
     epochs = {one.account: next_epoch(conn, one.account) for one in lost(conn, migration) if one.left_at}
     execute(
         conn,
@@ -95,7 +97,7 @@ def begin_take_back(conn: psycopg.Connection, migration: int, because: str, by: 
     )
     event(
         conn,
-        BEGAN,
+        EventKind.TAKE_BACK_BEGAN,
         migration=migration,
         server=found.server,
         by=by,
@@ -114,16 +116,22 @@ def kept_disk_started(conn: psycopg.Connection, migration: int, host_key: str) -
         "UPDATE servers SET host_key = %(key)s, infrastructure = %(infrastructure)s WHERE name = %(transit)s",
         {"key": host_key, "infrastructure": found.from_infrastructure, "transit": found.transit},
     )
-    event(conn, DISK_STARTED, migration=migration, server=found.transit, detail={"disk": found.disk_kept})
+    event(
+        conn,
+        EventKind.TAKE_BACK_DISK_STARTED,
+        migration=migration,
+        server=found.transit,
+        detail={"disk": found.disk_kept},
+    )
 
 
 @in_transaction
 def kept_disk_runs(conn: psycopg.Connection, migration: int) -> bool:
     """Whether the original's kept disk is what stands in the transit's place."""
-    return _happened(conn, migration, DISK_STARTED)
+    return _happened(conn, migration, EventKind.TAKE_BACK_DISK_STARTED)
 
 
-def _happened(conn: psycopg.Connection, migration: int, kind: str) -> bool:
+def _happened(conn: psycopg.Connection, migration: int, kind: EventKind) -> bool:
     found: bool = value(
         conn,
         "SELECT EXISTS (SELECT FROM events WHERE migration = %(id)s AND kind = %(kind)s)",
@@ -142,7 +150,7 @@ def serves_again(conn: psycopg.Connection, migration: int, account: str) -> None
         {"home": found.server, "name": account},
     )
     if changed:
-        event(conn, "account.taken_back", migration=migration, account=account, server=found.server)
+        event(conn, EventKind.ACCOUNT_TAKEN_BACK, migration=migration, account=account, server=found.server)
 
 
 @in_transaction
@@ -150,8 +158,8 @@ def end_take_back(conn: psycopg.Connection, migration: int, by: str) -> None:
     """Record that nothing is left to do. Where the original serves again its migration is given up: its transit goes
     back to the pool once it was looked at; else the accounts go on home from the disk in the transit's place."""
     found = locked(conn, migration)
-    if _happened(conn, migration, ENDED):
+    if _happened(conn, migration, EventKind.TAKE_BACK_ENDED):
         return
-    event(conn, ENDED, migration=migration, server=found.server, by=by)
+    event(conn, EventKind.TAKE_BACK_ENDED, migration=migration, server=found.server, by=by)
     if found.state in ON_ORIGINAL:
-        advance(conn, migration, states.FAILED, {"reason": found.taken_back_because}, by)
+        advance(conn, migration, MigrationState.FAILED, {"reason": found.taken_back_because}, by)

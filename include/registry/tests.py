@@ -13,6 +13,8 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.kinds import EventKind, ServerKind
+from include.registry.states import TestState
 
 ABANDONED = timedelta(days=2)
 """A copy that is not ready after this long was left behind by a run that is no more."""
@@ -21,7 +23,7 @@ COLUMNS = """
     id, key, account, entry, server, epoch, run_id, requested_by, state, state_since, names, expires_at, report,
     blockers, warnings, failure, began_at, tested_at, ended_at
 """
-_AT_WORK = (states.PREPARING, states.COPYING)
+_AT_WORK = (TestState.PREPARING, TestState.COPYING)
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,13 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
     if same is not None:
         if (same.account, same.entry) != (account, entry):
             raise Refused(f"Run {run_id} tests {same.account} for {same.entry}: give each test its own run.")
-        if same.state != states.REMOVED:
+        if same.state != TestState.REMOVED:
             return same
     other = live_test_of(conn, account)
     if other is not None:
         raise Refused(f"Account {account} has another test copy ({other.key}, {other.state}): let that end first.")
     choice.lock(conn)
-    servers = choice.choices(conn, "test", wanted, account)
+    servers = choice.choices(conn, ServerKind.TEST, wanted, account)
     if not servers:
         runs = value(conn, "SELECT account_runs(%(name)s, %(kind)s)", {"name": account, "kind": wanted.kind})
         if runs != wanted.from_version:
@@ -106,7 +108,7 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
     )
     begun = test(conn, id)
     detail = {"entry": entry, "to": begun.server, "epoch": begun.epoch, "run_id": run_id}
-    _log(conn, begun, "test.began", detail, requested_by)
+    _log(conn, begun, EventKind.TEST_BEGAN, detail, requested_by)
     return begun
 
 
@@ -117,11 +119,11 @@ def replace_test(conn: psycopg.Connection, account: str, run_id: str) -> Test | 
     there is none. Refuses while another run is at work on one. Can be repeated."""
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     found = live_test_of(conn, account)
-    if found is None or found.run_id == run_id and found.state != states.REMOVING:
+    if found is None or found.run_id == run_id and found.state != TestState.REMOVING:
         return None
     if found.state in _AT_WORK:
         raise Refused(f"Account {account} is being tested already (run {found.run_id}): follow that run.")
-    return advance_test(conn, found.id, states.REMOVING)
+    return advance_test(conn, found.id, TestState.REMOVING)
 
 
 @in_transaction
@@ -136,9 +138,7 @@ def test(conn: psycopg.Connection, id: int) -> Test:
 @in_transaction
 def live_test_of(conn: psycopg.Connection, account: str) -> Test | None:
     """The test whose copy of the account is there, or may be; None when there is none."""
-    return row(
-        conn, Test, f"SELECT {COLUMNS} FROM tests WHERE account = %(name)s AND state <> 'removed'", {"name": account}
-    )
+    return row(conn, Test, f"SELECT {COLUMNS} FROM live_tests WHERE account = %(name)s", {"name": account})
 
 
 @in_transaction
@@ -211,7 +211,7 @@ def advance_test(
     )
     after = test(conn, id)
     detail = {"names": names, "expires_at": expires_at and expires_at.isoformat(), "failure": failure}
-    _log(conn, after, f"test.{state}", {key: value for key, value in detail.items() if value is not None})
+    _log(conn, after, EventKind(f"test.{state}"), {key: value for key, value in detail.items() if value is not None})
     return after
 
 
@@ -230,7 +230,7 @@ def record_test_report(conn: psycopg.Connection, id: int, report: dict[str, Any]
     found = test(conn, id)
     if not changed:
         raise Refused(f"Test {found.key} is {found.state}: a report is made of a copy that is there; test again.")
-    _log(conn, found, "test.reported", {"blockers": blockers, "warnings": warnings})
+    _log(conn, found, EventKind.TEST_REPORTED, {"blockers": blockers, "warnings": warnings})
     return found
 
 
@@ -250,5 +250,5 @@ def untested(conn: psycopg.Connection, server: str, entry: str) -> list[str]:
     )
 
 
-def _log(conn: psycopg.Connection, test: Test, kind: str, detail: dict[str, Any], by: str | None = None) -> None:
+def _log(conn: psycopg.Connection, test: Test, kind: EventKind, detail: dict[str, Any], by: str | None = None) -> None:
     event(conn, kind, account=test.account, server=test.server, by=by, detail={"test": test.id, **detail})

@@ -11,7 +11,9 @@ import psycopg
 from include.registry import queue, states
 from include.registry.database import Refused, certain, column, execute, in_transaction, names, row, value
 from include.registry.events import event
+from include.registry.kinds import EventKind
 from include.registry.migrations import advance, locked, migration
+from include.registry.states import MigrationState, RequestState, ServerState
 
 LEASE_COLUMNS = """
     id, migration, transit, server, plan, handed_over_at, expected_end_at, last_account_left_at, ended_at
@@ -45,9 +47,9 @@ def request_transit(conn: psycopg.Connection, migration_id: int) -> queue.Transi
         return same
     plan = value(conn, "SELECT plan FROM servers WHERE name = %(server)s", {"server": found.server})
     queue.refuse_never_servable(conn, plan)
-    advance(conn, migration_id, states.WAITING_FOR_TRANSIT)
+    advance(conn, migration_id, MigrationState.WAITING_FOR_TRANSIT)
     queue.enqueue(conn, migration_id, plan)
-    event(conn, "transit.requested", migration=migration_id, server=found.server, detail={"plan": plan})
+    event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=found.server, detail={"plan": plan})
     return certain(queue.request_of(conn, migration_id))
 
 
@@ -71,7 +73,7 @@ def assign_transit(conn: psycopg.Connection, migration_id: int) -> str | None:
 def may_install_transit(conn: psycopg.Connection, migration_id: int) -> str:
     """The transit to install; refuses unless it is this migration's and not handed over yet."""
     found = locked(conn, migration_id)
-    if found.state != states.INSTALLING_TRANSIT:
+    if found.state != MigrationState.INSTALLING_TRANSIT:
         raise Refused(
             f"Migration {migration_id} is {found.state}: its transit is installed once, before the hand-over."
         )
@@ -93,7 +95,7 @@ def hand_over(
     same = lease_of(conn, migration_id)
     if same is not None:
         return same
-    if found.state != states.INSTALLING_TRANSIT:
+    if found.state != MigrationState.INSTALLING_TRANSIT:
         raise Refused(f"Migration {migration_id} is {found.state}: it has no installed transit to hand over.")
     execute(
         conn,
@@ -114,7 +116,7 @@ def hand_over(
     execute(conn, "UPDATE servers SET state = 'handed_over' WHERE name = %(transit)s", {"transit": found.transit})
     lease = certain(lease_of(conn, migration_id))
     detail = {"transit": found.transit, "lease": lease.id, "at": lease.handed_over_at.isoformat()}
-    advance(conn, migration_id, states.HANDED_OVER, detail)
+    advance(conn, migration_id, MigrationState.HANDED_OVER, detail)
     return lease
 
 
@@ -135,7 +137,7 @@ def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     for billing when the last of them left (by the moves' own record, however late this is called). Refuses
     while an account lives on the original. Can be repeated."""
     found = locked(conn, migration_id)
-    advance(conn, migration_id, states.ACCOUNTS_MOVED)
+    advance(conn, migration_id, MigrationState.ACCOUNTS_MOVED)
     changed = execute(
         conn,
         """
@@ -149,7 +151,8 @@ def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     lease = certain(lease_of(conn, migration_id))
     if changed:
         at = certain(lease.last_account_left_at).isoformat()
-        event(conn, "lease.left", migration=migration_id, server=found.server, detail={"lease": lease.id, "at": at})
+        detail = {"lease": lease.id, "at": at}
+        event(conn, EventKind.LEASE_LEFT, migration=migration_id, server=found.server, detail=detail)
     return lease
 
 
@@ -159,10 +162,10 @@ def may_wipe(conn: psycopg.Connection, migration_id: int) -> str:
     names are home or the migration was given up. Ask right before the wipe."""
     found = locked(conn, migration_id)
     request = queue.request_of(conn, migration_id)
-    if found.transit is None or request is None or request.state != states.ASSIGNED:
+    if found.transit is None or request is None or request.state != RequestState.ASSIGNED:
         raise Refused(f"Migration {migration_id} has no transit now: there is nothing to wipe.")
     _refuse_if_lived_on(conn, found.transit, "wiped")
-    if found.state not in (states.HOME, *states.GIVEN_UP):
+    if found.state not in (MigrationState.HOME, *states.GIVEN_UP):
         raise Refused(
             f"Transit {found.transit} is not wiped while its migration is {found.state}: that is due when IPs"
             " and names are home."
@@ -175,13 +178,13 @@ def transit_wiped(conn: psycopg.Connection, migration_id: int) -> None:
     """Record that the transit was wiped; its pinned host key goes with it. Can be repeated."""
     found = locked(conn, migration_id)
     request = queue.request_of(conn, migration_id)
-    if request is not None and request.state == states.RETURNED_TO_POOL:
+    if request is not None and request.state == RequestState.RETURNED_TO_POOL:
         return
-    if value(conn, "SELECT state FROM servers WHERE name = %(name)s", {"name": found.transit}) == states.WIPED:
+    if value(conn, "SELECT state FROM servers WHERE name = %(name)s", {"name": found.transit}) == ServerState.WIPED:
         return
     transit = may_wipe(conn, migration_id)
     execute(conn, "UPDATE servers SET state = 'wiped' WHERE name = %(name)s", {"name": transit})
-    event(conn, "transit.wiped", migration=migration_id, server=transit)
+    event(conn, EventKind.TRANSIT_WIPED, migration=migration_id, server=transit)
 
 
 @in_transaction
@@ -191,9 +194,9 @@ def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
     queue.lock(conn)
     found = locked(conn, migration_id)
     request = queue.request_of(conn, migration_id)
-    if request is None or request.state == states.WAITING:
+    if request is None or request.state == RequestState.WAITING:
         raise Refused(f"Migration {migration_id} has no transit: there is nothing to return.")
-    if request.state == states.RETURNED_TO_POOL:
+    if request.state == RequestState.RETURNED_TO_POOL:
         return
     execute(
         conn,
@@ -209,7 +212,7 @@ def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
         {"migration": migration_id},
     )
     execute(conn, "UPDATE servers SET state = 'free' WHERE name = %(name)s", {"name": found.transit})
-    event(conn, "transit.returned", migration=migration_id, server=found.transit)
+    event(conn, EventKind.TRANSIT_RETURNED, migration=migration_id, server=found.transit)
 
 
 def _refuse_if_lived_on(conn: psycopg.Connection, transit: str, done: str) -> None:

@@ -17,6 +17,8 @@ from include import registry
 from include.hosts import Host
 from include.moves.path import entry_of, serving_there, without_secrets
 from include.network.names import Names
+from include.registry.kinds import EntryKind, ServerKind
+from include.registry.states import TestState
 from include.testing import names as test_names
 
 STORES = ("files", "postgresql", "mariadb")
@@ -43,7 +45,7 @@ def check(
     lives_on = registry.account(conn, account).server
     with conn.transaction(force_rollback=True):
         if (old := registry.replace_test(conn, account, run_id)) is not None:
-            registry.advance_test(conn, old.id, "removed")
+            registry.advance_test(conn, old.id, TestState.REMOVED)
         server = registry.begin_test(conn, account, entry, run_id, requested_by).server
     with ThreadPoolExecutor() as both:
         reached = both.submit(reach(server).call, "status", operation="reached")  # it only has to answer
@@ -73,7 +75,7 @@ def facts(conn: psycopg.Connection, test: registry.Test) -> dict[str, Any]:
         "entry": test.entry,
         "from_server": registry.account(conn, test.account).server,
         "to_server": test.server,
-        "only": None if kind == "infrastructure" else kind,
+        "only": None if kind == EntryKind.INFRASTRUCTURE else kind,
         "epoch": test.epoch,
     }
 
@@ -86,13 +88,13 @@ def stores(test: dict[str, Any]) -> list[str]:
 def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> None:
     """Before anything of the account gets there, the server is one that holds test copies only. The test names are
     chosen, and noted before any is used."""
-    if (kind := registry.server(conn, test["to_server"]).kind) != "test":
+    if (kind := registry.server(conn, test["to_server"]).kind) != ServerKind.TEST:
         raise registry.Refused(f"{test['to_server']} is a {kind} server: a test copy goes to a test server only.")
     certificate: dict[str, Any] = {} if place.certificate is None else {"certificate": place.certificate}
     place.reach(test["to_server"]).call("become_test_server", domain=place.domain, **certificate)
     sites = [site["domain"] for site in sites_of(conn, test)]
     chosen = test_names.chosen(sites or [test["account"]], place.domain)
-    registry.advance_test(conn, test["id"], "copying", names=chosen)
+    registry.advance_test(conn, test["id"], TestState.COPYING, names=chosen)
 
 
 def duplicate(test: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def end(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> str:
     """Takes the test's key off both servers, and the copy away if it did not get ready; gives the test's state."""
     for server in (test["from_server"], test["to_server"]):
         place.reach(server).call("unpair", move=test["key"])
-    if registry.test(conn, test["id"]).state in ("ready", "removed"):
+    if registry.test(conn, test["id"]).state in (TestState.READY, TestState.REMOVED):
         return registry.test(conn, test["id"]).state
     failure = registry.why_run_failed(conn, test["account"], registry.test(conn, test["id"]).run_id)
     remove(conn, test["id"], place, failure or "Its run ended before it was ready: see that run.")
@@ -138,11 +140,11 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
     """Takes a test copy away: its names, then all that its server holds of it; `failure` says what had failed, if
     anything. Nothing happens when it is gone."""
     test = registry.test(conn, id)
-    if test.state == "removed":
+    if test.state == TestState.REMOVED:
         return
-    if (kind := registry.server(conn, test.server).kind) != "test":
+    if (kind := registry.server(conn, test.server).kind) != ServerKind.TEST:
         raise registry.Refused(f"{test.server} is a {kind} server, and {test.account} is not removed from it: look.")
-    registry.advance_test(conn, id, "removing", failure=failure)
+    registry.advance_test(conn, id, TestState.REMOVING, failure=failure)
     test_names.take_away(conn, place.zone, test.names.values(), test.server)
     host = place.reach(test.server)
     there = entry_of(host, test.account)
@@ -152,4 +154,4 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
                 f"{test.server} calls {test.account} {there['state']}, which no test copy is: find out why."
             )
         host.call("remove", account=test.account, move=test.key)
-    registry.advance_test(conn, id, "removed")
+    registry.advance_test(conn, id, TestState.REMOVED)

@@ -11,9 +11,10 @@ import psycopg
 
 from include import catalogue, registry, report_files
 from include.catalogue import Entry
-from include.compatibility import Site, build, compare_pages, counts, page
+from include.compatibility import Site, build, compare_pages, counts, report_page
 from include.compatibility.report import Seen
 from include.memory import little_memory
+from include.registry.states import TestState
 from include.testing.copies import sites_of
 
 
@@ -63,10 +64,10 @@ def write(
         expires_at=expires_at,
     )
     report_files.put(folder, f"test-{test['id']}.json", json.dumps(report, indent=1) + "\n")
-    report_files.put(folder, f"test-{test['id']}.html", page(report))
+    report_files.put(folder, f"test-{test['id']}.html", report_page(report))
     blockers, warnings = counts(report)
     registry.record_test_report(conn, test["id"], report, blockers, warnings)
-    registry.advance_test(conn, test["id"], "ready", expires_at=expires_at)
+    registry.advance_test(conn, test["id"], TestState.READY, expires_at=expires_at)
     told = ("names", "expires_at", "verdict", "sentence")
     return {"test": test["id"], "blockers": blockers, "warnings": warnings, **{key: report[key] for key in told}}
 

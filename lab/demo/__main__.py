@@ -114,7 +114,7 @@ def demo(console: Console) -> list[str]:
         bill = accountant.settle()
 
     with stage.registry_connection() as conn:
-        migration = next(one for one in registry.migrations(conn) if one.run_id == run_id)
+        migration = next(one for one in registry.list_migrations(conn) if one.run_id == run_id)
         found = result.Run(
             server=stage.ORIGINAL,
             versions_before=before,

@@ -135,7 +135,7 @@ class Watch:
 
     def _tell_moves(self) -> None:
         with registry_connection() as conn:
-            found = [one for one in registry.migrations(conn) if one.run_id == self.run_id]
+            found = [one for one in registry.list_migrations(conn) if one.run_id == self.run_id]
             moves = registry.moves_of(conn, found[0].id) if found else []
         for move in moves:
             key = (f"{move.account} {move.direction}", f"{move.state} {move.epoch}")

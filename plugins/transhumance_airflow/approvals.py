@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
 from include.moves import servers, take_back
-from include.registry import states
+from include.registry.kinds import EventKind
+from include.registry.states import MigrationState
 from transhumance_airflow import connections
 from transhumance_airflow.operators import refusing
 
@@ -39,7 +40,7 @@ class ApproveReinstall(ApprovalOperator):
             if not proof.asks:
                 self.log.info("The plan of %s asks nobody.", proof.server)
                 return None
-            if servers.past(registry.migration(conn, id).state, states.ORIGINAL_EMPTY):
+            if servers.past(registry.migration(conn, id).state, MigrationState.ORIGINAL_EMPTY):
                 self.log.info("%s is being reinstalled, or was.", proof.server)
                 return None
             if (before := registry.approved_by(conn, id)) is not None:
@@ -99,5 +100,5 @@ class ApproveTakeBack(ApprovalOperator):
             raise AirflowFailException(f"{by} said no: nothing was changed.") from None
         with connections.registry_connection() as conn:
             subject = {"migration": self.facts["id"], "server": self.facts["server"]}
-            registry.event(conn, "take_back.approved", **subject, by=by)
+            registry.event(conn, EventKind.TAKE_BACK_APPROVED, **subject, by=by)
         return answered

@@ -14,6 +14,7 @@ import psycopg
 from include import registry
 from include.moves import names, path, servers
 from include.network.names import NameServerFailed
+from include.registry.states import MOVE, MigrationState
 from transhumance_airflow import connections
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,11 @@ def transit_assigned(conn: psycopg.Connection, migration: int) -> str | None:
 def every_account_moved(conn: psycopg.Connection, migration: int, transit: str) -> bool | None:
     """True when no account of the migration lives anywhere but on the transit and no move is under way, or when
     this was so before."""
-    if servers.past(registry.migration(conn, migration).state, "handed_over"):
+    if servers.past(registry.migration(conn, migration).state, MigrationState.HANDED_OVER):
         return True
     if registry.accounts_not_on(conn, migration, transit):
         return None
-    under_way = [move for move in registry.moves_of(conn, migration) if move.state not in ("done", "returned")]
+    under_way = [move for move in registry.moves_of(conn, migration) if move.state not in MOVE.ended]
     return None if under_way else True
 
 
@@ -107,7 +108,7 @@ def refresh_original(conn: psycopg.Connection, migration: int, transit: str) -> 
     While the customer may still perform; later the original is empty or gone.
     """
     begun = registry.migration(conn, migration)
-    if not servers.past(begun.state, "handed_over"):
+    if not servers.past(begun.state, MigrationState.HANDED_OVER):
         told(servers.refresh(conn, begun.server, connections.host(begun.server, conn)))
         try:
             told(names.follow(conn, connections.names(), begun.server))

@@ -21,6 +21,8 @@ from include import registry
 from include.campaigns import waves
 from include.hosts import AgentError, Host
 from include.moves import path, servers
+from include.registry.kinds import Direction
+from include.registry.states import MoveState
 from include.testing import copies, reports
 from transhumance_airflow import connections, facts
 from transhumance_airflow.triggers import (
@@ -434,7 +436,7 @@ class MoveAccountsHome(StartOrAttachDagRun):
             (
                 {"longest_wait_seconds": move.figures["longest_wait_seconds"]}
                 for move in moves
-                if (move.account, move.direction) == (account, "out") and "longest_wait_seconds" in move.figures
+                if (move.account, move.direction) == (account, Direction.OUT) and "longest_wait_seconds" in move.figures
             ),
             {},
         )
@@ -476,11 +478,17 @@ class MoveAccountsHome(StartOrAttachDagRun):
         """Visitors meet no other hold before a person has looked; what else failed is tried again."""
         said = " ".join(self.failed.values())
         with connections.registry_connection() as conn:
-            moves = {move.account: move for move in registry.moves_of(conn, self.migration) if move.direction == "home"}
+            moves = {
+                move.account: move
+                for move in registry.moves_of(conn, self.migration)
+                if move.direction == Direction.HOME
+            }
             held = [
                 account
                 for account in self.failed
-                if (move := moves.get(account)) and move.state == "returned" and registry.switches_of(conn, move.id)
+                if (move := moves.get(account))
+                and move.state == MoveState.RETURNED
+                and registry.switches_of(conn, move.id)
             ]
         if held:
             raise AirflowFailException(

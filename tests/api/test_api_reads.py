@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from include import billing, registry
-from include.registry import panel
+from include.registry.queries import panel
 from tests.api.world import with_test
 from tests.registry import host
 from transhumance_airflow.api import database, streams
@@ -155,9 +155,9 @@ def test_the_catalogue_is_taken_over_from_its_files_unless_they_are_wrong(api, m
     from transhumance_airflow.api import catalogue as files
 
     monkeypatch.undo()
-    known = {entry.name for entry in registry.catalogue(api.conn)}
+    known = {entry.name for entry in registry.list_catalogue(api.conn)}
     assert set(files.entries(api.conn)) == set(catalogue.load()) > set()
-    assert {entry.name for entry in registry.catalogue(api.conn)} == known | set(catalogue.load())
+    assert {entry.name for entry in registry.list_catalogue(api.conn)} == known | set(catalogue.load())
     (tmp_path / "wrong.yaml").write_text("title: [")
     monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
     monkeypatch.setattr(catalogue, "load", lambda: catalogue.files.load(tmp_path))

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from include import billing, registry
-from include.panel import story
+from include.panel import event_text
 from include.panel.announce import announce
-from include.registry import panel
+from include.registry import webhooks
 from tests.registry import host
 
 
@@ -36,7 +36,7 @@ def delivered(conn: psycopg.Connection) -> list[dict]:
 def test_each_event_is_announced_once_and_in_a_customers_words(api):
     conn = api.conn
     host.handed_over(conn, 1)
-    told = [event for event in registry.events(conn) if event.kind in story.TOLD and event.customer]
+    told = [event for event in registry.list_events(conn) if event.kind in event_text.TOLD and event.customer]
     assert announce(conn) == len(told) > 5 and announce(conn) == 0
     messages = delivered(conn)
     assert [one["data"]["id"] for one in messages] == [event.id for event in told]
@@ -64,12 +64,12 @@ def test_a_replay_is_of_what_was_asked_for(api):
     announce(api.conn)
     everything = delivered(api.conn)
     middle = everything[1]["data"]["id"]
-    assert panel.announce_again(api.conn, middle, "customer-2") > 0
+    assert webhooks.announce_again(api.conn, middle, "customer-2") > 0
     again = delivered(api.conn)
     assert {one["data"]["customer"] for one in again} == {"customer-2"}
     assert all(one["data"]["id"] > middle for one in again)
     assert again[0]["key"] in {one["key"] for one in everything}, "the receiver knows it by its key"
-    assert panel.announce_again(api.conn, 0, None) == len(everything)
+    assert webhooks.announce_again(api.conn, 0, None) == len(everything)
 
 
 def test_the_api_asks_for_a_replay_of_the_callers_own(api):
@@ -80,14 +80,14 @@ def test_the_api_asks_for_a_replay_of_the_callers_own(api):
     assert (all_of_them["replay_after"], all_of_them["customer"]) == (8, None)
 
 
-@pytest.mark.parametrize("kind", sorted(story.TOLD))
+@pytest.mark.parametrize("kind", sorted(event_text.TOLD))
 def test_every_sentence_can_be_said_of_an_event_without_detail(kind):
     event = registry.Event(1, None, kind, None, "blog", "vps-1", None, None, {}, None)
-    said = story.sentence(event)
+    said = event_text.for_customer(event)
     assert said.endswith(".") and "{" not in said and "None" not in said
 
 
 def test_a_customers_text_in_a_detail_is_only_text():
     detail = {"reason": "{account.__class__} {0} %s"}
     event = registry.Event(1, None, "migration.cancelled", 1, None, "vps-1", None, None, detail, None)
-    assert story.sentence(event) == "The migration was cancelled: {account.__class__} {0} %s."
+    assert event_text.for_customer(event) == "The migration was cancelled: {account.__class__} {0} %s."

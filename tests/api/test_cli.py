@@ -177,7 +177,7 @@ def test_follow_prints_events(api, run, monkeypatch):
 
     monkeypatch.setattr(client.Client, "follow", once)
     said = run("follow", "--server", "vps-1").stdout
-    assert "The transit is yours to use" in said
+    assert "vps-1: customer performs" in said
     lines = [json.loads(line) for line in run("follow", "--account", "a1-1", "--json").stdout.splitlines()]
     assert {line["account"] for line in lines} == {"a1-1"}
 

@@ -21,7 +21,7 @@ from include.billing import (
     bill_days,
     deliver,
     entries,
-    export,
+    export_ledger,
     exported_through,
     mark_exported,
     send_reminders,
@@ -153,7 +153,7 @@ def test_a_message_cannot_be_changed_or_taken_back(billed):
 
 def test_an_export_hands_over_each_entry_once(billed):
     stream = io.StringIO()
-    assert export(billed, "books", "csv", stream) == 24
+    assert export_ledger(billed, "books", "csv", stream) == 24
     rows = list(csv.DictReader(io.StringIO(stream.getvalue())))
     assert len(rows) == 24 and sum(Decimal(row["amount"]) for row in rows) == 24
     assert rows[0]["customer"].startswith("customer-") and rows[0]["reason"] == ""
@@ -161,17 +161,17 @@ def test_an_export_hands_over_each_entry_once(billed):
         leave(billed, int(rows[0]["lease"]), at("2026-03-10 12:00"))
     settle_late_facts(billed)
     stream = io.StringIO()
-    assert export(billed, "books", "jsonl", stream) == 3
+    assert export_ledger(billed, "books", "jsonl", stream) == 3
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["amount"] for line in lines] == ["-1.00"] * 3
     assert lines[0]["corrects"] is not None and "last account left" in lines[0]["reason"]
-    assert export(billed, "books", "jsonl", io.StringIO()) == 0
-    assert export(billed, "another", "jsonl", io.StringIO()) == 27
+    assert export_ledger(billed, "books", "jsonl", io.StringIO()) == 0
+    assert export_ledger(billed, "another", "jsonl", io.StringIO()) == 27
     assert mark_exported(billed, "books", 3) == 0
     with pytest.raises(Refused, match="no entry 99999"):
         mark_exported(billed, "books", 99999)
     with pytest.raises(Refused, match="csv or jsonl"):
-        export(billed, "books", "xml", io.StringIO())
+        export_ledger(billed, "books", "xml", io.StringIO())
 
 
 def test_an_export_that_fails_marks_nothing(billed):
@@ -180,7 +180,7 @@ def test_an_export_that_fails_marks_nothing(billed):
             raise OSError("no space left")
 
     with pytest.raises(OSError):
-        export(billed, "books", "csv", Full())
+        export_ledger(billed, "books", "csv", Full())
     assert exported_through(billed, "books") == 0
     assert len(list(entries(billed, after=20))) == 4
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from include import registry
-from include.registry import board
+from include.registry.queries import board, board_server
 from tests.board import made_up
 from tests.board.conftest import Counting
 from tests.postgres import url
@@ -90,7 +90,7 @@ def test_a_campaign_and_its_pause(olga, conn):
     page = section(olga.get(PREFIX + "/").text, "campaigns")
     assert "Debian 13" in page and "running, wave 2 of" in text(page)
     assert all(f"{count} {word}" in text(page) for count, word in ((3, "done"), (1, "failed"), (1, "testing")))
-    (one,) = registry.campaigns(conn)
+    (one,) = registry.list_campaigns(conn)
     assert text(page).count("its test found a blocker") == 2 and "Not moved, and why" in page
     reason = "It cannot be moved. <script>alert(1)</script>"
     conn.execute("UPDATE campaign_accounts SET reason = %s WHERE campaign = %s AND state = 'left'", [reason, one.id])
@@ -117,7 +117,7 @@ def test_a_servers_path_accounts_and_figures(olga, conn):
     assert [word for _, word in steps] == [word for word, _ in words.STEPS]
     assert [stands for stands, _ in steps] == ["lifted"] + ["done"] * 6 + ["now"]
     assert "Ops lifted the gate: made up without tests" in text(section(page, "path"))
-    migration = board.newest_migration(conn, "vps-4")
+    migration = board_server.newest_migration(conn, "vps-4")
     tested = views.steps("vps", replace(migration, lift_gate_because=None))
     assert [step.stands for step in tested] == ["done"] * 7 + ["now"]
     assert page.count('aria-current="step"') == 1
@@ -253,7 +253,7 @@ def test_a_button_does_it_at_once_and_says_so(olga, conn):
     got = olga.post(PREFIX + "/actions/resume_transit", data={"transit": "transit-7"})
     assert got.status_code == 200 and "Done: resume transit." in got.text
     assert registry.server(conn, "transit-7").paused_because is None
-    assert registry.events(conn, server="transit-7")[-1].by == "olga"
+    assert registry.list_events(conn, server="transit-7")[-1].by == "olga"
     last = registry.places(conn)[2]
     got = olga.post(PREFIX + "/actions/move_up", data={"migration": last.migration, "reason": "they called"})
     assert got.status_code == 200 and registry.places(conn)[0].migration == last.migration
@@ -343,5 +343,5 @@ def test_words():
 def test_events_of_single_names_leave_room_for_the_others(conn):
     before = board.latest_events(conn)
     registry.add_name(conn, "many.example", "AAAA", "blog2", "2001:db8::2")
-    assert registry.events(conn, account="blog2")[-1].kind == "name.added"
+    assert registry.list_events(conn, account="blog2")[-1].kind == "name.added"
     assert board.latest_events(conn) == before

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from include.compatibility import page
+from include.compatibility import report_page
 from tests.chromium import CHROMIUM, browser
 from tests.unit.test_compatibility_report import a_page, report_of, row, said, seen
 
@@ -26,7 +26,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of an account with a blocker."""
     report = report_of(seen(said=(said("error"),), copy=(row("lint"),), pages=(a_page(),)))
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(page(report))
+    path.write_text(report_page(report))
     return path.as_uri()
 
 

@@ -310,7 +310,7 @@ class Hosting:
     def route(self, argv: list[str]) -> str:
         if "replace" in argv:
             ip, hop = argv[argv.index("replace") + 1].split("/")[0], argv[-1]
-            there = next(s for s in registry.servers(self.conn) if hop in (s.lan_address, s.lan_address6))
+            there = next(s for s in registry.list_servers(self.conn) if hop in (s.lan_address, s.lan_address6))
             assert ip in self.servers[there.name].ips, "an IP was routed to a server that does not accept it"
             self.routes[argv[-3]] = hop
             return ""

@@ -105,7 +105,7 @@ def test_no_ends_the_task_for_good_and_is_asked_again_when_it_is_cleared(dag, mi
         execute()
     with pytest.raises(AirflowFailException, match="olga said no: vps-1 is not reinstalled."):
         answer(operator, "Reject")
-    assert registry.events(conn, migration_id=migration["id"])[-1].kind == "reinstall.rejected"
+    assert registry.list_events(conn, migration_id=migration["id"])[-1].kind == "reinstall.rejected"
     assert registry.migration(conn, migration["id"]).state == "original_empty", "nothing has changed"
     _, execute = run(dag, migration)
     with pytest.raises(TaskAwaitingInput):

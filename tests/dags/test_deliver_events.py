@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include import registry
-from include.panel import story
+from include.panel import event_text
 from transhumance_airflow import outbox
 
 
@@ -23,7 +23,8 @@ def test_it_announces_then_delivers_and_replays_on_demand(dags, hosting, monkeyp
     monkeypatch.setattr(outbox, "deliver_webhooks", deliver)
     run = dags["deliver_events"].task_dict["deliver"].python_callable
     params = {"replay_after": None, "customer": None, "requested_by": "a test"}
-    told = [event.id for event in registry.events(hosting.conn) if event.kind in story.TOLD and event.customer]
+    log = registry.list_events(hosting.conn)
+    told = [event.id for event in log if event.kind in event_text.TOLD and event.customer]
     run(params=params)
     run(params=params)
     run(params={**params, "replay_after": told[0]})

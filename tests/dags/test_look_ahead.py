@@ -11,7 +11,7 @@ from include import registry
 from include.agent.digest import printable
 from include.campaigns import ahead
 from include.hosts import AgentError, HostUnreachable
-from include.panel import standing, story
+from include.panel import event_text, standing
 from tests.dags.hosting import add_shared
 from tests.dags.steps import step
 from tests.dags.test_test_account import ENTRY, whole
@@ -52,7 +52,7 @@ def looks(shared: Any) -> list[str]:
 
 def told(conn: Any, account: str) -> list[str]:
     found = registry.customers_events(conn, f"customer of {account}")
-    return [story.sentence(event) for event in found if event.kind == "account.foreseen"]
+    return [event_text.for_customer(event) for event in found if event.kind == "account.foreseen"]
 
 
 def of(conn: Any, campaign: int) -> dict[str, registry.CampaignAccount]:
@@ -88,7 +88,7 @@ def test_asked_for_without_a_campaign_nothing_begins(dag, shared, caplog):
     with caplog.at_level("INFO"):
         assert act(dag, action="look") is None
     assert "shop (web-1) cannot be moved: The files in /home/shop" in caplog.text
-    assert registry.campaigns(shared.conn) == [] and stands(shared.conn, "shop").state == "blocked"
+    assert registry.list_campaigns(shared.conn) == [] and stands(shared.conn, "shop").state == "blocked"
     # Mended, it is looked at again, and its customer is told that too; once each.
     shared.obstacles.clear()
     for _ in range(2):

@@ -48,7 +48,7 @@ def test_a_server_from_a_snapshot_shuts_what_has_left_it(dags, hosting):
     assert (here["app"]["state"], here["app"]["epoch"], here["app"]["to"]) == ("moved", move.epoch, "10.20.0.21")
     assert here["blog"]["state"] == "serving"
     assert hosting.servers["transit-1"].accounts["app"]["state"] == "serving"
-    assert registry.events(hosting.conn, account="app")[-1].kind == "account.shut"
+    assert registry.list_events(hosting.conn, account="app")[-1].kind == "account.shut"
     assert look(dags) == []
 
 

@@ -112,7 +112,7 @@ def test_the_old_paths_are_shown(dags, hosting, migration):
     (said,) = forwarding.look(conn, hosting.host)
     assert said.startswith("app: by the old path came 4 http; nothing since ")
     dags["manage_transits"].task_dict["show_queue"].python_callable()
-    assert [event.kind for event in registry.events(conn, migration["id"])].count("original.forwarded") == 1
+    assert [event.kind for event in registry.list_events(conn, migration["id"])].count("original.forwarded") == 1
     del hosting.servers["vps-1"]
     assert forwarding.look(conn, hosting.host) == ["vps-1: vps-1 cannot be reached."]
 

@@ -108,13 +108,13 @@ def test_every_step_can_be_repeated_after_the_end(dag, dags, shared):
 
 
 def test_an_account_that_was_not_tested_or_has_a_blocker_is_refused_unless_ops_say_why(dag, dags, shared):
-    events = len(registry.events(shared.conn, limit=1_000_000))
+    events = len(registry.list_events(shared.conn, limit=1_000_000))
     with pytest.raises(AirflowFailException, match="shop has not been tested for infrastructure-2026"):
         begin(dag)
-    assert len(registry.events(shared.conn, limit=1_000_000)) == events
+    assert len(registry.list_events(shared.conn, limit=1_000_000)) == events
     begun = begin(dag, lift_gate_because="the customer asks us to", requested_by="ops")
     assert begun["to_server"] == "web-2"
-    (lifted,) = [one for one in registry.events(shared.conn, limit=1_000_000) if one.kind == "gate.lifted"]
+    (lifted,) = [one for one in registry.list_events(shared.conn, limit=1_000_000) if one.kind == "gate.lifted"]
     assert lifted.detail["reason"] == "the customer asks us to" and (lifted.account, lifted.by) == ("shop", "ops")
 
 
@@ -127,10 +127,10 @@ def test_an_account_that_was_not_tested_or_has_a_blocker_is_refused_unless_ops_s
     ],
 )
 def test_refusals_change_nothing(dag, shared, account, entry, sentence):
-    events = len(registry.events(shared.conn, limit=1_000_000))
+    events = len(registry.list_events(shared.conn, limit=1_000_000))
     with pytest.raises(AirflowFailException, match=sentence):
         begin(dag, account, entry=entry)
-    assert len(registry.events(shared.conn, limit=1_000_000)) == events
+    assert len(registry.list_events(shared.conn, limit=1_000_000)) == events
 
 
 def test_refused_when_no_server_has_room(dag, dags, shared):

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from include import registry
 from include.hosts import AgentError, HostUnreachable
 from include.moves import report
-from include.registry import board
+from include.registry.queries import board
 from tests.dags.steps import PARAMS, begin, move, operation, step, up_to_hand_over, up_to_reinstalled, up_to_rerouted
 from tests.dags.test_test_account import whole
 from transhumance_airflow import facts, operators
@@ -142,10 +142,10 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
 def test_refusals_change_nothing(dag, hosting, server, entry, sentence):
     hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
     hosting.reinstall(registry.server(hosting.conn, "transit-1"), "2022")
-    events = len(registry.events(hosting.conn))
+    events = len(registry.list_events(hosting.conn))
     with pytest.raises(AirflowFailException, match=sentence):
         step(dag, "check_server", params={**PARAMS, "server": server, "entry": entry}, run_id="run-1")
-    assert len(registry.events(hosting.conn)) == events, "something was written in spite of the refusal"
+    assert len(registry.list_events(hosting.conn)) == events, "something was written in spite of the refusal"
 
 
 def test_a_server_that_is_being_migrated_is_refused(dag, hosting):
@@ -392,10 +392,10 @@ def test_untested_accounts_stop_a_migration_until_they_are_tested_or_ops_say_why
     for account in ("app", "blog"):
         whole(dags["test_account"], account, "infrastructure-2026", f"test-{account}")
     assert step(dag, "check_server", params=closed, run_id="run-1")["server"] == "vps-1"
-    assert "gate.lifted" not in {event.kind for event in registry.events(conn, limit=1_000_000)}
+    assert "gate.lifted" not in {event.kind for event in registry.list_events(conn, limit=1_000_000)}
 
 
 def test_a_lifted_gate_is_logged_with_its_reason(dag, hosting):
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
-    (lifted,) = [one for one in registry.events(hosting.conn, migration["id"]) if one.kind == "gate.lifted"]
+    (lifted,) = [one for one in registry.list_events(hosting.conn, migration["id"]) if one.kind == "gate.lifted"]
     assert lifted.detail["reason"] == PARAMS["lift_gate_because"] and lifted.by == "ops"

@@ -131,10 +131,10 @@ def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):
     ],
 )
 def test_refusals_change_nothing(dag, hosting, handed_over, account, to_server, sentence):
-    events = len(registry.events(hosting.conn))
+    events = len(registry.list_events(hosting.conn))
     with pytest.raises(AirflowFailException, match=sentence):
         begin(dag, account, to_server)
-    assert len(registry.events(hosting.conn)) == events
+    assert len(registry.list_events(hosting.conn)) == events
     assert {entry["state"] for entry in hosting.servers["vps-1"].accounts.values()} == {"serving"}
 
 

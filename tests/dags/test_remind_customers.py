@@ -81,7 +81,7 @@ def dag(dags, shared, connections, monkeypatch):
     """The DAG; the entry is mandatory, and one of two customers has an address."""
     entry = registry.Entry("infrastructure-2026", "Infrastructure 2026", "infrastructure", "2022", "2026")
     known = {**vars(entry), "mandatory": True, "opens": date(2026, 9, 1), "deadline": DEADLINE}
-    others = [one for one in registry.catalogue(shared.conn) if one.name != entry.name]
+    others = [one for one in registry.list_catalogue(shared.conn) if one.name != entry.name]
     for one in others:
         registry.sync_catalogue(shared.conn, [registry.Entry(**{**vars(one), "mandatory": False})])
     registry.sync_catalogue(shared.conn, [registry.Entry(**known)])

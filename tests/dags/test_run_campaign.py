@@ -162,7 +162,7 @@ def test_an_account_that_fails_serves_on_and_the_report_says_why(dag, runs, shar
     written = json.loads((tmp_path / step(dag, "write_report", campaign=campaign)).read_text())
     (failed,) = [one for one in written["accounts"] if one["state"] == "failed"]
     assert failed["lives_on"] == "web-1" and "prepared transaction" in failed["reason"]
-    reported = [event for event in registry.events(shared.conn, limit=1_000_000) if event.kind == "report.written"]
+    reported = [event for event in registry.list_events(shared.conn, limit=1_000_000) if event.kind == "report.written"]
     assert reported[-1].detail["counts"] == {"done": 6, "failed": 1}
     step(dag, "tell_result", campaign=campaign)
 
@@ -281,10 +281,10 @@ def test_who_performs_first_is_not_performed_again(dag, runs, shared):
     ],
 )
 def test_refusals_change_nothing(dag, runs, shared, action, more, sentence):
-    events = len(registry.events(shared.conn, limit=1_000_000))
+    events = len(registry.list_events(shared.conn, limit=1_000_000))
     with pytest.raises(AirflowFailException, match=sentence):
         act(dag, action, **more)
-    assert len(registry.events(shared.conn, limit=1_000_000)) == events
+    assert len(registry.list_events(shared.conn, limit=1_000_000)) == events
 
 
 def test_a_second_campaign_of_an_entry_is_refused_and_a_pause_needs_a_reason(dag, runs, shared):

@@ -152,7 +152,9 @@ def test_a_person_reads_what_is_lost_before_and_may_say_no(dag, dags, hosting, m
     assert registry.taken_back(conn, found["id"]) is None
     monkeypatch.setattr(ApprovalOperator, "execute_complete", lambda *_: SimpleNamespace())
     approval(found).execute_complete({}, {"responded_by_user": {"name": "Ann"}})
-    assert [e.by for e in registry.events(conn, found["id"], limit=10_000) if e.kind == "take_back.approved"] == ["Ann"]
+    assert [e.by for e in registry.list_events(conn, found["id"], limit=10_000) if e.kind == "take_back.approved"] == [
+        "Ann"
+    ]
 
 
 def test_an_account_moves_nowhere_else_by_a_take_back(dag, dags, hosting):

@@ -172,10 +172,10 @@ def test_a_test_of_one_engine_copies_that_engines_databases_only(dag, shared):
 )
 def test_refusals_change_nothing(dag, shared, account, entry, sentence):
     whole(dag, "wiki", run_id="before")
-    events = len(registry.events(shared.conn, limit=1_000_000))
+    events = len(registry.list_events(shared.conn, limit=1_000_000))
     with pytest.raises(AirflowFailException, match=sentence):
         begin(dag, account, entry)
-    assert len(registry.events(shared.conn, limit=1_000_000)) == events
+    assert len(registry.list_events(shared.conn, limit=1_000_000)) == events
     assert shared.servers["test-1"].accounts["wiki"]["state"] == "test"
 
 

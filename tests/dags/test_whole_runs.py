@@ -51,7 +51,7 @@ def test_a_refusal_ends_a_run_at_its_first_task(airflow, dags, shared):
 
 
 def _last_run(conn: Any) -> str:
-    return [one for one in registry.events(conn, limit=1_000_000) if one.kind == "run.failed"][-1].detail["run_id"]
+    return [one for one in registry.list_events(conn, limit=1_000_000) if one.kind == "run.failed"][-1].detail["run_id"]
 
 
 def test_who_only_steers_a_campaign_performs_nothing(airflow, dags, shared):
@@ -66,7 +66,7 @@ def test_a_campaign_whose_accounts_all_cannot_be_moved_ends_at_once_and_says_why
     shared.obstacles |= {name: [{"sentence": sentence, "who": "customer"}] for name in ("shop", "wiki")}
     state, tasks = run(dags["run_campaign"], entry=ENTRY, action="start", accounts="all")
     assert state == "success" and set(tasks.values()) == {"success"}, tasks
-    (campaign,) = registry.campaigns(shared.conn)
+    (campaign,) = registry.list_campaigns(shared.conn)
     left = registry.campaign_accounts(shared.conn, campaign.id)
     assert campaign.state == "done" and {one.state for one in left} == {"left"}
     assert all(sentence in one.reason for one in left)

@@ -272,7 +272,7 @@ class Farm:
     def migration(self) -> registry.Migration | None:
         """The migration as the registry has it."""
         with stage.registry_connection() as conn:
-            return next((one for one in registry.migrations(conn) if one.run_id == self.run_id), None)
+            return next((one for one in registry.list_migrations(conn) if one.run_id == self.run_id), None)
 
     def move(self, run_id: str) -> registry.Move:
         """The move that a run began, once it has."""

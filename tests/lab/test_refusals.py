@@ -76,7 +76,7 @@ def asked(farm: Farm):
 
 def snapshot(conn, names: list[str]) -> list:
     """What a refusal leaves as it was."""
-    migrations = registry.migrations(conn)
+    migrations = registry.list_migrations(conn)
     return [
         [one.run_id for one in migrations],
         [registry.server(conn, name).state for name in names],
@@ -115,4 +115,4 @@ def test_the_same_run_is_started_once(farm: Farm) -> None:
     body = {"dag_run_id": farm.run_id, "logical_date": None, "conf": {"server": ORIGINAL, "entry": stage.ENTRY}}
     airflow.call("POST", path, body, expect=(409,))
     with stage.registry_connection() as conn:
-        assert len([one for one in registry.migrations(conn) if one.server == ORIGINAL]) == 1
+        assert len([one for one in registry.list_migrations(conn) if one.server == ORIGINAL]) == 1

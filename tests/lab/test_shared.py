@@ -309,7 +309,7 @@ def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property)
     seconds = time.monotonic() - began
     print(f"12 accounts tested and performed in {seconds:.0f} s")
     record_property("campaign_seconds", round(seconds))
-    (campaign,) = registry.campaigns(shared.conn)
+    (campaign,) = registry.list_campaigns(shared.conn)
     assert campaign.state == "done"
     ended = registry.campaign_accounts(shared.conn, campaign.id)
     states = {one.account: one.state for one in ended}
@@ -333,7 +333,7 @@ def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property)
             assert "has run in PHP" in one["reason"] and one["lives_on"] == OLD
         elif one["account"] != IMMOVABLE:
             assert one["verified"]["equal"] and one["held_ms"] > 0
-    events = registry.events(shared.conn, limit=1_000_000)
+    events = registry.list_events(shared.conn, limit=1_000_000)
     assert any(event.kind == "report.written" and event.detail.get("campaign") == campaign.id for event in events)
 
 

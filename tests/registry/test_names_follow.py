@@ -223,7 +223,7 @@ def test_a_name_that_somebody_changed_is_left_and_told_and_stops_nothing(conn, w
             assert not registry.names_settled(conn, "vps-1"), "caches may hold the answer from before the change"
     assert zone.records == {(NAME, "A"): (ELSEWHERE, 60), (OTHER, "A"): (HOME, 3600)}
     registry.advance(conn, id, "home")
-    assert [event.kind for event in registry.events(conn, account="a1-1")].count("name.left") in (1, 2)
+    assert [event.kind for event in registry.list_events(conn, account="a1-1")].count("name.left") in (1, 2)
 
 
 def test_a_name_that_is_put_right_follows_again(conn):
@@ -266,7 +266,7 @@ def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
     ]
     assert sorted(registry.names_elsewhere(conn, id)["a1-1"].values()) == sorted(said)
     follow(conn, zone)
-    assert [event.kind for event in registry.events(conn, id)].count("names.elsewhere") == 1
+    assert [event.kind for event in registry.list_events(conn, id)].count("names.elsewhere") == 1
     host.moved(conn, "a1-1", "transit-1")
     follow(conn, zone, "a1-1")
     assert zone.records["new.example", "A"] == (AWAY, 30)

@@ -7,7 +7,7 @@ import pytest
 
 from include import registry
 from include.registry import Refused
-from include.registry.obstacles import KIND
+from include.registry.kinds import EventKind
 from tests.registry import host
 
 DEADLINE = date(2027, 3, 31)
@@ -114,7 +114,7 @@ def test_campaign_is_done_when_every_account_has_ended(due):
     with pytest.raises(Refused, match="not of campaign"):
         registry.set_campaign_account(due, campaign.id, "b3", "done")
     assert registry.finish_campaign(due, campaign.id).state == "done"
-    kinds = [event.kind for event in registry.events(due, account="b2")]
+    kinds = [event.kind for event in registry.list_events(due, account="b2")]
     assert kinds.count("campaign.account.left") == 1
 
 
@@ -125,7 +125,8 @@ def test_what_is_foreseen_counts_until_a_test_says_more_and_is_written_once(due)
         registry.foresee(due, "b1", "2026", list(obstacles), list(left), "why", "a test")
 
     def written():
-        return [event.detail["obstacles"] for event in registry.events(due, account="b1") if event.kind == KIND]
+        log = registry.list_events(due, account="b1")
+        return [event.detail["obstacles"] for event in log if event.kind == EventKind.ACCOUNT_FORESEEN]
 
     foresee()
     assert registry.foreseen(due, "b1", "2026") is None and written() == [], "nothing in the way is no news"
@@ -209,7 +210,7 @@ def test_catalogue_is_brought_up_to_date(conn):
     other = registry.Entry("mariadb-11.8", "MariaDB 11.8", "mariadb", "10.11", "11.8")
     assert registry.sync_catalogue(conn, [other, first]) == registry.sync_catalogue(conn, [first, other])
     assert registry.sync_catalogue(conn, [dated]) == [dated, other]
-    changes = [event.detail["name"] for event in registry.events(conn) if event.kind == "catalogue.changed"]
+    changes = [event.detail["name"] for event in registry.list_events(conn) if event.kind == "catalogue.changed"]
     assert changes == ["2026", "mariadb-11.8", "2026"]
     for wrong, match in (
         ({"opens": DEADLINE}, "opens before its deadline"),

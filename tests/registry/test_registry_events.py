@@ -75,7 +75,7 @@ def test_follower_of_the_whole_log_misses_none(conn, connect, dsn):
         writer.start()
     seen, until, disorder = [], time.monotonic() + 1.5, 0
     while time.monotonic() < until:
-        by_id = [event.id for event in registry.events(conn)]
+        by_id = [event.id for event in registry.list_events(conn)]
         disorder += len(set(range(1, by_id[-1] + 1)) - set(by_id)) > 0 if by_id else 0
         seen += [event.id for event in registry.customers_events(conn, None, seen[-1] if seen else 0)]
     stop.set()
@@ -83,7 +83,7 @@ def test_follower_of_the_whole_log_misses_none(conn, connect, dsn):
         writer.join()
     seen += [event.id for event in registry.customers_events(conn, None, seen[-1] if seen else 0)]
     assert disorder, "there was something to miss"
-    assert seen == [event.id for event in registry.events(conn, limit=100_000)]
+    assert seen == [event.id for event in registry.list_events(conn, limit=100_000)]
 
 
 def test_reader_goes_on_where_it_stood(conn, connect):

@@ -49,7 +49,7 @@ def test_whole_way(conn):
         ("a1-2", "home"),
     ]
     assert all(move.figures == {"files": 3} for move in registry.moves_of(conn, id))
-    kinds = [event.kind for event in registry.events(conn, migration_id=id)]
+    kinds = [event.kind for event in registry.list_events(conn, migration_id=id)]
     steps = [kind.removeprefix("migration.") for kind in kinds if kind.startswith("migration.")]
     assert steps == [
         "began",
@@ -122,7 +122,7 @@ def test_contradiction_is_logged_and_changes_nothing(conn):
     host.moved(conn, "a1-1", "transit-1")
     registry.sync_accounts(conn, "vps-1", [{"account": "a1-1", "state": "serving", "epoch": 1}])
     assert registry.account(conn, "a1-1").server == "transit-1"
-    assert registry.events(conn, account="a1-1")[-1].kind == "account.contradiction"
+    assert registry.list_events(conn, account="a1-1")[-1].kind == "account.contradiction"
 
 
 def says(conn, uid: int, *domains: str, account: str = "a1-1") -> None:
@@ -131,7 +131,7 @@ def says(conn, uid: int, *domains: str, account: str = "a1-1") -> None:
 
 
 def kinds(conn, account: str = "a1-1") -> list[str]:
-    return [event.kind for event in registry.events(conn, account=account) if event.kind.startswith("account.")]
+    return [event.kind for event in registry.list_events(conn, account=account) if event.kind.startswith("account.")]
 
 
 def test_what_a_server_says_otherwise_of_an_account_is_told_once_and_not_believed(conn):
@@ -168,7 +168,7 @@ def test_host_ahead_of_the_registry_is_no_contradiction(conn):
     host.handed_over(conn)
     registry.begin_move(conn, "a1-1", "transit-1", "r", "customer")
     registry.sync_accounts(conn, "transit-1", [{"account": "a1-1", "state": "serving", "epoch": 1}])
-    assert registry.events(conn, account="a1-1")[-1].kind == "move.began"
+    assert registry.list_events(conn, account="a1-1")[-1].kind == "move.began"
 
 
 def test_removed_account_is_waited_for_no_more_and_its_epoch_counts_on(conn):
@@ -206,8 +206,8 @@ def test_hand_over_recorded_late(conn):
 def test_callers_transaction_is_the_callers(conn, connect):
     with conn.transaction():
         host.add_host(conn)
-        assert registry.servers(connect()) == []
-    assert len(registry.servers(connect(), kind="vps")) == 1
+        assert registry.list_servers(connect()) == []
+    assert len(registry.list_servers(connect(), kind="vps")) == 1
 
 
 def test_refusal_in_a_callers_transaction_undoes_only_itself(conn, connect):

@@ -98,7 +98,7 @@ def test_paused_and_resumed(conn):
     assert registry.place_in_queue(conn, id).estimate is None
     registry.resume_server(conn, "transit-1", "ops")
     assert registry.assign_transit(conn, id) == "transit-1"
-    kinds = [event.kind for event in registry.events(conn, server="transit-1")]
+    kinds = [event.kind for event in registry.list_events(conn, server="transit-1")]
     assert kinds[-3:] == ["server.added", "server.paused", "server.resumed"]
     for name in ("vps-1", "nowhere"):
         with pytest.raises(Refused):
@@ -173,7 +173,7 @@ def test_move_up_with_a_reason(conn):
     assert registry.move_up(conn, ids[3], "its disk is failing", "ops", to_place=2).place == 2
     assert registry.move_up(conn, ids[2], "a fair", "ops").place == 1
     assert [request.migration for request in registry.waiting(conn)] == [ids[2], ids[0], ids[3], ids[1]]
-    moved = [event for event in registry.events(conn) if event.kind == "queue.moved_up"]
+    moved = [event for event in registry.list_events(conn) if event.kind == "queue.moved_up"]
     assert [(event.by, event.detail["reason"]) for event in moved] == [
         ("ops", "its disk is failing"),
         ("ops", "a fair"),

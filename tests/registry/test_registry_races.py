@@ -57,7 +57,7 @@ def test_one_run_started_fifty_times(conn, connect):
         connect, [lambda c: registry.begin_migration(c, "vps-1", "2026", "run", "ops", host.UNTESTED).id] * CALLERS
     )
     assert len(set(answers)) == 1
-    assert [event.kind for event in registry.events(conn, migration_id=answers[0])] == [
+    assert [event.kind for event in registry.list_events(conn, migration_id=answers[0])] == [
         "migration.began",
         "gate.lifted",
     ]
@@ -94,7 +94,7 @@ def test_one_move_started_and_committed_fifty_times(conn, connect):
     registry.advance_move(conn, move.id, "copying")
     registry.advance_move(conn, move.id, "switching")
     at_once(connect, [lambda c: registry.advance_move(c, move.id, "committed")] * CALLERS)
-    kinds = [event.kind for event in registry.events(conn, account="a1-1")]
+    kinds = [event.kind for event in registry.list_events(conn, account="a1-1")]
     assert kinds.count("move.committed") == 1
 
 
@@ -147,10 +147,10 @@ def test_reader_of_one_migrations_events_misses_none(conn, connect, dsn):
     thread.start()
     while True:
         finished = stop.is_set()
-        for event in registry.events(conn, migration_id=id, after=last):
+        for event in registry.list_events(conn, migration_id=id, after=last):
             seen.append(event.id)
             last = event.id
         if finished:
             break
     thread.join()
-    assert seen == [event.id for event in registry.events(conn, migration_id=id)]
+    assert seen == [event.id for event in registry.list_events(conn, migration_id=id)]

@@ -140,7 +140,7 @@ def test_gate(shared):
     ready_copy(shared, "s1", run="fixed")
     assert registry.begin_over(shared, "s1", "2026", "r", "customer").state == "preparing"
     registry.begin_over(shared, "s2", "2026", "r2", "ops", "web-2", "the customer asked by telephone")
-    (event,) = [event for event in registry.events(shared) if event.kind == "gate.lifted"]
+    (event,) = [event for event in registry.list_events(shared) if event.kind == "gate.lifted"]
     assert (event.account, event.by, event.detail["reason"]) == ("s2", "ops", "the customer asked by telephone")
 
 
@@ -160,7 +160,7 @@ def test_gate_of_a_server(conn):
     gone(conn, "a1-2")
     ready_copy(conn, "a1-2", run="fixed")
     registry.begin_migration(conn, "vps-1", "2026", "r", "ops")
-    assert "gate.lifted" not in [event.kind for event in registry.events(conn)]
+    assert "gate.lifted" not in [event.kind for event in registry.list_events(conn)]
 
 
 def test_most_moves_a_server(shared):
@@ -351,7 +351,7 @@ def test_another_account_of_a_removed_ones_name_knows_nothing_of_it(shared):
 def test_what_a_test_or_database_server_describes_is_no_contradiction(shared):
     for server in ("test-1", "db-1"):
         assert registry.sync_accounts(shared, server, [{"account": "s1", "state": "serving", "sites": []}]) == []
-    assert "account.contradiction" not in [event.kind for event in registry.events(shared)]
+    assert "account.contradiction" not in [event.kind for event in registry.list_events(shared)]
 
 
 def test_one_test_of_an_account_at_once(shared, connect):

@@ -1,14 +1,20 @@
 """A registry that is in use is brought up to date with what it holds."""
 
+import re
+import subprocess
+from pathlib import Path
+
 import psycopg
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, pool
+import pytest
 
 from include import registry
 from include.registry import schema
-from tests.postgres import create
+from include.registry.schema import in_force
+from tests.postgres import binaries, create
 from tests.registry import host
+
+OLDER = Path(__file__).parent / "older"
+"""Registries as earlier versions made them: `pg_dump --no-owner --no-privileges` of an empty one, by its revision."""
 
 IN_USE = """
 INSERT INTO plans VALUES ('small', 2, 4, 8);
@@ -35,19 +41,81 @@ INSERT INTO events (kind, migration, account, server, move) VALUES ('move.began'
 """
 
 
-def at(dsn: str, revision: str) -> None:
-    """Bring a database to one revision."""
-    config = Config()
-    config.set_main_option("script_location", schema.__path__[0])
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=pool.NullPool)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+def restored(postgresql: str, name: str, revision: str) -> str:
+    """A database as an earlier version made it; its connection string."""
+    dsn = create(postgresql, name)
+    psql = ["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", OLDER / f"{revision}.sql"]
+    subprocess.run(psql, check=True, stdout=subprocess.DEVNULL)
+    return dsn
+
+
+def schema_of(dsn: str) -> list[str]:
+    dump = subprocess.check_output([binaries() / "pg_dump", "--schema-only", f"--dbname={dsn}"], text=True)
+    return [line for line in dump.splitlines() if not line.startswith("\\")]  # a random word, of newer pg_dumps
+
+
+@pytest.mark.parametrize("revision", sorted(path.stem for path in OLDER.glob("*.sql")))
+def test_older_registry_comes_to_the_schema_of_a_new_one(postgresql, dsn, revision):
+    older = restored(postgresql, f"older_{revision}", revision)
+    assert schema_of(older) != schema_of(dsn)
+    schema.upgrade(older)
+    assert schema_of(older) == schema_of(dsn)
+
+
+def test_what_was_changed_by_hand_is_put_right(dsn, conn):
+    asked = schema_of(dsn)
+    conn.execute("""
+        CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+        DROP TRIGGER b_facts ON moves;
+        CREATE TRIGGER b_facts BEFORE INSERT ON moves FOR EACH ROW EXECUTE FUNCTION check_move();
+        CREATE TRIGGER z_mine BEFORE DELETE ON names FOR EACH ROW EXECUTE FUNCTION keep();
+        CREATE OR REPLACE VIEW billing_zone_spans AS
+            SELECT zone, '-infinity'::timestamptz AS begins, 'infinity'::timestamptz AS ends FROM billing_time_zones;
+        CREATE VIEW mine AS SELECT * FROM billing_leases;
+    """)
+    conn.commit()
+    assert schema_of(dsn) != asked
+    schema.upgrade(dsn)
+    assert schema_of(dsn) == asked
+
+
+def test_upgrade_of_the_newest_waits_for_nobody_who_reads_or_writes(dsn, conn):
+    tables = conn.execute("SELECT string_agg(tablename, ', ') FROM pg_tables WHERE schemaname = 'public'").fetchone()[0]
+    views = conn.execute("SELECT string_agg(viewname, ', ') FROM pg_views WHERE schemaname = 'public'").fetchone()[0]
+    conn.execute(f"LOCK {tables} IN ROW EXCLUSIVE MODE")
+    conn.execute(f"LOCK {views} IN ACCESS SHARE MODE")
+    schema.upgrade(f"{dsn} options='-c lock_timeout=2s'")
+
+
+def test_every_function_and_view_of_the_database_has_its_file(conn):
+    functions = conn.execute("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace").fetchall()
+    assert sorted(name for (name,) in functions) == sorted(in_force.files("functions"))
+    views = conn.execute("SELECT viewname FROM pg_views WHERE schemaname = 'public'").fetchall()
+    assert sorted(name for (name,) in views) == sorted(in_force.files("views"))
+    for name, text in (in_force.files("functions") | in_force.files("views")).items():
+        assert re.findall(r"^CREATE (?:OR REPLACE FUNCTION|VIEW) (\w+)", text, re.MULTILINE) == [name]
+
+
+def test_every_trigger_is_in_the_file_of_its_function(conn):
+    made = conn.execute("""
+        SELECT proname, pg_get_triggerdef(t.oid, true) FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid
+        WHERE NOT tgisinternal
+    """).fetchall()
+    assert made
+    filed = {(name, each) for name, text in in_force.files("functions").items() for each in in_force.triggers(text)}
+    assert filed == set(made), "write a trigger as PostgreSQL prints it, so that it is not made anew at every upgrade"
+    guards = {name for name, text in in_force.files("functions").items() if "RETURNS trigger" in text}
+    assert guards == {name for name, _ in made}, "a guard that no trigger calls"
+
+
+def test_bodies_of_functions_fit_the_tables(conn):
+    conn.execute("SET check_function_bodies = on")
+    for text in in_force.files("functions").values():
+        conn.execute(text[: text.find("\nCREATE TRIGGER ")] if "\nCREATE TRIGGER " in text else text)
 
 
 def test_registry_of_the_first_five_versions(postgresql):
-    dsn = create(postgresql, "in_use")
-    at(dsn, "0005")
+    dsn = restored(postgresql, "in_use", "0005")
     with psycopg.connect(dsn) as conn:
         conn.execute(IN_USE)
         conn.commit()

@@ -53,14 +53,14 @@ class Walk(RuleBasedStateMachine):
             "wiped": registry.transit_wiped,
             "return": registry.return_transit,
         }[call]
-        found = [m for m in registry.migrations(self.conn) if m.server == f"vps-{n}"]
+        found = [m for m in registry.list_migrations(self.conn) if m.server == f"vps-{n}"]
         if found:
             with suppress(Refused):
                 function(self.conn, found[-1].id)
 
     @rule(n=NUMBER, again=st.booleans())
     def begin(self, n, again):
-        count = len(registry.migrations(self.conn))
+        count = len(registry.list_migrations(self.conn))
         with suppress(Refused):
             registry.begin_migration(
                 self.conn, f"vps-{n}", "2026", f"{n}-{count if again else 0}", "ops", host.UNTESTED
@@ -156,9 +156,9 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def what_must_hold(self):
-        servers = {server.name: server for server in registry.servers(self.conn)}
+        servers = {server.name: server for server in registry.list_servers(self.conn)}
         accounts = [a for name in servers for a in registry.accounts_of(self.conn, name)]
-        migrations = registry.migrations(self.conn)
+        migrations = registry.list_migrations(self.conn)
         for account in accounts:
             on = servers[account.server]
             assert on.state in ("serving", "handed_over"), "an account lives on a server that cannot serve it"
@@ -178,7 +178,7 @@ class Walk(RuleBasedStateMachine):
         routed = [ip for name in servers for ip in registry.ips_of(self.conn, name)]
         assert {ip.address for ip in routed} == self.routes
         assert all(servers[ip.routed_to].state in ("serving", "handed_over") for ip in routed)
-        events = len(registry.events(self.conn))
+        events = len(registry.list_events(self.conn))
         assert events >= self.seen
         self.seen = events
 

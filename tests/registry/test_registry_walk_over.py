@@ -120,7 +120,7 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def what_must_hold(self):
-        servers = {server.name: server for server in registry.servers(self.conn)}
+        servers = {server.name: server for server in registry.list_servers(self.conn)}
         busy: dict[str, int] = {}
         for name in ("s1", "s2", "s3"):
             account = registry.account(self.conn, name)

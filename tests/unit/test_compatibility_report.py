@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.catalogue import Check, Entry, Incompatibility, load
-from include.compatibility import build, counts, page
+from include.compatibility import build, counts, report_page
 from include.compatibility.report import MOST_PLACES, Seen
 
 WHEN = datetime(2026, 11, 25, 22, 44, tzinfo=UTC)
@@ -293,8 +293,8 @@ HOSTILE = [
 
 
 def assert_harmless(text: str) -> None:
-    made = Structure(page(filled(text)))
-    assert made.tags == Structure(page(filled("plain"))).tags
+    made = Structure(report_page(filled(text)))
+    assert made.tags == Structure(report_page(filled("plain"))).tags
     assert all(
         href.startswith("#") or href.startswith(("http://", "https://")) for href in made.hrefs if href is not None
     )
@@ -312,7 +312,7 @@ def test_any_text_stays_text(text: str) -> None:
 
 
 def test_nothing_is_fetched_and_nothing_is_run() -> None:
-    html = page(report_of(seen(pages=(a_page(),))))
+    html = report_page(report_of(seen(pages=(a_page(),))))
     made = Structure(html)
     assert {tag[0] for tag in made.tags}.isdisjoint({"script", "img", "link", "iframe", "form", "object"})
     assert "default-src 'none'" in html and "url(" not in html and "@import" not in html
@@ -322,7 +322,7 @@ def test_nothing_is_fetched_and_nothing_is_run() -> None:
 
 
 def test_the_page_of_a_blocked_account_begins_with_what_to_do() -> None:
-    text = Structure(page(report_of(seen(copy=(row("gone"), row("going")))))).text
+    text = Structure(report_page(report_of(seen(copy=(row("gone"), row("going")))))).text
     assert text.index("Not yet") < text.index("What to do first") < text.index("Has to be mended")
     assert text.index("Has to be mended") < text.index("Good to know")
     assert "Use your sites in the test" in text
@@ -330,7 +330,7 @@ def test_the_page_of_a_blocked_account_begins_with_what_to_do() -> None:
 
 def test_a_test_of_one_engine_is_told_of_databases() -> None:
     looks = seen()
-    text = Structure(page(report_of(Seen({**looks.duplicated, "files": 0}, {}, looks.copy, {})))).text
+    text = Structure(report_page(report_of(Seen({**looks.duplicated, "files": 0}, {}, looks.copy, {})))).text
     assert "Use your databases in the test" in text and "Your pages" not in text
 
 
@@ -341,4 +341,4 @@ def test_the_command_renders_a_report(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "include.compatibility", str(file)], capture_output=True, text=True, check=True
     )
-    assert ran.stdout.strip() == page(report).strip()
+    assert ran.stdout.strip() == report_page(report).strip()

@@ -43,7 +43,7 @@ def world(monkeypatch):
     def make(ends=()):
         airflow = FakeAirflow(dict(ends))
         registry = SimpleNamespace(
-            migrations=lambda conn: [MIGRATION],
+            list_migrations=lambda conn: [MIGRATION],
             moves_of=lambda conn, id: [
                 SimpleNamespace(
                     account="app",

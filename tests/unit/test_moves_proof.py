@@ -3,7 +3,7 @@
 import pytest
 
 from include.moves import proof
-from include.panel import story
+from include.panel import event_text
 
 EQUAL = {"files": 3, "tables": 1, "rows": 2, "messages": 0, "bytes": 7, "equal": True}
 LEFT = "Database shop: publication p is not carried."
@@ -37,4 +37,4 @@ def test_a_customer_is_told_what_was_not_carried(left: list[str], told: str) -> 
         kind, account, server = "move.committed", "shop", None
         detail = {"switch": {"verified": EQUAL, "left": left}}
 
-    assert story.sentence(Committed()) == told
+    assert event_text.for_customer(Committed()) == told

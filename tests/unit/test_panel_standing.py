@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from include.panel import standing
-from include.registry import states
+from include.registry.states import MigrationState
 
 
 @pytest.mark.parametrize(("usual", "ends"), [(timedelta(0), 0), (timedelta(minutes=5), 300), (None, None)])
@@ -17,7 +17,7 @@ def test_it_ends_after_its_usual_time_however_short(
     usual: timedelta | None, ends: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime.now(UTC)
-    migration: Any = SimpleNamespace(state=states.ACCOUNTS_MOVED, state_since=now)
+    migration: Any = SimpleNamespace(state=MigrationState.ACCOUNTS_MOVED, state_since=now)
     conn: Any = None
     monkeypatch.setattr(standing.panel, "usual_rest", lambda *_: usual)
     expected = standing._expected_end(conn, migration)

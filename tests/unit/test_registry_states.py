@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from include.registry import states
+from include.registry import states, states_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 
 
 def test_page_is_up_to_date():
-    assert PAGE.read_text() == states.page(), "run: python -m include.registry states > docs/states.md"
+    assert PAGE.read_text() == states_page.page(), "run: python -m include.registry states > docs/states.md"
 
 
 @pytest.mark.parametrize("machine", states.MACHINES, ids=lambda machine: machine.subject)

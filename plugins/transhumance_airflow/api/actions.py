@@ -10,7 +10,7 @@ from fastapi import Response
 
 from include import registry
 from include.panel import rules
-from include.registry import panel
+from include.registry.queries import panel
 from transhumance_airflow.api import models
 from transhumance_airflow.api.auth import Caller
 from transhumance_airflow.api.problems import Problem
@@ -59,7 +59,7 @@ class Action:
                     self._refuse_asked_already(conf["account"])
                 found = start(self.runs, self.asked, dag_id, conf, f"{BASE}/{watch}")
                 if dag_id in PERFORMS:
-                    panel.perform_asked(self.conn, conf["account"], dag_id, found.run_id, self.asked.caller.name)
+                    registry.perform_asked(self.conn, conf["account"], dag_id, found.run_id, self.asked.caller.name)
         self.response.headers["Location"] = f"{BASE}/requests/{self.asked.id}"
         return request(found)
 

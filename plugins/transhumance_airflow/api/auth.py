@@ -23,7 +23,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from include import registry
-from include.registry import panel
+from include.registry.queries import panel
 from transhumance_airflow.api import catalogue
 from transhumance_airflow.api.database import Registry, registry_connection
 from transhumance_airflow.api.models import AccountName, ServerName

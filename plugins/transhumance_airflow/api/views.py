@@ -13,8 +13,9 @@ from airflow.api_fastapi.app import API_ROOT_PATH
 from include import registry
 from include.catalogue import Entry as CatalogueEntry
 from include.moves import proof
-from include.panel import rules, standing, story
-from include.registry import panel, states
+from include.panel import event_text, rules, standing
+from include.registry import states
+from include.registry.queries import panel
 from transhumance_airflow.api import catalogue, models
 from transhumance_airflow.api.auth import Caller
 from transhumance_airflow.api.runs import Runs, told
@@ -220,14 +221,14 @@ def events(
     after: int = 0,
     limit: int = 100,
 ) -> list[models.Event]:
-    """What happened behind `after`: to a customer what `story` tells, to ops everything with its detail."""
+    """What happened behind `after`: to a customer what they are told, to ops everything with its detail."""
     ops = caller.customer is None
-    found = panel.events_for(conn, caller.customer, account, server, None if ops else list(story.TOLD), after, limit)
+    kinds = None if ops else event_text.TOLD
+    found = panel.events_for(conn, caller.customer, account, server, kinds, after, limit)
     return [_event(each, ops) for each in found]
 
 
 def _event(found: registry.Event, ops: bool) -> models.Event:
-    sentence = story.sentence(found) if found.kind in story.TOLD else f"{found.kind}."
     more: dict[str, Any] = {"by": found.by, "detail": found.detail} if ops else {}
     return models.Event(
         id=found.id,
@@ -235,7 +236,7 @@ def _event(found: registry.Event, ops: bool) -> models.Event:
         kind=found.kind,
         account=found.account,
         server=found.server,
-        sentence=sentence,
+        sentence=event_text.for_ops(found) if ops else event_text.for_customer(found),
         **more,
     )
 

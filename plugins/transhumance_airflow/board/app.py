@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include import registry
 from include.moves import pool
+from include.panel import event_text
 from transhumance_airflow import connections
 from transhumance_airflow.board import PREFIX, gather, live, views, words
 from transhumance_airflow.open_streams import OpenStreams, TooMany
@@ -46,6 +47,7 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals["words"] = words
+templates.globals["sentence_of"] = event_text.for_ops
 templates.filters["safe_json"] = views.as_json
 
 SERVER = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"

@@ -13,7 +13,8 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.registry import board, probes
+from include.registry.kinds import EventKind
+from include.registry.queries import board, board_server
 from transhumance_airflow import connections
 from transhumance_airflow.board import runs
 
@@ -120,9 +121,9 @@ class ServerPage:
     now: datetime
     last_event: int
     server: registry.Server
-    migration: board.ServersMigration | None
+    migration: board_server.ServersMigration | None
     place: registry.Place | None
-    accounts: list[board.Lived]
+    accounts: list[board_server.Lived]
     ips: list[registry.Ip]
     moves: list[registry.Move]
     events: list[registry.Event]
@@ -130,16 +131,16 @@ class ServerPage:
     approvals: list[runs.Approval]
 
 
-EVENTS = [
-    "move.began",
-    "move.copying",
-    "move.switching",
-    "move.committed",
-    "move.done",
-    "move.returned",
-    probes.WAIT,
-    probes.GAP,
-    "report.written",
+EVENTS: list[str] = [
+    EventKind.MOVE_BEGAN,
+    EventKind.MOVE_COPYING,
+    EventKind.MOVE_SWITCHING,
+    EventKind.MOVE_COMMITTED,
+    EventKind.MOVE_DONE,
+    EventKind.MOVE_RETURNED,
+    EventKind.PROBE_WAIT,
+    EventKind.PROBE_GAP,
+    EventKind.REPORT_WRITTEN,
 ]
 """The kinds of events that a server's page is made of."""
 
@@ -148,7 +149,7 @@ def server_page(name: str) -> ServerPage:
     """Asks for one server; refuses an unknown name."""
     with connections.registry_connection() as conn, at_one_moment(conn):
         server = registry.server(conn, name)
-        migration = board.newest_migration(conn, name)
+        migration = board_server.newest_migration(conn, name)
         id = migration.id if migration else None
         queue = {queued.migration: queued.place for queued in registry.places(conn)} if migration else {}
         page: dict[str, Any] = {
@@ -157,10 +158,10 @@ def server_page(name: str) -> ServerPage:
             "server": server,
             "migration": migration,
             "place": None if id is None else queue.get(id),
-            "accounts": board.lived(conn, name),
+            "accounts": board_server.lived(conn, name),
             "ips": registry.ips_of(conn, migration.server if migration else name),
-            "moves": board.moves_on(conn, name, id),
+            "moves": board_server.moves_on(conn, name, id),
         }
-        page["events"] = board.told(conn, id, [move.id for move in page["moves"]], EVENTS)
+        page["events"] = board_server.told(conn, id, [move.id for move in page["moves"]], EVENTS)
     run_ids = [*([migration.run_id] if migration else []), *(move.run_id for move in page["moves"])]
     return ServerPage(**page, troubles=runs.troubles(run_ids), approvals=runs.approvals(run_ids))

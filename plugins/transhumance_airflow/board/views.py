@@ -11,7 +11,10 @@ from urllib.parse import urlencode
 
 from include import registry
 from include.moves import proof
-from include.registry import board, probes, states
+from include.registry import states
+from include.registry.kinds import ONE_CUSTOMERS, EventKind
+from include.registry.queries import board, board_server
+from include.registry.states import CAMPAIGN, CampaignState, MigrationState, MoveState, ServerState, TestState
 from transhumance_airflow.board import runs, words
 from transhumance_airflow.board.gather import PAGE, Glance, ServerPage
 
@@ -98,7 +101,7 @@ class MoveLine:
 
 def front(now: Glance) -> dict[str, Any]:
     """What the front page shows, without the list of servers."""
-    waits, moving = stuck(now), [move for move in now.moving if move.state != states.RETURNED]
+    waits, moving = stuck(now), [move for move in now.moving if move.state != MoveState.RETURNED]
     return {
         "now": now.now,
         "numbers": numbers(now, len(waits)),
@@ -128,12 +131,12 @@ def numbers(now: Glance, stopped: int) -> list[tuple[str, int, str]]:
     return [
         ("stuck", stopped, "late" if stopped else "calm"),
         ("to approve", len(now.approvals), "soon" if now.approvals else "calm"),
-        ("moving now", sum(move.state != states.RETURNED for move in now.moving), "calm"),
+        ("moving now", sum(move.state != MoveState.RETURNED for move in now.moving), "calm"),
         ("wait for the customer", waiting["customer"], "calm"),
         ("wait for the pool", waiting["pool"], "calm"),
         ("the host works on", waiting["host"], "calm"),
         ("leases over", late, "late" if late else "calm"),
-        ("transits free", sum(t.state == states.FREE and not t.paused_because for t in now.transits), "calm"),
+        ("transits free", sum(t.state == ServerState.FREE and not t.paused_because for t in now.transits), "calm"),
     ]
 
 
@@ -141,7 +144,8 @@ def whom(one: board.UnderWay, now: Glance) -> str:
     """For whom a migration waits: ops, customer, pool, or host."""
     if any(approval.run == one.run_id for approval in now.approvals):
         return "ops"
-    return {states.HANDED_OVER: "customer", states.WAITING_FOR_TRANSIT: "pool"}.get(one.state, "host")
+    others: dict[str, str] = {MigrationState.HANDED_OVER: "customer", MigrationState.WAITING_FOR_TRANSIT: "pool"}
+    return others.get(one.state, "host")
 
 
 def groups(now: Glance) -> list[Group]:
@@ -165,14 +169,14 @@ def groups(now: Glance) -> list[Group]:
             "customer",
             [_for_customer(one, now.now) for one in customer[:MOST]],
             len(customer),
-            states.HANDED_OVER,
+            MigrationState.HANDED_OVER,
         ),
         Group(
             "Wait for the pool",
             "pool",
             [_for_pool(one, expected.get(one.id), now.now) for one in pool[:MOST]],
             len(pool),
-            states.WAITING_FOR_TRANSIT,
+            MigrationState.WAITING_FOR_TRANSIT,
         ),
         Group(
             "The host works on",
@@ -219,7 +223,7 @@ def stuck(now: Glance) -> list[Stuck]:
             since=move.state_since,
         )
         for move in now.moving
-        if move.state == states.RETURNED and move.run_id not in known
+        if move.state == MoveState.RETURNED and move.run_id not in known
     ]
     wanted = {queued.plan for queued in now.queue}
     found += [
@@ -232,7 +236,7 @@ def stuck(now: Glance) -> list[Stuck]:
             since=transit.state_since,
         )
         for transit in now.transits
-        if transit.paused_because and transit.plan in wanted and transit.state == states.FREE
+        if transit.paused_because and transit.plan in wanted and transit.state == ServerState.FREE
     ]
     found += [
         Stuck(
@@ -268,7 +272,7 @@ def move_line(move: board.Moving, now: datetime) -> MoveLine:
     """A move at work, with how far it probably is by what such moves took before."""
     taken = (now - move.began_at).total_seconds()
     typical = move.typical_seconds
-    if move.state == states.COMMITTED:
+    if move.state == MoveState.COMMITTED:
         progress, ends = 1.0, "lives there; tidying up"
     elif not typical:
         progress, ends = None, "cannot be told yet"
@@ -306,9 +310,9 @@ def campaign(one: board.RunningCampaign) -> CampaignView:
             parts.append((state, word, count, round(begins, 2), round(100 * count / of, 2)))
             begins += 100 * count / of
     says = f"{one.state}, wave {one.wave} of {one.waves}" + (f": {one.why}" if one.why else "")
-    paused = one.state == states.PAUSED
+    paused = one.state == CampaignState.PAUSED
     path = runs.run_path("run_campaign", one.run_id)
-    live = one.state in (states.RUNNING, states.PAUSED)
+    live = one.state not in CAMPAIGN.ended
     return CampaignView(one.id, one.title, says, path, live, paused, parts, one.not_moved)
 
 
@@ -327,7 +331,7 @@ def tile(transit: board.PoolTransit, now: datetime) -> Tile:
     """One transit in the picture."""
     paused = transit.paused_because is not None
     common: dict[str, Any] = {"name": transit.name, "server": transit.server, "paused": paused}
-    if transit.state == states.HANDED_OVER and transit.free_until is not None:
+    if transit.state == ServerState.HANDED_OVER and transit.free_until is not None:
         if transit.billed_until is not None and transit.billed_until <= now:
             return Tile(**common, tone="busy", says="all have left; the host's time", used=7)
         days = (transit.free_until - now).total_seconds() / 86400
@@ -335,7 +339,7 @@ def tile(transit: board.PoolTransit, now: datetime) -> Tile:
             return Tile(**common, tone="over", says=words.left(transit.free_until, now), used=7)
         tone = "soon" if days < 2 else "leased"
         return Tile(**common, tone=tone, says=words.left(transit.free_until, now), used=max(0, 7 - int(days + 0.999)))
-    if transit.state == states.FREE:
+    if transit.state == ServerState.FREE:
         reserved = f"reserved for {transit.reserved_for}" if transit.reserved_for else "free"
         return Tile(**common, tone="paused" if paused else "free", says="paused" if paused else reserved)
     return Tile(**common, tone="busy", says=words.POOL[transit.state])
@@ -420,10 +424,10 @@ class AccountView:
     moves: list[AccountMove]
 
 
-def steps(kind: str, migration: board.ServersMigration | None) -> list[Step]:
+def steps(kind: str, migration: board_server.ServersMigration | None) -> list[Step]:
     """Where the server is on its path; none for one that goes no such way. One that was given up stands nowhere on
     it. A gate that was lifted says nothing of tests."""
-    if migration is None and kind not in ("dedicated", "vps"):
+    if migration is None and kind not in ONE_CUSTOMERS:
         return []
     given_up = migration is not None and migration.state in states.GIVEN_UP
     at = 0 if migration is None else -1 if given_up else words.STEP_OF[migration.state]
@@ -464,7 +468,7 @@ def server(page: ServerPage) -> dict[str, Any]:
         "events": page.events[::-1],
         "waits": waits(page),
         "gaps": gaps(page),
-        "report": any(event.kind == "report.written" for event in page.events),
+        "report": any(event.kind == EventKind.REPORT_WRITTEN for event in page.events),
         "run": runs.run_path("migrate_server", migration.run_id) if migration else None,
     }
 
@@ -483,19 +487,19 @@ def standing(page: ServerPage) -> str:
         of = words.counted(len(page.accounts), "account")
         return f"It is not being migrated. {tested} of {of} tested without a blocker." if page.accounts else "Empty."
     sentence = next(state.sentence for state in states.MIGRATION.states if state.name == migration.state)
-    if migration.state == states.WAITING_FOR_TRANSIT and page.place:
+    if migration.state == MigrationState.WAITING_FOR_TRANSIT and page.place:
         place = page.place
         expected = f"expected {words.when(place.estimate, page.now)}" if place.estimate else "nobody can tell when"
         return f"{sentence} Place {place.place} of {place.of}; a transit is {expected}."
-    if migration.state == states.HANDED_OVER and migration.free_until:
+    if migration.state == MigrationState.HANDED_OVER and migration.free_until:
         return f"{sentence} Free of charge: {words.left(migration.free_until, page.now)}."
     return sentence
 
 
-def account_view(account: board.Lived, moves: list[AccountMove], now: datetime) -> AccountView:
+def account_view(account: board_server.Lived, moves: list[AccountMove], now: datetime) -> AccountView:
     """An account with what its newest test says."""
-    there = account.test_state == states.READY
-    if account.test_state in (states.PREPARING, states.COPYING):
+    there = account.test_state == TestState.READY
+    if account.test_state in (TestState.PREPARING, TestState.COPYING):
         says, tone = "being tested", "calm"
     elif account.tested_at is None:
         says, tone = "not tested", "soon"
@@ -512,25 +516,27 @@ def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMo
     at = {event.kind: event.at for event in events}
     copied, switched = (move.figures.get(verb) or {} for verb in ("copy", "switch"))
     seen = AccountMove(move.direction, move.state, runs.run_path(runs.DAG_OF[move.direction], move.run_id))
-    seen.points.append(Happened("asked", at.get("move.began"), f"by {move.requested_by}"))
+    seen.points.append(Happened("asked", at.get(EventKind.MOVE_BEGAN), f"by {move.requested_by}"))
     if copied:
         amount = f"{words.counted(copied.get('files', 0), 'file')}, {words.size(copied.get('bytes', 0))}"
         took = f" in {words.lasting(copied['seconds'])}" if copied.get("seconds") else ""
-        seen.points.append(Happened("copied", at.get("move.copying"), amount + took))
-    elif "move.copying" in at:
-        seen.points.append(Happened("copying", at["move.copying"], "it goes on serving"))
+        seen.points.append(Happened("copied", at.get(EventKind.MOVE_COPYING), amount + took))
+    elif EventKind.MOVE_COPYING in at:
+        seen.points.append(Happened("copying", at[EventKind.MOVE_COPYING], "it goes on serving"))
     ways = switched.get("ways") or copied.get("ways") or []
     seen.ways = [{key: str(way.get(key, "")) for key in ("store", "database", "way", "why")} for way in ways]
     if ways:
         followed = sum(way.get("way") != "dump" for way in ways)
         seen.points.append(
-            Happened("followed", at.get("move.switching"), f"{followed} of {words.counted(len(ways), 'database')}")
+            Happened(
+                "followed", at.get(EventKind.MOVE_SWITCHING), f"{followed} of {words.counted(len(ways), 'database')}"
+            )
         )
     if switched.get("held_ms") is not None:
         says = f"for {words.milliseconds(switched['held_ms'])}"
         if switched.get("expected_ms") is not None:
             says += f", {words.milliseconds(switched['expected_ms'])} expected"
-        seen.points.append(Happened("held", at.get("move.switching"), says))
+        seen.points.append(Happened("held", at.get(EventKind.MOVE_SWITCHING), says))
     if switched.get("verified"):
         proven = proof.of(move.figures)
         counts = ", ".join(f"{number:,} {what}" for what, number in proven.counts.items() if number)
@@ -539,16 +545,16 @@ def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMo
         seen.points.append(Happened(word, None, counts + without, bad=not proven.equal))
         seen.left, seen.scope = proven.left, proven.scope
     if move.committed_at:
-        gone = "; the old copy is gone" if move.state == states.DONE else ""
+        gone = "; the old copy is gone" if move.state == MoveState.DONE else ""
         seen.points.append(Happened("committed", move.committed_at, f"lives on {move.to_server}{gone}"))
-    if move.state == states.RETURNED:
+    if move.state == MoveState.RETURNED:
         seen.points.append(Happened("returned", move.ended_at, f"serves from {move.from_server}", bad=True))
     return seen
 
 
 def waits(page: ServerPage) -> dict[str, Any]:
     """The plot of waits: a bar a move, by what servers and probes measured, in ms."""
-    probed = {(e.account, e.detail.get("direction")): e.detail for e in page.events if e.kind == probes.WAIT}
+    probed = {(e.account, e.detail.get("direction")): e.detail for e in page.events if e.kind == EventKind.PROBE_WAIT}
     labels, held, expected, longest = [], [], [], []
     for move in page.moves:
         switched = move.figures.get("switch") or {}
@@ -571,7 +577,9 @@ GAPS = {"reroute_ips_to_transit": "to transit", "reroute_ips_home": "home", "who
 def gaps(page: ServerPage) -> dict[str, Any]:
     """The plot of the longest gap between two answers of an IP, at each step, in ms."""
     # The newest of each: what was measured once more replaces what was.
-    newest = {(e.detail.get("ip"), e.detail.get("step")): e.detail for e in page.events if e.kind == probes.GAP}
+    newest = {
+        (e.detail.get("ip"), e.detail.get("step")): e.detail for e in page.events if e.kind == EventKind.PROBE_GAP
+    }
     probed = list(newest.values())
     return {
         "labels": [f"{seen.get('ip')} {GAPS.get(seen.get('step') or '', seen.get('step'))}" for seen in probed],

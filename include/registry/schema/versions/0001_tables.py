@@ -1,6 +1,6 @@
 """Tables and indexes."""
 
-from include.registry.schema.plain import run
+from include.registry.schema.plain import function, run
 
 revision = "0001"
 down_revision = None
@@ -8,13 +8,6 @@ branch_labels = None
 depends_on = None
 
 TABLES = r"""
-CREATE FUNCTION are_host_names(names text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT coalesce(bool_and(
-        name IS NOT NULL AND length(name) <= 253
-        AND name ~ '^([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
-    ), true) FROM unnest(names) AS name
-$$;
-
 -- What states.py declares; loaded at every upgrade.
 CREATE TABLE states (
     subject text NOT NULL,
@@ -238,4 +231,5 @@ CREATE INDEX events_account ON events (account, id);
 
 
 def upgrade() -> None:
+    function("are_host_names")
     run(TABLES)

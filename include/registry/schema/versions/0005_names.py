@@ -36,19 +36,6 @@ FROM names WHERE pointed_at IS NOT NULL;
 ALTER TABLE names DROP COLUMN pointed_at;
 """
 
-# A name that is left to whoever changed it keeps no migration from coming home.
-HOME = r"""
-DO $$
-DECLARE
-    was text := pg_get_functiondef('check_migration'::regproc);
-    rule text := 'n.points_at <> n.address';
-BEGIN
-    ASSERT strpos(was, rule) > 0;
-    EXECUTE replace(was, rule, rule || ' AND n.left_because IS NULL');
-END $$;
-"""
-
 
 def upgrade() -> None:
     run(NAMES)
-    run(HOME)

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from include import compatibility, registry
 from include.panel import rules
-from include.registry import panel
+from include.registry.queries import panel
 from transhumance_airflow.api import models
 from transhumance_airflow.api.actions import Action, action, refuse_lifting
 from transhumance_airflow.api.auth import CallerDep, my_account
@@ -101,7 +101,7 @@ def report(account: MyAccount, test: TestId, conn: Registry) -> models.Report:
 )
 def report_page(account: MyAccount, test: TestId, conn: Registry) -> HTMLResponse:
     """The same report as a page, to be shown to the customer as it is."""
-    return HTMLResponse(compatibility.page(_report(conn, account, test)), headers=NO_SCRIPTS)
+    return HTMLResponse(compatibility.report_page(_report(conn, account, test)), headers=NO_SCRIPTS)
 
 
 def _test(conn: psycopg.Connection, account: registry.Account, id: int) -> registry.Test:

@@ -8,6 +8,7 @@ import psycopg
 from fastapi import APIRouter
 
 from include import registry
+from include.registry import states
 from transhumance_airflow.api import models
 from transhumance_airflow.api.database import Registry
 from transhumance_airflow.api.routes import operation
@@ -42,7 +43,7 @@ def queue(conn: Registry) -> models.Queue:
 @router.get("/campaigns", operation_id="campaigns", **operation("ops"))
 def campaigns(conn: Registry) -> models.Campaigns:
     """Campaigns, newest first, with how many of their accounts are how far."""
-    return models.Campaigns(campaigns=[_campaign(conn, one) for one in registry.campaigns(conn)])
+    return models.Campaigns(campaigns=[_campaign(conn, one) for one in registry.list_campaigns(conn)])
 
 
 def _campaign(conn: psycopg.Connection, one: registry.Campaign) -> models.Campaign:
@@ -56,5 +57,5 @@ def _campaign(conn: psycopg.Connection, one: registry.Campaign) -> models.Campai
         began_at=one.began_at,
         ended_at=one.ended_at,
         accounts=Counter(each.state for each in accounts),
-        not_moved={each.account: each.reason for each in accounts if each.state in ("left", "failed") and each.reason},
+        not_moved={each.account: each.reason for each in accounts if each.state in states.NOT_MOVED and each.reason},
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from include.registry import panel
+from include.registry.queries import panel
 from transhumance_airflow.api import models
 from transhumance_airflow.api.auth import CallerDep
 from transhumance_airflow.api.database import Registry

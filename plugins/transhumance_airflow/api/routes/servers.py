@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 
 from include import billing, registry
 from include.panel import rules
-from include.registry import panel
+from include.registry.queries import panel
 from transhumance_airflow.api import models
 from transhumance_airflow.api.actions import Action, action, refuse_lifting
 from transhumance_airflow.api.auth import CallerDep, my_server

@@ -1,31 +1,26 @@
 """What the panel's API asks of the registry, one customer at a time: whose a server or an account is, what
 happened to it, and how long the like of it took before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from include.registry.accounts import COLUMNS as ACCOUNT
 from include.registry.accounts import Account
 from include.registry.catalogue import COLUMNS as ENTRY
 from include.registry.catalogue import Entry
-from include.registry.database import execute, in_transaction, row, rows, value
+from include.registry.database import in_transaction, row, rows, value
 from include.registry.events import COLUMNS as EVENT
-from include.registry.events import Event, event, settled
+from include.registry.events import Event, settled
+from include.registry.kinds import EventKind
 from include.registry.migrations import COLUMNS as MIGRATION
 from include.registry.migrations import Migration
 from include.registry.moves import COLUMNS as MOVE
 from include.registry.moves import Move
-from include.registry.runs import KIND as RUN_FAILED
 from include.registry.servers import COLUMNS as SERVER
 from include.registry.servers import Server
-
-PERFORM_ASKED = "perform.asked"
-"""The event that says that a run was asked for which performs an account."""
 
 USUAL = 20
 """So many of the last ones tell what is usual."""
@@ -165,8 +160,8 @@ def live_migrations(conn: psycopg.Connection, servers: Sequence[str]) -> dict[st
         conn,
         Migration,
         f"""
-        SELECT {MIGRATION} FROM migrations
-        WHERE server = ANY (%(servers)s) AND state NOT IN ('done', 'failed', 'cancelled')
+        SELECT {MIGRATION} FROM live_migrations
+        WHERE server = ANY (%(servers)s)
         """,
         {"servers": list(servers)},
     )
@@ -180,7 +175,7 @@ def live_moves(conn: psycopg.Connection, accounts: Sequence[str]) -> dict[str, M
         conn,
         Move,
         f"""
-        SELECT {MOVE} FROM moves WHERE account = ANY (%(accounts)s) AND state NOT IN ('done', 'returned')
+        SELECT {MOVE} FROM live_moves WHERE account = ANY (%(accounts)s)
         """,
         {"accounts": list(accounts)},
     )
@@ -199,12 +194,6 @@ def last_migration_of(conn: psycopg.Connection, server: str) -> Migration | None
 
 
 @in_transaction
-def perform_asked(conn: psycopg.Connection, account: str, dag: str, run_id: str, by: str) -> None:
-    """Note that a run was asked for that performs the account."""
-    event(conn, PERFORM_ASKED, account=account, by=by, detail={"dag": dag, "run_id": run_id})
-
-
-@in_transaction
 def asked_not_begun(conn: psycopg.Connection, account: str) -> tuple[str, str] | None:
     """The run (DAG, run id) that was asked for last to perform the account, if nothing of it has begun."""
     with conn.cursor() as cursor:
@@ -215,7 +204,7 @@ def asked_not_begun(conn: psycopg.Connection, account: str) -> tuple[str, str] |
                 WHERE account = %(account)s AND kind = %(kind)s ORDER BY id DESC LIMIT 1
             ) asked WHERE NOT EXISTS (SELECT FROM moves m WHERE m.run_id = asked.run_id)
             """,
-            {"account": account, "kind": PERFORM_ASKED},
+            {"account": account, "kind": EventKind.PERFORM_ASKED},
         ).fetchone()
 
 
@@ -251,7 +240,7 @@ def last_failure(conn: psycopg.Connection, account: str) -> Failure | None:
             AND detail ->> 'dag' IN ('move_account', 'migrate_account')
         ORDER BY detail ->> 'task' = 'close_path', e.id DESC LIMIT 1
         """,
-        {"account": account, "kind": RUN_FAILED},
+        {"account": account, "kind": EventKind.RUN_FAILED},
     )
 
 
@@ -271,7 +260,7 @@ def last_test_failure(conn: psycopg.Connection, account: str) -> Failure | None:
         ) AND NOT EXISTS (SELECT FROM tests t WHERE t.run_id = detail ->> 'run_id' AND t.tested_at IS NOT NULL)
         ORDER BY detail ->> 'task' = 'close_path', e.id DESC LIMIT 1
         """,
-        {"account": account, "kind": RUN_FAILED},
+        {"account": account, "kind": EventKind.RUN_FAILED},
     )
 
 
@@ -292,7 +281,7 @@ def refused_migration(conn: psycopg.Connection, server: str) -> Failure | None:
             )
         ORDER BY e.id DESC LIMIT 1
         """,
-        {"server": server, "kind": RUN_FAILED},
+        {"server": server, "kind": EventKind.RUN_FAILED},
     )
 
 
@@ -366,7 +355,7 @@ def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
         SELECT detail ->> 'why' FROM events WHERE kind = %(kind)s AND detail ->> 'run_id' = %(run)s
         ORDER BY detail ->> 'task' = 'close_path', id DESC LIMIT 1
         """,
-        {"kind": RUN_FAILED, "run": run_id},
+        {"kind": EventKind.RUN_FAILED, "run": run_id},
     )
     return found
 
@@ -417,30 +406,3 @@ def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
         {"account": account, "usual": USUAL},
     )
     return found
-
-
-@in_transaction
-def announce(conn: psycopg.Connection, messages: Iterable[Mapping[str, Any]]) -> int:
-    """Put messages into the outbox, each known by its event's `id`; gives how many. Can be repeated, and two at once
-    announce each once."""
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO outbox (key, kind, payload) VALUES (%s, 'event', %s) ON CONFLICT (key) DO NOTHING",
-            [(f"event-{message['id']}", Jsonb(dict(message))) for message in messages],
-        )
-        return max(cursor.rowcount, 0)
-
-
-@in_transaction
-def announce_again(conn: psycopg.Connection, after: int, customer: str | None = None) -> int:
-    """Let every announced event with an id above `after` be delivered once more (of one customer, or all); gives how
-    many."""
-    return execute(
-        conn,
-        """
-        UPDATE outbox SET delivered_at = NULL, attempts = 0, next_attempt_at = now()
-        WHERE kind = 'event' AND (payload ->> 'id')::bigint > %(after)s
-            AND (%(customer)s::text IS NULL OR payload ->> 'customer' = %(customer)s)
-        """,
-        {"after": after, "customer": customer},
-    )

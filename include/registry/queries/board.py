@@ -1,4 +1,4 @@
-"""What the board shows, each in one query whatever the number of servers. Nothing here changes anything.
+"""What the board's front page shows, each in one query whatever the number of servers. Nothing here changes anything.
 
 Times of leases follow billing's clock and corrections, so that the board and the bill tell the same days.
 """
@@ -9,13 +9,9 @@ from decimal import Decimal
 
 import psycopg
 
-from include.registry.database import in_transaction, row, rows, value
+from include.registry.database import in_transaction, rows, value
 from include.registry.events import COLUMNS as EVENT_COLUMNS
 from include.registry.events import Event
-from include.registry.migrations import COLUMNS as MIGRATION_COLUMNS
-from include.registry.migrations import Migration
-from include.registry.moves import COLUMNS as MOVE_COLUMNS
-from include.registry.moves import Move
 
 FIRST_PAGE = 1
 
@@ -152,7 +148,7 @@ def under_way(conn: psycopg.Connection) -> list[UnderWay]:
         SELECT m.id, m.server, s.kind, s.customer, s.plan, m.entry, m.transit, m.run_id, m.state, m.state_since,
             l.handed_over_at, l.free_until, l.billed_until, q.place, q.of,
             coalesce(a.accounts, 0) AS accounts, coalesce(a.left_it, 0) AS left
-        FROM migrations m
+        FROM live_migrations m
             JOIN servers s ON s.name = m.server
             LEFT JOIN billing_leases l ON l.migration = m.id
             LEFT JOIN ({_LIVING}) a ON a.home_server = m.server
@@ -161,7 +157,7 @@ def under_way(conn: psycopg.Connection) -> list[UnderWay]:
                     count(*) OVER (PARTITION BY plan) AS of
                 FROM transit_requests WHERE state = 'waiting'
             ) q ON q.migration = m.id
-        WHERE m.state NOT IN ('done', 'failed', 'cancelled') ORDER BY m.id
+        ORDER BY m.id
         """,
     )
 
@@ -206,10 +202,10 @@ def moving(conn: psycopg.Connection) -> list[Moving]:
         ), at_work AS (
             SELECT v.id, v.account, v.original AS server, v.from_server, v.to_server, v.direction, v.run_id, v.state,
                 v.state_since, v.began_at, 'move' AS what
-            FROM moves v LEFT JOIN migrations m ON m.id = v.migration
+            FROM moves v LEFT JOIN live_migrations m ON m.id = v.migration
             WHERE v.state <> 'done'
-                AND (v.state <> 'returned' OR m.state NOT IN ('done', 'failed', 'cancelled')
-                    OR m.id IS NULL AND v.state_since > now() - interval '7 days')
+                AND (v.state <> 'returned' OR m.id IS NOT NULL
+                    OR v.migration IS NULL AND v.state_since > now() - interval '7 days')
                 AND NOT EXISTS (SELECT FROM moves later WHERE later.account = v.account AND later.id > v.id)
             UNION ALL
             SELECT t.id, t.account, a.home_server, a.server, t.server, 'test', t.run_id, t.state, t.state_since,
@@ -247,7 +243,7 @@ def listed(
             coalesce(m.state_since, s.state_since) AS since, m.id AS migration, m.transit,
             coalesce(a.accounts, 0) AS accounts, coalesce(a.left_it, 0) AS left, count(*) OVER () AS of
         FROM servers s
-            LEFT JOIN migrations m ON m.server = s.name AND m.state NOT IN ('done', 'failed', 'cancelled')
+            LEFT JOIN live_migrations m ON m.server = s.name
             LEFT JOIN ({_LIVING}) a ON a.home_server = s.name
         WHERE s.kind <> 'transit'
             AND (%(standing)s::text IS NULL OR coalesce(m.state, s.state) = %(standing)s)
@@ -271,7 +267,7 @@ def standings(conn: psycopg.Connection) -> dict[str, int]:
                 """
                 SELECT coalesce(m.state, s.state), count(*)
                 FROM servers s
-                    LEFT JOIN migrations m ON m.server = s.name AND m.state NOT IN ('done', 'failed', 'cancelled')
+                    LEFT JOIN live_migrations m ON m.server = s.name
                 WHERE s.kind <> 'transit' GROUP BY 1
                 """
             ).fetchall()
@@ -338,8 +334,7 @@ def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
                 FROM (SELECT state, count(*) AS many FROM campaign_accounts WHERE campaign = c.id GROUP BY state) s
             ) a ON true
             LEFT JOIN LATERAL (
-                SELECT min(wave) FILTER (WHERE state IN ('waiting', 'testing', 'performing')) AS wave,
-                    max(wave) AS waves
+                SELECT max(wave) AS waves, (SELECT min(wave) FROM live_campaign_accounts WHERE campaign = c.id) AS wave
                 FROM campaign_accounts WHERE campaign = c.id
             ) w ON true
             LEFT JOIN LATERAL (
@@ -353,104 +348,4 @@ def campaigns(conn: psycopg.Connection) -> list[RunningCampaign]:
         WHERE c.ended_at IS NULL OR c.ended_at > now() - interval '7 days'
         ORDER BY c.id DESC LIMIT 20
         """,
-    )
-
-
-@dataclass(frozen=True)
-class ServersMigration(Migration):
-    """The newest migration of a server, or the one that a transit serves, with its lease."""
-
-    lift_gate_because: str | None
-    handed_over_at: datetime | None
-    free_until: datetime | None
-    billed_until: datetime | None
-
-
-@in_transaction
-def newest_migration(conn: psycopg.Connection, server: str) -> ServersMigration | None:
-    """The server's newest migration, whether it is over or not; None when it never had one."""
-    return row(
-        conn,
-        ServersMigration,
-        f"""
-        SELECT m.*, l.handed_over_at, l.free_until, l.billed_until
-        FROM (SELECT {MIGRATION_COLUMNS}, lift_gate_because FROM migrations) m
-            LEFT JOIN billing_leases l ON l.migration = m.id
-        WHERE m.server = %(server)s OR m.transit = %(server)s ORDER BY m.id DESC LIMIT 1
-        """,
-        {"server": server},
-    )
-
-
-@dataclass(frozen=True)
-class Lived:
-    """An account that belongs to a server, or lives there, and its newest test: `test_state` says whether the copy is
-    there, `blockers` and `warnings` are those of the newest report."""
-
-    name: str
-    server: str
-    home_server: str
-    customer: str | None
-    domains: list[str]
-    test_state: str | None
-    test_names: dict[str, str] | None
-    expires_at: datetime | None
-    reported: int | None
-    tested_at: datetime | None
-    blockers: int | None
-    warnings: int | None
-
-
-@in_transaction
-def lived(conn: psycopg.Connection, server: str) -> list[Lived]:
-    """The accounts that belong to the server or live on it, by name, each with its newest test."""
-    return rows(
-        conn,
-        Lived,
-        """
-        SELECT a.name, a.server, a.home_server, a.customer, a.domains, t.state AS test_state, t.names AS test_names,
-            t.expires_at, r.id AS reported, r.tested_at, r.blockers, r.warnings
-        FROM accounts a
-            LEFT JOIN LATERAL (SELECT * FROM tests WHERE account = a.name ORDER BY id DESC LIMIT 1) t ON true
-            LEFT JOIN LATERAL (
-                SELECT * FROM tests WHERE account = a.name AND tested_at IS NOT NULL
-                ORDER BY tested_at DESC, id DESC LIMIT 1
-            ) r ON true
-        WHERE (a.home_server = %(server)s OR a.server = %(server)s) AND a.removed_at IS NULL ORDER BY a.name
-        """,
-        {"server": server},
-    )
-
-
-@in_transaction
-def moves_on(conn: psycopg.Connection, server: str, migration: int | None) -> list[Move]:
-    """The moves of a migration, and those by which accounts left the server, or came to it, for good; oldest first,
-    the newest thousand."""
-    newest = rows(
-        conn,
-        Move,
-        f"""
-        SELECT {MOVE_COLUMNS} FROM moves
-        WHERE migration = %(migration)s OR direction = 'over' AND %(server)s IN (from_server, to_server)
-        ORDER BY id DESC LIMIT 1000
-        """,
-        {"migration": migration, "server": server},
-    )
-    return newest[::-1]
-
-
-@in_transaction
-def told(conn: psycopg.Connection, migration: int | None, moves: list[int], kinds: list[str]) -> list[Event]:
-    """The events of these kinds that are of the migration or of one of the moves, oldest first."""
-    return rows(
-        conn,
-        Event,
-        f"""
-        SELECT {EVENT_COLUMNS} FROM events
-        WHERE kind = ANY(%(kinds)s) AND (migration = %(migration)s OR migration IS NULL AND account IN (
-                SELECT account FROM moves WHERE id = ANY(%(moves)s)
-            ) AND move = ANY(%(moves)s))
-        ORDER BY id
-        """,
-        {"migration": migration, "moves": moves, "kinds": kinds},
     )

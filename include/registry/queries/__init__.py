@@ -1,0 +1,1 @@
+"""What the board and the panel ask, a question a function. Nothing here changes anything."""

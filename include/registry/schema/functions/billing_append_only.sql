@@ -1,0 +1,19 @@
+CREATE OR REPLACE FUNCTION billing_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: correct it by a new row.', TG_TABLE_NAME USING ERRCODE = 'TH001';
+END $$;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON billing_days
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_append_only();
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON billing_time_zones
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_append_only();
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON lease_corrections
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_append_only();
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON lease_reminders
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_append_only();
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_append_only();
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger_exports
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_append_only();
+CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON outbox
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_append_only();

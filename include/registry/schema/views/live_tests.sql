@@ -1,0 +1,3 @@
+-- Tests of which a copy is there, or may be.
+CREATE VIEW live_tests AS
+SELECT * FROM tests WHERE state <> 'removed';
