@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from . import files_sandbox, files_walk
+from . import files_sandbox, files_walk, walk_format
 from .accounts import Account
 from .digest import MOST, printable
 from .files_changes import mapped
@@ -17,7 +17,7 @@ from .system import run
 # Parts of the digest asked for at once.
 _AT_ONCE = 128
 _SHOWN = 200
-_NAMES = files_walk.FIELDS.index("hard links")
+_NAMES = walk_format.FIELDS.index("hard links")
 
 
 def describe(account: Account) -> dict[str, int]:
@@ -83,7 +83,7 @@ def differing(
     """(escaped path, the rest of its line on the source, and on the target), None where there is none."""
     if mine["digest"] == theirs["digest"]:
         return
-    parts = [n for n in range(files_walk.BUCKETS) if mine["parts"][n] != theirs["parts"][n]]
+    parts = [n for n in range(walk_format.BUCKETS) if mine["parts"][n] != theirs["parts"][n]]
     for start in range(0, len(parts), _AT_ONCE):
         some = parts[start : start + _AT_ONCE]
         here = _entries(listed(account, some))
@@ -122,7 +122,7 @@ def sentence(path: str, here: str | None, there: str | None) -> str:
         return f"{name}: only on the {'target' if here is None else 'source'}."
     parted = [
         f"{field} {printable(a)[:40]} / {printable(b)[:40]}"
-        for field, a, b in zip(files_walk.FIELDS, here.split("\t"), there.split("\t"), strict=True)
+        for field, a, b in zip(walk_format.FIELDS, here.split("\t"), there.split("\t"), strict=True)
         if a != b
     ]
     return f"{name}: {', '.join(parted)} (source / target)."

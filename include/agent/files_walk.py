@@ -27,8 +27,8 @@ from typing import Any
 
 from .digest import printable
 from .files_sandbox import enter, open_beneath
+from .walk_format import BUCKETS
 
-BUCKETS = 4096
 LISTED = 50
 # dev, ino, size, mtime and ctime as seconds and nanoseconds (together they would end in 2262), flags, and the first
 # half of the SHA-256 of the content (processors have it built in)
@@ -351,9 +351,6 @@ def _flags(descriptor: int) -> int:
     except OSError:
         return 0
     return struct.unpack_from("=I", found)[0] & _SHOWN_FLAGS
-
-
-FIELDS = ("type", "permissions", "owner", "group", "time", "size", "content", "hard links", "attributes")
 
 
 def bucket_of(path: bytes) -> int:

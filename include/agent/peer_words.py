@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .files_walk import BUCKETS, FIELDS
 from .peer_definitions import (
     ANY,
     LARGE_OBJECT,
@@ -38,6 +37,7 @@ from .shapes import (
     whole,
 )
 from .system import Refused, refuse
+from .walk_format import BUCKETS, FIELDS
 
 LONGEST_REQUEST = 64 << 20
 """Bytes."""
