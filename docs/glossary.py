@@ -18,23 +18,15 @@ import include.compatibility
 import lab
 import lab.visitors
 from include import billing, registry
-from include.agent import (
-    accounts,
-    addresses,
-    fence,
-    files_watch,
-    front,
-    leading,
-    operations,
-    pairing,
-    peer,
-    postgres_door,
-    protocol,
-    scope,
-    shell,
-    switch,
-    test_server,
-)
+from include.agent import protocol
+from include.agent.account import accounts
+from include.agent.channel import pairing, peer
+from include.agent.host import addresses, operations, scope
+from include.agent.layouts.native import front
+from include.agent.move import fence, redirect, shell, switch
+from include.agent.stores.files import watch
+from include.agent.stores.postgresql import door
+from include.agent.trial import server
 from include.billing import outbox
 from include.catalogue import infrastructures
 from include.machines import Machines
@@ -55,7 +47,7 @@ WORDS = {
     "commit": fence.commit,
     "compatibility report": include.compatibility,
     "copy": switch.copy,
-    "door": postgres_door,
+    "door": door,
     "drain": addresses.drain,
     "epoch": next_epoch,
     "event": registry.Event,
@@ -69,7 +61,7 @@ WORDS = {
     "IP": registry.Ip,
     "kept disk": Machines.keep,
     "lab": lab,
-    "leading": leading,
+    "leading": redirect,
     "lease": registry.Lease,
     "ledger entry": billing.Entry,
     "machines": Machines,
@@ -94,12 +86,12 @@ WORDS = {
     "take back": take_back,
     "test": registry.Test,
     "test name": test_names,
-    "test server": test_server,
+    "test server": server,
     "transit": transits,
     "transit request": registry.TransitRequest,
     "verb": protocol,
     "visitors": lab.visitors,
-    "watcher": files_watch,
+    "watcher": watch,
     "webhook": announce,
 }
 

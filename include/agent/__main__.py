@@ -10,24 +10,14 @@ import time
 import zipfile
 from pathlib import Path
 
-from . import (
-    boot,
-    fence,
-    files_rsync,
-    homes,
-    mail,
-    operations,
-    pairing,
-    peer_verbs,
-    php,
-    postgres_apply,
-    postgres_door,
-    processes,
-    protocol,
-    reboot_lines,
-    stores,
-)
-from .system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
+from . import boot, peer_verbs, protocol
+from .channel import pairing
+from .host import homes, operations, processes
+from .host.system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
+from .layouts.native import mail, php, reboot_lines
+from .move import fence, stores
+from .stores.files import rsync
+from .stores.postgresql import apply, door
 
 _KEPT_SECONDS = 86400
 """How long a package stays after it was replaced: one that began with it may be about to load more of it."""
@@ -52,7 +42,7 @@ WantedBy=multi-user.target
 def enrol() -> None:
     """Make this server ready for the agent; refused where its rsync is too old, or where somebody has names of the
     agent's. Can be repeated."""
-    files_rsync.require_rsync()
+    rsync.require_rsync()
     os.makedirs(STATE, mode=0o700, exist_ok=True)
     for directory in (CONFIG / "accounts", STATE / "accounts", STATE / "operations", STATE / "pairs"):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,10 +112,10 @@ def main(words: list[str]) -> int:
         case ["serve"]:
             print(json.dumps(protocol.answer(sys.stdin.buffer.read())))
         case ["peer", move]:
-            programs = files_rsync.serve_rsync, postgres_apply.serve_stream
+            programs = rsync.serve_rsync, apply.serve_stream
             return pairing.serve_peer(move, peer_verbs.PEER_VERBS, peer_verbs.ALWAYS, *programs)
         case ["stream", move, slot]:
-            postgres_door.serve(move, slot)
+            door.serve(move, slot)
         case ["run", operation]:
             return operations.run_operation(operation, protocol.LONG_VERBS)
         case ["settle", account]:

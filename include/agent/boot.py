@@ -5,10 +5,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from . import addresses, fence, leading, pairing, server_role, stores, system, test_copy, test_server
-from .accounts import UNREADABLE, Account, all_accounts, guarded, standing, state_of, unreadable, whole
-from .peer import Peer, known_peer
-from .system import refuse
+from .account.accounts import UNREADABLE, Account, all_accounts, guarded, standing, state_of, unreadable, whole
+from .channel import pairing
+from .channel.peer import Peer, known_peer
+from .host import addresses, server_role, system
+from .host.system import refuse
+from .move import fence, redirect, stores
+from .trial import copy, server
 
 
 def boot() -> None:
@@ -17,8 +20,8 @@ def boot() -> None:
     None waits for another one: neither for its damaged files nor for a server that does not answer."""
     addresses.accept_known()
     if server_role.domain() is not None:
-        test_server.keep_in()
-    leading.restore()
+        server.keep_in()
+    redirect.restore()
     for name, why in unreadable().items():
         print(f"{name} stays shut: {why}", file=sys.stderr)
     accounts = [account for account in all_accounts() if standing(account.name).state != UNREADABLE]
@@ -48,7 +51,7 @@ def _bring_up(account: Account) -> None:
             fence.open_account(account)
     elif state.state == "test":
         with guarded(account.name):
-            test_copy.reopen(account)
+            copy.reopen(account)
     elif fence.leaving(state) or (state.state == "moved" and not state.released):
         # The other server may be away: the timer goes on until it is back, and nobody else waits for it.
         fence.arm(account.name, 0.1)

@@ -9,11 +9,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from . import forward, front, mail, server_role, stores, system
-from .accounts import Account, all_accounts, standing, unreadable
-from .files import FILES
-from .postgres_sql import query
-from .system import AGENT, run
+from .account.accounts import Account, all_accounts, standing, unreadable
+from .host import server_role, system
+from .host.system import AGENT, run
+from .layouts.native import forward, front, mail
+from .move import stores
+from .stores.files.store import FILES
+from .stores.postgresql.sql import query
 
 SERVICES = ("ssh", "haproxy", "nginx", "postgresql", "mariadb", "postfix", "dovecot", "cron")
 

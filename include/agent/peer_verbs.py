@@ -2,20 +2,14 @@
 
 from typing import IO, Any
 
-from . import (
-    digest,
-    duplicate_databases,
-    fence,
-    identity,
-    leading,
-    mail,
-    pairing,
-    php,
-    stores,
-)
-from .accounts import Account, state_of
-from .switch import Steps
-from .system import refuse
+from .account.accounts import Account, state_of
+from .channel import pairing
+from .host import digest
+from .host.system import refuse
+from .layouts.native import mail, php
+from .move import fence, identity, redirect, stores
+from .move.switch import Steps
+from .trial import databases
 
 
 def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
@@ -52,14 +46,14 @@ def _warm(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[st
 
 def _part_port(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
     """Where this server's front takes what is led to the part; refused when nobody could log in there."""
-    leading.receivable(account)
+    redirect.receivable(account)
     return {"port": account.ports[account.part or ""]}
 
 
 PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **{verb: answer for store in stores.STORES for verb, answer in store.peer_verbs.items()},
     **identity.PEER_VERBS,
-    **duplicate_databases.PEER_VERBS,
+    **databases.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),
     "alone": _alone,
     "warm": _warm,

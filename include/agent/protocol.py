@@ -5,26 +5,17 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import (
-    addresses,
-    checks,
-    describe,
-    duplicate,
-    fence,
-    obstacles,
-    operations,
-    pairing,
-    shapes,
-    shell,
-    switch,
-    take_back,
-    test_copy,
-    test_server,
-)
-from .accounts import Account, check_engine, check_move, check_name, load, state_of
-from .digest import printable
-from .shapes import Strange, parsed, record, tree
-from .system import Refused, refuse
+from . import describe
+from .account.accounts import Account, check_engine, check_move, check_name, load, state_of
+from .channel import pairing
+from .checks import account as checks
+from .checks import obstacles
+from .host import addresses, operations, shapes
+from .host.digest import printable
+from .host.shapes import Strange, parsed, record, tree
+from .host.system import Refused, refuse
+from .move import fence, shell, switch, take_back
+from .trial import copy, duplicate, server
 
 _LONGEST_WORD = 16 << 20
 """Characters of one text in a request: a certificate, a crontab, a reason."""
@@ -137,13 +128,13 @@ def _remove(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _become_test_server(args: dict[str, Any]) -> dict[str, Any]:
-    return test_server.become(args.get("domain"), args.get("certificate"))
+    return server.become(args.get("domain"), args.get("certificate"))
 
 
 def _open_test(args: dict[str, Any]) -> dict[str, Any]:
     name, move = _named(args)
     epoch, names, stores = _take(args, epoch=int, names=dict, stores=list)
-    state = test_copy.open_test(name, move, epoch, names, stores)
+    state = copy.open_test(name, move, epoch, names, stores)
     return {"state": state.state, "epoch": state.epoch, **state.test}
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import psycopg
 
 from include import registry
-from include.agent.shapes import Strange, each, one_of, record, sentence
+from include.agent.host.shapes import Strange, each, one_of, record, sentence
 from include.campaigns import waves
 from include.compatibility.report import blockers, left_behind
 from include.hosts import AgentError, Host, HostUnreachable

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from include.agent.digest import printable
+from include.agent.host.digest import printable
 from include.catalogue import Entry
 from include.compatibility import text
 from include.compatibility.pages import slower

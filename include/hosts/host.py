@@ -13,8 +13,8 @@ from typing import Any
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
-from include.agent.digest import printable
-from include.agent.shapes import Strange
+from include.agent.host.digest import printable
+from include.agent.host.shapes import Strange
 
 from . import replies
 from .package import build_agent

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 _SOURCE = Path(__file__).parent.parent / "agent"
+_LAUNCHER = "host/launcher.py"
 # An enrolment unpacks and compiles the package, which saves a tenth of a second at every start of the agent.
 _MAIN = """import os
 import sys
@@ -25,7 +26,8 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 @cache
 def build_agent(source: Path = _SOURCE) -> bytes:
     """The zipapp of include/agent: run it with `python3 agent.pyz VERB`."""
-    contents = {f"agent/{path.name}": path.read_text() for path in source.glob("*.py") if path.name != "launcher.py"}
+    modules = {path.relative_to(source).as_posix(): path.read_text() for path in source.rglob("*.py")}
+    contents = {f"agent/{name}": text for name, text in modules.items() if name != _LAUNCHER}
     build = hashlib.sha256(repr(sorted(contents.items())).encode()).hexdigest()[:16]
     contents |= {"__main__.py": _MAIN.format(build=build), "BUILD": build}
     packed = io.BytesIO()
@@ -40,4 +42,4 @@ def build_agent(source: Path = _SOURCE) -> bytes:
 
 def launcher() -> str:
     """The text of the launcher, which an installation puts at /usr/local/lib/transhumance/launcher, mode 0755."""
-    return (_SOURCE / "launcher.py").read_text()
+    return (_SOURCE / _LAUNCHER).read_text()

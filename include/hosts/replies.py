@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.agent.shapes import (
+from include.agent.host.shapes import (
     Shape,
     Strange,
     each,

@@ -247,7 +247,7 @@ class LxcMachines:
         delta.write("/etc/ssh/sshd_config.d/management.conf", f"{SSHD}{more}\n")
         delta.directory("/root/.ssh", 0o700)
         delta.write("/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {self.authorized_key}\n', 0o600)
-        launcher = self.repository / "include" / "agent" / "launcher.py"
+        launcher = self.repository / "include" / "agent" / "host" / "launcher.py"
         if launcher.exists():
             delta.write(LAUNCHER, launcher.read_bytes(), 0o755)
         host_key = self._host_key(delta, spec.name)

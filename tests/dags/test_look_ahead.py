@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from include import registry
-from include.agent.digest import printable
+from include.agent.host.digest import printable
 from include.campaigns import ahead
 from include.hosts import AgentError, HostUnreachable
 from include.panel import event_text, standing

@@ -41,7 +41,7 @@ def account_file(name: str, uid: int) -> dict[str, Any]:
 _FENCE = """
 import json, sys
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
-from agent import fence, system
+from agent.move import fence; from agent.host import system
 step, args = json.loads(sys.argv[1])
 try:
     getattr(fence, step)(**args)

@@ -10,21 +10,13 @@ import threading
 import time
 from typing import Any
 
-from include.agent import (
-    mariadb_changes,
-    mariadb_definers,
-    mariadb_definition,
-    mariadb_follower,
-    mariadb_load,
-    mariadb_print,
-    mariadb_restore,
-    mariadb_sql,
-    mariadb_write,
-)
-from include.agent.accounts import Account
-from include.agent.mariadb import MARIADB
-from include.agent.mariadb_users import pending_path
-from include.agent.system import Refused
+from include.agent.account.accounts import Account
+from include.agent.host.system import Refused
+from include.agent.stores.mariadb import changes, definers, definition, follower, restore, sql, write
+from include.agent.stores.mariadb import load as mariadb_load
+from include.agent.stores.mariadb import print as mariadb_print
+from include.agent.stores.mariadb.store import MARIADB
+from include.agent.stores.mariadb.users import pending_path
 
 _CONFIG = """[mariadbd]
 log_bin = bin
@@ -71,7 +63,7 @@ def start() -> Account:
     subprocess.run(["groupadd", "-g", "1500", "alice"], check=True)
     subprocess.run(["useradd", "-u", "1500", "-g", "1500", "-M", "alice"], check=True)
     for user in ("alice", "bob"):
-        mariadb_sql.queries(
+        sql.queries(
             [
                 f"CREATE DATABASE {user[0]}db CHARACTER SET utf8mb4",
                 f"CREATE USER {user}@localhost IDENTIFIED BY 'x'",
@@ -91,39 +83,39 @@ def _as(user: str, text: bytes, *more: str) -> bool:
 
 
 def _listed() -> list[list[Any]]:
-    rows = [row for statement in _LISTED for row in mariadb_sql.queries([_selected(statement)])[0]]
+    rows = [row for statement in _LISTED for row in sql.queries([_selected(statement)])[0]]
     return sorted(rows, key=str)
 
 
 def _selected(statement: str) -> str:
     columns, _, rest = statement.removeprefix("SELECT ").partition(" FROM ")
-    return mariadb_sql.select(columns.split(", "), f"FROM {rest}")
+    return sql.select(columns.split(", "), f"FROM {rest}")
 
 
 def names_in_every_set(alice: Account) -> dict[str, Any]:
     """Events, routines, views, triggers and packages with awkward names, made by clients of every character set: held,
     let go, and made anew as a target makes them."""
-    (sets,) = mariadb_sql.queries(
+    (sets,) = sql.queries(
         [
-            mariadb_sql.select(
+            sql.select(
                 ["CHARACTER_SET_NAME"],
                 "FROM information_schema.CHARACTER_SETS WHERE CHARACTER_SET_NAME NOT IN"
                 " ('ucs2', 'utf16', 'utf16le', 'utf32', 'binary')",
             )
         ]
     )
-    mariadb_sql.queries(["CREATE TABLE adb.t (a int)"])
+    sql.queries(["CREATE TABLE adb.t (a int)"])
     made = 0
     for charset in [str(row[0]) for row in sets]:
-        ((known,),) = mariadb_sql.query([f"CONVERT(CONVERT(_utf8mb4 '{_LETTERS}' USING {charset}) USING utf8mb4)"], "")
+        ((known,),) = sql.query([f"CONVERT(CONVERT(_utf8mb4 '{_LETTERS}' USING {charset}) USING utf8mb4)"], "")
         letters = [letter for letter in str(known) if letter != "?"][:2] or ["a"]
         for number, (letter, tail) in enumerate((one, tail) for one in letters for tail in _TAILS):
             script = f"SET NAMES {charset}//".encode()
             for kind, statement in _OBJECTS:
-                text = statement.format(mariadb_sql.ident(f"{kind}{charset}{number}{letter}{tail}"))
+                text = statement.format(sql.ident(f"{kind}{charset}{number}{letter}{tail}"))
                 mode = "SET sql_mode = 'ORACLE'//" if kind == "k" else "SET sql_mode = ''//"
-                coded = f"HEX(CONVERT({mariadb_sql.literal(mode + text)} USING {charset}))"
-                script += bytes.fromhex(str(mariadb_sql.query([coded], "")[0][0]))
+                coded = f"HEX(CONVERT({sql.literal(mode + text)} USING {charset}))"
+                script += bytes.fromhex(str(sql.query([coded], "")[0][0]))
             _as("alice", script, "--force")
     before = _listed()
     made = len(before)
@@ -131,20 +123,18 @@ def names_in_every_set(alice: Account) -> dict[str, Any]:
     held = _listed()
     MARIADB.unhold(alice)
     after = _listed()
-    heirs, items, refused = mariadb_definers.heirs(alice), [], []
-    for item in mariadb_definition.listed_objects(alice):
+    heirs, items, refused = definers.heirs(alice), [], []
+    for item in definition.listed_objects(alice):
         try:
-            mariadb_definition.refuse_unmovable(alice, item, heirs)
+            definition.refuse_unmovable(alice, item, heirs)
             items.append(item)
         except Refused as error:
             refused.append([item["kind"], error.message])
-    items = mariadb_definition.with_statements(alice, items)
-    mariadb_sql.queries(
-        ["DROP DATABASE adb", "CREATE DATABASE adb CHARACTER SET utf8mb4", "CREATE TABLE adb.t (a int)"]
-    )
+    items = definition.with_statements(alice, items)
+    sql.queries(["DROP DATABASE adb", "CREATE DATABASE adb CHARACTER SET utf8mb4", "CREATE TABLE adb.t (a int)"])
     databases = {"adb": {"collation": "utf8mb4_general_ci"}}
     pending_path(alice).write_text(json.dumps({"databases": databases, "users": [], "roles": []}))
-    failed = mariadb_restore.make_most(alice, [mariadb_restore.checked(alice, item) for item in items])
+    failed = restore.make_most(alice, [restore.checked(alice, item) for item in items])
     there = _listed()
     return {
         "made": made,
@@ -162,16 +152,16 @@ def names_in_every_set(alice: Account) -> dict[str, Any]:
 def a_neighbours_statements(alice: Account) -> dict[str, Any]:
     """bob words alice's names wherever he may, as definitions of his own; then alice empties and swaps tables."""
     tables = "posts (id int PRIMARY KEY, t text)", "users (id int) ENGINE=MyISAM", "others (id int) ENGINE=MyISAM"
-    mariadb_sql.queries([f"CREATE TABLE adb.{table}" for table in tables])
-    mariadb_sql.queries(["INSERT INTO adb.posts VALUES (1, 'x')", "INSERT INTO adb.others VALUES (2)"])
+    sql.queries([f"CREATE TABLE adb.{table}" for table in tables])
+    sql.queries(["INSERT INTO adb.posts VALUES (1, 'x')", "INSERT INTO adb.others VALUES (2)"])
     time.sleep(3.1)  # a table of MyISAM that is younger is another at every look
 
-    def found(start: mariadb_changes.Position) -> tuple[bool, list[str], dict[Any, str]]:
-        seen = mariadb_changes.window(alice, start, mariadb_changes.here(), {})
+    def found(start: changes.Position) -> tuple[bool, list[str], dict[Any, str]]:
+        seen = changes.window(alice, start, changes.here(), {})
         texts = [text.decode("latin1")[:60] for text in seen.statements]
         return seen.as_statements, texts, mariadb_print.prints(alice, ["adb"])[0]
 
-    start = mariadb_changes.here()
+    start = changes.here()
     _, _, before = found(start)
     worded = [
         b"CREATE TABLE x1 (a int) COMMENT 'adb posts users'//",
@@ -206,7 +196,7 @@ def a_neighbours_statements(alice: Account) -> dict[str, Any]:
 
 def a_load_and_a_question_at_once(alice: Account) -> dict[str, Any]:
     """A hostile source loads rows and asks for the power that the loading session has for a moment."""
-    mariadb_sql.queries(["CREATE TABLE adb.l (id int PRIMARY KEY, t longtext)"])
+    sql.queries(["CREATE TABLE adb.l (id int PRIMARY KEY, t longtext)"])
     read_end, write_end = os.pipe()
     loaded: list[Any] = []
     taken: list[Any] = []
@@ -217,12 +207,12 @@ def a_load_and_a_question_at_once(alice: Account) -> dict[str, Any]:
 
     role = f"th_quiet_{alice.name}"
     asking = f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; SET ROLE {role}; END"
-    session = mariadb_sql.Session(mariadb_follower.login(alice, mariadb_follower.WRITING))
+    session = sql.Session(follower.login(alice, follower.WRITING))
     loading = threading.Thread(target=load)
     loading.start()
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
-        rows = session.run([asking, mariadb_sql.select(["CURRENT_ROLE()"], "")])
+        rows = session.run([asking, sql.select(["CURRENT_ROLE()"], "")])
         if rows[1][0][0] is not None:
             taken.append(rows[1][0][0])
     os.write(write_end, b"1\tx\n")
@@ -231,8 +221,8 @@ def a_load_and_a_question_at_once(alice: Account) -> dict[str, Any]:
     refused = []
     for statement in ("SET GLOBAL binlog_format = 'STATEMENT'", "SET SESSION sql_log_bin = 0", "FLUSH BINARY LOGS"):
         try:
-            mariadb_write._run(alice, {"statements": [statement]}, None)
+            write._run(alice, {"statements": [statement]}, None)
         except Refused as error:
             refused.append("Access denied" in error.message)
-    ((logged,),) = mariadb_sql.query(["COUNT(*)"], "FROM adb.l")
+    ((logged,),) = sql.query(["COUNT(*)"], "FROM adb.l")
     return {"loaded": loaded, "rows": logged, "taken": taken, "refused": refused}

@@ -8,8 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from include.agent import mariadb_sql, obstacles, postgres_sql
-from include.agent.accounts import Account, State, put_state
+from include.agent.account.accounts import Account, State, put_state
+from include.agent.checks import obstacles
+from include.agent.stores.mariadb import sql
+from include.agent.stores.postgresql import sql as postgres_sql
 from tests.lab.who_else_tries import _customer, psql
 
 _LETTERS = "d" * 250
@@ -26,13 +28,13 @@ def in_the_way(alice: Account, bob: Account) -> dict[str, Any]:
     os.chown(home, 1502, 1502)
     put_state("carol", State("serving", epoch=1))
     psql("carol", "carol", "CREATE TABLE t (n int)")
-    mariadb_sql.queries(["CREATE TABLE carol.t (n int PRIMARY KEY)"])
+    sql.queries(["CREATE TABLE carol.t (n int PRIMARY KEY)"])
     found = {"nothing": _look()}
 
     _make_deep(home)
     postgres_sql.execute(["CREATE TABLE public.audit ()"], "carol")
     postgres_sql.execute(["CREATE ROLE eve"])
-    mariadb_sql.queries(
+    sql.queries(
         [
             "CREATE TABLE bob.p (n int PRIMARY KEY)",
             "CREATE TABLE carol.f (n int, FOREIGN KEY (n) REFERENCES bob.p (n))",
@@ -48,7 +50,7 @@ def in_the_way(alice: Account, bob: Account) -> dict[str, Any]:
     found["the same afterwards"] = _everything() == before
     postgres_sql.execute(["GRANT carol TO eve"])
     found["a member"] = _look("postgresql")
-    mariadb_sql.queries(["DROP TABLE carol.f", "DROP DATABASE carol"])
+    sql.queries(["DROP TABLE carol.f", "DROP DATABASE carol"])
     found["gone"] = _look("mariadb")
     return found
 
@@ -75,5 +77,5 @@ def _everything() -> list[Any]:
     return [
         postgres_sql.query("SELECT jsonb_agg(r ORDER BY oid) FROM pg_authid r;"),
         postgres_sql.query("SELECT jsonb_agg(d ORDER BY oid) FROM (SELECT oid, datname, datacl FROM pg_database) d;"),
-        mariadb_sql.queries(["SELECT HEX(User), HEX(Host), HEX(Priv) FROM mysql.global_priv ORDER BY 1, 2"]),
+        sql.queries(["SELECT HEX(User), HEX(Host), HEX(Priv) FROM mysql.global_priv ORDER BY 1, 2"]),
     ]

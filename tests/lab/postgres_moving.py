@@ -14,10 +14,10 @@ STORE_STEPS = (Path(__file__).parent / "data_sets" / "store_steps.py").read_text
 STEPS = """
 import json, os, sys, time
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
-from agent import system
-from agent.accounts import load
-from agent.peer import Peer
-from agent.postgres import POSTGRESQL
+from agent.host import system
+from agent.account.accounts import load
+from agent.channel.peer import Peer
+from agent.stores.postgresql.store import POSTGRESQL
 account = load({name!r})
 peer = Peer({move!r}, {address!r}, {host_keys!r})
 postgres = Steps(POSTGRESQL, account, peer)

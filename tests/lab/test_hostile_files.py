@@ -7,8 +7,8 @@ from tests.lab import base_tree
 # An account, and `serve`: a program that takes a copy as the target does, told what the arguments say.
 SETTING = r"""
 import ctypes, json, os, shutil, socket, stat, subprocess, sys, threading
-from include.agent import files_rsync, files_sandbox
-from include.agent.accounts import Account
+from include.agent.stores.files import rsync as files_rsync; from include.agent.host import sandbox as files_sandbox
+from include.agent.account.accounts import Account
 ALICE = {"account": "alice", "uid": 1500, "gid": 1500, "home": "/home/alice"}
 subprocess.run(["groupadd", "-g", "1500", "alice"], check=True)
 subprocess.run(["useradd", "-u", "1500", "-g", "1500", "-M", "alice"], check=True)
@@ -22,8 +22,8 @@ with open("/root/serve", "w") as file:
     file.write(f'''#!/usr/bin/python3
 import json, os, sys
 sys.path.insert(0, "/srv/checkout")
-from include.agent import files_rsync
-from include.agent.accounts import Account
+from include.agent.stores.files import rsync as files_rsync
+from include.agent.account.accounts import Account
 try:
     files_rsync.serve_rsync(Account.from_json({ALICE!r}), json.loads(os.environ["TOLD"]))
 except BaseException as error:
@@ -171,7 +171,7 @@ for line in (abstract, port):
 outside = subprocess.Popen(["sleep", "100"])
 code = '''
 import json, sys
-from include.agent.files_sandbox import enter
+from include.agent.host.sandbox import enter
 from tests.lab.sandbox_tries import tries
 enter("/home/alice", writable=False, owner=%r)
 print(json.dumps(tries(%d, %d)))

@@ -19,9 +19,9 @@ _INSIDE = """
 import json, os, subprocess, sys, time
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
 os.umask(0o077)
-from agent import accounts, digest, system
-from agent.mariadb import MARIADB
-from agent.peer import Peer
+from agent.account import accounts; from agent.host import digest; from agent.host import system
+from agent.stores.mariadb.store import MARIADB
+from agent.channel.peer import Peer
 given = json.loads(sys.argv[1])
 account = accounts.load(given["account"])
 peer = Peer(given["move"], given["peer"]["address"], given["peer"]["host_keys"])

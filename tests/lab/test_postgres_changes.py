@@ -63,7 +63,7 @@ def test_changes_between_the_copy_and_the_switch_go_over(moving: Moving) -> None
 
 def test_changes_between_the_rehearsal_and_the_hold_are_told(moving: Moving) -> None:
     changed = "CREATE OR REPLACE VIEW cheap AS SELECT id, name FROM items WHERE price < 77;"
-    statement = f"from agent.postgres_sql import query\nquery({changed!r}, {IDENTITY!r})"
+    statement = f"from agent.stores.postgresql.sql import query\nquery({changed!r}, {IDENTITY!r})"
     done = moving.do(
         IN_THE_HOLD.format(
             statement.replace("VIEW cheap", "VIEW public.cheap").replace("FROM items", "FROM public.items")
@@ -80,11 +80,11 @@ def test_changes_between_the_rehearsal_and_the_hold_are_told(moving: Moving) -> 
 
 
 def test_a_table_that_is_rewritten_in_the_last_moment_is_compared_as_a_whole(moving: Moving) -> None:
-    statement = f"from agent.postgres_sql import query\nquery('VACUUM FULL public.secret', {REWRITTEN!r})"
+    statement = f"from agent.stores.postgresql.sql import query\nquery('VACUUM FULL public.secret', {REWRITTEN!r})"
     assert moving.do(IN_THE_HOLD.format(statement))["compare"]["result"][1] == []
 
 
 def test_what_changes_first_in_the_hold_is_read_without_a_sequence_too(moving: Moving) -> None:
     """The session that reads the account's rows is open before nobody gets in any more."""
-    statement = f"from agent.postgres_sql import query\nquery({'UPDATE public.quiet SET v = 1'!r}, {QUIET!r})"
+    statement = f"from agent.stores.postgresql.sql import query\nquery({'UPDATE public.quiet SET v = 1'!r}, {QUIET!r})"
     assert moving.do(IN_THE_HOLD.format(statement))["compare"]["result"][1] == []

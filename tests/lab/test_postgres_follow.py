@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent.digest import differences
+from include.agent.host.digest import differences
 from tests.lab.agents import Side, side
 from tests.lab.postgres_moving import FOLLOW, SWITCH, Moving
 from tests.lab.postgres_moving import sql as run_sql
@@ -159,9 +159,8 @@ def test_nothing_of_it_stays(moving: Moving) -> None:
     for one in (moving.old, moving.new):
         assert sql(one, identity).split() == ["by_index|i", "no_key|d", "nothing|n"]
     finished = "import sys; sys.path.insert(0, '/usr/local/lib/transhumance/agent.pyz');"
-    finished += (
-        f" from agent.postgres import POSTGRESQL; from agent.accounts import load; POSTGRESQL.finish(load('{NAME}'))"
-    )
+    finished += " from agent.stores.postgresql.store import POSTGRESQL; from agent.account.accounts import load;"
+    finished += f" POSTGRESQL.finish(load('{NAME}'))"
     moving.new.root("python3", "-c", finished)
     left = "SELECT subname::text FROM pg_subscription UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'"
     left += " UNION ALL SELECT roname FROM pg_replication_origin;"

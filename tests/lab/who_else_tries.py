@@ -12,24 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from include.agent import (
-    mariadb_follower,
-    mariadb_sql,
-    postgres_apply,
-    postgres_contained,
-    postgres_definition,
-    postgres_follow,
-    postgres_look,
-    postgres_publish,
-    postgres_restore,
-    postgres_send,
-    postgres_sql,
-    postgres_waits,
-)
-from include.agent.accounts import Account, save
-from include.agent.mariadb import MARIADB
-from include.agent.postgres import POSTGRESQL
-from include.agent.system import Refused, write_durably
+from include.agent.account.accounts import Account, save
+from include.agent.host.system import Refused, write_durably
+from include.agent.stores.mariadb import follower, sql
+from include.agent.stores.mariadb.store import MARIADB
+from include.agent.stores.postgresql import apply, contained, definition, follow, publish, restore, send, waits
+from include.agent.stores.postgresql import look as postgres_look
+from include.agent.stores.postgresql import sql as postgres_sql
+from include.agent.stores.postgresql.store import POSTGRESQL
 from tests.lab import mariadb_tries
 
 _HBA = "local all postgres peer\nlocal all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n"
@@ -71,7 +61,7 @@ def _customer(name: str, uid: int) -> Account:
     account.directory.mkdir(parents=True, exist_ok=True)
     postgres_sql.execute([f"CREATE ROLE {name} LOGIN PASSWORD 'secret'", f"CREATE DATABASE {name} OWNER {name}"])
     user = f"CREATE OR REPLACE USER {name}@localhost IDENTIFIED BY 'secret'"
-    mariadb_sql.queries([f"CREATE DATABASE {name}", user, f"GRANT ALL ON {name}.* TO {name}@localhost"])
+    sql.queries([f"CREATE DATABASE {name}", user, f"GRANT ALL ON {name}.* TO {name}@localhost"])
     return account
 
 
@@ -120,40 +110,38 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def as_user(purpose):
-        with mariadb_sql.login(bob, purpose, "SELECT"):
+        with sql.login(bob, purpose, "SELECT"):
             pass
 
     made = {
         f"th_{purpose}_bob": (lambda purpose=purpose: as_user(purpose)) for purpose in ("read", "restore", "create")
     }
-    made["th_follow_bob"] = lambda: mariadb_follower.login(bob, mariadb_follower.READING)
-    made["th_load_bob"] = lambda: mariadb_follower.login(bob, mariadb_follower.LOADING)
-    made["th_make_bob"] = lambda: mariadb_follower.login(bob, mariadb_follower.MAKING)
+    made["th_follow_bob"] = lambda: follower.login(bob, follower.READING)
+    made["th_load_bob"] = lambda: follower.login(bob, follower.LOADING)
+    made["th_make_bob"] = lambda: follower.login(bob, follower.MAKING)
     for name, make in made.items():
         for host in ("localhost", "%"):
             user = f"{name}@'{host}'"
-            mariadb_sql.queries([f"CREATE USER {user} IDENTIFIED BY 'alices'"])
-            before = mariadb_sql.queries([f"SHOW GRANTS FOR {user}"])
+            sql.queries([f"CREATE USER {user} IDENTIFIED BY 'alices'"])
+            before = sql.queries([f"SHOW GRANTS FOR {user}"])
             refused = [said(make), said(MARIADB.enrol)]
-            mariadb_sql.queries(mariadb_follower.gone(bob))
-            left = mariadb_sql.queries([f"SHOW GRANTS FOR {user}"]) == before
-            mariadb_sql.queries([f"DROP USER {user}"])
+            sql.queries(follower.gone(bob))
+            left = sql.queries([f"SHOW GRANTS FOR {user}"]) == before
+            sql.queries([f"DROP USER {user}"])
             found[f"mariadb {user}"] = [*refused, left]
         found[f"mariadb {name} free"] = [said(make), said(make), said(MARIADB.enrol)]
-    mariadb_sql.queries(mariadb_follower.gone(bob))
+    sql.queries(follower.gone(bob))
 
     restoring = {"role": "th_restore_7", "database": "bob", "password": "x"}
-    made = dict.fromkeys(
-        ("th_restore_7", "th_restore_7_all"), lambda: postgres_contained._make_restore_role(bob, restoring, [])
-    )
+    made = dict.fromkeys(("th_restore_7", "th_restore_7_all"), lambda: contained._make_restore_role(bob, restoring, []))
     made["th_read_bob"] = lambda: postgres_look.make_reader(bob)
     made["th_apply_bob"] = lambda: postgres_sql.execute(postgres_look.make_role("th_apply_bob", "LOGIN", bob))
 
     def gone(role):
         if role in ("th_read_bob", "th_apply_bob"):
-            postgres_apply.drop_ours([role], postgres_sql.kept())
+            apply.drop_ours([role], postgres_sql.kept())
         else:
-            postgres_contained._drop_restore_role(restoring, postgres_sql.kept())
+            contained._drop_restore_role(restoring, postgres_sql.kept())
 
     for role, make in made.items():
         postgres_sql.execute([f"CREATE ROLE {role} LOGIN PASSWORD 'alices'"])
@@ -170,10 +158,10 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
     for what, name in (("SCHEMA", "pg_namespace WHERE nspname"), ("PUBLICATION", "pg_publication WHERE pubname")):
         psql("bob", "bob", f"CREATE {what} th_follow")
         try:
-            postgres_follow._publish(bob, "bob")
-        except postgres_publish.CannotFollow as error:
+            follow._publish(bob, "bob")
+        except publish.CannotFollow as error:
             found[f"postgresql {what}"] = ["name_taken", "name_taken"] if "rename it" in str(error) else [str(error)]
-        postgres_follow.end(bob)
+        follow.end(bob)
         left = postgres_sql.query(f"SELECT to_json(true) FROM {name} = 'th_follow';", "bob")
         found[f"postgresql {what}"] += left
         psql("bob", "bob", f"DROP {what} th_follow")
@@ -186,7 +174,7 @@ def in_a_hold(alice: Account, bob: Account) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def facts():
-        return [postgres_restore.role_facts(alice, postgres_sql.kept()), postgres_definition.definition(alice)]
+        return [restore.role_facts(alice, postgres_sql.kept()), definition.definition(alice)]
 
     def databases():
         return postgres_sql.query("SELECT json_build_array(datname, datconnlimit) FROM pg_database ORDER BY oid;")
@@ -213,11 +201,11 @@ def in_a_hold(alice: Account, bob: Account) -> dict[str, Any]:
     POSTGRESQL.unhold(alice)
     found["after"] = [psql("alice", "alice", "SELECT count(*) FROM t"), before == facts(), limits == databases()]
     postgres_sql.execute(["GRANT alice TO bob"])
-    found["member"] = said(postgres_definition.definition, alice)
+    found["member"] = said(definition.definition, alice)
     postgres_sql.execute(["REVOKE alice FROM bob"])
-    mariadb_sql.queries(["GRANT INSERT ON alice.* TO bob@localhost"])
+    sql.queries(["GRANT INSERT ON alice.* TO bob@localhost"])
     found["granted"] = said(MARIADB.hold, alice)
-    mariadb_sql.queries(["REVOKE INSERT ON alice.* FROM bob@localhost"])
+    sql.queries(["REVOKE INSERT ON alice.* FROM bob@localhost"])
     return found
 
 
@@ -276,29 +264,29 @@ def settings(alice: Account, bob: Account) -> dict[str, Any]:
     }
 
     def dump():
-        argv = [*postgres_send.dumping(), "-d", postgres_sql.conninfo("alice")]
-        done = subprocess.run(argv, stdout=-3, stderr=-1, env=postgres_send.dump_environment("alice"))
+        argv = [*send.dumping(), "-d", postgres_sql.conninfo("alice")]
+        done = subprocess.run(argv, stdout=-3, stderr=-1, env=send.dump_environment("alice"))
         return done.stderr.decode()[-300:]
 
     steps = {
-        "definition": lambda: postgres_definition.definition(alice),
+        "definition": lambda: definition.definition(alice),
         "digest": lambda: POSTGRESQL.digest(alice),
-        "publish": lambda: postgres_follow._publish(alice, "alice"),
+        "publish": lambda: follow._publish(alice, "alice"),
         "look": lambda: postgres_look.look(alice, "alice", question),
         "hold": lambda: POSTGRESQL.hold(alice),
         "unhold": lambda: POSTGRESQL.unhold(alice),
-        "end": lambda: postgres_follow.end(alice),
+        "end": lambda: follow.end(alice),
     }
     found["steps"] = {name: said(step) for name, step in steps.items()} | {"dump": dump()}
 
     def slot():
-        postgres_follow._publish(alice, "alice")
-        with postgres_follow._exported("alice", "th_follow_z"):
+        follow._publish(alice, "alice")
+        with follow._exported("alice", "th_follow_z"):
             pass
-        postgres_follow.end(alice)
+        follow.end(alice)
 
     found["steps"]["slot"] = said(slot)
-    postgres_follow.end(bob)
+    follow.end(bob)
     postgres_sql.execute(["ALTER DATABASE alice RESET ALL"])
     return found
 
@@ -351,24 +339,24 @@ def looks(alice: Account, bob: Account) -> dict[str, Any]:
     postgres_sql.execute(["ALTER ROLE th_read_alice PASSWORD 'secret' VALID UNTIL '2000-01-01'"])
     found["login"] = psql("th_read_alice", "alice", "SELECT 1")
     postgres_sql.end_kept(["alice"])
-    postgres_follow.end(alice)
+    follow.end(alice)
     return found
 
 
 def open_transactions(alice: Account, bob: Account) -> dict[str, Any]:
     """A neighbour's transaction while a slot is made."""
     found: dict[str, Any] = {}
-    postgres_waits.IDLE_SECONDS = 2
-    postgres_follow._SLOT_SECONDS = 6
+    waits.IDLE_SECONDS = 2
+    follow._SLOT_SECONDS = 6
 
     def slot():
         began = time.monotonic()
         try:
-            with postgres_follow._exported("alice", "th_follow_9"):
+            with follow._exported("alice", "th_follow_9"):
                 made = ""
-        except postgres_follow.CannotFollow as error:
+        except follow.CannotFollow as error:
             made = str(error)
-        postgres_follow._drop_slot("th_follow_9")
+        follow._drop_slot("th_follow_9")
         return [made, time.monotonic() - began]
 
     psql("bob", "bob", "CREATE TABLE w (n int)")
@@ -392,13 +380,13 @@ def restoring(alice: Account, bob: Account) -> dict[str, Any]:
     hidden = ("CREATE TABLE hidden (n int)", "INSERT INTO hidden VALUES (7)", "GRANT SELECT ON hidden TO PUBLIC")
     psql("bob", "bob", *hidden, "ALTER TABLE hidden ENABLE ROW LEVEL SECURITY")
     known = {"role": "th_restore_7", "database": "alice", "password": secrets.token_urlsafe(24), "spool": "/nowhere"}
-    path = postgres_contained._path(alice, "alice")
+    path = contained._path(alice, "alice")
     write_durably(path, json.dumps(known))
-    postgres_contained._make_restore_role(alice, known, [])
+    contained._make_restore_role(alice, known, [])
     found["file"] = [oct(path.stat().st_mode & 0o777), path.stat().st_uid]
-    argv = [*postgres_contained.AS_CLIENT, "psql", "-XqAt", "-d", postgres_contained._login(known)]
+    argv = [*contained.AS_CLIENT, "psql", "-XqAt", "-d", contained._login(known)]
     client = subprocess.Popen(
-        [*argv, "-c", "SELECT pg_sleep(60)"], env=postgres_contained._environment(known), stdout=-3, stderr=-3
+        [*argv, "-c", "SELECT pg_sleep(60)"], env=contained._environment(known), stdout=-3, stderr=-3
     )
     running = "SELECT to_json(count(*)) FROM pg_stat_activity WHERE usename = 'th_restore_7';"
     end = time.monotonic() + 20
@@ -426,7 +414,7 @@ def restoring(alice: Account, bob: Account) -> dict[str, Any]:
     powers = ("CREATE ROLE x", "ALTER ROLE th_restore_7 VALID UNTIL 'infinity'", "COPY kept TO PROGRAM 'id'")
     powers += ("ALTER SYSTEM SET log_statement = 'all'", "SELECT pg_read_file('/etc/passwd')", "SET ROLE postgres")
     found["powers"] = [as_restore("alice", statement) for statement in powers]
-    postgres_contained.abandon_all(alice)
+    contained.abandon_all(alice)
     found["afterwards"] = [as_restore("alice", "SELECT 1"), *postgres_sql.query(running), path.exists()]
     found["ended"] = client.wait(10) != 0
     psql("bob", "bob", "DROP TABLE kept, hidden")
@@ -448,8 +436,8 @@ def granted_to(alice: Account, bob: Account) -> dict[str, Any]:
     granting = subprocess.Popen(["timeout", "60", "sh", "-c", script], stdout=-3, stderr=-3)
     try:
         time.sleep(0.3)
-        found["reader"] = said(lambda: postgres_apply.drop_ours(["th_read_alice"], postgres_sql.kept()))
-        found["discard"] = said(postgres_restore.discard, alice)
+        found["reader"] = said(lambda: apply.drop_ours(["th_read_alice"], postgres_sql.kept()))
+        found["discard"] = said(restore.discard, alice)
     finally:
         granting.kill()
         granting.wait()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import accounts
-from include.agent.accounts import Account, State
-from include.agent.system import Refused
+from include.agent.account import accounts
+from include.agent.account.accounts import Account, State
+from include.agent.host.system import Refused
 
 HOSTILE = ["a'b", 'q"uote', "sp ace", "new\nline", "_", "%", "`x`", "$(id)", "ü", "--", "\\", ";drop"]
 

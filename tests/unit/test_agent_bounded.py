@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from include.agent import bounded, system
+from include.agent.host import bounded, system
 
 
 def python(program: str) -> list[str]:

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from include.agent import front
-from include.agent.system import Refused
+from include.agent.host.system import Refused
+from include.agent.layouts.native import front
 
 ALICE = SimpleNamespace(name="alice", domains=["alice.example", "www.alice.example"])
 BOB = SimpleNamespace(name="bob", domains=["bob.example", "shop.bob.example"])

@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 
-from include.agent import accounts, fence, leading, pairing, postgres_logins, switch, system
-from include.agent.accounts import Account, State
-from include.agent.postgres import POSTGRESQL
-from include.agent.system import Refused
+from include.agent.account import accounts
+from include.agent.account.accounts import Account, State
+from include.agent.channel import pairing
+from include.agent.host import system
+from include.agent.host.system import Refused
+from include.agent.move import fence, redirect, switch
+from include.agent.stores.postgresql import logins
+from include.agent.stores.postgresql.store import POSTGRESQL
 from tests.unit.test_agent_accounts import FILE, HOSTILE
 from tests.unit.test_agent_switch import args, asked  # noqa: F401
 
@@ -18,7 +22,7 @@ ALICE = Account.from_json(FILE)
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server on which alice serves; nothing but her state is real."""
-    for module in (accounts, leading, system):
+    for module in (accounts, redirect, system):
         for name in ("STATE", "RUNTIME", "CONFIG"):
             monkeypatch.setattr(module, name, tmp_path, raising=False)
     accounts.save(ALICE)
@@ -139,7 +143,7 @@ def test_a_release_that_fails_opens_nothing(held: list[str], monkeypatch: pytest
 def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     owner = Account.from_json({**ALICE.to_json(), "ports": {}})
     monkeypatch.setattr(switch, "_sides", lambda _args: (owner, Peer()))
-    monkeypatch.setattr(leading, "rehearse", lambda *_: asked.append("leading"))
+    monkeypatch.setattr(redirect, "rehearse", lambda *_: asked.append("leading"))
     monkeypatch.setattr(fence, "lead", lambda _: None)
 
     def hold(name, move, epoch, seconds, timer, then, engines):
@@ -189,22 +193,22 @@ def test_an_engine_without_databases_is_not_moved() -> None:
 
 
 def test_the_firewall_leads_by_user_and_lets_nobody_else_in() -> None:
-    text = leading.rules([(2001, 5432, 22001), (2000, 3306, 22000)])
+    text = redirect.rules([(2001, 5432, 22001), (2000, 3306, 22000)])
     assert "elements = { 2000 . 3306 : 22000, 2001 . 5432 : 22001 }" in text
     assert "elements = { 2000 . 22000, 2001 . 22001 }" in text
     assert 'oifname "lo" tcp dport { 3306, 5432 } redirect to :meta skuid . tcp dport map @leads' in text
     assert "tcp dport 22000-22999 meta skuid . tcp dport != @own reject" in text
-    assert "elements" not in leading.rules([])
+    assert "elements" not in redirect.rules([])
 
 
 def test_sessions_of_led_accounts_and_of_no_other_are_led() -> None:
-    lines = leading.namespaces([("bob", "mariadb"), ("alice", "mariadb"), ("alice", "postgresql")]).splitlines()
+    lines = redirect.namespaces([("bob", "mariadb"), ("alice", "mariadb"), ("alice", "postgresql")]).splitlines()
     assert lines[1:] == [
         "/run/mysqld /run/transhumance-led/mariadb/ user:noinit ~alice,bob",
         "/run/postgresql /run/transhumance-led/postgresql/ user:noinit ~alice",
     ]
     # A list that names nobody would mean everybody.
-    assert len(leading.namespaces([]).splitlines()) == 1
+    assert len(redirect.namespaces([]).splitlines()) == 1
 
 
 def rule(kind: str, method: str, *, users=("all",), databases=("all",), address=None, options=()) -> dict[str, Any]:
@@ -249,9 +253,9 @@ SCRAM = rule("host", "scram-sha-256", address=ANY4)
     ],
 )
 def test_what_no_other_server_can_check(rules: list[dict[str, Any]], client: str | None, method: str | None) -> None:
-    assert postgres_logins.other_method(rules, "alice", "shop_role", "shop", client) == method
+    assert logins.other_method(rules, "alice", "shop_role", "shop", client) == method
 
 
 def test_peer_is_for_the_role_of_the_users_name() -> None:
-    assert postgres_logins.other_method([rule("local", "peer")], "alice", "alice", "shop", None) == "peer"
-    assert postgres_logins.other_method([rule("local", "peer")], "alice", "shop", "shop", None) is None
+    assert logins.other_method([rule("local", "peer")], "alice", "alice", "shop", None) == "peer"
+    assert logins.other_method([rule("local", "peer")], "alice", "shop", "shop", None) is None

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import accounts, boot, describe, fence, operations, pairing, peer_verbs, protocol
-from include.agent.system import Refused
+from include.agent import boot, describe, peer_verbs, protocol
+from include.agent.account import accounts
+from include.agent.channel import pairing
+from include.agent.host import operations
+from include.agent.host.system import Refused
+from include.agent.move import fence
 from tests.unit.two_servers import TwoServers
 
 

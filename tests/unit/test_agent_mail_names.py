@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import mail
-from include.agent.accounts import Account, State
-from include.agent.system import Refused
+from include.agent.account.accounts import Account, State
+from include.agent.host.system import Refused
+from include.agent.layouts.native import mail
 
 HASH = "{SHA512-CRYPT}$6$salt$hash"
 HERE, CAUGHT = "alice.example", "caught.example"

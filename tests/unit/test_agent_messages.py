@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import mail
+from include.agent.layouts.native import mail
 
 
 def maildir(home: Path, messages: dict[str, tuple[int, bytes]], validity: int = 7) -> None:

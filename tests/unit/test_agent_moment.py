@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import moment
+from include.agent.move import moment
 
 MINUTE = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 

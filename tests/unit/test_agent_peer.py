@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.agent import pairing, peer_words
-from include.agent.peer import Peer
-from include.agent.shapes import number, record, text, whole
-from include.agent.system import Refused
+from include.agent.channel import pairing, peer_words
+from include.agent.channel.peer import Peer
+from include.agent.host.shapes import number, record, text, whole
+from include.agent.host.system import Refused
 
 KEY = "ssh-ed25519 " + "A" * 68
 ANSWER = """

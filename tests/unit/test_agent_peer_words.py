@@ -11,20 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.agent import (
-    mariadb_roles,
-    mariadb_users,
-    pairing,
-    peer_verbs,
-    peer_words,
-    postgres_large,
-    postgres_locks,
-    postgres_make,
-)
-from include.agent.accounts import Account
-from include.agent.peer import Peer
-from include.agent.postgres_sql import Session, literal
-from include.agent.system import Refused
+from include.agent import peer_verbs
+from include.agent.account.accounts import Account
+from include.agent.channel import pairing, peer_words
+from include.agent.channel.peer import Peer
+from include.agent.host.system import Refused
+from include.agent.stores.mariadb import roles, users
+from include.agent.stores.postgresql import large, locks, make
+from include.agent.stores.postgresql.sql import Session, literal
 
 KEY = "ssh-ed25519 " + "A" * 68
 HASH = "0" * 16
@@ -214,28 +208,28 @@ def made_of(verb: str, args: dict[str, Any]) -> None:
     )
     if verb in ("postgres_prepare", "duplicate_postgresql_prepare"):
         db = cast(Session, NoServer())
-        postgres_make.make_roles(args["roles"], db)
+        make.make_roles(args["roles"], db)
         for name, database in args["databases"].items():
-            postgres_make.make_database(account, name, database, db)
+            make.make_database(account, name, database, db)
         for role in args["roles"].values():
             assert literal(role["rolpassword"]) and role["rolcanlogin"] in (True, False)
     elif verb in ("mariadb_prepare", "mariadb_expect"):
         for user in args["users"]:
-            mariadb_users.grant_statements(account, user)
-            mariadb_users.settings(user)
+            users.grant_statements(account, user)
+            users.settings(user)
         for role in args["roles"]:
-            mariadb_users.grant_statements(account, {"user": role["name"], "host": "", **role})
-        mariadb_roles.statements(account, args["roles"], args["given"])
+            users.grant_statements(account, {"user": role["name"], "host": "", **role})
+        roles.statements(account, args["roles"], args["given"])
         assert all(f"{database}{event}" for database, event in args["events"])
     elif verb == "postgres_large" and args["facts"]:
-        postgres_large._settings(account, args["oid"], *args["facts"])
+        large._settings(account, args["oid"], *args["facts"])
 
 
 @pytest.mark.parametrize("verb", SPOKEN)
 def test_whatever_is_taken_of_a_definition_can_be_made_or_is_refused(verb: str, monkeypatch) -> None:
     """Wrong kinds anywhere in it, to the last leaf, are refused before anything is made or written down of it."""
-    monkeypatch.setattr(postgres_make, "execute", lambda *_: None)
-    monkeypatch.setattr(postgres_locks, "why_not", lambda _database, tables, *_: str(tables + 0)[:0])
+    monkeypatch.setattr(make, "execute", lambda *_: None)
+    monkeypatch.setattr(locks, "why_not", lambda _database, tables, *_: str(tables + 0)[:0])
     args, _ = SPOKEN[verb]
     made_of(verb, args)
     for place, wrong in mutations(args, every=True):

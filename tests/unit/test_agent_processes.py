@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import processes, system
+from include.agent.host import processes, system
 
 UID, NEIGHBOUR, SUBORDINATE = 54321, 54322, 54400
 RUNS = 4
@@ -131,7 +131,7 @@ def test_who_reads_with_the_accounts_rights_is_out_of_its_reach(late: Path) -> N
     private.write_text("hers")
     os.chown(private, UID, UID)
     private.chmod(0o600)
-    reads = f"import os, sys, time; sys.path.insert(0, {str(Path.cwd())!r}); from include.agent import processes\n"
+    reads = f"import os, sys, time; sys.path.insert(0, {str(Path.cwd())!r}); from include.agent.host import processes\n"
     reads += f"processes.become_reader({UID}, {UID}); print(open({str(private)!r}).read(), flush=True)\n"
     reads += "try: open('/etc/shadow')\nexcept PermissionError: print('no more', flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", reads], stdout=subprocess.PIPE, text=True) as reader:

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.agent import operations, pairing, protocol, system
-from include.agent.system import Refused
+from include.agent import protocol
+from include.agent.channel import pairing
+from include.agent.host import operations, system
+from include.agent.host.system import Refused
 
 
 @pytest.mark.parametrize(

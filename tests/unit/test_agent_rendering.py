@@ -2,9 +2,10 @@
 
 import pytest
 
-from include.agent import forward, front, mail, pairing, php
-from include.agent.accounts import Account, State
-from include.agent.system import Refused
+from include.agent.account.accounts import Account, State
+from include.agent.channel import pairing
+from include.agent.host.system import Refused
+from include.agent.layouts.native import forward, front, mail, php
 from tests.unit.test_agent_accounts import FILE
 
 ALICE = Account.from_json(FILE)

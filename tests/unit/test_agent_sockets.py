@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import front, leading, mail, php, test_names, unix_sockets
-from include.agent.accounts import Account, State
+from include.agent.account.accounts import Account, State
+from include.agent.host import unix_sockets
+from include.agent.layouts.native import front, mail, php, trial_names
+from include.agent.move import redirect
 from tests.unit.test_agent_accounts import FILE
 
 INFRASTRUCTURES = Path(__file__).parents[2] / "infrastructure"
@@ -40,9 +42,9 @@ def templates() -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(INFRASTRUCTURES)), path.read_text().replace("%i", "alice")
     site = ALICE.sites[0]
     test = {"names": {site.domain: "x.test.example"}, "hosts": {site.domain: site.domain}, "stores": ["files"]}
-    yield "nginx/alice.conf", front.server_block(ALICE) + test_names.blocks(ALICE, test)
+    yield "nginx/alice.conf", front.server_block(ALICE) + trial_names.blocks(ALICE, test)
     yield "php/alice.conf", php.pool(ALICE)
-    yield "led", leading.namespaces([("alice", "mariadb"), ("alice", "postgresql")]) + leading.rules([(1, 2, 3)])
+    yield "led", redirect.namespaces([("alice", "mariadb"), ("alice", "postgresql")]) + redirect.rules([(1, 2, 3)])
     for name, content in mail.tables([(ALICE, State("serving", 1))]).items():
         if name != "passwd":  # the home of a mailbox, for Dovecot as the mailbox's user
             yield f"mail/{name}", content
@@ -209,7 +211,7 @@ def test_the_words_of_php_are_checked_before_they_are_told(monkeypatch) -> None:
 
 
 def test_the_first_visitors_of_an_app_wait_until_it_listens(short: Path) -> None:
-    program = "import include.agent.php as php; php.APP_SECONDS = 20; php.await_app()"
+    program = "import include.agent.layouts.native.php as php; php.APP_SECONDS = 20; php.await_app()"
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "HOME": ".", "PYTHONPATH": root}
     with subprocess.Popen([sys.executable, "-c", program], env=environment) as waits:

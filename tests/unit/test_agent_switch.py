@@ -5,22 +5,15 @@ from typing import Any
 
 import pytest
 
-from include.agent import (
-    accounts,
-    fence,
-    holds,
-    identity,
-    mail,
-    moment,
-    pairing,
-    stores,
-    switch,
-    system,
-)
-from include.agent.accounts import Account, State
-from include.agent.scope import Scope
-from include.agent.store import Compared, Followed, Following, Rehearsal, Slow, Way
-from include.agent.system import Refused
+from include.agent.account import accounts
+from include.agent.account.accounts import Account, State
+from include.agent.channel import pairing
+from include.agent.host import holds, system
+from include.agent.host.scope import Scope
+from include.agent.host.system import Refused
+from include.agent.layouts.native import mail
+from include.agent.move import fence, identity, moment, stores, switch
+from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow, Way
 
 ALICE = Account.from_json(
     {"account": "alice", "uid": 2001, "gid": 2001, "home": "/home/alice", "sites": [], "postgresql": {}, "mariadb": {}}

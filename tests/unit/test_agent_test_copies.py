@@ -2,10 +2,12 @@
 
 import pytest
 
-from include.agent import accounts, front, mail, test_copy, test_names
-from include.agent.accounts import Account, State
-from include.agent.duplicate_databases import told_by_pg_restore
-from include.agent.system import Refused
+from include.agent.account import accounts
+from include.agent.account.accounts import Account, State
+from include.agent.host.system import Refused
+from include.agent.layouts.native import front, mail, trial_names
+from include.agent.trial import copy
+from include.agent.trial.databases import told_by_pg_restore
 from tests.unit.test_agent_accounts import FILE, changed
 
 ALICE = Account.from_json(FILE)
@@ -40,7 +42,7 @@ def test_a_copy_is_asked_for_by_its_test_names_only(tmp_path, monkeypatch) -> No
 
 
 def test_nginx_asks_the_site_in_its_own_name_and_leads_its_answer_back() -> None:
-    block = test_names.blocks(ALICE, {**TEST, "hosts": {"alice.example": "www.alice.example"}})
+    block = trial_names.blocks(ALICE, {**TEST, "hosts": {"alice.example": "www.alice.example"}})
     assert f"server_name {NAME};" in block and "proxy_set_header Host www.alice.example;" in block
     assert f'sub_filter "//alice.example/" "//{NAME}/";' in block
     assert f'sub_filter "//www.alice.example\\"" "//{NAME}\\"";' in block
@@ -52,19 +54,19 @@ def test_nginx_asks_the_site_in_its_own_name_and_leads_its_answer_back() -> None
 def test_nginx_is_given_no_more_replacements_than_it_takes() -> None:
     aliases = [f"www{number}.alice.example" for number in range(100)]
     site = {"domain": "alice.example", "aliases": aliases, "root": "public_html"}
-    block = test_names.blocks(Account.from_json(changed(sites=[site])), TEST)
+    block = trial_names.blocks(Account.from_json(changed(sites=[site])), TEST)
     assert 200 < block.count("sub_filter ") <= 255
 
 
 def test_a_site_without_a_test_name_has_no_block() -> None:
-    assert test_names.blocks(ALICE, {"names": {}, "stores": ["postgresql"]}) == ""
+    assert trial_names.blocks(ALICE, {"names": {}, "stores": ["postgresql"]}) == ""
 
 
 @pytest.mark.parametrize("stores", [None, [], "files", ["mail"], [["files"]], {}])
 def test_stores_are_some_of_the_three(stores) -> None:
     with pytest.raises(Refused, match="must be some of"):
-        test_copy.check_stores(stores)
-    assert test_copy.check_stores(["mariadb", "files"]) == ["files", "mariadb"]
+        copy.check_stores(stores)
+    assert copy.check_stores(["mariadb", "files"]) == ["files", "mariadb"]
 
 
 SAID = """pg_restore: connecting to database for restore

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from include.agent import checks, checks_files, checks_php, checks_programs, checks_zones, protocol
-from include.agent.checks_found import MOST, Clock, Found
-from include.agent.checks_text import (
+from include.agent import protocol
+from include.agent.checks import account, files, php, programs, zones
+from include.agent.checks.found import MOST, Clock, Found
+from include.agent.checks.text import (
     LONGEST,
     Definition,
     TooLong,
@@ -25,7 +26,7 @@ from include.agent.checks_text import (
     whole_word,
     without_comments,
 )
-from include.agent.system import Refused
+from include.agent.host.system import Refused
 
 ADDRESSES = ("198.51.100.1", "2001:db8:100::1", "vps-1.host.example")
 
@@ -131,8 +132,8 @@ def test_no_text_makes_a_look_slow(piece: str) -> None:
         without_comments(text, engine)
     uses_variable(text, "max_tmp_tables")
     list(addresses_in(text.encode(), ADDRESSES))
-    checks_zones.in_text(text, {})
-    list(checks_programs._missing(text.encode()))
+    zones.in_text(text, {})
+    list(programs._missing(text.encode()))
     assert time.process_time() - began < 10
 
 
@@ -193,7 +194,7 @@ def test_imports_that_may_fail_are_none() -> None:
         "try:\n    import nntplib\nexcept KeyError:\n    pass\n"
         "def f():\n    import crypt\n"
     )
-    assert sorted({name for name, _ in checks_files.imports(tree)}) == [
+    assert sorted({name for name, _ in files.imports(tree)}) == [
         "asyncore",
         "cgi",
         "crypt",
@@ -204,9 +205,9 @@ def test_imports_that_may_fail_are_none() -> None:
     ]
 
 
-def scan(home: Path, *asked: dict[str, Any], seconds: float = 60) -> checks_files.Scan:
+def scan(home: Path, *asked: dict[str, Any], seconds: float = 60) -> files.Scan:
     """A home looked through, PHP aside."""
-    one = checks_files.Scan(str(home), list(asked), [*ADDRESSES], Clock(seconds))
+    one = files.Scan(str(home), list(asked), [*ADDRESSES], Clock(seconds))
     one.run()
     return one
 
@@ -242,9 +243,9 @@ def test_files_are_looked_at_but_links_mail_and_others_packages_are_not(tmp_path
 def test_a_crowd_of_files_and_large_ones_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         (tmp_path / f"{number}.txt").write_text("198.51.100.1")
-    (tmp_path / "0.php").write_bytes(b"<?php " + b" " * checks_files._MOST_BYTES)
+    (tmp_path / "0.php").write_bytes(b"<?php " + b" " * files._MOST_BYTES)
     assert "2 MB" in scan(tmp_path, ADDRESS).found.left[0] and "0.php" in scan(tmp_path, ADDRESS).found.left[0]
-    monkeypatch.setattr(checks_files, "_MOST_FILES", 3)
+    monkeypatch.setattr(files, "_MOST_FILES", 3)
     one = scan(tmp_path, ADDRESS)
     assert one.files == 3 and "more than 3 files" in one.found.left[0]
     assert "time for 0 files" in scan(tmp_path, ADDRESS, seconds=0).found.left[0]
@@ -324,17 +325,17 @@ def test_php_that_fails_at_a_file_costs_that_file_only(tmp_path: Path) -> None:
     )
     program.chmod(0o755)
     checks_asked = [{"kind": "php_functions", "functions": ["f"]}]
-    uses, unread = checks_php.uses_of(str(program), [b"a", b"deadly", b"b"], checks_asked, Clock(20))
+    uses, unread = php.uses_of(str(program), [b"a", b"deadly", b"b"], checks_asked, Clock(20))
     assert [path for path, *_ in uses.foreign()] == [b"a", b"b"]
     assert (unread.failed, unread.late) == ([b"deadly"], [])
-    _, late = checks_php.uses_of(str(program), [b"a"], checks_asked, Clock(0))
+    _, late = php.uses_of(str(program), [b"a"], checks_asked, Clock(0))
     assert late.late == [b"a"]
 
 
 def test_the_catalogues_kinds_are_those_of_the_agent() -> None:
     catalogue = pytest.importorskip("include.catalogue.checks")
     arguments = {name: {*kind.arguments} for name, kind in catalogue.KINDS.items()}
-    assert arguments == {name: {*kind.arguments, *kind.either} for name, kind in checks.KINDS.items()}
+    assert arguments == {name: {*kind.arguments, *kind.either} for name, kind in account.KINDS.items()}
 
 
 @pytest.mark.parametrize(
@@ -351,8 +352,8 @@ def test_the_catalogues_kinds_are_those_of_the_agent() -> None:
 )
 def test_a_check_that_is_none_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(Refused):
-        checks._checked(asked)
+        account._checked(asked)
 
 
 def test_check_is_a_long_verb() -> None:
-    assert protocol.LONG_VERBS["check"] is checks.check
+    assert protocol.LONG_VERBS["check"] is account.check

@@ -2,7 +2,7 @@
 
 import pytest
 
-from include.agent import checks_programs
+from include.agent.checks import programs
 
 GONE = "/usr/lib/postgresql/1/bin/pg_dump"
 
@@ -21,12 +21,12 @@ GONE = "/usr/lib/postgresql/1/bin/pg_dump"
     ],
 )
 def test_a_crontab(line: str, named: list[str]) -> None:
-    assert [name for name, _ in checks_programs.missing_in_crontab(line.encode())] == named
+    assert [name for name, _ in programs.missing_in_crontab(line.encode())] == named
 
 
 def test_a_script() -> None:
     shell = f"#!/bin/sh\n# {GONE}\nexec {GONE}\n".encode()
-    assert list(checks_programs.missing_in_script(shell)) == [(GONE, 3)]
+    assert list(programs.missing_in_script(shell)) == [(GONE, 3)]
     other = f"#!/usr/bin/php1.2\n{GONE}\n".encode()
-    assert list(checks_programs.missing_in_script(other)) == [("/usr/bin/php1.2", 1)]
-    assert list(checks_programs.missing_in_script(f"echo {GONE}".encode())) == []
+    assert list(programs.missing_in_script(other)) == [("/usr/bin/php1.2", 1)]
+    assert list(programs.missing_in_script(f"echo {GONE}".encode())) == []

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import digest, files_rsync, files_walk, postgres_digest
-from include.agent.accounts import Account
-from include.agent.system import Refused
+from include.agent.account.accounts import Account
+from include.agent.host import digest
+from include.agent.host.system import Refused
+from include.agent.stores.files import rsync
+from include.agent.stores.files import walk as files_walk
+from include.agent.stores.postgresql import digest as postgres_digest
 
 
 def walked(root) -> files_walk.Walk:
@@ -127,7 +130,7 @@ ACCOUNT = Account.from_json({"account": "alice", "uid": 2001, "gid": 2001, "home
 )
 def test_rsync_serves_nothing_but_a_copy_into_the_home(argv: list[str]) -> None:
     with pytest.raises(Refused) as error:
-        files_rsync.serve_rsync(ACCOUNT, argv)
+        rsync.serve_rsync(ACCOUNT, argv)
     assert error.value.code == "rsync_refused"
 
 
@@ -145,21 +148,21 @@ _MORE = [
 ]
 
 
-@pytest.mark.parametrize("told", files_rsync._TELL.values(), ids=list(files_rsync._TELL))
+@pytest.mark.parametrize("told", rsync._TELL.values(), ids=list(rsync._TELL))
 def test_no_word_or_letter_more_is_let_through_to_rsync(told: tuple[str, ...], monkeypatch) -> None:
     entered = []
-    monkeypatch.setattr(files_rsync.homes, "keep_plain", lambda: entered.append("plain"))
-    monkeypatch.setattr(files_rsync.files_sandbox, "enter", lambda *_, **__: entered.append("enter"))
-    monkeypatch.setattr(files_rsync.os, "execve", lambda *_: entered.append("rsync"))
-    files_rsync.serve_rsync(ACCOUNT, ["rsync", "--server", *told, ".", "/"])
+    monkeypatch.setattr(rsync.homes, "keep_plain", lambda: entered.append("plain"))
+    monkeypatch.setattr(rsync.sandbox, "enter", lambda *_, **__: entered.append("enter"))
+    monkeypatch.setattr(rsync.os, "execve", lambda *_: entered.append("rsync"))
+    rsync.serve_rsync(ACCOUNT, ["rsync", "--server", *told, ".", "/"])
     assert entered == ["plain", "enter", "rsync"]
     letters = [chr(code) for code in range(33, 127)]
     others = [[told[0][:at] + one + told[0][at:], *told[1:]] for one in letters for at in range(len(told[0]) + 1)]
     others += [[*told[:at], word, *told[at:]] for word in _MORE for at in range(len(told) + 1)]
     others += [[word if n == at else one for n, one in enumerate(told)] for word in _MORE for at in range(len(told))]
-    others = [words for words in others if tuple(words) not in files_rsync._TELL.values()]
+    others = [words for words in others if tuple(words) not in rsync._TELL.values()]
     assert len(others) > 1000
     for words in others:
         with pytest.raises(Refused):
-            files_rsync.serve_rsync(ACCOUNT, ["rsync", "--server", *words, ".", "/"])
+            rsync.serve_rsync(ACCOUNT, ["rsync", "--server", *words, ".", "/"])
     assert entered == ["plain", "enter", "rsync"]

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import mariadb_restore, mariadb_sql, mariadb_users, postgres_make, postgres_sql
-from include.agent.accounts import Account
-from include.agent.system import Refused
+from include.agent.account.accounts import Account
+from include.agent.host.system import Refused
+from include.agent.stores.mariadb import restore, sql, users
+from include.agent.stores.postgresql import make
+from include.agent.stores.postgresql import sql as postgres_sql
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40)
 ACCOUNT = Account.from_json(
@@ -32,21 +34,21 @@ def test_a_postgresql_name_is_ascii_that_reads_back_as_the_name(name: str) -> No
 
 @given(text)
 def test_a_mariadb_statement_is_hexadecimal_to_the_client(name: str) -> None:
-    line = mariadb_sql.immediate(f"SELECT {mariadb_sql.literal(name)}")
+    line = sql.immediate(f"SELECT {sql.literal(name)}")
     assert re.fullmatch(rb"EXECUTE IMMEDIATE 0x(?:[0-9a-f]{2})+;\n", line)
 
 
 @given(text)
 def test_a_mariadb_grant_covers_its_database_alone(name: str) -> None:
-    wildcard = mariadb_sql.pattern(name)[1:-1].replace("``", "`")
-    assert mariadb_sql.covers(wildcard, name)
-    assert not mariadb_sql.covers(wildcard, name + "x")
-    assert "_" not in name or not mariadb_sql.covers(wildcard, name.replace("_", "\x01"))
+    wildcard = sql.pattern(name)[1:-1].replace("``", "`")
+    assert sql.covers(wildcard, name)
+    assert not sql.covers(wildcard, name + "x")
+    assert "_" not in name or not sql.covers(wildcard, name.replace("_", "\x01"))
 
 
 def test_an_unescaped_grant_covers_what_it_says() -> None:
-    assert mariadb_sql.covers("a_b", "axb") and mariadb_sql.covers("a%", "a_b")
-    assert not mariadb_sql.covers(r"a\_b", "axb")
+    assert sql.covers("a_b", "axb") and sql.covers("a%", "a_b")
+    assert not sql.covers(r"a\_b", "axb")
 
 
 @pytest.mark.parametrize("name", ["a\0b", "lone \udcff"])
@@ -64,7 +66,7 @@ def test_a_name_that_no_server_can_hold_is_refused(name: str) -> None:
     ],
 )
 def test_mariadb_rows(row: bytes, values: list[str | None]) -> None:
-    assert mariadb_sql._decode(row) == values
+    assert sql._decode(row) == values
 
 
 def shown(statement: bytes, kind: str = "VIEW") -> dict:
@@ -87,21 +89,21 @@ def shown(statement: bytes, kind: str = "VIEW") -> dict:
 )
 def test_only_an_object_of_the_accounts_own_definer_is_made(statement: bytes) -> None:
     with pytest.raises(Refused) as error:
-        mariadb_restore.checked(ACCOUNT, shown(statement))
+        restore.checked(ACCOUNT, shown(statement))
     assert error.value.code == "foreign_definer"
 
 
 def test_an_object_of_the_account_is_made() -> None:
     text = b"CREATE ALGORITHM=UNDEFINED DEFINER=`al``ice`@`10.%` SQL SECURITY DEFINER VIEW `v` AS select 1 AS `1`"
-    assert mariadb_restore.checked(ACCOUNT, shown(text))["text"] == text
+    assert restore.checked(ACCOUNT, shown(text))["text"] == text
     ansi = b'CREATE DEFINER="al`ice"@"10.%" PROCEDURE "p"() BEGIN END'
-    assert mariadb_restore.checked(ACCOUNT, shown(ansi, "PROCEDURE"))["text"] == ansi
+    assert restore.checked(ACCOUNT, shown(ansi, "PROCEDURE"))["text"] == ansi
 
 
 def test_an_event_is_made_disabled_whatever_its_text_says() -> None:
     head = b"CREATE DEFINER=`al``ice`@`10.%` EVENT `e ENABLE DO` ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00'"
     tail = b" COMMENT ' ON COMPLETION PRESERVE ENABLE DO' DO SELECT ' ON COMPLETION PRESERVE ENABLE '"
-    made = mariadb_restore.checked(ACCOUNT, shown(head + b" ON COMPLETION NOT PRESERVE ENABLE" + tail, "EVENT"))
+    made = restore.checked(ACCOUNT, shown(head + b" ON COMPLETION NOT PRESERVE ENABLE" + tail, "EVENT"))
     assert made["text"] == head + b" ON COMPLETION NOT PRESERVE DISABLE" + tail
 
 
@@ -128,21 +130,21 @@ def test_a_statement_makes_what_it_says_and_is_read_as_the_server_reads_it(
     kind: str, charset: str, statement: bytes, code: str
 ) -> None:
     with pytest.raises(Refused) as error:
-        mariadb_restore.checked(ACCOUNT, shown(statement, kind) | {"charset": charset})
+        restore.checked(ACCOUNT, shown(statement, kind) | {"charset": charset})
     assert error.value.code == code
 
 
 def test_a_database_is_never_named_in_another_character_set() -> None:
     """Not in the statements of the object that comes next in the session either."""
     item = {"database": "丁`x", "made_in": "latin1_bin", "charset": "gbk", "collation": "gbk_bin", "text": b"CREATE x"}
-    steps = mariadb_restore._making(item, {"丁`x": {"collation": "utf8mb4_bin"}})
+    steps = restore._making(item, {"丁`x": {"collation": "utf8mb4_bin"}})
     named = [number for number, step in enumerate(steps * 2) if isinstance(step, str) and "丁" in step]
     assert len(named) == 6
     for number in named:
         before = [
             step for step in (steps * 2)[:number] if "SET NAMES" in str(step) or "character_set_client" in str(step)
         ]
-        assert before[-1] == mariadb_sql.NAMES
+        assert before[-1] == sql.NAMES
 
 
 def test_login_methods_of_a_mariadb_user() -> None:
@@ -151,14 +153,14 @@ def test_login_methods_of_a_mariadb_user() -> None:
         "authentication_string": "*AB",
         "auth_or": [{}, {"plugin": "unix_socket"}],
     }
-    assert mariadb_users.plugins_of(kept) == [("mysql_native_password", "*AB"), ("unix_socket", "")]
+    assert users.plugins_of(kept) == [("mysql_native_password", "*AB"), ("unix_socket", "")]
     user = {
         "user": "al`ice",
         "host": "10.%",
         "kept": kept | {"ssl_type": 1, "max_user_connections": 5},
         "locked": False,
     }
-    assert mariadb_users.credentials(user) == (
+    assert users.credentials(user) == (
         "IDENTIFIED VIA mysql_native_password USING '*AB' OR unix_socket REQUIRE SSL"
         " WITH MAX_USER_CONNECTIONS 5 ACCOUNT UNLOCK"
     )
@@ -174,4 +176,4 @@ def test_login_methods_of_a_mariadb_user() -> None:
     ],
 )
 def test_a_search_path_is_carried_name_by_name(value: str, listed: str) -> None:
-    assert postgres_make.listed(value) == listed
+    assert make.listed(value) == listed

@@ -4,8 +4,11 @@ import os
 
 import pytest
 
-from include.agent import files_digest, files_index, files_walk, mail
-from include.agent.accounts import Account
+from include.agent.account.accounts import Account
+from include.agent.layouts.native import mail
+from include.agent.stores.files import digest
+from include.agent.stores.files import index as files_index
+from include.agent.stores.files import walk as files_walk
 
 ACCOUNT = Account.from_json(
     {
@@ -74,12 +77,12 @@ def test_a_name_in_a_line_comes_back(name: bytes) -> None:
 def test_a_sentence_names_what_differs() -> None:
     here = "f\t644\talice\talice\t5\t3\tabc\t\t-"
     there = "f\t600\talice\talice\t5\t3\tabc\td/one\t-"
-    assert files_digest.sentence("x\ny", here, there) == (
+    assert digest.sentence("x\ny", here, there) == (
         "x\\ny: permissions 644 / 600, hard links  / d/one (source / target)."
     )
-    assert files_digest.sentence("x", None, there) == "x: only on the target."
-    assert files_digest.without_names(here) != files_digest.without_names(there)
-    assert files_digest.without_names(here) == files_digest.without_names(here.replace("\t\t-", "\td/one\t-"))
+    assert digest.sentence("x", None, there) == "x: only on the target."
+    assert digest.without_names(here) != digest.without_names(there)
+    assert digest.without_names(here) == digest.without_names(here.replace("\t\t-", "\td/one\t-"))
 
 
 def test_messages_are_counted_by_their_paths() -> None:

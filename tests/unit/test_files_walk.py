@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import files_walk
+from include.agent.stores.files import walk as files_walk
 
 BLOCK = files_walk._BLOCK
 LEASING = """
@@ -79,7 +79,7 @@ def test_an_entry_of_a_walk_takes_few_hundred_bytes(tmp_path: Path) -> None:
     for number in range(20_000):
         os.mkdir(tmp_path / f"{number}")
     code = (
-        "import os, resource, sys; from include.agent.files_walk import Walk\n"
+        "import os, resource, sys; from include.agent.stores.files.walk import Walk\n"
         "def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
         "before = most(); walk = Walk({}); walk.tree(os.fsencode(sys.argv[1]))\n"
         "for _ in walk.rows(): pass\n"

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from include.agent import files_look, files_watch
+from include.agent.stores.files import look
+from include.agent.stores.files import watch as files_watch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
@@ -110,7 +111,7 @@ def test_a_second_look_never_goes_through_a_link(home, tmp_path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "x").write_text("secret")
     (home / "link").symlink_to(tmp_path / "outside")
-    looker = files_look.Looker(str(home), {})
+    looker = look.Looker(str(home), {})
     assert looker.states([b"link/x", b"../outside/x", b"..", b"f", b"link", b"."]).keys() == {"f", "link", "."}
     looker.remove([b"link/x", b"../outside/x", b"link", b"d"])
     assert (tmp_path / "outside" / "x").exists() and not (home / "link").is_symlink() and not (home / "d").exists()

@@ -150,7 +150,7 @@ def test_the_same_source_gives_the_same_bytes(tmp_path) -> None:
     package.build_agent.cache_clear()
     assert build_agent() == first
     names = zipfile.ZipFile(BytesIO(first)).namelist()
-    assert "agent/fence.py" in names and "agent/launcher.py" not in names
+    assert "agent/move/fence.py" in names and "agent/host/launcher.py" not in names
 
 
 def test_the_zipapp_runs_alone(tmp_path) -> None:

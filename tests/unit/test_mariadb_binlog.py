@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import mariadb_binlog as binlog
-from include.agent.mariadb_binlog import Shape, Unreadable
-from include.agent.mariadb_values import decoder
+from include.agent.stores.mariadb import binlog as binlog
+from include.agent.stores.mariadb.binlog import Shape, Unreadable
+from include.agent.stores.mariadb.values import decoder
 
 INT = decoder("int", "int(11)", None, 10, 0)
 NAME = ("shop", "items")

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from include.agent import mariadb_charsets, mariadb_definers, mariadb_printed, mariadb_roles, mariadb_users
-from include.agent.accounts import Account
-from include.agent.mariadb_events import context
-from include.agent.system import Refused
+from include.agent.account.accounts import Account
+from include.agent.host.system import Refused
+from include.agent.stores.mariadb import charsets, definers, printed, users
+from include.agent.stores.mariadb import roles as mariadb_roles
+from include.agent.stores.mariadb.events import context
 
 USERS = [{"user": "acct", "host": "localhost"}, {"user": "shop", "host": "%"}]
 MARIADB = {"users": USERS, "databases": ["acct_db"]}
@@ -28,30 +29,30 @@ ACCOUNT = Account.from_json({"account": "acct", "uid": 2001, "gid": 2001, "home"
     ],
 )
 def test_the_default_of_a_binary_column_is_its_bytes(older: str | None, newer: str | None) -> None:
-    assert mariadb_printed.default(older, True) == mariadb_printed.default(newer, True)
-    assert mariadb_printed.default(older, False) == older
+    assert printed.default(older, True) == printed.default(newer, True)
+    assert printed.default(older, False) == older
 
 
 def test_other_bytes_are_another_default() -> None:
-    assert mariadb_printed.default(r"'\0'", True) != mariadb_printed.default("'0'", True)
-    assert mariadb_printed.default("'a'", True) != mariadb_printed.default("x'62'", True)
+    assert printed.default(r"'\0'", True) != printed.default("'0'", True)
+    assert printed.default("'a'", True) != printed.default("x'62'", True)
 
 
 def test_old_times_are_the_type_that_a_copy_has() -> None:
-    assert mariadb_printed.column_type("datetime(6) /* mariadb-5.3 */") == "datetime(6)"
-    assert mariadb_printed.column_type("enum('datetime /* mariadb-5.3 */')") == "enum('datetime /* mariadb-5.3 */')"
+    assert printed.column_type("datetime(6) /* mariadb-5.3 */") == "datetime(6)"
+    assert printed.column_type("enum('datetime /* mariadb-5.3 */')") == "enum('datetime /* mariadb-5.3 */')"
 
 
 def test_aria_says_its_checksum_or_not() -> None:
-    assert mariadb_printed.options("page_checksum=1 transactional=1") == mariadb_printed.options("transactional=1")
-    assert mariadb_printed.options("page_checksum=0") == "page_checksum=0" and mariadb_printed.options(None) is None
+    assert printed.options("page_checksum=1 transactional=1") == printed.options("transactional=1")
+    assert printed.options("page_checksum=0") == "page_checksum=0" and printed.options(None) is None
 
 
 def test_a_view_calls_its_functions_by_their_whole_name() -> None:
     view = b"CREATE VIEW `v` AS select `vat`(`t`.`vat`) AS `vat`,`other`.`vat`(1) AS `o`,'`vat`(' AS `s` from `vat`"
-    made = mariadb_printed.qualified(view, b"a`b", {b"vat"})
+    made = printed.qualified(view, b"a`b", {b"vat"})
     assert made == view.replace(b"select `vat`(", b"select `a``b`.`vat`(")
-    assert mariadb_printed.qualified(view, b"a", set()) == view
+    assert printed.qualified(view, b"a", set()) == view
 
 
 @pytest.mark.parametrize(
@@ -63,18 +64,18 @@ def test_a_view_calls_its_functions_by_their_whole_name() -> None:
     ],
 )
 def test_an_object_of_somebody_else_is_made_as_the_accounts(text: bytes) -> None:
-    made = mariadb_definers.renamed(text, "acct@localhost")
-    head = mariadb_definers.head_of(made)
+    made = definers.renamed(text, "acct@localhost")
+    head = definers.head_of(made)
     assert head and (head.user, head.host) == ("acct", "localhost")
     assert made.partition(b"`acct`@`localhost`")[2] in text
 
 
 def test_who_runs_an_object_is_told_where_it_matters() -> None:
     item: dict[str, Any] = {"kind": "VIEW", "database": "acct_db", "name": "v", "definer": "root@localhost"}
-    told = mariadb_definers.sentence(ACCOUNT, item | {"security": "DEFINER"}, "acct@localhost")
+    told = definers.sentence(ACCOUNT, item | {"security": "DEFINER"}, "acct@localhost")
     assert told and "acct_db.v runs as root@localhost here" in told and "there it runs as acct@localhost" in told
-    assert mariadb_definers.sentence(ACCOUNT, item | {"security": "INVOKER"}, "acct@localhost") is None
-    assert mariadb_definers.sentence(ACCOUNT, item | {"definer": "shop@%"}, "acct@localhost") is None
+    assert definers.sentence(ACCOUNT, item | {"security": "INVOKER"}, "acct@localhost") is None
+    assert definers.sentence(ACCOUNT, item | {"definer": "shop@%"}, "acct@localhost") is None
 
 
 @pytest.mark.parametrize(
@@ -91,19 +92,19 @@ def test_who_runs_an_object_is_told_where_it_matters() -> None:
     ],
 )
 def test_only_a_prefix_of_the_accounts_own_is_carried(wildcard: str, own: bool) -> None:
-    assert mariadb_users.own_prefix(ACCOUNT, wildcard) is own
+    assert users.own_prefix(ACCOUNT, wildcard) is own
     user = {"user": "acct", "host": "localhost", "grants": [["prefix", wildcard, None, None, "ALL PRIVILEGES", False]]}
     if own:
         expected = [f"GRANT ALL PRIVILEGES ON `{wildcard}`.* TO 'acct'@'localhost'"]
-        assert mariadb_users.grant_statements(ACCOUNT, user) == expected
+        assert users.grant_statements(ACCOUNT, user) == expected
     else:
         with pytest.raises(Refused, match="is not on a database of acct"):
-            mariadb_users.grant_statements(ACCOUNT, user)
+            users.grant_statements(ACCOUNT, user)
 
 
 def test_of_several_patterns_the_one_with_the_latest_wildcard_counts() -> None:
     patterns = ["acct%", r"acct\_d_", "acct_db", r"acct\_db", "%"]
-    ordered = sorted(patterns, key=mariadb_users._first_wildcard, reverse=True)
+    ordered = sorted(patterns, key=users._first_wildcard, reverse=True)
     assert ordered == [r"acct\_db", r"acct\_d_", "acct%", "acct_db", "%"]
 
 
@@ -120,7 +121,7 @@ def test_of_several_patterns_the_one_with_the_latest_wildcard_counts() -> None:
     ],
 )
 def test_what_a_user_logs_in_with(kept: dict[str, Any], clauses: list[str]) -> None:
-    made = "; ".join(mariadb_users.settings({"user": "shop", "host": "%", "kept": kept, "locked": False}))
+    made = "; ".join(users.settings({"user": "shop", "host": "%", "kept": kept, "locked": False}))
     assert [clause for clause in clauses if clause not in made] == []
 
 
@@ -164,13 +165,13 @@ def test_what_is_printed_in_two_character_sets_is_refused(charset: str, part: st
     item = {"kind": "EVENT", "database": "acct_db", "name": "e", "definer": "acct@localhost", "comment": ""}
     item |= {"charset": charset, part: text}
     if not said:
-        return mariadb_charsets.refuse_mixed(item, item["definer"])
+        return charsets.refuse_mixed(item, item["definer"])
     with pytest.raises(Refused, match=f"character set is {charset}") as error:
-        mariadb_charsets.refuse_mixed(item, item["definer"])
+        charsets.refuse_mixed(item, item["definer"])
     assert "SET NAMES utf8mb4" in error.value.message
 
 
 def test_a_view_or_trigger_of_another_character_set_is_carried() -> None:
     for kind in ("VIEW", "TRIGGER", "PROCEDURE"):
         item = {"kind": kind, "database": "acct_db", "name": "丁", "comment": None, "charset": "gbk"}
-        mariadb_charsets.refuse_mixed(item, "acct@localhost")
+        charsets.refuse_mixed(item, "acct@localhost")

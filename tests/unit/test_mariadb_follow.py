@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from include.agent import mariadb_changes, mariadb_load
-from include.agent.mariadb_binlog import Window
-from include.agent.mariadb_tables import Column, Reference, Table, matching
-from include.agent.system import Refused
+from include.agent.host.system import Refused
+from include.agent.stores.mariadb import changes, load
+from include.agent.stores.mariadb.binlog import Window
+from include.agent.stores.mariadb.tables import Column, Reference, Table, matching
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -22,7 +22,7 @@ def quoted(name: str, quote: str = "`") -> str:
 @example("[0\x80", "0")
 @given(text, text.filter(lambda words: "`" not in words))
 def test_a_statement_that_names_a_table_is_seen(name: str, around: str) -> None:
-    found = mariadb_changes.named_in([name])
+    found = changes.named_in([name])
     for statement in (f"DROP TABLE {quoted(name)}", f"/* {around} */ ALTER TABLE x.{quoted(name)} ENGINE=MyISAM"):
         assert found.search(statement.encode())
     assert found.search(f"TRUNCATE TABLE {quoted(name, chr(34))}".encode())
@@ -40,7 +40,7 @@ def test_a_statement_that_names_a_table_is_seen(name: str, around: str) -> None:
     ],
 )
 def test_a_name_is_found_as_a_word(statement: bytes, seen: bool) -> None:
-    assert bool(mariadb_changes.named_in(["posts"]).search(statement)) is seen
+    assert bool(changes.named_in(["posts"]).search(statement)) is seen
 
 
 def made(name: str, engine: str) -> Table:
@@ -59,7 +59,7 @@ def test_no_text_of_a_statement_makes_a_table_go_over_whole(window: Window, whol
     """What was defined anew has another print; only an engine without identities leaves it to the text."""
     tables = {("a", name): made(name, engine) for name, engine in (("t", "InnoDB"), ("i", "MyISAM"), ("m", "MEMORY"))}
     both: Any = None
-    assert {*mariadb_changes.wanted(both, window, tables, {}).whole} == whole
+    assert {*changes.wanted(both, window, tables, {}).whole} == whole
 
 
 CREATE = """CREATE TABLE `odd ``name, KEY (` (
@@ -78,7 +78,7 @@ CREATE = """CREATE TABLE `odd ``name, KEY (` (
 
 
 def test_only_keys_that_nothing_rests_on_are_made_later() -> None:
-    found = mariadb_load.keys_to_put_off(CREATE)
+    found = load.keys_to_put_off(CREATE)
     assert [name for name, _ in found] == ["plain, `one", "two"]
     assert found[0][1] == "KEY `plain, ``one` (`v`(5)) COMMENT 'a, b) ('"
 
@@ -113,8 +113,8 @@ def test_a_row_is_worded_as_literals(name: str, kind: str) -> None:
 def test_a_row_that_a_foreign_key_changed_leads_to_those_that_refer_to_it() -> None:
     reference = Reference(("d", "grandchildren"), ("child",), ("id",))
     child = Table(("d", "children"), "InnoDB", 0, [column("id", "int")], ("id",), [reference])
-    found, waiting = mariadb_changes.Wanted(), {}
-    mariadb_changes._refer(child, ["5", "5"], found, waiting)
+    found, waiting = changes.Wanted(), {}
+    changes._refer(child, ["5", "5"], found, waiting)
     assert found.keys == {("d", "children"): {("5",)}} and waiting == {reference: {("5",)}}
 
 
@@ -136,6 +136,6 @@ def test_what_the_new_server_tells_of_keys_is_literals_or_refused(row: list[str]
     reference = Reference(("d", "grandchildren"), ("child",), ("id",))
     child = Table(("d", "children"), "InnoDB", 0, [column("id", "int")], ("id",), [reference])
     with pytest.raises(Refused, match="keys of d.children are none"):
-        mariadb_changes._refer(child, row, mariadb_changes.Wanted(), {})
+        changes._refer(child, row, changes.Wanted(), {})
     for good in ("NULL", "-5.25", "1e20", "1.5e-7", "X'00ff'", "_utf8mb4 X''"):
-        mariadb_changes._refer(child, [good, good], mariadb_changes.Wanted(), {})
+        changes._refer(child, [good, good], changes.Wanted(), {})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent import mariadb_print
+from include.agent.stores.mariadb import print as mariadb_print
 
 # What real servers have: {version: {catalogue: [columns]}}. A test of the lab compares it with them.
 SERVERS = json.loads((Path(__file__).parent / "data" / "mariadb_catalogue.json").read_text())

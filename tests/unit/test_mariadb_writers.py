@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.agent import mariadb_writers, ours
-from include.agent.accounts import Account
-from include.agent.system import Refused
+from include.agent.account.accounts import Account
+from include.agent.host import ours
+from include.agent.host.system import Refused
+from include.agent.stores.mariadb import writers as mariadb_writers
 
 ACCOUNT = Account.from_json(
     {

@@ -10,27 +10,18 @@ from typing import Any
 
 import pytest
 
-from include.agent import (
-    accounts,
-    fence,
-    files_sandbox,
-    leading,
-    mariadb,
-    mariadb_charsets,
-    mariadb_definers,
-    mariadb_definition,
-    mariadb_digest,
-    mariadb_roles,
-    mariadb_writers,
-    obstacles,
-    postgres_definition,
-    postgres_grants,
-    postgres_hold,
-    postgres_logins,
-    protocol,
-)
-from include.agent.accounts import Account, State
-from include.agent.system import Refused, refuse
+from include.agent import protocol
+from include.agent.account import accounts
+from include.agent.account.accounts import Account, State
+from include.agent.checks import obstacles
+from include.agent.host import sandbox
+from include.agent.host.system import Refused, refuse
+from include.agent.move import fence, redirect
+from include.agent.stores.mariadb import charsets, definers, digest, roles, writers
+from include.agent.stores.mariadb import definition as mariadb_definition
+from include.agent.stores.mariadb import store as mariadb
+from include.agent.stores.postgresql import definition as postgres_definition
+from include.agent.stores.postgresql import grants, hold, logins
 
 STATEMENT = {
     "account": "shop",
@@ -45,16 +36,16 @@ STATEMENT = {
 FILES, POSTGRESQL, MARIADB = "files", "postgresql", "mariadb"
 READ = (
     mariadb,
-    mariadb_charsets,
-    mariadb_definers,
+    charsets,
+    definers,
     mariadb_definition,
-    mariadb_digest,
-    mariadb_roles,
-    mariadb_writers,
+    digest,
+    roles,
+    writers,
     postgres_definition,
-    postgres_grants,
-    postgres_hold,
-    postgres_logins,
+    grants,
+    hold,
+    logins,
 )
 """What the look asks."""
 LATER = {"connections_remain", "bad_grant"}
@@ -70,19 +61,19 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     for module in (obstacles, fence):
         monkeypatch.setattr(module, "state_of", lambda name: state)
     for module, name, result in (
-        (obstacles.files_digest, "left_behind", []),
+        (obstacles.digest, "left_behind", []),
         (obstacles.reboot_lines, "left_behind", []),
         (postgres_definition, "definition", {"left": []}),
-        (postgres_hold, "refuse_prepared", None),
+        (hold, "refuse_prepared", None),
         (mariadb_definition, "definition", {"left": []}),
-        (mariadb_writers, "refuse_references", None),
-        (mariadb_writers, "foreign", []),
+        (writers, "refuse_references", None),
+        (writers, "foreign", []),
         (mariadb_definition, "refuse_history", None),
-        (mariadb_digest, "tables_of", {}),
+        (digest, "tables_of", {}),
         (mariadb_definition, "broken_views", set()),
-        (mariadb_definers, "heirs", {"wiki": "shop@%"}),
+        (definers, "heirs", {"wiki": "shop@%"}),
         (mariadb_definition, "listed_objects", []),
-        (leading, "require_leadable", None),
+        (redirect, "require_leadable", None),
     ):
         monkeypatch.setattr(module, name, lambda *_, _result=result: _result)
     return account
@@ -104,15 +95,13 @@ def test_nothing_stands_in_the_way(account: Account) -> None:
 def test_a_file_that_cannot_be_read_and_paths_that_stay(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """The walk's own words, from the process in the sandbox to the sentence."""
     said = b"data/a\\x1bb: a program holds a lease on it (fcntl F_SETLEASE); end it\n"
-    monkeypatch.setattr(
-        obstacles.files_digest, "left_behind", lambda _: files_sandbox.call("/home/shop", "w", request={})
-    )
-    done = files_sandbox.subprocess.CompletedProcess([], 1, b"", said)
-    monkeypatch.setattr(files_sandbox.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(obstacles.digest, "left_behind", lambda _: sandbox.call("/home/shop", "w", request={}))
+    done = sandbox.subprocess.CompletedProcess([], 1, b"", said)
+    monkeypatch.setattr(sandbox.subprocess, "run", lambda *_, **__: done)
     (one,) = look(FILES)["obstacles"]
     assert one["who"] == "customer" and "data/a\\x1bb: a program holds a lease on it" in one["sentence"]
     deep = "Of the files, 1 (below a path of more than 4,000 bytes) are not carried as they are: a\x1b/b."
-    monkeypatch.setattr(obstacles.files_digest, "left_behind", lambda _: [deep])
+    monkeypatch.setattr(obstacles.digest, "left_behind", lambda _: [deep])
     assert look(FILES) == {"obstacles": [], "left": [deep.replace("\x1b", "\\x1b")]}
 
 
@@ -131,7 +120,7 @@ def test_one_database_does_not_hide_another(account: Account, monkeypatch: pytes
 
 def test_each_store_tells_what_it_finds_once_and_goes_on(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_definition, "definition", refusing("foreign_member", "The role eve may act as shop."))
-    monkeypatch.setattr(mariadb_digest, "tables_of", refusing("engine_blocked", "The table c has the engine CONNECT."))
+    monkeypatch.setattr(digest, "tables_of", refusing("engine_blocked", "The table c has the engine CONNECT."))
     monkeypatch.setattr(mariadb_definition, "refuse_history", refusing("history_blocked", "The table h: TIMESTAMP(6)."))
     items = [{"database": "wiki", "name": f"v{n}", "kind": "VIEW", "definer": "x@y"} for n in range(100)]
     monkeypatch.setattr(mariadb_definition, "listed_objects", lambda _: items)
@@ -148,8 +137,8 @@ def test_each_store_tells_what_it_finds_once_and_goes_on(account: Account, monke
 
 
 def test_others_who_write_to_its_databases(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    eve = mariadb_writers.Writer("e\x1bve", "%", "INSERT on wiki.*", "REVOKE it")
-    monkeypatch.setattr(mariadb_writers, "foreign", lambda _: [eve])
+    eve = writers.Writer("e\x1bve", "%", "INSERT on wiki.*", "REVOKE it")
+    monkeypatch.setattr(writers, "foreign", lambda _: [eve])
     (one,) = look(MARIADB)["obstacles"]
     assert one["who"] == "host" and "e\\x1bve@%" in one["sentence"] and "REVOKE it" in one["sentence"]
 
@@ -171,10 +160,10 @@ def test_databases_that_live_elsewhere_already(account: Account, monkeypatch: py
 
 def test_of_one_engine_who_logs_in_by_something_else_than_a_password(account, monkeypatch) -> None:
     said = "The PostgreSQL role shop may log in by the socket by peer; let pg_hba.conf ask it for a password."
-    monkeypatch.setattr(leading, "require_leadable", refusing("not_led", said))
+    monkeypatch.setattr(redirect, "require_leadable", refusing("not_led", said))
     assert look(POSTGRESQL)["obstacles"] == [{"sentence": said, "who": "host"}]
     nothing = "The account shop has no postgresql databases."
-    monkeypatch.setattr(leading, "require_leadable", refusing("nothing_to_move", nothing))
+    monkeypatch.setattr(redirect, "require_leadable", refusing("nothing_to_move", nothing))
     assert look(POSTGRESQL)["obstacles"] == [{"sentence": nothing, "who": "nobody"}]
     assert look(FILES, POSTGRESQL)["obstacles"] == [], "a whole account takes its programs along"
 

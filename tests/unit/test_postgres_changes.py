@@ -6,8 +6,8 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import postgres_changes
-from include.agent.postgres_changes import Changes, lsn
+from include.agent.stores.postgresql import changes as postgres_changes
+from include.agent.stores.postgresql.changes import Changes, lsn
 
 TABLES = {10: ("public", "keyed", b"d", ["id", "n"], 1), 11: ("Odd", 'no "key"', b"f", ["a", "b"], 2)}
 KEYED, BARE = "public.keyed", '"Odd"."no ""key"""'

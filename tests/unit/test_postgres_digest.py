@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.agent import postgres_digest
+from include.agent.stores.postgresql import digest
 
 END = b"0123456789abcdef0123456789abcdef"
 
@@ -34,8 +34,8 @@ rows = st.lists(st.binary(max_size=60).map(lambda row: row.replace(b"\n", b"n"))
 @given(st.lists(rows, max_size=4), st.integers(1, 40))
 def test_sums_do_not_depend_on_where_the_stream_is_cut(tables: list[list[bytes]], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postgres_digest, "_BLOCK", max(block, len(END)))
-        assert postgres_digest.sums(stream(tables), END) == one_by_one(tables)
+        patch.setattr(digest, "_BLOCK", max(block, len(END)))
+        assert digest.sums(stream(tables), END) == one_by_one(tables)
 
 
 class LongRow(io.RawIOBase):
@@ -58,7 +58,7 @@ class LongRow(io.RawIOBase):
 
 def _take(size: int, sent) -> None:  # type: ignore[no-untyped-def]
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    found = postgres_digest.sums(LongRow(size), END)
+    found = digest.sums(LongRow(size), END)
     sent.send((found, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 
 

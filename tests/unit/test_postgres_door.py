@@ -14,8 +14,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from include.agent import carried, pairing, postgres_apply, postgres_door
-from include.agent.system import Refused
+from include.agent.channel import pairing
+from include.agent.host.system import Refused
+from include.agent.stores.postgresql import apply, carried
+from include.agent.stores.postgresql import door as postgres_door
 from tests.postgres import cluster
 
 DOOR = ".s.PGSQL.5432"
@@ -76,7 +78,7 @@ def _joined(server: str, directory: Path) -> Iterator[None]:
             with suppress(EOFError, OSError):
                 while not ended.is_set():
                     if select.select([listener], [], [], 0.1)[0]:
-                        postgres_apply._let_in(listener.accept()[0], target)
+                        apply._let_in(listener.accept()[0], target)
 
         threads = [threading.Thread(target=each, daemon=True) for each in (serve_source, serve_target)]
         for thread in threads:

@@ -5,9 +5,9 @@ import subprocess
 import psycopg
 import pytest
 
-from include.agent import postgres_digest, postgres_extensions, postgres_locks, postgres_look
-from include.agent.postgres_sql import literals
-from include.agent.system import Refused
+from include.agent.host.system import Refused
+from include.agent.stores.postgresql import digest, extensions, locks, look
+from include.agent.stores.postgresql.sql import literals
 from tests.postgres import create
 
 # What CREATE EXTENSION does with a script that calls pg_extension_config_dump().
@@ -42,13 +42,9 @@ def dsn(postgresql: str, request: pytest.FixtureRequest) -> str:
 
 def test_the_extensions_condition_chooses_rows_and_psql_does_not_read_it(dsn: str) -> None:
     with psycopg.connect(dsn) as conn:
-        tables = {name: rest for (_, _, name, *rest) in Inside(conn).query(postgres_digest.TABLES)}
+        tables = {name: rest for (_, _, name, *rest) in Inside(conn).query(digest.TABLES)}
     assert tables.keys() == {"kind"} and tables["kind"][1].startswith("WHERE NOT")
-    script = (
-        "SET search_path = pg_catalog;\n"
-        + postgres_digest._BEGIN
-        + postgres_digest._copying("public", "kind", *tables["kind"])
-    )
+    script = "SET search_path = pg_catalog;\n" + digest._BEGIN + digest._copying("public", "kind", *tables["kind"])
     argv = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", dsn]
     assert subprocess.run(argv, input=script.encode(), capture_output=True).stdout == b"9\ta\\tb\n"
 
@@ -60,27 +56,27 @@ def test_grants_rows_and_owners_of_an_extensions_tables_are_known(dsn: str, requ
         inside = Inside(conn)
         roles = literals([role])
         found = inside.query(
-            f"SELECT json_build_array(o.relname, {postgres_extensions.GRANTS.format(roles=roles)})"
-            f" FROM {postgres_extensions.GRANTED.format(roles=roles)};\n"
+            f"SELECT json_build_array(o.relname, {extensions.GRANTS.format(roles=roles)})"
+            f" FROM {extensions.GRANTED.format(roles=roles)};\n"
         )
         assert found == [["kind", [[role, "INSERT", False]]]]
-        rows, grant = postgres_extensions.left(account, inside)  # type: ignore[arg-type]
+        rows, grant = extensions.left(account, inside)  # type: ignore[arg-type]
         assert "what stands in public.other" in rows and f"granted to {role} on f()" in grant
-        postgres_extensions.refuse_given_away(inside)  # type: ignore[arg-type]
+        extensions.refuse_given_away(inside)  # type: ignore[arg-type]
         conn.execute(f"ALTER TABLE kind OWNER TO {role}")
         with pytest.raises(Refused, match="ALTER TABLE public.kind OWNER TO postgres; GRANT ALL ON TABLE public.kind"):
-            postgres_extensions.refuse_given_away(inside)  # type: ignore[arg-type]
+            extensions.refuse_given_away(inside)  # type: ignore[arg-type]
         conn.execute(f"ALTER TABLE kind OWNER TO postgres; ALTER TABLE other OWNER TO {role}")
         with pytest.raises(Refused, match="ALTER EXTENSION plpgsql DROP TABLE public.other;"):
-            postgres_extensions.refuse_given_away(inside)  # type: ignore[arg-type]
+            extensions.refuse_given_away(inside)  # type: ignore[arg-type]
 
 
 def test_two_thousand_sequences_are_read_by_one_statement(postgresql: str) -> None:
     with psycopg.connect(create(postgresql, "sequences"), autocommit=True) as conn:
         conn.execute("DO $$ BEGIN FOR s IN 1..2000 LOOP EXECUTE 'CREATE SEQUENCE s' || s; END LOOP; END $$")
         conn.execute("""CREATE SEQUENCE "a'\\ %I"; SELECT setval('"a''\\ %I"', 7, false); SELECT nextval('s3')""")
-        names = Inside(conn).query(postgres_look._SEQUENCES)
-        script = postgres_look.values_of([name for *name, _ in names])
+        names = Inside(conn).query(look._SEQUENCES)
+        script = look.values_of([name for *name, _ in names])
         values = {name: value for (_, name, _), value in zip(names, Inside(conn).query(script), strict=True)}
         assert (values["a'\\ %I"], values["s3"], values["s4"]) == ([7, False], [1, True], [1, False])
         assert len(values) == 2001
@@ -90,7 +86,7 @@ def test_too_few_locks_are_told_with_what_to_type(postgresql: str) -> None:
     with psycopg.connect(create(postgresql, "locks"), autocommit=True) as conn:
         inside = Inside(conn)
         conn.execute("CREATE TABLE a (id serial); CREATE SEQUENCE b")
-        assert postgres_locks.needed(inside) == 2  # type: ignore[arg-type]
-        assert postgres_locks.why_not("shop", 9000, inside, "PostgreSQL here") is None  # type: ignore[arg-type]
-        told = postgres_locks.why_not("shop", 12_000, inside, "PostgreSQL here")  # type: ignore[arg-type]
+        assert locks.needed(inside) == 2  # type: ignore[arg-type]
+        assert locks.why_not("shop", 9000, inside, "PostgreSQL here") is None  # type: ignore[arg-type]
+        told = locks.why_not("shop", 12_000, inside, "PostgreSQL here")  # type: ignore[arg-type]
         assert told and "has 12,000 tables" in told and "SET max_locks_per_transaction = 128; and restart it" in told

@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from include.agent import postgres_fingerprint
-from include.agent.postgres_fingerprint import LEFT_OUT, NOT_HASHED
-from include.agent.postgres_publish import FILES
+from include.agent.stores.postgresql import fingerprint
+from include.agent.stores.postgresql.fingerprint import LEFT_OUT, NOT_HASHED
+from include.agent.stores.postgresql.publish import FILES
 from tests.postgres import create
 from tests.postgres_changes import BEFORE, CHANGES, Change
 
@@ -61,12 +61,12 @@ def conn(postgresql: str) -> Iterator[psycopg.Connection]:
 
 
 def columns_of(conn: psycopg.Connection) -> list[list[str]]:
-    return [row[0] for row in conn.execute(postgres_fingerprint.COLUMNS.rstrip(";\n"))]
+    return [row[0] for row in conn.execute(fingerprint.COLUMNS.rstrip(";\n"))]
 
 
 def printed(conn: psycopg.Connection, columns: list[list[str]]) -> dict[str, str]:
     conn.execute("SET LOCAL search_path = pg_catalog")
-    query = postgres_fingerprint.rows(columns) + " SELECT catalogue || ' ' || oid, hash FROM objects"
+    query = fingerprint.rows(columns) + " SELECT catalogue || ' ' || oid, hash FROM objects"
     return dict(conn.execute(query).fetchall())
 
 
@@ -79,14 +79,14 @@ def test_every_column_of_every_catalogue_is_seen(conn: psycopg.Connection) -> No
         ).fetchall()
     )
     conn.rollback()
-    for catalogue, names in postgres_fingerprint.hashed(columns).items():
+    for catalogue, names in fingerprint.hashed(columns).items():
         alone = [each for each in columns if each[0] == catalogue]
         before = printed(conn, alone)
         oids = [oid for oid in (int(key.split()[1]) for key in before) if oid >= 16384]
         assert oids, f"nothing in postgres_defined.sql stands in {catalogue}: add something that does"
         listed = ", ".join(map(str, oids))
-        part_of = postgres_fingerprint._PART_OF.get(catalogue, "o.oid")
-        where = postgres_fingerprint._WHERE.get(catalogue, "true")
+        part_of = fingerprint._PART_OF.get(catalogue, "o.oid")
+        where = fingerprint._WHERE.get(catalogue, "true")
         for column in names:
             other = OTHER[types[f"{catalogue}.{column}"]].format(f"o.{column}")
             row = (
@@ -112,7 +112,7 @@ def test_every_column_of_every_catalogue_is_seen(conn: psycopg.Connection) -> No
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_catalogue_is_hashed_or_left_out_for_a_reason(release: str) -> None:
     known = {catalogue for catalogue, _ in RELEASES[release]}
-    hashed = postgres_fingerprint.hashed(RELEASES[release])
+    hashed = fingerprint.hashed(RELEASES[release])
     assert known == {*hashed} | {*LEFT_OUT} & known
     assert all(reason for reason in LEFT_OUT.values())
     for catalogue, left in NOT_HASHED.items():

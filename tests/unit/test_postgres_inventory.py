@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from include.agent.postgres_inventory import inventory, parsed, words
+from include.agent.stores.postgresql.inventory import inventory, parsed, words
 from tests.postgres import create
 from tests.postgres_changes import BEFORE, CHANGES
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from include.agent import accounts, files_follow, peer_verbs, stores
-from include.agent.accounts import Account
-from include.agent.files import FILES
-from include.agent.files_index import Index
-from include.agent.store import Followed, Nothing
+from include.agent import peer_verbs
+from include.agent.account import accounts
+from include.agent.account.accounts import Account
+from include.agent.move import stores
+from include.agent.stores.files import follow
+from include.agent.stores.files.index import Index
+from include.agent.stores.files.store import FILES
+from include.agent.stores.store import Followed, Nothing
 from tests.unit.test_agent_accounts import FILE
 
 ALICE = Account.from_json(FILE)
@@ -43,7 +46,7 @@ def test_of_an_account_without_databases_nothing_is_asked_until_the_end(store: A
 
 
 def test_two_followings_of_an_account_share_nothing() -> None:
-    one, other = (files_follow.Watched(FILES, ALICE, PEER, Followed(), "token", 0, Index()) for _ in range(2))
+    one, other = (follow.Watched(FILES, ALICE, PEER, Followed(), "token", 0, Index()) for _ in range(2))
     one.unproven[b"a"] = 0
     one.mapped.add(b"a")
     assert not other.unproven and not other.mapped

@@ -9,27 +9,13 @@ from typing import Any
 
 import pytest
 
-from include.agent import (
-    accounts,
-    addresses,
-    boot,
-    fence,
-    front,
-    leading,
-    mail,
-    operations,
-    pairing,
-    peer,
-    php,
-    processes,
-    protocol,
-    server_role,
-    shell,
-    stores,
-    switch,
-    system,
-)
-from include.agent.accounts import Account, State, put_state, state_of
+from include.agent import boot, protocol
+from include.agent.account import accounts
+from include.agent.account.accounts import Account, State, put_state, state_of
+from include.agent.channel import pairing, peer
+from include.agent.host import addresses, operations, processes, server_role, system
+from include.agent.layouts.native import front, mail, php
+from include.agent.move import fence, redirect, shell, stores, switch
 
 MODULES = (system, accounts, boot, fence, operations, pairing, peer, protocol, shell, switch)
 
@@ -61,7 +47,7 @@ class TwoServers:
             front: ("set_entry", "render_sites", "render_maps"),
             mail: ("follow", "render", "flush"),
             php: ("start", "stop", "warm"),
-            leading: ("open_sockets", "restore"),
+            redirect: ("open_sockets", "restore"),
             addresses: ("accept_known",),
             server_role: ("refuse_to_serve", "domain"),
             boot: ("_tidy",),

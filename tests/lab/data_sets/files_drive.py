@@ -8,10 +8,10 @@ import sys
 
 sys.path.insert(0, max(glob.glob("/usr/local/lib/transhumance/unpacked/*"), key=os.path.getmtime))
 os.umask(0o077)
-from agent import files_changes  # noqa: E402, F401
-from agent.accounts import load  # noqa: E402
-from agent.files import FILES  # noqa: E402
-from agent.peer import Peer  # noqa: E402
+from agent.account.accounts import load  # noqa: E402
+from agent.channel.peer import Peer  # noqa: E402
+from agent.stores.files import changes as files_changes  # noqa: E402, F401
+from agent.stores.files.store import FILES  # noqa: E402
 
 GIVEN = json.loads(sys.argv[1])
 account = load(GIVEN["account"])

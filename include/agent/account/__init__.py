@@ -1,0 +1,1 @@
+"""What an account is: its file and its state."""

@@ -1,0 +1,1 @@
+"""The key and the connection between the two servers of one move."""

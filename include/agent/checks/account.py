@@ -1,0 +1,152 @@
+"""The verb `check`: what in an account will not work, or works otherwise, on the new version.
+
+What is looked for comes from the catalogue: each check has an id, a kind and what that kind wants to be told. A kind
+runs on one side. On the *copy*, on the new server, PHP and Python are those that will run the account, and reading rows
+burdens nobody. On the *original* stands what the new version may not have taken over at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..account.accounts import Account, check_name, load, state_of
+from ..host.system import refuse
+from ..move import identity
+from . import files, mariadb, php, postgresql
+from .found import Clock, Found
+
+SECONDS = 600.0
+"""What a check may take in all; what there was no time for is told."""
+COPY, ORIGINAL = "copy", "original"
+FILES, MARIADB, POSTGRESQL = "files", "mariadb", "postgresql"
+_STATES = ("serving", "receiving", "test")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where a kind runs, what it reads, and its arguments; of `either` one or more must be given."""
+
+    side: str
+    reads: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
+
+
+KINDS = {
+    "php_lint": Kind(COPY, (FILES,)),
+    "php_functions": Kind(COPY, (FILES,), ("functions",)),
+    "php_extensions": Kind(COPY, (FILES,), ("extensions",)),
+    "php_settings": Kind(COPY, (FILES,), ("settings",)),
+    "php_declares": Kind(COPY, (FILES,), either=("functions", "classes")),
+    "php_time_zones": Kind(COPY, (FILES,)),
+    "programs": Kind(COPY, (FILES,)),
+    "virtualenvs": Kind(COPY, (FILES,)),
+    "python_modules": Kind(COPY, (FILES,), ("modules",)),
+    "old_addresses": Kind(COPY, (FILES, MARIADB, POSTGRESQL)),
+    "sql_text": Kind(ORIGINAL, (MARIADB, POSTGRESQL), ("engine", "patterns")),
+    "mariadb_variables": Kind(ORIGINAL, (FILES, MARIADB), ("variables",)),
+    "mariadb_names": Kind(ORIGINAL, (MARIADB,), ("words",)),
+    "mariadb_functions": Kind(ORIGINAL, (MARIADB,), ("words",)),
+    "mariadb_sql_mode": Kind(ORIGINAL, (MARIADB,)),
+    "mariadb_snapshot_isolation": Kind(ORIGINAL, (MARIADB,)),
+    "mariadb_charset": Kind(ORIGINAL, (MARIADB,), either=("charsets", "collations")),
+    "postgresql_extensions": Kind(ORIGINAL, (POSTGRESQL,), ("removed",)),
+    "postgresql_types": Kind(ORIGINAL, (POSTGRESQL,), ("types",)),
+    "postgresql_settings": Kind(ORIGINAL, (POSTGRESQL,), ("settings",)),
+    "postgresql_collations": Kind(ORIGINAL, (POSTGRESQL,)),
+    "postgresql_time_zones": Kind(COPY, (POSTGRESQL,)),
+}
+
+
+def check(args: dict[str, Any], report: Callable[..., None]) -> dict[str, Any]:
+    """`{account, side, checks: [{"id", "kind", ...}], old_addresses: [...]}` ->
+
+    {"findings": [{"check", "where", "what", "count"}], "looked_at": {"files", "php_files", "tables", "seconds"},
+    "not_looked_at": [sentences]}; of the original also "php_extensions", those that its PHP has. Checks whose kind runs
+    on the other side are passed over. It only reads."""
+    began = time.monotonic()
+    account = load(check_name(args.get("account")))
+    state = state_of(account.name).state
+    if state not in _STATES:
+        refuse("wrong_state", f"The account {account.name} is {state} here: check it where it serves, or its copy.")
+    side = args.get("side")
+    if side not in (COPY, ORIGINAL):
+        refuse("bad_args", f"The side must be {COPY} or {ORIGINAL}, not {side!r:.40}.")
+    wanted = [one for one in map(_checked, _list(args, "checks")) if KINDS[one["kind"]].side == side]
+    addresses = [_text(address, "An old address") for address in _list(args, "old_addresses")]
+    found, clock = Found(), Clock(SECONDS)
+    looked_at = _look(account, wanted, addresses, found, clock, report)
+    seconds = round(time.monotonic() - began, 1)
+    return {
+        "findings": found.findings(),
+        "looked_at": {**looked_at, "seconds": seconds},
+        "not_looked_at": found.left,
+        **({"php_extensions": php.extensions()} if side == ORIGINAL else {}),
+    }
+
+
+def _look(
+    account: Account,
+    checks: list[dict[str, Any]],
+    addresses: list[str],
+    found: Found,
+    clock: Clock,
+    report: Callable[..., None],
+) -> dict[str, int]:
+    """Each store once, for all checks that read it."""
+    looked_at = {"files": 0, "php_files": 0, "tables": 0}
+    for store, look in ((POSTGRESQL, postgresql.look), (MARIADB, mariadb.look)):
+        report(step=store)
+        if reading := [one for one in checks if store in KINDS[one["kind"]].reads]:
+            looked_at["tables"] += look(account, reading, addresses, found, clock)
+    report(step=FILES)
+    if reading := [one for one in checks if FILES in KINDS[one["kind"]].reads]:
+        crontab = identity.read(account)["crontab"] or ""
+        looked_at |= files.look(account, reading, addresses, crontab, found, clock)
+    return looked_at
+
+
+# --- what was asked for ---
+
+
+def _checked(one: Any) -> dict[str, Any]:
+    """A check as it was asked for, or a refusal."""
+    if not isinstance(one, dict) or not isinstance(one.get("kind"), str) or one["kind"] not in KINDS:
+        refuse("bad_args", f"{one!r:.100} is no check; its kind must be one of {', '.join(KINDS)}.")
+    kind = KINDS[one["kind"]]
+    _text(one.get("id"), "The id of a check")
+    for name in kind.arguments:
+        if name == "engine":
+            if one.get(name) not in (MARIADB, POSTGRESQL):
+                refuse("bad_args", f"The engine of check {one['id']} must be {MARIADB} or {POSTGRESQL}.")
+        elif name == "patterns":
+            for pattern in _list(one, name):
+                if not isinstance(pattern, dict):
+                    refuse("bad_args", f"A pattern of check {one['id']} must be an object.")
+                _text(pattern.get("pattern"), "A pattern")
+                _text(pattern.get("what"), "What a pattern finds")
+        else:
+            _texts(one, name)
+    if kind.either and not any(_texts(one, name) for name in kind.either if name in one):
+        refuse("bad_args", f"The check {one['id']} needs {' or '.join(kind.either)}.")
+    return one
+
+
+def _list(args: dict[str, Any], name: str) -> list[Any]:
+    value = args.get(name, [])
+    if not isinstance(value, list):
+        refuse("bad_args", f"{name} must be a list, not {value!r:.60}.")
+    return value
+
+
+def _texts(args: dict[str, Any], name: str) -> list[str]:
+    return [_text(item, f"Each of the {name}") for item in _list(args, name)]
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable() or len(value) > 2000:
+        refuse("bad_args", f"{what} must be text, not {value!r:.60}.")
+    return value

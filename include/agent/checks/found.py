@@ -1,0 +1,81 @@
+"""What the checks find, bounded: a customer can make any number of places, and none of them may fill a report."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..host.digest import printable
+
+MOST = 100
+_MOST_TAKEN = 10_000
+_LONGEST = 300
+
+
+class Found:
+    """Findings as they come. A place is told once for each `what`, with how often it is there; beyond 100 places of a
+    check in each store the others are only counted."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str], dict[tuple[str, str], list[int]]] = {}
+        self._more: dict[tuple[str, str], int] = {}
+        self._taken: list[dict[str, Any]] = []
+        self.left: list[str] = []
+
+    def add(self, check: str, where: str, what: str, line: int = 0, count: int = 1, group: str = "") -> None:
+        """A place of a check; the first `line` of a file that is found is the one that is told.
+
+        A check whose places differ in weight has groups, so that the many do not hide the grave; `what` begins with
+        the group."""
+        places = self._places.setdefault((check, group), {})
+        place = places.get((where, what))
+        if place is not None:
+            place[1] += count
+        elif len(places) < MOST:
+            places[where, what] = [line, count]
+        else:
+            self._more[check, group] = self._more.get((check, group), 0) + count
+
+    def leave(self, sentence: str) -> None:
+        """Something that was not looked at."""
+        self.left.append(sentence)
+
+    def findings(self) -> list[dict[str, Any]]:
+        """[{"check", "where", "what", "count"}]; the counts of a check add up to all of its places."""
+        rows = []
+        for (check, group), places in self._places.items():
+            for (where, what), (line, count) in places.items():
+                at = f"{_short(where)}:{line}" if line else _short(where)
+                rows.append({"check": check, "where": at, "what": _short(what), "count": count})
+            if more := self._more.get((check, group)):
+                what = f"{group}: {more:,} more" if group else f"{more:,} more"
+                rows.append({"check": check, "where": "further places", "what": what, "count": more})
+        return rows + self._taken
+
+    def take(self, rows: Any, left: Any) -> None:
+        """Take in what a program without rights has found; it has read hostile files, so nothing of it is trusted."""
+        self._taken += [
+            {key: _short(str(row[key])) for key in ("check", "where", "what")} | {"count": int(row["count"])}
+            for row in rows[:_MOST_TAKEN]
+        ]
+        self.left += [_short(str(sentence)) for sentence in left[:MOST]]
+
+
+def _short(text: str) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "..."
+
+
+class Clock:
+    """How much of a check's time is left, in seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        return self._end - time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        return self.left <= 0

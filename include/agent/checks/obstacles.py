@@ -1,0 +1,167 @@
+"""The long verb `obstacles`: what would refuse a move of an account, looked for beforehand, and what would stay behind.
+
+It asks the very functions that refuse in a move, reads names and definitions only, and changes nothing. What only shows
+while data is restored on the new version is a test's to find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ..account.accounts import Account, check_name, load, state_of
+from ..host.digest import printable
+from ..host.operations import Report
+from ..host.system import Refused, refuse
+from ..layouts.native import reboot_lines
+from ..move import fence, redirect
+from ..stores.files import digest
+from ..stores.mariadb import definers, definition, writers
+from ..stores.mariadb import digest as mariadb_digest
+from ..stores.postgresql import definition as postgres_definition
+from ..stores.postgresql import hold
+from ..trial.copy import check_stores
+
+MOST = 20
+"""Obstacles that are told of an account: who has that many begins with them."""
+_LONGEST = 1000
+_FORGOTTEN_SECONDS = 60
+"""A transaction that is prepared for longer than this was not ended by the program that began it."""
+
+CUSTOMER, HOST, NOBODY = "customer", "host", "nobody"
+WHOSE = {
+    "bad_account_file": HOST,
+    "bad_name": CUSTOMER,
+    "damaged_file": HOST,
+    "engine_blocked": CUSTOMER,
+    "engine_elsewhere": HOST,
+    "files_walk_failed": CUSTOMER,
+    "foreign_definer": HOST,
+    "foreign_member": HOST,
+    "foreign_owner": HOST,
+    "foreign_reference": CUSTOMER,
+    "foreign_role": HOST,
+    "foreign_writer": HOST,
+    "history_blocked": CUSTOMER,
+    "is_part": HOST,
+    "mariadb_failed": HOST,
+    "mixed_charsets": CUSTOMER,
+    "newer_state": HOST,
+    "no_such_database": HOST,
+    "no_such_role": HOST,
+    "no_such_user": HOST,
+    "not_led": HOST,
+    "nothing_to_move": NOBODY,
+    "plugin_blocked": CUSTOMER,
+    "postgresql_failed": HOST,
+    "prepared_transaction": CUSTOMER,
+    "too_many_tables": HOST,
+    "unclear_user": HOST,
+    "wrong_state": HOST,
+}
+"""Whose it is to mend, by the code of the refusal. Any other code speaks of the server, not of the account: then nobody
+has looked, and the verb is refused with it."""
+
+
+class Found:
+    """The obstacles of one account, each told once."""
+
+    def __init__(self) -> None:
+        self.obstacles: list[dict[str, str]] = []
+
+    def add(self, code: str, sentence: str) -> None:
+        one = {"sentence": printable(sentence)[:_LONGEST], "who": WHOSE[code]}
+        if one not in self.obstacles and len(self.obstacles) < MOST:
+            self.obstacles.append(one)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """A refusal inside is an obstacle, and ends no more than this block."""
+        try:
+            yield
+        except Refused as error:
+            if error.code not in WHOSE:
+                raise
+            self.add(error.code, error.message)
+
+
+def obstacles(args: dict[str, Any], report: Report) -> dict[str, Any]:
+    """`{account, stores}` -> {"obstacles": [{"sentence", "who": customer|host|nobody}], "left": [sentences]}: what
+    would refuse a move of these stores, and what of them it would not carry. It only reads."""
+    name, stores = check_name(args.get("account")), check_stores(args.get("stores"))
+    found, left = Found(), []
+    with found.noting():
+        account = _serving(name, stores)
+        for store in stores:
+            report(step=store)
+            left += _LOOKS[store](account, found)
+        for engine in stores if "files" not in stores else []:
+            with found.noting():
+                redirect.require_leadable(account, engine)
+    return {"obstacles": found.obstacles, "left": [printable(each)[:_LONGEST] for each in left[:MOST]]}
+
+
+def _serving(name: str, stores: list[str]) -> Account:
+    """The account, if it is one that could leave at all."""
+    account, state = load(name), state_of(name)
+    if account.part:
+        refuse("is_part", f"{name} is the part of an account that lives elsewhere; it does not move by itself.")
+    if state.state not in ("serving", "held"):
+        refuse("wrong_state", f"The account {name} is {state.state} here; only one that serves can leave.")
+    if "files" in stores or {*stores} & {*state.engines}:
+        fence.require_whole(name)
+    return account
+
+
+def _files(account: Account, found: Found) -> list[str]:
+    with found.noting():
+        return [*digest.left_behind(account), *reboot_lines.left_behind(account)]
+    return []
+
+
+def _postgresql(account: Account, found: Found) -> list[str]:
+    """The roles first, then each database by itself, so that one does not hide what is wrong with another."""
+    left: list[str] = []
+    if not account.postgresql_roles and not account.postgresql_databases:
+        return left
+    with found.noting():
+        left += postgres_definition.definition(replace(account, postgresql_databases=()))["left"]
+        for name in account.postgresql_databases:
+            with found.noting():
+                one = replace(account, postgresql_databases=(name,))
+                left += postgres_definition.definition(one)["left"]
+                hold.refuse_prepared(one, _FORGOTTEN_SECONDS)
+    return list(dict.fromkeys(left))
+
+
+def _mariadb(account: Account, found: Found) -> list[str]:
+    """The same: users and databases as a whole, then each database and each object in it."""
+    if not account.mariadb_users and not account.mariadb_databases:
+        return []
+    left: list[str] = []
+    with found.noting():
+        left += definition.definition(account)["left"]
+        looks: list[Callable[[], Any]] = [partial(writers.refuse_references, account)]
+        for name in account.mariadb_databases:
+            looks.append(partial(definition.refuse_history, account, name))
+            looks.append(partial(mariadb_digest.tables_of, name))
+        broken, heirs = definition.broken_views(account), definers.heirs(account)
+        for item in definition.listed_objects(account):
+            if (item["database"], item["name"]) not in broken:
+                looks.append(partial(definition.refuse_unmovable, account, item, heirs))
+        for look in looks:
+            with found.noting():
+                look()
+        for one in writers.foreign(account):
+            found.add("foreign_writer", writers.sentence(account, one))
+    return left
+
+
+_LOOKS: dict[str, Callable[[Account, Found], list[str]]] = {
+    "files": _files,
+    "postgresql": _postgresql,
+    "mariadb": _mariadb,
+}

@@ -1,0 +1,1 @@
+"""The server itself: durable writes, units, processes, addresses, the sandbox."""

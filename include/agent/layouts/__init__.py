@@ -1,0 +1,1 @@
+"""Who serves, runs and delivers on a server."""

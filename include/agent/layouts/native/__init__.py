@@ -1,0 +1,1 @@
+"""The infrastructure of this project: HAProxy, nginx, php-fpm units, Postfix, Dovecot, cron."""

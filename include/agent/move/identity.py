@@ -1,0 +1,76 @@
+"""What root keeps for an account: its Unix password and expiry, its crontab, its certificates."""
+
+import hashlib
+import json
+from typing import IO, Any
+
+from ..account.accounts import Account, state_of
+from ..channel.peer import Peer
+from ..host import system
+from ..host.digest import as_peer_verb
+from ..host.scope import Scope
+from ..host.system import Refused
+from ..layouts.native import front, mail
+from . import shell
+
+SCOPE = Scope(
+    what="the Unix password and its expiry, the crontab, and the key and chain of each certificate",
+    how="a SHA-256 of each",
+    when="all of it in the hold",
+    without=(
+        "Units of systemd and jobs of `at` of the account: they are not carried.",
+        "Log files of the server about the account: they stay with the server.",
+    ),
+)
+
+
+def send(account: Account, peer: Peer) -> None:
+    """Make it the same on the peer."""
+    peer.call("identity", read(account))
+
+
+def read(account: Account) -> dict[str, Any]:
+    """The Unix password hash and expiry, the crontab and the certificates of the account."""
+    password_hash, expiry = system.shadow_fields(account.name)
+    state = state_of(account.name)
+    aside = account.directory / "crontab"
+    crontab = None
+    for path in (aside, system.CRONTABS / account.name):
+        if crontab is None and path.is_file():
+            crontab = path.read_bytes().decode("utf-8", "surrogateescape")
+    return {
+        "password_hash": password_hash,
+        # In a hold everybody is expired here; what was before is what must arrive.
+        "expiry": state.saved.get("expiry", "") if state.state in ("held", "receiving") else expiry,
+        "crontab": crontab,
+        "certificates": front.certificates(account),
+    }
+
+
+def digest(account: Account) -> dict[str, Any]:
+    """A hash of each part of the account's identity, the same on both sides when they are."""
+    whole = read(account)
+    return {key: hashlib.sha256(json.dumps(whole[key]).encode()).hexdigest() for key in sorted(whole)}
+
+
+def _take(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
+    known = read(account)
+    if args["password_hash"] != known["password_hash"]:
+        system.set_password_hash(account.name, args["password_hash"])
+    shell.expect_expiry(account.name, args["expiry"])
+    aside = account.directory / "crontab"
+    if args["crontab"] is None:
+        aside.unlink(missing_ok=True)
+    elif args["crontab"] != known["crontab"]:
+        system.write_durably(aside, args["crontab"].encode("utf-8", "surrogateescape"))
+    strange = sorted({*args["certificates"]} - {*account.domains})
+    if strange:
+        raise Refused("foreign_certificate", f"The domain {strange[0]!r} is not one of {account.name}'s.")
+    if args["certificates"] != known["certificates"]:
+        for domain, pem in args["certificates"].items():
+            front.put_certificate(domain, pem)
+        mail.render(certificates=True)
+    return {}
+
+
+PEER_VERBS = {"identity": _take, "identity_digest": as_peer_verb(digest)}

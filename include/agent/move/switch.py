@@ -1,0 +1,357 @@
+"""The long verbs of a move, run on the source: copy, switch and verify.
+
+Each of the account's three stores (files, PostgreSQL, MariaDB) is *followed* while the account serves: copied, proven
+equal as a whole, and kept up. Before the hold the rest is *rehearsed*, timed, against a budget. In the hold only the
+last changes go over, and only what changed is compared.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from ..account.accounts import Account, check_engine, check_name, load, state_of, whole
+from ..channel import pairing
+from ..channel.peer import Peer
+from ..host import digest, holds
+from ..host.operations import Report
+from ..host.system import refuse, side_by_side
+from ..layouts.native import mail
+from ..stores.store import Compared, Engine, Following, Store
+from . import fence, identity, moment, redirect, shell
+from .stores import ENGINES, STORES, engine_named
+
+MOST_DIFFERENCES = 20
+BUDGET_SECONDS = 1.0
+"""The longest that visitors may have to wait, unless the move says otherwise."""
+REHEARSALS = 3
+"""A machine that was busy for a moment gets another chance before the move is called too slow."""
+
+
+class Steps:
+    """The time each step took, in order of their ends."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.taken: list[dict[str, Any]] = []
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self.report(text=name)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.taken.append({"name": name, "seconds": round(time.monotonic() - began, 3)})
+
+
+def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Copy everything while the account serves, prove the copy, and let it follow; what cannot move is refused here.
+
+    {"files", "bytes", "seconds", "verify_seconds", "left": [what the account has and is not carried, a sentence each],
+    "scope": {part: what is compared of it}, "ways": [{"store", "database", "way": follow|dump, "why"}],
+    "stores": {store: seconds}}.
+    """
+    account, peer = _sides(args)
+    began = time.monotonic()
+    _require_serving(account, args)
+    followings = _follow(account, peer, report, stores_of(account, args))
+    found = [following.followed for following in followings]
+    return {
+        "files": sum(each.files for each in found),
+        "bytes": sum(each.bytes for each in found),
+        "seconds": round(time.monotonic() - began, 3),
+        "verify_seconds": round(sum(each.verify_seconds for each in found), 3),
+        "stores": {following.store.name: following.followed.seconds for following in followings},
+        **_covered(followings),
+    }
+
+
+def _covered(followings: list[Following]) -> dict[str, Any]:
+    """What the proof of these stores, as they are followed, covers and what it leaves out; and how each goes over."""
+    scopes = {following.store.name: following.store.scope for following in followings}
+    if "files" in scopes:
+        scopes |= {"identity": identity.SCOPE, "mail": mail.SCOPE}
+    return {
+        "left": [sentence for following in followings for sentence in following.followed.left],
+        "scope": {part: scope.to_json() for part, scope in scopes.items()},
+        "ways": [
+            {"store": following.store.name, **way.to_json()}
+            for following in followings
+            for way in following.followed.ways
+        ],
+    }
+
+
+def stores_of(account: Account, args: dict[str, Any]) -> list[Store]:
+    """The stores that are asked for, all by default; refused when one of them lives elsewhere."""
+    known = [store.name for store in STORES]
+    given = args.get("stores", known)
+    if not isinstance(given, list) or not given or any(name not in known for name in given):
+        refuse("bad_args", f"The stores must be some of {', '.join(known)}, not {given!r:.80}.")
+    if "files" in given or {*given} & {*state_of(account.name).engines}:
+        fence.require_whole(account.name)
+    return [store for store in STORES if store.name in given]
+
+
+def begin_alone(peer: Peer) -> None:
+    """No operation but this one writes there from here on, and both agents mean the same by what they say."""
+    pairing.require_same_protocol(peer.call("alone", {"protocol": pairing.PROTOCOL}))
+
+
+def _follow(account: Account, peer: Peer, report: Report, stores: list[Store]) -> list[Following]:
+    begin_alone(peer)
+    if "files" in [store.name for store in stores]:
+        identity.send(account, peer)
+    return side_by_side(*(partial(store.follow, account, peer, report) for store in stores))
+
+
+def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
+    """From rehearsal to forward, with nobody's help. Before the commit a failure returns the account at once.
+
+    Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
+    `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "left", "scope", "ways"}.
+    With an `engine` its databases alone go over, and the account opens again here.
+    """
+    account, peer = _sides(args)
+    state = state_of(account.name)
+    engine = check_engine(args["engine"]) if args.get("engine") is not None else None
+    if engine and state.engines.get(engine, {}).get("move") == args["move"]:
+        return {"committed": True, "released": True, **fence.go_forward_engine(account.name, engine)}
+    if (state.state, state.move) == ("moved", args["move"]):
+        return {"committed": True, "released": True, **fence.go_forward(account.name)}
+    _require_serving(account, args)
+    stores = stores_of(account, {"stores": [engine]} if engine else {})
+    if state.state == "held":
+        # A switch before this one was killed: its visitors have waited enough.
+        fence.return_(account.name, args["move"], args["epoch"])
+    steps = Steps(report)
+    with steps("follow"):
+        followings = _follow(account, peer, report, stores)
+    what = _EngineOnly(account, engine, peer) if engine else _Whole(account)
+    with steps("rehearse"):
+        expected = _rehearse(account, peer, _budget(args), followings)
+    figures = {"expected_ms": round(expected * 1000, 1), **_covered(followings)}
+    moved = _hold_and_commit(account, peer, args, steps, figures, followings, what)
+    with steps("unfollow"):
+        for following in followings:
+            following.stop()
+    return {"committed": True, "released": True, **moved}
+
+
+class _Whole:
+    """The end of a move of a whole account: it goes on elsewhere."""
+
+    engines = ENGINES
+
+    def __init__(self, account: Account) -> None:
+        self.name = account.name
+
+    def commit(self, move: str, epoch: int, figures: dict[str, Any]) -> None:
+        fence.commit(self.name, move, epoch, figures)
+
+    def release(self, peer: Peer) -> list[dict[str, Any]]:
+        return fence.release_peer(self.name, peer)
+
+    def open(self) -> None:
+        fence.let_go(self.name)
+
+    def keep(self, figures: dict[str, Any]) -> None:
+        fence.forward(self.name, figures)
+
+
+class _EngineOnly:
+    """The end of a move of one engine's databases: the account goes on here, led to them."""
+
+    def __init__(self, account: Account, engine: str, peer: Peer) -> None:
+        self.name, self.engine = account.name, engine
+        self.engines: tuple[Engine, ...] = (engine_named(engine),)
+        self.port = peer.call("part_port", {})["port"]
+        redirect.rehearse(account, engine, peer.address, self.port)
+
+    def commit(self, move: str, epoch: int, figures: dict[str, Any]) -> None:
+        fence.commit_engine(self.name, move, epoch, self.engine, self.port, figures)
+
+    def release(self, peer: Peer) -> list[dict[str, Any]]:
+        """Its programs may start meanwhile: they are let in only when the databases are open."""
+        steps, _ = side_by_side(partial(fence.release_peer, self.name, peer), partial(fence.lead, self.name))
+        return steps
+
+    def open(self) -> None:
+        fence.let_back(self.name)
+
+    def keep(self, figures: dict[str, Any]) -> None:
+        fence.forward_engine(self.name, self.engine, figures)
+
+
+def _rehearse(account: Account, peer: Peer, budget: float, followings: list[Following]) -> float:
+    """The seconds that visitors will wait; refused when they are more than the budget."""
+    for _ in range(REHEARSALS):
+        moment.await_it(account, 2 * budget)  # the rehearsal, then the hold
+        peer.warm(2 * len(followings))
+        peer.call("warm", {})
+        found = side_by_side(*(following.rehearse for following in followings))
+        expected = max(each.seconds for each in found) + holds.usual_rest()
+        if expected <= budget:
+            return expected
+    slow = sorted((one for each in found for one in each.slow), key=lambda one: -one.seconds)
+    why = "".join(f" {one.what} takes {one.seconds:.1f} s: {one.why}" for one in slow[:3])
+    refuse(
+        "over_budget",
+        f"Visitors of {account.name} would wait about {expected:.1f} s, more than the {budget:g} s that are allowed, so"
+        f" nothing was begun.{why} Allow more, or change what is slow, and perform again.",
+    )
+
+
+def _hold_and_commit(
+    account: Account,
+    peer: Peer,
+    args: dict[str, Any],
+    steps: Steps,
+    figures: dict[str, Any],
+    followings: list[Following],
+    what: _Whole | _EngineOnly,
+) -> dict[str, Any]:
+    """From the hold to the end, which is `what`'s; the move's figures."""
+    name, move, epoch = account.name, args["move"], args["epoch"]
+    began, held_at = time.monotonic(), time.time()
+    compared: dict[str, Compared] = {}
+    moving = {following.store.name: following for following in followings}
+    chains: dict[str, float] = {}
+
+    def then(part: str) -> None:
+        if part not in moving:
+            return
+        start = time.monotonic()
+        if part == "files":
+            with steps("identity"):
+                identity.send(account, peer)
+        with steps(f"{part} last"):
+            moving[part].final_pass()
+        with steps(f"{part} compared"):
+            compared[part] = moving[part].compare()
+        chains[part] = time.monotonic() - start
+
+    try:
+        cut = fence.hold(name, move, epoch, args["hold_seconds"], steps, then, what.engines)
+        verified, different = _together(account, peer, compared)
+        if different:
+            refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
+        with steps("commit"):
+            known = {**figures, "verified": verified, "cut": cut, "steps": steps.taken, "held_at": held_at}
+            what.commit(move, epoch, known)
+    except BaseException:
+        if not fence.committed(state_of(name), move):
+            fence.return_(name, move, epoch)
+        raise
+    with steps("release"):
+        there = what.release(peer)
+    steps.taken += [{**step, "name": f"release: {step['name']}"} for step in there]
+    with steps("forward"):
+        what.open()
+    held = time.monotonic() - began
+    holds.note(held - max(chains.values()))
+    for following in followings:
+        verified |= following.counted_later()
+    known |= {"verified": verified, "steps": steps.taken, "held_ms": round(held * 1000, 1)}
+    what.keep(known)
+    return known
+
+
+def _together(account: Account, peer: Peer, compared: dict[str, Compared]) -> tuple[dict[str, Any], list[str]]:
+    """The figures of the stores that go over, and at most 20 differences."""
+    different = [f"{part}: {text}" for part, each in compared.items() for text in each.different]
+    if "files" in compared:
+        theirs = peer.call("identity_digest", {})
+        different += [f"identity: {text}" for text in digest.differences(identity.digest(account), theirs)]
+    figures = {of: sum(getattr(each, of) for each in compared.values()) for of in _FIGURES}
+    return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
+
+
+_FIGURES = ("files", "bytes", "tables", "rows")
+
+
+def forget(move: str) -> None:
+    """The move is over, however it ended: nothing of its following stays on this server."""
+    name = pairing.account_of(move)
+    if name is None or state_of(name).state == "absent":
+        return
+    account, state = whole(name), state_of(name)
+    # A test follows nothing, and what follows for a move meanwhile is that move's.
+    if not pairing.leaves(name, besides=move):
+        for store in STORES:
+            store.unfollow(account)
+    if (state.state, state.move) == ("receiving", move):
+        # A copy that nobody follows is worth nothing; the next move makes another. Left here, it would take room, and
+        # keep what this server's other customers send to its domains. One that came home still forwards, and stays.
+        if state.to is None:
+            shell.remove(name, move)
+        else:
+            for engine in ENGINES:
+                engine.discard(account)
+
+
+def verify(args: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Compare both copies as a whole, now: {"files", "bytes", "tables", "rows", "messages", "equal", "differences"}."""
+    account, peer = _sides(args)
+    report(text="comparing")
+    verified, different = compare(account, peer, stores_of(account, args))
+    return {**verified, "differences": different}
+
+
+def _sides(args: dict[str, Any]) -> tuple[Account, Peer]:
+    peer = args.get("peer")
+    if not isinstance(peer, dict):
+        refuse(
+            "bad_args",
+            'The peer is missing; give {"address": ..., "host_keys": [...]} as receive returned them.',
+        )
+    account = load(check_name(args.get("account")))
+    if account.part:
+        refuse("is_part", f"{account.name} is the part of an account that lives elsewhere; it does not move by itself.")
+    return account, Peer(args.get("move", ""), peer.get("address"), peer.get("host_keys"), args.get("epoch"))
+
+
+def _require_serving(account: Account, args: dict[str, Any]) -> None:
+    state = state_of(account.name)
+    if state.state not in ("serving", "held"):
+        refuse(
+            "wrong_state",
+            f"The account {account.name} is {state.state} here; only one that serves can leave.",
+        )
+    fence.refuse_stale(account.name, state, args["move"], args.get("epoch"))
+
+
+def _budget(args: dict[str, Any]) -> float:
+    budget = args.get("budget_seconds", BUDGET_SECONDS)
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0.1 <= budget <= 60:
+        refuse("bad_args", f"The longest wait must be from 0.1 to 60 seconds, not {budget!r:.60}.")
+    return float(budget)
+
+
+# --- comparison ---
+
+
+def compare(account: Account, peer: Peer, stores: Collection[Store]) -> tuple[dict[str, Any], list[str]]:
+    """The figures of what was compared, and what differs (at most 20 sentences, none when equal)."""
+    parts: dict[str, Callable[[Account], dict[str, Any]]] = {store.digest_verb: store.digest for store in stores}
+    of_home = "files" in [store.name for store in stores]
+    if of_home:
+        parts |= {"messages_digest": mail.messages, "identity_digest": identity.digest}
+    with ThreadPoolExecutor(max_workers=2 * len(parts)) as pool:
+        theirs = {verb: pool.submit(peer.call, verb, {}) for verb in parts}
+        mine = {verb: pool.submit(read, account) for verb, read in parts.items()}
+    here, there = ({verb: work.result() for verb, work in side.items()} for side in (mine, theirs))
+    different = []
+    for store in stores:
+        different += store.differences(account, peer, here[store.digest_verb], there[store.digest_verb])
+    if of_home:
+        verb = "messages_digest"
+        different += mail.differences(here[verb], there[verb])
+        verb = "identity_digest"
+        different += [f"identity: {text}" for text in digest.differences(here[verb], there[verb])]
+    figures = {of: sum(here[store.digest_verb].get(of, 0) for store in stores) for of in _FIGURES}
+    figures["messages"] = here["messages_digest"]["messages"] if of_home else 0
+    return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]

@@ -1,0 +1,1 @@
+"""What holds an account's data: files, PostgreSQL, MariaDB."""

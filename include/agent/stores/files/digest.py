@@ -1,0 +1,136 @@
+"""All of a home compared with its copy: both are walked (`files_walk`), and only what differs is spoken of."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ...account.accounts import Account
+from ...channel import walk_format
+from ...host import sandbox
+from ...host.digest import MOST, printable
+from ...host.system import run
+from . import walk
+from .changes import mapped
+
+# Parts of the digest asked for at once.
+_AT_ONCE = 128
+_SHOWN = 200
+_NAMES = walk_format.FIELDS.index("hard links")
+
+
+def describe(account: Account) -> dict[str, int]:
+    """{"home_bytes", "files"} as the last digest found them (0 before the first)."""
+    try:
+        last = json.loads((account.directory / "files.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {"home_bytes": 0, "files": 0}
+    return {"home_bytes": last["bytes"], "files": last["files"]}
+
+
+def digest(account: Account) -> dict[str, Any]:
+    """What the home holds: {"files", "bytes", "entries", "digest", "parts": [hashes]}, equal on both servers.
+
+    Only files that changed since the last digest are read. Keys with `_` are no part of the comparison: `_left` is
+    what a move leaves behind ({kind: {"count", "first": [paths]}}), `_listing` the file with a line an entry."""
+    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache, listing = account.directory / "files.hashes", account.directory / "files.listing"
+    began = time.monotonic()
+    if mapped(account):
+        # A page that stays dirty keeps its file's times: written out, the next write to it shows again.
+        run(["sync", "--file-system", account.home], check=False, timeout=600)
+    out = sandbox.call(account.home, walk.__name__, request={"cache": str(cache), "listing": str(listing)})
+    for path in (cache, listing):
+        os.replace(f"{path}.new", path)
+    result = json.loads(out)
+    summary = {"files": result["files"], "bytes": result["bytes"]}
+    (account.directory / "files.json").write_text(json.dumps(summary))
+    return result | {"_listing": str(listing), "_seconds": round(time.monotonic() - began, 3)}
+
+
+def left_behind(account: Account) -> list[str]:
+    """What a move or a test does not carry of the home as it is, in sentences; no content is read."""
+    return left_sentences(json.loads(sandbox.call(account.home, walk.__name__, request={}))["left"])
+
+
+def left_sentences(left: dict[str, dict[str, Any]]) -> list[str]:
+    """`_left` of a digest, one sentence a kind."""
+    return [
+        f"Of the files, {found['count']} ({kind}) are not carried as they are: {_shortened(found['first'][0])}."
+        for kind, found in left.items()
+    ]
+
+
+def _shortened(path: str) -> str:
+    shown = printable(path)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+
+
+def differences(account: Account, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """At most 20 sentences, each naming a path that differs and in what; both digests must be fresh."""
+    found = []
+    for path, here, there in differing(account, peer, mine, theirs):
+        found.append(sentence(path, here, there))
+        if len(found) == MOST:
+            break
+    return found
+
+
+def differing(
+    account: Account, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """(escaped path, the rest of its line on the source, and on the target), None where there is none."""
+    if mine["digest"] == theirs["digest"]:
+        return
+    parts = [n for n in range(walk_format.BUCKETS) if mine["parts"][n] != theirs["parts"][n]]
+    for start in range(0, len(parts), _AT_ONCE):
+        some = parts[start : start + _AT_ONCE]
+        here = _entries(listed(account, some))
+        there = _entries(peer.call("files_listed", {"parts": some})["lines"])
+        for path in sorted({*here, *there}):
+            if here.get(path) != there.get(path):
+                yield path, here.get(path), there.get(path)
+
+
+def listed(account: Account, parts: list[int]) -> list[str]:
+    """The lines of the last digest's listing that belong to these parts."""
+    wanted, lines = set(parts), []
+    with open(account.directory / "files.listing", "rb") as listing:
+        for row in listing:
+            line = row[row.index(b"\t") + 1 :]
+            if walk.bucket_of(line[: line.index(b"\t")]) in wanted:
+                lines.append(line.decode("utf-8", "surrogateescape").rstrip("\n"))
+    return lines
+
+
+def listed_paths(account: Account) -> Iterator[bytes]:
+    """The paths of the last digest's listing."""
+    with open(account.directory / "files.listing", "rb") as listing:
+        for row in listing:
+            yield walk.unescaped(row.split(b"\t", 2)[1])
+
+
+def _entries(lines: list[str]) -> dict[str, str]:
+    return {path: rest for path, _, rest in (line.partition("\t") for line in lines)}
+
+
+def sentence(path: str, here: str | None, there: str | None) -> str:
+    """What differs between two lines of one path."""
+    name = printable(path)
+    if here is None or there is None:
+        return f"{name}: only on the {'target' if here is None else 'source'}."
+    parted = [
+        f"{field} {printable(a)[:40]} / {printable(b)[:40]}"
+        for field, a, b in zip(walk_format.FIELDS, here.split("\t"), there.split("\t"), strict=True)
+        if a != b
+    ]
+    return f"{name}: {', '.join(parted)} (source / target)."
+
+
+def without_names(rest: str | None) -> list[str]:
+    """A line's rest but for the field that tells which other names a file has."""
+    fields = rest.split("\t") if rest else []
+    return fields[:_NAMES] + fields[_NAMES + 1 :]

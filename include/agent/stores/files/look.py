@@ -1,0 +1,221 @@
+"""A second look at some paths of a home, by a program in the sandbox that waits for questions.
+
+It is started before a hold, so that nothing starts inside it. Its lines are those of the walk (`files_walk`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ...account.accounts import Account
+from ...host.sandbox import enter, open_beneath, python_argv
+from ...host.system import refuse
+from .walk import LONGEST, VANISHED, WORTH_CACHING, Known, Unread, Walk, load_cache, unescaped
+
+# As many files are made durable at once: they share the file system's commits.
+_SYNC_WIDTH = 16
+
+
+# --- the program ---
+
+
+class Looker:
+    """The home, and the questions that can be asked about paths below it; no part of a path is ever a link."""
+
+    def __init__(self, home: str, cache: dict[tuple[int, int], Known]) -> None:
+        self.root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        self.device = os.fstat(self.root).st_dev
+        self.cache = cache
+
+    def each(self, paths: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
+        """(path, its name in the directory that is current meanwhile, its state) of each path that is there."""
+        current: bytes | None = None
+        there = False
+        for path in sorted(paths):
+            parent, _, name = (b".", b"", path) if b"/" not in path else path.rpartition(b"/")
+            if parent != current:
+                current, there = parent, self._go(parent)
+            if there and name != b".." and len(path) <= LONGEST:
+                with contextlib.suppress(*VANISHED):
+                    info = os.lstat(name)
+                    if not stat.S_ISDIR(info.st_mode) or info.st_dev == self.device:
+                        yield path, name, info
+
+    def _go(self, directory: bytes) -> bool:
+        try:
+            descriptor = open_beneath(self.root, directory, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return False
+        os.fchdir(descriptor)
+        os.close(descriptor)
+        return True
+
+    def states(self, paths: list[bytes]) -> dict[str, Any]:
+        """[type, inode, names, time, size] of each file, directory and link among the paths."""
+        found = {}
+        for path, _, info in self.each(paths):
+            kind = stat.S_IFMT(info.st_mode)
+            letter = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}.get(kind, "-")
+            found[os.fsdecode(path)] = [letter, info.st_ino, info.st_nlink, info.st_mtime_ns, info.st_size]
+        return found
+
+    def lines(self, paths: list[bytes]) -> dict[str, Any]:
+        """{"lines": {path: [inode, rest of its line]}, "strange": paths that have names besides those asked for}."""
+        walk = Walk(self.cache)
+        names: dict[tuple[int, int], int] = {}
+        for path, name, info in self.each(paths):
+            if stat.S_ISREG(info.st_mode) and info.st_size >= WORTH_CACHING:
+                info = self._written_out(name, info)
+            with contextlib.suppress(*VANISHED):
+                walk.entry(name, path, info)
+            if info.st_size < WORTH_CACHING:
+                # A writer through a mapping changes no times while its pages wait to be written out.
+                self.cache.pop((info.st_dev, info.st_ino), None)
+        lines = {}
+        for inode, line in walk.rows():
+            path, _, rest = line.rstrip(b"\n").partition(b"\t")
+            lines[os.fsdecode(unescaped(path))] = [inode, os.fsdecode(rest)]
+        for key, linked in walk.links.items():
+            names[key] = len(linked)
+        strange = [
+            os.fsdecode(path)
+            for path, _, _, _, linked in walk.entries
+            if linked and linked[2] > names.get(linked[:2], 1)
+        ]
+        return {"lines": lines, "strange": strange}
+
+    def _written_out(self, name: bytes, info: os.stat_result) -> os.stat_result:
+        """A page that stays dirty keeps its file's times; written out, the next change shows in them again."""
+        known = self.cache.get((info.st_dev, info.st_ino))
+        if known and known[:3] == (info.st_size, info.st_mtime_ns, info.st_ctime_ns):
+            return info
+        with contextlib.suppress(OSError):
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+                return os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+        return info
+
+    def settle(self, paths: list[bytes]) -> dict[str, Any]:
+        """Make these files and directories durable."""
+        with ThreadPoolExecutor(_SYNC_WIDTH) as pool:
+            running = []
+            for _, name, info in self.each(paths):
+                if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode):
+                    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                    running.append(pool.submit(_sync, os.open(name, flags)))
+                if len(running) >= 500:
+                    for one in running:
+                        one.result()
+                    running.clear()
+            for one in running:
+                one.result()
+        return {}
+
+    def remove(self, paths: list[bytes]) -> dict[str, Any]:
+        """Take these paths away, directories with all that is in them."""
+        for _, name, info in self.each(paths):
+            if stat.S_ISDIR(info.st_mode):
+                shutil.rmtree(name)
+            else:
+                os.unlink(name)
+        return {}
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def main(arguments: list[str]) -> None:
+    """`HOME CACHE read|write`: a JSON line in, {"ask": ..., "paths": [...]}; a JSON line out; ends with its input."""
+    home, cache, rights = arguments
+    kept = {key: known for key, known in load_cache(cache).items() if known[0] >= WORTH_CACHING}
+    enter(home, writable=rights == "write")
+    # A directory can be as deep as a path is long, and is taken away level by level.
+    sys.setrecursionlimit(2 * LONGEST)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    looker = Looker(home, kept)
+    asks = {"states": looker.states, "lines": looker.lines, "settle": looker.settle, "remove": looker.remove}
+    print("{}", flush=True)
+    for request in sys.stdin:
+        asked = json.loads(request)
+        try:
+            reply: dict[str, Any] = {"ok": asks[asked["ask"]]([os.fsencode(path) for path in asked["paths"]])}
+        except (OSError, Unread) as error:
+            reply = {"error": str(error)}
+        print(json.dumps(reply), flush=True)
+
+
+# --- its user ---
+
+
+@dataclass
+class Looking:
+    """The program for one account, running."""
+
+    process: subprocess.Popen[bytes]
+    lock: threading.Lock
+
+
+# Of the process: a program that answers a peer's calls has it running in one from the one before.
+_RUNNING: dict[str, Looking] = {}
+_STARTING = threading.Lock()
+
+
+def begin(account: Account, *, writable: bool) -> None:
+    """Have the program run for this account, from now until `end` or until this process ends."""
+    with _STARTING:
+        known = _RUNNING.get(account.name)
+        if known and known.process.poll() is None:
+            return
+        rights = "write" if writable else "read"
+        argv = python_argv(__name__, account.home, str(account.directory / "files.hashes"), rights)
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout
+        if not process.stdout.readline():
+            refuse("files_not_read", f"The sandbox of {account.home} could not be made; look at the journal.")
+        _RUNNING[account.name] = Looking(process, threading.Lock())
+
+
+def ask(account: Account, what: str, paths: Iterable[bytes], *, writable: bool = False) -> dict[str, Any]:
+    """What the program answers to `what` ("states", "lines", "settle", "remove") about these paths."""
+    begin(account, writable=writable)
+    looking = _RUNNING[account.name]
+    request = json.dumps({"ask": what, "paths": [os.fsdecode(path) for path in paths]})
+    with looking.lock:
+        assert looking.process.stdin and looking.process.stdout
+        try:
+            looking.process.stdin.write(request.encode() + b"\n")
+            looking.process.stdin.flush()
+            reply = json.loads(looking.process.stdout.readline())
+        except (OSError, ValueError):
+            end(account)
+            refuse("files_not_read", f"What reads {account.home} has died; look at the journal and try again.")
+    if "error" in reply:
+        refuse("files_not_read", f"The files in {account.home} could not be read again: {reply['error']}.")
+    return reply["ok"]
+
+
+def end(account: Account) -> None:
+    """The program for this account is no more; another `begin` starts a new one."""
+    looking = _RUNNING.pop(account.name, None)
+    if looking:
+        looking.process.kill()
+        looking.process.communicate()

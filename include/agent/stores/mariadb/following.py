@@ -1,0 +1,506 @@
+"""One account's tables on their way: loaded, brought up to date pass by pass, and proven."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from ...account.accounts import Account
+from ...channel.peer import Peer
+from ...host.digest import printable
+from ...host.processes import AS_CLIENT
+from ...host.system import Refused, refuse
+from ..store import Report
+from . import changes, digest, follower, load
+from . import print as mariadb_print
+from . import tables as mariadb_tables
+from .binlog import Unreadable
+from .changes import Wanted
+from .definition import definition, facts, objects
+from .follower import READING, Both
+from .sql import ident, literal, queries, select
+from .state import State, state_path
+from .tables import Name, Table
+
+_TRIES = 6
+_XA_PATIENCE = 5.0
+"""Seconds in which a program that prepares and commits in two steps has done so."""
+_MOST_ANEW = 5_000_000
+"""Bytes of tables that a hold may send again because they were altered after the rehearsal."""
+
+
+class Seen(NamedTuple):
+    """What is in the databases: tables with rows, sequences, and tables that show the rows of others (MERGE)."""
+
+    tables: dict[Name, Table]
+    sequences: list[Name]
+    merged: list[Name]
+
+    @property
+    def made(self) -> set[Name]:
+        """All that must be made before anything can be put into it."""
+        return {*self.tables, *self.sequences, *self.merged}
+
+
+@dataclass
+class Known:
+    """What the passes of one step of a move leave to those of the next."""
+
+    seen: Seen | None = None
+    """What the last pass has found."""
+    rows: dict[Name, int] | None = None
+    """How many rows each table has on the target: counted once, and kept up by what is brought over."""
+
+
+class Passes:
+    """The passes of one step of a move, over those databases of the account that can be followed."""
+
+    def __init__(self, account: Account, peer: Peer, databases: list[str], known: Known) -> None:
+        self.known = known
+        self.account, self.databases, self.both = account, databases, Both(account, peer)
+        self.peer, self.state = peer, State(account)
+        self.bytes, self.prove_seconds = 0, 0.0
+        self.slow: list[dict[str, Any]] = []
+        self.left: list[str] = []
+        self.wanted = Wanted()
+        self.behind: set[Name] = set()
+        self.retold = False
+        self.rest = ""
+        self.prepared: list[str] = []
+        self._again: set[Name] = set()
+        self._stop: changes.Position | None = None
+        self._printed: dict[Name, str] = {}
+
+    @property
+    def seen(self) -> Seen:
+        """What the last pass has found."""
+        assert self.known.seen is not None
+        return self.known.seen
+
+    # --- catching up, while the account serves ---
+
+    def catch_up(self, report: Report, patient: bool) -> None:
+        """Load what is not there yet, bring over what has changed, and prove what was not proven yet.
+
+        When `patient`, tables without a key that were written to meanwhile are loaded once more."""
+        self.known.seen = None
+        if not self._known_there():
+            self._begin()
+        elif self.state.started != changes.started():
+            self._doubt_all()
+        whole = patient
+        for _ in range(_TRIES):
+            try:
+                if self.state.load:
+                    self._load(report)
+                self.advance()
+                if patient and self.behind and not self.state.load:
+                    patient, self.state.load = False, self.behind
+                    self.behind = set()
+                if self.state.load:
+                    continue
+                self.tell()
+                self._prove(report)
+                self._count(whole)
+                if self.state.load:
+                    self.state.save()
+                    continue
+                self.both.thaw()
+                return
+            except Unreadable:
+                self._begin()
+            except Refused:
+                self.known.rows = None
+                # A table that is altered while it is read ends the session; the next pass finds the statement.
+                if not self._altered():
+                    raise
+        refuse("not_followed", f"The MariaDB tables of {self.account.name} are altered all the time; try again.")
+
+    def _known_there(self) -> bool:
+        there = self.peer.call("mariadb_followed", {})["token"]
+        return bool(self.state.token) and there == self.state.token and self.state.databases == self.databases
+
+    def _begin(self) -> None:
+        """Empty databases there, and the position here from which on changes are brought over."""
+        what = definition(self.account)
+        objects(self._followed())  # what cannot be carried is refused before anything is done
+        state_path(self.account).unlink(missing_ok=True)
+        self.state = State(self.account)
+        self.state.token, self.state.databases = secrets.token_hex(16), self.databases
+        self.peer.call("mariadb_prepare", {**what, "token": self.state.token})
+        self.state.started = changes.started()
+        if self.databases:
+            self.state.position, self.state.prepared = changes.begin(self.account)
+        self.state.load = self._look().made
+        self.state.save()
+
+    def _doubt_all(self) -> None:
+        """MariaDB here began anew: what its tables kept through a crash, its log may have lost."""
+        self.state.started = changes.started()
+        self.state.touched = {}
+        self.state.unproven |= {*self._look().tables}
+        self.state.save()
+
+    def require_same_run(self) -> None:
+        """Refuse to end a move on what was known of another run of MariaDB."""
+        if self.state.started != changes.started():
+            refuse("restarted", "MariaDB here was started anew after the rehearsal; perform again.")
+
+    def _followed(self) -> Account:
+        return replace(self.account, mariadb_databases=tuple(self.databases))
+
+    def _look(self) -> Seen:
+        """The tables and sequences as they are now; refuses tables that lie elsewhere."""
+        sequences: list[Name] = []
+        merged: list[Name] = []
+        for database in self.databases:
+            listed = digest.tables_of(database)
+            sequences += [(database, name) for name, table in listed.items() if table["kind"] == "SEQUENCE"]
+            merged += [(database, name) for name, table in listed.items() if table["engine"] == "MRG_MyISAM"]
+        found = self.known.seen = Seen(mariadb_tables.tables(self.databases), sequences, merged)
+        return found
+
+    def _altered(self) -> bool:
+        if not self.state.position:
+            return False
+        seen = changes.window(self.account, self.state.position, changes.here(), {})
+        return bool(seen.statements)
+
+    def _load(self, report: Report) -> None:
+        """Make the tables that are waited for, and fill them."""
+        self.both.thaw()
+        tables = self._look().tables
+        state = self.state
+        self._make_anew(state.load)
+        wanted = [tables[name] for name in sorted(state.load) if name in tables]
+        self.bytes += load.load(self.both, wanted, report)
+        state.unproven |= {table.name for table in wanted}
+        state.load = set()
+        state.save()
+
+    def _make_anew(self, names: set[Name]) -> None:
+        """Make these there as they are here now, empty; those that are not here any more are dropped."""
+        made, state = self.seen.made, self.state
+        printed, _ = self._prints()  # what is altered from here on is seen by the next pass
+        drops = []
+        for database, table in sorted(names):
+            at = f"{ident(database)}.{ident(table)}"
+            drops.append(f"DROP TABLE IF EXISTS {at}")  # a sequence is one
+        self.both.there(drops)
+        for name in names:
+            (self.known.rows or {}).pop(name, None)
+            state.prints.pop(name, None)
+            state.prints |= {name: printed[name]} if name in printed else {}
+        state.told = ""
+        for database in self.databases:
+            here = sorted(name for of, name in names & made if of == database)
+            if here:
+                self.bytes += self._make(database, here)
+
+    def _prints(self) -> tuple[dict[Name, str], str]:
+        """Of each table and sequence, and of all else."""
+        return self._parted(*mariadb_print.prints(self.account, self.databases))
+
+    def _parted(self, printed: dict[Name, str], rest: str) -> tuple[dict[Name, str], str]:
+        """The same, what is neither table nor sequence by what was last seen with all else."""
+        made = self.seen.made
+        views = [printed[name] for name in sorted(printed.keys() - made)]
+        both = hashlib.sha256(json.dumps([rest, views]).encode()).hexdigest()
+        return {name: printed[name] for name in printed.keys() & made}, both
+
+    def _anew(self, printed: dict[Name, str]) -> set[Name]:
+        """What is defined otherwise than it was when it was made there."""
+        known = self.state.prints
+        return {name for name in printed.keys() | known.keys() if printed.get(name) != known.get(name)}
+
+    def _make(self, database: str, names: list[str]) -> int:
+        """Tables without rows, and sequences, as the source's own tool words them."""
+        with follower.entering():
+            reader = follower.login(self.account, READING)
+            argv = [*AS_CLIENT, "mariadb-dump", "--no-defaults", f"--user={reader.user}", "--no-data"]
+            argv += ["--protocol=socket", "--skip-lock-tables", "--skip-add-locks", "--skip-add-drop-table"]
+            argv += ["--skip-triggers", "--skip-comments", "--default-character-set=utf8mb4", "--single-transaction"]
+            argv += ["--", database, *names]
+            return self.peer.stream("mariadb_restore", {"database": database}, argv, env=reader.env())["bytes"]
+
+    # --- one pass ---
+
+    def advance(self, held: bool = False) -> None:
+        """Bring over what changed since the position, and move it on.
+
+        While the account serves, what was brought over is proven at once, at the moment of the reading; what is not
+        equal, as an unsteady table that was written to, is brought over again by the next pass. In the hold the proof
+        comes after (`differences`)."""
+        state = self.state
+        if not state.position:  # there is no database that can be followed
+            self.known.seen = Seen({}, [], [])
+            return
+        touched = {} if held else self._touched()  # before the moment of the reading, so that the log has all of it
+        if held:
+            self.both.thaw()
+            stop = changes.here()
+        else:
+            stop = changes.position(*self.both.freeze())
+        tables = (self.known.seen or self._look()).tables
+        seen = changes.window(self.account, state.position, stop, tables, state.prepared)
+        print_of_all = mariadb_print.prints(self.account, self.databases)
+        printed, self.rest = self._parted(*print_of_all)
+        # The print alone decides: a statement that names a table may be a neighbour's, who has no right on it.
+        if self._anew(printed) or self.rest != state.rest:
+            state.told = ""
+            tables = self._look().tables
+            printed, self.rest = self._parted(*print_of_all)
+            seen = changes.window(self.account, state.position, stop, tables, state.prepared)
+        anew = self._anew(printed) | (self.seen.made - state.prints.keys())
+        self.prepared = [xid.decode() for xid in seen.prepared]
+        what = changes.wanted(self.both, seen, tables, state.carried, self.seen.merged)
+        if held:
+            self._refuse_prepared()
+            unproven = state.unproven & {*tables}
+            what.all_of(unproven, "it was written to while it was compared, and its engine has no snapshots")
+            self._define_anew(anew, what)
+        else:
+            self._put_off(what, anew)
+        done = changes.bring(self.both, what, tables)
+        counted = self.known.rows or {}
+        for name in counted.keys() & done.grown.keys():
+            counted[name] += done.grown[name]
+        self.slow += done.slow
+        self.wanted = what
+        if held:
+            self._stop, self._printed = stop, printed
+            return
+        different = changes.unequal(self.both, what, tables)
+        state.carried = {name: what.keys[name] for name in different if name in what.keys}
+        state.position, state.prepared = stop, [*seen.prepared.values()]
+        told = {*seen.tables, *what.keys, *state.load, *state.unproven}
+        unlogged = {name for name, at in touched.items() if at != state.touched.get(name, at)} - told
+        state.unproven |= unlogged & {*tables}  # somebody wrote to it and kept that out of the log
+        state.touched = touched
+        state.save()
+
+    def _touched(self) -> dict[Name, str]:
+        """When each table was last written to, as far as its engine knows."""
+        kinds = "ENGINE = 'InnoDB' AND TABLE_TYPE = 'BASE TABLE' AND UPDATE_TIME IS NOT NULL"
+        asked = [
+            select(
+                ["TABLE_SCHEMA", "TABLE_NAME", "UPDATE_TIME"],
+                f"FROM information_schema.TABLES WHERE TABLE_SCHEMA = {literal(database)} AND {kinds}",
+            )
+            for database in self.databases
+        ]
+        return {(str(row[0]), str(row[1])): str(row[2]) for rows in queries(asked) for row in rows}
+
+    def _refuse_prepared(self) -> None:
+        if self.prepared:
+            refuse(
+                "prepared_transaction",
+                f"{self.account.name} has a transaction that is prepared by XA ({printable(self.prepared[0])}), which"
+                " could still change the copy that stays behind; end it (XA COMMIT, XA ROLLBACK), then perform again.",
+            )
+
+    def await_prepared(self) -> None:
+        """Wait a moment for what is prepared by XA to end; refused when it stays."""
+        end = time.monotonic() + _XA_PATIENCE
+        while self.prepared and time.monotonic() < end:
+            time.sleep(0.1)
+            self.advance()
+        self._refuse_prepared()
+
+    def _define_anew(self, names: set[Name], what: Wanted) -> None:
+        """In the hold: make what was defined since the rehearsal, to be filled with all its rows."""
+        tables = self.seen.tables
+        fresh = names & {*tables}
+        if sum(tables[name].bytes for name in fresh) > _MOST_ANEW:
+            name = max(fresh, key=lambda one: tables[one].bytes)
+            refuse(
+                "defined_anew",
+                f"The MariaDB table {printable('.'.join(name))} was altered a moment ago and is too large to be sent"
+                " again while visitors wait; perform again.",
+            )
+        if names:
+            self._make_anew(names)
+            what.all_of(fresh, "its definition or all of it was changed")
+
+    def _put_off(self, what: Wanted, anew: set[Name]) -> None:
+        """While the account serves, a table of which all must go over is loaded anew, after the pass.
+
+        One that is written to and has no key would be loaded for ever: it is again when there is time for it."""
+        state = self.state
+        self.behind |= {name for name, why in what.whole.items() if why == changes.NO_KEY} - anew
+        state.unproven |= self.behind
+        state.load |= {*what.whole, *anew} - self.behind
+        what.whole.clear()
+        state.unproven -= state.load
+        for name in state.load:
+            what.keys.pop(name, None)
+
+    # --- users and objects ---
+
+    def tell(self, empty: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> None:
+        """Users, events and objects there as they are here now; `empty`: databases that are made empty first, when
+        no objects come yet (`others` are those that are there by now)."""
+        what = definition(self.account)
+        self.left = what["left"]
+        followed = replace(self.account, mariadb_databases=(*self.databases, *others))
+        made = objects(followed)
+        told = hashlib.sha256(json.dumps([what, made], sort_keys=True).encode()).hexdigest()
+        self.state.rest = self.rest
+        if told == self.state.told:
+            return
+        self.peer.call("mariadb_expect", {**what, "token": self.state.token, "empty": list(empty)})
+        # Objects of one database may need another's, so they come when all tables are there.
+        if {*followed.mariadb_databases} == {*self.account.mariadb_databases}:
+            self.peer.call("mariadb_objects", {"objects": made})
+        self.state.told = told
+        self.state.save()
+
+    # --- proof ---
+
+    def _prove(self, report: Report) -> None:
+        """The whole of each table is equal on both sides, at the moment that the reading session stands at."""
+        tables, state = self.seen.tables, self.state
+        unproven = [name for name in sorted(state.unproven) if name in tables]
+        state.unproven = {*unproven}
+        if not unproven:
+            return
+        report(text="MariaDB: comparing what was loaded")
+        began = time.monotonic()
+        checks = [f"CHECKSUM TABLE {tables[name].at} EXTENDED" for name in unproven]
+        with ThreadPoolExecutor(1) as pool:
+            theirs = pool.submit(self.both.there, checks)
+            mine = []
+            for check in checks:
+                mine.append(self.both.source.run([check])[0])
+                self.both.let_go()
+            there = theirs.result()
+        for name, a, b in zip(unproven, mine, there, strict=True):
+            # Another version may add up the same rows otherwise: then what is in them decides.
+            same = a[0][1] == b[0][1] and not tables[name].versioned  # a checksum does not tell the rows that were
+            if same or self._same_rows(tables[name]):
+                state.unproven.discard(name)
+            elif tables[name].steady and tables[name].key:
+                self._load_again(name)
+        self.prove_seconds += time.monotonic() - began
+        state.save()
+
+    def _load_again(self, name: Name) -> None:
+        if name in self._again:
+            shown = printable(".".join(name))
+            refuse("not_equal", f"The MariaDB table {shown} did not arrive as it is here; try again.")
+        self._again.add(name)
+        self.state.load.add(name)
+
+    def _count(self, whole: bool) -> None:
+        """Count the rows on both sides at the moment that the reading session stands at: of every table when `whole`,
+        else of those that were not counted yet. What differs is loaded again."""
+        tables = self.seen.tables
+        if self.known.rows is None:
+            self.known.rows = {}
+        known = self.known.rows
+        fresh = [name for name in tables if whole or name not in known]
+        mine, theirs = self.both.same([tables[name].count() for name in fresh])
+        for name, ours, there in zip(fresh, mine, theirs, strict=True):
+            known[name] = int(there[0][0] or 0)
+            if ours != there and name not in self.state.unproven:
+                if tables[name].steady and tables[name].key:
+                    self._load_again(name)
+                else:
+                    self.state.unproven.add(name)
+        for name in known.keys() - tables.keys():
+            del known[name]
+
+    def rows(self) -> dict[Name, int]:
+        """How many rows each followed table has."""
+        if self.known.rows is None:
+            self._count(whole=True)
+        return self.known.rows or {}
+
+    def _same_rows(self, table: Table) -> bool:
+        mine, theirs = self.both.same([table.proof()])
+        return mine == theirs
+
+    def level(self) -> None:
+        """The numbers that the next rows get, and all of a sequence, there as they are here."""
+        tables, sequences, _ = self.seen
+        mine, theirs = self.both.same(self._numbers())
+        steps = []
+        for database, ours, there in zip(self.databases, mine, theirs, strict=False):
+            known = {str(table): number for table, number in there}
+            for table, number in ours:
+                if known.get(str(table)) != number and (database, str(table)) in tables:
+                    steps.append(
+                        f"ALTER TABLE {ident(database)}.{ident(str(table))} AUTO_INCREMENT = {int(number or 1)}"
+                    )
+        for name, ours, there in zip(
+            sequences, mine[len(self.databases) :], theirs[len(self.databases) :], strict=True
+        ):
+            if ours != there:
+                _, following, least, most, step, cycles, start, cached = [str(part) for part in ours[0]]
+                settings = (
+                    f"START WITH {int(start)} MINVALUE {int(least)} MAXVALUE {int(most)} INCREMENT BY {int(step)}"
+                )
+                settings += f" CACHE {int(cached)} {'CYCLE' if cycles == '1' else 'NOCYCLE'}"
+                steps.append(
+                    f"ALTER SEQUENCE {ident(name[0])}.{ident(name[1])} {settings} RESTART WITH {int(following)}"
+                )
+        self.both.there(steps)
+
+    def _numbers(self) -> list[str]:
+        numbering = "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND AUTO_INCREMENT IS NOT NULL"
+        asked = [
+            select(["TABLE_NAME", "AUTO_INCREMENT"], f"{numbering.format(literal(database))} ORDER BY TABLE_NAME")
+            for database in self.databases
+        ]
+        return asked + [digest.sequence(*name) for name in self.seen.sequences]
+
+    def sync(self, written: Collection[Name]) -> None:
+        """Bring to the target's disk what engines that keep no log have written there."""
+        tables = self.seen.tables
+        if loose := sorted(name for name in written if name in tables and not tables[name].steady):
+            self.peer.call("mariadb_sync", {"tables": loose})
+
+    def sync_all(self) -> None:
+        """The same of every table: what a load has written is much more than what a hold does."""
+        self.sync(self.seen.tables)
+
+    def differences(self) -> list[str]:
+        """What of all that the last pass brought over, and of all numbers, is not equal, as sentences."""
+        tables, sequences, _ = self.seen
+        asked = changes.proofs(self.wanted, tables)
+        numbers = self._numbers()
+        mine, theirs = self.both.same([statement for _, statement in asked] + numbers)
+        names = [name for name, _ in asked] + [(database, "numbering") for database in self.databases] + sequences
+        bad = {name for name, a, b in zip(names, mine, theirs, strict=True) if a != b}
+        found = [f"{printable('.'.join(name))}: not the same on both sides." for name in sorted(bad)]
+        return found + self._late()
+
+    def _late(self) -> list[str]:
+        """What the log tells since the hold's last pass: nobody but the host itself can still write then."""
+        if not self._stop:
+            return []
+        seen = changes.window(self.account, self._stop, changes.here(), {})
+        names = [printable(".".join(name)) for name in seen.tables]
+        if seen.as_statements or (seen.statements and self._prints() != (self._printed, self.rest)):
+            names += [printable(text.decode("utf-8", "replace"))[:80] for text in seen.statements]
+        return [f"{name}: somebody of the host itself wrote to it in the hold." for name in names]
+
+    def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """All that is no row and no number, on both sides."""
+        with ThreadPoolExecutor(1) as pool:
+            theirs = pool.submit(self.peer.call, "mariadb_facts", {})
+            return facts(self.account), theirs.result()
+
+
+def forget(account: Account) -> None:
+    """Nothing is followed any more."""
+    state_path(account).unlink(missing_ok=True)
+    follower.close(account)
+    follower.settle()
+    queries(follower.gone(account))

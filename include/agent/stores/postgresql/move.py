@@ -1,0 +1,362 @@
+"""How an account's PostgreSQL databases move: followed while the account serves, or dumped inside the hold.
+
+What changed since the load is looked
+at again until it is proven equal, so a hold has only to look at what changed since the last look before it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ...account.accounts import Account
+from ...channel.peer import Peer
+from ...host import digest
+from ...host.digest import printable
+from ...host.system import Refused, refuse
+from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store, Way
+from . import digest as postgres_digest
+from . import follow as postgres_follow
+from . import large as postgres_large
+from . import look, restore, send, views
+from .changes import Changes
+from .definition import definition
+from .publish import CannotFollow, ChangedMeanwhile
+from .sql import kept
+
+_LAST_SECONDS = 10.0  # for the last changes to arrive
+_CATCH_UP_SECONDS = 120.0
+_SLOW = 0.1  # seconds from which on a part is worth telling
+FOLLOWED = "its changes are applied on the new server as they come"
+
+
+class Moving(Following):
+    """Databases that the peer applies the changes of, and those that are dumped in the hold."""
+
+    def __init__(self, store: Store, account: Account, peer: Peer) -> None:
+        super().__init__(store, account, peer, Followed())
+        # A line of our own: the program at its other end has the database sessions open that it needs.
+        self.line = peer.apart()
+        self.defined: dict[str, Any] = {}  # what the peer was prepared for
+        self.dumped: dict[str, str] = {}  # the databases that are not applied, and why
+        self.changes: dict[str, Changes] = {}
+        self.sequences: dict[str, list[list[Any]]] = {}  # as the peer has them
+        self.again: dict[str, str] = {}  # why databases were loaded again
+        self.carried: set[str] = set()  # databases whose large objects are to be compared
+
+    @property
+    def applied(self) -> list[str]:
+        return [name for name in self.account.postgresql_databases if name not in self.dumped]
+
+    def rehearse(self) -> Rehearsal:
+        """Differences are ignored: the account serves meanwhile."""
+        for name, why in _settle(self).items():
+            at = printable(name)
+            refuse("changed_meanwhile", f"The database {at} must be loaded again, as {why}; perform again.")
+        began = time.monotonic()
+        parts: list[Slow] = []
+        _last(self, parts)
+        _compare(self, parts)
+        seconds = round(time.monotonic() - began, 3)
+        if self.dumped:  # what was restored now is stale: the hold finds an empty database
+            _prepare(self, self.applied)
+        _settle(self)
+        return Rehearsal(seconds, tuple(part for part in parts if part.seconds > _SLOW))
+
+    def final_pass(self) -> None:
+        _last(self, [])
+
+    def compare(self) -> Compared:
+        return _compare(self, [])
+
+    def stop(self) -> None:
+        self.line.close()
+        super().stop()
+
+
+# --- while the account serves ---
+
+
+def follow(store: Store, account: Account, peer: Peer, report: Report) -> Following:
+    """Load and prove what is not followed yet, catch up with what is. Repeatable."""
+    began = time.monotonic()
+    if not account.postgresql_roles and not account.postgresql_databases:
+        return Nothing(store, account, peer)
+    postgres_follow.begin(account, peer.move)
+    moving, tries = Moving(store, account, peer), Counter[str]()
+    sent, verify_seconds = 0, 0.0
+    while True:
+        moving.defined = definition(account)
+        stale = {name: postgres_follow.stale(account, name) for name in moving.applied}
+        prepared, changed = _prepare(moving, [name for name, why in stale.items() if not why]), False
+        for name in moving.applied:
+            if name in prepared["kept"]:
+                postgres_follow.resume(peer, name)
+                continue
+            if why := stale[name] if name in postgres_follow.known(account)["databases"] else None:
+                moving.again[name] = why
+            report(text=f"PostgreSQL: {printable(name)}{f' again: {why}' if why else ''}")
+            try:
+                loaded = postgres_follow.load(account, peer, name)
+            except CannotFollow as error:
+                postgres_follow.drop(account, [name])
+                postgres_follow.give_back(account, name)
+                moving.dumped[name] = f"{error}, so it is dumped while the account is held"
+                continue
+            except ChangedMeanwhile as error:
+                tries[name] += 1
+                if tries[name] > 2:
+                    raise error.__cause__ or _changing(name) from None
+                changed = True
+                continue
+            sent += loaded["bytes"]
+            report(done_bytes=sent, text=f"PostgreSQL: {printable(name)}")
+            verify_seconds += loaded["verify_seconds"]
+        again = {} if changed else _settle(moving)
+        if not again and not changed:
+            break
+        postgres_follow.drop(account, list(again))
+        tries.update(again.keys())
+        moving.again |= again
+        for name, why in again.items():
+            if tries[name] > 2:
+                postgres_follow.give_back(account, name)
+                moving.dumped[name] = f"{why}, so it is dumped while the account is held"
+    left = [*moving.defined["left"], *prepared["left"]]
+    for name in moving.dumped:
+        for schema, view, _ in kept(name).query(views.VIEWS):
+            what = printable(postgres_digest.shown(schema, view))
+            left.append(f"Database {printable(name)}: the materialized view {what} is computed anew.")
+    seconds = round(time.monotonic() - began, 3)
+    moving.followed = Followed(0, sent, seconds, verify_seconds, tuple(left), _ways(moving))
+    return moving
+
+
+def _ways(moving: Moving) -> tuple[Way, ...]:
+    return tuple(
+        Way(name, "dump", moving.dumped[name])
+        if name in moving.dumped
+        else Way(name, "follow", f"{FOLLOWED}{_loaded_again(moving, name)}")
+        for name in moving.account.postgresql_databases
+    )
+
+
+def _loaded_again(moving: Moving, name: str) -> str:
+    return f"; it was loaded again, as {moving.again[name]}" if name in moving.again else ""
+
+
+def _changing(name: str) -> Refused:
+    message = f"The database {printable(name)} is changed (tables made, altered or dropped) whenever it is loaded;"
+    return Refused("changed_meanwhile", f"{message} perform again when that is over.")
+
+
+def _prepare(moving: Moving, keep: list[str]) -> dict[str, Any]:
+    """Make roles and the databases that are not to be kept on the peer, empty."""
+    what = {"roles": moving.defined["roles"], "databases": moving.defined["databases"], "keep": keep}
+    prepared = moving.peer.call("postgres_prepare", what)
+    for _, _, sentence in prepared["refused"][:1]:
+        refuse("setting_refused", sentence)
+    return prepared
+
+
+def _settle(moving: Moving) -> dict[str, str]:
+    """Catch up, and prove equal what can be while the account serves; {database: why it must be loaded again}."""
+    names = moving.applied
+    found = {name: postgres_follow.take(moving.account, name) for name in names}
+    what = {"seconds": _CATCH_UP_SECONDS, "databases": _points(moving.account, found, {})}
+    reply = moving.line.call("postgres_catch_up", what)
+    words = {
+        "broken": "its changes could not be applied on the new server",
+        "late": "the new server does not keep up with its changes",
+    }
+    again = {name: words[reply[name]] for name in names if reply[name] != "applied"}
+    looks = _both_look(moving, {name: found[name] for name in names if name not in again}, set())
+    for name, (asked, here, there) in looks.items():
+        if here["changed"] or there["changed"]:
+            again[name] = postgres_follow.changed(moving.account, name) or "it was changed on the new server"
+            continue
+        found[name].equal(*_equal(asked, here, there))
+        later = postgres_follow.take(moving.account, name, keep=False, since=found[name].lsn)
+        if found[name].unlike(later):
+            again[name] = "its rows differ on the new server"
+            continue
+        postgres_follow.keep_changes(moving.account, name, found[name])
+        _settle_large(moving, name)
+    moving.changes = found
+    return again
+
+
+def _points(account: Account, found: dict[str, Changes], sequences: dict[str, Any]) -> dict[str, Any]:
+    start = postgres_follow.starts(account)
+    return {
+        # Nothing was applied yet where nothing has changed yet.
+        name: {"lsn": each.lsn if each.lsn > start[name] else 0, "sequences": sequences.get(name, [])}
+        for name, each in found.items()
+    }
+
+
+def _both_look(
+    moving: Moving, found: dict[str, Changes], large: set[str]
+) -> dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """{database: (what was asked, what this side says, what the peer says)}."""
+    asked = {name: {**each.question(), "large": name in large} for name, each in found.items()}
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(len(asked) + 1) as pool:
+        there = pool.submit(moving.line.call, "postgres_look", {"databases": asked})
+        here = {name: pool.submit(look.look, moving.account, name, asked[name]) for name in asked}
+    return {name: (asked[name], here[name].result(), there.result()[name]) for name in asked}
+
+
+def _equal(asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The keys and the whole tables that both sides say the same of."""
+    keys = {
+        table: [
+            tuple(key)
+            for key, mine, theirs in zip(what["keys"], here["rows"][table], there["rows"][table], strict=True)
+            if mine == theirs
+        ]
+        for table, what in asked["keys"].items()
+    }
+    return keys, [table for table, mine in here["whole"].items() if mine == there["whole"].get(table)]
+
+
+def _settle_large(moving: Moving, name: str) -> None:
+    """Carry the large objects that changed; equal ones are not looked at until they change."""
+    mark = postgres_follow.read_marks(name)["large"]
+    if mark != postgres_follow.large_mark(moving.account, name) and not _carry_large(moving, name):
+        postgres_follow.keep_large_mark(moving.account, name, mark)
+
+
+def _carry_large(moving: Moving, name: str) -> bool:
+    """Make the peer's large objects what they are here; whether anything had to be done."""
+    nothing = {name: Changes(0)}
+    _, here, there = _both_look(moving, nothing, {name})[name]
+    postgres_large.carry(moving.account, moving.peer, name, here["large"], there["large"])
+    return here["large"] != there["large"]
+
+
+# --- inside the hold ---
+
+
+def _last(moving: Moving, parts: list[Slow]) -> None:
+    with ThreadPoolExecutor(len(moving.dumped) + 2) as pool:
+        roles = pool.submit(_redefine, moving)
+        work = [pool.submit(_last_followed, moving, parts)]
+        for name in moving.dumped:
+            roles.result()
+            work.append(pool.submit(_dump_last, moving, name, parts))
+    for each in [roles, *work]:
+        each.result()
+
+
+def _redefine(moving: Moving) -> None:
+    """Bring over what was changed of roles and databases since they were made on the peer."""
+    now = definition(moving.account)
+    if (now["roles"], now["databases"]) == (moving.defined["roles"], moving.defined["databases"]):
+        return
+    moving.defined = now
+    kept_there = _prepare(moving, moving.applied)["kept"]
+    for name in moving.applied:
+        if name not in kept_there:
+            refuse("changed_meanwhile", f"The database {printable(name)} was changed as a whole; perform again.")
+
+
+def _last_followed(moving: Moving, parts: list[Slow]) -> None:
+    names, began = moving.applied, time.monotonic()
+    if not names:
+        return
+    with ThreadPoolExecutor(len(names)) as pool:
+        changes = pool.map(lambda name: postgres_follow.take(moving.account, name, keep=False), names)
+        moving.changes = dict(zip(names, changes, strict=True))
+    now = {name: look.sequences(moving.account, name) for name in names}
+    new = {name: [each for each in now[name] if each not in moving.sequences.get(name, [])] for name in names}
+    what = {"seconds": _LAST_SECONDS, "databases": _points(moving.account, moving.changes, new)}
+    reply = moving.line.call("postgres_catch_up", what)
+    moving.sequences = now
+    for name in names:
+        at = printable(name)
+        if reply[name] != "applied":
+            refuse("not_applied", f"The last changes of the database {at} did not arrive ({reply[name]}).")
+        marks = postgres_follow.read_marks(name)
+        if marks["views"] != postgres_follow.view_mark(moving.account, name):
+            refuse(
+                "changed_meanwhile",
+                f"A materialized view of {at}, or an extension's table, was changed just now; perform again.",
+            )
+        if marks["large"] != postgres_follow.large_mark(moving.account, name):
+            _carry_large(moving, name)
+            moving.carried.add(name)
+    why = "they are read from this server's log, and applied on the new server, before anything is compared"
+    _tell(parts, began, "bringing over the last changes of the PostgreSQL databases", why)
+
+
+def _dump_last(moving: Moving, name: str, parts: list[Slow]) -> None:
+    began = time.monotonic()
+    send.send(moving.account, moving.peer, name, [])
+    _tell(parts, began, f"the dump of the PostgreSQL database {printable(name)}", moving.dumped[name])
+
+
+def _tell(parts: list[Slow], began: float, what: str, why: str) -> None:
+    parts.append(Slow(what, round(time.monotonic() - began, 3), f"{why}."))
+
+
+def _compare(moving: Moving, parts: list[Slow]) -> Compared:
+    """Prove equal what changed since it was last proven, and what is no row."""
+    followed = {name: moving.changes[name] for name in moving.applied}
+    with ThreadPoolExecutor(1) as pool:
+        dumped = pool.submit(_compare_dumped, moving, parts)
+        began = time.monotonic()
+        looks = _both_look(moving, followed, moving.carried)
+        whole = sum(len(asked["whole"]) for asked, _, _ in looks.values())
+        rows = sum(len(what["keys"]) for asked, _, _ in looks.values() for what in asked["keys"].values())
+        why = f"{rows} rows changed since they were last compared"
+        if whole:
+            why += f", and {whole} tables without a usable key (or with too many changes) are compared as a whole"
+        _tell(parts, began, "comparing the PostgreSQL rows that changed", why)
+    mine = restore.role_facts(moving.account, kept())
+    theirs = moving.line.call("postgres_roles", {})
+    different = digest.differences(mine, theirs, "roles")
+    for name, (asked, here, there) in looks.items():
+        different += _differences(moving, name, asked, here, there)
+    counts = [count for changes in followed.values() for count in changes.rows.values()] + dumped.result()[0]
+    different += dumped.result()[1]
+    return Compared(tables=len(counts), rows=sum(counts), different=tuple(different))
+
+
+def _compare_dumped(moving: Moving, parts: list[Slow]) -> tuple[list[int], list[str]]:
+    counts, different = [], []
+    for name in moving.dumped:
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            theirs = pool.submit(moving.peer.call, "postgres_contents", {"database": name})
+            here = postgres_digest.of_database(name, roles=moving.account.postgresql_roles)
+        different += digest.differences(here, theirs.result(), printable(name))
+        counts += [rows for rows, _ in here["tables"].values()]
+        _tell(parts, began, f"comparing the PostgreSQL database {printable(name)}", moving.dumped[name])
+    return counts, different
+
+
+def _differences(
+    moving: Moving, name: str, asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]
+) -> list[str]:
+    at, found = printable(name), []
+    if here["changed"]:
+        why = postgres_follow.changed(moving.account, name)
+        refuse("changed_meanwhile", f"The database {at} must be loaded again, as {why}; perform again.")
+    found += [f"{at} > {printable(each)}: changed on the target." for each in there["changed"]]
+    for table, what in asked["keys"].items():
+        for key, mine, theirs in zip(what["keys"], here["rows"][table], there["rows"][table], strict=True):
+            row = f"{at} > {printable(table)} > {printable(', '.join(key))}"
+            mine, theirs = ({} if one is None else {row: one} for one in (mine, theirs))
+            found += digest.differences(mine, theirs)
+    for part in ("sequences", "whole", "large"):
+        mine, theirs = (_by_name(side.get(part, {})) for side in (here, there))
+        found += digest.differences(mine, theirs, f"{at} > {part}")
+    return found[: digest.MOST]
+
+
+def _by_name(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {postgres_digest.shown(*each[:2]): each[2:] for each in found}

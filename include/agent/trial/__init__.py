@@ -1,0 +1,1 @@
+"""The copy of an account that its customer tests."""

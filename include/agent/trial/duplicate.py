@@ -1,0 +1,110 @@
+"""The long verb `duplicate`: an account's stores copied for a test, while the account serves and is not followed.
+
+What the new version refuses is told with its object, and the rest comes over all the same: that is what a test is for.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..account.accounts import Account, state_of
+from ..channel.peer import Peer
+from ..host.operations import Report
+from ..host.system import Refused, refuse, side_by_side
+from ..layouts.native import reboot_lines
+from ..move import identity
+from ..move.switch import _require_serving, _sides, begin_alone
+from ..stores.files import digest, rsync
+from . import databases
+from .copy import check_stores
+
+Done = dict[str, Any]
+_TOLD = ("said", "waits", "missing")
+"""What is told of databases, each with its store."""
+
+# Refusals that speak of the account, and not of servers or the way between them: they are the test's result.
+_OF_THE_ACCOUNT = frozenset(
+    {
+        "bad_grant",
+        "bad_name",
+        "engine_blocked",
+        "event_failed",
+        "extension_blocked",
+        "files_walk_failed",
+        "foreign_definer",
+        "foreign_member",
+        "foreign_owner",
+        "foreign_role",
+        "history_blocked",
+        "locale_missing",
+        "mariadb_failed",
+        "mixed_charsets",
+        "no_such_database",
+        "no_such_role",
+        "no_such_user",
+        "plugin_blocked",
+        "postgresql_failed",
+        "table_too_wide",
+        "too_many_tables",
+        "unclear_user",
+    }
+)
+
+
+def duplicate(args: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Copy these stores into the copy that is being received; nothing of it stays here but the key, until `unpair`.
+
+    {"files", "bytes", "seconds", "stores": {store: seconds}, "left": [sentences on what is not carried],
+    "said": [{"store", "database", "severity": error|warning, "object", "message"}],
+    "waits": [{"store", "database", "message"}: a database that a move would copy while visitors wait],
+    "missing": [{"store", "database", "object"}]}.
+    """
+    account, peer = _sides(args)
+    wanted = check_stores(args.get("stores"))
+    _require_serving(account, args)
+    if state_of(account.name).state == "held":
+        refuse("wrong_state", f"The account {account.name} is held for a move; test it when that is over.")
+    began = time.monotonic()
+    begin_alone(peer)
+    found = dict(
+        zip(wanted, side_by_side(*(partial(_tolerant, store, account, peer, report) for store in wanted)), strict=True)
+    )
+    return {
+        "files": found.get("files", {}).get("files", 0),
+        "bytes": sum(each["bytes"] for each in found.values()),
+        "seconds": round(time.monotonic() - began, 3),
+        "stores": {store: each["seconds"] for store, each in found.items()},
+        "left": [sentence for each in found.values() for sentence in each["left"]],
+        **{key: [{"store": s, **one} for s, each in found.items() for one in each[key]] for key in _TOLD},
+    }
+
+
+def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> Done:
+    began = time.monotonic()
+    done: Done = {"bytes": 0, "left": [], "said": [], "waits": [], "missing": []}
+    try:
+        _STORES[store](account, peer, report, done)
+    except Refused as error:
+        if error.code not in _OF_THE_ACCOUNT:
+            raise
+        done["said"].append({"database": None, "severity": "error", "object": None, "message": error.message})
+    return {**done, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _files(account: Account, peer: Peer, report: Report, done: Done) -> None:
+    # A test has names of its own: the original's certificates stay where they are.
+    peer.call("identity", identity.read(account) | {"certificates": {}})
+    sent = rsync.send(account, peer, report)
+    done |= {
+        "files": sent["files"],
+        "bytes": sent["bytes"],
+        "left": [*digest.left_behind(account), *reboot_lines.left_behind(account)],
+    }
+
+
+_STORES: dict[str, Callable[[Account, Peer, Report, Done], None]] = {
+    "files": _files,
+    "postgresql": databases.postgresql,
+    "mariadb": databases.mariadb,
+}
