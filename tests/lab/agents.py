@@ -98,6 +98,17 @@ def side(lab: Any, running: Any) -> Side:
     return Side(running.name, running.address, host, lab)
 
 
+class Place:
+    """A side as the fill wants it."""
+
+    def __init__(self, one: Side) -> None:
+        self.agent = one.host
+        self.one = one
+
+    def root(self, argv: Any, stdin: bytes | None = None) -> bytes:
+        return self.one.root(*argv, stdin=stdin).encode()
+
+
 @dataclass
 class Move:
     """One move of an account from one side to the other, up to the start of its switch."""

@@ -14,20 +14,9 @@ import pytest
 from benchmarks import visitors as seen_by
 from benchmarks.accounts import Sizes, fill
 from lab.accounts.certificates import authority
-from tests.lab.agents import Move, Side, side, visitors
+from tests.lab.agents import Move, Place, Side, side, visitors
 
 NAME, DOMAIN = "unnoticed", "unnoticed.example"
-
-
-class Place:
-    """A side as the fill wants it."""
-
-    def __init__(self, one: Side) -> None:
-        self.agent = one.host
-        self.one = one
-
-    def root(self, argv: Any, stdin: bytes | None = None) -> bytes:
-        return self.one.root(*argv, stdin=stdin).encode()
 
 
 @pytest.fixture(scope="module")
