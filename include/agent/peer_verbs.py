@@ -27,7 +27,8 @@ def _alone(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[st
     with pairing.no_data_session(account.name):
         for engine in stores.ENGINES:
             engine.end_sessions(account)
-    return {"protocol": pairing.PROTOCOL}
+    engines = [engine for engine in stores.ENGINES if account.part in (None, engine.name)]
+    return {"protocol": pairing.PROTOCOL, "versions": {engine.name: list(engine.version()) for engine in engines}}
 
 
 def _standing(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from include.agent.channel import pairing
 from include.agent.host import system
 from include.agent.host.system import Refused
 from include.agent.move import fence, redirect, switch
+from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
 from tests.unit.test_agent_accounts import FILE, HOSTILE
@@ -145,6 +146,7 @@ def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch:
     monkeypatch.setattr(switch, "_sides", lambda _args: (owner, Peer()))
     monkeypatch.setattr(redirect, "rehearse", lambda *_: asked.append("leading"))
     monkeypatch.setattr(fence, "lead", lambda _: None)
+    monkeypatch.setattr(type(MARIADB), "version", lambda _: (10, 11))
 
     def hold(name, move, epoch, seconds, timer, then, engines):
         asked.append("hold")
@@ -178,7 +180,7 @@ class Peer:
 
     def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         assert not verb.startswith("identity")
-        return {"port": 23007, "protocol": pairing.PROTOCOL}
+        return {"port": 23007, "protocol": pairing.PROTOCOL, "versions": {"mariadb": [11, 8]}}
 
     def warm(self, sessions: int) -> None:
         pass

@@ -61,7 +61,7 @@ QUESTION = {"keys": {"s.t": {"schema": "s", "table": "t", "columns": ["a"], "key
 LOOKED = {"changed": [], "sequences": [["s", "q", -1, True]], "rows": {"s.t": ["0a", None]}, "whole": {}}
 
 SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
-    "alone": ({"protocol": 1}, {"protocol": 1}),
+    "alone": ({"protocol": 1}, {"protocol": 1, "versions": {"postgresql": [17], "mariadb": [11, 8]}}),
     "standing": ({}, {"account": "alice", "state": "moved", "epoch": 3, "proof": None}),
     "release": (
         {"epoch": 2, "commit_record": {"account": "a", "proof": "p"}},

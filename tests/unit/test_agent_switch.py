@@ -13,6 +13,7 @@ from include.agent.host.scope import Scope
 from include.agent.host.system import Refused
 from include.agent.layouts.native import mail
 from include.agent.move import fence, identity, moment, stores, switch
+from include.agent.stores.postgresql.store import POSTGRESQL
 from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow, Way
 
 ALICE = Account.from_json(
@@ -63,8 +64,10 @@ class OnItsWay(Following):
 
 
 class FakePeer:
+    versions: dict[str, list[int]] = {}
+
     def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-        return {"protocol": pairing.PROTOCOL} if verb == "alone" else {}
+        return {"protocol": pairing.PROTOCOL, "versions": self.versions} if verb == "alone" else {}
 
     def warm(self, sessions: int) -> None:
         pass
@@ -177,3 +180,23 @@ def test_the_rest_of_a_hold_is_learned(asked: list[str]) -> None:
     for seconds in (0.1, 0.2, 5.0):
         holds.note(seconds)
     assert holds.usual_rest() == 0.2
+
+
+@pytest.mark.parametrize(
+    ("there", "older"),
+    [([18], False), ([17], False), ([16], True), ([], True)],
+)
+def test_an_engine_takes_nothing_to_an_older_release(monkeypatch, there: list[int], older: bool) -> None:
+    databases = {"postgresql": {"roles": ["shop"], "databases": ["shop"]}}
+    shop = Account.from_json({**ALICE.to_json(), **databases})
+    peer: Any = FakePeer()
+    peer.versions = {"postgresql": there}
+    monkeypatch.setattr(type(POSTGRESQL), "version", lambda _: (17,))
+    if older:
+        with pytest.raises(Refused, match="is older than 17 here") as no:
+            switch.begin_alone(shop, peer, ["files", "postgresql"])
+        assert no.value.code == "older_engine"
+    else:
+        switch.begin_alone(shop, peer, ["files", "postgresql"])
+    switch.begin_alone(shop, peer, ["files"])
+    switch.begin_alone(ALICE.without(accounts.ENGINES), peer, ["files", "postgresql"])

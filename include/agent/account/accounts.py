@@ -88,6 +88,10 @@ class Account:
         """The engine of which this is a part; None when it is an account."""
         return part_engine(self.name)
 
+    def has(self, engine: str) -> bool:
+        """Whether it has databases of this engine, or users of them."""
+        return self.part_of(engine) != self.without([engine]).part_of(engine)
+
     def part_of(self, engine: str) -> "Account":
         """What of this account lives on another server when the databases of this engine do."""
         others: dict[str, Any] = {key: () for other in ENGINES if other != engine for key in _OF_ENGINE[other]}

@@ -141,7 +141,10 @@ def _each_statement(args: dict[str, Any], reply: dict[str, Any]) -> str | None:
 
 
 WORDS: dict[str, Word] = {
-    "alone": Word(record({"protocol": tree(100)}), record({"protocol": tree(100)})),
+    "alone": Word(
+        record({"protocol": tree(100)}),
+        record({"protocol": tree(100), "versions": named(each(whole(0, 10_000), 3), 10)}),
+    ),
     "standing": Word(
         _NOTHING,
         record({"account": NAME, "state": text(40, "[a-z]*"), "epoch": whole(), "proof": maybe(text(64))}),

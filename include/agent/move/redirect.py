@@ -115,7 +115,7 @@ def namespaces(led: list[tuple[str, str]]) -> str:
 
 def require_leadable(account: Account, engine: str) -> None:
     """Refuse an account whose programs could not be led to databases of an engine elsewhere, or that has none."""
-    if account.part_of(engine) == account.without([engine]).part_of(engine):
+    if not account.has(engine):
         refuse("nothing_to_move", f"The account {account.name} has no {engine} databases and no users of them.")
     stores.engine_named(engine).require_passwords(account)
     units = [f"led-{engine}@{account.name}.socket", f"led-{engine}@{account.name}.service"]

@@ -96,13 +96,26 @@ def stores_of(account: Account, args: dict[str, Any]) -> list[Store]:
     return [store for store in STORES if store.name in given]
 
 
-def begin_alone(peer: Peer) -> None:
-    """No operation but this one writes there from here on, and both agents mean the same by what they say."""
-    pairing.require_same_protocol(peer.call("alone", {"protocol": pairing.PROTOCOL}))
+def begin_alone(account: Account, peer: Peer, stores: Collection[str]) -> None:
+    """No operation but this one writes there from here on, and both agents mean the same by what they say. Refused
+    where an engine there is older than the one here."""
+    said = peer.call("alone", {"protocol": pairing.PROTOCOL})
+    pairing.require_same_protocol(said)
+    for engine in ENGINES:
+        if engine.name not in stores or not account.has(engine.name):
+            continue
+        here, there = engine.version(), tuple(said["versions"].get(engine.name, ()))
+        if there < here:
+            mine, theirs = (".".join(str(part) for part in version) or "unknown" for version in (here, there))
+            refuse(
+                "older_engine",
+                f"{engine.title} {theirs} on the new server is older than {mine} here and cannot take what that has:"
+                " choose a server that runs the same or a newer one.",
+            )
 
 
 def _follow(account: Account, peer: Peer, report: Report, stores: list[Store]) -> list[Following]:
-    begin_alone(peer)
+    begin_alone(account, peer, [store.name for store in stores])
     if "files" in [store.name for store in stores]:
         identity.send(account, peer)
     return side_by_side(*(partial(store.follow, account, peer, report) for store in stores))

@@ -172,6 +172,10 @@ class Engine(Store):
         return [f"{self.name}: {text}" for text in digest.differences(mine, theirs)]
 
     @abstractmethod
+    def version(self) -> tuple[int, ...]:
+        """The release that runs here, such as 17 or 11.8: an older one cannot take what a newer one had."""
+
+    @abstractmethod
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""
 

@@ -66,7 +66,7 @@ def duplicate(args: dict[str, Any], report: Report) -> dict[str, Any]:
     if state_of(account.name).state == "held":
         refuse("wrong_state", f"The account {account.name} is held for a move; test it when that is over.")
     began = time.monotonic()
-    begin_alone(peer)
+    begin_alone(account, peer, wanted)
     found = dict(
         zip(wanted, side_by_side(*(partial(_tolerant, store, account, peer, report) for store in wanted)), strict=True)
     )

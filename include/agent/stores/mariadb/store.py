@@ -91,6 +91,10 @@ class Mariadb(Engine):
     port, socket = 3306, Path("/run/mysqld/mysqld.sock")
     peer_verbs = _PEER_VERBS
 
+    def version(self) -> tuple[int, ...]:
+        text = str(query(["VERSION()"], "")[0][0])
+        return tuple(int(part) for part in text.split("-")[0].split(".")[:2])
+
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""
         named = "FROM mysql.global_priv WHERE LOWER(User) LIKE 'th\\_%'"

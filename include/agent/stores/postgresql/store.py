@@ -74,6 +74,9 @@ class Postgresql(Engine):
     port, socket = 5432, Path("/run/postgresql/.s.PGSQL.5432")
     peer_verbs = _PEER_VERBS
 
+    def version(self) -> tuple[int, ...]:
+        return (query("SELECT current_setting('server_version_num')::int / 10000;")[0],)
+
     def enrol(self) -> None:
         """Refuse a server on which somebody has roles with names of ours. Customers stay out of the databases that are
         nobody's, and of which new ones are made."""
