@@ -23,7 +23,7 @@ from . import peer_words
 
 _USUAL = 0.5
 """Seconds within which a peer's program ends that has answered."""
-PROTOCOL = 2
+PROTOCOL = 3
 """What agents say to each other, and mean by it; another number when either changes."""
 CONTROLS = RUNTIME / "pairs"
 STREAMS = Path("/run/transhumance-streams")
