@@ -295,7 +295,10 @@ except system.Refused as error:
 mariadb.unhold(account)
 mariadb.follow()
 mariadb.rehearse()
+mariadb.hold(account)  # an event of the account's writes every second
+mariadb.final_pass()
 found["whole"] = whole()
+mariadb.unhold(account)
 """
     )
     assert found == {"refused": "restarted", "whole": found["whole"]} and found["whole"]["different"] == []
