@@ -24,7 +24,7 @@ from tests.lab.agents import Move, Side, side
 from tests.lab.independent import differences
 
 NAMES = [app.name for app in APPLICATIONS]
-APART = {"shop": r"file \.(/app\.(sock|log))? "}
+APART = {"shop": r"file (\.|(\./)?app\.(sock|log)|\.gunicorn(/.*)?) differs"}
 """What differs after a move, rightly: Django's program is started anew, makes its socket and tells it to its log."""
 
 

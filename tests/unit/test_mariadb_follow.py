@@ -83,6 +83,20 @@ def test_only_keys_that_nothing_rests_on_are_made_later() -> None:
     assert found[0][1] == "KEY `plain, ``one` (`v`(5)) COMMENT 'a, b) ('"
 
 
+@pytest.mark.parametrize(
+    ("keys", "later"),
+    [
+        ("PRIMARY KEY (`id`), KEY `a` (`v`), KEY `b` (`v`, `id`), KEY `c` (`w`)", ["a", "b", "c"]),
+        ("KEY `a` (`v`), KEY `b` (`id`), KEY `c` (`w`), KEY `d` (`v`)", ["c", "d"]),
+        ("PRIMARY KEY (`v`, `id`), KEY `a` (`v`), KEY `b` (`id`), UNIQUE KEY `u` (`w`)", []),
+    ],
+)
+def test_keys_that_are_made_later_keep_their_order(keys: str, later: list[str]) -> None:
+    """What is added stands behind the keys that were there."""
+    text = f"CREATE TABLE `t` (`id` int NOT NULL AUTO_INCREMENT, `v` int, `w` int, {keys}) ENGINE=InnoDB"
+    assert [name for name, _ in load.keys_to_put_off(text)] == later
+
+
 @given(st.sets(st.tuples(st.integers().map(str), st.integers().map(str)), max_size=1200))
 def test_every_key_is_matched_once(keys: set) -> None:
     clauses = matching(["a", "b`"], keys)

@@ -188,7 +188,8 @@ _NAME = re.compile(r"`((?:[^`]|``)*)`", re.DOTALL)
 def keys_to_put_off(statement: str) -> list[tuple[str, str]]:
     """(name, definition) of the keys in a CREATE TABLE that neither guard anything nor are needed meanwhile.
 
-    A key that a foreign key or the numbering of rows may rest on stays."""
+    A key that a foreign key or the numbering of rows may rest on stays, and so do those before it: what is made later
+    stands behind what was there, and a table's keys keep their order."""
     items, depth, item = [], 0, ""
     for token in _TOKEN.findall(statement):
         depth += {"(": 1, ")": -1}.get(token, 0)
@@ -201,11 +202,15 @@ def keys_to_put_off(statement: str) -> list[tuple[str, str]]:
             items.append(item.strip())
             break
     resting = {name for one in items if "FOREIGN KEY" in one for name in _NAME.findall(one)}
-    resting |= {_NAME.findall(one)[0] for one in items if one.startswith("`") and "AUTO_INCREMENT" in one}
-    found = []
+    first = {_NAME.findall(one)[0] for one in items if one.startswith("PRIMARY KEY")}
+    numbered = {_NAME.findall(one)[0] for one in items if one.startswith("`") and "AUTO_INCREMENT" in one}
+    resting |= numbered - first
+    found: list[tuple[str, str]] = []
     for one in items:
         names = _NAME.findall(one)
-        if one.startswith("KEY `") and not resting.intersection(names[1:]):
+        if one.startswith("KEY `") and resting.intersection(names[1:]):
+            found = []
+        elif one.startswith("KEY `"):
             found.append((names[0].replace("``", "`"), one))
     return found
 

@@ -84,7 +84,7 @@ def begin(account: Account, name: str, database: dict[str, Any], stdin: Any, vie
     give_paths(account, name)
     _run(account, name, "--section=pre-data")
     open_for_rows(account, name)
-    _run(account, name, "--section=data")
+    _run(account, name, "--section=data", one_by_one=extensions.refer_to_each_other(name))
     postgres_views.as_tables(name, views)
     return size
 
@@ -307,8 +307,8 @@ def _environment(known: dict[str, Any]) -> dict[str, str]:
     return environment(known["database"], _SETTINGS, known["password"]) | {"HOME": "/"}
 
 
-def _run(account: Account, name: str, *sections: str, listing: str = "list") -> None:
-    jobs = max(1, min(4, os.cpu_count() or 1))
+def _run(account: Account, name: str, *sections: str, listing: str = "list", one_by_one: bool = False) -> None:
+    jobs = 1 if one_by_one else max(1, min(4, os.cpu_count() or 1))
     done = pg_restore(account, name, f"--jobs={jobs}", *sections, listing=listing)
     _require(done.returncode, done.stderr, name)
 

@@ -124,6 +124,13 @@ def open_for_rows(name: str, role: str) -> None:
     execute([*statements, "COMMIT"] if found else [], name)
 
 
+def refer_to_each_other(name: str) -> bool:
+    """Whether rows of extensions' configuration must come in their order: the references stand from the beginning, and
+    those who restore side by side do not wait for each other."""
+    references = "pg_constraint c WHERE c.contype = 'f' AND c.conrelid = o.oid"
+    return bool(query(f"SELECT to_json(count(*)) FROM {_CONFIG} WHERE EXISTS (SELECT FROM {references});\n", name)[0])
+
+
 def give(account: Account, name: str, grants: list[list[Any]]) -> None:
     """Give these grants on configuration of this server's extensions, and on nothing else."""
     here = {(schema, relation) for schema, relation in query(_HERE, name)}
