@@ -321,16 +321,18 @@ class Farm:
         self.lab.root(ORIGINAL, ["mariadb", "-e", "CREATE DATABASE IF NOT EXISTS forgotten"])
 
     def agreed(self) -> None:
-        """Somebody has agreed to the reinstall: it is done now, by Airflow's API, unless it was."""
+        """Somebody agrees to the reinstall by Airflow's API, unless it was agreed to; again where they are asked again.
+        On a busy machine an answer is lost that comes before Airflow has heard of the end of the asking process."""
+        task = f"/api/v2/dags/migrate_server/dagRuns/{quote(self.run_id, safe='')}/taskInstances/approve_reinstall"
 
-        def asked() -> str | None:
-            tasks = {task["task_id"]: task["state"] for task in airflow.tasks("migrate_server", self.run_id)}
+        def over() -> bool:
+            tasks = {one["task_id"]: one["state"] for one in airflow.tasks("migrate_server", self.run_id)}
             state = tasks["approve_reinstall"]
-            return state if state in ("awaiting_input", "success") else None
+            if state == "awaiting_input" and not airflow.call("GET", f"{task}/-1/hitlDetails")["response_received"]:
+                airflow.call("PATCH", f"{task}/-1/hitlDetails", {"chosen_options": ["Approve"], "params_input": {}})
+            return state == "success"
 
-        if wait_for(asked, 120, "ops are asked whether the original may be reinstalled") == "awaiting_input":
-            task = f"/api/v2/dags/migrate_server/dagRuns/{quote(self.run_id, safe='')}/taskInstances/approve_reinstall"
-            airflow.call("PATCH", f"{task}/-1/hitlDetails", {"chosen_options": ["Approve"], "params_input": {}})
+        wait_for(over, 180, "ops are asked whether the original may be reinstalled, and agree", pause=1)
 
     def finish(self, run_id: str, dag_id: str = "move_account", seconds: float = 150) -> list[dict[str, Any]]:
         """Waits until a run has ended well, clearing it once if it failed; gives its task instances."""
