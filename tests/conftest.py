@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from include.agent.host.kept import Kept
 from include.registry.schema import upgrade
 from tests.postgres import binaries, cluster, create
 
@@ -16,3 +17,10 @@ def postgresql() -> Iterator[str]:
     with cluster() as server:
         upgrade(create(server, "template"))
         yield server
+
+
+@pytest.fixture(autouse=True)
+def kept() -> Iterator[None]:
+    """A test is a run of the agent: what it keeps open ends with it."""
+    with Kept():
+        yield
