@@ -15,7 +15,7 @@ from include import registry
 from include.registry.queries import board, board_server
 from tests.board import made_up
 from tests.board.conftest import Counting
-from tests.postgres import url
+from tests.support.postgres import url
 from transhumance_airflow import connections
 from transhumance_airflow.board import PREFIX, gather, live, runs, views, words
 
