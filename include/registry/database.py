@@ -113,7 +113,7 @@ SENTENCES = {
     "customers_mail": "This is not a mail address: correct it.",
     "entry_reminders_entry_fkey": "There is no such catalogue entry: check its name.",
     "entry_reminders_account_fkey": "There is no such account: check its name.",
-    "entry_reminders_kind": "A reminder is for the opening, 30, 7 or 1 days before the end, or the end: correct it.",
+    "entry_reminders_kind": "A reminder is for the opening, for days before the end, or for the end: correct it.",
     "ips_are_hosts": "An IP is a single address, without a prefix: correct it.",
     "ips_home_server_fkey": "There is no such server: add the server first.",
     "ips_routed_to_fkey": "There is no such server: check its name.",

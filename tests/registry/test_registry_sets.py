@@ -20,9 +20,7 @@ KINDS: dict[str, set[str]] = {
     "moves_direction": set(kinds.Direction),
     "moves_engine": set(checks.ENGINES),
     "account_engines_engine": set(checks.ENGINES),
-    # Said where they are made: what a reminder is for, which way a message goes, of which family an address is.
-    "lease_reminders_kind": {"two_days_left", "one_day_left", "free_days_over", "first_charge"},
-    "entry_reminders_kind": {"opening", "30_days", "7_days", "1_day", "end"},
+    # Said where they are made: which way a message goes, of which family an address is.
     "outbox_channel": {"webhook", "mail"},
     "names_type": {"A", "AAAA"},
 }
