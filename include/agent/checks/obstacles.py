@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -128,10 +127,10 @@ def _postgresql(account: Account, found: Found) -> list[str]:
     if not account.postgresql_roles and not account.postgresql_databases:
         return left
     with found.noting():
-        left += postgres_definition.definition(replace(account, postgresql_databases=()))["left"]
+        left += postgres_definition.definition(account.with_databases("postgresql", ()))["left"]
         for name in account.postgresql_databases:
             with found.noting():
-                one = replace(account, postgresql_databases=(name,))
+                one = account.with_databases("postgresql", (name,))
                 left += postgres_definition.definition(one)["left"]
                 hold.refuse_prepared(one, _FORGOTTEN_SECONDS)
     return list(dict.fromkeys(left))

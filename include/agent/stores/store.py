@@ -6,6 +6,7 @@ end. What these say of themselves is JSON only where it leaves the agent.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..account.accounts import Account
+from ..account.engines import declared
 from ..channel.pairing import PeerVerb
 from ..channel.peer import Peer
 from ..host import digest
@@ -162,18 +164,32 @@ class Store(ABC):
 class Engine(Store):
     """A server's databases of one kind, which the programs of accounts log in to."""
 
-    title: str
-    """What people call it."""
+    service: str
+    """The unit of systemd that runs it."""
     port: int
     socket: Path
     """Where programs of this server find it, when it runs."""
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return declared(self.name).title
+
     def differences(self, account: Account, peer: Peer, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         return [f"{self.name}: {text}" for text in digest.differences(mine, theirs)]
 
-    @abstractmethod
     def version(self) -> tuple[int, ...]:
         """The release that runs here, such as 17 or 11.8: an older one cannot take what a newer one had."""
+        numbers = re.findall(r"\d+", self.full_version())
+        return tuple(int(number) for number in numbers[: declared(self.name).release])
+
+    @abstractmethod
+    def full_version(self) -> str:
+        """What runs here to the last number, such as 17.6 or 11.8.3."""
+
+    @abstractmethod
+    def databases(self) -> list[str]:
+        """Every database of this server, but for the engine's own."""
 
     @abstractmethod
     def enrol(self) -> None:

@@ -10,7 +10,6 @@ import re
 import time
 from bisect import bisect
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -100,13 +99,13 @@ def _with_what_can_be_made(account: Account) -> tuple[Account, Said]:
     made: list[str] = []
     for name in account.postgresql_databases:
         try:
-            postgres_definition(replace(account, postgresql_databases=(name,)))
+            postgres_definition(account.with_databases("postgresql", (name,)))
             made.append(name)
         except Refused as error:
             if error.code not in ("foreign_role", "foreign_owner", "no_such_database", "too_many_tables"):
                 raise
             said.append(_said(name, None, error.message))
-    return replace(account, postgresql_databases=tuple(made)), said
+    return account.with_databases("postgresql", made), said
 
 
 def _objects(name: str) -> list[tuple[str, str]]:
@@ -130,7 +129,7 @@ def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> d
             databases[name] = {**database, "extensions": extensions}
     # What an earlier try restored into is made anew; the databases are those of the account that can be made.
     made = tuple(name for name in account.postgresql_databases if name in databases)
-    account = replace(account, postgresql_databases=made)
+    account = account.with_databases("postgresql", made)
     done = postgres_restore.prepare(account, {"roles": args["roles"], "databases": databases, "keep": []}, stdin)
     said += [_said(name, what, sentence) for name, what, sentence in done["refused"]]
     return {"left": done["left"], "said": said}

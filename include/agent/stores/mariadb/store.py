@@ -87,13 +87,17 @@ _PEER_VERBS: dict[str, PeerVerb] = {
 class Mariadb(Engine):
     """A server's MariaDB."""
 
-    name, digest_verb, title, scope = "mariadb", "mariadb_digest", "MariaDB", SCOPE
+    name, digest_verb, service, scope = "mariadb", "mariadb_digest", "mariadb", SCOPE
     port, socket = 3306, Path("/run/mysqld/mysqld.sock")
     peer_verbs = _PEER_VERBS
 
-    def version(self) -> tuple[int, ...]:
-        text = str(query(["VERSION()"], "")[0][0])
-        return tuple(int(part) for part in text.split("-")[0].split(".")[:2])
+    def full_version(self) -> str:
+        return str(query(["VERSION()"], "")[0][0]).split("-")[0]
+
+    def databases(self) -> list[str]:
+        own = "'mysql', 'information_schema', 'performance_schema', 'sys'"
+        rows = query(["SCHEMA_NAME"], f"FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ({own})")
+        return [str(name) for (name,) in rows]
 
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""

@@ -70,12 +70,16 @@ _PEER_VERBS: dict[str, PeerVerb] = {
 class Postgresql(Engine):
     """A server's PostgreSQL."""
 
-    name, digest_verb, title, scope = "postgresql", "postgres_digest", "PostgreSQL", SCOPE
+    name, digest_verb, service, scope = "postgresql", "postgres_digest", "postgresql", SCOPE
     port, socket = 5432, Path("/run/postgresql/.s.PGSQL.5432")
     peer_verbs = _PEER_VERBS
 
-    def version(self) -> tuple[int, ...]:
-        return (query("SELECT current_setting('server_version_num')::int / 10000;")[0],)
+    def full_version(self) -> str:
+        return str(query("SELECT to_json(split_part(current_setting('server_version'), ' ', 1));")[0])
+
+    def databases(self) -> list[str]:
+        own = "datistemplate OR datname = 'postgres'"
+        return query(f"SELECT to_json(datname::text) FROM pg_database WHERE NOT ({own});")
 
     def enrol(self) -> None:
         """Refuse a server on which somebody has roles with names of ours. Customers stay out of the databases that are
