@@ -48,7 +48,7 @@ _ACCOUNT_FILE = record(
 
 
 def _in_engine(engine: DeclaredEngine) -> Shape:
-    """What a server says of an account in one of its engines: the lists of the account file, with the databases' size."""
+    """What a server says of an account in an engine: the lists of the account file, with the databases' size."""
     lists = {
         key: each(record(dict.fromkeys(names.keys, _NAME)) if names.keys else _NAME, 100_000)
         for key, names in engine.lists.items()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..account.accounts import Account
 from ..account.engines import declared
@@ -161,6 +162,16 @@ class Store(ABC):
         """Take the account's data away from this server, with all that was kept of them. Repeatable."""
 
 
+class Noted(Protocol):
+    """The obstacles of one account."""
+
+    def add(self, code: str, sentence: str) -> None:
+        """Note one."""
+
+    def noting(self) -> AbstractContextManager[None]:
+        """A refusal inside is an obstacle, and ends no more than this block."""
+
+
 class Engine(Store):
     """A server's databases of one kind, which the programs of accounts log in to."""
 
@@ -210,6 +221,16 @@ class Engine(Store):
     @abstractmethod
     def end_sessions(self, account: Account) -> None:
         """Target: nobody writes the copy any more; what was under way is rolled back."""
+
+    @abstractmethod
+    def duplicate(self, account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+        """Copy it for a test while it serves and is not followed; what is to be told goes into `done` (`bytes`, and
+        the lists `left`, `said`, `waits` and `missing`; see `duplicated`)."""
+
+    @abstractmethod
+    def obstacles(self, account: Account, noted: Noted) -> list[str]:
+        """Look for what would refuse a move, with the functions that refuse in one, and note all of it; gives what
+        would stay behind, a sentence each. It only reads."""
 
     @abstractmethod
     def require_passwords(self, account: Account) -> None:
