@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from include.agent.account.engines import DECLARED
 from include.agent.host.digest import printable
 from include.catalogue import Entry
 from include.compatibility import text
@@ -20,7 +21,7 @@ SEVERITIES = ("blocker", "warning", "note")
 MOST_PLACES = 100
 ALIKE = 0.6
 
-_ENGINES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "files": "Files"}
+_STORES = {"files": "Files", **{engine.name: engine.title for engine in DECLARED}}
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, 
 
 
 def _object(one: Mapping[str, Any]) -> str:
-    where = " ".join(str(word) for word in (_ENGINES.get(one["store"], one["store"]), one.get("database")) if word)
+    where = " ".join(str(word) for word in (_STORES.get(one["store"], one["store"]), one.get("database")) if word)
     return f"{where}, {one['object']}" if one.get("object") else where
 
 

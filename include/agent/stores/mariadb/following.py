@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ...account.accounts import Account
@@ -153,7 +153,7 @@ class Passes:
             refuse("restarted", "MariaDB here was started anew after the rehearsal; perform again.")
 
     def _followed(self) -> Account:
-        return replace(self.account, mariadb_databases=tuple(self.databases))
+        return self.account.with_databases("mariadb", self.databases)
 
     def _look(self) -> Seen:
         """The tables and sequences as they are now; refuses tables that lie elsewhere."""
@@ -348,7 +348,7 @@ class Passes:
         no objects come yet (`others` are those that are there by now)."""
         what = definition(self.account)
         self.left = what["left"]
-        followed = replace(self.account, mariadb_databases=(*self.databases, *others))
+        followed = self.account.with_databases("mariadb", (*self.databases, *others))
         made = objects(followed)
         told = hashlib.sha256(json.dumps([what, made], sort_keys=True).encode()).hexdigest()
         self.state.rest = self.rest
