@@ -21,7 +21,7 @@ import pytest
 
 from include import billing
 from tests.api import callers
-from tests.api.test_api_walk import BODIES, NEEDS, ROUTES
+from tests.api.routes import BODIES, NEEDS, ROUTES
 from tests.api.world import add_shared, with_test
 from tests.registry import host
 from tests.support.airflow_home import REPOSITORY

@@ -10,7 +10,7 @@ import pytest
 
 from include.compatibility import report_page
 from tests.support.chromium import CHROMIUM, browser
-from tests.unit.compatibility.test_report import a_page, report_of, row, said, seen
+from tests.support.compatibility import a_page, report_of, row, said, seen
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")
 

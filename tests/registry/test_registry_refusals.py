@@ -9,7 +9,7 @@ from include import registry
 from include.registry import Refused
 from include.registry.database import SENTENCES
 from tests.registry import host
-from tests.registry.test_registry_migration import TABLES, content
+from tests.registry.content import TABLES, content
 
 
 def refused(conn, match, function, *args, **kwargs):

@@ -1,6 +1,5 @@
 """The account file is checked to the last value, and states change only as the table allows."""
 
-import copy
 import json
 from pathlib import Path
 
@@ -9,27 +8,7 @@ import pytest
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.host.system import Refused
-
-HOSTILE = ["a'b", 'q"uote', "sp ace", "new\nline", "_", "%", "`x`", "$(id)", "ü", "--", "\\", ";drop"]
-
-FILE = {
-    "account": "alice",
-    "uid": 2001,
-    "gid": 2001,
-    "home": "/home/alice",
-    "shell": "/bin/bash",
-    "sites": [{"domain": "alice.example", "aliases": ["www.alice.example"], "root": "public_html"}],
-    "postgresql": {"roles": HOSTILE, "databases": HOSTILE},
-    "mariadb": {"users": [{"user": name, "host": "%"} for name in HOSTILE], "databases": HOSTILE},
-    "mail": {
-        "domains": ["alice.example"],
-        "mailboxes": [{"address": "info@alice.example", "password_hash": "{SHA512-CRYPT}$6$salt$hash"}],
-    },
-}
-
-
-def changed(**values) -> dict:
-    return {**copy.deepcopy(FILE), **values}
+from tests.support.account_files import FILE, HOSTILE, changed
 
 
 def test_account_file_comes_back_as_it_was() -> None:

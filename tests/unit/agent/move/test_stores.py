@@ -15,7 +15,7 @@ from include.agent.stores.files import follow
 from include.agent.stores.files.index import Index
 from include.agent.stores.files.store import FILES
 from include.agent.stores.store import Followed, Nothing
-from tests.unit.agent.account.test_accounts import FILE
+from tests.support.account_files import FILE
 
 ALICE = Account.from_json(FILE)
 PEER: Any = SimpleNamespace(move="m1", apart=lambda: SimpleNamespace(close=lambda: None))

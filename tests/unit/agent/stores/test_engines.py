@@ -14,7 +14,7 @@ from include.agent.move import fence, redirect, switch
 from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
-from tests.unit.agent.account.test_accounts import FILE, HOSTILE
+from tests.support.account_files import FILE, HOSTILE
 from tests.unit.agent.move.test_switch import args, asked  # noqa: F401
 
 ALICE = Account.from_json(FILE)

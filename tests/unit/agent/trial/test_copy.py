@@ -8,7 +8,7 @@ from include.agent.host.system import Refused
 from include.agent.layouts.native import front, mail, trial_names
 from include.agent.stores.postgresql.duplicate import told_by_pg_restore
 from include.agent.trial import copy
-from tests.unit.agent.account.test_accounts import FILE, changed
+from tests.support.account_files import FILE, changed
 
 ALICE = Account.from_json(FILE)
 NAME = "t12-alice.test.example"

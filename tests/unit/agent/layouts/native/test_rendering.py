@@ -6,7 +6,7 @@ from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host.system import Refused
 from include.agent.layouts.native import forward, front, mail, php
-from tests.unit.agent.account.test_accounts import FILE
+from tests.support.account_files import FILE
 
 ALICE = Account.from_json(FILE)
 PEER = "10.20.0.21"

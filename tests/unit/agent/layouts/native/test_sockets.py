@@ -17,7 +17,7 @@ from include.agent.account.accounts import Account, State
 from include.agent.host import unix_sockets
 from include.agent.layouts.native import front, mail, php, trial_names
 from include.agent.move import redirect
-from tests.unit.agent.account.test_accounts import FILE
+from tests.support.account_files import FILE
 
 INFRASTRUCTURES = Path(__file__).parents[5] / "infrastructure"
 ALICE = Account.from_json({**FILE, "sites": [{**FILE["sites"][0], "app": "/live"}]})
