@@ -45,11 +45,11 @@ class Message(Protocol):
 
 def letter(message: Message, sender: str) -> EmailMessage:
     """The mail of a reminder. Its Message-ID is the reminder's own, so that one that was sent twice is seen once."""
-    told = message.payload
-    words = {"title": told["title"], "account": told["account"], "deadline": _day(told["deadline"])}
-    subject, text = (part.format(**words, left=LEFT.format(**words)) for part in TEXTS[told["reminder"]])
+    payload = message.payload
+    words = {"title": payload["title"], "account": payload["account"], "deadline": _day(payload["deadline"])}
+    subject, text = (part.format(**words, left=LEFT.format(**words)) for part in TEXTS[payload["reminder"]])
     mail = EmailMessage()
-    mail["Subject"], mail["From"], mail["To"] = subject, sender, told["to"]
+    mail["Subject"], mail["From"], mail["To"] = subject, sender, payload["to"]
     mail["Message-ID"] = f"<{message.key}@{sender.rpartition('@')[2].strip('> ')}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(f"Hello,\n\n{text}\n")

@@ -23,8 +23,10 @@ def announce(conn: psycopg.Connection) -> int:
             events = registry.unread(conn, READER, PAGE)
             if not events:
                 return announced
-            told = [message(event) for event in events if event.kind in event_text.TOLD and event.customer is not None]
-            announced += webhooks.announce(conn, told)
+            messages = [
+                message(event) for event in events if event.kind in event_text.TOLD and event.customer is not None
+            ]
+            announced += webhooks.announce(conn, messages)
             registry.read_through(conn, READER, events[-1].id)
 
 

@@ -107,9 +107,11 @@ def _what_failed(conn: psycopg.Connection, migration: registry.Migration) -> str
     if migration.state == MigrationState.REINSTALLED:
         away = registry.accounts_not_on(conn, migration.id, migration.server)
         failures = {name: panel.last_failure(conn, name) for name in away}
-        told = [f"{name} did not move home: {_sentence_of(one.why)}" for name, one in failures.items() if one]
-        if told:
-            return " ".join([*told[:5], THE_HOST])
+        sentences = [
+            f"{name} did not move home: {_sentence_of(failure.why)}" for name, failure in failures.items() if failure
+        ]
+        if sentences:
+            return " ".join([*sentences[:5], THE_HOST])
     return _looked_at(panel.why_failed(conn, migration.run_id))
 
 
@@ -257,7 +259,9 @@ def _due_account(
     if tested is None:
         return _account("serving", f"Test it: {_due(entry)}.", "customer")
     if tested.blockers:
-        return _stopped([{"sentence": said, "who": "customer"} for said in blockers(registry.certain(tested.report))])
+        return _stopped(
+            [{"sentence": blocker, "who": "customer"} for blocker in blockers(registry.certain(tested.report))]
+        )
     server = registry.server(conn, account.home_server)
     if server.kind == ServerKind.SHARED:
         return _account("tested", f"Perform it: {_due(entry)}.", "customer")
@@ -266,13 +270,13 @@ def _due_account(
 
 def _stopped(obstacles: Sequence[Mapping[str, str]]) -> Standing:
     """An account that cannot be moved as it is: why, and whose it is to mend. What a customer can mend comes first."""
-    theirs = [one["sentence"] for one in obstacles if one["who"] == "customer"]
-    others = [one["sentence"] for one in obstacles if one["who"] != "customer"]
-    said = [_sentence_of(sentence) for sentence in theirs + others]
-    more = f" And {len(said) - 3} more." if len(said) > 3 else ""
+    theirs = [obstacle["sentence"] for obstacle in obstacles if obstacle["who"] == "customer"]
+    others = [obstacle["sentence"] for obstacle in obstacles if obstacle["who"] != "customer"]
+    sentences = [_sentence_of(sentence) for sentence in theirs + others]
+    more = f" And {len(sentences) - 3} more." if len(sentences) > 3 else ""
     then = THE_HOST if others and not theirs else "Correct what the report says, then test it again."
     return _account(
-        "blocked", f"{' '.join([*said[:3]])}{more} {then}".strip(), "host" if then == THE_HOST else "customer"
+        "blocked", f"{' '.join([*sentences[:3]])}{more} {then}".strip(), "host" if then == THE_HOST else "customer"
     )
 
 

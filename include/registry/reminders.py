@@ -59,8 +59,8 @@ SELECT count(*) FROM noted
 def remind(conn: psycopg.Connection, on: date) -> int:
     """Put the reminders that are due on a day into the outbox; gives for how many accounts. Can be repeated."""
     execute(conn, "SET LOCAL jit = off")  # compiling takes longer than running
-    found: int = value(conn, REMIND, {"on": on})
-    return found
+    count: int = value(conn, REMIND, {"on": on})
+    return count
 
 
 @in_transaction
