@@ -56,7 +56,7 @@ def _accounts(rows: list[dict[str, Any]]) -> Table:
     return accounts
 
 
-def standing(answer: dict[str, Any]) -> dict[str, Any]:
+def status(answer: dict[str, Any]) -> dict[str, Any]:
     """What is told of everything."""
     progress = answer["progress"]
     pairs = {
@@ -72,7 +72,7 @@ def standing(answer: dict[str, Any]) -> dict[str, Any]:
 
 def server(answer: dict[str, Any]) -> Group:
     """One server."""
-    parts: list[Any] = [facts(answer["server"], customer=answer["customer"], plan=answer["plan"], **standing(answer))]
+    parts: list[Any] = [facts(answer["server"], customer=answer["customer"], plan=answer["plan"], **status(answer))]
     if transit := answer["transit"]:
         place = transit["queue"]
         pairs = {
@@ -93,7 +93,7 @@ def server(answer: dict[str, Any]) -> Group:
 def account(answer: dict[str, Any]) -> Group:
     """One account and what is open to it."""
     where = {"lives_on": answer["server"], "belongs_to": answer["home_server"], "sites": ", ".join(answer["domains"])}
-    parts: list[Any] = [facts(answer["account"], **where, **standing(answer))]
+    parts: list[Any] = [facts(answer["account"], **where, **status(answer))]
     if test := answer["test"]:
         pairs = {"entry": test["entry"], "state": test["state"], "said": test["sentence"]}
         pairs |= {"addresses": ", ".join(test["names"].values()) or None, "until": when(test["expires_at"])}
