@@ -31,7 +31,7 @@ from include.billing import outbox
 from include.catalogue import infrastructures
 from include.machines import Machines
 from include.moves import network, proof
-from include.panel import announce
+from include.panel import webhooks
 from include.registry import approvals, reminders, states, take_back, transits
 from include.registry.accounts import next_epoch
 from include.testing import names as test_names
@@ -92,7 +92,7 @@ WORDS = {
     "verb": protocol,
     "visitors": lab.visitors,
     "watcher": watch,
-    "webhook": announce,
+    "webhook": webhooks,
 }
 
 _SENTENCE = re.compile(r".+?[.](?=\s|\Z)", re.DOTALL)

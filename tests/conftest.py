@@ -6,7 +6,7 @@ import pytest
 
 from include.agent.host.kept import Kept
 from include.registry.schema import upgrade
-from tests.postgres import binaries, cluster, create
+from tests.support.postgres import binaries, cluster, create
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,8 @@ _KEPT_SECONDS = 86400
 """How long a package stays after it was replaced: one that began with it may be about to load more of it."""
 _BOOT_UNIT = f"""[Unit]
 Description=Return held accounts and open serving ones after a boot
-After=network-online.target postgresql.service mariadb.service haproxy.service nginx.service postfix.service
-After=dovecot.service cron.service
+After=network-online.target {" ".join(f"{engine.service}.service" for engine in stores.ENGINES)}
+After=haproxy.service nginx.service postfix.service dovecot.service cron.service
 
 [Service]
 Type=oneshot

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import describe
-from .account.accounts import Account, check_engine, check_move, check_name, load, state_of
+from .account.accounts import Account, check_move, check_name, load, state_of
+from .account.engines import check_engine
 from .channel import pairing
 from .checks import account as checks
 from .checks import obstacles

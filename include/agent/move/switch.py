@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..account.accounts import Account, check_engine, check_name, load, state_of, whole
+from ..account.accounts import Account, check_name, load, state_of, whole
+from ..account.engines import check_engine
 from ..channel import pairing
 from ..channel.peer import Peer
 from ..host import digest, holds

@@ -6,7 +6,6 @@ import hashlib
 import json
 import secrets
 import time
-from dataclasses import replace
 from typing import Any
 
 from ...account.accounts import Account
@@ -127,7 +126,7 @@ class Passes:
             refuse("restarted", "MariaDB here was started anew after the rehearsal; perform again.")
 
     def _followed(self) -> Account:
-        return replace(self.account, mariadb_databases=tuple(self.databases))
+        return self.account.with_databases("mariadb", self.databases)
 
     def _look(self) -> Seen:
         """The tables and sequences as they are now; refuses tables that lie elsewhere."""
@@ -322,7 +321,7 @@ class Passes:
         no objects come yet (`others` are those that are there by now)."""
         what = definition(self.account)
         self.left = what["left"]
-        followed = replace(self.account, mariadb_databases=(*self.databases, *others))
+        followed = self.account.with_databases("mariadb", (*self.databases, *others))
         made = objects(followed)
         told = hashlib.sha256(json.dumps([what, made], sort_keys=True).encode()).hexdigest()
         self.state.rest = self.rest
