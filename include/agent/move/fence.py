@@ -21,7 +21,7 @@ from ..channel import pairing
 from ..channel.peer import Peer, known_peer
 from ..host import processes, server_role, system
 from ..host.system import AGENT, failpoint, refuse, run
-from ..layouts.native import front, mail, php, reboot_lines
+from ..layouts import front, mail, php, reboot_lines
 from ..stores.files.store import FILES
 from ..stores.store import Engine
 from . import redirect, stores

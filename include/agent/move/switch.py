@@ -19,7 +19,7 @@ from ..channel.peer import Peer
 from ..host import digest, holds
 from ..host.operations import Report
 from ..host.system import refuse, side_by_side
-from ..layouts.native import mail
+from ..layouts import mail
 from ..stores.store import Compared, Engine, Following, Store
 from . import fence, identity, moment, redirect, shell
 from .stores import ENGINES, STORES, engine_named
