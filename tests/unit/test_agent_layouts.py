@@ -15,26 +15,31 @@ import pytest
 from include.agent import layouts
 
 AGENT = Path(layouts.__file__).parents[1]
-PARTS = tuple(name for name in layouts.__all__ if name.islower())
+
+
+def others() -> list[tuple[Path, list[ast.AST]]]:
+    """Every module of the agent that belongs to no layout, with what stands in it."""
+    paths = [path for path in AGENT.rglob("*.py") if "layouts" not in path.relative_to(AGENT).parts]
+    return [(path, [*ast.walk(ast.parse(path.read_text()))]) for path in paths]
 
 
 def asked() -> set[tuple[str, str]]:
     """Each (part, name) that the agent's other packages use of a layout."""
     found = set()
-    for path in AGENT.rglob("*.py"):
-        if "layouts" not in path.relative_to(AGENT).parts:
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in PARTS:
-                    found.add((node.value.id, node.attr))
+    for _, nodes in others():
+        imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "layouts"]
+        parts = {alias.name for node in imports for alias in node.names}
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in parts:
+                found.add((node.value.id, node.attr))
     return found
 
 
 def test_nobody_asks_for_a_layout_by_its_name() -> None:
     named = [
-        str(path.relative_to(AGENT))
-        for path in AGENT.rglob("*.py")
-        if "layouts" not in path.relative_to(AGENT).parts
-        for node in ast.walk(ast.parse(path.read_text()))
+        str(path)
+        for path, nodes in others()
+        for node in nodes
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layouts.")
     ]
     assert named == []
