@@ -108,7 +108,7 @@ def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
     """Databases and users that are no account's, not even left behind by the move of an engine."""
     names = {account.name for account in accounts}
     users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
-    homes = {name for name in os.listdir("/home") if os.listdir(f"/home/{name}")}
+    homes = in_use(Path("/home"))
     databases = {}
     for engine in stores.ENGINES:
         claimed = {name for account in accounts for name in account.names(engine.name, "databases")}
@@ -117,6 +117,22 @@ def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
         **databases,
         "users": sorted((users | homes) - names),
     }
+
+
+def in_use(homes: Path) -> set[str]:
+    """The names there that may be somebody's: all but empty folders and what keeps the quotas of that disk."""
+    return {entry.name for entry in homes.iterdir() if entry.name not in _OF_QUOTAS and not _is_empty(entry)}
+
+
+_OF_QUOTAS = {"aquota.user", "aquota.group", "quota.user", "quota.group"}
+
+
+def _is_empty(path: Path) -> bool:
+    """Of a folder; what is none, or does not answer, is not known to be."""
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
 
 
 def _left(accounts: list[Account], engine: str) -> set[str]:

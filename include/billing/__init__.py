@@ -15,9 +15,9 @@ from include.billing.export import (
     write_csv,
     write_json_lines,
 )
+from include.billing.forecasts import DryRun, Forecast, Line, forecast, would_bill
 from include.billing.ledger import Billed, Settled, bill_days, correct_lease, settle_late_facts
 from include.billing.outbox import Delivered, Message, Receiver, deliver, hand_on
-from include.billing.outlook import DryRun, Forecast, Line, forecast, would_bill
 from include.billing.reminders import send_reminders
 from include.billing.settings import apply_settings, ensure_settings
 

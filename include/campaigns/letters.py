@@ -44,17 +44,17 @@ class Message(Protocol):
 
 def letter(message: Message, sender: str) -> EmailMessage:
     """The mail of a reminder. Its Message-ID is the reminder's own, so that one that was sent twice is seen once."""
-    told = message.payload
-    reminder = told["reminder"]
+    payload = message.payload
+    reminder = payload["reminder"]
     words = {
-        "title": told["title"],
-        "account": told["account"],
-        "deadline": _day(told["deadline"]),
+        "title": payload["title"],
+        "account": payload["account"],
+        "deadline": _day(payload["deadline"]),
         "how_long": HOW_LONG.get(reminder, f"{reminder.replace('_', ' ')} left"),
     }
     subject, text = (part.format(**words) for part in TEXTS.get(reminder, BEFORE))
     mail = EmailMessage()
-    mail["Subject"], mail["From"], mail["To"] = subject, sender, told["to"]
+    mail["Subject"], mail["From"], mail["To"] = subject, sender, payload["to"]
     mail["Message-ID"] = f"<{message.key}@{sender.rpartition('@')[2].strip('> ')}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(f"Hello,\n\n{text}\n")

@@ -34,12 +34,12 @@ class Infrastructure:
 
     def unlike(self, debian: str, versions: Mapping[str, str]) -> list[str]:
         """What a server of this infrastructure runs otherwise than declared: "Debian 12, not 13"."""
-        found = {"Debian": (self.debian, debian)}
-        found |= {name: (wanted, versions.get(name, "")) for name, wanted in self.programs.items()}
+        programs = {"Debian": (self.debian, debian)}
+        programs |= {name: (wanted, versions.get(name, "")) for name, wanted in self.programs.items()}
         return [
-            f"{name} {there or 'of no known version'}, not {wanted}"
-            for name, (wanted, there) in found.items()
-            if not f"{there}.".startswith(f"{wanted}.")
+            f"{name} {runs or 'of no known version'}, not {wanted}"
+            for name, (wanted, runs) in programs.items()
+            if not f"{runs}.".startswith(f"{wanted}.")
         ]
 
 

@@ -210,9 +210,9 @@ def _held(detail: dict[str, Any]) -> str:
 
 
 def _found(detail: dict[str, Any]) -> str:
-    counts = [(detail.get(f"{what}s"), what) for what in ("blocker", "warning")]
-    said = [f"{count:,} {what}{'' if count == 1 else 's'}" for count, what in counts if count]
-    return f": {' and '.join(said)}" if said else ""
+    counts = [(detail.get(f"{severity}s"), severity) for severity in ("blocker", "warning")]
+    parts = [f"{count:,} {severity}{'' if count == 1 else 's'}" for count, severity in counts if count]
+    return f": {' and '.join(parts)}" if parts else ""
 
 
 def _left(event: Event) -> str:

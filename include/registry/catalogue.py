@@ -67,7 +67,7 @@ def list_catalogue(conn: psycopg.Connection) -> list[Entry]:
 @in_transaction
 def catalogue_entry(conn: psycopg.Connection, name: str) -> Entry:
     """An entry of the catalogue; refuses an unknown name."""
-    found = row(conn, Entry, f"SELECT {COLUMNS} FROM catalogue WHERE name = %(name)s", {"name": name})
-    if found is None:
+    entry = row(conn, Entry, f"SELECT {COLUMNS} FROM catalogue WHERE name = %(name)s", {"name": name})
+    if entry is None:
         raise Refused(f"There is no catalogue entry {name}: choose one of the catalogue.")
-    return found
+    return entry

@@ -205,11 +205,11 @@ def value(conn: psycopg.Connection, sql: str, params: Params | None = None) -> A
         return cursor.execute(sql, params).fetchone()
 
 
-def certain(found: T | None) -> T:
+def certain(optional: T | None) -> T:
     """What the registry's own rules promise to be there."""
-    if found is None:
+    if optional is None:
         raise LookupError("The registry lacks what its own rules promise; restore it from its backup.")
-    return found
+    return optional
 
 
 def execute(conn: psycopg.Connection, sql: str, params: Params | None = None) -> int:

@@ -91,7 +91,7 @@ def fits(wanted: Wanted, offered: Offered) -> bool:
         return False
     if offered.plan == wanted.plan:
         return True
-    return wanted.larger_transit and all(there >= here for there, here in zip(offered.size, wanted.size, strict=True))
+    return wanted.larger_transit and all(has >= needs for has, needs in zip(offered.size, wanted.size, strict=True))
 
 
 def best(wanted: Wanted, offers: Iterable[Offered]) -> Offered | None:
@@ -144,7 +144,7 @@ def waiting(conn: psycopg.Connection, plan: str | None = None) -> list[TransitRe
 
 def any_free(conn: psycopg.Connection) -> bool:
     """Whether a look at the whole queue can be worth it."""
-    found: bool = value(
+    free: bool = value(
         conn,
         """
         SELECT EXISTS (
@@ -152,7 +152,7 @@ def any_free(conn: psycopg.Connection) -> bool:
         )
         """,
     )
-    return found
+    return free
 
 
 def _wanted(conn: psycopg.Connection) -> list[Wanted]:

@@ -62,8 +62,8 @@ def remind(conn: psycopg.Connection, on: date, days_before: Sequence[int]) -> in
     """Put the reminders that are due on a day into the outbox, so many days before the deadline each; gives for how
     many accounts. Can be repeated."""
     execute(conn, "SET LOCAL jit = off")  # compiling takes longer than running
-    found: int = value(conn, REMIND, {"on": on, "days": list(days_before)})
-    return found
+    count: int = value(conn, REMIND, {"on": on, "days": list(days_before)})
+    return count
 
 
 @in_transaction

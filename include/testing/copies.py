@@ -148,11 +148,11 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
     registry.advance_test(conn, id, TestState.REMOVING, failure=failure)
     test_names.take_away(conn, place.zone, test.names.values(), test.server)
     host = place.reach(test.server)
-    there = entry_of(host, test.account)
-    if there is not None and there["move"] == test.key:
-        if there["state"] not in OURS:
+    copy = entry_of(host, test.account)
+    if copy is not None and copy["move"] == test.key:
+        if copy["state"] not in OURS:
             raise registry.Refused(
-                f"{test.server} calls {test.account} {there['state']}, which no test copy is: find out why."
+                f"{test.server} calls {test.account} {copy['state']}, which no test copy is: find out why."
             )
         host.call("remove", account=test.account, move=test.key)
     registry.advance_test(conn, id, TestState.REMOVED)

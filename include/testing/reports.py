@@ -54,12 +54,12 @@ def write(
 ) -> dict[str, Any]:
     """Writes `test-<id>.json` and `.html` to `folder`, keeps the report in the registry, and lets the test be ready.
     Gives what its customer is told first: names, until when, the verdict. A repeated call replaces all of it."""
-    found = registry.test(conn, test["id"])
+    record = registry.test(conn, test["id"])
     report = build(
         entry_of(test),
         test["account"],
         seen,
-        names=found.names,
+        names=record.names,
         databases=_databases(conn, test),
         tested_at=datetime.now(UTC),
         expires_at=expires_at,
@@ -69,8 +69,8 @@ def write(
     blockers, warnings = counts(report)
     registry.record_test_report(conn, test["id"], report, blockers, warnings)
     registry.advance_test(conn, test["id"], TestState.READY, expires_at=expires_at)
-    told = ("names", "expires_at", "verdict", "sentence")
-    return {"test": test["id"], "blockers": blockers, "warnings": warnings, **{key: report[key] for key in told}}
+    keys = ("names", "expires_at", "verdict", "sentence")
+    return {"test": test["id"], "blockers": blockers, "warnings": warnings, **{key: report[key] for key in keys}}
 
 
 def _databases(conn: psycopg.Connection, test: dict[str, Any]) -> list[str]:

@@ -17,8 +17,8 @@ from include.registry.queries import board, board_server
 from include.settings import Settings
 from tests.board import made_up
 from tests.board.conftest import Counting
-from tests.postgres import url
 from tests.registry.host import KEY
+from tests.support.postgres import url
 from transhumance_airflow import connections
 from transhumance_airflow.board import PREFIX, gather, live, runs, views, words
 

@@ -118,15 +118,15 @@ _LIVING = """
 @in_transaction
 def now(conn: psycopg.Connection) -> datetime:
     """The present moment by billing's clock."""
-    found: datetime = value(conn, "SELECT billing_now()")
-    return found
+    instant: datetime = value(conn, "SELECT billing_now()")
+    return instant
 
 
 @in_transaction
 def last_event(conn: psycopg.Connection) -> int:
     """The id of the newest event; 0 before the first."""
-    found: int = value(conn, "SELECT coalesce(max(id), 0) FROM events")
-    return found
+    id: int = value(conn, "SELECT coalesce(max(id), 0) FROM events")
+    return id
 
 
 @in_transaction
