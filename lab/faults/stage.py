@@ -14,8 +14,8 @@ import psycopg
 
 from include import catalogue, registry
 from include.hosts import AgentError, Host, HostUnreachable
+from include.moves.channel import without_secrets
 from include.moves.enrol import enrol
-from include.moves.path import without_secrets
 from include.registry.schema import upgrade
 from lab import postgres, servers, topology
 from lab.accounts.filling import account_file
