@@ -102,7 +102,7 @@ def migrate_account() -> None:
     def list_names(move: dict[str, Any]) -> list[str]:
         """Takes in names that were added since; gives what the customer is told of those that will not follow."""
         with connections.registry_connection() as conn:
-            return told(names.list_over(conn, connections.names(), move))
+            return told(names.left_to_customer(conn, connections.names(), move))
 
     move = WaitForRegistry(
         task_id="wait_for_turn",

@@ -111,7 +111,7 @@ def refresh_original(conn: psycopg.Connection, migration: int, transit: str) -> 
     if not servers.past(begun.state, MigrationState.HANDED_OVER):
         told(servers.refresh(conn, begun.server, connections.host(begun.server, conn)))
         try:
-            told(names.follow(conn, connections.names(), begun.server))
+            told(names.repoint(conn, connections.names(), begun.server))
         except NameServerFailed as error:
             # A wait of weeks does not end for that: each account's move asks again, and so does the step after this.
             log.warning("Names that were added are not looked at now: %s", error)

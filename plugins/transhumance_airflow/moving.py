@@ -76,7 +76,7 @@ def move_steps(move: Any) -> Steps:
         """The account's names lead to where it lives now; gives what its customer is told of those that do not."""
         with connections.registry_connection() as conn:
             home = registry.account(conn, move["account"]).home_server
-            return told(names.follow(conn, connections.names(), home, move["account"]))
+            return told(names.repoint(conn, connections.names(), home, move["account"]))
 
     @task(multiple_outputs=False)
     def look_after(move: dict[str, Any], before: dict[str, Any]) -> None:
