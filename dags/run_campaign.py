@@ -48,7 +48,7 @@ from airflow.sdk import Param, dag
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import billing, registry
-from include.campaigns import ahead, report, steering, waves
+from include.campaigns import preflight, report, steering, waves
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait
@@ -123,7 +123,7 @@ def run_campaign() -> None:
         """Begins a campaign and gives its number, or steers another: then nothing is left to do for this run."""
         with connections.registry_connection() as conn, refusing():
             connections.catalogue(conn)
-            sight = ahead.Sight(lambda server: connections.host(server, conn))
+            sight = preflight.Sight(lambda server: connections.host(server, conn))
             acted = steering.act(conn, steering.Asked(params, run_id, billing.read_settings().today(), sight))
             log.info("\n%s", acted.said)
             return acted.campaign
@@ -133,7 +133,8 @@ def run_campaign() -> None:
         """Which accounts cannot be moved, and why: told to ops and to their customers before anything begins; they are
         left."""
         with connections.registry_connection() as conn:
-            said = ahead.before(conn, campaign, ahead.Sight(lambda server: connections.host(server, conn)))
+            sight = preflight.Sight(lambda server: connections.host(server, conn))
+            said = preflight.check_campaign(conn, campaign, sight)
             log.info("\n%s", said)
             return said
 
