@@ -98,7 +98,7 @@ log = logging.getLogger(__name__)
             2,
             type="integer",
             minimum=1,
-            maximum=registry.MOST_MOVES_A_SERVER,
+            maximum=registry.MAX_MOVES_PER_SERVER,
             title="Most per server",
             description="Accounts of one server that are tested at a time, and that are performed beside them.",
         ),

@@ -17,7 +17,7 @@ from include.compatibility import text
 from include.compatibility.pages import slower
 
 SEVERITIES = ("blocker", "warning", "note")
-MOST_PLACES = 100
+MAX_PLACES = 100
 ALIKE = 0.6
 
 _ENGINES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "files": "Files"}
@@ -122,7 +122,7 @@ def _finding(
         "title": title,
         "explanation": explanation,
         "fix": fix,
-        "places": places[:MOST_PLACES],
+        "places": places[:MAX_PLACES],
         "count": len(places) if count is None else count,
     }
 

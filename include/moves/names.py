@@ -29,7 +29,7 @@ LOWERED = (
 """While a migration is one of these, an account may leave its server at any moment: TTLs are low. Afterwards only
 those of the accounts that are still away."""
 
-LONGEST_TTL = 604_800
+MAX_TTL = 604_800
 
 
 def repoint(conn: psycopg.Connection, names: Names, server: str, account: str | None = None) -> list[str]:
@@ -62,7 +62,7 @@ def _point(conn: psycopg.Connection, names: Names, name: registry.Name, address:
         held, ttl = names.held(name.fqdn, name.type)
         if low and not name.lowered and held in (name.points_at, address):
             # Remembered before it is lowered: whoever comes after a crash must not take ours for the customer's.
-            name = registry.lower_name(conn, name.fqdn, name.type, min(max(ttl or 0, 1), LONGEST_TTL))
+            name = registry.lower_name(conn, name.fqdn, name.type, min(max(ttl or 0, 1), MAX_TTL))
         wanted = min(names.lowered_ttl, name.ttl) if low else name.ttl
         names.point(name.fqdn, name.type, name.points_at, address, wanted)
     except (NameChanged, NotInZone) as error:
@@ -143,7 +143,7 @@ def _take_in(
                 sentences[fqdn] = f"{fqdn} is an alias of {resolved.name}, which is not the account's: {stays}"
         elif mine := [record for record in resolved.records if record[1] in ours]:
             for rdtype, address, ttl in mine:
-                registry.add_name(conn, fqdn, rdtype, account.name, address, min(max(ttl, 1), LONGEST_TTL))
+                registry.add_name(conn, fqdn, rdtype, account.name, address, min(max(ttl, 1), MAX_TTL))
         elif {address for _, address, _ in resolved.records} & away:
             # Not taken for the account's: it may be the host's own name of the transit.
             sentences[fqdn] = f"{fqdn} {moves}"

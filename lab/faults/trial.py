@@ -21,7 +21,7 @@ from lab.faults.stage import ENGINE, INFRASTRUCTURE, REQUESTED_BY, Pair, connect
 
 BEGUN_AT_MOST = 8
 """How often a run is begun again before it is called stuck."""
-PATIENCE = 240.0
+TIMEOUT = 240.0
 """Seconds within which a move must have ended after it was broken into."""
 _AT_ONCE = 15
 """Visitors of an account that wait for an answer: more would only measure how slow a busy machine is."""
@@ -187,10 +187,10 @@ class Trial:
 
     def _bring_to_an_end(self, since: float) -> list[str]:
         """Begin the run again until it has ended well, as a scheduler and then a person would."""
-        while time.monotonic() - since < PATIENCE:
-            self.run.wait(PATIENCE)
+        while time.monotonic() - since < TIMEOUT:
+            self.run.wait(TIMEOUT)
             for other in self.beside:
-                other.wait(PATIENCE)
+                other.wait(TIMEOUT)
             if self.run.succeeded:
                 return []
             if self.run.begun > BEGUN_AT_MOST:
