@@ -23,8 +23,8 @@ from include.campaigns import waves
 from include.compatibility.report import blockers, left_behind
 from include.hosts import AgentError, Host, HostUnreachable
 from include.registry.states import CampaignAccountState
+from include.settings import read_settings
 from include.testing.copies import STORES
-from include.testing.settings import read_settings
 
 Who = Literal["customer", "host", "nobody"]
 

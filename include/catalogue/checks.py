@@ -11,7 +11,8 @@ from typing import Any
 from include.catalogue.reading import CatalogueError, Place
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\\-]{0,127}")
-ENGINES = ("postgresql", "mariadb")
+SQL = ("postgresql", "mariadb")
+"""The engines whose definitions are text that a check can read."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def names(place: Place) -> list[str]:
 
 def engine(place: Place) -> str:
     """The engine whose definitions are read."""
-    return place.one_of(ENGINES)
+    return place.one_of(SQL)
 
 
 def patterns(place: Place) -> list[dict[str, str]]:

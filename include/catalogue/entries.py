@@ -7,7 +7,6 @@ from typing import Any
 
 from include import registry
 
-KINDS = ("infrastructure", "postgresql", "mariadb")
 SEVERITIES = ("blocker", "warning", "note")
 
 

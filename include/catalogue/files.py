@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from include.catalogue import checks
-from include.catalogue.entries import KINDS, SEVERITIES, Check, Entry, Incompatibility
+from include.catalogue.entries import SEVERITIES, Check, Entry, Incompatibility
 from include.catalogue.reading import CatalogueError, Place, read
+from include.registry.kinds import ENTRY_KINDS
 
 FOLDER = Path(__file__).parents[2] / "config" / "migrations"
 
@@ -56,7 +57,7 @@ def _file(path: Path) -> _File:
     entry = Entry(
         name=path.stem,
         title=fields["title"].text(),
-        kind=fields["kind"].one_of(KINDS),
+        kind=fields["kind"].one_of(ENTRY_KINDS),
         from_version=from_version,
         to_version=to_version,
         page=fields["page"].text(),

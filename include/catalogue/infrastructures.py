@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.agent.account.engines import ENGINES
 from include.catalogue.reading import read
 
 FOLDER = Path(__file__).parents[2] / "config" / "infrastructures"
-PROGRAMS = ("postgresql", "mariadb", "php")
+PROGRAMS = (*ENGINES, "php")
 
 
 @dataclass(frozen=True)

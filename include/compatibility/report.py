@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from include.agent.account.engines import DECLARED
 from include.agent.host.digest import printable
 from include.catalogue import Entry
 from include.compatibility import text
@@ -20,7 +21,7 @@ SEVERITIES = ("blocker", "warning", "note")
 MAX_PLACES = 100
 ALIKE = 0.6
 
-_ENGINES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "files": "Files"}
+_STORES = {"files": "Files", **{engine.name: engine.title for engine in DECLARED}}
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, 
 
 def _object(message: Mapping[str, Any]) -> str:
     where = " ".join(
-        str(word) for word in (_ENGINES.get(message["store"], message["store"]), message.get("database")) if word
+        str(word) for word in (_STORES.get(message["store"], message["store"]), message.get("database")) if word
     )
     return f"{where}, {message['object']}" if message.get("object") else where
 

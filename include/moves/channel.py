@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent.account.engines import DECLARED
 from include.hosts import Host
 from include.registry.states import MoveState
 
@@ -160,8 +161,7 @@ def databases_only(account_file: dict[str, Any], engine: str) -> dict[str, Any]:
     """The file of an account that is nothing but the databases of one engine."""
     nothing = {
         "sites": [],
-        "postgresql": {"roles": [], "databases": []},
-        "mariadb": {"users": [], "databases": []},
+        **{each.name: {key: [] for key in each.lists} for each in DECLARED},
         "mail": {"domains": [], "mailboxes": []},
     }
     return {**account_file, **nothing, engine: account_file[engine]}

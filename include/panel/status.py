@@ -43,7 +43,7 @@ SERVER_STATES = {
 # What comes after each state of a migration that needs nobody.
 NEXT: dict[str, str] = {
     MigrationState.CHECKING: "A transit is asked for.",
-    MigrationState.INSTALLING_TRANSIT: "The transit is handed over, and its free week starts.",
+    MigrationState.INSTALLING_TRANSIT: "The transit is handed over, and its free days start.",
     MigrationState.ACCOUNTS_MOVED: "Names and IPs are led to the transit.",
     MigrationState.REROUTED: "The server is proven to be empty, then reinstalled.",
     MigrationState.ORIGINAL_EMPTY: "The server is reinstalled.",

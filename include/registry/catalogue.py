@@ -18,8 +18,8 @@ COLUMNS = "name, title, kind, from_version, to_version, mandatory, opens, deadli
 
 @dataclass(frozen=True)
 class Entry:
-    """A catalogue entry. `kind` is infrastructure, postgresql or mariadb; the versions are that kind's. It is open
-    from the day `opens` (None: always); a mandatory one is performed by the host from the day `deadline` on."""
+    """A catalogue entry. `kind` is infrastructure or an engine; the versions are that kind's. It is open from the day
+    `opens` (None: always); a mandatory one is performed by the host from the day `deadline` on."""
 
     name: str
     title: str

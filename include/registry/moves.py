@@ -14,7 +14,7 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import Entry, catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import Direction, EntryKind, EventKind, ServerKind
+from include.registry.kinds import INFRASTRUCTURE, Direction, EventKind, ServerKind
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
 from include.registry.states import MoveState
@@ -174,7 +174,7 @@ def begin_over(
 def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, named: str | None) -> str:
     """Where an over move goes: the server that was named, or the one with most room, also when that is busy (the
     database refuses then, and it can be tried again)."""
-    kind = ServerKind.SHARED if entry.kind == EntryKind.INFRASTRUCTURE else ServerKind.DATABASE
+    kind = ServerKind.SHARED if entry.kind == INFRASTRUCTURE else ServerKind.DATABASE
     choice.lock(conn)
     fitting = [server.name for server in choice.choices(conn, kind, entry, account, named) if server.name != source]
     if named is not None and not fitting:

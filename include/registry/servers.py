@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from include.agent.account.engines import declared
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import ONE_CUSTOMERS, EntryKind, EventKind, ServerKind
+from include.registry.kinds import INFRASTRUCTURE, ONE_CUSTOMERS, EventKind, ServerKind
 from include.registry.states import ServerState
 
 FIRST_DAY = date(1970, 1, 1)
@@ -62,9 +63,9 @@ class Server:
     def runs(self, kind: str) -> str:
         """The version of an entry's kind that it runs: its infrastructure, or the major of an engine ("17", "11.8");
         empty when that is not known. The schema's `version_of` says the same."""
-        if kind == EntryKind.INFRASTRUCTURE:
+        if kind == INFRASTRUCTURE:
             return self.infrastructure
-        return ".".join(self.versions.get(kind, "").split(".")[: 1 if kind == EntryKind.POSTGRESQL else 2])
+        return declared(kind).release_of(self.versions.get(kind, ""))
 
 
 @in_transaction

@@ -4,7 +4,7 @@ Asked for, assigned, handed over, left, wiped, returned. Also see queue.py.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psycopg
 
@@ -16,7 +16,7 @@ from include.registry.migrations import advance, locked, migration
 from include.registry.states import MigrationState, RequestState, ServerState
 
 LEASE_COLUMNS = """
-    id, migration, transit, server, plan, handed_over_at, expected_end_at, last_account_left_at, ended_at
+    id, migration, transit, server, plan, handed_over_at, free_days, expected_end_at, last_account_left_at, ended_at
 """
 
 
@@ -31,6 +31,7 @@ class Lease:
     server: str
     plan: str
     handed_over_at: datetime
+    free_days: int
     expected_end_at: datetime
     last_account_left_at: datetime | None
     ended_at: datetime | None
@@ -83,14 +84,10 @@ def may_install_transit(conn: psycopg.Connection, migration_id: int) -> str:
 
 
 @in_transaction
-def hand_over(
-    conn: psycopg.Connection,
-    migration_id: int,
-    at: datetime | None = None,
-    expected_days: int = queue.EXPECTED_DAYS,
-) -> Lease:
-    """Hand the transit over: the lease starts, now or at `at` (a hand-over that is recorded late). Refuses a
-    transit that is not enrolled with the new infrastructure. Repeating it gives the same lease."""
+def hand_over(conn: psycopg.Connection, migration_id: int, at: datetime | None = None) -> Lease:
+    """Hand the transit over: the lease starts, now or at `at` (a hand-over that is recorded late), and is expected to
+    last for its free days. Refuses a transit that is not enrolled with the new infrastructure. Repeating it gives the
+    same lease."""
     record = locked(conn, migration_id)
     same = lease_of(conn, migration_id)
     if same is not None:
@@ -102,7 +99,7 @@ def hand_over(
         """
         INSERT INTO leases (migration, transit, server, plan, handed_over_at, expected_end_at)
         SELECT %(migration)s, %(transit)s, name, plan, coalesce(%(at)s, now()),
-            coalesce(%(at)s, now()) + %(expected)s
+            coalesce(%(at)s, now()) + billing_free_days() * interval '1 day'
         FROM servers WHERE name = %(server)s
         """,
         {
@@ -110,12 +107,16 @@ def hand_over(
             "transit": record.transit,
             "server": record.server,
             "at": at,
-            "expected": timedelta(days=expected_days),
         },
     )
     execute(conn, "UPDATE servers SET state = 'handed_over' WHERE name = %(transit)s", {"transit": record.transit})
     lease = certain(lease_of(conn, migration_id))
-    detail = {"transit": record.transit, "lease": lease.id, "at": lease.handed_over_at.isoformat()}
+    detail = {
+        "transit": record.transit,
+        "lease": lease.id,
+        "at": lease.handed_over_at.isoformat(),
+        "free_days": lease.free_days,
+    }
     advance(conn, migration_id, MigrationState.HANDED_OVER, detail)
     return lease
 

@@ -14,14 +14,15 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent.account.engines import ENGINES
 from include.hosts import Host
 from include.moves.channel import entry_of, serving_there, without_secrets
 from include.network.names import Names
-from include.registry.kinds import EntryKind, ServerKind
+from include.registry.kinds import INFRASTRUCTURE, ServerKind
 from include.registry.states import TestState
 from include.testing import names as test_names
 
-STORES = ("files", "postgresql", "mariadb")
+STORES = ("files", *ENGINES)
 OURS = ("receiving", "test")
 """What a test server says of a copy that a test has put there."""
 
@@ -75,7 +76,7 @@ def for_steps(conn: psycopg.Connection, test: registry.Test) -> dict[str, Any]:
         "entry": test.entry,
         "from_server": registry.account(conn, test.account).server,
         "to_server": test.server,
-        "only": None if kind == EntryKind.INFRASTRUCTURE else kind,
+        "only": None if kind == INFRASTRUCTURE else kind,
         "epoch": test.epoch,
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from include import catalogue, registry, report_files
+from include.agent.account.engines import DECLARED
 from include.catalogue import Entry
 from include.compatibility import Site, build, compare_pages, counts, report_page
 from include.compatibility.report import Seen
@@ -75,10 +76,9 @@ def write(
 def _databases(conn: psycopg.Connection, test: dict[str, Any]) -> list[str]:
     """The databases that were copied, by engine."""
     description = registry.account(conn, test["account"]).description or {}
-    engines = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
     return [
-        f"{word} {database['name']}"
-        for engine, word in engines.items()
-        if test["only"] in (None, engine)
-        for database in (description.get(engine) or {}).get("databases", ())
+        f"{engine.title} {database['name']}"
+        for engine in DECLARED
+        if test["only"] in (None, engine.name)
+        for database in (description.get(engine.name) or {}).get("databases", ())
     ]

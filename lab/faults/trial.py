@@ -80,7 +80,7 @@ class Visitors:
 
     def _send(self) -> None:
         number = self.first
-        while not self._over.wait(0.2):
+        while not self._over.wait(0.4):
             if number - self.first - len(self.answers) > _AT_ONCE:
                 continue
             number += 1
