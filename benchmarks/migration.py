@@ -181,7 +181,7 @@ class _Migration:
             }
             wrote &= visitors.acknowledged([*resolving, *sticking])
             gone += len(visitors.lost(wrote, account.domains[0], self.original.ips[0]))
-        migration = next(one for one in registry.list_migrations(conn) if one.run_id == self.run_id)
+        migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == self.run_id)
         holds = []
         for move in registry.moves_of(conn, migration.id):
             figures = move.figures.get("switch") or {}

@@ -16,7 +16,7 @@ from lab.say import say
 from lab.state import CACHE, run
 
 BASES = CACHE / "base"
-SUITES = {name: one.suite for name, one in infrastructures.load().items()}
+SUITES = {name: infrastructure.suite for name, infrastructure in infrastructures.load().items()}
 PACKAGES = """
     systemd systemd-sysv dbus openssh-server iproute2 iputils-ping haproxy nginx-light php-fpm
     php-cli php-pgsql php-mysql php-xml php-mbstring php-gd php-intl postgresql postgresql-contrib

@@ -130,8 +130,8 @@ def install(name: str, infrastructure: str) -> None:
         enrol(conn, name, infrastructure, host(name))
 
 
-def look(server: str) -> None:
-    """What the registry knows of a server, as the hourly look keeps it; unchanged where the server does not answer."""
+def record(server: str) -> None:
+    """What the registry knows of a server, as the hourly check records it; unchanged where the server is silent."""
     try:
         description = without_secrets(host(server).call("describe"))
     except (AgentError, HostUnreachable):

@@ -17,7 +17,7 @@ from lab import topology
 from lab.demo.inside import inside
 from lab.faults.injections import Fault
 from lab.faults.orchestrator import Run
-from lab.faults.stage import ENGINE, INFRASTRUCTURE, REQUESTED_BY, Pair, connection, host, look, root
+from lab.faults.stage import ENGINE, INFRASTRUCTURE, REQUESTED_BY, Pair, connection, host, record, root
 
 BEGUN_AT_MOST = 8
 """How often a run is begun again before it is called stuck."""
@@ -132,7 +132,7 @@ class Trial:
         """Begin the move, break something at a step or after so many seconds, let it end, and look at everything."""
         # Where the names lead until the move has ended; what is written on the way home has numbers of its own.
         address = topology.server(self.pair_source).ips[0]
-        self._look_at_both()
+        self._record_both()
         with Visitors(address, self.account, 1_000_000 if self.kind == "home" else 0) as visitors:
             time.sleep(0.5)
             self.run.begin()
@@ -196,15 +196,15 @@ class Trial:
             if self.run.begun > BEGUN_AT_MOST:
                 break
             time.sleep(1 + random.random())
-            self._look_at_both()
+            self._record_both()
             self.run.begin()
         self.run.kill()
         return [f"the move did not end: {self.run.said()}"]
 
-    def _look_at_both(self) -> None:
+    def _record_both(self) -> None:
         """As every hour: the last look may have met a disk that was full."""
         for server in self.pair.names:
-            look(server)
+            record(server)
 
     # --- what is right
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from lab.demo import run
-from lab.panel import Told
+from lab.panel import CallFailed
 from lab.say import LabError
 
 
@@ -87,7 +87,7 @@ class FakePanel:
 
     def ask_for_transit(self, server, entry):
         if ("ask", server) in self.calls:
-            raise Told(f"Server {server} is being migrated already: follow that run.")
+            raise CallFailed(f"Server {server} is being migrated already: follow that run.")
         self.calls.append(("ask", server))
         return {"run": {"run_id": "panel-ask-1"}}
 
