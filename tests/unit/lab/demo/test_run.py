@@ -133,7 +133,7 @@ def test_the_watcher_says_each_thing_once(world, capsys):
     world()
     watch = run.Watch("demo")
     watch.until_end(run.Customer(FakePanel()))
-    watch._tell_moves()
+    watch._print_moves()
     said = capsys.readouterr().out
     assert said.count("switch: failed (2.5 s)") == 1
     assert said.count("app, out: done (held 0.90 s)") == 1
