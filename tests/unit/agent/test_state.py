@@ -147,7 +147,11 @@ def one() -> type[Thing]:
 
 
 def test_a_run_keeps_one_of_each_kind_until_its_end(one: type[Thing]) -> None:
-    other = type("Other", (Thing,), {"made": [], "ended": []})
+    class Other(Thing):
+        made: list[Thing] = []
+        ended: list[Thing] = []
+
+    other = Other
     with kept.Kept():
         first = kept.of(one)
         assert kept.of(one) is first and kept.of(other) is not first
