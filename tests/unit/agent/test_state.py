@@ -12,7 +12,7 @@ import pytest
 from include.agent.host import kept
 from include.agent.host.system import side_by_side
 
-AGENT = Path(__file__).parents[2] / "include" / "agent"
+AGENT = Path(__file__).parents[3] / "include" / "agent"
 NAMES = {path.stem for path in AGENT.rglob("*.py")}
 MODULES = {str(path.relative_to(AGENT)): path.read_text() for path in sorted(AGENT.rglob("*.py"))}
 CHANGES = {"add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove"}
