@@ -40,13 +40,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import Param, dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import billing
 from transhumance_airflow import outbox
-from transhumance_airflow.step import log_text, step, task
+from transhumance_airflow.step import Registry, log_text, step, task
 
 SETTINGS = billing.read_settings()
 
@@ -82,42 +81,42 @@ def bill_transits() -> None:
     """Wiring; the rules stand in `include.billing`."""
 
     @step(kind=task.branch)
-    def dry_run_or_not(conn: psycopg.Connection, params: dict[str, Any]) -> str:
+    def dry_run_or_not(conn: Registry, params: dict[str, Any]) -> str:
         """Which way the run goes."""
         return {True: "show_what_would_be_billed", False: "take_over_settings"}[params["dry_run"]]
 
     @step(refusal_is_final=True)
-    def show_what_would_be_billed(conn: psycopg.Connection, params: dict[str, Any]) -> None:
+    def show_what_would_be_billed(conn: Registry, params: dict[str, Any]) -> None:
         """Logs a line a lease: what it would be charged, and why."""
         log_text(billing.would_bill(conn, billing.day_or_none(params["through_day"])).table())
 
     @step(refusal_is_final=True)
-    def take_over_settings(conn: psycopg.Connection) -> list[str]:
+    def take_over_settings(conn: Registry) -> list[str]:
         """Time zone and free days, as ops have set them; gives what changed."""
         return billing.apply_settings(conn, SETTINGS)
 
     @step(refusal_is_final=True)
-    def bill_days(conn: psycopg.Connection, params: dict[str, Any]) -> billing.Billed:
+    def bill_days(conn: Registry, params: dict[str, Any]) -> billing.Billed:
         """Charges every lease for every day that is over and was not billed yet."""
         return billing.bill_days(conn, billing.day_or_none(params["through_day"]))
 
     @step()
-    def settle_late_facts(conn: psycopg.Connection) -> billing.Settled:
+    def settle_late_facts(conn: Registry) -> billing.Settled:
         """Enters what follows from facts that became known late."""
         return billing.settle_late_facts(conn)
 
     @step(refusal_is_final=True)
-    def send_reminders(conn: psycopg.Connection) -> int:
+    def send_reminders(conn: Registry) -> int:
         """Puts the reminders that are due into the outbox; gives how many."""
         return billing.send_reminders(conn)
 
     @step(retries=8, retry_exponential_backoff=True, max_retry_delay=timedelta(hours=1))
-    def deliver_webhooks(conn: psycopg.Connection) -> billing.Delivered:
+    def deliver_webhooks(conn: Registry) -> billing.Delivered:
         """Posts what the outbox holds; fails while the receiver does not take it."""
         return outbox.deliver_webhooks(conn)
 
     @step(refusal_is_final=True)
-    def check_prices(conn: psycopg.Connection, billed: billing.Billed) -> None:
+    def check_prices(conn: Registry, billed: billing.Billed) -> None:
         """Fails, so that somebody looks, when a lease could not be billed for want of a price."""
         billing.require_prices(billed)
 

@@ -27,13 +27,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import Param, dag
 
 from include import billing
 from include.panel.announce import announce, replay
 from transhumance_airflow import forms, outbox
-from transhumance_airflow.step import step
+from transhumance_airflow.step import Registry, step
 
 
 @dag(
@@ -62,7 +61,7 @@ def deliver_events() -> None:
     """Wiring; what is told stands in `include.panel`, how it is delivered in `include.billing.outbox`."""
 
     @step()
-    def deliver(conn: psycopg.Connection, params: dict[str, Any]) -> billing.Delivered:
+    def deliver(conn: Registry, params: dict[str, Any]) -> billing.Delivered:
         """Announces and posts; fails while the receiver does not take it."""
         replay(conn, params["replay_after"], params["customer"], params["requested_by"])
         announce(conn)

@@ -24,13 +24,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import Param, dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include.testing import copies
 from transhumance_airflow import connections
-from transhumance_airflow.step import step
+from transhumance_airflow.step import Registry, step
 
 
 @dag(
@@ -56,12 +55,12 @@ def expire_tests() -> None:
     """Wiring; how a copy is taken away stands in `include.testing`."""
 
     @step(refusal_is_final=True)
-    def list_expired(conn: psycopg.Connection, params: dict[str, Any]) -> list[int]:
+    def list_expired(conn: Registry, params: dict[str, Any]) -> list[int]:
         """The tests that are to go."""
         return copies.to_remove(conn, params["test"])
 
     @step(refusal_is_final=True, map_index_template="{{ test }}")
-    def remove_test(conn: psycopg.Connection, test: int) -> None:
+    def remove_test(conn: Registry, test: int) -> None:
         """Takes one test copy away, wherever its removal stood."""
         copies.remove(conn, test, connections.tests(conn))
 

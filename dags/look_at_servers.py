@@ -19,13 +19,12 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-import psycopg
 from airflow.sdk import dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include.moves import departed
 from transhumance_airflow import connections
-from transhumance_airflow.step import log_sentences, step
+from transhumance_airflow.step import Registry, log_sentences, step
 
 
 @dag(
@@ -42,7 +41,7 @@ def look_at_servers() -> None:
     """Wiring; the look stands in `include.moves.departed`."""
 
     @step(task_id="look_at_servers")
-    def look(conn: psycopg.Connection) -> list[str]:
+    def look(conn: Registry) -> list[str]:
         """Tells the servers that are wrong; gives a sentence on each account, and on each server without an answer."""
         return log_sentences(departed.look(conn, connections.reach(conn)), logging.WARNING)
 

@@ -29,12 +29,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import Param, dag
 
 from include.moves import forwarding, pool
 from transhumance_airflow import connections, forms
-from transhumance_airflow.step import log_sentences, log_text, step
+from transhumance_airflow.step import Registry, log_sentences, log_text, step
 
 
 @dag(
@@ -68,12 +67,12 @@ def manage_transits() -> None:
     """Wiring; the actions stand in `include.moves.pool`."""
 
     @step(refusal_is_final=True)
-    def act(conn: psycopg.Connection, params: dict[str, Any]) -> None:
+    def act(conn: Registry, params: dict[str, Any]) -> None:
         """Does it, or refuses with one sentence."""
         pool.act(conn, params)
 
     @step()
-    def show_queue(conn: psycopg.Connection) -> None:
+    def show_queue(conn: Registry) -> None:
         """Logs the pool, the queue and the old paths."""
         log_text(pool.show(conn))
         log_sentences(forwarding.look(conn, connections.reach(conn)))

@@ -42,7 +42,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import dag
 
 from include.facts import MoveFacts, MoveOverAsked
@@ -51,7 +50,7 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators.wait import WaitForRegistry
-from transhumance_airflow.step import log_sentences, step
+from transhumance_airflow.step import Registry, log_sentences, step
 
 
 @dag(
@@ -83,12 +82,12 @@ def migrate_account() -> None:
     """Wiring; what every move does after its beginning stands in `transhumance_airflow.moving`."""
 
     @step(refusal_is_final=True)
-    def check_account(conn: psycopg.Connection, params: dict[str, Any], run_id: str) -> MoveOverAsked:
+    def check_account(conn: Registry, params: dict[str, Any], run_id: str) -> MoveOverAsked:
         """Refuses with one sentence, or says what is to be moved."""
         return begin.check_over(conn, MoveOverAsked.of(params, run_id), connections.reach(conn))
 
     @step()
-    def list_names(conn: psycopg.Connection, move: MoveFacts) -> list[str]:
+    def list_names(conn: Registry, move: MoveFacts) -> list[str]:
         """Takes in names that were added since; gives what the customer is told of those that will not follow."""
         return log_sentences(names.list_over(conn, connections.names(), move))
 

@@ -60,7 +60,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import chain, dag
 
 from include import registry
@@ -71,7 +70,7 @@ from transhumance_airflow.approvals import ApproveReinstall
 from transhumance_airflow.conditions import refresh_original
 from transhumance_airflow.operators.runs import MoveAccountsHome
 from transhumance_airflow.operators.wait import WaitForRegistry
-from transhumance_airflow.step import INSTALLING, given_by, group, log_sentences, step
+from transhumance_airflow.step import INSTALLING, Registry, given_by, group, log_sentences, step
 
 MIGRATION = given_by("check_server")
 TRANSIT = given_by("wait_for_transit")
@@ -98,7 +97,7 @@ def migrate_server() -> None:
     """Wiring; what each step does stands in `include.moves`."""
 
     @step(refusal_is_final=True)
-    def check_server(conn: psycopg.Connection, params: dict[str, Any], run_id: str) -> MigrationFacts:
+    def check_server(conn: Registry, params: dict[str, Any], run_id: str) -> MigrationFacts:
         """Refuses with one sentence, or begins the migration."""
         return servers.begin(
             conn,
@@ -111,82 +110,82 @@ def migrate_server() -> None:
         )
 
     @step(unless_given_up=True)
-    def request_transit(conn: psycopg.Connection, migration: MigrationFacts) -> str:
+    def request_transit(conn: Registry, migration: MigrationFacts) -> str:
         """Takes a place in the queue for a transit of the same plan; gives the place and when one is expected."""
         return pool.request_transit(conn, migration)
 
     @step(unless_given_up=True, execution_timeout=INSTALLING)
-    def install_transit(conn: psycopg.Connection, migration: MigrationFacts) -> None:
+    def install_transit(conn: Registry, migration: MigrationFacts) -> None:
         """The transit itself says that it is empty; then it is installed anew and its host key pinned."""
         servers.install_transit(conn, migration, connections.agent_of, *connections.machines())
 
     @step(unless_given_up=True)
-    def enrol_transit(conn: psycopg.Connection, migration: MigrationFacts, transit: str) -> dict[str, Any]:
+    def enrol_transit(conn: Registry, migration: MigrationFacts, transit: str) -> dict[str, Any]:
         """Puts the agent on the transit, and sees that it is what was ordered."""
         return enrol.enrol_transit(conn, migration, transit, connections.host(transit, conn))
 
     @step(unless_given_up=True)
-    def hand_over(conn: psycopg.Connection, migration: MigrationFacts, transit: str) -> list[str]:
+    def hand_over(conn: Registry, migration: MigrationFacts, transit: str) -> list[str]:
         """TTLs are low; the transit says once more that it is empty, and is the customer's to use: the free week
         starts. Gives what they are told of names that will not follow."""
         host = connections.host(transit, conn)
         return log_sentences(servers.hand_over(conn, migration, host, connections.names()))
 
     @step()
-    def point_names_at_transit(conn: psycopg.Connection, migration: MigrationFacts) -> list[str]:
+    def point_names_at_transit(conn: Registry, migration: MigrationFacts) -> list[str]:
         """Makes sure that every name in the host's DNS leads to the transit's own addresses."""
         return log_sentences(reroute.names_to_transit(conn, migration, connections.names()))
 
     @step()
-    def reroute_ips_to_transit(conn: psycopg.Connection, migration: MigrationFacts, transit: str) -> list[str]:
+    def reroute_ips_to_transit(conn: Registry, migration: MigrationFacts, transit: str) -> list[str]:
         """The transit accepts the original's IPs, then they are routed to it."""
         return reroute.ips_to_transit(conn, migration, transit, connections.router(), connections.reach(conn))
 
     @step()
-    def prove_original_empty(conn: psycopg.Connection, migration: MigrationFacts) -> None:
+    def prove_original_empty(conn: Registry, migration: MigrationFacts) -> None:
         """The registry and the original itself say that nobody lives there."""
         servers.prove_original_empty(conn, migration, connections.host(migration.server, conn))
 
     @step(execution_timeout=INSTALLING)
-    def reinstall_original(conn: psycopg.Connection, migration: MigrationFacts) -> None:
+    def reinstall_original(conn: Registry, migration: MigrationFacts) -> None:
         """Asks both again, reinstalls the original with the new infrastructure, and pins its new host key."""
         original = connections.host(migration.server, conn)
         servers.reinstall(conn, migration, original, *connections.machines())
 
     @step()
-    def enrol_original(conn: psycopg.Connection, migration: MigrationFacts) -> dict[str, Any]:
+    def enrol_original(conn: Registry, migration: MigrationFacts) -> dict[str, Any]:
         """Puts the agent on the original, and sees that it is what was ordered."""
         return enrol.enrol_reinstalled(conn, migration, connections.host(migration.server, conn))
 
     # The way out of a migration that was cancelled, too: what lies between is skipped, and the registry decides.
     @step(trigger_rule="none_failed")
-    def point_names_home(conn: psycopg.Connection, migration: MigrationFacts) -> list[str]:
+    def point_names_home(conn: Registry, migration: MigrationFacts) -> list[str]:
         """Makes sure that every name in the host's DNS leads to the original again, with the TTL that it had."""
         return log_sentences(reroute.names_home(conn, migration, connections.reach(conn), connections.names()))
 
     @step(unless_given_up=True)
-    def reroute_ips_home(conn: psycopg.Connection, migration: MigrationFacts, transit: str) -> list[str]:
+    def reroute_ips_home(conn: Registry, migration: MigrationFacts, transit: str) -> list[str]:
         """The original accepts its IPs again, they are routed to it, and the transit lets them go."""
         return reroute.ips_home(conn, migration, transit, connections.router(), connections.reach(conn))
 
     @step()
-    def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts) -> None:
+    def discard_kept_disk(conn: Registry, migration: MigrationFacts) -> None:
         """The original says that it serves every account; then the disk that it had before goes."""
         original, (machines, _) = connections.host(migration.server, conn), connections.machines()
         servers.discard_kept_disk(conn, migration, original, machines)
 
     @step(trigger_rule="none_failed", execution_timeout=INSTALLING)
-    def wipe_transit(conn: psycopg.Connection, migration: MigrationFacts) -> None:
+    def wipe_transit(conn: Registry, migration: MigrationFacts) -> None:
         """The transit itself says that nobody lives there; then nothing of the customer stays on it."""
         servers.wipe_transit(conn, migration, connections.agent_of, *connections.machines())
 
     @step()
-    def return_transit(conn: psycopg.Connection, migration: MigrationFacts) -> None:
+    def return_transit(conn: Registry, migration: MigrationFacts) -> None:
         """The transit is free for the next in the queue."""
         registry.return_transit(conn, migration.id)
 
     @step()
-    def write_report(conn: psycopg.Connection, migration: MigrationFacts) -> str:
+    def write_report(conn: Registry, migration: MigrationFacts) -> str:
         """What happened, as one JSON file and one event; gives the file's path."""
         return report.finish(conn, migration.id, connections.reports_folder())
 

@@ -42,7 +42,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import Param, dag
 
 from include.facts import MoveAsked
@@ -51,7 +50,7 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators.wait import WaitForRegistry
-from transhumance_airflow.step import step
+from transhumance_airflow.step import Registry, step
 
 
 @dag(
@@ -90,7 +89,7 @@ def move_account() -> None:
     `transhumance_airflow.moving`."""
 
     @step(refusal_is_final=True)
-    def check_account(conn: psycopg.Connection, params: dict[str, Any], run_id: str) -> MoveAsked:
+    def check_account(conn: Registry, params: dict[str, Any], run_id: str) -> MoveAsked:
         """Refuses with one sentence, or says what is to be moved: the account, both servers, whether it may go."""
         asked = MoveAsked.of(params, run_id)
         return begin.check_move(conn, asked, params["if_another_moves"], connections.reach(conn))

@@ -27,14 +27,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import billing, catalogue, registry
 from include.moves import servers
 from transhumance_airflow import connections, outbox
-from transhumance_airflow.step import log_sentences, step
+from transhumance_airflow.step import Registry, log_sentences, step
 
 SETTINGS = billing.read_settings()
 PATIENT: dict[str, Any] = {"retries": 8, "retry_exponential_backoff": True, "max_retry_delay": timedelta(hours=1)}
@@ -54,27 +53,27 @@ def remind_customers() -> None:
     """Wiring; the rules stand in `include.registry.reminders`, the words in `include.campaigns.letters`."""
 
     @step(refusal_is_final=True)
-    def take_over_catalogue(conn: psycopg.Connection) -> list[str]:
+    def take_over_catalogue(conn: Registry) -> list[str]:
         """The catalogue's files are what the registry goes by; gives the entries."""
         return sorted(catalogue.take_over(conn))
 
     @step()
-    def refresh_servers(conn: psycopg.Connection) -> list[str]:
+    def refresh_servers(conn: Registry) -> list[str]:
         """Asks every server that many share; gives a sentence on each that does not answer."""
         return log_sentences(servers.refresh_all(conn, connections.reach(conn)))
 
     @step()
-    def enter_reminders(conn: psycopg.Connection) -> int:
+    def enter_reminders(conn: Registry) -> int:
         """Puts the reminders that are due today into the outbox; gives how many."""
         return registry.remind(conn, SETTINGS.today())
 
     @step(**PATIENT)
-    def send_mails(conn: psycopg.Connection) -> billing.Delivered:
+    def send_mails(conn: Registry) -> billing.Delivered:
         """Mails what waits in the outbox."""
         return outbox.send_mails(conn)
 
     @step(**PATIENT)
-    def deliver_webhooks(conn: psycopg.Connection) -> billing.Delivered:
+    def deliver_webhooks(conn: Registry) -> billing.Delivered:
         """Posts what waits in the outbox."""
         return outbox.deliver_webhooks(conn)
 

@@ -43,7 +43,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import Param, dag
 
 from include import billing, registry
@@ -52,7 +51,7 @@ from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait
 from transhumance_airflow.operators.runs import PerformInWaves
-from transhumance_airflow.step import log_text, step, task
+from transhumance_airflow.step import Registry, log_text, step, task
 
 
 @dag(
@@ -116,24 +115,24 @@ def run_campaign() -> None:
     """Wiring; what a campaign does stands in `include.campaigns`."""
 
     @step(kind=task.short_circuit, refusal_is_final=True)
-    def act(conn: psycopg.Connection, params: dict[str, Any], run_id: str) -> int | None:
+    def act(conn: Registry, params: dict[str, Any], run_id: str) -> int | None:
         """Begins a campaign and gives its number, or steers another: then nothing is left to do for this run."""
         sight = ahead.Sight(connections.reach(conn))
         return steering.act(conn, steering.Asked(params, run_id, billing.read_settings().today(), sight)).campaign
 
     @step()
-    def look_ahead(conn: psycopg.Connection, campaign: int) -> str:
+    def look_ahead(conn: Registry, campaign: int) -> str:
         """Which accounts cannot be moved, and why: told to ops and to their customers before anything begins; they are
         left."""
         return log_text(ahead.before(conn, campaign, ahead.Sight(connections.reach(conn))))
 
     @step()
-    def write_report(conn: psycopg.Connection, campaign: int) -> str:
+    def write_report(conn: Registry, campaign: int) -> str:
         """How each account fared, as one JSON file and one event; gives the file's path."""
         return str(report.write(conn, campaign, connections.reports_folder()))
 
     @step(refusal_is_final=True)
-    def tell_result(conn: psycopg.Connection, campaign: int) -> None:
+    def tell_result(conn: Registry, campaign: int) -> None:
         """Fails when the campaign stopped by itself."""
         waves.require_well(conn, campaign)
 

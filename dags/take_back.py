@@ -35,7 +35,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import Param, chain, dag
 
 from include import registry
@@ -43,7 +42,7 @@ from include.facts import TakeBackFacts
 from include.moves import take_back as back
 from transhumance_airflow import connections, forms
 from transhumance_airflow.approvals import ApproveTakeBack
-from transhumance_airflow.step import INSTALLING, given_by, log_sentences, step
+from transhumance_airflow.step import INSTALLING, Registry, given_by, log_sentences, step
 
 FACTS = given_by("check_transit")
 
@@ -75,33 +74,33 @@ def take_back() -> None:
     """Wiring; what each step does stands in `include.moves.take_back`."""
 
     @step(refusal_is_final=True)
-    def check_transit(conn: psycopg.Connection, params: dict[str, Any]) -> TakeBackFacts:
+    def check_transit(conn: Registry, params: dict[str, Any]) -> TakeBackFacts:
         """Refuses with one sentence while the transit answers, or where there is nothing to take back."""
         return back.look(conn, params["server"], connections.reach(conn))
 
     @step()
-    def cut_transit_off(conn: psycopg.Connection, facts: TakeBackFacts, params: dict[str, Any]) -> None:
+    def cut_transit_off(conn: Registry, facts: TakeBackFacts, params: dict[str, Any]) -> None:
         """The transit is off; its accounts have new epochs."""
         back.cut_off(conn, facts, params["because"], params["requested_by"], *connections.machines())
 
     @step(execution_timeout=INSTALLING)
-    def start_kept_disk(conn: psycopg.Connection, facts: TakeBackFacts) -> None:
+    def start_kept_disk(conn: Registry, facts: TakeBackFacts) -> None:
         """The disk that the original had runs in the transit's place, if the original was reinstalled."""
         back.start_kept_disk(conn, facts, *connections.machines())
 
     @step()
-    def take_accounts_back(conn: psycopg.Connection, facts: TakeBackFacts) -> list[str]:
+    def take_accounts_back(conn: Registry, facts: TakeBackFacts) -> list[str]:
         """Each account serves again."""
         return back.take_accounts_back(conn, facts, connections.reach(conn))
 
     @step()
-    def lead_names_and_ips_back(conn: psycopg.Connection, facts: TakeBackFacts) -> list[str]:
+    def lead_names_and_ips_back(conn: Registry, facts: TakeBackFacts) -> list[str]:
         """Names and IPs lead to where the accounts serve."""
         names, router = connections.names(), connections.router()
         return log_sentences(back.lead_back(conn, facts, names, router, connections.reach(conn)))
 
     @step()
-    def end_take_back(conn: psycopg.Connection, facts: TakeBackFacts, params: dict[str, Any]) -> None:
+    def end_take_back(conn: Registry, facts: TakeBackFacts, params: dict[str, Any]) -> None:
         """The registry knows that it is done."""
         registry.end_take_back(conn, facts.id, params["requested_by"])
 

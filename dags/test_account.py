@@ -39,7 +39,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from airflow.sdk import chain, dag
 
 from include.compatibility.report import Seen
@@ -49,7 +48,7 @@ from include.testing.settings import read_settings
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.operators.agent import CopyOperation
-from transhumance_airflow.step import step
+from transhumance_airflow.step import Registry, step
 
 
 @dag(
@@ -76,39 +75,39 @@ def test_account() -> None:
     """Wiring; what each step does stands in `include.testing`."""
 
     @step(refusal_is_final=True)
-    def check_account(conn: psycopg.Connection, params: dict[str, Any], run_id: str) -> TestAsked:
+    def check_account(conn: Registry, params: dict[str, Any], run_id: str) -> TestAsked:
         """Refuses with one sentence, or says what is to be tested."""
         reach = connections.tests(conn).reach
         return copies.check(conn, params["account"], params["entry"], run_id, params["requested_by"], reach)
 
     @step()
-    def replace_old_test(conn: psycopg.Connection, asked: TestAsked, params: dict[str, Any], run_id: str) -> TestFacts:
+    def replace_old_test(conn: Registry, asked: TestAsked, params: dict[str, Any], run_id: str) -> TestFacts:
         """Takes the earlier copy away and begins the test."""
         return copies.begin(conn, asked, run_id, params["requested_by"], connections.tests(conn))
 
     @step()
-    def open_path(conn: psycopg.Connection, test: TestFacts) -> Peer:
+    def open_path(conn: Registry, test: TestFacts) -> Peer:
         """The test server is inert, and ready to receive from the account's server."""
         return copies.open_path(conn, test, connections.tests(conn))
 
     @step()
-    def open_test(conn: psycopg.Connection, test: TestFacts) -> dict[str, str]:
+    def open_test(conn: Registry, test: TestFacts) -> dict[str, str]:
         """The copy answers on its server; gives the test name of each site."""
         return copies.open_copy(conn, test, connections.tests(conn))
 
     @step(refusal_is_final=True)
-    def name_test(conn: psycopg.Connection, test: TestFacts, named: dict[str, str]) -> None:
+    def name_test(conn: Registry, test: TestFacts, named: dict[str, str]) -> None:
         """The test names lead to the test server."""
         names.lead(conn, connections.tests(conn).zone, named.values(), test.to_server)
 
     @step()
-    def look_at_pages(conn: psycopg.Connection, test: TestFacts, named: dict[str, str]) -> dict[str, Any]:
+    def look_at_pages(conn: Registry, test: TestFacts, named: dict[str, str]) -> dict[str, Any]:
         """The same pages of the original and of the copy."""
         return reports.pages(conn, test, named)
 
     @step()
     def write_report(
-        conn: psycopg.Connection,
+        conn: Registry,
         test: TestFacts,
         duplicated: dict[str, Any],
         original: dict[str, Any],
@@ -120,12 +119,12 @@ def test_account() -> None:
         return reports.write(conn, test, seen, read_settings().expiry(), connections.reports_folder())
 
     @step()
-    def tell_result(conn: psycopg.Connection, result: TestResult) -> TestResult:
+    def tell_result(conn: Registry, result: TestResult) -> TestResult:
         """Names, until when, and the verdict: in the log, and as what this run gives."""
         return reports.tell(result)
 
     @step()
-    def close_path(conn: psycopg.Connection, test: TestFacts) -> str:
+    def close_path(conn: Registry, test: TestFacts) -> str:
         """Takes the test's key off both servers, and a test that did not get ready away whole."""
         return copies.end(conn, test, connections.tests(conn))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import psycopg
 from airflow.sdk import Param
 
 from include import registry
@@ -14,7 +13,7 @@ from include.moves import names, path
 from transhumance_airflow import connections
 from transhumance_airflow.look import look
 from transhumance_airflow.operators.agent import MoveOperation
-from transhumance_airflow.step import log_sentences, step
+from transhumance_airflow.step import Registry, log_sentences, step
 
 HOLD_SECONDS = 60
 """After this long without a commit the server itself returns the account to service."""
@@ -48,37 +47,37 @@ def move_steps(move: Any) -> Steps:
     """
 
     @step()
-    def look_before(conn: psycopg.Connection, move: MoveFacts) -> dict[str, Any]:
+    def look_before(conn: Registry, move: MoveFacts) -> dict[str, Any]:
         """The account as its visitors and customer see it. Kept in the registry, and not taken again after the
         commit."""
         return looks.before(conn, move, look)
 
     @step()
-    def open_path(conn: psycopg.Connection, move: MoveFacts) -> Peer:
+    def open_path(conn: Registry, move: MoveFacts) -> Peer:
         """Pairs the two servers; the target is ready to receive."""
         return path.open_path(conn, move, connections.reach(conn))
 
     @step(refusal_is_final=True)
     def record_move(
-        conn: psycopg.Connection, move: MoveFacts, switched: dict[str, Any] | None, copied: dict[str, Any] | None
+        conn: Registry, move: MoveFacts, switched: dict[str, Any] | None, copied: dict[str, Any] | None
     ) -> dict[str, Any] | None:
         """The registry learns in one transaction where the account lives, and what was verified. The server that it
         left is asked first."""
         return path.record(conn, move, switched, copied, connections.host(move.from_server, conn))
 
     @step()
-    def point_names(conn: psycopg.Connection, move: MoveFacts) -> list[str]:
+    def point_names(conn: Registry, move: MoveFacts) -> list[str]:
         """The account's names lead to where it lives now; gives what its customer is told of those that do not."""
         home = registry.account(conn, move.account).home_server
         return log_sentences(names.follow(conn, connections.names(), home, move.account))
 
     @step()
-    def look_after(conn: psycopg.Connection, move: MoveFacts, before: dict[str, Any]) -> None:
+    def look_after(conn: Registry, move: MoveFacts, before: dict[str, Any]) -> None:
         """The same look at the account where it lives now; fails with every difference."""
         looks.after(conn, move, before, look)
 
     @step()
-    def close_path(conn: psycopg.Connection, move: MoveFacts) -> str:
+    def close_path(conn: Registry, move: MoveFacts) -> str:
         """Takes the move's key off both servers. Before the commit the account goes back into service first."""
         return path.close_path(conn, move, connections.reach(conn))
 

@@ -15,6 +15,7 @@ from dataclasses import is_dataclass
 from datetime import timedelta
 from typing import Any, get_type_hints
 
+import psycopg
 from airflow import sdk
 from airflow.sdk import TaskGroup
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -32,6 +33,9 @@ INSTALLING = timedelta(hours=3)
 task: Any = sdk.task
 """Airflow's own. A step is called without what Airflow fills in, and with what earlier ones will give; its types know
 neither, so the calls are not checked. What a step is given when it runs is."""
+
+Registry = psycopg.Connection
+"""The registry, to which every step has a connection as its first argument."""
 
 log = logging.getLogger(__name__)
 

@@ -155,9 +155,9 @@ def test_an_account_created_since_is_reminded_too_and_a_server_that_is_down_dela
         registry.account(shared.conn, "gone")
 
 
-def test_without_a_connection_messages_wait(dag, connections, monkeypatch):
+def test_without_a_connection_messages_wait(dag, shared, connections, monkeypatch):
     connections.clear()
     assert remind(dag, monkeypatch, date(2026, 12, 24)) == 4
     for send in (outbox.send_mails, outbox.deliver_webhooks):
         with pytest.raises(AirflowSkipException, match="There is no connection"):
-            send()
+            send(shared.conn)
