@@ -30,7 +30,7 @@ from typing import Any
 from airflow.sdk import Param, dag
 
 from include import billing
-from include.panel.announce import announce, replay
+from include.panel.webhooks import enqueue_events, replay
 from transhumance_airflow import forms, outbox
 from transhumance_airflow.step import Registry, step
 
@@ -64,7 +64,7 @@ def deliver_events() -> None:
     def deliver(conn: Registry, params: dict[str, Any]) -> billing.Delivered:
         """Announces and posts; fails while the receiver does not take it."""
         replay(conn, params["replay_after"], params["customer"], params["requested_by"])
-        announce(conn)
+        enqueue_events(conn)
         return outbox.deliver_webhooks(conn)
 
     deliver()

@@ -45,8 +45,9 @@ from typing import Any
 
 from airflow.sdk import Param, dag
 
-from include import billing, registry
+from include import registry
 from include.campaigns import ahead, report, steering, waves
+from include.settings import read_settings
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait
@@ -118,7 +119,7 @@ def run_campaign() -> None:
     def act(conn: Registry, params: dict[str, Any], run_id: str) -> int | None:
         """Begins a campaign and gives its number, or steers another: then nothing is left to do for this run."""
         sight = ahead.Sight(connections.reach(conn))
-        return steering.act(conn, steering.Asked(params, run_id, billing.read_settings().today(), sight)).campaign
+        return steering.act(conn, steering.Asked(params, run_id, read_settings().today(), sight)).campaign
 
     @step()
     def look_ahead(conn: Registry, campaign: int) -> str:

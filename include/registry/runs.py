@@ -36,7 +36,7 @@ def run_failed(
 def why_run_failed(conn: psycopg.Connection, run_id: str, account: str | None = None) -> str | None:
     """The sentence with which a run (for this account, or for any) failed last; the end of its path is asked last,
     since it fails only after something else. None when no task of it failed."""
-    found: str | None = value(
+    sentence: str | None = value(
         conn,
         """
         SELECT detail ->> 'why' FROM events
@@ -46,4 +46,4 @@ def why_run_failed(conn: psycopg.Connection, run_id: str, account: str | None = 
         """,
         {"account": account, "kind": EventKind.RUN_FAILED, "run": run_id},
     )
-    return found
+    return sentence
