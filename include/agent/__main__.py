@@ -15,7 +15,7 @@ from .channel import pairing
 from .host import homes, operations, processes
 from .host.system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 from .layouts.native import mail, php, reboot_lines
-from .move import fence, stores
+from .move import forward, hold, stores
 from .stores.files import rsync
 from .stores.postgresql import apply, door
 
@@ -119,9 +119,9 @@ def main(words: list[str]) -> int:
         case ["run", operation]:
             return operations.run_operation(operation, protocol.LONG_VERBS)
         case ["settle", account]:
-            fence.settle(account)
+            forward.settle(account)
         case ["return", account, epoch]:
-            fence.return_(account, epoch=int(epoch))
+            hold.return_(account, epoch=int(epoch))
         case ["boot"]:
             boot.boot()
         case ["enrol"]:

@@ -7,13 +7,13 @@ from .channel import pairing
 from .host import digest
 from .host.system import refuse
 from .layouts.native import mail, php
-from .move import fence, identity, redirect, stores
-from .move.switch import Steps
+from .move import forward, identity, redirect, stores
+from .move.steps import Steps
 
 
 def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    steps = Steps(lambda **_: None)
-    state = fence.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"), steps)
+    steps = Steps()
+    state = forward.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"), steps)
     return {"state": state.state, "steps": steps.taken}
 
 

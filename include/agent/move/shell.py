@@ -23,7 +23,7 @@ from ..host import processes, server_role, system
 from ..host.digest import printable
 from ..host.system import refuse
 from ..layouts.native import front, mail, php, reboot_lines
-from . import fence, stores
+from . import serving, stores
 
 
 def create(account: Account, epoch: int, password_hash: str | None) -> State:
@@ -44,7 +44,7 @@ def create(account: Account, epoch: int, password_hash: str | None) -> State:
         if state.state == "absent":
             state = put_state(account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time()))
         front.load_certificates(account)
-        fence.open_account(account)
+        serving.open_account(account)
         mail.render(certificates=True)
         return state
 
