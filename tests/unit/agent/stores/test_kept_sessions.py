@@ -13,7 +13,7 @@ from include.agent.stores.files import look
 from include.agent.stores.mariadb import follower
 from include.agent.stores.mariadb import sql as mariadb_sql
 from include.agent.stores.postgresql import sql as postgres_sql
-from tests.unit.two_servers import statement
+from tests.support.two_servers import statement
 
 ALICE, BOB = (Account.from_json(statement(name)) for name in ("alice", "bob"))
 
