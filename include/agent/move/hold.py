@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..account.accounts import Account, State, guarded, load, put_state, state_of
 from ..host.system import refuse
-from ..layouts.native import front, php
+from ..layouts import front, php
 from ..stores.store import Engine
 from . import fence, serving, stores
 from .steps import Steps

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..account.accounts import Account
 from ..host import processes, system
 from ..host.system import refuse
-from ..layouts.native import php
+from ..layouts import php
 
 PATIENCE = 30.0
 """Seconds that a cron job or a long request is waited for. A job that runs longer is ended by the hold and reported; a

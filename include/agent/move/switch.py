@@ -19,7 +19,7 @@ from ..host import digest, holds
 from ..host.kept import Threads
 from ..host.operations import Report
 from ..host.system import failpoint, refuse, side_by_side
-from ..layouts.native import mail, php
+from ..layouts import mail, php
 from ..stores.store import Compared, Engine, Following, Store
 from . import fence, forward, hold, identity, moment, redirect, shell
 from .steps import Steps

@@ -17,7 +17,7 @@ from ...channel.peer import Peer
 from ...host.digest import MOST, printable
 from ...host.kept import Threads
 from ...host.system import refuse
-from ...layouts.native import mail, reboot_lines
+from ...layouts import mail, reboot_lines
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import changes as files_changes
 from . import index as files_index

@@ -13,7 +13,7 @@ from ...host.digest import as_peer_verb
 from ...host.kept import Threads
 from ...host.scope import Scope
 from ...host.system import run, write_durably
-from ...layouts.native import mail, reboot_lines
+from ...layouts import mail, reboot_lines
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import follow as files_follow
 from . import look

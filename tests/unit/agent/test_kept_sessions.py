@@ -65,10 +65,12 @@ class Client:
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
-    fresh = type("OfATest", (Client,), {"all": []})
+    class OfATest(Client):
+        all: list[Client] = []
+
     for module, name in ((postgres_sql, "Session"), (mariadb_sql, "Session"), (follower, "Session"), (look, "Looking")):
-        monkeypatch.setattr(module, name, fresh)
-    return fresh.all
+        monkeypatch.setattr(module, name, OfATest)
+    return OfATest.all
 
 
 def ended(clients: list[Client]) -> list[bool]:
