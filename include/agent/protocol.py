@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import describe
-from .account.accounts import Account, check_engine, check_move, check_name, load, state_of
+from .account.accounts import Account, check_move, check_name, load, state_of
+from .account.engines import check_engine
 from .channel import pairing
 from .checks import account as checks
 from .checks import obstacles
@@ -14,7 +15,7 @@ from .host import addresses, operations, shapes
 from .host.digest import printable
 from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
-from .move import fence, shell, switch, take_back
+from .move import fence, forward, hold, shell, switch, take_back
 from .trial import copy, duplicate, server
 
 _LONGEST_WORD = 16 << 20
@@ -66,7 +67,7 @@ def _pair(args: dict[str, Any]) -> dict[str, Any]:
     epoch = _epoch(args)
     load(name)
     if epoch is not None:
-        fence.admit(name, move, epoch)
+        hold.admit(name, move, epoch)
     return {"public_key": pairing.make_key(move, name, epoch)}
 
 
@@ -109,7 +110,7 @@ def _return(args: dict[str, Any]) -> dict[str, Any]:
     """With an `epoch` that attempt is over as well: nothing of it holds or commits from here on."""
     name, move = _named(args)
     epoch = _epoch(args)
-    state = fence.return_(name, move) if epoch is None else fence.give_up(name, move, epoch)
+    state = hold.return_(name, move) if epoch is None else hold.give_up(name, move, epoch)
     return {"state": state.state, "epoch": state.epoch}
 
 
@@ -117,7 +118,7 @@ def _left(args: dict[str, Any]) -> dict[str, Any]:
     """What the registry knows and this server does not (its disk is that of a backup): where the account has gone."""
     name, move = _named(args)
     (epoch,) = _take(args, epoch=int)
-    state = fence.learn(name, move, epoch, pairing.check_address(args.get("to")))
+    state = forward.learn(name, move, epoch, pairing.check_address(args.get("to")))
     return {"state": state.state, "epoch": state.epoch}
 
 
@@ -139,7 +140,7 @@ def _open_test(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _drop_left(args: dict[str, Any]) -> dict[str, Any]:
-    fence.drop_left(check_name(args.get("account")), check_engine(args.get("engine")))
+    forward.drop_left(check_name(args.get("account")), check_engine(args.get("engine")))
     return {}
 
 

@@ -11,7 +11,7 @@ from include import registry
 from include.agent.host.digest import printable
 from include.campaigns import ahead
 from include.hosts import AgentError, HostUnreachable
-from include.panel import event_text, standing
+from include.panel import event_text, status
 from tests.dags.hosting import add_shared
 from tests.dags.steps import step
 from tests.dags.test_test_account import ENTRY, whole
@@ -41,8 +41,8 @@ def start(dag: Any, run_id: str = "campaign-run") -> tuple[int, str]:
     return campaign, step(dag, "look_ahead", campaign=campaign)
 
 
-def stands(conn: Any, account: str) -> standing.Standing:
-    return standing.of_account(conn, registry.account(conn, account), None, None, lambda _dag, _run: None)
+def stands(conn: Any, account: str) -> status.Status:
+    return status.of_account(conn, registry.account(conn, account), None, None, lambda _dag, _run: None)
 
 
 def looks(shared: Any) -> list[str]:
@@ -105,7 +105,7 @@ def test_what_only_the_host_can_mend_waits_for_the_host(dag, shared):
     shared.obstacles["shop"] = [STRANGER]
     start(dag)
     here = stands(shared.conn, "shop")
-    assert here.waits_for == "host" and "eve@%" in here.next and here.next.endswith(standing.THE_HOST)
+    assert here.waits_for == "host" and "eve@%" in here.next and here.next.endswith(status.THE_HOST)
 
 
 def test_a_recent_report_is_believed_and_an_old_one_looked_behind(dag, dags, shared):

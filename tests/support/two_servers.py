@@ -15,9 +15,9 @@ from include.agent.account.accounts import Account, State, put_state, state_of
 from include.agent.channel import pairing, peer
 from include.agent.host import addresses, operations, processes, server_role, system
 from include.agent.layouts.native import front, mail, php
-from include.agent.move import fence, redirect, shell, stores, switch
+from include.agent.move import deadline, fence, forward, redirect, serving, shell, stores, switch
 
-MODULES = (system, accounts, boot, fence, operations, pairing, peer, protocol, shell, switch)
+MODULES = (system, accounts, boot, deadline, fence, operations, pairing, peer, protocol, shell, switch)
 
 
 def statement(name: str, uid: int = 2001) -> dict[str, Any]:
@@ -51,18 +51,18 @@ class TwoServers:
             addresses: ("accept_known",),
             server_role: ("refuse_to_serve", "domain"),
             boot: ("_tidy",),
-            fence: ("disarm",),
+            deadline: ("disarm",),
             pairing: ("_rewrite_keys",),
         }.items():
             for name in names:
                 monkeypatch.setattr(module, name, nothing)
-        monkeypatch.setattr(fence.FILES, "finish", nothing)
+        monkeypatch.setattr(forward.FILES, "finish", nothing)
         for engine in stores.ENGINES:
             for name in ("hold", "unhold", "finish", "discard"):
                 monkeypatch.setattr(engine, name, nothing)
         monkeypatch.setattr(switch, "STORES", ())
-        monkeypatch.setattr(fence, "arm", lambda name, _seconds: self.armed.append(name))
-        monkeypatch.setattr(fence, "open_account", lambda account: self.opened.append(account.name))
+        monkeypatch.setattr(deadline, "arm", lambda name, _seconds: self.armed.append(name))
+        monkeypatch.setattr(serving, "open_account", lambda account: self.opened.append(account.name))
         monkeypatch.setattr(pairing, "CONTROLS", tmp_path / "controls")
 
     def _run(self, argv: list[str], **_: Any) -> SimpleNamespace:

@@ -46,7 +46,21 @@ def test_a_sentence_can_be_said_of_an_event_without_detail(kind):
 def test_a_customers_sentence_holds_what_a_customer_may_see():
     texts = [text.customer for text in event_text.TEXTS.values() if text.customer]
     used = {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
-    assert used == {"account", "server", "to", "reason", "why", "left"}
+    assert used == {"account", "server", "to", "reason", "why", "left", "free_days"}
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        ({"free_days": 14}, "its 14 free days have started"),
+        ({"free_days": 1}, "its free day has started"),
+        ({"free_days": 0}, "it has no free days"),
+        ({}, "its free days have started"),
+    ],
+)
+def test_the_hand_over_tells_the_free_days_that_were_set(detail, told):
+    handed_over = Happened(EventKind.MIGRATION_HANDED_OVER, None, "vps-1", detail)
+    assert event_text.for_customer(handed_over) == f"The transit is yours to use: {told}."
 
 
 def test_ops_are_told_figures():

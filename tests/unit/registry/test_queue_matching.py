@@ -44,5 +44,5 @@ def test_estimate_plays_the_queue():
     queue = [wanted(1), wanted(2), wanted(3)]
     offers = [offered("a", days=2), offered("b", days=5)]
     expected = [2, 5, 9]
-    assert [at and (at - NOW).days for at in estimates(queue, offers)] == expected
-    assert estimates(queue, []) == [None] * len(queue)
+    assert [at and (at - NOW).days for at in estimates(queue, offers, WEEK)] == expected
+    assert estimates(queue, [], WEEK) == [None] * len(queue)

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.registry import Refused
 from include.testing.names import label
-from include.testing.settings import read_settings
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 part = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
@@ -48,15 +46,3 @@ def test_two_domains_have_two_labels(one, other):
 
 def test_domains_that_differ_in_dots_and_dashes_only():
     assert len({label(name) for name in ("a-b.example", "a.b.example", "a.b-example", "a-b-example")}) == 4
-
-
-@pytest.mark.parametrize("text", ["", "test_days = 0", "test_days = 'x'", "days = 3", "test_days ="])
-def test_settings_that_cannot_be_are_refused(tmp_path, text):
-    file = tmp_path / "tests.toml"
-    file.write_text(text)
-    with pytest.raises(Refused, match=r"tests\.toml"):
-        read_settings(file)
-
-
-def test_the_settings_that_ship_are_fourteen_days():
-    assert read_settings().test_days == 14

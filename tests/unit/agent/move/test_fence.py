@@ -13,7 +13,7 @@ from include.agent.account import accounts
 from include.agent.channel import pairing
 from include.agent.host import operations
 from include.agent.host.system import Refused
-from include.agent.move import fence
+from include.agent.move import fence, forward, hold, serving
 from tests.support.two_servers import TwoServers
 
 
@@ -32,16 +32,16 @@ def code_of(refused: pytest.ExceptionInfo[Refused]) -> str:
 
 
 def test_an_operation_does_not_commit_the_hold_of_another_epoch(servers: TwoServers) -> None:
-    fence._begin("alice", "m5", 2, 60)  # it holds, compares ... and is stopped for a while
-    fence.return_("alice", "m5")  # the deadline: visitors write again
-    fence._begin("alice", "m5", 3, 60)  # the run was cleared: that of epoch 3 has just begun its hold
+    fence.begin("alice", "m5", 2, 60)  # it holds, compares ... and is stopped for a while
+    hold.return_("alice", "m5")  # the deadline: visitors write again
+    fence.begin("alice", "m5", 3, 60)  # the run was cleared: that of epoch 3 has just begun its hold
     with pytest.raises(Refused) as no:
         fence.commit("alice", "m5", 2, {})
     assert code_of(no) == "not_held"
     with pytest.raises(Refused) as no:
         fence.commit_engine("alice", "m5", 2, "mariadb", 23000, {})
     assert code_of(no) == "not_held"
-    fence.return_("alice", "m5", 2)  # and its failure does not end that hold either
+    hold.return_("alice", "m5", 2)  # and its failure does not end that hold either
     assert (servers.alice.state, servers.alice.epoch) == ("held", 3)
     assert fence.commit("alice", "m5", 3, {})["epoch"] == 3
     assert fence.commit("alice", "m5", 3, {})["epoch"] == 3, "a repeated commit is the same one"
@@ -51,50 +51,50 @@ def test_a_hold_that_was_given_up_before_it_began_does_not_begin(servers: TwoSer
     """The switch rehearses, the run is marked failed: `return` finds nothing held, and it must hold nothing later."""
     protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
     with pytest.raises(Refused) as no:
-        fence._begin("alice", "m5", 2, 60)
+        fence.begin("alice", "m5", 2, 60)
     assert code_of(no) == "stale_epoch"
     assert servers.alice.state == "serving"
-    fence._begin("alice", "m5", 3, 60)
+    fence.begin("alice", "m5", 3, 60)
     assert servers.alice.state == "held", "a cleared run has a new epoch"
 
 
 def test_giving_up_ends_the_hold_it_finds(servers: TwoServers) -> None:
-    fence._begin("alice", "m5", 2, 60)
+    fence.begin("alice", "m5", 2, 60)
     assert protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})["state"] == "serving"
-    for refused in (lambda: fence._begin("alice", "m5", 2, 60), lambda: fence.commit("alice", "m5", 2, {})):
+    for refused in (lambda: fence.begin("alice", "m5", 2, 60), lambda: fence.commit("alice", "m5", 2, {})):
         with pytest.raises(Refused):
             refused()
     assert servers.alice.state == "serving"
 
 
 def test_giving_up_an_attempt_leaves_a_later_one_alone(servers: TwoServers) -> None:
-    fence._begin("alice", "m5", 3, 60)
+    fence.begin("alice", "m5", 3, 60)
     protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
     assert (servers.alice.state, servers.alice.epoch, servers.alice.move) == ("held", 3, "m5")
     assert fence.commit("alice", "m5", 3, {})
 
 
 def test_a_deadline_lets_the_same_attempt_hold_once_more(servers: TwoServers) -> None:
-    fence._begin("alice", "m5", 2, 60)
-    fence.settle("alice")
+    fence.begin("alice", "m5", 2, 60)
+    forward.settle("alice")
     assert servers.alice.state == "serving"
-    fence._begin("alice", "m5", 2, 60)
+    fence.begin("alice", "m5", 2, 60)
     assert servers.alice.state == "held"
 
 
 def test_the_path_of_the_next_attempt_ends_the_ones_before(servers: TwoServers) -> None:
-    fence._begin("alice", "m5", 2, 60)
-    fence.admit("alice", "m5", 3)
+    fence.begin("alice", "m5", 2, 60)
+    hold.admit("alice", "m5", 3)
     assert (servers.alice.state, servers.alice.epoch) == ("serving", 3)
     with pytest.raises(Refused) as no:
-        fence._begin("alice", "m5", 2, 60)
+        fence.begin("alice", "m5", 2, 60)
     assert code_of(no) == "stale_epoch"
-    fence.admit("alice", "m5", 3)
-    fence._begin("alice", "m5", 3, 60)
-    fence.admit("alice", "m5", 3)
+    hold.admit("alice", "m5", 3)
+    fence.begin("alice", "m5", 3, 60)
+    hold.admit("alice", "m5", 3)
     assert servers.alice.state == "held", "repeated, it changes nothing"
     with pytest.raises(Refused) as no:
-        fence.admit("alice", "m5", 2)
+        hold.admit("alice", "m5", 2)
     assert code_of(no) == "stale_epoch"
 
 
@@ -102,17 +102,17 @@ def test_what_is_received_in_the_next_epoch_is_not_committed_in_this_one(servers
     servers.at("target").receive("m5", "alice", 2)
     # The run was marked failed while the switch of epoch 2 rehearsed, and cleared: open_path pairs, then receives.
     servers.at("source")
-    fence.give_up("alice", "m5", 2)
-    fence.admit("alice", "m5", 3)
+    hold.give_up("alice", "m5", 2)
+    hold.admit("alice", "m5", 3)
     servers.at("target").receive("m5", "alice", 3)
     servers.at("source")
     with pytest.raises(Refused) as no:
-        fence._begin("alice", "m5", 2, 60)
+        fence.begin("alice", "m5", 2, 60)
     assert code_of(no) == "stale_epoch"
-    fence._begin("alice", "m5", 3, 60)
+    fence.begin("alice", "m5", 3, 60)
     record = fence.commit("alice", "m5", 3, {})
     servers.at("target")
-    assert fence.release("alice", "m5", 3, record).state == "serving"
+    assert forward.release("alice", "m5", 3, record).state == "serving"
 
 
 def test_data_of_an_attempt_that_is_over_is_not_taken(servers: TwoServers) -> None:
@@ -145,22 +145,22 @@ def test_a_peers_command_names_its_attempt(said: str, epoch: int | None, words: 
 
 def test_the_path_stays_until_the_other_server_has_opened_the_account(servers: TwoServers) -> None:
     unpair = protocol.VERBS["unpair"]
-    fence._begin("alice", "m5", 2, 60)
+    fence.begin("alice", "m5", 2, 60)
     fence.commit("alice", "m5", 2, {})
     for args in ({"move": "m5"}, {"move": "m5", "epoch": 2}):
         with pytest.raises(Refused) as no:
             unpair(args)
         assert code_of(no) == "not_released"
     assert pairing.directory("m5").is_dir()
-    fence.forward("alice")
+    forward.forward("alice")
     unpair({"move": "m5", "epoch": 2})
     assert not pairing.directory("m5").exists()
     unpair({"move": "m5", "epoch": 2})
 
 
 def test_the_path_of_an_engines_move_stays_as_well(servers: TwoServers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fence, "_reopen", lambda account: fence.state_of(account.name))
-    fence._begin("alice", "m5", 2, 60)
+    monkeypatch.setattr(serving, "reopen", lambda account: accounts.state_of(account.name))
+    fence.begin("alice", "m5", 2, 60)
     fence.commit_engine("alice", "m5", 2, "mariadb", 23000, {"held_at": 0.0})
     with pytest.raises(Refused) as no:
         protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
@@ -168,7 +168,7 @@ def test_the_path_of_an_engines_move_stays_as_well(servers: TwoServers, monkeypa
     with pytest.raises(Refused) as no:
         protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
     assert code_of(no) == "committed"
-    fence.let_back("alice")
+    forward.let_back("alice")
     protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
     assert not pairing.directory("m5").exists()
 
@@ -251,7 +251,7 @@ def test_one_damaged_state_keeps_nobody_else_shut(servers: TwoServers, damage: s
     assert [account.name for account in accounts.all_accounts()] == ["alice", "bob", "zoe"]
     assert accounts.standing("bob").state == "unreadable"
     with pytest.raises(Refused):
-        fence._begin("bob", "m6", 9, 60)
+        fence.begin("bob", "m6", 9, 60)
     with pytest.raises(Refused):
         accounts.put_state("bob", accounts.State("serving", epoch=9))
 
@@ -301,7 +301,7 @@ def test_an_account_that_cannot_be_opened_keeps_nobody_else_shut(servers: TwoSer
             raise RuntimeError("its database is not up yet")
         servers.opened.append(account.name)
 
-    monkeypatch.setattr(fence, "open_account", open_account)
+    monkeypatch.setattr(serving, "open_account", open_account)
     with pytest.raises(Refused, match="tried again"):
         boot.boot()
     assert servers.opened == ["alice", "zoe"]
@@ -309,7 +309,7 @@ def test_an_account_that_cannot_be_opened_keeps_nobody_else_shut(servers: TwoSer
 
 def test_a_server_that_does_not_answer_delays_nobody(servers: TwoServers, monkeypatch) -> None:
     three(servers)
-    fence._begin("alice", "m5", 2, 60)
+    fence.begin("alice", "m5", 2, 60)
     servers.pair("m5", "alice", 2)
     fence.commit("alice", "m5", 2, {})
     monkeypatch.setattr(boot, "Peer", None)  # nobody is asked while others wait
@@ -320,12 +320,12 @@ def test_a_server_that_does_not_answer_delays_nobody(servers: TwoServers, monkey
 
 def test_what_a_killed_process_wrote_is_durable_before_the_release(servers: TwoServers, monkeypatch) -> None:
     did = []
-    fence._begin("alice", "m5", 2, 60)
+    fence.begin("alice", "m5", 2, 60)
     fence.commit("alice", "m5", 2, {})
     monkeypatch.setattr(accounts, "sync_directory", lambda path: did.append(path.name))
-    monkeypatch.setattr(fence, "release_peer", lambda name: did.append("release"))
-    monkeypatch.setattr(fence.FILES, "messages", lambda account: 0)
-    fence.go_forward("alice")
+    monkeypatch.setattr(forward, "release_peer", lambda name: did.append("release"))
+    monkeypatch.setattr(forward.FILES, "messages", lambda account: 0)
+    forward.go_forward("alice")
     assert did[:2] == ["alice", "release"]
 
 
@@ -352,15 +352,15 @@ class Asked:
 def restored(servers: TwoServers, answer: dict | None, monkeypatch: pytest.MonkeyPatch, held: bool = False) -> None:
     """The source moved alice, and came up again with the disk of a while before."""
     if held:
-        fence._begin("alice", "m5", 2, 60)
+        fence.begin("alice", "m5", 2, 60)
     before = servers.state_file("alice").read_bytes()
-    fence._begin("alice", "m5", 2, 60)
+    fence.begin("alice", "m5", 2, 60)
     fence.commit("alice", "m5", 2, {})
-    fence.forward("alice")
+    forward.forward("alice")
     servers.state_file("alice").write_bytes(before)
     monkeypatch.setattr(Asked, "answer", answer)
     monkeypatch.setattr(boot, "Peer", Asked)
-    monkeypatch.setattr(fence, "_reopen", lambda account: servers.opened.append(account.name))
+    monkeypatch.setattr(serving, "reopen", lambda account: servers.opened.append(account.name))
     boot.boot()
 
 
@@ -384,7 +384,7 @@ def test_a_source_in_the_middle_of_a_move_that_is_booted_serves(servers: TwoServ
 
 
 def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServers) -> None:
-    fence._begin("alice", "m5", 2, 60)
+    fence.begin("alice", "m5", 2, 60)
     told = fence.commit("alice", "m5", 2, {})
     assert told["proof"] == pairing.proof("m5") == "p"
     servers.at("target").receive("m5", "alice", 2)
@@ -392,7 +392,7 @@ def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServe
     (pairing.directory("m5") / "target.json").write_text(json.dumps({"account": "alice", "epoch": 2}))
     alice = accounts.load("alice")
     assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, io.BytesIO())["proof"] is None
-    fence.release("alice", "m5", 2, told)
+    forward.release("alice", "m5", 2, told)
     assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, io.BytesIO())["proof"] == "p"
 
 
@@ -412,7 +412,7 @@ def test_a_source_whose_target_is_away_serves(servers: TwoServers, monkeypatch) 
 
 
 def test_a_target_that_knows_only_what_was_before_is_not_believed(servers: TwoServers, monkeypatch) -> None:
-    fence.admit("alice", "m5", 3)
+    hold.admit("alice", "m5", 3)
     servers.pair("m5", "alice", 3)
     monkeypatch.setattr(Asked, "answer", {"account": "alice", "state": "serving", "epoch": 2, "proof": "p"})
     monkeypatch.setattr(boot, "Peer", Asked)
@@ -434,12 +434,12 @@ def test_the_registry_tells_a_source_from_a_backup_what_has_left_it(servers: Two
     assert left(gone) == {"state": "moved", "epoch": 3}
     assert (servers.alice.to, servers.alice.released) == ("10.20.0.9", True)
     servers.serve("bob", 2010)
-    fence.admit("bob", "m6", 4)
+    hold.admit("bob", "m6", 4)
     assert left({**gone, "account": "bob"}) == {"state": "serving", "epoch": 4}, "it has come home since"
 
 
 def test_a_state_that_does_not_know_where_it_has_gone_is_told_in_a_sentence(servers: TwoServers) -> None:
     accounts.put_state("alice", accounts.State("moved", epoch=3, move="m5"))
     with pytest.raises(Refused) as no:
-        fence.release_peer("alice")
+        forward.release_peer("alice")
     assert code_of(no) == "bad_address"

@@ -11,8 +11,8 @@ from include.agent.channel import pairing
 from include.agent.host import holds, system
 from include.agent.host.scope import Scope
 from include.agent.host.system import Refused
-from include.agent.layouts.native import mail
-from include.agent.move import fence, identity, moment, stores, switch
+from include.agent.layouts.native import front, mail, php
+from include.agent.move import fence, forward, hold, identity, moment, serving, stores, switch
 from include.agent.stores.postgresql.store import POSTGRESQL
 from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow, Way
 
@@ -89,18 +89,24 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     monkeypatch.setattr(moment, "await_it", lambda *_: None)
     monkeypatch.setattr(identity, "digest", lambda *_: {})
 
-    def hold(name, move, epoch, seconds, timer, then, engines):
+    # In the order of the stores, so that what is asked can be told one after the other.
+    monkeypatch.setattr(switch, "side_by_side", lambda *works: [work() for work in works])
+    monkeypatch.setattr(hold, "load", lambda _: ALICE)
+    monkeypatch.setattr(front, "hold", lambda _: None)
+    monkeypatch.setattr(php, "drain", lambda *_: 0)
+    monkeypatch.setattr(serving, "stop_processes", lambda _: 0)
+    for engine in stores.ENGINES:
+        monkeypatch.setattr(engine, "hold", lambda _: None)
+
+    def begin(name, move, epoch, seconds):
         asked.append("hold")
         accounts.put_state(name, State("held", epoch, move))
-        for part in faked:
-            then(part)
-        return {"requests": 0, "processes": 0}
 
     def commit(name, move, epoch, figures):
         asked.append("commit")
         accounts.put_state(name, State("moved", epoch, move, figures=figures))
 
-    def forward(name, figures):
+    def go_on(name, figures):
         state = accounts.state_of(name)
         accounts.put_state(name, State(**{**state.to_json(), "released": True, "figures": figures}))
 
@@ -108,10 +114,12 @@ def asked(tmp_path, monkeypatch) -> list[str]:
         asked.append("return")
         accounts.put_state(name, State("serving", 2, move))
 
-    for name, double in (("hold", hold), ("commit", commit), ("forward", forward), ("return_", give_back)):
-        monkeypatch.setattr(fence, name, double)
-    monkeypatch.setattr(fence, "release_peer", lambda *_: asked.append("release") or [])
-    monkeypatch.setattr(fence, "let_go", lambda *_: asked.append("let go"))
+    monkeypatch.setattr(fence, "begin", begin)
+    monkeypatch.setattr(fence, "commit", commit)
+    monkeypatch.setattr(hold, "return_", give_back)
+    monkeypatch.setattr(forward, "forward", go_on)
+    monkeypatch.setattr(forward, "release_peer", lambda *_: asked.append("release") or [])
+    monkeypatch.setattr(forward, "let_go", lambda *_: asked.append("let go"))
     return asked
 
 
@@ -173,6 +181,38 @@ def test_what_is_not_equal_is_not_committed(asked: list[str]) -> None:
     with pytest.raises(Refused, match="postgresql: db > t: row 7 differs"):
         switch.switch(args(), lambda **_: None)
     assert "commit" not in asked and asked[-1] == "return"
+
+
+@pytest.mark.parametrize("step", ["final_pass", "compare"])
+def test_a_step_that_fails_in_the_hold_undoes_it_and_says_why(asked: list[str], monkeypatch, step: str) -> None:
+    def fail(self) -> None:
+        raise Refused("postgresql_failed", "PostgreSQL refused a step.")
+
+    monkeypatch.setattr(OnItsWay, step, fail)
+    with pytest.raises(Refused, match="PostgreSQL refused a step"):
+        switch.switch(args(), lambda **_: None)
+    assert "commit" not in asked and asked.count("return") == 1 and accounts.state_of("alice").state == "serving"
+
+
+@pytest.mark.parametrize("step", ["release_peer", "let_go"])
+def test_a_step_that_fails_after_the_commit_undoes_nothing(asked: list[str], monkeypatch, step: str) -> None:
+    def fail(*_: object) -> None:
+        raise Refused("peer_unreachable", "The peer gave no answer.")
+
+    monkeypatch.setattr(forward, step, fail)
+    with pytest.raises(Refused, match="no answer"):
+        switch.switch(args(), lambda **_: None)
+    assert "return" not in asked and accounts.state_of("alice").state == "moved"
+
+
+STEPS = ("still", "last", "compared")
+
+
+def test_the_steps_of_a_hold_are_timed(asked: list[str]) -> None:
+    steps = [step["name"] for step in switch.switch(args(), lambda **_: None)["steps"]]
+    of_stores = [f"{name} {step}" for name in ("files", "postgresql", "mariadb") for step in STEPS]
+    of_stores.insert(1, "identity")
+    assert steps == ["follow", "rehearse", "deadline", "front", *of_stores, "commit", "release", "forward", "unfollow"]
 
 
 def test_the_rest_of_a_hold_is_learned(asked: list[str]) -> None:

@@ -10,7 +10,7 @@ from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host import system
 from include.agent.host.system import Refused
-from include.agent.move import fence, redirect, switch
+from include.agent.move import fence, forward, hold, redirect, serving, switch
 from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
@@ -83,16 +83,16 @@ def held(host: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """alice is held by the move m1; what opening her does is written down."""
     done: list[str] = []
     monkeypatch.setattr(fence, "known_peer", lambda move: {"address": "10.20.0.9", "host_keys": ["key"]})
-    monkeypatch.setattr(fence, "lead", lambda name: done.append("lead"))
-    monkeypatch.setattr(fence, "release_peer", lambda name: done.append("release") or [])
-    monkeypatch.setattr(fence, "_rest", lambda name: None)
+    monkeypatch.setattr(forward, "lead", lambda name: done.append("lead"))
+    monkeypatch.setattr(forward, "release_peer", lambda name: done.append("release") or [])
+    monkeypatch.setattr(serving, "rest", lambda name: None)
 
     def reopen(account: Account) -> State:
         done.append("open")
         state = accounts.state_of("alice")
         return accounts.put_state("alice", State("serving", state.epoch, state.move, engines=state.engines))
 
-    monkeypatch.setattr(fence, "_reopen", reopen)
+    monkeypatch.setattr(serving, "reopen", reopen)
     accounts.put_state("alice", State("held", 2, "m1", deadline=4e9))
     return done
 
@@ -102,21 +102,21 @@ def commit() -> None:
 
 
 def test_before_the_commit_a_deadline_returns_and_after_it_goes_forward(held: list[str]) -> None:
-    fence.settle("alice")
+    forward.settle("alice")
     assert held == ["open"] and accounts.state_of("alice").engines == {}
     accounts.put_state("alice", State("held", 2, "m1", deadline=4e9))
     commit()
-    for undo in (lambda: fence.return_("alice"), lambda: fence.return_("alice", "m1"), commit):
+    for undo in (lambda: hold.return_("alice"), lambda: hold.return_("alice", "m1"), commit):
         with pytest.raises(Refused, match="only goes forward"):
             undo()
     with pytest.raises(Refused):
         fence.commit("alice", "m1", 2, {})
     held.clear()
-    fence.settle("alice")
+    forward.settle("alice")
     assert sorted(held[:2]) == ["lead", "release"] and held[2:] == ["open"]
     state = accounts.state_of("alice")
     assert state.state == "serving" and state.engines["postgresql"]["released"] and fence.committed(state, "m1")
-    fence.settle("alice")
+    forward.settle("alice")
     assert len(held) == 3
 
 
@@ -127,7 +127,7 @@ def test_the_commit_tells_where_and_what_stays_behind(held: list[str]) -> None:
     assert there["left"] == FILE["postgresql"] and not there["released"]
     assert fence.record("alice", accounts.state_of("alice"))["account"] == "alice.postgresql"
     with pytest.raises(Refused, match="nothing is dropped"):
-        fence.drop_left("alice", "postgresql")
+        forward.drop_left("alice", "postgresql")
 
 
 def test_a_release_that_fails_opens_nothing(held: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,9 +135,9 @@ def test_a_release_that_fails_opens_nothing(held: list[str], monkeypatch: pytest
         raise Refused("peer_unreachable", "The peer gave no answer.")
 
     commit()
-    monkeypatch.setattr(fence, "release_peer", unreachable)
+    monkeypatch.setattr(forward, "release_peer", unreachable)
     with pytest.raises(Refused, match="no answer"):
-        fence.settle("alice")
+        forward.settle("alice")
     assert accounts.state_of("alice").state == "held" and held == ["lead"]
 
 
@@ -145,24 +145,16 @@ def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch:
     owner = Account.from_json({**ALICE.to_json(), "ports": {}})
     monkeypatch.setattr(switch, "_sides", lambda _args: (owner, Peer()))
     monkeypatch.setattr(redirect, "rehearse", lambda *_: asked.append("leading"))
-    monkeypatch.setattr(fence, "lead", lambda _: None)
+    monkeypatch.setattr(forward, "lead", lambda _: None)
     monkeypatch.setattr(type(MARIADB), "version", lambda _: (10, 11))
-
-    def hold(name, move, epoch, seconds, timer, then, engines):
-        asked.append("hold")
-        accounts.put_state(name, State("held", epoch, move))
-        for part in ("files", *(engine.name for engine in engines)):
-            then(part)
-        return {"requests": 0, "processes": 0}
 
     def write_commit(name, move, epoch, engine, port, figures):
         asked.append(f"commit {port}")
         accounts.put_state(name, State("held", 2, move, engines=away(engine, released=False)))
 
-    monkeypatch.setattr(fence, "hold", hold)
     monkeypatch.setattr(fence, "commit_engine", write_commit)
-    monkeypatch.setattr(fence, "let_back", lambda _: asked.append("let back"))
-    monkeypatch.setattr(fence, "forward_engine", lambda *_: asked.append("forward"))
+    monkeypatch.setattr(forward, "let_back", lambda _: asked.append("let back"))
+    monkeypatch.setattr(forward, "forward_engine", lambda *_: asked.append("forward"))
     done = switch.switch(args(engine="mariadb"), lambda **_: None)
     held_by = asked[asked.index("hold") :]
     assert held_by == ["hold", "mariadb final pass", "mariadb compare", "commit 23007"] + [

@@ -6,8 +6,8 @@ from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.host.system import Refused
 from include.agent.layouts.native import front, mail, trial_names
+from include.agent.stores.postgresql.duplicate import told_by_pg_restore
 from include.agent.trial import copy
-from include.agent.trial.databases import told_by_pg_restore
 from tests.support.account_files import FILE, changed
 
 ALICE = Account.from_json(FILE)

@@ -43,7 +43,7 @@ SERVER_STATES = {
 # What comes after each state of a migration that needs nobody.
 NEXT: dict[str, str] = {
     MigrationState.CHECKING: "A transit is asked for.",
-    MigrationState.INSTALLING_TRANSIT: "The transit is handed over, and its free week starts.",
+    MigrationState.INSTALLING_TRANSIT: "The transit is handed over, and its free days start.",
     MigrationState.ACCOUNTS_MOVED: "Names and IPs are led to the transit.",
     MigrationState.REROUTED: "The server is proven to be empty, then reinstalled.",
     MigrationState.ORIGINAL_EMPTY: "The server is reinstalled.",
@@ -66,7 +66,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Status:
     """`state` is a word, `sentence` what it means, `next` what happens next and `waits_for` who must act for it."""
 
     state: str
@@ -83,23 +83,23 @@ such run any more."""
 
 def of_server(
     conn: psycopg.Connection, server: registry.Server, migration: registry.Migration | None, failed: Failed
-) -> Standing:
+) -> Status:
     """Where a server stands; `migration` is its live one."""
     if migration is None:
-        return _settled(conn, server, failed)
-    here = Standing(migration.state, SERVER_STATES[migration.state], NEXT.get(migration.state, ""), "nobody")
+        return _idle(conn, server, failed)
+    status = Status(migration.state, SERVER_STATES[migration.state], NEXT.get(migration.state, ""), "nobody")
     done = states.MIGRATION.path.index(migration.state)
     progress = Progress(done, len(states.MIGRATION.path) - 1, _expected_end(conn, migration))
     if migration.state == MigrationState.WAITING_FOR_TRANSIT:
-        here = replace(here, next=_queue(conn, migration), waits_for="host")
+        status = replace(status, next=_queue(conn, migration), waits_for="host")
     elif migration.state == MigrationState.HANDED_OVER:
-        here = _performing(conn, migration, here)
+        status = _performing(conn, migration, status)
     elif migration.state == MigrationState.ORIGINAL_EMPTY and registry.proof_of_emptiness(conn, migration.id).asks:
         if registry.approved_by(conn, migration.id) is None:
-            here = replace(here, next="The host agrees to the reinstall; then it goes on.", waits_for="host")
+            status = replace(status, next="The host agrees to the reinstall; then it goes on.", waits_for="host")
     if failed("migrate_server", migration.run_id):
-        here = replace(here, next=_what_failed(conn, migration), waits_for="host")
-    return replace(here, progress=progress)
+        status = replace(status, next=_what_failed(conn, migration), waits_for="host")
+    return replace(status, progress=progress)
 
 
 def _what_failed(conn: psycopg.Connection, migration: registry.Migration) -> str:
@@ -107,9 +107,11 @@ def _what_failed(conn: psycopg.Connection, migration: registry.Migration) -> str
     if migration.state == MigrationState.REINSTALLED:
         away = registry.accounts_not_on(conn, migration.id, migration.server)
         failures = {name: panel.last_failure(conn, name) for name in away}
-        told = [f"{name} did not move home: {_sentence_of(one.why)}" for name, one in failures.items() if one]
-        if told:
-            return " ".join([*told[:5], THE_HOST])
+        sentences = [
+            f"{name} did not move home: {_sentence_of(failure.why)}" for name, failure in failures.items() if failure
+        ]
+        if sentences:
+            return " ".join([*sentences[:5], THE_HOST])
     return _looked_at(panel.why_failed(conn, migration.run_id))
 
 
@@ -117,19 +119,19 @@ def _looked_at(why: str | None) -> str:
     return LOOKED_AT if why is None else f"A step did not succeed: {_sentence_of(why)} {THE_HOST}"
 
 
-def _settled(conn: psycopg.Connection, server: registry.Server, failed: Failed) -> Standing:
-    here = Standing("serving", SERVER_STATES["serving"], "Nothing is due.", "nobody")
+def _idle(conn: psycopg.Connection, server: registry.Server, failed: Failed) -> Status:
+    status = Status("serving", SERVER_STATES["serving"], "Nothing is due.", "nobody")
     entry = next(iter(panel.open_to_server(conn, server.name)), None)
     if entry is None:
-        return here
+        return status
     refused = panel.refused_migration(conn, server.name)
     if refused is not None and failed(refused.dag, refused.run_id) is not False:
-        return replace(here, next=f"{_sentence_of(refused.why)} Ask for a transit again then.", waits_for="customer")
+        return replace(status, next=f"{_sentence_of(refused.why)} Ask for a transit again then.", waits_for="customer")
     missing = registry.untested(conn, server.name, entry.name)
     if missing:
         more = f" And {len(missing) - 5} more." if len(missing) > 5 else ""
-        return replace(here, next=f"{' '.join(missing[:5])}{more}", waits_for="customer")
-    return replace(here, next=f"Ask for a transit: {_due(entry)}.", waits_for="customer")
+        return replace(status, next=f"{' '.join(missing[:5])}{more}", waits_for="customer")
+    return replace(status, next=f"Ask for a transit: {_due(entry)}.", waits_for="customer")
 
 
 def _due(entry: registry.Entry) -> str:
@@ -155,15 +157,15 @@ def _queue(conn: psycopg.Connection, migration: registry.Migration) -> str:
     return f"Place {place.place} of {place.of} in the queue: a transit is expected {when}."
 
 
-def _performing(conn: psycopg.Connection, migration: registry.Migration, here: Standing) -> Standing:
+def _performing(conn: psycopg.Connection, migration: registry.Migration, status: Status) -> Status:
     left = registry.accounts_not_on(conn, migration.id, registry.certain(migration.transit))
     moving = panel.live_moves(conn, left)
-    still = [name for name in left if name not in moving]
-    if still:
-        return replace(here, next=f"Perform what still lives on the server: {_names(still)}.", waits_for="customer")
+    waiting = [name for name in left if name not in moving]
+    if waiting:
+        return replace(status, next=f"Perform what still lives on the server: {_names(waiting)}.", waits_for="customer")
     if left:
-        return replace(here, next=f"The last accounts arrive on the transit: {_names(left)}.")
-    return replace(here, next=NEXT[MigrationState.ACCOUNTS_MOVED])
+        return replace(status, next=f"The last accounts arrive on the transit: {_names(left)}.")
+    return replace(status, next=NEXT[MigrationState.ACCOUNTS_MOVED])
 
 
 def of_account(
@@ -172,7 +174,7 @@ def of_account(
     migration: registry.Migration | None,
     move: registry.Move | None,
     failed: Failed,
-) -> Standing:
+) -> Status:
     """Where an account stands; `migration` is the live one of the server that it belongs to, `move` its own."""
     if move is not None:
         return _moving(conn, account, move, failed)
@@ -184,15 +186,15 @@ def of_account(
     if last is not None and failed(last.dag, last.run_id) is not False:
         return _after(conn, account, migration, last, failed)
     if account.server != account.home_server:
-        here = _account("away", "It moves home, unnoticed, once every account has left its server.", "nobody")
+        status = _account("away", "It moves home, unnoticed, once every account has left its server.", "nobody")
         if migration is not None and migration.state == MigrationState.HANDED_OVER:
-            whole = _performing(conn, migration, here)
-            return replace(here, next=whole.next, waits_for=whole.waits_for)
+            whole = _performing(conn, migration, status)
+            return replace(status, next=whole.next, waits_for=whole.waits_for)
         if migration is not None and failed("migrate_server", migration.run_id):
-            return replace(here, next=f"The way home has stopped. {THE_HOST}", waits_for="host")
+            return replace(status, next=f"The way home has stopped. {THE_HOST}", waits_for="host")
         if migration is not None and states.MIGRATION.there_or_past(migration.state, MigrationState.REINSTALLED):
-            return replace(here, next="It moves home by itself, one account after the other.")
-        return here
+            return replace(status, next="It moves home by itself, one account after the other.")
+        return status
     live = registry.live_test_of(conn, account.name)
     if live is not None and live.state in (TestState.PREPARING, TestState.COPYING):
         return _testing(conn, live, failed)
@@ -212,7 +214,7 @@ def _after(
     migration: registry.Migration | None,
     last: panel.Failure,
     failed: Failed,
-) -> Standing:
+) -> Status:
     """Where an account stands whose last move failed, or was refused."""
     why = _sentence_of(last.why)
     put_off = registry.was_put_off(conn, account.name)
@@ -231,7 +233,7 @@ def _sentence_of(why: str) -> str:
     return f"{why.rstrip().rstrip('.')}."
 
 
-def _testing(conn: psycopg.Connection, live: registry.Test, failed: Failed) -> Standing:
+def _testing(conn: psycopg.Connection, live: registry.Test, failed: Failed) -> Status:
     progress = Progress(states.TEST.path.index(live.state), states.TEST.path.index(TestState.READY))
     if failed("test_account", live.run_id):
         why = registry.why_run_failed(conn, live.account, live.run_id)
@@ -242,9 +244,7 @@ def _testing(conn: psycopg.Connection, live: registry.Test, failed: Failed) -> S
     )
 
 
-def _due_account(
-    conn: psycopg.Connection, account: registry.Account, entry: registry.Entry, failed: Failed
-) -> Standing:
+def _due_account(conn: psycopg.Connection, account: registry.Account, entry: registry.Entry, failed: Failed) -> Status:
     ahead = registry.foreseen(conn, account.name, entry.name)
     if ahead is not None and ahead.obstacles:
         return _stopped(ahead.obstacles)
@@ -257,30 +257,32 @@ def _due_account(
     if tested is None:
         return _account("serving", f"Test it: {_due(entry)}.", "customer")
     if tested.blockers:
-        return _stopped([{"sentence": said, "who": "customer"} for said in blockers(registry.certain(tested.report))])
+        return _stopped(
+            [{"sentence": blocker, "who": "customer"} for blocker in blockers(registry.certain(tested.report))]
+        )
     server = registry.server(conn, account.home_server)
     if server.kind == ServerKind.SHARED:
         return _account("tested", f"Perform it: {_due(entry)}.", "customer")
-    return replace(_account("tested", "", "customer"), next=_settled(conn, server, failed).next)
+    return replace(_account("tested", "", "customer"), next=_idle(conn, server, failed).next)
 
 
-def _stopped(obstacles: Sequence[Mapping[str, str]]) -> Standing:
+def _stopped(obstacles: Sequence[Mapping[str, str]]) -> Status:
     """An account that cannot be moved as it is: why, and whose it is to mend. What a customer can mend comes first."""
-    theirs = [one["sentence"] for one in obstacles if one["who"] == "customer"]
-    others = [one["sentence"] for one in obstacles if one["who"] != "customer"]
-    said = [_sentence_of(sentence) for sentence in theirs + others]
-    more = f" And {len(said) - 3} more." if len(said) > 3 else ""
-    then = THE_HOST if others and not theirs else "Correct what the report says, then test it again."
+    customers = [obstacle["sentence"] for obstacle in obstacles if obstacle["who"] == "customer"]
+    hosts = [obstacle["sentence"] for obstacle in obstacles if obstacle["who"] != "customer"]
+    sentences = [_sentence_of(sentence) for sentence in customers + hosts]
+    more = f" And {len(sentences) - 3} more." if len(sentences) > 3 else ""
+    then = THE_HOST if hosts and not customers else "Correct what the report says, then test it again."
     return _account(
-        "blocked", f"{' '.join([*said[:3]])}{more} {then}".strip(), "host" if then == THE_HOST else "customer"
+        "blocked", f"{' '.join([*sentences[:3]])}{more} {then}".strip(), "host" if then == THE_HOST else "customer"
     )
 
 
-def _account(state: str, next: str, who: Who) -> Standing:
-    return Standing(state, ACCOUNT_STATES[state], next, who)
+def _account(state: str, next: str, who: Who) -> Status:
+    return Status(state, ACCOUNT_STATES[state], next, who)
 
 
-def _moving(conn: psycopg.Connection, account: registry.Account, move: registry.Move, failed: Failed) -> Standing:
+def _moving(conn: psycopg.Connection, account: registry.Account, move: registry.Move, failed: Failed) -> Status:
     usual = panel.usual_move(conn, account.name)
     progress = Progress(
         states.MOVE.path.index(move.state),

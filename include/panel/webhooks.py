@@ -6,7 +6,7 @@ import psycopg
 
 from include import registry
 from include.panel import event_text
-from include.registry import webhooks
+from include.registry.webhooks import enqueue
 
 READER = "webhook"
 """By what name the registry remembers how far we are."""
@@ -14,17 +14,19 @@ READER = "webhook"
 PAGE = 1000
 
 
-def announce(conn: psycopg.Connection) -> int:
+def enqueue_events(conn: psycopg.Connection) -> int:
     """Put what happened since the last call into the outbox, from which it is delivered; gives how many messages. Can
     be repeated; two at once take turns."""
-    announced = 0
+    count = 0
     while True:
         with conn.transaction():
             events = registry.unread(conn, READER, PAGE)
             if not events:
-                return announced
-            told = [message(event) for event in events if event.kind in event_text.TOLD and event.customer is not None]
-            announced += webhooks.announce(conn, told)
+                return count
+            messages = [
+                message(event) for event in events if event.kind in event_text.TOLD and event.customer is not None
+            ]
+            count += enqueue(conn, messages)
             registry.read_through(conn, READER, events[-1].id)
 
 

@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 
 from include.billing import (
-    Settings,
     apply_settings,
     bill_days,
     forecast,
@@ -15,7 +14,10 @@ from include.billing import (
     would_bill,
 )
 from include.registry.database import Refused
+from include.settings import Settings
 from tests.billing.facts import at, lease, leave, ledger, price
+
+DAYS = (2, 1, 0)
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_each_reminder_is_sent_once_on_its_day(paris):
             now = at("2026-03-01 00:15") + timedelta(days=day - 1, hours=hour)
             bill_days(paris, now=now)
             before = reminders(paris)
-            send_reminders(paris, now=now)
+            send_reminders(paris, DAYS, now=now)
             for kind in reminders(paris)[len(before) :]:
                 sent.setdefault(kind, []).append((day, hour))
     assert sent == {
@@ -109,14 +111,44 @@ def test_each_reminder_is_sent_once_on_its_day(paris):
     }
 
 
+def test_fourteen_free_days_and_a_reminder_more(conn):
+    apply_settings(conn, Settings("Europe/Paris", free_days=14))
+    price(conn, "40.00", date(2026, 1, 1))
+    number = lease(conn, 1, at("2026-03-01 10:00"))
+    sentence = forecast(conn, number, now=at("2026-03-02 12:00")).sentence()
+    assert sentence == "If you finish by Monday 16 March: 0.00 EUR; each day after: 1.29 to 1.34 EUR."
+    sent = {}
+    for day in range(1, 20):
+        now = at("2026-03-01 00:15") + timedelta(days=day - 1)
+        bill_days(conn, now=now)
+        before = reminders(conn)
+        send_reminders(conn, (7, 2, 1, 0), now=now)
+        sent |= {kind: day for kind in reminders(conn)[len(before) :]}
+    assert sent == {
+        "seven_days_left": 8,
+        "two_days_left": 13,
+        "one_day_left": 14,
+        "free_days_over": 15,
+        "first_charge": 17,
+    }
+    assert ledger(conn)[0][1] == date(2026, 3, 16)
+
+
+def test_a_reminder_that_would_be_before_the_hand_over_is_none(conn):
+    apply_settings(conn, Settings("Europe/Paris", free_days=3))
+    lease(conn, 1, at("2026-03-01 10:00"))
+    send_reminders(conn, (7, 5), now=at("2026-03-01 23:00"))
+    assert reminders(conn) == []
+
+
 def test_no_reminder_comes_too_late_or_to_who_has_finished(paris):
     finished = lease(paris, 1, at("2026-03-01 10:00"))
     leave(paris, finished, at("2026-03-03 10:00"))
     lease(paris, 2, at("2026-03-01 10:00"))
     bill_days(paris, now=at("2026-03-07 23:00"))
-    assert send_reminders(paris, now=at("2026-03-07 23:00")) == 1
+    assert send_reminders(paris, DAYS, now=at("2026-03-07 23:00")) == 1
     assert reminders(paris) == ["one_day_left"]
     bill_days(paris, now=at("2026-03-20 00:15"))
-    assert send_reminders(paris, now=at("2026-03-20 00:15")) == 1
+    assert send_reminders(paris, DAYS, now=at("2026-03-20 00:15")) == 1
     assert reminders(paris) == ["one_day_left", "first_charge"]
-    assert send_reminders(paris, now=at("2026-03-21 00:15")) == 0
+    assert send_reminders(paris, DAYS, now=at("2026-03-21 00:15")) == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from include.panel import standing
+from include.panel import status
 from include.registry.states import MigrationState
 
 
@@ -19,8 +19,8 @@ def test_it_ends_after_its_usual_time_however_short(
     now = datetime.now(UTC)
     migration: Any = SimpleNamespace(state=MigrationState.ACCOUNTS_MOVED, state_since=now)
     conn: Any = None
-    monkeypatch.setattr(standing.panel, "usual_rest", lambda *_: usual)
-    expected = standing._expected_end(conn, migration)
+    monkeypatch.setattr(status.panel, "usual_rest", lambda *_: usual)
+    expected = status._expected_end(conn, migration)
     if ends is None:
         assert expected is None
     else:
