@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from include.agent.host.kept import Kept
 from include.registry.schema import upgrade
 from tests.support.postgres import cluster, create
 
@@ -19,3 +20,10 @@ def postgresql() -> Iterator[str]:
     with cluster() as server:
         upgrade(create(server, "template"))
         yield server
+
+
+@pytest.fixture(autouse=True)
+def kept() -> Iterator[None]:
+    """A test is a run of the agent: what it keeps open ends with it."""
+    with Kept():
+        yield

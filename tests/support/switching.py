@@ -87,7 +87,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(holds, "_HOLDS", tmp_path / "holds.json")
     monkeypatch.setattr(accounts, "RUNTIME", tmp_path)
     accounts.put_state("alice", State("serving", epoch=1))
-    faked = {name: Store(name, asked) for name in ("files", "postgresql", "mariadb")}
+    faked = {name: Store(name, asked) for name in ("files", *accounts.ENGINES)}
     monkeypatch.setattr(switch, "STORES", tuple(faked.values()))
     monkeypatch.setattr(switch, "_sides", lambda _args: (ALICE, FakePeer()))
     monkeypatch.setattr(identity, "send", lambda *_: None)
@@ -98,7 +98,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(switch, "side_by_side", lambda *works: [work() for work in works])
     monkeypatch.setattr(hold, "load", lambda _: ALICE)
     monkeypatch.setattr(front, "hold", lambda _: None)
-    monkeypatch.setattr(php, "drain", lambda *_: 0)
+    monkeypatch.setattr(php.Requests, "drain", lambda *_: 0)
     monkeypatch.setattr(serving, "stop_processes", lambda _: 0)
     for engine in stores.ENGINES:
         monkeypatch.setattr(engine, "hold", lambda _: None)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from include.catalogue import infrastructures
 from lab.demo import result
 
-NEW = {"debian": "13.4", "postgresql": "17.12", "mariadb": "11.8.9", "php": "8.4.28"}
+NEW = {"debian": "13.4", **{name: f"{wanted}.9" for name, wanted in infrastructures.load()["2026"].programs.items()}}
 IP = "198.51.100.11"
 CHECK = {"blog": {"written": 9, "lost": [], "sent": 3, "missing": [], "twice": []}}
 HOME = {"blog": "vps-1"}
