@@ -13,6 +13,7 @@ from pathlib import Path
 from . import boot, layouts, peer_verbs, protocol
 from .channel import pairing
 from .host import homes, operations, processes
+from .host.kept import Kept
 from .host.system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 from .layouts import mail, php, reboot_lines
 from .move import forward, hold, stores
@@ -110,7 +111,7 @@ def main(words: list[str]) -> int:
     os.umask(0o077)
     match words:
         case ["serve"]:
-            print(json.dumps(protocol.answer(sys.stdin.buffer.read())))
+            print(json.dumps(protocol.answer(sys.stdin.buffer.read())), flush=True)
         case ["peer", move]:
             programs = rsync.serve_rsync, apply.serve_stream
             return pairing.serve_peer(move, peer_verbs.PEER_VERBS, peer_verbs.ALWAYS, *programs)
@@ -145,7 +146,9 @@ def entry() -> None:
     """Run, and tell a refusal in one line."""
     _stay()
     try:
-        sys.exit(main(sys.argv[1:]))
+        with Kept():
+            code = main(sys.argv[1:])
+        sys.exit(code)
     except Refused as error:
         print(error.message, file=sys.stderr)
         sys.exit(1)

@@ -22,7 +22,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TwoServers:
     """Alice serves on `source`, where her move m5 has a path to `target` since its second epoch."""
     both = TwoServers(tmp_path, monkeypatch).at("source")
     monkeypatch.setattr(front, "hold", lambda _account: None)
-    monkeypatch.setattr(php, "drain", lambda _account, _seconds: 2)
+    monkeypatch.setattr(php.Requests, "drain", lambda _requests, _seconds: 2)
     monkeypatch.setattr(mail, "drain", lambda _account: None)
     monkeypatch.setattr(hold.serving.processes, "end_all", lambda _name, _uid: 3)
     both.serve("alice")
@@ -50,7 +50,7 @@ def test_whatever_ends_the_block_is_told_when_it_was_undone(servers: TwoServers,
     assert told.value is error and servers.alice.state == "serving"
 
 
-@pytest.mark.parametrize("fails", ["front.hold", "php.drain"])
+@pytest.mark.parametrize("fails", ["front.hold", "php.Requests.drain"])
 def test_a_hold_that_cannot_begin_is_undone(servers: TwoServers, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
     def fail(*_: object) -> None:
         raise Refused("php_busy", "A request has run for 2 s.")

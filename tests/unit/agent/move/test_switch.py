@@ -93,7 +93,7 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     monkeypatch.setattr(switch, "side_by_side", lambda *works: [work() for work in works])
     monkeypatch.setattr(hold, "load", lambda _: ALICE)
     monkeypatch.setattr(front, "hold", lambda _: None)
-    monkeypatch.setattr(php, "drain", lambda *_: 0)
+    monkeypatch.setattr(php.Requests, "drain", lambda *_: 0)
     monkeypatch.setattr(serving, "stop_processes", lambda _: 0)
     for engine in stores.ENGINES:
         monkeypatch.setattr(engine, "hold", lambda _: None)

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import StringIO
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -154,7 +155,7 @@ LARGE = {
     "messages": 12_345_672,
     "verified": "but 123",
 }
-ENTRY = SimpleNamespace(
+ENTRY: Any = SimpleNamespace(
     id=123_456,
     server="vps-123",
     transit="transit-45",
