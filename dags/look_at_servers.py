@@ -46,7 +46,7 @@ def look_at_servers() -> None:
     def look() -> list[str]:
         """Tells the servers that are wrong; gives a sentence on each account, and on each server without an answer."""
         with connections.registry_connection() as conn:
-            said = departed.look(conn, lambda server: connections.host(server, conn))
+            said = departed.shut_departed(conn, lambda server: connections.host(server, conn))
         for sentence in said:
             log.warning(sentence)
         return said

@@ -82,7 +82,7 @@ def manage_transits() -> None:
         """Logs the pool, the queue and the old paths."""
         with connections.registry_connection() as conn:
             log.info("\n%s", pool.show(conn))
-            told(forwarding.look(conn, lambda server: connections.host(server, conn)))
+            told(forwarding.record_all(conn, lambda server: connections.host(server, conn)))
 
     act() >> show_queue()
 

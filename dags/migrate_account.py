@@ -46,7 +46,7 @@ from airflow.sdk import dag
 
 from include import registry
 from include.hosts import Host
-from include.moves import names, path
+from include.moves import channel, names
 from transhumance_airflow import connections, forms
 from transhumance_airflow.facts import told
 from transhumance_airflow.failures import tell_failure
@@ -95,14 +95,14 @@ def migrate_account() -> None:
                 return connections.host(server, conn)
 
             connections.catalogue(conn)
-            path.may_begin(conn, params["account"], run_id, lambda: registry.begin_over(conn, **asked), reach)
+            channel.may_begin(conn, params["account"], run_id, lambda: registry.begin_over(conn, **asked), reach)
         return {**asked, "longest_wait_seconds": params["longest_wait_seconds"]}
 
     @task
     def list_names(move: dict[str, Any]) -> list[str]:
         """Takes in names that were added since; gives what the customer is told of those that will not follow."""
         with connections.registry_connection() as conn:
-            return told(names.list_over(conn, connections.names(), move))
+            return told(names.left_to_customer(conn, connections.names(), move))
 
     move = WaitForRegistry(
         task_id="wait_for_turn",

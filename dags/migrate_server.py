@@ -162,7 +162,7 @@ def migrate_server() -> None:
         days start. Gives what they are told of names that will not follow."""
         with connections.registry_connection() as conn:
             skip_if_given_up(conn, migration)
-            said = told(names.follow(conn, connections.names(), migration["server"]))
+            said = told(names.repoint(conn, connections.names(), migration["server"]))
             servers.hand_over(conn, migration, connections.host(transit, conn))
             return said
 
@@ -172,7 +172,7 @@ def migrate_server() -> None:
         with connections.registry_connection() as conn:
             if not servers.every_account_left(conn, migration):
                 return []
-            return told(names.follow(conn, connections.names(), migration["server"]))
+            return told(names.repoint(conn, connections.names(), migration["server"]))
 
     @task
     def reroute_ips_to_transit(migration: dict[str, Any], transit: str) -> list[str]:
@@ -228,7 +228,7 @@ def migrate_server() -> None:
             if not found.given_up:
                 transit = connections.host(registry.certain(found.transit), conn)
                 servers.every_account_home(conn, migration, transit)
-            return told(names.follow(conn, connections.names(), migration["server"]))
+            return told(names.repoint(conn, connections.names(), migration["server"]))
 
     @task
     def discard_kept_disk(migration: dict[str, Any]) -> None:

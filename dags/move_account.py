@@ -46,7 +46,7 @@ from airflow.sdk import Param, dag
 
 from include import registry
 from include.hosts import Host
-from include.moves import path, servers
+from include.moves import channel, servers
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
@@ -102,7 +102,7 @@ def move_account() -> None:
                 return connections.host(server, conn)
 
             servers.make_known(conn, account, to_server, reach)
-            path.may_begin(conn, account, run_id, lambda: registry.begin_move(conn, **asked), reach)
+            channel.may_begin(conn, account, run_id, lambda: registry.begin_move(conn, **asked), reach)
             if params["if_another_moves"] == REFUSE:
                 registry.begin_move(conn, **asked)
         return {**asked, "longest_wait_seconds": params["longest_wait_seconds"]}

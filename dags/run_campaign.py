@@ -48,7 +48,7 @@ from airflow.sdk import Param, dag
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
-from include.campaigns import ahead, report, steering, waves
+from include.campaigns import preflight, report, steering, waves
 from include.settings import read_settings
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
@@ -99,7 +99,7 @@ log = logging.getLogger(__name__)
             2,
             type="integer",
             minimum=1,
-            maximum=registry.MOST_MOVES_A_SERVER,
+            maximum=registry.MAX_MOVES_PER_SERVER,
             title="Most per server",
             description="Accounts of one server that are tested at a time, and that are performed beside them.",
         ),
@@ -124,7 +124,7 @@ def run_campaign() -> None:
         """Begins a campaign and gives its number, or steers another: then nothing is left to do for this run."""
         with connections.registry_connection() as conn, refusing():
             connections.catalogue(conn)
-            sight = ahead.Sight(lambda server: connections.host(server, conn))
+            sight = preflight.Sight(lambda server: connections.host(server, conn))
             acted = steering.act(conn, steering.Asked(params, run_id, read_settings().today(), sight))
             log.info("\n%s", acted.said)
             return acted.campaign
@@ -134,7 +134,8 @@ def run_campaign() -> None:
         """Which accounts cannot be moved, and why: told to ops and to their customers before anything begins; they are
         left."""
         with connections.registry_connection() as conn:
-            said = ahead.before(conn, campaign, ahead.Sight(lambda server: connections.host(server, conn)))
+            sight = preflight.Sight(lambda server: connections.host(server, conn))
+            said = preflight.check_campaign(conn, campaign, sight)
             log.info("\n%s", said)
             return said
 

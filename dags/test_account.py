@@ -44,7 +44,7 @@ from airflow.sdk import chain, dag
 
 from include import registry
 from include.compatibility.report import Seen
-from include.moves import path
+from include.moves import channel
 from include.settings import read_settings
 from include.testing import copies, names, reports
 from transhumance_airflow import connections, forms
@@ -101,7 +101,7 @@ def test_account() -> None:
             both = registry.server(conn, test["from_server"]), registry.server(conn, test["to_server"])
             known = registry.account(conn, test["account"]).stated
             source, target = (place.reach(server.name) for server in both)
-            return path.open_path(test, source, target, both, known, only=test["only"])
+            return channel.open_channel(test, source, target, both, known, only=test["only"])
 
     @task(multiple_outputs=False)
     def open_test(test: dict[str, Any]) -> dict[str, str]:

@@ -43,9 +43,9 @@ _DAYS = {"remind_before_charges": (0, 365), "remind_before_deadline": (1, 365)}
 def read_settings(file: Path = FILE) -> Settings:
     """What the file says. Raises `Refused` with a sentence when it says something impossible."""
     try:
-        said = tomllib.loads(file.read_text())
-        lists = {name: tuple(said[name]) for name in _DAYS if isinstance(said.get(name), list)}
-        settings = Settings(**said | lists)
+        values = tomllib.loads(file.read_text())
+        lists = {name: tuple(values[name]) for name in _DAYS if isinstance(values.get(name), list)}
+        settings = Settings(**values | lists)
         ZoneInfo(settings.time_zone)
     except (TypeError, ValueError, KeyError) as error:
         raise Refused(f"{file.name} cannot be used ({error}): correct it.") from error

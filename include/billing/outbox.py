@@ -26,7 +26,7 @@ from include.billing.export import entries
 from include.registry.database import Refused, execute, rows, transaction, value
 
 BATCH = 50
-GIVE_WAY = 3
+MAX_FAILURES_IN_A_ROW = 3
 """After so many failures in a row the receiver is taken to be down, and the rest waits for the next run."""
 
 CLAIM = f"""
@@ -120,7 +120,7 @@ def hand_on(conn: psycopg.Connection, channel: str, send: Callable[[Message], st
     delivered = failed = in_a_row = 0
     error = None
     which = {"channel": channel}
-    while in_a_row < GIVE_WAY:
+    while in_a_row < MAX_FAILURES_IN_A_ROW:
         with transaction(conn):
             claimed = sorted(rows(conn, Message, CLAIM, which), key=lambda message: message.id)
         if not claimed:
@@ -131,7 +131,7 @@ def hand_on(conn: psycopg.Connection, channel: str, send: Callable[[Message], st
             results.append(result)
             in_a_row = in_a_row + 1 if result else 0
             error = result or error
-            if in_a_row == GIVE_WAY:
+            if in_a_row == MAX_FAILURES_IN_A_ROW:
                 break
         with transaction(conn):
             posted = [message.id for message in claimed[: len(results)]]

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.campaigns import ahead
+from include.campaigns import preflight
 from include.registry.states import CAMPAIGN
 
 WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account]]] = {
@@ -26,7 +26,7 @@ class Asked:
     params: dict[str, Any]
     run_id: str
     today: date
-    sight: ahead.Sight
+    sight: preflight.Sight
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def _accounts(conn: psycopg.Connection, asked: Asked) -> list[str]:
 def _look(conn: psycopg.Connection, asked: Asked) -> Acted:
     """What lies ahead of a campaign that is not begun."""
     entry = asked.params["entry"]
-    preflights = ahead.look(conn, entry, _accounts(conn, asked), asked.sight)
-    ahead.note(conn, entry, preflights, asked.params["requested_by"])
-    return Acted(ahead.text(preflights))
+    preflights = preflight.check(conn, entry, _accounts(conn, asked), asked.sight)
+    preflight.tell_customers(conn, entry, preflights, asked.params["requested_by"])
+    return Acted(preflight.summary(preflights))
 
 
 def _live(conn: psycopg.Connection, entry: str) -> int:

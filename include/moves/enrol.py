@@ -10,7 +10,7 @@ import psycopg
 from include import registry
 from include.catalogue import infrastructures
 from include.hosts import Host
-from include.moves.path import without_secrets
+from include.moves.channel import without_secrets
 
 RSYNC = (3, 5, 0)
 """Older ones follow a customer's links as root."""

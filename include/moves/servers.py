@@ -13,7 +13,7 @@ from include import registry
 from include.hosts import AgentError, Host, HostUnreachable
 from include.machines import Machines, MachineSpec
 from include.moves import forwarding
-from include.moves.path import without_secrets
+from include.moves.channel import without_secrets
 from include.registry import states
 from include.registry.kinds import EventKind, ServerKind
 from include.registry.states import MigrationState, RequestState, ServerState

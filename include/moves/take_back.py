@@ -114,4 +114,4 @@ def lead_back(
         return []  # they lead to the transit's place, where the accounts are
     home = registry.server(conn, take_back["server"])
     network.reroute(conn, router, home.name, home, reach, lost=True)
-    return names.follow(conn, zone, home.name)
+    return names.repoint(conn, zone, home.name)

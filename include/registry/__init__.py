@@ -56,7 +56,7 @@ from include.registry.migrations import (
     migration_of,
 )
 from include.registry.moves import (
-    MOST_MOVES_A_SERVER,
+    MAX_MOVES_PER_SERVER,
     Move,
     advance_move,
     begin_move,
@@ -155,7 +155,7 @@ from include.registry.transits import (
 
 __all__ = [
     "CAMPAIGN_SETTINGS",
-    "MOST_MOVES_A_SERVER",
+    "MAX_MOVES_PER_SERVER",
     "Account",
     "Busy",
     "Campaign",

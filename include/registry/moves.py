@@ -19,7 +19,7 @@ from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
 from include.registry.states import MoveState
 
-MOST_MOVES_A_SERVER = 2
+MAX_MOVES_PER_SERVER = 2
 """Of how many over moves a server may be the source or the target at a time; the schema's `most_moves_a_server`."""
 
 COLUMNS = """
@@ -126,7 +126,7 @@ def begin_over(
     Refuses an unknown account or entry, an account that is not on a shared server, does not run what the entry starts
     from, is being moved or copied, was not tested for it or has blockers (unless the gate is lifted, with a reason),
     and when no server of the new version has room; with `Busy` when one of the two takes no further move at present
-    (`MOST_MOVES_A_SERVER`)."""
+    (`MAX_MOVES_PER_SERVER`)."""
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     account_named(conn, account)
     wanted = catalogue_entry(conn, entry)

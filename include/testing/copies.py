@@ -16,7 +16,7 @@ import psycopg
 from include import registry
 from include.agent.account.engines import ENGINES
 from include.hosts import Host
-from include.moves.path import entry_of, serving_there, without_secrets
+from include.moves.channel import entry_of, serving_there, without_secrets
 from include.network.names import Names
 from include.registry.kinds import INFRASTRUCTURE, ServerKind
 from include.registry.states import TestState
@@ -59,13 +59,13 @@ def check(
 def begin(
     conn: psycopg.Connection, asked: dict[str, Any], run_id: str, requested_by: str, place: Place
 ) -> dict[str, Any]:
-    """Takes away the test that was there before and begins this one, or finds it; gives its `facts`."""
+    """Takes away the test that was there before and begins this one, or finds it; gives it as its steps hand it on."""
     if (old := registry.replace_test(conn, asked["account"], run_id)) is not None:
         remove(conn, old.id, place)
-    return facts(conn, registry.begin_test(conn, asked["account"], asked["entry"], run_id, requested_by))
+    return for_steps(conn, registry.begin_test(conn, asked["account"], asked["entry"], run_id, requested_by))
 
 
-def facts(conn: psycopg.Connection, test: registry.Test) -> dict[str, Any]:
+def for_steps(conn: psycopg.Connection, test: registry.Test) -> dict[str, Any]:
     """What the steps of a test hand on to each other: no secret in it. It has a move's words where it is like one;
     `only` is the engine whose databases alone are copied."""
     kind = registry.catalogue_entry(conn, test.entry).kind

@@ -13,7 +13,7 @@ from include.moves.network import own_addresses
 from include.network.names import NameChanged, Names
 
 TTL = 60
-LONGEST_LABEL = 63
+MAX_LABEL = 63
 KEPT = 50
 """Characters of a name that are kept before the digest that makes it unique."""
 
@@ -29,7 +29,7 @@ def label(name: str) -> str:
     One that is too long, or that another could be taken for (`a-b.example` and `a.b.example`), bears a digest.
     """
     plain = name.lower().replace(".", "-")
-    if re.fullmatch(r"[a-z0-9.]+", name.lower()) and len(plain) <= LONGEST_LABEL:
+    if re.fullmatch(r"[a-z0-9.]+", name.lower()) and len(plain) <= MAX_LABEL:
         return plain
     # A label that begins with xn-- would be read as punycode.
     words = [word for word in re.split(r"[^a-z0-9]+", plain) if word not in ("", "xn")]

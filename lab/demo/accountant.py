@@ -62,7 +62,7 @@ class Accountant(threading.Thread):
         except Exception as error:
             self.error = error
 
-    def settle(self) -> Bill:
+    def final_bill(self) -> Bill:
         """The bill when all accounts have left, by the true clock."""
         self.join()
         if self.error or self.migration is None:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from include import registry
-from include.moves import names, path, servers
+from include.moves import channel, names, servers
 from include.network.names import NameServerFailed
 from include.registry.states import MOVE, MigrationState
 from transhumance_airflow import connections
@@ -55,7 +55,7 @@ def move_begun(
         move = registry.begin_move(conn, account, to_server, run_id, requested_by)
     except registry.Busy:
         return None
-    return {**path.facts(move), "longest_wait_seconds": longest_wait_seconds}
+    return {**channel.for_steps(move), "longest_wait_seconds": longest_wait_seconds}
 
 
 def over_begun(
@@ -74,7 +74,7 @@ def over_begun(
         move = registry.begin_over(conn, account, entry, run_id, requested_by, to_server, lift_gate_because)
     except registry.Busy:
         return None
-    return {**path.facts(move), "longest_wait_seconds": longest_wait_seconds}
+    return {**channel.for_steps(move), "longest_wait_seconds": longest_wait_seconds}
 
 
 FACTS: dict[str, Callable[..., Any]] = {
@@ -111,7 +111,7 @@ def refresh_original(conn: psycopg.Connection, migration: int, transit: str) -> 
     if not servers.past(begun.state, MigrationState.HANDED_OVER):
         told(servers.refresh(conn, begun.server, connections.host(begun.server, conn)))
         try:
-            told(names.follow(conn, connections.names(), begun.server))
+            told(names.repoint(conn, connections.names(), begun.server))
         except NameServerFailed as error:
             # A wait of weeks does not end for that: each account's move asks again, and so does the step after this.
             log.warning("Names that were added are not looked at now: %s", error)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from airflow.sdk import Param
 
 from include import registry
+from include.moves import channel, names
 from include.moves import look as looks
-from include.moves import names, path
 from transhumance_airflow import connections
 from transhumance_airflow.facts import told
 from transhumance_airflow.look import look
@@ -59,7 +59,7 @@ def move_steps(move: Any) -> Steps:
         with connections.registry_connection() as conn:
             both = registry.server(conn, move["from_server"]), registry.server(conn, move["to_server"])
             source, target = (connections.host(server.name, conn) for server in both)
-            return path.open_path(move, source, target, both, registry.account(conn, move["account"]).stated)
+            return channel.open_channel(move, source, target, both, registry.account(conn, move["account"]).stated)
 
     @task(multiple_outputs=False)
     def record_move(
@@ -69,14 +69,14 @@ def move_steps(move: Any) -> Steps:
         left is asked first."""
         figures = {"copy": copied, "longest_wait_seconds": move["longest_wait_seconds"]}
         with connections.registry_connection() as conn, refusing():
-            return path.record(conn, move, connections.host(move["from_server"], conn), switched, figures)
+            return channel.record(conn, move, connections.host(move["from_server"], conn), switched, figures)
 
     @task
     def point_names(move: dict[str, Any]) -> list[str]:
         """The account's names lead to where it lives now; gives what its customer is told of those that do not."""
         with connections.registry_connection() as conn:
             home = registry.account(conn, move["account"]).home_server
-            return told(names.follow(conn, connections.names(), home, move["account"]))
+            return told(names.repoint(conn, connections.names(), home, move["account"]))
 
     @task(multiple_outputs=False)
     def look_after(move: dict[str, Any], before: dict[str, Any]) -> None:
@@ -89,7 +89,7 @@ def move_steps(move: Any) -> Steps:
         """Takes the move's key off both servers. Before the commit the account goes back into service first."""
         with connections.registry_connection() as conn:
             source, target = (connections.host(move[end], conn) for end in ("from_server", "to_server"))
-            return path.close_path(conn, move, source, target)
+            return channel.close_channel(conn, move, source, target)
 
     before = look_before(move)
     peer = open_path(move)

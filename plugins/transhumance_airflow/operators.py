@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from include import registry
 from include.campaigns import waves
 from include.hosts import AgentError, Host
-from include.moves import path, servers
+from include.moves import channel, servers
 from include.registry.kinds import Direction
 from include.registry.states import MoveState
 from include.testing import copies, reports
@@ -177,7 +177,7 @@ class MoveOperation(AgentOperation):
         after = self.ended(status) if status["state"] in ("failed", "vanished") else None
         with connections.registry_connection() as conn:
             started = registry.switches_of(conn, self.move["id"])
-            if len(started) >= MOST_SWITCHES and not path.committed_on(host, self.move):
+            if len(started) >= MOST_SWITCHES and not channel.committed_on(host, self.move):
                 first = next(filter(None, started), "it ended without a result.")
                 raise AirflowFailException(
                     f"{self.move['account']} was switched {len(started)} times in vain and serves from where it was. "
@@ -198,7 +198,7 @@ class MoveOperation(AgentOperation):
 
     def _address(self) -> None:
         self.server = self.move["from_server"]
-        self.operation = path.operation(self.move, self.verb)
+        self.operation = channel.operation(self.move, self.verb)
         self.args = {
             "account": self.move["account"],
             "move": self.move["key"],

@@ -17,7 +17,7 @@ import pytest
 from include import registry
 from include.catalogue import infrastructures
 from include.hosts import AgentError, HostUnreachable
-from include.moves.path import without_secrets
+from include.moves.channel import without_secrets
 from include.testing import reports
 from include.testing.copies import Place
 from tests.support.zone import Zone

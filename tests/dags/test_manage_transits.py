@@ -102,19 +102,19 @@ def test_the_old_paths_are_shown(dags, hosting, migration):
     tasks, conn = dags["migrate_server"].task_dict, hosting.conn
     registry.request_transit(conn, migration["id"])
     assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
-    assert forwarding.look(conn, hosting.host) == []
+    assert forwarding.record_all(conn, hosting.host) == []
     tasks["install_transit"].python_callable(migration=migration)
     tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
     tasks["hand_over"].python_callable(migration=migration, transit="transit-1")
-    assert forwarding.look(conn, hosting.host) == ["vps-1: no account has left it."]
+    assert forwarding.record_all(conn, hosting.host) == ["vps-1: no account has left it."]
     passed = {"http": {"count": 4, "last": 1e9}, "smtp": {"count": 0, "last": None}}
     hosting.servers["vps-1"].accounts["app"] |= {"state": "moved", "forwarded": passed}
-    (said,) = forwarding.look(conn, hosting.host)
+    (said,) = forwarding.record_all(conn, hosting.host)
     assert said.startswith("app: by the old path came 4 http; nothing since ")
     dags["manage_transits"].task_dict["show_queue"].python_callable()
     assert [event.kind for event in registry.list_events(conn, migration["id"])].count("original.forwarded") == 1
     del hosting.servers["vps-1"]
-    assert forwarding.look(conn, hosting.host) == ["vps-1: vps-1 cannot be reached."]
+    assert forwarding.record_all(conn, hosting.host) == ["vps-1: vps-1 cannot be reached."]
 
 
 def _wait(tasks: dict[str, Any], migration: dict[str, Any]) -> None:

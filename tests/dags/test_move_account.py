@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from include import registry
 from include.hosts import AgentError
-from include.moves.path import without_secrets
+from include.moves.channel import without_secrets
 from tests.dags.hosting import FakeHost, described
 from tests.dags.steps import begin, operation, step
 from transhumance_airflow import connections, operators

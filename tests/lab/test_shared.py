@@ -18,8 +18,8 @@ import psycopg
 import pytest
 
 from include import registry
+from include.moves.channel import without_secrets
 from include.moves.enrol import enrol
-from include.moves.path import without_secrets
 from lab import airflow, names, router
 from lab.accounts.filling import Server, account_file, new_password
 from lab.demo import stage

@@ -172,7 +172,7 @@ def test_most_moves_a_server(shared):
         registry.begin_over(shared, "s3", "2026", "r3", "customer")
     registry.advance_move(shared, first.id, "returned")
     registry.begin_over(shared, "s3", "2026", "r3", "customer")
-    assert shared.execute("SELECT most_moves_a_server()").fetchone() == (registry.MOST_MOVES_A_SERVER,)
+    assert shared.execute("SELECT most_moves_a_server()").fetchone() == (registry.MAX_MOVES_PER_SERVER,)
 
 
 def refused(conn, sql, match, state=REFUSED):
@@ -382,4 +382,4 @@ def test_moves_over_of_many_accounts_at_once(shared, connect):
         connect, [lambda c, n=n: registry.begin_over(c, n, "2026", f"run-{n}", "ops", None, "sql") for n in names]
     )
     busy = [answer for answer in answers if isinstance(answer, registry.Busy)]
-    assert len(busy) == len(names) - registry.MOST_MOVES_A_SERVER
+    assert len(busy) == len(names) - registry.MAX_MOVES_PER_SERVER

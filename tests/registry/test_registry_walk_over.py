@@ -142,7 +142,7 @@ class Walk(RuleBasedStateMachine):
                 assert account.server == "web-3"
             engines = {} if account.removed_at else {move.engine: "db-1" for move in gone if move.engine}
             assert registry.engines_of(self.conn, name) == engines
-        assert all(number <= registry.MOST_MOVES_A_SERVER for number in busy.values())
+        assert all(number <= registry.MAX_MOVES_PER_SERVER for number in busy.values())
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

@@ -171,7 +171,7 @@ def test_what_drips_or_never_ends_is_given_up_in_time(serve: Callable[[Page], We
 
 def test_a_body_without_end_is_read_to_its_bound(serve: Callable[[Page], Web]) -> None:
     came, _, grown = looked_at(serve(without_end(OK + b"\r\n", b"word " * 20_000)))
-    assert came == f"200 {fetch.MOST_BYTES}"
+    assert came == f"200 {fetch.MAX_BYTES}"
     assert grown < MOST_MEMORY
 
 
@@ -180,7 +180,7 @@ def test_a_hundred_redirects_are_a_few(serve: Callable[[Page], Web]) -> None:
         lambda connection: connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
     )
     assert looked_at(web)[0] == "302 0"
-    assert web.asked == fetch.MOST_REDIRECTS + 1
+    assert web.asked == fetch.MAX_REDIRECTS + 1
 
 
 def test_redirects_have_one_deadline_together(serve: Callable[[Page], Web]) -> None:

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from include.catalogue import infrastructures
+from include.moves.channel import require_as_known, stated, without_secrets
 from include.moves.enrol import unfit, version
-from include.moves.path import require_as_known, stated, without_secrets
 from include.moves.servers import past, serving
 from include.registry import Refused
 

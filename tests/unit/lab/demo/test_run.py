@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from lab.demo import run
-from lab.panel import Panel, Told
+from lab.panel import CallFailed, Panel
 from lab.say import LabError
 
 
@@ -88,7 +88,7 @@ class FakePanel:
 
     def ask_for_transit(self, server, entry):
         if ("ask", server) in self.calls:
-            raise Told(f"Server {server} is being migrated already: follow that run.")
+            raise CallFailed(f"Server {server} is being migrated already: follow that run.")
         self.calls.append(("ask", server))
         return {"run": {"run_id": "panel-ask-1"}}
 
@@ -138,7 +138,7 @@ def test_the_watcher_says_each_thing_once(world, capsys):
     world()
     watch = run.Watch("demo")
     watch.until_end(customer_with(FakePanel()))
-    watch._tell_moves()
+    watch._print_moves()
     said = capsys.readouterr().out
     assert said.count("switch: failed (2.5 s)") == 1
     assert said.count("app, out: done (held 0.90 s)") == 1

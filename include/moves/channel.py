@@ -1,4 +1,7 @@
-"""The path of one move: a key pair that only this move may use, from the account's server to its next one."""
+"""The channel of one move: a key pair that only this move may use, from the account's server to its next one.
+
+The tasks that open and close it are called open_path and close_path; runs under way know them by these ids.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def require_as_known(account: str, server: str, known: dict[str, Any] | None, ac
     )
 
 
-def facts(move: registry.Move) -> dict[str, Any]:
+def for_steps(move: registry.Move) -> dict[str, Any]:
     """What the steps of a move hand on to each other: no secret in it."""
     return {
         "id": move.id,
@@ -108,7 +111,7 @@ def serving_there(host: Host, server: str, account: str, to: str) -> dict[str, A
     return here
 
 
-def open_path(
+def open_channel(
     move: dict[str, Any],
     source: Host,
     target: Host,
@@ -164,12 +167,12 @@ def databases_only(account_file: dict[str, Any], engine: str) -> dict[str, Any]:
     return {**account_file, **nothing, engine: account_file[engine]}
 
 
-def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Host, target: Host) -> str:
+def close_channel(conn: psycopg.Connection, move: dict[str, Any], source: Host, target: Host) -> str:
     """Ends the move and takes its keys off both servers; before the commit the account goes back into service.
 
     Gives the state in which the registry now has the move: `done` or `returned`. A move that the source has
-    committed but that did not get to its end keeps its path: Refused says that the run must go forward. Nothing
-    happens when a later attempt has begun: the path is that one's.
+    committed but that did not get to its end keeps its channel: Refused says that the run must go forward. Nothing
+    happens when a later attempt has begun: the channel is that one's.
     """
     known = registry.move(conn, move["id"])
     if known.epoch != move["epoch"]:
