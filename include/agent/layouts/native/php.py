@@ -27,7 +27,7 @@ from ...host.unix_sockets import connections
 GATES = Path("/run/transhumance-gate")
 SOCKETS = Path("/run/transhumance-web")
 _STATUS_MOST, _STATUS_SECONDS = 1 << 20, 2.0
-PATIENCE = 0.5
+LONG_REQUEST = 0.5
 """Seconds that a hold gives a request that may be cut; it is not waited for when it has had them before."""
 APP = "APP"
 MAY_BE_CUT = frozenset({"GET", "HEAD", APP})
@@ -174,7 +174,7 @@ def _runs(account: Account) -> bool:
 def _processes(account: Account) -> list[tuple[str, int, int]]:
     """The processes of the account's that are a php-fpm or one of our proxies: name, id and parent of each; that of a
     php-fpm's master is systemd."""
-    found = []
+    workers = []
     for pid in processes.of_user(account.uid):
         try:
             # A process may give itself any name.
@@ -183,8 +183,8 @@ def _processes(account: Account) -> list[tuple[str, int, int]]:
             continue
         name, _, rest = stat.partition("(")[2].rpartition(")")
         if name.startswith((_PHP, _PROXY)):
-            found.append((name, pid, int(rest.split()[1])))
-    return found
+            workers.append((name, pid, int(rest.split()[1])))
+    return workers
 
 
 def forget(account: Account) -> None:
@@ -233,7 +233,7 @@ def _waited_for(account: Account) -> list[dict[str, Any]]:
     requests = busy(account)
     # A request whose visitor has got the answer already cannot be begun again by anybody.
     answered = sum(r["method"] != APP for r in requests) > under_way(account)
-    return [r for r in requests if answered or r["method"] not in MAY_BE_CUT or r["seconds"] < PATIENCE]
+    return [r for r in requests if answered or r["method"] not in MAY_BE_CUT or r["seconds"] < LONG_REQUEST]
 
 
 def under_way(account: Account) -> int:
@@ -248,10 +248,10 @@ def _in_the_app(account: Account) -> list[dict[str, Any]]:
         return []
     (accepted, waiting), now = connections(_app_socket(account)), time.monotonic()
     # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
-    there = {(account.name, one) for one in (*accepted, *range(-waiting, 0))}
-    for key in [key for key in _seen if key[0] == account.name and key not in there]:
+    visits = {(account.name, visit) for visit in (*accepted, *range(-waiting, 0))}
+    for key in [key for key in _seen if key[0] == account.name and key not in visits]:
         del _seen[key]
-    return [{"method": APP, "seconds": now - _seen.setdefault(key, now)} for key in there]
+    return [{"method": APP, "seconds": now - _seen.setdefault(key, now)} for key in visits]
 
 
 def busy(account: Account) -> list[dict[str, Any]]:
@@ -261,9 +261,9 @@ def busy(account: Account) -> list[dict[str, Any]]:
     PHP that does not run is not busy; PHP that does not say is. A connection to the app is as old as this process
     knows, so it should look (here or by `quiet`) half a second before a hold.
     """
-    found = _in_the_app(account)
+    requests = _in_the_app(account)
     if not _runs(account):
-        return found
+        return requests
     try:
         text = _status(account)
     except (OSError, struct.error):
@@ -273,8 +273,8 @@ def busy(account: Account) -> list[dict[str, Any]]:
         if fields.get("state") not in ("Idle", None):
             method, taken = fields.get("request method", ""), fields.get("request duration", "")
             seconds = int(taken) / 1e6 if re.fullmatch(r"[0-9]{1,15}", taken) else 0.0
-            found.append({"method": method if _METHOD.fullmatch(method) else UNKNOWN, "seconds": seconds})
-    return sorted(found, key=lambda request: -request["seconds"])
+            requests.append({"method": method if _METHOD.fullmatch(method) else UNKNOWN, "seconds": seconds})
+    return sorted(requests, key=lambda request: -request["seconds"])
 
 
 def _status(account: Account) -> str:
