@@ -26,7 +26,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from include import registry
 from include.hosts import Host
 from include.hosts.host import parse_host_key
-from include.machines import LxcMachines, Machines, MachineSpec
+from include.machines import MachineError, Machines, MachineSpec, driver
 from include.network.routes import RouteError
 
 if TYPE_CHECKING:
@@ -157,8 +157,6 @@ def machines() -> tuple[Machines, Callable[[registry.Server], MachineSpec]]:
     """
     settings: dict[str, Any] = dict(BaseHook.get_connection(MACHINES).extra_dejson)
     kind = settings.pop("kind", "lxc")
-    if kind != "lxc":
-        raise registry.Refused(f"The connection {MACHINES} names an unknown kind of machines, {kind!r}: use lxc.")
     routers = {key: settings.pop(key) for key in ("router_address", "router_address6")}
 
     def spec(server: registry.Server) -> MachineSpec:
@@ -170,7 +168,10 @@ def machines() -> tuple[Machines, Callable[[registry.Server], MachineSpec]]:
             **routers,
         )
 
-    return LxcMachines(**settings), spec
+    try:
+        return driver(kind, settings), spec
+    except MachineError as error:
+        raise registry.Refused(f"The connection {MACHINES} cannot be used: {error}") from error
 
 
 def reports_folder() -> Path:

@@ -110,7 +110,7 @@ def run(conn, now: datetime, how: int) -> None:
         settle_late_facts(conn)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories())
 def test_the_ledger_is_what_the_oracle_says(conn, story):
     with conn.transaction(force_rollback=True):
@@ -129,7 +129,7 @@ def test_the_ledger_is_what_the_oracle_says(conn, story):
         assert ledger(conn) == entries
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories(), runs=st.lists(minutes, max_size=12))
 def test_when_facts_are_known_in_time_the_ledger_does_not_depend_on_the_runs(conn, story, runs):
     start, zone, events = story
@@ -153,7 +153,7 @@ def test_when_facts_are_known_in_time_the_ledger_does_not_depend_on_the_runs(con
     assert ledgers[0] == ledgers[1]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     units=st.integers(0, 10**9),
     currency=st.sampled_from(list(oracle.DECIMALS)),

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from include import registry
+from include.catalogue import infrastructures
 from include.hosts import AgentError, HostUnreachable
 from include.moves.channel import without_secrets
 from include.testing import reports
@@ -40,8 +41,12 @@ RESULTS = {
     "switch": {"expected_ms": 280.0, "held_ms": 310.4, "steps": [], "verified": {"files": 3, "rows": 7, "equal": True}},
 }
 VERSIONS = {
-    "2022": {"debian": "12", "rsync": "3.5.0", "postgresql": "15.14", "mariadb": "10.11.14", "php": "8.2.29"},
-    "2026": {"debian": "13", "rsync": "3.5.0", "postgresql": "17.6", "mariadb": "11.8.3", "php": "8.4.11"},
+    name: {
+        "debian": one.debian,
+        "rsync": "3.5.0",
+        **{program: f"{wanted}.9" for program, wanted in one.programs.items()},
+    }
+    for name, one in infrastructures.load().items()
 }
 
 

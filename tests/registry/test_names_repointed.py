@@ -104,7 +104,7 @@ def walked(postgresql):
         yield conn
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(
     ttl=st.sampled_from([1, 5, 30, 31, 300, 3600]),
     believed=st.sampled_from([None, 300]),

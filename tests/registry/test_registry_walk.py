@@ -200,7 +200,6 @@ def test_walks(postgresql, steps):
         settings=settings(
             max_examples=3,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
         ),

@@ -162,7 +162,6 @@ def test_walks_over(postgresql, number):
         settings=settings(
             max_examples=4,
             stateful_step_count=80,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
         ),

@@ -11,12 +11,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import bounded
+from .kept import Threads
 
 CONFIG = Path("/etc/transhumance")
 STATE = Path("/var/lib/transhumance")
@@ -142,7 +142,7 @@ def locked(path: Path, *, shared: bool = False, inherited: bool = False, wait: f
 
 def side_by_side(*works: Callable[[], Any]) -> list[Any]:
     """Do all of it at once; when one fails, its error is raised after the others have ended."""
-    with ThreadPoolExecutor(max_workers=max(1, len(works))) as pool:
+    with Threads(max_workers=max(1, len(works))) as pool:
         running = [pool.submit(work) for work in works]
     return [work.result() for work in running]
 

@@ -10,7 +10,7 @@ from ..host import system
 from ..host.digest import as_peer_verb
 from ..host.scope import Scope
 from ..host.system import Refused
-from ..layouts.native import front, mail
+from ..layouts import front, mail
 from . import shell
 
 SCOPE = Scope(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_one_that_failed_or_vanished_is_run_again(host: list[list[str]]) -> None
 
 
 def test_an_operation_that_succeeded_keeps_its_arguments(host: list[list[str]]) -> None:
-    verbs = {"copy": lambda _args, _report: {}}
+    verbs: dict[str, Any] = {"copy": lambda _args, _report: {}}
     operations.start("o1", "copy", {"n": 1}, verbs)
     operations.start("o1", "copy", {"n": 2}, verbs)
     operations.run_operation("o1", verbs)

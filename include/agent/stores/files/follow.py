@@ -9,15 +9,15 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from ...account.accounts import Account
 from ...channel.peer import Peer
 from ...host.digest import MOST, printable
+from ...host.kept import Threads
 from ...host.system import refuse
-from ...layouts.native import mail, reboot_lines
+from ...layouts import mail, reboot_lines
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import changes as files_changes
 from . import index as files_index
@@ -121,7 +121,7 @@ def begin(store: Store, account: Account, peer: Peer, report: Report) -> Watched
     copied = time.monotonic()
     since = files_changes.since(account, 0).number
     report(text="reading both copies")
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         durable = pool.submit(peer.call, "files_settle_all", {})
         one, other = pool.submit(digest, account), pool.submit(peer.call, "files_digest", {})
         mine, theirs = one.result(), other.result()
@@ -233,7 +233,7 @@ def prove(following: Watched) -> dict[bytes, Different]:
     if not following.unproven:
         return {}
     paths, index = list(following.unproven), following.index
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         other = pool.submit(following.line.call, "files_look", {"paths": [os.fsdecode(path) for path in paths]})
         mine = look.ask(following.account, "lines", paths)["lines"]
         there = other.result()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...account.accounts import Account
 from ...channel.pairing import PeerVerb
 from ...channel.peer import Peer
 from ...host.digest import as_peer_verb
+from ...host.kept import Threads
 from ...host.scope import Scope
 from ...host.system import run, write_durably
-from ...layouts.native import mail, reboot_lines
+from ...layouts import mail, reboot_lines
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import follow as files_follow
 from . import look
@@ -56,7 +56,7 @@ class Walked(Following):
         send(self.account, self.peer, lambda **_: None, held=True)
 
     def compare(self) -> Compared:
-        with ThreadPoolExecutor() as pool:
+        with Threads() as pool:
             one, other = pool.submit(digest, self.account), pool.submit(self.peer.call, "files_digest", {})
             mine, theirs = one.result(), other.result()
         different = differences(self.account, self.peer, mine, theirs)

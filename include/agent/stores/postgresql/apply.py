@@ -12,9 +12,7 @@ import os
 import select
 import socket
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from ...account.accounts import Account, state_of
 from ...channel import pairing
 from ...host import ours
 from ...host.digest import printable
+from ...host.kept import Threads, later
 from ...host.system import read_json, refuse, write_durably
 from . import fingerprint
 from . import look as postgres_look
@@ -102,7 +101,7 @@ def catch_up(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     `args`: {"seconds", "databases": {name: {"lsn", "sequences": [[schema, name, last value, is called]]}}}.
     Returns {name: "applied" | "late" | "broken"}."""
     databases = {name: what for name, what in args["databases"].items() if name in account.postgresql_databases}
-    with ThreadPoolExecutor(max(1, len(databases))) as pool:
+    with Threads(max(1, len(databases))) as pool:
         work = {name: pool.submit(_catch_up, name, what, args["seconds"]) for name, what in databases.items()}
     return {name: done.result() for name, done in work.items()}
 
@@ -132,7 +131,7 @@ def _catch_up(name: str, what: dict[str, Any], seconds: float) -> str:
 def look(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
     """`postgres_look.look` of each database that is asked about."""
     asked = {name: question for name, question in args["databases"].items() if name in account.postgresql_databases}
-    with ThreadPoolExecutor(max(1, len(asked))) as pool:
+    with Threads(max(1, len(asked))) as pool:
         work = {name: pool.submit(postgres_look.look, account, name, asked[name]) for name in asked}
     return {name: done.result() for name, done in work.items()}
 
@@ -140,7 +139,7 @@ def look(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
 def end_later(account: Account) -> None:
     """End following while visitors are served already. What a crash leaves of it, the next call ends."""
     if subscribed(account):
-        threading.Thread(target=end, args=(account,)).start()
+        later(end, account)
 
 
 def end(account: Account, names: list[str] | None = None) -> None:

@@ -11,7 +11,6 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ...account.accounts import Account
 from ...channel.peer import Peer
 from ...host import digest
 from ...host.digest import printable
+from ...host.kept import Threads
 from ...host.system import Refused, read_json, refuse, write_durably
 from ..followed import WhyNot
 from . import apply, door, fingerprint, look, publish, send, values
@@ -98,7 +98,7 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
         try:
             sent = send.send(account, peer, name, named, snapshot)
             began = time.monotonic()
-            with ThreadPoolExecutor(1) as pool:
+            with Threads(1) as pool:
                 there = pool.submit(peer.call, "postgres_contents", {"database": name, "apart": sent.apart})
                 here = postgres_digest.of_database(name, snapshot, original, sent.streams, account.postgresql_roles)
             found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()}, files=files)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ...account.accounts import Account
 from ...host.digest import printable
+from ...host.kept import Threads
 from ...host.system import locked, refuse, write_durably
 from . import apply, contained, digest, sql, stream
 from .definition import held
@@ -218,7 +218,7 @@ def _contents(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
     """The digest of a database; tables that came `apart` are hashed as they came, which is quicker."""
     ours(account, args["database"])
     name = args["database"]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with Threads(os.cpu_count()) as pool:
         hashes = {shown(*each): pool.submit(stream.hashed, name, *each) for each in args.get("apart", [])}
     known = {table: work.result() for table, work in hashes.items()}
     return digest.of_database(name, known=known, roles=account.postgresql_roles)

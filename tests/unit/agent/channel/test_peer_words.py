@@ -139,7 +139,22 @@ def test_what_honest_servers_say_arrives_as_it_was_said(verb: str) -> None:
     assert peer_words.reply(verb, args, json.dumps({"ok": True, "result": result}).encode()) == result
 
 
-STRANGE = [None, True, -1, 1 << 200, 1.5, "", "5555:/home/alice/a\\", "a\nb", "x;y", "\ud800", [], {}, [[]], {"": []}]
+STRANGE: list[Any] = [
+    None,
+    True,
+    -1,
+    1 << 200,
+    1.5,
+    "",
+    "5555:/home/alice/a\\",
+    "a\nb",
+    "x;y",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    {"": []},
+]
 
 
 def mutations(value: Any, at: tuple = (), every: bool = False):
@@ -261,7 +276,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(SPOKEN)), JSON)
 def test_whatever_is_said_there_is_one_refusal_or_a_taken_answer(verb: str, value: Any) -> None:
     for said in (value, {"ok": value}, {"ok": True, "result": value}, {"ok": False, "error": value}):
@@ -359,7 +374,7 @@ def served(tmp_path, monkeypatch, capsys, account: str, lines: list[bytes]) -> l
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", "session")
     monkeypatch.setattr(pairing, "load", lambda name: name)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"".join(lines))))
-    verbs = dict.fromkeys(peer_words.WORDS, lambda account, args, stdin: {})
+    verbs: dict[str, Any] = dict.fromkeys(peer_words.WORDS, lambda account, args, stdin: {})
     assert pairing.serve_peer("m1", verbs, frozenset(verbs), *[lambda *_: pytest.fail("another program ran")] * 2) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 

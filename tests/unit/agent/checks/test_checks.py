@@ -301,7 +301,7 @@ def test_python_that_brings_its_own_module_or_does_not_parse(tmp_path: Path) -> 
 def test_php_that_fails_at_a_file_costs_that_file_only(tmp_path: Path) -> None:
     """In place of PHP stands a program that dies at a file: it takes the same input and puts out the same lines."""
     program = tmp_path / "php"
-    facts = {
+    facts: dict[str, list[object]] = {
         kind: []
         for kind in (
             "calls",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -267,7 +268,7 @@ def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, caps
 
 def test_a_server_with_an_account_that_cannot_be_read_is_not_empty(servers: TwoServers, monkeypatch) -> None:
     three(servers)
-    monkeypatch.setattr(describe, "unclaimed", lambda _accounts: {"postgresql": [], "mariadb": [], "users": []})
+    monkeypatch.setattr(describe, "unclaimed", lambda _accounts: {name: [] for name in (*accounts.ENGINES, "users")})
     monkeypatch.setattr(describe.mail, "queue", lambda: [])
     for name in ("alice", "zoe"):
         accounts.put_state(name, accounts.State("moved", 2, "m1", released=True))
@@ -390,9 +391,9 @@ def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServe
     pairing.directory("m5").mkdir(parents=True)
     (pairing.directory("m5") / "target.json").write_text(json.dumps({"account": "alice", "epoch": 2}))
     alice = accounts.load("alice")
-    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] is None
+    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, io.BytesIO())["proof"] is None
     forward.release("alice", "m5", 2, told)
-    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] == "p"
+    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, io.BytesIO())["proof"] == "p"
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])

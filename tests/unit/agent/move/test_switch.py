@@ -82,7 +82,7 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     monkeypatch.setattr(holds, "_HOLDS", tmp_path / "holds.json")
     monkeypatch.setattr(accounts, "RUNTIME", tmp_path)
     accounts.put_state("alice", State("serving", epoch=1))
-    faked = {name: Store(name, asked) for name in ("files", "postgresql", "mariadb")}
+    faked = {name: Store(name, asked) for name in ("files", *accounts.ENGINES)}
     monkeypatch.setattr(switch, "STORES", tuple(faked.values()))
     monkeypatch.setattr(switch, "_sides", lambda _args: (ALICE, FakePeer()))
     monkeypatch.setattr(identity, "send", lambda *_: None)
@@ -93,7 +93,7 @@ def asked(tmp_path, monkeypatch) -> list[str]:
     monkeypatch.setattr(switch, "side_by_side", lambda *works: [work() for work in works])
     monkeypatch.setattr(hold, "load", lambda _: ALICE)
     monkeypatch.setattr(front, "hold", lambda _: None)
-    monkeypatch.setattr(php, "drain", lambda *_: 0)
+    monkeypatch.setattr(php.Requests, "drain", lambda *_: 0)
     monkeypatch.setattr(serving, "stop_processes", lambda _: 0)
     for engine in stores.ENGINES:
         monkeypatch.setattr(engine, "hold", lambda _: None)
@@ -134,10 +134,11 @@ def args(**more: Any) -> dict[str, Any]:
 def test_only_the_last_and_its_comparison_happen_in_the_hold(asked: list[str]) -> None:
     done = switch.switch(args(), lambda **_: None)
     held = asked[asked.index("hold") : asked.index("let go")]
-    names = ("files", "postgresql", "mariadb")
+    names = ("files", *accounts.ENGINES)
     assert held == ["hold", *(f"{s} {w}" for s in names for w in ("final pass", "compare")), "commit", "release"]
-    assert done["verified"] == {"files": 1, "bytes": 1, "tables": 2, "rows": 2, "equal": True, "messages": 3}
-    assert asked[-3:] == [f"{name} unfollow" for name in names]
+    count = len(accounts.ENGINES)
+    assert done["verified"] == {"files": 1, "bytes": 1, "tables": count, "rows": count, "equal": True, "messages": 3}
+    assert asked[-len(names) :] == [f"{name} unfollow" for name in names]
     assert {way["store"] for way in done["ways"]} == {*names}
 
 
@@ -145,7 +146,7 @@ def test_the_proof_says_what_it_covers_and_what_was_left(asked: list[str]) -> No
     faked("mariadb").left = ["A grant is not carried."]
     done = switch.switch(args(), lambda **_: None)
     assert done["left"] == ["A grant is not carried."]
-    assert {*done["scope"]} == {"files", "postgresql", "mariadb", "identity", "mail"}
+    assert {*done["scope"]} == {"files", *accounts.ENGINES, "identity", "mail"}
     assert done["scope"]["mariadb"]["how"] == "word by word"
     # What is told must outlive a switch that is killed after its commit.
     assert accounts.state_of("alice").figures["left"] == done["left"]
@@ -210,7 +211,7 @@ STEPS = ("still", "last", "compared")
 
 def test_the_steps_of_a_hold_are_timed(asked: list[str]) -> None:
     steps = [step["name"] for step in switch.switch(args(), lambda **_: None)["steps"]]
-    of_stores = [f"{name} {step}" for name in ("files", "postgresql", "mariadb") for step in STEPS]
+    of_stores = [f"{name} {step}" for name in ("files", *accounts.ENGINES) for step in STEPS]
     of_stores.insert(1, "identity")
     assert steps == ["follow", "rehearse", "deadline", "front", *of_stores, "commit", "release", "forward", "unfollow"]
 

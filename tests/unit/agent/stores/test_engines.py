@@ -10,7 +10,7 @@ from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host import system
 from include.agent.host.system import Refused
-from include.agent.move import fence, forward, hold, redirect, serving, switch
+from include.agent.move import fence, forward, hold, redirect, serving, stores, switch
 from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
@@ -190,7 +190,9 @@ def test_the_firewall_leads_by_user_and_lets_nobody_else_in() -> None:
     text = redirect.rules([(2001, 5432, 22001), (2000, 3306, 22000)])
     assert "elements = { 2000 . 3306 : 22000, 2001 . 5432 : 22001 }" in text
     assert "elements = { 2000 . 22000, 2001 . 22001 }" in text
-    assert 'oifname "lo" tcp dport { 3306, 5432 } redirect to :meta skuid . tcp dport map @leads' in text
+    known = ", ".join(map(str, sorted(engine.port for engine in stores.ENGINES)))
+    assert {"3306", "5432"} <= {*known.split(", ")}
+    assert f'oifname "lo" tcp dport {{ {known} }} redirect to :meta skuid . tcp dport map @leads' in text
     assert "tcp dport 22000-22999 meta skuid . tcp dport != @own reject" in text
     assert "elements" not in redirect.rules([])
 

@@ -4,7 +4,7 @@ import pytest
 
 from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
-from include.agent.host.system import Refused
+from include.agent.host.system import AGENT, Refused
 from include.agent.layouts.native import forward, front, mail, php
 from tests.support.account_files import FILE
 
@@ -179,9 +179,7 @@ KEY = "ssh-ed25519 " + "A" * 68
 def test_a_peers_key_opens_one_door_from_one_address() -> None:
     """`restrict` takes every forwarding, and nothing gives one back."""
     line = pairing.authorized_line("m1", PEER, KEY)
-    assert line == (
-        f'restrict,from="{PEER}",command="/usr/bin/python3 {pairing.AGENT} peer m1" {KEY} transhumance-move:m1'
-    )
+    assert line == (f'restrict,from="{PEER}",command="/usr/bin/python3 {AGENT} peer m1" {KEY} transhumance-move:m1')
 
 
 def test_keys_of_other_moves_stay(tmp_path, monkeypatch) -> None:
