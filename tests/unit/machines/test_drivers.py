@@ -44,7 +44,7 @@ def test_a_fresh_server_lets_in_one_key_for_the_launcher_alone():
     assert keys.content == f'restrict,command="{laid_down.LAUNCHER}" ssh-ed25519 AAAA ops\n' and keys.mode == 0o600
     assert files[laid_down.LAUNCHER].content == open(launcher.__file__, "rb").read()
     assert "PasswordAuthentication no" in str(files["/etc/ssh/sshd_config.d/management.conf"].content)
-    assert files["/etc/hosts"].content.endswith("10.30.0.11 vps-1.example vps-1\n")
+    assert str(files["/etc/hosts"].content).endswith("10.30.0.11 vps-1.example vps-1\n")
 
 
 def test_what_nothing_declares_is_not_laid_down():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TwoServers:
     return both
 
 
-def held(epoch: int = 2, seconds: float = 60, **more: object) -> hold.Hold:
+def held(epoch: int = 2, seconds: float = 60, **more: Any) -> hold.Hold:
     return hold.Hold("alice", "m5", epoch, seconds, **more)
 
 

@@ -102,9 +102,9 @@ def test_an_app_gets_its_path_and_nothing_else() -> None:
 
 def test_a_hold_waits_for_requests_that_cannot_be_begun_again(monkeypatch) -> None:
     def waited_for(connections: int, *requests: tuple[str, float]) -> list[str]:
-        monkeypatch.setattr(php, "busy", lambda _: [{"method": m, "seconds": s} for m, s in requests])
+        monkeypatch.setattr(php.Requests, "busy", lambda _: [{"method": m, "seconds": s} for m, s in requests])
         monkeypatch.setattr(php, "under_way", lambda _: connections)
-        return [request["method"] for request in php._waited_for(ALICE)]
+        return [request["method"] for request in php.Requests(ALICE)._waited_for()]
 
     assert waited_for(0) == []
     assert waited_for(2, ("GET", 30.0), ("POST", 0.1)) == ["POST"]

@@ -12,7 +12,7 @@ import pytest
 from include.agent.host import kept
 from include.agent.host.system import side_by_side
 
-AGENT = Path(__file__).parents[2] / "include" / "agent"
+AGENT = Path(__file__).parents[3] / "include" / "agent"
 NAMES = {path.stem for path in AGENT.rglob("*.py")}
 MODULES = {str(path.relative_to(AGENT)): path.read_text() for path in sorted(AGENT.rglob("*.py"))}
 CHANGES = {"add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove"}
@@ -147,7 +147,11 @@ def one() -> type[Thing]:
 
 
 def test_a_run_keeps_one_of_each_kind_until_its_end(one: type[Thing]) -> None:
-    other = type("Other", (Thing,), {"made": [], "ended": []})
+    class Other(Thing):
+        made: list[Thing] = []
+        ended: list[Thing] = []
+
+    other = Other
     with kept.Kept():
         first = kept.of(one)
         assert kept.of(one) is first and kept.of(other) is not first

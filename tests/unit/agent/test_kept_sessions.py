@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.two_servers import statement
 
 from include.agent.account.accounts import Account
 from include.agent.host.kept import Kept
@@ -14,6 +13,7 @@ from include.agent.stores.files import look
 from include.agent.stores.mariadb import follower
 from include.agent.stores.mariadb import sql as mariadb_sql
 from include.agent.stores.postgresql import sql as postgres_sql
+from tests.support.two_servers import statement
 
 ALICE, BOB = (Account.from_json(statement(name)) for name in ("alice", "bob"))
 
@@ -65,10 +65,12 @@ class Client:
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
-    fresh = type("OfATest", (Client,), {"all": []})
+    class OfATest(Client):
+        all: list[Client] = []
+
     for module, name in ((postgres_sql, "Session"), (mariadb_sql, "Session"), (follower, "Session"), (look, "Looking")):
-        monkeypatch.setattr(module, name, fresh)
-    return fresh.all
+        monkeypatch.setattr(module, name, OfATest)
+    return OfATest.all
 
 
 def ended(clients: list[Client]) -> list[bool]:
