@@ -19,6 +19,11 @@ def instant_or_now(conn: psycopg.Connection, now: datetime | None) -> datetime:
     return now
 
 
+def day_or_none(text: str | None) -> date | None:
+    """The day that a form names, when it names one."""
+    return date.fromisoformat(text) if text else None
+
+
 def date_of(conn: psycopg.Connection, instant: datetime) -> date:
     """The date of an instant in the zone that was in force then."""
     day = value(conn, "SELECT billing_date_of(%(instant)s)", {"instant": instant})

@@ -32,6 +32,15 @@ class Billed:
     plans_without_price: tuple[str, ...] = ()
 
 
+def require_prices(billed: Billed) -> None:
+    """Refused, so that somebody looks, when a lease could not be billed for want of a price."""
+    if billed.plans_without_price:
+        raise Refused(
+            f"No price for {', '.join(billed.plans_without_price)} on a day from {billed.first} to {billed.last}: add "
+            "one; the next run charges what was left out."
+        )
+
+
 @dataclass(frozen=True)
 class Settled:
     """What a run of `settle_late_facts` did."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -9,9 +10,11 @@ from typing import Any
 
 import psycopg
 
-from include import registry
+from include import catalogue, registry
 from include.campaigns import preflight
 from include.registry.states import CAMPAIGN
+
+log = logging.getLogger(__name__)
 
 WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account]]] = {
     "overdue": lambda conn, entry, today: registry.overdue(conn, entry, today),
@@ -38,8 +41,12 @@ class Acted:
 
 
 def act(conn: psycopg.Connection, asked: Asked) -> Acted:
-    """Does what the form's action says, or refuses with one sentence."""
-    return ACTIONS[asked.params["action"]](conn, asked)
+    """Does what the form's action says, by the catalogue as its files say it, or refuses with one sentence; tells the
+    log what was done."""
+    catalogue.take_over(conn)
+    acted = ACTIONS[asked.params["action"]](conn, asked)
+    log.info("\n%s", acted.said)
+    return acted
 
 
 def show(conn: psycopg.Connection) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
 
 import psycopg
 
 from include import registry
+from include.facts import MoveFacts
 from include.moves.network import own_addresses
 from include.network.names import NameChanged, Names, NotInZone
 from include.registry.states import MigrationState
@@ -97,24 +97,23 @@ def learn(
     return [*sentences.values()]
 
 
-def left_to_customer(conn: psycopg.Connection, names: Names, move: dict[str, Any]) -> list[str]:
-    """Before an account moves over, for good: like `learn`, except that IPs do not follow it, so that what our DNS
-    does not lead is its customer's to point. Not once it has moved, nor where no more than one engine's databases
-    move."""
-    account = registry.account(conn, move["account"])
-    if move["engine"] or account.server != move["from_server"]:
+def left_to_customer(conn: psycopg.Connection, names: Names, move: MoveFacts) -> list[str]:
+    """Before an account moves over, for good: the same, except that IPs do not follow it, so that what our DNS does
+    not lead is its customer's to point. Not once it has moved, nor where one engine's databases are all that moves."""
+    account = registry.account(conn, move.account)
+    if move.engine or account.server != move.from_server:
         return []
-    to = _and(own_addresses(conn, move["to_server"]).values()) or "the new server's IPs"
+    to = _and(own_addresses(conn, move.to_server).values()) or "the new server's IPs"
     sentences = _take_in(
         conn,
         names,
         account,
-        move["from_server"],
+        move.from_server,
         away=set(),
         stays=f"point it at {to} once the account has moved; until then and for a while after we pass it on.",
         moves="",
     )
-    old, new = (own_addresses(conn, move[end]).values() for end in ("from_server", "to_server"))
+    old, new = (own_addresses(conn, server).values() for server in (move.from_server, move.to_server))
     sentences |= _senders(names, account, old, new, "before it moves, and take the old address out after it")
     return [*sentences.values()]
 

@@ -14,6 +14,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,6 @@ from include.network.routes import RouteError
 if TYPE_CHECKING:
     import psycopg
 
-    from include.catalogue import Entry
     from include.network.names import Names
     from include.testing.copies import Place
 
@@ -64,6 +64,11 @@ def host(name: str, conn: psycopg.Connection | None = None) -> Host:
         return agent_of(registry.server(conn, name))
     with registry_connection() as own:
         return agent_of(registry.server(own, name))
+
+
+def reach(conn: psycopg.Connection) -> Callable[[str], Host]:
+    """What reaches any server by its name."""
+    return lambda name: host(name, conn)
 
 
 def agent_of(server: registry.Server) -> Host:
@@ -126,22 +131,14 @@ def tests(conn: psycopg.Connection) -> Place:
     )
 
 
-def catalogue(conn: psycopg.Connection) -> dict[str, Entry]:
-    """The catalogue's entries, by name; the registry takes over what changed in their files."""
-    from include import catalogue
-
-    entries = catalogue.load()
-    registry.sync_catalogue(conn, entries.values())
-    return entries
-
-
 def router() -> Callable[[list[str]], str]:
-    """Runs one command on the router, whose key there can show and replace routes and nothing else."""
-    client = SSHHook(ssh_conn_id=ROUTER, conn_retry_attempts=1).get_conn()
+    """Runs one command on the router, whose key there can show and replace routes and nothing else. The connection
+    begins with the first, and stands from then on."""
+    client = cache(SSHHook(ssh_conn_id=ROUTER, conn_retry_attempts=1).get_conn)
 
     def run(argv: list[str]) -> str:
         # SSH carries one string; the key's forced command splits it and checks each word.
-        _, stdout, stderr = client.exec_command(shlex.join(argv), timeout=20)
+        _, stdout, stderr = client().exec_command(shlex.join(argv), timeout=20)
         said = stdout.read().decode()
         if stdout.channel.recv_exit_status() != 0:
             raise RouteError(f"The router refused {shlex.join(argv)}: {stderr.read().decode().strip()[:300]}")

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from include import registry
+from include import catalogue, registry
 from include.catalogue import infrastructures
 from include.hosts import AgentError, HostUnreachable
 from include.moves.channel import without_secrets
@@ -382,10 +382,9 @@ SHARED = (
 def write_shared(hosting: Hosting) -> None:
     """Beside them: an old shared server with two customers' accounts, a new one, a test server and one for databases;
     the catalogue, too."""
-    from transhumance_airflow import connections
 
     conn = hosting.conn
-    connections.catalogue(conn)
+    catalogue.take_over(conn)
     for name, kind, infrastructure, number in SHARED:
         addresses = (f"10.20.0.{number}", f"10.30.0.{number}", f"fd30::{number}")
         registry.add_server(conn, name, kind, "M", infrastructure, None, *addresses)

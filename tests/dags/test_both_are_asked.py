@@ -13,14 +13,22 @@ from include import registry
 from include.hosts import HostUnreachable
 from include.moves import servers
 from tests.dags.hosting import made
-from tests.dags.steps import PARAMS, begin, move, operation, step, up_to_hand_over, up_to_reinstalled
+from tests.dags.steps import (
+    PARAMS,
+    begin,
+    move,
+    operation,
+    stand_in_for_look,
+    step,
+    up_to_hand_over,
+    up_to_reinstalled,
+)
 
 
 @pytest.fixture
 def dag(dags, hosting, monkeypatch):
     """`migrate_server`; accounts look the same wherever they are."""
-    inner = dags["move_account"].task_dict["look_before"].python_callable.__globals__
-    monkeypatch.setitem(inner, "look", lambda account, address: {"urls": {}})
+    stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return dags["migrate_server"]
 
 

@@ -12,8 +12,9 @@ from include import registry
 from include.hosts import AgentError
 from include.moves.channel import without_secrets
 from tests.dags.hosting import FakeHost, described
-from tests.dags.steps import begin, operation, step
-from transhumance_airflow import connections, operators
+from tests.dags.steps import begin, operation, stand_in_for_look, step
+from transhumance_airflow import connections
+from transhumance_airflow.operators import agent
 
 STEPS = [
     "check_account",
@@ -35,8 +36,7 @@ def dag(dags, hosting, monkeypatch):
     dag = dags["move_account"]
     look = {"urls": {"https://app.example/": {"status": 200, "title": "x", "certificate": "c"}}}
     hosting.looks["app"] = look
-    globals_ = dag.task_dict["look_before"].python_callable.__globals__
-    monkeypatch.setitem(globals_, "look", lambda account, address: hosting.looks[account])
+    stand_in_for_look(monkeypatch, lambda account, address: hosting.looks[account])
     return dag
 
 
@@ -258,7 +258,7 @@ def test_a_look_that_differs_fails_with_every_difference(dag, hosting, handed_ov
 
 
 def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, hosting, handed_over, monkeypatch):
-    monkeypatch.setattr(operators, "BUSY", 0.0)
+    monkeypatch.setattr(agent, "BUSY", 0.0)
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     name = f"{move['key']}-e{move['epoch']}-copy"

@@ -15,7 +15,8 @@ from include.hosts import HostUnreachable
 from include.settings import read_settings
 from include.testing import names
 from tests.dags.steps import step
-from transhumance_airflow import failures, operators
+from transhumance_airflow import failures
+from transhumance_airflow.operators import agent
 
 ENTRY = "infrastructure-2026"
 IN_A_ROW = ["check_account", "replace_old_test", "open_path", "duplicate", "open_test", "name_test", "write_report"]
@@ -36,7 +37,7 @@ def begin(dag: Any, account: str = "shop", entry: str = ENTRY, run_id: str = "te
 def operation(dag: Any, task_id: str, test: dict[str, Any], peer: Any = None) -> Any:
     """Runs one agent operation of the DAG, with what its templates would have become."""
     task = dag.task_dict[task_id]
-    return operators.CopyOperation(task_id=task_id, verb=task.verb, on=task.on, test=test, peer=peer).execute({})
+    return agent.CopyOperation(task_id=task_id, verb=task.verb, on=task.on, test=test, peer=peer).execute({})
 
 
 def opened(dag: Any, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -227,12 +228,12 @@ def tell(dag: Any, task_id: str, run_id: str, account: str, error: BaseException
 
 def test_a_failure_is_told_without_what_others_wrote(dag, shared):
     tell(dag, "duplicate", "r1", "shop", ValueError("password=hunter2"))
-    assert registry.why_run_failed(shared.conn, "shop", "r1") == "ValueError: see the log of duplicate."
+    assert registry.why_run_failed(shared.conn, "r1", "shop") == "ValueError: see the log of duplicate."
     tell(dag, "duplicate", "r1", "shop", AirflowException("The copies differ."))
     tell(dag, "close_path", "r1", "shop", AirflowException("The server is gone."))
-    assert registry.why_run_failed(shared.conn, "shop", "r1") == "The copies differ."
+    assert registry.why_run_failed(shared.conn, "r1", "shop") == "The copies differ."
     tell(dag, "check_account", "r2", "nobody", registry.Refused("There is no account nobody."))
-    assert registry.why_run_failed(shared.conn, "shop", "r2") is None
+    assert registry.why_run_failed(shared.conn, "r2", "shop") is None
 
 
 def test_a_name_of_somebody_else_is_left_and_the_test_refused(dag, shared):
@@ -247,7 +248,7 @@ def test_a_name_of_somebody_else_is_left_and_the_test_refused(dag, shared):
 
 
 def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, shared, monkeypatch):
-    monkeypatch.setattr(operators, "BUSY", 0.0)
+    monkeypatch.setattr(agent, "BUSY", 0.0)
     test = begin(dag)
     peer = step(dag, "open_path", test=test)
     name = f"{test['key']}-e{test['epoch']}-duplicate"
