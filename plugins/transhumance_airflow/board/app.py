@@ -216,7 +216,7 @@ def act(
     with connections.registry_connection() as conn:
         try:
             ACTIONS[action](conn, asked | {"requested_by": user.get_name()})
-        except registry.Refused as refusal:
+        except registry.RegistryRefused as refusal:
             return said(str(refusal), bad=True)
     gather.shared_glance.forget()
     return said(f"Done: {action.replace('_', ' ')}.")
@@ -227,8 +227,8 @@ def said(sentence: str, bad: bool = False) -> Response:
     return page("answer.html", sentence=sentence, bad=bad)
 
 
-@app.exception_handler(registry.Refused)
-def refused(request: Request, refusal: registry.Refused) -> Response:
+@app.exception_handler(registry.RegistryRefused)
+def refused(request: Request, refusal: registry.RegistryRefused) -> Response:
     """What the registry does not know: a page that says so."""
     return page("refused.html", 404, sentence=str(refusal), **where(request, False))
 
