@@ -154,8 +154,8 @@ def close_channel(conn: psycopg.Connection, move: MoveFacts, reach: Callable[[st
     """Ends the move and takes its keys off both servers; before the commit the account goes back into service.
 
     Gives the state in which the registry now has the move: `done` or `returned`. A move that the source has
-    committed but that did not get to its end keeps its channel: Refused says that the run must go forward. Nothing
-    happens when a later attempt has begun: the channel is that one's.
+    committed but that did not get to its end keeps its channel: RegistryRefused says that the run must go forward.
+    Nothing happens when a later attempt has begun: the channel is that one's.
     """
     source, target = reach(move.from_server), reach(move.to_server)
     known = registry.move(conn, move.id)

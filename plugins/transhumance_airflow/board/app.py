@@ -129,7 +129,7 @@ def front(wanted: Wanted, **at: Any) -> dict[str, str]:
     """The front page's sections, as they are now."""
     now = gather.shared_glance.get()
     rows = gather.servers(wanted.state, wanted.text, wanted.page)
-    listed = servers.server_list(rows, now.standings, wanted.state, wanted.text, wanted.page)
+    listed = servers.server_list(rows, now.states, wanted.state, wanted.text, wanted.page)
     return render(SECTIONS, **front_page.view(now), servers=listed, **at)
 
 
