@@ -98,8 +98,9 @@ def learn(
 
 
 def left_to_customer(conn: psycopg.Connection, names: Names, move: MoveFacts) -> list[str]:
-    """Before an account moves over, for good: the same, except that IPs do not follow it, so that what our DNS does
-    not lead is its customer's to point. Not once it has moved, nor where one engine's databases are all that moves."""
+    """Before an account moves over, for good: like `learn`, except that IPs do not follow it, so that what our DNS
+    does not lead is its customer's to point. Not once it has moved, nor where no more than one engine's databases
+    move."""
     account = registry.account(conn, move.account)
     if move.engine or account.server != move.from_server:
         return []

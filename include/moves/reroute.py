@@ -38,9 +38,9 @@ def names_home(
 ) -> list[str]:
     """Every name leads to the original, with the TTL that it had; gives what customers are told of those that do not
     follow. Refused while an account is away, unless the migration was given up."""
-    found = registry.migration(conn, migration.id)
-    if not found.given_up:
-        servers.every_account_home(conn, migration, reach(registry.certain(found.transit)))
+    record = registry.migration(conn, migration.id)
+    if not record.given_up:
+        servers.every_account_home(conn, migration, reach(registry.certain(record.transit)))
     return names.repoint(conn, zone, migration.server)
 
 

@@ -136,12 +136,12 @@ def install_transit(
 def hand_over(conn: psycopg.Connection, migration: MigrationFacts, transit: Host, zone: Names) -> list[str]:
     """Lowers the TTLs, then hands the transit over, once; refused unless it itself says that nothing of anybody is on
     it. Gives what customers are told of names that will not follow."""
-    said = names.repoint(conn, zone, migration.server)
+    sentences = names.repoint(conn, zone, migration.server)
     if registry.lease_of(conn, migration.id) is None:
         name = registry.migration(conn, migration.id).transit
         _ask_whether_empty(f"{name} is not empty and is not handed over", transit)
     registry.hand_over(conn, migration.id)
-    return said
+    return sentences
 
 
 def every_account_left(conn: psycopg.Connection, migration: MigrationFacts) -> bool:
