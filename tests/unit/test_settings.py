@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from include.registry.database import Refused
+from include.registry.database import RegistryRefused
 from include.settings import FILE, Settings, read_settings
 
 ZONE = 'time_zone = "Europe/Paris"\n'
@@ -37,7 +37,7 @@ ZONE = 'time_zone = "Europe/Paris"\n'
 def test_settings_that_cannot_be_are_refused(tmp_path, text):
     file = tmp_path / "settings.toml"
     file.write_text(text)
-    with pytest.raises(Refused, match=r"^settings\.toml.*: correct it\.|give each once"):
+    with pytest.raises(RegistryRefused, match=r"^settings\.toml.*: correct it\.|give each once"):
         read_settings(file)
 
 
