@@ -108,7 +108,7 @@ def test_a_refused_message_waits_longer_each_time_and_is_the_same_again(billed, 
 
 
 def test_a_receiver_that_is_down_is_not_tried_for_every_message(billed):
-    send_reminders(billed, now=at("2026-03-13 00:15"))
+    send_reminders(billed, (2, 1, 0), now=at("2026-03-13 00:15"))
     told = deliver(billed, Receiver("http://127.0.0.1:9/", "x"))
     assert (told.delivered, told.failed, told.waiting) == (0, 3, 7)
     assert told.error.startswith("ConnectError")

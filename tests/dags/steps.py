@@ -16,6 +16,19 @@ PARAMS = {
     "lift_gate_because": "a test of the path",
     "requested_by": "ops",
 }
+MOVE = [
+    "check_account",
+    "wait_for_turn",
+    "look_before",
+    "open_path",
+    "copy",
+    "switch",
+    "record_move",
+    "point_names",
+    "look_after",
+    "close_path",
+]
+"""The tasks of `move_account`, in order."""
 
 
 def stand_in_for_look(monkeypatch: pytest.MonkeyPatch, look: Callable[[str, str], dict[str, Any]]) -> None:

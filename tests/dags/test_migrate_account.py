@@ -8,11 +8,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from tests.dags.account_tests import ENTRY
 from tests.dags.hosting import add_shared
-from tests.dags.steps import operation, stand_in_for_look, step
-from tests.dags.test_move_account import STEPS as MOVE
-from tests.dags.test_test_account import ENTRY, whole
-from transhumance_airflow import conditions
+from tests.dags.over import begin, have_tested, move
+from tests.dags.steps import MOVE, operation, stand_in_for_look, step
 from transhumance_airflow.operators import wait
 
 STEPS = ["check_account", "wait_for_turn", "list_names", *MOVE[1:]]
@@ -30,37 +29,6 @@ def dag(dags, shared, monkeypatch):
 
     stand_in_for_look(monkeypatch, look)
     return dag
-
-
-def have_tested(dags: dict[str, Any], account: str = "shop", entry: str = ENTRY) -> None:
-    whole(dags["test_account"], account, entry, f"test-{account}-{entry}")
-
-
-def begin(dag: Any, account: str = "shop", run_id: str = "perform-1", entry: str = ENTRY, **more: Any) -> Any:
-    """Up to its turn; None while it has to wait."""
-    params = {"account": account, "entry": entry, "to_server": None, "longest_wait_seconds": 1}
-    params |= {"lift_gate_because": None, "requested_by": "the customer", **more}
-    asked = step(dag, "check_account", params=params, run_id=run_id)
-    with registry_of(dag) as conn:
-        return conditions.ask(conn, dag.task_dict["wait_for_turn"].condition, asked)
-
-
-def registry_of(dag: Any) -> Any:
-    from transhumance_airflow import connections
-
-    return connections.registry_connection()
-
-
-def move(dag: Any, begun: dict[str, Any]) -> None:
-    """From its turn to the end."""
-    step(dag, "list_names", move=begun)
-    before = step(dag, "look_before", move=begun)
-    peer = step(dag, "open_path", move=begun)
-    copied, switched = (operation(dag, verb, begun, peer) for verb in ("copy", "switch"))
-    step(dag, "record_move", move=begun, switched=switched, copied=copied)
-    step(dag, "point_names", move=begun)
-    step(dag, "look_after", move=begun, before=before)
-    assert step(dag, "close_path", move=begun) == "done"
 
 
 def test_steps_in_order(dags):

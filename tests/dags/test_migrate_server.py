@@ -14,6 +14,7 @@ from include.facts import MigrationFacts
 from include.hosts import AgentError, HostUnreachable
 from include.moves import report
 from include.registry.queries import board
+from tests.dags.account_tests import whole
 from tests.dags.steps import (
     PARAMS,
     begin,
@@ -25,7 +26,6 @@ from tests.dags.steps import (
     up_to_reinstalled,
     up_to_rerouted,
 )
-from tests.dags.test_test_account import whole
 from transhumance_airflow import conditions
 from transhumance_airflow.operators import runs as of_runs
 from transhumance_airflow.operators import wait

@@ -12,22 +12,9 @@ from include import registry
 from include.hosts import AgentError
 from include.moves.channel import without_secrets
 from tests.dags.hosting import FakeHost, described
-from tests.dags.steps import begin, operation, stand_in_for_look, step
+from tests.dags.steps import MOVE, begin, operation, stand_in_for_look, step
 from transhumance_airflow import connections
 from transhumance_airflow.operators import agent
-
-STEPS = [
-    "check_account",
-    "wait_for_turn",
-    "look_before",
-    "open_path",
-    "copy",
-    "switch",
-    "record_move",
-    "point_names",
-    "look_after",
-    "close_path",
-]
 
 
 @pytest.fixture
@@ -55,8 +42,8 @@ def handed_over(hosting):
 
 def test_steps_in_order(dags):
     dag = dags["move_account"]
-    assert set(dag.task_dict) == set(STEPS)
-    in_a_row = [step for step in STEPS[:7] if step != "look_before"]
+    assert set(dag.task_dict) == set(MOVE)
+    in_a_row = [step for step in MOVE[:7] if step != "look_before"]
     for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
     assert dag.task_dict["look_before"].upstream_task_ids == {"wait_for_turn"}

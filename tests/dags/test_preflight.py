@@ -12,9 +12,9 @@ from include.agent.host.digest import printable
 from include.campaigns import preflight
 from include.hosts import AgentError, HostUnreachable
 from include.panel import event_text, status
+from tests.dags.account_tests import ENTRY, whole
 from tests.dags.hosting import add_shared
 from tests.dags.steps import step
-from tests.dags.test_test_account import ENTRY, whole
 from transhumance_airflow import connections
 
 FORM = {"entry": ENTRY, "accounts": "all", "action": "start", "requested_by": "ops", "reason": None}

@@ -11,10 +11,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from include import registry
-from tests.dags import test_migrate_account as migrating
+from tests.dags import over
+from tests.dags.account_tests import ENTRY, tell, whole
 from tests.dags.hosting import add_shared
 from tests.dags.steps import stand_in_for_look, step
-from tests.dags.test_test_account import ENTRY, tell, whole
 from transhumance_airflow.operators import runs as of_runs
 
 FORM = {
@@ -66,10 +66,10 @@ class Runs:
             whole(self.dags[dag_id], conf["account"], conf["entry"], run_id)
             return
         dag = self.dags[dag_id]
-        begun = migrating.begin(dag, conf["account"], run_id, requested_by=conf["requested_by"])
+        begun = over.begin(dag, conf["account"], run_id, requested_by=conf["requested_by"])
         assert conf["longest_wait_seconds"] == FORM["longest_wait_seconds"]
         try:
-            migrating.move(dag, begun)
+            over.move(dag, begun)
         except Exception:
             step(dag, "close_path", move=begun)
             raise
@@ -259,14 +259,14 @@ def test_who_performs_first_is_not_performed_again(dag, runs, shared):
         perform(campaign)
     for account in ("a3", "shop"):
         whole(runs.dags["test_account"], account, ENTRY, f"own-{account}")
-    begun = migrating.begin(runs.dags["migrate_account"], "a3", "own-perform")
-    shop = migrating.begin(runs.dags["migrate_account"], "shop", "own-perform-2")
-    migrating.move(runs.dags["migrate_account"], begun)
+    begun = over.begin(runs.dags["migrate_account"], "a3", "own-perform")
+    shop = over.begin(runs.dags["migrate_account"], "shop", "own-perform-2")
+    over.move(runs.dags["migrate_account"], begun)
     with pytest.raises(AssertionError, match="does not end"):
         to_the_end(campaign, runs, 20)  # the shop is in its customer's hands
     now = states(shared.conn, campaign)
     assert now["shop"] == "waiting" and now["a3"] == now["wiki"] == "done"
-    migrating.move(runs.dags["migrate_account"], shop)
+    over.move(runs.dags["migrate_account"], shop)
     to_the_end(campaign, runs)
     assert states(shared.conn, campaign)["shop"] == "done"
 

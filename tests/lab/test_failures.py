@@ -10,7 +10,8 @@ from include.hosts import AgentError
 from include.moves import servers
 from lab import airflow
 from lab.demo import stage
-from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
+from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
+from tests.lab.waiting import wait_for
 
 BY_HAND = (
     "approve_reinstall",

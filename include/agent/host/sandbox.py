@@ -25,6 +25,7 @@ import sys
 import threading
 from typing import Any, NoReturn
 
+from . import kept
 from .system import refuse
 
 _NEWNS, _NEWIPC, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x20000000, 0x40000000
@@ -198,12 +199,14 @@ def _bind(source: bytes, target: bytes, flags: int) -> None:
 
 
 def python_argv(module: str, *arguments: str) -> list[str]:
-    """The command that runs `main(arguments)` of a module (its `__name__`), from the tree or from the zipapp."""
+    """The command that runs `main(arguments)` of a module (its `__name__`), from the tree or from the zipapp. It is a
+    run of its own."""
     root = os.path.abspath(__file__)
     for _ in __name__.split("."):
         root = os.path.dirname(root)
     code = (
-        "import sys, importlib; sys.path.insert(0, sys.argv[1]);"
+        "import sys, importlib; sys.path.insert(0, sys.argv[1])\n"
+        f"with importlib.import_module({kept.__name__!r}).Kept():\n"
         " importlib.import_module(sys.argv[2]).main(sys.argv[3:])"
     )
     return [sys.executable, "-I", "-c", code, root, module, *arguments]

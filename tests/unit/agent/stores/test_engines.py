@@ -15,7 +15,7 @@ from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
 from tests.support.account_files import FILE, HOSTILE
-from tests.unit.agent.move.test_switch import args, asked  # noqa: F401
+from tests.support.switching import args
 
 ALICE = Account.from_json(FILE)
 
@@ -84,7 +84,12 @@ def held(host: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     monkeypatch.setattr(fence, "known_peer", lambda move: {"address": "10.20.0.9", "host_keys": ["key"]})
     monkeypatch.setattr(forward, "lead", lambda name: done.append("lead"))
-    monkeypatch.setattr(forward, "release_peer", lambda name: done.append("release") or [])
+
+    def release(name: str) -> list[dict[str, Any]]:
+        done.append("release")
+        return []
+
+    monkeypatch.setattr(forward, "release_peer", release)
     monkeypatch.setattr(serving, "rest", lambda name: None)
 
     def reopen(account: Account) -> State:
@@ -141,7 +146,7 @@ def test_a_release_that_fails_opens_nothing(held: list[str], monkeypatch: pytest
     assert accounts.state_of("alice").state == "held" and held == ["lead"]
 
 
-def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Account.from_json({**ALICE.to_json(), "ports": {}})
     monkeypatch.setattr(switch, "_sides", lambda _args: (owner, Peer()))
     monkeypatch.setattr(redirect, "rehearse", lambda *_: asked.append("leading"))
