@@ -34,9 +34,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Acted:
-    """What was done: `campaign` is the one that this run performs, since it began it; `said` is for the log."""
+    """What was done: `campaign` is the one that this run performs, since it began it; `text` is for the log."""
 
-    said: str
+    text: str
     campaign: int | None = None
 
 
@@ -45,7 +45,7 @@ def act(conn: psycopg.Connection, asked: Asked) -> Acted:
     log what was done."""
     catalogue.take_over(conn)
     acted = ACTIONS[asked.params["action"]](conn, asked)
-    log.info("\n%s", acted.said)
+    log.info("\n%s", acted.text)
     return acted
 
 

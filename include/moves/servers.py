@@ -195,8 +195,8 @@ def emptiness(proof: registry.Proof, answer: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"    {sentence}" for sentence in answer["because"])]).rstrip()
 
 
-def _all_of(found: list[str]) -> str:
-    return ", ".join(found) or "none"
+def _all_of(names: list[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def reinstall(
