@@ -1,7 +1,7 @@
 """What a transit costs: see docs/billing.md for the rules.
 
 Functions take a psycopg connection to the registry first; each is one transaction (`deliver` excepted).
-Refusals raise `include.registry.database.Refused` with a sentence.
+Refusals raise `include.registry.database.RegistryRefused` with a sentence.
 """
 
 from include.billing.calendar import billed_through, date_of, day_or_none, last_ended_day

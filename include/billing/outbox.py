@@ -23,7 +23,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from include.billing.export import entries
-from include.registry.database import Refused, execute, rows, transaction, value
+from include.registry.database import RegistryRefused, execute, rows, transaction, value
 
 BATCH = 50
 MAX_FAILURES_IN_A_ROW = 3
@@ -68,9 +68,9 @@ class Receiver:
 
     def __post_init__(self) -> None:
         if not _is_private(self.url):
-            raise Refused("The webhook's address must begin with https://: correct the connection's host.")
+            raise RegistryRefused("The webhook's address must begin with https://: correct the connection's host.")
         if not self.secret.strip():
-            raise Refused("The webhook has no secret to sign with: give its connection a password.")
+            raise RegistryRefused("The webhook has no secret to sign with: give its connection a password.")
 
     def __repr__(self) -> str:
         return f"Receiver({self.url!r})"

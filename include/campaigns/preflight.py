@@ -131,7 +131,7 @@ def _against(conn: psycopg.Connection, account: str, entry: str) -> list[Obstacl
             registry.begin_over(conn, account, entry, f"ahead-{secrets.token_hex(8)}", why, lift_gate_because=why)
     except registry.Busy:
         return []
-    except registry.Refused as refused:
+    except registry.RegistryRefused as refused:
         return [Obstacle(str(refused), "host")]
     return []
 
@@ -144,7 +144,7 @@ def _ask(to_ask: Mapping[str, list[str]], stores: list[str], reach: Callable[[st
     for server, names in to_ask.items():
         try:
             work.append((server, reach(server), names))
-        except registry.Refused as refused:
+        except registry.RegistryRefused as refused:
             answers |= {name: Preflight(name, server, unknown=str(refused)) for name in names}
     with ThreadPoolExecutor(MAX_SERVERS) as pool:
         for part in pool.map(lambda job: _ask_server(job[0], job[1], job[2], stores, until), work):

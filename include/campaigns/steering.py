@@ -92,7 +92,7 @@ def _live(conn: psycopg.Connection, entry: str) -> int:
         if campaign.entry == entry and campaign.state not in CAMPAIGN.ended
     ]
     if not live:
-        raise registry.Refused(f"No campaign of {entry} is under way: start one.")
+        raise registry.RegistryRefused(f"No campaign of {entry} is under way: start one.")
     return live[0]
 
 
@@ -116,7 +116,7 @@ def _stop(conn: psycopg.Connection, asked: Asked) -> Acted:
 
 def _reason(params: dict[str, Any]) -> str:
     if not params["reason"]:
-        raise registry.Refused(f"{params['action']} needs a reason: fill in the form.")
+        raise registry.RegistryRefused(f"{params['action']} needs a reason: fill in the form.")
     return params["reason"]
 
 

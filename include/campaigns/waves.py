@@ -119,7 +119,7 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
 def require_well(conn: psycopg.Connection, campaign: int) -> None:
     """Refused when the campaign stopped by itself, so that somebody looks."""
     if why := too_many_failed(conn, registry.campaign(conn, campaign)):
-        raise registry.Refused(why)
+        raise registry.RegistryRefused(why)
 
 
 def too_many_failed(conn: psycopg.Connection, campaign: registry.Campaign) -> str | None:

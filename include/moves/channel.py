@@ -55,7 +55,7 @@ def require_as_known(account: str, server: str, known: dict[str, Any] | None, ac
         claim = f"that the uid of {account} is {says['uid']!r:.20}"
     else:
         return
-    raise registry.Refused(
+    raise registry.RegistryRefused(
         f"{server} says {claim}, which is not so in the registry. Find out who has changed that there. If it is right, "
         f"type: python -m include.registry confirm DSN {account} --by YOU; then clear the run."
     )
@@ -90,7 +90,7 @@ def serving_there(host: Host, server: str, account: str, to: str) -> dict[str, A
     """What the server says of an account that it serves; refused when it does not, since it is to `to` ("move")."""
     here = entry_of(host, account)
     if here is None or here["state"] != "serving":
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{account} is not ready to {to}: on {server} it is {here['state'] if here else 'unknown'}, "
             "not serving. Look at that server first."
         )
@@ -115,7 +115,7 @@ def open_channel(conn: psycopg.Connection, move: MoveFacts | TestFacts, reach: C
     if arrived is not None and arrived["state"] in ("serving", "test") and arrived["epoch"] == move.epoch:
         return peer
     if own is None:
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{move.account} is not on {from_.name}, where the registry has it: find out where it went."
         )
     require_as_known(move.account, from_.name, registry.account(conn, move.account).stated, own["account_file"])
@@ -134,7 +134,7 @@ def open_channel(conn: psycopg.Connection, move: MoveFacts | TestFacts, reach: C
         **of_engine,
     )
     if pinned not in received["host_keys"]:
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{to.name} names another host key than the one that is pinned: find out why before anything is sent there."
         )
     return peer
@@ -154,8 +154,8 @@ def close_channel(conn: psycopg.Connection, move: MoveFacts, reach: Callable[[st
     """Ends the move and takes its keys off both servers; before the commit the account goes back into service.
 
     Gives the state in which the registry now has the move: `done` or `returned`. A move that the source has
-    committed but that did not get to its end keeps its channel: Refused says that the run must go forward. Nothing
-    happens when a later attempt has begun: the channel is that one's.
+    committed but that did not get to its end keeps its channel: RegistryRefused says that the run must go forward.
+    Nothing happens when a later attempt has begun: the channel is that one's.
     """
     source, target = reach(move.from_server), reach(move.to_server)
     known = registry.move(conn, move.id)
@@ -173,13 +173,13 @@ def close_channel(conn: psycopg.Connection, move: MoveFacts, reach: Callable[[st
 def _give_up(source: Host, move: MoveFacts) -> None:
     """Before the commit the source ends the attempt: it promises that nothing which still runs there commits it."""
     if committed_on(source, move):
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{move.account} has left {move.from_server} for good but its move is not finished: "
             "clear this run, it goes forward from there."
         )
     answer = source.call("return", account=move.account, move=move.key, epoch=move.epoch)
     if answer["state"] == "moved":
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{move.from_server} says that {move.account} has left it by another move: find out where it lives."
         )
 
@@ -215,7 +215,7 @@ def record(
         return switched
     left = departure(source, move)
     if left is None or not left["released"]:
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{move.account} has not moved: {move.from_server} itself says so, whatever the switch is marked as. "
             "Clear this run from the switch on."
         )

@@ -62,7 +62,7 @@ def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> 
         return None
     try:
         known = registry.account(conn, entry["account"])
-    except registry.Refused:
+    except registry.RegistryRefused:
         return None  # created there since the registry last heard of that server
     if known.server == server:
         return None

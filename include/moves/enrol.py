@@ -28,7 +28,7 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
     host.call("accept_ips", ips=[ip.address for ip in registry.ips_of(conn, name)])
     description = without_secrets(host.call("describe"))
     for sentence in unfit(name, infrastructure, description):
-        raise registry.Refused(sentence)
+        raise registry.RegistryRefused(sentence)
     host_key = registry.certain(registry.server(conn, name).host_key)
     registry.enrol_server(conn, name, infrastructure, host_key, description["versions"])
     registry.record_description(conn, name, description)

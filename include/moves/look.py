@@ -40,7 +40,7 @@ def after(conn: psycopg.Connection, move: MoveFacts, was: dict[str, Any], take: 
     now = _taken(conn, move, "after", move.from_server if move.engine else move.to_server, take)
     differences = worse(was, now)
     if differences:
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{move.account} is not as it was before it moved to {move.to_server}: {' '.join(differences)}"
         )
     return now

@@ -49,7 +49,7 @@ def request_transit(conn: psycopg.Connection, migration: MigrationFacts) -> str:
 def _needs(params: dict[str, Any], *names: str) -> list[Any]:
     missing = [name for name in names if params.get(name) in (None, "")]
     if missing:
-        raise registry.Refused(f"{params['action']} needs {' and '.join(missing)}: fill in the form.")
+        raise registry.RegistryRefused(f"{params['action']} needs {' and '.join(missing)}: fill in the form.")
     return [params[name] for name in names]
 
 

@@ -163,7 +163,7 @@ def every_account_home(conn: psycopg.Connection, migration: MigrationFacts, tran
     refresh(conn, registry.certain(record.transit), transit)
     away = registry.accounts_not_on(conn, migration.id, migration.server)
     if away:
-        raise registry.Refused(f"Not home yet: {', '.join(away)}. Clear move_accounts_home.")
+        raise registry.RegistryRefused(f"Not home yet: {', '.join(away)}. Clear move_accounts_home.")
     registry.advance(conn, migration.id, MigrationState.ACCOUNTS_HOME)
 
 
@@ -236,7 +236,7 @@ def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts, origi
         return
     here = {account["account"] for account in serving(original.call("describe"))}
     if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.name not in here]:
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{record.server} itself does not serve {', '.join(missing)}: the disk that it had before is kept. Find "
             "out where that is, then clear this task."
         )
@@ -292,7 +292,7 @@ def _prove_transit_empty(
             if not any(
                 _proven(conn, migration, EventKind.TRANSIT_PROVEN_EMPTY, act=proven_act) for proven_act in before
             ):
-                raise registry.Refused(
+                raise registry.RegistryRefused(
                     f"Transit {transit.name} cannot be asked whether it is empty, so it stays as it is: {error} Look "
                     "at it, and wipe it by hand only if you know that nobody's data is on it; then clear this task."
                 ) from error
@@ -314,7 +314,7 @@ def _ask_original(migration: MigrationFacts, original: Host) -> None:
 def _ask_whether_empty(otherwise: str, host: Host) -> None:
     proof = host.call("prove_empty")
     if not proof["empty"]:
-        raise registry.Refused(f"{otherwise}: {' '.join(proof['because'])}")
+        raise registry.RegistryRefused(f"{otherwise}: {' '.join(proof['because'])}")
 
 
 def _past(conn: psycopg.Connection, migration: MigrationFacts, state: str) -> bool:

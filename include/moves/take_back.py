@@ -27,7 +27,7 @@ def look(conn: psycopg.Connection, server: str, reach: Callable[[str], Host]) ->
         except HostUnreachable:
             pass
         else:
-            raise registry.Refused(
+            raise registry.RegistryRefused(
                 f"Transit {transit} answers, and has what was written since the accounts left {server}: "
                 "nothing is taken back. If it is beyond help, switch it off first."
             )

@@ -90,7 +90,7 @@ def make_inert(conn: psycopg.Connection, test: TestFacts, place: Place) -> None:
     """Before anything of the account gets there, the server is one that holds test copies only. The test names are
     chosen, and noted before any is used."""
     if (kind := registry.server(conn, test.to_server).kind) != ServerKind.TEST:
-        raise registry.Refused(f"{test.to_server} is a {kind} server: a test copy goes to a test server only.")
+        raise registry.RegistryRefused(f"{test.to_server} is a {kind} server: a test copy goes to a test server only.")
     certificate: dict[str, Any] = {} if place.certificate is None else {"certificate": place.certificate}
     place.reach(test.to_server).call("become_test_server", domain=place.domain, **certificate)
     sites = [site["domain"] for site in sites_of(conn, test)]
@@ -151,14 +151,16 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
     if test.state == TestState.REMOVED:
         return
     if (kind := registry.server(conn, test.server).kind) != ServerKind.TEST:
-        raise registry.Refused(f"{test.server} is a {kind} server, and {test.account} is not removed from it: look.")
+        raise registry.RegistryRefused(
+            f"{test.server} is a {kind} server, and {test.account} is not removed from it: look."
+        )
     registry.advance_test(conn, id, TestState.REMOVING, failure=failure)
     test_names.take_away(conn, place.zone, test.names.values(), test.server)
     host = place.reach(test.server)
     copy = entry_of(host, test.account)
     if copy is not None and copy["move"] == test.key:
         if copy["state"] not in OURS:
-            raise registry.Refused(
+            raise registry.RegistryRefused(
                 f"{test.server} calls {test.account} {copy['state']}, which no test copy is: find out why."
             )
         host.call("remove", account=test.account, move=test.key)

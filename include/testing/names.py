@@ -42,13 +42,15 @@ def lead(conn: psycopg.Connection, zone: Names, names: Iterable[str], server: st
     refused, and it stays."""
     addresses = own_addresses(conn, server)
     if not addresses:
-        raise registry.Refused(f"The test server {server} has no IP in the registry: add one, so that tests are found.")
+        raise registry.RegistryRefused(
+            f"The test server {server} has no IP in the registry: add one, so that tests are found."
+        )
     for name in names:
         for rdtype, address in addresses.items():
             try:
                 zone.point(name, rdtype, None, address, TTL)
             except NameChanged as error:
-                raise registry.Refused(f"The test name {error}") from error
+                raise registry.RegistryRefused(f"The test name {error}") from error
 
 
 def take_away(conn: psycopg.Connection, zone: Names, names: Iterable[str], server: str) -> None:

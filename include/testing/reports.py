@@ -27,7 +27,9 @@ def entry_of(test: TestFacts) -> Entry:
     """The test's entry, as its file says it."""
     entries = catalogue.load()
     if test.entry not in entries:
-        raise registry.Refused(f"The catalogue has no file for {test.entry}: restore it, or test for another entry.")
+        raise registry.RegistryRefused(
+            f"The catalogue has no file for {test.entry}: restore it, or test for another entry."
+        )
     return entries[test.entry]
 
 

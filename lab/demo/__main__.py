@@ -37,7 +37,7 @@ def main() -> int:
         LabError,
         MachineError,
         FillError,
-        registry.Refused,
+        registry.RegistryRefused,
         AgentError,
         HostUnreachable,
         CallFailed,

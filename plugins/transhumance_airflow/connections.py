@@ -74,7 +74,7 @@ def reach(conn: psycopg.Connection) -> Callable[[str], Host]:
 def agent_of(server: registry.Server) -> Host:
     """The verbs of a server's agent, at the address and with the host key of this row."""
     if not server.host_key:
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"The server {server.name} has no pinned host key: enrol it (Transhumance reaches no server it does "
             "not know)."
         )
@@ -107,7 +107,7 @@ def _zone(conn_id: str, settings: dict[str, Any]) -> Names:
 
     conn = BaseHook.get_connection(conn_id)
     if not (conn.host and conn.login and conn.password):
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"The connection {conn_id} lacks its host (the name server), login (the key's name) or password (the key): "
             "fill it in."
         )
@@ -121,7 +121,9 @@ def tests(conn: psycopg.Connection) -> Place:
     try:
         settings: dict[str, Any] = dict(BaseHook.get_connection(TEST_DOMAIN).extra_dejson)
     except AirflowNotFoundException:
-        raise registry.Refused(f"There is no connection {TEST_DOMAIN}: tell Airflow which domain tests get.") from None
+        raise registry.RegistryRefused(
+            f"There is no connection {TEST_DOMAIN}: tell Airflow which domain tests get."
+        ) from None
     domain, certificate = settings.pop("domain", settings.get("zone")), settings.pop("certificate_file", None)
     return Place(
         lambda server: host(server, conn),
@@ -168,12 +170,12 @@ def machines() -> tuple[Machines, Callable[[registry.Server], MachineSpec]]:
     try:
         return driver(kind, settings), spec
     except MachineError as error:
-        raise registry.Refused(f"The connection {MACHINES} cannot be used: {error}") from error
+        raise registry.RegistryRefused(f"The connection {MACHINES} cannot be used: {error}") from error
 
 
 def reports_folder() -> Path:
     """Where the migrations' reports are written."""
     folder = os.environ.get(REPORTS)
     if not folder:
-        raise registry.Refused(f"No folder for reports is known: set {REPORTS} in Airflow's environment.")
+        raise registry.RegistryRefused(f"No folder for reports is known: set {REPORTS} in Airflow's environment.")
     return Path(folder)

@@ -99,7 +99,7 @@ def refusing() -> Iterator[None]:
     """A refusal inside ends the task with its sentence: no retry would change it. A lost connection does not."""
     try:
         yield
-    except (registry.Refused, AgentError) as error:
+    except (registry.RegistryRefused, AgentError) as error:
         raise AirflowFailException(str(error)) from None
 
 

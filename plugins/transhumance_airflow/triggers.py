@@ -95,7 +95,7 @@ class RegistryTrigger(BaseTrigger):
         while True:
             try:
                 value = await asyncio.to_thread(self._ask)
-            except registry.Refused as refusal:
+            except registry.RegistryRefused as refusal:
                 # The worker asks once more, and is told the same.
                 yield TriggerEvent({"refused": str(refusal)})
                 return

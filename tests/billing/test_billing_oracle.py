@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.billing import apply_settings, bill_days, billed_through, settle_late_facts
-from include.registry.database import Refused
+from include.registry.database import RegistryRefused
 from include.settings import Settings
 from tests.billing import oracle
 from tests.billing.facts import balances, lease, leave, ledger, price
@@ -83,7 +83,7 @@ def tell(conn, start: date, zone: str, events) -> tuple[oracle.Facts, datetime]:
         elif kind == "zone":
             try:
                 apply_settings(conn, Settings(what), now=now)
-            except Refused:
+            except RegistryRefused:
                 continue  # two changes on one day
             rows = conn.execute("SELECT valid_from, zone FROM billing_time_zones").fetchall()
             facts.zones = dict(rows)

@@ -215,7 +215,7 @@ def test_each_state_has_its_step_and_its_word():
     from include.registry import states
 
     for state in states.MIGRATION.states:
-        assert state.name in words.STANDING
+        assert state.name in words.STATES
         assert state.name in words.STEP_OF or state.name in states.GIVEN_UP
     order = [words.STEP_OF[state] for state in states.MIGRATION.path]
     assert order == sorted(order)

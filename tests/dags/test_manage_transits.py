@@ -119,4 +119,4 @@ def test_the_old_paths_are_shown(dags, hosting, migration):
 
 def _wait(tasks: dict[str, Any], migration: dict[str, Any]) -> None:
     wait = tasks["wait_for_transit"]
-    type(wait)(task_id="wait", fact=wait.fact, arguments={"migration": migration["id"]}).execute({})
+    type(wait)(task_id="wait", condition=wait.condition, about=migration).execute({})

@@ -184,6 +184,6 @@ def test_databases_that_have_left_go_forward(dag, dags, shared):
     peer = step(dag, "open_path", move=begun)
     operation(dag, "copy", begun, peer)
     operation(dag, "switch", begun, peer)
-    with pytest.raises(registry.Refused, match="goes forward"):
+    with pytest.raises(registry.RegistryRefused, match="goes forward"):
         step(dag, "close_path", move=begun)
     assert step(dag, "open_path", move=begun) == peer

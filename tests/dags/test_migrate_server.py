@@ -170,13 +170,13 @@ def test_a_server_that_is_being_migrated_is_refused(dag, hosting):
 def test_an_original_that_holds_an_account_is_not_reinstalled(dag, dags, hosting):
     migration = up_to_rerouted(dag, dags, hosting.conn)
     hosting.servers["vps-1"].accounts["left"] = {"state": "serving", "epoch": 1, "move": None}
-    with pytest.raises(registry.Refused, match="The account left is serving here"):
+    with pytest.raises(registry.RegistryRefused, match="The account left is serving here"):
         step(dag, "prove_original_empty", migration=migration)
     del hosting.servers["vps-1"].accounts["left"]
     step(dag, "prove_original_empty", migration=migration)
     # It is asked again at the moment of the act.
     hosting.servers["vps-1"].accounts["left"] = {"state": "serving", "epoch": 1, "move": None}
-    with pytest.raises(registry.Refused, match="The account left is serving here"):
+    with pytest.raises(registry.RegistryRefused, match="The account left is serving here"):
         step(dag, "reinstall_original", migration=migration)
     assert hosting.servers["vps-1"].infrastructure == "2022"
 
@@ -223,9 +223,9 @@ def test_another_host_key_stops_the_reinstall(dag, dags, hosting, monkeypatch):
 def test_names_and_ips_stay_while_an_account_has_not_left(dag, dags, hosting):
     migration = up_to_hand_over(dag, hosting.conn)
     move(dags, "blog", "transit-1", "perform-blog")
-    with pytest.raises(registry.Refused):
+    with pytest.raises(registry.RegistryRefused):
         step(dag, "point_names_at_transit", migration=migration)
-    with pytest.raises(registry.Refused):
+    with pytest.raises(registry.RegistryRefused):
         step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     assert hosting.routes == {}
     assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 30)

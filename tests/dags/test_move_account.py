@@ -230,7 +230,7 @@ def test_a_committed_move_keeps_its_path_and_goes_forward(dag, hosting, handed_o
     operation(dag, "copy", move, peer)
     registry.advance_move(hosting.conn, move["id"], "switching")
     hosting.servers["vps-1"].accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"])
-    with pytest.raises(registry.Refused, match="goes forward"):
+    with pytest.raises(registry.RegistryRefused, match="goes forward"):
         step(dag, "close_path", move=move)
     assert move["key"] in hosting.servers["vps-1"].pairs
     assert step(dag, "open_path", move=begin(dag)) == peer
@@ -240,7 +240,7 @@ def test_a_look_that_differs_fails_with_every_difference(dag, hosting, handed_ov
     move = begin(dag)
     before = step(dag, "look_before", move=move)
     hosting.looks["app"] = {"urls": {"https://app.example/": {"status": 500, "title": "y", "certificate": "c"}}}
-    with pytest.raises(registry.Refused, match="500, not 200.*another title"):
+    with pytest.raises(registry.RegistryRefused, match="500, not 200.*another title"):
         step(dag, "look_after", move=move, before=before)
 
 
@@ -307,7 +307,7 @@ def test_the_end_of_an_attempt_that_is_over_does_nothing(dag, hosting, handed_ov
     hosting.log.clear()
     assert step(dag, "close_path", move=move) == "preparing", "another run of the task, that was late"
     assert hosting.log == []
-    with pytest.raises(registry.Refused, match="another has begun since"):
+    with pytest.raises(registry.RegistryRefused, match="another has begun since"):
         registry.advance_move(hosting.conn, move["id"], "returned", epoch=move["epoch"])
     assert registry.move(hosting.conn, move["id"]).state == "preparing"
 

@@ -152,7 +152,7 @@ def test_an_account_created_since_is_reminded_too_and_a_server_that_is_down_dela
     assert step(dag, "refresh_servers") == ["test-1: test-1 cannot be reached."]
     assert remind(dag, monkeypatch, date(2026, 12, 24)) == 5
     assert registry.account(shared.conn, "late").server == "web-1"
-    with pytest.raises(registry.Refused):
+    with pytest.raises(registry.RegistryRefused):
         registry.account(shared.conn, "gone")
 
 

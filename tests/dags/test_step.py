@@ -54,7 +54,7 @@ def test_facts_come_back_as_they_were():
     assert written({"a": 1}) == {"a": 1} and written(None) is None
 
 
-@pytest.mark.parametrize("error", [registry.Refused("no."), AgentError("held", "no.")])
+@pytest.mark.parametrize("error", [registry.RegistryRefused("no."), AgentError("held", "no.")])
 def test_a_refusal_is_retried_unless_no_retry_would_change_it(hosting, error):
     def refuse(conn: Registry) -> None:
         """Doc."""

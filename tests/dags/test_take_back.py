@@ -57,7 +57,7 @@ def test_before_the_reroute_the_original_serves_again(dag, dags, hosting):
     assert conditions.ask(conn, "every_account_moved", {"migration": migration["id"]}) == conditions.GIVEN_UP
     step(dag, "point_names_home", migration=migration)
     assert hosting.names.records["blog.example", "A"] == ("198.51.100.11", 3600)
-    with pytest.raises(registry.Refused, match="cannot be asked whether it is empty"):
+    with pytest.raises(registry.RegistryRefused, match="cannot be asked whether it is empty"):
         step(dag, "wipe_transit", migration=migration)
     hosting.wipe(registry.server(conn, "transit-1"))
     step(dag, "wipe_transit", migration=migration)
@@ -158,7 +158,7 @@ def test_an_account_moves_nowhere_else_by_a_take_back(dag, dags, hosting):
     """The registry lets an account go home without a move for this alone."""
     conn = hosting.conn
     migration = up_to_rerouted(dag, dags, conn)
-    with pytest.raises(registry.Refused, match="lives on transit-1 until a move commits"):
+    with pytest.raises(registry.RegistryRefused, match="lives on transit-1 until a move commits"):
         registry.serves_again(conn, migration["id"], "app")
-    with pytest.raises(registry.Refused):
+    with pytest.raises(registry.RegistryRefused):
         registry.advance(conn, migration["id"], "failed")

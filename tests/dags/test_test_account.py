@@ -96,7 +96,7 @@ def test_findings_reach_the_report_and_the_gate(dag, shared):
     places = [place for found in report["findings"] for place in found["places"]]
     for side in ("index.php:7", "database shop"):
         assert any(side in place for place in places)
-    with pytest.raises(registry.Refused, match="blocker"):
+    with pytest.raises(registry.RegistryRefused, match="blocker"):
         registry.begin_over(shared.conn, "shop", ENTRY, "perform-1", "a test")
 
 
@@ -183,7 +183,7 @@ def test_a_failure_is_told_without_what_others_wrote(dag, shared):
     tell(dag, "duplicate", "r1", "shop", AirflowException("The copies differ."))
     tell(dag, "close_path", "r1", "shop", AirflowException("The server is gone."))
     assert registry.why_run_failed(shared.conn, "r1", "shop") == "The copies differ."
-    tell(dag, "check_account", "r2", "nobody", registry.Refused("There is no account nobody."))
+    tell(dag, "check_account", "r2", "nobody", registry.RegistryRefused("There is no account nobody."))
     assert registry.why_run_failed(shared.conn, "r2", "shop") is None
 
 

@@ -11,8 +11,9 @@ from playwright.sync_api import expect
 from include import registry
 from lab.demo import stage
 from lab.panel import CallFailed
-from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
+from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
 from tests.lab.browser import Person, at_airflow
+from tests.lab.waiting import wait_for
 
 RECORD = """() => {
     window.told = [];

@@ -26,7 +26,9 @@ from lab.demo import stage
 from lab.demo.inside import inside
 from lab.state import STATE
 from lab.topology import RESOLVER, VISITOR, server
-from tests.lab.airflow_lab import TEST, Farm, Visitors, wait_for
+from tests.lab.airflow_lab import TEST, Farm
+from tests.lab.farm_visitors import Visitors
+from tests.lab.waiting import wait_for
 
 OLD, NEW = "shared-1", "shared-2"
 DATABASES = "database-1"

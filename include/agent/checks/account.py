@@ -16,7 +16,7 @@ from ..account.accounts import Account, check_name, load, state_of
 from ..host.system import refuse
 from ..move import identity
 from . import files, mariadb, php, postgresql
-from .found import Clock, Found
+from .findings import Clock, Findings
 
 SECONDS = 600.0
 """What a check may take in all; what there was no time for is told."""
@@ -77,13 +77,13 @@ def check(args: dict[str, Any], report: Callable[..., None]) -> dict[str, Any]:
         refuse("bad_args", f"The side must be {COPY} or {ORIGINAL}, not {side!r:.40}.")
     wanted = [one for one in map(_checked, _list(args, "checks")) if KINDS[one["kind"]].side == side]
     addresses = [_text(address, "An old address") for address in _list(args, "old_addresses")]
-    found, clock = Found(), Clock(SECONDS)
-    looked_at = _look(account, wanted, addresses, found, clock, report)
+    findings, clock = Findings(), Clock(SECONDS)
+    looked_at = _look(account, wanted, addresses, findings, clock, report)
     seconds = round(time.monotonic() - began, 1)
     return {
-        "findings": found.findings(),
+        "findings": findings.rows(),
         "looked_at": {**looked_at, "seconds": seconds},
-        "not_looked_at": found.left,
+        "not_looked_at": findings.left,
         **({"php_extensions": php.extensions()} if side == ORIGINAL else {}),
     }
 
@@ -92,7 +92,7 @@ def _look(
     account: Account,
     checks: list[dict[str, Any]],
     addresses: list[str],
-    found: Found,
+    findings: Findings,
     clock: Clock,
     report: Callable[..., None],
 ) -> dict[str, int]:
@@ -101,11 +101,11 @@ def _look(
     for store, look in ((POSTGRESQL, postgresql.look), (MARIADB, mariadb.look)):
         report(step=store)
         if reading := [one for one in checks if store in KINDS[one["kind"]].reads]:
-            looked_at["tables"] += look(account, reading, addresses, found, clock)
+            looked_at["tables"] += look(account, reading, addresses, findings, clock)
     report(step=FILES)
     if reading := [one for one in checks if FILES in KINDS[one["kind"]].reads]:
         crontab = identity.read(account)["crontab"] or ""
-        looked_at |= files.look(account, reading, addresses, crontab, found, clock)
+        looked_at |= files.look(account, reading, addresses, crontab, findings, clock)
     return looked_at
 
 

@@ -41,8 +41,8 @@ class Kept:
         for thread in self._threads:
             thread.join()
         with ExitStack() as closing:
-            for thing in self._things.values():
-                closing.callback(thing.close)
+            for opened in self._things.values():
+                closing.callback(opened.close)
 
     def thing(self, kind: type[Kind]) -> Kind:
         with self._lock:

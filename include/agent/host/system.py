@@ -64,10 +64,13 @@ def run(
             f"{argv[0]} did not end within {timeout:.0f} s; look at the server's load and try again.",
         )
     except bounded.TooMuch:
-        refuse("said_too_much", f"{argv[0]} answered more than {bounded.MOST >> 20} MB and was ended; see why it does.")
+        refuse(
+            "said_too_much",
+            f"{argv[0]} answered more than {bounded.MAX_BYTES >> 20} MB and was ended; see why it does.",
+        )
     if check and done.returncode != 0:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
-        refuse("command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {said or 'it said nothing'}")
+        output = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
+        refuse("command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {output or 'it said nothing'}")
     return done
 
 

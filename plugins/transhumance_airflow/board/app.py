@@ -129,7 +129,7 @@ def front(wanted: Wanted, **at: Any) -> dict[str, str]:
     """The front page's sections, as they are now."""
     now = gather.shared_glance.get()
     rows = gather.servers(wanted.state, wanted.text, wanted.page)
-    listed = servers.server_list(rows, now.standings, wanted.state, wanted.text, wanted.page)
+    listed = servers.server_list(rows, now.states, wanted.state, wanted.text, wanted.page)
     return render(SECTIONS, **front_page.view(now), servers=listed, **at)
 
 
@@ -216,7 +216,7 @@ def act(
     with connections.registry_connection() as conn:
         try:
             ACTIONS[action](conn, asked | {"requested_by": user.get_name()})
-        except registry.Refused as refusal:
+        except registry.RegistryRefused as refusal:
             return said(str(refusal), bad=True)
     gather.shared_glance.forget()
     return said(f"Done: {action.replace('_', ' ')}.")
@@ -227,8 +227,8 @@ def said(sentence: str, bad: bool = False) -> Response:
     return page("answer.html", sentence=sentence, bad=bad)
 
 
-@app.exception_handler(registry.Refused)
-def refused(request: Request, refusal: registry.Refused) -> Response:
+@app.exception_handler(registry.RegistryRefused)
+def refused(request: Request, refusal: registry.RegistryRefused) -> Response:
     """What the registry does not know: a page that says so."""
     return page("refused.html", 404, sentence=str(refusal), **where(request, False))
 

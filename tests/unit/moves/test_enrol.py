@@ -8,7 +8,7 @@ from include.catalogue import infrastructures
 from include.moves.channel import require_as_known, stated, without_secrets
 from include.moves.enrol import unfit, version
 from include.moves.servers import past, serving
-from include.registry import Refused
+from include.registry import RegistryRefused
 
 VERSIONS = {
     "rsync": "3.5.0",
@@ -92,7 +92,7 @@ def test_a_source_is_not_believed_that_other_mail_is_its_accounts(uid, domains, 
     if said is None:
         require_as_known("x", "vps-1", known, file)
         return
-    with pytest.raises(Refused, match=re.escape(said)) as refused:
+    with pytest.raises(RegistryRefused, match=re.escape(said)) as refused:
         require_as_known("x", "vps-1", known, file)
     assert str(refused.value).isprintable() and "confirm DSN x --by YOU" in str(refused.value)
 

@@ -28,7 +28,7 @@ from ...host.unix_sockets import connections
 GATES = Path("/run/transhumance-gate")
 SOCKETS = Path("/run/transhumance-web")
 _STATUS_MOST, _STATUS_SECONDS = 1 << 20, 2.0
-PATIENCE = 0.5
+LONG_REQUEST = 0.5
 """Seconds that a hold gives a request that may be cut; it is not waited for when it has had them before."""
 APP = "APP"
 MAY_BE_CUT = frozenset({"GET", "HEAD", APP})
@@ -173,7 +173,7 @@ def _runs(account: Account) -> bool:
 def _processes(account: Account) -> list[tuple[str, int, int]]:
     """The processes of the account's that are a php-fpm or one of our proxies: name, id and parent of each; that of a
     php-fpm's master is systemd."""
-    found = []
+    workers = []
     for pid in processes.of_user(account.uid):
         try:
             # A process may give itself any name.
@@ -182,8 +182,8 @@ def _processes(account: Account) -> list[tuple[str, int, int]]:
             continue
         name, _, rest = stat.partition("(")[2].rpartition(")")
         if name.startswith((_PHP, _PROXY)):
-            found.append((name, pid, int(rest.split()[1])))
-    return found
+            workers.append((name, pid, int(rest.split()[1])))
+    return workers
 
 
 def forget(account: Account) -> None:
@@ -227,14 +227,14 @@ class Requests:
         answered already but goes on with.
 
         PHP that does not run is not busy; PHP that does not say is."""
-        found = self._in_the_app()
+        requests = self._in_the_app()
         if not _runs(self.account):
-            return found
+            return requests
         try:
             text = _status(self.account)
         except (OSError, struct.error):
             return [{"method": UNKNOWN, "seconds": float("inf")}]
-        return sorted(found + _in_php(text), key=lambda request: -request["seconds"])
+        return sorted(requests + _in_php(text), key=lambda request: -request["seconds"])
 
     def not_to_be_cut(self, older: float) -> list[dict[str, Any]]:
         """The requests, older than so many seconds, that a hold has to wait for; the oldest first."""
@@ -260,7 +260,7 @@ class Requests:
         requests = self.busy()
         # A request whose visitor has got the answer already cannot be begun again by anybody.
         answered = sum(r["method"] != APP for r in requests) > under_way(self.account)
-        return [r for r in requests if answered or r["method"] not in MAY_BE_CUT or r["seconds"] < PATIENCE]
+        return [r for r in requests if answered or r["method"] not in MAY_BE_CUT or r["seconds"] < LONG_REQUEST]
 
     def _in_the_app(self) -> list[dict[str, Any]]:
         """The connections to the account's app, as `busy` gives them."""
@@ -268,21 +268,21 @@ class Requests:
             return []
         (accepted, waiting), now = connections(_app_socket(self.account)), time.monotonic()
         # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
-        there = {*accepted, *range(-waiting, 0)}
-        self.seen = {one: self.seen.get(one, now) for one in there}
+        visits = {*accepted, *range(-waiting, 0)}
+        self.seen = {visit: self.seen.get(visit, now) for visit in visits}
         return [{"method": APP, "seconds": now - since} for since in self.seen.values()]
 
 
 def _in_php(text: str) -> list[dict[str, Any]]:
     """The requests that php-fpm's list of its processes tells."""
-    found = []
+    requests = []
     for block in text.split("*" * 24)[1:]:
         fields = dict(re.findall(r"^([a-z ]+):[ \t]*(.*?)\r?$", block, re.MULTILINE))
         if fields.get("state") not in ("Idle", None):
             method, taken = fields.get("request method", ""), fields.get("request duration", "")
             seconds = int(taken) / 1e6 if re.fullmatch(r"[0-9]{1,15}", taken) else 0.0
-            found.append({"method": method if _METHOD.fullmatch(method) else UNKNOWN, "seconds": seconds})
-    return found
+            requests.append({"method": method if _METHOD.fullmatch(method) else UNKNOWN, "seconds": seconds})
+    return requests
 
 
 def _status(account: Account) -> str:

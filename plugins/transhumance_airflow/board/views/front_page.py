@@ -36,13 +36,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """Those who wait for one party. `standing` filters the list of servers to the rest."""
+    """Those who wait for one party. `state` filters the list of servers to the rest."""
 
     title: str
     for_whom: str
     lines: list[Line]
     all: int
-    standing: str | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def groups(now: Glance) -> list[Group]:
         Group(
             "The host works on",
             "host",
-            [Line(one.server, one.customer or "", words.STANDING[one.state], one.state_since) for one in host[:MOST]],
+            [Line(one.server, one.customer or "", words.STATES[one.state], one.state_since) for one in host[:MOST]],
             len(host),
         ),
     ]

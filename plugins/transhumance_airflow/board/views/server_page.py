@@ -43,7 +43,7 @@ def view(page: ServerPage) -> dict[str, Any]:
         "server": page.server,
         "migration": migration,
         "steps": steps(page.server.kind, migration),
-        "says": standing(page),
+        "says": status_sentence(page),
         "stuck": [trouble_line(trouble, run_servers, moves) for trouble in page.troubles],
         "approvals": page.approvals,
         "accounts": [
@@ -82,7 +82,7 @@ def steps(kind: str, migration: board_server.ServersMigration | None) -> list[St
     return path
 
 
-def standing(page: ServerPage) -> str:
+def status_sentence(page: ServerPage) -> str:
     """Where the server is and whom it waits for, in a sentence."""
     migration = page.migration
     if migration is None:
