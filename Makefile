@@ -4,17 +4,20 @@ PYTHON := .venv/bin/python
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export PYTHONPATH := $(CURDIR)
 
+# On every processor, a file in one process. The lab's tests come after them and by themselves: they measure gaps.
+SIDE_BY_SIDE := $(PYTHON) -m pytest -q -n logical --dist loadfile
+
 .PHONY: demo test test-unit bench faults lint lab down setup lock
 
 demo: setup
 	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.demo
 
 test: setup lint
-	$(PYTHON) -m pytest -q tests/unit tests/registry tests/billing tests/dags tests/api tests/board
+	$(SIDE_BY_SIDE) tests/unit tests/registry tests/billing tests/dags tests/api tests/board
 	$(SUDO) env PYTHONPATH=$(CURDIR) PYTHON=$(PYTHON) tests/lab/run
 
 test-unit: .venv/installed
-	$(PYTHON) -m pytest -q tests/unit tests/registry
+	$(SIDE_BY_SIDE) tests/unit tests/registry
 
 # Some tables: make bench ONLY=copy,verify; less of them: RUNS=3 SIZES=10,100 (MB)
 bench: setup

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.billing.facts import fill
-from tests.support.postgres import create
+from tests.support.postgres import create, database
 
 _numbers = itertools.count(1)
 
@@ -31,6 +31,7 @@ def conn(farm: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def dsn(farm: str) -> str:
+def dsn(farm: str) -> Iterator[str]:
     """Connection string of a registry of the test's own, for what has to commit."""
-    return create(farm, f"billing{next(_numbers)}", "farm")
+    with database(farm, f"billing{next(_numbers)}", "farm") as dsn:
+        yield dsn

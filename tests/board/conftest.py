@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from tests.board import made_up
-from tests.support.postgres import create
+from tests.support.postgres import create, database
 
 _numbers = itertools.count(1)
 
@@ -39,9 +39,10 @@ class Counting(psycopg.Cursor):
 
 
 @pytest.fixture
-def dsn(postgresql: str, made_up_host: str) -> str:
+def dsn(postgresql: str, made_up_host: str) -> Iterator[str]:
     """A registry of the test's own, with the made-up host."""
-    return create(postgresql, f"board{next(_numbers)}", made_up_host)
+    with database(postgresql, f"board{next(_numbers)}", made_up_host) as dsn:
+        yield dsn
 
 
 @pytest.fixture

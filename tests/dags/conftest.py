@@ -13,7 +13,7 @@ import pytest
 
 from tests.dags.hosting import Hosting, write_shared, written
 from tests.support.airflow_home import REPOSITORY
-from tests.support.postgres import create
+from tests.support.postgres import database
 
 _numbers = itertools.count(1)
 
@@ -31,7 +31,8 @@ def dags() -> dict:
 @pytest.fixture
 def hosting(postgresql: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hosting]:
     """A host in memory behind the DAGs' connections, and a real registry that knows it."""
-    with psycopg.connect(create(postgresql, f"hosting{next(_numbers)}", "template"), autocommit=True) as conn:
+    registry = database(postgresql, f"hosting{next(_numbers)}", "template")
+    with registry as dsn, psycopg.connect(dsn, autocommit=True) as conn:
         hosting = written(conn)
         hosting.stand_in(monkeypatch)
         monkeypatch.setenv("TRANSHUMANCE_REPORTS", str(tmp_path))

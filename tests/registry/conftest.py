@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tests.support.postgres import create
+from tests.support.postgres import database
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def dsn(postgresql: str) -> str:
+def dsn(postgresql: str) -> Iterator[str]:
     """Connection string of a registry of the test's own."""
-    return create(postgresql, f"registry{next(_numbers)}", "template")
+    with database(postgresql, f"registry{next(_numbers)}", "template") as dsn:
+        yield dsn
 
 
 @pytest.fixture

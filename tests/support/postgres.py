@@ -43,7 +43,8 @@ def cluster(*more: str) -> Iterator[str]:
             **how,
         )
         settings = ["listen_addresses=", f"unix_socket_directories={directory}", "max_connections=120"]
-        settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", *more]
+        settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB"]
+        settings += ["max_wal_size=64MB", "min_wal_size=32MB", *more]
         server = subprocess.Popen(
             [programs / "postgres", "-D", data, *(word for each in settings for word in ("-c", each))],
             stderr=(directory / "log").open("wb"),
@@ -82,3 +83,13 @@ def create(server: str, name: str, template: str = "template0") -> str:
     with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return f"{server} dbname={name}"
+
+
+@contextmanager
+def database(server: str, name: str, template: str) -> Iterator[str]:
+    """A database for as long as the block lasts: the hundreds of a run would fill the memory that they are kept in."""
+    try:
+        yield create(server, name, template)
+    finally:
+        with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as conn:
+            conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
