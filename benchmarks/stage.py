@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from include.agent import verbs
 from include.hosts import Host
 from include.hosts.host import open_client
 from include.network import routes
@@ -128,7 +129,7 @@ def installed(one: topology.Server, infrastructure: str, processor: int | None =
     address = one.spec.management_address
     agent = Host.connect(address, str(state.key("ops")), made.host_key)
     agent.push_agent()
-    agent.call("accept_ips", ips=list(one.ips))
+    agent.call(verbs.AcceptIps(ips=list(one.ips)))
     return Machine(one.name, infrastructure, processor, address, one.ips, made.host_key, agent)
 
 

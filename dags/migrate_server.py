@@ -65,6 +65,7 @@ from airflow.sdk import TaskGroup, chain, dag
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import billing, registry
+from include.agent import verbs
 from include.moves import names, network, report, servers
 from include.moves.enrol import enrol
 from include.registry.states import MigrationState
@@ -215,7 +216,7 @@ def migrate_server() -> None:
             home = registry.server(conn, migration["server"])
             addresses = network.reroute(conn, connections.router(), home.name, home, connections.host)
             if registry.migration(conn, migration["id"]).state == MigrationState.ACCOUNTS_HOME:
-                connections.host(transit, conn).call("drop_ips", ips=addresses)
+                connections.host(transit, conn).call(verbs.DropIps(ips=addresses))
             registry.advance(conn, migration["id"], MigrationState.HOME)
             return addresses
 

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.hosts import Host
 from include.registry.states import MoveState
 
@@ -88,7 +89,8 @@ def may_begin(
     with conn.transaction(force_rollback=True), suppress(registry.Busy):
         to.append(begin_move().to_server)
     with ThreadPoolExecutor() as both:
-        reached = [both.submit(reach(server).call, "status", operation="reached") for server in to]  # it has to answer
+        # It has to answer.
+        reached = [both.submit(reach(server).call, verbs.Status(operation="reached")) for server in to]
         here = serving_there(reach(lives_on), lives_on, account, "move")
     for answer in reached:
         answer.result()
@@ -133,19 +135,20 @@ def open_path(
         )
     require_as_known(move["account"], move["from_server"], known, here["account_file"])
     # A test holds nothing: it does not end what another attempt has begun.
-    attempt = {"epoch": move["epoch"]} if "direction" in move else {}
-    public_key = source.call("pair", move=move["key"], account=move["account"], **attempt)["public_key"]
+    attempt = move["epoch"] if "direction" in move else None
+    paired = source.call(verbs.Pair(move=move["key"], account=move["account"], epoch=attempt))
     received = target.call(
-        "receive",
-        move=move["key"],
-        account=move["account"],
-        epoch=move["epoch"],
-        account_file=databases_only(here["account_file"], only) if only else here["account_file"],
-        source_address=servers[0].management_address,
-        public_key=public_key,
-        **({"engine": move["engine"]} if move.get("engine") else {}),
+        verbs.Receive(
+            move=move["key"],
+            account=move["account"],
+            epoch=move["epoch"],
+            account_file=databases_only(here["account_file"], only) if only else here["account_file"],
+            source_address=servers[0].management_address,
+            public_key=paired.public_key,
+            engine=move.get("engine"),
+        )
     )
-    if servers[1].host_key not in received["host_keys"]:
+    if servers[1].host_key not in received.host_keys:
         raise registry.Refused(
             f"{move['to_server']} names another host key than the one that is pinned: find out why before "
             "anything is sent there."
@@ -178,7 +181,7 @@ def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Host, tar
         _give_up(source, move)
     end = MoveState.DONE if known.state in (MoveState.COMMITTED, MoveState.DONE) else MoveState.RETURNED
     for server in (source, target):
-        server.call("unpair", move=move["key"], epoch=move["epoch"])
+        server.call(verbs.Unpair(move=move["key"], epoch=move["epoch"]))
     registry.advance_move(conn, move["id"], end, epoch=move["epoch"])
     return end
 
@@ -190,8 +193,8 @@ def _give_up(source: Host, move: dict[str, Any]) -> None:
             f"{move['account']} has left {move['from_server']} for good but its move is not finished: "
             "clear this run, it goes forward from there."
         )
-    said = source.call("return", account=move["account"], move=move["key"], epoch=move["epoch"])
-    if said["state"] == "moved":
+    said = source.call(verbs.Return(account=move["account"], move=move["key"], epoch=move["epoch"]))
+    if said.state == "moved":
         raise registry.Refused(
             f"{move['from_server']} says that {move['account']} has left it by another move: find out where it lives."
         )
@@ -233,7 +236,7 @@ def record(
             "Clear this run from the switch on."
         )
     if switched is None:
-        switched = source.call("status", operation=operation(move, "switch")).get("result")
+        switched = source.call(verbs.Status(operation=operation(move, "switch"))).result
     figures = {**figures, "switch": switched}
     # However late the registry learns of it: what is billed ends when the account left.
     at = datetime.fromtimestamp(left["since"], UTC)
@@ -248,6 +251,6 @@ def operation(move: dict[str, Any], verb: str) -> str:
 
 def entry_of(host: Host, account: str) -> dict[str, Any] | None:
     """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
-    description = host.call("describe")
+    description = host.call(verbs.Describe())
     known = [*description["accounts"], *description.get("parts", ())]
     return next((entry for entry in known if entry["account"] == account), None)

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.hosts import Host
 from include.moves.path import entry_of, serving_there, without_secrets
 from include.network.names import Names
@@ -48,7 +49,7 @@ def check(
             registry.advance_test(conn, old.id, TestState.REMOVED)
         server = registry.begin_test(conn, account, entry, run_id, requested_by).server
     with ThreadPoolExecutor() as both:
-        reached = both.submit(reach(server).call, "status", operation="reached")  # it only has to answer
+        reached = both.submit(reach(server).call, verbs.Status(operation="reached"))  # it only has to answer
         here = serving_there(reach(lives_on), lives_on, account, "be tested")
     reached.result()
     registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
@@ -90,8 +91,7 @@ def make_inert(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> 
     chosen, and noted before any is used."""
     if (kind := registry.server(conn, test["to_server"]).kind) != ServerKind.TEST:
         raise registry.Refused(f"{test['to_server']} is a {kind} server: a test copy goes to a test server only.")
-    certificate: dict[str, Any] = {} if place.certificate is None else {"certificate": place.certificate}
-    place.reach(test["to_server"]).call("become_test_server", domain=place.domain, **certificate)
+    place.reach(test["to_server"]).call(verbs.BecomeTestServer(domain=place.domain, certificate=place.certificate))
     sites = [site["domain"] for site in sites_of(conn, test)]
     chosen = test_names.chosen(sites or [test["account"]], place.domain)
     registry.advance_test(conn, test["id"], TestState.COPYING, names=chosen)
@@ -107,12 +107,13 @@ def open_copy(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> d
     where there is no site."""
     names = registry.test(conn, test["id"]).names
     place.reach(test["to_server"]).call(
-        "open_test",
-        account=test["account"],
-        move=test["key"],
-        epoch=test["epoch"],
-        names={site["domain"]: names[site["domain"]] for site in sites_of(conn, test) if site["domain"] in names},
-        stores=stores(test),
+        verbs.OpenTest(
+            account=test["account"],
+            move=test["key"],
+            epoch=test["epoch"],
+            names={site["domain"]: names[site["domain"]] for site in sites_of(conn, test) if site["domain"] in names},
+            stores=stores(test),
+        )
     )
     return names
 
@@ -128,7 +129,7 @@ def sites_of(conn: psycopg.Connection, test: dict[str, Any]) -> list[dict[str, A
 def end(conn: psycopg.Connection, test: dict[str, Any], place: Place) -> str:
     """Takes the test's key off both servers, and the copy away if it did not get ready; gives the test's state."""
     for server in (test["from_server"], test["to_server"]):
-        place.reach(server).call("unpair", move=test["key"])
+        place.reach(server).call(verbs.Unpair(move=test["key"]))
     if registry.test(conn, test["id"]).state in (TestState.READY, TestState.REMOVED):
         return registry.test(conn, test["id"]).state
     failure = registry.why_run_failed(conn, test["account"], registry.test(conn, test["id"]).run_id)
@@ -153,5 +154,5 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
             raise registry.Refused(
                 f"{test.server} calls {test.account} {there['state']}, which no test copy is: find out why."
             )
-        host.call("remove", account=test.account, move=test.key)
+        host.call(verbs.Remove(account=test.account, move=test.key))
     registry.advance_test(conn, id, TestState.REMOVED)

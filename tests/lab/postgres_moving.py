@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from include.agent import verbs
 from tests.lab.agents import Side, account_file
 
 STORE_STEPS = (Path(__file__).parent / "data_sets" / "store_steps.py").read_text()
@@ -51,10 +52,10 @@ class Moving:
         for database, script in filled.items():
             sql(old, f"CREATE DATABASE {database} OWNER {name};", "postgres")
             sql(old, script, database, name)
-        old.host.call("create", account_file=statement)
-        key = old.host.call("pair", move=self.move, account=name)["public_key"]
+        old.host.call(verbs.Create(account_file=statement))
+        key = old.host.call(verbs.Pair(move=self.move, account=name)).public_key
         more = {"epoch": 2, "account_file": statement, "source_address": old.address, "public_key": key}
-        self.host_keys = new.host.call("receive", move=self.move, account=name, **more)["host_keys"]
+        self.host_keys = new.host.call(verbs.Receive(move=self.move, account=name, **more)).host_keys
 
     def do(self, body: str) -> dict[str, dict]:
         """Run steps in one process on the source: {step: {"seconds", "result"}} of the last of each name."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from include.agent import verbs
 from tests.lab.agents import Side, account_file, side
 
 DATA = Path(__file__).parent / "data_sets"
@@ -28,10 +29,10 @@ class Driven:
     def __init__(self, old: Side, new: Side) -> None:
         self.old, self.new = old, new
         statement = account_file(NAME, UID)
-        old.host.call("create", account_file=statement)
-        key = old.host.call("pair", move="followed", account=NAME)["public_key"]
+        old.host.call(verbs.Create(account_file=statement))
+        key = old.host.call(verbs.Pair(move="followed", account=NAME)).public_key
         given = {"move": "followed", "account": NAME, "epoch": 2, "account_file": statement}
-        peer = new.host.call("receive", **given, source_address=old.address, public_key=key)
+        peer = new.host.call(verbs.Receive(**given, source_address=old.address, public_key=key))
         self.given = {"account": NAME, "move": "followed", "peer": {"address": new.address, **peer}}
         old.root("tee", "/run/files_stress.py", stdin=(DATA / "files_stress.py").read_bytes())
         old.root("chmod", "a+r", "/run/files_stress.py")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from include.agent import verbs
 from tests.lab.agents import Side, account_file, side
 
 DATA = Path(__file__).parent / "data_sets"
@@ -65,11 +66,11 @@ class Pair:
         statement = account_file(NAME, UID)
         statement["mariadb"] = {"users": [{"user": NAME, "host": "localhost"}], "databases": DATABASES}
         self._fill()
-        old.host.call("create", account_file=statement)
+        old.host.call(verbs.Create(account_file=statement))
         self.given = {"account": NAME, "move": "follow-1", "databases": DATABASES, "peer": {"address": new.address}}
-        key = old.host.call("pair", move="follow-1", account=NAME)["public_key"]
+        key = old.host.call(verbs.Pair(move="follow-1", account=NAME)).public_key
         admitted = {"epoch": 2, "account_file": statement, "source_address": old.address, "public_key": key}
-        received = new.host.call("receive", move="follow-1", account=NAME, **admitted)
+        received = new.host.call(verbs.Receive(move="follow-1", account=NAME, **admitted))
         self.given["peer"]["host_keys"] = received["host_keys"]
 
     def _fill(self) -> None:
@@ -331,7 +332,7 @@ def test_nothing_stays(moving: Pair) -> None:
     moving.inside("mariadb.unfollow(account); mariadb.unfollow(account); found = {}")
     assert as_root(moving.old, kept) == ""
     assert moving.old.root("ls", f"/var/lib/transhumance/accounts/{NAME}").split() == ["state.json"]
-    moving.new.host.call("remove", account=NAME)
+    moving.new.host.call(verbs.Remove(account=NAME))
     assert as_root(moving.new, kept) == "" and as_root(moving.new, "SHOW ALL SLAVES STATUS") == ""
     for one in (moving.old, moving.new):
         assert as_root(one, settings).split() == ["16777216", "1", "1"]

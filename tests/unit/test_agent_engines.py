@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 
+from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host import system
+from include.agent.host.codec import plain
 from include.agent.host.system import Refused
 from include.agent.move import fence, redirect, switch
 from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
+from include.agent.verbs import verb
 from tests.unit.test_agent_accounts import FILE, HOSTILE
 from tests.unit.test_agent_switch import args, asked  # noqa: F401
 
@@ -63,16 +66,21 @@ def test_what_has_left_is_gone_with_the_state(host: None) -> None:
     assert accounts.load("alice").mariadb_users == () and accounts.load("alice").postgresql_databases == tuple(HOSTILE)
     assert accounts.whole("alice") == ALICE
     with pytest.raises(Refused, match="mariadb databases of alice live on 10.20.0.9"):
-        switch.stores_of(ALICE, {})
-    assert switch.stores_of(ALICE, {"stores": ["postgresql"]}) == [POSTGRESQL]
+        switch.stores_of(ALICE, None)
+    assert switch.stores_of(ALICE, ["postgresql"]) == [POSTGRESQL]
     with pytest.raises(Refused, match="live on"):
-        switch.stores_of(ALICE, {"stores": ["mariadb"]})
+        switch.stores_of(ALICE, ["mariadb"])
 
 
-@pytest.mark.parametrize("stores", [[], "files", ["mysql"], None])
-def test_stores_are_stores(host: None, stores: Any) -> None:
+@pytest.mark.parametrize("stores", [[], ["mysql"]])
+def test_stores_are_stores(host: None, stores: list[str]) -> None:
     with pytest.raises(Refused, match="must be some of files, postgresql, mariadb"):
-        switch.stores_of(ALICE, {"stores": stores})
+        switch.stores_of(ALICE, stores)
+
+
+def test_stores_are_a_list() -> None:
+    with pytest.raises(Refused, match="stores: a list of 10 at most was expected"):
+        verb.asked(verbs.Copy, {**plain(args()), "stores": "files"})
 
 
 # --- the fence ---

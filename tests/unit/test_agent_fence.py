@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from include.agent.channel import pairing
 from include.agent.host import operations
 from include.agent.host.system import Refused
 from include.agent.move import fence
+from include.agent.verbs import Standing
 from tests.unit.two_servers import TwoServers
 
 
@@ -48,7 +50,7 @@ def test_an_operation_does_not_commit_the_hold_of_another_epoch(servers: TwoServ
 
 def test_a_hold_that_was_given_up_before_it_began_does_not_begin(servers: TwoServers) -> None:
     """The switch rehearses, the run is marked failed: `return` finds nothing held, and it must hold nothing later."""
-    protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
+    protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2})
     with pytest.raises(Refused) as no:
         fence._begin("alice", "m5", 2, 60)
     assert code_of(no) == "stale_epoch"
@@ -59,7 +61,7 @@ def test_a_hold_that_was_given_up_before_it_began_does_not_begin(servers: TwoSer
 
 def test_giving_up_ends_the_hold_it_finds(servers: TwoServers) -> None:
     fence._begin("alice", "m5", 2, 60)
-    assert protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})["state"] == "serving"
+    assert protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2}).state == "serving"
     for refused in (lambda: fence._begin("alice", "m5", 2, 60), lambda: fence.commit("alice", "m5", 2, {})):
         with pytest.raises(Refused):
             refused()
@@ -68,7 +70,7 @@ def test_giving_up_ends_the_hold_it_finds(servers: TwoServers) -> None:
 
 def test_giving_up_an_attempt_leaves_a_later_one_alone(servers: TwoServers) -> None:
     fence._begin("alice", "m5", 3, 60)
-    protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
+    protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2})
     assert (servers.alice.state, servers.alice.epoch, servers.alice.move) == ("held", 3, "m5")
     assert fence.commit("alice", "m5", 3, {})
 
@@ -143,7 +145,7 @@ def test_a_peers_command_names_its_attempt(said: str, epoch: int | None, words: 
 
 
 def test_the_path_stays_until_the_other_server_has_opened_the_account(servers: TwoServers) -> None:
-    unpair = protocol.VERBS["unpair"]
+    unpair = partial(protocol.perform, "unpair")
     fence._begin("alice", "m5", 2, 60)
     fence.commit("alice", "m5", 2, {})
     for args in ({"move": "m5"}, {"move": "m5", "epoch": 2}):
@@ -162,21 +164,21 @@ def test_the_path_of_an_engines_move_stays_as_well(servers: TwoServers, monkeypa
     fence._begin("alice", "m5", 2, 60)
     fence.commit_engine("alice", "m5", 2, "mariadb", 23000, {"held_at": 0.0})
     with pytest.raises(Refused) as no:
-        protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
+        protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert code_of(no) == "not_released"
     with pytest.raises(Refused) as no:
-        protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
+        protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2})
     assert code_of(no) == "committed"
     fence.let_back("alice")
-    protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
+    protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert not pairing.directory("m5").exists()
 
 
 def test_the_end_of_an_attempt_does_not_take_the_next_ones_path(servers: TwoServers) -> None:
     servers.pair("m5", "alice", 3)
-    protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
+    protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert pairing.directory("m5").is_dir()
-    protocol.VERBS["unpair"]({"move": "m5", "epoch": 3})
+    protocol.perform("unpair", {"move": "m5", "epoch": 3})
     assert not pairing.directory("m5").exists()
 
 
@@ -202,7 +204,7 @@ def test_unpair_ends_the_operations_of_its_move_and_no_others(
         return Done()
 
     monkeypatch.setattr(operations, "run", run)
-    protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
+    protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert stopped == ["transhumance-op-m5-e2-switch.service"]
 
 
@@ -288,8 +290,8 @@ def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers
     boot.boot()
     assert servers.opened == ["alice", "zoe"]
     answer = protocol.answer(json.dumps({"verb": "return", "args": {"account": "bob", "move": "m1"}}).encode())
-    assert answer["error"]["code"] == "newer_state"
-    assert protocol.VERBS["return"]({"account": "zoe", "move": "m1"})["state"] == "serving"
+    assert json.loads(answer)["error"]["code"] == "newer_state"
+    assert protocol.perform("return", {"account": "zoe", "move": "m1"}).state == "serving"
 
 
 def test_an_account_that_cannot_be_opened_keeps_nobody_else_shut(servers: TwoServers, monkeypatch) -> None:
@@ -428,13 +430,13 @@ def test_databases_that_have_left_without_this_disks_knowledge_keep_it_shut(serv
 
 
 def test_the_registry_tells_a_source_from_a_backup_what_has_left_it(servers: TwoServers) -> None:
-    left = protocol.VERBS["left"]
+    left = partial(protocol.perform, "left")
     gone = {"account": "alice", "move": "m5", "epoch": 3, "to": "10.20.0.9"}
-    assert left(gone) == {"state": "moved", "epoch": 3}
+    assert left(gone) == Standing(state="moved", epoch=3)
     assert (servers.alice.to, servers.alice.released) == ("10.20.0.9", True)
     servers.serve("bob", 2010)
     fence.admit("bob", "m6", 4)
-    assert left({**gone, "account": "bob"}) == {"state": "serving", "epoch": 4}, "it has come home since"
+    assert left({**gone, "account": "bob"}) == Standing(state="serving", epoch=4), "it has come home since"
 
 
 def test_a_state_that_does_not_know_where_it_has_gone_is_told_in_a_sentence(servers: TwoServers) -> None:

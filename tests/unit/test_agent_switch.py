@@ -5,16 +5,19 @@ from typing import Any
 
 import pytest
 
+from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host import holds, system
+from include.agent.host.codec import plain
 from include.agent.host.scope import Scope
 from include.agent.host.system import Refused
 from include.agent.layouts.native import mail
 from include.agent.move import fence, identity, moment, stores, switch
 from include.agent.stores.postgresql.store import POSTGRESQL
 from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow, Way
+from include.agent.verbs import verb
 
 ALICE = Account.from_json(
     {"account": "alice", "uid": 2001, "gid": 2001, "home": "/home/alice", "sites": [], "postgresql": {}, "mariadb": {}}
@@ -119,8 +122,11 @@ def faked(name: str) -> Any:
     return next(store for store in switch.STORES if store.name == name)
 
 
-def args(**more: Any) -> dict[str, Any]:
-    return {"account": "alice", "move": "m1", "epoch": 2, "hold_seconds": 60, **more}
+PEER = verbs.PeerAt(address="10.20.0.9", host_keys=[])
+
+
+def args(**more: Any) -> verbs.Switch:
+    return verbs.Switch(account="alice", move="m1", epoch=2, hold_seconds=60, peer=PEER, **more)
 
 
 def test_only_the_last_and_its_comparison_happen_in_the_hold(asked: list[str]) -> None:
@@ -162,10 +168,9 @@ def test_a_larger_budget_lets_it_begin(asked: list[str]) -> None:
 
 
 @pytest.mark.parametrize("budget", [0, 61, "1", True, None])
-def test_a_budget_is_a_number_of_seconds(asked: list[str], budget: Any) -> None:
-    with pytest.raises(Refused, match="from 0.1 to 60 seconds"):
-        switch.switch(args(budget_seconds=budget), lambda **_: None)
-    assert "hold" not in asked
+def test_a_budget_is_a_number_of_seconds(budget: Any) -> None:
+    with pytest.raises(Refused, match="budget_seconds: a number from 0.1 to 60 was expected"):
+        verb.asked(verbs.Switch, {**plain(args()), "budget_seconds": budget})
 
 
 def test_what_is_not_equal_is_not_committed(asked: list[str]) -> None:

@@ -16,7 +16,7 @@ from typing import IO, Any, NoReturn
 
 from ..account.accounts import Account, check_move, check_name, load, part_engine, state_of
 from ..host import server_role
-from ..host.addresses import plain_address
+from ..host.addresses import check_address
 from ..host.digest import printable
 from ..host.system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
 from . import peer_words
@@ -55,13 +55,6 @@ def require_same_protocol(said: dict[str, Any]) -> None:
             f"The agents of the two servers are of different versions (protocol {PROTOCOL} and {theirs!r:.20}); enrol "
             "both servers again, so that each has the present agent.",
         )
-
-
-def check_address(address: Any) -> str:
-    try:
-        return plain_address(address)
-    except ValueError:
-        refuse("bad_address", f"{address!r:.80} is no plain IP address; give the peer's management address.")
 
 
 # --- keys ---

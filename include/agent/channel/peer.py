@@ -12,6 +12,7 @@ from io import BufferedReader
 from typing import IO, Any
 
 from ..account.accounts import check_move
+from ..host.addresses import check_address
 from ..host.digest import printable
 from ..host.system import Refused, read_json, refuse, write_durably
 from . import pairing, peer_words
@@ -33,7 +34,7 @@ class Peer:
     def __init__(self, move: str, address: Any, host_keys: Any, epoch: int | None = None) -> None:
         self.move = check_move(move)
         self.epoch = epoch
-        self.address = pairing.check_address(address)
+        self.address = check_address(address)
         self._idle: list[_Session] = []
         self._lock = threading.Lock()
         directory = pairing.directory(move)

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ..account.accounts import Account, check_engine, check_name, load, state_of, whole
+from .. import verbs
+from ..account.accounts import Account, load, state_of, whole
 from ..channel import pairing
 from ..channel.peer import Peer
 from ..host import digest, holds
@@ -23,9 +24,9 @@ from ..stores.store import Compared, Engine, Following, Store
 from . import fence, identity, moment, redirect, shell
 from .stores import ENGINES, STORES, engine_named
 
+Leaving = verbs.Copy | verbs.Verify | verbs.Switch | verbs.Duplicate
+"""What is asked of the server that an account leaves, or is copied from."""
 MOST_DIFFERENCES = 20
-BUDGET_SECONDS = 1.0
-"""The longest that visitors may have to wait, unless the move says otherwise."""
 REHEARSALS = 3
 """A machine that was busy for a moment gets another chance before the move is called too slow."""
 
@@ -47,17 +48,17 @@ class Steps:
             self.taken.append({"name": name, "seconds": round(time.monotonic() - began, 3)})
 
 
-def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
+def copy(want: verbs.Copy, report: Report) -> dict[str, Any]:
     """Copy everything while the account serves, prove the copy, and let it follow; what cannot move is refused here.
 
     {"files", "bytes", "seconds", "verify_seconds", "left": [what the account has and is not carried, a sentence each],
     "scope": {part: what is compared of it}, "ways": [{"store", "database", "way": follow|dump, "why"}],
     "stores": {store: seconds}}.
     """
-    account, peer = _sides(args)
+    account, peer = _sides(want)
     began = time.monotonic()
-    _require_serving(account, args)
-    followings = _follow(account, peer, report, stores_of(account, args))
+    _require_serving(account, want)
+    followings = _follow(account, peer, report, stores_of(account, want.stores))
     found = [following.followed for following in followings]
     return {
         "files": sum(each.files for each in found),
@@ -85,11 +86,11 @@ def _covered(followings: list[Following]) -> dict[str, Any]:
     }
 
 
-def stores_of(account: Account, args: dict[str, Any]) -> list[Store]:
+def stores_of(account: Account, names: list[str] | None) -> list[Store]:
     """The stores that are asked for, all by default; refused when one of them lives elsewhere."""
     known = [store.name for store in STORES]
-    given = args.get("stores", known)
-    if not isinstance(given, list) or not given or any(name not in known for name in given):
+    given = known if names is None else names
+    if not given or any(name not in known for name in given):
         refuse("bad_args", f"The stores must be some of {', '.join(known)}, not {given!r:.80}.")
     if "files" in given or {*given} & {*state_of(account.name).engines}:
         fence.require_whole(account.name)
@@ -121,33 +122,32 @@ def _follow(account: Account, peer: Peer, report: Report, stores: list[Store]) -
     return side_by_side(*(partial(store.follow, account, peer, report) for store in stores))
 
 
-def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
+def switch(want: verbs.Switch, report: Report) -> dict[str, Any]:
     """From rehearsal to forward, with nobody's help. Before the commit a failure returns the account at once.
 
     Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
     `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "left", "scope", "ways"}.
     With an `engine` its databases alone go over, and the account opens again here.
     """
-    account, peer = _sides(args)
-    state = state_of(account.name)
-    engine = check_engine(args["engine"]) if args.get("engine") is not None else None
-    if engine and state.engines.get(engine, {}).get("move") == args["move"]:
+    account, peer = _sides(want)
+    state, engine = state_of(account.name), want.engine
+    if engine and state.engines.get(engine, {}).get("move") == want.move:
         return {"committed": True, "released": True, **fence.go_forward_engine(account.name, engine)}
-    if (state.state, state.move) == ("moved", args["move"]):
+    if (state.state, state.move) == ("moved", want.move):
         return {"committed": True, "released": True, **fence.go_forward(account.name)}
-    _require_serving(account, args)
-    stores = stores_of(account, {"stores": [engine]} if engine else {})
+    _require_serving(account, want)
+    stores = stores_of(account, [engine] if engine else None)
     if state.state == "held":
         # A switch before this one was killed: its visitors have waited enough.
-        fence.return_(account.name, args["move"], args["epoch"])
+        fence.return_(account.name, want.move, want.epoch)
     steps = Steps(report)
     with steps("follow"):
         followings = _follow(account, peer, report, stores)
     what = _EngineOnly(account, engine, peer) if engine else _Whole(account)
     with steps("rehearse"):
-        expected = _rehearse(account, peer, _budget(args), followings)
+        expected = _rehearse(account, peer, want.budget_seconds, followings)
     figures = {"expected_ms": round(expected * 1000, 1), **_covered(followings)}
-    moved = _hold_and_commit(account, peer, args, steps, figures, followings, what)
+    moved = _hold_and_commit(account, peer, want, steps, figures, followings, what)
     with steps("unfollow"):
         for following in followings:
             following.stop()
@@ -221,14 +221,14 @@ def _rehearse(account: Account, peer: Peer, budget: float, followings: list[Foll
 def _hold_and_commit(
     account: Account,
     peer: Peer,
-    args: dict[str, Any],
+    want: verbs.Switch,
     steps: Steps,
     figures: dict[str, Any],
     followings: list[Following],
     what: _Whole | _EngineOnly,
 ) -> dict[str, Any]:
     """From the hold to the end, which is `what`'s; the move's figures."""
-    name, move, epoch = account.name, args["move"], args["epoch"]
+    name, move, epoch = account.name, want.move, want.epoch
     began, held_at = time.monotonic(), time.time()
     compared: dict[str, Compared] = {}
     moving = {following.store.name: following for following in followings}
@@ -248,7 +248,7 @@ def _hold_and_commit(
         chains[part] = time.monotonic() - start
 
     try:
-        cut = fence.hold(name, move, epoch, args["hold_seconds"], steps, then, what.engines)
+        cut = fence.hold(name, move, epoch, want.hold_seconds, steps, then, what.engines)
         verified, different = _together(account, peer, compared)
         if different:
             refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
@@ -306,42 +306,29 @@ def forget(move: str) -> None:
                 engine.discard(account)
 
 
-def verify(args: dict[str, Any], report: Report) -> dict[str, Any]:
+def verify(want: verbs.Verify, report: Report) -> dict[str, Any]:
     """Compare both copies as a whole, now: {"files", "bytes", "tables", "rows", "messages", "equal", "differences"}."""
-    account, peer = _sides(args)
+    account, peer = _sides(want)
     report(text="comparing")
-    verified, different = compare(account, peer, stores_of(account, args))
+    verified, different = compare(account, peer, stores_of(account, want.stores))
     return {**verified, "differences": different}
 
 
-def _sides(args: dict[str, Any]) -> tuple[Account, Peer]:
-    peer = args.get("peer")
-    if not isinstance(peer, dict):
-        refuse(
-            "bad_args",
-            'The peer is missing; give {"address": ..., "host_keys": [...]} as receive returned them.',
-        )
-    account = load(check_name(args.get("account")))
+def _sides(want: Leaving) -> tuple[Account, Peer]:
+    account = load(want.account)
     if account.part:
         refuse("is_part", f"{account.name} is the part of an account that lives elsewhere; it does not move by itself.")
-    return account, Peer(args.get("move", ""), peer.get("address"), peer.get("host_keys"), args.get("epoch"))
+    return account, Peer(want.move, want.peer.address, want.peer.host_keys, want.epoch)
 
 
-def _require_serving(account: Account, args: dict[str, Any]) -> None:
+def _require_serving(account: Account, want: Leaving) -> None:
     state = state_of(account.name)
     if state.state not in ("serving", "held"):
         refuse(
             "wrong_state",
             f"The account {account.name} is {state.state} here; only one that serves can leave.",
         )
-    fence.refuse_stale(account.name, state, args["move"], args.get("epoch"))
-
-
-def _budget(args: dict[str, Any]) -> float:
-    budget = args.get("budget_seconds", BUDGET_SECONDS)
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0.1 <= budget <= 60:
-        refuse("bad_args", f"The longest wait must be from 0.1 to 60 seconds, not {budget!r:.60}.")
-    return float(budget)
+    fence.refuse_stale(account.name, state, want.move, want.epoch)
 
 
 # --- comparison ---
