@@ -12,9 +12,10 @@ import psycopg
 from benchmarks.options import Options
 from benchmarks.postgres import postgres
 from benchmarks.report import Figure, Seconds, Table
-from include.billing import Settings, apply_settings, bill_days
+from include.billing import apply_settings, bill_days
 from include.registry import certain
 from include.registry.schema import upgrade
+from include.settings import Settings
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LOOP_UP_TO = 100_000

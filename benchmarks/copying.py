@@ -97,7 +97,7 @@ def _measure(options: Options, progress: Callable[[str], None]) -> Measured:
         usual.trust(source, target) as ssh,
         at_home(Recorder, operation_of) as recorder,
     ):
-        by_infrastructure = {one.infrastructure: one for one in (source, target)}
+        by_infrastructure = {machine.infrastructure: machine for machine in (source, target)}
         for tool, (package, infrastructure) in tools.PACKAGES.items():
             try:
                 at_home(packages.fetch, infrastructure, package)
@@ -108,10 +108,10 @@ def _measure(options: Options, progress: Callable[[str], None]) -> Measured:
         stores, refused = {}, {}
         for number, store in enumerate(SIZES):
             absent = {tool for tool in tools.PACKAGES if any(text.startswith(tool) for text in missing)}
-            ways = {name: tool for name, tool in tools.TOOLS[store].items() if name not in absent}
+            methods = {name: tool for name, tool in tools.TOOLS[store].items() if name not in absent}
             progress(f"{store}: filling")
             statement = fill(source, f"copy{store[:5]}", 2500 + number, SIZES[store]).account_file
-            runs = _Runs(pair, recorder, store, statement, ways, partial(_tell, progress, store))
+            runs = _Runs(pair, recorder, store, statement, methods, partial(_tell, progress, store))
             try:
                 stores[store] = runs.run(options.runs)
             except AgentError as error:
@@ -122,7 +122,7 @@ def _measure(options: Options, progress: Callable[[str], None]) -> Measured:
 
 
 class _Runs:
-    """The runs of one store: each way once in every round, and what was copied is dropped before the next."""
+    """The runs of one store: each method once in every round, and what was copied is dropped before the next."""
 
     def __init__(
         self,
@@ -130,32 +130,32 @@ class _Runs:
         recorder: Recorder,
         store: str,
         statement: dict[str, Any],
-        ways: dict[str, tools.Tool],
+        methods: dict[str, tools.Tool],
         progress: Callable[[str], None],
     ) -> None:
         self.pair, self.recorder, self.store, self.statement = pair, recorder, store, statement
-        self.ways, self.progress = ways, progress
+        self.methods, self.progress = methods, progress
         self.name = statement["account"]
-        self.found = Store(others={way: [] for way in ways})
+        self.measured = Store(others={method: [] for method in methods})
 
     def run(self, rounds: int) -> Store:
         """All of them, and one switch-over at the end."""
         for number in range(rounds):
-            order = ["transhumance", *self.ways]
+            order = ["transhumance", *self.methods]
             # Whoever comes first meets colder caches: everybody has their turn.
-            for way in order[number % len(order) :] + order[: number % len(order)]:
-                if way in self.ways:
-                    self._tool(way)
+            for method in order[number % len(order) :] + order[: number % len(order)]:
+                if method in self.methods:
+                    self._tool(method)
                 else:
                     self._ours(number)
-            took = [f"copy {self.found.copies[-1]:.1f} s ({self.found.verifying[-1]:.1f} s of it to verify)"]
-            took += [f"{way} {seconds[-1]:.1f} s" for way, seconds in self.found.others.items()]
+            took = [f"copy {self.measured.copies[-1]:.1f} s ({self.measured.verifying[-1]:.1f} s of it to verify)"]
+            took += [f"{method} {seconds[-1]:.1f} s" for method, seconds in self.measured.others.items()]
             self.progress(f"run {number + 1} of {rounds}: {', '.join(took)}")
         try:
             self._switch(rounds)
         except AgentError as error:
             self.progress(f"the switch-over was refused: {error}")
-        return self.found
+        return self.measured
 
     def _move(self, number: int) -> Move:
         move = Move(f"{self.name}-{number}", number + 2, self.statement, self.pair.source, self.pair.target)
@@ -167,17 +167,17 @@ class _Runs:
         move = self._move(number)
         result, _ = move.copy()
         move.verify()
-        self.found.copies.append(self.recorder.last(f"{move.key}-copy").seconds)
-        self.found.verified.append(self.recorder.last(f"{move.key}-verify").seconds)
-        self.found.verifying.append(verify_seconds(result))
+        self.measured.copies.append(self.recorder.last(f"{move.key}-copy").seconds)
+        self.measured.verified.append(self.recorder.last(f"{move.key}-verify").seconds)
+        self.measured.verifying.append(verify_seconds(result))
         move.give_up()
 
-    def _tool(self, way: str) -> None:
+    def _tool(self, method: str) -> None:
         tools.make_role(self.pair, self.name)
         os.sync()  # what the one before has left to be written is not this one's
         began = time.perf_counter()
-        self.ways[way](self.pair, self.name)
-        self.found.others[way].append(time.perf_counter() - began)
+        self.methods[method](self.pair, self.name)
+        self.measured.others[method].append(time.perf_counter() - began)
         tools.check(self.pair, self.name, self.store)
         tools.clean(self.pair, self.name)
 
@@ -185,7 +185,7 @@ class _Runs:
         move = self._move(number)
         move.copy()
         steps = {step["name"]: step["seconds"] for step in move.switch()["steps"]}
-        self.found.in_hold = steps.get(f"{self.store} compared")
+        self.measured.in_hold = steps.get(f"{self.store} compared")
         move.close()
 
 
@@ -205,12 +205,12 @@ def verify_seconds(result: Any) -> float:
 def copy_table(measured: Measured) -> Table:
     """The table of speeds."""
     rows, figures = [], []
-    for store, found in measured.stores.items():
-        ours = found.copying
-        best = min(median(runs) for runs in found.others.values())
+    for store, measured_store in measured.stores.items():
+        ours = measured_store.copying
+        best = min(median(runs) for runs in measured_store.others.values())
         speed = round(best / ours.median, 2)
         rows.append((CONTENT[store], "transhumance", str(ours), f"{speed:.2f}"))
-        rows += [("", way, str(Seconds(tuple(runs))), "") for way, runs in found.others.items()]
+        rows += [("", method, str(Seconds(tuple(runs))), "") for method, runs in measured_store.others.items()]
         figures.append(
             Figure(
                 f"speed_{store}",
@@ -219,7 +219,7 @@ def copy_table(measured: Measured) -> Table:
                 f">= {SPEED_AIM:g}",
                 speed >= SPEED_AIM,
                 {"seconds": round(ours.median, 2)}
-                | {way: round(median(runs), 2) for way, runs in found.others.items()},
+                | {method: round(median(runs), 2) for method, runs in measured_store.others.items()},
             )
         )
     figures += [Figure(f"speed_{store}", 0, "of the best", f">= {SPEED_AIM:g}", False) for store in measured.refused]
@@ -245,22 +245,25 @@ def copy_table(measured: Measured) -> Table:
 def verify_table(measured: Measured) -> Table:
     """The table of the verification's cost."""
     rows, figures = [], []
-    for store, found in measured.stores.items():
-        share = round(found.share, 1)
+    for store, measured_store in measured.stores.items():
+        share = round(measured_store.share, 1)
         rows.append(
             (
                 CONTENT[store],
-                str(found.copying),
-                str(Seconds(tuple(found.verifying))),
+                str(measured_store.copying),
+                str(Seconds(tuple(measured_store.verifying))),
                 f"{share:.1f}",
-                str(Seconds(tuple(found.verified))),
-                "-" if found.in_hold is None else f"{found.in_hold * 1000:.0f}",
+                str(Seconds(tuple(measured_store.verified))),
+                "-" if measured_store.in_hold is None else f"{measured_store.in_hold * 1000:.0f}",
             )
         )
-        beside = {"copy_s": round(found.copying.median, 2), "verb_verify_s": round(median(found.verified), 2)}
+        beside = {
+            "copy_s": round(measured_store.copying.median, 2),
+            "verb_verify_s": round(median(measured_store.verified), 2),
+        }
         figures.append(Figure(f"share_{store}", share, "%", f"< {SHARE_AIM:g}", share < SHARE_AIM, beside))
-        if found.in_hold is not None:
-            figures.append(Figure(f"in_hold_{store}", round(found.in_hold * 1000, 1), "ms"))
+        if measured_store.in_hold is not None:
+            figures.append(Figure(f"in_hold_{store}", round(measured_store.in_hold * 1000, 1), "ms"))
     return Table(
         title="Verification of the whole copy, outside the hold: seconds, median (worst)",
         columns=("", "copying", "verifying", "share %", "verb verify", "in the hold, ms"),

@@ -43,7 +43,7 @@ def run(options: Options, progress: Callable[[str], None]) -> Table:
     """Out to another server and home, as often as there are runs."""
     spans = []
     with lab(), postgres() as dsn, machines("2022", "2026") as (original, transit), route_changes() as route:
-        servers = {one.name: one for one in (original, transit)}
+        servers = {machine.name: machine for machine in (original, transit)}
         with _registry(dsn, original, transit) as conn, ExitStack() as probes:
             seen = {
                 ip: probes.enter_context(
@@ -57,10 +57,10 @@ def run(options: Options, progress: Callable[[str], None]) -> Table:
                     progress(f"run {number + 1} of {options.runs}: {direction}")
                     spans.append((direction, *_span(conn, route, original, to, servers)))
                     # As after a reinstallation, or a drop at the way home: the next reroute finds one that accepts.
-                    before = next(one for one in (original, transit) if one is not to)
+                    before = next(machine for machine in (original, transit) if machine is not to)
                     before.agent.call(verbs.DropIps(ips=list(original.ips)))
             time.sleep(MARGIN)
-    found = [
+    reroutes = [
         Reroute(
             direction,
             {ip: visitors.Gap.of(events, ip, begin, end) for ip, events in seen.items()},
@@ -68,7 +68,7 @@ def run(options: Options, progress: Callable[[str], None]) -> Table:
         )
         for direction, begin, end in spans
     ]
-    return table(found)
+    return table(reroutes)
 
 
 def _span(
@@ -97,10 +97,10 @@ def _registry(dsn: str, original: Machine, transit: Machine) -> Iterator[psycopg
     upgrade(f"{dsn} dbname=registry")
     with psycopg.connect(f"{dsn} dbname=registry", autocommit=True) as conn:
         registry.add_plan(conn, "bench", Decimal("1.00"), "CHF", 2, 4 << 30, 80 << 30)
-        for one, kind, customer in ((original, "vps", "a customer"), (transit, "transit", None)):
-            spec = topology.server(one.name).spec
+        for machine, kind, customer in ((original, "vps", "a customer"), (transit, "transit", None)):
+            spec = topology.server(machine.name).spec
             addresses = (spec.management_address, spec.lan_address, spec.lan_address6)
-            registry.add_server(conn, one.name, kind, "bench", one.infrastructure, customer, *addresses)
+            registry.add_server(conn, machine.name, kind, "bench", machine.infrastructure, customer, *addresses)
         for ip in original.ips:
             registry.add_ip(conn, ip, original.name)
         # There is no migration here that would let the IPs go; what guards them is not what is measured.
@@ -108,14 +108,14 @@ def _registry(dsn: str, original: Machine, transit: Machine) -> Iterator[psycopg
         yield conn
 
 
-def table(found: list[Reroute]) -> Table:
+def table(reroutes: list[Reroute]) -> Table:
     """The table and its figures, by direction and address."""
     rows, figures = [], []
     for direction in ("out", "home"):
-        those = [one for one in found if one.direction == direction]
+        those = [reroute for reroute in reroutes if reroute.direction == direction]
         for ip in those[0].moved:
             family = "ipv6" if ":" in ip else "ipv4"
-            moved, quiet = [one.moved[ip] for one in those], [one.quiet[ip] for one in those]
+            moved, quiet = [reroute.moved[ip] for reroute in those], [reroute.quiet[ip] for reroute in those]
             lost = sum(gap.lost for gap in moved)
             longest, calm = median(gap.longest for gap in moved), median(gap.longest for gap in quiet)
             worst, calm_worst = max(gap.longest for gap in moved), max(gap.longest for gap in quiet)
@@ -144,7 +144,7 @@ def table(found: list[Reroute]) -> Table:
                 Figure(f"longest_gap_worst_{name}", round(worst, 2), "ms", beside={"quiet": round(calm_worst, 2)}),
             ]
     return Table(
-        title=f"IPs: longest gap between two answers at a reroute, ms, median of {len(found) // 2} (worst)",
+        title=f"IPs: longest gap between two answers at a reroute, ms, median of {len(reroutes) // 2} (worst)",
         columns=("", "probes", "lost", "rerouted", "lost, quiet", "quiet", "times"),
         rows=tuple(rows),
         notes=(

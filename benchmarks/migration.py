@@ -86,8 +86,8 @@ class _Migration:
                 works = [pool.submit(fill, machine, *self._size(number)) for number in range(ACCOUNTS)]
                 filled = [work.result() for work in works]
             with self._names(conn, machine, filled):
-                for one in filled:
-                    airflow.connect_account(one.account, one.look, one.connections)
+                for account in filled:
+                    airflow.connect_account(account.account, account.look, account.connections)
                 return self._migrated(conn, filled)
 
     def _size(self, number: int) -> tuple[str, int, Sizes]:
@@ -123,14 +123,14 @@ class _Migration:
             upgrade(dsn)
             with psycopg.connect(dsn, autocommit=True) as conn:
                 registry.add_plan(conn, PLAN, Decimal("29.90"), "CHF", 2, 4 << 30, 80 << 30)
-                for one, kind, infrastructure, customer in (
+                for server, kind, infrastructure, customer in (
                     (self.original, "vps", "2022", CUSTOMER),
                     (self.transit, "transit", "2026", None),
                 ):
-                    addresses = (one.spec.management_address, one.spec.lan_address, one.spec.lan_address6)
-                    registry.add_server(conn, one.name, kind, PLAN, infrastructure, customer, *addresses)
-                    for ip in one.ips:
-                        registry.add_ip(conn, ip, one.name)
+                    addresses = (server.spec.management_address, server.spec.lan_address, server.spec.lan_address6)
+                    registry.add_server(conn, server.name, kind, PLAN, infrastructure, customer, *addresses)
+                    for ip in server.ips:
+                        registry.add_ip(conn, ip, server.name)
                 registry.sync_catalogue(
                     conn, [registry.Entry(ENTRY, "A new infrastructure", "infrastructure", "2022", "2026")]
                 )
@@ -151,9 +151,9 @@ class _Migration:
         zone = names.client()
         known = []
         try:
-            for one in filled:
-                for fqdn, kind, value, _ in one.names(*machine.ips):
-                    registry.add_name(conn, fqdn, kind, one.account, value, TTL)
+            for account in filled:
+                for fqdn, kind, value, _ in account.names(*machine.ips):
+                    registry.add_name(conn, fqdn, kind, account.account, value, TTL)
                     zone.point(fqdn, kind, zone.current(fqdn, kind), value, TTL)
                     known.append((fqdn, kind))
             yield
@@ -162,7 +162,7 @@ class _Migration:
                 zone.point(fqdn, kind, zone.current(fqdn, kind), None, 5)
 
     def _migrated(self, conn: psycopg.Connection, filled: list[Filled]) -> Whole:
-        sites = [word for one in filled for word in ("--site", f"{one.account}={one.domains[0]}")]
+        sites = [word for account in filled for word in ("--site", f"{account.account}={account.domains[0]}")]
         web = ["--ca", str(authority()), "--rate", str(RATE), *sites]
         addresses = [word for ip in self.original.ips for word in ("--address", ip)]
         with ExitStack() as stack:
@@ -172,14 +172,16 @@ class _Migration:
             time.sleep(2)
             with recorder:
                 begin = time.time()
-                self._perform(conn, [one.account for one in filled])
+                self._perform(conn, [account.account for account in filled])
                 end = time.time()
             time.sleep(2)
         gone = 0
-        for one in filled:
-            wrote = {e["id"] for e in (*resolving, *sticking) if e["account"] == one.account and e["kind"] == "write"}
+        for account in filled:
+            wrote = {
+                e["id"] for e in (*resolving, *sticking) if e["account"] == account.account and e["kind"] == "write"
+            }
             wrote &= visitors.acknowledged([*resolving, *sticking])
-            gone += len(visitors.lost(wrote, one.domains[0], self.original.ips[0]))
+            gone += len(visitors.lost(wrote, account.domains[0], self.original.ips[0]))
         migration = next(one for one in registry.list_migrations(conn) if one.run_id == self.run_id)
         holds = []
         for move in registry.moves_of(conn, migration.id):
@@ -207,10 +209,12 @@ class _Migration:
         self._await("migrate_server", self.run_id, until)
 
     def _state(self, conn: psycopg.Connection) -> str | None:
-        return next((one.state for one in registry.list_migrations(conn) if one.run_id == self.run_id), None)
+        return next(
+            (migration.state for migration in registry.list_migrations(conn) if migration.run_id == self.run_id), None
+        )
 
-    def _await(self, dag_id: str, run_id: str, until: float, there: Callable[[], bool] = lambda: False) -> None:
-        while not there():
+    def _await(self, dag_id: str, run_id: str, until: float, reached: Callable[[], bool] = lambda: False) -> None:
+        while not reached():
             now = airflow.run(dag_id, run_id)["state"]
             if now == "success":
                 return
@@ -248,9 +252,9 @@ def kind_of(words: list[str]) -> str | None:
 
 def waits(tasks: list[dict[str, Any]]) -> list[tuple[float, float]]:
     """When the migration waited for TTLs to pass."""
-    found = [task for task in tasks if task["task_id"].startswith("wait_until_names")]
+    tasks_of_names = [task for task in tasks if task["task_id"].startswith("wait_until_names")]
     return [
         (moment(task["start_date"]).timestamp(), moment(task["end_date"]).timestamp())
-        for task in found
+        for task in tasks_of_names
         if task["start_date"] and task["end_date"]
     ]

@@ -18,13 +18,13 @@ def run(_options: Options, progress: Callable[[str], None]) -> Table:
 def table(seen: Whole) -> Table:
     """The table and its figures."""
     rows, figures = [], []
-    for name, what, events in (
+    for name, label, events in (
         ("resolving", "ask the caching resolver", seen.resolving),
         ("sticking", "keep to the IPs they know", seen.sticking),
     ):
         waits = Waits.of(events, seen.begin, seen.end)
         answered = len({event.get("address") for event in events} - {None})
-        row = (what, f"{waits.requests:,}", str(waits.failed), f"{waits.longest:.0f}", f"{waits.p99:.0f}")
+        row = (label, f"{waits.requests:,}", str(waits.failed), f"{waits.longest:.0f}", f"{waits.p99:.0f}")
         rows.append((*row, str(answered)))
         figures.append(Figure(f"failed_{name}", waits.failed, "requests", "0", waits.failed == 0))
         figures.append(Figure(f"longest_wait_{name}", round(waits.longest, 1), "ms"))

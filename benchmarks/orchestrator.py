@@ -82,7 +82,7 @@ def table(seen: Whole) -> Table:
     return Table(
         title=f"The orchestrator's share of a migration with {ACCOUNTS} small accounts",
         columns=("", "seconds", "%"),
-        rows=tuple((what, f"{seconds:.1f}", f"{percent(seconds):.1f}") for what, seconds in rows),
+        rows=tuple((label, f"{seconds:.1f}", f"{percent(seconds):.1f}") for label, seconds in rows),
         notes=(
             "When an agent or a maker of servers ran is what the kernel tells of every program's start and end; nothing"
             " of Airflow or of the mover takes part. Where several are busy the first one named has the time.",

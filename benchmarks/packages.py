@@ -31,9 +31,9 @@ def fetch(infrastructure: str, package: str) -> list[Path]:
     Call it where Debian's archive can be reached, the first time. Raises LabError when it cannot be had.
     """
     tree = base.path(infrastructure)
-    kept = CACHE / "tools" / f"{tree.name}-{package}"
-    if not kept.is_dir():
-        work = kept.with_name(f".{kept.name}")
+    cached = CACHE / "tools" / f"{tree.name}-{package}"
+    if not cached.is_dir():
+        work = cached.with_name(f".{cached.name}")
         shutil.rmtree(work, ignore_errors=True)
         for folder in ("state/lists/partial", "cache/archives/partial"):
             (work / folder).mkdir(parents=True)
@@ -47,9 +47,9 @@ def fetch(infrastructure: str, package: str) -> list[Path]:
         apt = ["apt-get", "-qq", *(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))]
         run([*apt, "update"])
         run([*apt, "install", "-y", "--download-only", "--no-install-recommends", package])
-        (work / "cache/archives").rename(kept)
+        (work / "cache/archives").rename(cached)
         shutil.rmtree(work)
-    found = sorted(kept.glob("*.deb"))
-    if not found:
-        raise LabError(f"Debian gave no package {package}: remove {kept} and try again.")
-    return found
+    packages = sorted(cached.glob("*.deb"))
+    if not packages:
+        raise LabError(f"Debian gave no package {package}: remove {cached} and try again.")
+    return packages

@@ -17,10 +17,10 @@ SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "work_mem": "64MB"
 @contextmanager
 def postgres() -> Iterator[str]:
     """Start one in a temporary folder and end it; its connection string without a database name."""
-    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    if not found:
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    if not folders:
         raise SystemExit("PostgreSQL is not installed: apt-get install postgresql")
-    binaries = max(found, key=lambda path: int(path.parent.name))
+    binaries = max(folders, key=lambda path: int(path.parent.name))
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     if user:

@@ -75,14 +75,14 @@ class Recorder:
         """The last program of this kind that has ended, or is about to."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            found = [ran for ran in list(self.ran) if ran.kind == kind]
-            if found:
-                return found[-1]
+            runs = [ran for ran in list(self.ran) if ran.kind == kind]
+            if runs:
+                return runs[-1]
             time.sleep(0.01)
         raise LookupError(f"Nothing was seen of {kind}.")
 
-    def _ask(self, what: int) -> None:
-        body = MESSAGE.pack(PROC, 1, 0, 0, 4, 0) + struct.pack("=I", what)
+    def _ask(self, operation: int) -> None:
+        body = MESSAGE.pack(PROC, 1, 0, 0, 4, 0) + struct.pack("=I", operation)
         self._socket.send(HEADER.pack(HEADER.size + len(body), DONE, 0, 0, os.getpid()) + body)
 
     def _listen(self) -> None:
@@ -91,11 +91,11 @@ class Recorder:
                 data = self._socket.recv(4096)
             except TimeoutError:
                 continue
-            what, _, nanoseconds, pid, group = EVENT.unpack_from(data, HEADER.size + MESSAGE.size)
+            happened, _, nanoseconds, pid, group = EVENT.unpack_from(data, HEADER.size + MESSAGE.size)
             at = nanoseconds / 1e9 + self._offset
-            if what == EXEC:
+            if happened == EXEC:
                 self._begin(pid, at)
-            elif what == EXIT and pid == group and pid in self._running:
+            elif happened == EXIT and pid == group and pid in self._running:
                 kind, begin = self._running.pop(pid)
                 self.ran.append(Ran(kind, begin, at))
 
@@ -115,13 +115,13 @@ class Recorder:
 
 def merged(spans: Iterable[Span], bridge: float = 0.0) -> list[Span]:
     """The same time as spans that do not touch; gaps up to `bridge` seconds count as part of it."""
-    found: list[Span] = []
+    union: list[Span] = []
     for begin, end in sorted(spans):
-        if found and begin <= found[-1][1] + bridge:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        if union and begin <= union[-1][1] + bridge:
+            union[-1] = (union[-1][0], max(end, union[-1][1]))
         else:
-            found.append((begin, end))
-    return found
+            union.append((begin, end))
+    return union
 
 
 def within(spans: Iterable[Span], begin: float, end: float) -> list[Span]:

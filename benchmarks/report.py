@@ -95,11 +95,11 @@ def write(figures: dict[str, tuple[Figure, ...]], file: Path = FILE) -> None:
     """Write the figures of the tables that ran. What the file has of other tables stays, if it was measured on
     this machine at this commit."""
     here = {"machine": machine(), "commit": commit()}
-    kept = []
+    earlier = []
     if file.exists():
         before = json.loads(file.read_text())
         if all(before.get(key) == value for key, value in here.items()):
-            kept = [figure for figure in before["figures"] if figure["name"].split(".")[0] not in figures]
+            earlier = [figure for figure in before["figures"] if figure["name"].split(".")[0] not in figures]
     new = [{**asdict(figure), "name": f"{table}.{figure.name}"} for table, some in figures.items() for figure in some]
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps({**here, "figures": [*kept, *new]}, indent=2) + "\n")
+    file.write_text(json.dumps({**here, "figures": [*earlier, *new]}, indent=2) + "\n")

@@ -42,8 +42,8 @@ class Machine:
         """What a program prints as root there. Raises LabError with its complaint."""
         done = servers.machines().execute(self.name, list(argv), stdin=stdin, seconds=LONG)
         if done.returncode:
-            said = (done.stderr or done.stdout).decode(errors="replace").strip()[-1500:]
-            raise LabError(f"{' '.join(argv)[:200]} on {self.name} ended with {done.returncode}: {said}")
+            output = (done.stderr or done.stdout).decode(errors="replace").strip()[-1500:]
+            raise LabError(f"{' '.join(argv)[:200]} on {self.name} ended with {done.returncode}: {output}")
         return done.stdout
 
     def script(self, text: str) -> bytes:
@@ -95,19 +95,19 @@ def claimed(count: int) -> Iterator[list[topology.Server]]:
     """Scratch servers that nobody else uses while this lasts; wiped at the end, with their routes as they were."""
     with scratch.claimed(count) as taken:
         try:
-            for one in taken:
-                cleared(one)
+            for server in taken:
+                cleared(server)
             yield taken
         finally:
-            for one in taken:
-                cleared(one)
+            for server in taken:
+                cleared(server)
 
 
-def cleared(one: topology.Server) -> None:
+def cleared(server: topology.Server) -> None:
     """Wipes a server; its own IPs lead to it, whatever was done with them."""
-    servers.machines().wipe(one.spec)
-    for ip in one.ips:
-        router.execute(routes.replace_argv(ip, next_hop(one.name, ip)))
+    servers.machines().wipe(server.spec)
+    for ip in server.ips:
+        router.execute(routes.replace_argv(ip, next_hop(server.name, ip)))
 
 
 @contextmanager
@@ -121,16 +121,16 @@ def machines(*infrastructures: str) -> Iterator[list[Machine]]:
         yield list(pool.map(installed, taken, infrastructures, processors))
 
 
-def installed(one: topology.Server, infrastructure: str, processor: int | None = None) -> Machine:
+def installed(server: topology.Server, infrastructure: str, processor: int | None = None) -> Machine:
     """A claimed server, installed anew, with the agent on it; on `processor` alone, if told."""
-    made = servers.machines().reinstall(one.spec, infrastructure)
+    made = servers.machines().reinstall(server.spec, infrastructure)
     if processor is not None:
-        _keep_to(one.name, processor)
-    address = one.spec.management_address
+        _keep_to(server.name, processor)
+    address = server.spec.management_address
     agent = Host.connect(address, str(state.key("ops")), made.host_key)
     agent.push_agent()
-    agent.call(verbs.AcceptIps(ips=list(one.ips)))
-    return Machine(one.name, infrastructure, processor, address, one.ips, made.host_key, agent)
+    agent.call(verbs.AcceptIps(ips=list(server.ips)))
+    return Machine(server.name, infrastructure, processor, address, server.ips, made.host_key, agent)
 
 
 def _keep_to(name: str, processor: int) -> None:
@@ -156,10 +156,10 @@ def route_changes() -> Iterator[Callable[[list[str]], str]]:
 
     def run(argv: list[str]) -> str:
         _, stdout, stderr = client.exec_command(shlex.join(argv), timeout=20)
-        said = stdout.read().decode()
+        output = stdout.read().decode()
         if stdout.channel.recv_exit_status():
             raise LabError(f"The router refused {shlex.join(argv)}: {stderr.read().decode().strip()[:300]}")
-        return said
+        return output
 
     try:
         yield run

@@ -94,8 +94,8 @@ def run(options: Options, progress: Callable[[str], None]) -> Table:
         for megabytes in options.sizes or SIZES:
             size = Size(megabytes)
             sizes.append(size)
-            with machines("2022", "2026", "2026") as (old, one, two), route_changes() as route:
-                _measure(size, (old, one, two), route, options.runs, progress)
+            with machines("2022", "2026", "2026") as (old, new, other_new), route_changes() as route:
+                _measure(size, (old, new, other_new), route, options.runs, progress)
     return table(sizes)
 
 
@@ -106,11 +106,11 @@ def _measure(
     runs: int,
     progress: Callable[[str], None],
 ) -> None:
-    old, one, two = servers
+    old, new, other_new = servers
     progress(f"{size.name}: filling an account")
     statement = fill(old, f"size{size.megabytes}", 2400, Sizes.thirds(size.megabytes)).account_file
     written: set[str] = set()
-    places = [old, *[one, two] * runs][: runs + 2]
+    places = [old, *[new, other_new] * runs][: runs + 2]
     for number, (source, target) in enumerate(zip(places, places[1:], strict=False)):
         progress(f"{size.name}: run {number} of {runs}: {source.name} to {target.name}")
         move = Move(f"bench-{size.megabytes}-{number}", number + 2, statement, source, target)

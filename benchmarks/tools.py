@@ -46,8 +46,8 @@ Tool = Callable[[Pair, str], None]
 
 def rsync(pair: Pair, name: str) -> None:
     """rsync over ssh."""
-    shell, _, there = pair.ssh.rpartition(" ")
-    pair.source.script(f"rsync -aHAX -e '{shell}' /home/{name}/ {there}:{FOLDER}/")
+    shell, _, login = pair.ssh.rpartition(" ")
+    pair.source.script(f"rsync -aHAX -e '{shell}' /home/{name}/ {login}:{FOLDER}/")
 
 
 def tar(pair: Pair, name: str) -> None:
@@ -107,10 +107,10 @@ def check(pair: Pair, name: str, store: str) -> None:
         "postgresql": f"runuser -u postgres -- psql -XqAt -d {name} -c 'SELECT {tables}'",
         "mariadb": f"mariadb -N {name} -e 'SELECT {tables}'",
     }[store]
-    here = int(pair.source.script(count.format(home=f"/home/{name}")))
-    there = int(pair.target.script(count.format(home=FOLDER)))
-    if here != there:
-        raise LabError(f"A tool has copied {there} of {here} ({store}), so it cannot be compared: see why.")
+    rows = int(pair.source.script(count.format(home=f"/home/{name}")))
+    copied = int(pair.target.script(count.format(home=FOLDER)))
+    if rows != copied:
+        raise LabError(f"A tool has copied {copied} of {rows} ({store}), so it cannot be compared: see why.")
 
 
 def clean(pair: Pair, name: str) -> None:

@@ -28,9 +28,9 @@ def trust(source: Machine, target: Machine) -> Iterator[str]:
 
 def prepare(statement: dict[str, Any], source: Machine, target: Machine, ssh: str) -> None:
     """What can be done while the account serves: the account, its certificate, roles and databases, all empty."""
-    name, there = statement["account"], ssh.rpartition(" ")[2]
+    name, login = statement["account"], ssh.rpartition(" ")[2]
     shell = ssh.rpartition(" ")[0]
-    source.script(f"rsync -a -e '{shell}' /etc/transhumance/certificates/{name}.example.pem {there}:{_CERTIFICATES}")
+    source.script(f"rsync -a -e '{shell}' /etc/transhumance/certificates/{name}.example.pem {login}:{_CERTIFICATES}")
     target.agent.call(verbs.Create(account_file=statement, epoch=1))
     source.script(
         f"""
@@ -49,11 +49,11 @@ def move(
 ) -> None:
     """Stops the account, copies it, and lets its visitors in at the target: no DNS is waited for, the IPs go along."""
     name = statement["account"]
-    shell, _, there = ssh.rpartition(" ")
+    shell, _, login = ssh.rpartition(" ")
     source.root(["systemctl", "stop", f"php-fpm@{name}.socket"])
     source.script(
         f"""
-rsync -aHAX --delete -e '{shell}' /home/{name}/ {there}:/home/{name}/
+rsync -aHAX --delete -e '{shell}' /home/{name}/ {login}:/home/{name}/
 runuser -u postgres -- pg_dump -Fc {name} | {ssh} runuser -u postgres -- pg_restore -d {name}
 mariadb-dump --single-transaction --routines --events --triggers {name} | {ssh} mariadb {name}
 """

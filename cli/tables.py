@@ -42,46 +42,46 @@ def facts(title: str, **pairs: Any) -> Table:
 def overview(answer: dict[str, Any]) -> Group:
     """Servers, and accounts."""
     servers = table("Servers", "server", "kind", "runs", "state", "waits for", "next")
-    for one in answer["servers"]:
-        cells = (one[key] for key in ("server", "kind", "infrastructure", "state", "waits_for", "next"))
-        add(servers, *cells, style=COLOURS[one["waits_for"]])
+    for server in answer["servers"]:
+        cells = (server[key] for key in ("server", "kind", "infrastructure", "state", "waits_for", "next"))
+        add(servers, *cells, style=COLOURS[server["waits_for"]])
     return Group(servers, "", _accounts(answer["accounts"]))
 
 
-def _accounts(found: list[dict[str, Any]]) -> Table:
+def _accounts(rows: list[dict[str, Any]]) -> Table:
     accounts = table("Accounts", "account", "lives on", "state", "waits for", "next")
-    for one in found:
-        cells = (one[key] for key in ("account", "server", "state", "waits_for", "next"))
-        add(accounts, *cells, style=COLOURS[one["waits_for"]])
+    for row in rows:
+        cells = (row[key] for key in ("account", "server", "state", "waits_for", "next"))
+        add(accounts, *cells, style=COLOURS[row["waits_for"]])
     return accounts
 
 
-def standing(answer: dict[str, Any]) -> dict[str, Any]:
+def status(answer: dict[str, Any]) -> dict[str, Any]:
     """What is told of everything."""
     progress = answer["progress"]
-    told = {
+    pairs = {
         "state": f"{answer['state']}: {answer['sentence']}",
         "next": answer["next"],
         "waits_for": answer["waits_for"],
     }
     if progress:
-        told["progress"] = f"{progress['done']} of {progress['of']}"
-        told["expected_end"] = when(progress["expected_end"])
-    return told
+        pairs["progress"] = f"{progress['done']} of {progress['of']}"
+        pairs["expected_end"] = when(progress["expected_end"])
+    return pairs
 
 
 def server(answer: dict[str, Any]) -> Group:
     """One server."""
-    parts: list[Any] = [facts(answer["server"], customer=answer["customer"], plan=answer["plan"], **standing(answer))]
+    parts: list[Any] = [facts(answer["server"], customer=answer["customer"], plan=answer["plan"], **status(answer))]
     if transit := answer["transit"]:
         place = transit["queue"]
-        told = {
+        pairs = {
             "transit": transit["transit"],
             "queue": place and f"{place['place']} of {place['of']}, expected {when(place['expected']) or 'unknown'}",
             "handed_over": when(transit["handed_over_at"]),
             "free_until": when(transit["free_until"]),
         }
-        parts += ["", facts("Transit", **told)]
+        parts += ["", facts("Transit", **pairs)]
     if migration := answer["migration"]:
         steps = table(f"{migration['entry']}, run {migration['run']['url']}", "reached", "step", "")
         for step in migration["path"]:
@@ -93,45 +93,52 @@ def server(answer: dict[str, Any]) -> Group:
 def account(answer: dict[str, Any]) -> Group:
     """One account and what is open to it."""
     where = {"lives_on": answer["server"], "belongs_to": answer["home_server"], "sites": ", ".join(answer["domains"])}
-    parts: list[Any] = [facts(answer["account"], **where, **standing(answer))]
+    parts: list[Any] = [facts(answer["account"], **where, **status(answer))]
     if test := answer["test"]:
-        told = {"entry": test["entry"], "state": test["state"], "said": test["sentence"]}
-        told |= {"addresses": ", ".join(test["names"].values()) or None, "until": when(test["expires_at"])}
-        parts += ["", facts("Newest test", **told)]
+        pairs = {"entry": test["entry"], "state": test["state"], "said": test["sentence"]}
+        pairs |= {"addresses": ", ".join(test["names"].values()) or None, "until": when(test["expires_at"])}
+        parts += ["", facts("Newest test", **pairs)]
     if proof := answer["proof"]:
         equal = "yes" if proof["equal"] else "NO"
-        compared = ", ".join(f"{number:,} {what}" for what, number in proof["counts"].items())
-        told = {"verified": "yes" if proof["verified"] else "no", "equal": equal, "compared": compared}
-        parts += ["", facts("Last move", **told, not_carried="\n".join(proof["left"]) or None)]
+        compared = ", ".join(f"{number:,} {unit}" for unit, number in proof["counts"].items())
+        pairs = {"verified": "yes" if proof["verified"] else "no", "equal": equal, "compared": compared}
+        parts += ["", facts("Last move", **pairs, not_carried="\n".join(proof["left"]) or None)]
     migrations = table("Open migrations", "entry", "title", "deadline", "mandatory", "can it be performed now?")
-    for one in answer["migrations"]:
-        mandatory = "yes" if one["mandatory"] else "no"
-        add(migrations, one["entry"], one["title"], one["deadline"], mandatory, one["why_not"] or "yes")
+    for migration in answer["migrations"]:
+        mandatory = "yes" if migration["mandatory"] else "no"
+        add(
+            migrations,
+            migration["entry"],
+            migration["title"],
+            migration["deadline"],
+            mandatory,
+            migration["why_not"] or "yes",
+        )
     return Group(*parts, "", migrations)
 
 
 def request(answer: dict[str, Any]) -> Table:
     """What was asked for."""
     run = answer["run"]
-    told = {"request": answer["id"], "run": run["url"], "state": run["state"], "asked_by": answer["requested_by"]}
-    return facts(f"{answer['action']} {answer['subject']}", **told)
+    pairs = {"request": answer["id"], "run": run["url"], "state": run["state"], "asked_by": answer["requested_by"]}
+    return facts(f"{answer['action']} {answer['subject']}", **pairs)
 
 
 def queue(answer: dict[str, Any]) -> Table:
     """Who waits."""
     made = table("Queue", "place", "server", "customer", "plan", "asked for", "transit expected")
-    for one in answer["waiting"]:
-        place = f"{one['place']} of {one['of']}"
-        times = when(one["asked_for_at"]), when(one["expected"])
-        add(made, place, one["server"], one["customer"], one["plan"], *times)
+    for waiting in answer["waiting"]:
+        place = f"{waiting['place']} of {waiting['of']}"
+        times = when(waiting["asked_for_at"]), when(waiting["expected"])
+        add(made, place, waiting["server"], waiting["customer"], waiting["plan"], *times)
     return made
 
 
 def charges(answer: dict[str, Any]) -> Group:
     """What it costs."""
     bill = table("Charged", "day", "what", "amount", "why")
-    for one in answer["charges"]:
-        add(bill, one["day"], one["kind"], f"{one['amount']} {one['currency']}", one["reason"])
+    for charge in answer["charges"]:
+        add(bill, charge["day"], charge["kind"], f"{charge['amount']} {charge['currency']}", charge["reason"])
     sums = {"charged": f"{answer['charged']} {answer['currency']}", "free_until": when(answer["free_until"])}
     return Group(facts(answer["server"], **sums, forecast=answer["sentence"]), "", bill)
 
@@ -139,17 +146,17 @@ def charges(answer: dict[str, Any]) -> Group:
 def campaigns(answer: dict[str, Any]) -> Table:
     """Campaigns."""
     made = table("Campaigns", "id", "entry", "state", "began", "accounts", "not moved", "why")
-    for one in answer["campaigns"]:
-        accounts = ", ".join(f"{count} {state}" for state, count in sorted(one["accounts"].items()))
+    for campaign in answer["campaigns"]:
+        accounts = ", ".join(f"{count} {state}" for state, count in sorted(campaign["accounts"].items()))
         add(
             made,
-            one["id"],
-            one["entry"],
-            one["state"],
-            when(one["began_at"]),
+            campaign["id"],
+            campaign["entry"],
+            campaign["state"],
+            when(campaign["began_at"]),
             accounts,
-            ", ".join(one["not_moved"]),
-            one["why"],
+            ", ".join(campaign["not_moved"]),
+            campaign["why"],
         )
     return made
 

@@ -3,14 +3,14 @@
 Runs daily, after midnight in the host's time zone.
 
 ## What it does
-1. **take_over_settings**: time zone and free days from `config/billing.toml` become facts of the registry.
+1. **take_over_settings**: time zone and free days from `config/settings.toml` become facts of the registry.
 2. **bill_days**: every day that is over and was not billed yet, for all leases at once. However long nothing
    ran, and whichever day it is told to stop at, the ledger gets what it would have got day by day. It knows
    by itself what was missed: Airflow's own catch-up is off and no backfill is needed.
 3. **settle_late_facts**: leases of which something became known late (a hand-over, a price, that the last
    account had left, a correction by ops) are brought to what is true, by new entries. None is ever changed.
-4. **send_reminders**: two days before the free days end, one day before, on the day, and at the first charge;
-   each once.
+4. **send_reminders**: on the days before the end of the free days that the settings name, and at the first
+   charge; each once.
 5. **deliver_webhooks**: the outbox goes to the accounting system and the panel. Skipped without the
    connection `billing_webhook` (host: the whole address; password: the secret that signs); messages then
    wait.
@@ -47,11 +47,12 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import billing
+from include.settings import read_settings
 from transhumance_airflow import connections, outbox
 from transhumance_airflow.operators import refusing
 from transhumance_airflow.taskflow import task
 
-SETTINGS = billing.read_settings()
+SETTINGS = read_settings()
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def bill_transits() -> None:
     def send_reminders() -> int:
         """Puts the reminders that are due into the outbox; gives how many."""
         with connections.registry_connection() as conn, refusing():
-            return billing.send_reminders(conn)
+            return billing.send_reminders(conn, SETTINGS.remind_before_charges)
 
     @task(retries=8, retry_exponential_backoff=True, max_retry_delay=timedelta(hours=1))
     def deliver_webhooks() -> dict[str, Any]:

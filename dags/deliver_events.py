@@ -30,7 +30,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag
 
-from include.panel.announce import announce
+from include.panel.webhooks import enqueue_events
 from include.registry import webhooks
 from transhumance_airflow import connections, forms, outbox
 from transhumance_airflow.taskflow import task
@@ -68,9 +68,9 @@ def deliver_events() -> None:
         """Announces and posts; fails while the receiver does not take it."""
         with connections.registry_connection() as conn:
             if params["replay_after"] is not None:
-                again = webhooks.announce_again(conn, params["replay_after"], params["customer"])
+                again = webhooks.replay(conn, params["replay_after"], params["customer"])
                 log.info("%d events are delivered again, as %s asked.", again, params["requested_by"])
-            announce(conn)
+            enqueue_events(conn)
         return outbox.deliver_webhooks()
 
     deliver()

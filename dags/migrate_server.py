@@ -8,7 +8,7 @@
 3. **install_transit**, **enrol_transit**: the transit runs the new infrastructure; its host key is pinned. Only what
    the registry *and* the transit itself call empty is installed, and handed over.
 4. **hand_over**: TTLs are lowered, names that are not in our DNS are listed for the customer; the customer may
-   use the transit, and the free week starts.
+   use the transit, and its free days start.
 5. **wait_until_every_account_is_moved**: *waits for the customer*, who performs each account in their own
    order and time (each a run of `move_account`, started by the panel; its names follow it). An account created
    meanwhile is waited for as well.
@@ -133,6 +133,7 @@ def migrate_server() -> None:
         """Takes a place in the queue for a transit of the same plan; gives the place and when one is expected."""
         with connections.registry_connection() as conn:
             skip_if_given_up(conn, migration)
+            billing.ensure_settings(conn)
             registry.request_transit(conn, migration["id"])
             place = registry.place_in_queue(conn, migration["id"])
             if place is None:
@@ -158,12 +159,11 @@ def migrate_server() -> None:
 
     @task
     def hand_over(migration: dict[str, Any], transit: str) -> list[str]:
-        """TTLs are low; the transit says once more that it is empty, and is the customer's to use: the free week
-        starts. Gives what they are told of names that will not follow."""
+        """TTLs are low; the transit says once more that it is empty, and is the customer's to use: its free
+        days start. Gives what they are told of names that will not follow."""
         with connections.registry_connection() as conn:
             skip_if_given_up(conn, migration)
             said = told(names.follow(conn, connections.names(), migration["server"]))
-            billing.ensure_settings(conn)
             servers.hand_over(conn, migration, connections.host(transit, conn))
             return said
 

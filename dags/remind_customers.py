@@ -1,4 +1,4 @@
-"""Remind customers of mandatory migrations: at the opening, 30, 7 and 1 days before the deadline, and at the deadline.
+"""Remind customers of mandatory migrations: at the opening, on days before the deadline, and at the deadline.
 
 Runs every morning, in the host's time zone.
 
@@ -7,7 +7,8 @@ Runs every morning, in the host's time zone.
 2. **refresh_servers**: the room of the shared, test and database servers, by which they are chosen, and the accounts
    that were created on them. One that does not answer is told in the log, and delays nothing.
 3. **enter_reminders**: for each account that still runs the old version, the reminder that is due today, once. One
-   whose days have passed (nothing ran, or the account is new) is not sent belatedly: the next one says more.
+   whose days have passed (nothing ran, or the account is new) is not sent belatedly: the next one says more. The days
+   stand in `config/settings.toml`.
 4. **send_mails**: to the customers whose address the registry knows. Skipped without the connection `smtp` (host, port,
    login, password; extra `{"from": ..., "security": "starttls"}`, or `tls`, or `none`); mails then wait.
 5. **deliver_webhooks**: to the host's own system. Skipped without the connection `billing_webhook`.
@@ -31,14 +32,15 @@ from typing import Any
 from airflow.sdk import dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from include import billing, registry
+from include import registry
 from include.moves import servers
+from include.settings import read_settings
 from transhumance_airflow import connections, outbox
 from transhumance_airflow.facts import told
 from transhumance_airflow.operators import refusing
 from transhumance_airflow.taskflow import task
 
-SETTINGS = billing.read_settings()
+SETTINGS = read_settings()
 PATIENT = {"retries": 8, "retry_exponential_backoff": True, "max_retry_delay": timedelta(hours=1)}
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ def remind_customers() -> None:
     def enter_reminders() -> int:
         """Puts the reminders that are due today into the outbox; gives how many."""
         with connections.registry_connection() as conn:
-            entered = registry.remind(conn, SETTINGS.today())
+            entered = registry.remind(conn, SETTINGS.today(), SETTINGS.remind_before_deadline)
         log.info("%s reminders of today were entered.", entered)
         return entered
 

@@ -47,8 +47,9 @@ from typing import Any
 from airflow.sdk import Param, dag
 from airflow.sdk.exceptions import AirflowFailException
 
-from include import billing, registry
+from include import registry
 from include.campaigns import ahead, report, steering, waves
+from include.settings import read_settings
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait
@@ -124,7 +125,7 @@ def run_campaign() -> None:
         with connections.registry_connection() as conn, refusing():
             connections.catalogue(conn)
             sight = ahead.Sight(lambda server: connections.host(server, conn))
-            acted = steering.act(conn, steering.Asked(params, run_id, billing.read_settings().today(), sight))
+            acted = steering.act(conn, steering.Asked(params, run_id, read_settings().today(), sight))
             log.info("\n%s", acted.said)
             return acted.campaign
 

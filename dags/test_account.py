@@ -17,7 +17,7 @@ indexed and reaches nothing outside its server. Pressed again after a fix, it re
    version's fault.
 8. **look_at_pages**: the same pages of both, side by side.
 9. **write_report**: findings, pages, what was copied, and the verdict: as JSON and as a page, and in the registry. From
-   now on the test is *ready*, for as many days as `config/tests.toml` says.
+   now on the test is *ready*, for as many days as `config/settings.toml` says.
 10. **tell_result**: the names, until when, and the verdict in one sentence.
 11. **close_path**: the key is taken away again, whatever happened. A test that did not get ready is taken away whole.
 
@@ -45,8 +45,8 @@ from airflow.sdk import chain, dag
 from include import registry
 from include.compatibility.report import Seen
 from include.moves import path
+from include.settings import read_settings
 from include.testing import copies, names, reports
-from include.testing.settings import read_settings
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.operators import CopyOperation, refusing
@@ -131,7 +131,7 @@ def test_account() -> None:
     ) -> dict[str, Any]:
         """The report, into its files and the registry; the test is ready from now on."""
         with connections.registry_connection() as conn:
-            expires_at = read_settings().expiry()
+            expires_at = read_settings().test_expiry()
             seen = Seen(duplicated, original, copy, pages)
             return reports.write(conn, test, seen, expires_at, connections.reports_folder())
 

@@ -23,7 +23,7 @@ from include.agent.account import accounts
 from include.agent.channel import pairing, peer
 from include.agent.host import addresses, operations, scope
 from include.agent.layouts.native import front
-from include.agent.move import fence, redirect, shell, switch
+from include.agent.move import fence, forward, hold, redirect, shell, switch
 from include.agent.stores.files import watch
 from include.agent.stores.postgresql import door
 from include.agent.trial import server
@@ -31,7 +31,7 @@ from include.billing import outbox
 from include.catalogue import infrastructures
 from include.machines import Machines
 from include.moves import network, proof
-from include.panel import announce
+from include.panel import webhooks
 from include.registry import approvals, reminders, states, take_back, transits
 from include.registry.accounts import next_epoch
 from include.testing import names as test_names
@@ -52,10 +52,10 @@ WORDS = {
     "epoch": next_epoch,
     "event": registry.Event,
     "fence": fence,
-    "forward": fence.forward,
+    "forward": forward.forward,
     "front": front,
     "gate": registry.untested,
-    "hold": fence.hold,
+    "hold": hold.Hold,
     "incompatibility": include.catalogue.Incompatibility,
     "infrastructure": infrastructures.Infrastructure,
     "IP": registry.Ip,
@@ -74,10 +74,10 @@ WORDS = {
     "peer": peer.Peer,
     "plan": registry.Plan,
     "proof": proof,
-    "release": fence.release,
+    "release": forward.release,
     "reminder": reminders,
     "reroute": network.reroute,
-    "return": fence.return_,
+    "return": hold.return_,
     "scope": scope.Scope,
     "server": registry.Server,
     "shell": shell,
@@ -92,7 +92,7 @@ WORDS = {
     "verb": protocol,
     "visitors": lab.visitors,
     "watcher": watch,
-    "webhook": announce,
+    "webhook": webhooks,
 }
 
 _SENTENCE = re.compile(r".+?[.](?=\s|\Z)", re.DOTALL)

@@ -67,18 +67,18 @@ def down() -> None:
 
 def status() -> bool:
     """Say what is up. Returns whether the lab is up as a whole."""
-    there = topology.namespaces()
+    namespaces = topology.namespaces()
     running = state.recorded()
-    print(f"namespaces: {', '.join(there) or 'none'}")
+    print(f"namespaces: {', '.join(namespaces) or 'none'}")
     listed = ", ".join(f"{name} ({entry['pid']})" for name, entry in running.items())
     print(f"processes:  {listed or 'none'}")
     if state.KEYS.is_dir():
         ours = servers.machines()
-        for name, one in topology.SERVERS.items():
+        for name, server in topology.SERVERS.items():
             if infrastructure := ours.infrastructure(name):
                 power = "running" if ours.running(name) else "switched off"
-                print(f"server:     {name} ({one.spec.management_address}) {infrastructure}, {power}")
-    whole = len(there) == len(topology.NAMESPACES)
+                print(f"server:     {name} ({server.spec.management_address}) {infrastructure}, {power}")
+    whole = len(namespaces) == len(topology.NAMESPACES)
     return whole and {"postgresql", "named", "unbound", "router-sshd"} <= set(running)
 
 
@@ -98,9 +98,9 @@ def main() -> int:
     verbs.add_parser("up", help="bring the lab up, with vps-1 installed; can be repeated")
     verbs.add_parser("down", help="remove all of it again; can be repeated, also after a crash")
     verbs.add_parser("status", help="say what is up; exit status 1 if the lab is not up as a whole")
-    one = verbs.add_parser("server", help="install one server, or wipe it")
-    one.add_argument("name", help=", ".join(topology.SERVERS))
-    how = one.add_mutually_exclusive_group(required=True)
+    server = verbs.add_parser("server", help="install one server, or wipe it")
+    server.add_argument("name", help=", ".join(topology.SERVERS))
+    how = server.add_mutually_exclusive_group(required=True)
     how.add_argument("--install", choices=sorted(base.SUITES), help="with this infrastructure; kept if it has it")
     how.add_argument("--reinstall", choices=sorted(base.SUITES), help="destroying what it holds")
     how.add_argument("--wipe", action="store_true", help="remove it and what it holds")

@@ -59,5 +59,5 @@ def build(infrastructure: str) -> None:
 
 def machine_apt_options() -> list[str]:
     """How this machine reaches Debian's archive (proxy, clock), so that trees are fetched likewise."""
-    kept = re.compile(r"Acquire::(Check-\S+|(http|https)::Proxy\S*|ForceIPv4|Retries) \".*\";")
-    return [line for line in run(["apt-config", "dump", "Acquire"]).splitlines() if kept.fullmatch(line)]
+    usable = re.compile(r"Acquire::(Check-\S+|(http|https)::Proxy\S*|ForceIPv4|Retries) \".*\";")
+    return [line for line in run(["apt-config", "dump", "Acquire"]).splitlines() if usable.fullmatch(line)]

@@ -89,13 +89,13 @@ class Panel:
 
         return self._until(there, f"{server} {state}", seconds)
 
-    def _until(self, ask: Callable[[], dict[str, Any] | None], what: str, seconds: float) -> dict[str, Any]:
+    def _until(self, ask: Callable[[], dict[str, Any] | None], awaited: str, seconds: float) -> dict[str, Any]:
         until = time.monotonic() + seconds
-        while (found := ask()) is None:
+        while (answer := ask()) is None:
             if time.monotonic() > until:
-                raise LabError(f"{what}: not after {seconds:g} s.")
+                raise LabError(f"{awaited}: not after {seconds:g} s.")
             time.sleep(0.5)
-        return found
+        return answer
 
 
 __all__ = ["Panel", "Told"]

@@ -39,10 +39,10 @@ def dsn(database: str, user: str | None = None) -> str:
 
 def binaries() -> Path:
     """The newest PostgreSQL that Debian has installed on this machine."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3]))
-    if not found:
+    servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3]))
+    if not servers:
         raise LabError("PostgreSQL is not installed: run lab/install-packages (make setup does).")
-    return found[-1].parent
+    return servers[-1].parent
 
 
 def up() -> None:
@@ -89,15 +89,15 @@ def down() -> None:
     if not HOME.is_dir():
         return
     owner = HOME.stat().st_uid
-    found = []
+    pids = []
     for pid in all_pids():
         try:
             here = Path(os.readlink(f"/proc/{pid}/cwd"))
             if owner != 0 and os.stat(f"/proc/{pid}").st_uid == owner and here.is_relative_to(HOME):
-                found.append(pid)
+                pids.append(pid)
         except OSError:
             continue  # it ended meanwhile
-    await_end(tree(found), patience=0)
+    await_end(tree(pids), patience=0)
 
 
 def ready() -> bool:

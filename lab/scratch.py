@@ -13,19 +13,19 @@ from lab.say import LabError
 @contextmanager
 def claimed(count: int) -> Iterator[list[topology.Server]]:
     """So many scratch servers that nobody else uses while this lasts; those that nobody has left behind first."""
-    pool = [one for one in topology.SERVERS.values() if one.kind == "scratch"]
+    pool = [server for server in topology.SERVERS.values() if server.kind == "scratch"]
     left_behind = servers.machines().infrastructure
     taken: list[topology.Server] = []
     with ExitStack() as claims:
-        for one in sorted(pool, key=lambda one: left_behind(one.name) is not None):
+        for server in sorted(pool, key=lambda server: left_behind(server.name) is not None):
             if len(taken) == count:
                 break
-            claim = claims.enter_context(open(state.RUN / f"{one.name}.claim", "w"))
+            claim = claims.enter_context(open(state.RUN / f"{server.name}.claim", "w"))
             try:
                 flock(claim, LOCK_EX | LOCK_NB)
             except BlockingIOError:
                 continue
-            taken.append(one)
+            taken.append(server)
         if len(taken) < count:
             raise LabError(f"{count} scratch servers are needed and {len(taken)} are free: give some back first.")
         yield taken

@@ -95,7 +95,7 @@ def record(name: str, pid: int, stop_signal: int = signal.SIGTERM) -> None:
 
 def recorded() -> dict[str, dict]:
     """Every process that was started and still runs, by name."""
-    found = {}
+    entries = {}
     for path in sorted(RUN.glob("*.json")):
         try:
             entry = json.loads(path.read_text())
@@ -103,8 +103,8 @@ def recorded() -> dict[str, dict]:
             continue
         stat = stat_of(entry["pid"])
         if stat and stat[1] == entry["started"] and entry["boot"] == boot_id():
-            found[path.stem] = entry
-    return found
+            entries[path.stem] = entry
+    return entries
 
 
 def alive(name: str) -> bool:
@@ -150,13 +150,13 @@ def tree(pids: Sequence[int]) -> dict[int, int]:
         if stat := stat_of(pid):
             started[pid] = stat[1]
             children.setdefault(stat[0], []).append(pid)
-    found, todo = {}, list(pids)
+    processes, todo = {}, list(pids)
     while todo:
         pid = todo.pop()
-        if pid in started and pid not in found:
-            found[pid] = started[pid]
+        if pid in started and pid not in processes:
+            processes[pid] = started[pid]
             todo += children.get(pid, [])
-    return found
+    return processes
 
 
 def all_pids() -> list[int]:
@@ -180,14 +180,14 @@ def in_namespace(netns: str) -> list[int]:
         inside = os.stat(f"/run/netns/{netns}")
     except FileNotFoundError:
         return []
-    spared, found = mine(), []
+    spared, pids = mine(), []
     for pid in all_pids():
         try:
             if pid not in spared and os.path.samestat(inside, os.stat(f"/proc/{pid}/ns/net")):
-                found.append(pid)
+                pids.append(pid)
         except OSError:
             continue
-    return found
+    return pids
 
 
 def send(pid: int, number: int) -> None:

@@ -106,9 +106,9 @@ SYSCTLS = {
 
 def up() -> None:
     """Make what is missing of the network. Routes that a reroute has changed stay as they are."""
-    there = namespaces()
+    existing = namespaces()
     for namespace in NAMESPACES:
-        if namespace not in there:
+        if namespace not in existing:
             run(["ip", "netns", "add", namespace])
         settings = SYSCTLS[None] + SYSCTLS.get(namespace, ())
         run(in_ns(namespace, ["sysctl", "-q", "-w", *settings]))
@@ -136,8 +136,8 @@ def up() -> None:
         for family in ("-4", "-6")
         for route in json.loads(run(["ip", "-n", ROUTER, family, "-j", "route", "show"]))
     }
-    for one in SERVERS.values():
-        for address, hop in zip(one.ips, (one.spec.lan_address, one.spec.lan_address6), strict=True):
+    for server in SERVERS.values():
+        for address, hop in zip(server.ips, (server.spec.lan_address, server.spec.lan_address6), strict=True):
             if address not in routed:
                 ip(ROUTER, "route", "replace", address, "via", hop)
 

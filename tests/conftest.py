@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from include.registry.schema import upgrade
-from tests.postgres import binaries, cluster, create
+from tests.support.postgres import binaries, cluster, create
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from .channel import pairing
 from .host import homes, operations, processes
 from .host.system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
 from .layouts.native import mail, php, reboot_lines
-from .move import fence, stores
+from .move import forward, hold, stores
 from .stores.files import rsync
 from .stores.postgresql import apply, door
 
@@ -22,8 +22,8 @@ _KEPT_SECONDS = 86400
 """How long a package stays after it was replaced: one that began with it may be about to load more of it."""
 _BOOT_UNIT = f"""[Unit]
 Description=Return held accounts and open serving ones after a boot
-After=network-online.target postgresql.service mariadb.service haproxy.service nginx.service postfix.service
-After=dovecot.service cron.service
+After=network-online.target {" ".join(f"{engine.service}.service" for engine in stores.ENGINES)}
+After=haproxy.service nginx.service postfix.service dovecot.service cron.service
 
 [Service]
 Type=oneshot
@@ -118,9 +118,9 @@ def main(words: list[str]) -> int:
         case ["run", operation]:
             return protocol.run_operation(operation)
         case ["settle", account]:
-            fence.settle(account)
+            forward.settle(account)
         case ["return", account, epoch]:
-            fence.return_(account, epoch=int(epoch))
+            hold.return_(account, epoch=int(epoch))
         case ["boot"]:
             boot.boot()
         case ["enrol"]:

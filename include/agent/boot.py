@@ -10,7 +10,7 @@ from .channel import pairing
 from .channel.peer import Peer, known_peer
 from .host import addresses, server_role, system
 from .host.system import refuse
-from .move import fence, redirect, stores
+from .move import deadline, fence, forward, redirect, serving, stores
 from .trial import copy, server
 
 
@@ -48,15 +48,15 @@ def _bring_up(account: Account) -> None:
     if state.state == "serving":
         with guarded(account.name):
             _tidy(account)
-            fence.open_account(account)
+            serving.open_account(account)
     elif state.state == "test":
         with guarded(account.name):
             copy.reopen(account)
     elif fence.leaving(state) or (state.state == "moved" and not state.released):
         # The other server may be away: the timer goes on until it is back, and nobody else waits for it.
-        fence.arm(account.name, 0.1)
+        deadline.arm(account.name, 0.1)
     else:
-        fence.settle(account.name)
+        forward.settle(account.name)
 
 
 def _may_have_left(account: Account) -> bool:
@@ -92,7 +92,7 @@ def _learn(name: str, move: str, other: dict[str, Any], said: dict[str, Any]) ->
             f"{said['account']} lives on {other['address']}, which the disk of this server does not know: it is that of"
             f" a snapshot or backup. {name} stays shut; restore what was on the disk after the move.",
         )
-    fence.learn(name, move, said["epoch"], other["address"], other)
+    forward.learn(name, move, said["epoch"], other["address"], other)
 
 
 def _tidy(account: Account) -> None:

@@ -15,9 +15,11 @@ from .host.system import AGENT, run
 from .layouts.native import forward, front, mail
 from .move import stores
 from .stores.files.store import FILES
-from .stores.postgresql.sql import query
 
-SERVICES = ("ssh", "haproxy", "nginx", "postgresql", "mariadb", "postfix", "dovecot", "cron")
+SERVICES = (
+    *("ssh", "haproxy", "nginx", "postfix", "dovecot", "cron"),
+    *(engine.service for engine in stores.ENGINES),
+)
 
 
 def debian() -> tuple[str, str]:
@@ -36,21 +38,11 @@ def versions() -> dict[str, str]:
     rsync = said(["rsync", "--version"], 2)
     return {
         "debian": debian()[1],
-        "postgresql": query("SELECT to_json(split_part(current_setting('server_version'), ' ', 1));")[0],
-        "mariadb": (_mariadb("SELECT HEX(VERSION())") or [""])[0].split("-")[0],
+        **{engine.name: engine.full_version() for engine in stores.ENGINES},
         "php": said(["php", "-r", "echo PHP_VERSION;"], 0),
         "python": platform.python_version(),
         "rsync": rsync,
     }
-
-
-_OWN = "'mysql', 'information_schema', 'performance_schema', 'sys'"
-
-
-def _mariadb(statement: str) -> list[str]:
-    """One column of text from this server's MariaDB; the statement must select it as HEX, since names are hostile."""
-    done = run(["mariadb", "--no-defaults", "--batch", "--skip-column-names", "--execute", statement])
-    return [bytes.fromhex(line).decode("utf-8", "replace") for line in done.stdout.decode().split()]
 
 
 def describe() -> dict[str, Any]:
@@ -118,20 +110,31 @@ def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
     """Databases and users that are no account's, not even left behind by the move of an engine."""
     names = {account.name for account in accounts}
     users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
-    homes = {name for name in os.listdir("/home") if os.listdir(f"/home/{name}")}
-    postgresql = query(
-        "SELECT to_json(datname::text) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres';"
-    )
-    mariadbs = _mariadb(f"SELECT HEX(schema_name) FROM information_schema.schemata WHERE schema_name NOT IN ({_OWN})")
-    claimed = {
-        "postgresql": {d for a in accounts for d in a.postgresql_databases} | _left(accounts, "postgresql"),
-        "mariadb": {d for a in accounts for d in a.mariadb_databases} | _left(accounts, "mariadb"),
-    }
+    homes = in_use(Path("/home"))
+    databases = {}
+    for engine in stores.ENGINES:
+        claimed = {name for account in accounts for name in account.names(engine.name, "databases")}
+        databases[engine.name] = sorted({*engine.databases()} - claimed - _left(accounts, engine.name))
     return {
-        "postgresql": sorted({*postgresql} - claimed["postgresql"]),
-        "mariadb": sorted({*mariadbs} - claimed["mariadb"]),
+        **databases,
         "users": sorted((users | homes) - names),
     }
+
+
+def in_use(homes: Path) -> set[str]:
+    """The names there that may be somebody's: all but empty folders and what keeps the quotas of that disk."""
+    return {entry.name for entry in homes.iterdir() if entry.name not in _OF_QUOTAS and not _is_empty(entry)}
+
+
+_OF_QUOTAS = {"aquota.user", "aquota.group", "quota.user", "quota.group"}
+
+
+def _is_empty(path: Path) -> bool:
+    """Of a folder; what is none, or does not answer, is not known to be."""
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
 
 
 def _left(accounts: list[Account], engine: str) -> set[str]:
@@ -150,8 +153,8 @@ def prove_empty() -> dict[str, Any]:
             because.append(f"The account {account.name} is {state.state} here.")
     because += [said for name, said in unreadable().items() if name not in {account.name for account in accounts}]
     found = unclaimed(accounts)
-    because += [f"The PostgreSQL database {name!r} belongs to no account." for name in found["postgresql"]]
-    because += [f"The MariaDB database {name!r} belongs to no account." for name in found["mariadb"]]
+    for engine in stores.ENGINES:
+        because += [f"The {engine.title} database {name!r} belongs to no account." for name in found[engine.name]]
     because += [f"The user or home {name!r} belongs to no account." for name in found["users"]]
     if queued := mail.queue():
         because.append(f"{len(queued)} messages are in the mail queue.")

@@ -7,14 +7,13 @@ from .channel import pairing
 from .host import digest
 from .host.system import refuse
 from .layouts.native import mail, php
-from .move import fence, identity, redirect, stores
-from .move.switch import Steps
-from .trial import databases
+from .move import forward, identity, redirect, stores
+from .move.steps import Steps
 
 
 def _release(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
-    steps = Steps(lambda **_: None)
-    state = fence.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"), steps)
+    steps = Steps()
+    state = forward.release(account.name, args["move"], args.get("epoch", -1), args.get("commit_record"), steps)
     return {"state": state.state, "steps": steps.taken}
 
 
@@ -54,7 +53,6 @@ def _part_port(account: Account, _args: dict[str, Any], _stdin: IO[bytes]) -> di
 PEER_VERBS: dict[str, pairing.PeerVerb] = {
     **{verb: answer for store in stores.STORES for verb, answer in store.peer_verbs.items()},
     **identity.PEER_VERBS,
-    **databases.PEER_VERBS,
     "messages_digest": digest.as_peer_verb(mail.messages),
     "alone": _alone,
     "warm": _warm,

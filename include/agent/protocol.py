@@ -15,7 +15,7 @@ from .host.codec import decode, encode
 from .host.digest import printable
 from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
-from .move import fence, shell, switch, take_back
+from .move import fence, forward, hold, shell, switch, take_back
 from .trial import copy, duplicate, server
 from .verbs import Standing
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
@@ -35,7 +35,7 @@ def _create(want: verbs.Create) -> Standing:
 def _pair(want: verbs.Pair) -> verbs.Paired:
     load(want.account)
     if want.epoch is not None:
-        fence.admit(want.account, want.move, want.epoch)
+        hold.admit(want.account, want.move, want.epoch)
     return verbs.Paired(public_key=pairing.make_key(want.move, want.account, want.epoch))
 
 
@@ -72,12 +72,12 @@ def _require_released(move: str) -> None:
 
 def _return(want: verbs.Return) -> Standing:
     if want.epoch is None:
-        return _standing(fence.return_(want.account, want.move))
-    return _standing(fence.give_up(want.account, want.move, want.epoch))
+        return _standing(hold.return_(want.account, want.move))
+    return _standing(hold.give_up(want.account, want.move, want.epoch))
 
 
 def _left(want: verbs.Left) -> Standing:
-    return _standing(fence.learn(want.account, want.move, want.epoch, want.to))
+    return _standing(forward.learn(want.account, want.move, want.epoch, want.to))
 
 
 def _remove(want: verbs.Remove) -> Nothing:
@@ -96,7 +96,7 @@ def _open_test(want: verbs.OpenTest) -> verbs.TestOpened:
 
 
 def _drop_left(want: verbs.DropLeft) -> Nothing:
-    fence.drop_left(want.account, want.engine)
+    forward.drop_left(want.account, want.engine)
     return Nothing()
 
 

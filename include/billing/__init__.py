@@ -15,11 +15,11 @@ from include.billing.export import (
     write_csv,
     write_json_lines,
 )
+from include.billing.forecasts import DryRun, Forecast, Line, forecast, would_bill
 from include.billing.ledger import Billed, Settled, bill_days, correct_lease, settle_late_facts
 from include.billing.outbox import Delivered, Message, Receiver, deliver, hand_on
-from include.billing.outlook import DryRun, Forecast, Line, forecast, would_bill
 from include.billing.reminders import send_reminders
-from include.billing.settings import Settings, apply_settings, ensure_settings, read_settings
+from include.billing.settings import apply_settings, ensure_settings
 
 __all__ = [
     "Billed",
@@ -30,7 +30,6 @@ __all__ = [
     "Line",
     "Message",
     "Receiver",
-    "Settings",
     "Settled",
     "apply_settings",
     "bill_days",
@@ -47,7 +46,6 @@ __all__ = [
     "hand_on",
     "last_ended_day",
     "mark_exported",
-    "read_settings",
     "send_reminders",
     "settle_late_facts",
     "would_bill",

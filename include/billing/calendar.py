@@ -23,7 +23,7 @@ def date_of(conn: psycopg.Connection, instant: datetime) -> date:
     """The date of an instant in the zone that was in force then."""
     day = value(conn, "SELECT billing_date_of(%(instant)s)", {"instant": instant})
     if day is None:
-        raise Refused("The host has no billing time zone yet: set it in config/billing.toml and apply it.")
+        raise Refused("The host has no billing time zone yet: set it in config/settings.toml and apply it.")
     return day
 
 

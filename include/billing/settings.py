@@ -1,48 +1,16 @@
-"""Ops' settings: what config/billing.toml says, and how it becomes a fact of the registry."""
+"""How ops' settings become facts of the registry."""
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
-from datetime import date, datetime
-from pathlib import Path
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import psycopg
 
 from include.billing.calendar import instant_or_now
-from include.registry.database import Refused, execute, in_transaction, value
+from include.registry.database import execute, in_transaction, value
+from include.settings import Settings, read_settings
 
-FILE = Path(__file__).parents[2] / "config" / "billing.toml"
 BEGINNING = "0001-01-01"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The host's billing time zone (IANA name), the free days of a lease, and the minute after midnight at
-    which the daily run starts."""
-
-    time_zone: str
-    free_days: int = 7
-    run_at_minute: int = 15
-
-    def today(self) -> date:
-        """The date now, where the host is."""
-        return datetime.now(ZoneInfo(self.time_zone)).date()
-
-
-def read_settings(file: Path = FILE) -> Settings:
-    """What the file says. Raises `Refused` with a sentence when it says something impossible."""
-    try:
-        settings = Settings(**tomllib.loads(file.read_text()))
-        ZoneInfo(settings.time_zone)
-    except (TypeError, ValueError, KeyError) as error:
-        raise Refused(f"{file.name} cannot be used ({error}): correct it.") from error
-    if not isinstance(settings.free_days, int) or not 0 <= settings.free_days <= 365:
-        raise Refused(f"{file.name}: free_days is a whole number from 0 to 365: correct it.")
-    if not isinstance(settings.run_at_minute, int) or not 0 <= settings.run_at_minute < 24 * 60:
-        raise Refused(f"{file.name}: run_at_minute is a whole number from 0 to 1439: correct it.")
-    return settings
 
 
 @in_transaction
@@ -84,7 +52,7 @@ def apply_settings(conn: psycopg.Connection, settings: Settings, now: datetime |
 
 @in_transaction
 def ensure_settings(conn: psycopg.Connection) -> None:
-    """Take the file's settings over if the registry never had any: a customer wants to know until when a transit is
-    free before the first night."""
+    """Take the file's settings over if the registry never had any: a customer wants to know when a transit is expected,
+    and until when it is free, before the first night."""
     if value(conn, "SELECT NOT EXISTS (SELECT FROM billing_time_zones)"):
         apply_settings(conn, read_settings())

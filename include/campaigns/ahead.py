@@ -23,8 +23,8 @@ from include.campaigns import waves
 from include.compatibility.report import blockers, left_behind
 from include.hosts import AgentError, Host, HostUnreachable, ended
 from include.registry.states import CampaignAccountState
+from include.settings import read_settings
 from include.testing.copies import STORES
-from include.testing.settings import read_settings
 
 TO_DO: dict[Who, str] = {
     "customer": "Its customer mends that and tests again.",
@@ -66,16 +66,18 @@ def before(conn: psycopg.Connection, campaign: int, sight: Sight) -> str:
     and the campaign goes on with the others. Gives the list for ops. Can be repeated."""
     begun = registry.campaign(conn, campaign)
     waiting = [
-        one.account for one in registry.campaign_accounts(conn, campaign) if one.state == CampaignAccountState.WAITING
+        account.account
+        for account in registry.campaign_accounts(conn, campaign)
+        if account.state == CampaignAccountState.WAITING
     ]
-    found = look(conn, begun.entry, waiting, sight)
-    note(conn, begun.entry, found, f"campaign {campaign}")
-    for one in found:
-        if one.obstacles:
+    preflights = look(conn, begun.entry, waiting, sight)
+    note(conn, begun.entry, preflights, f"campaign {campaign}")
+    for preflight in preflights:
+        if preflight.obstacles:
             registry.set_campaign_account(
-                conn, campaign, one.account, CampaignAccountState.LEFT, because(one.obstacles)
+                conn, campaign, preflight.account, CampaignAccountState.LEFT, because(preflight.obstacles)
             )
-    return text(found)
+    return text(preflights)
 
 
 def look(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: Sight) -> list[Ahead]:
@@ -90,7 +92,7 @@ def look(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: S
         tested = registry.latest_test_of(conn, name, entry)
         if tested is not None and (tested.blockers or registry.certain(tested.tested_at) > now - sight.recent):
             report = registry.certain(tested.report)
-            stops = [Obstacle(sentence=said, who="customer") for said in blockers(report)]
+            stops = [Obstacle(sentence=blocker, who="customer") for blocker in blockers(report)]
             known[name] = Ahead(name, here.server, here.obstacles + stops, left_behind(report))
         else:
             known[name] = here
@@ -120,36 +122,36 @@ def _ask(to_ask: Mapping[str, list[str]], stores: list[str], reach: Callable[[st
     """What the servers' own agents find, several servers at a time."""
     until = time.monotonic() + LONGEST
     work: list[tuple[str, Host, list[str]]] = []
-    found: dict[str, Ahead] = {}
+    answers: dict[str, Ahead] = {}
     for server, names in to_ask.items():
         try:
             work.append((server, reach(server), names))
         except registry.Refused as refused:
-            found |= {name: Ahead(name, server, unknown=str(refused)) for name in names}
+            answers |= {name: Ahead(name, server, unknown=str(refused)) for name in names}
     with ThreadPoolExecutor(MOST_SERVERS) as pool:
-        for asked in pool.map(lambda one: _ask_server(one[0], one[1], one[2], stores, until), work):
-            found |= asked
-    return found
+        for part in pool.map(lambda job: _ask_server(job[0], job[1], job[2], stores, until), work):
+            answers |= part
+    return answers
 
 
 def _ask_server(server: str, host: Host, names: list[str], stores: list[str], until: float) -> dict[str, Ahead]:
-    found: dict[str, Ahead] = {}
+    answers: dict[str, Ahead] = {}
     unreached: str | None = None
     for name in names:
         if unreached is None and time.monotonic() > until:
             unreached = f"there was no time left; {server} takes long."
         if unreached is not None:
-            found[name] = Ahead(name, server, unknown=unreached)
+            answers[name] = Ahead(name, server, unknown=unreached)
             continue
         try:
-            said = _looked(host, name, stores, min(until, time.monotonic() + LONGEST_LOOK))
-            found[name] = Ahead(name, server, said.obstacles, said.left)
+            seen = _looked(host, name, stores, min(until, time.monotonic() + LONGEST_LOOK))
+            answers[name] = Ahead(name, server, seen.obstacles, seen.left)
         except AgentError as error:
-            found[name] = Ahead(name, server, unknown=error.message)
+            answers[name] = Ahead(name, server, unknown=error.message)
         except HostUnreachable as error:
             unreached = f"{server}: {error}"
-            found[name] = Ahead(name, server, unknown=unreached)
-    return found
+            answers[name] = Ahead(name, server, unknown=unreached)
+    return answers
 
 
 def _looked(host: Host, account: str, stores: list[str], until: float) -> verbs.LookedAhead:
@@ -170,14 +172,16 @@ def _looked(host: Host, account: str, stores: list[str], until: float) -> verbs.
 # --- who is told what ---
 
 
-def note(conn: psycopg.Connection, entry: str, found: Iterable[Ahead], by: str) -> None:
+def note(conn: psycopg.Connection, entry: str, preflights: Iterable[Ahead], by: str) -> None:
     """Lets each account's customer know, before anything begins: as an event, and in its state. That there is nothing
     to move is no news to them."""
-    for one in found:
-        stops = [each for each in one.obstacles if each.who != "nobody"]
-        if one.unknown is None or stops:
-            why = _for_customer(stops, one.left)
-            registry.foresee(conn, one.account, entry, [asdict(each) for each in stops], one.left, why, by)
+    for preflight in preflights:
+        stops = [obstacle for obstacle in preflight.obstacles if obstacle.who != "nobody"]
+        if preflight.unknown is None or stops:
+            why = _for_customer(stops, preflight.left)
+            registry.foresee(
+                conn, preflight.account, entry, [asdict(obstacle) for obstacle in stops], preflight.left, why, by
+            )
 
 
 def _for_customer(obstacles: list[Obstacle], left: list[str]) -> str:
@@ -190,24 +194,26 @@ def _for_customer(obstacles: list[Obstacle], left: list[str]) -> str:
 
 def because(obstacles: Iterable[Obstacle]) -> str:
     """Why an account is not moved, for people."""
-    return f"It cannot be moved. {_some([one.sentence for one in obstacles])}"
+    return f"It cannot be moved. {_some([obstacle.sentence for obstacle in obstacles])}"
 
 
 def _some(sentences: list[str]) -> str:
     """The first of these; one that ends without a full stop gets it."""
-    said = [each if each.endswith(".") else f"{each}." for each in sentences[:MOST_SAID]]
-    return " ".join(said + ([f"And {len(sentences) - MOST_SAID} more."] if len(sentences) > MOST_SAID else []))
+    shown = [text if text.endswith(".") else f"{text}." for text in sentences[:MOST_SAID]]
+    return " ".join(shown + ([f"And {len(sentences) - MOST_SAID} more."] if len(sentences) > MOST_SAID else []))
 
 
-def text(found: list[Ahead]) -> str:
+def text(preflights: list[Ahead]) -> str:
     """The list for ops: who cannot be moved, why and what to do; who is moved without something; who was not looked
     at."""
-    stopped = sum(bool(one.obstacles) for one in found)
-    lines = [f"{len(found)} accounts were looked at; {stopped or 'none'} of them cannot be moved."]
-    for one in found:
-        who = f"{one.account} ({one.server})"
-        lines += [f"{who} cannot be moved: {each.sentence} {TO_DO[each.who]}" for each in one.obstacles]
-        if one.unknown is not None:
-            lines.append(f"{who} was not looked at: {one.unknown}")
-        lines += [f"{who} is moved without this: {each}" for each in one.left]
+    stopped = sum(bool(preflight.obstacles) for preflight in preflights)
+    lines = [f"{len(preflights)} accounts were looked at; {stopped or 'none'} of them cannot be moved."]
+    for preflight in preflights:
+        who = f"{preflight.account} ({preflight.server})"
+        lines += [
+            f"{who} cannot be moved: {obstacle.sentence} {TO_DO[obstacle.who]}" for obstacle in preflight.obstacles
+        ]
+        if preflight.unknown is not None:
+            lines.append(f"{who} was not looked at: {preflight.unknown}")
+        lines += [f"{who} is moved without this: {sentence}" for sentence in preflight.left]
     return "\n".join(lines)

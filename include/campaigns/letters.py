@@ -19,9 +19,6 @@ TEXTS = {
         "report on what would be otherwise. Perform it when you are ready; nothing stops meanwhile. What is not "
         "performed by {deadline} is performed by us.",
     ),
-    "30_days": ("{title}: a month left for your account {account}", "{left}"),
-    "7_days": ("{title}: a week left for your account {account}", "{left}"),
-    "1_day": ("{title}: the last day for your account {account}", "{left}"),
     "end": (
         "{title}: we perform your account {account}",
         "the time to perform {title} for your account {account} is over ({deadline}). We do it for you in one of the "
@@ -29,11 +26,13 @@ TEXTS = {
         "would stop working, we tell you and leave it as it is.",
     ),
 }
-LEFT = (
+BEFORE = (
+    "{title}: {how_long} for your account {account}",
     "your account {account} is to be on {title} by {deadline}. Test it first, in your panel: a copy of it, at an "
     "address of its own, and a report on what would be otherwise. Then perform it, at a time of your own; nothing "
-    "stops meanwhile. After that day we perform it for you."
+    "stops meanwhile. After that day we perform it for you.",
 )
+HOW_LONG = {"1_day": "the last day", "7_days": "a week left", "30_days": "a month left"}
 
 
 class Message(Protocol):
@@ -45,11 +44,17 @@ class Message(Protocol):
 
 def letter(message: Message, sender: str) -> EmailMessage:
     """The mail of a reminder. Its Message-ID is the reminder's own, so that one that was sent twice is seen once."""
-    told = message.payload
-    words = {"title": told["title"], "account": told["account"], "deadline": _day(told["deadline"])}
-    subject, text = (part.format(**words, left=LEFT.format(**words)) for part in TEXTS[told["reminder"]])
+    payload = message.payload
+    reminder = payload["reminder"]
+    words = {
+        "title": payload["title"],
+        "account": payload["account"],
+        "deadline": _day(payload["deadline"]),
+        "how_long": HOW_LONG.get(reminder, f"{reminder.replace('_', ' ')} left"),
+    }
+    subject, text = (part.format(**words) for part in TEXTS.get(reminder, BEFORE))
     mail = EmailMessage()
-    mail["Subject"], mail["From"], mail["To"] = subject, sender, told["to"]
+    mail["Subject"], mail["From"], mail["To"] = subject, sender, payload["to"]
     mail["Message-ID"] = f"<{message.key}@{sender.rpartition('@')[2].strip('> ')}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(f"Hello,\n\n{text}\n")

@@ -18,27 +18,29 @@ from include.registry.kinds import EventKind
 def gather(conn: psycopg.Connection, id: int) -> dict[str, Any]:
     """The campaign, and a row for each account: where it lives now, its state and the reason, its test, its hold."""
     campaign = registry.campaign(conn, id)
-    accounts = [_account(conn, campaign, one) for one in registry.campaign_accounts(conn, id)]
+    accounts = [_account(conn, campaign, account) for account in registry.campaign_accounts(conn, id)]
     return {
         "campaign": asdict(campaign),
-        "counts": dict(Counter(one["state"] for one in accounts)),
+        "counts": dict(Counter(account["state"] for account in accounts)),
         "accounts": accounts,
     }
 
 
-def _account(conn: psycopg.Connection, campaign: registry.Campaign, one: registry.CampaignAccount) -> dict[str, Any]:
-    test = registry.latest_test_of(conn, one.account, campaign.entry)
-    move = registry.move(conn, one.move) if one.move is not None else None
+def _account(
+    conn: psycopg.Connection, campaign: registry.Campaign, account: registry.CampaignAccount
+) -> dict[str, Any]:
+    test = registry.latest_test_of(conn, account.account, campaign.entry)
+    move = registry.move(conn, account.move) if account.move is not None else None
     figures = move.figures if move is not None else {}
     switched, proven = figures.get("switch") or {}, proof.of(figures)
     return {
-        "account": one.account,
-        "wave": one.wave,
-        "state": one.state,
-        "reason": one.reason,
-        "lives_on": one.server,
+        "account": account.account,
+        "wave": account.wave,
+        "state": account.state,
+        "reason": account.reason,
+        "lives_on": account.server,
         "test": test and {"id": test.id, "blockers": test.blockers, "warnings": test.warnings},
-        "move": one.move,
+        "move": account.move,
         "held_ms": switched.get("held_ms"),
         "verified": {**proven.counts, "equal": proven.equal, "complete": proven.verified},
         "left": proven.left,
@@ -49,8 +51,16 @@ def summary(report: dict[str, Any]) -> str:
     """The report's part for people, as lines."""
     counts = ", ".join(f"{number} {state}" for state, number in sorted(report["counts"].items()))
     lines = [f"{report['campaign']['entry']}: {counts or 'no account'}."]
-    lines += [f"{one['account']}: {one['state']}. {one['reason']}" for one in report["accounts"] if one["reason"]]
-    lines += [f"{one['account']}: not carried: {sentence}" for one in report["accounts"] for sentence in one["left"]]
+    lines += [
+        f"{account['account']}: {account['state']}. {account['reason']}"
+        for account in report["accounts"]
+        if account["reason"]
+    ]
+    lines += [
+        f"{account['account']}: not carried: {sentence}"
+        for account in report["accounts"]
+        for sentence in account["left"]
+    ]
     return "\n".join(lines)
 
 

@@ -45,18 +45,19 @@ def act(conn: psycopg.Connection, asked: Asked) -> Acted:
 def show(conn: psycopg.Connection) -> str:
     """Every campaign, newest first, as a text."""
     lines = ["campaign  entry                     state    accounts"]
-    for one in registry.list_campaigns(conn):
+    for campaign in registry.list_campaigns(conn):
         states: dict[str, int] = {}
-        for account in registry.campaign_accounts(conn, one.id):
+        for account in registry.campaign_accounts(conn, campaign.id):
             states[account.state] = states.get(account.state, 0) + 1
         counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-        lines.append(f"{one.id:8}  {one.entry:25} {one.state:8} {counts}{f'; {one.why}' if one.why else ''}")
+        why = f"; {campaign.why}" if campaign.why else ""
+        lines.append(f"{campaign.id:8}  {campaign.entry:25} {campaign.state:8} {counts}{why}")
     return "\n".join(lines)
 
 
 def _start(conn: psycopg.Connection, asked: Asked) -> Acted:
     params, entry = asked.params, asked.params["entry"]
-    begun = next((one for one in registry.list_campaigns(conn) if one.run_id == asked.run_id), None)
+    begun = next((campaign for campaign in registry.list_campaigns(conn) if campaign.run_id == asked.run_id), None)
     if begun is None:
         settings = {name: params[name] for name in registry.CAMPAIGN_SETTINGS}
         by, accounts = params["requested_by"], _accounts(conn, asked)
@@ -65,20 +66,24 @@ def _start(conn: psycopg.Connection, asked: Asked) -> Acted:
 
 
 def _accounts(conn: psycopg.Connection, asked: Asked) -> list[str]:
-    found = WHOSE[asked.params["accounts"]](conn, asked.params["entry"], asked.today)
-    return [account.name for account in found]
+    accounts = WHOSE[asked.params["accounts"]](conn, asked.params["entry"], asked.today)
+    return [account.name for account in accounts]
 
 
 def _look(conn: psycopg.Connection, asked: Asked) -> Acted:
     """What lies ahead of a campaign that is not begun."""
     entry = asked.params["entry"]
-    found = ahead.look(conn, entry, _accounts(conn, asked), asked.sight)
-    ahead.note(conn, entry, found, asked.params["requested_by"])
-    return Acted(ahead.text(found))
+    preflights = ahead.look(conn, entry, _accounts(conn, asked), asked.sight)
+    ahead.note(conn, entry, preflights, asked.params["requested_by"])
+    return Acted(ahead.text(preflights))
 
 
 def _live(conn: psycopg.Connection, entry: str) -> int:
-    live = [one.id for one in registry.list_campaigns(conn) if one.entry == entry and one.state not in CAMPAIGN.ended]
+    live = [
+        campaign.id
+        for campaign in registry.list_campaigns(conn)
+        if campaign.entry == entry and campaign.state not in CAMPAIGN.ended
+    ]
     if not live:
         raise registry.Refused(f"No campaign of {entry} is under way: start one.")
     return live[0]

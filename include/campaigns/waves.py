@@ -49,18 +49,18 @@ class Step:
 def step(conn: psycopg.Connection, id: int, state_of: RunState) -> Step:
     """Looks at every account of the campaign and goes on; can be repeated at any time."""
     campaign = registry.campaign(conn, id)
-    for one in registry.campaign_accounts(conn, id):
-        if one.state in AT_WORK:
-            _note_end(conn, campaign, one, state_of)
+    for account in registry.campaign_accounts(conn, id):
+        if account.state in AT_WORK:
+            _note_end(conn, campaign, account, state_of)
     if campaign.state not in CAMPAIGN.ended and (why := too_many_failed(conn, campaign)):
         registry.stop_campaign(conn, id, why, "the campaign itself")
     _begin_what_may(conn, id)
     accounts = registry.campaign_accounts(conn, id)
     # Those that wait are left when a campaign is stopped, so none does then.
-    ended = all(one.state in CAMPAIGN_ACCOUNT.ended for one in accounts)
+    ended = all(account.state in CAMPAIGN_ACCOUNT.ended for account in accounts)
     if ended:
         registry.finish_campaign(conn, id)
-    runs = [_run(campaign, one) for one in accounts if one.state in AT_WORK]
+    runs = [_run(campaign, account) for account in accounts if account.state in AT_WORK]
     states = {run: state_of(run.dag, run.run_id) for run in runs}
     return Step(
         registry.campaign(conn, id).state,
@@ -70,32 +70,36 @@ def step(conn: psycopg.Connection, id: int, state_of: RunState) -> Step:
     )
 
 
-def _run(campaign: registry.Campaign, one: registry.CampaignAccount) -> Run:
+def _run(campaign: registry.Campaign, account: registry.CampaignAccount) -> Run:
     """The run that an account at work needs: its id is always the same, so that it is begun once."""
-    conf = {"account": one.account, "entry": campaign.entry, "requested_by": f"campaign {campaign.id}"}
-    if one.state == CampaignAccountState.PERFORMING:
+    conf = {"account": account.account, "entry": campaign.entry, "requested_by": f"campaign {campaign.id}"}
+    if account.state == CampaignAccountState.PERFORMING:
         conf["longest_wait_seconds"] = campaign.settings["longest_wait_seconds"]
-    return Run(DAG[one.state], f"campaign-{campaign.id}-{one.state}-{one.account}", conf)
+    return Run(DAG[account.state], f"campaign-{campaign.id}-{account.state}-{account.account}", conf)
 
 
 def _note_end(
-    conn: psycopg.Connection, campaign: registry.Campaign, one: registry.CampaignAccount, state_of: RunState
+    conn: psycopg.Connection, campaign: registry.Campaign, account: registry.CampaignAccount, state_of: RunState
 ) -> None:
     """Where the account is once its run has ended."""
-    run = _run(campaign, one)
+    run = _run(campaign, account)
     state = state_of(run.dag, run.run_id)
-    if state == "success" and one.state == CampaignAccountState.PERFORMING:
-        registry.set_campaign_account(conn, campaign.id, one.account, CampaignAccountState.DONE)
-    elif state == "success" and registry.latest_test_of(conn, one.account, campaign.entry) is not None:
+    if state == "success" and account.state == CampaignAccountState.PERFORMING:
+        registry.set_campaign_account(conn, campaign.id, account.account, CampaignAccountState.DONE)
+    elif state == "success" and registry.latest_test_of(conn, account.account, campaign.entry) is not None:
         if campaign.state == CampaignState.RUNNING:
-            _go_on(conn, campaign, one.account)
+            _go_on(conn, campaign, account.account)
         elif campaign.state == CampaignState.STOPPED:
             registry.set_campaign_account(
-                conn, campaign.id, one.account, CampaignAccountState.LEFT, f"The campaign was stopped: {campaign.why}"
+                conn,
+                campaign.id,
+                account.account,
+                CampaignAccountState.LEFT,
+                f"The campaign was stopped: {campaign.why}",
             )
     elif state in ENDED:
-        why = registry.why_run_failed(conn, one.account, run.run_id) or f"See the run {run.run_id} of {run.dag}."
-        registry.set_campaign_account(conn, campaign.id, one.account, CampaignAccountState.FAILED, why)
+        why = registry.why_run_failed(conn, account.account, run.run_id) or f"See the run {run.run_id} of {run.dag}."
+        registry.set_campaign_account(conn, campaign.id, account.account, CampaignAccountState.FAILED, why)
 
 
 def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) -> None:
@@ -115,11 +119,11 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
 def too_many_failed(conn: psycopg.Connection, campaign: registry.Campaign) -> str | None:
     """Why the campaign may not go on: too much of a wave has failed. None when it may."""
     waves: dict[int, list[registry.CampaignAccount]] = {}
-    for one in registry.campaign_accounts(conn, campaign.id):
-        waves.setdefault(one.wave, []).append(one)
+    for account in registry.campaign_accounts(conn, campaign.id):
+        waves.setdefault(account.wave, []).append(account)
     most = campaign.settings["most_failures_percent"]
     for number, wave in waves.items():
-        failed = [one.account for one in wave if one.state == CampaignAccountState.FAILED]
+        failed = [account.account for account in wave if account.state == CampaignAccountState.FAILED]
         if 100 * len(failed) > most * len(wave):
             return (
                 f"{len(failed)} of {len(wave)} accounts of wave {number} failed ({', '.join(failed[:5])}), "
@@ -134,24 +138,26 @@ def _begin_what_may(conn: psycopg.Connection, id: int) -> None:
     """
     campaign = registry.campaign(conn, id)
     accounts = registry.campaign_accounts(conn, id)
-    unfinished = [one for one in accounts if one.state not in CAMPAIGN_ACCOUNT.ended]
+    unfinished = [account for account in accounts if account.state not in CAMPAIGN_ACCOUNT.ended]
     if campaign.state != CampaignState.RUNNING or not unfinished:
         return
     old = {account.name for account in registry.accounts_before(conn, campaign.entry)}
-    wave = min(one.wave for one in unfinished)
+    wave = min(account.wave for account in unfinished)
     most = campaign.settings["most_per_server"]
-    at_work = Counter((one.server, one.state) for one in unfinished if one.state in AT_WORK)
-    for one in unfinished:
-        if one.wave != wave or one.state != CampaignAccountState.WAITING:
+    at_work = Counter((account.server, account.state) for account in unfinished if account.state in AT_WORK)
+    for account in unfinished:
+        if account.wave != wave or account.state != CampaignAccountState.WAITING:
             continue
-        if one.account not in old:
-            registry.set_campaign_account(conn, id, one.account, CampaignAccountState.DONE, "Its customer was first.")
+        if account.account not in old:
+            registry.set_campaign_account(
+                conn, id, account.account, CampaignAccountState.DONE, "Its customer was first."
+            )
             continue
-        tested = registry.latest_test_of(conn, one.account, campaign.entry) is not None
-        work = (one.server, CampaignAccountState.PERFORMING if tested else CampaignAccountState.TESTING)
-        if at_work[work] < most and _all(at_work, one.server) < 2 * most and not in_hand(conn, one.account):
+        tested = registry.latest_test_of(conn, account.account, campaign.entry) is not None
+        work = (account.server, CampaignAccountState.PERFORMING if tested else CampaignAccountState.TESTING)
+        if at_work[work] < most and _all(at_work, account.server) < 2 * most and not in_hand(conn, account.account):
             at_work[work] += 1
-            _go_on(conn, campaign, one.account)
+            _go_on(conn, campaign, account.account)
 
 
 def _all(at_work: Counter[tuple[str, str]], server: str) -> int:

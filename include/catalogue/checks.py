@@ -11,7 +11,8 @@ from typing import Any
 from include.catalogue.reading import CatalogueError, Place
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\\-]{0,127}")
-ENGINES = ("postgresql", "mariadb")
+SQL = ("postgresql", "mariadb")
+"""The engines whose definitions are text that a check can read."""
 
 
 @dataclass(frozen=True)
@@ -24,25 +25,25 @@ class Kind:
 
 def names(place: Place) -> list[str]:
     """A list of names, at least one, none twice."""
-    found: list[str] = []
+    names: list[str] = []
     for item in place.items():
         name = item.text()
         if not NAME.fullmatch(name):
             raise item.wrong(f"{name!r} is no name: write letters, digits, _ . and - only")
-        if name in found:
+        if name in names:
             raise item.wrong(f"{name!r} stands here twice: remove one")
-        found.append(name)
-    return found
+        names.append(name)
+    return names
 
 
 def engine(place: Place) -> str:
     """The engine whose definitions are read."""
-    return place.one_of(ENGINES)
+    return place.one_of(SQL)
 
 
 def patterns(place: Place) -> list[dict[str, str]]:
     """Regular expressions, each with a customer's word for what it finds."""
-    found = []
+    patterns = []
     for item in place.items():
         fields = item.fields({"pattern", "what"}, required={"pattern", "what"})
         pattern = fields["pattern"].text()
@@ -51,8 +52,8 @@ def patterns(place: Place) -> list[dict[str, str]]:
                 raise fields["pattern"].wrong("this pattern fits everything, even nothing: say what it looks for")
         except re.error as error:
             raise fields["pattern"].wrong(f"this is no regular expression ({error}): correct it") from error
-        found.append({"pattern": pattern, "what": fields["what"].text()})
-    return found
+        patterns.append({"pattern": pattern, "what": fields["what"].text()})
+    return patterns
 
 
 KINDS: Mapping[str, Kind] = {
@@ -87,10 +88,10 @@ def arguments(place: Place) -> tuple[str, dict[str, Any]]:
     kind = KINDS[name]
     needed = {"kind"} if kind.any_of else {"kind", *kind.arguments}
     fields = place.fields({"kind", *kind.arguments}, required=needed)
-    found = {argument: read(fields[argument]) for argument, read in kind.arguments.items() if argument in fields}
-    if kind.any_of and not found:
+    given = {argument: read(fields[argument]) for argument, read in kind.arguments.items() if argument in fields}
+    if kind.any_of and not given:
         raise place.wrong(f"{name} needs something to look for: give {' or '.join(kind.arguments)}")
-    return name, found
+    return name, given
 
 
 __all__ = ["KINDS", "CatalogueError", "Kind", "arguments"]

@@ -7,7 +7,6 @@ from typing import Any
 
 from include import registry
 
-KINDS = ("infrastructure", "postgresql", "mariadb")
 SEVERITIES = ("blocker", "warning", "note")
 
 
@@ -47,7 +46,7 @@ class Entry(registry.Entry):
     def checks(self) -> list[dict[str, Any]]:
         """What the agent's `check` is asked to look for."""
         return [
-            {"id": one.id, "kind": one.check.kind, **one.check.arguments}
-            for one in self.incompatibilities
-            if one.check is not None
+            {"id": incompatibility.id, "kind": incompatibility.check.kind, **incompatibility.check.arguments}
+            for incompatibility in self.incompatibilities
+            if incompatibility.check is not None
         ]

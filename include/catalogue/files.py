@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from include.catalogue import checks
-from include.catalogue.entries import KINDS, SEVERITIES, Check, Entry, Incompatibility
+from include.catalogue.entries import SEVERITIES, Check, Entry, Incompatibility
 from include.catalogue.reading import CatalogueError, Place, read
+from include.registry.kinds import ENTRY_KINDS
 
 FOLDER = Path(__file__).parents[2] / "config" / "migrations"
 
@@ -44,26 +45,26 @@ def _file(path: Path) -> _File:
     if not NAME.fullmatch(path.stem):
         raise CatalogueError(f"{path.name}:1: the file's name is the entry's: use small letters, digits, . and - only.")
     fields = read(path).fields(KEYS, REQUIRED)
-    found: list[Incompatibility] = []
+    incompatibilities: list[Incompatibility] = []
     ids: dict[str, Place] = {}
     for place in fields["incompatibilities"].items() if "incompatibilities" in fields else ():
-        one = _incompatibility(place)
-        if one.id in ids:
-            raise place.field("id").wrong(f"the id {one.id!r} is there twice: give one of them another")
-        found.append(one)
-        ids[one.id] = place.field("id")
+        incompatibility = _incompatibility(place)
+        if incompatibility.id in ids:
+            raise place.field("id").wrong(f"the id {incompatibility.id!r} is there twice: give one of them another")
+        incompatibilities.append(incompatibility)
+        ids[incompatibility.id] = place.field("id")
     from_version, to_version = _versions(fields["from"], fields["to"])
     entry = Entry(
         name=path.stem,
         title=fields["title"].text(),
-        kind=fields["kind"].one_of(KINDS),
+        kind=fields["kind"].one_of(ENTRY_KINDS),
         from_version=from_version,
         to_version=to_version,
         page=fields["page"].text(),
         mandatory=fields["mandatory"].yes_or_no(),
         opens=fields["opens"].day() if "opens" in fields else None,
         deadline=fields["deadline"].day() if "deadline" in fields else None,
-        incompatibilities=tuple(found),
+        incompatibilities=tuple(incompatibilities),
     )
     _dates(entry, fields)
     return _File(entry, ids, _includes(fields.get("includes")))
@@ -105,32 +106,32 @@ def _incompatibility(place: Place) -> Incompatibility:
 
 
 def _includes(place: Place | None) -> dict[str, Place]:
-    found: dict[str, Place] = {}
+    places: dict[str, Place] = {}
     for item in place.items() if place else ():
-        if item.text() in found:
+        if item.text() in places:
             raise item.wrong(f"{item.text()!r} is included twice: remove one")
-        found[item.text()] = item
-    return found
+        places[item.text()] = item
+    return places
 
 
 def _whole(file: _File, files: Mapping[str, _File]) -> Entry:
     """The entry with the incompatibilities of those that it includes behind its own."""
-    found = list(file.entry.incompatibilities)
+    incompatibilities = list(file.entry.incompatibilities)
     for name, place in file.includes.items():
         if name not in files:
             raise place.wrong(f"there is no entry {name!r}: include one of the catalogue's")
         if files[name].includes:
             raise place.wrong(f"{name!r} includes others itself: include those instead")
-        for one in _added(found, files[name].entry.incompatibilities, place, name):
-            found.append(one)
-    return replace(file.entry, incompatibilities=tuple(found))
+        for incompatibility in _added(incompatibilities, files[name].entry.incompatibilities, place, name):
+            incompatibilities.append(incompatibility)
+    return replace(file.entry, incompatibilities=tuple(incompatibilities))
 
 
 def _added(
-    found: Iterable[Incompatibility], more: Iterable[Incompatibility], place: Place, name: str
+    own: Iterable[Incompatibility], added: Iterable[Incompatibility], place: Place, name: str
 ) -> tuple[Incompatibility, ...]:
-    taken = {one.id for one in found}
-    for one in more:
-        if one.id in taken:
-            raise place.wrong(f"{name!r} has the id {one.id!r} too: give one of them another")
-    return tuple(more)
+    taken = {incompatibility.id for incompatibility in own}
+    for incompatibility in added:
+        if incompatibility.id in taken:
+            raise place.wrong(f"{name!r} has the id {incompatibility.id!r} too: give one of them another")
+    return tuple(added)

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.agent.account.engines import ENGINES
 from include.catalogue.reading import read
 
 FOLDER = Path(__file__).parents[2] / "config" / "infrastructures"
-PROGRAMS = ("postgresql", "mariadb", "php")
+PROGRAMS = (*ENGINES, "php")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class Infrastructure:
 
     def unlike(self, debian: str, versions: Mapping[str, str]) -> list[str]:
         """What a server of this infrastructure runs otherwise than declared: "Debian 12, not 13"."""
-        found = {"Debian": (self.debian, debian)}
-        found |= {name: (wanted, versions.get(name, "")) for name, wanted in self.programs.items()}
+        programs = {"Debian": (self.debian, debian)}
+        programs |= {name: (wanted, versions.get(name, "")) for name, wanted in self.programs.items()}
         return [
-            f"{name} {there or 'of no known version'}, not {wanted}"
-            for name, (wanted, there) in found.items()
-            if not f"{there}.".startswith(f"{wanted}.")
+            f"{name} {runs or 'of no known version'}, not {wanted}"
+            for name, (wanted, runs) in programs.items()
+            if not f"{runs}.".startswith(f"{wanted}.")
         ]
 
 

@@ -24,9 +24,9 @@ class Place:
     file: str
     node: yaml.Node
 
-    def wrong(self, what: str) -> CatalogueError:
+    def wrong(self, sentence: str) -> CatalogueError:
         """The error that says what is wrong with this value, and what to do."""
-        return CatalogueError(f"{self.file}:{self.node.start_mark.line + 1}: {what}.")
+        return CatalogueError(f"{self.file}:{self.node.start_mark.line + 1}: {sentence}.")
 
     def text(self) -> str:
         """Text that says something."""
@@ -65,17 +65,17 @@ class Place:
 
     def fields(self, known: Collection[str], required: Collection[str] = ()) -> dict[str, Place]:
         """The fields of a mapping: known ones only, each once, all that are required."""
-        found: dict[str, Place] = {}
+        fields: dict[str, Place] = {}
         for key, value in self._pairs():
             name = key.text()
             if name not in known:
                 raise key.wrong(f"{name!r} is not known here: use {_either(known)}")
-            if name in found:
+            if name in fields:
                 raise key.wrong(f"{name!r} stands here twice: remove one")
-            found[name] = value
-        for name in sorted(set(required) - set(found)):
+            fields[name] = value
+        for name in sorted(set(required) - set(fields)):
             raise self.wrong(f"{name!r} is missing here: add it")
-        return found
+        return fields
 
     def field(self, name: str) -> Place:
         """One field of a mapping, whatever else it has."""

@@ -22,14 +22,20 @@ _VERDICTS = {"ready": "Ready to move", "warnings": "Can move, with a look at som
 
 def report_page(report: Mapping[str, Any]) -> str:
     """The report as HTML."""
-    linked = {urlsplit(one["test_url"]).hostname: _root(one["test_url"]) for one in report["pages"]}
+    linked = {urlsplit(page["test_url"]).hostname: _root(page["test_url"]) for page in report["pages"]}
     findings = list(enumerate(report["findings"], 1))
     return _ENVIRONMENT.get_template("page.html.j2").render(
         report=report,
         verdict=_VERDICTS[report["verdict"]],
-        first=[(number, one) for number, one in findings if one["severity"] == _FIRST.get(report["verdict"])],
+        first=[
+            (number, finding) for number, finding in findings if finding["severity"] == _FIRST.get(report["verdict"])
+        ],
         groups=[
-            (severity, _HEADINGS[severity], [(number, one) for number, one in findings if one["severity"] == severity])
+            (
+                severity,
+                _HEADINGS[severity],
+                [(number, finding) for number, finding in findings if finding["severity"] == severity],
+            )
             for severity in SEVERITIES
         ],
         names=[(site, name, linked.get(name)) for site, name in sorted(report["names"].items())],

@@ -61,30 +61,30 @@ def compare_pages(sites: Iterable[Site], transport: httpx.AsyncBaseTransport | N
 
 
 async def _compare(sites: list[Site], transport: httpx.AsyncBaseTransport | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"pages": [], "not_looked_at": []}
+    comparison: dict[str, Any] = {"pages": [], "not_looked_at": []}
     end = time.monotonic() + SECONDS_IN_ALL
     async with fetch.client(transport) as client:
         for site in sites:
-            await _site(client, site, found, end)
-    return found
+            await _site(client, site, comparison, end)
+    return comparison
 
 
-async def _site(client: httpx.AsyncClient, site: Site, found: dict[str, Any], end: float) -> None:
+async def _site(client: httpx.AsyncClient, site: Site, comparison: dict[str, Any], end: float) -> None:
     if time.monotonic() > end:
-        found["not_looked_at"].append(f"There was no time left for {site.domain}.")
+        comparison["not_looked_at"].append(f"There was no time left for {site.domain}.")
         return
     old, new = await _sides(client, site)
     waiting, seen = ["/"], {"/"}
     for path in waiting:
         if time.monotonic() > end:
-            found["not_looked_at"].append(f"There was no time left for {old.url(path)} and what comes after it.")
+            comparison["not_looked_at"].append(f"There was no time left for {old.url(path)} and what comes after it.")
             return
         try:
             before, after = await _both(client, old, new, path)
         except NotRead as error:
-            found["not_looked_at"].append(str(error))
+            comparison["not_looked_at"].append(str(error))
             continue
-        found["pages"].append(_compared(site, old.url(path), new.url(path), before, after))
+        comparison["pages"].append(_compared(site, old.url(path), new.url(path), before, after))
         if path == "/":
             more = [link for link in _links(before, old) if link not in seen]
             waiting += more[: MOST_PAGES - 1]
@@ -144,7 +144,7 @@ async def _answer(client: httpx.AsyncClient, side: Side, path: str) -> _Answer:
 
 def _links(answer: _Answer, side: Side) -> list[str]:
     """Paths of the same site that a page links to, in the page's order, each once; without what acts, or is no page."""
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for link in answer.content.links:
         try:
             to = urlsplit(urljoin(side.url(answer.path), link.strip()))
@@ -154,8 +154,8 @@ def _links(answer: _Answer, side: Side) -> list[str]:
         path = fetch.clean(to.path, to.query)
         here = to.scheme in ("http", "https") and to.hostname in side.names and port in (None, 80, 443)
         if here and not _ACTS.search(path) and not _NO_PAGE.search(to.path) and len(path) <= 500:
-            found[path] = None
-    return list(found)
+            paths[path] = None
+    return list(paths)
 
 
 def _compared(site: Site, url: str, test_url: str, before: _Answer, after: _Answer) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _compared(site: Site, url: str, test_url: str, before: _Answer, after: _Answ
         "status": [before.status, after.status],
         "title": [before.content.title, after.content.title],
         "likeness": text.likeness(old, new),
-        "php_errors": [said for said in text.complaints(new) if said not in known],
+        "php_errors": [complaint for complaint in text.complaints(new) if complaint not in known],
         "seconds": [round(before.seconds, 3), round(after.seconds, 3)],
         **({"of_app": True} if _of_app(site, before.path) else {}),
     }

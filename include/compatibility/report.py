@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from include.agent.account.engines import DECLARED
 from include.agent.host.digest import printable
 from include.catalogue import Entry
 from include.compatibility import text
@@ -20,7 +21,7 @@ SEVERITIES = ("blocker", "warning", "note")
 MOST_PLACES = 100
 ALIKE = 0.6
 
-_ENGINES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "files": "Files"}
+_STORES = {"files": "Files", **{engine.name: engine.title for engine in DECLARED}}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def build(
     "unchecked": [{"title", "explanation", "fix"}: what nothing could look for]}; the gravest findings first."""
     pages = list(seen.pages.get("pages", ()))
     looks = (seen.original, seen.copy, seen.pages)
-    found = [
+    findings = [
         *_restore(seen.duplicated, entry),
         *_pages(pages),
         *_checks(
@@ -58,8 +59,8 @@ def build(
         *_waits(seen.duplicated),
         *_left(seen.duplicated),
     ]
-    found.sort(key=lambda one: SEVERITIES.index(one["severity"]))
-    verdict = _verdict(found)
+    findings.sort(key=lambda finding: SEVERITIES.index(finding["severity"]))
+    verdict = _verdict(findings)
     return {
         "account": account,
         "entry": entry.name,
@@ -70,8 +71,8 @@ def build(
         "expires_at": expires_at.isoformat(timespec="seconds") if expires_at else None,
         "names": dict(names),
         "verdict": verdict,
-        "sentence": _sentence(account, entry, verdict, found),
-        "findings": found,
+        "sentence": _sentence(account, entry, verdict, findings),
+        "findings": findings,
         "pages": pages,
         "copied": {
             "files": seen.duplicated.get("files", 0),
@@ -79,23 +80,23 @@ def build(
             "databases": sorted(databases),
         },
         "looked_at": dict(seen.copy.get("looked_at", {})),
-        "not_looked_at": list(dict.fromkeys(told for look in looks for told in look.get("not_looked_at", ()))),
+        "not_looked_at": list(dict.fromkeys(sentence for look in looks for sentence in look.get("not_looked_at", ()))),
         "unchecked": _unchecked(entry),
     }
 
 
 def counts(report: Mapping[str, Any]) -> tuple[int, int]:
     """How many blockers and warnings a report has."""
-    severities = [one["severity"] for one in report["findings"]]
+    severities = [finding["severity"] for finding in report["findings"]]
     return severities.count("blocker"), severities.count("warning")
 
 
 def blockers(report: Mapping[str, Any]) -> list[str]:
     """What stops the account, one sentence for each blocker: what it is, where it is first, and what to do."""
     return [
-        printable(f"{one['title']}: {_first(one)}. {one['fix']}")
-        for one in report["findings"]
-        if one["severity"] == "blocker"
+        printable(f"{finding['title']}: {_first(finding)}. {finding['fix']}")
+        for finding in report["findings"]
+        if finding["severity"] == "blocker"
     ]
 
 
@@ -107,7 +108,9 @@ def _first(finding: Mapping[str, Any]) -> str:
 
 def left_behind(report: Mapping[str, Any]) -> list[str]:
     """What of the account is not carried over, a sentence each."""
-    return [printable(place) for one in report["findings"] if one["id"] == "left" for place in one["places"]]
+    return [
+        printable(place) for finding in report["findings"] if finding["id"] == "left" for place in finding["places"]
+    ]
 
 
 def _finding(
@@ -129,11 +132,11 @@ def _finding(
 
 
 def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, Any]]:
-    said = list(duplicated.get("said", ()))
-    errors = [one for one in said if one["severity"] == "error"]
-    warnings = [one for one in said if one["severity"] != "error"]
-    told = {_object(one) for one in errors}
-    missing = [_object(one) for one in duplicated.get("missing", ()) if _object(one) not in told]
+    messages = list(duplicated.get("said", ()))
+    errors = [message for message in messages if message["severity"] == "error"]
+    warnings = [message for message in messages if message["severity"] != "error"]
+    reported = {_object(message) for message in errors}
+    missing = [_object(message) for message in duplicated.get("missing", ()) if _object(message) not in reported]
     if errors:
         yield _finding(
             "restore-errors",
@@ -141,7 +144,7 @@ def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, 
             "Parts of your databases that the new version refuses",
             f"When we restored your databases on {entry.title}, these objects could not be made, or not as they were.",
             "Change or remove them in the original as each message says, then test again.",
-            (f"{_object(one)}: {one['message']}" for one in errors),
+            (f"{_object(message)}: {message['message']}" for message in errors),
         )
     if missing:
         yield _finding(
@@ -160,13 +163,15 @@ def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, 
             "What the new version remarked on your databases",
             "Everything named here was restored, and the database server had something to say about it.",
             "Read the messages; where one names something of yours, look whether it works in the test.",
-            (f"{_object(one)}: {one['message']}" for one in warnings),
+            (f"{_object(message)}: {message['message']}" for message in warnings),
         )
 
 
-def _object(one: Mapping[str, Any]) -> str:
-    where = " ".join(str(word) for word in (_ENGINES.get(one["store"], one["store"]), one.get("database")) if word)
-    return f"{where}, {one['object']}" if one.get("object") else where
+def _object(message: Mapping[str, Any]) -> str:
+    where = " ".join(
+        str(word) for word in (_STORES.get(message["store"], message["store"]), message.get("database")) if word
+    )
+    return f"{where}, {message['object']}" if message.get("object") else where
 
 
 def _waits(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -179,7 +184,7 @@ def _waits(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             " whole, and requests wait for that. A move is not begun when they would wait longer than a second, unless"
             " you allow more.",
             "Have set what is named with each and test again; or choose a quiet hour, and allow as long a wait.",
-            (f"{_object(one)}: {one['message']}" for one in waits),
+            (f"{_object(wait)}: {wait['message']}" for wait in waits),
         )
 
 
@@ -204,20 +209,27 @@ def _checks(
     """One finding for each incompatibility that was found. What the agent was asked by a catalogue that has changed
     since then is left out: the catalogue's present word counts. `present`: the extensions that PHP has on the present
     server, where it says so; what it has not, the new version takes from nobody."""
-    for one in entry.incompatibilities:
-        if one.check is not None and one.check.kind == "php_extensions" and present is not None:
-            if not {name.lower() for name in one.check.arguments["extensions"]} & {*present}:
+    for incompatibility in entry.incompatibilities:
+        if incompatibility.check is not None and incompatibility.check.kind == "php_extensions" and present is not None:
+            if not {name.lower() for name in incompatibility.check.arguments["extensions"]} & {*present}:
                 continue
-        of_it = [row for row in rows if row["check"] == one.id]
+        of_it = [row for row in rows if row["check"] == incompatibility.id]
         # PHP itself says which files it reads all the same.
-        mild = one.check is not None and one.check.kind == "php_lint"
+        mild = incompatibility.check is not None and incompatibility.check.kind == "php_lint"
         deprecated = [row for row in of_it if mild and row["what"].startswith("Deprecated: ")]
         grave = [row for row in of_it if row not in deprecated]
         if grave:
-            yield _finding(one.id, one.severity, one.title, one.explanation, one.fix, *_places(grave))
+            yield _finding(
+                incompatibility.id,
+                incompatibility.severity,
+                incompatibility.title,
+                incompatibility.explanation,
+                incompatibility.fix,
+                *_places(grave),
+            )
         if deprecated:
             yield _finding(
-                f"{one.id}-deprecated",
+                f"{incompatibility.id}-deprecated",
                 "note",
                 "PHP files with a style that is going to go",
                 "These files work on the new version. PHP writes a “Deprecated” message each time that they are used,"
@@ -238,9 +250,9 @@ def _places(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], int]:
 def _unchecked(entry: Entry) -> list[dict[str, str]]:
     """What the new version does otherwise, and nothing can look for in an account."""
     return [
-        {"title": one.title, "explanation": one.explanation, "fix": one.fix}
-        for one in entry.incompatibilities
-        if one.check is None
+        {"title": incompatibility.title, "explanation": incompatibility.explanation, "fix": incompatibility.fix}
+        for incompatibility in entry.incompatibilities
+        if incompatibility.check is None
     ]
 
 
@@ -260,7 +272,7 @@ def _pages(pages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _wrong(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     old, new = page["status"]
-    fatal = [said for said in page["php_errors"] if text.fatal(said)]
+    fatal = [complaint for complaint in page["php_errors"] if text.fatal(complaint)]
     if old == 200 and new in (502, 504) and page.get("of_app"):
         yield "pages-app", f"status {new}: nothing listens there in the copy"
         return
@@ -270,7 +282,7 @@ def _wrong(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if fatal:
         yield "pages-broken", "; ".join(fatal)
         return
-    yield from (("pages-php", said) for said in page["php_errors"])
+    yield from (("pages-php", complaint) for complaint in page["php_errors"])
     if old != new and (new is None or new < 500 or old < 500):
         yield "pages-status", f"status {old} before, {'no answer' if new is None else new} now"
     elif page["likeness"] < ALIKE:
@@ -325,15 +337,17 @@ _PAGE_FINDINGS = {
 # --- the verdict ---
 
 
-def _verdict(found: Iterable[Mapping[str, Any]]) -> str:
-    severities = {one["severity"] for one in found}
+def _verdict(findings: Iterable[Mapping[str, Any]]) -> str:
+    severities = {finding["severity"] for finding in findings}
     return "blocked" if "blocker" in severities else "warnings" if "warning" in severities else "ready"
 
 
-def _sentence(account: str, entry: Entry, verdict: str, found: list[dict[str, Any]]) -> str:
+def _sentence(account: str, entry: Entry, verdict: str, findings: list[dict[str, Any]]) -> str:
     if verdict == "ready":
         return f"{account} can move to {entry.title}: we found nothing that stands in the way."
-    grave = [one for one in found if one["severity"] == ("blocker" if verdict == "blocked" else "warning")]
+    grave = [
+        finding for finding in findings if finding["severity"] == ("blocker" if verdict == "blocked" else "warning")
+    ]
     if verdict == "warnings":
         them = "one thing wants" if len(grave) == 1 else f"{len(grave)} things want"
         return f"{account} can move to {entry.title}; {them} a look first."

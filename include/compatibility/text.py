@@ -46,7 +46,7 @@ def read(html: str) -> Text:
     Python's own parser takes quadratic time for pages that are made so. Here each character is passed over once; a tag
     or an element that never ends hides the rest of the page, as it does in browsers.
     """
-    found, shown, at = Text(), [], 0
+    text, shown, at = Text(), [], 0
     while (begin := html.find("<", at)) >= 0:
         shown.append(html[at:begin])
         if html.startswith("<!--", begin):
@@ -55,15 +55,15 @@ def read(html: str) -> Text:
             at = _after(html, ">", begin + 2)
         elif tag := _TAG.match(html, begin):
             shown.append("" if tag[2].lower() in _WITHIN_A_LINE else " ")
-            at = tag.end() if tag[1] else _element(html, tag, found)
+            at = tag.end() if tag[1] else _element(html, tag, text)
         elif html[begin + 1 : begin + 2].isalpha() or html.startswith("</", begin):
             at = len(html)
         else:
             shown.append("<")
             at = begin + 1
     shown.append(html[at:])
-    found.words = _unescaped("".join(shown)).split()[:MOST_WORDS]
-    return found
+    text.words = _unescaped("".join(shown)).split()[:MOST_WORDS]
+    return text
 
 
 def _unescaped(text: str) -> str:
@@ -80,17 +80,17 @@ def _after(html: str, end: str, start: int) -> int:
     return len(html) if at < 0 else at + len(end)
 
 
-def _element(html: str, tag: re.Match[str], found: Text) -> int:
+def _element(html: str, tag: re.Match[str], text: Text) -> int:
     """Takes in what an opening tag tells; gives where to read on."""
     name = tag[2].lower()
-    if name == "a" and len(found.links) < MOST_LINKS:
-        found.links += _link(tag[3])
+    if name == "a" and len(text.links) < MOST_LINKS:
+        text.links += _link(tag[3])
     if name not in _UNSEEN_ENDS:
         return tag.end()
     ended = _UNSEEN_ENDS[name].search(html, tag.end())
     end = ended.start() if ended else len(html)
-    if name == "title" and not found.title:
-        found.title = " ".join(_unescaped(html[tag.end() : end]).split())[:LONGEST_TITLE]
+    if name == "title" and not text.title:
+        text.title = " ".join(_unescaped(html[tag.end() : end]).split())[:LONGEST_TITLE]
     return end
 
 
@@ -108,27 +108,27 @@ def without_hosts(text: str, hosts: Iterable[str]) -> str:
     return re.sub("|".join(map(re.escape, names)), "this.site", text, flags=re.IGNORECASE) if names else text
 
 
-def likeness(one: list[str], other: list[str]) -> float:
+def likeness(old: list[str], new: list[str]) -> float:
     """How much of the words two texts share, 0 to 1, whatever their order: difflib's quick ratio, which a page cannot
     make slow."""
-    if one == other:
+    if old == new:
         return 1.0
-    return round(SequenceMatcher(None, one, other, autojunk=False).quick_ratio(), 3)
+    return round(SequenceMatcher(None, old, new, autojunk=False).quick_ratio(), 3)
 
 
 def complaints(words: list[str]) -> list[str]:
     """PHP's messages that a visitor sees in the page, each once, in their order."""
     text = " ".join(words)
-    found: dict[str, None] = {}
+    complaints: dict[str, None] = {}
     for number, begin in enumerate(_BEGINS.finditer(text)):
-        if number >= 10 * MOST_COMPLAINTS or len(found) >= MOST_COMPLAINTS:
+        if number >= 10 * MOST_COMPLAINTS or len(complaints) >= MOST_COMPLAINTS:
             break
-        said = text[begin.start() : begin.start() + _WINDOW]
-        following = _BEGINS.search(said, 1)
-        end = _ENDS.search(said, 0, following.start() if following else len(said))
+        window = text[begin.start() : begin.start() + _WINDOW]
+        following = _BEGINS.search(window, 1)
+        end = _ENDS.search(window, 0, following.start() if following else len(window))
         if end:
-            found[_short(said[: end.end()])] = None
-    return list(found)
+            complaints[_short(window[: end.end()])] = None
+    return list(complaints)
 
 
 def fatal(complaint: str) -> bool:

@@ -21,7 +21,7 @@ from include.registry.kinds import EventKind
 def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
     accounts, and on each server that does not answer."""
-    hosts = {one.name: reach(one.name) for one in registry.list_servers(conn) if one.host_key is not None}
+    hosts = {server.name: reach(server.name) for server in registry.list_servers(conn) if server.host_key is not None}
 
     def ask(name: str) -> list[dict[str, Any]] | str:
         try:
@@ -31,16 +31,16 @@ def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
 
     with ThreadPoolExecutor(16) as pool:
         answers = dict(zip(hosts, pool.map(ask, hosts), strict=True))
-    said = [answer for answer in answers.values() if isinstance(answer, str)]
+    sentences = [answer for answer in answers.values() if isinstance(answer, str)]
     for name, answer in answers.items():
         if not isinstance(answer, str):
-            said += shut(conn, name, hosts[name], answer)
-    return said
+            sentences += shut(conn, name, hosts[name], answer)
+    return sentences
 
 
 def shut(conn: psycopg.Connection, server: str, host: Host, described: list[dict[str, Any]]) -> list[str]:
     """Tells the server which of the accounts that it serves have left it; gives a sentence on each."""
-    said = []
+    sentences = []
     for entry in described:
         move = _left_with(conn, server, entry)
         if move is None:
@@ -50,11 +50,11 @@ def shut(conn: psycopg.Connection, server: str, host: Host, described: list[dict
         host.call(verbs.Left(account=move.account, move=move.key, epoch=move.epoch, to=to))
         detail = {"lives_on": lives_on, "epoch_there": entry["epoch"], "epoch": move.epoch}
         registry.event(conn, EventKind.ACCOUNT_SHUT, account=move.account, server=server, move=move.id, detail=detail)
-        said.append(
+        sentences.append(
             f"{server} served {move.account}, which has lived on {lives_on} since it moved: its disk is that of a "
             "snapshot or a backup. The account is shut there now; look whether anybody wrote to it meanwhile."
         )
-    return said
+    return sentences
 
 
 def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> registry.Move | None:
@@ -68,6 +68,8 @@ def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> 
     if known.server == server:
         return None
     moves = registry.moves_of_account(conn, entry["account"])
-    left = [one for one in moves if one.from_server == server and one.engine is None and one.committed_at is not None]
+    left = [
+        move for move in moves if move.from_server == server and move.engine is None and move.committed_at is not None
+    ]
     # What came back by a later move than the registry has recorded has a later epoch.
     return left[-1] if left and entry["epoch"] <= left[-1].epoch else None

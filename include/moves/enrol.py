@@ -57,5 +57,5 @@ def unfit(name: str, infrastructure: str, description: dict[str, Any]) -> list[s
 
 def version(text: str) -> tuple[int, ...]:
     """The first dotted number in `text`: "3.5.0-1" is (3, 5, 0)."""
-    found = re.search(r"\d+(?:\.\d+)*", text)
-    return tuple(int(part) for part in found.group().split(".")) if found else ()
+    number = re.search(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in number.group().split(".")) if number else ()

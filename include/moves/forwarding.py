@@ -38,15 +38,15 @@ def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]
 
 def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every original that accounts have left and that is not reinstalled yet; gives a sentence an account."""
-    said = []
+    sentences = []
     for migration in registry.list_migrations(conn):
         if migration.state in ASKED:
             try:
                 description = reach(migration.server).call(verbs.Describe())
-                said += record(conn, migration.id, description) or [f"{migration.server}: no account has left it."]
+                sentences += record(conn, migration.id, description) or [f"{migration.server}: no account has left it."]
             except (HostUnreachable, AgentError) as error:
-                said.append(f"{migration.server}: {error}")
-    return said
+                sentences.append(f"{migration.server}: {error}")
+    return sentences
 
 
 def last(conn: psycopg.Connection, migration: int) -> dict[str, Any]:

@@ -60,16 +60,16 @@ def _taken(conn: psycopg.Connection, move: dict[str, Any], when: str, end: str, 
 
 def worse(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """One sentence for each thing that is not as it was; empty if the account is as its customer knows it."""
-    found: list[str] = []
+    differences: list[str] = []
     for url, was in before.get("urls", {}).items():
-        found += _site(url, was, after.get("urls", {}).get(url))
+        differences += _site(url, was, after.get("urls", {}).get(url))
     for engine, name in (("postgresql", "PostgreSQL"), ("mysql", "MariaDB")):
-        found += _tables(name, before.get(engine, {}), after.get(engine, {}))
+        differences += _tables(name, before.get(engine, {}), after.get(engine, {}))
     for mailbox, was in before.get("imap", {}).items():
         now = after.get("imap", {})
         # Nobody could log in: then the mailboxes' names are not known either.
-        found += _mailbox(mailbox, was, now.get(mailbox, now.get(mailbox.partition("/")[0] + "/")))
-    return found
+        differences += _mailbox(mailbox, was, now.get(mailbox, now.get(mailbox.partition("/")[0] + "/")))
+    return differences
 
 
 def _site(url: str, was: dict[str, Any], now: dict[str, Any] | None) -> list[str]:
@@ -80,14 +80,14 @@ def _site(url: str, was: dict[str, Any], now: dict[str, Any] | None) -> list[str
     if "error" in now:
         return [f"{url} cannot be read now ({now['error']})."]
     words = {"status": "answers with another status", "title": "shows another title"}
-    found = [
+    differences = [
         f"{url} {word}: {now.get(key)}, not {was.get(key)}."
         for key, word in words.items()
         if now.get(key) != was.get(key)
     ]
     if now.get("certificate") != was.get("certificate"):
-        found.append(f"{url} presents another certificate.")
-    return found
+        differences.append(f"{url} presents another certificate.")
+    return differences
 
 
 def _tables(engine: str, was: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -95,13 +95,13 @@ def _tables(engine: str, was: dict[str, Any], now: dict[str, Any]) -> list[str]:
         return []
     if "error" in now:
         return [f"{engine} does not let the account in ({now['error']})."]
-    found = [f"{engine}: the table {table} is missing." for table in was if table not in now]
-    found += [
+    differences = [f"{engine}: the table {table} is missing." for table in was if table not in now]
+    differences += [
         f"{engine}: the table {table} has {now[table]} rows, fewer than the {rows} before."
         for table, rows in was.items()
         if table in now and now[table] < rows
     ]
-    return found
+    return differences
 
 
 def _mailbox(name: str, was: dict[str, Any], now: dict[str, Any] | None) -> list[str]:
@@ -130,8 +130,8 @@ def uid_set(numbers: list[int]) -> str:
 
 def uids(text: str) -> set[int]:
     """The UIDs of an IMAP sequence set."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     for span in filter(None, text.split(",")):
         first, _, last = span.partition(":")
-        found.update(range(int(first), int(last or first) + 1))
-    return found
+        numbers.update(range(int(first), int(last or first) + 1))
+    return numbers

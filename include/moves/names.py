@@ -40,19 +40,19 @@ def follow(conn: psycopg.Connection, names: Names, server: str, account: str | N
     name of a type that the transit has no address for stays.
     """
     migration = registry.migration_of(conn, server)
-    accounts = [one for one in registry.accounts_of(conn, server) if account in (None, one.name)]
-    said = []
+    accounts = [each for each in registry.accounts_of(conn, server) if account in (None, each.name)]
+    sentences = []
     if migration is not None and migration.state in LOWERED:
-        for one in accounts:
-            said += learn(conn, names, migration, one)
+        for owner in accounts:
+            sentences += learn(conn, names, migration, owner)
     away = own_addresses(conn, migration.transit) if migration is not None and migration.transit else {}
-    for one in accounts:
-        gone = one.server != server
+    for owner in accounts:
+        gone = owner.server != server
         low = gone or (migration is not None and migration.state in LOWERED)
-        for name in registry.names_of_account(conn, one.name):
+        for name in registry.names_of_account(conn, owner.name):
             address = away.get(name.type, name.address) if gone else name.address
-            said += _lead(conn, names, name, address, low)
-    return said
+            sentences += _lead(conn, names, name, address, low)
+    return sentences
 
 
 def _lead(conn: psycopg.Connection, names: Names, name: registry.Name, address: str, low: bool) -> list[str]:
@@ -82,7 +82,7 @@ def learn(
     since), and lists the others; gives a sentence on each of those."""
     home = own_addresses(conn, migration.server)
     through = _and(home.values()) or "the server's own IPs"
-    said = _learn(
+    sentences = _learn(
         conn,
         names,
         account,
@@ -92,9 +92,9 @@ def learn(
         moves=f"leads to the transit, which others will have after you: point it at {through}.",
     )
     addresses = own_addresses(conn, migration.transit or "").values()
-    said |= _senders(names, account, home.values(), addresses, "before it moves, and take it out once it is home")
-    registry.list_elsewhere(conn, migration.id, account.name, said)
-    return [*said.values()]
+    sentences |= _senders(names, account, home.values(), addresses, "before it moves, and take it out once it is home")
+    registry.list_elsewhere(conn, migration.id, account.name, sentences)
+    return [*sentences.values()]
 
 
 def list_over(conn: psycopg.Connection, names: Names, move: dict[str, Any]) -> list[str]:
@@ -104,7 +104,7 @@ def list_over(conn: psycopg.Connection, names: Names, move: dict[str, Any]) -> l
     if move["engine"] or account.server != move["from_server"]:
         return []
     to = _and(own_addresses(conn, move["to_server"]).values()) or "the new server's IPs"
-    said = _learn(
+    sentences = _learn(
         conn,
         names,
         account,
@@ -114,8 +114,8 @@ def list_over(conn: psycopg.Connection, names: Names, move: dict[str, Any]) -> l
         moves="",
     )
     old, new = (own_addresses(conn, move[end]).values() for end in ("from_server", "to_server"))
-    said |= _senders(names, account, old, new, "before it moves, and take the old address out after it")
-    return [*said.values()]
+    sentences |= _senders(names, account, old, new, "before it moves, and take the old address out after it")
+    return [*sentences.values()]
 
 
 def _learn(
@@ -130,62 +130,64 @@ def _learn(
     """`stays`: what is said of a name that our DNS does not lead, `moves`: of one that leads to `away`."""
     ours = {ip.address for ip in registry.ips_of(conn, server)}
     known = {name.fqdn for name in registry.names_of(conn, server)}
-    said: dict[str, str] = {}
+    sentences: dict[str, str] = {}
     for fqdn in sorted({*account.domains, *_mail_domains(account)} - known):
         if not names.has(fqdn):
-            said[fqdn] = f"{fqdn} is not in our DNS: {stays}"
+            sentences[fqdn] = f"{fqdn} is not in our DNS: {stays}"
             continue
         led = names.led(fqdn)
         hosts = [] if led.records or led.name != fqdn else names.mail_hosts(fqdn)
         if led.name != fqdn:
             if led.name not in known:
-                said[fqdn] = f"{fqdn} is an alias of {led.name}, which is not the account's: {stays}"
+                sentences[fqdn] = f"{fqdn} is an alias of {led.name}, which is not the account's: {stays}"
         elif mine := [record for record in led.records if record[1] in ours]:
             for rdtype, address, ttl in mine:
                 registry.add_name(conn, fqdn, rdtype, account.name, address, min(max(ttl, 1), LONGEST_TTL))
         elif {address for _, address, _ in led.records} & away:
             # Not taken for the account's: it may be the host's own name of the transit.
-            said[fqdn] = f"{fqdn} {moves}"
+            sentences[fqdn] = f"{fqdn} {moves}"
         elif led.records:
-            said[fqdn] = (
+            sentences[fqdn] = (
                 f"{fqdn} leads to {_and(address for _, address, _ in led.records)}, which is not its server: it is "
                 "left as it is; change nothing."
             )
         elif hosts:
             if not {*hosts} & known:
-                said[fqdn] = f"Mail for {fqdn} goes to {_and(hosts)}, which is not the account's: it is left as it is."
+                sentences[fqdn] = (
+                    f"Mail for {fqdn} goes to {_and(hosts)}, which is not the account's: it is left as it is."
+                )
         else:
-            said[fqdn] = f"{fqdn} has no address in our DNS: nobody reaches it by that name; add it if it is used."
-    return said
+            sentences[fqdn] = f"{fqdn} has no address in our DNS: nobody reaches it by that name; add it if it is used."
+    return sentences
 
 
 def _senders(
     names: Names, account: registry.Account, old: Iterable[str], new: Iterable[str], until: str
 ) -> dict[str, str]:
     """A sentence on each domain in our DNS whose SPF record allows the `old` addresses by number, and not the `new`."""
-    said = {}
+    sentences = {}
     for fqdn in sorted({*account.domains, *_mail_domains(account)}):
         record = names.senders(fqdn) if names.has(fqdn) else None
         allowed = _allowed(record or "")
-        if missing := [one for one in sorted(new) if not _within(one, allowed)]:
-            if any(_within(one, allowed) for one in old):
-                words = " ".join(f"ip{ip_address(one).version}:{one}" for one in missing)
-                said[f"{fqdn} SPF"] = (
+        if missing := [address for address in sorted(new) if not _within(address, allowed)]:
+            if any(_within(address, allowed) for address in old):
+                words = " ".join(f"ip{ip_address(address).version}:{address}" for address in missing)
+                sentences[f"{fqdn} SPF"] = (
                     f"The SPF record of {fqdn} names its server's address and not the next one's, so mail that the"
                     f" account's programs send from there would be refused: add {words} {until}."
                 )
-    return said
+    return sentences
 
 
 def _allowed(record: str) -> list[IPv4Network | IPv6Network]:
     """The addresses that an SPF record allows by number."""
-    found = []
+    networks = []
     for word in record.lower().split():
         kind, _, address = word.lstrip("+").partition(":")
         if kind in ("ip4", "ip6"):
             with suppress(ValueError):
-                found.append(ip_network(address, strict=False))
-    return found
+                networks.append(ip_network(address, strict=False))
+    return networks
 
 
 def _within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
@@ -193,8 +195,8 @@ def _within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool
 
 
 def _mail_domains(account: registry.Account) -> set[str]:
-    said = account.description or {}
-    addresses = [*said.get("mailboxes", []), *said.get("forwarders", [])]
+    description = account.description or {}
+    addresses = [*description.get("mailboxes", []), *description.get("forwarders", [])]
     return {address.rpartition("@")[2].lower() for address in addresses}
 
 

@@ -22,10 +22,10 @@ DRAIN_SECONDS = 0.5
 
 def own_addresses(conn: psycopg.Connection, server: str) -> dict[str, str]:
     """The server's own service address for each record type: {"A": ..., "AAAA": ...}."""
-    found: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     for ip in registry.ips_of(conn, server):
-        found.setdefault(record_type(ip.address), str(ip.address))
-    return found
+        addresses.setdefault(record_type(ip.address), str(ip.address))
+    return addresses
 
 
 def record_type(address: Any) -> str:

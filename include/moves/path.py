@@ -12,6 +12,7 @@ import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.account.engines import DECLARED
 from include.hosts import Host
 from include.registry.states import MoveState
 
@@ -20,7 +21,7 @@ def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
     """A server's description as the registry may keep it: account files hold the mailboxes' password hashes. What is
     `stated` in them of an account's uid and mail stays."""
     stripped: dict[str, Any] = {
-        kind: [_public(one) for one in description[kind]] for kind in ("accounts", "parts") if kind in description
+        kind: [_public(entry) for entry in description[kind]] for kind in ("accounts", "parts") if kind in description
     }
     return {**description, **stripped}
 
@@ -46,13 +47,13 @@ def require_as_known(account: str, server: str, known: dict[str, Any] | None, ac
         return
     says = stated(account_file)
     if more := sorted({*says["mail_domains"]} - {*known["mail_domains"]}):
-        what = f"that mail to {more[0]!r:.260} is {account}'s"
+        claim = f"that mail to {more[0]!r:.260} is {account}'s"
     elif says["uid"] != known["uid"]:
-        what = f"that the uid of {account} is {says['uid']!r:.20}"
+        claim = f"that the uid of {account} is {says['uid']!r:.20}"
     else:
         return
     raise registry.Refused(
-        f"{server} says {what}, which is not so in the registry. Find out who has changed that there. If it is right, "
+        f"{server} says {claim}, which is not so in the registry. Find out who has changed that there. If it is right, "
         f"type: python -m include.registry confirm DSN {account} --by YOU; then clear the run."
     )
 
@@ -126,25 +127,25 @@ def open_path(
     peer = {"address": servers[1].management_address, "host_keys": [servers[1].host_key]}
     arrives_as = f"{move['account']}.{move['engine']}" if move.get("engine") else move["account"]
     with ThreadPoolExecutor() as both:
-        here, there = both.map(entry_of, (source, target), (move["account"], arrives_as))
-    if there is not None and there["state"] in ("serving", "test") and there["epoch"] == move["epoch"]:
+        own, arrived = both.map(entry_of, (source, target), (move["account"], arrives_as))
+    if arrived is not None and arrived["state"] in ("serving", "test") and arrived["epoch"] == move["epoch"]:
         return peer
-    if here is None:
+    if own is None:
         raise registry.Refused(
             f"{move['account']} is not on {move['from_server']}, where the registry has it: find out where it went."
         )
-    require_as_known(move["account"], move["from_server"], known, here["account_file"])
+    require_as_known(move["account"], move["from_server"], known, own["account_file"])
     # A test holds nothing: it does not end what another attempt has begun.
     attempt = move["epoch"] if "direction" in move else None
-    paired = source.call(verbs.Pair(move=move["key"], account=move["account"], epoch=attempt))
+    public_key = source.call(verbs.Pair(move=move["key"], account=move["account"], epoch=attempt)).public_key
     received = target.call(
         verbs.Receive(
             move=move["key"],
             account=move["account"],
             epoch=move["epoch"],
-            account_file=databases_only(here["account_file"], only) if only else here["account_file"],
+            account_file=databases_only(own["account_file"], only) if only else own["account_file"],
             source_address=servers[0].management_address,
-            public_key=paired.public_key,
+            public_key=public_key,
             engine=move.get("engine"),
         )
     )
@@ -160,8 +161,7 @@ def databases_only(account_file: dict[str, Any], engine: str) -> dict[str, Any]:
     """The file of an account that is nothing but the databases of one engine."""
     nothing = {
         "sites": [],
-        "postgresql": {"roles": [], "databases": []},
-        "mariadb": {"users": [], "databases": []},
+        **{each.name: {key: [] for key in each.lists} for each in DECLARED},
         "mail": {"domains": [], "mailboxes": []},
     }
     return {**account_file, **nothing, engine: account_file[engine]}
@@ -193,8 +193,8 @@ def _give_up(source: Host, move: dict[str, Any]) -> None:
             f"{move['account']} has left {move['from_server']} for good but its move is not finished: "
             "clear this run, it goes forward from there."
         )
-    said = source.call(verbs.Return(account=move["account"], move=move["key"], epoch=move["epoch"]))
-    if said.state == "moved":
+    answer = source.call(verbs.Return(account=move["account"], move=move["key"], epoch=move["epoch"]))
+    if answer.state == "moved":
         raise registry.Refused(
             f"{move['from_server']} says that {move['account']} has left it by another move: find out where it lives."
         )
@@ -213,7 +213,7 @@ def departure(source: Host, move: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if (here["state"], here["move"]) == ("moved", move["key"]):
         return here
-    return next((there for there in here.get("engines", {}).values() if there["move"] == move["key"]), None)
+    return next((part for part in here.get("engines", {}).values() if part["move"] == move["key"]), None)
 
 
 def record(

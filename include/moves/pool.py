@@ -14,12 +14,12 @@ from include.registry.kinds import ServerKind
 def show(conn: psycopg.Connection) -> str:
     """The pool and the queue as a text: a line for each transit and for each waiting request."""
     lines = ["transit         plan            state         "]
-    for one in registry.list_servers(conn, kind=ServerKind.TRANSIT):
-        notes = [f"paused: {one.paused_because}"] if one.paused_because else []
-        notes += [f"reserved for {one.reserved_for}"] if one.reserved_for else []
-        mine = registry.migration_of(conn, one.name)
-        notes += [f"for {mine.server} since {one.state_since:%Y-%m-%d %H:%M %Z}"] if mine else []
-        lines.append(f"{one.name:15} {one.plan:15} {one.state:13} {'; '.join(notes)}".rstrip())
+    for transit in registry.list_servers(conn, kind=ServerKind.TRANSIT):
+        notes = [f"paused: {transit.paused_because}"] if transit.paused_because else []
+        notes += [f"reserved for {transit.reserved_for}"] if transit.reserved_for else []
+        mine = registry.migration_of(conn, transit.name)
+        notes += [f"for {mine.server} since {transit.state_since:%Y-%m-%d %H:%M %Z}"] if mine else []
+        lines.append(f"{transit.name:15} {transit.plan:15} {transit.state:13} {'; '.join(notes)}".rstrip())
     lines += ["", "place  migration  server          plan            asked for at      a transit expected"]
     for request in registry.waiting(conn):
         place = registry.place_in_queue(conn, request.migration)

@@ -38,7 +38,7 @@ def of(figures: Mapping[str, Any]) -> Proof:
     copied, switched = (figures.get(verb) or {} for verb in ("copy", "switch"))
     verified = switched.get("verified") or {}
     return Proof(
-        counts={what: int(verified.get(what, 0)) for what in COUNTED},
+        counts={unit: int(verified.get(unit, 0)) for unit in COUNTED},
         equal=verified.get("equal") is True,
         left=switched.get("left", copied.get("left", [])),
         scope=switched.get("scope", {}),

@@ -18,12 +18,12 @@ from include.registry.kinds import EventKind
 def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
     """What the registry knows of the migration: itself, how each account moved, what its customer is told of names,
     what took the old path, and all of it as it was recorded: the moves with their figures, the events."""
-    found = registry.migration(conn, migration)
+    record = registry.migration(conn, migration)
     moves = registry.moves_of(conn, migration)
     return {
-        "migration": asdict(found),
+        "migration": asdict(record),
         "accounts": [account(move) for move in moves if move.committed_at is not None],
-        "names": names(conn, found),
+        "names": names(conn, record),
         "forwarded": forwarding.last(conn, migration),
         "moves": [asdict(move) for move in moves],
         "events": [asdict(event) for event in registry.list_events(conn, migration_id=migration, limit=1_000_000)],
@@ -52,11 +52,13 @@ def account(move: registry.Move) -> dict[str, Any]:
 
 def names(conn: psycopg.Connection, migration: registry.Migration) -> dict[str, list[str]]:
     """What each account's customer is told of its names: those that are not in our DNS, or that somebody changed."""
-    told = {account: [*said.values()] for account, said in registry.names_elsewhere(conn, migration.id).items()}
+    by_account = {
+        account: [*sentences.values()] for account, sentences in registry.names_elsewhere(conn, migration.id).items()
+    }
     for name in registry.names_of(conn, migration.server):
         if name.left_because:
-            told.setdefault(name.account, []).append(name.left_because)
-    return told
+            by_account.setdefault(name.account, []).append(name.left_because)
+    return by_account
 
 
 def summary(report: dict[str, Any]) -> str:
@@ -65,16 +67,16 @@ def summary(report: dict[str, Any]) -> str:
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
-    for one in report["accounts"]:
-        seen = ", ".join(f"{one['verified'][what]} {what}" for what in proof.COUNTED if one["verified"][what])
-        waits = f"held {_ms(one['held_ms'])}, expected {_ms(one['expected_ms'])}, agreed {_ms(one['agreed_ms'])}"
-        equal = "equal on both servers" if one["verified"]["equal"] else "not proven equal"
-        yield f"{one['account']} {one['direction']}: {waits}; {equal}: {seen or 'nothing'}."
-        yield from (f"  Not carried, so this move is not called verified: {sentence}" for sentence in one["left"])
-        for database in one["databases"]:
+    for move in report["accounts"]:
+        seen = ", ".join(f"{move['verified'][unit]} {unit}" for unit in proof.COUNTED if move["verified"][unit])
+        waits = f"held {_ms(move['held_ms'])}, expected {_ms(move['expected_ms'])}, agreed {_ms(move['agreed_ms'])}"
+        equal = "equal on both servers" if move["verified"]["equal"] else "not proven equal"
+        yield f"{move['account']} {move['direction']}: {waits}; {equal}: {seen or 'nothing'}."
+        yield from (f"  Not carried, so this move is not called verified: {sentence}" for sentence in move["left"])
+        for database in move["databases"]:
             yield f"  {database['store']} {database['database']}: {database['way']}. {database['why']}"
-    for account_, said in sorted(report["names"].items()):
-        yield from (f"{account_}: {sentence}" for sentence in said)
+    for account_, sentences in sorted(report["names"].items()):
+        yield from (f"{account_}: {sentence}" for sentence in sentences)
     yield from forwarding.sentences(report["forwarded"])
 
 

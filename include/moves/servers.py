@@ -53,7 +53,7 @@ def refresh(conn: psycopg.Connection, server: str, host: Host) -> list[str]:
 def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
     a sentence on each that does not answer."""
-    names = [one.name for one in registry.list_servers(conn) if _may_get_accounts(one)]
+    names = [server.name for server in registry.list_servers(conn) if _may_get_accounts(server)]
     hosts = {name: reach(name) for name in names}
 
     def ask(name: str) -> dict[str, Any] | str:
@@ -83,7 +83,7 @@ def make_known(conn: psycopg.Connection, account: str, to_server: str, reach: Ca
     migration = registry.migration_of(conn, to_server)
     if migration is None or migration.transit != to_server or migration.state != MigrationState.HANDED_OVER:
         return
-    if account not in {one.name for one in registry.accounts_of(conn, migration.server)}:
+    if account not in {known.name for known in registry.accounts_of(conn, migration.server)}:
         refresh(conn, migration.server, reach(migration.server))
 
 
@@ -152,10 +152,10 @@ def every_account_left(conn: psycopg.Connection, migration: dict[str, Any]) -> b
 
 def every_account_home(conn: psycopg.Connection, migration: dict[str, Any], transit: Host) -> None:
     """Records that every account is home. Refused while one is not, be it one that was made on the transit."""
-    found = registry.migration(conn, migration["id"])
-    if past(found.state, MigrationState.REINSTALLED):
+    record = registry.migration(conn, migration["id"])
+    if past(record.state, MigrationState.REINSTALLED):
         return
-    refresh(conn, registry.certain(found.transit), transit)
+    refresh(conn, registry.certain(record.transit), transit)
     away = registry.accounts_not_on(conn, migration["id"], migration["server"])
     if away:
         raise registry.Refused(f"Not home yet: {', '.join(away)}. Clear move_accounts_home.")
@@ -170,7 +170,7 @@ def prove_original_empty(conn: psycopg.Connection, migration: dict[str, Any], or
         registry.advance(conn, migration["id"], MigrationState.ORIGINAL_EMPTY)
 
 
-def emptiness(proof: registry.Proof, said: verbs.Emptiness) -> str:
+def emptiness(proof: registry.Proof, answer: verbs.Emptiness) -> str:
     """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment."""
     lines = [
         f"After a yes everything on **{proof.server}** is erased, and it is installed with infrastructure "
@@ -183,11 +183,11 @@ def emptiness(proof: registry.Proof, said: verbs.Emptiness) -> str:
         f"* IPs routed to {proof.server}: {_all_of(proof.routed_here)}",
         f"* its IPs routed to {proof.transit}: {_all_of(proof.routed_to_transit)}",
         "",
-        f"**{proof.server} itself says**: {'it is empty.' if said.empty else 'it is NOT empty:'}",
+        f"**{proof.server} itself says**: {'it is empty.' if answer.empty else 'it is NOT empty:'}",
         "",
     ]
     # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
-    return "\n".join([*lines, *(f"    {sentence}" for sentence in said.because)]).rstrip()
+    return "\n".join([*lines, *(f"    {sentence}" for sentence in answer.because)]).rstrip()
 
 
 def _all_of(names: list[str]) -> str:
@@ -226,18 +226,18 @@ def reinstall(
 def discard_kept_disk(conn: psycopg.Connection, migration: dict[str, Any], original: Host, machines: Machines) -> None:
     """Removes the disk that the original had before, once every account is home: by the registry, and by the original
     itself, which serves each."""
-    found = registry.migration(conn, migration["id"])
-    if found.disk_kept is None or found.disk_discarded_at is not None:
+    record = registry.migration(conn, migration["id"])
+    if record.disk_kept is None or record.disk_discarded_at is not None:
         return
     here = {account["account"] for account in serving(original.call(verbs.Describe()))}
-    if missing := [one.name for one in registry.accounts_of(conn, found.server) if one.name not in here]:
+    if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.name not in here]:
         raise registry.Refused(
-            f"{found.server} itself does not serve {', '.join(missing)}: the disk that it had before is kept. Find out "
-            "where that is, then clear this task."
+            f"{record.server} itself does not serve {', '.join(missing)}: the disk that it had before is kept. Find "
+            "out where that is, then clear this task."
         )
-    for label in kept_disks(found.disk_kept):
+    for label in kept_disks(record.disk_kept):
         machines.discard(label)
-    registry.disk_discarded(conn, found.id)
+    registry.disk_discarded(conn, record.id)
 
 
 def kept_disks(label: str) -> tuple[str, str]:
@@ -273,16 +273,18 @@ def _prove_transit_empty(
     Cut off in the middle, the next call finds the proof in the event log: a transit that does not answer is then on its
     way, while one that answers is asked again.
     """
-    standing = machines.there(spec(transit))
-    if standing is not None:
+    machine = machines.there(spec(transit))
+    if machine is not None:
         try:
             # A free transit has no pinned key: what it is known by is what its machine was made with.
-            agent = reach(replace(transit, host_key=standing.host_key))
+            agent = reach(replace(transit, host_key=machine.host_key))
             _ask_whether_empty(f"Transit {transit.name} is not empty, so it stays as it is", agent)
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration["id"]) is not None
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
-            if not any(_proven(conn, migration, EventKind.TRANSIT_PROVEN_EMPTY, act=one) for one in before):
+            if not any(
+                _proven(conn, migration, EventKind.TRANSIT_PROVEN_EMPTY, act=proven_act) for proven_act in before
+            ):
                 raise registry.Refused(
                     f"Transit {transit.name} cannot be asked whether it is empty, so it stays as it is: {error} Look "
                     "at it, and wipe it by hand only if you know that nobody's data is on it; then clear this task."

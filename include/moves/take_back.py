@@ -40,12 +40,12 @@ def look(conn: psycopg.Connection, server: str, reach: Callable[[str], Host]) ->
     }
 
 
-def what_is_lost(conn: psycopg.Connection, facts: dict[str, Any]) -> str:
+def what_is_lost(conn: psycopg.Connection, take_back: dict[str, Any]) -> str:
     """What a person reads before they agree, as Markdown."""
-    server, transit = facts["server"], facts["transit"]
+    server, transit = take_back["server"], take_back["transit"]
     where = (
         f"the disk that {server} had before its reinstall, started in {transit}'s place"
-        if facts["in_transits_place"]
+        if take_back["in_transits_place"]
         else f"{server} itself, which still has what it had"
     )
     lines = [
@@ -54,49 +54,49 @@ def what_is_lost(conn: psycopg.Connection, facts: dict[str, Any]) -> str:
         "**For ever lost is what was written, sent and received since each account left:**",
         "",
     ]
-    for one in registry.lost(conn, facts["id"]):
-        if one.left_at is None:
-            lines.append(f"* {one.account}: **all of it**; it was made on {transit} and is nowhere else")
+    for loss in registry.lost(conn, take_back["id"]):
+        if loss.left_at is None:
+            lines.append(f"* {loss.account}: **all of it**; it was made on {transit} and is nowhere else")
         else:
-            lines.append(f"* {one.account}: everything since {one.left_at:%Y-%m-%d %H:%M:%S %Z}")
+            lines.append(f"* {loss.account}: everything since {loss.left_at:%Y-%m-%d %H:%M:%S %Z}")
     lines += ["", f"Whoever can still read {transit}'s disk can save it; it is not wiped by this."]
     return "\n".join(lines)
 
 
 def cut_off(
-    conn: psycopg.Connection, facts: dict[str, Any], because: str, by: str, machines: Machines, spec: Specify
+    conn: psycopg.Connection, take_back: dict[str, Any], because: str, by: str, machines: Machines, spec: Specify
 ) -> None:
     """Switches the transit off, so that nothing answers there any more, and records that it is given up."""
-    if not registry.kept_disk_runs(conn, facts["id"]):
-        machines.cut_power(spec(registry.server(conn, facts["transit"])))
-    registry.begin_take_back(conn, facts["id"], because, by)
+    if not registry.kept_disk_runs(conn, take_back["id"]):
+        machines.cut_power(spec(registry.server(conn, take_back["transit"])))
+    registry.begin_take_back(conn, take_back["id"], because, by)
 
 
-def start_kept_disk(conn: psycopg.Connection, facts: dict[str, Any], machines: Machines, spec: Specify) -> None:
+def start_kept_disk(conn: psycopg.Connection, take_back: dict[str, Any], machines: Machines, spec: Specify) -> None:
     """Starts the original's kept disk in the transit's place, whose own disk is put aside; only where the original was
     reinstalled."""
-    if not facts["in_transits_place"]:
+    if not take_back["in_transits_place"]:
         return
-    kept, lost = kept_disks(registry.certain(registry.migration(conn, facts["id"]).disk_kept))
-    place = spec(registry.server(conn, facts["transit"]))
-    machines.keep(place, lost)
-    registry.kept_disk_started(conn, facts["id"], machines.put_back(place, kept).host_key)
+    disk, transit_disk = kept_disks(registry.certain(registry.migration(conn, take_back["id"]).disk_kept))
+    place = spec(registry.server(conn, take_back["transit"]))
+    machines.keep(place, transit_disk)
+    registry.kept_disk_started(conn, take_back["id"], machines.put_back(place, disk).host_key)
 
 
-def take_accounts_back(conn: psycopg.Connection, facts: dict[str, Any], reach: Callable[[str], Host]) -> list[str]:
+def take_accounts_back(conn: psycopg.Connection, take_back: dict[str, Any], reach: Callable[[str], Host]) -> list[str]:
     """Every account that lived on the transit serves again, at a new epoch; gives their names."""
-    server, transit = (registry.server(conn, facts[name]) for name in ("server", "transit"))
-    stands_in = facts["in_transits_place"]
+    server, transit = (registry.server(conn, take_back[name]) for name in ("server", "transit"))
+    stands_in = take_back["in_transits_place"]
     host = reach(transit.name if stands_in else server.name)
     host.push_agent()
-    migration = registry.migration(conn, facts["id"])
+    migration = registry.migration(conn, take_back["id"])
     epochs = registry.taken_back(conn, migration.id) or {}
     if stands_in:
-        ips = [ip.address for one in (transit, server) for ip in registry.ips_of(conn, one.name)]
+        ips = [ip.address for machine in (transit, server) for ip in registry.ips_of(conn, machine.name)]
         host.call(verbs.AcceptIps(ips=ips))
-        for one in registry.accounts_of(conn, server.name):
-            if one.server == server.name:
-                host.call(verbs.LeadTo(account=one.name, address=str(server.management_address)))
+        for row in registry.accounts_of(conn, server.name):
+            if row.server == server.name:
+                host.call(verbs.LeadTo(account=row.name, address=str(server.management_address)))
     because = registry.certain(migration.taken_back_because)
     for account, epoch in epochs.items():
         host.call(verbs.TakeBack(account=account, epoch=epoch, because=because))
@@ -109,11 +109,11 @@ def take_accounts_back(conn: psycopg.Connection, facts: dict[str, Any], reach: C
 
 
 def lead_back(
-    conn: psycopg.Connection, facts: dict[str, Any], zone: Names, router: network.Run, reach: Callable[[str], Host]
+    conn: psycopg.Connection, take_back: dict[str, Any], zone: Names, router: network.Run, reach: Callable[[str], Host]
 ) -> list[str]:
     """Names and IPs lead to where the accounts serve; gives what customers are told of names that do not follow."""
-    if facts["in_transits_place"]:
+    if take_back["in_transits_place"]:
         return []  # they lead to the transit's place, where the accounts are
-    home = registry.server(conn, facts["server"])
+    home = registry.server(conn, take_back["server"])
     network.reroute(conn, router, home.name, home, reach, lost=True)
     return names.follow(conn, zone, home.name)

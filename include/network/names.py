@@ -77,10 +77,10 @@ class Names:
         name, records = self._name(fqdn, TYPES[0]), []
         for rdtype in TYPES:
             answer = self._answered(name, rdtype)
-            found = {rrset.name: rrset[0].target for rrset in answer.answer if rrset.rdtype == dns.rdatatype.CNAME}
+            aliases = {rrset.name: rrset[0].target for rrset in answer.answer if rrset.rdtype == dns.rdatatype.CNAME}
             owner = name
-            while owner in found:
-                owner = found.pop(owner)
+            while owner in aliases:
+                owner = aliases.pop(owner)
             for rrset in answer.answer:
                 if rrset.name == owner and rrset.rdtype == dns.rdatatype.from_text(rdtype):
                     records += [(rdtype, record.to_text(), rrset.ttl) for record in rrset]
@@ -160,13 +160,13 @@ class Names:
     def _held(self, name: dns.name.Name, rdtype: str) -> tuple[str | None, int | None]:
         """What a name holds, and its TTL."""
         answer = self._answered(name, rdtype)
-        found = answer.get_rrset(dns.message.ANSWER, name, dns.rdataclass.IN, dns.rdatatype.from_text(rdtype))
-        if found is None:
+        records = answer.get_rrset(dns.message.ANSWER, name, dns.rdataclass.IN, dns.rdatatype.from_text(rdtype))
+        if records is None:
             return None, None
-        if len(found) > 1:
-            values = ", ".join(sorted(record.to_text() for record in found))
-            raise NameChanged(f"{name} holds {len(found)} addresses ({values}): leave it one.")
-        return found[0].to_text(), found.ttl
+        if len(records) > 1:
+            values = ", ".join(sorted(record.to_text() for record in records))
+            raise NameChanged(f"{name} holds {len(records)} addresses ({values}): leave it one.")
+        return records[0].to_text(), records.ttl
 
     def _answered(self, name: dns.name.Name, rdtype: str) -> dns.message.Message:
         answer = self._ask(dns.message.make_query(name, rdtype))

@@ -70,9 +70,7 @@ TEXTS = {
     EventKind.MIGRATION_INSTALLING_TRANSIT: Text(
         "A transit was assigned and is being installed.", "{server}: transit being installed."
     ),
-    EventKind.MIGRATION_HANDED_OVER: Text(
-        "The transit is yours to use: the free week has started.", "{server}: customer performs."
-    ),
+    EventKind.MIGRATION_HANDED_OVER: Text("The transit is yours to use: {free_days}.", "{server}: customer performs."),
     EventKind.MIGRATION_ACCOUNTS_MOVED: Text("Every account has left the server.", "{server}: being rerouted."),
     EventKind.MIGRATION_REROUTED: Text("The server's IPs lead to the transit.", "{server}: to be proven empty."),
     EventKind.MIGRATION_ORIGINAL_EMPTY: Text("The server was proven to be empty.", "{server}: to be reinstalled."),
@@ -190,10 +188,20 @@ def _words(event: Event) -> _Unknown:
     made = {
         "held": _held(detail),
         "found": _found(detail),
+        "free_days": _free_days(detail.get("free_days")),
         "left": _left(event),
         "who": "a person agrees" if detail.get("asks") else "nobody is asked",
     }
     return _Unknown(known | {key: value for key, value in subjects.items() if value is not None} | made)
+
+
+def _free_days(days: int | None) -> str:
+    """How many there are; a hand-over of an earlier version does not tell."""
+    if days == 0:
+        return "it has no free days"
+    if days == 1:
+        return "its free day has started"
+    return f"its {'' if days is None else f'{days} '}free days have started"
 
 
 def _held(detail: dict[str, Any]) -> str:
@@ -202,9 +210,9 @@ def _held(detail: dict[str, Any]) -> str:
 
 
 def _found(detail: dict[str, Any]) -> str:
-    counts = [(detail.get(f"{what}s"), what) for what in ("blocker", "warning")]
-    said = [f"{count:,} {what}{'' if count == 1 else 's'}" for count, what in counts if count]
-    return f": {' and '.join(said)}" if said else ""
+    counts = [(detail.get(f"{severity}s"), severity) for severity in ("blocker", "warning")]
+    parts = [f"{count:,} {severity}{'' if count == 1 else 's'}" for count, severity in counts if count]
+    return f": {' and '.join(parts)}" if parts else ""
 
 
 def _left(event: Event) -> str:

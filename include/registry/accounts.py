@@ -42,14 +42,14 @@ def add_account(
     """Add an account that lives on `server`. On a transit it belongs to the original that the transit stands
     in for. `customer` is whose it is on a shared server; None leaves that as it is. Repeating it is fine; a name that
     lives elsewhere is refused."""
-    found = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": name})
+    record = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": name})
     if isinstance(domains, str):
         raise TypeError("domains is a list of names, not one")
     wanted = sorted({domain.lower() for domain in domains})
-    if found is not None and found.removed_at is None:
-        if found.server != server:
-            raise Refused(f"Account {name} lives on {found.server}: an account's name is its own, choose another.")
-        if found.domains != wanted:
+    if record is not None and record.removed_at is None:
+        if record.server != server:
+            raise Refused(f"Account {name} lives on {record.server}: an account's name is its own, choose another.")
+        if record.domains != wanted:
             execute(
                 conn,
                 "UPDATE accounts SET domains = %(domains)s WHERE name = %(name)s",
@@ -58,9 +58,9 @@ def add_account(
             event(conn, EventKind.ACCOUNT_CHANGED, account=name, server=server, detail={"domains": wanted})
         return account(conn, name) if customer is None else set_customer(conn, name, customer)
     home = _home_of(conn, server)
-    if found is not None and found.server != server:
+    if record is not None and record.server != server:
         raise Refused(
-            f"Account {name} was removed from {found.server} and its epochs count on there: choose another name."
+            f"Account {name} was removed from {record.server} and its epochs count on there: choose another name."
         )
     execute(
         conn,
@@ -78,7 +78,7 @@ def add_account(
 
 def _home_of(conn: psycopg.Connection, server: str) -> str:
     """The server itself, or the original that a transit stands in for."""
-    found: str = value(
+    home: str = value(
         conn,
         """
         SELECT server FROM live_migrations
@@ -87,16 +87,16 @@ def _home_of(conn: psycopg.Connection, server: str) -> str:
         """,
         {"server": server},
     )
-    return found
+    return home
 
 
 @in_transaction
 def account(conn: psycopg.Connection, name: str) -> Account:
     """An account; refuses an unknown name. One that was removed has `removed_at`."""
-    found = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s", {"name": name})
-    if found is None:
+    record = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s", {"name": name})
+    if record is None:
         raise Refused(f"There is no account {name}: check its name.")
-    return found
+    return record
 
 
 _account = account  # where a parameter has that name
@@ -110,20 +110,25 @@ def set_customer(conn: psycopg.Connection, account: str, customer: str | None, b
         "UPDATE accounts SET customer = %(customer)s WHERE name = %(name)s AND customer IS DISTINCT FROM %(customer)s",
         {"name": account, "customer": customer},
     )
-    found = _account(conn, account)
+    record = _account(conn, account)
     if changed:
         event(
-            conn, EventKind.ACCOUNT_CUSTOMER, account=account, server=found.server, by=by, detail={"customer": customer}
+            conn,
+            EventKind.ACCOUNT_CUSTOMER,
+            account=account,
+            server=record.server,
+            by=by,
+            detail={"customer": customer},
         )
-    return found
+    return record
 
 
 def next_epoch(conn: psycopg.Connection, account: str) -> int:
     """Epoch: the number of the next attempt to move or test the account, above all before. Hosts refuse a lower one."""
-    found: int = value(
+    epoch: int = value(
         conn, "UPDATE accounts SET epoch = epoch + 1 WHERE name = %(name)s RETURNING epoch", {"name": account}
     )
-    return found
+    return epoch
 
 
 @in_transaction
@@ -234,14 +239,14 @@ def _write_stated(conn: psycopg.Connection, name: str, stated: dict[str, Any]) -
 @in_transaction
 def confirm_account(conn: psycopg.Connection, name: str, by: str) -> Account:
     """Somebody has found out that what the account's server says of its uid and mail is right."""
-    found = account(conn, name)
-    stated = (found.description or {}).get("stated")
+    record = account(conn, name)
+    stated = (record.description or {}).get("stated")
     if stated is None:
-        raise Refused(f"{found.server} has said nothing of {name} yet: let the registry ask it first.")
-    if stated != found.stated:
+        raise Refused(f"{record.server} has said nothing of {name} yet: let the registry ask it first.")
+    if stated != record.stated:
         _write_stated(conn, name, stated)
-        detail = {"was": found.stated, "is": stated}
-        event(conn, EventKind.ACCOUNT_CONFIRMED, account=name, server=found.server, by=by, detail=detail)
+        detail = {"was": record.stated, "is": stated}
+        event(conn, EventKind.ACCOUNT_CONFIRMED, account=name, server=record.server, by=by, detail=detail)
     return account(conn, name)
 
 
@@ -251,22 +256,22 @@ def _domains(entry: Mapping[str, Any]) -> list[str]:
 
 def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
     """Between a host's commit and the registry's, the host is ahead."""
-    found: bool = value(
+    moving: bool = value(
         conn,
         """
         SELECT EXISTS (SELECT FROM live_moves WHERE account = %(account)s AND to_server = %(server)s)
         """,
         {"account": account, "server": server},
     )
-    return found
+    return moving
 
 
 @in_transaction
 def remove_account(conn: psycopg.Connection, name: str, reason: str, by: str) -> None:
     """Note that the customer or ops removed an account from its server: nobody waits for it any more. What its tests
     found goes with it: another account of that name, perhaps somebody else's, has not been tested."""
-    found = account(conn, name)
-    if found.removed_at is not None:
+    record = account(conn, name)
+    if record.removed_at is not None:
         return
     execute(conn, "UPDATE accounts SET removed_at = now() WHERE name = %(name)s", {"name": name})
     execute(conn, "DELETE FROM account_engines WHERE account = %(name)s", {"name": name})
@@ -278,4 +283,4 @@ def remove_account(conn: psycopg.Connection, name: str, reason: str, by: str) ->
         """,
         {"name": name},
     )
-    event(conn, EventKind.ACCOUNT_REMOVED, account=name, server=found.server, by=by, detail={"reason": reason})
+    event(conn, EventKind.ACCOUNT_REMOVED, account=name, server=record.server, by=by, detail={"reason": reason})

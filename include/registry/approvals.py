@@ -30,7 +30,7 @@ class Proof:
 def proof_of_emptiness(conn: psycopg.Connection, migration: int) -> Proof:
     """Who lives on the migration's original and which IPs are routed to it, and where they are instead. Refuses an
     unknown id."""
-    found = row(
+    proof = row(
         conn,
         Proof,
         """
@@ -46,15 +46,15 @@ def proof_of_emptiness(conn: psycopg.Connection, migration: int) -> Proof:
         """,
         {"id": migration},
     )
-    if found is None:
+    if proof is None:
         raise Refused(f"There is no migration {migration}: check its id.")
-    return found
+    return proof
 
 
 @in_transaction
 def approved_by(conn: psycopg.Connection, migration: int) -> str | None:
     """Who agreed that the migration's original is reinstalled; None before, and when a later answer was no."""
-    found: str | None = value(
+    person: str | None = value(
         conn,
         """
         SELECT CASE kind WHEN 'reinstall.approved' THEN coalesce(by, 'somebody') END FROM events
@@ -62,7 +62,7 @@ def approved_by(conn: psycopg.Connection, migration: int) -> str | None:
         """,
         {"id": migration},
     )
-    return found
+    return person
 
 
 @in_transaction

@@ -111,10 +111,10 @@ def begin_campaign(
 @in_transaction
 def campaign(conn: psycopg.Connection, id: int) -> Campaign:
     """A campaign; refuses an unknown id."""
-    found = row(conn, Campaign, f"SELECT {COLUMNS} FROM campaigns WHERE id = %(id)s", {"id": id})
-    if found is None:
+    record = row(conn, Campaign, f"SELECT {COLUMNS} FROM campaigns WHERE id = %(id)s", {"id": id})
+    if record is None:
         raise Refused(f"There is no campaign {id}: check its id.")
-    return found
+    return record
 
 
 @in_transaction
@@ -157,8 +157,8 @@ def stop_campaign(conn: psycopg.Connection, id: int, why: str, by: str) -> Campa
 def finish_campaign(conn: psycopg.Connection, id: int) -> Campaign:
     """Note that nothing of a campaign is left to do; one that was stopped stays so. Refuses while an account waits or
     is at work. Can be repeated."""
-    found = campaign(conn, id)
-    return found if found.state == CampaignState.STOPPED else _steer(conn, id, CampaignState.DONE, found.why, None)
+    record = campaign(conn, id)
+    return record if record.state == CampaignState.STOPPED else _steer(conn, id, CampaignState.DONE, record.why, None)
 
 
 def _steer(conn: psycopg.Connection, id: int, state: str, why: str | None, by: str | None) -> Campaign:
@@ -203,7 +203,7 @@ def set_campaign_account(
 ) -> None:
     """Bring an account of a campaign to its next state: waiting, testing, performing, done; or failed or left, with a
     reason. Refuses to begin one while the campaign is not running. Can be repeated."""
-    found = campaign(conn, id)
+    record = campaign(conn, id)
     params = {"id": id, "account": account, "state": state, "reason": reason}
     changed = execute(
         conn,
@@ -215,7 +215,7 @@ def set_campaign_account(
         params,
     )
     if changed:
-        detail = {"campaign": id, "entry": found.entry, "reason": reason}
+        detail = {"campaign": id, "entry": record.entry, "reason": reason}
         event(conn, EventKind(f"campaign.account.{state}"), account=account, detail=detail)
     elif not value(
         conn,

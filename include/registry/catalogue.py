@@ -18,8 +18,8 @@ COLUMNS = "name, title, kind, from_version, to_version, mandatory, opens, deadli
 
 @dataclass(frozen=True)
 class Entry:
-    """A catalogue entry. `kind` is infrastructure, postgresql or mariadb; the versions are that kind's. It is open
-    from the day `opens` (None: always); a mandatory one is performed by the host from the day `deadline` on."""
+    """A catalogue entry. `kind` is infrastructure or an engine; the versions are that kind's. It is open from the day
+    `opens` (None: always); a mandatory one is performed by the host from the day `deadline` on."""
 
     name: str
     title: str
@@ -67,7 +67,7 @@ def list_catalogue(conn: psycopg.Connection) -> list[Entry]:
 @in_transaction
 def catalogue_entry(conn: psycopg.Connection, name: str) -> Entry:
     """An entry of the catalogue; refuses an unknown name."""
-    found = row(conn, Entry, f"SELECT {COLUMNS} FROM catalogue WHERE name = %(name)s", {"name": name})
-    if found is None:
+    entry = row(conn, Entry, f"SELECT {COLUMNS} FROM catalogue WHERE name = %(name)s", {"name": name})
+    if entry is None:
         raise Refused(f"There is no catalogue entry {name}: choose one of the catalogue.")
-    return found
+    return entry

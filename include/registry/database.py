@@ -43,11 +43,10 @@ SENTENCES = {
     "accounts_server_fkey": "There is no such server: add the server first.",
     "accounts_home_server_fkey": "There is no such server: add the server first.",
     "accounts_customer": "A customer's name is not empty: give it, or none.",
-    "account_engines_engine": "An engine is postgresql or mariadb: give one of these.",
+    "account_engines_engine_fkey": "There is no such engine: check its name.",
     "account_engines_account_fkey": "There is no such account: check its name.",
     "account_engines_server_fkey": "There is no such server: check its name.",
     "catalogue_name": "A catalogue entry is named in lower-case letters, digits, '-' and '.': correct it.",
-    "catalogue_kind": "A catalogue entry's kind is infrastructure, postgresql or mariadb: give one of these.",
     "catalogue_changes_something": "A catalogue entry leads to another version: give two that differ.",
     "catalogue_title": "A catalogue entry has a title: give it.",
     "catalogue_dates": "A catalogue entry opens before its deadline: correct its dates.",
@@ -83,7 +82,7 @@ SENTENCES = {
     "moves_to_server_fkey": "There is no such server: check its name.",
     "moves_direction": "A move goes out, home or over: give one of these.",
     "moves_entry_fkey": "There is no such catalogue entry: check its name.",
-    "moves_engine": "An engine is postgresql or mariadb: give one of these.",
+    "moves_engine_fkey": "There is no such engine: check its name.",
     "moves_gate_reason": "Lifting the gate lets an untested account be performed: give the reason.",
     "moves_over": "A move out or home is a migration's, one over a catalogue entry's: give the one that fits.",
     "moves_servers_differ": "The account lives on that server already: there is nothing to move.",
@@ -113,7 +112,7 @@ SENTENCES = {
     "customers_mail": "This is not a mail address: correct it.",
     "entry_reminders_entry_fkey": "There is no such catalogue entry: check its name.",
     "entry_reminders_account_fkey": "There is no such account: check its name.",
-    "entry_reminders_kind": "A reminder is for the opening, 30, 7 or 1 days before the end, or the end: correct it.",
+    "entry_reminders_kind": "A reminder is for the opening, for days before the end, or for the end: correct it.",
     "ips_are_hosts": "An IP is a single address, without a prefix: correct it.",
     "ips_home_server_fkey": "There is no such server: add the server first.",
     "ips_routed_to_fkey": "There is no such server: check its name.",
@@ -206,11 +205,11 @@ def value(conn: psycopg.Connection, sql: str, params: Params | None = None) -> A
         return cursor.execute(sql, params).fetchone()
 
 
-def certain(found: T | None) -> T:
+def certain(optional: T | None) -> T:
     """What the registry's own rules promise to be there."""
-    if found is None:
+    if optional is None:
         raise LookupError("The registry lacks what its own rules promise; restore it from its backup.")
-    return found
+    return optional
 
 
 def execute(conn: psycopg.Connection, sql: str, params: Params | None = None) -> int:

@@ -48,7 +48,7 @@ def event(
     detail: dict[str, Any] | None = None,
 ) -> int:
     """Write an event; its id."""
-    found: int = value(
+    id: int = value(
         conn,
         """
         INSERT INTO events (kind, migration, account, server, move, by, detail)
@@ -65,7 +65,7 @@ def event(
             "detail": Jsonb(detail or {}),
         },
     )
-    return found
+    return id
 
 
 @in_transaction
@@ -100,8 +100,8 @@ def list_events(
 def settled(conn: psycopg.Connection) -> int:
     """The id up to which the log is complete; 0 before the first event. Ask before the events are read, by a statement
     of its own."""
-    found: int = value(conn, "SELECT events_settled()")
-    return found
+    id: int = value(conn, "SELECT events_settled()")
+    return id
 
 
 @in_transaction

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from include.agent.account.engines import ENGINES
+
 
 class ServerKind(StrEnum):
     """What a server is for: `servers.kind`."""
@@ -18,12 +20,9 @@ ONE_CUSTOMERS = (ServerKind.DEDICATED, ServerKind.VPS)
 """Servers that have one customer, and move by way of a transit."""
 
 
-class EntryKind(StrEnum):
-    """Of what a catalogue entry changes the version: `catalogue.kind`."""
-
-    INFRASTRUCTURE = "infrastructure"
-    POSTGRESQL = "postgresql"
-    MARIADB = "mariadb"
+INFRASTRUCTURE = "infrastructure"
+ENTRY_KINDS = (INFRASTRUCTURE, *ENGINES)
+"""Of what a catalogue entry changes the version: `catalogue.kind`."""
 
 
 class Direction(StrEnum):

@@ -68,23 +68,23 @@ def begin_migration(
         if (same.server, same.entry) != (server, entry):
             raise Refused(f"Run {run_id} migrates {same.server} through {same.entry}: give each server its own run.")
         return same
-    found = server_named(conn, server)
+    record = server_named(conn, server)
     wanted = catalogue_entry(conn, entry)
-    if found.kind not in ONE_CUSTOMERS:
+    if record.kind not in ONE_CUSTOMERS:
         raise Refused(
-            f"Server {server} is a {found.kind} server: only a dedicated server or VPS is migrated through a transit."
+            f"Server {server} is a {record.kind} server: only a dedicated server or VPS is migrated through a transit."
         )
     live = migration_of(conn, server)
     if live is not None:
         raise Refused(f"Server {server} is being migrated already (run {live.run_id}, {live.state}): follow that run.")
-    if found.runs(wanted.kind) != wanted.from_version:
+    if record.runs(wanted.kind) != wanted.from_version:
         raise Refused(
-            f"Server {server} runs {wanted.kind} {found.runs(wanted.kind) or 'unknown'}, but {entry} starts from"
+            f"Server {server} runs {wanted.kind} {record.runs(wanted.kind) or 'unknown'}, but {entry} starts from"
             f" {wanted.from_version}: choose another entry of the catalogue."
         )
     if not value(conn, "SELECT living_on(%(server)s)", {"server": server}):
         raise Refused(f"Server {server} has no accounts: reinstall it directly, there is nothing to migrate.")
-    queue.refuse_never_servable(conn, found.plan)
+    queue.refuse_never_servable(conn, record.plan)
     why_not = untested(conn, server, entry)
     id = value(
         conn,
@@ -122,10 +122,10 @@ def begin_migration(
 @in_transaction
 def migration(conn: psycopg.Connection, id: int) -> Migration:
     """A migration; refuses an unknown id."""
-    found = row(conn, Migration, f"SELECT {COLUMNS} FROM migrations WHERE id = %(id)s", {"id": id})
-    if found is None:
+    record = row(conn, Migration, f"SELECT {COLUMNS} FROM migrations WHERE id = %(id)s", {"id": id})
+    if record is None:
         raise Refused(f"There is no migration {id}: check its id.")
-    return found
+    return record
 
 
 @in_transaction
@@ -193,27 +193,27 @@ def cancel_migration(conn: psycopg.Connection, id: int, reason: str, by: str) ->
 def disk_discarded(conn: psycopg.Connection, id: int) -> None:
     """Record that the disk which the server had before its reinstall is gone; refused before every account is home.
     Can be repeated."""
-    found = locked(conn, id)
+    record = locked(conn, id)
     changed = execute(
         conn,
         "UPDATE migrations SET disk_discarded_at = now() WHERE id = %(id)s AND disk_discarded_at IS NULL",
         {"id": id},
     )
     if changed:
-        event(conn, EventKind.DISK_DISCARDED, migration=id, server=found.server, detail={"disk": found.disk_kept})
+        event(conn, EventKind.DISK_DISCARDED, migration=id, server=record.server, detail={"disk": record.disk_kept})
 
 
 @in_transaction
 def accounts_not_on(conn: psycopg.Connection, migration_id: int, server: str) -> list[str]:
     """The accounts of the migration's server that do not live on `server`, by name."""
-    found = migration(conn, migration_id)
+    record = migration(conn, migration_id)
     return column(
         conn,
         """
         SELECT name FROM accounts
         WHERE home_server = %(home)s AND server <> %(server)s AND removed_at IS NULL ORDER BY name
         """,
-        {"home": found.server, "server": server},
+        {"home": record.server, "server": server},
     )
 
 
@@ -222,20 +222,21 @@ def may_reinstall(conn: psycopg.Connection, migration_id: int) -> None:
     """Refuses unless the original may be reinstalled at this moment: by the registry no account lives on it,
     no IP is routed to it, and the migration is where that step is due. From `advance(id, 'reinstalling')` on
     no account can be added to it either, so ask after that."""
-    found = locked(conn, migration_id)
-    living = column(conn, "SELECT who_is_on(%(server)s)", {"server": found.server})
+    record = locked(conn, migration_id)
+    living = column(conn, "SELECT who_is_on(%(server)s)", {"server": record.server})
     if living:
         raise Refused(
-            f"Server {found.server} is not reinstalled, because accounts live on it ({names(living)}): move them first."
+            f"Server {record.server} is not reinstalled, because accounts live on it ({names(living)}): move them"
+            " first."
         )
-    if found.state not in (MigrationState.ORIGINAL_EMPTY, MigrationState.REINSTALLING):
+    if record.state not in (MigrationState.ORIGINAL_EMPTY, MigrationState.REINSTALLING):
         raise Refused(
-            f"Server {found.server} is not reinstalled while its migration is {found.state}: that is due"
+            f"Server {record.server} is not reinstalled while its migration is {record.state}: that is due"
             " after original_empty and only once."
         )
-    routed = column(conn, "SELECT host(address) FROM ips WHERE routed_to = %(server)s", {"server": found.server})
+    routed = column(conn, "SELECT host(address) FROM ips WHERE routed_to = %(server)s", {"server": record.server})
     if routed:
         raise Refused(
-            f"Server {found.server} is not reinstalled, because IPs are routed to it ({names(routed)}):"
+            f"Server {record.server} is not reinstalled, because IPs are routed to it ({names(routed)}):"
             " reroute them first."
         )

@@ -14,7 +14,7 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import Entry, catalogue_entry
 from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import Direction, EntryKind, EventKind, ServerKind
+from include.registry.kinds import INFRASTRUCTURE, Direction, EventKind, ServerKind
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
 from include.registry.states import MoveState
@@ -64,17 +64,17 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     preparing with a new epoch. Refuses an unknown account or server, an account that is there already, a
     second move of the same server, a transit that is not handed over yet, a target that is not the
     migration's transit or home, and moving home before the original is reinstalled."""
-    found = account_named(conn, account)
+    record = account_named(conn, account)
     same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.to_server) != (account, to_server):
             raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
         return _again(conn, same) if same.state == MoveState.RETURNED else same
     server_named(conn, to_server)
-    live = migration_of(conn, found.home_server)
+    live = migration_of(conn, record.home_server)
     if live is None:
         raise Refused(
-            f"Server {found.home_server} of account {account} is not being migrated: begin its migration first."
+            f"Server {record.home_server} of account {account} is not being migrated: begin its migration first."
         )
     locked(conn, live.id)
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
@@ -82,7 +82,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         return begin_move(conn, account, to_server, run_id, requested_by)
-    found = account_named(conn, account)
+    record = account_named(conn, account)
     id = value(
         conn,
         """
@@ -96,7 +96,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
             "account": account,
             "migration": live.id,
             "original": live.server,
-            "from": found.server,
+            "from": record.server,
             "to": to_server,
             "direction": Direction.HOME if to_server == live.server else Direction.OUT,
             "epoch": next_epoch(conn, account),
@@ -135,7 +135,7 @@ def begin_over(
         if (same.account, same.entry) != (account, entry) or to_server not in (None, same.to_server):
             raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
         return _again(conn, same) if same.state == MoveState.RETURNED else same
-    found = account_named(conn, account)
+    record = account_named(conn, account)
     value(
         conn,
         "SELECT check_leaves(%(account)s, %(entry)s, %(lifted)s)",
@@ -155,8 +155,8 @@ def begin_over(
             "account": account,
             "entry": entry,
             "kind": wanted.kind,
-            "from": found.server,
-            "to": _target(conn, wanted, account, found.server, to_server),
+            "from": record.server,
+            "to": _target(conn, wanted, account, record.server, to_server),
             "epoch": next_epoch(conn, account),
             "run": run_id,
             "by": requested_by,
@@ -174,9 +174,9 @@ def begin_over(
 def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, named: str | None) -> str:
     """Where an over move goes: the server that was named, or the one with most room, also when that is busy (the
     database refuses then, and it can be tried again)."""
-    kind = ServerKind.SHARED if entry.kind == EntryKind.INFRASTRUCTURE else ServerKind.DATABASE
+    kind = ServerKind.SHARED if entry.kind == INFRASTRUCTURE else ServerKind.DATABASE
     choice.lock(conn)
-    fitting = [one.name for one in choice.choices(conn, kind, entry, account, named) if one.name != source]
+    fitting = [server.name for server in choice.choices(conn, kind, entry, account, named) if server.name != source]
     if named is not None and not fitting:
         server_named(conn, named)
         raise Refused(
@@ -216,10 +216,10 @@ def _lock(conn: psycopg.Connection, move: Move) -> None:
 @in_transaction
 def move(conn: psycopg.Connection, id: int) -> Move:
     """A move; refuses an unknown id."""
-    found = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE id = %(id)s", {"id": id})
-    if found is None:
+    record = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE id = %(id)s", {"id": id})
+    if record is None:
         raise Refused(f"There is no move {id}: check its id.")
-    return found
+    return record
 
 
 @in_transaction
@@ -288,22 +288,22 @@ def advance_move(
 @in_transaction
 def begin_switch(conn: psycopg.Connection, move_id: int, after: str | None = None) -> None:
     """Record that the move's switch is about to be started; `after` is how the one before it ended."""
-    found = move(conn, move_id)
-    _log(conn, found, EventKind.MOVE_SWITCH, {"epoch": found.epoch, "after": after})
+    record = move(conn, move_id)
+    _log(conn, record, EventKind.MOVE_SWITCH, {"epoch": record.epoch, "after": after})
 
 
 @in_transaction
 def put_off(conn: psycopg.Connection, move_id: int, why: str) -> None:
     """Record that the move's rehearsal found its visitors' wait too long, so that nothing was held: at a quieter moment
     it may be shorter."""
-    found = move(conn, move_id)
-    _log(conn, found, EventKind.MOVE_PUT_OFF, {"epoch": found.epoch, "why": why})
+    record = move(conn, move_id)
+    _log(conn, record, EventKind.MOVE_PUT_OFF, {"epoch": record.epoch, "why": why})
 
 
 @in_transaction
 def was_put_off(conn: psycopg.Connection, account: str) -> bool:
     """Whether the account's last move ended by being put off."""
-    found: bool = value(
+    put_off: bool = value(
         conn,
         """
         SELECT EXISTS (
@@ -315,7 +315,7 @@ def was_put_off(conn: psycopg.Connection, account: str) -> bool:
         """,
         {"name": account},
     )
-    return found
+    return put_off
 
 
 @in_transaction

@@ -58,21 +58,21 @@ def add_ip(conn: psycopg.Connection, address: str, server: str) -> Ip:
         """,
         params,
     )
-    found = ip(conn, address)
+    record = ip(conn, address)
     if added:
-        event(conn, EventKind.IP_ADDED, server=server, detail={"ip": found.address})
-    elif found.home_server != server:
-        raise Refused(f"IP {address} belongs to {found.home_server}: give {server} another.")
-    return found
+        event(conn, EventKind.IP_ADDED, server=server, detail={"ip": record.address})
+    elif record.home_server != server:
+        raise Refused(f"IP {address} belongs to {record.home_server}: give {server} another.")
+    return record
 
 
 @in_transaction
 def ip(conn: psycopg.Connection, address: str) -> Ip:
     """An IP; refuses an unknown one."""
-    found = row(conn, Ip, f"{_IP} WHERE address = %(address)s", {"address": address})
-    if found is None:
+    record = row(conn, Ip, f"{_IP} WHERE address = %(address)s", {"address": address})
+    if record is None:
         raise Refused(f"There is no IP {address}: add it to its server.")
-    return found
+    return record
 
 
 @in_transaction
@@ -109,21 +109,21 @@ def add_name(conn: psycopg.Connection, fqdn: str, type: str, account: str, addre
         """,
         params,
     )
-    found = name(conn, fqdn, type)
+    record = name(conn, fqdn, type)
     if added:
         event(conn, EventKind.NAME_ADDED, account=account, detail={"name": fqdn, "type": type, "address": address})
-    elif found.account != account:
-        raise Refused(f"The name {fqdn} belongs to account {found.account}: correct the account's sites.")
-    return found
+    elif record.account != account:
+        raise Refused(f"The name {fqdn} belongs to account {record.account}: correct the account's sites.")
+    return record
 
 
 @in_transaction
 def name(conn: psycopg.Connection, fqdn: str, type: str) -> Name:
     """A name; refuses an unknown one."""
-    found = row(conn, Name, f"{_NAME} WHERE fqdn = %(fqdn)s AND type = %(type)s", {"fqdn": fqdn, "type": type})
-    if found is None:
+    record = row(conn, Name, f"{_NAME} WHERE fqdn = %(fqdn)s AND type = %(type)s", {"fqdn": fqdn, "type": type})
+    if record is None:
         raise Refused(f"There is no {type} record of {fqdn} in the registry: add it to its account.")
-    return found
+    return record
 
 
 @in_transaction
@@ -150,7 +150,7 @@ def names_of_account(conn: psycopg.Connection, account: str) -> list[Name]:
 @in_transaction
 def names_settled(conn: psycopg.Connection, server: str) -> bool:
     """Whether no cache that keeps to TTLs still holds an earlier answer for a name of the server's accounts."""
-    found: bool = value(
+    settled: bool = value(
         conn,
         """
         SELECT NOT EXISTS (
@@ -161,7 +161,7 @@ def names_settled(conn: psycopg.Connection, server: str) -> bool:
         """,
         {"server": server},
     )
-    return found
+    return settled
 
 
 @in_transaction
@@ -209,14 +209,14 @@ def name_points(
         """,
         names_ | after,
     )
-    found = name(conn, fqdn, type)
-    answer = (found.points_at, found.ttl_now)
+    record = name(conn, fqdn, type)
+    answer = (record.points_at, record.ttl_now)
     for earlier in {(before.points_at, before.ttl_now), replaced or answer} - {answer}:
         _cached(conn, fqdn, type, *earlier)
     if answer != (before.points_at, before.ttl_now):
-        detail = {"name": fqdn, "type": type, "from": before.points_at, "to": found.points_at, "ttl": found.ttl_now}
+        detail = {"name": fqdn, "type": type, "from": before.points_at, "to": record.points_at, "ttl": record.ttl_now}
         event(conn, EventKind.NAME_POINTED, account=before.account, detail=detail)
-    return found
+    return record
 
 
 @in_transaction
@@ -262,7 +262,7 @@ def _cached(conn: psycopg.Connection, fqdn: str, type: str, address: str, ttl: i
 def names_elsewhere(conn: psycopg.Connection, migration_id: int) -> dict[str, dict[str, str]]:
     """The names that the host's DNS does not lead to this server, as they were found last: {account: {name: what
     its customer is told}}."""
-    found = rows(
+    names = rows(
         conn,
         _Elsewhere,
         """
@@ -271,14 +271,14 @@ def names_elsewhere(conn: psycopg.Connection, migration_id: int) -> dict[str, di
         """,
         {"migration": migration_id},
     )
-    return {one.account: dict(sorted(one.detail.items())) for one in found if one.detail}
+    return {name.account: dict(sorted(name.detail.items())) for name in names if name.detail}
 
 
 @in_transaction
-def list_elsewhere(conn: psycopg.Connection, migration_id: int, account: str, found: dict[str, str]) -> None:
+def list_elsewhere(conn: psycopg.Connection, migration_id: int, account: str, names: dict[str, str]) -> None:
     """Record which names of an account are not led by the host's DNS, and what its customer is told of each."""
-    if names_elsewhere(conn, migration_id).get(account, {}) != found:
-        event(conn, EventKind.NAMES_ELSEWHERE, migration=migration_id, account=account, detail=found)
+    if names_elsewhere(conn, migration_id).get(account, {}) != names:
+        event(conn, EventKind.NAMES_ELSEWHERE, migration=migration_id, account=account, detail=names)
 
 
 @dataclass(frozen=True)

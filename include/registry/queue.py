@@ -21,9 +21,6 @@ from include.registry.servers import plan as plan_named
 from include.registry.servers import server as server_named
 from include.registry.states import RequestState
 
-EXPECTED_DAYS = 7
-"""How long a customer is expected to keep a transit: the free week."""
-
 _LOCK = 7_203_101  # any number: who changes the queue or the pool takes turns on it
 
 
@@ -94,7 +91,7 @@ def fits(wanted: Wanted, offered: Offered) -> bool:
         return False
     if offered.plan == wanted.plan:
         return True
-    return wanted.larger_transit and all(there >= here for there, here in zip(offered.size, wanted.size, strict=True))
+    return wanted.larger_transit and all(has >= needs for has, needs in zip(offered.size, wanted.size, strict=True))
 
 
 def best(wanted: Wanted, offers: Iterable[Offered]) -> Offered | None:
@@ -147,7 +144,7 @@ def waiting(conn: psycopg.Connection, plan: str | None = None) -> list[TransitRe
 
 def any_free(conn: psycopg.Connection) -> bool:
     """Whether a look at the whole queue can be worth it."""
-    found: bool = value(
+    free: bool = value(
         conn,
         """
         SELECT EXISTS (
@@ -155,7 +152,7 @@ def any_free(conn: psycopg.Connection) -> bool:
         )
         """,
     )
-    return found
+    return free
 
 
 def _wanted(conn: psycopg.Connection) -> list[Wanted]:
@@ -240,9 +237,11 @@ def refuse_never_servable(conn: psycopg.Connection, plan: str) -> None:
 
 @in_transaction
 def places(conn: psycopg.Connection) -> list[Queued]:
-    """The whole queue, first one first, each with its place and an estimate from the leases' expected ends. A lease
-    that is overdue counts as a day more. Two queries, however long the queue is."""
+    """The whole queue, first one first, each with its place and an estimate from the leases' expected ends. Who has
+    none yet is expected to keep a transit for its free days; a lease that is overdue counts as a day more. Three
+    queries, however long the queue is."""
     queue = _wanted(conn)
+    keeps = timedelta(days=value(conn, "SELECT billing_free_days()"))
     offers = rows(
         conn,
         Offered,
@@ -250,7 +249,7 @@ def places(conn: psycopg.Connection) -> list[Queued]:
         SELECT s.name, s.plan, s.reserved_for, ARRAY[p.cpus, p.memory_bytes, p.disk_bytes] AS size,
             CASE
             WHEN s.state = 'free' THEN now()
-            WHEN s.state = 'assigned' THEN s.state_since + %(typical)s
+            WHEN s.state = 'assigned' THEN s.state_since + %(keeps)s
             WHEN l.last_account_left_at IS NOT NULL OR s.state = 'wiped' THEN now() + interval '1 hour'
             ELSE greatest(l.expected_end_at, now() + interval '1 day')
             END AS at
@@ -258,12 +257,12 @@ def places(conn: psycopg.Connection) -> list[Queued]:
             LEFT JOIN leases l ON l.transit = s.name AND l.ended_at IS NULL
         WHERE s.kind = 'transit' AND s.paused_because IS NULL
         """,
-        {"typical": timedelta(days=EXPECTED_DAYS)},
+        {"keeps": keeps},
     )
     all_of = Counter(wanted.plan for wanted in queue)
     so_far: Counter[str] = Counter()
     queued = []
-    for wanted, estimate in zip(queue, estimates(queue, offers), strict=True):
+    for wanted, estimate in zip(queue, estimates(queue, offers, keeps), strict=True):
         so_far[wanted.plan] += 1
         place = Place(so_far[wanted.plan], all_of[wanted.plan], estimate)
         queued.append(Queued(wanted.migration, wanted.server, wanted.customer, wanted.plan, place))
@@ -275,16 +274,16 @@ def place_in_queue(conn: psycopg.Connection, migration_id: int) -> Place | None:
     return next((queued.place for queued in places(conn) if queued.migration == migration_id), None)
 
 
-def estimates(queue: list[Wanted], offers: list[Offered]) -> list[datetime | None]:
-    """Play the queue: each takes its best transit in turn and keeps it as long as expected. When each gets one; None
-    for whom no transit fits."""
+def estimates(queue: list[Wanted], offers: list[Offered], keeps: timedelta) -> list[datetime | None]:
+    """Play the queue: each takes its best transit in turn and keeps it so long. When each gets one; None for whom no
+    transit fits."""
     offers = list(offers)
     expected: list[datetime | None] = []
     for wanted in queue:
         taken = best(wanted, offers)
         expected.append(None if taken is None else taken.at)
         if taken is not None:
-            offers[offers.index(taken)] = replace(taken, at=taken.at + timedelta(days=EXPECTED_DAYS))
+            offers[offers.index(taken)] = replace(taken, at=taken.at + keeps)
     return expected
 
 

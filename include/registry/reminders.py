@@ -1,7 +1,8 @@
-"""What customers are told of mandatory entries of the catalogue: at the opening, 30, 7 and 1 days before the deadline,
-and at the deadline. Each once for each account, by constraint, and through the outbox: by webhook to the host's own
-system, and by mail where the customer's address is known."""
+"""What customers are told of mandatory entries of the catalogue: at the opening, on the days before the deadline
+that the settings name, and at the deadline. Each once for each account, by constraint, and through the outbox: by
+webhook to the host's own system, and by mail where the customer's address is known."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import psycopg
@@ -15,12 +16,13 @@ REMIND = """
 WITH due AS (
     SELECT name AS entry, title, kind AS entry_kind, from_version, to_version, opens, deadline, CASE
         WHEN %(on)s >= deadline THEN 'end'
-        WHEN %(on)s >= deadline - 1 THEN '1_day'
-        WHEN %(on)s >= deadline - 7 THEN '7_days'
-        WHEN %(on)s >= deadline - 30 THEN '30_days'
+        WHEN days_left IS NOT NULL THEN days_left || CASE days_left WHEN 1 THEN '_day' ELSE '_days' END
         WHEN %(on)s >= opens THEN 'opening'
         END AS kind
-    FROM catalogue WHERE mandatory AND (opens IS NULL OR %(on)s >= opens)
+    FROM catalogue CROSS JOIN LATERAL (
+        SELECT min(days) FROM unnest(%(days)s::integer[]) days WHERE %(on)s >= deadline - days
+    ) AS reached (days_left)
+    WHERE mandatory AND (opens IS NULL OR %(on)s >= opens)
 ),
 wanted AS (
     SELECT d.*, a.name AS account, a.server, coalesce(h.customer, a.customer) AS customer
@@ -56,11 +58,12 @@ SELECT count(*) FROM noted
 
 
 @in_transaction
-def remind(conn: psycopg.Connection, on: date) -> int:
-    """Put the reminders that are due on a day into the outbox; gives for how many accounts. Can be repeated."""
+def remind(conn: psycopg.Connection, on: date, days_before: Sequence[int]) -> int:
+    """Put the reminders that are due on a day into the outbox, so many days before the deadline each; gives for how
+    many accounts. Can be repeated."""
     execute(conn, "SET LOCAL jit = off")  # compiling takes longer than running
-    found: int = value(conn, REMIND, {"on": on})
-    return found
+    count: int = value(conn, REMIND, {"on": on, "days": list(days_before)})
+    return count
 
 
 @in_transaction

@@ -36,7 +36,7 @@ def run_failed(
 def why_run_failed(conn: psycopg.Connection, account: str, run_id: str) -> str | None:
     """The sentence with which a run for an account failed last; the end of its path is asked last, since it fails only
     after something else. None when no task of it failed."""
-    found: str | None = value(
+    sentence: str | None = value(
         conn,
         """
         SELECT detail ->> 'why' FROM events
@@ -45,4 +45,4 @@ def why_run_failed(conn: psycopg.Connection, account: str, run_id: str) -> str |
         """,
         {"account": account, "kind": EventKind.RUN_FAILED, "run": run_id},
     )
-    return found
+    return sentence

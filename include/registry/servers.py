@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from include.agent.account.engines import declared
 from include.registry.database import Refused, execute, in_transaction, row, rows, value
 from include.registry.events import event
-from include.registry.kinds import ONE_CUSTOMERS, EntryKind, EventKind, ServerKind
+from include.registry.kinds import INFRASTRUCTURE, ONE_CUSTOMERS, EventKind, ServerKind
 from include.registry.states import ServerState
 
 FIRST_DAY = date(1970, 1, 1)
@@ -62,9 +63,9 @@ class Server:
     def runs(self, kind: str) -> str:
         """The version of an entry's kind that it runs: its infrastructure, or the major of an engine ("17", "11.8");
         empty when that is not known. The schema's `version_of` says the same."""
-        if kind == EntryKind.INFRASTRUCTURE:
+        if kind == INFRASTRUCTURE:
             return self.infrastructure
-        return ".".join(self.versions.get(kind, "").split(".")[: 1 if kind == EntryKind.POSTGRESQL else 2])
+        return declared(kind).release_of(self.versions.get(kind, ""))
 
 
 @in_transaction
@@ -90,16 +91,16 @@ def add_plan(
     )
     if added:
         set_price(conn, name, monthly_price, currency, FIRST_DAY)
-    found = plan(conn, name)
-    if (found.cpus, found.memory_bytes, found.disk_bytes) != (cpus, memory_bytes, disk_bytes):
+    record = plan(conn, name)
+    if (record.cpus, record.memory_bytes, record.disk_bytes) != (cpus, memory_bytes, disk_bytes):
         raise Refused(f"Plan {name} exists with another size: give the new plan a name of its own.")
-    return found
+    return record
 
 
 @in_transaction
 def plan(conn: psycopg.Connection, name: str) -> Plan:
     """A plan; refuses an unknown name."""
-    found = row(
+    record = row(
         conn,
         Plan,
         """
@@ -112,9 +113,9 @@ def plan(conn: psycopg.Connection, name: str) -> Plan:
         """,
         {"name": name},
     )
-    if found is None:
+    if record is None:
         raise Refused(f"There is no plan {name}: add it with a price.")
-    return found
+    return record
 
 
 @in_transaction
@@ -186,21 +187,21 @@ def add_server(
             "state": state,
         },
     )
-    found = server(conn, name)
+    record = server(conn, name)
     if added:
         event(conn, EventKind.SERVER_ADDED, server=name, detail={"kind": kind, "plan": plan})
-    elif (found.kind, found.plan, found.management_address) != (kind, plan, management_address):
+    elif (record.kind, record.plan, record.management_address) != (kind, plan, management_address):
         raise Refused(f"Server {name} exists with another kind, plan or address: choose another name.")
-    return found
+    return record
 
 
 @in_transaction
 def server(conn: psycopg.Connection, name: str) -> Server:
     """A server; refuses an unknown name."""
-    found = row(conn, Server, f"SELECT {COLUMNS} FROM servers WHERE name = %(name)s", {"name": name})
-    if found is None:
+    record = row(conn, Server, f"SELECT {COLUMNS} FROM servers WHERE name = %(name)s", {"name": name})
+    if record is None:
         raise Refused(f"There is no server {name}: check its name.")
-    return found
+    return record
 
 
 @in_transaction
@@ -225,16 +226,16 @@ def enrol_server(
     """Pin a server's host key and note what it runs, after an install. Another key than the pinned one is
     refused while an account lives on the server: nobody reinstalled it, so the key is not to be trusted."""
     execute(conn, "SELECT FROM servers WHERE name = %(name)s FOR UPDATE", {"name": name})
-    found = server(conn, name)
-    if found.host_key not in (None, host_key):
+    record = server(conn, name)
+    if record.host_key not in (None, host_key):
         living = value(conn, "SELECT living_on(%(name)s)", {"name": name})
         if living:
             raise Refused(
                 f"Server {name} shows another host key than the pinned one, but accounts live on it"
                 f" ({living}): find out why before anything is sent to it."
             )
-    if (found.infrastructure, found.host_key, found.versions) == (infrastructure, host_key, versions):
-        return found
+    if (record.infrastructure, record.host_key, record.versions) == (infrastructure, host_key, versions):
+        return record
     execute(
         conn,
         """
@@ -284,8 +285,8 @@ def resume_server(conn: psycopg.Connection, name: str, by: str) -> Server:
 
 
 def _pause(conn: psycopg.Connection, name: str, reason: str | None, kind: EventKind, by: str) -> Server:
-    found = server(conn, name)
-    if found.kind in ONE_CUSTOMERS:
+    record = server(conn, name)
+    if record.kind in ONE_CUSTOMERS:
         raise Refused(f"Server {name} is a customer's own: nothing new is put on it that could be paused.")
     changed = execute(
         conn,

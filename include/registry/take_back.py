@@ -37,12 +37,12 @@ class Lost:
 @in_transaction
 def may_take_back(conn: psycopg.Connection, server: str) -> int:
     """The migration whose accounts can be taken back from its transit; refuses where none live there."""
-    found = migration_of(conn, server)
-    if found is None or found.server != server or found.state not in (*ON_ORIGINAL, *IN_TRANSITS_PLACE):
+    migration = migration_of(conn, server)
+    if migration is None or migration.server != server or migration.state not in (*ON_ORIGINAL, *IN_TRANSITS_PLACE):
         raise Refused(f"Server {server} has no accounts on a transit now: there is nothing to take back.")
-    if not lost(conn, found.id):
+    if not lost(conn, migration.id):
         raise Refused(f"No account of {server} lives on its transit: there is nothing to take back.")
-    return found.id
+    return migration.id
 
 
 @in_transaction
@@ -66,30 +66,30 @@ def lost(conn: psycopg.Connection, migration: int) -> list[Lost]:
 @in_transaction
 def taken_back(conn: psycopg.Connection, migration: int) -> dict[str, int] | None:
     """The accounts that are being taken back, each with its new epoch; None before somebody has said so."""
-    found: dict[str, int] | None = value(
+    epochs: dict[str, int] | None = value(
         conn,
         "SELECT detail -> 'epochs' FROM events WHERE migration = %(id)s AND kind = %(kind)s ORDER BY id LIMIT 1",
         {"id": migration, "kind": EventKind.TAKE_BACK_BEGAN},
     )
-    return found
+    return epochs
 
 
 @in_transaction
 def begin_take_back(conn: psycopg.Connection, migration: int, because: str, by: str) -> dict[str, int]:
     """Record that the transit is given up, and why; every account that lives on it gets a new epoch, which fences it.
     Gives {account: epoch}. Can be repeated."""
-    found = locked(conn, migration)
+    record = locked(conn, migration)
     before = taken_back(conn, migration)
     if before is not None:
         return before
-    may_take_back(conn, found.server)
+    may_take_back(conn, record.server)
     for move in moves_of(conn, migration):
         # The transit was a side of each, and can say no more.
         if move.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
             advance_move(conn, move.id, MoveState.RETURNED)
         elif move.state == MoveState.COMMITTED:
             advance_move(conn, move.id, MoveState.DONE)
-    epochs = {one.account: next_epoch(conn, one.account) for one in lost(conn, migration) if one.left_at}
+    epochs = {loss.account: next_epoch(conn, loss.account) for loss in lost(conn, migration) if loss.left_at}
     execute(
         conn,
         "UPDATE migrations SET taken_back_because = %(because)s WHERE id = %(id)s",
@@ -99,9 +99,9 @@ def begin_take_back(conn: psycopg.Connection, migration: int, because: str, by: 
         conn,
         EventKind.TAKE_BACK_BEGAN,
         migration=migration,
-        server=found.server,
+        server=record.server,
         by=by,
-        detail={"because": because, "transit": found.transit, "epochs": epochs},
+        detail={"because": because, "transit": record.transit, "epochs": epochs},
     )
     return epochs
 
@@ -110,18 +110,18 @@ def begin_take_back(conn: psycopg.Connection, migration: int, because: str, by: 
 def kept_disk_started(conn: psycopg.Connection, migration: int, host_key: str) -> None:
     """Record that the original's kept disk runs in the transit's place: what is there shows that disk's key, and runs
     what the original ran."""
-    found = locked(conn, migration)
+    record = locked(conn, migration)
     execute(
         conn,
         "UPDATE servers SET host_key = %(key)s, infrastructure = %(infrastructure)s WHERE name = %(transit)s",
-        {"key": host_key, "infrastructure": found.from_infrastructure, "transit": found.transit},
+        {"key": host_key, "infrastructure": record.from_infrastructure, "transit": record.transit},
     )
     event(
         conn,
         EventKind.TAKE_BACK_DISK_STARTED,
         migration=migration,
-        server=found.transit,
-        detail={"disk": found.disk_kept},
+        server=record.transit,
+        detail={"disk": record.disk_kept},
     )
 
 
@@ -132,34 +132,34 @@ def kept_disk_runs(conn: psycopg.Connection, migration: int) -> bool:
 
 
 def _happened(conn: psycopg.Connection, migration: int, kind: EventKind) -> bool:
-    found: bool = value(
+    happened: bool = value(
         conn,
         "SELECT EXISTS (SELECT FROM events WHERE migration = %(id)s AND kind = %(kind)s)",
         {"id": migration, "kind": kind},
     )
-    return found
+    return happened
 
 
 @in_transaction
 def serves_again(conn: psycopg.Connection, migration: int, account: str) -> None:
     """Record that an account serves from the original again; only while its server is being taken back."""
-    found = locked(conn, migration)
+    record = locked(conn, migration)
     changed = execute(
         conn,
         "UPDATE accounts SET server = %(home)s WHERE name = %(name)s AND server <> %(home)s",
-        {"home": found.server, "name": account},
+        {"home": record.server, "name": account},
     )
     if changed:
-        event(conn, EventKind.ACCOUNT_TAKEN_BACK, migration=migration, account=account, server=found.server)
+        event(conn, EventKind.ACCOUNT_TAKEN_BACK, migration=migration, account=account, server=record.server)
 
 
 @in_transaction
 def end_take_back(conn: psycopg.Connection, migration: int, by: str) -> None:
     """Record that nothing is left to do. Where the original serves again its migration is given up: its transit goes
     back to the pool once it was looked at; else the accounts go on home from the disk in the transit's place."""
-    found = locked(conn, migration)
+    record = locked(conn, migration)
     if _happened(conn, migration, EventKind.TAKE_BACK_ENDED):
         return
-    event(conn, EventKind.TAKE_BACK_ENDED, migration=migration, server=found.server, by=by)
-    if found.state in ON_ORIGINAL:
-        advance(conn, migration, MigrationState.FAILED, {"reason": found.taken_back_because}, by)
+    event(conn, EventKind.TAKE_BACK_ENDED, migration=migration, server=record.server, by=by)
+    if record.state in ON_ORIGINAL:
+        advance(conn, migration, MigrationState.FAILED, {"reason": record.taken_back_because}, by)

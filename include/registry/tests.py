@@ -118,21 +118,21 @@ def replace_test(conn: psycopg.Connection, account: str, run_id: str) -> Test | 
     copy that the caller has to remove from its server, and then to advance to `removed`, before it begins; None when
     there is none. Refuses while another run is at work on one. Can be repeated."""
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
-    found = live_test_of(conn, account)
-    if found is None or found.run_id == run_id and found.state != TestState.REMOVING:
+    live = live_test_of(conn, account)
+    if live is None or live.run_id == run_id and live.state != TestState.REMOVING:
         return None
-    if found.state in _AT_WORK:
-        raise Refused(f"Account {account} is being tested already (run {found.run_id}): follow that run.")
-    return advance_test(conn, found.id, TestState.REMOVING)
+    if live.state in _AT_WORK:
+        raise Refused(f"Account {account} is being tested already (run {live.run_id}): follow that run.")
+    return advance_test(conn, live.id, TestState.REMOVING)
 
 
 @in_transaction
 def test(conn: psycopg.Connection, id: int) -> Test:
     """A test; refuses an unknown id."""
-    found = row(conn, Test, f"SELECT {COLUMNS} FROM tests WHERE id = %(id)s", {"id": id})
-    if found is None:
+    record = row(conn, Test, f"SELECT {COLUMNS} FROM tests WHERE id = %(id)s", {"id": id})
+    if record is None:
         raise Refused(f"There is no test {id}: check its id.")
-    return found
+    return record
 
 
 @in_transaction
@@ -227,11 +227,11 @@ def record_test_report(conn: psycopg.Connection, id: int, report: dict[str, Any]
         """,
         {"id": id, "report": Jsonb(report), "blockers": blockers, "warnings": warnings},
     )
-    found = test(conn, id)
+    record = test(conn, id)
     if not changed:
-        raise Refused(f"Test {found.key} is {found.state}: a report is made of a copy that is there; test again.")
-    _log(conn, found, EventKind.TEST_REPORTED, {"blockers": blockers, "warnings": warnings})
-    return found
+        raise Refused(f"Test {record.key} is {record.state}: a report is made of a copy that is there; test again.")
+    _log(conn, record, EventKind.TEST_REPORTED, {"blockers": blockers, "warnings": warnings})
+    return record
 
 
 @in_transaction

@@ -4,7 +4,7 @@ Asked for, assigned, handed over, left, wiped, returned. Also see queue.py.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psycopg
 
@@ -16,7 +16,7 @@ from include.registry.migrations import advance, locked, migration
 from include.registry.states import MigrationState, RequestState, ServerState
 
 LEASE_COLUMNS = """
-    id, migration, transit, server, plan, handed_over_at, expected_end_at, last_account_left_at, ended_at
+    id, migration, transit, server, plan, handed_over_at, free_days, expected_end_at, last_account_left_at, ended_at
 """
 
 
@@ -31,6 +31,7 @@ class Lease:
     server: str
     plan: str
     handed_over_at: datetime
+    free_days: int
     expected_end_at: datetime
     last_account_left_at: datetime | None
     ended_at: datetime | None
@@ -41,15 +42,15 @@ def request_transit(conn: psycopg.Connection, migration_id: int) -> queue.Transi
     """Ask for a transit of the server's plan: a place at the end of the queue. Once a migration; repeating it
     gives the same request. Refuses when no transit of the pool can ever serve it."""
     queue.lock(conn)
-    found = locked(conn, migration_id)
+    record = locked(conn, migration_id)
     same = queue.request_of(conn, migration_id)
     if same is not None:
         return same
-    plan = value(conn, "SELECT plan FROM servers WHERE name = %(server)s", {"server": found.server})
+    plan = value(conn, "SELECT plan FROM servers WHERE name = %(server)s", {"server": record.server})
     queue.refuse_never_servable(conn, plan)
     advance(conn, migration_id, MigrationState.WAITING_FOR_TRANSIT)
     queue.enqueue(conn, migration_id, plan)
-    event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=found.server, detail={"plan": plan})
+    event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=record.server, detail={"plan": plan})
     return certain(queue.request_of(conn, migration_id))
 
 
@@ -58,9 +59,9 @@ def assign_transit(conn: psycopg.Connection, migration_id: int) -> str | None:
     """The migration's transit, or None while it has to wait. Whoever asks serves the whole queue: every free
     transit goes to the first request that it fits, also when that one's run asks later. So the order is the
     queue's, not that of the callers, and nobody waits for a run that does not ask."""
-    found = migration(conn, migration_id)
-    if found.transit is not None or found.state in states.GIVEN_UP:
-        return found.transit
+    record = migration(conn, migration_id)
+    if record.transit is not None or record.state in states.GIVEN_UP:
+        return record.transit
     if queue.request_of(conn, migration_id) is None:
         raise Refused(f"Migration {migration_id} has not asked for a transit: request one first.")
     if queue.any_free(conn):
@@ -72,50 +73,50 @@ def assign_transit(conn: psycopg.Connection, migration_id: int) -> str | None:
 @in_transaction
 def may_install_transit(conn: psycopg.Connection, migration_id: int) -> str:
     """The transit to install; refuses unless it is this migration's and not handed over yet."""
-    found = locked(conn, migration_id)
-    if found.state != MigrationState.INSTALLING_TRANSIT:
+    record = locked(conn, migration_id)
+    if record.state != MigrationState.INSTALLING_TRANSIT:
         raise Refused(
-            f"Migration {migration_id} is {found.state}: its transit is installed once, before the hand-over."
+            f"Migration {migration_id} is {record.state}: its transit is installed once, before the hand-over."
         )
-    transit = certain(found.transit)
+    transit = certain(record.transit)
     _refuse_if_lived_on(conn, transit, "installed")
     return transit
 
 
 @in_transaction
-def hand_over(
-    conn: psycopg.Connection,
-    migration_id: int,
-    at: datetime | None = None,
-    expected_days: int = queue.EXPECTED_DAYS,
-) -> Lease:
-    """Hand the transit over: the lease starts, now or at `at` (a hand-over that is recorded late). Refuses a
-    transit that is not enrolled with the new infrastructure. Repeating it gives the same lease."""
-    found = locked(conn, migration_id)
+def hand_over(conn: psycopg.Connection, migration_id: int, at: datetime | None = None) -> Lease:
+    """Hand the transit over: the lease starts, now or at `at` (a hand-over that is recorded late), and is expected to
+    last for its free days. Refuses a transit that is not enrolled with the new infrastructure. Repeating it gives the
+    same lease."""
+    record = locked(conn, migration_id)
     same = lease_of(conn, migration_id)
     if same is not None:
         return same
-    if found.state != MigrationState.INSTALLING_TRANSIT:
-        raise Refused(f"Migration {migration_id} is {found.state}: it has no installed transit to hand over.")
+    if record.state != MigrationState.INSTALLING_TRANSIT:
+        raise Refused(f"Migration {migration_id} is {record.state}: it has no installed transit to hand over.")
     execute(
         conn,
         """
         INSERT INTO leases (migration, transit, server, plan, handed_over_at, expected_end_at)
         SELECT %(migration)s, %(transit)s, name, plan, coalesce(%(at)s, now()),
-            coalesce(%(at)s, now()) + %(expected)s
+            coalesce(%(at)s, now()) + billing_free_days() * interval '1 day'
         FROM servers WHERE name = %(server)s
         """,
         {
             "migration": migration_id,
-            "transit": found.transit,
-            "server": found.server,
+            "transit": record.transit,
+            "server": record.server,
             "at": at,
-            "expected": timedelta(days=expected_days),
         },
     )
-    execute(conn, "UPDATE servers SET state = 'handed_over' WHERE name = %(transit)s", {"transit": found.transit})
+    execute(conn, "UPDATE servers SET state = 'handed_over' WHERE name = %(transit)s", {"transit": record.transit})
     lease = certain(lease_of(conn, migration_id))
-    detail = {"transit": found.transit, "lease": lease.id, "at": lease.handed_over_at.isoformat()}
+    detail = {
+        "transit": record.transit,
+        "lease": lease.id,
+        "at": lease.handed_over_at.isoformat(),
+        "free_days": lease.free_days,
+    }
     advance(conn, migration_id, MigrationState.HANDED_OVER, detail)
     return lease
 
@@ -136,7 +137,7 @@ def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     """Record that every account has left the original: the migration is accounts_moved, and the lease ends
     for billing when the last of them left (by the moves' own record, however late this is called). Refuses
     while an account lives on the original. Can be repeated."""
-    found = locked(conn, migration_id)
+    record = locked(conn, migration_id)
     advance(conn, migration_id, MigrationState.ACCOUNTS_MOVED)
     changed = execute(
         conn,
@@ -152,7 +153,7 @@ def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     if changed:
         at = certain(lease.last_account_left_at).isoformat()
         detail = {"lease": lease.id, "at": at}
-        event(conn, EventKind.LEASE_LEFT, migration=migration_id, server=found.server, detail=detail)
+        event(conn, EventKind.LEASE_LEFT, migration=migration_id, server=record.server, detail=detail)
     return lease
 
 
@@ -160,27 +161,27 @@ def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
 def may_wipe(conn: psycopg.Connection, migration_id: int) -> str:
     """The transit to wipe; refuses unless nobody needs it at this moment: no account lives on it, and IPs and
     names are home or the migration was given up. Ask right before the wipe."""
-    found = locked(conn, migration_id)
+    record = locked(conn, migration_id)
     request = queue.request_of(conn, migration_id)
-    if found.transit is None or request is None or request.state != RequestState.ASSIGNED:
+    if record.transit is None or request is None or request.state != RequestState.ASSIGNED:
         raise Refused(f"Migration {migration_id} has no transit now: there is nothing to wipe.")
-    _refuse_if_lived_on(conn, found.transit, "wiped")
-    if found.state not in (MigrationState.HOME, *states.GIVEN_UP):
+    _refuse_if_lived_on(conn, record.transit, "wiped")
+    if record.state not in (MigrationState.HOME, *states.GIVEN_UP):
         raise Refused(
-            f"Transit {found.transit} is not wiped while its migration is {found.state}: that is due when IPs"
+            f"Transit {record.transit} is not wiped while its migration is {record.state}: that is due when IPs"
             " and names are home."
         )
-    return found.transit
+    return record.transit
 
 
 @in_transaction
 def transit_wiped(conn: psycopg.Connection, migration_id: int) -> None:
     """Record that the transit was wiped; its pinned host key goes with it. Can be repeated."""
-    found = locked(conn, migration_id)
+    record = locked(conn, migration_id)
     request = queue.request_of(conn, migration_id)
     if request is not None and request.state == RequestState.RETURNED_TO_POOL:
         return
-    if value(conn, "SELECT state FROM servers WHERE name = %(name)s", {"name": found.transit}) == ServerState.WIPED:
+    if value(conn, "SELECT state FROM servers WHERE name = %(name)s", {"name": record.transit}) == ServerState.WIPED:
         return
     transit = may_wipe(conn, migration_id)
     execute(conn, "UPDATE servers SET state = 'wiped' WHERE name = %(name)s", {"name": transit})
@@ -192,7 +193,7 @@ def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
     """Return the wiped transit to the pool and end the lease. Refuses one that is not wiped. Can be repeated.
     The next in the queue gets it when it asks."""
     queue.lock(conn)
-    found = locked(conn, migration_id)
+    record = locked(conn, migration_id)
     request = queue.request_of(conn, migration_id)
     if request is None or request.state == RequestState.WAITING:
         raise Refused(f"Migration {migration_id} has no transit: there is nothing to return.")
@@ -211,8 +212,8 @@ def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
         """,
         {"migration": migration_id},
     )
-    execute(conn, "UPDATE servers SET state = 'free' WHERE name = %(name)s", {"name": found.transit})
-    event(conn, EventKind.TRANSIT_RETURNED, migration=migration_id, server=found.transit)
+    execute(conn, "UPDATE servers SET state = 'free' WHERE name = %(name)s", {"name": record.transit})
+    event(conn, EventKind.TRANSIT_RETURNED, migration=migration_id, server=record.transit)
 
 
 def _refuse_if_lived_on(conn: psycopg.Connection, transit: str, done: str) -> None:

@@ -10,9 +10,9 @@ from include.registry.database import execute, in_transaction
 
 
 @in_transaction
-def announce(conn: psycopg.Connection, messages: Iterable[Mapping[str, Any]]) -> int:
+def enqueue(conn: psycopg.Connection, messages: Iterable[Mapping[str, Any]]) -> int:
     """Put messages into the outbox, each known by its event's `id`; gives how many. Can be repeated, and two at once
-    announce each once."""
+    put each in once."""
     with conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO outbox (key, kind, payload) VALUES (%s, 'event', %s) ON CONFLICT (key) DO NOTHING",
@@ -22,9 +22,9 @@ def announce(conn: psycopg.Connection, messages: Iterable[Mapping[str, Any]]) ->
 
 
 @in_transaction
-def announce_again(conn: psycopg.Connection, after: int, customer: str | None = None) -> int:
-    """Let every announced event with an id above `after` be delivered once more (of one customer, or all); gives how
-    many."""
+def replay(conn: psycopg.Connection, after: int, customer: str | None = None) -> int:
+    """Let every event of the outbox with an id above `after` be delivered once more (of one customer, or all); gives
+    how many."""
     return execute(
         conn,
         """

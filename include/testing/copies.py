@@ -15,14 +15,15 @@ import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.account.engines import ENGINES
 from include.hosts import Host
 from include.moves.path import entry_of, serving_there, without_secrets
 from include.network.names import Names
-from include.registry.kinds import EntryKind, ServerKind
+from include.registry.kinds import INFRASTRUCTURE, ServerKind
 from include.registry.states import TestState
 from include.testing import names as test_names
 
-STORES = ("files", "postgresql", "mariadb")
+STORES = ("files", *ENGINES)
 OURS = ("receiving", "test")
 """What a test server says of a copy that a test has put there."""
 
@@ -76,7 +77,7 @@ def facts(conn: psycopg.Connection, test: registry.Test) -> dict[str, Any]:
         "entry": test.entry,
         "from_server": registry.account(conn, test.account).server,
         "to_server": test.server,
-        "only": None if kind == EntryKind.INFRASTRUCTURE else kind,
+        "only": None if kind == INFRASTRUCTURE else kind,
         "epoch": test.epoch,
     }
 
@@ -148,11 +149,11 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
     registry.advance_test(conn, id, TestState.REMOVING, failure=failure)
     test_names.take_away(conn, place.zone, test.names.values(), test.server)
     host = place.reach(test.server)
-    there = entry_of(host, test.account)
-    if there is not None and there["move"] == test.key:
-        if there["state"] not in OURS:
+    copy = entry_of(host, test.account)
+    if copy is not None and copy["move"] == test.key:
+        if copy["state"] not in OURS:
             raise registry.Refused(
-                f"{test.server} calls {test.account} {there['state']}, which no test copy is: find out why."
+                f"{test.server} calls {test.account} {copy['state']}, which no test copy is: find out why."
             )
         host.call(verbs.Remove(account=test.account, move=test.key))
     registry.advance_test(conn, id, TestState.REMOVED)

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from include import catalogue, registry, report_files
+from include.agent.account.engines import DECLARED
 from include.catalogue import Entry
 from include.compatibility import Site, build, compare_pages, counts, report_page
 from include.compatibility.report import Seen
@@ -53,12 +54,12 @@ def write(
 ) -> dict[str, Any]:
     """Writes `test-<id>.json` and `.html` to `folder`, keeps the report in the registry, and lets the test be ready.
     Gives what its customer is told first: names, until when, the verdict. A repeated call replaces all of it."""
-    found = registry.test(conn, test["id"])
+    record = registry.test(conn, test["id"])
     report = build(
         entry_of(test),
         test["account"],
         seen,
-        names=found.names,
+        names=record.names,
         databases=_databases(conn, test),
         tested_at=datetime.now(UTC),
         expires_at=expires_at,
@@ -68,17 +69,16 @@ def write(
     blockers, warnings = counts(report)
     registry.record_test_report(conn, test["id"], report, blockers, warnings)
     registry.advance_test(conn, test["id"], TestState.READY, expires_at=expires_at)
-    told = ("names", "expires_at", "verdict", "sentence")
-    return {"test": test["id"], "blockers": blockers, "warnings": warnings, **{key: report[key] for key in told}}
+    keys = ("names", "expires_at", "verdict", "sentence")
+    return {"test": test["id"], "blockers": blockers, "warnings": warnings, **{key: report[key] for key in keys}}
 
 
 def _databases(conn: psycopg.Connection, test: dict[str, Any]) -> list[str]:
     """The databases that were copied, by engine."""
     description = registry.account(conn, test["account"]).description or {}
-    engines = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
     return [
-        f"{word} {database['name']}"
-        for engine, word in engines.items()
-        if test["only"] in (None, engine)
-        for database in (description.get(engine) or {}).get("databases", ())
+        f"{engine.title} {database['name']}"
+        for engine in DECLARED
+        if test["only"] in (None, engine.name)
+        for database in (description.get(engine.name) or {}).get("databases", ())
     ]

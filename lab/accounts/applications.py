@@ -114,8 +114,8 @@ http_response_code(page_exists($page) ? 200 : 500);
 def _find_at(server: Server, app: Application, root: str, places: dict[str, str]) -> None:
     """Debian's copy knows where Debian has its parts; a customer's lies where it was unpacked."""
     expressions = " ".join(f"-e 's#{old}#{new}#g'" for old, new in places.items())
-    found = "".join(f"-e {old} " for old in places)
-    change = f"cd {root} && grep -rlZ --include=*.php {found} . | xargs -0 sed -i {expressions}"
+    patterns = "".join(f"-e {old} " for old in places)
+    change = f"cd {root} && grep -rlZ --include=*.php {patterns} . | xargs -0 sed -i {expressions}"
     server.run_as(app.name, "sh", "-c", change)
 
 
@@ -182,9 +182,9 @@ def _django(server: Server, app: Application) -> None:
     packages = io.BytesIO()
     with zipfile.ZipFile(packages, "w") as all_of_them:
         for wheel in debian.wheels("django", DJANGO):
-            with zipfile.ZipFile(wheel) as one:
-                for entry in one.infolist():
-                    all_of_them.writestr(entry, one.read(entry))
+            with zipfile.ZipFile(wheel) as package:
+                for entry in package.infolist():
+                    all_of_them.writestr(entry, package.read(entry))
     server.run_as(app.name, "python3", "-m", "venv", "--without-pip", f"{home}/venv")
     unpack = "import io, sys, zipfile, glob; zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read())).extractall("
     unpack += f"glob.glob('{home}/venv/lib/python3*/site-packages')[0])"

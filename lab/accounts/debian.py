@@ -42,7 +42,7 @@ def archive(
                 made = Path(scratch) / "made.tar"
                 with tarfile.open(made, "w", format=tarfile.GNU_FORMAT, dereference=True) as tar:
                     for place, inside in places.items():
-                        _pack(tar, tree, tree / place, Path(inside), {Path(one) for one in leave_out})
+                        _pack(tar, tree, tree / place, Path(inside), {Path(left_out) for left_out in leave_out})
                 made.rename(path)
     return path
 
@@ -63,14 +63,14 @@ def _download(name: str, packages: Collection[str], folder: Path) -> None:
 
 def _pack(tar: tarfile.TarFile, tree: Path, source: Path, inside: Path, leave_out: set[Path]) -> None:
     """Puts what lies at `source` into the tar; links are followed, absolute ones from the root of the tree."""
-    found = _followed(tree, source)
-    if inside in leave_out or found is None:
+    real = _followed(tree, source)
+    if inside in leave_out or real is None:
         return
-    if found.is_dir():
-        for entry in sorted(found.iterdir()):
+    if real.is_dir():
+        for entry in sorted(real.iterdir()):
             _pack(tar, tree, entry, inside / entry.name, leave_out)
     else:
-        tar.add(found, str(inside), recursive=False, filter=_plain)
+        tar.add(real, str(inside), recursive=False, filter=_plain)
 
 
 def _followed(tree: Path, path: Path) -> Path | None:

@@ -46,8 +46,8 @@ class Server:
         try:
             return self.execute(list(argv), data)
         except subprocess.CalledProcessError as error:
-            said = (error.stderr or error.stdout or b"").decode(errors="replace").strip()
-            raise FillError(f"filling failed: {' '.join(argv[:6])} said: {said[-1500:]}") from error
+            output = (error.stderr or error.stdout or b"").decode(errors="replace").strip()
+            raise FillError(f"filling failed: {' '.join(argv[:6])} said: {output[-1500:]}") from error
 
     def run_as(self, user: str, *argv: str, input: bytes | str | None = None) -> bytes:
         """Like `run`, as the Unix user `user`: nothing in a customer's home is written by root."""

@@ -114,8 +114,8 @@ def demo(console: Console) -> list[str]:
         bill = accountant.settle()
 
     with stage.registry_connection() as conn:
-        migration = next(one for one in registry.list_migrations(conn) if one.run_id == run_id)
-        found = result.Run(
+        migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == run_id)
+        finished = result.Run(
             server=stage.ORIGINAL,
             versions_before=before,
             versions_after=registry.server(conn, stage.ORIGINAL).versions,
@@ -130,15 +130,15 @@ def demo(console: Console) -> list[str]:
             from_infrastructure=migration.from_infrastructure,
             to_infrastructure=migration.to_infrastructure,
         )
-        lives_on = {one.name: one.server for one in registry.accounts_of(conn, stage.ORIGINAL)}
-    made = result.report(found, check)
+        lives_on = {account.name: account.server for account in registry.accounts_of(conn, stage.ORIGINAL)}
+    made = result.report(finished, check)
     with stage.registry_connection() as conn:
         registry.record_probes(conn, migration.id, made["accounts"], made["ips"])
     result.write(made, REPORT)
     result.show(made, check, console)
     result.show_ledger(bill.entries, console)
     console.print(f"{made['wall_s']} s in all; the report is {REPORT}", soft_wrap=True)
-    unproven = result.unproven(made, found, filled, check, lives_on)
+    unproven = result.unproven(made, finished, filled, check, lives_on)
     overdue = accountant.overdue.total if accountant.overdue else None
     if not overdue or bill.total:
         unproven.append(f"The ledger says {overdue} when overdue and {bill.total} at the end.")

@@ -118,13 +118,13 @@ def unproven(
 
     `check` is the visitors' final check, `lives_on` account -> server by the registry.
     """
-    found = []
+    sentences = []
     declared = infrastructures.load()[run.to_infrastructure]
     for unlike in declared.unlike(run.versions_after.get("debian", ""), run.versions_after):
-        found.append(f"{run.server} runs {unlike}.")
+        sentences.append(f"{run.server} runs {unlike}.")
     for account in accounts:
         if lives_on.get(account) != run.server:
-            found.append(f"{account} lives on {lives_on.get(account, 'no server')}, not on {run.server}.")
+            sentences.append(f"{account} lives on {lives_on.get(account, 'no server')}, not on {run.server}.")
         for direction in ("out", "home"):
             rows = [
                 row
@@ -132,30 +132,30 @@ def unproven(
                 if row["account"] == account and row["direction"] == direction and row["verified"] != "NO"
             ]
             if not rows:
-                found.append(f"{account}: no verified move {direction}.")
+                sentences.append(f"{account}: no verified move {direction}.")
         seen = summary.visits(run.events, account, *run.span)
         if not seen.requests:
-            found.append(f"{account}: nobody visited it.")
+            sentences.append(f"{account}: nobody visited it.")
         if seen.failed:
-            found.append(f"{account}: {seen.failed} of {seen.requests} requests failed.")
-        told = check.get(account, {})
-        if not told.get("written"):
-            found.append(f"{account}: the visitors wrote nothing.")
-        for what, word in (
+            sentences.append(f"{account}: {seen.failed} of {seen.requests} requests failed.")
+        visitors = check.get(account, {})
+        if not visitors.get("written"):
+            sentences.append(f"{account}: the visitors wrote nothing.")
+        for key, word in (
             ("lost", "acknowledged writes are lost"),
             ("missing", "accepted messages are missing"),
             ("twice", "messages are there twice"),
         ):
-            if told.get(what):
-                found.append(f"{account}: {len(told[what])} {word}, such as {told[what][0]}.")
+            if visitors.get(key):
+                sentences.append(f"{account}: {len(visitors[key])} {word}, such as {visitors[key][0]}.")
     for row in made["ips"]:
         if row["step"] == WHOLE and not row["probes"]:
-            found.append(f"{row['ip']} was never probed.")
+            sentences.append(f"{row['ip']} was never probed.")
         elif row["step"] in (*REROUTES, WHOLE) and row["lost"]:
-            found.append(f"{row['ip']}: {row['lost']} of {row['probes']} probes lost ({row['step']}).")
+            sentences.append(f"{row['ip']}: {row['lost']} of {row['probes']} probes lost ({row['step']}).")
     missing = set(REROUTES) - {row["step"] for row in made["ips"]}
-    found += [f"The step {step} was not seen." for step in sorted(missing)]
-    return found
+    sentences += [f"The step {step} was not seen." for step in sorted(missing)]
+    return sentences
 
 
 def write(made: dict[str, Any], path: Path) -> None:
@@ -169,7 +169,7 @@ def write(made: dict[str, Any], path: Path) -> None:
 def show(made: dict[str, Any], check: dict[str, dict[str, Any]], console: Console) -> None:
     """The tables that a person reads, in a terminal of 80 columns as well."""
     before, after = made["versions"]["before"], made["versions"]["after"]
-    versions = [(what, before.get(what, ""), after.get(what, "")) for what in sorted({*before, *after})]
+    versions = [(program, before.get(program, ""), after.get(program, "")) for program in sorted({*before, *after})]
     title = f"{made['server']}: infrastructure {made['from']} -> {made['to']}"
     console.print(_table(title, ("version of", "before", "after"), (), versions))
 
@@ -190,11 +190,18 @@ def show(made: dict[str, Any], check: dict[str, dict[str, Any]], console: Consol
     console.print(_table("IPs, probed from the visitor host", where, probed, rows))
 
     figures = ("writes acknowledged", "lost", "messages accepted", "missing", "twice")
-    found = [
-        (account, told["written"], len(told["lost"]), told["sent"], len(told["missing"]), len(told["twice"]))
-        for account, told in check.items()
+    rows_of_accounts = [
+        (
+            account,
+            visitors["written"],
+            len(visitors["lost"]),
+            visitors["sent"],
+            len(visitors["missing"]),
+            len(visitors["twice"]),
+        )
+        for account, visitors in check.items()
     ]
-    console.print(_table("What visitors wrote, looked for at the end", ("account",), figures, found))
+    console.print(_table("What visitors wrote, looked for at the end", ("account",), figures, rows_of_accounts))
 
 
 def show_ledger(entries: Iterable[Entry], console: Console) -> None:

@@ -31,9 +31,9 @@ def await_hand_over(run_id: str) -> registry.Migration:
     until = time.monotonic() + HANDED_OVER_IN
     while time.monotonic() < until:
         with registry_connection() as conn:
-            found = registry.migration_of(conn, ORIGINAL)
-        if found and found.run_id == run_id and found.state == "handed_over":
-            return found
+            migration = registry.migration_of(conn, ORIGINAL)
+        if migration and migration.run_id == run_id and migration.state == "handed_over":
+            return migration
         time.sleep(0.3)
     raise LabError(f"The transit was not handed over within {HANDED_OVER_IN:g} s.")
 
@@ -135,8 +135,8 @@ class Watch:
 
     def _tell_moves(self) -> None:
         with registry_connection() as conn:
-            found = [one for one in registry.list_migrations(conn) if one.run_id == self.run_id]
-            moves = registry.moves_of(conn, found[0].id) if found else []
+            migrations = [migration for migration in registry.list_migrations(conn) if migration.run_id == self.run_id]
+            moves = registry.moves_of(conn, migrations[0].id) if migrations else []
         for move in moves:
             key = (f"{move.account} {move.direction}", f"{move.state} {move.epoch}")
             if key in self.told:

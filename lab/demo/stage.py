@@ -43,11 +43,11 @@ def write_registry() -> None:
             (TRANSIT, "transit", NEW, None),
             (TEST, "test", NEW, None),
         ):
-            one = server(name)
-            spec = one.spec
+            machine = server(name)
+            spec = machine.spec
             addresses = (spec.management_address, spec.lan_address, spec.lan_address6)
             registry.add_server(conn, name, kind, PLAN, infrastructure, customer, *addresses)
-            for ip in one.ips:
+            for ip in machine.ips:
                 registry.add_ip(conn, ip, name)
         registry.sync_catalogue(conn, [registry.Entry(ENTRY, "Debian 13", "infrastructure", OLD, NEW)])
 
@@ -113,13 +113,13 @@ def write_names(filled: dict[str, Filled], host_key: str) -> None:
         inside(OPS, agent.call, "accept_ips", ips=ips)
         zone = names.client()
         address, address6 = sorted(ips, key=lambda ip: ":" in ip)
-        for one in filled.values():
-            for fqdn, kind, value, ttl in one.names(address, address6):
-                registry.add_name(conn, fqdn, kind, one.account, value, ttl)
+        for account in filled.values():
+            for fqdn, kind, value, ttl in account.names(address, address6):
+                registry.add_name(conn, fqdn, kind, account.account, value, ttl)
                 inside(OPS, zone.point, fqdn, kind, None, value, ttl)
 
 
 def connect_airflow(filled: dict[str, Filled]) -> None:
     """Airflow learns how to look at each account."""
-    for one in filled.values():
-        airflow.connect_account(one.account, one.look, one.connections)
+    for account in filled.values():
+        airflow.connect_account(account.account, account.look, account.connections)

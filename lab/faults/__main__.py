@@ -70,12 +70,14 @@ def main() -> int:
     began = time.monotonic()
     outcomes = _tried(plan(kinds, given.faults.split(","), given.steps, given.random, given.seed), given.pairs)
     given.report.parent.mkdir(exist_ok=True)
-    given.report.write_text(json.dumps({"seed": given.seed, "outcomes": [asdict(one) for one in outcomes]}, indent=1))
+    given.report.write_text(
+        json.dumps({"seed": given.seed, "outcomes": [asdict(outcome) for outcome in outcomes]}, indent=1)
+    )
     print(table(outcomes))
-    wrong = [one for one in outcomes if not one.right]
+    wrong = [outcome for outcome in outcomes if not outcome.right]
     print(f"{len(outcomes)} tried in {time.monotonic() - began:.0f} s, {len(outcomes) - len(wrong)} ended right")
-    for one in wrong:
-        print(f"{one.kind}, {one.fault}, {one.moment}: {' '.join(one.wrong)}")
+    for outcome in wrong:
+        print(f"{outcome.kind}, {outcome.fault}, {outcome.moment}: {' '.join(outcome.wrong)}")
     return 1 if wrong else 0
 
 
@@ -88,53 +90,55 @@ def _tried(attempts: list[Attempt], pairs: int) -> list[Outcome]:
     orchestrator.load()
     shares = list(_shares(attempts, pairs))
     outcomes: list[Outcome] = []
-    told = threading.Lock()
+    printing = threading.Lock()
 
     def work(place: tuple[list[Attempt], str, str]) -> None:
         enter(f"/run/netns/{topology.OPS}")
         share, source, target = place
         for outcome in _on_one_pair(share, source, target):
-            with told:
+            with printing:
                 outcomes.append(outcome)
                 verdict = "right" if outcome.right else f"WRONG: {' '.join(outcome.wrong)}"
                 say(f"{len(outcomes):3} {outcome.kind}, {outcome.fault}, {outcome.moment}: {verdict}")
 
     with scratch.claimed(2 * len(shares)) as taken:
-        names = iter([one.name for one in taken])
+        names = iter([server.name for server in taken])
         try:
             with ThreadPoolExecutor(len(shares)) as pool:
                 list(pool.map(work, zip(shares, names, names, strict=False)))
         finally:
-            for one in taken:
-                servers.machines().wipe(one.spec)
+            for server in taken:
+                servers.machines().wipe(server.spec)
     return outcomes
 
 
 def _shares(attempts: list[Attempt], pairs: int) -> Iterator[list[Attempt]]:
     """The attempts of each pair of servers; those out and home share theirs."""
     for kinds in (("out", "home"), ("over",), ("engine",)):
-        mine = [one for one in attempts if one.kind in kinds]
+        mine = [attempt for attempt in attempts if attempt.kind in kinds]
         for number in range(min(pairs, len(mine))):
             yield mine[number::pairs]
 
 
 def _on_one_pair(share: list[Attempt], source: str, target: str) -> Iterator[Outcome]:
     """One attempt after the other: each account is moved once in a kind."""
-    ways = {kind: [one for one in share if one.kind == kind] for kind in ("out", "home", "over", "engine")}
-    kind = "vps" if ways["out"] or ways["home"] else share[0].kind
+    by_kind = {
+        kind: [attempt for attempt in share if attempt.kind == kind] for kind in ("out", "home", "over", "engine")
+    }
+    kind = "vps" if by_kind["out"] or by_kind["home"] else share[0].kind
     pair = stage.make_pair(kind, source, target)
-    stage.create_accounts(pair, max(len(each) for each in ways.values()))
+    stage.create_accounts(pair, max(len(each) for each in by_kind.values()))
     if kind == "vps":
         stage.hand_over(pair)
     accounts = list(pair.accounts)
-    for way, attempts in ways.items():
-        if way == "home" and attempts:
+    for direction, attempts in by_kind.items():
+        if direction == "home" and attempts:
             # Who was not moved out by an attempt goes now.
-            for account in accounts[len(ways["out"]) :]:
+            for account in accounts[len(by_kind["out"]) :]:
                 Trial(pair, "out", account).broken_by(None, 0.1)
             stage.bring_home(pair, accounts)
         for account, attempt in zip(accounts, attempts, strict=False):
-            yield _one(pair, way, account, attempt)
+            yield _one(pair, direction, account, attempt)
 
 
 def _one(pair: Pair, way: str, account: str, attempt: Attempt) -> Outcome:
@@ -151,13 +155,15 @@ def table(outcomes: list[Outcome]) -> str:
     lines = [f"{'move':7}{'fault':24}{columns}"]
     for kind in ("out", "home", "over", "engine"):
         for fault in FAULTS:
-            mine = [one for one in outcomes if (one.kind, one.fault) == (kind, fault)]
+            mine = [outcome for outcome in outcomes if (outcome.kind, outcome.fault) == (kind, fault)]
             if not mine:
                 continue
-            seconds = [one.seconds for one in mine]
+            right, asked, failed, lost = (
+                sum(getattr(outcome, name) for outcome in mine) for name in ("right", "asked", "failed", "lost")
+            )
+            seconds = [outcome.seconds for outcome in mine]
             lines.append(
-                f"{kind:7}{fault:24}{len(mine):6}{sum(one.right for one in mine):6}{sum(one.asked for one in mine):7}"
-                f"{sum(one.failed for one in mine):7}{sum(one.lost for one in mine):5}"
+                f"{kind:7}{fault:24}{len(mine):6}{right:6}{asked:7}{failed:7}{lost:5}"
                 f"{median(seconds):9.1f}{max(seconds):8.1f}"
             )
     return "\n".join(lines)

@@ -17,7 +17,7 @@ _UNIT = """[Unit]
 Description=Small disks of the lab
 DefaultDependencies=no
 After=local-fs.target systemd-tmpfiles-setup-dev.service
-Before=sysinit.target
+Before=sysinit.target transhumance-homes.service
 
 [Service]
 Type=oneshot
@@ -40,7 +40,7 @@ def give(server: str) -> None:
     for place, mebibytes in PLACES.items():
         image = f"/var/{place.strip('/').replace('/', '-')}.img"
         _write(server, image, _made(mebibytes), 0o600)
-        mounts.append(f"mountpoint -q {place} || mount -o loop {image} {place}")
+        mounts.append(f"df {place} | grep -q /dev/loop || mount -o loop {image} {place}")
     _write(server, "/etc/systemd/system/small-disks.service", _UNIT.encode(), 0o644)
     _write(server, "/usr/local/sbin/small-disks", _SCRIPT.format(mounts="\n".join(mounts)).encode(), 0o755)
     _execute(server, ["mkdir", "-p", *PLACES])
@@ -49,8 +49,10 @@ def give(server: str) -> None:
 
 def fill(server: str) -> None:
     """Not a byte more can be written to them."""
-    for place in PLACES:
-        _execute(server, ["sh", "-c", f"cat /dev/zero > {place}/.full 2> /dev/null; true"])
+    for place, mebibytes in PLACES.items():
+        # A disk that is larger is not one of these, and may be this machine's.
+        filled = f"head -c {mebibytes}M /dev/zero > {place}/.full 2> /dev/null && exit 1; true"
+        _execute(server, ["sh", "-c", filled])
 
 
 def empty(server: str) -> None:

@@ -112,8 +112,8 @@ class Run:
     def said(self) -> str:
         """The last sentences of its log that tell why it failed."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        told = [line for line in lines if "Refused: " in line or "Error: " in line or "Exception: " in line]
-        return told[-1][-600:] if told else "it said nothing"
+        errors = [line for line in lines if "Refused: " in line or "Error: " in line or "Exception: " in line]
+        return errors[-1][-600:] if errors else "it said nothing"
 
 
 def _work(dag_id: str, run_id: str, conf: dict[str, Any], metadata: str, log: str) -> None:

@@ -109,15 +109,15 @@ def make_pair(kind: str, source: str, target: str) -> Pair:
     return Pair(kind, source, target)
 
 
-def _make_server(name: str, what: tuple[str, str]) -> None:
-    kind, infrastructure = what
-    one = topology.server(name)
+def _make_server(name: str, role: tuple[str, str]) -> None:
+    kind, infrastructure = role
+    server = topology.server(name)
     customer = CUSTOMER if kind == "vps" else None
     with connection() as conn:
-        spec = one.spec
+        spec = server.spec
         addresses = (spec.management_address, spec.lan_address, spec.lan_address6)
         registry.add_server(conn, name, kind, PLAN, infrastructure, customer, *addresses)
-        for ip in one.ips:
+        for ip in server.ips:
             registry.add_ip(conn, ip, name)
     install(name, infrastructure)
 

@@ -99,15 +99,15 @@ class Visitors:
         self.answers[number] = (status, sent, time.time() - sent)
 
     def _post(self, number: int) -> int:
-        one = http.client.HTTPConnection(self.address, 80, timeout=100)
+        connection = http.client.HTTPConnection(self.address, 80, timeout=100)
         try:
             headers = {"Host": f"{self.account}.example", "Content-Type": "application/x-www-form-urlencoded"}
-            one.request("POST", "/", body=f"n={number}", headers=headers)
-            answer = one.getresponse()
+            connection.request("POST", "/", body=f"n={number}", headers=headers)
+            answer = connection.getresponse()
             answer.read()
             return answer.status
         finally:
-            one.close()
+            connection.close()
 
 
 class Trial:
@@ -213,8 +213,8 @@ class Trial:
         """One sentence for each thing that is not as it must be."""
         wrong = []
         for server, expected in self._expected_states().items():
-            if (found := self._described(server)) != expected:
-                wrong.append(f"{self.account} is {found} on {server}, not {expected}")
+            if (state := self._described(server)) != expected:
+                wrong.append(f"{self.account} is {state} on {server}, not {expected}")
         with connection() as conn:
             lives_on = registry.account(conn, self.account).server
             should = self.pair_source if self.kind == "engine" else self.pair_target
@@ -239,7 +239,7 @@ class Trial:
             description = host(server).call(verbs.Describe())
         except (AgentError, HostUnreachable) as error:
             return f"unknown ({error})"
-        return next((one["state"] for one in description["accounts"] if one["account"] == self.account), "absent")
+        return next((entry["state"] for entry in description["accounts"] if entry["account"] == self.account), "absent")
 
     def _lost(self, visitors: Visitors) -> list[int]:
         """Numbers that were acknowledged and are not exactly once in each store, where the account lives now."""

@@ -98,8 +98,8 @@ def asked_of(filled: Iterable[Any], ips: Iterable[str], ca: Path) -> Asked:
     """What to ask of these accounts (`lab.accounts.Filled`)."""
     accounts = list(filled)
     return Asked(
-        sites={one.account: one.domains[0] for one in accounts},
-        mailboxes={address: word for one in accounts for address, word in one.mailboxes.items()},
+        sites={account.account: account.domains[0] for account in accounts},
+        mailboxes={address: word for account in accounts for address, word in account.mailboxes.items()},
         ips=list(ips),
         ca=ca,
     )

@@ -44,7 +44,7 @@ async def listed(domain: str, address: str, ca: str) -> set[str]:
 
 def received(address: str, password: str, names: Names, prefix: str = "mail-") -> Counter[str]:
     """How often each message of the mail visitor is in the mailbox, in any of its folders."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     with imaplib.IMAP4(names.address(address.rpartition("@")[2], 4), 143, timeout=60) as imap:
         imap.login(address, password)
         listed: list[Any] = imap.list()[1]
@@ -55,18 +55,18 @@ def received(address: str, password: str, names: Names, prefix: str = "mail-") -
                 continue
             for part in imap.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")[1]:
                 if isinstance(part, tuple) and (match := MESSAGE_ID.search(part[1])):
-                    found[match[1].decode()] += 1
-    return Counter({identity: times for identity, times in found.items() if identity.startswith(prefix)})
+                    counts[match[1].decode()] += 1
+    return Counter({identity: times for identity, times in counts.items() if identity.startswith(prefix)})
 
 
 def check(question: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Compares what was acknowledged with what is there."""
     names = Names(question["resolver"])
-    found = list(events(Path(path) for path in question["logs"]))
+    events_seen = list(events(Path(path) for path in question["logs"]))
     result = {}
     for account, domain in question["sites"].items():
-        wrote, sent = acknowledged(found, account), accepted_mail(found, account)
-        there = asyncio.run(listed(domain, names.address(domain, 4), question["ca"])) if wrote else set()
+        wrote, sent = acknowledged(events_seen, account), accepted_mail(events_seen, account)
+        stored = asyncio.run(listed(domain, names.address(domain, 4), question["ca"])) if wrote else set()
         until = time.monotonic() + SECONDS
         while True:
             boxes = {to: received(to, question["mailboxes"][to], names) for to in sorted(set(sent.values()))}
@@ -77,7 +77,7 @@ def check(question: dict[str, Any]) -> dict[str, dict[str, Any]]:
         twice = [identity for box in boxes.values() for identity, times in box.items() if times > 1]
         result[account] = {
             "written": len(wrote),
-            "lost": sorted(wrote - there),
+            "lost": sorted(wrote - stored),
             "sent": len(sent),
             "missing": sorted(missing),
             "twice": sorted(twice),

@@ -90,11 +90,11 @@ class Load:
         """Asks on a kept or a new connection; status and body go into the event."""
         address, secure = self.addresses[number // 8 % len(self.addresses)], bool(number // 4 % 2)
         keep = b"Connection: close" not in request
-        kept = self._take(address, secure) if keep else None
-        event["kept"], event["again"] = kept is not None, False
-        if kept is not None:
+        open_connection = self._take(address, secure) if keep else None
+        event["kept"], event["again"] = open_connection is not None, False
+        if open_connection is not None:
             try:
-                await self._speak(kept, (address, secure), request, event, keep)
+                await self._speak(open_connection, (address, secure), request, event, keep)
                 return
             except (ConnectionError, EOFError) as error:
                 if getattr(error, "partial", b""):

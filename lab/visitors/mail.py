@@ -44,8 +44,8 @@ def send(names: Names | Fixed, address: str, message: EmailMessage, stop: thread
             status, text = error.smtp_code, error.smtp_error
         except (OSError, LookupError, smtplib.SMTPException) as error:
             status, text = 400, f"{type(error).__name__}: {error}"
-        told = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-        outcome = {"s": time.monotonic() - began, "tries": tries, "status": status, "error": told[:200]}
+        answer = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        outcome = {"s": time.monotonic() - began, "tries": tries, "status": status, "error": answer[:200]}
         if status >= 500 or time.monotonic() - began > GIVE_UP:
             return outcome | {"ok": False}
         if stop.wait(RETRY):

@@ -24,9 +24,9 @@ class Names:
     def address(self, name: str, family: int) -> str:
         """The address of `name`; `family` is 4 or 6. Raises LookupError."""
         key = (name, family)
-        kept = self._kept.get(key)
-        if kept and kept[0] > time.monotonic():
-            return kept[1]
+        cached = self._kept.get(key)
+        if cached and cached[0] > time.monotonic():
+            return cached[1]
         try:
             answer = self._resolver.resolve(name, "A" if family == 4 else "AAAA", search=False)
         except dns.exception.DNSException as error:

@@ -39,10 +39,10 @@ def events(logs: Iterable[Path]) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
 
 
-def visits(found: Iterable[dict[str, Any]], account: str, begin: float, end: float) -> Visits:
+def visits(events: Iterable[dict[str, Any]], account: str, begin: float, end: float) -> Visits:
     """The account's web requests that were under way at any moment of the span."""
     waits, failed = [], 0
-    for event in found:
+    for event in events:
         if event.get("account") != account or event["kind"] == "mail":
             continue
         if event["t"] <= end and event["t"] + event["s"] >= begin:
@@ -51,11 +51,11 @@ def visits(found: Iterable[dict[str, Any]], account: str, begin: float, end: flo
     return Visits(len(waits), failed, round(max(waits, default=0.0), 1), round(percentile(waits, 99), 1))
 
 
-def probes(found: Iterable[dict[str, Any]], ip: str, begin: float, end: float) -> Probes:
+def probes(events: Iterable[dict[str, Any]], ip: str, begin: float, end: float) -> Probes:
     """The address's probes sent within the span."""
     sent = sorted(
         (event["t"], event["rtt"] is not None)
-        for event in found
+        for event in events
         if event.get("ip") == ip and begin <= event["t"] <= end
     )
     answered = [t for t, came in sent if came]
@@ -72,11 +72,11 @@ def percentile(values: list[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-def acknowledged(found: Iterable[dict[str, Any]], account: str) -> set[str]:
+def acknowledged(events: Iterable[dict[str, Any]], account: str) -> set[str]:
     """The ids of what the account's sites said they wrote."""
-    return {e["id"] for e in found if e.get("account") == account and e["kind"] == "write" and e["ok"]}
+    return {e["id"] for e in events if e.get("account") == account and e["kind"] == "write" and e["ok"]}
 
 
-def accepted_mail(found: Iterable[dict[str, Any]], account: str) -> dict[str, str]:
+def accepted_mail(events: Iterable[dict[str, Any]], account: str) -> dict[str, str]:
     """id -> address of the messages that were accepted for the account."""
-    return {e["id"]: e["to"] for e in found if e.get("account") == account and e["kind"] == "mail" and e["ok"]}
+    return {e["id"]: e["to"] for e in events if e.get("account") == account and e["kind"] == "mail" and e["ok"]}

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.airflow_home import REPOSITORY  # noqa: F401  before Airflow reads its settings
 from tests.api.world import Api, serving
-from tests.postgres import create
+from tests.support.airflow_home import REPOSITORY  # noqa: F401  before Airflow reads its settings
+from tests.support.postgres import create
 
 _numbers = itertools.count(1)
 

@@ -14,9 +14,9 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from include import registry
-from tests.airflow_home import HOME, REPOSITORY
-from tests.postgres import url
 from tests.registry import host
+from tests.support.airflow_home import HOME, REPOSITORY
+from tests.support.postgres import url
 from transhumance_airflow.api import auth, database
 
 USERS = {"panel": "user", "watcher": "viewer"}

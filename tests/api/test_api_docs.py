@@ -15,9 +15,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from include import registry
-from tests.airflow_home import REPOSITORY
 from tests.api.world import Api, serving, with_test
 from tests.registry import host
+from tests.support.airflow_home import REPOSITORY
 from transhumance_airflow.api import streams
 
 TEXT = (REPOSITORY / "docs" / "api.md").read_text()

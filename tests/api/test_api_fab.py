@@ -20,12 +20,12 @@ import psycopg
 import pytest
 
 from include import billing
-from tests.airflow_home import REPOSITORY
 from tests.api import callers
-from tests.api.test_api_walk import BODIES, NEEDS, ROUTES
+from tests.api.routes import BODIES, NEEDS, ROUTES
 from tests.api.world import add_shared, with_test
-from tests.postgres import create, url
 from tests.registry import host
+from tests.support.airflow_home import REPOSITORY
+from tests.support.postgres import create, url
 from transhumance_airflow.board import PREFIX as BOARD
 
 ADMIN, PASSWORD = "admin", "a password of the tests"

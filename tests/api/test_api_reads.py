@@ -9,6 +9,7 @@ import pytest
 
 from include import billing, registry
 from include.registry.queries import panel
+from include.settings import Settings
 from tests.api.world import with_test
 from tests.registry import host
 from transhumance_airflow.api import database, streams
@@ -42,7 +43,7 @@ def test_a_server_from_its_tests_to_its_end(api):
     registry.assign_transit(api.conn, id)
     assert standing(api.get("/servers/vps-1")) == ("installing_transit", "nobody")
     registry.enrol_server(api.conn, "transit-1", "2026", host.KEY + "new", {})
-    billing.apply_settings(api.conn, billing.Settings("Europe/Paris"))
+    billing.apply_settings(api.conn, Settings("Europe/Paris"))
     registry.hand_over(api.conn, id)
     handed_over = api.get("/servers/vps-1").json()
     assert (handed_over["state"], handed_over["waits_for"]) == ("handed_over", "customer")
@@ -173,7 +174,7 @@ def test_a_catalogue_page_is_shown_and_not_run():
 
 def test_charges_and_what_they_will_be(api):
     assert api.get("/servers/vps-1/charges").status_code == 409
-    billing.apply_settings(api.conn, billing.Settings("Europe/Paris"))
+    billing.apply_settings(api.conn, Settings("Europe/Paris"))
     host.handed_over(api.conn, 1)
     told = api.get("/servers/vps-1/charges").json()
     assert told["sentence"].startswith("If you finish by ") and told["currency"] == "EUR"

@@ -11,51 +11,12 @@ from typing import Any
 import pytest
 
 from tests.api import callers
+from tests.api.routes import BODIES, NEEDS, ROUTES
 from tests.api.world import Api, serving, with_test
 from tests.registry import host
 from transhumance_airflow.api import auth, streams
-from transhumance_airflow.api.app import make_app
 from transhumance_airflow.api.routes import ops
 
-NEEDS = {
-    "health": None,
-    "document": "read",
-    "servers": "read",
-    "server": "read",
-    "transit": "read",
-    "charges": "billing",
-    "ask_for_transit": "perform",
-    "cancel": "perform",
-    "accounts": "read",
-    "account": "read",
-    "perform": "perform",
-    "open_migrations": "read",
-    "test": "test",
-    "tests": "read",
-    "one_test": "read",
-    "report": "read",
-    "report_page": "read",
-    "queue": "ops",
-    "campaigns": "ops",
-    "request": "read",
-    "events": "read",
-    "server_events": "read",
-    "account_events": "read",
-    "stream": "read",
-    "server_stream": "read",
-    "account_stream": "read",
-    "replay": "replay",
-}
-"""The permission that each operation needs, said a second time: whoever opens a door has to say so twice."""
-
-BODIES = {
-    "ask_for_transit": {"entry": "2026"},
-    "cancel": {"reason": "a test"},
-    "perform": {},
-    "test": {"entry": "2026"},
-    "replay": {"after": 0},
-}
-ROUTES = [(route.operation_id, method, route) for route in make_app().routes for method in sorted(route.methods)]
 PATHS = [pytest.param(*each, id=f"{each[1]} {each[2].path}") for each in ROUTES]
 _keys = itertools.count(1)
 

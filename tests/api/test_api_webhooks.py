@@ -12,7 +12,7 @@ import pytest
 
 from include import billing, registry
 from include.panel import event_text
-from include.panel.announce import announce
+from include.panel.webhooks import enqueue_events
 from include.registry import webhooks
 from tests.registry import host
 
@@ -37,7 +37,7 @@ def test_each_event_is_announced_once_and_in_a_customers_words(api):
     conn = api.conn
     host.handed_over(conn, 1)
     told = [event for event in registry.list_events(conn) if event.kind in event_text.TOLD and event.customer]
-    assert announce(conn) == len(told) > 5 and announce(conn) == 0
+    assert enqueue_events(conn) == len(told) > 5 and enqueue_events(conn) == 0
     messages = delivered(conn)
     assert [one["data"]["id"] for one in messages] == [event.id for event in told]
     assert {one["data"]["customer"] for one in messages} == {"customer-1", "customer-2"}
@@ -49,27 +49,27 @@ def test_each_event_is_announced_once_and_in_a_customers_words(api):
 
 
 def test_an_event_that_is_committed_late_is_waited_for(api):
-    announce(api.conn)
+    enqueue_events(api.conn)
     delivered(api.conn)
     with psycopg.connect(api.conn.info.dsn) as slow:
         slow.execute("SELECT")  # a transaction is open from here on
         late = registry.event(slow, "move.done", account="a1-1")
         early = registry.event(api.conn, "move.done", account="a2-1")
-        assert late < early and announce(api.conn) == 0
-    assert announce(api.conn) == 2
+        assert late < early and enqueue_events(api.conn) == 0
+    assert enqueue_events(api.conn) == 2
     assert [one["data"]["id"] for one in delivered(api.conn)] == [late, early]
 
 
 def test_a_replay_is_of_what_was_asked_for(api):
-    announce(api.conn)
+    enqueue_events(api.conn)
     everything = delivered(api.conn)
     middle = everything[1]["data"]["id"]
-    assert webhooks.announce_again(api.conn, middle, "customer-2") > 0
+    assert webhooks.replay(api.conn, middle, "customer-2") > 0
     again = delivered(api.conn)
     assert {one["data"]["customer"] for one in again} == {"customer-2"}
     assert all(one["data"]["id"] > middle for one in again)
     assert again[0]["key"] in {one["key"] for one in everything}, "the receiver knows it by its key"
-    assert webhooks.announce_again(api.conn, 0, None) == len(everything)
+    assert webhooks.replay(api.conn, 0, None) == len(everything)
 
 
 def test_the_api_asks_for_a_replay_of_the_callers_own(api):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from cli import client, commands
 from include import billing, registry
+from include.settings import Settings
 from tests.api.world import with_test
 from tests.registry import host
 from transhumance_airflow.api import streams
@@ -65,7 +66,7 @@ def test_a_customers_view_is_the_customers(api, run):
 
 
 def test_queue_charges_and_campaigns(api, run):
-    billing.apply_settings(api.conn, billing.Settings("Europe/Paris"))
+    billing.apply_settings(api.conn, Settings("Europe/Paris"))
     host.handed_over(api.conn, 1)
     id = host.begin(api.conn, 2)
     registry.request_transit(api.conn, id)

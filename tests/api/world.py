@@ -15,9 +15,9 @@ from fastapi.testclient import TestClient
 
 from include import billing, catalogue, compatibility, registry
 from include.compatibility.report import Seen
-from tests.airflow_home import REPOSITORY  # noqa: F401  before Airflow reads its settings
 from tests.api import callers
 from tests.registry import host
+from tests.support.airflow_home import REPOSITORY  # noqa: F401  before Airflow reads its settings
 from transhumance_airflow.api import auth, database, runs
 from transhumance_airflow.api import catalogue as files
 from transhumance_airflow.api.app import make_app

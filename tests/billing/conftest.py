@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.billing.facts import fill
-from tests.postgres import create
+from tests.support.postgres import create
 
 _numbers = itertools.count(1)
 

@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from include.billing import (
-    Settings,
     apply_settings,
     bill_days,
     billed_through,
@@ -17,6 +16,7 @@ from include.billing import (
     settle_late_facts,
 )
 from include.registry.database import Refused
+from include.settings import Settings
 from tests.billing.facts import PARIS, at, balances, lease, leave, ledger, price
 
 

@@ -8,8 +8,9 @@ from decimal import Decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.billing import Settings, apply_settings, bill_days, billed_through, settle_late_facts
+from include.billing import apply_settings, bill_days, billed_through, settle_late_facts
 from include.registry.database import Refused
+from include.settings import Settings
 from tests.billing import oracle
 from tests.billing.facts import balances, lease, leave, ledger, price
 

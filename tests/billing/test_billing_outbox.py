@@ -16,7 +16,6 @@ import pytest
 
 from include.billing import (
     Receiver,
-    Settings,
     apply_settings,
     bill_days,
     deliver,
@@ -28,6 +27,7 @@ from include.billing import (
     settle_late_facts,
 )
 from include.registry.database import Refused
+from include.settings import Settings
 from tests.billing.facts import at, lease, leave, ledger, price
 
 

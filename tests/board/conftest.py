@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.airflow_home import REPOSITORY  # isort: skip  # noqa: F401  (before anything of Airflow)
+from tests.support.airflow_home import REPOSITORY  # isort: skip  # noqa: F401  (before anything of Airflow)
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from tests.board import made_up
-from tests.postgres import create
+from tests.support.postgres import create
 
 _numbers = itertools.count(1)
 

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from tests.board import made_up, standing_alone
-from tests.chromium import browser
+from tests.support.chromium import browser
 from transhumance_airflow.board import PREFIX
 
 
@@ -44,7 +44,7 @@ def served(app: Any) -> Iterator[str]:
 def main() -> None:
     """Takes the pictures."""
     from include.registry.schema import upgrade
-    from tests.postgres import cluster, create
+    from tests.support.postgres import cluster, create
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)

@@ -16,8 +16,8 @@ from types import SimpleNamespace
 import psycopg
 from fastapi import FastAPI
 
-from tests import airflow_home  # noqa: F401  (before anything of Airflow)
 from tests.board import made_up
+from tests.support import airflow_home  # noqa: F401  (before anything of Airflow)
 
 
 def app(dsn: str, troubles: list | None = None, approvals: list | None = None, may_act: bool = True) -> FastAPI:
@@ -75,7 +75,7 @@ def main() -> None:
     import uvicorn
 
     from include.registry.schema import upgrade
-    from tests.postgres import cluster, create
+    from tests.support.postgres import cluster, create
 
     with cluster() as server:
         dsn = create(server, "board")

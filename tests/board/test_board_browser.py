@@ -10,7 +10,7 @@ import pytest
 
 from include import registry
 from tests.board import look
-from tests.chromium import CHROMIUM, browser
+from tests.support.chromium import CHROMIUM, browser
 from transhumance_airflow.board import PREFIX, live, runs
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")

@@ -12,10 +12,13 @@ from dataclasses import replace
 import pytest
 
 from include import registry
+from include.billing import apply_settings
 from include.registry.queries import board, board_server
+from include.settings import Settings
 from tests.board import made_up
 from tests.board.conftest import Counting
-from tests.postgres import url
+from tests.registry.host import KEY
+from tests.support.postgres import url
 from transhumance_airflow import connections
 from transhumance_airflow.board import PREFIX, gather, live, runs, views, words
 
@@ -41,6 +44,12 @@ def told(monkeypatch):
 def text(page: str) -> str:
     """What a reader sees, roughly."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def add_transit(conn, n: int) -> None:
+    """A further transit of the plan "small"."""
+    at = (f"10.20.9.{n}", f"10.30.9.{n}", f"fd30::9:{n}")
+    registry.add_server(conn, f"transit-{n}", "transit", "small", "2026", None, *at)
 
 
 def section(page: str, id: str) -> str:
@@ -84,6 +93,22 @@ def test_the_pool_is_a_picture(olga, conn):
     assert re.search(r'tile over">\s*<svg[^>]*aria-label="transit-2: 2 days over"', pool)
     assert re.search(r'class="tile paused"', pool)
     assert "expected" in text(pool)
+
+
+def test_the_picture_has_the_free_days_that_are_set(olga, conn):
+    apply_settings(conn, Settings("Europe/Paris", free_days=14))
+    first = next(queued for queued in registry.queue.places(conn) if queued.plan == "small")
+    add_transit(conn, 9)
+    assert registry.assign_transit(conn, first.migration) == "transit-9"
+    registry.may_install_transit(conn, first.migration)
+    registry.enrol_server(conn, "transit-9", "2026", KEY + "new", {"debian": "13"})
+    registry.hand_over(conn, first.migration, made_up.ago(days=3.5))
+    add_transit(conn, 10)
+    pool = section(olga.get(PREFIX + "/").text, "pool")
+    tiles = {name: tile for tile in pool.split("<svg") for name in re.findall(r'aria-label="([^:]+):', tile)}
+    days = {name: (tile.count("<rect"), tile.count('class="used"')) for name, tile in tiles.items()}
+    assert (days["transit-9"], days["transit-10"]) == ((14, 3), (14, 0))
+    assert days["transit-2"] == (7, 7), "a lease keeps the days that it was handed over with"
 
 
 def test_a_campaign_and_its_pause(olga, conn):

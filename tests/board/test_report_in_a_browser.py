@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from include.compatibility import report_page
-from tests.chromium import CHROMIUM, browser
-from tests.unit.test_compatibility_report import a_page, report_of, row, said, seen
+from tests.support.chromium import CHROMIUM, browser
+from tests.support.compatibility import a_page, report_of, row, said, seen
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")
 

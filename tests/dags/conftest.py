@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.airflow_home import REPOSITORY
 from tests.dags.hosting import Hosting, write_shared, written
-from tests.postgres import create
+from tests.support.airflow_home import REPOSITORY
+from tests.support.postgres import create
 
 _numbers = itertools.count(1)
 

@@ -22,7 +22,7 @@ from include.hosts import AgentError, HostUnreachable
 from include.moves.path import without_secrets
 from include.testing import reports
 from include.testing.copies import Place
-from tests.zone import Zone
+from tests.support.zone import Zone
 
 TEST_DOMAIN = "test.example"
 RESULTS = {

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.billing.facts import fill, lease, ledger, price
-from tests.postgres import create, url
+from tests.support.postgres import create, url
 
 FOLDER = Path(__file__).parents[2]
 _numbers = itertools.count(1)

@@ -12,7 +12,7 @@ from include.agent import verbs
 from include.agent.host.digest import printable
 from include.campaigns import ahead
 from include.hosts import AgentError, HostUnreachable
-from include.panel import event_text, standing
+from include.panel import event_text, status
 from tests.dags.hosting import add_shared
 from tests.dags.steps import step
 from tests.dags.test_test_account import ENTRY, whole
@@ -42,8 +42,8 @@ def start(dag: Any, run_id: str = "campaign-run") -> tuple[int, str]:
     return campaign, step(dag, "look_ahead", campaign=campaign)
 
 
-def stands(conn: Any, account: str) -> standing.Standing:
-    return standing.of_account(conn, registry.account(conn, account), None, None, lambda _dag, _run: None)
+def stands(conn: Any, account: str) -> status.Status:
+    return status.of_account(conn, registry.account(conn, account), None, None, lambda _dag, _run: None)
 
 
 def looks(shared: Any) -> list[str]:
@@ -106,7 +106,7 @@ def test_what_only_the_host_can_mend_waits_for_the_host(dag, shared):
     shared.obstacles["shop"] = [STRANGER]
     start(dag)
     here = stands(shared.conn, "shop")
-    assert here.waits_for == "host" and "eve@%" in here.next and here.next.endswith(standing.THE_HOST)
+    assert here.waits_for == "host" and "eve@%" in here.next and here.next.endswith(status.THE_HOST)
 
 
 def test_a_recent_report_is_believed_and_an_old_one_looked_behind(dag, dags, shared):
@@ -148,7 +148,7 @@ def test_no_server_has_room(dag, shared):
     assert registry.live_move_of(shared.conn, "shop") is None, "the move was begun and undone"
 
 
-def status(state: str, result: Any) -> verbs.OperationStatus:
+def operation(state: str, result: Any) -> verbs.OperationStatus:
     return verbs.OperationStatus(state=state, progress=verbs.Progress(), result=result, error=None, seconds=0.1)
 
 
@@ -162,7 +162,7 @@ def test_a_strange_answer_is_no_obstacle_and_is_told(dag, shared, monkeypatch, r
 
     class Strange:
         def call(self, _verb: Any, /) -> Any:
-            return status("succeeded", result)
+            return operation("succeeded", result)
 
     monkeypatch.setattr(connections, "host", lambda name, conn=None: host(name) and Strange())
     campaign, said = start(dag)
@@ -195,7 +195,7 @@ def test_a_look_that_lasts_is_waited_for_and_not_for_ever(dag, shared, monkeypat
 
     class Slow:
         def call(self, _verb: Any, /) -> Any:
-            return status(next(states, "running"), {"obstacles": [LEASE], "left": ["a\nb"]})
+            return operation(next(states, "running"), {"obstacles": [LEASE], "left": ["a\nb"]})
 
     monkeypatch.setattr(connections, "host", lambda name, conn=None: Slow())
     monkeypatch.setattr(ahead, "LONGEST_LOOK", 0.2)

@@ -12,7 +12,8 @@ import pytest
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowSkipException
 
-from include import billing, registry
+from include import registry
+from include.settings import Settings
 from tests.dags.steps import step
 from transhumance_airflow import outbox
 
@@ -90,7 +91,7 @@ def dag(dags, shared, connections, monkeypatch):
 
 
 def remind(dag: Any, monkeypatch: pytest.MonkeyPatch, on: date) -> int:
-    monkeypatch.setattr(billing.Settings, "today", lambda self: on)
+    monkeypatch.setattr(Settings, "today", lambda self: on)
     return step(dag, "enter_reminders")
 
 

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from include import registry
 from include.hosts import HostUnreachable
+from include.settings import read_settings
 from include.testing import names
-from include.testing.settings import read_settings
 from tests.dags.steps import step
 from transhumance_airflow import failures, operators
 

@@ -51,10 +51,17 @@ def wanted(verb: type[Asked], args: dict[str, Any]) -> Asked:
 _FENCE = """
 import json, sys
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
-from agent.move import fence; from agent.host import system
+from agent.move import fence, forward, hold; from agent.host import system
 step, args = json.loads(sys.argv[1])
+
+def stay_held(**args):
+    held = hold.Hold(**args)
+    held.__enter__()
+    for part in held.parts:
+        held.still(part)
+
 try:
-    getattr(fence, step)(**args)
+    {"hold": stay_held, "commit": fence.commit, "release": forward.release}[step](**args)
     print("null")
 except system.Refused as refused:
     print(json.dumps([refused.code, refused.message]))
@@ -78,7 +85,8 @@ class Side:
         return found[0] if found else "absent"
 
     def fence(self, step: str, **args: Any) -> None:
-        """A step of the fence by itself (hold, commit, release), which is a switch's otherwise and no verb."""
+        """A step of the fence by itself (hold, commit, release), which is a switch's otherwise and no verb. A hold goes
+        on after it, like that of an agent that was killed."""
         refused = json.loads(self.root("python3", "-c", _FENCE, json.dumps([step, args])))
         if refused is not None:
             raise AgentError(*refused)

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.stage import enter
 from lab import airflow, topology
-from tests.chromium import browser
+from tests.support.chromium import browser
 
 PATIENCE = 180_000
 """Milliseconds to wait for anything on a page."""

@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import enter
 
 from include.machines.lxc import processes_on
 from lab import __main__ as lab_cli
 from lab import router, servers, state, topology
+from tests.lab.conftest import enter
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 

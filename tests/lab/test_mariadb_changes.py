@@ -34,7 +34,7 @@ def test_a_change_is_there(outcome: Outcome, number: str) -> None:
 
 
 def test_the_catalogues_are_those_that_the_print_was_held_against(lab) -> None:
-    stored = json.loads((Path(__file__).parent.parent / "unit" / "data" / "mariadb_catalogue.json").read_text())
+    stored = json.loads((Path(__file__).parents[1] / "unit/agent/stores/mariadb/catalogue.json").read_text())
     sql = "SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME), COLUMN_NAME FROM information_schema.COLUMNS"
     sql += " WHERE TABLE_SCHEMA IN ('information_schema', 'mysql') ORDER BY 1, ORDINAL_POSITION"
     with lab.fresh("2022", "2026") as servers:

@@ -11,8 +11,8 @@ import pytest
 from include import registry
 from include.moves import names
 from lab import names as lab_names
-from tests.postgres import create
 from tests.registry import host
+from tests.support.postgres import create
 
 NAME, LATE = "test-names.example", "test-names-late.example"
 HOME, AWAY = "198.51.100.11", "198.51.100.101"

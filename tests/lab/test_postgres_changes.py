@@ -5,7 +5,7 @@ import pytest
 
 from tests.lab.agents import side
 from tests.lab.postgres_moving import FOLLOW, SWITCH, Moving, sql
-from tests.postgres_changes import BEFORE, CHANGES, Change
+from tests.support.postgres_changes import BEFORE, CHANGES, Change
 
 NAME, UID = "changing", 2605
 # One database has them all; in the others nothing else is done that would show.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tests.postgres import create
+from tests.support.postgres import create
 
 _numbers = itertools.count(1)
 

@@ -8,6 +8,7 @@ from include import registry
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
 GB = 1024**3
+DISK = {"disk": {"total_bytes": 100 * GB, "free_bytes": 50 * GB}, "accounts": []}
 UNTESTED = "what is looked at here is not the gate"
 
 

@@ -12,7 +12,7 @@ from include import registry
 from include.moves import names
 from include.registry.network import ROUNDING
 from tests.registry import host
-from tests.zone import Zone
+from tests.support.zone import Zone
 
 NAME, OTHER = "a1-1.example", "a1-2.example"
 HOME, AWAY = "198.51.100.11", "198.51.100.101"
@@ -98,7 +98,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def walked(postgresql):
-    from tests.postgres import create
+    from tests.support.postgres import create
 
     with psycopg.connect(create(postgresql, f"names{next(_numbers)}", "template")) as conn:
         yield conn

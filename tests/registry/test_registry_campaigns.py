@@ -11,6 +11,7 @@ from include.registry.kinds import EventKind
 from tests.registry import host
 
 DEADLINE = date(2027, 3, 31)
+DAYS = (30, 7, 1)
 SETTINGS = {
     "wave_size": 3,
     "canaries": 2,
@@ -178,8 +179,8 @@ def told(conn):
 )
 def test_each_reminder_on_its_days(due, days, kind):
     on = DEADLINE - timedelta(days=days)
-    assert registry.remind(due, on) == (11 if kind else 0), "nine shared accounts and two of a VPS"
-    assert registry.remind(due, on) == 0
+    assert registry.remind(due, on, DAYS) == (11 if kind else 0), "nine shared accounts and two of a VPS"
+    assert registry.remind(due, on, DAYS) == 0
     assert {row[0] for row in told(due)} == ({kind} if kind else set())
 
 
@@ -190,10 +191,16 @@ def test_reminders_once_whatever_ran_or_did_not(due):
         registry.remove_account(due, name, "gone", "ops")
     registry.set_customer_mail(due, "customer-1", "someone@example.org")
     for days in [*range(100, 20, -1), *range(12, -5, -1)]:
-        registry.remind(due, DEADLINE - timedelta(days=days))
+        registry.remind(due, DEADLINE - timedelta(days=days), DAYS)
     kinds = ["opening", "30_days", "7_days", "1_day", "end"]
     assert [row[0] for row in told(due) if row[2] == "webhook"] == kinds
     assert [(row[0], row[3]) for row in told(due) if row[2] == "mail"] == [(k, "someone@example.org") for k in kinds]
+
+
+@pytest.mark.parametrize(("days", "kind"), [(15, "30_days"), (14, "14_days"), (8, "14_days"), (2, "2_days")])
+def test_a_reminder_more_is_a_number_more(due, days, kind):
+    assert registry.remind(due, DEADLINE - timedelta(days=days), (30, 14, 7, 2)) == 11
+    assert {row[0] for row in told(due)} == {kind}
 
 
 @pytest.mark.parametrize("mail", ["nobody", "a@b\nBcc: c@d", "a b@c", "@c", "a@", "x" * 250 + "@example.org"])
@@ -216,7 +223,7 @@ def test_catalogue_is_brought_up_to_date(conn):
         ({"opens": DEADLINE}, "opens before its deadline"),
         ({"deadline": None, "opens": None}, "mandatory catalogue entry has a deadline"),
         ({"to_version": "2022"}, "leads to another version"),
-        ({"kind": "redis"}, "kind is infrastructure"),
+        ({"kind": "punched cards"}, r"kind is infrastructure, or an engine \(mariadb, postgresql\)"),
         ({"title": ""}, "has a title"),
     ):
         with pytest.raises(Refused, match=match):

@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 
 from include import registry
+from include.billing import apply_settings
 from include.registry import Refused
+from include.settings import Settings
 from tests.registry import host
 
 DAY = timedelta(days=1)
@@ -196,6 +198,19 @@ def test_place_and_estimate(conn):
     places = [registry.place_in_queue(conn, id) for id in ids]
     assert [(place.place, place.of) for place in places] == [(1, 3), (2, 3), (3, 3)]
     assert [place.estimate for place in places] == [now + 2 * DAY, now + 5 * DAY, now + 9 * DAY]
+
+
+def test_estimate_goes_by_the_free_days_that_are_set(conn):
+    apply_settings(conn, Settings("UTC", free_days=14))
+    host.add_host(conn, originals=3, transits=1)
+    now = datetime.now(UTC)
+    id = host.begin(conn, 1)
+    registry.request_transit(conn, id)
+    registry.enrol_server(conn, registry.assign_transit(conn, id), "2026", host.KEY, {})
+    lease = registry.hand_over(conn, id, now - 3 * DAY)
+    assert (lease.free_days, lease.expected_end_at) == (14, now + 11 * DAY)
+    estimates = [registry.place_in_queue(conn, waiting).estimate for waiting in ask(conn, 2, 3)]
+    assert estimates == [now + 11 * DAY, now + 25 * DAY]
 
 
 def test_overdue_lease_is_expected_tomorrow(conn):

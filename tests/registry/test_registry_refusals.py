@@ -4,12 +4,12 @@ import re
 from decimal import Decimal
 
 import pytest
-from test_registry_migration import TABLES, content
 
 from include import registry
 from include.registry import Refused
 from include.registry.database import SENTENCES
 from tests.registry import host
+from tests.registry.content import TABLES, content
 
 
 def refused(conn, match, function, *args, **kwargs):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.catalogue import checks, entries
+from include.agent.account.engines import DECLARED
 from include.registry import kinds
 from include.registry.schema import in_force
 from include.registry.states import MACHINES
@@ -16,13 +16,8 @@ STATES = {machine.subject: {state.name for state in machine.states} for machine 
 KINDS: dict[str, set[str]] = {
     "servers_kind": set(kinds.ServerKind),
     "servers_customer": set(kinds.ONE_CUSTOMERS),
-    "catalogue_kind": set(kinds.EntryKind),
     "moves_direction": set(kinds.Direction),
-    "moves_engine": set(checks.ENGINES),
-    "account_engines_engine": set(checks.ENGINES),
-    # Said where they are made: what a reminder is for, which way a message goes, of which family an address is.
-    "lease_reminders_kind": {"two_days_left", "one_day_left", "free_days_over", "first_charge"},
-    "entry_reminders_kind": {"opening", "30_days", "7_days", "1_day", "end"},
+    # Said where they are made: which way a message goes, of which family an address is.
     "outbox_channel": {"webhook", "mail"},
     "names_type": {"A", "AAAA"},
 }
@@ -66,7 +61,11 @@ def test_constraints_allow_the_kinds_that_the_code_knows(conn):
             if column != "state":
                 counted[name] = set(WORD.findall(words))
     assert counted == KINDS
-    assert set(kinds.EntryKind) == set(entries.KINDS)
+
+
+def test_the_database_knows_the_engines_of_the_code(conn):
+    known = conn.execute("SELECT name, release_numbers FROM engines").fetchall()
+    assert set(known) == {(engine.name, engine.release) for engine in DECLARED}
 
 
 def test_rules_of_tables_speak_of_states_that_there_are(conn, tables):

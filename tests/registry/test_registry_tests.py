@@ -12,7 +12,6 @@ from tests.registry import host
 from tests.registry.callers import at_once
 
 NOW = datetime.now(UTC)
-DISK = {"disk": {"total_bytes": 100 * host.GB, "free_bytes": 50 * host.GB}, "accounts": []}
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def shared(conn):
         host.add_server(conn, name, kind, n)
         versions = {"postgresql": "15.14"} if version == "2022" else {"postgresql": "17.6", "mariadb": "11.8.3"}
         registry.enrol_server(conn, name, version, host.KEY + name.replace("-", ""), versions)
-        registry.record_description(conn, name, DISK)
+        registry.record_description(conn, name, host.DISK)
         registry.add_ip(conn, f"198.51.100.{n}", name)
     registry.sync_catalogue(
         conn, [registry.Entry("postgresql-17", "PostgreSQL 17", "postgresql", "15", "17", True, None, NOW.date())]
@@ -148,7 +147,7 @@ def test_gate_of_a_server(conn):
     host.add_host(conn)
     host.add_server(conn, "test-1", "test", 41)
     registry.enrol_server(conn, "test-1", "2026", host.KEY, {})
-    registry.record_description(conn, "test-1", DISK)
+    registry.record_description(conn, "test-1", host.DISK)
     assert len(registry.untested(conn, "vps-1", "2026")) == 2
     with pytest.raises(Refused, match="a1-1 has not been tested.*a1-2 has not been tested"):
         registry.begin_migration(conn, "vps-1", "2026", "r", "ops")

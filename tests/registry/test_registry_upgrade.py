@@ -10,8 +10,8 @@ import pytest
 from include import registry
 from include.registry import schema
 from include.registry.schema import in_force
-from tests.postgres import binaries, create
 from tests.registry import host
+from tests.support.postgres import binaries, create
 
 OLDER = Path(__file__).parent / "older"
 """Registries as earlier versions made them: `pg_dump --no-owner --no-privileges` of an empty one, by its revision."""

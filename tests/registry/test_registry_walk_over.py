@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from include import registry
 from include.registry import Refused, states
 from tests.registry import host
-from tests.registry.test_registry_tests import DISK
 
 ACCOUNTS = st.sampled_from(["s1", "s2", "s3"])
 ENTRIES = st.sampled_from(["2026", "postgresql-17"])
@@ -43,7 +42,7 @@ class Walk(RuleBasedStateMachine):
         ):
             host.add_server(self.conn, name, kind, n)
             registry.enrol_server(self.conn, name, version, f"{host.KEY}{n}", VERSIONS[version])
-            registry.record_description(self.conn, name, DISK)
+            registry.record_description(self.conn, name, host.DISK)
         registry.sync_catalogue(
             self.conn,
             [

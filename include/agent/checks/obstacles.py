@@ -6,11 +6,8 @@ while data is restored on the new version is a test's to find.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
-from typing import Any
 
 from .. import verbs
 from ..account.accounts import Account, load, state_of
@@ -19,18 +16,13 @@ from ..host.operations import Report
 from ..host.system import Refused, refuse
 from ..layouts.native import reboot_lines
 from ..move import fence, redirect
+from ..move.stores import FILES, engine_named
 from ..stores.files import digest
-from ..stores.mariadb import definers, definition, writers
-from ..stores.mariadb import digest as mariadb_digest
-from ..stores.postgresql import definition as postgres_definition
-from ..stores.postgresql import hold
 from ..trial.copy import check_stores
 
 MOST = 20
 """Obstacles that are told of an account: who has that many begins with them."""
 _LONGEST = 1000
-_FORGOTTEN_SECONDS = 60
-"""A transaction that is prepared for longer than this was not ended by the program that began it."""
 
 CUSTOMER: verbs.Who = "customer"
 HOST: verbs.Who = "host"
@@ -99,7 +91,7 @@ def obstacles(want: verbs.Obstacles, report: Report) -> verbs.LookedAhead:
         account = _serving(name, stores)
         for store in stores:
             report(step=store)
-            left += _LOOKS[store](account, found)
+            left += _files(account, found) if store == FILES.name else engine_named(store).obstacles(account, found)
         for engine in stores if "files" not in stores else []:
             with found.noting():
                 redirect.require_leadable(account, engine)
@@ -122,48 +114,3 @@ def _files(account: Account, found: Found) -> list[str]:
     with found.noting():
         return [*digest.left_behind(account), *reboot_lines.left_behind(account)]
     return []
-
-
-def _postgresql(account: Account, found: Found) -> list[str]:
-    """The roles first, then each database by itself, so that one does not hide what is wrong with another."""
-    left: list[str] = []
-    if not account.postgresql_roles and not account.postgresql_databases:
-        return left
-    with found.noting():
-        left += postgres_definition.definition(replace(account, postgresql_databases=()))["left"]
-        for name in account.postgresql_databases:
-            with found.noting():
-                one = replace(account, postgresql_databases=(name,))
-                left += postgres_definition.definition(one)["left"]
-                hold.refuse_prepared(one, _FORGOTTEN_SECONDS)
-    return list(dict.fromkeys(left))
-
-
-def _mariadb(account: Account, found: Found) -> list[str]:
-    """The same: users and databases as a whole, then each database and each object in it."""
-    if not account.mariadb_users and not account.mariadb_databases:
-        return []
-    left: list[str] = []
-    with found.noting():
-        left += definition.definition(account)["left"]
-        looks: list[Callable[[], Any]] = [partial(writers.refuse_references, account)]
-        for name in account.mariadb_databases:
-            looks.append(partial(definition.refuse_history, account, name))
-            looks.append(partial(mariadb_digest.tables_of, name))
-        broken, heirs = definition.broken_views(account), definers.heirs(account)
-        for item in definition.listed_objects(account):
-            if (item["database"], item["name"]) not in broken:
-                looks.append(partial(definition.refuse_unmovable, account, item, heirs))
-        for look in looks:
-            with found.noting():
-                look()
-        for one in writers.foreign(account):
-            found.add("foreign_writer", writers.sentence(account, one))
-    return left
-
-
-_LOOKS: dict[str, Callable[[Account, Found], list[str]]] = {
-    "files": _files,
-    "postgresql": _postgresql,
-    "mariadb": _mariadb,
-}

@@ -17,12 +17,13 @@ from ..account.accounts import (
     unreadable,
     whole,
 )
+from ..account.engines import DECLARED
 from ..channel import pairing
 from ..host import processes, server_role, system
 from ..host.digest import printable
 from ..host.system import refuse
 from ..layouts.native import front, mail, php, reboot_lines
-from . import fence, stores
+from . import serving, stores
 
 
 def create(account: Account, epoch: int, password_hash: str | None) -> State:
@@ -43,7 +44,7 @@ def create(account: Account, epoch: int, password_hash: str | None) -> State:
         if state.state == "absent":
             state = put_state(account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time()))
         front.load_certificates(account)
-        fence.open_account(account)
+        serving.open_account(account)
         mail.render(certificates=True)
         return state
 
@@ -132,10 +133,10 @@ def _make_shell(account: Account) -> None:
 def _in_databases(account: Account) -> set[tuple[str, str]]:
     """What of an account has a name in the servers' engines: whoever is removed takes these with it."""
     return {
-        *(("PostgreSQL database", name) for name in account.postgresql_databases),
-        *(("PostgreSQL role", name) for name in account.postgresql_roles),
-        *(("MariaDB database", name) for name in account.mariadb_databases),
-        *(("MariaDB user", f"{user}@{host.lower()}") for user, host in account.mariadb_users),
+        (names.what, names.told(item))
+        for engine in DECLARED
+        for key, names in engine.lists.items()
+        for item in account.names(engine.name, key)
     }
 
 

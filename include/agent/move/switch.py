@@ -6,9 +6,9 @@ last changes go over, and only what changed is compared.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,11 @@ from ..channel import pairing
 from ..channel.peer import Peer
 from ..host import digest, holds
 from ..host.operations import Report
-from ..host.system import refuse, side_by_side
+from ..host.system import failpoint, refuse, side_by_side
 from ..layouts.native import mail
 from ..stores.store import Compared, Engine, Following, Store
-from . import fence, identity, moment, redirect, shell
+from . import fence, forward, hold, identity, moment, redirect, shell
+from .steps import Steps
 from .stores import ENGINES, STORES, engine_named
 
 Leaving = verbs.Copy | verbs.Verify | verbs.Switch | verbs.Duplicate
@@ -29,23 +30,6 @@ Leaving = verbs.Copy | verbs.Verify | verbs.Switch | verbs.Duplicate
 MOST_DIFFERENCES = 20
 REHEARSALS = 3
 """A machine that was busy for a moment gets another chance before the move is called too slow."""
-
-
-class Steps:
-    """The time each step took, in order of their ends."""
-
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        self.taken: list[dict[str, Any]] = []
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        self.report(text=name)
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.taken.append({"name": name, "seconds": round(time.monotonic() - began, 3)})
 
 
 def copy(want: verbs.Copy, report: Report) -> dict[str, Any]:
@@ -132,14 +116,14 @@ def switch(want: verbs.Switch, report: Report) -> dict[str, Any]:
     account, peer = _sides(want)
     state, engine = state_of(account.name), want.engine
     if engine and state.engines.get(engine, {}).get("move") == want.move:
-        return {"committed": True, "released": True, **fence.go_forward_engine(account.name, engine)}
+        return {"committed": True, "released": True, **forward.go_forward_engine(account.name, engine)}
     if (state.state, state.move) == ("moved", want.move):
-        return {"committed": True, "released": True, **fence.go_forward(account.name)}
+        return {"committed": True, "released": True, **forward.go_forward(account.name)}
     _require_serving(account, want)
     stores = stores_of(account, [engine] if engine else None)
     if state.state == "held":
         # A switch before this one was killed: its visitors have waited enough.
-        fence.return_(account.name, want.move, want.epoch)
+        hold.return_(account.name, want.move, want.epoch)
     steps = Steps(report)
     with steps("follow"):
         followings = _follow(account, peer, report, stores)
@@ -166,13 +150,13 @@ class _Whole:
         fence.commit(self.name, move, epoch, figures)
 
     def release(self, peer: Peer) -> list[dict[str, Any]]:
-        return fence.release_peer(self.name, peer)
+        return forward.release_peer(self.name, peer)
 
     def open(self) -> None:
-        fence.let_go(self.name)
+        forward.let_go(self.name)
 
     def keep(self, figures: dict[str, Any]) -> None:
-        fence.forward(self.name, figures)
+        forward.forward(self.name, figures)
 
 
 class _EngineOnly:
@@ -189,14 +173,14 @@ class _EngineOnly:
 
     def release(self, peer: Peer) -> list[dict[str, Any]]:
         """Its programs may start meanwhile: they are let in only when the databases are open."""
-        steps, _ = side_by_side(partial(fence.release_peer, self.name, peer), partial(fence.lead, self.name))
+        steps, _ = side_by_side(partial(forward.release_peer, self.name, peer), partial(forward.lead, self.name))
         return steps
 
     def open(self) -> None:
-        fence.let_back(self.name)
+        forward.let_back(self.name)
 
     def keep(self, figures: dict[str, Any]) -> None:
-        fence.forward_engine(self.name, self.engine, figures)
+        forward.forward_engine(self.name, self.engine, figures)
 
 
 def _rehearse(account: Account, peer: Peer, budget: float, followings: list[Following]) -> float:
@@ -227,50 +211,62 @@ def _hold_and_commit(
     followings: list[Following],
     what: _Whole | _EngineOnly,
 ) -> dict[str, Any]:
-    """From the hold to the end, which is `what`'s; the move's figures."""
+    """From the hold to the end, which is `what`'s; the move's figures. Who is held waits as long as its block lasts."""
     name, move, epoch = account.name, want.move, want.epoch
     began, held_at = time.monotonic(), time.time()
-    compared: dict[str, Compared] = {}
-    moving = {following.store.name: following for following in followings}
-    chains: dict[str, float] = {}
+    with hold.Hold(name, move, epoch, want.hold_seconds, steps, what.engines) as held:
+        brought = _bring_over(held, account, peer, steps, followings)
+        failpoint("held")
+        verified, different = _together(account, peer, {part: one.compared for part, one in brought.items()})
+        if different:
+            refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
+        with steps("commit"):
+            known = {**figures, "verified": verified, "cut": held.cut, "steps": steps.taken, "held_at": held_at}
+            what.commit(move, epoch, known)
+        with steps("release"):
+            there = what.release(peer)
+        steps.taken += [{**step, "name": f"release: {step['name']}"} for step in there]
+        with steps("forward"):
+            what.open()
+        seconds = time.monotonic() - began
+    holds.note(seconds - max(one.seconds for one in brought.values()))
+    for following in followings:
+        verified |= following.counted_later()
+    known |= {"verified": verified, "steps": steps.taken, "held_ms": round(seconds * 1000, 1)}
+    what.keep(known)
+    return known
 
-    def then(part: str) -> None:
+
+@dataclass(frozen=True)
+class _Brought:
+    """What a hold has proven of one store, and how long it took once nobody wrote there any more."""
+
+    compared: Compared
+    seconds: float
+
+
+def _bring_over(
+    held: hold.Hold, account: Account, peer: Peer, steps: Steps, followings: list[Following]
+) -> dict[str, _Brought]:
+    """Bring each store over and compare it as soon as nothing writes it; what does not go over is only stopped."""
+    moving = {following.store.name: following for following in followings}
+
+    def bring(part: str) -> _Brought | None:
+        held.still(part)
         if part not in moving:
-            return
-        start = time.monotonic()
+            return None
+        began = time.monotonic()
         if part == "files":
             with steps("identity"):
                 identity.send(account, peer)
         with steps(f"{part} last"):
             moving[part].final_pass()
         with steps(f"{part} compared"):
-            compared[part] = moving[part].compare()
-        chains[part] = time.monotonic() - start
+            compared = moving[part].compare()
+        return _Brought(compared, time.monotonic() - began)
 
-    try:
-        cut = fence.hold(name, move, epoch, want.hold_seconds, steps, then, what.engines)
-        verified, different = _together(account, peer, compared)
-        if different:
-            refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
-        with steps("commit"):
-            known = {**figures, "verified": verified, "cut": cut, "steps": steps.taken, "held_at": held_at}
-            what.commit(move, epoch, known)
-    except BaseException:
-        if not fence.committed(state_of(name), move):
-            fence.return_(name, move, epoch)
-        raise
-    with steps("release"):
-        there = what.release(peer)
-    steps.taken += [{**step, "name": f"release: {step['name']}"} for step in there]
-    with steps("forward"):
-        what.open()
-    held = time.monotonic() - began
-    holds.note(held - max(chains.values()))
-    for following in followings:
-        verified |= following.counted_later()
-    known |= {"verified": verified, "steps": steps.taken, "held_ms": round(held * 1000, 1)}
-    what.keep(known)
-    return known
+    done = dict(zip(held.parts, side_by_side(*(partial(bring, part) for part in held.parts)), strict=True))
+    return {part: one for part, one in done.items() if one is not None}
 
 
 def _together(account: Account, peer: Peer, compared: dict[str, Compared]) -> tuple[dict[str, Any], list[str]]:

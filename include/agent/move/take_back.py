@@ -10,7 +10,7 @@ from dataclasses import replace
 from ..account.accounts import State, guarded, load, put_state, state_of
 from ..host.system import refuse
 from ..layouts.native import front, mail
-from . import fence, stores
+from . import serving, stores
 
 
 def take_back(name: str, epoch: int, because: str) -> State:
@@ -31,7 +31,7 @@ def take_back(name: str, epoch: int, because: str) -> State:
         for engine in stores.ENGINES:
             if engine.name not in state.engines:
                 engine.unhold(account)
-        fence.open_account(account)
+        serving.open_account(account)
         front.set_entry(account)
     mail.flush()
     return state

@@ -6,13 +6,16 @@ end. What these say of themselves is JSON only where it leaves the agent.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..account.accounts import Account
+from ..account.engines import declared
 from ..channel.pairing import PeerVerb
 from ..channel.peer import Peer
 from ..host import digest
@@ -159,21 +162,45 @@ class Store(ABC):
         """Take the account's data away from this server, with all that was kept of them. Repeatable."""
 
 
+class Noted(Protocol):
+    """The obstacles of one account."""
+
+    def add(self, code: str, sentence: str) -> None:
+        """Note one."""
+
+    def noting(self) -> AbstractContextManager[None]:
+        """A refusal inside is an obstacle, and ends no more than this block."""
+
+
 class Engine(Store):
     """A server's databases of one kind, which the programs of accounts log in to."""
 
-    title: str
-    """What people call it."""
+    service: str
+    """The unit of systemd that runs it."""
     port: int
     socket: Path
     """Where programs of this server find it, when it runs."""
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return declared(self.name).title
+
     def differences(self, account: Account, peer: Peer, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         return [f"{self.name}: {text}" for text in digest.differences(mine, theirs)]
 
-    @abstractmethod
     def version(self) -> tuple[int, ...]:
         """The release that runs here, such as 17 or 11.8: an older one cannot take what a newer one had."""
+        numbers = re.findall(r"\d+", self.full_version())
+        return tuple(int(number) for number in numbers[: declared(self.name).release])
+
+    @abstractmethod
+    def full_version(self) -> str:
+        """What runs here to the last number, such as 17.6 or 11.8.3."""
+
+    @abstractmethod
+    def databases(self) -> list[str]:
+        """Every database of this server, but for the engine's own."""
 
     @abstractmethod
     def enrol(self) -> None:
@@ -194,6 +221,16 @@ class Engine(Store):
     @abstractmethod
     def end_sessions(self, account: Account) -> None:
         """Target: nobody writes the copy any more; what was under way is rolled back."""
+
+    @abstractmethod
+    def duplicate(self, account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+        """Copy it for a test while it serves and is not followed; what is to be told goes into `done` (`bytes`, and
+        the lists `left`, `said`, `waits` and `missing`; see `duplicated`)."""
+
+    @abstractmethod
+    def obstacles(self, account: Account, noted: Noted) -> list[str]:
+        """Look for what would refuse a move, with the functions that refuse in one, and note all of it; gives what
+        would stay behind, a sentence each. It only reads."""
 
     @abstractmethod
     def require_passwords(self, account: Account) -> None:

@@ -4,7 +4,6 @@ What the new version refuses is told with its object, and the rest comes over al
 """
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,9 +14,9 @@ from ..host.operations import Report
 from ..host.system import Refused, refuse, side_by_side
 from ..layouts.native import reboot_lines
 from ..move import identity
+from ..move.stores import FILES, engine_named
 from ..move.switch import _require_serving, _sides, begin_alone
 from ..stores.files import digest, rsync
-from . import databases
 from .copy import check_stores
 
 Done = dict[str, Any]
@@ -85,7 +84,10 @@ def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> Done:
     began = time.monotonic()
     done: Done = {"bytes": 0, "left": [], "said": [], "waits": [], "missing": []}
     try:
-        _STORES[store](account, peer, report, done)
+        if store == FILES.name:
+            _files(account, peer, report, done)
+        else:
+            engine_named(store).duplicate(account, peer, report, done)
     except Refused as error:
         if error.code not in _OF_THE_ACCOUNT:
             raise
@@ -102,10 +104,3 @@ def _files(account: Account, peer: Peer, report: Report, done: Done) -> None:
         "bytes": sent["bytes"],
         "left": [*digest.left_behind(account), *reboot_lines.left_behind(account)],
     }
-
-
-_STORES: dict[str, Callable[[Account, Peer, Report, Done], None]] = {
-    "files": _files,
-    "postgresql": databases.postgresql,
-    "mariadb": databases.mariadb,
-}

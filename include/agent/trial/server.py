@@ -15,6 +15,7 @@ from ..account.mail_names import DOMAIN
 from ..host import server_role
 from ..host.system import CONFIG, refuse, run, write_if_changed
 from ..layouts.native import front
+from ..move.stores import ENGINES
 from ..stores.mariadb import sql
 
 _RULES = CONFIG / "test-server.nft"
@@ -53,7 +54,8 @@ table inet test_server {
 """.replace(
     "PORTS",
     # SSH, the web, mailboxes, databases, and what the front offers for one account each.
-    f"22, 80, 110, 143, 443, 465, 587, 993, 995, 3306, 4190, 5432, {PORT_RANGE.start}-{PORT_RANGE.stop - 1}",
+    f"22, 80, 110, 143, 443, 465, 587, 993, 995, 4190, {', '.join(str(engine.port) for engine in ENGINES)}, "
+    f"{PORT_RANGE.start}-{PORT_RANGE.stop - 1}",
 )
 _OWN = ("_chrony", "ntpsec", "systemd-network", "systemd-timesync")
 """Users of the system's own that keep its clock and its addresses, where there are such."""

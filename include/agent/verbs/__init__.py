@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from ..account.accounts import Account, check_engine, check_move, check_name
+from ..account.accounts import Account, check_move, check_name
+from ..account.engines import check_engine
 from ..host.addresses import check_address
 from ..host.codec import Most, plain
 from ..host.shapes import maybe, named, number, sentence, text, tree, whole

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from ..host.shapes import each, flag, maybe, named, number, record, text, tree, whole
+from ..account.engines import DECLARED, ENGINES, DeclaredEngine
+from ..host.shapes import Shape, each, flag, maybe, named, number, record, text, tree, whole
 
 _ANY = tree()
 _NAME = text(1000)
@@ -18,9 +19,20 @@ _DATABASES = each(record({"name": _NAME, "bytes": whole()}), 100_000)
 _LEFT = {"to": maybe(_ADDRESS), "move": maybe(text(48)), "epoch": _EPOCH, "released": flag, "since": _SEEN}
 _ACCOUNT_FILE = record(
     {"account": _ACCOUNT, "uid": whole(1000, 59999), "gid": whole(1000, 59999), "home": text(100), "shell": text(100)}
-    | {key: _ANY for key in ("sites", "postgresql", "mariadb", "mail")},
+    | {key: _ANY for key in ("sites", *ENGINES, "mail")},
     ports=named(whole(1, 65535), 10),
 )
+
+
+def _in_engine(engine: DeclaredEngine) -> Shape:
+    """What a server says of an account in an engine: the lists of the account file, with the databases' size."""
+    lists = {
+        key: each(record(dict.fromkeys(names.keys, _NAME)) if names.keys else _NAME, 100_000)
+        for key, names in engine.lists.items()
+    }
+    return record({**lists, "databases": _DATABASES})
+
+
 _SITE = record({"domain": _HOST, "aliases": each(_HOST, 10_000), "root": text(1000)}, app=text(1000))
 _DESCRIBED = record(
     {
@@ -33,8 +45,7 @@ _DESCRIBED = record(
         "since": _SEEN,
         "engines": named(record({**_LEFT, "left": _ANY}), 10, _WORD),
         "sites": each(_SITE, 10_000),
-        "postgresql": record({"roles": each(_NAME, 100_000), "databases": _DATABASES}),
-        "mariadb": record({"users": each(record({"user": _NAME, "host": _NAME}), 100_000), "databases": _DATABASES}),
+        **{engine.name: _in_engine(engine) for engine in DECLARED},
         "mailboxes": each(text(400), 100_000),
         "crontab_lines": whole(),
         "certificates": each(_HOST, 10_000),

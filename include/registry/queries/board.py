@@ -42,7 +42,8 @@ class UnderWay:
 
 @dataclass(frozen=True)
 class PoolTransit:
-    """A transit of the pool, whom it is for now, and until when its lease is free of charge."""
+    """A transit of the pool, whom it is for now, and until when its lease is free of charge. `free_days`: those of
+    the lease, or those that it would have if it were handed over now."""
 
     name: str
     plan: str
@@ -53,6 +54,7 @@ class PoolTransit:
     migration: int | None
     server: str | None
     customer: str | None
+    free_days: int
     free_until: datetime | None
     billed_until: datetime | None
 
@@ -116,15 +118,15 @@ _LIVING = """
 @in_transaction
 def now(conn: psycopg.Connection) -> datetime:
     """The present moment by billing's clock."""
-    found: datetime = value(conn, "SELECT billing_now()")
-    return found
+    instant: datetime = value(conn, "SELECT billing_now()")
+    return instant
 
 
 @in_transaction
 def last_event(conn: psycopg.Connection) -> int:
     """The id of the newest event; 0 before the first."""
-    found: int = value(conn, "SELECT coalesce(max(id), 0) FROM events")
-    return found
+    id: int = value(conn, "SELECT coalesce(max(id), 0) FROM events")
+    return id
 
 
 @in_transaction
@@ -170,7 +172,7 @@ def pool(conn: psycopg.Connection) -> list[PoolTransit]:
         PoolTransit,
         """
         SELECT t.name, t.plan, t.state, t.state_since, t.paused_because, t.reserved_for, m.id AS migration, m.server,
-            s.customer, l.free_until, l.billed_until
+            s.customer, coalesce(l.free_days, billing_free_days()) AS free_days, l.free_until, l.billed_until
         FROM servers t
             LEFT JOIN transit_requests r ON r.transit = t.name AND r.state = 'assigned'
             LEFT JOIN migrations m ON m.id = r.migration

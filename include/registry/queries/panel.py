@@ -29,7 +29,7 @@ USUAL = 20
 @in_transaction
 def is_customer(conn: psycopg.Connection, name: str) -> bool:
     """Whether anything is, or was, this customer's."""
-    found: bool = value(
+    known: bool = value(
         conn,
         """
         SELECT EXISTS (SELECT FROM accounts WHERE customer = %(name)s)
@@ -38,7 +38,7 @@ def is_customer(conn: psycopg.Connection, name: str) -> bool:
         """,
         {"name": name},
     )
-    return found
+    return known
 
 
 @in_transaction
@@ -147,16 +147,16 @@ def open_to_server(conn: psycopg.Connection, server: str) -> list[Entry]:
 @in_transaction
 def untested_account(conn: psycopg.Connection, account: str, entry: str) -> str | None:
     """What the gate says of one account: see `untested`; None when it lets it through."""
-    found: str | None = value(
+    sentence: str | None = value(
         conn, "SELECT untested(ARRAY[%(account)s], %(entry)s)", {"account": account, "entry": entry}
     )
-    return found
+    return sentence
 
 
 @in_transaction
 def live_migrations(conn: psycopg.Connection, servers: Sequence[str]) -> dict[str, Migration]:
     """The live migration of each of these servers that has one."""
-    found = rows(
+    migrations = rows(
         conn,
         Migration,
         f"""
@@ -165,13 +165,13 @@ def live_migrations(conn: psycopg.Connection, servers: Sequence[str]) -> dict[st
         """,
         {"servers": list(servers)},
     )
-    return {migration.server: migration for migration in found}
+    return {migration.server: migration for migration in migrations}
 
 
 @in_transaction
 def live_moves(conn: psycopg.Connection, accounts: Sequence[str]) -> dict[str, Move]:
     """The live move of each of these accounts that is in one."""
-    found = rows(
+    moves = rows(
         conn,
         Move,
         f"""
@@ -179,7 +179,7 @@ def live_moves(conn: psycopg.Connection, accounts: Sequence[str]) -> dict[str, M
         """,
         {"accounts": list(accounts)},
     )
-    return {move.account: move for move in found}
+    return {move.account: move for move in moves}
 
 
 @in_transaction
@@ -349,7 +349,7 @@ def events_for(
 def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
     """The sentence with which a run failed last; the end of its path is asked last, since it fails only after something
     else. None when no task of it failed."""
-    found: str | None = value(
+    sentence: str | None = value(
         conn,
         """
         SELECT detail ->> 'why' FROM events WHERE kind = %(kind)s AND detail ->> 'run_id' = %(run)s
@@ -357,7 +357,7 @@ def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
         """,
         {"kind": EventKind.RUN_FAILED, "run": run_id},
     )
-    return found
+    return sentence
 
 
 @in_transaction
@@ -377,7 +377,7 @@ def reached(conn: psycopg.Connection, migration: int) -> list[tuple[str, datetim
 def usual_rest(conn: psycopg.Connection, state: str) -> timedelta | None:
     """How long the last migrations took from their coming to `state` to their end, in the median; None when none
     did. What waits for a customer is in it, so ask for states that do not."""
-    found: timedelta | None = value(
+    duration: timedelta | None = value(
         conn,
         """
         SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ended.at - began.at)
@@ -386,14 +386,14 @@ def usual_rest(conn: psycopg.Connection, state: str) -> timedelta | None:
         """,
         {"state": state, "usual": USUAL},
     )
-    return found
+    return duration
 
 
 @in_transaction
 def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
     """How long a move of this account takes, by its own earlier ones, else by the last of anybody's, in the median;
     None before the first."""
-    found: timedelta | None = value(
+    duration: timedelta | None = value(
         conn,
         """
         WITH ended AS (
@@ -405,4 +405,4 @@ def usual_move(conn: psycopg.Connection, account: str) -> timedelta | None:
         """,
         {"account": account, "usual": USUAL},
     )
-    return found
+    return duration

@@ -1,5 +1,5 @@
 """The registry's schema: Alembic revisions of the tables in `versions/`, what is in force on them in `functions/` and
-`views/` (see in_force.py), and the states of states.py. `upgrade` brings all of it up to date."""
+`views/` (see in_force.py), the states of states.py, and the engines. `upgrade` brings all of it up to date."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
+from include.agent.account.engines import DECLARED
 from include.registry.database import certain
 from include.registry.schema import in_force
 from include.registry.states import MACHINES
@@ -35,6 +36,17 @@ def upgrade(dsn: str) -> None:
             command.upgrade(config, "head")
         in_force.put_up(conn)
         _load_states(conn)
+        _load_engines(conn)
+
+
+def _load_engines(conn: psycopg.Connection[Any]) -> None:
+    """Make the table `engines` say what the code's list does; what history refers to stays."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO engines VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET release_numbers = excluded.release_numbers",
+            [(engine.name, engine.release) for engine in DECLARED],
+        )
 
 
 def _load_states(conn: psycopg.Connection[Any]) -> None:

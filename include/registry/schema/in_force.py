@@ -46,7 +46,7 @@ def make_function(conn: Connection[Any], text: str) -> None:
 
 def triggers(text: str) -> set[str]:
     """The triggers of a file of `functions`, as PostgreSQL prints them."""
-    return {" ".join(found.rstrip(";").split()) for found in _TRIGGER.findall(text)}
+    return {" ".join(trigger.rstrip(";").split()) for trigger in _TRIGGER.findall(text)}
 
 
 def take_down(conn: Connection[Any]) -> None:

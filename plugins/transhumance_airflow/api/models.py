@@ -388,7 +388,7 @@ class OpenMigration(BaseModel):
 
     entry: str = Field(examples=["infrastructure-2026"])
     title: str
-    kind: str = Field(description="infrastructure, postgresql or mariadb.")
+    kind: str = Field(description="infrastructure, or the engine that it changes the version of.")
     from_version: str = Field(examples=["2022"])
     to_version: str = Field(examples=["2026"])
     mandatory: bool = Field(description="Whether the host performs it after the deadline.")

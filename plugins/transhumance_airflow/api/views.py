@@ -13,7 +13,7 @@ from airflow.api_fastapi.app import API_ROOT_PATH
 from include import registry
 from include.catalogue import Entry as CatalogueEntry
 from include.moves import proof
-from include.panel import event_text, rules, standing
+from include.panel import event_text, rules, status
 from include.registry import states
 from include.registry.queries import panel
 from transhumance_airflow.api import catalogue, models
@@ -61,7 +61,7 @@ class View:
             "plan": found.plan,
             "infrastructure": found.infrastructure,
             "customer": found.customer,
-            **_standing(standing.of_server(self.conn, found, live, self.failed)),
+            **_status(status.of_server(self.conn, found, live, self.failed)),
         }
 
     def _migration(self, live: registry.Migration) -> models.Migration:
@@ -72,7 +72,7 @@ class View:
             began_at=live.began_at,
             requested_by=live.requested_by,
             run=self.run("migrate_server", live.run_id),
-            path=[models.Step(**step) for step in standing.path(self.conn, live)],
+            path=[models.Step(**step) for step in status.path(self.conn, live)],
         )
 
     def transit(self, live: registry.Migration) -> models.Transit | None:
@@ -124,7 +124,7 @@ class View:
             "server": found.server,
             "home_server": found.home_server,
             "domains": found.domains,
-            **_standing(standing.of_account(self.conn, found, migration, move, self.failed)),
+            **_status(status.of_account(self.conn, found, migration, move, self.failed)),
         }
 
     def _move(self, move: registry.Move) -> models.Move:
@@ -135,7 +135,7 @@ class View:
             direction=move.direction,
             state=move.state,
             began_at=move.began_at,
-            run=self.run(standing.dag_of(move), move.run_id),
+            run=self.run(status.dag_of(move), move.run_id),
         )
 
     def test(self, test: registry.Test) -> models.Test:
@@ -194,7 +194,7 @@ def _left(until: datetime) -> int:
     return max(0, int((until - datetime.now(UTC)).total_seconds()))
 
 
-def _standing(found: standing.Standing) -> dict[str, Any]:
+def _status(found: status.Status) -> dict[str, Any]:
     return {**vars(found), "progress": found.progress and models.Progress(**vars(found.progress))}
 
 

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import ceil
 from typing import Any
 from urllib.parse import urlencode
 
@@ -66,12 +67,13 @@ class Stuck:
 
 @dataclass(frozen=True)
 class Tile:
-    """One transit in the picture: seven days, `used` of them gone; `tone`: free, busy, leased, soon, over or paused."""
+    """A transit in the picture: of its free `days`, `used` are gone; `tone`: free, busy, leased, soon, over, paused."""
 
     name: str
     tone: str
     says: str
     server: str | None
+    days: int
     used: int = 0
     paused: bool = False
 
@@ -329,16 +331,15 @@ def pools(now: Glance) -> list[Pool]:
 
 def tile(transit: board.PoolTransit, now: datetime) -> Tile:
     """One transit in the picture."""
-    paused = transit.paused_because is not None
-    common: dict[str, Any] = {"name": transit.name, "server": transit.server, "paused": paused}
+    paused, drawn = transit.paused_because is not None, max(1, transit.free_days)
+    common: dict[str, Any] = {"name": transit.name, "server": transit.server, "paused": paused, "days": drawn}
     if transit.state == ServerState.HANDED_OVER and transit.free_until is not None:
         if transit.billed_until is not None and transit.billed_until <= now:
-            return Tile(**common, tone="busy", says="all have left; the host's time", used=7)
-        days = (transit.free_until - now).total_seconds() / 86400
+            return Tile(**common, tone="busy", says="all have left; the host's time", used=drawn)
+        days, says = (transit.free_until - now).total_seconds() / 86400, words.left(transit.free_until, now)
         if days <= 0:
-            return Tile(**common, tone="over", says=words.left(transit.free_until, now), used=7)
-        tone = "soon" if days < 2 else "leased"
-        return Tile(**common, tone=tone, says=words.left(transit.free_until, now), used=max(0, 7 - int(days + 0.999)))
+            return Tile(**common, tone="over", says=says, used=drawn)
+        return Tile(**common, tone="soon" if days < 2 else "leased", says=says, used=max(0, drawn - ceil(days)))
     if transit.state == ServerState.FREE:
         reserved = f"reserved for {transit.reserved_for}" if transit.reserved_for else "free"
         return Tile(**common, tone="paused" if paused else "free", says="paused" if paused else reserved)

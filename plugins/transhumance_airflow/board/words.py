@@ -12,7 +12,7 @@ STEPS = (
     ("Tested", "Each account is copied to a test server; the customer looks at it."),
     ("Ready", "The customer said ready; the server is looked at."),
     ("In the queue", "A transit of the same plan is waited for."),
-    ("Handed over", "The transit is installed and the customer's; the free week starts."),
+    ("Handed over", "The transit is installed and the customer's; the free days start."),
     ("Performed", "The customer performs each account, one by one."),
     ("Rerouted", "Names and IPs lead to the transit."),
     ("Reinstalled", "The original is proven empty and reinstalled."),

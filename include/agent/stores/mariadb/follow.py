@@ -18,7 +18,8 @@ from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, S
 from . import changes, writers
 from .definition import definition
 from .dump import dump
-from .following import Known, Passes
+from .following import Passes
+from .proof import Known
 from .tables import tables
 
 _WHY = "what changes is told by the binary log"
@@ -38,7 +39,7 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
     one = Passes(account, peer, _of_way("follow", ways), known)
     one.catch_up(report, patient=True)
     seconds = round(time.monotonic() - began, 3)
-    proven = round(one.prove_seconds, 3)
+    proven = round(one.proof.seconds, 3)
     followed = Followed(bytes=one.bytes, seconds=seconds, verify_seconds=proven, left=tuple(one.left), ways=ways)
     return Logged(store, account, peer, followed, known)
 
@@ -70,8 +71,8 @@ class Logged(Following):
         one = self._passes()
         one.catch_up(lambda **_: None, patient=False)
         one.await_prepared()
-        one.sync_all()
-        mine, theirs = one.facts()
+        one.proof.sync_all()
+        mine, theirs = one.proof.facts()
         began = time.monotonic()
         one = self._passes()
         slow = _dumps(one, self._ways)
@@ -82,7 +83,7 @@ class Logged(Following):
             began = time.monotonic()
         one.advance()
         one.both.thaw()
-        one.level()
+        one.proof.level()
         one.differences()
         seconds = time.monotonic() - began
         one.both.warm()
@@ -102,12 +103,12 @@ class Logged(Following):
         one = self._final = self._passes()
         one.require_same_run()
         one.advance(held=True)
-        one.level()
+        one.proof.level()
         one.retold = not one.state.told
         if one.retold:
             one.tell()
         _dumps(one, self._ways)
-        one.sync([*one.wanted.keys, *one.wanted.whole])
+        one.proof.sync([*one.wanted.keys, *one.wanted.whole])
         if dumped := _of_way("dump", self._ways):
             loose = [name for name, table in tables(dumped).items() if not table.steady]
             self.peer.call("mariadb_sync", {"tables": loose})
@@ -115,7 +116,7 @@ class Logged(Following):
     def compare(self) -> Compared:
         one = self._final
         found = one.differences()
-        rows = dict(one.rows())
+        rows = dict(one.proof.rows())
         dumped = tables([name for name in self.account.mariadb_databases if name not in one.databases])
         mine, theirs = one.both.same([table.proof() for table in dumped.values()])
         for name, a, b in zip(dumped, mine, theirs, strict=True):
@@ -123,7 +124,7 @@ class Logged(Following):
             if a != b:
                 found.append(f"{printable('.'.join(name))}: not the same on both sides.")
         if one.retold or dumped:
-            found += compared(*one.facts())
+            found += compared(*one.proof.facts())
         return Compared(tables=len(rows), rows=sum(rows.values()), different=tuple(found))
 
 

@@ -1,4 +1,4 @@
-"""One account's tables on their way: loaded, brought up to date pass by pass, and proven."""
+"""One account's tables on their way: loaded, and brought up to date pass by pass (`proof` compares them)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...account.accounts import Account
 from ...channel.peer import Peer
@@ -22,40 +19,18 @@ from . import print as mariadb_print
 from . import tables as mariadb_tables
 from .binlog import Unreadable
 from .changes import Wanted
-from .definition import definition, facts, objects
+from .definition import definition, objects
 from .follower import READING, Both
+from .proof import Known, Proof, Seen
 from .sql import ident, literal, queries, select
 from .state import State, state_path
-from .tables import Name, Table
+from .tables import Name
 
 _TRIES = 6
 _XA_PATIENCE = 5.0
 """Seconds in which a program that prepares and commits in two steps has done so."""
 _MOST_ANEW = 5_000_000
 """Bytes of tables that a hold may send again because they were altered after the rehearsal."""
-
-
-class Seen(NamedTuple):
-    """What is in the databases: tables with rows, sequences, and tables that show the rows of others (MERGE)."""
-
-    tables: dict[Name, Table]
-    sequences: list[Name]
-    merged: list[Name]
-
-    @property
-    def made(self) -> set[Name]:
-        """All that must be made before anything can be put into it."""
-        return {*self.tables, *self.sequences, *self.merged}
-
-
-@dataclass
-class Known:
-    """What the passes of one step of a move leave to those of the next."""
-
-    seen: Seen | None = None
-    """What the last pass has found."""
-    rows: dict[Name, int] | None = None
-    """How many rows each table has on the target: counted once, and kept up by what is brought over."""
 
 
 class Passes:
@@ -65,7 +40,8 @@ class Passes:
         self.known = known
         self.account, self.databases, self.both = account, databases, Both(account, peer)
         self.peer, self.state = peer, State(account)
-        self.bytes, self.prove_seconds = 0, 0.0
+        self.proof = Proof(self.both, databases, known, self.state)
+        self.bytes = 0
         self.slow: list[dict[str, Any]] = []
         self.left: list[str] = []
         self.wanted = Wanted()
@@ -73,15 +49,13 @@ class Passes:
         self.retold = False
         self.rest = ""
         self.prepared: list[str] = []
-        self._again: set[Name] = set()
         self._stop: changes.Position | None = None
         self._printed: dict[Name, str] = {}
 
     @property
     def seen(self) -> Seen:
         """What the last pass has found."""
-        assert self.known.seen is not None
-        return self.known.seen
+        return self.proof.seen
 
     # --- catching up, while the account serves ---
 
@@ -106,8 +80,8 @@ class Passes:
                 if self.state.load:
                     continue
                 self.tell()
-                self._prove(report)
-                self._count(whole)
+                self.proof.prove(report)
+                self.proof.count(whole)
                 if self.state.load:
                     self.state.save()
                     continue
@@ -130,8 +104,7 @@ class Passes:
         """Empty databases there, and the position here from which on changes are brought over."""
         what = definition(self.account)
         objects(self._followed())  # what cannot be carried is refused before anything is done
-        state_path(self.account).unlink(missing_ok=True)
-        self.state = State(self.account)
+        self.state.clear()
         self.state.token, self.state.databases = secrets.token_hex(16), self.databases
         self.peer.call("mariadb_prepare", {**what, "token": self.state.token})
         self.state.started = changes.started()
@@ -153,7 +126,7 @@ class Passes:
             refuse("restarted", "MariaDB here was started anew after the rehearsal; perform again.")
 
     def _followed(self) -> Account:
-        return replace(self.account, mariadb_databases=tuple(self.databases))
+        return self.account.with_databases("mariadb", self.databases)
 
     def _look(self) -> Seen:
         """The tables and sequences as they are now; refuses tables that lie elsewhere."""
@@ -348,7 +321,7 @@ class Passes:
         no objects come yet (`others` are those that are there by now)."""
         what = definition(self.account)
         self.left = what["left"]
-        followed = replace(self.account, mariadb_databases=(*self.databases, *others))
+        followed = self.account.with_databases("mariadb", (*self.databases, *others))
         made = objects(followed)
         told = hashlib.sha256(json.dumps([what, made], sort_keys=True).encode()).hexdigest()
         self.state.rest = self.rest
@@ -363,123 +336,9 @@ class Passes:
 
     # --- proof ---
 
-    def _prove(self, report: Report) -> None:
-        """The whole of each table is equal on both sides, at the moment that the reading session stands at."""
-        tables, state = self.seen.tables, self.state
-        unproven = [name for name in sorted(state.unproven) if name in tables]
-        state.unproven = {*unproven}
-        if not unproven:
-            return
-        report(text="MariaDB: comparing what was loaded")
-        began = time.monotonic()
-        checks = [f"CHECKSUM TABLE {tables[name].at} EXTENDED" for name in unproven]
-        with ThreadPoolExecutor(1) as pool:
-            theirs = pool.submit(self.both.there, checks)
-            mine = []
-            for check in checks:
-                mine.append(self.both.source.run([check])[0])
-                self.both.let_go()
-            there = theirs.result()
-        for name, a, b in zip(unproven, mine, there, strict=True):
-            # Another version may add up the same rows otherwise: then what is in them decides.
-            same = a[0][1] == b[0][1] and not tables[name].versioned  # a checksum does not tell the rows that were
-            if same or self._same_rows(tables[name]):
-                state.unproven.discard(name)
-            elif tables[name].steady and tables[name].key:
-                self._load_again(name)
-        self.prove_seconds += time.monotonic() - began
-        state.save()
-
-    def _load_again(self, name: Name) -> None:
-        if name in self._again:
-            shown = printable(".".join(name))
-            refuse("not_equal", f"The MariaDB table {shown} did not arrive as it is here; try again.")
-        self._again.add(name)
-        self.state.load.add(name)
-
-    def _count(self, whole: bool) -> None:
-        """Count the rows on both sides at the moment that the reading session stands at: of every table when `whole`,
-        else of those that were not counted yet. What differs is loaded again."""
-        tables = self.seen.tables
-        if self.known.rows is None:
-            self.known.rows = {}
-        known = self.known.rows
-        fresh = [name for name in tables if whole or name not in known]
-        mine, theirs = self.both.same([tables[name].count() for name in fresh])
-        for name, ours, there in zip(fresh, mine, theirs, strict=True):
-            known[name] = int(there[0][0] or 0)
-            if ours != there and name not in self.state.unproven:
-                if tables[name].steady and tables[name].key:
-                    self._load_again(name)
-                else:
-                    self.state.unproven.add(name)
-        for name in known.keys() - tables.keys():
-            del known[name]
-
-    def rows(self) -> dict[Name, int]:
-        """How many rows each followed table has."""
-        if self.known.rows is None:
-            self._count(whole=True)
-        return self.known.rows or {}
-
-    def _same_rows(self, table: Table) -> bool:
-        mine, theirs = self.both.same([table.proof()])
-        return mine == theirs
-
-    def level(self) -> None:
-        """The numbers that the next rows get, and all of a sequence, there as they are here."""
-        tables, sequences, _ = self.seen
-        mine, theirs = self.both.same(self._numbers())
-        steps = []
-        for database, ours, there in zip(self.databases, mine, theirs, strict=False):
-            known = {str(table): number for table, number in there}
-            for table, number in ours:
-                if known.get(str(table)) != number and (database, str(table)) in tables:
-                    steps.append(
-                        f"ALTER TABLE {ident(database)}.{ident(str(table))} AUTO_INCREMENT = {int(number or 1)}"
-                    )
-        for name, ours, there in zip(
-            sequences, mine[len(self.databases) :], theirs[len(self.databases) :], strict=True
-        ):
-            if ours != there:
-                _, following, least, most, step, cycles, start, cached = [str(part) for part in ours[0]]
-                settings = (
-                    f"START WITH {int(start)} MINVALUE {int(least)} MAXVALUE {int(most)} INCREMENT BY {int(step)}"
-                )
-                settings += f" CACHE {int(cached)} {'CYCLE' if cycles == '1' else 'NOCYCLE'}"
-                steps.append(
-                    f"ALTER SEQUENCE {ident(name[0])}.{ident(name[1])} {settings} RESTART WITH {int(following)}"
-                )
-        self.both.there(steps)
-
-    def _numbers(self) -> list[str]:
-        numbering = "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND AUTO_INCREMENT IS NOT NULL"
-        asked = [
-            select(["TABLE_NAME", "AUTO_INCREMENT"], f"{numbering.format(literal(database))} ORDER BY TABLE_NAME")
-            for database in self.databases
-        ]
-        return asked + [digest.sequence(*name) for name in self.seen.sequences]
-
-    def sync(self, written: Collection[Name]) -> None:
-        """Bring to the target's disk what engines that keep no log have written there."""
-        tables = self.seen.tables
-        if loose := sorted(name for name in written if name in tables and not tables[name].steady):
-            self.peer.call("mariadb_sync", {"tables": loose})
-
-    def sync_all(self) -> None:
-        """The same of every table: what a load has written is much more than what a hold does."""
-        self.sync(self.seen.tables)
-
     def differences(self) -> list[str]:
         """What of all that the last pass brought over, and of all numbers, is not equal, as sentences."""
-        tables, sequences, _ = self.seen
-        asked = changes.proofs(self.wanted, tables)
-        numbers = self._numbers()
-        mine, theirs = self.both.same([statement for _, statement in asked] + numbers)
-        names = [name for name, _ in asked] + [(database, "numbering") for database in self.databases] + sequences
-        bad = {name for name, a, b in zip(names, mine, theirs, strict=True) if a != b}
-        found = [f"{printable('.'.join(name))}: not the same on both sides." for name in sorted(bad)]
-        return found + self._late()
+        return self.proof.differences(self.wanted) + self._late()
 
     def _late(self) -> list[str]:
         """What the log tells since the hold's last pass: nobody but the host itself can still write then."""
@@ -490,12 +349,6 @@ class Passes:
         if seen.as_statements or (seen.statements and self._prints() != (self._printed, self.rest)):
             names += [printable(text.decode("utf-8", "replace"))[:80] for text in seen.statements]
         return [f"{name}: somebody of the host itself wrote to it in the hold." for name in names]
-
-    def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """All that is no row and no number, on both sides."""
-        with ThreadPoolExecutor(1) as pool:
-            theirs = pool.submit(self.peer.call, "mariadb_facts", {})
-            return facts(self.account), theirs.result()
 
 
 def forget(account: Account) -> None:

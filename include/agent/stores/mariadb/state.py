@@ -30,7 +30,14 @@ class State:
 
     def __init__(self, account: Account) -> None:
         self._path = state_path(account)
-        data = read_json(self._path) or {}
+        self._take(read_json(self._path) or {})
+
+    def clear(self) -> None:
+        """Nothing is followed yet."""
+        self._path.unlink(missing_ok=True)
+        self._take({})
+
+    def _take(self, data: dict[str, Any]) -> None:
         self.token: str = data.get("token", "")
         self.databases: list[str] = data.get("databases", [])
         self.position = Position(*data["position"]) if data.get("position") else None

@@ -15,10 +15,10 @@ from ...host import ours
 from ...host.digest import as_peer_verb, printable
 from ...host.scope import Scope
 from ...host.system import Refused, read_json, refuse, write_durably
-from ..store import Engine, Following, Report
+from ..store import Engine, Following, Noted, Report
 from . import digest as mariadb_digest
+from . import duplicate, load, obstacles, restore, write, writers
 from . import follow as mariadb_follow
-from . import load, restore, write, writers
 from . import users as mariadb_users
 from .definition import facts, held_path, users_of
 from .events import enabled, switch
@@ -79,6 +79,7 @@ _PEER_VERBS: dict[str, PeerVerb] = {
     **restore.PEER_VERBS,
     **load.PEER_VERBS,
     **write.PEER_VERBS,
+    **duplicate.PEER_VERBS,
     "mariadb_digest": as_peer_verb(_digest),
     "mariadb_facts": as_peer_verb(facts),
 }
@@ -87,13 +88,17 @@ _PEER_VERBS: dict[str, PeerVerb] = {
 class Mariadb(Engine):
     """A server's MariaDB."""
 
-    name, digest_verb, title, scope = "mariadb", "mariadb_digest", "MariaDB", SCOPE
+    name, digest_verb, service, scope = "mariadb", "mariadb_digest", "mariadb", SCOPE
     port, socket = 3306, Path("/run/mysqld/mysqld.sock")
     peer_verbs = _PEER_VERBS
 
-    def version(self) -> tuple[int, ...]:
-        text = str(query(["VERSION()"], "")[0][0])
-        return tuple(int(part) for part in text.split("-")[0].split(".")[:2])
+    def full_version(self) -> str:
+        return str(query(["VERSION()"], "")[0][0]).split("-")[0]
+
+    def databases(self) -> list[str]:
+        own = "'mysql', 'information_schema', 'performance_schema', 'sys'"
+        rows = query(["SCHEMA_NAME"], f"FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ({own})")
+        return [str(name) for (name,) in rows]
 
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""
@@ -163,6 +168,12 @@ class Mariadb(Engine):
             for purpose in ("follow", "make", "load", "restore", "create", "read")
         ]
         _end_connections(users, account.name, patience=0)
+
+    def duplicate(self, account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+        duplicate.duplicate(account, peer, report, done)
+
+    def obstacles(self, account: Account, noted: Noted) -> list[str]:
+        return obstacles.obstacles(account, noted)
 
     def require_passwords(self, account: Account) -> None:
         """Refuse an account one of whose users is known by its Unix user, whom another server cannot see."""

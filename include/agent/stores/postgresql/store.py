@@ -15,8 +15,8 @@ from ...channel.peer import Peer
 from ...host import ours
 from ...host.digest import as_peer_verb
 from ...host.scope import Scope
-from ..store import Engine, Following, Report
-from . import apply, large, logins, move, restore
+from ..store import Engine, Following, Noted, Report
+from . import apply, duplicate, large, logins, move, obstacles, restore
 from . import digest as postgres_digest
 from . import follow as postgres_follow
 from . import hold as postgres_hold
@@ -63,6 +63,7 @@ _PEER_VERBS: dict[str, PeerVerb] = {
     **restore.PEER_VERBS,
     **apply.PEER_VERBS,
     **large.PEER_VERBS,
+    **duplicate.PEER_VERBS,
     "postgres_digest": as_peer_verb(_digest),
 }
 
@@ -70,12 +71,16 @@ _PEER_VERBS: dict[str, PeerVerb] = {
 class Postgresql(Engine):
     """A server's PostgreSQL."""
 
-    name, digest_verb, title, scope = "postgresql", "postgres_digest", "PostgreSQL", SCOPE
+    name, digest_verb, service, scope = "postgresql", "postgres_digest", "postgresql", SCOPE
     port, socket = 5432, Path("/run/postgresql/.s.PGSQL.5432")
     peer_verbs = _PEER_VERBS
 
-    def version(self) -> tuple[int, ...]:
-        return (query("SELECT current_setting('server_version_num')::int / 10000;")[0],)
+    def full_version(self) -> str:
+        return str(query("SELECT to_json(split_part(current_setting('server_version'), ' ', 1));")[0])
+
+    def databases(self) -> list[str]:
+        own = "datistemplate OR datname = 'postgres'"
+        return query(f"SELECT to_json(datname::text) FROM pg_database WHERE NOT ({own});")
 
     def enrol(self) -> None:
         """Refuse a server on which somebody has roles with names of ours. Customers stay out of the databases that are
@@ -119,6 +124,12 @@ class Postgresql(Engine):
                 "SELECT json_build_array(pid, pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname ="
                 f" ANY({names}) AND pid <> pg_backend_pid() AND backend_type = 'client backend';"
             )
+
+    def duplicate(self, account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+        duplicate.duplicate(account, peer, report, done)
+
+    def obstacles(self, account: Account, noted: Noted) -> list[str]:
+        return obstacles.obstacles(account, noted)
 
     def require_passwords(self, account: Account) -> None:
         logins.require_passwords(account, [None, "127.0.0.1", "::1"])

@@ -1,0 +1,84 @@
+"""What an account that serves has open and running here: a hold ends it, a return and a release begin it again."""
+
+import time
+from dataclasses import replace
+
+from ..account.accounts import Account, State, put_state, state_of
+from ..host import processes, system
+from ..layouts.native import front, mail, php, reboot_lines
+from . import deadline, redirect, stores
+
+# --- ended ---
+
+
+def stop_processes(account: Account) -> int:
+    """Mail, PHP, cron and logins end; how many processes had to be ended."""
+    mail.follow(account)
+    mail.drain(account)
+    return end_programs(account)
+
+
+def end_programs(account: Account) -> int:
+    php.stop(account)
+    system.set_crontab_aside(account.name, account.directory / "crontab")
+    system.set_expiry(account.name, "1")
+    return processes.end_all(account.name, account.uid)
+
+
+# --- begun ---
+
+
+def open_account(account: Account) -> None:
+    """Everything an account that serves here needs; each step may have been done before."""
+    front.render_sites()
+    if not account.part:
+        start_processes(account)
+    front.render_maps()
+    mail.follow(account)
+
+
+def reopen(account: Account) -> State:
+    """Let everybody in again where the account is; what is to be done after that is in nobody's way (`rest`)."""
+    state = state_of(account.name)
+    # From here on no commit can come between, not even by a process that slept.
+    state = put_state(account.name, replace(state, returning=True))
+    for engine in stores.ENGINES:
+        # Databases that have left stay locked here.
+        if engine.name not in state.engines:
+            engine.unhold(account)
+    system.set_expiry(account.name, state.saved.get("expiry", ""))
+    serving = State("serving", state.epoch, state.move, since=time.time(), engines=state.engines)
+    redirect.open_sockets(account)
+    php.start(account)
+    _start_crontab(account)
+    state = put_state(account.name, serving)
+    show(account)
+    return state
+
+
+def rest(name: str) -> None:
+    """What waited during a hold is tried again, and nothing more has to happen by itself."""
+    mail.flush()
+    deadline.disarm(name)
+
+
+def show(account: Account) -> None:
+    """Everybody is sent where the account's state says."""
+    front.set_entry(account)
+    mail.follow(account)
+
+
+def start_processes(account: Account) -> None:
+    system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
+    redirect.open_sockets(account)
+    php.start(account)
+    _start_crontab(account)
+
+
+def _start_crontab(account: Account) -> None:
+    """cron has the crontab again; what runs since its boot was ended or has never begun here, so it is begun.
+
+    One that was not set aside is cron's own matter: nothing of it was ended, or this is a boot."""
+    crontab = system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
+    if crontab is not None:
+        reboot_lines.start(account, crontab)

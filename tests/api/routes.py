@@ -1,0 +1,45 @@
+"""Every route of the API, what it needs, and a body that it takes."""
+
+from __future__ import annotations
+
+from transhumance_airflow.api.app import make_app
+
+NEEDS: dict[str, str | None] = {
+    "health": None,
+    "document": "read",
+    "servers": "read",
+    "server": "read",
+    "transit": "read",
+    "charges": "billing",
+    "ask_for_transit": "perform",
+    "cancel": "perform",
+    "accounts": "read",
+    "account": "read",
+    "perform": "perform",
+    "open_migrations": "read",
+    "test": "test",
+    "tests": "read",
+    "one_test": "read",
+    "report": "read",
+    "report_page": "read",
+    "queue": "ops",
+    "campaigns": "ops",
+    "request": "read",
+    "events": "read",
+    "server_events": "read",
+    "account_events": "read",
+    "stream": "read",
+    "server_stream": "read",
+    "account_stream": "read",
+    "replay": "replay",
+}
+"""The permission that each operation needs, said a second time: whoever opens a door has to say so twice."""
+
+BODIES: dict[str, dict[str, object]] = {
+    "ask_for_transit": {"entry": "2026"},
+    "cancel": {"reason": "a test"},
+    "perform": {},
+    "test": {"entry": "2026"},
+    "replay": {"after": 0},
+}
+ROUTES = [(route.operation_id, method, route) for route in make_app().routes for method in sorted(route.methods)]
