@@ -112,7 +112,7 @@ def main(words: list[str]) -> int:
             print(protocol.answer(sys.stdin.buffer.read()))
         case ["peer", move]:
             programs = rsync.serve_rsync, apply.serve_stream
-            return pairing.serve_peer(move, peer_verbs.PEER_VERBS, peer_verbs.ALWAYS, *programs)
+            return pairing.serve_peer(move, peer_verbs.PEER_VERBS, *programs)
         case ["stream", move, slot]:
             door.serve(move, slot)
         case ["run", operation]:

@@ -19,6 +19,7 @@ from agent.host import system
 from agent.account.accounts import load
 from agent.channel.peer import Peer
 from agent.stores.postgresql.store import POSTGRESQL
+from agent.verbs import postgresql as verbs
 account = load({name!r})
 peer = Peer({move!r}, {address!r}, {host_keys!r})
 postgres = Steps(POSTGRESQL, account, peer)

@@ -114,7 +114,7 @@ def test_a_copy_that_was_tampered_with_is_put_right_by_the_second_pass(driven: D
     said = driven.run(
         "follow(); files.rehearse(); hand('echo after1 > site/tampered; echo x > site/fine')\n"
         "files.final_pass()\n"
-        "peer.call('files_remove', {'paths': ['site/tampered']})\n"
+        "peer.call(peers.FilesRemove(paths=['site/tampered']))\n"
         "said['different'] = files.compare()[1]\nsaid['whole'] = whole()"
     )
     # What the comparison finds is brought over again and compared again before anything is committed.

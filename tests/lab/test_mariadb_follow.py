@@ -23,6 +23,7 @@ os.umask(0o077)
 from agent.account import accounts; from agent.host import digest; from agent.host import system
 from agent.stores.mariadb.store import MARIADB
 from agent.channel.peer import Peer
+from agent.verbs import mariadb as verbs
 given = json.loads(sys.argv[1])
 account = accounts.load(given["account"])
 peer = Peer(given["move"], given["peer"]["address"], given["peer"]["host_keys"])
@@ -43,7 +44,7 @@ def done(clients):
     return [one.wait() for one in clients]
 
 def whole():
-    mine, theirs = mariadb.digest(account), peer.call("mariadb_digest", {})
+    mine, theirs = mariadb.digest(account), peer.call(verbs.Digest())
     return {"different": digest.differences(mine, theirs), "rows": mine["rows"], "tables": mine["tables"]}
 
 """
@@ -150,7 +151,7 @@ held = time.monotonic()
 mariadb.final_pass()
 if {corrupt}:
     change = "UPDATE `follow_wp`.plain SET n = 78 WHERE id = 20000"
-    peer.call("mariadb_run", {{"statements": [change], "tables": [["follow_wp", "plain"]]}})
+    peer.call(verbs.Run(statements=[change], tables=[["follow_wp", "plain"]]))
 found["compared"] = mariadb.compare()
 found["seconds"] = time.monotonic() - held
 found["ended"] = done(writers)

@@ -21,6 +21,8 @@ from ..host.operations import Report
 from ..host.system import failpoint, refuse, side_by_side
 from ..layouts.native import mail
 from ..stores.store import Compared, Engine, Following, Store
+from ..verbs import peers
+from ..verbs.verb import PeerVerb
 from . import fence, forward, hold, identity, moment, redirect, shell
 from .steps import Steps
 from .stores import ENGINES, STORES, engine_named
@@ -84,12 +86,12 @@ def stores_of(account: Account, names: list[str] | None) -> list[Store]:
 def begin_alone(account: Account, peer: Peer, stores: Collection[str]) -> None:
     """No operation but this one writes there from here on, and both agents mean the same by what they say. Refused
     where an engine there is older than the one here."""
-    said = peer.call("alone", {"protocol": pairing.PROTOCOL})
-    pairing.require_same_protocol(said)
+    said = peer.call(peers.Alone(protocol=pairing.PROTOCOL))
+    pairing.require_same_protocol(said.protocol)
     for engine in ENGINES:
         if engine.name not in stores or not account.has(engine.name):
             continue
-        here, there = engine.version(), tuple(said["versions"].get(engine.name, ()))
+        here, there = engine.version(), tuple(said.versions.get(engine.name, ()))
         if there < here:
             mine, theirs = (".".join(str(part) for part in version) or "unknown" for version in (here, there))
             refuse(
@@ -165,7 +167,7 @@ class _EngineOnly:
     def __init__(self, account: Account, engine: str, peer: Peer) -> None:
         self.name, self.engine = account.name, engine
         self.engines: tuple[Engine, ...] = (engine_named(engine),)
-        self.port = peer.call("part_port", {})["port"]
+        self.port = peer.call(peers.PartPort()).port
         redirect.rehearse(account, engine, peer.address, self.port)
 
     def commit(self, move: str, epoch: int, figures: dict[str, Any]) -> None:
@@ -188,7 +190,7 @@ def _rehearse(account: Account, peer: Peer, budget: float, followings: list[Foll
     for _ in range(REHEARSALS):
         moment.await_it(account, 2 * budget)  # the rehearsal, then the hold
         peer.warm(2 * len(followings))
-        peer.call("warm", {})
+        peer.call(peers.Warm())
         found = side_by_side(*(following.rehearse for following in followings))
         expected = max(each.seconds for each in found) + holds.usual_rest()
         if expected <= budget:
@@ -273,7 +275,7 @@ def _together(account: Account, peer: Peer, compared: dict[str, Compared]) -> tu
     """The figures of the stores that go over, and at most 20 differences."""
     different = [f"{part}: {text}" for part, each in compared.items() for text in each.different]
     if "files" in compared:
-        theirs = peer.call("identity_digest", {})
+        theirs = peer.call(peers.IdentityDigest())
         different += [f"identity: {text}" for text in digest.differences(identity.digest(account), theirs)]
     figures = {of: sum(getattr(each, of) for each in compared.values()) for of in _FIGURES}
     return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
@@ -332,22 +334,22 @@ def _require_serving(account: Account, want: Leaving) -> None:
 
 def compare(account: Account, peer: Peer, stores: Collection[Store]) -> tuple[dict[str, Any], list[str]]:
     """The figures of what was compared, and what differs (at most 20 sentences, none when equal)."""
-    parts: dict[str, Callable[[Account], dict[str, Any]]] = {store.digest_verb: store.digest for store in stores}
+    parts: dict[type[PeerVerb[dict[str, Any]]], Callable[[Account], dict[str, Any]]]
+    parts = {store.digest_verb: store.digest for store in stores}
     of_home = "files" in [store.name for store in stores]
     if of_home:
-        parts |= {"messages_digest": mail.messages, "identity_digest": identity.digest}
+        parts |= {peers.MessagesDigest: mail.messages, peers.IdentityDigest: identity.digest}
     with ThreadPoolExecutor(max_workers=2 * len(parts)) as pool:
-        theirs = {verb: pool.submit(peer.call, verb, {}) for verb in parts}
+        theirs = {verb: pool.submit(peer.call, verb()) for verb in parts}
         mine = {verb: pool.submit(read, account) for verb, read in parts.items()}
     here, there = ({verb: work.result() for verb, work in side.items()} for side in (mine, theirs))
     different = []
     for store in stores:
         different += store.differences(account, peer, here[store.digest_verb], there[store.digest_verb])
     if of_home:
-        verb = "messages_digest"
-        different += mail.differences(here[verb], there[verb])
-        verb = "identity_digest"
-        different += [f"identity: {text}" for text in digest.differences(here[verb], there[verb])]
+        different += mail.differences(here[peers.MessagesDigest], there[peers.MessagesDigest])
+        both = here[peers.IdentityDigest], there[peers.IdentityDigest]
+        different += [f"identity: {text}" for text in digest.differences(*both)]
     figures = {of: sum(here[store.digest_verb].get(of, 0) for store in stores) for of in _FIGURES}
-    figures["messages"] = here["messages_digest"]["messages"] if of_home else 0
+    figures["messages"] = here[peers.MessagesDigest]["messages"] if of_home else 0
     return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]

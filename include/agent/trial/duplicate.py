@@ -17,6 +17,7 @@ from ..move import identity
 from ..move.stores import FILES, engine_named
 from ..move.switch import _require_serving, _sides, begin_alone
 from ..stores.files import digest, rsync
+from ..verbs.peers import Identity
 from .copy import check_stores
 
 Done = dict[str, Any]
@@ -97,7 +98,7 @@ def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> Done:
 
 def _files(account: Account, peer: Peer, report: Report, done: Done) -> None:
     # A test has names of its own: the original's certificates stay where they are.
-    peer.call("identity", identity.read(account) | {"certificates": {}})
+    peer.call(Identity(**identity.read(account) | {"certificates": {}}))
     sent = rsync.send(account, peer, report)
     done |= {
         "files": sent["files"],

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 
+from ..account.accounts import Account
 from ..host.codec import decode, encode
 from ..host.shapes import Strange, flag, parsed, record, sentence, text
 from ..host.system import Refused, refuse
@@ -77,6 +79,36 @@ class LongVerb(Verb[Result]):
     def run_by(cls, handler: Callable[[Self, Callable[..., None]], Result]) -> Answer:
         """The verb with what does it, which is given where to report."""
         return cls, handler
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a peer asks: by the key of which move, and what it streams."""
+
+    move: str
+    stdin: BufferedIOBase
+
+
+class PeerVerb(Verb[Result]):
+    """A verb of the other server of a move, on the move's account alone, which must be receiving in it.
+
+    `any_state`: whatever state the account is in."""
+
+    any_state: ClassVar[bool]
+
+    def __init_subclass__(cls, name: str, by: Callers = NOBODY, longest: int = USUAL, any_state: bool = False) -> None:
+        super().__init_subclass__(name, by, longest)
+        cls.any_state = any_state
+
+    @classmethod
+    def served_by(cls, handler: Callable[[Account, Self, Asking], Result]) -> Answer:
+        """The verb with what serves it."""
+        return cls, handler
+
+    @classmethod
+    def told_by(cls, read: Callable[[Account], Result]) -> Answer:
+        """The verb with what tells it of the account alone."""
+        return cls.served_by(lambda account, _want, _asking: read(account))
 
 
 Answer = tuple[type[Verb[Any]], Callable[..., Any]]

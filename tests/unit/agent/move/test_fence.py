@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,12 @@ from include.agent import boot, describe, peer_verbs, protocol
 from include.agent.account import accounts
 from include.agent.channel import pairing
 from include.agent.host import operations
+from include.agent.host.codec import decode
 from include.agent.host.system import Refused
 from include.agent.move import fence, forward, hold, serving
 from include.agent.verbs import Standing
+from include.agent.verbs.peers import HowItStands, Stands
+from include.agent.verbs.verb import Asking
 from tests.support.two_servers import TwoServers
 
 
@@ -209,8 +213,8 @@ def test_unpair_ends_the_operations_of_its_move_and_no_others(
 
 
 def test_agents_of_different_versions_do_not_work_together() -> None:
-    pairing.require_same_protocol({"protocol": pairing.PROTOCOL})
-    for said in ({}, {"protocol": pairing.PROTOCOL + 1}, {"protocol": "x" * 100}):
+    pairing.require_same_protocol(pairing.PROTOCOL)
+    for said in (None, pairing.PROTOCOL + 1, "x" * 100):
         with pytest.raises(Refused, match="enrol both servers again") as no:
             pairing.require_same_protocol(said)
         assert code_of(no) == "other_protocol"
@@ -341,11 +345,10 @@ class Asked:
     def __init__(self, move: str, *_: object) -> None:
         self.move = move
 
-    def call(self, verb: str, args: dict) -> dict:
-        assert verb == "standing"
+    def call(self, verb: HowItStands) -> Stands:
         if self.answer is None:
             raise Refused("peer_unreachable", "It gave no answer.")
-        return self.answer
+        return decode(verb.result, self.answer)
 
     def close(self) -> None: ...
 
@@ -391,10 +394,10 @@ def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServe
     servers.at("target").receive("m5", "alice", 2)
     pairing.directory("m5").mkdir(parents=True)
     (pairing.directory("m5") / "target.json").write_text(json.dumps({"account": "alice", "epoch": 2}))
-    alice = accounts.load("alice")
-    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] is None
+    alice, asking = accounts.load("alice"), Asking("m5", io.BytesIO())
+    assert peer_verbs._standing(alice, HowItStands(), asking).proof is None
     forward.release("alice", "m5", 2, told)
-    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, None)["proof"] == "p"
+    assert peer_verbs._standing(alice, HowItStands(), asking).proof == "p"
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])

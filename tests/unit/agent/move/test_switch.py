@@ -17,7 +17,8 @@ from include.agent.layouts.native import front, mail, php
 from include.agent.move import fence, forward, hold, identity, moment, serving, stores, switch
 from include.agent.stores.postgresql.store import POSTGRESQL
 from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow, Way
-from include.agent.verbs import verb
+from include.agent.verbs import peers, verb
+from include.agent.verbs.verb import Nothing, PeerVerb
 
 ALICE = Account.from_json(
     {"account": "alice", "uid": 2001, "gid": 2001, "home": "/home/alice", "sites": [], "postgresql": {}, "mariadb": {}}
@@ -69,8 +70,10 @@ class OnItsWay(Following):
 class FakePeer:
     versions: dict[str, list[int]] = {}
 
-    def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-        return {"protocol": pairing.PROTOCOL, "versions": self.versions} if verb == "alone" else {}
+    def call(self, verb: PeerVerb[Any]) -> Any:
+        if isinstance(verb, peers.Alone):
+            return peers.Versions(protocol=pairing.PROTOCOL, versions=self.versions)
+        return {} if isinstance(verb, peers.IdentityDigest) else Nothing()
 
     def warm(self, sessions: int) -> None:
         pass

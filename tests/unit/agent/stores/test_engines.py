@@ -16,7 +16,8 @@ from include.agent.move import fence, forward, hold, redirect, serving, switch
 from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
-from include.agent.verbs import verb
+from include.agent.verbs import peers, verb
+from include.agent.verbs.verb import PeerVerb
 from tests.support.account_files import FILE, HOSTILE
 from tests.unit.agent.move.test_switch import args, asked  # noqa: F401
 
@@ -178,9 +179,11 @@ def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch:
 class Peer:
     address = "10.20.0.9"
 
-    def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-        assert not verb.startswith("identity")
-        return {"port": 23007, "protocol": pairing.PROTOCOL, "versions": {"mariadb": [11, 8]}}
+    def call(self, verb: PeerVerb[Any]) -> Any:
+        assert not verb.name.startswith("identity")
+        if isinstance(verb, peers.Alone):
+            return peers.Versions(protocol=pairing.PROTOCOL, versions={"mariadb": [11, 8]})
+        return peers.Port(port=23007)
 
     def warm(self, sessions: int) -> None:
         pass
