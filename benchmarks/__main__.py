@@ -11,7 +11,7 @@ from benchmarks import billing, copying, ips, names, orchestrator, report, switc
 from benchmarks.options import Options
 from include.hosts import AgentError, HostUnreachable
 from include.machines import MachineError
-from include.registry import Refused
+from include.registry import RegistryRefused
 from lab.accounts import FillError
 from lab.say import LabError
 
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
             print(f"\n{table}\n", flush=True)
             figures[name] = table.figures
             report.write({name: table.figures})
-    except (ValueError, LabError, FillError, MachineError, AgentError, HostUnreachable, Refused) as error:
+    except (ValueError, LabError, FillError, MachineError, AgentError, HostUnreachable, RegistryRefused) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     print(f"{report.machine()}; commit {report.commit()}; figures in {report.FILE.relative_to(report.ROOT)}")

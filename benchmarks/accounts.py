@@ -96,10 +96,10 @@ def fill(machine: Place, name: str, uid: int, sizes: Sizes) -> Filled:
         _mariadb(server, name, password, sizes.mariadb)
     # What the fill has left to be written would slow down whatever is measured first.
     server.run("sync")
-    return _told(statement, password)
+    return _with_connections(statement, password)
 
 
-def _told(statement: dict[str, Any], password: str) -> Filled:
+def _with_connections(statement: dict[str, Any], password: str) -> Filled:
     """How the account is looked at before and after a move: its page, and its databases as their own user."""
     name = statement["account"]
     filled = Filled(name, statement, {"urls": [f"https://{name}.example/"]})

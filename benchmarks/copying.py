@@ -83,7 +83,7 @@ def run_verify(options: Options, progress: Callable[[str], None]) -> Table:
     return verify_table(_measure(options, progress))
 
 
-def _tell(progress: Callable[[str], None], store: str, text: str) -> None:
+def _report(progress: Callable[[str], None], store: str, text: str) -> None:
     progress(f"{store}: {text}")
 
 
@@ -111,7 +111,7 @@ def _measure(options: Options, progress: Callable[[str], None]) -> Measured:
             methods = {name: tool for name, tool in tools.TOOLS[store].items() if name not in absent}
             progress(f"{store}: filling")
             statement = fill(source, f"copy{store[:5]}", 2500 + number, SIZES[store]).account_file
-            runs = _Runs(pair, recorder, store, statement, methods, partial(_tell, progress, store))
+            runs = _Runs(pair, recorder, store, statement, methods, partial(_report, progress, store))
             try:
                 stores[store] = runs.run(options.runs)
             except AgentError as error:

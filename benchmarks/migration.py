@@ -36,7 +36,7 @@ TTL = 60
 """Seconds, of every name before the migration lowers it."""
 RATE = 1.0
 """Requests a second, of each account by each of the two visitors."""
-PATIENCE = 1800.0
+TIMEOUT = 1800.0
 
 
 @dataclass
@@ -182,7 +182,7 @@ class _Migration:
             }
             wrote &= visitors.acknowledged([*resolving, *sticking])
             gone += len(visitors.lost(wrote, account.domains[0], self.original.ips[0]))
-        migration = next(one for one in registry.list_migrations(conn) if one.run_id == self.run_id)
+        migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == self.run_id)
         holds = []
         for move in registry.moves_of(conn, migration.id):
             figures = move.figures.get("switch") or {}
@@ -198,7 +198,7 @@ class _Migration:
         by = "the benchmark"
         conf = {"server": self.original.name, "entry": ENTRY, "lift_gate_because": by, "requested_by": by}
         airflow.trigger("migrate_server", self.run_id, conf)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         self._await("migrate_server", self.run_id, until, lambda: self._state(conn) == "handed_over")
         for account in accounts:
             run_id = f"{self.run_id}-{account}"
@@ -221,7 +221,7 @@ class _Migration:
             if now == "failed":
                 raise LabError(f"The run {run_id} of {dag_id} failed: {reason(dag_id, run_id)}")
             if time.monotonic() > until:
-                raise LabError(f"The run {run_id} of {dag_id} has not ended within {PATIENCE:g} s.")
+                raise LabError(f"The run {run_id} of {dag_id} has not ended within {TIMEOUT:g} s.")
             time.sleep(0.2)
 
 

@@ -17,7 +17,7 @@ CONNECTOR, DONE, PROC = 11, 3, 1
 LISTEN, IGNORE = 1, 2
 EXEC, EXIT = 0x2, 0x80000000
 SO_RCVBUFFORCE = 33
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds until an end that is known has come through."""
 HEADER = struct.Struct("=IHHII")
 MESSAGE = struct.Struct("=IIIIHH")
@@ -73,7 +73,7 @@ class Recorder:
 
     def last(self, kind: str) -> Ran:
         """The last program of this kind that has ended, or is about to."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while time.monotonic() < until:
             runs = [ran for ran in list(self.ran) if ran.kind == kind]
             if runs:

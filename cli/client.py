@@ -1,4 +1,4 @@
-"""The API as functions: paths in, parsed answers out; what it refuses comes as `Told` with its sentence."""
+"""The API as functions: paths in, parsed answers out; what it refuses comes as `CallFailed` with its sentence."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ TRIES = 4
 """So often is a call made whose answer did not arrive; its key makes the same of it each time."""
 
 
-class Told(Exception):
+class CallFailed(Exception):
     """The API said no, or said nothing; the text is a sentence for people."""
 
 
 def settings() -> tuple[str, str]:
-    """(address, token) from the environment; a token is fetched for a user and password. Raises Told without them."""
+    """(address, token) from the environment; a token is fetched for a user and password. CallFailed without them."""
     url = os.environ.get("TRANSHUMANCE_URL", "").rstrip("/")
     if not url:
-        raise Told("Where Airflow is, is not known: set TRANSHUMANCE_URL, such as https://airflow.example.")
+        raise CallFailed("Where Airflow is, is not known: set TRANSHUMANCE_URL, such as https://airflow.example.")
     if token := os.environ.get("TRANSHUMANCE_TOKEN"):
         return url, token
     user, password = (os.environ.get(f"TRANSHUMANCE_{name}") for name in ("USER", "PASSWORD"))
     if not user or not password:
-        raise Told("Who calls is not known: set TRANSHUMANCE_TOKEN, or TRANSHUMANCE_USER and TRANSHUMANCE_PASSWORD.")
+        raise CallFailed(
+            "Who calls is not known: set TRANSHUMANCE_TOKEN, or TRANSHUMANCE_USER and TRANSHUMANCE_PASSWORD."
+        )
     with httpx.Client(base_url=url, timeout=30) as http:
         return url, fetch_token(http, user, password)
 
 
 def fetch_token(http: httpx.Client, user: str, password: str) -> str:
-    """A token of Airflow's for the user. Raises Told when it gives none."""
+    """A token of Airflow's for the user. Raises CallFailed when it gives none."""
     try:
         answer = http.post("/auth/token", json={"username": user, "password": password})
     except httpx.HTTPError as error:
-        raise Told(f"{http.base_url} does not answer ({type(error).__name__}): check TRANSHUMANCE_URL.") from None
+        raise CallFailed(f"{http.base_url} does not answer ({type(error).__name__}): check TRANSHUMANCE_URL.") from None
     if not answer.is_success:
-        raise Told(f"Airflow gives no token ({answer.status_code}): check user and password.")
+        raise CallFailed(f"Airflow gives no token ({answer.status_code}): check user and password.")
     return answer.json()["access_token"]
 
 
@@ -74,7 +76,7 @@ class Client:
                 answer = self.http.request(method, BASE + path, headers={**self.headers, **(headers or {})}, **more)
             except httpx.TransportError as error:
                 if not left:
-                    raise Told(f"{self.http.base_url} does not answer ({type(error).__name__}).") from None
+                    raise CallFailed(f"{self.http.base_url} does not answer ({type(error).__name__}).") from None
                 time.sleep(1)
                 continue
             if answer.status_code == 503 and left:
@@ -122,6 +124,6 @@ def _parsed(answer: httpx.Response) -> Any:
     if answer.is_success:
         return answer.json()
     try:
-        raise Told(answer.json()["detail"])
+        raise CallFailed(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        raise Told(f"The API answers {answer.status_code}: is TRANSHUMANCE_URL Airflow's address?") from None
+        raise CallFailed(f"The API answers {answer.status_code}: is TRANSHUMANCE_URL Airflow's address?") from None

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import client, tables
-from cli.client import Client, Told
+from cli.client import CallFailed, Client
 
 app = typer.Typer(
     name="transhumance",
@@ -39,11 +39,11 @@ Lift = Annotated[
 
 @contextmanager
 def calling(customer: str | None) -> Iterator[Client]:
-    """A client; what it is told becomes a line on stderr and exit code 1."""
+    """A client; why a call failed becomes a line on stderr and exit code 1."""
     try:
         yield client.connect(customer)
-    except Told as told:
-        Console(stderr=True).print(str(told), style="red", markup=False, highlight=False)
+    except CallFailed as failure:
+        Console(stderr=True).print(str(failure), style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -175,7 +175,7 @@ def _asked(api: Client, request: dict[str, Any], watch: str, wait: bool, as_json
         request = _progress(api, request, watch)
     show(request, as_json, tables.request)
     if request["run"]["state"] == "failed":
-        raise Told(f"The run failed: {request['run']['url']} tells where.")
+        raise CallFailed(f"The run failed: {request['run']['url']} tells where.")
 
 
 def _progress(api: Client, request: dict[str, Any], watch: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def when(text: str | None) -> str | None:
     return None if text is None else f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
 
 
-def facts(title: str, **pairs: Any) -> Table:
+def fields(title: str, **pairs: Any) -> Table:
     """Names and values, one a line."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     for name, value in pairs.items():
@@ -72,7 +72,7 @@ def status(answer: dict[str, Any]) -> dict[str, Any]:
 
 def server(answer: dict[str, Any]) -> Group:
     """One server."""
-    parts: list[Any] = [facts(answer["server"], customer=answer["customer"], plan=answer["plan"], **status(answer))]
+    parts: list[Any] = [fields(answer["server"], customer=answer["customer"], plan=answer["plan"], **status(answer))]
     if transit := answer["transit"]:
         place = transit["queue"]
         pairs = {
@@ -81,7 +81,7 @@ def server(answer: dict[str, Any]) -> Group:
             "handed_over": when(transit["handed_over_at"]),
             "free_until": when(transit["free_until"]),
         }
-        parts += ["", facts("Transit", **pairs)]
+        parts += ["", fields("Transit", **pairs)]
     if migration := answer["migration"]:
         steps = table(f"{migration['entry']}, run {migration['run']['url']}", "reached", "step", "")
         for step in migration["path"]:
@@ -93,16 +93,16 @@ def server(answer: dict[str, Any]) -> Group:
 def account(answer: dict[str, Any]) -> Group:
     """One account and what is open to it."""
     where = {"lives_on": answer["server"], "belongs_to": answer["home_server"], "sites": ", ".join(answer["domains"])}
-    parts: list[Any] = [facts(answer["account"], **where, **status(answer))]
+    parts: list[Any] = [fields(answer["account"], **where, **status(answer))]
     if test := answer["test"]:
         pairs = {"entry": test["entry"], "state": test["state"], "said": test["sentence"]}
         pairs |= {"addresses": ", ".join(test["names"].values()) or None, "until": when(test["expires_at"])}
-        parts += ["", facts("Newest test", **pairs)]
+        parts += ["", fields("Newest test", **pairs)]
     if proof := answer["proof"]:
         equal = "yes" if proof["equal"] else "NO"
         compared = ", ".join(f"{number:,} {unit}" for unit, number in proof["counts"].items())
         pairs = {"verified": "yes" if proof["verified"] else "no", "equal": equal, "compared": compared}
-        parts += ["", facts("Last move", **pairs, not_carried="\n".join(proof["left"]) or None)]
+        parts += ["", fields("Last move", **pairs, not_carried="\n".join(proof["left"]) or None)]
     migrations = table("Open migrations", "entry", "title", "deadline", "mandatory", "can it be performed now?")
     for migration in answer["migrations"]:
         mandatory = "yes" if migration["mandatory"] else "no"
@@ -121,7 +121,7 @@ def request(answer: dict[str, Any]) -> Table:
     """What was asked for."""
     run = answer["run"]
     pairs = {"request": answer["id"], "run": run["url"], "state": run["state"], "asked_by": answer["requested_by"]}
-    return facts(f"{answer['action']} {answer['subject']}", **pairs)
+    return fields(f"{answer['action']} {answer['subject']}", **pairs)
 
 
 def queue(answer: dict[str, Any]) -> Table:
@@ -140,7 +140,7 @@ def charges(answer: dict[str, Any]) -> Group:
     for charge in answer["charges"]:
         add(bill, charge["day"], charge["kind"], f"{charge['amount']} {charge['currency']}", charge["reason"])
     sums = {"charged": f"{answer['charged']} {answer['currency']}", "free_until": when(answer["free_until"])}
-    return Group(facts(answer["server"], **sums, forecast=answer["sentence"]), "", bill)
+    return Group(fields(answer["server"], **sums, forecast=answer["sentence"]), "", bill)
 
 
 def campaigns(answer: dict[str, Any]) -> Table:

@@ -37,24 +37,18 @@ turns. `docs/billing.md` tells the rules.
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag
-from airflow.sdk.exceptions import AirflowFailException
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import billing
 from include.settings import read_settings
-from transhumance_airflow import connections, outbox
-from transhumance_airflow.operators import refusing
-from transhumance_airflow.taskflow import task
+from transhumance_airflow import outbox
+from transhumance_airflow.step import Registry, log_text, step, task
 
 SETTINGS = read_settings()
-
-log = logging.getLogger(__name__)
 
 
 @dag(
@@ -87,67 +81,51 @@ log = logging.getLogger(__name__)
 def bill_transits() -> None:
     """Wiring; the rules stand in `include.billing`."""
 
-    @task.branch
-    def dry_run_or_not(params: dict[str, Any]) -> str:
+    @step(kind=task.branch)
+    def dry_run_or_not(conn: Registry, params: dict[str, Any]) -> str:
         """Which way the run goes."""
-        return "show_what_would_be_billed" if params["dry_run"] else "take_over_settings"
+        return {True: "show_what_would_be_billed", False: "take_over_settings"}[params["dry_run"]]
 
-    @task
-    def show_what_would_be_billed(params: dict[str, Any]) -> None:
+    @step(refusal_is_final=True)
+    def show_what_would_be_billed(conn: Registry, params: dict[str, Any]) -> None:
         """Logs a line a lease: what it would be charged, and why."""
-        with connections.registry_connection() as conn, refusing():
-            log.info("\n%s", billing.would_bill(conn, through(params)).table())
+        log_text(billing.would_bill(conn, billing.day_or_none(params["through_day"])).table())
 
-    @task
-    def take_over_settings() -> list[str]:
+    @step(refusal_is_final=True)
+    def take_over_settings(conn: Registry) -> list[str]:
         """Time zone and free days, as ops have set them; gives what changed."""
-        with connections.registry_connection() as conn, refusing():
-            return billing.apply_settings(conn, SETTINGS)
+        return billing.apply_settings(conn, SETTINGS)
 
-    @task
-    def bill_days(params: dict[str, Any]) -> dict[str, Any]:
+    @step(refusal_is_final=True)
+    def bill_days(conn: Registry, params: dict[str, Any]) -> billing.Billed:
         """Charges every lease for every day that is over and was not billed yet."""
-        with connections.registry_connection() as conn, refusing():
-            billed = billing.bill_days(conn, through(params))
-        log.info("%s", billed)
-        return {key: str(v) if isinstance(v, date) else v for key, v in asdict(billed).items()}
+        return billing.bill_days(conn, billing.day_or_none(params["through_day"]))
 
-    @task
-    def settle_late_facts() -> dict[str, int]:
+    @step()
+    def settle_late_facts(conn: Registry) -> billing.Settled:
         """Enters what follows from facts that became known late."""
-        with connections.registry_connection() as conn:
-            return asdict(billing.settle_late_facts(conn))
+        return billing.settle_late_facts(conn)
 
-    @task
-    def send_reminders() -> int:
+    @step(refusal_is_final=True)
+    def send_reminders(conn: Registry) -> int:
         """Puts the reminders that are due into the outbox; gives how many."""
-        with connections.registry_connection() as conn, refusing():
-            return billing.send_reminders(conn, SETTINGS.remind_before_charges)
+        return billing.send_reminders(conn, SETTINGS.remind_before_charges)
 
-    @task(retries=8, retry_exponential_backoff=True, max_retry_delay=timedelta(hours=1))
-    def deliver_webhooks() -> dict[str, Any]:
+    @step(retries=8, retry_exponential_backoff=True, max_retry_delay=timedelta(hours=1))
+    def deliver_webhooks(conn: Registry) -> billing.Delivered:
         """Posts what the outbox holds; fails while the receiver does not take it."""
-        return outbox.deliver_webhooks()
+        return outbox.deliver_webhooks(conn)
 
-    @task
-    def check_prices(billed: dict[str, Any]) -> None:
+    @step(refusal_is_final=True)
+    def check_prices(conn: Registry, billed: billing.Billed) -> None:
         """Fails, so that somebody looks, when a lease could not be billed for want of a price."""
-        if billed["plans_without_price"]:
-            raise AirflowFailException(
-                f"No price for {', '.join(billed['plans_without_price'])} on a day from {billed['first']} to "
-                f"{billed['last']}: add one; the next run charges what was left out."
-            )
+        billing.require_prices(billed)
 
     billed = bill_days()
     settings = take_over_settings()
     dry_run_or_not() >> [show_what_would_be_billed(), settings]
     settings >> billed >> settle_late_facts() >> send_reminders() >> deliver_webhooks()
     check_prices(billed)
-
-
-def through(params: dict[str, Any]) -> date | None:
-    """The last day to bill, when the trigger form names one."""
-    return date.fromisoformat(params["through_day"]) if params["through_day"] else None
 
 
 bill_transits()

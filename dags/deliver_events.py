@@ -24,18 +24,15 @@ Wait for the next run, or clear the task: it can be repeated, and two at once sh
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag
 
-from include.panel.webhooks import enqueue_events
-from include.registry import webhooks
-from transhumance_airflow import connections, forms, outbox
-from transhumance_airflow.taskflow import task
-
-log = logging.getLogger(__name__)
+from include import billing
+from include.panel.webhooks import enqueue_events, replay
+from transhumance_airflow import forms, outbox
+from transhumance_airflow.step import Registry, step
 
 
 @dag(
@@ -63,15 +60,12 @@ log = logging.getLogger(__name__)
 def deliver_events() -> None:
     """Wiring; what is told stands in `include.panel`, how it is delivered in `include.billing.outbox`."""
 
-    @task
-    def deliver(params: dict[str, Any]) -> dict[str, Any]:
+    @step()
+    def deliver(conn: Registry, params: dict[str, Any]) -> billing.Delivered:
         """Announces and posts; fails while the receiver does not take it."""
-        with connections.registry_connection() as conn:
-            if params["replay_after"] is not None:
-                again = webhooks.replay(conn, params["replay_after"], params["customer"])
-                log.info("%d events are delivered again, as %s asked.", again, params["requested_by"])
-            enqueue_events(conn)
-        return outbox.deliver_webhooks()
+        replay(conn, params["replay_after"], params["customer"], params["requested_by"])
+        enqueue_events(conn)
+        return outbox.deliver_webhooks(conn)
 
     deliver()
 

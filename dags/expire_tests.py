@@ -21,20 +21,15 @@ Nothing to do: the next hour tries again what failed.
 
 from __future__ import annotations
 
-import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from include import registry
 from include.testing import copies
 from transhumance_airflow import connections
-from transhumance_airflow.operators import refusing
-from transhumance_airflow.taskflow import task
-
-log = logging.getLogger(__name__)
+from transhumance_airflow.step import Registry, step
 
 
 @dag(
@@ -59,20 +54,15 @@ log = logging.getLogger(__name__)
 def expire_tests() -> None:
     """Wiring; how a copy is taken away stands in `include.testing`."""
 
-    @task
-    def list_expired(params: dict[str, Any]) -> list[int]:
+    @step(refusal_is_final=True)
+    def list_expired(conn: Registry, params: dict[str, Any]) -> list[int]:
         """The tests that are to go."""
-        with connections.registry_connection() as conn, refusing():
-            if params["test"] is not None:
-                return [registry.test(conn, params["test"]).id]
-            return [test.id for test in registry.expired_tests(conn, datetime.now(UTC))]
+        return copies.to_remove(conn, params["test"])
 
-    @task(map_index_template="{{ test }}")
-    def remove_test(test: int) -> None:
+    @step(refusal_is_final=True, map_index_template="{{ test }}")
+    def remove_test(conn: Registry, test: int) -> None:
         """Takes one test copy away, wherever its removal stood."""
-        with connections.registry_connection() as conn, refusing():
-            copies.remove(conn, test, connections.tests(conn))
-            log.info("Test %s is gone.", test)
+        copies.remove(conn, test, connections.tests(conn))
 
     remove_test.expand(test=list_expired())
 

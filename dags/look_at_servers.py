@@ -24,9 +24,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from include.moves import departed
 from transhumance_airflow import connections
-from transhumance_airflow.taskflow import task
-
-log = logging.getLogger(__name__)
+from transhumance_airflow.step import Registry, log_sentences, step
 
 
 @dag(
@@ -42,14 +40,10 @@ log = logging.getLogger(__name__)
 def look_at_servers() -> None:
     """Wiring; the look stands in `include.moves.departed`."""
 
-    @task(task_id="look_at_servers")
-    def look() -> list[str]:
+    @step(task_id="look_at_servers")
+    def look(conn: Registry) -> list[str]:
         """Tells the servers that are wrong; gives a sentence on each account, and on each server without an answer."""
-        with connections.registry_connection() as conn:
-            said = departed.look(conn, lambda server: connections.host(server, conn))
-        for sentence in said:
-            log.warning(sentence)
-        return said
+        return log_sentences(departed.shut_departed(conn, connections.reach(conn)), logging.WARNING)
 
     look()
 

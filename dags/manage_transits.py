@@ -26,7 +26,6 @@ Nothing: this is the hand.
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
@@ -34,11 +33,7 @@ from airflow.sdk import Param, dag
 
 from include.moves import forwarding, pool
 from transhumance_airflow import connections, forms
-from transhumance_airflow.facts import told
-from transhumance_airflow.operators import refusing
-from transhumance_airflow.taskflow import task
-
-log = logging.getLogger(__name__)
+from transhumance_airflow.step import Registry, log_sentences, log_text, step
 
 
 @dag(
@@ -71,18 +66,16 @@ log = logging.getLogger(__name__)
 def manage_transits() -> None:
     """Wiring; the actions stand in `include.moves.pool`."""
 
-    @task
-    def act(params: dict[str, Any]) -> None:
+    @step(refusal_is_final=True)
+    def act(conn: Registry, params: dict[str, Any]) -> None:
         """Does it, or refuses with one sentence."""
-        with connections.registry_connection() as conn, refusing():
-            pool.act(conn, params)
+        pool.act(conn, params)
 
-    @task
-    def show_queue() -> None:
+    @step()
+    def show_queue(conn: Registry) -> None:
         """Logs the pool, the queue and the old paths."""
-        with connections.registry_connection() as conn:
-            log.info("\n%s", pool.show(conn))
-            told(forwarding.look(conn, lambda server: connections.host(server, conn)))
+        log_text(pool.show(conn))
+        log_sentences(forwarding.record_all(conn, connections.reach(conn)))
 
     act() >> show_queue()
 

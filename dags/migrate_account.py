@@ -44,15 +44,13 @@ from typing import Any
 
 from airflow.sdk import dag
 
-from include import registry
-from include.hosts import Host
-from include.moves import names, path
+from include.facts import MoveFacts, MoveOverAsked
+from include.moves import begin, names
 from transhumance_airflow import connections, forms
-from transhumance_airflow.facts import told
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
-from transhumance_airflow.operators import WaitForRegistry, refusing
-from transhumance_airflow.taskflow import task
+from transhumance_airflow.operators.wait import WaitForRegistry
+from transhumance_airflow.step import Registry, log_sentences, step
 
 
 @dag(
@@ -83,35 +81,23 @@ from transhumance_airflow.taskflow import task
 def migrate_account() -> None:
     """Wiring; what every move does after its beginning stands in `transhumance_airflow.moving`."""
 
-    @task(multiple_outputs=False)
-    def check_account(params: dict[str, Any], run_id: str) -> dict[str, Any]:
+    @step(refusal_is_final=True)
+    def check_account(conn: Registry, params: dict[str, Any], run_id: str) -> MoveOverAsked:
         """Refuses with one sentence, or says what is to be moved."""
-        empty = {name: params[name] or None for name in ("to_server", "lift_gate_because")}
-        given = {name: params[name] for name in ("account", "entry", "requested_by")}
-        asked = {**given, **empty, "run_id": run_id}
-        with connections.registry_connection() as conn, refusing():
+        return begin.check_over(conn, MoveOverAsked.of(params, run_id), connections.reach(conn))
 
-            def reach(server: str) -> Host:
-                return connections.host(server, conn)
-
-            connections.catalogue(conn)
-            path.may_begin(conn, params["account"], run_id, lambda: registry.begin_over(conn, **asked), reach)
-        return {**asked, "longest_wait_seconds": params["longest_wait_seconds"]}
-
-    @task
-    def list_names(move: dict[str, Any]) -> list[str]:
+    @step()
+    def list_names(conn: Registry, move: MoveFacts) -> list[str]:
         """Takes in names that were added since; gives what the customer is told of those that will not follow."""
-        with connections.registry_connection() as conn:
-            return told(names.list_over(conn, connections.names(), move))
+        return log_sentences(names.left_to_customer(conn, connections.names(), move))
 
-    move = WaitForRegistry(
+    turn = WaitForRegistry(
         task_id="wait_for_turn",
         task_display_name="wait for a turn (the servers)",
-        fact="over_begun",
-        arguments=check_account(),
-    ).output
-    steps = move_steps(move)
-    list_names(move) >> steps.switch
+        condition="over_begun",
+        about=check_account(),
+    )
+    list_names(turn.output) >> move_steps(turn.output).switch
 
 
 migrate_account()

@@ -57,41 +57,23 @@ refuse.
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup, chain, dag
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk import chain, dag
 
-from include import billing, registry
-from include.agent import verbs
-from include.moves import names, network, report, servers
-from include.moves.enrol import enrol
-from include.registry.states import MigrationState
+from include import registry
+from include.facts import MigrationFacts
+from include.moves import enrol, pool, report, reroute, servers
 from transhumance_airflow import connections, forms
 from transhumance_airflow.approvals import ApproveReinstall
-from transhumance_airflow.facts import refresh_original, told
-from transhumance_airflow.operators import INSTALLING, MoveAccountsHome, WaitForRegistry, refusing, skip_if_given_up
-from transhumance_airflow.taskflow import task
+from transhumance_airflow.conditions import refresh_original
+from transhumance_airflow.operators.runs import MoveAccountsHome
+from transhumance_airflow.operators.wait import WaitForRegistry
+from transhumance_airflow.step import INSTALLING, Registry, given_by, group, log_sentences, step
 
-log = logging.getLogger(__name__)
-
-# Read when a task runs. As arguments of the tasks they would draw an arrow from check_server to each of them.
-MIGRATION = "{{ ti.xcom_pull(task_ids='check_server') }}"
-MIGRATION_ID = "{{ ti.xcom_pull(task_ids='check_server')['id'] }}"
-ORIGINAL = "{{ ti.xcom_pull(task_ids='check_server')['server'] }}"
-TRANSIT = "{{ ti.xcom_pull(task_ids='wait_for_transit') }}"
-
-
-def step(name: str, tooltip: str) -> TaskGroup:
-    """A group of tasks in the graph; the tasks keep their own names."""
-    return TaskGroup(name, prefix_group_id=False, tooltip=tooltip)
-
-
-def wait_for_names(task_id: str) -> WaitForRegistry:
-    """Until no cache that keeps to TTLs holds an older answer; meanwhile the old place goes on forwarding."""
-    return WaitForRegistry(task_id=task_id, fact="names_settled", arguments={"server": ORIGINAL})
+MIGRATION = given_by("check_server")
+TRANSIT = given_by("wait_for_transit")
 
 
 @dag(
@@ -114,157 +96,101 @@ def wait_for_names(task_id: str) -> WaitForRegistry:
 def migrate_server() -> None:
     """Wiring; what each step does stands in `include.moves`."""
 
-    @task
-    def check_server(params: dict[str, Any], run_id: str) -> dict[str, Any]:
+    @step(refusal_is_final=True)
+    def check_server(conn: Registry, params: dict[str, Any], run_id: str) -> MigrationFacts:
         """Refuses with one sentence, or begins the migration."""
-        with connections.registry_connection() as conn, refusing():
-            return servers.begin(
-                conn,
-                params["server"],
-                params["entry"],
-                run_id,
-                params["requested_by"],
-                params["lift_gate_because"] or None,
-                lambda: connections.host(params["server"], conn),
-            )
+        return servers.begin(
+            conn,
+            params["server"],
+            params["entry"],
+            run_id,
+            params["requested_by"],
+            params["lift_gate_because"],
+            connections.reach(conn),
+        )
 
-    @task
-    def request_transit(migration: dict[str, Any]) -> str:
+    @step(unless_given_up=True)
+    def request_transit(conn: Registry, migration: MigrationFacts) -> str:
         """Takes a place in the queue for a transit of the same plan; gives the place and when one is expected."""
-        with connections.registry_connection() as conn:
-            skip_if_given_up(conn, migration)
-            billing.ensure_settings(conn)
-            registry.request_transit(conn, migration["id"])
-            place = registry.place_in_queue(conn, migration["id"])
-            if place is None:
-                return "served"
-            expected = f"{place.estimate:%Y-%m-%d %H:%M %Z}" if place.estimate else "at a time that cannot be told"
-            return f"place {place.place} of {place.of}, a transit is expected {expected}"
+        return pool.request_transit(conn, migration)
 
-    @task(execution_timeout=INSTALLING)
-    def install_transit(migration: dict[str, Any]) -> None:
+    @step(unless_given_up=True, execution_timeout=INSTALLING)
+    def install_transit(conn: Registry, migration: MigrationFacts) -> None:
         """The transit itself says that it is empty; then it is installed anew and its host key pinned."""
-        with connections.registry_connection() as conn:
-            skip_if_given_up(conn, migration)
-            make, spec = connections.machines()
-            servers.install_transit(conn, migration, connections.agent_of, make, spec)
+        servers.install_transit(conn, migration, connections.agent_of, *connections.machines())
 
-    @task(multiple_outputs=False)
-    def enrol_transit(migration: dict[str, Any], transit: str) -> dict[str, Any]:
+    @step(unless_given_up=True)
+    def enrol_transit(conn: Registry, migration: MigrationFacts, transit: str) -> dict[str, Any]:
         """Puts the agent on the transit, and sees that it is what was ordered."""
-        with connections.registry_connection() as conn:
-            skip_if_given_up(conn, migration)
-            host = connections.host(transit, conn)
-            return enrol(conn, transit, migration["to_infrastructure"], host)["versions"]
+        return enrol.enrol_transit(conn, migration, transit, connections.host(transit, conn))
 
-    @task
-    def hand_over(migration: dict[str, Any], transit: str) -> list[str]:
+    @step(unless_given_up=True)
+    def hand_over(conn: Registry, migration: MigrationFacts, transit: str) -> list[str]:
         """TTLs are low; the transit says once more that it is empty, and is the customer's to use: its free
         days start. Gives what they are told of names that will not follow."""
-        with connections.registry_connection() as conn:
-            skip_if_given_up(conn, migration)
-            said = told(names.follow(conn, connections.names(), migration["server"]))
-            servers.hand_over(conn, migration, connections.host(transit, conn))
-            return said
+        host = connections.host(transit, conn)
+        return log_sentences(servers.hand_over(conn, migration, host, connections.names()))
 
-    @task
-    def point_names_at_transit(migration: dict[str, Any]) -> list[str]:
+    @step()
+    def point_names_at_transit(conn: Registry, migration: MigrationFacts) -> list[str]:
         """Makes sure that every name in the host's DNS leads to the transit's own addresses."""
-        with connections.registry_connection() as conn:
-            if not servers.every_account_left(conn, migration):
-                return []
-            return told(names.follow(conn, connections.names(), migration["server"]))
+        return log_sentences(reroute.names_to_transit(conn, migration, connections.names()))
 
-    @task
-    def reroute_ips_to_transit(migration: dict[str, Any], transit: str) -> list[str]:
+    @step()
+    def reroute_ips_to_transit(conn: Registry, migration: MigrationFacts, transit: str) -> list[str]:
         """The transit accepts the original's IPs, then they are routed to it."""
-        with connections.registry_connection() as conn:
-            if not servers.every_account_left(conn, migration):
-                return []
-            to = registry.server(conn, transit)
-            addresses = network.reroute(conn, connections.router(), migration["server"], to, connections.host)
-            registry.advance(conn, migration["id"], MigrationState.REROUTED)
-            return addresses
+        return reroute.ips_to_transit(conn, migration, transit, connections.router(), connections.reach(conn))
 
-    @task
-    def prove_original_empty(migration: dict[str, Any]) -> None:
+    @step()
+    def prove_original_empty(conn: Registry, migration: MigrationFacts) -> None:
         """The registry and the original itself say that nobody lives there."""
-        with connections.registry_connection() as conn:
-            servers.prove_original_empty(conn, migration, connections.host(migration["server"], conn))
+        servers.prove_original_empty(conn, migration, connections.host(migration.server, conn))
 
-    @task(execution_timeout=INSTALLING)
-    def reinstall_original(migration: dict[str, Any]) -> None:
+    @step(execution_timeout=INSTALLING)
+    def reinstall_original(conn: Registry, migration: MigrationFacts) -> None:
         """Asks both again, reinstalls the original with the new infrastructure, and pins its new host key."""
-        with connections.registry_connection() as conn:
-            make, spec = connections.machines()
-            servers.reinstall(conn, migration, connections.host(migration["server"], conn), make, spec)
+        original = connections.host(migration.server, conn)
+        servers.reinstall(conn, migration, original, *connections.machines())
 
-    @task(multiple_outputs=False)
-    def enrol_original(migration: dict[str, Any]) -> dict[str, Any]:
+    @step()
+    def enrol_original(conn: Registry, migration: MigrationFacts) -> dict[str, Any]:
         """Puts the agent on the original, and sees that it is what was ordered."""
-        with connections.registry_connection() as conn:
-            host = connections.host(migration["server"], conn)
-            versions = enrol(conn, migration["server"], migration["to_infrastructure"], host)["versions"]
-            registry.advance(conn, migration["id"], MigrationState.REINSTALLED)
-            return versions
-
-    @task
-    def reroute_ips_home(migration: dict[str, Any], transit: str) -> list[str]:
-        """The original accepts its IPs again, they are routed to it, and the transit lets them go."""
-        with connections.registry_connection() as conn:
-            skip_if_given_up(conn, migration)
-            home = registry.server(conn, migration["server"])
-            addresses = network.reroute(conn, connections.router(), home.name, home, connections.host)
-            if registry.migration(conn, migration["id"]).state == MigrationState.ACCOUNTS_HOME:
-                connections.host(transit, conn).call(verbs.DropIps(ips=addresses))
-            registry.advance(conn, migration["id"], MigrationState.HOME)
-            return addresses
+        return enrol.enrol_reinstalled(conn, migration, connections.host(migration.server, conn))
 
     # The way out of a migration that was cancelled, too: what lies between is skipped, and the registry decides.
-    @task(trigger_rule="none_failed")
-    def point_names_home(migration: dict[str, Any]) -> list[str]:
+    @step(trigger_rule="none_failed")
+    def point_names_home(conn: Registry, migration: MigrationFacts) -> list[str]:
         """Makes sure that every name in the host's DNS leads to the original again, with the TTL that it had."""
-        with connections.registry_connection() as conn:
-            found = registry.migration(conn, migration["id"])
-            if not found.given_up:
-                transit = connections.host(registry.certain(found.transit), conn)
-                servers.every_account_home(conn, migration, transit)
-            return told(names.follow(conn, connections.names(), migration["server"]))
+        return log_sentences(reroute.names_home(conn, migration, connections.reach(conn), connections.names()))
 
-    @task
-    def discard_kept_disk(migration: dict[str, Any]) -> None:
+    @step(unless_given_up=True)
+    def reroute_ips_home(conn: Registry, migration: MigrationFacts, transit: str) -> list[str]:
+        """The original accepts its IPs again, they are routed to it, and the transit lets them go."""
+        return reroute.ips_home(conn, migration, transit, connections.router(), connections.reach(conn))
+
+    @step()
+    def discard_kept_disk(conn: Registry, migration: MigrationFacts) -> None:
         """The original says that it serves every account; then the disk that it had before goes."""
-        with connections.registry_connection() as conn:
-            make, _ = connections.machines()
-            servers.discard_kept_disk(conn, migration, connections.host(migration["server"], conn), make)
+        original, (machines, _) = connections.host(migration.server, conn), connections.machines()
+        servers.discard_kept_disk(conn, migration, original, machines)
 
-    @task(trigger_rule="none_failed", execution_timeout=INSTALLING)
-    def wipe_transit(migration: dict[str, Any]) -> None:
+    @step(trigger_rule="none_failed", execution_timeout=INSTALLING)
+    def wipe_transit(conn: Registry, migration: MigrationFacts) -> None:
         """The transit itself says that nobody lives there; then nothing of the customer stays on it."""
-        with connections.registry_connection() as conn:
-            if registry.migration(conn, migration["id"]).transit is None:
-                raise AirflowSkipException("The migration was cancelled before it had a transit.")
-            make, spec = connections.machines()
-            servers.wipe_transit(conn, migration, connections.agent_of, make, spec)
+        servers.wipe_transit(conn, migration, connections.agent_of, *connections.machines())
 
-    @task
-    def return_transit(migration: dict[str, Any]) -> None:
+    @step()
+    def return_transit(conn: Registry, migration: MigrationFacts) -> None:
         """The transit is free for the next in the queue."""
-        with connections.registry_connection() as conn:
-            registry.return_transit(conn, migration["id"])
+        registry.return_transit(conn, migration.id)
 
-    @task
-    def write_report(migration: dict[str, Any]) -> str:
+    @step()
+    def write_report(conn: Registry, migration: MigrationFacts) -> str:
         """What happened, as one JSON file and one event; gives the file's path."""
-        with connections.registry_connection() as conn:
-            written, summary = report.write(conn, migration["id"], connections.reports_folder())
-            log.info("\n%s", summary)
-            if not registry.migration(conn, migration["id"]).given_up:
-                registry.advance(conn, migration["id"], MigrationState.DONE)
-            return str(written)
+        return report.finish(conn, migration.id, connections.reports_folder())
 
     begun = check_server()
-    with step(
+    with group(
         "get_transit", "A transit of the same plan: asked for, waited for, installed, handed over"
     ) as handed_over:
         chain(
@@ -272,8 +198,8 @@ def migrate_server() -> None:
             WaitForRegistry(
                 task_id="wait_for_transit",
                 task_display_name="wait for a free transit (the pool)",
-                fact="transit_assigned",
-                arguments={"migration": MIGRATION_ID},
+                condition="transit_assigned",
+                about=MIGRATION,
             ),
             install_transit(MIGRATION),
             enrol_transit(MIGRATION, TRANSIT),
@@ -282,17 +208,18 @@ def migrate_server() -> None:
     accounts_moved = WaitForRegistry(
         task_id="wait_until_every_account_is_moved",
         task_display_name="wait until every account is moved (the customer)",
-        fact="every_account_moved",
-        arguments={"migration": MIGRATION_ID, "transit": TRANSIT},
+        condition="every_account_moved",
+        about=MIGRATION,
         refresh=refresh_original,
     )
-    with step("reroute_to_transit", "Names and IPs of the original lead to the transit") as rerouted:
+    # Until no cache that keeps to TTLs holds an older answer; meanwhile the old place goes on forwarding.
+    with group("reroute_to_transit", "Names and IPs of the original lead to the transit") as rerouted:
         chain(
             point_names_at_transit(MIGRATION),
-            wait_for_names("wait_until_names_lead_to_transit"),
+            WaitForRegistry(task_id="wait_until_names_lead_to_transit", condition="names_settled", about=MIGRATION),
             reroute_ips_to_transit(MIGRATION, TRANSIT),
         )
-    with step("reinstall", "The original is proven empty, reinstalled and enrolled") as reinstalled:
+    with group("reinstall", "The original is proven empty, reinstalled and enrolled") as reinstalled:
         chain(
             prove_original_empty(MIGRATION),
             ApproveReinstall(
@@ -303,14 +230,14 @@ def migrate_server() -> None:
             reinstall_original(MIGRATION),
             enrol_original(MIGRATION),
         )
-    accounts_home = MoveAccountsHome(task_id="move_accounts_home", migration=MIGRATION_ID, original=ORIGINAL)
-    with step("reroute_home", "Names and IPs lead to the original again") as home:
+    accounts_home = MoveAccountsHome(task_id="move_accounts_home", migration=MIGRATION)
+    with group("reroute_home", "Names and IPs lead to the original again") as home:
         chain(
             point_names_home(MIGRATION),
             reroute_ips_home(MIGRATION, TRANSIT),
-            wait_for_names("wait_until_names_lead_home"),
+            WaitForRegistry(task_id="wait_until_names_lead_home", condition="names_settled", about=MIGRATION),
         )
-    with step("give_transit_back", "The transit is wiped and goes back to the pool") as given_back:
+    with group("give_transit_back", "The transit is wiped and goes back to the pool") as given_back:
         chain(discard_kept_disk(MIGRATION), wipe_transit(MIGRATION), return_transit(MIGRATION))
     reported = write_report(MIGRATION)
     chain(begun, handed_over, accounts_moved, rerouted, reinstalled, accounts_home, home, given_back, reported)

@@ -44,16 +44,13 @@ from typing import Any
 
 from airflow.sdk import Param, dag
 
-from include import registry
-from include.hosts import Host
-from include.moves import path, servers
+from include.facts import MoveAsked
+from include.moves import begin
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
-from transhumance_airflow.operators import WaitForRegistry, refusing
-from transhumance_airflow.taskflow import task
-
-REFUSE = "refuse"
+from transhumance_airflow.operators.wait import WaitForRegistry
+from transhumance_airflow.step import Registry, step
 
 
 @dag(
@@ -78,9 +75,9 @@ REFUSE = "refuse"
         ),
         "longest_wait_seconds": longest_wait(),
         "if_another_moves": Param(
-            REFUSE,
+            begin.REFUSE,
             type="string",
-            enum=[REFUSE, "wait"],
+            enum=[begin.REFUSE, begin.WAIT],
             title="If another account of its server moves",
             description="One moves at a time. What a customer performs waits for its turn.",
         ),
@@ -91,29 +88,19 @@ def move_account() -> None:
     """Wiring; what each step does stands in `include.moves`, and what every move does after its beginning in
     `transhumance_airflow.moving`."""
 
-    @task(multiple_outputs=False)
-    def check_account(params: dict[str, Any], run_id: str) -> dict[str, Any]:
+    @step(refusal_is_final=True)
+    def check_account(conn: Registry, params: dict[str, Any], run_id: str) -> MoveAsked:
         """Refuses with one sentence, or says what is to be moved: the account, both servers, whether it may go."""
-        account, to_server, by = (params[name] for name in ("account", "to_server", "requested_by"))
-        asked = {"account": account, "to_server": to_server, "run_id": run_id, "requested_by": by}
-        with connections.registry_connection() as conn, refusing():
+        asked = MoveAsked.of(params, run_id)
+        return begin.check_move(conn, asked, params["if_another_moves"], connections.reach(conn))
 
-            def reach(server: str) -> Host:
-                return connections.host(server, conn)
-
-            servers.make_known(conn, account, to_server, reach)
-            path.may_begin(conn, account, run_id, lambda: registry.begin_move(conn, **asked), reach)
-            if params["if_another_moves"] == REFUSE:
-                registry.begin_move(conn, **asked)
-        return {**asked, "longest_wait_seconds": params["longest_wait_seconds"]}
-
-    move = WaitForRegistry(
+    turn = WaitForRegistry(
         task_id="wait_for_turn",
         task_display_name="wait for a turn (the server)",
-        fact="move_begun",
-        arguments=check_account(),
-    ).output
-    move_steps(move)
+        condition="move_begun",
+        about=check_account(),
+    )
+    move_steps(turn.output)
 
 
 move_account()

@@ -25,25 +25,20 @@ Clear the task that failed, or wait for the next morning: every step can be repe
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from include import registry
+from include import billing, catalogue, registry
 from include.moves import servers
 from include.settings import read_settings
 from transhumance_airflow import connections, outbox
-from transhumance_airflow.facts import told
-from transhumance_airflow.operators import refusing
-from transhumance_airflow.taskflow import task
+from transhumance_airflow.step import Registry, log_sentences, step
 
 SETTINGS = read_settings()
-PATIENT = {"retries": 8, "retry_exponential_backoff": True, "max_retry_delay": timedelta(hours=1)}
-
-log = logging.getLogger(__name__)
+PATIENT: dict[str, Any] = {"retries": 8, "retry_exponential_backoff": True, "max_retry_delay": timedelta(hours=1)}
 
 
 @dag(
@@ -59,35 +54,30 @@ log = logging.getLogger(__name__)
 def remind_customers() -> None:
     """Wiring; the rules stand in `include.registry.reminders`, the words in `include.campaigns.letters`."""
 
-    @task
-    def take_over_catalogue() -> list[str]:
+    @step(refusal_is_final=True)
+    def take_over_catalogue(conn: Registry) -> list[str]:
         """The catalogue's files are what the registry goes by; gives the entries."""
-        with connections.registry_connection() as conn, refusing():
-            return sorted(connections.catalogue(conn))
+        return sorted(catalogue.take_over(conn))
 
-    @task
-    def refresh_servers() -> list[str]:
+    @step()
+    def refresh_servers(conn: Registry) -> list[str]:
         """Asks every server that many share; gives a sentence on each that does not answer."""
-        with connections.registry_connection() as conn:
-            return told(servers.refresh_all(conn, lambda server: connections.host(server, conn)))
+        return log_sentences(servers.refresh_all(conn, connections.reach(conn)))
 
-    @task
-    def enter_reminders() -> int:
+    @step()
+    def enter_reminders(conn: Registry) -> int:
         """Puts the reminders that are due today into the outbox; gives how many."""
-        with connections.registry_connection() as conn:
-            entered = registry.remind(conn, SETTINGS.today(), SETTINGS.remind_before_deadline)
-        log.info("%s reminders of today were entered.", entered)
-        return entered
+        return registry.remind(conn, SETTINGS.today(), SETTINGS.remind_before_deadline)
 
-    @task(**PATIENT)
-    def send_mails() -> dict[str, Any]:
+    @step(**PATIENT)
+    def send_mails(conn: Registry) -> billing.Delivered:
         """Mails what waits in the outbox."""
-        return outbox.send_mails()
+        return outbox.send_mails(conn)
 
-    @task(**PATIENT)
-    def deliver_webhooks() -> dict[str, Any]:
+    @step(**PATIENT)
+    def deliver_webhooks(conn: Registry) -> billing.Delivered:
         """Posts what waits in the outbox."""
-        return outbox.deliver_webhooks()
+        return outbox.deliver_webhooks(conn)
 
     take_over_catalogue() >> refresh_servers() >> enter_reminders() >> [send_mails(), deliver_webhooks()]
 

@@ -40,23 +40,19 @@ account's run that goes on is attached to. An account that failed stays failed i
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag
-from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
-from include.campaigns import ahead, report, steering, waves
+from include.campaigns import preflight, report, steering, waves
 from include.settings import read_settings
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait
-from transhumance_airflow.operators import PerformInWaves, refusing
-from transhumance_airflow.taskflow import task
-
-log = logging.getLogger(__name__)
+from transhumance_airflow.operators.runs import PerformInWaves
+from transhumance_airflow.step import Registry, log_text, step, task
 
 
 @dag(
@@ -99,7 +95,7 @@ log = logging.getLogger(__name__)
             2,
             type="integer",
             minimum=1,
-            maximum=registry.MOST_MOVES_A_SERVER,
+            maximum=registry.MAX_MOVES_PER_SERVER,
             title="Most per server",
             description="Accounts of one server that are tested at a time, and that are performed beside them.",
         ),
@@ -119,40 +115,27 @@ log = logging.getLogger(__name__)
 def run_campaign() -> None:
     """Wiring; what a campaign does stands in `include.campaigns`."""
 
-    @task.short_circuit
-    def act(params: dict[str, Any], run_id: str) -> int | None:
+    @step(kind=task.short_circuit, refusal_is_final=True)
+    def act(conn: Registry, params: dict[str, Any], run_id: str) -> int | None:
         """Begins a campaign and gives its number, or steers another: then nothing is left to do for this run."""
-        with connections.registry_connection() as conn, refusing():
-            connections.catalogue(conn)
-            sight = ahead.Sight(lambda server: connections.host(server, conn))
-            acted = steering.act(conn, steering.Asked(params, run_id, read_settings().today(), sight))
-            log.info("\n%s", acted.said)
-            return acted.campaign
+        sight = preflight.Sight(connections.reach(conn))
+        return steering.act(conn, steering.Asked(params, run_id, read_settings().today(), sight)).campaign
 
-    @task
-    def look_ahead(campaign: int) -> str:
+    @step()
+    def look_ahead(conn: Registry, campaign: int) -> str:
         """Which accounts cannot be moved, and why: told to ops and to their customers before anything begins; they are
         left."""
-        with connections.registry_connection() as conn:
-            said = ahead.before(conn, campaign, ahead.Sight(lambda server: connections.host(server, conn)))
-            log.info("\n%s", said)
-            return said
+        return log_text(preflight.check_campaign(conn, campaign, preflight.Sight(connections.reach(conn))))
 
-    @task
-    def write_report(campaign: int) -> str:
+    @step()
+    def write_report(conn: Registry, campaign: int) -> str:
         """How each account fared, as one JSON file and one event; gives the file's path."""
-        with connections.registry_connection() as conn:
-            written, summary = report.write(conn, campaign, connections.reports_folder())
-            log.info("\n%s", summary)
-            return str(written)
+        return str(report.write(conn, campaign, connections.reports_folder()))
 
-    @task
-    def tell_result(campaign: int) -> None:
+    @step(refusal_is_final=True)
+    def tell_result(conn: Registry, campaign: int) -> None:
         """Fails when the campaign stopped by itself."""
-        with connections.registry_connection() as conn:
-            why = waves.too_many_failed(conn, registry.campaign(conn, campaign))
-        if why:
-            raise AirflowFailException(why)
+        waves.require_well(conn, campaign)
 
     campaign = act()
     performed = PerformInWaves(task_id="perform_in_waves", campaign=campaign)

@@ -38,14 +38,13 @@ from typing import Any
 from airflow.sdk import Param, chain, dag
 
 from include import registry
+from include.facts import TakeBackFacts
 from include.moves import take_back as back
 from transhumance_airflow import connections, forms
 from transhumance_airflow.approvals import ApproveTakeBack
-from transhumance_airflow.facts import told
-from transhumance_airflow.operators import INSTALLING, refusing
-from transhumance_airflow.taskflow import task
+from transhumance_airflow.step import INSTALLING, Registry, given_by, log_sentences, step
 
-FACTS = "{{ ti.xcom_pull(task_ids='check_transit') }}"
+FACTS = given_by("check_transit")
 
 
 @dag(
@@ -74,43 +73,36 @@ FACTS = "{{ ti.xcom_pull(task_ids='check_transit') }}"
 def take_back() -> None:
     """Wiring; what each step does stands in `include.moves.take_back`."""
 
-    @task(multiple_outputs=False)
-    def check_transit(params: dict[str, Any]) -> dict[str, Any]:
+    @step(refusal_is_final=True)
+    def check_transit(conn: Registry, params: dict[str, Any]) -> TakeBackFacts:
         """Refuses with one sentence while the transit answers, or where there is nothing to take back."""
-        with connections.registry_connection() as conn, refusing():
-            return back.look(conn, params["server"], lambda name: connections.host(name, conn))
+        return back.look(conn, params["server"], connections.reach(conn))
 
-    @task
-    def cut_transit_off(facts: dict[str, Any], params: dict[str, Any]) -> None:
+    @step()
+    def cut_transit_off(conn: Registry, facts: TakeBackFacts, params: dict[str, Any]) -> None:
         """The transit is off; its accounts have new epochs."""
-        with connections.registry_connection() as conn:
-            machines, spec = connections.machines()
-            back.cut_off(conn, facts, params["because"], params["requested_by"], machines, spec)
+        back.cut_off(conn, facts, params["because"], params["requested_by"], *connections.machines())
 
-    @task(execution_timeout=INSTALLING)
-    def start_kept_disk(facts: dict[str, Any]) -> None:
+    @step(execution_timeout=INSTALLING)
+    def start_kept_disk(conn: Registry, facts: TakeBackFacts) -> None:
         """The disk that the original had runs in the transit's place, if the original was reinstalled."""
-        with connections.registry_connection() as conn:
-            back.start_kept_disk(conn, facts, *connections.machines())
+        back.start_kept_disk(conn, facts, *connections.machines())
 
-    @task
-    def take_accounts_back(facts: dict[str, Any]) -> list[str]:
+    @step()
+    def take_accounts_back(conn: Registry, facts: TakeBackFacts) -> list[str]:
         """Each account serves again."""
-        with connections.registry_connection() as conn:
-            return back.take_accounts_back(conn, facts, lambda name: connections.host(name, conn))
+        return back.take_accounts_back(conn, facts, connections.reach(conn))
 
-    @task
-    def lead_names_and_ips_back(facts: dict[str, Any]) -> list[str]:
+    @step()
+    def lead_names_and_ips_back(conn: Registry, facts: TakeBackFacts) -> list[str]:
         """Names and IPs lead to where the accounts serve."""
-        with connections.registry_connection() as conn:
-            router, reach = connections.router(), lambda name: connections.host(name, conn)
-            return told(back.lead_back(conn, facts, connections.names(), router, reach))
+        names, router = connections.names(), connections.router()
+        return log_sentences(back.lead_back(conn, facts, names, router, connections.reach(conn)))
 
-    @task
-    def end_take_back(facts: dict[str, Any], params: dict[str, Any]) -> None:
+    @step()
+    def end_take_back(conn: Registry, facts: TakeBackFacts, params: dict[str, Any]) -> None:
         """The registry knows that it is done."""
-        with connections.registry_connection() as conn:
-            registry.end_take_back(conn, facts["id"], params["requested_by"])
+        registry.end_take_back(conn, facts.id, params["requested_by"])
 
     chain(
         check_transit(),

@@ -36,23 +36,19 @@ the registry and the two servers stand.
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import chain, dag
 
-from include import registry
 from include.compatibility.report import Seen
-from include.moves import path
+from include.facts import Peer, TestAsked, TestFacts, TestResult
 from include.settings import read_settings
 from include.testing import copies, names, reports
 from transhumance_airflow import connections, forms
 from transhumance_airflow.failures import tell_failure
-from transhumance_airflow.operators import CopyOperation, refusing
-from transhumance_airflow.taskflow import task
-
-log = logging.getLogger(__name__)
+from transhumance_airflow.operators.agent import CopyOperation
+from transhumance_airflow.step import Registry, step
 
 
 @dag(
@@ -78,74 +74,59 @@ log = logging.getLogger(__name__)
 def test_account() -> None:
     """Wiring; what each step does stands in `include.testing`."""
 
-    @task(multiple_outputs=False)
-    def check_account(params: dict[str, Any], run_id: str) -> dict[str, Any]:
+    @step(refusal_is_final=True)
+    def check_account(conn: Registry, params: dict[str, Any], run_id: str) -> TestAsked:
         """Refuses with one sentence, or says what is to be tested."""
-        with connections.registry_connection() as conn, refusing():
-            connections.catalogue(conn)
-            asked = params["account"], params["entry"], run_id, params["requested_by"]
-            return copies.check(conn, *asked, connections.tests(conn).reach)
+        reach = connections.tests(conn).reach
+        return copies.check(conn, params["account"], params["entry"], run_id, params["requested_by"], reach)
 
-    @task(multiple_outputs=False)
-    def replace_old_test(asked: dict[str, Any], params: dict[str, Any], run_id: str) -> dict[str, Any]:
+    @step()
+    def replace_old_test(conn: Registry, asked: TestAsked, params: dict[str, Any], run_id: str) -> TestFacts:
         """Takes the earlier copy away and begins the test."""
-        with connections.registry_connection() as conn:
-            return copies.begin(conn, asked, run_id, params["requested_by"], connections.tests(conn))
+        return copies.begin(conn, asked, run_id, params["requested_by"], connections.tests(conn))
 
-    @task(multiple_outputs=False)
-    def open_path(test: dict[str, Any]) -> dict[str, Any]:
+    @step()
+    def open_path(conn: Registry, test: TestFacts) -> Peer:
         """The test server is inert, and ready to receive from the account's server."""
-        with connections.registry_connection() as conn:
-            place = connections.tests(conn)
-            copies.make_inert(conn, test, place)
-            both = registry.server(conn, test["from_server"]), registry.server(conn, test["to_server"])
-            known = registry.account(conn, test["account"]).stated
-            source, target = (place.reach(server.name) for server in both)
-            return path.open_path(test, source, target, both, known, only=test["only"])
+        return copies.open_path(conn, test, connections.tests(conn))
 
-    @task(multiple_outputs=False)
-    def open_test(test: dict[str, Any]) -> dict[str, str]:
+    @step()
+    def open_test(conn: Registry, test: TestFacts) -> dict[str, str]:
         """The copy answers on its server; gives the test name of each site."""
-        with connections.registry_connection() as conn:
-            return copies.open_copy(conn, test, connections.tests(conn))
+        return copies.open_copy(conn, test, connections.tests(conn))
 
-    @task
-    def name_test(test: dict[str, Any], named: dict[str, str]) -> None:
+    @step(refusal_is_final=True)
+    def name_test(conn: Registry, test: TestFacts, named: dict[str, str]) -> None:
         """The test names lead to the test server."""
-        with connections.registry_connection() as conn, refusing():
-            names.lead(conn, connections.tests(conn).zone, named.values(), test["to_server"])
+        names.lead(conn, connections.tests(conn).zone, named.values(), test.to_server)
 
-    @task(multiple_outputs=False)
-    def look_at_pages(test: dict[str, Any], named: dict[str, str]) -> dict[str, Any]:
+    @step()
+    def look_at_pages(conn: Registry, test: TestFacts, named: dict[str, str]) -> dict[str, Any]:
         """The same pages of the original and of the copy."""
-        with connections.registry_connection() as conn:
-            return reports.pages(conn, test, named)
+        return reports.pages(conn, test, named)
 
-    @task(multiple_outputs=False)
+    @step()
     def write_report(
-        test: dict[str, Any],
+        conn: Registry,
+        test: TestFacts,
         duplicated: dict[str, Any],
         original: dict[str, Any],
         copy: dict[str, Any],
         pages: dict[str, Any],
-    ) -> dict[str, Any]:
+    ) -> TestResult:
         """The report, into its files and the registry; the test is ready from now on."""
-        with connections.registry_connection() as conn:
-            expires_at = read_settings().test_expiry()
-            seen = Seen(duplicated, original, copy, pages)
-            return reports.write(conn, test, seen, expires_at, connections.reports_folder())
+        seen = Seen(duplicated, original, copy, pages)
+        return reports.write(conn, test, seen, read_settings().test_expiry(), connections.reports_folder())
 
-    @task(multiple_outputs=False)
-    def tell_result(result: dict[str, Any]) -> dict[str, Any]:
+    @step()
+    def tell_result(conn: Registry, result: TestResult) -> TestResult:
         """Names, until when, and the verdict: in the log, and as what this run gives."""
-        log.info("%s\nUntil %s: %s", result["sentence"], result["expires_at"], ", ".join(result["names"].values()))
-        return result
+        return reports.tell(result)
 
-    @task(multiple_outputs=False)
-    def close_path(test: dict[str, Any]) -> str:
+    @step()
+    def close_path(conn: Registry, test: TestFacts) -> str:
         """Takes the test's key off both servers, and a test that did not get ready away whole."""
-        with connections.registry_connection() as conn:
-            return copies.end(conn, test, connections.tests(conn))
+        return copies.end(conn, test, connections.tests(conn))
 
     test = replace_old_test(check_account())
     peer = open_path(test)

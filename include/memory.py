@@ -6,11 +6,11 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MOST = 1 << 30
+MAX_BYTES = 1 << 30
 
 
 @contextmanager
-def little_memory(more: int = MOST) -> Iterator[None]:
+def little_memory(more: int = MAX_BYTES) -> Iterator[None]:
     """Within it the process may grow by so many bytes; beyond them MemoryError. No program may be started in it: it
     would have the same bound for as long as it runs."""
     before = resource.getrlimit(resource.RLIMIT_AS)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from include.registry.database import Refused
+from include.registry.database import RegistryRefused
 
 FILE = Path(__file__).parents[1] / "config" / "settings.toml"
 
@@ -41,23 +41,23 @@ _DAYS = {"remind_before_charges": (0, 365), "remind_before_deadline": (1, 365)}
 
 
 def read_settings(file: Path = FILE) -> Settings:
-    """What the file says. Raises `Refused` with a sentence when it says something impossible."""
+    """What the file says. Raises `RegistryRefused` with a sentence when it says something impossible."""
     try:
-        said = tomllib.loads(file.read_text())
-        lists = {name: tuple(said[name]) for name in _DAYS if isinstance(said.get(name), list)}
-        settings = Settings(**said | lists)
+        values = tomllib.loads(file.read_text())
+        lists = {name: tuple(values[name]) for name in _DAYS if isinstance(values.get(name), list)}
+        settings = Settings(**values | lists)
         ZoneInfo(settings.time_zone)
     except (TypeError, ValueError, KeyError) as error:
-        raise Refused(f"{file.name} cannot be used ({error}): correct it.") from error
+        raise RegistryRefused(f"{file.name} cannot be used ({error}): correct it.") from error
     for name, (least, most) in _WHOLE.items():
         if not _is_whole(getattr(settings, name), least, most):
-            raise Refused(f"{file.name}: {name} is a whole number from {least} to {most}: correct it.")
+            raise RegistryRefused(f"{file.name}: {name} is a whole number from {least} to {most}: correct it.")
     for name, (least, most) in _DAYS.items():
         days = getattr(settings, name)
         if not isinstance(days, tuple) or not all(_is_whole(day, least, most) for day in days):
-            raise Refused(f"{file.name}: {name} is a list of whole numbers from {least} to {most}: correct it.")
+            raise RegistryRefused(f"{file.name}: {name} is a list of whole numbers from {least} to {most}: correct it.")
         if len(set(days)) < len(days):
-            raise Refused(f"{file.name}: {name} has a number twice: give each once.")
+            raise RegistryRefused(f"{file.name}: {name} has a number twice: give each once.")
     return settings
 
 

@@ -25,7 +25,7 @@ def up(first: str | None = "vps-1") -> None:
         state.prepare()
         state.key("ops"), state.key("router"), names.tsig_secret()
         with ThreadPoolExecutor() as pool:
-            trees = {i: pool.submit(timed, f"base tree of infrastructure {i}", base.build, i) for i in base.SUITES}
+            trees = {i: pool.submit(timed, f"base tree of infrastructure {i}", base.build, i) for i in base.DECLARED}
             database = pool.submit(timed, "PostgreSQL for the registry and Airflow", postgres.up)
             timed("namespaces, bridges, addresses and routes", topology.up)
             rest = [
@@ -101,8 +101,8 @@ def main() -> int:
     server = verbs.add_parser("server", help="install one server, or wipe it")
     server.add_argument("name", help=", ".join(topology.SERVERS))
     how = server.add_mutually_exclusive_group(required=True)
-    how.add_argument("--install", choices=sorted(base.SUITES), help="with this infrastructure; kept if it has it")
-    how.add_argument("--reinstall", choices=sorted(base.SUITES), help="destroying what it holds")
+    how.add_argument("--install", choices=sorted(base.DECLARED), help="with this infrastructure; kept if it has it")
+    how.add_argument("--reinstall", choices=sorted(base.DECLARED), help="destroying what it holds")
     how.add_argument("--wipe", action="store_true", help="remove it and what it holds")
     into = verbs.add_parser("exec", help="run a command as root inside a server: exec NAME -- COMMAND ...")
     into.add_argument("name")

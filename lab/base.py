@@ -16,26 +16,20 @@ from lab.say import say
 from lab.state import CACHE, run
 
 BASES = CACHE / "base"
-SUITES = {name: one.suite for name, one in infrastructures.load().items()}
-PACKAGES = """
-    systemd systemd-sysv dbus openssh-server iproute2 iputils-ping haproxy nginx-light php-fpm
-    php-cli php-pgsql php-mysql php-xml php-mbstring php-gd php-intl postgresql postgresql-contrib
-    mariadb-server mariadb-client postfix dovecot-imapd dovecot-lmtpd cron rsync acl attr python3
-    ca-certificates procps locales-all zstd openssl nftables
-""".split()
+DECLARED = infrastructures.load()
 RECIPE = 1  # raise it when what is done to a tree after mmdebstrap changes
 
 
 def path(infrastructure: str) -> Path:
     """Where the base tree of an infrastructure lies once it is built."""
-    suite = SUITES[infrastructure]
-    recipe = json.dumps([RECIPE, suite, sorted(PACKAGES)])
+    suite = DECLARED[infrastructure].suite
+    recipe = json.dumps([RECIPE, suite, sorted(DECLARED[infrastructure].packages)])
     return BASES / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
 def build(infrastructure: str) -> None:
     """Build the base tree if it is not there; half a tree of a run that was cut off is removed."""
-    tree, suite = path(infrastructure), SUITES[infrastructure]
+    tree, suite = path(infrastructure), DECLARED[infrastructure].suite
     BASES.mkdir(parents=True, exist_ok=True)
     if not tree.is_dir():
         for old in BASES.glob(f".{suite}-*"):
@@ -43,7 +37,7 @@ def build(infrastructure: str) -> None:
         say(f"building the base tree of infrastructure {infrastructure} (Debian {suite}), about 70 s")
         new = BASES / f".{suite}-{uuid.uuid4().hex}"
         options = [f"--aptopt={line}" for line in machine_apt_options()]
-        packages = f"--include={','.join(PACKAGES)}"
+        packages = f"--include={','.join(DECLARED[infrastructure].packages)}"
         # Without a mirror it takes Debian's own, with updates and security updates: a server without them is not
         # what we promise.
         run(["mmdebstrap", "--variant=minbase", "--quiet", packages, *options, suite, str(new)])

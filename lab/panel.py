@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cli.client import Client, Told
+from cli.client import CallFailed, Client
 from lab import airflow
 from lab.say import LabError
 
 
 class Panel:
-    """One customer's panel. What the API refuses is raised as `Told`, with its sentence."""
+    """One customer's panel. What the API refuses is raised as `CallFailed`, with its sentence."""
 
     def __init__(self, customer: str | None) -> None:
         """`customer` None: the host's ops."""
@@ -98,4 +98,4 @@ class Panel:
         return answer
 
 
-__all__ = ["Panel", "Told"]
+__all__ = ["Panel", "CallFailed"]

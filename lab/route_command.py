@@ -14,16 +14,16 @@ LAN = (ipaddress.ip_network("10.30.0.0/24"), ipaddress.ip_network("fd30::/64"))
 USAGE = "permitted: ip [-6] [-j] route show [PREFIX] | get ADDRESS | replace SERVICE-IP via LAN-ADDRESS"
 
 
-class Refused(ValueError):
+class NotPermitted(ValueError):
     """The command is none of those that are permitted."""
 
 
 def permitted(command: str) -> list[str]:
-    """The argv that a requested command stands for, built anew from its checked parts. Raises Refused."""
+    """The argv that a requested command stands for, built anew from its checked parts. Raises NotPermitted."""
     words = command.split()
     options = []
     if words[:1] != ["ip"]:
-        raise Refused(USAGE)
+        raise NotPermitted(USAGE)
     words = words[1:]
     for option in ("-6", "-j"):
         if words[:1] == [option]:
@@ -39,12 +39,12 @@ def permitted(command: str) -> list[str]:
         case ["route", "replace", prefix, "via", hop]:
             route, lan = _prefix(prefix, version), _prefix(hop, version)
             if route.num_addresses != 1 or not any(_within(route, net) for net in SERVICE):
-                raise Refused(f"{prefix} is no service IP of this host; give one as a host route")
+                raise NotPermitted(f"{prefix} is no service IP of this host; give one as a host route")
             if lan.num_addresses != 1 or not any(_within(lan, net) for net in LAN):
-                raise Refused(f"{hop} is no server's address on the LAN")
+                raise NotPermitted(f"{hop} is no server's address on the LAN")
             rest = ["replace", str(route), "via", str(lan.network_address)]
         case _:
-            raise Refused(USAGE)
+            raise NotPermitted(USAGE)
     return ["/usr/sbin/ip", *options, "route", *rest]
 
 
@@ -52,9 +52,9 @@ def _prefix(text: str, version: int) -> ipaddress.IPv4Network | ipaddress.IPv6Ne
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
-        raise Refused(f"{text!r} is no address or prefix") from None
+        raise NotPermitted(f"{text!r} is no address or prefix") from None
     if network.version != version:
-        raise Refused(f"{text} is IPv{network.version}: {'leave out' if version == 6 else 'add'} -6")
+        raise NotPermitted(f"{text} is IPv{network.version}: {'leave out' if version == 6 else 'add'} -6")
     return network
 
 
@@ -65,6 +65,6 @@ def _within(inner, outer) -> bool:
 if __name__ == "__main__":
     try:
         argv = permitted(os.environ.get("SSH_ORIGINAL_COMMAND", ""))
-    except Refused as refusal:
+    except NotPermitted as refusal:
         sys.exit(f"refused: {refusal}")
     os.execv(argv[0], argv)

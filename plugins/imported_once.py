@@ -4,5 +4,8 @@ The scheduler's workers, and in them the tasks, are forked from it: without this
 second of processor time to import the same again.
 """
 
+import transhumance_airflow.conditions
 import transhumance_airflow.look
-import transhumance_airflow.operators  # noqa: F401
+import transhumance_airflow.operators.agent
+import transhumance_airflow.operators.runs
+import transhumance_airflow.operators.wait  # noqa: F401

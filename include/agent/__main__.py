@@ -9,21 +9,22 @@ import time
 import zipfile
 from pathlib import Path
 
-from . import boot, peer_verbs, protocol
+from . import boot, layouts, peer_verbs, protocol
 from .channel import pairing
 from .host import homes, operations, processes
+from .host.kept import Kept
 from .host.system import AGENT, CONFIG, STATE, Refused, run, write_if_changed
-from .layouts.native import mail, php, reboot_lines
+from .layouts import mail, php, reboot_lines
 from .move import forward, hold, stores
 from .stores.files import rsync
 from .stores.postgresql import apply, door
 
 _KEPT_SECONDS = 86400
 """How long a package stays after it was replaced: one that began with it may be about to load more of it."""
+_SERVICES = (*layouts.SERVICES, *(engine.service for engine in stores.ENGINES))
 _BOOT_UNIT = f"""[Unit]
 Description=Return held accounts and open serving ones after a boot
-After=network-online.target {" ".join(f"{engine.service}.service" for engine in stores.ENGINES)}
-After=haproxy.service nginx.service postfix.service dovecot.service cron.service
+After=network-online.target {" ".join(f"{service}.service" for service in _SERVICES)}
 
 [Service]
 Type=oneshot
@@ -109,7 +110,7 @@ def main(words: list[str]) -> int:
     os.umask(0o077)
     match words:
         case ["serve"]:
-            print(protocol.answer(sys.stdin.buffer.read()))
+            print(protocol.answer(sys.stdin.buffer.read()), flush=True)
         case ["peer", move]:
             programs = rsync.serve_rsync, apply.serve_stream
             return pairing.serve_peer(move, peer_verbs.PEER_VERBS, *programs)
@@ -144,7 +145,9 @@ def entry() -> None:
     """Run, and tell a refusal in one line."""
     _stay()
     try:
-        sys.exit(main(sys.argv[1:]))
+        with Kept():
+            code = main(sys.argv[1:])
+        sys.exit(code)
     except Refused as error:
         print(error.message, file=sys.stderr)
         sys.exit(1)

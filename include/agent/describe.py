@@ -9,17 +9,15 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from . import layouts
 from .account.accounts import Account, all_accounts, standing, unreadable
 from .host import server_role, system
 from .host.system import AGENT, run
-from .layouts.native import forward, front, mail
+from .layouts import forward, front, mail
 from .move import stores
 from .stores.files.store import FILES
 
-SERVICES = (
-    *("ssh", "haproxy", "nginx", "postfix", "dovecot", "cron"),
-    *(engine.service for engine in stores.ENGINES),
-)
+SERVICES = ("ssh", *layouts.SERVICES, *(engine.service for engine in stores.ENGINES))
 
 
 def debian() -> tuple[str, str]:

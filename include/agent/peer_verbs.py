@@ -3,7 +3,7 @@
 from .account.accounts import Account, state_of
 from .channel import pairing
 from .host.system import refuse
-from .layouts.native import mail, php
+from .layouts import mail, php
 from .move import forward, identity, redirect, stores
 from .move.steps import Steps
 from .verbs import peers

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 import psycopg
 
-from include.registry.database import Refused, value
+from include.registry.database import RegistryRefused, value
 
 
 def instant_or_now(conn: psycopg.Connection, now: datetime | None) -> datetime:
@@ -19,11 +19,16 @@ def instant_or_now(conn: psycopg.Connection, now: datetime | None) -> datetime:
     return now
 
 
+def day_or_none(text: str | None) -> date | None:
+    """The day that a form names, when it names one."""
+    return date.fromisoformat(text) if text else None
+
+
 def date_of(conn: psycopg.Connection, instant: datetime) -> date:
     """The date of an instant in the zone that was in force then."""
     day = value(conn, "SELECT billing_date_of(%(instant)s)", {"instant": instant})
     if day is None:
-        raise Refused("The host has no billing time zone yet: set it in config/settings.toml and apply it.")
+        raise RegistryRefused("The host has no billing time zone yet: set it in config/settings.toml and apply it.")
     return day
 
 

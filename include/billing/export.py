@@ -14,7 +14,7 @@ from typing import TextIO
 import psycopg
 from psycopg.rows import class_row
 
-from include.registry.database import Refused, in_transaction, rows, value
+from include.registry.database import RegistryRefused, in_transaction, rows, value
 
 LEDGER = """
 SELECT e.id, e.lease, l.server, s.customer, l.transit, l.plan, e.day, e.number, e.kind, e.amount, e.currency,
@@ -111,7 +111,7 @@ def mark_exported(conn: psycopg.Connection, system: str, through: int) -> int:
     if through <= after:
         return 0
     if value(conn, "SELECT id FROM ledger_entries WHERE id = %(id)s", {"id": through}) is None:
-        raise Refused(f"The ledger has no entry {through}: give the id of the last entry that {system} got.")
+        raise RegistryRefused(f"The ledger has no entry {through}: give the id of the last entry that {system} got.")
     return value(
         conn,
         "INSERT INTO ledger_exports (system, after_entry, through_entry, entries)"
@@ -126,6 +126,6 @@ def export_ledger(conn: psycopg.Connection, system: str, form: str, stream: Text
     """Write what `system` does not have yet to `stream` as "csv" or "jsonl", and mark it, in one transaction;
     gives how many entries. Should `stream` fail, nothing is marked."""
     if form not in WRITERS:
-        raise Refused(f"An export is csv or jsonl, not {form!r}: give one of these.")
+        raise RegistryRefused(f"An export is csv or jsonl, not {form!r}: give one of these.")
     last = WRITERS[form](entries(conn, exported_through(conn, system)), stream)
     return mark_exported(conn, system, last)

@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from include.billing.calendar import billed_through, date_of, instant_or_now
 from include.billing.ledger import days_to_bill, plans_without_price
 from include.billing.statements import WOULD_BILL, WOULD_SETTLE
-from include.registry.database import Refused, certain, execute, in_transaction, row, rows
+from include.registry.database import RegistryRefused, certain, execute, in_transaction, row, rows
 
 FORECAST_DAYS = 31
 """How many days ahead a forecast looks."""
@@ -180,15 +180,15 @@ def forecast(conn: psycopg.Connection, lease: int, now: datetime | None = None) 
         {"lease": lease},
     )
     if facts is None:
-        raise Refused(f"There is no lease {lease}: check its id.")
+        raise RegistryRefused(f"There is no lease {lease}: check its id.")
     with conn.cursor(row_factory=class_row(_Day)) as cursor:
         days = cursor.execute(FORECAST, {"lease": lease, "today": today, "ahead": FORECAST_DAYS}).fetchall()
     currencies = {day.currency for day in days}
     if None in currencies:
         missing = next(day.day for day in days if day.currency is None)
-        raise Refused(f"The plan {facts.plan} has no price on {missing}: add one.")
+        raise RegistryRefused(f"The plan {facts.plan} has no price on {missing}: add one.")
     if len(currencies) > 1:
-        raise Refused(f"The plan {facts.plan} changes its currency meanwhile: there is no one sum to forecast.")
+        raise RegistryRefused(f"The plan {facts.plan} changes its currency meanwhile: there is no one sum to forecast.")
     free_through = days[0].day
     finishes = [facts.finished_on] if facts.finished_on else _dates(today, days[-1].day)
     nothing = Decimal(0).scaleb(-certain(days[0].minor_digits))

@@ -13,7 +13,7 @@ import psycopg
 
 from include.billing.calendar import billed_through, last_ended_day
 from include.billing.statements import BILL, SETTLE, UNPRICED
-from include.registry.database import Refused, certain, execute, in_transaction, row, value
+from include.registry.database import RegistryRefused, certain, execute, in_transaction, row, value
 
 LOCK = "SELECT pg_advisory_xact_lock(7203002), set_config('jit', 'off', true)"
 """Compiling the statements takes longer than running them. The lock is taken before the statement that reads,
@@ -30,6 +30,15 @@ class Billed:
     last: date | None
     charges: int = 0
     plans_without_price: tuple[str, ...] = ()
+
+
+def require_prices(billed: Billed) -> None:
+    """Refused, so that somebody looks, when a lease could not be billed for want of a price."""
+    if billed.plans_without_price:
+        raise RegistryRefused(
+            f"No price for {', '.join(billed.plans_without_price)} on a day from {billed.first} to {billed.last}: add "
+            "one; the next run charges what was left out."
+        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ def days_to_bill(
     bill, and None when no transit was ever handed over. Refuses a last day that is not over."""
     ended = last_ended_day(conn, now)
     if through_day is not None and through_day > ended:
-        raise Refused(f"The day {through_day} is not over: give {ended} or an earlier day, or none.")
+        raise RegistryRefused(f"The day {through_day} is not over: give {ended} or an earlier day, or none.")
     billed = billed_through(conn)
     if billed is not None:
         first = billed + timedelta(days=1)
@@ -104,13 +113,15 @@ def correct_lease(
     """Tell billing what is true of a lease where the registry's record of it is wrong, or what ops grant (more
     free days). The record stays; the next `settle_late_facts` enters what follows."""
     if value(conn, "SELECT id FROM leases WHERE id = %(lease)s", {"lease": lease}) is None:
-        raise Refused(f"There is no lease {lease}: check its id.")
+        raise RegistryRefused(f"There is no lease {lease}: check its id.")
     if handed_over_at is None and last_account_left_at is None and free_days is None:
-        raise Refused("Nothing to correct: give a time of the hand-over, of the last account's leaving, or free days.")
+        raise RegistryRefused(
+            "Nothing to correct: give a time of the hand-over, of the last account's leaving, or free days."
+        )
     if not reason.strip() or not corrected_by.strip():
-        raise Refused("A correction needs a reason and a name: give both.")
+        raise RegistryRefused("A correction needs a reason and a name: give both.")
     if free_days is not None and not 0 <= free_days <= 365:
-        raise Refused(f"A lease has 0 to 365 free days, not {free_days}: correct the number.")
+        raise RegistryRefused(f"A lease has 0 to 365 free days, not {free_days}: correct the number.")
     for moment in (handed_over_at, last_account_left_at):
         if moment is not None and moment.tzinfo is None:
             raise ValueError("A time without a zone means nothing to billing: give an aware datetime.")

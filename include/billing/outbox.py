@@ -23,10 +23,10 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from include.billing.export import entries
-from include.registry.database import Refused, execute, rows, transaction, value
+from include.registry.database import RegistryRefused, execute, rows, transaction, value
 
 BATCH = 50
-GIVE_WAY = 3
+MAX_FAILURES_IN_A_ROW = 3
 """After so many failures in a row the receiver is taken to be down, and the rest waits for the next run."""
 
 CLAIM = f"""
@@ -68,9 +68,9 @@ class Receiver:
 
     def __post_init__(self) -> None:
         if not _is_private(self.url):
-            raise Refused("The webhook's address must begin with https://: correct the connection's host.")
+            raise RegistryRefused("The webhook's address must begin with https://: correct the connection's host.")
         if not self.secret.strip():
-            raise Refused("The webhook has no secret to sign with: give its connection a password.")
+            raise RegistryRefused("The webhook has no secret to sign with: give its connection a password.")
 
     def __repr__(self) -> str:
         return f"Receiver({self.url!r})"
@@ -120,7 +120,7 @@ def hand_on(conn: psycopg.Connection, channel: str, send: Callable[[Message], st
     delivered = failed = in_a_row = 0
     error = None
     which = {"channel": channel}
-    while in_a_row < GIVE_WAY:
+    while in_a_row < MAX_FAILURES_IN_A_ROW:
         with transaction(conn):
             claimed = sorted(rows(conn, Message, CLAIM, which), key=lambda message: message.id)
         if not claimed:
@@ -131,7 +131,7 @@ def hand_on(conn: psycopg.Connection, channel: str, send: Callable[[Message], st
             results.append(result)
             in_a_row = in_a_row + 1 if result else 0
             error = result or error
-            if in_a_row == GIVE_WAY:
+            if in_a_row == MAX_FAILURES_IN_A_ROW:
                 break
         with transaction(conn):
             posted = [message.id for message in claimed[: len(results)]]

@@ -61,8 +61,8 @@ def send_reminders(conn: psycopg.Connection, days_before: Sequence[int], now: da
     many. Can be repeated."""
     execute(conn, "SET LOCAL jit = off")  # compiling takes longer than running
     days = list(days_before)
-    told = {"kinds": [reminder_of(number) for number in days], "days": days, "most": max(days, default=0)}
-    sent: int = value(conn, REMIND, {"today": date_of(conn, instant_or_now(conn, now)), **told})
+    due = {"kinds": [reminder_of(number) for number in days], "days": days, "most": max(days, default=0)}
+    sent: int = value(conn, REMIND, {"today": date_of(conn, instant_or_now(conn, now)), **due})
     return sent
 
 

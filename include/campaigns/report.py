@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,8 @@ import psycopg
 from include import registry, report_files
 from include.moves import proof
 from include.registry.kinds import EventKind
+
+log = logging.getLogger(__name__)
 
 
 def gather(conn: psycopg.Connection, id: int) -> dict[str, Any]:
@@ -64,12 +67,13 @@ def summary(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write(conn: psycopg.Connection, id: int, folder: Path) -> tuple[Path, str]:
-    """Writes the report to `folder` and notes that in the event log; gives the file, and the part for people. A
-    repeated call replaces it."""
+def write(conn: psycopg.Connection, id: int, folder: Path) -> Path:
+    """Writes the report to `folder`, its part for people to the log, and notes that in the event log; gives the file.
+    A repeated call replaces it."""
     report = gather(conn, id)
     path = report_files.put(folder, f"campaign-{id}.json", json.dumps(report, indent=1, default=str) + "\n")
     registry.event(
         conn, EventKind.REPORT_WRITTEN, detail={"campaign": id, "file": path.name, "counts": report["counts"]}
     )
-    return path, summary(report)
+    log.info("\n%s", summary(report))
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -9,9 +10,11 @@ from typing import Any
 
 import psycopg
 
-from include import registry
-from include.campaigns import ahead
+from include import catalogue, registry
+from include.campaigns import preflight
 from include.registry.states import CAMPAIGN
+
+log = logging.getLogger(__name__)
 
 WHOSE: dict[str, Callable[[psycopg.Connection, str, date], list[registry.Account]]] = {
     "overdue": lambda conn, entry, today: registry.overdue(conn, entry, today),
@@ -26,7 +29,7 @@ class Asked:
     params: dict[str, Any]
     run_id: str
     today: date
-    sight: ahead.Sight
+    sight: preflight.Sight
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,12 @@ class Acted:
 
 
 def act(conn: psycopg.Connection, asked: Asked) -> Acted:
-    """Does what the form's action says, or refuses with one sentence."""
-    return ACTIONS[asked.params["action"]](conn, asked)
+    """Does what the form's action says, by the catalogue as its files say it, or refuses with one sentence; tells the
+    log what was done."""
+    catalogue.take_over(conn)
+    acted = ACTIONS[asked.params["action"]](conn, asked)
+    log.info("\n%s", acted.said)
+    return acted
 
 
 def show(conn: psycopg.Connection) -> str:
@@ -73,9 +80,9 @@ def _accounts(conn: psycopg.Connection, asked: Asked) -> list[str]:
 def _look(conn: psycopg.Connection, asked: Asked) -> Acted:
     """What lies ahead of a campaign that is not begun."""
     entry = asked.params["entry"]
-    preflights = ahead.look(conn, entry, _accounts(conn, asked), asked.sight)
-    ahead.note(conn, entry, preflights, asked.params["requested_by"])
-    return Acted(ahead.text(preflights))
+    preflights = preflight.check(conn, entry, _accounts(conn, asked), asked.sight)
+    preflight.tell_customers(conn, entry, preflights, asked.params["requested_by"])
+    return Acted(preflight.summary(preflights))
 
 
 def _live(conn: psycopg.Connection, entry: str) -> int:
@@ -85,7 +92,7 @@ def _live(conn: psycopg.Connection, entry: str) -> int:
         if campaign.entry == entry and campaign.state not in CAMPAIGN.ended
     ]
     if not live:
-        raise registry.Refused(f"No campaign of {entry} is under way: start one.")
+        raise registry.RegistryRefused(f"No campaign of {entry} is under way: start one.")
     return live[0]
 
 
@@ -109,7 +116,7 @@ def _stop(conn: psycopg.Connection, asked: Asked) -> Acted:
 
 def _reason(params: dict[str, Any]) -> str:
     if not params["reason"]:
-        raise registry.Refused(f"{params['action']} needs a reason: fill in the form.")
+        raise registry.RegistryRefused(f"{params['action']} needs a reason: fill in the form.")
     return params["reason"]
 
 

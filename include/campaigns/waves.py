@@ -98,7 +98,7 @@ def _note_end(
                 f"The campaign was stopped: {campaign.why}",
             )
     elif state in ENDED:
-        why = registry.why_run_failed(conn, account.account, run.run_id) or f"See the run {run.run_id} of {run.dag}."
+        why = registry.why_run_failed(conn, run.run_id, account.account) or f"See the run {run.run_id} of {run.dag}."
         registry.set_campaign_account(conn, campaign.id, account.account, CampaignAccountState.FAILED, why)
 
 
@@ -114,6 +114,12 @@ def _go_on(conn: psycopg.Connection, campaign: registry.Campaign, account: str) 
         registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.LEFT, reason)
     else:
         registry.set_campaign_account(conn, campaign.id, account, CampaignAccountState.PERFORMING)
+
+
+def require_well(conn: psycopg.Connection, campaign: int) -> None:
+    """Refused when the campaign stopped by itself, so that somebody looks."""
+    if why := too_many_failed(conn, registry.campaign(conn, campaign)):
+        raise registry.RegistryRefused(why)
 
 
 def too_many_failed(conn: psycopg.Connection, campaign: registry.Campaign) -> str | None:

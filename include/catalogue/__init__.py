@@ -5,7 +5,7 @@ An entry is one file of `config/migrations/`; its stem is the entry's name. docs
 """
 
 from include.catalogue.entries import Check, Entry, Incompatibility
-from include.catalogue.files import FOLDER, load
+from include.catalogue.files import FOLDER, load, take_over
 from include.catalogue.reading import CatalogueError
 
-__all__ = ["FOLDER", "CatalogueError", "Check", "Entry", "Incompatibility", "load"]
+__all__ = ["FOLDER", "CatalogueError", "Check", "Entry", "Incompatibility", "load", "take_over"]

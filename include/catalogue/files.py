@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psycopg
+
+from include import registry
 from include.catalogue import checks
 from include.catalogue.entries import SEVERITIES, Check, Entry, Incompatibility
 from include.catalogue.reading import CatalogueError, Place, read
@@ -39,6 +42,13 @@ def load(folder: Path = FOLDER) -> dict[str, Entry]:
     wrong."""
     files = {path.stem: _file(path) for path in sorted(folder.glob("*.yaml"))}
     return {name: _whole(file, files) for name, file in files.items()}
+
+
+def take_over(conn: psycopg.Connection) -> dict[str, Entry]:
+    """Every entry by its name; what changed in the files becomes a fact of the registry."""
+    entries = load()
+    registry.sync_catalogue(conn, entries.values())
+    return entries
 
 
 def _file(path: Path) -> _File:

@@ -29,6 +29,8 @@ class Infrastructure:
     programs: Mapping[str, str]
     sshd: str
     """A line for sshd's configuration, or nothing; {network} in it is the management network."""
+    packages: tuple[str, ...]
+    """Debian's packages that its servers are installed with."""
 
     def unlike(self, debian: str, versions: Mapping[str, str]) -> list[str]:
         """What a server of this infrastructure runs otherwise than declared: "Debian 12, not 13"."""
@@ -48,11 +50,12 @@ def load(folder: Path | None = None) -> dict[str, Infrastructure]:
 
 def _read(path: Path) -> Infrastructure:
     required = {"debian", "suite", *PROGRAMS}
-    fields = read(path).fields({*required, "sshd"}, required)
+    fields = read(path).fields({*required, "sshd", "packages"}, required)
     return Infrastructure(
         name=path.stem,
         debian=fields["debian"].text(),
         suite=fields["suite"].text(),
         programs={name: fields[name].text() for name in PROGRAMS},
         sshd=fields["sshd"].text() if "sshd" in fields else "",
+        packages=tuple(fields["packages"].text().split()) if "packages" in fields else (),
     )

@@ -17,9 +17,9 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx
 
-MOST_BYTES = 2_000_000
-MOST_REDIRECTS = 5
-LONGEST_HEADER = 2000
+MAX_BYTES = 2_000_000
+MAX_REDIRECTS = 5
+MAX_HEADER = 2000
 """So many characters of a header are looked at; httpx reads no more than 100 kB of them all."""
 
 _AGENT = "Mozilla/5.0 (compatible; Transhumance compatibility report)"
@@ -77,7 +77,7 @@ def client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClie
 
 
 async def fetch(
-    client: httpx.AsyncClient, side: Side, path: str, seconds: float, redirects: int = MOST_REDIRECTS
+    client: httpx.AsyncClient, side: Side, path: str, seconds: float, redirects: int = MAX_REDIRECTS
 ) -> Page:
     """A page, through redirects that stay on the site, all of it within `seconds`. NotRead where there is none."""
     began = time.monotonic()
@@ -134,7 +134,7 @@ def clean(path: str, query: str) -> str:
 
 
 async def _text(response: httpx.Response) -> str:
-    """The page's beginning, MOST_BYTES at most; empty for a picture and the like."""
+    """The page's beginning, MAX_BYTES at most; empty for a picture and the like."""
     if _header(response, "content-encoding").strip().lower() not in ("", "identity"):
         raise Packed("came packed although it was asked for unpacked")
     kind = _header(response, "content-type") or "text/html"
@@ -143,18 +143,18 @@ async def _text(response: httpx.Response) -> str:
     body = bytearray()
     async for part in response.aiter_raw():
         body += part
-        if len(body) >= MOST_BYTES:
+        if len(body) >= MAX_BYTES:
             break
     charset = _CHARSET.search(kind)
     name = charset[1] if charset and _CHARSETS.fullmatch(charset[1]) else "utf-8"
     try:
-        return body[:MOST_BYTES].decode(name, "replace")
+        return body[:MAX_BYTES].decode(name, "replace")
     except LookupError:
-        return body[:MOST_BYTES].decode("utf-8", "replace")
+        return body[:MAX_BYTES].decode("utf-8", "replace")
 
 
 def _header(response: httpx.Response, name: str) -> str:
-    return response.headers.get(name, "")[:LONGEST_HEADER]
+    return response.headers.get(name, "")[:MAX_HEADER]
 
 
 def _certificate(response: httpx.Response) -> bytes | None:

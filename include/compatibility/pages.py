@@ -15,7 +15,7 @@ import httpx
 from include.compatibility import fetch, text
 from include.compatibility.fetch import NotRead, Packed, Side
 
-MOST_PAGES = 10
+MAX_PAGES = 10
 SECONDS_A_PAGE = 30.0
 SECONDS_IN_ALL = 600.0
 SLOW_SECONDS = 1.0
@@ -87,7 +87,7 @@ async def _site(client: httpx.AsyncClient, site: Site, comparison: dict[str, Any
         comparison["pages"].append(_compared(site, old.url(path), new.url(path), before, after))
         if path == "/":
             more = [link for link in _links(before, old) if link not in seen]
-            waiting += more[: MOST_PAGES - 1]
+            waiting += more[: MAX_PAGES - 1]
             seen.update(more)
 
 

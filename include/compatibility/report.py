@@ -18,7 +18,7 @@ from include.compatibility import text
 from include.compatibility.pages import slower
 
 SEVERITIES = ("blocker", "warning", "note")
-MOST_PLACES = 100
+MAX_PLACES = 100
 ALIKE = 0.6
 
 _STORES = {"files": "Files", **{engine.name: engine.title for engine in DECLARED}}
@@ -123,7 +123,7 @@ def _finding(
         "title": title,
         "explanation": explanation,
         "fix": fix,
-        "places": places[:MOST_PLACES],
+        "places": places[:MAX_PLACES],
         "count": len(places) if count is None else count,
     }
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from html import unescape
 
-LONGEST_TITLE = 200
-LONGEST_COMPLAINT = 300
-MOST_COMPLAINTS = 20
-MOST_LINKS = 500
-MOST_WORDS = 20_000
+MAX_TITLE = 200
+MAX_COMPLAINT = 300
+MAX_COMPLAINTS = 20
+MAX_LINKS = 500
+MAX_WORDS = 20_000
 
 # What is not text: searched by its end alone, as browsers do.
 _UNSEEN_ENDS = {
@@ -62,7 +62,7 @@ def read(html: str) -> Text:
             shown.append("<")
             at = begin + 1
     shown.append(html[at:])
-    text.words = _unescaped("".join(shown)).split()[:MOST_WORDS]
+    text.words = _unescaped("".join(shown)).split()[:MAX_WORDS]
     return text
 
 
@@ -83,14 +83,14 @@ def _after(html: str, end: str, start: int) -> int:
 def _element(html: str, tag: re.Match[str], text: Text) -> int:
     """Takes in what an opening tag tells; gives where to read on."""
     name = tag[2].lower()
-    if name == "a" and len(text.links) < MOST_LINKS:
+    if name == "a" and len(text.links) < MAX_LINKS:
         text.links += _link(tag[3])
     if name not in _UNSEEN_ENDS:
         return tag.end()
     ended = _UNSEEN_ENDS[name].search(html, tag.end())
     end = ended.start() if ended else len(html)
     if name == "title" and not text.title:
-        text.title = " ".join(_unescaped(html[tag.end() : end]).split())[:LONGEST_TITLE]
+        text.title = " ".join(_unescaped(html[tag.end() : end]).split())[:MAX_TITLE]
     return end
 
 
@@ -121,7 +121,7 @@ def complaints(words: list[str]) -> list[str]:
     text = " ".join(words)
     complaints: dict[str, None] = {}
     for number, begin in enumerate(_BEGINS.finditer(text)):
-        if number >= 10 * MOST_COMPLAINTS or len(complaints) >= MOST_COMPLAINTS:
+        if number >= 10 * MAX_COMPLAINTS or len(complaints) >= MAX_COMPLAINTS:
             break
         window = text[begin.start() : begin.start() + _WINDOW]
         following = _BEGINS.search(window, 1)
@@ -137,4 +137,4 @@ def fatal(complaint: str) -> bool:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_COMPLAINT else text[: LONGEST_COMPLAINT - 3] + "..."
+    return text if len(text) <= MAX_COMPLAINT else text[: MAX_COMPLAINT - 3] + "..."

@@ -18,13 +18,10 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
-from include.catalogue import infrastructures
-from include.catalogue.infrastructures import Infrastructure
+from include.machines import laid_down
 from include.machines.delta import Delta
 from include.machines.interface import NAME, Installed, MachineError, MachineSpec
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-LAUNCHER = "/usr/local/lib/transhumance/launcher"
 # LXC looks for a bridge in the first network namespace; this attaches the interface in the one we are in.
 # A hook, not a step after the start, so that a server that reboots by itself is attached again.
 ATTACH = '#!/bin/sh\nfor interface; do :; done\nexec ip link set "$interface" master "$1" up\n'
@@ -55,18 +52,6 @@ lxc.pty.max = 64
 lxc.cap.drop = sys_time sys_module
 lxc.log.file = {home}/lxc.log
 """
-SSHD = """\
-HostKey /etc/ssh/ssh_host_ed25519_key
-PasswordAuthentication no
-PermitRootLogin prohibit-password
-UseDNS no
-# A move's key forwards nothing, and nobody else needs sockets of this server.
-AllowStreamLocalForwarding no
-# A move's calls side by side are sessions of one connection.
-MaxSessions 60
-# A busy server has many that are not through their log-in yet; by default it drops some of more than ten at random.
-MaxStartups 100
-"""
 
 
 class LxcMachines:
@@ -85,7 +70,7 @@ class LxcMachines:
         *,
         netns: str = "th-router",
         resolver: str = "192.0.2.54",
-        repository: Path = REPOSITORY,
+        repository: Path = laid_down.REPOSITORY,
         boot_seconds: float = 60,
     ) -> None:
         self.servers = Path(state_dir) / "servers"
@@ -202,12 +187,6 @@ class LxcMachines:
         except FileNotFoundError:
             return None
 
-    def _declared(self, infrastructure: str) -> Infrastructure:
-        declared = infrastructures.load(self.repository / "config" / "infrastructures")
-        if infrastructure not in declared:
-            raise MachineError(f"Nothing declares infrastructure {infrastructure!r}: use one of {', '.join(declared)}.")
-        return declared[infrastructure]
-
     def _base(self, infrastructure: str) -> Path:
         base = self.bases / infrastructure
         if "/" in infrastructure or not (base / "usr").is_dir():
@@ -219,7 +198,7 @@ class LxcMachines:
         return base.resolve()
 
     def _lay_out(self, spec: MachineSpec, infrastructure: str) -> None:
-        declared = self._declared(infrastructure)
+        files = list(laid_down.files(spec, infrastructure, self.authorized_key, self.resolver, self.repository))
         home, base = self.servers / spec.name, self._base(infrastructure)
         delta = Delta(base, home / "delta")
         self.servers.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -231,25 +210,11 @@ class LxcMachines:
             fresh.rename(hook)
         home.mkdir(mode=0o700)
         delta.directory("/")
-        for tree in ("common", infrastructure):
-            delta.copy_tree(self.repository / "infrastructure" / tree)
-        delta.write("/etc/hostname", f"{spec.name}\n")
-        hosts = (
-            "127.0.0.1 localhost",
-            "::1 localhost",
-            f"{spec.lan_address} {spec.name}.example {spec.name}",
-        )
-        delta.write("/etc/hosts", "\n".join(hosts) + "\n")
-        delta.write("/etc/resolv.conf", f"nameserver {self.resolver}\noptions timeout:1 attempts:2\n")
-        delta.write("/etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
-        network = ipaddress.ip_network(f"{spec.management_address}/24", strict=False)
-        more = declared.sshd.format(network=network)
-        delta.write("/etc/ssh/sshd_config.d/management.conf", f"{SSHD}{more}\n")
+        for tree in laid_down.trees(infrastructure, self.repository):
+            delta.copy_tree(tree)
         delta.directory("/root/.ssh", 0o700)
-        delta.write("/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {self.authorized_key}\n', 0o600)
-        launcher = self.repository / "include" / "agent" / "host" / "launcher.py"
-        if launcher.exists():
-            delta.write(LAUNCHER, launcher.read_bytes(), 0o755)
+        for file in files:
+            delta.write(file.path, file.content, file.mode)
         host_key = self._host_key(delta, spec.name)
         self._configure(spec, base, home)
         # written last, by renaming: a server without it was never laid out whole and is begun anew

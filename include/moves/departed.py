@@ -18,7 +18,7 @@ from include.hosts import AgentError, Host, HostUnreachable
 from include.registry.kinds import EventKind
 
 
-def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
+def shut_departed(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
     accounts, and on each server that does not answer."""
     hosts = {server.name: reach(server.name) for server in registry.list_servers(conn) if server.host_key is not None}
@@ -63,7 +63,7 @@ def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> 
         return None
     try:
         known = registry.account(conn, entry["account"])
-    except registry.Refused:
+    except registry.RegistryRefused:
         return None  # created there since the registry last heard of that server
     if known.server == server:
         return None

@@ -10,8 +10,10 @@ import psycopg
 from include import registry
 from include.agent import verbs
 from include.catalogue import infrastructures
+from include.facts import MigrationFacts
 from include.hosts import Host
-from include.moves.path import without_secrets
+from include.moves.channel import without_secrets
+from include.registry.states import MigrationState
 
 RSYNC = (3, 5, 0)
 """Older ones follow a customer's links as root."""
@@ -27,11 +29,23 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
     host.call(verbs.AcceptIps(ips=[ip.address for ip in registry.ips_of(conn, name)]))
     description = without_secrets(host.call(verbs.Describe()))
     for sentence in unfit(name, infrastructure, description):
-        raise registry.Refused(sentence)
+        raise registry.RegistryRefused(sentence)
     host_key = registry.certain(registry.server(conn, name).host_key)
     registry.enrol_server(conn, name, infrastructure, host_key, description["versions"])
     registry.record_description(conn, name, description)
     return description
+
+
+def enrol_reinstalled(conn: psycopg.Connection, migration: MigrationFacts, host: Host) -> dict[str, Any]:
+    """Enrols the original again, which has the new infrastructure now; gives its versions."""
+    versions = enrol(conn, migration.server, migration.to_infrastructure, host)["versions"]
+    registry.advance(conn, migration.id, MigrationState.REINSTALLED)
+    return versions
+
+
+def enrol_transit(conn: psycopg.Connection, migration: MigrationFacts, transit: str, host: Host) -> dict[str, Any]:
+    """Enrols the transit; gives its versions."""
+    return enrol(conn, transit, migration.to_infrastructure, host)["versions"]
 
 
 def unfit(name: str, infrastructure: str, description: dict[str, Any]) -> list[str]:

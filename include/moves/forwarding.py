@@ -36,7 +36,7 @@ def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]
     return sentences(now)
 
 
-def look(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
+def record_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every original that accounts have left and that is not reinstalled yet; gives a sentence an account."""
     sentences = []
     for migration in registry.list_migrations(conn):

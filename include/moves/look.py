@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.facts import MoveFacts
 from include.registry.kinds import EventKind
 from include.registry.states import MoveState
 
@@ -21,39 +22,39 @@ Take = Callable[[str, str], dict[str, Any]]
 """Looks: (account, address of the server that it lives on) -> a look."""
 
 
-def before(conn: psycopg.Connection, move: dict[str, Any], take: Take) -> dict[str, Any]:
+def before(conn: psycopg.Connection, move: MoveFacts, take: Take) -> dict[str, Any]:
     """The look before the move, taken on the account's server; written to the event log.
 
     Once the account may have left, the look that was taken then is given again.
     """
-    if registry.move(conn, move["id"]).state != MoveState.PREPARING:
-        for event in reversed(registry.list_events(conn, account=move["account"], limit=1_000_000)):
-            if event.kind == EventKind.LOOK_BEFORE and event.detail["epoch"] == move["epoch"]:
+    if registry.move(conn, move.id).state != MoveState.PREPARING:
+        for event in reversed(registry.list_events(conn, account=move.account, limit=1_000_000)):
+            if event.kind == EventKind.LOOK_BEFORE and event.detail["epoch"] == move.epoch:
                 return event.detail["look"]
-    return _taken(conn, move, "before", "from_server", take)
+    return _taken(conn, move, "before", move.from_server, take)
 
 
-def after(conn: psycopg.Connection, move: dict[str, Any], was: dict[str, Any], take: Take) -> dict[str, Any]:
+def after(conn: psycopg.Connection, move: MoveFacts, was: dict[str, Any], take: Take) -> dict[str, Any]:
     """The look after the move. Refused with every difference from the one before."""
     # Where one engine's databases moved, the account is met where it was, and leads there.
-    now = _taken(conn, move, "after", "from_server" if move["engine"] else "to_server", take)
+    now = _taken(conn, move, "after", move.from_server if move.engine else move.to_server, take)
     differences = worse(was, now)
     if differences:
-        raise registry.Refused(
-            f"{move['account']} is not as it was before it moved to {move['to_server']}: {' '.join(differences)}"
+        raise registry.RegistryRefused(
+            f"{move.account} is not as it was before it moved to {move.to_server}: {' '.join(differences)}"
         )
     return now
 
 
-def _taken(conn: psycopg.Connection, move: dict[str, Any], when: str, end: str, take: Take) -> dict[str, Any]:
-    taken = take(move["account"], str(registry.server(conn, move[end]).management_address))
+def _taken(conn: psycopg.Connection, move: MoveFacts, when: str, server: str, take: Take) -> dict[str, Any]:
+    taken = take(move.account, str(registry.server(conn, server).management_address))
     registry.event(
         conn,
         EventKind(f"look.{when}"),
-        migration=move["migration"],
-        account=move["account"],
-        move=move["id"],
-        detail={"epoch": move["epoch"], "look": taken},
+        migration=move.migration,
+        account=move.account,
+        move=move.id,
+        detail={"epoch": move.epoch, "look": taken},
     )
     return taken
 

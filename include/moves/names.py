@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
 
 import psycopg
 
 from include import registry
+from include.facts import MoveFacts
 from include.moves.network import own_addresses
 from include.network.names import NameChanged, Names, NotInZone
 from include.registry.states import MigrationState
@@ -29,10 +29,10 @@ LOWERED = (
 """While a migration is one of these, an account may leave its server at any moment: TTLs are low. Afterwards only
 those of the accounts that are still away."""
 
-LONGEST_TTL = 604_800
+MAX_TTL = 604_800
 
 
-def follow(conn: psycopg.Connection, names: Names, server: str, account: str | None = None) -> list[str]:
+def repoint(conn: psycopg.Connection, names: Names, server: str, account: str | None = None) -> list[str]:
     """Lets the names of the accounts that belong to `server` (or of one of them) lead to where these live now.
 
     TTLs are lowered while accounts may leave, and what they were is restored when an account is home for good. Gives a
@@ -51,18 +51,18 @@ def follow(conn: psycopg.Connection, names: Names, server: str, account: str | N
         low = gone or (migration is not None and migration.state in LOWERED)
         for name in registry.names_of_account(conn, owner.name):
             address = away.get(name.type, name.address) if gone else name.address
-            sentences += _lead(conn, names, name, address, low)
+            sentences += _point(conn, names, name, address, low)
     return sentences
 
 
-def _lead(conn: psycopg.Connection, names: Names, name: registry.Name, address: str, low: bool) -> list[str]:
+def _point(conn: psycopg.Connection, names: Names, name: registry.Name, address: str, low: bool) -> list[str]:
     if not low and not name.lowered and name.points_at == address:
         return []  # no migration has touched it
     try:
         held, ttl = names.held(name.fqdn, name.type)
         if low and not name.lowered and held in (name.points_at, address):
             # Remembered before it is lowered: whoever comes after a crash must not take ours for the customer's.
-            name = registry.lower_name(conn, name.fqdn, name.type, min(max(ttl or 0, 1), LONGEST_TTL))
+            name = registry.lower_name(conn, name.fqdn, name.type, min(max(ttl or 0, 1), MAX_TTL))
         wanted = min(names.lowered_ttl, name.ttl) if low else name.ttl
         names.point(name.fqdn, name.type, name.points_at, address, wanted)
     except (NameChanged, NotInZone) as error:
@@ -82,7 +82,7 @@ def learn(
     since), and lists the others; gives a sentence on each of those."""
     home = own_addresses(conn, migration.server)
     through = _and(home.values()) or "the server's own IPs"
-    sentences = _learn(
+    sentences = _take_in(
         conn,
         names,
         account,
@@ -97,28 +97,29 @@ def learn(
     return [*sentences.values()]
 
 
-def list_over(conn: psycopg.Connection, names: Names, move: dict[str, Any]) -> list[str]:
-    """Before an account moves over, for good: the same, except that IPs do not follow it, so that what our DNS does
-    not lead is its customer's to point. Not once it has moved, nor where one engine's databases are all that moves."""
-    account = registry.account(conn, move["account"])
-    if move["engine"] or account.server != move["from_server"]:
+def left_to_customer(conn: psycopg.Connection, names: Names, move: MoveFacts) -> list[str]:
+    """Before an account moves over, for good: like `learn`, except that IPs do not follow it, so that what our DNS
+    does not lead is its customer's to point. Not once it has moved, nor where no more than one engine's databases
+    move."""
+    account = registry.account(conn, move.account)
+    if move.engine or account.server != move.from_server:
         return []
-    to = _and(own_addresses(conn, move["to_server"]).values()) or "the new server's IPs"
-    sentences = _learn(
+    to = _and(own_addresses(conn, move.to_server).values()) or "the new server's IPs"
+    sentences = _take_in(
         conn,
         names,
         account,
-        move["from_server"],
+        move.from_server,
         away=set(),
         stays=f"point it at {to} once the account has moved; until then and for a while after we pass it on.",
         moves="",
     )
-    old, new = (own_addresses(conn, move[end]).values() for end in ("from_server", "to_server"))
+    old, new = (own_addresses(conn, server).values() for server in (move.from_server, move.to_server))
     sentences |= _senders(names, account, old, new, "before it moves, and take the old address out after it")
     return [*sentences.values()]
 
 
-def _learn(
+def _take_in(
     conn: psycopg.Connection,
     names: Names,
     account: registry.Account,
@@ -135,21 +136,21 @@ def _learn(
         if not names.has(fqdn):
             sentences[fqdn] = f"{fqdn} is not in our DNS: {stays}"
             continue
-        led = names.led(fqdn)
-        hosts = [] if led.records or led.name != fqdn else names.mail_hosts(fqdn)
-        if led.name != fqdn:
-            if led.name not in known:
-                sentences[fqdn] = f"{fqdn} is an alias of {led.name}, which is not the account's: {stays}"
-        elif mine := [record for record in led.records if record[1] in ours]:
+        resolved = names.resolve(fqdn)
+        hosts = [] if resolved.records or resolved.name != fqdn else names.mail_hosts(fqdn)
+        if resolved.name != fqdn:
+            if resolved.name not in known:
+                sentences[fqdn] = f"{fqdn} is an alias of {resolved.name}, which is not the account's: {stays}"
+        elif mine := [record for record in resolved.records if record[1] in ours]:
             for rdtype, address, ttl in mine:
-                registry.add_name(conn, fqdn, rdtype, account.name, address, min(max(ttl, 1), LONGEST_TTL))
-        elif {address for _, address, _ in led.records} & away:
+                registry.add_name(conn, fqdn, rdtype, account.name, address, min(max(ttl, 1), MAX_TTL))
+        elif {address for _, address, _ in resolved.records} & away:
             # Not taken for the account's: it may be the host's own name of the transit.
             sentences[fqdn] = f"{fqdn} {moves}"
-        elif led.records:
+        elif resolved.records:
             sentences[fqdn] = (
-                f"{fqdn} leads to {_and(address for _, address, _ in led.records)}, which is not its server: it is "
-                "left as it is; change nothing."
+                f"{fqdn} leads to {_and(address for _, address, _ in resolved.records)}, which is not its server: it "
+                "is left as it is; change nothing."
             )
         elif hosts:
             if not {*hosts} & known:

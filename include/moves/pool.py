@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 
-from include import registry
+from include import billing, registry
+from include.facts import MigrationFacts
 from include.registry.kinds import ServerKind
 
 
@@ -34,10 +35,21 @@ def show(conn: psycopg.Connection) -> str:
     return "\n".join(lines)
 
 
+def request_transit(conn: psycopg.Connection, migration: MigrationFacts) -> str:
+    """Takes a place in the queue for a transit of the same plan; gives the place and when one is expected."""
+    billing.ensure_settings(conn)
+    registry.request_transit(conn, migration.id)
+    place = registry.place_in_queue(conn, migration.id)
+    if place is None:
+        return "served"
+    expected = f"{place.estimate:%Y-%m-%d %H:%M %Z}" if place.estimate else "at a time that cannot be told"
+    return f"place {place.place} of {place.of}, a transit is expected {expected}"
+
+
 def _needs(params: dict[str, Any], *names: str) -> list[Any]:
     missing = [name for name in names if params.get(name) in (None, "")]
     if missing:
-        raise registry.Refused(f"{params['action']} needs {' and '.join(missing)}: fill in the form.")
+        raise registry.RegistryRefused(f"{params['action']} needs {' and '.join(missing)}: fill in the form.")
     return [params[name] for name in names]
 
 

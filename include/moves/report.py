@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,9 @@ import psycopg
 from include import registry, report_files
 from include.moves import forwarding, proof
 from include.registry.kinds import EventKind
+from include.registry.states import MigrationState
+
+log = logging.getLogger(__name__)
 
 
 def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
@@ -84,10 +88,19 @@ def _ms(value: float | None) -> str:
     return "?" if value is None else f"{value:.0f} ms"
 
 
-def write(conn: psycopg.Connection, migration: int, folder: Path) -> tuple[Path, str]:
-    """Writes the report to `folder` and notes that in the event log; gives the file, and the part for people. A
-    repeated call replaces it."""
+def finish(conn: psycopg.Connection, migration: int, folder: Path) -> str:
+    """Writes the report, and ends the migration that was not given up; gives the file's path."""
+    path = write(conn, migration, folder)
+    if not registry.migration(conn, migration).given_up:
+        registry.advance(conn, migration, MigrationState.DONE)
+    return str(path)
+
+
+def write(conn: psycopg.Connection, migration: int, folder: Path) -> Path:
+    """Writes the report to `folder`, its part for people to the log, and notes that in the event log; gives the file.
+    A repeated call replaces it."""
     report = gather(conn, migration)
     path = report_files.put(folder, f"migration-{migration}.json", json.dumps(report, indent=1, default=str) + "\n")
     registry.event(conn, EventKind.REPORT_WRITTEN, migration=migration, detail={"file": path.name})
-    return path, summary(report)
+    log.info("\n%s", summary(report))
+    return path

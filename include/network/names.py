@@ -39,7 +39,7 @@ class NotInZone(NameServerFailed):
 
 
 @dataclass(frozen=True)
-class Led:
+class Resolved:
     """Where the zone leads a name: `name` is the last one of its aliases, `records` what that one holds, as (type,
     address, TTL)."""
 
@@ -72,7 +72,7 @@ class Names:
         """Whether the name lies in the zone."""
         return _parsed(fqdn).is_subdomain(dns.name.from_text(self.zone))
 
-    def led(self, fqdn: str) -> Led:
+    def resolve(self, fqdn: str) -> Resolved:
         """Where the zone leads a name."""
         name, records = self._name(fqdn, TYPES[0]), []
         for rdtype in TYPES:
@@ -84,7 +84,7 @@ class Names:
             for rrset in answer.answer:
                 if rrset.name == owner and rrset.rdtype == dns.rdatatype.from_text(rdtype):
                     records += [(rdtype, record.to_text(), rrset.ttl) for record in rrset]
-        return Led(owner.to_text(omit_final_dot=True).lower(), tuple(records))
+        return Resolved(owner.to_text(omit_final_dot=True).lower(), tuple(records))
 
     def mail_hosts(self, domain: str) -> list[str]:
         """The hosts that take the domain's mail, by its MX records: none when it has none."""

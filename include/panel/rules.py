@@ -63,7 +63,7 @@ def to_cancel(conn: psycopg.Connection, server: str, reason: str, by: str) -> tu
     """The run that cancels a server's migration. Refused when there is none, or when it is too late."""
     live = registry.migration_of(conn, server)
     if live is None:
-        raise registry.Refused(f"Server {server} is not being migrated: there is nothing to cancel.")
+        raise registry.RegistryRefused(f"Server {server} is not being migrated: there is nothing to cancel.")
     with tried(conn):
         registry.cancel_migration(conn, live.id, reason, by)
     return "manage_transits", {"action": "cancel_migration", "migration": live.id, "reason": reason}
@@ -82,17 +82,21 @@ def to_perform(
     params = {"account": account.name, "longest_wait_seconds": longest_wait_seconds}
     if registry.server(conn, account.home_server).kind in SHARED:
         if entry is None:
-            raise registry.Refused(f"Account {account.name} is on a shared server: say which migration, as `entry`.")
+            raise registry.RegistryRefused(
+                f"Account {account.name} is on a shared server: say which migration, as `entry`."
+            )
         with tried(conn):
             registry.begin_over(conn, account.name, entry, f"tried-{account.name}", by, lift_gate_because=lifted)
         return "migrate_account", {**params, "entry": entry, "lift_gate_because": lifted}
     migration = _handed_over(conn, account)
     if entry not in (None, migration.entry):
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"Server {account.home_server} is migrated through {migration.entry}: leave `entry` out."
         )
     if lifted is not None:
-        raise registry.Refused("The gate stands before the transit is asked for: leave `lift_gate_because` out.")
+        raise registry.RegistryRefused(
+            "The gate stands before the transit is asked for: leave `lift_gate_because` out."
+        )
     with tried(conn):
         registry.begin_move(conn, account.name, registry.certain(migration.transit), f"tried-{account.name}", by)
     return "move_account", {**params, "to_server": migration.transit, "if_another_moves": "wait"}
@@ -102,7 +106,7 @@ def _handed_over(conn: psycopg.Connection, account: registry.Account) -> registr
     """The migration to whose transit the account is performed; refused while there is no transit."""
     migration = registry.migration_of(conn, account.home_server)
     if migration is None or migration.transit is None:
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"Server {account.home_server} of account {account.name} has no transit: ask for one, and wait until it is"
             " handed over."
         )
@@ -120,6 +124,6 @@ def why_not(conn: psycopg.Connection, account: registry.Account, entry: str) -> 
     if registry.server(conn, account.home_server).kind not in SHARED:
         try:
             _handed_over(conn, account)
-        except registry.Refused as error:
+        except registry.RegistryRefused as error:
             return str(error)
     return None

@@ -112,7 +112,7 @@ def _what_failed(conn: psycopg.Connection, migration: registry.Migration) -> str
         ]
         if sentences:
             return " ".join([*sentences[:5], THE_HOST])
-    return _looked_at(panel.why_failed(conn, migration.run_id))
+    return _looked_at(registry.why_run_failed(conn, migration.run_id))
 
 
 def _looked_at(why: str | None) -> str:
@@ -236,7 +236,7 @@ def _sentence_of(why: str) -> str:
 def _testing(conn: psycopg.Connection, live: registry.Test, failed: Failed) -> Status:
     progress = Progress(states.TEST.path.index(live.state), states.TEST.path.index(TestState.READY))
     if failed("test_account", live.run_id):
-        why = registry.why_run_failed(conn, live.account, live.run_id)
+        why = registry.why_run_failed(conn, live.run_id, live.account)
         return replace(_account("testing", _looked_at(why), "host"), progress=progress)
     return replace(
         _account("testing", "The copy opens under a test address, and the report follows.", "nobody"),

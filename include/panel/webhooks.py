@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+
 import psycopg
 
 from include import registry
 from include.panel import event_text
-from include.registry.webhooks import enqueue
+from include.registry import webhooks
+
+log = logging.getLogger(__name__)
 
 READER = "webhook"
 """By what name the registry remembers how far we are."""
 
 PAGE = 1000
+
+
+def replay(conn: psycopg.Connection, after: int | None, customer: str | None, by: str) -> None:
+    """Puts every event behind the id `after` into the outbox once more (of one customer, or of all), as somebody asked;
+    None asks for nothing."""
+    if after is not None:
+        again = webhooks.replay(conn, after, customer)
+        log.info("%d events are delivered again, as %s asked.", again, by)
 
 
 def enqueue_events(conn: psycopg.Connection) -> int:
@@ -26,7 +38,7 @@ def enqueue_events(conn: psycopg.Connection) -> int:
             messages = [
                 message(event) for event in events if event.kind in event_text.TOLD and event.customer is not None
             ]
-            count += enqueue(conn, messages)
+            count += webhooks.enqueue(conn, messages)
             registry.read_through(conn, READER, events[-1].id)
 
 

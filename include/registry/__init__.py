@@ -2,7 +2,7 @@
 
 Every function takes a psycopg 3 connection first and is one transaction (a savepoint, when the caller has a
 transaction open on that connection: then the caller commits). Every function can be repeated. What the
-registry does not allow is refused with `Refused`, whose text is one sentence that says why and what to do;
+registry does not allow is refused with `RegistryRefused`, whose text is one sentence that says why and what to do;
 nothing is changed then. Times are timezone-aware.
 """
 
@@ -41,7 +41,7 @@ from include.registry.campaigns import (
     stop_campaign,
 )
 from include.registry.catalogue import Entry, catalogue_entry, list_catalogue, sync_catalogue
-from include.registry.database import Busy, Refused, certain
+from include.registry.database import Busy, RegistryRefused, certain
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
 from include.registry.migrations import (
     Migration,
@@ -56,7 +56,7 @@ from include.registry.migrations import (
     migration_of,
 )
 from include.registry.moves import (
-    MOST_MOVES_A_SERVER,
+    MAX_MOVES_PER_SERVER,
     Move,
     advance_move,
     begin_move,
@@ -155,7 +155,7 @@ from include.registry.transits import (
 
 __all__ = [
     "CAMPAIGN_SETTINGS",
-    "MOST_MOVES_A_SERVER",
+    "MAX_MOVES_PER_SERVER",
     "Account",
     "Busy",
     "Campaign",
@@ -173,7 +173,7 @@ __all__ = [
     "Plan",
     "Proof",
     "Queued",
-    "Refused",
+    "RegistryRefused",
     "Server",
     "Test",
     "TransitRequest",

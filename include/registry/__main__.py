@@ -5,7 +5,7 @@ import sys
 
 import psycopg
 
-from include.registry import Refused, confirm_account, states_page
+from include.registry import RegistryRefused, confirm_account, states_page
 from include.registry.schema import upgrade
 
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         with psycopg.connect(arguments.dsn) as conn:
             try:
                 print(confirm_account(conn, arguments.account, arguments.by).stated)
-            except Refused as error:
+            except RegistryRefused as error:
                 parser.exit(1, f"{error}\n")
     else:
         sys.stdout.write(states_page.page())

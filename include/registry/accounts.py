@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.registry.database import Refused, execute, in_transaction, row, rows, value
+from include.registry.database import RegistryRefused, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
 
@@ -48,7 +48,9 @@ def add_account(
     wanted = sorted({domain.lower() for domain in domains})
     if record is not None and record.removed_at is None:
         if record.server != server:
-            raise Refused(f"Account {name} lives on {record.server}: an account's name is its own, choose another.")
+            raise RegistryRefused(
+                f"Account {name} lives on {record.server}: an account's name is its own, choose another."
+            )
         if record.domains != wanted:
             execute(
                 conn,
@@ -59,7 +61,7 @@ def add_account(
         return account(conn, name) if customer is None else set_customer(conn, name, customer)
     home = _home_of(conn, server)
     if record is not None and record.server != server:
-        raise Refused(
+        raise RegistryRefused(
             f"Account {name} was removed from {record.server} and its epochs count on there: choose another name."
         )
     execute(
@@ -95,7 +97,7 @@ def account(conn: psycopg.Connection, name: str) -> Account:
     """An account; refuses an unknown name. One that was removed has `removed_at`."""
     record = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s", {"name": name})
     if record is None:
-        raise Refused(f"There is no account {name}: check its name.")
+        raise RegistryRefused(f"There is no account {name}: check its name.")
     return record
 
 
@@ -242,7 +244,7 @@ def confirm_account(conn: psycopg.Connection, name: str, by: str) -> Account:
     record = account(conn, name)
     stated = (record.description or {}).get("stated")
     if stated is None:
-        raise Refused(f"{record.server} has said nothing of {name} yet: let the registry ask it first.")
+        raise RegistryRefused(f"{record.server} has said nothing of {name} yet: let the registry ask it first.")
     if stated != record.stated:
         _write_stated(conn, name, stated)
         detail = {"was": record.stated, "is": stated}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from include.registry.database import Refused, execute, in_transaction, row, value
+from include.registry.database import RegistryRefused, execute, in_transaction, row, value
 from include.registry.events import event
 from include.registry.kinds import EventKind
 from include.registry.servers import Plan
@@ -47,7 +47,7 @@ def proof_of_emptiness(conn: psycopg.Connection, migration: int) -> Proof:
         {"id": migration},
     )
     if proof is None:
-        raise Refused(f"There is no migration {migration}: check its id.")
+        raise RegistryRefused(f"There is no migration {migration}: check its id.")
     return proof
 
 

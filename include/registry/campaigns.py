@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from include.registry.accounts import COLUMNS as ACCOUNT_COLUMNS
 from include.registry.accounts import Account
 from include.registry.catalogue import catalogue_entry
-from include.registry.database import Refused, execute, in_transaction, row, rows, value
+from include.registry.database import RegistryRefused, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind
 from include.registry.states import CampaignState
@@ -70,14 +70,14 @@ def begin_campaign(
     same = row(conn, Campaign, f"SELECT {COLUMNS} FROM campaigns WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if same.entry != entry:
-            raise Refused(f"Run {run_id} performs {same.entry}: give each campaign its own run.")
+            raise RegistryRefused(f"Run {run_id} performs {same.entry}: give each campaign its own run.")
         return same
     catalogue_entry(conn, entry)
     if not accounts:
-        raise Refused(f"No account is to be performed through {entry}: there is nothing to begin.")
+        raise RegistryRefused(f"No account is to be performed through {entry}: there is nothing to begin.")
     missing = set(CAMPAIGN_SETTINGS) - settings.keys()
     if missing:
-        raise Refused(f"A campaign needs {', '.join(sorted(missing))}: give them.")
+        raise RegistryRefused(f"A campaign needs {', '.join(sorted(missing))}: give them.")
     id = value(
         conn,
         """
@@ -113,7 +113,7 @@ def campaign(conn: psycopg.Connection, id: int) -> Campaign:
     """A campaign; refuses an unknown id."""
     record = row(conn, Campaign, f"SELECT {COLUMNS} FROM campaigns WHERE id = %(id)s", {"id": id})
     if record is None:
-        raise Refused(f"There is no campaign {id}: check its id.")
+        raise RegistryRefused(f"There is no campaign {id}: check its id.")
     return record
 
 
@@ -167,7 +167,7 @@ def _steer(conn: psycopg.Connection, id: int, state: str, why: str | None, by: s
     if before.state == state:
         return before
     if state in (CampaignState.PAUSED, CampaignState.STOPPED) and not (why or "").strip():
-        raise Refused("A campaign is paused or stopped for a reason: give it.")
+        raise RegistryRefused("A campaign is paused or stopped for a reason: give it.")
     params = {"id": id, "state": state, "why": why}
     execute(conn, "UPDATE campaigns SET state = %(state)s, why = %(why)s WHERE id = %(id)s", params)
     event(conn, EventKind(f"campaign.{state}"), by=by, detail={"campaign": id, "entry": before.entry, "why": why})
@@ -222,7 +222,7 @@ def set_campaign_account(
         "SELECT EXISTS (SELECT FROM campaign_accounts WHERE campaign = %(id)s AND account = %(account)s)",
         params,
     ):
-        raise Refused(f"Account {account} is not of campaign {id}: check its name.")
+        raise RegistryRefused(f"Account {account} is not of campaign {id}: check its name.")
 
 
 @in_transaction

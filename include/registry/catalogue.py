@@ -9,7 +9,7 @@ from datetime import date
 
 import psycopg
 
-from include.registry.database import Refused, execute, in_transaction, row, rows
+from include.registry.database import RegistryRefused, execute, in_transaction, row, rows
 from include.registry.events import event
 from include.registry.kinds import EventKind
 
@@ -69,5 +69,5 @@ def catalogue_entry(conn: psycopg.Connection, name: str) -> Entry:
     """An entry of the catalogue; refuses an unknown name."""
     entry = row(conn, Entry, f"SELECT {COLUMNS} FROM catalogue WHERE name = %(name)s", {"name": name})
     if entry is None:
-        raise Refused(f"There is no catalogue entry {name}: choose one of the catalogue.")
+        raise RegistryRefused(f"There is no catalogue entry {name}: choose one of the catalogue.")
     return entry

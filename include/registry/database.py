@@ -131,11 +131,11 @@ SENTENCES = {
 }
 
 
-class Refused(Exception):
+class RegistryRefused(Exception):
     """The registry refuses; nothing was changed. The text is one sentence that says why and what to do."""
 
 
-class Busy(Refused):
+class Busy(RegistryRefused):
     """Refused only because something else is under way: the same call can be made again when that has ended."""
 
 
@@ -157,7 +157,7 @@ def sentence_of(error: psycopg.Error) -> str | None:
 
 @contextmanager
 def transaction(conn: psycopg.Connection) -> Iterator[None]:
-    """A transaction, or a savepoint when the caller has one open; refusals come out as `Refused`."""
+    """A transaction, or a savepoint when the caller has one open; refusals come out as `RegistryRefused`."""
     try:
         with conn.transaction():
             yield
@@ -165,7 +165,7 @@ def transaction(conn: psycopg.Connection) -> Iterator[None]:
         sentence = sentence_of(error)
         if sentence is None:
             raise
-        raise (Busy if error.sqlstate == BUSY else Refused)(sentence) from error
+        raise (Busy if error.sqlstate == BUSY else RegistryRefused)(sentence) from error
 
 
 def in_transaction(

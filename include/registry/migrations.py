@@ -8,7 +8,7 @@ import psycopg
 
 from include.registry import queue, states
 from include.registry.catalogue import catalogue_entry
-from include.registry.database import Refused, column, execute, in_transaction, names, row, rows, value
+from include.registry.database import RegistryRefused, column, execute, in_transaction, names, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import ONE_CUSTOMERS, EventKind
 from include.registry.servers import server as server_named
@@ -66,24 +66,28 @@ def begin_migration(
     same = row(conn, Migration, f"SELECT {COLUMNS} FROM migrations WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.server, same.entry) != (server, entry):
-            raise Refused(f"Run {run_id} migrates {same.server} through {same.entry}: give each server its own run.")
+            raise RegistryRefused(
+                f"Run {run_id} migrates {same.server} through {same.entry}: give each server its own run."
+            )
         return same
     record = server_named(conn, server)
     wanted = catalogue_entry(conn, entry)
     if record.kind not in ONE_CUSTOMERS:
-        raise Refused(
+        raise RegistryRefused(
             f"Server {server} is a {record.kind} server: only a dedicated server or VPS is migrated through a transit."
         )
     live = migration_of(conn, server)
     if live is not None:
-        raise Refused(f"Server {server} is being migrated already (run {live.run_id}, {live.state}): follow that run.")
+        raise RegistryRefused(
+            f"Server {server} is being migrated already (run {live.run_id}, {live.state}): follow that run."
+        )
     if record.runs(wanted.kind) != wanted.from_version:
-        raise Refused(
+        raise RegistryRefused(
             f"Server {server} runs {wanted.kind} {record.runs(wanted.kind) or 'unknown'}, but {entry} starts from"
             f" {wanted.from_version}: choose another entry of the catalogue."
         )
     if not value(conn, "SELECT living_on(%(server)s)", {"server": server}):
-        raise Refused(f"Server {server} has no accounts: reinstall it directly, there is nothing to migrate.")
+        raise RegistryRefused(f"Server {server} has no accounts: reinstall it directly, there is nothing to migrate.")
     queue.refuse_never_servable(conn, record.plan)
     why_not = untested(conn, server, entry)
     id = value(
@@ -124,7 +128,7 @@ def migration(conn: psycopg.Connection, id: int) -> Migration:
     """A migration; refuses an unknown id."""
     record = row(conn, Migration, f"SELECT {COLUMNS} FROM migrations WHERE id = %(id)s", {"id": id})
     if record is None:
-        raise Refused(f"There is no migration {id}: check its id.")
+        raise RegistryRefused(f"There is no migration {id}: check its id.")
     return record
 
 
@@ -225,18 +229,18 @@ def may_reinstall(conn: psycopg.Connection, migration_id: int) -> None:
     record = locked(conn, migration_id)
     living = column(conn, "SELECT who_is_on(%(server)s)", {"server": record.server})
     if living:
-        raise Refused(
+        raise RegistryRefused(
             f"Server {record.server} is not reinstalled, because accounts live on it ({names(living)}): move them"
             " first."
         )
     if record.state not in (MigrationState.ORIGINAL_EMPTY, MigrationState.REINSTALLING):
-        raise Refused(
+        raise RegistryRefused(
             f"Server {record.server} is not reinstalled while its migration is {record.state}: that is due"
             " after original_empty and only once."
         )
     routed = column(conn, "SELECT host(address) FROM ips WHERE routed_to = %(server)s", {"server": record.server})
     if routed:
-        raise Refused(
+        raise RegistryRefused(
             f"Server {record.server} is not reinstalled, because IPs are routed to it ({names(routed)}):"
             " reroute them first."
         )

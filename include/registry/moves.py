@@ -12,14 +12,14 @@ from include.registry import choice, states
 from include.registry.accounts import account as account_named
 from include.registry.accounts import next_epoch
 from include.registry.catalogue import Entry, catalogue_entry
-from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
+from include.registry.database import RegistryRefused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import INFRASTRUCTURE, Direction, EventKind, ServerKind
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
 from include.registry.states import MoveState
 
-MOST_MOVES_A_SERVER = 2
+MAX_MOVES_PER_SERVER = 2
 """Of how many over moves a server may be the source or the target at a time; the schema's `most_moves_a_server`."""
 
 COLUMNS = """
@@ -68,12 +68,12 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.to_server) != (account, to_server):
-            raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
+            raise RegistryRefused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
         return _again(conn, same) if same.state == MoveState.RETURNED else same
     server_named(conn, to_server)
     live = migration_of(conn, record.home_server)
     if live is None:
-        raise Refused(
+        raise RegistryRefused(
             f"Server {record.home_server} of account {account} is not being migrated: begin its migration first."
         )
     locked(conn, live.id)
@@ -126,14 +126,14 @@ def begin_over(
     Refuses an unknown account or entry, an account that is not on a shared server, does not run what the entry starts
     from, is being moved or copied, was not tested for it or has blockers (unless the gate is lifted, with a reason),
     and when no server of the new version has room; with `Busy` when one of the two takes no further move at present
-    (`MOST_MOVES_A_SERVER`)."""
+    (`MAX_MOVES_PER_SERVER`)."""
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     account_named(conn, account)
     wanted = catalogue_entry(conn, entry)
     same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.entry) != (account, entry) or to_server not in (None, same.to_server):
-            raise Refused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
+            raise RegistryRefused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
         return _again(conn, same) if same.state == MoveState.RETURNED else same
     record = account_named(conn, account)
     value(
@@ -179,12 +179,12 @@ def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, n
     fitting = [server.name for server in choice.choices(conn, kind, entry, account, named) if server.name != source]
     if named is not None and not fitting:
         server_named(conn, named)
-        raise Refused(
+        raise RegistryRefused(
             f"Server {named} cannot take {account}: give a {kind} server with {entry.kind} {entry.to_version} that has"
             " room, an IP of each family of the account's names, and is not paused."
         )
     if not fitting:
-        raise Refused(
+        raise RegistryRefused(
             f"No {kind} server with {entry.kind} {entry.to_version} has room for {account}: add one, or make room."
         )
     return fitting[0]
@@ -218,7 +218,7 @@ def move(conn: psycopg.Connection, id: int) -> Move:
     """A move; refuses an unknown id."""
     record = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE id = %(id)s", {"id": id})
     if record is None:
-        raise Refused(f"There is no move {id}: check its id.")
+        raise RegistryRefused(f"There is no move {id}: check its id.")
     return record
 
 
@@ -268,7 +268,7 @@ def advance_move(
     _lock(conn, move(conn, move_id))
     before = move(conn, move_id)
     if epoch not in (None, before.epoch):
-        raise Refused(f"This attempt of the move of {before.account} is over: another has begun since.")
+        raise RegistryRefused(f"This attempt of the move of {before.account} is over: another has begun since.")
     if states.MOVE.there_or_past(before.state, state):
         return before
     execute(

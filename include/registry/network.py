@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from include.registry.database import Refused, execute, in_transaction, row, rows, value
+from include.registry.database import RegistryRefused, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind
 
@@ -62,7 +62,7 @@ def add_ip(conn: psycopg.Connection, address: str, server: str) -> Ip:
     if added:
         event(conn, EventKind.IP_ADDED, server=server, detail={"ip": record.address})
     elif record.home_server != server:
-        raise Refused(f"IP {address} belongs to {record.home_server}: give {server} another.")
+        raise RegistryRefused(f"IP {address} belongs to {record.home_server}: give {server} another.")
     return record
 
 
@@ -71,7 +71,7 @@ def ip(conn: psycopg.Connection, address: str) -> Ip:
     """An IP; refuses an unknown one."""
     record = row(conn, Ip, f"{_IP} WHERE address = %(address)s", {"address": address})
     if record is None:
-        raise Refused(f"There is no IP {address}: add it to its server.")
+        raise RegistryRefused(f"There is no IP {address}: add it to its server.")
     return record
 
 
@@ -113,7 +113,7 @@ def add_name(conn: psycopg.Connection, fqdn: str, type: str, account: str, addre
     if added:
         event(conn, EventKind.NAME_ADDED, account=account, detail={"name": fqdn, "type": type, "address": address})
     elif record.account != account:
-        raise Refused(f"The name {fqdn} belongs to account {record.account}: correct the account's sites.")
+        raise RegistryRefused(f"The name {fqdn} belongs to account {record.account}: correct the account's sites.")
     return record
 
 
@@ -122,7 +122,7 @@ def name(conn: psycopg.Connection, fqdn: str, type: str) -> Name:
     """A name; refuses an unknown one."""
     record = row(conn, Name, f"{_NAME} WHERE fqdn = %(fqdn)s AND type = %(type)s", {"fqdn": fqdn, "type": type})
     if record is None:
-        raise Refused(f"There is no {type} record of {fqdn} in the registry: add it to its account.")
+        raise RegistryRefused(f"There is no {type} record of {fqdn} in the registry: add it to its account.")
     return record
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import psycopg
 
-from include.registry.database import Refused, certain, column, execute, in_transaction, row, rows, value
+from include.registry.database import RegistryRefused, certain, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
 from include.registry.servers import Plan, Server
@@ -232,7 +232,9 @@ def refuse_never_servable(conn: psycopg.Connection, plan: str) -> None:
         {"plan": plan},
     )
     if not servable:
-        raise Refused(f"The pool has no transit that fits plan {plan}: add one, or allow larger ones for this plan.")
+        raise RegistryRefused(
+            f"The pool has no transit that fits plan {plan}: add one, or allow larger ones for this plan."
+        )
 
 
 @in_transaction
@@ -292,15 +294,15 @@ def move_up(conn: psycopg.Connection, migration_id: int, reason: str, by: str, t
     """Move a waiting request up in the whole queue, to the front of its plan's `to_place`, with a reason that
     is logged. Moving down is refused: that would be overtaking by everyone else."""
     if not reason.strip():
-        raise Refused("Moving a request up overtakes others: give the reason.")
+        raise RegistryRefused("Moving a request up overtakes others: give the reason.")
     lock(conn)
     request = request_of(conn, migration_id)
     if request is None or request.state != RequestState.WAITING:
-        raise Refused(f"Migration {migration_id} does not wait for a transit: there is nothing to move up.")
+        raise RegistryRefused(f"Migration {migration_id} does not wait for a transit: there is nothing to move up.")
     of_plan = waiting(conn, request.plan)
     now_at = [other.id for other in of_plan].index(request.id) + 1
     if not 1 <= to_place <= now_at:
-        raise Refused(f"Migration {migration_id} has place {now_at}: give a place from 1 to {now_at}.")
+        raise RegistryRefused(f"Migration {migration_id} has place {now_at}: give a place from 1 to {now_at}.")
     if to_place < now_at:
         overtaken = of_plan[to_place - 1]
         before = column(
@@ -332,7 +334,7 @@ def reserve_transit(conn: psycopg.Connection, name: str, customer: str | None, b
     """Keep a transit for one customer's requests; None offers it to everyone again."""
     lock(conn)
     if server_named(conn, name).kind != ServerKind.TRANSIT:
-        raise Refused(f"Server {name} is not a transit: give the name of a transit.")
+        raise RegistryRefused(f"Server {name} is not a transit: give the name of a transit.")
     changed = execute(
         conn,
         "UPDATE servers SET reserved_for = %(to)s WHERE name = %(name)s AND reserved_for IS DISTINCT FROM %(to)s",

@@ -33,14 +33,15 @@ def run_failed(
 
 
 @in_transaction
-def why_run_failed(conn: psycopg.Connection, account: str, run_id: str) -> str | None:
-    """The sentence with which a run for an account failed last; the end of its path is asked last, since it fails only
-    after something else. None when no task of it failed."""
+def why_run_failed(conn: psycopg.Connection, run_id: str, account: str | None = None) -> str | None:
+    """The sentence with which a run (for this account, or for any) failed last; the end of its path is asked last,
+    since it fails only after something else. None when no task of it failed."""
     sentence: str | None = value(
         conn,
         """
         SELECT detail ->> 'why' FROM events
-        WHERE account = %(account)s AND kind = %(kind)s AND detail ->> 'run_id' = %(run)s
+        WHERE kind = %(kind)s AND detail ->> 'run_id' = %(run)s
+          AND (%(account)s::text IS NULL OR account = %(account)s)
         ORDER BY detail ->> 'task' = 'close_path', id DESC LIMIT 1
         """,
         {"account": account, "kind": EventKind.RUN_FAILED, "run": run_id},

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from include.agent.account.engines import declared
-from include.registry.database import Refused, execute, in_transaction, row, rows, value
+from include.registry.database import RegistryRefused, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import INFRASTRUCTURE, ONE_CUSTOMERS, EventKind, ServerKind
 from include.registry.states import ServerState
@@ -93,7 +93,7 @@ def add_plan(
         set_price(conn, name, monthly_price, currency, FIRST_DAY)
     record = plan(conn, name)
     if (record.cpus, record.memory_bytes, record.disk_bytes) != (cpus, memory_bytes, disk_bytes):
-        raise Refused(f"Plan {name} exists with another size: give the new plan a name of its own.")
+        raise RegistryRefused(f"Plan {name} exists with another size: give the new plan a name of its own.")
     return record
 
 
@@ -114,7 +114,7 @@ def plan(conn: psycopg.Connection, name: str) -> Plan:
         {"name": name},
     )
     if record is None:
-        raise Refused(f"There is no plan {name}: add it with a price.")
+        raise RegistryRefused(f"There is no plan {name}: add it with a price.")
     return record
 
 
@@ -191,7 +191,7 @@ def add_server(
     if added:
         event(conn, EventKind.SERVER_ADDED, server=name, detail={"kind": kind, "plan": plan})
     elif (record.kind, record.plan, record.management_address) != (kind, plan, management_address):
-        raise Refused(f"Server {name} exists with another kind, plan or address: choose another name.")
+        raise RegistryRefused(f"Server {name} exists with another kind, plan or address: choose another name.")
     return record
 
 
@@ -200,7 +200,7 @@ def server(conn: psycopg.Connection, name: str) -> Server:
     """A server; refuses an unknown name."""
     record = row(conn, Server, f"SELECT {COLUMNS} FROM servers WHERE name = %(name)s", {"name": name})
     if record is None:
-        raise Refused(f"There is no server {name}: check its name.")
+        raise RegistryRefused(f"There is no server {name}: check its name.")
     return record
 
 
@@ -230,7 +230,7 @@ def enrol_server(
     if record.host_key not in (None, host_key):
         living = value(conn, "SELECT living_on(%(name)s)", {"name": name})
         if living:
-            raise Refused(
+            raise RegistryRefused(
                 f"Server {name} shows another host key than the pinned one, but accounts live on it"
                 f" ({living}): find out why before anything is sent to it."
             )
@@ -266,7 +266,7 @@ def record_description(conn: psycopg.Connection, name: str, description: dict[st
         {"name": name, "description": Jsonb(description)},
     )
     if not changed:
-        raise Refused(f"There is no server {name}: check its name.")
+        raise RegistryRefused(f"There is no server {name}: check its name.")
 
 
 @in_transaction
@@ -274,7 +274,7 @@ def pause_server(conn: psycopg.Connection, name: str, reason: str, by: str) -> S
     """Choose this server for nothing new until `resume_server`: a transit for no request, a test server for no test, a
     shared or database server for no account. What is there or on its way goes on."""
     if not reason.strip():
-        raise Refused("A paused server makes others wait: give the reason.")
+        raise RegistryRefused("A paused server makes others wait: give the reason.")
     return _pause(conn, name, reason, EventKind.SERVER_PAUSED, by)
 
 
@@ -287,7 +287,7 @@ def resume_server(conn: psycopg.Connection, name: str, by: str) -> Server:
 def _pause(conn: psycopg.Connection, name: str, reason: str | None, kind: EventKind, by: str) -> Server:
     record = server(conn, name)
     if record.kind in ONE_CUSTOMERS:
-        raise Refused(f"Server {name} is a customer's own: nothing new is put on it that could be paused.")
+        raise RegistryRefused(f"Server {name} is a customer's own: nothing new is put on it that could be paused.")
     changed = execute(
         conn,
         "UPDATE servers SET paused_because = %(to)s WHERE name = %(name)s AND paused_because IS DISTINCT FROM %(to)s",

@@ -6,7 +6,7 @@ from datetime import datetime
 import psycopg
 
 from include.registry.accounts import next_epoch
-from include.registry.database import Refused, execute, in_transaction, rows, value
+from include.registry.database import RegistryRefused, execute, in_transaction, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind
 from include.registry.migrations import advance, locked, migration_of
@@ -39,9 +39,9 @@ def may_take_back(conn: psycopg.Connection, server: str) -> int:
     """The migration whose accounts can be taken back from its transit; refuses where none live there."""
     migration = migration_of(conn, server)
     if migration is None or migration.server != server or migration.state not in (*ON_ORIGINAL, *IN_TRANSITS_PLACE):
-        raise Refused(f"Server {server} has no accounts on a transit now: there is nothing to take back.")
+        raise RegistryRefused(f"Server {server} has no accounts on a transit now: there is nothing to take back.")
     if not lost(conn, migration.id):
-        raise Refused(f"No account of {server} lives on its transit: there is nothing to take back.")
+        raise RegistryRefused(f"No account of {server} lives on its transit: there is nothing to take back.")
     return migration.id
 
 

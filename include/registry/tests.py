@@ -11,7 +11,7 @@ from include.registry import choice, states
 from include.registry.accounts import account as account_named
 from include.registry.accounts import next_epoch
 from include.registry.catalogue import catalogue_entry
-from include.registry.database import Refused, column, execute, in_transaction, row, rows, value
+from include.registry.database import RegistryRefused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
 from include.registry.states import TestState
@@ -69,22 +69,24 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
     same = row(conn, Test, f"SELECT {COLUMNS} FROM tests WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.entry) != (account, entry):
-            raise Refused(f"Run {run_id} tests {same.account} for {same.entry}: give each test its own run.")
+            raise RegistryRefused(f"Run {run_id} tests {same.account} for {same.entry}: give each test its own run.")
         if same.state != TestState.REMOVED:
             return same
     other = live_test_of(conn, account)
     if other is not None:
-        raise Refused(f"Account {account} has another test copy ({other.key}, {other.state}): let that end first.")
+        raise RegistryRefused(
+            f"Account {account} has another test copy ({other.key}, {other.state}): let that end first."
+        )
     choice.lock(conn)
     servers = choice.choices(conn, ServerKind.TEST, wanted, account)
     if not servers:
         runs = value(conn, "SELECT account_runs(%(name)s, %(kind)s)", {"name": account, "kind": wanted.kind})
         if runs != wanted.from_version:
-            raise Refused(
+            raise RegistryRefused(
                 f"Account {account} runs on {wanted.kind} {runs or 'unknown'}, but {entry} starts from"
                 f" {wanted.from_version}: choose another entry of the catalogue."
             )
-        raise Refused(
+        raise RegistryRefused(
             f"No test server with {wanted.kind} {wanted.to_version} has room for {account}: add one, or let older test"
             " copies expire."
         )
@@ -122,7 +124,7 @@ def replace_test(conn: psycopg.Connection, account: str, run_id: str) -> Test | 
     if live is None or live.run_id == run_id and live.state != TestState.REMOVING:
         return None
     if live.state in _AT_WORK:
-        raise Refused(f"Account {account} is being tested already (run {live.run_id}): follow that run.")
+        raise RegistryRefused(f"Account {account} is being tested already (run {live.run_id}): follow that run.")
     return advance_test(conn, live.id, TestState.REMOVING)
 
 
@@ -131,7 +133,7 @@ def test(conn: psycopg.Connection, id: int) -> Test:
     """A test; refuses an unknown id."""
     record = row(conn, Test, f"SELECT {COLUMNS} FROM tests WHERE id = %(id)s", {"id": id})
     if record is None:
-        raise Refused(f"There is no test {id}: check its id.")
+        raise RegistryRefused(f"There is no test {id}: check its id.")
     return record
 
 
@@ -229,7 +231,9 @@ def record_test_report(conn: psycopg.Connection, id: int, report: dict[str, Any]
     )
     record = test(conn, id)
     if not changed:
-        raise Refused(f"Test {record.key} is {record.state}: a report is made of a copy that is there; test again.")
+        raise RegistryRefused(
+            f"Test {record.key} is {record.state}: a report is made of a copy that is there; test again."
+        )
     _log(conn, record, EventKind.TEST_REPORTED, {"blockers": blockers, "warnings": warnings})
     return record
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import psycopg
 
 from include.registry import queue, states
-from include.registry.database import Refused, certain, column, execute, in_transaction, names, row, value
+from include.registry.database import RegistryRefused, certain, column, execute, in_transaction, names, row, value
 from include.registry.events import event
 from include.registry.kinds import EventKind
 from include.registry.migrations import advance, locked, migration
@@ -63,7 +63,7 @@ def assign_transit(conn: psycopg.Connection, migration_id: int) -> str | None:
     if record.transit is not None or record.state in states.GIVEN_UP:
         return record.transit
     if queue.request_of(conn, migration_id) is None:
-        raise Refused(f"Migration {migration_id} has not asked for a transit: request one first.")
+        raise RegistryRefused(f"Migration {migration_id} has not asked for a transit: request one first.")
     if queue.any_free(conn):
         queue.lock(conn)
         queue.serve(conn)
@@ -75,7 +75,7 @@ def may_install_transit(conn: psycopg.Connection, migration_id: int) -> str:
     """The transit to install; refuses unless it is this migration's and not handed over yet."""
     record = locked(conn, migration_id)
     if record.state != MigrationState.INSTALLING_TRANSIT:
-        raise Refused(
+        raise RegistryRefused(
             f"Migration {migration_id} is {record.state}: its transit is installed once, before the hand-over."
         )
     transit = certain(record.transit)
@@ -93,7 +93,7 @@ def hand_over(conn: psycopg.Connection, migration_id: int, at: datetime | None =
     if same is not None:
         return same
     if record.state != MigrationState.INSTALLING_TRANSIT:
-        raise Refused(f"Migration {migration_id} is {record.state}: it has no installed transit to hand over.")
+        raise RegistryRefused(f"Migration {migration_id} is {record.state}: it has no installed transit to hand over.")
     execute(
         conn,
         """
@@ -164,10 +164,10 @@ def may_wipe(conn: psycopg.Connection, migration_id: int) -> str:
     record = locked(conn, migration_id)
     request = queue.request_of(conn, migration_id)
     if record.transit is None or request is None or request.state != RequestState.ASSIGNED:
-        raise Refused(f"Migration {migration_id} has no transit now: there is nothing to wipe.")
+        raise RegistryRefused(f"Migration {migration_id} has no transit now: there is nothing to wipe.")
     _refuse_if_lived_on(conn, record.transit, "wiped")
     if record.state not in (MigrationState.HOME, *states.GIVEN_UP):
-        raise Refused(
+        raise RegistryRefused(
             f"Transit {record.transit} is not wiped while its migration is {record.state}: that is due when IPs"
             " and names are home."
         )
@@ -196,7 +196,7 @@ def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
     record = locked(conn, migration_id)
     request = queue.request_of(conn, migration_id)
     if request is None or request.state == RequestState.WAITING:
-        raise Refused(f"Migration {migration_id} has no transit: there is nothing to return.")
+        raise RegistryRefused(f"Migration {migration_id} has no transit: there is nothing to return.")
     if request.state == RequestState.RETURNED_TO_POOL:
         return
     execute(
@@ -219,6 +219,6 @@ def return_transit(conn: psycopg.Connection, migration_id: int) -> None:
 def _refuse_if_lived_on(conn: psycopg.Connection, transit: str, done: str) -> None:
     living = column(conn, "SELECT who_is_on(%(server)s)", {"server": transit})
     if living:
-        raise Refused(
+        raise RegistryRefused(
             f"Transit {transit} is not {done}, because accounts live on it ({names(living)}): move them first."
         )

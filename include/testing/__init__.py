@@ -2,5 +2,5 @@
 
 What each step of `test_account` and `expire_tests` does, without Airflow. The functions take a registry connection,
 `Host` objects (a server's agent) and the zone that test names are in. Every one of them can be repeated. A refusal is
-`include.registry.Refused` with one sentence.
+`include.registry.RegistryRefused` with one sentence.
 """

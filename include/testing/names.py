@@ -13,7 +13,7 @@ from include.moves.network import own_addresses
 from include.network.names import NameChanged, Names
 
 TTL = 60
-LONGEST_LABEL = 63
+MAX_LABEL = 63
 KEPT = 50
 """Characters of a name that are kept before the digest that makes it unique."""
 
@@ -29,7 +29,7 @@ def label(name: str) -> str:
     One that is too long, or that another could be taken for (`a-b.example` and `a.b.example`), bears a digest.
     """
     plain = name.lower().replace(".", "-")
-    if re.fullmatch(r"[a-z0-9.]+", name.lower()) and len(plain) <= LONGEST_LABEL:
+    if re.fullmatch(r"[a-z0-9.]+", name.lower()) and len(plain) <= MAX_LABEL:
         return plain
     # A label that begins with xn-- would be read as punycode.
     words = [word for word in re.split(r"[^a-z0-9]+", plain) if word not in ("", "xn")]
@@ -42,13 +42,15 @@ def lead(conn: psycopg.Connection, zone: Names, names: Iterable[str], server: st
     refused, and it stays."""
     addresses = own_addresses(conn, server)
     if not addresses:
-        raise registry.Refused(f"The test server {server} has no IP in the registry: add one, so that tests are found.")
+        raise registry.RegistryRefused(
+            f"The test server {server} has no IP in the registry: add one, so that tests are found."
+        )
     for name in names:
         for rdtype, address in addresses.items():
             try:
                 zone.point(name, rdtype, None, address, TTL)
             except NameChanged as error:
-                raise registry.Refused(f"The test name {error}") from error
+                raise registry.RegistryRefused(f"The test name {error}") from error
 
 
 def take_away(conn: psycopg.Connection, zone: Names, names: Iterable[str], server: str) -> None:

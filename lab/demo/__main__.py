@@ -19,7 +19,7 @@ from lab.accounts import FillError
 from lab.accounts.certificates import authority
 from lab.demo import result, run, stage
 from lab.demo.accountant import Accountant
-from lab.panel import Panel, Told
+from lab.panel import CallFailed, Panel
 from lab.say import LabError, say, step
 from lab.visitors import crowd
 
@@ -37,10 +37,10 @@ def main() -> int:
         LabError,
         MachineError,
         FillError,
-        registry.Refused,
+        registry.RegistryRefused,
         AgentError,
         HostUnreachable,
-        Told,
+        CallFailed,
     ) as error:
         because = [str(error)]
     except Exception as error:
@@ -111,7 +111,7 @@ def demo(console: Console) -> list[str]:
     with step("what visitors wrote is looked for"):
         check = crowd.final_check(asked)
     with step("the transit is billed by the true clock"):
-        bill = accountant.settle()
+        bill = accountant.final_bill()
 
     with stage.registry_connection() as conn:
         migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == run_id)

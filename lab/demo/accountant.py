@@ -1,4 +1,4 @@
-"""The accountant: bills the transit on a day when the free week is over, and again when all accounts have left.
+"""The accountant: bills the transit on a day when the free days are over, and again when all accounts have left.
 
 Only the clock of billing is moved (`transhumance.clock_offset` of the registry's database), as `docs/billing.md` tells;
 the DAG is the one that runs every night.
@@ -14,13 +14,14 @@ from decimal import Decimal
 import psycopg
 
 from include import billing, registry
+from include.settings import read_settings
 from lab import airflow, postgres
 from lab.demo.run import await_hand_over, reason
 from lab.demo.stage import registry_connection
 from lab.say import LabError, say
 
-DAYS_AHEAD = 9
-"""Seven free days, the broken day at their end, and one whole day more."""
+DAYS_AHEAD = read_settings().free_days + 2
+"""The free days, the broken day at their end, and one whole day more."""
 BILLED_IN = 120.0
 """Seconds for a run of `bill_transits`."""
 
@@ -61,7 +62,7 @@ class Accountant(threading.Thread):
         except Exception as error:
             self.error = error
 
-    def settle(self) -> Bill:
+    def final_bill(self) -> Bill:
         """The bill when all accounts have left, by the true clock."""
         self.join()
         if self.error or self.migration is None:

@@ -12,7 +12,7 @@ from typing import Any
 from include import registry
 from lab import airflow
 from lab.demo.stage import ENTRY, ORIGINAL, registry_connection
-from lab.panel import Panel, Told
+from lab.panel import CallFailed, Panel
 from lab.say import LabError, say
 
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
@@ -92,7 +92,7 @@ class Customer(threading.Thread):
         """The sentence with which the API refuses what was asked for already."""
         try:
             action(ORIGINAL, ENTRY)
-        except Told as refusal:
+        except CallFailed as refusal:
             return str(refusal)
         raise LabError("The API has let the same be started twice.")
 
@@ -102,15 +102,15 @@ class Watch:
     """Says what each task of the run and each move does, as it comes to pass."""
 
     run_id: str
-    told: set[tuple[str, str]] = field(default_factory=set)
+    printed: set[tuple[str, str]] = field(default_factory=set)
 
     def until_end(self, customer: Customer, seconds: float = 900) -> None:
         """Returns when the run has succeeded. Raises LabError if it, or the customer, has failed."""
         until = time.monotonic() + seconds
         while True:
             state = airflow.run("migrate_server", self.run_id)["state"]
-            self._tell(airflow.tasks("migrate_server", self.run_id))
-            self._tell_moves()
+            self._print_tasks(airflow.tasks("migrate_server", self.run_id))
+            self._print_moves()
             if customer.error:
                 raise LabError(f"The customer could not perform: {customer.error}") from customer.error
             if state == "success":
@@ -121,27 +121,27 @@ class Watch:
                 raise LabError(f"The migration took longer than {seconds:g} s: its run {self.run_id} goes on.")
             time.sleep(0.5)
 
-    def _tell(self, tasks: list[dict[str, Any]]) -> None:
+    def _print_tasks(self, tasks: list[dict[str, Any]]) -> None:
         for task in sorted(tasks, key=lambda task: task["start_date"] or "~"):
             name, state, tries = task["task_id"], task["state"], task["try_number"]
             if state in ("deferred", "up_for_retry") or state in ENDED:
                 key = (name, f"{state}{tries}")
-                if key in self.told:
+                if key in self.printed:
                     continue
-                self.told.add(key)
+                self.printed.add(key)
                 took = f" ({seconds(task):.1f} s)" if state in ENDED else ""
                 word = {"success": "done", "deferred": "waits", "up_for_retry": "failed, is tried again"}
                 say(f"  {name}: {word.get(state, state)}{took}")
 
-    def _tell_moves(self) -> None:
+    def _print_moves(self) -> None:
         with registry_connection() as conn:
             migrations = [migration for migration in registry.list_migrations(conn) if migration.run_id == self.run_id]
             moves = registry.moves_of(conn, migrations[0].id) if migrations else []
         for move in moves:
             key = (f"{move.account} {move.direction}", f"{move.state} {move.epoch}")
-            if key in self.told:
+            if key in self.printed:
                 continue
-            self.told.add(key)
+            self.printed.add(key)
             held = (move.figures.get("switch") or {}).get("held_ms")
             more = f" (held {held / 1000:.2f} s)" if move.state == "done" and held else ""
             say(f"    {move.account}, {move.direction}: {move.state}{more}")

@@ -15,8 +15,8 @@ import psycopg
 from include import catalogue, registry
 from include.agent import verbs
 from include.hosts import AgentError, Host, HostUnreachable
+from include.moves.channel import without_secrets
 from include.moves.enrol import enrol
-from include.moves.path import without_secrets
 from include.registry.schema import upgrade
 from lab import postgres, servers, topology
 from lab.accounts.filling import account_file
@@ -131,8 +131,8 @@ def install(name: str, infrastructure: str) -> None:
         enrol(conn, name, infrastructure, host(name))
 
 
-def look(server: str) -> None:
-    """What the registry knows of a server, as the hourly look keeps it; unchanged where the server does not answer."""
+def record(server: str) -> None:
+    """What the registry knows of a server, as the hourly check records it; unchanged where the server is silent."""
     try:
         description = without_secrets(host(server).call(verbs.Describe()))
     except (AgentError, HostUnreachable):

@@ -18,11 +18,11 @@ from lab import topology
 from lab.demo.inside import inside
 from lab.faults.injections import Fault
 from lab.faults.orchestrator import Run
-from lab.faults.stage import ENGINE, INFRASTRUCTURE, REQUESTED_BY, Pair, connection, host, look, root
+from lab.faults.stage import ENGINE, INFRASTRUCTURE, REQUESTED_BY, Pair, connection, host, record, root
 
 BEGUN_AT_MOST = 8
 """How often a run is begun again before it is called stuck."""
-PATIENCE = 240.0
+TIMEOUT = 240.0
 """Seconds within which a move must have ended after it was broken into."""
 _AT_ONCE = 15
 """Visitors of an account that wait for an answer: more would only measure how slow a busy machine is."""
@@ -81,7 +81,7 @@ class Visitors:
 
     def _send(self) -> None:
         number = self.first
-        while not self._over.wait(0.2):
+        while not self._over.wait(0.4):
             if number - self.first - len(self.answers) > _AT_ONCE:
                 continue
             number += 1
@@ -133,7 +133,7 @@ class Trial:
         """Begin the move, break something at a step or after so many seconds, let it end, and look at everything."""
         # Where the names lead until the move has ended; what is written on the way home has numbers of its own.
         address = topology.server(self.pair_source).ips[0]
-        self._look_at_both()
+        self._record_both()
         with Visitors(address, self.account, 1_000_000 if self.kind == "home" else 0) as visitors:
             time.sleep(0.5)
             self.run.begin()
@@ -188,24 +188,24 @@ class Trial:
 
     def _bring_to_an_end(self, since: float) -> list[str]:
         """Begin the run again until it has ended well, as a scheduler and then a person would."""
-        while time.monotonic() - since < PATIENCE:
-            self.run.wait(PATIENCE)
+        while time.monotonic() - since < TIMEOUT:
+            self.run.wait(TIMEOUT)
             for other in self.beside:
-                other.wait(PATIENCE)
+                other.wait(TIMEOUT)
             if self.run.succeeded:
                 return []
             if self.run.begun > BEGUN_AT_MOST:
                 break
             time.sleep(1 + random.random())
-            self._look_at_both()
+            self._record_both()
             self.run.begin()
         self.run.kill()
         return [f"the move did not end: {self.run.said()}"]
 
-    def _look_at_both(self) -> None:
+    def _record_both(self) -> None:
         """As every hour: the last look may have met a disk that was full."""
         for server in self.pair.names:
-            look(server)
+            record(server)
 
     # --- what is right
 

@@ -91,16 +91,16 @@ class Prober:
                 if packet[0] == ECHO[family][1] and packet[8:16] == self.mark:
                     (number,) = struct.unpack("!Q", packet[16:24])
                     if sent := self.open.pop(number, None):
-                        self.tell(sent, round(now - sent[2], 6))
+                        self.record(sent, round(now - sent[2], 6))
 
     def give_up(self, seconds: float) -> None:
         """Counts as lost what was sent longer ago than that."""
         before = time.monotonic() - seconds
         while self.open and next(iter(self.open.values()))[2] <= before:
             _, sent = self.open.popitem(last=False)
-            self.tell(sent, None)
+            self.record(sent, None)
 
-    def tell(self, sent: tuple[str, float, float], rtt: float | None) -> None:
+    def record(self, sent: tuple[str, float, float], rtt: float | None) -> None:
         """One line of the log."""
         self.log.write({"ip": sent[0], "t": round(sent[1], 6), "rtt": rtt}, flush=rtt is None)
 

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from lab.visitors.log import Log, stopping
-from lab.visitors.web import LAST_ANSWERS, PATIENCE, answer
+from lab.visitors.web import LAST_ANSWERS, TIMEOUT, answer
 
 STORES = ("postgresql", "mariadb", "file")
 IDLE = 5.0
@@ -64,7 +64,7 @@ class Load:
         event: dict[str, Any] = {"t": time.time(), "account": self.account, "kind": "write" if writes else "read"}
         began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await self._ask(number, self._request(number, writes, identity), event)
             event["ok"] = event["status"] == 200 and identity.encode() in event.pop("body")
         except (OSError, EOFError, TimeoutError, ValueError) as error:

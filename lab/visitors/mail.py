@@ -21,7 +21,7 @@ from pathlib import Path
 from lab.visitors.log import Log, stopping
 from lab.visitors.names import Fixed, Names
 
-GIVE_UP = 600.0
+TIMEOUT = 600.0
 RETRY = 2.0
 """Seconds between two tries; servers wait minutes, and the lab has none to spare."""
 SENDER = "visitor@visitor.example"
@@ -46,7 +46,7 @@ def send(names: Names | Fixed, address: str, message: EmailMessage, stop: thread
             status, text = 400, f"{type(error).__name__}: {error}"
         answer = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         outcome = {"s": time.monotonic() - began, "tries": tries, "status": status, "error": answer[:200]}
-        if status >= 500 or time.monotonic() - began > GIVE_UP:
+        if status >= 500 or time.monotonic() - began > TIMEOUT:
             return outcome | {"ok": False}
         if stop.wait(RETRY):
             return outcome | {"ok": None}  # its fate is open: neither delivered nor lost

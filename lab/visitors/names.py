@@ -7,7 +7,7 @@ import time
 import dns.exception
 import dns.resolver
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds until a visitor's resolver gives a name up."""
 
 
@@ -18,7 +18,7 @@ class Names:
         self._resolver = dns.resolver.Resolver(configure=False)
         self._resolver.nameservers = [resolver]
         self._resolver.timeout = 2.0
-        self._resolver.lifetime = PATIENCE
+        self._resolver.lifetime = TIMEOUT
         self._kept: dict[tuple[str, int], tuple[float, str]] = {}
 
     def address(self, name: str, family: int) -> str:

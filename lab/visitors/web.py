@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 from lab.visitors.log import Log, stopping
 from lab.visitors.names import Fixed, Names
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 LAST_ANSWERS = 10.0
 """Seconds given to answers under way once the visitor is told to stop; those left are not logged."""
 AT_MOST = 400
@@ -85,7 +85,7 @@ class Visitor:
             visit = site.written[number % len(site.written)]
         site.under_way += 1
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 address = await asyncio.to_thread(self.names.address, site.domain, family)
                 event["address"] = address
                 status, body = await self.request(site.domain, scheme, address, kind, visit)

@@ -12,11 +12,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
 from include.agent import verbs
+from include.facts import MigrationFacts, TakeBackFacts
 from include.moves import servers, take_back
 from include.registry.kinds import EventKind
 from include.registry.states import MigrationState
 from transhumance_airflow import connections
-from transhumance_airflow.operators import refusing
+from transhumance_airflow.step import read, refusing
 
 
 class ApproveReinstall(ApprovalOperator):
@@ -35,7 +36,7 @@ class ApproveReinstall(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Asks, unless there is nothing to ask."""
-        id = self.migration["id"]
+        id = self._facts().id
         with connections.registry_connection() as conn, refusing():
             proof = registry.proof_of_emptiness(conn, id)
             if not proof.asks:
@@ -60,14 +61,17 @@ class ApproveReinstall(ApprovalOperator):
         except HITLRejectException:
             self._keep(False, by)
             raise AirflowFailException(
-                f"{by} said no: {self.migration['server']} is not reinstalled. Find out why, then clear this task."
+                f"{by} said no: {self._facts().server} is not reinstalled. Find out why, then clear this task."
             ) from None
         self._keep(True, by)
         return answered
 
     def _keep(self, approved: bool, by: str) -> None:
         with connections.registry_connection() as conn:
-            registry.answer_approval(conn, self.migration["id"], approved, by)
+            registry.answer_approval(conn, self._facts().id, approved, by)
+
+    def _facts(self) -> MigrationFacts:
+        return read(MigrationFacts, self.migration)
 
 
 class ApproveTakeBack(ApprovalOperator):
@@ -83,12 +87,13 @@ class ApproveTakeBack(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Asks, unless it was answered before."""
+        facts = read(TakeBackFacts, self.facts)
         with connections.registry_connection() as conn, refusing():
-            if registry.taken_back(conn, self.facts["id"]) is not None:
-                self.log.info("%s was given up before.", self.facts["transit"])
+            if registry.taken_back(conn, facts.id) is not None:
+                self.log.info("%s was given up before.", facts.transit)
                 return None
-            self.subject = f"Give {self.facts['transit']} up, and take {self.facts['server']} back?"
-            self.body = take_back.what_is_lost(conn, self.facts)
+            self.subject = f"Give {facts.transit} up, and take {facts.server} back?"
+            self.body = take_back.what_is_lost(conn, facts)
         self.log.info("%s", self.body)
         return super().execute(context)
 
@@ -99,7 +104,7 @@ class ApproveTakeBack(ApprovalOperator):
             answered = super().execute_complete(context, event)
         except HITLRejectException:
             raise AirflowFailException(f"{by} said no: nothing was changed.") from None
+        facts = read(TakeBackFacts, self.facts)
         with connections.registry_connection() as conn:
-            subject = {"migration": self.facts["id"], "server": self.facts["server"]}
-            registry.event(conn, EventKind.TAKE_BACK_APPROVED, **subject, by=by)
+            registry.event(conn, EventKind.TAKE_BACK_APPROVED, migration=facts.id, server=facts.server, by=by)
         return answered

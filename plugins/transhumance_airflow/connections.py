@@ -14,6 +14,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,12 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from include import registry
 from include.hosts import Host
 from include.hosts.host import parse_host_key
-from include.machines import LxcMachines, Machines, MachineSpec
+from include.machines import MachineError, Machines, MachineSpec, driver
 from include.network.routes import RouteError
 
 if TYPE_CHECKING:
     import psycopg
 
-    from include.catalogue import Entry
     from include.network.names import Names
     from include.testing.copies import Place
 
@@ -66,10 +66,15 @@ def host(name: str, conn: psycopg.Connection | None = None) -> Host:
         return agent_of(registry.server(own, name))
 
 
+def reach(conn: psycopg.Connection) -> Callable[[str], Host]:
+    """What reaches any server by its name."""
+    return lambda name: host(name, conn)
+
+
 def agent_of(server: registry.Server) -> Host:
     """The verbs of a server's agent, at the address and with the host key of this row."""
     if not server.host_key:
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"The server {server.name} has no pinned host key: enrol it (Transhumance reaches no server it does "
             "not know)."
         )
@@ -102,7 +107,7 @@ def _zone(conn_id: str, settings: dict[str, Any]) -> Names:
 
     conn = BaseHook.get_connection(conn_id)
     if not (conn.host and conn.login and conn.password):
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"The connection {conn_id} lacks its host (the name server), login (the key's name) or password (the key): "
             "fill it in."
         )
@@ -116,7 +121,9 @@ def tests(conn: psycopg.Connection) -> Place:
     try:
         settings: dict[str, Any] = dict(BaseHook.get_connection(TEST_DOMAIN).extra_dejson)
     except AirflowNotFoundException:
-        raise registry.Refused(f"There is no connection {TEST_DOMAIN}: tell Airflow which domain tests get.") from None
+        raise registry.RegistryRefused(
+            f"There is no connection {TEST_DOMAIN}: tell Airflow which domain tests get."
+        ) from None
     domain, certificate = settings.pop("domain", settings.get("zone")), settings.pop("certificate_file", None)
     return Place(
         lambda server: host(server, conn),
@@ -126,22 +133,14 @@ def tests(conn: psycopg.Connection) -> Place:
     )
 
 
-def catalogue(conn: psycopg.Connection) -> dict[str, Entry]:
-    """The catalogue's entries, by name; the registry takes over what changed in their files."""
-    from include import catalogue
-
-    entries = catalogue.load()
-    registry.sync_catalogue(conn, entries.values())
-    return entries
-
-
 def router() -> Callable[[list[str]], str]:
-    """Runs one command on the router, whose key there can show and replace routes and nothing else."""
-    client = SSHHook(ssh_conn_id=ROUTER, conn_retry_attempts=1).get_conn()
+    """Runs one command on the router, whose key there can show and replace routes and nothing else. The connection
+    begins with the first, and stands from then on."""
+    client = cache(SSHHook(ssh_conn_id=ROUTER, conn_retry_attempts=1).get_conn)
 
     def run(argv: list[str]) -> str:
         # SSH carries one string; the key's forced command splits it and checks each word.
-        _, stdout, stderr = client.exec_command(shlex.join(argv), timeout=20)
+        _, stdout, stderr = client().exec_command(shlex.join(argv), timeout=20)
         said = stdout.read().decode()
         if stdout.channel.recv_exit_status() != 0:
             raise RouteError(f"The router refused {shlex.join(argv)}: {stderr.read().decode().strip()[:300]}")
@@ -157,8 +156,6 @@ def machines() -> tuple[Machines, Callable[[registry.Server], MachineSpec]]:
     """
     settings: dict[str, Any] = dict(BaseHook.get_connection(MACHINES).extra_dejson)
     kind = settings.pop("kind", "lxc")
-    if kind != "lxc":
-        raise registry.Refused(f"The connection {MACHINES} names an unknown kind of machines, {kind!r}: use lxc.")
     routers = {key: settings.pop(key) for key in ("router_address", "router_address6")}
 
     def spec(server: registry.Server) -> MachineSpec:
@@ -170,12 +167,15 @@ def machines() -> tuple[Machines, Callable[[registry.Server], MachineSpec]]:
             **routers,
         )
 
-    return LxcMachines(**settings), spec
+    try:
+        return driver(kind, settings), spec
+    except MachineError as error:
+        raise registry.RegistryRefused(f"The connection {MACHINES} cannot be used: {error}") from error
 
 
 def reports_folder() -> Path:
     """Where the migrations' reports are written."""
     folder = os.environ.get(REPORTS)
     if not folder:
-        raise registry.Refused(f"No folder for reports is known: set {REPORTS} in Airflow's environment.")
+        raise registry.RegistryRefused(f"No folder for reports is known: set {REPORTS} in Airflow's environment.")
     return Path(folder)

@@ -13,7 +13,7 @@ from include.network.names import NamesError
 from include.network.routes import RouteError
 from transhumance_airflow import connections
 
-OURS = (AirflowException, registry.Refused, AgentError, HostUnreachable, NamesError, RouteError)
+OURS = (AirflowException, registry.RegistryRefused, AgentError, HostUnreachable, NamesError, RouteError)
 """What these say is written for people; any other message may hold what a customer wrote, or a password."""
 
 log = logging.getLogger(__name__)

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from airflow.sdk import Param
 
 from include import registry
+from include.facts import MoveFacts, Peer
+from include.moves import channel, names
 from include.moves import look as looks
-from include.moves import names, path
 from transhumance_airflow import connections
-from transhumance_airflow.facts import told
 from transhumance_airflow.look import look
-from transhumance_airflow.operators import MoveOperation, refusing
-from transhumance_airflow.taskflow import task
+from transhumance_airflow.operators.agent import MoveOperation
+from transhumance_airflow.step import Registry, log_sentences, step
 
 HOLD_SECONDS = 60
 """After this long without a commit the server itself returns the account to service."""
@@ -41,55 +41,45 @@ def longest_wait() -> Param:
 
 
 def move_steps(move: Any) -> Steps:
-    """From the look before to the end of the path; `move` is what the DAG's `check_account` gives.
+    """From the look before to the end of the path; `move` is what the DAG's `wait_for_turn` gives.
 
     look_before and open_path, copy, switch, record_move, then point_names, look_after and close_path side by side.
     """
 
-    @task(multiple_outputs=False)
-    def look_before(move: dict[str, Any]) -> dict[str, Any]:
+    @step()
+    def look_before(conn: Registry, move: MoveFacts) -> dict[str, Any]:
         """The account as its visitors and customer see it. Kept in the registry, and not taken again after the
         commit."""
-        with connections.registry_connection() as conn:
-            return looks.before(conn, move, look)
+        return looks.before(conn, move, look)
 
-    @task(multiple_outputs=False)
-    def open_path(move: dict[str, Any]) -> dict[str, Any]:
+    @step()
+    def open_path(conn: Registry, move: MoveFacts) -> Peer:
         """Pairs the two servers; the target is ready to receive."""
-        with connections.registry_connection() as conn:
-            both = registry.server(conn, move["from_server"]), registry.server(conn, move["to_server"])
-            source, target = (connections.host(server.name, conn) for server in both)
-            return path.open_path(move, source, target, both, registry.account(conn, move["account"]).stated)
+        return channel.open_channel(conn, move, connections.reach(conn))
 
-    @task(multiple_outputs=False)
+    @step(refusal_is_final=True)
     def record_move(
-        move: dict[str, Any], switched: dict[str, Any] | None, copied: dict[str, Any]
+        conn: Registry, move: MoveFacts, switched: dict[str, Any] | None, copied: dict[str, Any] | None
     ) -> dict[str, Any] | None:
         """The registry learns in one transaction where the account lives, and what was verified. The server that it
         left is asked first."""
-        figures = {"copy": copied, "longest_wait_seconds": move["longest_wait_seconds"]}
-        with connections.registry_connection() as conn, refusing():
-            return path.record(conn, move, connections.host(move["from_server"], conn), switched, figures)
+        return channel.record(conn, move, switched, copied, connections.host(move.from_server, conn))
 
-    @task
-    def point_names(move: dict[str, Any]) -> list[str]:
+    @step()
+    def point_names(conn: Registry, move: MoveFacts) -> list[str]:
         """The account's names lead to where it lives now; gives what its customer is told of those that do not."""
-        with connections.registry_connection() as conn:
-            home = registry.account(conn, move["account"]).home_server
-            return told(names.follow(conn, connections.names(), home, move["account"]))
+        home = registry.account(conn, move.account).home_server
+        return log_sentences(names.repoint(conn, connections.names(), home, move.account))
 
-    @task(multiple_outputs=False)
-    def look_after(move: dict[str, Any], before: dict[str, Any]) -> None:
+    @step()
+    def look_after(conn: Registry, move: MoveFacts, before: dict[str, Any]) -> None:
         """The same look at the account where it lives now; fails with every difference."""
-        with connections.registry_connection() as conn:
-            looks.after(conn, move, before, look)
+        looks.after(conn, move, before, look)
 
-    @task(multiple_outputs=False)
-    def close_path(move: dict[str, Any]) -> str:
+    @step()
+    def close_path(conn: Registry, move: MoveFacts) -> str:
         """Takes the move's key off both servers. Before the commit the account goes back into service first."""
-        with connections.registry_connection() as conn:
-            source, target = (connections.host(move[end], conn) for end in ("from_server", "to_server"))
-            return path.close_path(conn, move, source, target)
+        return channel.close_channel(conn, move, connections.reach(conn))
 
     before = look_before(move)
     peer = open_path(move)

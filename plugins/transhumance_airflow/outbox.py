@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
+import psycopg
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowSkipException
 
 from include import billing
 from include.campaigns.letters import Mailer
-from transhumance_airflow import connections
-from transhumance_airflow.operators import refusing
+from transhumance_airflow.step import refusing
 
 WEBHOOK = "billing_webhook"
 SMTP = "smtp"
 
 
-def deliver_webhooks() -> dict[str, Any]:
+def deliver_webhooks(conn: psycopg.Connection) -> billing.Delivered:
     """Posts what waits; fails while the receiver does not take it."""
     to = _connection(WEBHOOK)
-    with connections.registry_connection() as conn, refusing():
-        return _told(billing.deliver(conn, billing.Receiver(to.host or "", to.password or "")))
+    with refusing():
+        return _taken(billing.deliver(conn, billing.Receiver(to.host or "", to.password or "")))
 
 
-def send_mails() -> dict[str, Any]:
+def send_mails(conn: psycopg.Connection) -> billing.Delivered:
     """Mails what waits; fails while the mail server does not take it."""
     to = _connection(SMTP)
     settings = to.extra_dejson
     mailer = Mailer(
         to.host, to.port or 587, settings["from"], to.login, to.password, settings.get("security", "starttls")
     )
-    with connections.registry_connection() as conn, mailer.session() as send:
-        return _told(billing.hand_on(conn, "mail", send))
+    with mailer.session() as send:
+        return _taken(billing.hand_on(conn, "mail", send))
 
 
 def _connection(conn_id: str) -> Any:
@@ -42,9 +41,9 @@ def _connection(conn_id: str) -> Any:
         raise AirflowSkipException(f"There is no connection {conn_id}: messages wait in the outbox.") from None
 
 
-def _told(delivered: billing.Delivered) -> dict[str, Any]:
+def _taken(delivered: billing.Delivered) -> billing.Delivered:
     if delivered.failed:
         raise AirflowException(
             f"{delivered.failed} messages were not taken ({delivered.error}); {delivered.waiting} wait."
         )
-    return asdict(delivered)
+    return delivered

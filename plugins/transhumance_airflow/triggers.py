@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from include import registry
 from include.agent import verbs
 from include.hosts import AgentError, HostUnreachable
-from transhumance_airflow import connections, facts
+from transhumance_airflow import conditions, connections
 
 FIRST_PAUSE = 5.0
 """Seconds. A trigger that fires as soon as it starts can overtake its own deferral in the scheduler and fail
@@ -75,7 +75,7 @@ class AgentOperationTrigger(BaseTrigger):
 
 
 class RegistryTrigger(BaseTrigger):
-    """Waits until the registry knows the named `fact` (see `facts`); fires {"value": ...}, or {"refused": sentence}."""
+    """Waits until the condition named `fact` is met (see `conditions`); fires {"value": ...} or {"refused": why}."""
 
     def __init__(self, fact: str, arguments: dict[str, Any], poll_seconds: float = 1.0):
         super().__init__()
@@ -91,12 +91,12 @@ class RegistryTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Polls until the fact is there. A registry that does not answer is asked again."""
+        """Polls until the condition is met. A registry that does not answer is asked again."""
         await asyncio.sleep(FIRST_PAUSE)
         while True:
             try:
                 value = await asyncio.to_thread(self._ask)
-            except registry.Refused as refusal:
+            except registry.RegistryRefused as refusal:
                 # The worker asks once more, and is told the same.
                 yield TriggerEvent({"refused": str(refusal)})
                 return
@@ -111,7 +111,7 @@ class RegistryTrigger(BaseTrigger):
 
     def _ask(self) -> Any:
         with connections.registry_connection() as conn:
-            return facts.ask(conn, self.fact, self.arguments)
+            return conditions.ask(conn, self.fact, self.arguments)
 
 
 class DagRunEndTrigger(BaseTrigger):

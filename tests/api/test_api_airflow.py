@@ -182,6 +182,6 @@ def test_triggering_the_dag_directly_is_checked_by_the_same_rules(call, dsn):
         key="untested-1",
     ).json()["detail"]
     assert said.startswith("Account a1-1 has not been tested for 2026")
-    with psycopg.connect(dsn) as conn, pytest.raises(registry.Refused) as refused:
+    with psycopg.connect(dsn) as conn, pytest.raises(registry.RegistryRefused) as refused:
         registry.begin_migration(conn, "vps-1", "2026", "a run", "ops")
     assert str(refused.value) == said

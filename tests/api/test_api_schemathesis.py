@@ -25,7 +25,6 @@ from transhumance_airflow.api.routes import ops
 EXAMPLES = settings(
     max_examples=6,
     derandomize=True,
-    deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )

@@ -134,7 +134,7 @@ def test_a_user_and_password_become_a_token():
 
     with httpx.Client(transport=httpx.MockTransport(token), base_url="http://airflow.example") as http:
         assert client.fetch_token(http, "ops", "secret") == "t"
-        with pytest.raises(client.Told, match="check user and password"):
+        with pytest.raises(client.CallFailed, match="check user and password"):
             client.fetch_token(http, "ops", "wrong")
 
 

@@ -15,7 +15,7 @@ from include.billing import (
     date_of,
     settle_late_facts,
 )
-from include.registry.database import Refused
+from include.registry.database import RegistryRefused
 from include.settings import Settings
 from tests.billing.facts import PARIS, at, balances, lease, leave, ledger, price
 
@@ -92,13 +92,13 @@ def test_days_that_were_missed_are_caught_up_as_they_would_have_been(conn):
 
 def test_a_day_that_is_not_over_is_refused(conn):
     use(conn)
-    with pytest.raises(Refused, match="not over"):
+    with pytest.raises(RegistryRefused, match="not over"):
         bill_days(conn, through_day=date(2026, 3, 20), now=at("2026-03-20 23:59"))
     assert bill_days(conn, through_day=date(2026, 3, 20), now=at("2026-03-21 00:00")).charges == 0
 
 
 def test_without_a_time_zone_nothing_is_billed(conn):
-    with pytest.raises(Refused, match="no billing time zone"):
+    with pytest.raises(RegistryRefused, match="no billing time zone"):
         bill_days(conn, now=at("2026-03-20 23:59"))
 
 
@@ -161,9 +161,9 @@ def test_a_wrong_record_is_corrected_with_a_reason(conn):
     correct_lease(conn, wrong, free_days=8, reason="one too many", corrected_by="ops")
     settle_late_facts(conn)
     assert sorted(key[1].day for key in balances(conn)) == [11, 12]
-    with pytest.raises(Refused, match="no lease 99999"):
+    with pytest.raises(RegistryRefused, match="no lease 99999"):
         correct_lease(conn, 99999, free_days=1, reason="x", corrected_by="ops")
-    with pytest.raises(Refused, match="Nothing to correct"):
+    with pytest.raises(RegistryRefused, match="Nothing to correct"):
         correct_lease(conn, wrong, reason="x", corrected_by="ops")
     with pytest.raises(psycopg.Error, match="fixed at its hand-over"), conn.transaction():
         conn.execute("UPDATE leases SET free_days = 30")
@@ -245,12 +245,12 @@ def test_a_zone_is_refused_that_is_unknown_or_for_days_already_billed_or_that_sw
     use(conn)
     lease(conn, 1, at("2026-03-01 00:00"))
     bill_days(conn, now=at("2026-03-10 12:00"))
-    with pytest.raises(Refused, match="knows no time zone"):
+    with pytest.raises(RegistryRefused, match="knows no time zone"):
         apply_settings(conn, Settings("Mars/Base"), now=at("2026-03-10 12:00"))
     with pytest.raises(psycopg.Error, match="choose a later day"), conn.transaction():
         conn.execute("INSERT INTO billing_time_zones VALUES ('2026-03-09', 'Asia/Tokyo')")
     apply_settings(conn, Settings("Pacific/Pago_Pago"), now=at("2026-03-10 12:00"))
-    with pytest.raises(Refused, match="no hour"):
+    with pytest.raises(RegistryRefused, match="no hour"):
         apply_settings(conn, Settings("Pacific/Kiritimati"), now=at("2026-03-20 12:00"))
 
 

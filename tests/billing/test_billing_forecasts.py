@@ -13,7 +13,7 @@ from include.billing import (
     settle_late_facts,
     would_bill,
 )
-from include.registry.database import Refused
+from include.registry.database import RegistryRefused
 from include.settings import Settings
 from tests.billing.facts import at, lease, leave, ledger, price
 
@@ -74,14 +74,14 @@ def test_the_forecast_tells_the_customer_what_waiting_costs(paris):
 
 
 def test_a_forecast_is_refused_without_a_lease_or_a_price(paris):
-    with pytest.raises(Refused, match="no lease 12345"):
+    with pytest.raises(RegistryRefused, match="no lease 12345"):
         forecast(paris, 12345)
     number = lease(paris, 1, at("2026-03-01 10:00"), plan="large")
-    with pytest.raises(Refused, match="has no price on 2026-03-09"):
+    with pytest.raises(RegistryRefused, match="has no price on 2026-03-09"):
         forecast(paris, number, now=at("2026-03-02 12:00"))
     price(paris, "40.00", date(2026, 1, 1), plan="large")
     price(paris, "5000", date(2026, 3, 15), "JPY", plan="large")
-    with pytest.raises(Refused, match="changes its currency"):
+    with pytest.raises(RegistryRefused, match="changes its currency"):
         forecast(paris, number, now=at("2026-03-02 12:00"))
 
 

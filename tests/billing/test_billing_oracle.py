@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.billing import apply_settings, bill_days, billed_through, settle_late_facts
-from include.registry.database import Refused
+from include.registry.database import RegistryRefused
 from include.settings import Settings
 from tests.billing import oracle
 from tests.billing.facts import balances, lease, leave, ledger, price
@@ -83,7 +83,7 @@ def tell(conn, start: date, zone: str, events) -> tuple[oracle.Facts, datetime]:
         elif kind == "zone":
             try:
                 apply_settings(conn, Settings(what), now=now)
-            except Refused:
+            except RegistryRefused:
                 continue  # two changes on one day
             rows = conn.execute("SELECT valid_from, zone FROM billing_time_zones").fetchall()
             facts.zones = dict(rows)
@@ -110,7 +110,7 @@ def run(conn, now: datetime, how: int) -> None:
         settle_late_facts(conn)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories())
 def test_the_ledger_is_what_the_oracle_says(conn, story):
     with conn.transaction(force_rollback=True):
@@ -129,7 +129,7 @@ def test_the_ledger_is_what_the_oracle_says(conn, story):
         assert ledger(conn) == entries
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories(), runs=st.lists(minutes, max_size=12))
 def test_when_facts_are_known_in_time_the_ledger_does_not_depend_on_the_runs(conn, story, runs):
     start, zone, events = story
@@ -153,7 +153,7 @@ def test_when_facts_are_known_in_time_the_ledger_does_not_depend_on_the_runs(con
     assert ledgers[0] == ledgers[1]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     units=st.integers(0, 10**9),
     currency=st.sampled_from(list(oracle.DECIMALS)),

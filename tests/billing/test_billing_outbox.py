@@ -26,7 +26,7 @@ from include.billing import (
     send_reminders,
     settle_late_facts,
 )
-from include.registry.database import Refused
+from include.registry.database import RegistryRefused
 from include.settings import Settings
 from tests.billing.facts import at, lease, leave, ledger, price
 
@@ -108,7 +108,7 @@ def test_a_refused_message_waits_longer_each_time_and_is_the_same_again(billed, 
 
 
 def test_a_receiver_that_is_down_is_not_tried_for_every_message(billed):
-    send_reminders(billed, now=at("2026-03-13 00:15"))
+    send_reminders(billed, (2, 1, 0), now=at("2026-03-13 00:15"))
     told = deliver(billed, Receiver("http://127.0.0.1:9/", "x"))
     assert (told.delivered, told.failed, told.waiting) == (0, 3, 7)
     assert told.error.startswith("ConnectError")
@@ -131,7 +131,7 @@ def test_a_receiver_that_is_down_is_not_tried_for_every_message(billed):
     ],
 )
 def test_what_anybody_could_read_or_sign_is_not_sent(url, secret, why):
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(RegistryRefused, match=why):
         Receiver(url, secret)
 
 
@@ -168,9 +168,9 @@ def test_an_export_hands_over_each_entry_once(billed):
     assert export_ledger(billed, "books", "jsonl", io.StringIO()) == 0
     assert export_ledger(billed, "another", "jsonl", io.StringIO()) == 27
     assert mark_exported(billed, "books", 3) == 0
-    with pytest.raises(Refused, match="no entry 99999"):
+    with pytest.raises(RegistryRefused, match="no entry 99999"):
         mark_exported(billed, "books", 99999)
-    with pytest.raises(Refused, match="csv or jsonl"):
+    with pytest.raises(RegistryRefused, match="csv or jsonl"):
         export_ledger(billed, "books", "xml", io.StringIO())
 
 

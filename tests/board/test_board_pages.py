@@ -20,7 +20,8 @@ from tests.board.conftest import Counting
 from tests.registry.host import KEY
 from tests.support.postgres import url
 from transhumance_airflow import connections
-from transhumance_airflow.board import PREFIX, gather, live, runs, views, words
+from transhumance_airflow.board import PREFIX, gather, live, runs, words
+from transhumance_airflow.board.views import plots, server_page
 
 REGISTRY_CONNECTION = connections.registry_connection
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
@@ -143,7 +144,7 @@ def test_a_servers_path_accounts_and_figures(olga, conn):
     assert [stands for stands, _ in steps] == ["lifted"] + ["done"] * 6 + ["now"]
     assert "Ops lifted the gate: made up without tests" in text(section(page, "path"))
     migration = board_server.newest_migration(conn, "vps-4")
-    tested = views.steps("vps", replace(migration, lift_gate_because=None))
+    tested = server_page.steps("vps", replace(migration, lift_gate_because=None))
     assert [step.stands for step in tested] == ["done"] * 7 + ["now"]
     assert page.count('aria-current="step"') == 1
     accounts = text(section(page, "accounts"))
@@ -214,7 +215,7 @@ def test_each_state_has_its_step_and_its_word():
     from include.registry import states
 
     for state in states.MIGRATION.states:
-        assert state.name in words.STANDING
+        assert state.name in words.STATES
         assert state.name in words.STEP_OF or state.name in states.GIVEN_UP
     order = [words.STEP_OF[state] for state in states.MIGRATION.path]
     assert order == sorted(order)
@@ -361,7 +362,7 @@ def test_words():
     assert words.ago(made_up.ago(seconds=5), now) == "just now"
     assert words.ago(made_up.ago(minutes=5), now) == "5 min ago"
     assert words.size(180_000_000) == "180 MB" and words.size(12) == "12 B" and words.size(2.5e9) == "2.5 GB"
-    assert views.as_json("</script>&") == '"\\u003c/script\\u003e\\u0026"'
+    assert plots.as_json("</script>&") == '"\\u003c/script\\u003e\\u0026"'
     assert gather.PAGE == 25
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from include import registry
+from include import catalogue, registry
 from include.agent import verbs
 from include.agent.host import codec
 from include.agent.verbs.verb import Result, Verb
+from include.catalogue import infrastructures
 from include.hosts import AgentError, HostUnreachable
-from include.moves.path import without_secrets
+from include.moves.channel import without_secrets
 from include.testing import reports
 from include.testing.copies import Place
 from tests.support.zone import Zone
@@ -43,8 +44,12 @@ RESULTS = {
     "switch": {"expected_ms": 280.0, "held_ms": 310.4, "steps": [], "verified": {"files": 3, "rows": 7, "equal": True}},
 }
 VERSIONS = {
-    "2022": {"debian": "12", "rsync": "3.5.0", "postgresql": "15.14", "mariadb": "10.11.14", "php": "8.2.29"},
-    "2026": {"debian": "13", "rsync": "3.5.0", "postgresql": "17.6", "mariadb": "11.8.3", "php": "8.4.11"},
+    name: {
+        "debian": one.debian,
+        "rsync": "3.5.0",
+        **{program: f"{wanted}.9" for program, wanted in one.programs.items()},
+    }
+    for name, one in infrastructures.load().items()
 }
 
 
@@ -383,10 +388,9 @@ SHARED = (
 def write_shared(hosting: Hosting) -> None:
     """Beside them: an old shared server with two customers' accounts, a new one, a test server and one for databases;
     the catalogue, too."""
-    from transhumance_airflow import connections
 
     conn = hosting.conn
-    connections.catalogue(conn)
+    catalogue.take_over(conn)
     for name, kind, infrastructure, number in SHARED:
         addresses = (f"10.20.0.{number}", f"10.30.0.{number}", f"fd30::{number}")
         registry.add_server(conn, name, kind, "M", infrastructure, None, *addresses)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from transhumance_airflow import connections, facts, operators
+import pytest
+
+from transhumance_airflow import conditions, connections, moving
+from transhumance_airflow.operators.agent import MoveOperation
 
 PARAMS = {
     "server": "vps-1",
@@ -12,6 +16,24 @@ PARAMS = {
     "lift_gate_because": "a test of the path",
     "requested_by": "ops",
 }
+MOVE = [
+    "check_account",
+    "wait_for_turn",
+    "look_before",
+    "open_path",
+    "copy",
+    "switch",
+    "record_move",
+    "point_names",
+    "look_after",
+    "close_path",
+]
+"""The tasks of `move_account`, in order."""
+
+
+def stand_in_for_look(monkeypatch: pytest.MonkeyPatch, look: Callable[[str, str], dict[str, Any]]) -> None:
+    """Takes the place of the look from outside that a move takes: (account, address) -> what is seen."""
+    monkeypatch.setattr(moving, "look", look)
 
 
 def step(dag: Any, task_id: str, **arguments: Any) -> Any:
@@ -22,9 +44,7 @@ def step(dag: Any, task_id: str, **arguments: Any) -> Any:
 def operation(dag: Any, task_id: str, move: dict, peer: dict) -> Any:
     """Runs one agent operation of the DAG, with what its templates would have become."""
     task = dag.task_dict[task_id]
-    fresh = operators.MoveOperation(
-        task_id=task_id, verb=task.verb, move=move, peer=peer, extra=task.extra, timeout=task.timeout
-    )
+    fresh = MoveOperation(task_id=task_id, verb=task.verb, move=move, peer=peer, extra=task.extra, timeout=task.timeout)
     return fresh.execute({})
 
 
@@ -40,7 +60,7 @@ def begin(
     params |= {"longest_wait_seconds": longest_wait_seconds, "if_another_moves": if_another_moves}
     asked = step(dag, "check_account", params=params, run_id=run_id)
     with connections.registry_connection() as conn:
-        return facts.ask(conn, dag.task_dict["wait_for_turn"].fact, asked)
+        return conditions.ask(conn, dag.task_dict["wait_for_turn"].condition, asked)
 
 
 def move(dags: dict, account: str, to_server: str, run_id: str) -> None:
@@ -59,7 +79,7 @@ def move(dags: dict, account: str, to_server: str, run_id: str) -> None:
 def up_to_hand_over(dag: Any, conn: Any) -> dict:
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     step(dag, "request_transit", migration=migration)
-    assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
+    assert conditions.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
     step(dag, "install_transit", migration=migration)
     step(dag, "enrol_transit", migration=migration, transit="transit-1")
     step(dag, "hand_over", migration=migration, transit="transit-1")

@@ -11,8 +11,14 @@ from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from include import registry
-from tests.dags.steps import step, up_to_rerouted
-from tests.dags.test_migrate_server import dag  # noqa: F401  (a fixture)
+from tests.dags.steps import stand_in_for_look, step, up_to_rerouted
+
+
+@pytest.fixture
+def dag(dags, hosting, monkeypatch) -> Any:
+    """`migrate_server`; accounts look the same wherever they are."""
+    stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
+    return dags["migrate_server"]
 
 
 @pytest.fixture
@@ -24,14 +30,14 @@ def asked(monkeypatch) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def migration(dag, dags, hosting) -> dict[str, Any]:  # noqa: F811
+def migration(dag, dags, hosting) -> dict[str, Any]:
     """A migration whose original was proven empty."""
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
     return migration
 
 
-def run(dag: Any, migration: dict[str, Any]) -> Any:  # noqa: F811
+def run(dag: Any, migration: dict[str, Any]) -> Any:
     operator = dag.task_dict["approve_reinstall"].prepare_for_execution()
     operator.migration = migration
     return operator, lambda: operator.execute({"task_instance": SimpleNamespace(id="ti")})
@@ -54,13 +60,13 @@ def test_it_stands_before_the_reinstall(dags):
     assert isinstance(task, hitl.ApprovalOperator) and task.fail_on_reject
 
 
-def test_nobody_is_asked_unless_the_plan_says_so(dag, migration, asked, hosting):  # noqa: F811
+def test_nobody_is_asked_unless_the_plan_says_so(dag, migration, asked, hosting):
     _, execute = run(dag, migration)
     assert execute() is None
     assert asked == []
 
 
-def test_a_person_is_asked_with_the_proof_in_front_of_them(dag, migration, asked, hosting):  # noqa: F811
+def test_a_person_is_asked_with_the_proof_in_front_of_them(dag, migration, asked, hosting):
     registry.ask_before_reinstall(hosting.conn, "M", True, "ops")
     hosting.log.clear()
     operator, execute = run(dag, migration)
@@ -76,7 +82,7 @@ def test_a_person_is_asked_with_the_proof_in_front_of_them(dag, migration, asked
     assert "**vps-1 itself says**: it is empty." in body
 
 
-def test_what_still_lives_there_is_shown(dag, migration, asked, hosting):  # noqa: F811
+def test_what_still_lives_there_is_shown(dag, migration, asked, hosting):
     registry.ask_before_reinstall(hosting.conn, "M", True, "ops")
     hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
     _, execute = run(dag, migration)
@@ -85,7 +91,7 @@ def test_what_still_lives_there_is_shown(dag, migration, asked, hosting):  # noq
     assert "NOT empty" in asked[0]["body"] and "    The account late is serving here." in asked[0]["body"]
 
 
-def test_yes_is_kept_and_not_asked_for_twice(dag, migration, asked, hosting):  # noqa: F811
+def test_yes_is_kept_and_not_asked_for_twice(dag, migration, asked, hosting):
     conn = hosting.conn
     registry.ask_before_reinstall(conn, "M", True, "ops")
     operator, execute = run(dag, migration)
@@ -97,7 +103,7 @@ def test_yes_is_kept_and_not_asked_for_twice(dag, migration, asked, hosting):  #
     assert execute() is None and len(asked) == 1, "the same run, started again, goes on"
 
 
-def test_no_ends_the_task_for_good_and_is_asked_again_when_it_is_cleared(dag, migration, asked, hosting):  # noqa: F811
+def test_no_ends_the_task_for_good_and_is_asked_again_when_it_is_cleared(dag, migration, asked, hosting):
     conn = hosting.conn
     registry.ask_before_reinstall(conn, "M", True, "ops")
     operator, execute = run(dag, migration)
@@ -113,7 +119,7 @@ def test_no_ends_the_task_for_good_and_is_asked_again_when_it_is_cleared(dag, mi
     assert len(asked) == 2
 
 
-def test_what_is_reinstalled_already_asks_nobody(dag, migration, asked, hosting):  # noqa: F811
+def test_what_is_reinstalled_already_asks_nobody(dag, migration, asked, hosting):
     registry.ask_before_reinstall(hosting.conn, "M", True, "ops")
     step(dag, "reinstall_original", migration=migration)
     _, execute = run(dag, migration)

@@ -13,14 +13,22 @@ from include import registry
 from include.hosts import HostUnreachable
 from include.moves import servers
 from tests.dags.hosting import made
-from tests.dags.steps import PARAMS, begin, move, operation, step, up_to_hand_over, up_to_reinstalled
+from tests.dags.steps import (
+    PARAMS,
+    begin,
+    move,
+    operation,
+    stand_in_for_look,
+    step,
+    up_to_hand_over,
+    up_to_reinstalled,
+)
 
 
 @pytest.fixture
 def dag(dags, hosting, monkeypatch):
     """`migrate_server`; accounts look the same wherever they are."""
-    inner = dags["move_account"].task_dict["look_before"].python_callable.__globals__
-    monkeypatch.setitem(inner, "look", lambda account, address: {"urls": {}})
+    stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return dags["migrate_server"]
 
 
@@ -58,7 +66,7 @@ def test_an_account_made_on_the_transit_comes_home_too(dag, dags, hosting):
     hosting.servers["transit-1"].accounts["newshop"] = {"state": "serving", "epoch": 1, "move": None}
     for account in ("app", "blog"):
         move(dags, account, "vps-1", f"home-{migration['id']}-{account}")
-    with pytest.raises(registry.Refused, match="Not home yet: newshop"):
+    with pytest.raises(registry.RegistryRefused, match="Not home yet: newshop"):
         step(dag, "point_names_home", migration=migration)
     home(dag, dags, migration, "newshop")
     step(dag, "discard_kept_disk", migration=migration)
@@ -79,12 +87,12 @@ def test_a_transit_is_not_wiped_while_it_says_that_something_is_there(dag, dags,
     home(dag, dags, migration, "app", "blog")
     step(dag, "discard_kept_disk", migration=migration)
     hosting.servers["transit-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
-    with pytest.raises(registry.Refused, match="Transit transit-1 is not empty, .* late is serving here"):
+    with pytest.raises(registry.RegistryRefused, match="Transit transit-1 is not empty, .* late is serving here"):
         step(dag, "wipe_transit", migration=migration)
     assert "late" in hosting.servers["transit-1"].accounts
     del hosting.servers["transit-1"].accounts["late"]
     hosting.servers["transit-1"].queued = 2
-    with pytest.raises(registry.Refused, match="2 messages are in the mail queue"):
+    with pytest.raises(registry.RegistryRefused, match="2 messages are in the mail queue"):
         step(dag, "wipe_transit", migration=migration)
     hosting.servers["transit-1"].queued = 0
     step(dag, "wipe_transit", migration=migration)
@@ -96,7 +104,7 @@ def test_a_transit_that_does_not_answer_is_not_wiped_unless_it_was_at_it(dag, da
     home(dag, dags, migration, "app", "blog")
     step(dag, "discard_kept_disk", migration=migration)
     hosting.servers["transit-1"].on = False
-    with pytest.raises(registry.Refused, match="cannot be asked whether it is empty, so it stays as it is"):
+    with pytest.raises(registry.RegistryRefused, match="cannot be asked whether it is empty, so it stays as it is"):
         step(dag, "wipe_transit", migration=migration)
     assert "transit-1" in hosting.servers
     hosting.servers["transit-1"].on = True
@@ -121,7 +129,9 @@ def test_a_transit_is_handed_over_only_when_it_says_that_it_is_empty(dag, hostin
     step(dag, "install_transit", migration=migration)
     step(dag, "enrol_transit", migration=migration, transit="transit-1")
     hosting.servers["transit-1"].accounts["theirs"] = {"state": "serving", "epoch": 1, "move": None}
-    with pytest.raises(registry.Refused, match="transit-1 is not empty and is not handed over: The account theirs"):
+    with pytest.raises(
+        registry.RegistryRefused, match="transit-1 is not empty and is not handed over: The account theirs"
+    ):
         step(dag, "hand_over", migration=migration, transit="transit-1")
     del hosting.servers["transit-1"].accounts["theirs"]
     step(dag, "hand_over", migration=migration, transit="transit-1")
@@ -131,11 +141,11 @@ def test_a_transit_is_handed_over_only_when_it_says_that_it_is_empty(dag, hostin
 
 def test_the_kept_disk_stays_until_the_original_itself_serves_every_account(dag, dags, hosting):
     migration = up_to_reinstalled(dag, dags, hosting.conn)
-    with pytest.raises(registry.Refused, match="kept until every account is home"):
+    with pytest.raises(registry.RegistryRefused, match="kept until every account is home"):
         registry.disk_discarded(hosting.conn, migration["id"])
     home(dag, dags, migration, "app", "blog")
     hosting.servers["vps-1"].accounts["blog"]["state"] = "receiving"
-    with pytest.raises(registry.Refused, match="vps-1 itself does not serve blog"):
+    with pytest.raises(registry.RegistryRefused, match="vps-1 itself does not serve blog"):
         step(dag, "discard_kept_disk", migration=migration)
     assert len(hosting.kept) == 1
     hosting.servers["vps-1"].accounts["blog"]["state"] = "serving"
@@ -183,10 +193,12 @@ def test_a_restored_registry_gives_nobody_a_transit_that_is_lived_on(dag, dags, 
     other = step(dag, "check_server", params={**PARAMS, "server": "vps-9"}, run_id="run-9")
     step(dag, "request_transit", migration=other)
     assert registry.assign_transit(conn, other["id"]) == "transit-1"
-    with pytest.raises(registry.Refused, match="is not empty, so it stays as it is: The account blog is serving"):
+    with pytest.raises(
+        registry.RegistryRefused, match="is not empty, so it stays as it is: The account blog is serving"
+    ):
         step(dag, "install_transit", migration=other)
     hosting.servers["transit-1"].on = False
-    with pytest.raises(registry.Refused, match="cannot be asked whether it is empty"):
+    with pytest.raises(registry.RegistryRefused, match="cannot be asked whether it is empty"):
         step(dag, "install_transit", migration=other)
     assert hosting.servers["transit-1"].accounts == before
 

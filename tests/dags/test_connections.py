@@ -15,5 +15,5 @@ def test_a_zone_without_its_server_or_its_key_is_refused(lacks: str, monkeypatch
     whole = {"host": "192.0.2.53", "login": "transhumance", "password": "AAAA", "extra_dejson": {"zone": "example"}}
     kept = SimpleNamespace(**whole | {lacks: None})
     monkeypatch.setattr(connections.BaseHook, "get_connection", lambda conn_id: kept)
-    with pytest.raises(registry.Refused, match="The connection names lacks its host .* fill it in"):
+    with pytest.raises(registry.RegistryRefused, match="The connection names lacks its host .* fill it in"):
         connections.names()

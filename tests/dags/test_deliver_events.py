@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from include import registry
 from include.panel import event_text
 from transhumance_airflow import outbox
@@ -15,7 +17,7 @@ def test_it_is_off_until_somebody_wants_it(dags):
 def test_it_announces_then_delivers_and_replays_on_demand(dags, hosting, monkeypatch):
     waiting = []
 
-    def deliver() -> dict:
+    def deliver(conn: Any) -> dict:
         sql = "UPDATE outbox SET delivered_at = now() WHERE delivered_at IS NULL RETURNING payload ->> 'id'"
         waiting.append([int(id) for (id,) in hosting.conn.execute(sql)])
         return {}

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include import registry
 from include.moves import forwarding, pool
-from transhumance_airflow import facts
+from transhumance_airflow import conditions
 
 FORM = {name: None for name in ("transit", "migration", "customer", "plan", "infrastructure", "reason")} | {
     "larger": False,
@@ -41,12 +41,12 @@ def test_a_paused_transit_is_given_to_nobody_until_it_is_offered_again(act, dags
     act(params={**FORM, "action": "pause_transit", "transit": "transit-1", "reason": "a broken fan"})
     said = dags["migrate_server"].task_dict["request_transit"].python_callable(migration=migration)
     assert said == "place 1 of 1, a transit is expected at a time that cannot be told"
-    assert facts.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) is None
+    assert conditions.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) is None
     shown = pool.show(hosting.conn)
     assert "paused: a broken fan" in shown
     assert f"{migration['id']:9}  vps-1" in shown and "cannot be told" in shown
     act(params={**FORM, "action": "resume_transit", "transit": "transit-1"})
-    assert facts.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
+    assert conditions.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
 
 
 def test_what_the_form_lacks_is_said_and_nothing_changes(act, hosting):
@@ -63,7 +63,7 @@ def test_a_migration_given_up_while_it_waits_ends_its_waits(act, dags, hosting, 
     registry.request_transit(hosting.conn, migration["id"])
     act(params={**FORM, "action": "cancel_migration", "migration": migration["id"], "reason": "they stay"})
     assert registry.waiting(hosting.conn) == []
-    assert facts.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) == facts.GIVEN_UP
+    assert conditions.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) == conditions.GIVEN_UP
     tasks = dags["migrate_server"].task_dict
     with pytest.raises(AirflowSkipException):
         _wait(tasks, migration)
@@ -77,7 +77,7 @@ def test_a_migration_given_up_while_it_waits_ends_its_waits(act, dags, hosting, 
 def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(act, dags, hosting, migration):
     tasks, conn = dags["migrate_server"].task_dict, hosting.conn
     registry.request_transit(conn, migration["id"])
-    assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
+    assert conditions.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
     tasks["install_transit"].python_callable(migration=migration)
     tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
     assert tasks["hand_over"].python_callable(migration=migration, transit="transit-1") == []
@@ -101,22 +101,22 @@ def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(act,
 def test_the_old_paths_are_shown(dags, hosting, migration):
     tasks, conn = dags["migrate_server"].task_dict, hosting.conn
     registry.request_transit(conn, migration["id"])
-    assert facts.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
-    assert forwarding.look(conn, hosting.host) == []
+    assert conditions.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
+    assert forwarding.record_all(conn, hosting.host) == []
     tasks["install_transit"].python_callable(migration=migration)
     tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
     tasks["hand_over"].python_callable(migration=migration, transit="transit-1")
-    assert forwarding.look(conn, hosting.host) == ["vps-1: no account has left it."]
+    assert forwarding.record_all(conn, hosting.host) == ["vps-1: no account has left it."]
     passed = {"http": {"count": 4, "last": 1e9}, "smtp": {"count": 0, "last": None}}
     hosting.servers["vps-1"].accounts["app"] |= {"state": "moved", "forwarded": passed}
-    (said,) = forwarding.look(conn, hosting.host)
+    (said,) = forwarding.record_all(conn, hosting.host)
     assert said.startswith("app: by the old path came 4 http; nothing since ")
     dags["manage_transits"].task_dict["show_queue"].python_callable()
     assert [event.kind for event in registry.list_events(conn, migration["id"])].count("original.forwarded") == 1
     del hosting.servers["vps-1"]
-    assert forwarding.look(conn, hosting.host) == ["vps-1: vps-1 cannot be reached."]
+    assert forwarding.record_all(conn, hosting.host) == ["vps-1: vps-1 cannot be reached."]
 
 
 def _wait(tasks: dict[str, Any], migration: dict[str, Any]) -> None:
     wait = tasks["wait_for_transit"]
-    type(wait)(task_id="wait", fact=wait.fact, arguments={"migration": migration["id"]}).execute({})
+    type(wait)(task_id="wait", condition=wait.condition, about=migration).execute({})

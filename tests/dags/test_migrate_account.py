@@ -8,11 +8,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from tests.dags.account_tests import ENTRY
 from tests.dags.hosting import add_shared
-from tests.dags.steps import operation, step
-from tests.dags.test_move_account import STEPS as MOVE
-from tests.dags.test_test_account import ENTRY, whole
-from transhumance_airflow import facts, operators
+from tests.dags.over import begin, have_tested, move
+from tests.dags.steps import MOVE, operation, stand_in_for_look, step
+from transhumance_airflow.operators import wait
 
 STEPS = ["check_account", "wait_for_turn", "list_names", *MOVE[1:]]
 
@@ -27,39 +27,8 @@ def dag(dags, shared, monkeypatch):
         shared.looks[account] = address
         return {"urls": {}}
 
-    monkeypatch.setitem(dag.task_dict["look_before"].python_callable.__globals__, "look", look)
+    stand_in_for_look(monkeypatch, look)
     return dag
-
-
-def have_tested(dags: dict[str, Any], account: str = "shop", entry: str = ENTRY) -> None:
-    whole(dags["test_account"], account, entry, f"test-{account}-{entry}")
-
-
-def begin(dag: Any, account: str = "shop", run_id: str = "perform-1", entry: str = ENTRY, **more: Any) -> Any:
-    """Up to its turn; None while it has to wait."""
-    params = {"account": account, "entry": entry, "to_server": None, "longest_wait_seconds": 1}
-    params |= {"lift_gate_because": None, "requested_by": "the customer", **more}
-    asked = step(dag, "check_account", params=params, run_id=run_id)
-    with registry_of(dag) as conn:
-        return facts.ask(conn, dag.task_dict["wait_for_turn"].fact, asked)
-
-
-def registry_of(dag: Any) -> Any:
-    from transhumance_airflow import connections
-
-    return connections.registry_connection()
-
-
-def move(dag: Any, begun: dict[str, Any]) -> None:
-    """From its turn to the end."""
-    step(dag, "list_names", move=begun)
-    before = step(dag, "look_before", move=begun)
-    peer = step(dag, "open_path", move=begun)
-    copied, switched = (operation(dag, verb, begun, peer) for verb in ("copy", "switch"))
-    step(dag, "record_move", move=begun, switched=switched, copied=copied)
-    step(dag, "point_names", move=begun)
-    step(dag, "look_after", move=begun, before=before)
-    assert step(dag, "close_path", move=begun) == "done"
 
 
 def test_steps_in_order(dags):
@@ -74,7 +43,7 @@ def test_steps_in_order(dags):
         theirs = dags["move_account"].task_dict[name]
         assert tasks[name].downstream_task_ids == theirs.downstream_task_ids, name
     assert tasks["close_path"].is_teardown and tasks["close_path"].on_failure_fail_dagrun
-    assert isinstance(tasks["wait_for_turn"], operators.WaitForRegistry)
+    assert isinstance(tasks["wait_for_turn"], wait.WaitForRegistry)
 
 
 def test_a_shared_account_moves_for_good(dag, dags, shared):
@@ -101,7 +70,7 @@ def test_every_step_can_be_repeated_after_the_end(dag, dags, shared):
     begun = begin(dag)
     move(dag, begun)
     started = list(shared.started)
-    again = facts.over_begun(shared.conn, "shop", ENTRY, "perform-1", "the customer", None, None, 1)
+    again = begin(dag)
     assert again == begun
     move(dag, again)
     assert shared.started == started
@@ -141,7 +110,7 @@ def test_refused_when_no_server_has_room(dag, dags, shared):
 
 
 def test_a_third_move_waits_its_turn_and_begins_when_one_has_ended(dag, dags, shared, monkeypatch):
-    monkeypatch.setattr(operators, "SHORT", 0.0)
+    monkeypatch.setattr(wait, "SHORT", 0.0)
     add_shared(shared, "club")
     for account in ("shop", "wiki", "club"):
         have_tested(dags, account)
@@ -151,15 +120,15 @@ def test_a_third_move_waits_its_turn_and_begins_when_one_has_ended(dag, dags, sh
     assert registry.live_move_of(shared.conn, "club") is None
     asked = {"account": "club", "entry": ENTRY, "run_id": "perform-3", "requested_by": "the customer"}
     asked |= {"to_server": None, "lift_gate_because": None, "longest_wait_seconds": 1}
-    wait = operators.WaitForRegistry(task_id="wait", fact="over_begun", arguments=asked)
+    waiting = wait.WaitForRegistry(task_id="wait", condition="over_begun", about=asked)
     with pytest.raises(TaskDeferred):
-        wait.execute({})
+        waiting.execute({})
     move(dag, first)
-    assert wait.execute({}, {"value": {}})["account"] == "club"
+    assert waiting.execute({}, {"value": {}})["account"] == "club"
     # A refusal meanwhile ends the wait with its sentence.
     with pytest.raises(AirflowFailException, match="Server web-2 runs infrastructure 2026"):
-        operators.WaitForRegistry(
-            task_id="wait", fact="over_begun", arguments={**asked, "account": "shop", "run_id": "perform-4"}
+        wait.WaitForRegistry(
+            task_id="wait", condition="over_begun", about={**asked, "account": "shop", "run_id": "perform-4"}
         ).execute({}, {"refused": "removed"})
 
 
@@ -215,6 +184,6 @@ def test_databases_that_have_left_go_forward(dag, dags, shared):
     peer = step(dag, "open_path", move=begun)
     operation(dag, "copy", begun, peer)
     operation(dag, "switch", begun, peer)
-    with pytest.raises(registry.Refused, match="goes forward"):
+    with pytest.raises(registry.RegistryRefused, match="goes forward"):
         step(dag, "close_path", move=begun)
     assert step(dag, "open_path", move=begun) == peer

@@ -10,12 +10,26 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from include.facts import MigrationFacts
 from include.hosts import AgentError, HostUnreachable
 from include.moves import report
 from include.registry.queries import board
-from tests.dags.steps import PARAMS, begin, move, operation, step, up_to_hand_over, up_to_reinstalled, up_to_rerouted
-from tests.dags.test_test_account import whole
-from transhumance_airflow import facts, operators
+from tests.dags.account_tests import whole
+from tests.dags.steps import (
+    PARAMS,
+    begin,
+    move,
+    operation,
+    stand_in_for_look,
+    step,
+    up_to_hand_over,
+    up_to_reinstalled,
+    up_to_rerouted,
+)
+from transhumance_airflow import conditions
+from transhumance_airflow.operators import runs as of_runs
+from transhumance_airflow.operators import wait
+from transhumance_airflow.step import read
 
 STEPS = [
     "check_server",
@@ -44,8 +58,7 @@ STEPS = [
 @pytest.fixture
 def dag(dags, hosting, monkeypatch):
     """The DAG; accounts look the same wherever they are."""
-    inner = dags["move_account"].task_dict["look_before"].python_callable.__globals__
-    monkeypatch.setitem(inner, "look", lambda account, address: {"urls": {}})
+    stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return dags["migrate_server"]
 
 
@@ -66,26 +79,26 @@ def test_steps_in_order(dags):
     dag = dags["migrate_server"]
     assert [task.task_id for task in dag.topological_sort() if not task.task_id.startswith("wait_until_names")] == STEPS
     for task_id in ("wait_for_transit", "wait_until_every_account_is_moved"):
-        assert isinstance(dag.task_dict[task_id], operators.WaitForRegistry)
+        assert isinstance(dag.task_dict[task_id], wait.WaitForRegistry)
         assert dag.task_dict[task_id].task_display_name != task_id, "the graph says for whom it waits"
 
 
 def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
     conn = hosting.conn
     migration = up_to_hand_over(dag, conn)
-    waiting = {"migration": migration["id"], "transit": "transit-1"}
-    assert facts.ask(conn, "every_account_moved", waiting) is None
+    waiting = {"migration": migration["id"]}
+    assert conditions.ask(conn, "every_account_moved", waiting) is None
     move(dags, "blog", "transit-1", "perform-blog")
     # The customer makes another account on the original while the others move.
     hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
     move(dags, "app", "transit-1", "perform-app")
     hosting.names.records["late.example", "A"] = ("198.51.100.11", 600)
     hosting.servers["vps-1"].accounts["blog"]["forwarded"] = {"http": {"count": 4, "last": 1e9}}
-    facts.refresh_original(conn, **waiting)
+    conditions.refresh_original(conn, read(MigrationFacts, migration))
     assert hosting.names.records["late.example", "A"] == ("198.51.100.11", 30), "its name is the customer's as well"
-    assert facts.ask(conn, "every_account_moved", waiting) is None
+    assert conditions.ask(conn, "every_account_moved", waiting) is None
     move(dags, "late", "transit-1", "perform-late")
-    assert facts.ask(conn, "every_account_moved", waiting) is True
+    assert conditions.ask(conn, "every_account_moved", waiting) is True
 
     step(dag, "point_names_at_transit", migration=migration)
     assert hosting.names.records["app.example", "A"] == ("198.51.100.21", 30)
@@ -96,7 +109,7 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
     assert step(dag, "enrol_original", migration=migration)["debian"] == "13"
     for account in ("app", "blog", "late"):
         move(dags, account, "vps-1", f"home-{migration['id']}-{account}")
-    assert facts.ask(conn, "every_account_moved", waiting) is True, "what was true once does not wait again"
+    assert conditions.ask(conn, "every_account_moved", waiting) is True, "what was true once does not wait again"
     step(dag, "point_names_home", migration=migration)
     assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 3600)
     step(dag, "reroute_ips_home", migration=migration, transit="transit-1")
@@ -157,13 +170,13 @@ def test_a_server_that_is_being_migrated_is_refused(dag, hosting):
 def test_an_original_that_holds_an_account_is_not_reinstalled(dag, dags, hosting):
     migration = up_to_rerouted(dag, dags, hosting.conn)
     hosting.servers["vps-1"].accounts["left"] = {"state": "serving", "epoch": 1, "move": None}
-    with pytest.raises(registry.Refused, match="The account left is serving here"):
+    with pytest.raises(registry.RegistryRefused, match="The account left is serving here"):
         step(dag, "prove_original_empty", migration=migration)
     del hosting.servers["vps-1"].accounts["left"]
     step(dag, "prove_original_empty", migration=migration)
     # It is asked again at the moment of the act.
     hosting.servers["vps-1"].accounts["left"] = {"state": "serving", "epoch": 1, "move": None}
-    with pytest.raises(registry.Refused, match="The account left is serving here"):
+    with pytest.raises(registry.RegistryRefused, match="The account left is serving here"):
         step(dag, "reinstall_original", migration=migration)
     assert hosting.servers["vps-1"].infrastructure == "2022"
 
@@ -210,9 +223,9 @@ def test_another_host_key_stops_the_reinstall(dag, dags, hosting, monkeypatch):
 def test_names_and_ips_stay_while_an_account_has_not_left(dag, dags, hosting):
     migration = up_to_hand_over(dag, hosting.conn)
     move(dags, "blog", "transit-1", "perform-blog")
-    with pytest.raises(registry.Refused):
+    with pytest.raises(registry.RegistryRefused):
         step(dag, "point_names_at_transit", migration=migration)
-    with pytest.raises(registry.Refused):
+    with pytest.raises(registry.RegistryRefused):
         step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     assert hosting.routes == {}
     assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 30)
@@ -231,10 +244,8 @@ def test_names_outside_our_dns_are_told_at_the_hand_over_and_in_the_report(dag, 
     assert f"app: {sentence}" in report.summary(report.gather(hosting.conn, migration["id"]))
 
 
-def home(migration: dict) -> operators.MoveAccountsHome:
-    return operators.MoveAccountsHome(
-        task_id="move_accounts_home", migration=migration["id"], original=migration["server"]
-    )
+def home(migration: dict) -> of_runs.MoveAccountsHome:
+    return of_runs.MoveAccountsHome(task_id="move_accounts_home", migration=migration)
 
 
 @pytest.fixture
@@ -248,13 +259,13 @@ def runs(monkeypatch):
         started.append((run_id, again))
         states[run_id] = "queued"
 
-    monkeypatch.setattr(operators, "run_state", lambda dag_id, run_id: states.get(run_id))
-    monkeypatch.setattr(operators, "start_run", start)
+    monkeypatch.setattr(of_runs, "run_state", lambda dag_id, run_id: states.get(run_id))
+    monkeypatch.setattr(of_runs, "start_run", start)
     return states, started
 
 
 def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs, monkeypatch):
-    monkeypatch.setattr(operators, "BUSY", 0.0)
+    monkeypatch.setattr(of_runs, "BUSY", 0.0)
     states, started = runs
     migration = up_to_reinstalled(dag, dags, hosting.conn)
     task = home(migration)
@@ -297,12 +308,12 @@ def put_off(dags: dict, hosting: Any, account: str, run_id: str) -> None:
 def test_an_account_that_is_too_slow_at_a_moment_is_tried_again_and_the_others_go_on(
     dag, dags, hosting, runs, monkeypatch
 ):
-    monkeypatch.setattr(operators, "BUSY", 0.0)
+    monkeypatch.setattr(of_runs, "BUSY", 0.0)
     states, started = runs
     migration = up_to_reinstalled(dag, dags, hosting.conn)
     app, blog = (f"home-{migration['id']}-{account}" for account in ("app", "blog"))
     clock = [1000.0]
-    monkeypatch.setattr(operators.time, "time", lambda: clock[0])
+    monkeypatch.setattr(of_runs.time, "time", lambda: clock[0])
     task = home(migration)
     with pytest.raises(TaskDeferred) as deferred:
         task.execute({})
@@ -324,13 +335,13 @@ def test_an_account_that_is_too_slow_at_a_moment_is_tried_again_and_the_others_g
     kept = pause.kwargs
     assert kept["run_id"] is None, "nothing is left to do before the moment has passed"
     assert pause.trigger.serialize()[0].endswith("DateTimeTrigger")
-    for minutes in operators.QUIETER:
+    for minutes in of_runs.QUIETER:
         clock[0] += 60 * minutes + 1
         kept = resume({}).kwargs
         assert started[-1] == (app, True)
         put_off(dags, hosting, "app", app)
         states[app] = "failed"
-        if minutes != operators.QUIETER[-1]:
+        if minutes != of_runs.QUIETER[-1]:
             kept = resume({"state": "failed"}).kwargs
     with pytest.raises(AirflowException, match=r"failed \(tried 7 times\): Visitors of app would wait 3.9 s"):
         task.resume({}, {"state": "failed"}, **kept)
@@ -345,9 +356,9 @@ def test_small_accounts_move_home_without_a_deferral_and_as_the_customer_agreed(
         move(dags, conf["account"], conf["to_server"], run_id)
         states[run_id] = "success"
 
-    monkeypatch.setattr(operators, "run_state", lambda dag_id, run_id: states.get(run_id))
-    monkeypatch.setattr(operators, "start_run", start)
-    monkeypatch.setattr(operators.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(of_runs, "run_state", lambda dag_id, run_id: states.get(run_id))
+    monkeypatch.setattr(of_runs, "start_run", start)
+    monkeypatch.setattr(of_runs.time, "sleep", lambda seconds: None)
     assert home(migration).execute({}) is None
     assert confs == [
         {"account": account, "to_server": "vps-1", "longest_wait_seconds": 1} for account in ("app", "blog")
@@ -372,17 +383,17 @@ def test_a_switch_home_that_failed_is_looked_at_before_visitors_meet_another(dag
 
 
 def test_a_wait_asks_before_it_defers_and_after(dag, hosting, monkeypatch):
-    monkeypatch.setattr(operators, "SHORT", 0.0)
+    monkeypatch.setattr(wait, "SHORT", 0.0)
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     step(dag, "request_transit", migration=migration)
     hosting.conn.execute("UPDATE servers SET paused_because = 'repair' WHERE kind = 'transit'")
-    wait = operators.WaitForRegistry(task_id="wait", fact="transit_assigned", arguments={"migration": migration["id"]})
+    waiting = wait.WaitForRegistry(task_id="wait", condition="transit_assigned", about=migration)
     with pytest.raises(TaskDeferred) as deferred:
-        wait.execute({})
+        waiting.execute({})
     assert deferred.value.trigger.poll_seconds <= 5
     assert "transit_assigned" in str(deferred.value.trigger.serialize())
     hosting.conn.execute("UPDATE servers SET paused_because = NULL WHERE kind = 'transit'")
-    assert wait.execute({}, {"value": "transit-1"}) == "transit-1"
+    assert waiting.execute({}, {"value": "transit-1"}) == "transit-1"
 
 
 def test_untested_accounts_stop_a_migration_until_they_are_tested_or_ops_say_why(dag, dags, shared):

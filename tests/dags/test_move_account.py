@@ -10,23 +10,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from include import registry
 from include.hosts import AgentError
-from include.moves.path import without_secrets
+from include.moves.channel import without_secrets
 from tests.dags.hosting import FakeHost, described
-from tests.dags.steps import begin, operation, step
-from transhumance_airflow import connections, operators
-
-STEPS = [
-    "check_account",
-    "wait_for_turn",
-    "look_before",
-    "open_path",
-    "copy",
-    "switch",
-    "record_move",
-    "point_names",
-    "look_after",
-    "close_path",
-]
+from tests.dags.steps import MOVE, begin, operation, stand_in_for_look, step
+from transhumance_airflow import connections
+from transhumance_airflow.operators import agent
 
 
 @pytest.fixture
@@ -35,8 +23,7 @@ def dag(dags, hosting, monkeypatch):
     dag = dags["move_account"]
     look = {"urls": {"https://app.example/": {"status": 200, "title": "x", "certificate": "c"}}}
     hosting.looks["app"] = look
-    globals_ = dag.task_dict["look_before"].python_callable.__globals__
-    monkeypatch.setitem(globals_, "look", lambda account, address: hosting.looks[account])
+    stand_in_for_look(monkeypatch, lambda account, address: hosting.looks[account])
     return dag
 
 
@@ -55,8 +42,8 @@ def handed_over(hosting):
 
 def test_steps_in_order(dags):
     dag = dags["move_account"]
-    assert set(dag.task_dict) == set(STEPS)
-    in_a_row = [step for step in STEPS[:7] if step != "look_before"]
+    assert set(dag.task_dict) == set(MOVE)
+    in_a_row = [step for step in MOVE[:7] if step != "look_before"]
     for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
     assert dag.task_dict["look_before"].upstream_task_ids == {"wait_for_turn"}
@@ -243,7 +230,7 @@ def test_a_committed_move_keeps_its_path_and_goes_forward(dag, hosting, handed_o
     operation(dag, "copy", move, peer)
     registry.advance_move(hosting.conn, move["id"], "switching")
     hosting.servers["vps-1"].accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"])
-    with pytest.raises(registry.Refused, match="goes forward"):
+    with pytest.raises(registry.RegistryRefused, match="goes forward"):
         step(dag, "close_path", move=move)
     assert move["key"] in hosting.servers["vps-1"].pairs
     assert step(dag, "open_path", move=begin(dag)) == peer
@@ -253,12 +240,12 @@ def test_a_look_that_differs_fails_with_every_difference(dag, hosting, handed_ov
     move = begin(dag)
     before = step(dag, "look_before", move=move)
     hosting.looks["app"] = {"urls": {"https://app.example/": {"status": 500, "title": "y", "certificate": "c"}}}
-    with pytest.raises(registry.Refused, match="500, not 200.*another title"):
+    with pytest.raises(registry.RegistryRefused, match="500, not 200.*another title"):
         step(dag, "look_after", move=move, before=before)
 
 
 def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, hosting, handed_over, monkeypatch):
-    monkeypatch.setattr(operators, "BUSY", 0.0)
+    monkeypatch.setattr(agent, "BUSY", 0.0)
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     name = f"{move['key']}-e{move['epoch']}-copy"
@@ -320,7 +307,7 @@ def test_the_end_of_an_attempt_that_is_over_does_nothing(dag, hosting, handed_ov
     hosting.log.clear()
     assert step(dag, "close_path", move=move) == "preparing", "another run of the task, that was late"
     assert hosting.log == []
-    with pytest.raises(registry.Refused, match="another has begun since"):
+    with pytest.raises(registry.RegistryRefused, match="another has begun since"):
         registry.advance_move(hosting.conn, move["id"], "returned", epoch=move["epoch"])
     assert registry.move(hosting.conn, move["id"]).state == "preparing"
 

@@ -66,7 +66,7 @@ def test_a_dag_that_is_triggered_directly_refuses_with_the_same_sentence(dags, h
 
 
 def same(rule, task) -> None:
-    with pytest.raises(registry.Refused) as by_the_rule:
+    with pytest.raises(registry.RegistryRefused) as by_the_rule:
         rule()
     with pytest.raises(AirflowFailException) as by_the_task:
         task()

@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseOperator
 
-from transhumance_airflow import operators
+from transhumance_airflow.step import INSTALLING
 
 FOLDER = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def test_no_task_holds_a_worker_for_ever(dags):
     for dag in dags.values():
         for task in dag.tasks:
             assert task.execution_timeout is not None, (dag.dag_id, task.task_id)
-            assert task.execution_timeout <= operators.INSTALLING, (dag.dag_id, task.task_id)
+            assert task.execution_timeout <= INSTALLING, (dag.dag_id, task.task_id)
 
 
 def test_what_waits_for_a_person_waits(dags):

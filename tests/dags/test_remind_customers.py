@@ -109,7 +109,7 @@ def test_each_reminder_goes_out_once(dag, shared, post, monkeypatch):
     for on in ("2026-09-01", "2026-12-01", "2026-12-24", "2026-12-30", "2026-12-31"):
         for _ in range(2):
             remind(dag, monkeypatch, date.fromisoformat(on))
-            outbox.send_mails()
+            outbox.send_mails(shared.conn)
         assert {mail["To"] for mail in post.mails} == {"owner@shop.example"}
         subjects += [mail["Subject"] for mail in post.mails]
         post.mails.clear()
@@ -125,9 +125,9 @@ def test_each_reminder_goes_out_once(dag, shared, post, monkeypatch):
     assert told.fetchone()[0] == 5 * 4  # app, blog, shop, wiki
 
 
-def test_a_mail_says_what_to_do_and_until_when(dag, post, monkeypatch):
+def test_a_mail_says_what_to_do_and_until_when(dag, shared, post, monkeypatch):
     remind(dag, monkeypatch, date(2026, 12, 24))
-    outbox.send_mails()
+    outbox.send_mails(shared.conn)
     (mail,) = post.mails
     text = mail.get_payload(decode=True).decode()
     assert "your account shop" in text and "31 December 2026" in text and "{" not in text
@@ -139,10 +139,10 @@ def test_what_is_not_taken_waits_and_fails_the_task(dag, shared, post, monkeypat
     remind(dag, monkeypatch, date(2026, 12, 24))
     post.refusing = True
     with pytest.raises(AirflowException, match="1 messages were not taken.*451"):
-        outbox.send_mails()
+        outbox.send_mails(shared.conn)
     post.refusing = False
     shared.conn.execute("UPDATE outbox SET next_attempt_at = now()")
-    assert outbox.send_mails()["delivered"] == 1
+    assert outbox.send_mails(shared.conn).delivered == 1
 
 
 def test_an_account_created_since_is_reminded_too_and_a_server_that_is_down_delays_nothing(dag, shared, monkeypatch):
@@ -152,13 +152,13 @@ def test_an_account_created_since_is_reminded_too_and_a_server_that_is_down_dela
     assert step(dag, "refresh_servers") == ["test-1: test-1 cannot be reached."]
     assert remind(dag, monkeypatch, date(2026, 12, 24)) == 5
     assert registry.account(shared.conn, "late").server == "web-1"
-    with pytest.raises(registry.Refused):
+    with pytest.raises(registry.RegistryRefused):
         registry.account(shared.conn, "gone")
 
 
-def test_without_a_connection_messages_wait(dag, connections, monkeypatch):
+def test_without_a_connection_messages_wait(dag, shared, connections, monkeypatch):
     connections.clear()
     assert remind(dag, monkeypatch, date(2026, 12, 24)) == 4
     for send in (outbox.send_mails, outbox.deliver_webhooks):
         with pytest.raises(AirflowSkipException, match="There is no connection"):
-            send()
+            send(shared.conn)

@@ -11,11 +11,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from include import registry
-from tests.dags import test_migrate_account as migrating
+from tests.dags import over
+from tests.dags.account_tests import ENTRY, tell, whole
 from tests.dags.hosting import add_shared
-from tests.dags.steps import step
-from tests.dags.test_test_account import ENTRY, tell, whole
-from transhumance_airflow import operators
+from tests.dags.steps import stand_in_for_look, step
+from transhumance_airflow.operators import runs as of_runs
 
 FORM = {
     "entry": ENTRY,
@@ -66,10 +66,10 @@ class Runs:
             whole(self.dags[dag_id], conf["account"], conf["entry"], run_id)
             return
         dag = self.dags[dag_id]
-        begun = migrating.begin(dag, conf["account"], run_id, requested_by=conf["requested_by"])
+        begun = over.begin(dag, conf["account"], run_id, requested_by=conf["requested_by"])
         assert conf["longest_wait_seconds"] == FORM["longest_wait_seconds"]
         try:
-            migrating.move(dag, begun)
+            over.move(dag, begun)
         except Exception:
             step(dag, "close_path", move=begun)
             raise
@@ -80,11 +80,10 @@ def runs(dags, shared, monkeypatch) -> Runs:
     for account in ACCOUNTS[:-2]:
         add_shared(shared, account)
     runs = Runs(dags, shared)
-    monkeypatch.setattr(operators, "run_state", runs.state)
-    monkeypatch.setattr(operators, "start_run", runs.start)
-    monkeypatch.setattr(operators, "BUSY", 0.0)
-    look = dags["migrate_account"].task_dict["look_before"].python_callable.__globals__
-    monkeypatch.setitem(look, "look", lambda account, address: {"urls": {}})
+    monkeypatch.setattr(of_runs, "run_state", runs.state)
+    monkeypatch.setattr(of_runs, "start_run", runs.start)
+    monkeypatch.setattr(of_runs, "BUSY", 0.0)
+    stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return runs
 
 
@@ -99,7 +98,7 @@ def act(dag: Any, action: str, run_id: str = "campaign-run", **more: Any) -> int
 
 def perform(campaign: int) -> None:
     """One look of the task that performs; returns when the campaign has ended, else raises that it waits."""
-    operators.PerformInWaves(task_id="perform_in_waves", campaign=campaign).execute({})
+    of_runs.PerformInWaves(task_id="perform_in_waves", campaign=campaign).execute({})
 
 
 def to_the_end(campaign: int, runs: Runs, most: int = 60) -> None:
@@ -239,13 +238,13 @@ def test_killed_anywhere_it_goes_on_and_starts_nothing_twice(dag, runs, shared, 
 
     for _ in range(60):
         # Killed between what the registry noted and what Airflow was told, and after it.
-        monkeypatch.setattr(operators, "start_run", killed)
+        monkeypatch.setattr(of_runs, "start_run", killed)
         try:
             perform(campaign)
             break
         except (SystemExit, TaskDeferred):
             pass
-        monkeypatch.setattr(operators, "start_run", runs.start)
+        monkeypatch.setattr(of_runs, "start_run", runs.start)
         try:
             perform(campaign)
             break
@@ -260,14 +259,14 @@ def test_who_performs_first_is_not_performed_again(dag, runs, shared):
         perform(campaign)
     for account in ("a3", "shop"):
         whole(runs.dags["test_account"], account, ENTRY, f"own-{account}")
-    begun = migrating.begin(runs.dags["migrate_account"], "a3", "own-perform")
-    shop = migrating.begin(runs.dags["migrate_account"], "shop", "own-perform-2")
-    migrating.move(runs.dags["migrate_account"], begun)
+    begun = over.begin(runs.dags["migrate_account"], "a3", "own-perform")
+    shop = over.begin(runs.dags["migrate_account"], "shop", "own-perform-2")
+    over.move(runs.dags["migrate_account"], begun)
     with pytest.raises(AssertionError, match="does not end"):
         to_the_end(campaign, runs, 20)  # the shop is in its customer's hands
     now = states(shared.conn, campaign)
     assert now["shop"] == "waiting" and now["a3"] == now["wiki"] == "done"
-    migrating.move(runs.dags["migrate_account"], shop)
+    over.move(runs.dags["migrate_account"], shop)
     to_the_end(campaign, runs)
     assert states(shared.conn, campaign)["shop"] == "done"
 

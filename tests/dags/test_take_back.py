@@ -11,8 +11,8 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
-from tests.dags.steps import move, step, up_to_hand_over, up_to_reinstalled, up_to_rerouted
-from transhumance_airflow import approvals, facts
+from tests.dags.steps import move, stand_in_for_look, step, up_to_hand_over, up_to_reinstalled, up_to_rerouted
+from transhumance_airflow import approvals, conditions
 
 PARAMS = {"server": "vps-1", "because": "its disk is gone", "requested_by": "ops"}
 
@@ -20,8 +20,7 @@ PARAMS = {"server": "vps-1", "because": "its disk is gone", "requested_by": "ops
 @pytest.fixture
 def dag(dags, hosting, monkeypatch):
     """`migrate_server`; accounts look the same wherever they are."""
-    inner = dags["move_account"].task_dict["look_before"].python_callable.__globals__
-    monkeypatch.setitem(inner, "look", lambda account, address: {"urls": {}})
+    stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return dags["migrate_server"]
 
 
@@ -55,12 +54,10 @@ def test_before_the_reroute_the_original_serves_again(dag, dags, hosting):
     assert registry.migration(conn, migration["id"]).state == "failed"
     assert registry.lease_of(conn, migration["id"]).ended_at is not None, "it costs nothing any more"
     # The run of migrate_server goes its way out, and does not wipe what nobody has looked at.
-    assert facts.ask(conn, "every_account_moved", {"migration": migration["id"], "transit": "transit-1"}) == (
-        facts.GIVEN_UP
-    )
+    assert conditions.ask(conn, "every_account_moved", {"migration": migration["id"]}) == conditions.GIVEN_UP
     step(dag, "point_names_home", migration=migration)
     assert hosting.names.records["blog.example", "A"] == ("198.51.100.11", 3600)
-    with pytest.raises(registry.Refused, match="cannot be asked whether it is empty"):
+    with pytest.raises(registry.RegistryRefused, match="cannot be asked whether it is empty"):
         step(dag, "wipe_transit", migration=migration)
     hosting.wipe(registry.server(conn, "transit-1"))
     step(dag, "wipe_transit", migration=migration)
@@ -161,7 +158,7 @@ def test_an_account_moves_nowhere_else_by_a_take_back(dag, dags, hosting):
     """The registry lets an account go home without a move for this alone."""
     conn = hosting.conn
     migration = up_to_rerouted(dag, dags, conn)
-    with pytest.raises(registry.Refused, match="lives on transit-1 until a move commits"):
+    with pytest.raises(registry.RegistryRefused, match="lives on transit-1 until a move commits"):
         registry.serves_again(conn, migration["id"], "app")
-    with pytest.raises(registry.Refused):
+    with pytest.raises(registry.RegistryRefused):
         registry.advance(conn, migration["id"], "failed")

@@ -14,10 +14,10 @@ from include import registry
 from include.hosts import HostUnreachable
 from include.settings import read_settings
 from include.testing import names
+from tests.dags.account_tests import ENTRY, begin, operation, tell, whole
 from tests.dags.steps import step
-from transhumance_airflow import failures, operators
+from transhumance_airflow.operators import agent
 
-ENTRY = "infrastructure-2026"
 IN_A_ROW = ["check_account", "replace_old_test", "open_path", "duplicate", "open_test", "name_test", "write_report"]
 SIDE_BY_SIDE = {"check_original", "check_copy", "look_at_pages"}
 
@@ -25,47 +25,6 @@ SIDE_BY_SIDE = {"check_original", "check_copy", "look_at_pages"}
 @pytest.fixture
 def dag(dags, shared):
     return dags["test_account"]
-
-
-def begin(dag: Any, account: str = "shop", entry: str = ENTRY, run_id: str = "test-1") -> dict[str, Any]:
-    params = {"account": account, "entry": entry, "requested_by": "the customer"}
-    asked = step(dag, "check_account", params=params, run_id=run_id)
-    return step(dag, "replace_old_test", asked=asked, params=params, run_id=run_id)
-
-
-def operation(dag: Any, task_id: str, test: dict[str, Any], peer: Any = None) -> Any:
-    """Runs one agent operation of the DAG, with what its templates would have become."""
-    task = dag.task_dict[task_id]
-    return operators.CopyOperation(task_id=task_id, verb=task.verb, on=task.on, test=test, peer=peer).execute({})
-
-
-def opened(dag: Any, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Up to the test names; gives what was duplicated, and the names."""
-    duplicated = operation(dag, "duplicate", test, step(dag, "open_path", test=test))
-    named = step(dag, "open_test", test=test)
-    step(dag, "name_test", test=test, named=named)
-    return duplicated, named
-
-
-def reported(dag: Any, test: dict[str, Any], duplicated: dict[str, Any], named: dict[str, str]) -> dict[str, Any]:
-    """From the looks to the report."""
-    return step(
-        dag,
-        "write_report",
-        test=test,
-        duplicated=duplicated,
-        original=operation(dag, "check_original", test),
-        copy=operation(dag, "check_copy", test),
-        pages=step(dag, "look_at_pages", test=test, named=named),
-    )
-
-
-def whole(dag: Any, account: str = "shop", entry: str = ENTRY, run_id: str = "test-1") -> dict[str, Any]:
-    """A whole run; gives its result."""
-    test = begin(dag, account, entry, run_id)
-    result = reported(dag, test, *opened(dag, test))
-    assert step(dag, "close_path", test=test) == "ready"
-    return step(dag, "tell_result", result=result)
 
 
 def test_steps_in_order(dag):
@@ -137,7 +96,7 @@ def test_findings_reach_the_report_and_the_gate(dag, shared):
     places = [place for found in report["findings"] for place in found["places"]]
     for side in ("index.php:7", "database shop"):
         assert any(side in place for place in places)
-    with pytest.raises(registry.Refused, match="blocker"):
+    with pytest.raises(registry.RegistryRefused, match="blocker"):
         registry.begin_over(shared.conn, "shop", ENTRY, "perform-1", "a test")
 
 
@@ -218,21 +177,14 @@ def test_a_test_that_failed_leaves_nothing_and_says_why(dag, shared, verb):
     assert whole(dag)["verdict"] == "ready"
 
 
-def tell(dag: Any, task_id: str, run_id: str, account: str, error: BaseException) -> None:
-    """What Airflow does when a task has failed for good."""
-    instance = type("Instance", (), {"dag_id": dag.dag_id, "run_id": run_id, "task_id": task_id})()
-    params = {"account": account, "requested_by": "the customer"}
-    failures.tell_failure({"ti": instance, "params": params, "exception": error})
-
-
 def test_a_failure_is_told_without_what_others_wrote(dag, shared):
     tell(dag, "duplicate", "r1", "shop", ValueError("password=hunter2"))
-    assert registry.why_run_failed(shared.conn, "shop", "r1") == "ValueError: see the log of duplicate."
+    assert registry.why_run_failed(shared.conn, "r1", "shop") == "ValueError: see the log of duplicate."
     tell(dag, "duplicate", "r1", "shop", AirflowException("The copies differ."))
     tell(dag, "close_path", "r1", "shop", AirflowException("The server is gone."))
-    assert registry.why_run_failed(shared.conn, "shop", "r1") == "The copies differ."
-    tell(dag, "check_account", "r2", "nobody", registry.Refused("There is no account nobody."))
-    assert registry.why_run_failed(shared.conn, "shop", "r2") is None
+    assert registry.why_run_failed(shared.conn, "r1", "shop") == "The copies differ."
+    tell(dag, "check_account", "r2", "nobody", registry.RegistryRefused("There is no account nobody."))
+    assert registry.why_run_failed(shared.conn, "r2", "shop") is None
 
 
 def test_a_name_of_somebody_else_is_left_and_the_test_refused(dag, shared):
@@ -247,7 +199,7 @@ def test_a_name_of_somebody_else_is_left_and_the_test_refused(dag, shared):
 
 
 def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, shared, monkeypatch):
-    monkeypatch.setattr(operators, "BUSY", 0.0)
+    monkeypatch.setattr(agent, "BUSY", 0.0)
     test = begin(dag)
     peer = step(dag, "open_path", test=test)
     name = f"{test['key']}-e{test['epoch']}-duplicate"

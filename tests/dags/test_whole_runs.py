@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from include import registry
+from tests.dags.steps import stand_in_for_look
 
 ENTRY = "infrastructure-2026"
 SHOP = {"account": "shop", "entry": ENTRY, "requested_by": "a test"}
@@ -18,8 +19,7 @@ def run(dag: Any, **conf: Any) -> tuple[str, dict[str, str]]:
 
 
 def test_an_account_is_tested_performed_and_its_copy_expires(airflow, dags, shared, monkeypatch):
-    look = dags["migrate_account"].task_dict["look_before"].python_callable.__globals__
-    monkeypatch.setitem(look, "look", lambda account, address: {"urls": {}})
+    stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     for dag_id, conf in (("test_account", SHOP), ("migrate_account", SHOP)):
         state, tasks = run(dags[dag_id], **conf)
         assert state == "success" and set(tasks.values()) == {"success"}, (dag_id, tasks)
@@ -47,7 +47,7 @@ def test_a_refusal_ends_a_run_at_its_first_task(airflow, dags, shared):
     state, tasks = run(dags["migrate_account"], **SHOP)
     assert state == "failed" and tasks.pop("check_account") == "failed"
     assert set(tasks.values()) <= {"upstream_failed", "skipped"}, tasks
-    assert "shop has not been tested" in registry.why_run_failed(shared.conn, "shop", _last_run(shared.conn))
+    assert "shop has not been tested" in registry.why_run_failed(shared.conn, _last_run(shared.conn), "shop")
 
 
 def _last_run(conn: Any) -> str:

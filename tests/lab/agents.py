@@ -51,7 +51,7 @@ def wanted(verb: type[Asked], args: dict[str, Any]) -> Asked:
 _FENCE = """
 import json, sys
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
-from agent.move import fence, forward, hold; from agent.host import system
+from agent.move import fence, forward, hold; from agent.host import system; from agent.host.kept import Kept
 step, args = json.loads(sys.argv[1])
 
 def stay_held(**args):
@@ -61,6 +61,7 @@ def stay_held(**args):
         held.still(part)
 
 try:
+    Kept().__enter__()
     {"hold": stay_held, "commit": fence.commit, "release": forward.release}[step](**args)
     print("null")
 except system.Refused as refused:

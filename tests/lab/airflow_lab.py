@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import imaplib
 import json
 import signal
-import smtplib
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -21,12 +17,14 @@ from include import registry
 from include.agent import verbs
 from include.hosts import Host
 from lab import airflow, postgres, router, state, topology
-from lab.accounts.filling import Filled, Server, account_file, new_password, password_hash
+from lab.accounts.filling import Filled, Server, new_password
 from lab.demo import run as demo
 from lab.demo import stage
-from lab.demo.inside import inside
 from lab.panel import Panel
 from lab.visitors import crowd
+from tests.lab.farm_accounts import MAILBOX, meadow, of_files, orchard
+from tests.lab.farm_visitors import Visitors
+from tests.lab.waiting import wait_for
 
 ORIGINAL, TRANSIT, TEST = stage.ORIGINAL, stage.TRANSIT, stage.TEST
 WORKING = ("airflow-scheduler", "airflow-triggerer")
@@ -40,108 +38,6 @@ SOONER = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
 }
 """A worker that was killed is missed after 15 s here."""
-MAILBOX = "info@meadow.example"
-PAGE = """<?php
-if (isset($_POST["n"])) {{
-    $n = (int) $_POST["n"];
-    {write}
-}}
-echo "<title>{name}</title>\\n", gethostname(), " ", PHP_VERSION, "\\n<p>A shepherd counts the sheep when the sun goes
-    down behind the hills, and again when it rises over the pond, and finds that none of them is missing.</p>";
-"""
-INTO_FILE = 'file_put_contents(dirname(__DIR__) . "/visits", "$n\\n", FILE_APPEND | LOCK_EX);'
-INTO_TABLE = (
-    '(new PDO("{driver}:host=127.0.0.1;dbname={name}", "{name}", "{password}"))'
-    '->prepare("INSERT INTO visits VALUES (?)")->execute([$n]);'
-)
-TABLES = """
-CREATE TABLE visits (n integer);
-CREATE TABLE notes (id integer PRIMARY KEY, note varchar(100));
-INSERT INTO notes {rows};
-"""
-
-
-def wait_for(what: Callable[[], Any], seconds: float, why: str, pause: float = 0.2) -> Any:
-    """The first true value of `what()`; AssertionError with `why` when there is none within `seconds`."""
-    until = time.monotonic() + seconds
-    while not (value := what()):
-        assert time.monotonic() < until, f"not within {seconds:g} s: {why}"
-        time.sleep(pause)
-    return value
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One POST of the number `n`; times are of time.time(), `server` and `php` are what the page said."""
-
-    account: str
-    n: int
-    sent: float
-    answered: float
-    status: int | str
-    server: str = ""
-    php: str = ""
-
-
-class Visitors:
-    """Post a number of its own each, `every` seconds, to each account's page at one address, from th-visitor."""
-
-    def __init__(self, address: str, every: float = 0.1) -> None:
-        self.address, self.every = address, every
-        self.visits: list[Visit] = []
-        self.accounts: list[str] = []
-        self._over = threading.Event()
-        self._asking: list[threading.Thread] = []
-        self._thread = threading.Thread(target=inside, args=(topology.VISITOR, self._send), daemon=True)
-
-    def start(self) -> None:
-        """They ask from now on."""
-        self._thread.start()
-
-    def rest(self) -> None:
-        """Nobody asks any more, and everybody has their answer."""
-        self._over.set()
-        if self._thread.ident:
-            self._thread.join()
-        for thread in self._asking:
-            thread.join()
-
-    def of(self, account: str, since: float = 0) -> list[Visit]:
-        """The visits of an account that were sent since then, in the order of their answers."""
-        return [visit for visit in list(self.visits) if visit.account == account and visit.sent >= since]
-
-    def _send(self) -> None:
-        n = 0
-        while not self._over.wait(self.every):
-            n += 1
-            for account in list(self.accounts):
-                thread = threading.Thread(target=self._ask, args=(account, n), daemon=True)
-                thread.start()
-                self._asking.append(thread)
-
-    def _ask(self, account: str, n: int) -> None:
-        sent = time.time()
-        try:
-            status, server, php = post(self.address, account, n)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            status, server, php = repr(error), "", ""
-        self.visits.append(Visit(account, n, sent, time.time(), status, server, php))
-
-
-def post(address: str, account: str, n: int) -> tuple[int, str, str]:
-    """One visit: (status, the server's name, its PHP). It may be held for as long as a hold may last."""
-    connection = http.client.HTTPConnection(address, 80, timeout=100)
-    try:
-        headers = {"Host": f"{account}.example", "Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("POST", "/", body=f"n={n}", headers=headers)
-        response = connection.getresponse()
-        text = response.read().decode(errors="replace")
-        if response.status != 200:
-            return response.status, "", ""
-        server, php = text.split("\n")[1].split()
-        return 200, server, php
-    finally:
-        connection.close()
 
 
 class Farm:
@@ -156,6 +52,7 @@ class Farm:
         """The migration's, once it was asked for."""
         self.content: dict[str, str] = {}
         """What each account kept when it was filled."""
+        self.mail_password = new_password()
         self._closed = False
 
     @cached_property
@@ -429,9 +326,9 @@ class Farm:
         """The accounts that are there from the start: one on PostgreSQL, one on MariaDB with mail and a crontab, and
         one of files."""
         filled = {
-            "orchard": self._orchard(execute_on),
-            "meadow": self._meadow(execute_on),
-            "copse": self._of_files(execute_on, "copse", 2304),
+            "orchard": orchard(execute_on),
+            "meadow": meadow(execute_on, self.mail_password, lambda: len(self.mails(ORIGINAL))),
+            "copse": of_files(execute_on, "copse", 2304),
         }
         for account in filled:
             self.content[account] = self.kept(ORIGINAL, account)
@@ -440,7 +337,7 @@ class Farm:
 
     def create_late(self) -> None:
         """The customer creates another account, on the original, while the migration waits for them."""
-        brook = self._of_files(self.filling(), "brook", 2303)
+        brook = of_files(self.filling(), "brook", 2303)
         airflow.connect_account(brook.account, brook.look, brook.connections)
         self.content["brook"] = self.kept(ORIGINAL, "brook")
         self.visitors.accounts.append("brook")
@@ -449,68 +346,6 @@ class Farm:
         """The original, to fill accounts on."""
         agent = stage.host(ORIGINAL, self.host_key)
         return Server(stage.executor(ORIGINAL), lambda statement: agent.call(verbs.Create(account_file=statement)))
-
-    def _site(self, server: Server, name: str, write: str, megabytes: int = 1) -> None:
-        server.write_as(name, f"/home/{name}/public_html", {"index.php": PAGE.format(name=name, write=write)})
-        server.write_as(name, f"/home/{name}/data", {f"note {i}": f"{name} {i}\n" * i for i in range(100)})
-        ballast = ["dd", "if=/dev/urandom", f"of=/home/{name}/data/ballast", "bs=1M", f"count={megabytes}"]
-        server.run_as(name, *ballast)
-
-    def _of_files(self, server: Server, name: str, uid: int) -> Filled:
-        statement = account_file(name, uid)
-        server.create(statement)
-        self._site(server, name, INTO_FILE)
-        return Filled(name, statement, {"urls": [f"http://{name}.example/"]}, [])
-
-    def _orchard(self, server: Server) -> Filled:
-        password = new_password()
-        statement = account_file("orchard", 2301, postgresql={"roles": ["orchard"], "databases": ["orchard"]})
-        server.create(statement)
-        self._site(server, "orchard", INTO_TABLE.format(driver="pgsql", name="orchard", password=password))
-        psql = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
-        make = f"CREATE ROLE orchard LOGIN PASSWORD '{password}'; CREATE DATABASE orchard OWNER orchard;"
-        server.run_as("postgres", *psql, input=make.replace("; ", ";\n"))
-        rows = "SELECT g, 'note ' || md5(g::text) FROM generate_series(1, 300) g"
-        tables = "SET ROLE orchard;" + TABLES.format(rows=rows)
-        server.run_as("postgres", *psql, "-d", "orchard", input=tables)
-        return filled(statement, "postgres", 5432, password)
-
-    def _meadow(self, server: Server) -> Filled:
-        password, self.mail_password = new_password(), new_password()
-        statement = account_file(
-            "meadow",
-            2302,
-            mariadb={"users": [{"user": "meadow", "host": "%"}], "databases": ["meadow"]},
-            mail={
-                "domains": ["meadow.example"],
-                "mailboxes": [{"address": MAILBOX, "password_hash": password_hash(self.mail_password)}],
-            },
-        )
-        server.create(statement)
-        # Large enough to be caught while it is copied.
-        self._site(server, "meadow", INTO_TABLE.format(driver="mysql", name="meadow", password=password), 200)
-        rows = "SELECT seq, CONCAT('note ', MD5(seq)) FROM seq_1_to_300"
-        make = f"CREATE DATABASE meadow; CREATE USER meadow@'%' IDENTIFIED BY '{password}';"
-        make += f"GRANT ALL ON meadow.* TO meadow@'%'; USE meadow; {TABLES.format(rows=rows)}"
-        server.run("mariadb", "--batch", input=make)
-        server.run("crontab", "-u", "meadow", "-", input="17 3 * * * true\n")
-        with smtplib.SMTP(topology.server(ORIGINAL).spec.management_address, 25, timeout=20) as smtp:
-            for number in range(5):
-                smtp.sendmail("visitor@visitors.example", [MAILBOX], f"Subject: mail {number}\r\n\r\nhello\r\n")
-        wait_for(lambda: len(self.mails(ORIGINAL)) == 5, 20, "five mails have arrived")
-        made = filled(statement, "mysql", 3306, password)
-        login = {"login": MAILBOX, "password": self.mail_password}
-        made.connections.append({"conn_id": "meadow_imap", "conn_type": "generic", "port": 143, **login})
-        made.look["imap"] = [{"connection": "meadow_imap", "mailboxes": ["INBOX"]}]
-        return made
-
-
-def filled(statement: dict[str, Any], kind: str, port: int, password: str) -> Filled:
-    """How an account with a database is looked at: by its own user, and at its page."""
-    name = statement["account"]
-    known = {"conn_type": kind, "port": port, "login": name, "password": password, "schema": name}
-    look = {"urls": [f"http://{name}.example/"], f"{kind}_connection": f"{name}_database"}
-    return Filled(name, statement, look, [{"conn_id": f"{name}_database", "host": f"{name}.example", **known}])
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
 import time
 from typing import Any
 
 from include.agent.account.accounts import Account
+from include.agent.host import kept
 from include.agent.host.system import Refused
 from include.agent.stores.mariadb import changes, definers, definition, follower, restore, sql, write
 from include.agent.stores.mariadb import load as mariadb_load
@@ -208,7 +208,7 @@ def a_load_and_a_question_at_once(alice: Account) -> dict[str, Any]:
     role = f"th_quiet_{alice.name}"
     asking = f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; SET ROLE {role}; END"
     session = sql.Session(follower.login(alice, follower.WRITING))
-    loading = threading.Thread(target=load)
+    loading = kept.thread(load)
     loading.start()
     end = time.monotonic() + 1.5
     while time.monotonic() < end:

@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import expect
 
 from lab import airflow
-from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
+from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
 from tests.lab.browser import Person, at_airflow
+from tests.lab.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from playwright.sync_api import expect
 
 from include import registry
 from lab.demo import stage
-from lab.panel import Told
-from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
+from lab.panel import CallFailed
+from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
 from tests.lab.browser import Person, at_airflow
+from tests.lab.waiting import wait_for
 
 RECORD = """() => {
     window.told = [];
@@ -52,7 +53,7 @@ def test_an_account_is_tested_and_ops_read_its_report(farm: Farm, ops: Person) -
 
 def test_the_board_follows_a_server_from_the_question_to_the_transit(farm: Farm, ops: Person) -> None:
     frame = ops.board()
-    with pytest.raises(Told, match="meadow"):  # which was not tested
+    with pytest.raises(CallFailed, match="meadow"):  # which was not tested
         farm.panel.ask_for_transit(ORIGINAL, stage.ENTRY)
     customers = frame.locator("article", has=frame.locator("#g-customer"))
     expect(customers).not_to_contain_text(ORIGINAL)
@@ -75,7 +76,7 @@ def performed_too_early(farm: Farm, account: str) -> str:
     """Performs an account before the transit is handed over; the panel refuses it at once, and so will the run whose id
     this is."""
     wait_for(farm.migration, 60, "the migration has begun", pause=0.1)
-    with pytest.raises(Told, match="handed over"):
+    with pytest.raises(CallFailed, match="handed over"):
         farm.perform(account)
     return farm.perform_past_the_panel(account, name="early")
 

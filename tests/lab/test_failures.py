@@ -6,11 +6,13 @@ import pytest
 
 from include import registry
 from include.agent import verbs
+from include.facts import MigrationFacts
 from include.hosts import AgentError
 from include.moves import servers
 from lab import airflow
 from lab.demo import stage
-from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
+from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
+from tests.lab.waiting import wait_for
 
 BY_HAND = (
     "approve_reinstall",
@@ -58,14 +60,17 @@ def test_an_original_that_holds_accounts_is_not_reinstalled_by_hand(farm: Farm) 
     proof = farm.host(ORIGINAL).call(verbs.ProveEmpty())
     assert not proof.empty
     assert {"The account meadow is serving here.", "The account orchard is serving here."} <= {*proof.because}
+    facts = MigrationFacts(migration.id, ORIGINAL, migration.from_infrastructure, migration.to_infrastructure)
     with stage.registry_connection() as conn:
         for state in ("accounts_moved", "original_empty", "reinstalling"):
-            with pytest.raises(registry.Refused):
+            with pytest.raises(registry.RegistryRefused):
                 registry.advance(conn, migration.id, state)
-        with pytest.raises(registry.Refused, match="is not reinstalled, because accounts live on it"):
+        with pytest.raises(registry.RegistryRefused, match="is not reinstalled, because accounts live on it"):
             registry.may_reinstall(conn, migration.id)
-        with pytest.raises(registry.Refused, match=f"{ORIGINAL} is not empty and is not reinstalled: The account"):
-            servers.prove_original_empty(conn, {"id": migration.id, "server": ORIGINAL}, farm.host(ORIGINAL))
+        with pytest.raises(
+            registry.RegistryRefused, match=f"{ORIGINAL} is not empty and is not reinstalled: The account"
+        ):
+            servers.prove_original_empty(conn, facts, farm.host(ORIGINAL))
     # A person marks everything before it as success.
     for task_id in BY_HAND:
         farm.mark(task_id, "success")

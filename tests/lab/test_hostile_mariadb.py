@@ -8,10 +8,12 @@ from tests.lab import base_tree
 
 _CODE = """
 import json
+from include.agent.host.kept import Kept
 from tests.lab import mariadb_tries as tries
-alice = tries.start()
-said = {"names": tries.names_in_every_set(alice), "neighbour": tries.a_neighbours_statements(alice)}
-said["load"] = tries.a_load_and_a_question_at_once(alice)
+with Kept():
+    alice = tries.start()
+    said = {"names": tries.names_in_every_set(alice), "neighbour": tries.a_neighbours_statements(alice)}
+    said["load"] = tries.a_load_and_a_question_at_once(alice)
 print(json.dumps(said))
 """
 

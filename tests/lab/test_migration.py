@@ -12,7 +12,8 @@ from lab import airflow
 from lab.demo import stage
 from lab.state import STATE
 from lab.topology import RESOLVER, VISITOR
-from tests.lab.airflow_lab import ACCOUNTS, ORIGINAL, TRANSIT, Farm, wait_for
+from tests.lab.airflow_lab import ACCOUNTS, ORIGINAL, TRANSIT, Farm
+from tests.lab.waiting import wait_for
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -46,7 +46,7 @@ def test_a_resolver_knows_the_new_address_as_soon_as_names_are_settled(postgresq
         registry.enrol_server(conn, "transit-1", "2026", host.KEY, {})
         asked = time.monotonic()
         assert lab_names.resolve(NAME) == HOME, "from now on it is in the resolver's cache"
-        said = names.follow(conn, zone, "vps-1")
+        said = names.repoint(conn, zone, "vps-1")
         assert [sentence.split(":")[0] for sentence in said] == [
             f"{LATE} has no address in our DNS",
             "test-names.test is not in our DNS",
@@ -57,9 +57,9 @@ def test_a_resolver_knows_the_new_address_as_soon_as_names_are_settled(postgresq
         )
         registry.hand_over(conn, id)
         zone.point(LATE, "A", None, HOME, TTL)
-        assert zone.led(LATE).records == (("A", HOME, TTL),) and zone.mail_hosts(LATE) == []
+        assert zone.resolve(LATE).records == (("A", HOME, TTL),) and zone.mail_hosts(LATE) == []
         host.moved(conn, "a1-1", "transit-1")
-        assert len(names.follow(conn, zone, "vps-1", "a1-1")) == 1
+        assert len(names.repoint(conn, zone, "vps-1", "a1-1")) == 1
         assert zone.held(NAME, "A") == zone.held(LATE, "A") == (AWAY, 1)
         # It was lowered too late for a cache that had asked before.
         while not registry.names_settled(conn, "vps-1"):
@@ -69,6 +69,6 @@ def test_a_resolver_knows_the_new_address_as_soon_as_names_are_settled(postgresq
 
         by_hand = ["A", AWAY, "198.51.100.99", 60]
         zone.point(LATE, *by_hand)
-        (_, told) = names.follow(conn, zone, "vps-1", "a1-1")
+        (_, told) = names.repoint(conn, zone, "vps-1", "a1-1")
         assert told.startswith(f"{LATE} A holds 198.51.100.99, not {AWAY}, so it does not follow a1-1: ")
         assert zone.held(LATE, "A") == ("198.51.100.99", 60)

@@ -160,7 +160,7 @@ def test_nothing_of_it_stays(moving: Moving) -> None:
         assert sql(one, identity).split() == ["by_index|i", "no_key|d", "nothing|n"]
     finished = "import sys; sys.path.insert(0, '/usr/local/lib/transhumance/agent.pyz');"
     finished += " from agent.stores.postgresql.store import POSTGRESQL; from agent.account.accounts import load;"
-    finished += f" POSTGRESQL.finish(load('{NAME}'))"
+    finished += f" from agent.host.kept import Kept; Kept().__enter__(); POSTGRESQL.finish(load('{NAME}'))"
     moving.new.root("python3", "-c", finished)
     left = "SELECT subname::text FROM pg_subscription UNION ALL SELECT rolname FROM pg_roles WHERE rolname ~ '^th_'"
     left += " UNION ALL SELECT roname FROM pg_replication_origin;"

@@ -12,7 +12,8 @@ from include.moves.enrol import enrol
 from lab import airflow
 from lab.accounts.filling import account_file
 from lab.demo import stage
-from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm, wait_for
+from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
+from tests.lab.waiting import wait_for
 
 LARGE = "VPS of 32 cores"
 REFUSED = {

@@ -19,15 +19,17 @@ import pytest
 
 from include import registry
 from include.agent import verbs
+from include.moves.channel import without_secrets
 from include.moves.enrol import enrol
-from include.moves.path import without_secrets
 from lab import airflow, names, router
 from lab.accounts.filling import Server, account_file, new_password
 from lab.demo import stage
 from lab.demo.inside import inside
 from lab.state import STATE
 from lab.topology import RESOLVER, VISITOR, server
-from tests.lab.airflow_lab import TEST, Farm, Visitors, wait_for
+from tests.lab.airflow_lab import TEST, Farm
+from tests.lab.farm_visitors import Visitors
+from tests.lab.waiting import wait_for
 
 OLD, NEW = "shared-1", "shared-2"
 DATABASES = "database-1"

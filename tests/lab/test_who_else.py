@@ -9,10 +9,13 @@ from tests.lab import base_tree
 
 _CODE = """
 import json
+from include.agent.host.kept import Kept
 from tests.lab import obstacles_tries, who_else_tries as tries
-both = tries.start()
-print(json.dumps({each.__name__: each(*both) for each in (obstacles_tries.in_the_way, tries.names, tries.in_a_hold,
-    tries.settings, tries.looks, tries.open_transactions, tries.restoring, tries.granted_to)}))
+with Kept():
+    both = tries.start()
+    found = {each.__name__: each(*both) for each in (obstacles_tries.in_the_way, tries.names, tries.in_a_hold,
+        tries.settings, tries.looks, tries.open_transactions, tries.restoring, tries.granted_to)}
+print(json.dumps(found))
 """
 
 

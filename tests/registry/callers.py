@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from include.registry import Refused
+from include.registry import RegistryRefused
 
 
 def at_once(connect, calls):
@@ -15,7 +15,7 @@ def at_once(connect, calls):
         barrier.wait()
         try:
             return call(connection)
-        except Refused as refusal:
+        except RegistryRefused as refusal:
             return refusal
 
     with ThreadPoolExecutor(len(calls)) as pool:

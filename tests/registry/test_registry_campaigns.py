@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from include import registry
-from include.registry import Refused
+from include.registry import RegistryRefused
 from include.registry.kinds import EventKind
 from tests.registry import host
 
@@ -59,11 +59,11 @@ def test_waves(due):
 
 def test_campaign_refuses(due):
     begin = registry.begin_campaign
-    with pytest.raises(Refused, match="nothing to begin"):
+    with pytest.raises(RegistryRefused, match="nothing to begin"):
         begin(due, "2026", "r", "ops", [], SETTINGS)
-    with pytest.raises(Refused, match="no catalogue entry"):
+    with pytest.raises(RegistryRefused, match="no catalogue entry"):
         begin(due, "2031", "r", "ops", ["b1"], SETTINGS)
-    with pytest.raises(Refused, match="no such account"):
+    with pytest.raises(RegistryRefused, match="no such account"):
         begin(due, "2026", "r", "ops", ["nobody"], SETTINGS)
     for name, value in {
         "wave_size": 0,
@@ -72,22 +72,22 @@ def test_campaign_refuses(due):
         "most_failures_percent": 101,
         "longest_wait_seconds": 0,
     }.items():
-        with pytest.raises(Refused, match="correct its settings"):
+        with pytest.raises(RegistryRefused, match="correct its settings"):
             begin(due, "2026", "r", "ops", ["b1"], SETTINGS | {name: value})
-    with pytest.raises(Refused, match="needs canaries"):
+    with pytest.raises(RegistryRefused, match="needs canaries"):
         begin(due, "2026", "r", "ops", ["b1"], {key: SETTINGS[key] for key in SETTINGS if key != "canaries"})
     begun(due)
-    with pytest.raises(Refused, match="Another campaign performs this entry"):
+    with pytest.raises(RegistryRefused, match="Another campaign performs this entry"):
         begin(due, "2026", "r", "ops", ["b1"], SETTINGS)
 
 
 def test_paused_campaign_begins_nothing_and_a_stopped_one_never_again(due):
     campaign = begun(due)
     registry.set_campaign_account(due, campaign.id, "b1", "testing")
-    with pytest.raises(Refused, match="for a reason"):
+    with pytest.raises(RegistryRefused, match="for a reason"):
         registry.pause_campaign(due, campaign.id, " ", "ops")
     registry.pause_campaign(due, campaign.id, "it is Friday", "ops")
-    with pytest.raises(Refused, match="paused: account b2 is not begun"):
+    with pytest.raises(RegistryRefused, match="paused: account b2 is not begun"):
         registry.set_campaign_account(due, campaign.id, "b2", "testing")
     registry.set_campaign_account(due, campaign.id, "b1", "performing")
     registry.resume_campaign(due, campaign.id, "ops")
@@ -96,7 +96,7 @@ def test_paused_campaign_begins_nothing_and_a_stopped_one_never_again(due):
     assert registry.stop_campaign(due, campaign.id, "again", "ops") == stopped
     assert (stopped.state, stopped.why) == ("stopped", "2 of 2 failed") and stopped.ended_at
     assert states_of(due, campaign) == {"b1": "performing", "b2": "testing"} | {f"b{n}": "left" for n in range(3, 10)}
-    with pytest.raises(Refused, match="cannot go from stopped to running"):
+    with pytest.raises(RegistryRefused, match="cannot go from stopped to running"):
         registry.resume_campaign(due, campaign.id, "ops")
     registry.set_campaign_account(due, campaign.id, "b1", "done")
     assert registry.finish_campaign(due, campaign.id) == stopped
@@ -106,13 +106,13 @@ def test_campaign_is_done_when_every_account_has_ended(due):
     campaign = registry.begin_campaign(due, "2026", "run", "ops", ["b1", "b2"], SETTINGS)
     registry.set_campaign_account(due, campaign.id, "b1", "performing")
     registry.set_campaign_account(due, campaign.id, "b1", "done")
-    with pytest.raises(Refused, match="accounts left"):
+    with pytest.raises(RegistryRefused, match="accounts left"):
         registry.finish_campaign(due, campaign.id)
-    with pytest.raises(Refused, match="give it"):
+    with pytest.raises(RegistryRefused, match="give it"):
         registry.set_campaign_account(due, campaign.id, "b2", "left")
     registry.set_campaign_account(due, campaign.id, "b2", "left", "It has blockers.")
     registry.set_campaign_account(due, campaign.id, "b2", "left", "It has blockers.")
-    with pytest.raises(Refused, match="not of campaign"):
+    with pytest.raises(RegistryRefused, match="not of campaign"):
         registry.set_campaign_account(due, campaign.id, "b3", "done")
     assert registry.finish_campaign(due, campaign.id).state == "done"
     kinds = [event.kind for event in registry.list_events(due, account="b2")]
@@ -205,7 +205,7 @@ def test_a_reminder_more_is_a_number_more(due, days, kind):
 
 @pytest.mark.parametrize("mail", ["nobody", "a@b\nBcc: c@d", "a b@c", "@c", "a@", "x" * 250 + "@example.org"])
 def test_mail_address_is_one(due, mail):
-    with pytest.raises(Refused, match="not a mail address"):
+    with pytest.raises(RegistryRefused, match="not a mail address"):
         registry.set_customer_mail(due, "c", mail)
 
 
@@ -223,8 +223,8 @@ def test_catalogue_is_brought_up_to_date(conn):
         ({"opens": DEADLINE}, "opens before its deadline"),
         ({"deadline": None, "opens": None}, "mandatory catalogue entry has a deadline"),
         ({"to_version": "2022"}, "leads to another version"),
-        ({"kind": "punched cards"}, r"kind is infrastructure, or an engine \(mariadb, postgresql\)"),
+        ({"kind": "punched cards"}, r"kind is infrastructure, or an engine \(mariadb, postgresql"),
         ({"title": ""}, "has a title"),
     ):
-        with pytest.raises(Refused, match=match):
+        with pytest.raises(RegistryRefused, match=match):
             registry.sync_catalogue(conn, [replace(dated, **wrong)])

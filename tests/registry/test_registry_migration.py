@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from include import registry
-from include.registry import Refused
+from include.registry import RegistryRefused
 from include.registry.__main__ import main
 from tests.registry import host
 from tests.registry.content import content
@@ -91,7 +91,7 @@ def test_account_created_meanwhile_is_included(conn):
     )
     assert [(account.name, account.domains) for account in living] == [("new", ["new.example", "www.new.example"])]
     assert registry.accounts_not_on(conn, id, "transit-1") == ["new"]
-    with pytest.raises(Refused, match="Accounts live on vps-1 .new."):
+    with pytest.raises(RegistryRefused, match="Accounts live on vps-1 .new."):
         registry.last_account_left(conn, id)
     registry.sync_accounts(conn, "transit-1", [{"account": "there", "state": "serving", "epoch": 0}])
     assert registry.account(conn, "there").home_server == "vps-1"
@@ -140,7 +140,7 @@ def test_mail_of_another_account_is_nobodys_at_first_sight(conn):
 
 def test_who_confirms_is_told_that_nothing_was_said(conn):
     host.add_host(conn)
-    with pytest.raises(Refused, match="has said nothing of a1-1"):
+    with pytest.raises(RegistryRefused, match="has said nothing of a1-1"):
         registry.confirm_account(conn, "a1-1", "ops")
 
 
@@ -159,7 +159,7 @@ def test_removed_account_is_waited_for_no_more_and_its_epoch_counts_on(conn):
     registry.remove_account(conn, "a1-2", "the customer deleted it", "ops")
     registry.remove_account(conn, "a1-2", "the customer deleted it", "ops")
     assert registry.accounts_not_on(conn, id, "transit-1") == []
-    with pytest.raises(Refused, match="was removed"):
+    with pytest.raises(RegistryRefused, match="was removed"):
         registry.begin_move(conn, "a1-2", "transit-1", "r", "customer")
     again = registry.add_account(conn, "a1-2", "vps-1", [])
     assert (again.removed_at, again.epoch) == (None, 0)
@@ -194,7 +194,7 @@ def test_callers_transaction_is_the_callers(conn, connect):
 def test_refusal_in_a_callers_transaction_undoes_only_itself(conn, connect):
     with conn.transaction():
         host.add_host(conn)
-        with pytest.raises(Refused):
+        with pytest.raises(RegistryRefused):
             registry.add_account(conn, "Not A Name", "vps-1", [])
     assert len(registry.accounts_of(connect(), "vps-1")) == 2
 
@@ -205,7 +205,7 @@ def test_price_history(conn):
     registry.set_price(conn, "small", Decimal("45"), "EUR", tomorrow, by="ops")
     registry.set_price(conn, "small", Decimal("44"), "EUR", tomorrow, by="ops")
     assert registry.plan(conn, "small").monthly_price == Decimal("39.99")
-    with pytest.raises(Refused, match="has been in force"):
+    with pytest.raises(RegistryRefused, match="has been in force"):
         registry.set_price(conn, "small", Decimal("1"), "EUR", date(1970, 1, 1))
     with pytest.raises(TypeError):
         registry.set_price(conn, "small", 1.5, "EUR", tomorrow)

@@ -7,7 +7,7 @@ import pytest
 
 from include import registry
 from include.billing import apply_settings
-from include.registry import Refused
+from include.registry import RegistryRefused
 from include.settings import Settings
 from tests.registry import host
 
@@ -76,11 +76,11 @@ def test_cancel_waits_for_a_move(conn):
     host.add_host(conn)
     id = host.handed_over(conn)
     move = registry.begin_move(conn, "a1-1", "transit-1", "r", "customer")
-    with pytest.raises(Refused, match="a1-1 is being moved"):
+    with pytest.raises(RegistryRefused, match="a1-1 is being moved"):
         registry.cancel_migration(conn, id, "no", "customer")
     registry.advance_move(conn, move.id, "returned")
     assert registry.cancel_migration(conn, id, "no", "customer").state == "cancelled"
-    with pytest.raises(Refused, match="is not being migrated"):
+    with pytest.raises(RegistryRefused, match="is not being migrated"):
         registry.begin_move(conn, "a1-2", "transit-1", "r2", "customer")
 
 
@@ -88,7 +88,7 @@ def test_no_cancel_once_an_account_was_created_on_the_transit(conn):
     host.add_host(conn)
     id = host.handed_over(conn)
     registry.add_account(conn, "new", "transit-1", [])
-    with pytest.raises(Refused, match="accounts live on its transit transit-1 .new."):
+    with pytest.raises(RegistryRefused, match="accounts live on its transit transit-1 .new."):
         registry.cancel_migration(conn, id, "no", "customer")
 
 
@@ -103,9 +103,9 @@ def test_paused_and_resumed(conn):
     kinds = [event.kind for event in registry.list_events(conn, server="transit-1")]
     assert kinds[-3:] == ["server.added", "server.paused", "server.resumed"]
     for name in ("vps-1", "nowhere"):
-        with pytest.raises(Refused):
+        with pytest.raises(RegistryRefused):
             registry.pause_server(conn, name, "why", "ops")
-    with pytest.raises(Refused, match="give the reason"):
+    with pytest.raises(RegistryRefused, match="give the reason"):
         registry.pause_server(conn, "transit-1", " ", "ops")
 
 
@@ -124,7 +124,7 @@ def test_reserved_for_one_customer(conn):
     ids = ask(conn, 1, 2, 3)
     registry.assign_transit(conn, ids[0])
     assert transits(conn, ids) == ["transit-2", None, "transit-1"]
-    with pytest.raises(Refused, match="has no transit"):
+    with pytest.raises(RegistryRefused, match="has no transit"):
         registry.return_transit(conn, ids[1])
 
 
@@ -143,7 +143,7 @@ def test_larger_at_no_cost_only_when_ops_allow_it(conn):
     registry.add_plan(conn, "odd", Decimal("79.99"), "EUR", 8, 2 * host.GB, 80 * host.GB)
     host.add_server(conn, "odd-1", "transit", 150, plan="odd")
     host.add_server(conn, "large-1", "transit", 151, plan="large")
-    with pytest.raises(Refused, match="no transit that fits plan small"):
+    with pytest.raises(RegistryRefused, match="no transit that fits plan small"):
         host.begin(conn)
     registry.allow_larger_transit(conn, "small", True, "ops")
     (id,) = ask(conn, 1)
@@ -168,9 +168,9 @@ def test_older_request_gets_the_larger_one_before_a_younger_of_that_size(conn):
 def test_move_up_with_a_reason(conn):
     host.add_host(conn, originals=4, transits=1)
     ids = ask(conn, 1, 2, 3, 4)
-    with pytest.raises(Refused, match="give the reason"):
+    with pytest.raises(RegistryRefused, match="give the reason"):
         registry.move_up(conn, ids[3], "", "ops")
-    with pytest.raises(Refused, match="place from 1 to 2"):
+    with pytest.raises(RegistryRefused, match="place from 1 to 2"):
         registry.move_up(conn, ids[1], "why", "ops", to_place=3)
     assert registry.move_up(conn, ids[3], "its disk is failing", "ops", to_place=2).place == 2
     assert registry.move_up(conn, ids[2], "a fair", "ops").place == 1
@@ -182,7 +182,7 @@ def test_move_up_with_a_reason(conn):
     ]
     registry.assign_transit(conn, ids[0])
     assert transits(conn, ids) == [None, None, "transit-1", None]
-    with pytest.raises(Refused, match="does not wait"):
+    with pytest.raises(RegistryRefused, match="does not wait"):
         registry.move_up(conn, ids[2], "why", "ops")
 
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from include import registry
-from include.registry import Refused
+from include.registry import RegistryRefused
 from tests.registry import host
 from tests.registry.callers import at_once
 
@@ -72,7 +72,7 @@ def test_fifty_runs_for_one_server(conn, connect):
             for n in range(CALLERS)
         ],
     )
-    assert sum(isinstance(answer, Refused) for answer in answers) == CALLERS - 1
+    assert sum(isinstance(answer, RegistryRefused) for answer in answers) == CALLERS - 1
 
 
 def test_fifty_accounts_of_one_server_performed_at_once(conn, connect):
@@ -80,7 +80,7 @@ def test_fifty_accounts_of_one_server_performed_at_once(conn, connect):
     id = host.handed_over(conn)
     names = [account.name for account in registry.accounts_of(conn, "vps-1")]
     answers = at_once(connect, [lambda c, n=n: registry.begin_move(c, n, "transit-1", f"run-{n}", "c") for n in names])
-    assert sum(isinstance(answer, Refused) for answer in answers) == CALLERS - 1
+    assert sum(isinstance(answer, RegistryRefused) for answer in answers) == CALLERS - 1
     assert len(registry.moves_of(conn, id)) == 1
 
 
@@ -108,14 +108,14 @@ def test_account_created_while_the_original_goes_to_be_reinstalled(conn, connect
         registry.ip_routed(conn, ip.address, "transit-1")
     registry.advance(conn, id, "rerouted")
     registry.advance(conn, id, "original_empty")
-    with pytest.raises(Refused, match="Accounts live on vps-1 .late."):
+    with pytest.raises(RegistryRefused, match="Accounts live on vps-1 .late."):
         while_created(connect, "vps-1", lambda c: registry.advance(c, id, "reinstalling"))
 
 
 def test_account_created_on_the_transit_while_the_migration_is_cancelled(conn, connect):
     host.add_host(conn)
     id = host.handed_over(conn)
-    with pytest.raises(Refused, match="live on its transit transit-1 .late."):
+    with pytest.raises(RegistryRefused, match="live on its transit transit-1 .late."):
         while_created(connect, "transit-1", lambda c: registry.cancel_migration(c, id, "no", "ops"))
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from include import registry
-from include.registry import Refused
+from include.registry import RegistryRefused
 from include.registry.database import SENTENCES
 from tests.registry import host
 from tests.registry.content import TABLES, content
@@ -14,7 +14,7 @@ from tests.registry.content import TABLES, content
 
 def refused(conn, match, function, *args, **kwargs):
     before = content(conn)
-    with pytest.raises(Refused, match=match) as caught:
+    with pytest.raises(RegistryRefused, match=match) as caught:
         function(conn, *args, **kwargs)
     assert re.fullmatch(r"[A-Z][^\n]*: [^\n]+\.", str(caught.value)), str(caught.value)
     assert content(conn) == before

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from include import registry
-from include.registry import Refused
+from include.registry import RegistryRefused
 from include.registry.database import BUSY, REFUSED
 from tests.registry import host
 from tests.registry.callers import at_once
@@ -64,7 +64,7 @@ def test_test_from_beginning_to_end(shared):
     assert (test.server, test.state, test.epoch) == ("test-1", "preparing", 1)
     assert registry.begin_test(shared, "s1", "2026", "r", "customer") == test
     registry.advance_test(shared, test.id, "copying")
-    with pytest.raises(Refused, match="expires at a time"):
+    with pytest.raises(RegistryRefused, match="expires at a time"):
         registry.advance_test(shared, test.id, "ready")
     assert registry.latest_test_of(shared, "s1", "2026") is None
     registry.record_test_report(shared, test.id, {"verdict": "blocked"}, 2, 1)
@@ -84,7 +84,7 @@ def test_test_from_beginning_to_end(shared):
 
 def test_ready_copy_is_replaced_and_one_at_work_is_not(shared):
     first = ready_copy(shared, "s1")
-    with pytest.raises(Refused, match="another test copy"):
+    with pytest.raises(RegistryRefused, match="another test copy"):
         registry.begin_test(shared, "s1", "2026", "r2", "customer")
     assert registry.replace_test(shared, "s1", "r2").id == first.id
     assert registry.replace_test(shared, "s1", "r2").state == "removing"
@@ -93,7 +93,7 @@ def test_ready_copy_is_replaced_and_one_at_work_is_not(shared):
     second = registry.begin_test(shared, "s1", "2026", "r2", "customer")
     assert second.id != first.id and second.epoch > first.epoch
     assert registry.replace_test(shared, "s1", "r2") is None
-    with pytest.raises(Refused, match="being tested already .run r2."):
+    with pytest.raises(RegistryRefused, match="being tested already .run r2."):
         registry.replace_test(shared, "s1", "r3")
     assert [one.id for one in registry.tests_of(shared, "s1")] == [second.id, first.id]
 
@@ -109,7 +109,7 @@ def test_whole_account_moves_over(shared):
     (name,) = registry.names_of_account(shared, "s1")
     assert name.address == registry.ips_of(shared, move.to_server)[0].address
     assert name.points_at == "198.51.100.31", "the name server is told later"
-    with pytest.raises(Refused, match="being moved already|runs infrastructure 2026"):
+    with pytest.raises(RegistryRefused, match="being moved already|runs infrastructure 2026"):
         registry.begin_over(shared, "s1", "2026", "r2", "customer")
 
 
@@ -120,20 +120,20 @@ def test_engine_moves_alone(shared):
     assert registry.account(shared, "s1").server == "web-1"
     assert registry.engines_of(shared, "s1") == {"postgresql": "db-1"}
     registry.advance_move(shared, move.id, "done")
-    with pytest.raises(Refused, match="accounts live on it .s1's postgresql databases."):
+    with pytest.raises(RegistryRefused, match="accounts live on it .s1's postgresql databases."):
         registry.enrol_server(shared, "db-1", "2026", host.KEY + "other", {})
     for entry in ("postgresql-17", "2026"):
-        with pytest.raises(Refused, match="postgresql databases of account s1 live on db-1"):
+        with pytest.raises(RegistryRefused, match="postgresql databases of account s1 live on db-1"):
             registry.begin_over(shared, "s1", entry, "r2", "customer", None, "no gate")
 
 
 def test_gate(shared):
-    with pytest.raises(Refused, match="s1 has not been tested for 2026"):
+    with pytest.raises(RegistryRefused, match="s1 has not been tested for 2026"):
         registry.begin_over(shared, "s1", "2026", "r", "customer")
     ready_copy(shared, "s1", blockers=1)
-    with pytest.raises(Refused, match="found a blocker"):
+    with pytest.raises(RegistryRefused, match="found a blocker"):
         registry.begin_over(shared, "s1", "2026", "r", "customer")
-    with pytest.raises(Refused, match="give the reason"):
+    with pytest.raises(RegistryRefused, match="give the reason"):
         registry.begin_over(shared, "s1", "2026", "r", "ops", None, " ")
     gone(shared, "s1")
     ready_copy(shared, "s1", run="fixed")
@@ -149,7 +149,7 @@ def test_gate_of_a_server(conn):
     registry.enrol_server(conn, "test-1", "2026", host.KEY, {})
     registry.record_description(conn, "test-1", host.DISK)
     assert len(registry.untested(conn, "vps-1", "2026")) == 2
-    with pytest.raises(Refused, match="a1-1 has not been tested.*a1-2 has not been tested"):
+    with pytest.raises(RegistryRefused, match="a1-1 has not been tested.*a1-2 has not been tested"):
         registry.begin_migration(conn, "vps-1", "2026", "r", "ops")
     ready_copy(conn, "a1-1")
     ready_copy(conn, "a1-2", blockers=3)
@@ -172,7 +172,7 @@ def test_most_moves_a_server(shared):
         registry.begin_over(shared, "s3", "2026", "r3", "customer")
     registry.advance_move(shared, first.id, "returned")
     registry.begin_over(shared, "s3", "2026", "r3", "customer")
-    assert shared.execute("SELECT most_moves_a_server()").fetchone() == (registry.MOST_MOVES_A_SERVER,)
+    assert shared.execute("SELECT most_moves_a_server()").fetchone() == (registry.MAX_MOVES_PER_SERVER,)
 
 
 def refused(conn, sql, match, state=REFUSED):
@@ -238,13 +238,13 @@ def test_database_keeps_what_is_fixed(shared):
 
 def test_account_lives_on_no_test_or_database_server(shared):
     for server in ("test-1", "db-1"):
-        with pytest.raises(Refused, match="an account's home is a shared, dedicated or VPS server"):
+        with pytest.raises(RegistryRefused, match="an account's home is a shared, dedicated or VPS server"):
             registry.add_account(shared, "late", server, [])
 
 
 def test_test_server_with_a_copy_is_not_taken_for_a_fresh_one(shared):
     ready_copy(shared, "s1")
-    with pytest.raises(Refused, match="a test copy of s1"):
+    with pytest.raises(RegistryRefused, match="a test copy of s1"):
         registry.enrol_server(shared, "test-1", "2026", host.KEY + "other", {})
     gone(shared, "s1")
     registry.enrol_server(shared, "test-1", "2026", host.KEY + "other", {})
@@ -259,7 +259,7 @@ def test_what_runs_what(shared):
             (found,) = shared.execute("SELECT server_runs(%s, %s)", [server.name, kind]).fetchone()
             assert found == server.runs(kind)
     shared.commit()
-    with pytest.raises(Refused, match="s1 runs on postgresql 15, but 2030 starts from 17"):
+    with pytest.raises(RegistryRefused, match="s1 runs on postgresql 15, but 2030 starts from 17"):
         registry.sync_catalogue(shared, [registry.Entry("2030", "Later", "postgresql", "17", "18")])
         registry.begin_test(shared, "s1", "2030", "r", "customer")
 
@@ -270,13 +270,13 @@ def test_server_is_chosen_by_room_and_load(shared):
     less = {"disk": {"free_bytes": 35 * host.GB}, "accounts": []}
     for name in ("web-2", "test-1"):
         registry.record_description(shared, name, less)
-    with pytest.raises(Refused, match="No test server with infrastructure 2026 has room for s1"):
+    with pytest.raises(RegistryRefused, match="No test server with infrastructure 2026 has room for s1"):
         registry.begin_test(shared, "s1", "2026", "r", "customer")
-    with pytest.raises(Refused, match="web-2 cannot take s1"):
+    with pytest.raises(RegistryRefused, match="web-2 cannot take s1"):
         registry.begin_over(shared, "s1", "2026", "r", "ops", "web-2", "sql")
     registry.pause_server(shared, "web-3", "a broken fan", "ops")
     for to in (None, "web-3"):
-        with pytest.raises(Refused, match="room"):
+        with pytest.raises(RegistryRefused, match="room"):
             registry.begin_over(shared, "s1", "2026", "r", "ops", to, "sql")
     registry.resume_server(shared, "web-3", "ops")
     assert registry.begin_over(shared, "s1", "2026", "r", "ops", None, "sql").to_server == "web-3"
@@ -287,7 +287,7 @@ def test_server_is_chosen_by_room_and_load(shared):
 def test_account_whose_names_have_an_ipv6_address_goes_where_there_is_one(shared):
     registry.add_ip(shared, "2001:db8:100::31", "web-1")
     registry.add_name(shared, "s1.example", "AAAA", "s1", "2001:db8:100::31")
-    with pytest.raises(Refused, match="No shared server"):
+    with pytest.raises(RegistryRefused, match="No shared server"):
         registry.begin_over(shared, "s1", "2026", "r", "ops", None, "sql")
     registry.add_ip(shared, "2001:db8:100::33", "web-3")
     move = committed(shared, registry.begin_over(shared, "s1", "2026", "r", "ops", None, "sql"))
@@ -306,7 +306,7 @@ def test_returned_move_over_tries_again_with_a_new_epoch(shared):
     again = registry.begin_over(shared, "s1", "2026", "r", "ops", None, "sql")
     assert (again.id, again.state, again.to_server) == (first.id, "preparing", first.to_server)
     assert again.epoch > first.epoch
-    with pytest.raises(Refused, match="Run r moves s1"):
+    with pytest.raises(RegistryRefused, match="Run r moves s1"):
         registry.begin_over(shared, "s2", "2026", "r", "ops", None, "sql")
 
 
@@ -321,7 +321,7 @@ def test_abandoned_and_half_removed_copies_are_removed_too(shared):
 
 def test_report_is_of_a_copy_that_is_there(shared):
     test = registry.begin_test(shared, "s1", "2026", "r", "customer")
-    with pytest.raises(Refused, match="is preparing"):
+    with pytest.raises(RegistryRefused, match="is preparing"):
         registry.record_test_report(shared, test.id, {}, 0, 0)
     registry.advance_test(shared, test.id, "removing", failure="no room")
     registry.advance_test(shared, test.id, "removed")
@@ -333,7 +333,7 @@ def test_customers(shared):
     assert registry.account(shared, "s1").customer == "customer-s1"
     registry.set_customer(shared, "s1", "another")
     assert registry.add_account(shared, "s1", "web-1", ["s1.example"]).customer == "another"
-    with pytest.raises(Refused, match="is customer customer-1's"):
+    with pytest.raises(RegistryRefused, match="is customer customer-1's"):
         registry.set_customer(shared, "a1-1", "another")
 
 
@@ -357,7 +357,7 @@ def test_one_test_of_an_account_at_once(shared, connect):
     answers = at_once(
         connect, [lambda c, n=n: registry.begin_test(c, "s1", "2026", f"run-{n}", "customer") for n in range(20)]
     )
-    assert sum(isinstance(answer, Refused) for answer in answers) == 19
+    assert sum(isinstance(answer, RegistryRefused) for answer in answers) == 19
     assert registry.account(shared, "s1").epoch == 1
     same = at_once(connect, [lambda c: registry.begin_test(c, "s2", "2026", "run", "customer")] * 20)
     assert len({answer.id for answer in same}) == 1
@@ -368,7 +368,7 @@ def test_account_is_either_tested_or_moved(shared, connect):
     calls = [lambda c, n=n: registry.begin_test(c, "s1", "2026", f"test-{n}", "customer") for n in range(10)]
     calls += [lambda c, n=n: registry.begin_over(c, "s1", "2026", f"move-{n}", "c", None, "sql") for n in range(10)]
     answers = at_once(connect, calls)
-    begun = [answer for answer in answers if not isinstance(answer, Refused)]
+    begun = [answer for answer in answers if not isinstance(answer, RegistryRefused)]
     assert len(begun) == 1
     moving, testing = registry.live_move_of(shared, "s1"), registry.live_test_of(shared, "s1")
     assert (moving is None) != (testing is None)
@@ -382,4 +382,4 @@ def test_moves_over_of_many_accounts_at_once(shared, connect):
         connect, [lambda c, n=n: registry.begin_over(c, n, "2026", f"run-{n}", "ops", None, "sql") for n in names]
     )
     busy = [answer for answer in answers if isinstance(answer, registry.Busy)]
-    assert len(busy) == len(names) - registry.MOST_MOVES_A_SERVER
+    assert len(busy) == len(names) - registry.MAX_MOVES_PER_SERVER

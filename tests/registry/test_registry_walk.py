@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from include import registry
-from include.registry import Refused, states
+from include.registry import RegistryRefused, states
 from tests.registry import host
 
 SERVERS = st.sampled_from(["vps-1", "vps-2", "transit-1"])
@@ -55,13 +55,13 @@ class Walk(RuleBasedStateMachine):
         }[call]
         found = [m for m in registry.list_migrations(self.conn) if m.server == f"vps-{n}"]
         if found:
-            with suppress(Refused):
+            with suppress(RegistryRefused):
                 function(self.conn, found[-1].id)
 
     @rule(n=NUMBER, again=st.booleans())
     def begin(self, n, again):
         count = len(registry.list_migrations(self.conn))
-        with suppress(Refused):
+        with suppress(RegistryRefused):
             registry.begin_migration(
                 self.conn, f"vps-{n}", "2026", f"{n}-{count if again else 0}", "ops", host.UNTESTED
             )
@@ -69,20 +69,20 @@ class Walk(RuleBasedStateMachine):
     @rule(n=NUMBER)
     def cancel(self, n):
         if id := self.live(n):
-            with suppress(Refused):
+            with suppress(RegistryRefused):
                 registry.cancel_migration(self.conn, id, "why not", "customer")
 
     @rule(n=NUMBER, to=STEPS)
     def advance(self, n, to):
         if id := self.live(n):
-            with suppress(Refused):
+            with suppress(RegistryRefused):
                 registry.advance(self.conn, id, to)
 
     @rule(n=NUMBER, steps=st.integers(1, 3))
     def go_on(self, n, steps):
         """What a DAG would do next."""
         for _ in range(steps):
-            with suppress(Refused):
+            with suppress(RegistryRefused):
                 if id := self.live(n):
                     self.next_step(id)
 
@@ -128,30 +128,30 @@ class Walk(RuleBasedStateMachine):
 
     @rule(server=SERVERS)
     def enrol(self, server):
-        with suppress(Refused):
+        with suppress(RegistryRefused):
             registry.enrol_server(self.conn, server, "2026", host.KEY, {})
 
     @rule(account=ACCOUNTS, to=SERVERS)
     def perform(self, account, to):
-        with suppress(Refused):
+        with suppress(RegistryRefused):
             self.move(account, to)
 
     @rule(account=ACCOUNTS, to=SERVERS, end=st.sampled_from(["copying", "returned", "committed"]))
     def begin_or_end_a_move(self, account, to, end):
-        with suppress(Refused):
+        with suppress(RegistryRefused):
             move = registry.live_move_of(self.conn, account)
             move = move or registry.begin_move(self.conn, account, to, f"run-{account}-{to}", "customer")
             registry.advance_move(self.conn, move.id, end)
 
     @rule(server=SERVERS)
     def create_account(self, server):
-        with suppress(Refused):
+        with suppress(RegistryRefused):
             registry.add_account(self.conn, "late", server, [])
 
     @rule(n=NUMBER, to=SERVERS)
     def route(self, n, to):
         for ip in registry.ips_of(self.conn, f"vps-{n}"):
-            with suppress(Refused):
+            with suppress(RegistryRefused):
                 registry.ip_routed(self.conn, ip.address, to)
 
     @invariant()
@@ -200,7 +200,6 @@ def test_walks(postgresql, steps):
         settings=settings(
             max_examples=3,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
         ),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from include import registry
-from include.registry import Refused, states
+from include.registry import RegistryRefused, states
 from tests.registry import host
 
 ACCOUNTS = st.sampled_from(["s1", "s2", "s3"])
@@ -60,12 +60,12 @@ class Walk(RuleBasedStateMachine):
 
     @rule(account=ACCOUNTS, entry=ENTRIES, run=RUNS)
     def begin_test(self, account, entry, run):
-        with suppress(Refused):
+        with suppress(RegistryRefused):
             self.took(account, registry.begin_test(self.conn, account, entry, f"t-{account}-{entry}-{run}", "c").epoch)
 
     @rule(account=ACCOUNTS, run=RUNS)
     def replace(self, account, run):
-        with suppress(Refused):
+        with suppress(RegistryRefused):
             registry.replace_test(self.conn, account, f"t-{account}-2026-{run}")
 
     @rule(account=ACCOUNTS, steps=st.integers(0, 3))
@@ -81,7 +81,7 @@ class Walk(RuleBasedStateMachine):
     @rule(account=ACCOUNTS, blockers=st.integers(0, 1))
     def report(self, account, blockers):
         if test := registry.live_test_of(self.conn, account):
-            with suppress(Refused):
+            with suppress(RegistryRefused):
                 registry.record_test_report(self.conn, test.id, {}, blockers, 0)
 
     @rule(account=ACCOUNTS, entry=ENTRIES, run=RUNS, lifted=st.sampled_from([None, "a walk"]))
@@ -89,7 +89,7 @@ class Walk(RuleBasedStateMachine):
         clear = [
             sentence for sentence in registry.untested(self.conn, self.home(account), entry) if account in sentence
         ]
-        with suppress(Refused):
+        with suppress(RegistryRefused):
             known = {move.run_id for move in registry.moves_of_account(self.conn, account)}
             run_id = f"m-{account}-{entry}-{run}"
             move = registry.begin_over(self.conn, account, entry, run_id, "c", None, lifted)
@@ -101,14 +101,14 @@ class Walk(RuleBasedStateMachine):
         """What a DAG would do next; without a step, it fails."""
         if move := registry.live_move_of(self.conn, account):
             at = states.MOVE.path.index(move.state)
-            with suppress(Refused):
+            with suppress(RegistryRefused):
                 for to in states.MOVE.path[at + 1 : at + 1 + steps] if steps else ["returned"]:
                     registry.advance_move(self.conn, move.id, to)
 
     @rule(account=ACCOUNTS)
     def remove(self, account):
         if account == "s3":
-            with suppress(Refused):
+            with suppress(RegistryRefused):
                 registry.remove_account(self.conn, account, "a walk", "c")
 
     def home(self, account: str) -> str:
@@ -142,7 +142,7 @@ class Walk(RuleBasedStateMachine):
                 assert account.server == "web-3"
             engines = {} if account.removed_at else {move.engine: "db-1" for move in gone if move.engine}
             assert registry.engines_of(self.conn, name) == engines
-        assert all(number <= registry.MOST_MOVES_A_SERVER for number in busy.values())
+        assert all(number <= registry.MAX_MOVES_PER_SERVER for number in busy.values())
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -162,7 +162,6 @@ def test_walks_over(postgresql, number):
         settings=settings(
             max_examples=4,
             stateful_step_count=80,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
         ),

@@ -3,6 +3,8 @@
 import copy
 from typing import Any
 
+from include.agent.account.engines import DECLARED
+
 HOSTILE = ["a'b", 'q"uote', "sp ace", "new\nline", "_", "%", "`x`", "$(id)", "ü", "--", "\\", ";drop"]
 
 FILE: dict[str, Any] = {
@@ -12,6 +14,7 @@ FILE: dict[str, Any] = {
     "home": "/home/alice",
     "shell": "/bin/bash",
     "sites": [{"domain": "alice.example", "aliases": ["www.alice.example"], "root": "public_html"}],
+    **{engine.name: {key: [] for key in engine.lists} for engine in DECLARED},
     "postgresql": {"roles": HOSTILE, "databases": HOSTILE},
     "mariadb": {"users": [{"user": name, "host": "%"} for name in HOSTILE], "databases": HOSTILE},
     "mail": {

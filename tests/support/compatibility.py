@@ -13,7 +13,8 @@ WHEN = datetime(2026, 11, 25, 22, 44, tzinfo=UTC)
 
 
 def incompatibility(id: str, severity: str, kind: str | None = None) -> Incompatibility:
-    return Incompatibility(id, f"Title of {id}", "What it is.", "What to do.", severity, kind and Check(kind, {}))
+    check = Check(kind, {}) if kind else None
+    return Incompatibility(id, f"Title of {id}", "What it is.", "What to do.", severity, check)
 
 
 ENTRY = Entry(
@@ -25,7 +26,6 @@ ENTRY = Entry(
     page="Page.",
     mandatory=False,
     opens=None,
-    deadline=None,
     incompatibilities=(
         incompatibility("lint", "warning", "php_lint"),
         incompatibility("gone", "blocker", "postgresql_extensions"),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -24,29 +25,29 @@ def binaries() -> Path | None:
 def cluster(*more: str) -> Iterator[str]:
     """Start a cluster with `more` settings; its connection string without a database name. PostgreSQL refuses to run
     as root: then it runs as the user postgres."""
+    programs = binaries()
+    assert programs is not None, "PostgreSQL is not installed: apt-get install postgresql"
     directory = Path(tempfile.mkdtemp(prefix="registry-", dir=_MEMORY if _MEMORY.is_dir() else None))
     user = "postgres" if os.geteuid() == 0 else None
-    as_user = {"user": user, "group": user, "extra_groups": ()} if user else {}
     if user:
         shutil.chown(directory, user, user)
     data = directory / "data"
-    output = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "cwd": "/"}
+    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "cwd": "/"}
+    encoding = ("--encoding=UTF8", "--locale=C.UTF-8")
+    how |= {"user": user, "group": user, "extra_groups": ()} if user else {}
     server = None
     try:
         subprocess.run(
-            [binaries() / "initdb", "--pgdata", data, "--username=postgres", "--auth=trust", "--no-sync"]
-            + ["--encoding=UTF8", "--locale=C.UTF-8"],
+            [programs / "initdb", "--pgdata", data, "--username=postgres", "--auth=trust", "--no-sync", *encoding],
             check=True,
-            **output,
-            **as_user,
+            **how,
         )
         settings = ["listen_addresses=", f"unix_socket_directories={directory}", "max_connections=120"]
         settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", *more]
         server = subprocess.Popen(
-            [binaries() / "postgres", "-D", data, *(word for each in settings for word in ("-c", each))],
+            [programs / "postgres", "-D", data, *(word for each in settings for word in ("-c", each))],
             stderr=(directory / "log").open("wb"),
-            **output,
-            **as_user,
+            **how,
         )
         dsn = f"host={directory} user=postgres"
         _wait_until_up(dsn, server, directory / "log")

@@ -16,7 +16,7 @@ class Change:
     asked: str
 
 
-BEFORE = re.search(r"--@ before\n(.*?)--@ change", _TEXT, re.DOTALL)[1]
+(BEFORE,) = re.findall(r"--@ before\n(.*?)--@ change", _TEXT, re.DOTALL)
 CHANGES = [
     Change(*found) for found in re.findall(r"--@ change (\w+)\n(.*?)--@ asked\n(.*?;)\s*(?=--@|\Z)", _TEXT, re.DOTALL)
 ]

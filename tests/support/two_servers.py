@@ -22,7 +22,7 @@ MODULES = (system, accounts, boot, deadline, fence, operations, pairing, peer, p
 
 def statement(name: str, uid: int = 2001) -> dict[str, Any]:
     """The file of an account that has nothing but its home."""
-    nothing = {"sites": [], "postgresql": {}, "mariadb": {}, "mail": {}}
+    nothing: dict[str, Any] = {"sites": [], "postgresql": {}, "mariadb": {}, "mail": {}}
     return {"account": name, "uid": uid, "gid": uid, "home": f"/home/{name}", **nothing}
 
 

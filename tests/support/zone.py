@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from include.network.names import Led, NameChanged
+from include.network.names import NameChanged, Resolved
 
 Key = tuple[str, str]
 
@@ -28,9 +28,9 @@ class Zone:
     def held(self, fqdn: str, rdtype: str) -> tuple[str | None, int | None]:
         return self.records.get((fqdn, rdtype), (None, None))
 
-    def led(self, fqdn: str) -> Led:
+    def resolve(self, fqdn: str) -> Resolved:
         owner = self.aliases.get(fqdn, fqdn)
-        return Led(owner, tuple((kind, *record) for (name, kind), record in self.records.items() if name == owner))
+        return Resolved(owner, tuple((kind, *record) for (name, kind), record in self.records.items() if name == owner))
 
     def mail_hosts(self, domain: str) -> list[str]:
         return self.mail.get(domain, [])

@@ -1,9 +1,12 @@
 """What ops can set, and what they cannot."""
 
+import tomllib
+from dataclasses import fields
+
 import pytest
 
-from include.registry.database import Refused
-from include.settings import Settings, read_settings
+from include.registry.database import RegistryRefused
+from include.settings import FILE, Settings, read_settings
 
 ZONE = 'time_zone = "Europe/Paris"\n'
 
@@ -34,14 +37,16 @@ ZONE = 'time_zone = "Europe/Paris"\n'
 def test_settings_that_cannot_be_are_refused(tmp_path, text):
     file = tmp_path / "settings.toml"
     file.write_text(text)
-    with pytest.raises(Refused, match=r"^settings\.toml.*: correct it\.|give each once"):
+    with pytest.raises(RegistryRefused, match=r"^settings\.toml.*: correct it\.|give each once"):
         read_settings(file)
 
 
-def test_what_is_not_said_is_as_it_ships(tmp_path):
+def test_the_settings_that_ship_can_be_read_and_say_all_of_it(tmp_path):
+    assert isinstance(read_settings(), Settings)
+    assert set(tomllib.loads(FILE.read_text())) == {field.name for field in fields(Settings)}
     file = tmp_path / "settings.toml"
     file.write_text(ZONE)
-    assert read_settings(file) == read_settings() == Settings("Europe/Paris")
+    assert read_settings(file) == Settings("Europe/Paris")
 
 
 def test_free_days_and_reminders_are_a_line_each(tmp_path):

@@ -17,7 +17,7 @@ from ..account.accounts import Account, load, state_of
 from ..host.system import refuse
 from ..move import identity
 from . import files, mariadb, php, postgresql
-from .found import Clock, Found
+from .findings import Clock, Findings
 
 SECONDS = 600.0
 """What a check may take in all; what there was no time for is told."""
@@ -75,13 +75,13 @@ def check(want: verbs.Check, report: Callable[..., None]) -> dict[str, Any]:
         refuse("wrong_state", f"The account {account.name} is {state} here: check it where it serves, or its copy.")
     wanted = [one for one in map(_checked, want.checks) if KINDS[one["kind"]].side == want.side]
     addresses = [_text(address, "An old address") for address in want.old_addresses]
-    found, clock = Found(), Clock(SECONDS)
-    looked_at = _look(account, wanted, addresses, found, clock, report)
+    findings, clock = Findings(), Clock(SECONDS)
+    looked_at = _look(account, wanted, addresses, findings, clock, report)
     seconds = round(time.monotonic() - began, 1)
     return {
-        "findings": found.findings(),
+        "findings": findings.rows(),
         "looked_at": {**looked_at, "seconds": seconds},
-        "not_looked_at": found.left,
+        "not_looked_at": findings.left,
         **({"php_extensions": php.extensions()} if want.side == ORIGINAL else {}),
     }
 
@@ -90,7 +90,7 @@ def _look(
     account: Account,
     checks: list[dict[str, Any]],
     addresses: list[str],
-    found: Found,
+    findings: Findings,
     clock: Clock,
     report: Callable[..., None],
 ) -> dict[str, int]:
@@ -99,11 +99,11 @@ def _look(
     for store, look in ((POSTGRESQL, postgresql.look), (MARIADB, mariadb.look)):
         report(step=store)
         if reading := [one for one in checks if store in KINDS[one["kind"]].reads]:
-            looked_at["tables"] += look(account, reading, addresses, found, clock)
+            looked_at["tables"] += look(account, reading, addresses, findings, clock)
     report(step=FILES)
     if reading := [one for one in checks if FILES in KINDS[one["kind"]].reads]:
         crontab = identity.read(account)["crontab"] or ""
-        looked_at |= files.look(account, reading, addresses, crontab, found, clock)
+        looked_at |= files.look(account, reading, addresses, crontab, findings, clock)
     return looked_at
 
 

@@ -23,13 +23,13 @@ from ..host.sandbox import enter, python_argv
 from ..host.system import refuse
 from . import php as checks_php
 from . import programs as checks_programs
-from .found import Clock, Found
+from .findings import Clock, Findings
 from .text import addresses_in, uses_variable
 
-_MOST_FILES = 200_000
-_MOST_BYTES = 2 << 20
-_MOST_MEMORY = 768 << 20  # of each process; a small server has not much more
-_MOST_SAID = 8 << 20
+_MAX_FILES = 200_000
+_MAX_BYTES = 2 << 20
+_MAX_MEMORY = 768 << 20  # of each process; a small server has not much more
+_MAX_OUTPUT = 8 << 20
 _GRACE = 30.0
 _LISTED = 5
 # Histories of version control, packages of others, caches: nobody writes an address there for the site to use.
@@ -51,7 +51,7 @@ class Scan:
     """One look through a home; `checks` are those whose kinds read files."""
 
     def __init__(self, home: str, checks: list[dict[str, Any]], addresses: list[str], clock: Clock) -> None:
-        self.home, self.clock, self.found = os.fsencode(home), clock, Found()
+        self.home, self.clock, self.findings = os.fsencode(home), clock, Findings()
         self.checks = checks
         self.addresses = tuple(addresses) if self.of("old_addresses") else ()
         self.php_program: str | None = None
@@ -83,8 +83,8 @@ class Scan:
         while waiting and not self.clock.over:
             directory = waiting.pop()
             try:
-                with os.scandir(directory) as found:
-                    entries = sorted(islice(found, _MOST_FILES + 1), key=lambda entry: entry.name)
+                with os.scandir(directory) as directory_entries:
+                    entries = sorted(islice(directory_entries, _MAX_FILES + 1), key=lambda entry: entry.name)
             except OSError:
                 self.unreadable.append(self.shown(directory) + "/")
                 continue
@@ -106,15 +106,15 @@ class Scan:
     def run(self) -> None:
         """Look at every file, then have PHP look at its own."""
         for entry in self.walk():
-            if self.files >= _MOST_FILES:
-                self.found.leave(f"The account has more than {_MOST_FILES:,} files; the others were not looked at.")
+            if self.files >= _MAX_FILES:
+                self.findings.leave(f"The account has more than {_MAX_FILES:,} files; the others were not looked at.")
                 break
             if self.clock.over:
                 break
             self.files += 1
             self.file(entry)
         if self.clock.over:
-            self.found.leave(f"There was time for {self.files:,} files only; the others were not looked at.")
+            self.findings.leave(f"There was time for {self.files:,} files only; the others were not looked at.")
         self.tell("is larger than 2 MB", self.large)
         self.tell("cannot be read by the account", self.unreadable)
         if self.php_files and self.of("php_lint", *_PHP_KINDS):
@@ -124,13 +124,13 @@ class Scan:
         path = entry.path
         try:
             size = entry.stat(follow_symlinks=False).st_size
-            if size > _MOST_BYTES:
+            if size > _MAX_BYTES:
                 if _PHP.search(entry.name):
                     self.large.append(self.shown(path))
                 return
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
-                content = file.read(_MOST_BYTES)
+                content = file.read(_MAX_BYTES)
         except OSError:
             self.unreadable.append(self.shown(path))
             return
@@ -150,7 +150,7 @@ class Scan:
         """Programs of the system that are named and are not here."""
         for name, line in missing:
             for check in self.of("programs"):
-                self.found.add(check["id"], shown, f"names {name}, which the new server does not have", line)
+                self.findings.add(check["id"], shown, f"names {name}, which the new server does not have", line)
 
     def old_addresses(self, shown: str, content: bytes) -> None:
         """Addresses of the old server in a text."""
@@ -160,7 +160,7 @@ class Scan:
         for address, places in hits.items():
             line = content.count(b"\n", 0, places[0]) + 1
             for check in self.of("old_addresses"):
-                self.found.add(check["id"], shown, f"names the old address {address}", line, len(places))
+                self.findings.add(check["id"], shown, f"names the old address {address}", line, len(places))
 
     # --- files of a certain name ---
 
@@ -173,23 +173,23 @@ class Scan:
     def settings(self, shown: str, content: bytes, pattern: bytes) -> None:
         """PHP's settings that a file of settings names."""
         for number, line in enumerate(content.splitlines(), 1):
-            if found := re.match(pattern, line):
-                self.setting(found[1].decode().lower(), shown, number)
-                if found[1].lower() == b"date.timezone":
-                    self.time_zone(line[found.end() :].strip(b" \t\"'").decode("utf-8", "replace"), shown, number)
+            if setting := re.match(pattern, line):
+                self.setting(setting[1].decode().lower(), shown, number)
+                if setting[1].lower() == b"date.timezone":
+                    self.time_zone(line[setting.end() :].strip(b" \t\"'").decode("utf-8", "replace"), shown, number)
 
     def time_zone(self, name: str, shown: str, line: int) -> None:
         """A time zone that this server does not know, by the files that PHP reads as well."""
         known = re.fullmatch(r"[\w+-]+(/[\w+-]+)*", name) and os.path.isfile(f"/usr/share/zoneinfo/{name}")
         if not known:
             for check in self.of("php_time_zones"):
-                what = f"names the time zone {name}, which the new server does not know"
-                self.found.add(check["id"], shown, what, line)
+                sentence = f"names the time zone {name}, which the new server does not know"
+                self.findings.add(check["id"], shown, sentence, line)
 
     def setting(self, name: str, shown: str, line: int) -> None:
         for check in self.of("php_settings"):
             if name in map(str.lower, check["settings"]):
-                self.found.add(check["id"], shown, f"sets or reads {name}", line)
+                self.findings.add(check["id"], shown, f"sets or reads {name}", line)
 
     def composer(self, shown: str, content: bytes) -> None:
         """Extensions that a composer.json requires."""
@@ -201,7 +201,7 @@ class Scan:
         for check in self.of("php_extensions"):
             for name in check["extensions"]:
                 if f"ext-{name.lower()}" in names:
-                    self.found.add(check["id"], shown, f"requires the extension {name}")
+                    self.findings.add(check["id"], shown, f"requires the extension {name}")
 
     def virtualenv(self, shown: str, content: bytes) -> None:
         """A virtualenv whose Python is not on this server."""
@@ -212,19 +212,21 @@ class Scan:
             return
         own = os.fsdecode(self.home)
         if not f"{home[1]}/".startswith(("/usr/", own + "/")):
-            self.found.leave(f"The virtualenv of {shown} was made by a Python in {home[1]}, which was not looked for.")
+            self.findings.leave(
+                f"The virtualenv of {shown} was made by a Python in {home[1]}, which was not looked for."
+            )
         elif not os.path.exists(f"{home[1]}/python{version[1]}"):
             self.no_python(shown, version[1], "a virtualenv made by")
 
     def packages(self, path: bytes) -> None:
         """Packages that the customer has installed for a Python that is not on this server (pip install --user)."""
-        found = re.fullmatch(rb".*/\.local/lib/python(\d+\.\d+)/site-packages", path, re.DOTALL)
-        if found and not os.path.exists(f"/usr/bin/python{found[1].decode()}"):
-            self.no_python(self.shown(path), found[1].decode(), "packages installed for")
+        folder = re.fullmatch(rb".*/\.local/lib/python(\d+\.\d+)/site-packages", path, re.DOTALL)
+        if folder and not os.path.exists(f"/usr/bin/python{folder[1].decode()}"):
+            self.no_python(self.shown(path), folder[1].decode(), "packages installed for")
 
-    def no_python(self, shown: str, version: str, what: str) -> None:
+    def no_python(self, shown: str, version: str, use: str) -> None:
         for check in self.of("virtualenvs"):
-            self.found.add(check["id"], shown, f"{what} Python {version}, which the new server does not have")
+            self.findings.add(check["id"], shown, f"{use} Python {version}, which the new server does not have")
 
     # --- Python ---
 
@@ -239,38 +241,38 @@ class Scan:
             imported = list(imports(tree))
         except SyntaxError as error:
             for check in checks:
-                self.found.add(check["id"], shown, f"is no Python {version}: {error.msg}", error.lineno or 0)
+                self.findings.add(check["id"], shown, f"is no Python {version}: {error.msg}", error.lineno or 0)
             return
         except (ValueError, MemoryError, RecursionError, SystemError):
             self.unreadable.append(shown)
             return
         asked = {module for check in checks for module in check["modules"]}
         needed = {(m, line) for name, line in imported for m in asked if name == m or name.startswith(m + ".")}
-        for module, line in sorted(needed, key=lambda one: one[1]):
+        for module, line in sorted(needed, key=lambda use: use[1]):
             beside = os.path.join(os.path.dirname(path), os.fsencode(module.partition(".")[0]))
             if os.path.lexists(beside + b".py") or os.path.lexists(beside):
                 continue
             for check in checks:
                 if module in check["modules"]:
-                    self.found.add(check["id"], shown, f"imports {module}", line)
+                    self.findings.add(check["id"], shown, f"imports {module}", line)
 
     # --- PHP ---
 
     def php(self) -> None:
         php = self.php_program
         if php is None:
-            self.found.leave("This server has no PHP for the command line: the PHP files were not looked at.")
+            self.findings.leave("This server has no PHP for the command line: the PHP files were not looked at.")
             return
         if checks := self.of(*_PHP_KINDS):
             uses, unread = checks_php.uses_of(php, self.php_files, checks, self.clock)
             self.tell_unread(unread)
             self.php_uses(uses)
         if checks := self.of("php_lint"):
-            said, unread = checks_php.lint(php, self.php_files, self.clock)
+            messages, unread = checks_php.lint(php, self.php_files, self.clock)
             self.tell_unread(unread)
-            for path, what, line in said:
+            for path, message, line in messages:
                 for check in checks:
-                    self.found.add(check["id"], self.shown(path), what, line, group=what.partition(":")[0])
+                    self.findings.add(check["id"], self.shown(path), message, line, group=message.partition(":")[0])
 
     def php_uses(self, uses: checks_php.Uses) -> None:
         """What PHP files use, as findings of the checks that ask for it."""
@@ -279,42 +281,42 @@ class Scan:
             what = {"function": "calls {}()", "class": "uses the class {}", "constant": "uses the constant {}"}[kind]
             for check in self.of("php_functions"):
                 if kind == "function" and name in map(str.lower, check["functions"]):
-                    self.found.add(check["id"], shown, what.format(name), line)
+                    self.findings.add(check["id"], shown, what.format(name), line)
             for check in self.of("php_extensions"):
                 for extension in check["extensions"]:
                     own = checks_php.belongs(checks_php.extension(extension), kind, name)
                     if own and not uses.asks_for(path, extension):
-                        told = f"{what.format(name)} of the extension {extension}"
-                        self.found.add(check["id"], shown, told, line)
+                        sentence = f"{what.format(name)} of the extension {extension}"
+                        self.findings.add(check["id"], shown, sentence, line)
         for path, name, line in uses.required:
             for check in self.of("php_extensions"):
                 if name in map(str.lower, check["extensions"]):
-                    self.found.add(check["id"], self.shown(path), f"requires the extension {name}", line)
+                    self.findings.add(check["id"], self.shown(path), f"requires the extension {name}", line)
         for path, name, line in uses.zones:
             self.time_zone(name, self.shown(path), line)
         for path, name, line in uses.replaced:
             for check in self.of("php_declares"):
                 if name in map(str.lower, (*check.get("functions", ()), *check.get("classes", ()))):
                     what = f"declares {name} for PHP without it; the new PHP has its own, which takes its place"
-                    self.found.add(check["id"], self.shown(path), what, line)
+                    self.findings.add(check["id"], self.shown(path), what, line)
         for path, name, line in uses.settings:
             self.setting(name, self.shown(path), line)
         for path, text, line in uses.strings:
             for check in self.of("mariadb_variables"):
                 for variable in check["variables"]:
                     if uses_variable(text, variable):
-                        self.found.add(check["id"], self.shown(path), f"uses the variable {variable}", line)
+                        self.findings.add(check["id"], self.shown(path), f"uses the variable {variable}", line)
 
     def tell_unread(self, unread: checks_php.Unread) -> None:
         self.tell("could not be taken apart by PHP", [self.shown(path) for path in unread.failed])
         if unread.late:
-            self.found.leave(f"There was no time for {len(unread.late):,} PHP files; they were not looked at.")
+            self.findings.leave(f"There was no time for {len(unread.late):,} PHP files; they were not looked at.")
 
     def tell(self, why: str, names: list[str]) -> None:
         """One sentence on files that were not looked at."""
         if names:
             more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-            self.found.leave(f"What {why} was not looked at: {', '.join(names[:_LISTED])}{more}.")
+            self.findings.leave(f"What {why} was not looked at: {', '.join(names[:_LISTED])}{more}.")
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -345,7 +347,7 @@ def main(arguments: list[str]) -> None:
     request = json.load(sys.stdin)
     os.umask(0o022)  # what stands above the home in the sandbox is for everybody to pass
     enter(home, writable=False, owner=(request["uid"], request["gid"]))
-    bounded.limit_this_process(_MOST_MEMORY)
+    bounded.limit_this_process(_MAX_MEMORY)
     warnings.simplefilter("ignore")
     scan = Scan(home, request["checks"], request["old_addresses"], Clock(request["seconds"]))
     scan.php_program = request["php"]
@@ -356,14 +358,19 @@ def main(arguments: list[str]) -> None:
         scan.programs("crontab", checks_programs.missing_in_crontab(crontab))
     scan.run()
     looked = {"files": scan.files, "php_files": len(scan.php_files)}
-    json.dump({"findings": scan.found.findings(), "looked_at": looked, "not_looked_at": scan.found.left}, sys.stdout)
+    json.dump({"findings": scan.findings.rows(), "looked_at": looked, "not_looked_at": scan.findings.left}, sys.stdout)
 
 
 # --- its user ---
 
 
 def look(
-    account: Account, checks: list[dict[str, Any]], addresses: Iterable[str], crontab: str, found: Found, clock: Clock
+    account: Account,
+    checks: list[dict[str, Any]],
+    addresses: Iterable[str],
+    crontab: str,
+    findings: Findings,
+    clock: Clock,
 ) -> dict[str, int]:
     """Have the account's files looked through, and take in what is found; {"files", "php_files"}."""
     request: dict[str, Any] = {
@@ -380,20 +387,20 @@ def look(
             python_argv(__name__, account.home),
             json.dumps(request).encode(),
             timeout=request["seconds"] + _GRACE,
-            most=_MOST_SAID,
+            most=_MAX_OUTPUT,
             start_new_session=True,  # so that what it has started ends with it
         )
     except subprocess.TimeoutExpired:
-        found.leave("The files could not be looked through in time.")
+        findings.leave("The files could not be looked through in time.")
         return {"files": 0, "php_files": 0}
     except bounded.TooMuch:
-        refuse("check_failed", f"The look through {account.home} told more than {_MOST_SAID >> 20} MB and was ended.")
+        refuse("check_failed", f"The look through {account.home} told more than {_MAX_OUTPUT >> 20} MB and was ended.")
     if done.returncode != 0:
         last = done.stderr[-2000:].decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or ["no message"]
         refuse("check_failed", f"The files in {account.home} could not be looked through: {last[0]}.")
     try:
         result = json.loads(done.stdout)
-        found.take(result["findings"], result["not_looked_at"])
+        findings.take(result["findings"], result["not_looked_at"])
         return {key: int(result["looked_at"][key]) for key in ("files", "php_files")}
     except (ValueError, LookupError, TypeError, RecursionError):
         refuse("check_failed", f"The look through {account.home} told nothing that can be read; try again.")

@@ -16,7 +16,7 @@ from ..host.digest import printable
 from ..host.system import Refused
 from ..stores.mariadb.digest import OUTSIDE_ENGINES
 from ..stores.mariadb.sql import existing, ident, literal, login, queries, query, select
-from .found import Clock, Found
+from .findings import Clock, Findings
 from .text import Definition, as_read, match, uses_variable, whole_word
 
 # What every version from 10.11 on knows.
@@ -53,55 +53,55 @@ _DEFINITIONS = (
 class Database:
     """One of the account's databases; its definitions are read when they are first asked for."""
 
-    def __init__(self, name: str, found: Found, clock: Clock) -> None:
-        self.name, self.found, self.clock = name, found, clock
+    def __init__(self, name: str, findings: Findings, clock: Clock) -> None:
+        self.name, self.findings, self.clock = name, findings, clock
 
     @cached_property
     def definitions(self) -> list[Definition]:
         """Everything in it that has a text, by kind and name."""
         rows = queries([select(columns, source.format(literal(self.name))) for columns, source in _DEFINITIONS])
         return [
-            as_read(f"database {self.name}, {kind} {name}", text or "", "mariadb", mode or "", self.found)
+            as_read(f"database {self.name}, {kind} {name}", text or "", "mariadb", mode or "", self.findings)
             for part in rows
             for kind, name, text, mode in sorted(part, key=str)
         ]
 
 
-def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], found: Found, clock: Clock) -> int:
+def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], findings: Findings, clock: Clock) -> int:
     """Run these checks on each of the account's databases here; how many tables were looked at."""
     tables = 0
     for name in existing(account.mariadb_databases):
         if clock.over:
-            found.leave(f"There was no time for the MariaDB database {printable(name)}.")
+            findings.leave(f"There was no time for the MariaDB database {printable(name)}.")
             continue
-        database = Database(name, found, clock)
+        database = Database(name, findings, clock)
         for check in checks:
             if run := _KINDS.get(check["kind"]):
-                run(database, check, found)
+                run(database, check, findings)
         if addresses and (asking := [check for check in checks if check["kind"] == "old_addresses"]):
-            tables += _old_addresses(account, name, asking, addresses, found, clock)
+            tables += _old_addresses(account, name, asking, addresses, findings, clock)
     return tables
 
 
-def _sql_text(database: Database, check: dict[str, Any], found: Found) -> None:
+def _sql_text(database: Database, check: dict[str, Any], findings: Findings) -> None:
     if check["engine"] == "mariadb":
-        match(database.definitions, check, found, database.clock)
+        match(database.definitions, check, findings, database.clock)
 
 
-def _variables(database: Database, check: dict[str, Any], found: Found) -> None:
+def _variables(database: Database, check: dict[str, Any], findings: Findings) -> None:
     for definition in database.definitions:
         for variable in check["variables"]:
             if uses_variable(definition.text, variable):
-                found.add(check["id"], definition.where, f"uses the variable {variable}")
+                findings.add(check["id"], definition.where, f"uses the variable {variable}")
 
 
-def _sql_mode(database: Database, check: dict[str, Any], found: Found) -> None:
+def _sql_mode(database: Database, check: dict[str, Any], findings: Findings) -> None:
     for definition in database.definitions:
         for mode in sorted({*filter(None, definition.mode.split(","))} - _MODES):
-            found.add(check["id"], definition.where, f"was made under the sql_mode {mode}")
+            findings.add(check["id"], definition.where, f"was made under the sql_mode {mode}")
 
 
-def _names(database: Database, check: dict[str, Any], found: Found) -> None:
+def _names(database: Database, check: dict[str, Any], findings: Findings) -> None:
     words = ", ".join(literal(word.upper()) for word in check["words"])
     at = literal(database.name)
     tables, columns, routines = queries(
@@ -121,7 +121,7 @@ def _names(database: Database, check: dict[str, Any], found: Found) -> None:
     places += [(f"table {table}, column {column}", column) for table, column in columns]
     places += [(f"{kind} {name}", name) for kind, name in routines]
     for where, name in places:
-        found.add(check["id"], f"database {database.name}, {where}", f"is named {name}")
+        findings.add(check["id"], f"database {database.name}, {where}", f"is named {name}")
 
 
 def _body(definition: Definition) -> str:
@@ -129,24 +129,24 @@ def _body(definition: Definition) -> str:
     return re.sub(r"\ACREATE (?:FUNCTION|PROCEDURE|PACKAGE BODY|PACKAGE) .*?\(", "", definition.text, flags=re.DOTALL)
 
 
-def _functions(database: Database, check: dict[str, Any], found: Found) -> None:
+def _functions(database: Database, check: dict[str, Any], findings: Findings) -> None:
     """Functions that are named like one of the server's own: a call that does not name the database means that."""
     words = {word.upper() for word in check["words"]}
     rows = query(["name"], f"FROM mysql.proc WHERE db = {literal(database.name)} AND type = 'FUNCTION' ORDER BY name")
     for (name,) in rows:
         if str(name).upper() not in words:
             continue
-        found.add(check["id"], f"database {database.name}, function {name}", f"is named {name}")
+        findings.add(check["id"], f"database {database.name}, function {name}", f"is named {name}")
         call = re.compile(
             rf"(?<![\w$.`]){re.escape(str(name))}\s*\(|(?<![.])`{re.escape(str(name))}`\s*\(", re.IGNORECASE
         )
         for definition in database.definitions:
             # What the server prints of a view is worded anew for the move.
             if ", view " not in definition.where and call.search(_body(definition)):
-                found.add(check["id"], definition.where, f"calls {name} without the name of its database")
+                findings.add(check["id"], definition.where, f"calls {name} without the name of its database")
 
 
-def _charset(database: Database, check: dict[str, Any], found: Found) -> None:
+def _charset(database: Database, check: dict[str, Any], findings: Findings) -> None:
     charsets = {name.lower() for name in check.get("charsets", [])}
     collations = {name.lower() for name in check.get("collations", [])}
     at = literal(database.name)
@@ -172,15 +172,15 @@ def _charset(database: Database, check: dict[str, Any], found: Found) -> None:
     places += [(f"{of}, table {table}, column {column}", *row) for table, column, *row in columns]
     for where, charset, collation in places:
         if str(charset).lower() in charsets:
-            found.add(check["id"], str(where), f"has the character set {charset}")
+            findings.add(check["id"], str(where), f"has the character set {charset}")
         if str(collation).lower() in collations:
-            found.add(check["id"], str(where), f"has the collation {collation}")
+            findings.add(check["id"], str(where), f"has the collation {collation}")
 
 
 _TRANSACTION = re.compile(r"(?i)\bstart\s+transaction\b|\bautocommit\s*=\s*(?:0|off|false)\b")
 
 
-def _snapshot_isolation(database: Database, check: dict[str, Any], found: Found) -> None:
+def _snapshot_isolation(database: Database, check: dict[str, Any], findings: Findings) -> None:
     """Tables of which two transactions may change the same row, where this server lets the second one win.
 
     Whether an application reads in a transaction what it then changes stands in no data and no definition, and the
@@ -192,13 +192,13 @@ def _snapshot_isolation(database: Database, check: dict[str, Any], found: Found)
     rows = query(["COUNT(*)"], f"FROM information_schema.TABLES WHERE TABLE_SCHEMA = {at} AND ENGINE = 'InnoDB'")
     if number := int(rows[0][0] or 0):
         tables = "1 table" if number == 1 else f"{number:,} tables"
-        found.add(check["id"], f"database {database.name}", f"has {tables} of InnoDB, which this changes")
+        findings.add(check["id"], f"database {database.name}", f"has {tables} of InnoDB, which this changes")
         for definition in database.definitions:
             if _TRANSACTION.search(definition.text):
-                found.add(check["id"], definition.where, "begins a transaction: look at it first")
+                findings.add(check["id"], definition.where, "begins a transaction: look at it first")
 
 
-_KINDS: dict[str, Callable[[Database, dict[str, Any], Found], None]] = {
+_KINDS: dict[str, Callable[[Database, dict[str, Any], Findings], None]] = {
     "sql_text": _sql_text,
     "mariadb_variables": _variables,
     "mariadb_sql_mode": _sql_mode,
@@ -213,7 +213,12 @@ _KINDS: dict[str, Callable[[Database, dict[str, Any], Found], None]] = {
 
 
 def _old_addresses(
-    account: Account, database: str, checks: list[dict[str, Any]], addresses: list[str], found: Found, clock: Clock
+    account: Account,
+    database: str,
+    checks: list[dict[str, Any]],
+    addresses: list[str],
+    findings: Findings,
+    clock: Clock,
 ) -> int:
     """Addresses of the old server in the texts of a database, counted by column; how many tables were read."""
     kinds = ", ".join(map(literal, _TEXTS))
@@ -232,7 +237,7 @@ def _old_addresses(
     with login(account, "check", "SELECT") as reader:
         for table, texts in columns.items():
             if clock.over:
-                found.leave(f"There was no time for {len(columns) - read:,} tables of {printable(database)}.")
+                findings.leave(f"There was no time for {len(columns) - read:,} tables of {printable(database)}.")
                 break
             asked = [(text, address) for text in texts for address in addresses]
             counts = [_counting(text, address) for text, address in asked]
@@ -244,13 +249,13 @@ def _old_addresses(
                     what=printable(table),
                 )
             except Refused as error:
-                found.leave(f"The table {printable(table)} of {printable(database)} was not read: {error.message}")
+                findings.leave(f"The table {printable(table)} of {printable(database)} was not read: {error.message}")
                 continue
             read += 1
             for (text, address), number in zip(asked, rows[0], strict=True):
                 for check in checks if int(number or 0) else ():
                     where = f"database {database}, table {table}, column {text}"
-                    found.add(check["id"], where, f"names the old address {address}", count=int(number or 0))
+                    findings.add(check["id"], where, f"names the old address {address}", count=int(number or 0))
     return read
 
 

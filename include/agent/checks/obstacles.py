@@ -14,7 +14,7 @@ from ..account.accounts import Account, load, state_of
 from ..host.digest import printable
 from ..host.operations import Report
 from ..host.system import Refused, refuse
-from ..layouts.native import reboot_lines
+from ..layouts import reboot_lines
 from ..move import fence, redirect
 from ..move.stores import FILES, engine_named
 from ..stores.files import digest

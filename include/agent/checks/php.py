@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..host.system import run
-from .found import Clock
+from .findings import Clock
 
 _BARE = ["-n", "-d", "memory_limit=512M", "-d", "short_open_tag=0", "-d", "html_errors=0", "-d", "log_errors=0"]
 _BARE += ["-d", "display_errors=1", "-d", "error_reporting=-1"]
 _MANY_AT_ONCE = 80300  # from this version on `php -l` takes several files, each as if alone
 _BATCH_FILES, _BATCH_BYTES, _BATCH_TOKENS = 200, 100_000, 1000
-_PATIENCE = 120.0
-_MOST_USES = 200_000
+_TIMEOUT = 120.0
+_MAX_USES = 200_000
 
 
 @dataclass(frozen=True)
@@ -236,8 +236,8 @@ def program() -> str | None:
 def extensions() -> list[str] | None:
     """The extensions that this server's PHP has, in lower case; None where it does not say."""
     php = program()
-    said = run([php, "-m"], check=False, timeout=20).stdout.decode(errors="replace") if php else ""
-    return sorted({line.strip().lower() for line in said.splitlines() if line.strip() and line[0] != "["}) or None
+    output = run([php, "-m"], check=False, timeout=20).stdout.decode(errors="replace") if php else ""
+    return sorted({line.strip().lower() for line in output.splitlines() if line.strip() and line[0] != "["}) or None
 
 
 @dataclass
@@ -255,7 +255,7 @@ def lint(php: str, paths: list[bytes], clock: Clock) -> tuple[list[tuple[bytes, 
     """[(path, what PHP says of it, line)]: errors and deprecations; and what was not read."""
     version = int(_run([php, "-n", "-r", "echo PHP_VERSION_ID;"], b"", clock) or 0)
     most = _BATCH_FILES if version >= _MANY_AT_ONCE else 1
-    said, unread, waiting = [], Unread(), list(paths)
+    messages, unread, waiting = [], Unread(), list(paths)
     while waiting and not clock.over:
         batch = waiting[: _fitting(waiting, most)]
         out = _run([php, *_BARE, "-l", *map(os.fsdecode, batch)], b"", clock)
@@ -270,10 +270,10 @@ def lint(php: str, paths: list[bytes], clock: Clock) -> tuple[list[tuple[bytes, 
             if b"Allowed memory size of " in own:
                 unread.failed.append(path)
             else:
-                said += _said(path, own)
+                messages += _said(path, own)
         del waiting[:done]
     unread.late = waiting
-    return said, unread
+    return messages, unread
 
 
 def _fitting(paths: list[bytes], most: int) -> int:
@@ -291,14 +291,14 @@ def _said(path: bytes, text: bytes) -> list[tuple[bytes, str, int]]:
     """What PHP says of a file, apart from the other files."""
     pattern = rb"^(?:PHP )?(Parse error|Fatal error|Deprecated): +(.*) in " + re.escape(path) + rb" on line (\d+)$"
     return [
-        (path, f"{found[1].decode()}: {found[2].decode('utf-8', 'replace')}", int(found[3]))
-        for found in re.finditer(pattern, text, re.M)
+        (path, f"{message[1].decode()}: {message[2].decode('utf-8', 'replace')}", int(message[3]))
+        for message in re.finditer(pattern, text, re.M)
     ]
 
 
 def _run(argv: list[str], given: bytes, clock: Clock) -> bytes:
     """What PHP puts out until it ends, or until its time is over."""
-    seconds = max(0.1, min(_PATIENCE, clock.left))
+    seconds = max(0.1, min(_TIMEOUT, clock.left))
     try:
         return subprocess.run(
             argv, input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=False
@@ -331,7 +331,7 @@ class Uses:
         guards = frozenset(facts["guards"])
         for key, kind in _FACTS.items():
             uses = [(path, kind, name, line, here) for name, line, here in facts[key] if name not in guards]
-            self.uses += uses[: _MOST_USES - len(self.uses)]
+            self.uses += uses[: _MAX_USES - len(self.uses)]
         self.declared |= set(facts["declared"])
         self.guards[path] = guards | {f"extension {name}" for name, _, negated in facts["loaded"] if not negated}
         self.required += [(path, name, line) for name, line, negated in facts["loaded"] if negated]
@@ -365,7 +365,7 @@ def belongs(own: Extension, kind: str, name: str) -> bool:
 
 def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], clock: Clock) -> tuple[Uses, Unread]:
     """What these files use of what the checks ask for; and what was not read."""
-    found, unread, waiting = Uses(), Unread(), list(paths)
+    uses, unread, waiting = Uses(), Unread(), list(paths)
     wanted = json.dumps(_wanted(checks)).encode() + b"\n"
     argv = [php, *_BARE, "-d", "extension=tokenizer", "-d", "display_errors=stderr", "-r", _TOKENIZER]
     while waiting and not clock.over:
@@ -379,10 +379,10 @@ def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], cloc
                 if line != b"null":
                     break  # PHP ended with this one: too large, or too long in it
             else:
-                found.take(path, json.loads(line))
+                uses.take(path, json.loads(line))
         del waiting[:done]
     unread.late = waiting
-    return found, unread
+    return uses, unread
 
 
 def _wanted(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:

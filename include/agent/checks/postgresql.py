@@ -18,10 +18,10 @@ from ..host.digest import printable
 from ..stores.postgresql.inventory import USER_SCHEMA
 from ..stores.postgresql.sql import AS_POSTGRES, Session, conninfo, environment, ident, literals, program, query
 from . import zones as checks_zones
-from .found import Clock, Found
+from .findings import Clock, Findings
 from .text import Definition, addresses_in, as_read, match
 
-_LONGEST_LINE = 64 << 20
+_MAX_LINE = 64 << 20
 _NAMED = "format('%s.%s', n.nspname, o.relname)"
 _RELATION = "JOIN pg_class o ON o.oid = {} JOIN pg_namespace n ON n.oid = o.relnamespace"
 
@@ -41,8 +41,8 @@ def _no_extension(catalog: str) -> str:
 class Database:
     """One of the account's databases, and the superuser's session in it."""
 
-    def __init__(self, name: str, session: Session, found: Found, clock: Clock) -> None:
-        self.name, self.query, self.found, self.clock = name, session.query, found, clock
+    def __init__(self, name: str, session: Session, findings: Findings, clock: Clock) -> None:
+        self.name, self.query, self.findings, self.clock = name, session.query, findings, clock
 
     @cached_property
     def definitions(self) -> list[Definition]:
@@ -87,7 +87,7 @@ def _definitions(database: Database) -> list[Definition]:
         " ORDER BY n.nspname, o.relname, t.tgname;\n"
     )
     return [
-        as_read(f"database {database.name}, {kind} {_plain(name)}", text or "", "postgresql", "", database.found)
+        as_read(f"database {database.name}, {kind} {_plain(name)}", text or "", "postgresql", "", database.findings)
         for kind, name, text in rows
     ]
 
@@ -97,7 +97,7 @@ def _plain(name: str) -> str:
     return name.removeprefix("public.")
 
 
-def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], found: Found, clock: Clock) -> int:
+def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], findings: Findings, clock: Clock) -> int:
     """Run these checks on each of the account's databases here; how many tables were looked at."""
     tables = 0
     with Session() as db:
@@ -105,34 +105,34 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
         if here:
             for check in checks:
                 if check["kind"] == "postgresql_settings":
-                    _role_settings(account, check, db, found)
+                    _role_settings(account, check, db, findings)
     for name in here:
         if clock.over:
-            found.leave(f"There was no time for the PostgreSQL database {printable(name)}.")
+            findings.leave(f"There was no time for the PostgreSQL database {printable(name)}.")
             continue
         with Session(name) as session:
-            database = Database(name, session, found, clock)
+            database = Database(name, session, findings, clock)
             for check in checks:
                 if run := _KINDS.get(check["kind"]):
-                    run(database, check, found)
-        tables += _rows(name, checks, addresses, found, clock)
+                    run(database, check, findings)
+        tables += _rows(name, checks, addresses, findings, clock)
     return tables
 
 
-def _sql_text(database: Database, check: dict[str, Any], found: Found) -> None:
+def _sql_text(database: Database, check: dict[str, Any], findings: Findings) -> None:
     if check["engine"] == "postgresql":
-        match(database.definitions, check, found, database.clock)
+        match(database.definitions, check, findings, database.clock)
 
 
-def _extensions(database: Database, check: dict[str, Any], found: Found) -> None:
+def _extensions(database: Database, check: dict[str, Any], findings: Findings) -> None:
     removed = literals(check["removed"])
     for name in database.query(
         f"SELECT to_json(extname) FROM pg_extension WHERE extname = ANY({removed}) ORDER BY extname;"
     ):
-        found.add(check["id"], f"database {database.name}, extension {name}", f"has the extension {name}")
+        findings.add(check["id"], f"database {database.name}, extension {name}", f"has the extension {name}")
 
 
-def _types(database: Database, check: dict[str, Any], found: Found) -> None:
+def _types(database: Database, check: dict[str, Any], findings: Findings) -> None:
     # An array is of the type of its elements, and a domain of the type that it rests on.
     of = (
         "WITH RECURSIVE u(oid, name) AS (SELECT t.oid, t.typname FROM pg_type t JOIN pg_namespace s ON s.oid ="
@@ -153,10 +153,10 @@ def _types(database: Database, check: dict[str, Any], found: Found) -> None:
     )
     for kind, name, column, type_name in rows:
         of = f", column {column}" if column else ""
-        found.add(check["id"], f"database {database.name}, {kind} {_plain(name)}{of}", f"is of the type {type_name}")
+        findings.add(check["id"], f"database {database.name}, {kind} {_plain(name)}{of}", f"is of the type {type_name}")
 
 
-def _settings(database: Database, check: dict[str, Any], found: Found) -> None:
+def _settings(database: Database, check: dict[str, Any], findings: Findings) -> None:
     """Settings that come with a function (SET in its definition)."""
     rows = database.query(
         "SELECT json_build_array(format('%s.%s', n.nspname, o.proname), s.setting) FROM pg_proc o JOIN pg_namespace n"
@@ -164,10 +164,10 @@ def _settings(database: Database, check: dict[str, Any], found: Found) -> None:
         f" unnest(o.proconfig) c) s WHERE lower(s.setting) = ANY({_lower(check)}) ORDER BY n.nspname, o.proname;"
     )
     for name, setting in rows:
-        found.add(check["id"], f"database {database.name}, routine {_plain(name)}", f"sets {setting}")
+        findings.add(check["id"], f"database {database.name}, routine {_plain(name)}", f"sets {setting}")
 
 
-def _role_settings(account: Account, check: dict[str, Any], db: Session, found: Found) -> None:
+def _role_settings(account: Account, check: dict[str, Any], db: Session, findings: Findings) -> None:
     """Settings that come with the account's roles and databases (ALTER ROLE or DATABASE ... SET)."""
     rows = db.query(
         "SELECT json_build_array(d.datname, r.rolname, s.setting) FROM pg_db_role_setting o LEFT JOIN pg_database d ON"
@@ -179,7 +179,7 @@ def _role_settings(account: Account, check: dict[str, Any], db: Session, found: 
     for database, role, setting in rows:
         parts = [f"database {database}"] if database else []
         parts += [f"role {role}"] if role else []
-        found.add(check["id"], ", ".join(parts), f"sets {setting}")
+        findings.add(check["id"], ", ".join(parts), f"sets {setting}")
 
 
 def _lower(check: dict[str, Any]) -> str:
@@ -189,7 +189,7 @@ def _lower(check: dict[str, Any]) -> str:
 _FIXED = "('C', 'POSIX', 'C.UTF-8', 'C.UTF8', 'C.utf8', 'ucs_basic')"
 
 
-def _collations(database: Database, check: dict[str, Any], found: Found) -> None:
+def _collations(database: Database, check: dict[str, Any], findings: Findings) -> None:
     """Keys whose order is the operating system's or ICU's: another version of it may order them otherwise.
 
     Indexes are built anew on the new server, so only those count that decide which rows may be there, or where."""
@@ -204,23 +204,23 @@ def _collations(database: Database, check: dict[str, Any], found: Found) -> None
         f"SELECT count(*) FROM pg_partitioned_table p {_RELATION.format('p.partrelid')} WHERE p.partstrat = 'r' AND"
         f" {_own('o.relnamespace')} AND EXISTS (SELECT FROM unnest(p.partcollation::oid[]) u(oid) WHERE {here});\n"
     )
-    what = "{} ordered by the rules of a language"
+    sentence = "{} ordered by the rules of a language"
     for number, kind in ((indexes, "unique indexes are"), (tables, "tables in ranges are")):
         if number:
-            found.add(check["id"], f"database {database.name}", what.format(kind), count=number)
+            findings.add(check["id"], f"database {database.name}", sentence.format(kind), count=number)
 
 
-def _time_zones(database: Database, check: dict[str, Any], found: Found) -> None:
+def _time_zones(database: Database, check: dict[str, Any], findings: Findings) -> None:
     """Old names of time zones in definitions; those in rows are found where rows are read."""
     zones = checks_zones.missing()
     if not zones:
         return
     for definition in [*database.definitions, *database.expressions]:
         for name, now in checks_zones.in_text(definition.text, zones).items():
-            found.add(check["id"], definition.where, checks_zones.told(name, now))
+            findings.add(check["id"], definition.where, checks_zones.told(name, now))
 
 
-_KINDS: dict[str, Callable[[Database, dict[str, Any], Found], None]] = {
+_KINDS: dict[str, Callable[[Database, dict[str, Any], Findings], None]] = {
     "sql_text": _sql_text,
     "postgresql_extensions": _extensions,
     "postgresql_types": _types,
@@ -240,7 +240,7 @@ class Rows(Protocol):
         """One row, its columns parted by tabs."""
 
 
-def _rows(database: str, checks: list[dict[str, Any]], addresses: list[str], found: Found, clock: Clock) -> int:
+def _rows(database: str, checks: list[dict[str, Any]], addresses: list[str], findings: Findings, clock: Clock) -> int:
     """Look through the texts of a database, once for all checks that do; how many tables were read."""
     asking = [check for check in checks if check["kind"] == "old_addresses" and addresses]
     zoned = [check for check in checks if check["kind"] == "postgresql_time_zones"]
@@ -259,14 +259,14 @@ def _rows(database: str, checks: list[dict[str, Any]], addresses: list[str], fou
     read = 0
     for schema, table, columns in rows:
         if clock.over:
-            found.leave(f"There was no time for {len(rows) - read:,} tables of {printable(database)}.")
+            findings.leave(f"There was no time for {len(rows) - read:,} tables of {printable(database)}.")
             break
         shown = _plain(f"{schema}.{table}")
         where = [f"database {database}, table {shown}, column {column}" for column in columns]
-        takers: list[Rows] = [_Counter(where, addresses, asking, found)] if asking else []
-        takers += [checks_zones.ZoneRows(check["id"], where, columns, zones, found) for check in zoned if zones]
+        takers: list[Rows] = [_Counter(where, addresses, asking, findings)] if asking else []
+        takers += [checks_zones.ZoneRows(check["id"], where, columns, zones, findings) for check in zoned if zones]
         if not _read(database, schema, table, columns, clock, takers):
-            found.leave(f"The table {printable(shown)} of {printable(database)} was not read to its end.")
+            findings.leave(f"The table {printable(shown)} of {printable(database)} was not read to its end.")
         read += 1
     return read
 
@@ -274,8 +274,10 @@ def _rows(database: str, checks: list[dict[str, Any]], addresses: list[str], fou
 class _Counter:
     """Takes rows as COPY puts them out, and notes where an address is in them."""
 
-    def __init__(self, where: list[str], addresses: list[str], checks: list[dict[str, Any]], found: Found) -> None:
-        self.where, self.addresses, self.checks, self.found = where, tuple(addresses), checks, found
+    def __init__(
+        self, where: list[str], addresses: list[str], checks: list[dict[str, Any]], findings: Findings
+    ) -> None:
+        self.where, self.addresses, self.checks, self.findings = where, tuple(addresses), checks, findings
 
     def row(self, line: bytes) -> None:
         if next(addresses_in(line, self.addresses), None) is None:
@@ -283,7 +285,7 @@ class _Counter:
         for where, value in zip(self.where, line.split(b"\t"), strict=True):
             for address in {address for address, _ in addresses_in(value, self.addresses)}:
                 for check in self.checks:
-                    self.found.add(check["id"], where, f"names the old address {address}")
+                    self.findings.add(check["id"], where, f"names the old address {address}")
 
 
 def _read(database: str, schema: str, table: str, columns: list[str], clock: Clock, takers: list[Rows]) -> bool:
@@ -302,7 +304,7 @@ def _read(database: str, schema: str, table: str, columns: list[str], clock: Clo
     timer.start()
     try:
         whole = True
-        while line := process.stdout.readline(_LONGEST_LINE):
+        while line := process.stdout.readline(_MAX_LINE):
             if not line.endswith(b"\n"):
                 whole = False
                 process.kill()

@@ -35,9 +35,9 @@ def missing_in_script(content: bytes) -> Iterator[tuple[str, int]]:
 
 
 def _missing(line: bytes) -> Iterator[str]:
-    for found in _PATH.finditer(line):
-        if not os.path.lexists(found[1]):
-            yield found[1].decode("utf-8", "backslashreplace")
-    for found in _NAMED.finditer(line):
-        if shutil.which(os.fsdecode(found[1]), path="/usr/local/bin:/usr/bin:/bin") is None:
-            yield found[1].decode()
+    for program in _PATH.finditer(line):
+        if not os.path.lexists(program[1]):
+            yield program[1].decode("utf-8", "backslashreplace")
+    for program in _NAMED.finditer(line):
+        if shutil.which(os.fsdecode(program[1]), path="/usr/local/bin:/usr/bin:/bin") is None:
+            yield program[1].decode()

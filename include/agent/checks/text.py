@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NoReturn
 
-from .found import Clock, Found
+from .findings import Clock, Findings
 
-_PATIENCE = 2.0
-LONGEST = 1_000_000
+_TIMEOUT = 2.0
+MAX_DEFINITION = 1_000_000
 """Characters of a definition that are looked through."""
 
 
@@ -22,7 +22,7 @@ def whole_word(address: str) -> str:
 
     198.51.100.1 is neither in 198.51.100.10 nor in 8.198.51.100.1, but at the end of a sentence it is."""
     colon = ":" if ":" in address else ""
-    text = re.sub(r"[.:]", lambda found: f"[{found[0]}]", address)
+    text = re.sub(r"[.:]", lambda mark: f"[{mark[0]}]", address)
     return f"(?<![A-Za-z0-9_.{colon}])(?<![A-Za-z0-9_]-){text}(?![A-Za-z0-9_{colon}]|[.-][A-Za-z0-9_])"
 
 
@@ -34,8 +34,8 @@ def _address_pattern(addresses: tuple[str, ...]) -> re.Pattern[bytes]:
 
 def addresses_in(content: bytes, addresses: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """(address, where it begins) of each of these addresses in a text."""
-    for found in _address_pattern(addresses).finditer(content):
-        yield found[0].decode().lower(), found.start()
+    for address in _address_pattern(addresses).finditer(content):
+        yield address[0].decode().lower(), address.start()
 
 
 _SCOPE = r"(?:(?:global|session|local) |@@(?:global|session|local) ?[.] ?|@@)?"
@@ -47,9 +47,9 @@ _READ = re.compile(
 _SET = re.compile(r"(?<![A-Za-z0-9_@])set ", re.IGNORECASE)
 _SET_HERE = re.compile(rf"(?<![A-Za-z0-9_@])set {_SCOPE}`?\Z", re.IGNORECASE)
 _SET_THEN = re.compile(rf", ?{_SCOPE}`?\Z", re.IGNORECASE)
-_LONGEST_HEAD = 50
+_MAX_HEAD = 50
 """Longer than everything that these may find at the end of a text."""
-_LONGEST_SET = 500
+_MAX_SET = 500
 """So far behind SET a variable of its list is found."""
 
 
@@ -65,14 +65,14 @@ def uses_variable(sql: str, name: str) -> bool:
     if plain[:7].lower() == "update ":
         return False
     return any(
-        _is_variable(plain[max(0, found.start() - _LONGEST_SET) : found.start()], found[1] is not None)
-        for found in _variable_pattern(name).finditer(plain)
+        _is_variable(plain[max(0, use.start() - _MAX_SET) : use.start()], use[1] is not None)
+        for use in _variable_pattern(name).finditer(plain)
     )
 
 
 def _is_variable(before: str, assigned: bool) -> bool:
     """Whether a name is a variable's, by what stands before it and whether something is assigned to it."""
-    head = before[-_LONGEST_HEAD:]
+    head = before[-_MAX_HEAD:]
     if _READ.search(head):
         return True
     if not assigned:
@@ -93,7 +93,7 @@ _POSTGRESQL_PARTS = re.compile(_SQL_PARTS.replace(r"(?=\s)", "").replace("(?![!M
 def without_comments(sql: str, engine: str) -> str:
     """SQL with a space in place of each comment; what MariaDB runs of them (`/*! ... */`) stays."""
     parts = _MARIADB_PARTS if engine == "mariadb" else _POSTGRESQL_PARTS
-    return parts.sub(lambda found: " " if found[1] else found[0], sql)
+    return parts.sub(lambda piece: " " if piece[1] else piece[0], sql)
 
 
 class TooLong(Exception):
@@ -101,7 +101,7 @@ class TooLong(Exception):
 
 
 @contextmanager
-def in_time(seconds: float = _PATIENCE) -> Iterator[None]:
+def in_time(seconds: float = _TIMEOUT) -> Iterator[None]:
     """Raises TooLong when the block lasts longer: a text can be made so that a pattern never ends with it.
 
     Only in a process's first thread. The engine of `re` looks for signals while it works."""
@@ -127,25 +127,25 @@ class Definition:
     mode: str = ""
 
 
-def as_read(where: str, text: str, engine: str, mode: str, found: Found) -> Definition:
+def as_read(where: str, text: str, engine: str, mode: str, findings: Findings) -> Definition:
     """A definition as it is looked through: without comments, and no more of it than anybody writes."""
-    if len(text) > LONGEST:
-        found.leave(f"Of the {where} only the first {LONGEST:,} characters were looked through.")
-    return Definition(where, without_comments(text[:LONGEST], engine), mode)
+    if len(text) > MAX_DEFINITION:
+        findings.leave(f"Of the {where} only the first {MAX_DEFINITION:,} characters were looked through.")
+    return Definition(where, without_comments(text[:MAX_DEFINITION], engine), mode)
 
 
-def match(definitions: list[Definition], check: dict[str, Any], found: Found, clock: Clock) -> None:
+def match(definitions: list[Definition], check: dict[str, Any], findings: Findings, clock: Clock) -> None:
     """The patterns of a check in these definitions."""
     for number, definition in enumerate(definitions):
         if clock.over:
-            found.leave(f"There was no time to look through {len(definitions) - number:,} definitions.")
+            findings.leave(f"There was no time to look through {len(definitions) - number:,} definitions.")
             return
         for pattern in check["patterns"]:
             try:
-                with in_time(min(_PATIENCE, max(0.1, clock.left))):
+                with in_time(min(_TIMEOUT, max(0.1, clock.left))):
                     seen = len(re.findall(pattern["pattern"], definition.text, re.IGNORECASE))
             except TooLong:
-                found.leave(f"In the {definition.where} the search took too long for this: {pattern['what']}.")
+                findings.leave(f"In the {definition.where} the search took too long for this: {pattern['what']}.")
                 continue
             if seen:
-                found.add(check["id"], definition.where, pattern["what"], count=seen)
+                findings.add(check["id"], definition.where, pattern["what"], count=seen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .found import Found
+from .findings import Findings
 
 ZONES = Path("/usr/share/zoneinfo")
 _QUOTED = re.compile(r"'([A-Za-z][A-Za-z0-9_+/-]{1,60})'")
@@ -36,8 +36,10 @@ def in_text(text: str, zones: dict[str, str]) -> dict[str, str]:
 class ZoneRows:
     """Takes rows as COPY puts them out, and notes where a column's whole value is such a name."""
 
-    def __init__(self, check: str, where: list[str], columns: list[str], zones: dict[str, str], found: Found) -> None:
-        self.check, self.where, self.zones, self.found = check, where, zones, found
+    def __init__(
+        self, check: str, where: list[str], columns: list[str], zones: dict[str, str], findings: Findings
+    ) -> None:
+        self.check, self.where, self.zones, self.findings = check, where, zones, findings
         self.plain = [_ZONE.search(column) is not None for column in columns]
 
     def row(self, line: bytes) -> None:
@@ -47,7 +49,7 @@ class ZoneRows:
                 continue
             name = value.decode("utf-8", "replace")
             if now := self.zones.get(name.lower()):
-                self.found.add(self.check, where, told(name, now))
+                self.findings.add(self.check, where, told(name, now))
 
 
 def told(name: str, now: str) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import Any
 
-MOST = 128 << 20
+MAX_BYTES = 128 << 20
 """Bytes that a program may answer, unless its caller says otherwise."""
 
 
@@ -23,7 +23,7 @@ class TooMuch(Exception):
 
 
 def answer(
-    argv: list[str], data: bytes | None = None, *, timeout: float | None, most: int = MOST, **given: Any
+    argv: list[str], data: bytes | None = None, *, timeout: float | None, most: int = MAX_BYTES, **given: Any
 ) -> subprocess.CompletedProcess[bytes]:
     """As `subprocess.run`, which keeps whatever comes. TimeoutExpired and TooMuch leave nothing of it running; with a
     session of its own (`start_new_session`), nothing of what it has started either."""
@@ -41,10 +41,10 @@ def answer(
 
 def _said(process: subprocess.Popen[bytes], data: bytes | None, timeout: float | None, most: int) -> list[bytes]:
     end = None if timeout is None else time.monotonic() + timeout
-    said = {process.stdout: bytearray(), process.stderr: bytearray()}
+    output = {process.stdout: bytearray(), process.stderr: bytearray()}
     unsent = memoryview(data or b"")
     with selectors.DefaultSelector() as ready:
-        for stream in said:
+        for stream in output:
             ready.register(stream, selectors.EVENT_READ)  # type: ignore[arg-type]
         if process.stdin is not None:
             os.set_blocking(process.stdin.fileno(), False)
@@ -53,18 +53,18 @@ def _said(process: subprocess.Popen[bytes], data: bytes | None, timeout: float |
             for key, _ in ready.select(_left(process, end)):
                 if key.fileobj is process.stdin:
                     unsent = unsent[_sent(key.fd, unsent) :]
-                    over = not unsent
+                    ended = not unsent
                 else:
                     block = os.read(key.fd, 1 << 16)
-                    said[key.fileobj] += block  # type: ignore[index]
-                    over = not block
-                if over:
+                    output[key.fileobj] += block  # type: ignore[index]
+                    ended = not block
+                if ended:
                     ready.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]
-            if sum(map(len, said.values())) > most:
+            if sum(map(len, output.values())) > most:
                 raise TooMuch
     process.wait(_left(process, end))
-    return [bytes(text) for text in said.values()]
+    return [bytes(text) for text in output.values()]
 
 
 def _left(process: subprocess.Popen[bytes], end: float | None) -> float | None:

@@ -15,13 +15,13 @@ def differences(mine: Any, theirs: Any, at: str = "") -> list[str]:
     """The first 20 places where two digests differ, as sentences: `mine` is the source, `theirs` the target.
 
     A key that starts with `_` (a path of a listing, a time taken) is no part of the comparison."""
-    found: list[str] = []
-    _compare(mine, theirs, at, found)
-    return found
+    sentences: list[str] = []
+    _compare(mine, theirs, at, sentences)
+    return sentences
 
 
-def _compare(mine: Any, theirs: Any, at: str, found: list[str]) -> None:
-    if len(found) >= MOST or mine == theirs:
+def _compare(mine: Any, theirs: Any, at: str, sentences: list[str]) -> None:
+    if len(sentences) >= MOST or mine == theirs:
         return
     if isinstance(mine, dict) and isinstance(theirs, dict):
         for key in sorted({*mine, *theirs}, key=str):
@@ -29,15 +29,15 @@ def _compare(mine: Any, theirs: Any, at: str, found: list[str]) -> None:
                 continue
             where = f"{at} > {printable(str(key))}" if at else printable(str(key))
             if key not in theirs:
-                found.append(f"{where}: only on the source.")
+                sentences.append(f"{where}: only on the source.")
             elif key not in mine:
-                found.append(f"{where}: only on the target.")
+                sentences.append(f"{where}: only on the target.")
             else:
-                _compare(mine[key], theirs[key], where, found)
-            if len(found) >= MOST:
+                _compare(mine[key], theirs[key], where, sentences)
+            if len(sentences) >= MOST:
                 return
         return
-    found.append(f"{at or 'digest'}: {_short(mine)} on the source, {_short(theirs)} on the target.")
+    sentences.append(f"{at or 'digest'}: {_short(mine)} on the source, {_short(theirs)} on the target.")
 
 
 def _short(value: Any) -> str:

@@ -32,10 +32,10 @@ def _secret() -> bytes:
     return path.read_bytes()
 
 
-def refuse_taken(what: str, name: str) -> NoReturn:
+def refuse_taken(kind: str, name: str) -> NoReturn:
     """Refuse to take somebody's role or user for ours."""
     refuse(
         "name_taken",
-        f"The {what} {printable(name)} of this server was not made by the agent, whose own names begin with {PREFIX};"
+        f"The {kind} {printable(name)} of this server was not made by the agent, whose own names begin with {PREFIX};"
         " rename or drop it, then try again.",
     )

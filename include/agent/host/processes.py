@@ -43,17 +43,17 @@ def end_all(name: str, uid: int, *, patience: float = 1.0) -> int:
     A look at /proc misses what forks and exits meanwhile, so it is the kernel that ends them, all at one moment."""
     users = [range(uid, uid + 1), *_subordinate(name, uid)]
     began = time.monotonic()
-    first = _found(users)
+    first = _processes_of(users)
     if first:
         _signal_all(uid, signal.SIGTERM)
-    while time.monotonic() < began + patience and _found(users):
+    while time.monotonic() < began + patience and _processes_of(users):
         time.sleep(0.01)
     quiet = 0
     while quiet < 2:
         _signal_all(uid, signal.SIGKILL)
-        left = _found(users)
-        for pid, its in left.items():
-            _end_foreign(pid, its, uid, users)
+        left = _processes_of(users)
+        for pid, uids in left.items():
+            _end_foreign(pid, uids, uid, users)
         quiet = 0 if left else quiet + 1
         if left and time.monotonic() > began + patience + 5:
             refuse("processes_remain", f"Processes of {name} do not end ({[*left][:5]}); look at them and try again.")
@@ -72,28 +72,28 @@ def become_reader(uid: int, gid: int) -> None:
 
 def _subordinate(name: str, uid: int) -> list[range]:
     """The users that the account may make processes of by the help of newuidmap."""
-    found = []
+    ranges = []
     for line in _SUBORDINATE.read_text().splitlines() if _SUBORDINATE.exists() else []:
         whose, _, rest = line.partition(":")
         first, _, count = rest.partition(":")
         if whose in (name, str(uid)) and first.isdigit() and count.isdigit():
-            found.append(range(int(first), int(first) + int(count)))
-    return found
+            ranges.append(range(int(first), int(first) + int(count)))
+    return ranges
 
 
-def _found(users: list[range]) -> dict[int, set[int]]:
+def _processes_of(users: list[range]) -> dict[int, set[int]]:
     """The processes that have the rights of any of these users, and which users' they have."""
-    found = {pid: _among(_users(pid), users) for pid in _all()}
-    return {pid: uids for pid, uids in found.items() if uids}
+    uids_of = {pid: _among(_users(pid), users) for pid in _all()}
+    return {pid: uids for pid, uids in uids_of.items() if uids}
 
 
 def _among(uids: set[int], users: list[range]) -> set[int]:
     return {uid for uid in uids if any(uid in some for some in users)}
 
 
-def _end_foreign(pid: int, its: set[int], uid: int, users: list[range]) -> None:
+def _end_foreign(pid: int, uids: set[int], uid: int, users: list[range]) -> None:
     """End a process that another user has started, or that is a subordinate user's."""
-    for subordinate in its - {uid}:
+    for subordinate in uids - {uid}:
         _signal_all(subordinate, signal.SIGKILL)
     try:
         handle = os.pidfd_open(pid)

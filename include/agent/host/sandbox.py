@@ -25,6 +25,7 @@ import sys
 import threading
 from typing import Any, NoReturn
 
+from . import kept
 from .system import refuse
 
 _NEWNS, _NEWIPC, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x20000000, 0x40000000
@@ -63,10 +64,10 @@ _RESOLVE = 0x01 | 0x02 | 0x04 | 0x08
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _check(result: int, what: str) -> None:
+def _check(result: int, call: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{call}: {os.strerror(number)}")
 
 
 def _mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int, data: bytes | None = None) -> None:
@@ -144,9 +145,9 @@ def _give_up_powers(owner: tuple[int, int] | None) -> None:
         os.setresgid(owner[1], owner[1], owner[1])
         os.setresuid(owner[0], owner[0], owner[0])  # which gives up every capability
     else:
-        kept = sum(1 << capability for capability in _KEPT_CAPABILITIES)
+        capabilities = sum(1 << capability for capability in _KEPT_CAPABILITIES)
         header = struct.pack("=Ii", 0x20080522, 0)
-        _check(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)), "capset")
+        _check(_libc.capset(header, struct.pack("=6I", capabilities, capabilities, 0, 0, 0, 0)), "capset")
     _refuse_calls()
 
 
@@ -161,15 +162,15 @@ def _refuse_calls() -> None:
     lines += [(_EQUAL, _CLONE3, _UNKNOWN), (_EQUAL, clone, None), (_LOAD, 16, None), (_ANY_BIT, _NEWUSER, _REFUSED)]
     answers = (_ALLOWED, _REFUSED, _UNKNOWN)
     program = b""
-    for place, (what, number, answer) in enumerate(lines):
+    for place, (instruction, number, answer) in enumerate(lines):
         left = len(lines) - place - 1
         so = answers.index(answer) + left if answer else 0
         not_so = 0
         if number == architecture:
             so, not_so = 0, so
-        elif (what, number) == (_EQUAL, clone):
+        elif (instruction, number) == (_EQUAL, clone):
             not_so = left  # allowed
-        program += struct.pack("=HBBI", what, so, not_so, number)
+        program += struct.pack("=HBBI", instruction, so, not_so, number)
     program += b"".join(struct.pack("=HBBI", _ANSWER, 0, 0, answer) for answer in answers)
     held = ctypes.create_string_buffer(program, len(program))
     filtered = struct.pack("@HP", len(program) // 8, ctypes.addressof(held))
@@ -198,12 +199,14 @@ def _bind(source: bytes, target: bytes, flags: int) -> None:
 
 
 def python_argv(module: str, *arguments: str) -> list[str]:
-    """The command that runs `main(arguments)` of a module (its `__name__`), from the tree or from the zipapp."""
+    """The command that runs `main(arguments)` of a module (its `__name__`), from the tree or from the zipapp. It is a
+    run of its own."""
     root = os.path.abspath(__file__)
     for _ in __name__.split("."):
         root = os.path.dirname(root)
     code = (
-        "import sys, importlib; sys.path.insert(0, sys.argv[1]);"
+        "import sys, importlib; sys.path.insert(0, sys.argv[1])\n"
+        f"with importlib.import_module({kept.__name__!r}).Kept():\n"
         " importlib.import_module(sys.argv[2]).main(sys.argv[3:])"
     )
     return [sys.executable, "-I", "-c", code, root, module, *arguments]
@@ -250,12 +253,12 @@ class Client:
         threading.Thread(target=self.finish, daemon=True).start()
 
 
-def _connect(line: socket.socket, remote_argv: list[str], said: list[str]) -> None:
+def _connect(line: socket.socket, remote_argv: list[str], errors: list[str]) -> None:
     with line:
-        _relay(line, remote_argv, said)
+        _relay(line, remote_argv, errors)
 
 
-def _relay(line: socket.socket, remote_argv: list[str], said: list[str]) -> None:
+def _relay(line: socket.socket, remote_argv: list[str], errors: list[str]) -> None:
     _, descriptors, _, _ = socket.recv_fds(line, 1, 2)
     try:
         if len(descriptors) != 2:
@@ -271,7 +274,7 @@ def _relay(line: socket.socket, remote_argv: list[str], said: list[str]) -> None
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
-    said.append(process.communicate()[1])
+    errors.append(process.communicate()[1])
     code = process.returncode
     try:
         line.sendall(str(code if code >= 0 else 255).encode())

@@ -11,12 +11,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import bounded
+from .kept import Threads
 
 CONFIG = Path("/etc/transhumance")
 STATE = Path("/var/lib/transhumance")
@@ -64,10 +64,13 @@ def run(
             f"{argv[0]} did not end within {timeout:.0f} s; look at the server's load and try again.",
         )
     except bounded.TooMuch:
-        refuse("said_too_much", f"{argv[0]} answered more than {bounded.MOST >> 20} MB and was ended; see why it does.")
+        refuse(
+            "said_too_much",
+            f"{argv[0]} answered more than {bounded.MAX_BYTES >> 20} MB and was ended; see why it does.",
+        )
     if check and done.returncode != 0:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
-        refuse("command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {said or 'it said nothing'}")
+        output = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
+        refuse("command_failed", f"{' '.join(argv[:3])} failed ({done.returncode}): {output or 'it said nothing'}")
     return done
 
 
@@ -142,7 +145,7 @@ def locked(path: Path, *, shared: bool = False, inherited: bool = False, wait: f
 
 def side_by_side(*works: Callable[[], Any]) -> list[Any]:
     """Do all of it at once; when one fails, its error is raised after the others have ended."""
-    with ThreadPoolExecutor(max_workers=max(1, len(works))) as pool:
+    with Threads(max_workers=max(1, len(works))) as pool:
         running = [pool.submit(work) for work in works]
     return [work.result() for work in running]
 

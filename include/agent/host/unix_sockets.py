@@ -25,12 +25,12 @@ def connections(path: Path) -> tuple[list[int], int]:
     except FileNotFoundError:
         return [], 0
     # As the kernel itself writes them down.
-    there = status.st_ino & 0xFFFFFFFF, os.major(status.st_dev) << 20 | os.minor(status.st_dev)
+    socket_file = status.st_ino & 0xFFFFFFFF, os.major(status.st_dev) << 20 | os.minor(status.st_dev)
     accepted, waiting = [], 0
     for file, state, inode, queued in _streams():
-        if file == there and state == _LISTENING:
+        if file == socket_file and state == _LISTENING:
             waiting += queued
-        elif file == there and inode:
+        elif file == socket_file and inode:
             accepted.append(inode)
     return accepted, waiting
 
@@ -52,17 +52,17 @@ def _streams() -> Iterator[tuple[tuple[int, int], int, int, int]]:
                     return
                 if kind != _SOCK_DIAG:
                     refuse("no_sock_diag", "The kernel does not tell its Unix sockets; load the module unix_diag.")
-                told = _attributes(data[32:length])
-                if file := told.get(_FILE):
-                    queued = struct.unpack_from("=I", told[_QUEUE])[0]
+                attributes = _attributes(data[32:length])
+                if file := attributes.get(_FILE):
+                    queued = struct.unpack_from("=I", attributes[_QUEUE])[0]
                     yield struct.unpack("=II", file), data[18], struct.unpack_from("=I", data, 20)[0], queued
                 data = data[(length + 3) & ~3 :]
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:
-    found = {}
+    attributes = {}
     while len(data) >= 4:
         size, name = struct.unpack_from("=HH", data)
-        found[name] = data[4:size]
+        attributes[name] = data[4:size]
         data = data[(size + 3) & ~3 :]
-    return found
+    return attributes

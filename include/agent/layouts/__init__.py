@@ -1,1 +1,37 @@
-"""Who serves, runs and delivers on a server."""
+"""Who serves, runs and delivers on a server. A layout is a package here; the others ask for that of their server.
+
+What a layout has, `native` shows: the modules below with their functions, and SERVICES. A server says in one word in
+the file LAYOUT which is its own, `native` where there is none; the file is the host's, laid down with the server's
+other files.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from ..host.system import AGENT
+
+LAYOUT = AGENT.parent / "layout"
+"""Beside the agent: the accounts' own programs run parts of it too, and have to read this."""
+KNOWN = tuple(module.name for module in iter_modules(__path__))
+
+
+def in_force() -> str:
+    """The name of this server's layout."""
+    name = LAYOUT.read_text().strip() if LAYOUT.exists() else "native"
+    if name not in KNOWN:
+        raise SystemExit(f"{LAYOUT} names {name!r:.60}, which is no layout of this agent: use {' or '.join(KNOWN)}.")
+    return name
+
+
+if TYPE_CHECKING:
+    from .native import SERVICES, forward, front, mail, php, reboot_lines, trial_names
+else:
+    _package = f"{__name__}.{in_force()}"
+    SERVICES = import_module(_package).SERVICES
+    forward, front, mail, php, reboot_lines, trial_names = (
+        import_module(f"{_package}.{part}")
+        for part in ("forward", "front", "mail", "php", "reboot_lines", "trial_names")
+    )
+
+__all__ = ["SERVICES", "forward", "front", "mail", "php", "reboot_lines", "trial_names"]

@@ -11,7 +11,7 @@ from ..channel import pairing
 from ..channel.peer import Peer
 from ..host import server_role, system
 from ..host.system import refuse
-from ..layouts.native import front, mail, php
+from ..layouts import front, mail, php
 from ..stores.files.store import FILES
 from ..verbs.peers import Release
 from . import fence, hold, redirect, serving, stores

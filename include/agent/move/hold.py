@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..account.accounts import Account, State, guarded, load, put_state, state_of
 from ..host.system import refuse
-from ..layouts.native import front, php
+from ..layouts import front, php
 from ..stores.store import Engine
 from . import fence, serving, stores
 from .steps import Steps
@@ -31,11 +31,12 @@ class Hold:
         seconds: float,
         steps: Steps | None = None,
         engines: Collection[Engine] = stores.ENGINES,
+        requests: php.Requests | None = None,
     ) -> None:
         self.name, self.move, self.epoch, self.seconds = name, move, epoch, seconds
         self.cut = {"requests": 0, "processes": 0}
         """What was cut short."""
-        self._steps = steps or Steps()
+        self._steps, self._requests = steps or Steps(), requests or php.Requests(load(name))
         self._stops = {"files": self._stop_processes, **{engine.name: engine.hold for engine in engines}}
 
     @property
@@ -70,7 +71,7 @@ class Hold:
         self._account = load(self.name)
         with self._steps("front"):
             front.hold(self._account)
-            self.cut["requests"] = php.drain(self._account, DRAIN_SECONDS)
+            self.cut["requests"] = replace(self._requests, account=self._account).drain(DRAIN_SECONDS)
 
     def _stop_processes(self, account: Account) -> None:
         self.cut["processes"] = serving.stop_processes(account)

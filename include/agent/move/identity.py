@@ -9,7 +9,7 @@ from ..channel.peer import Peer
 from ..host import system
 from ..host.scope import Scope
 from ..host.system import Refused
-from ..layouts.native import front, mail
+from ..layouts import front, mail
 from ..verbs.peers import Identity, IdentityDigest
 from ..verbs.verb import Asking, Nothing
 from . import shell

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..account.accounts import Account
 from ..host import processes, system
 from ..host.system import refuse
-from ..layouts.native import php
+from ..layouts import php
 
 PATIENCE = 30.0
 """Seconds that a cron job or a long request is waited for. A job that runs longer is ended by the hold and reported; a
@@ -22,12 +22,12 @@ OLD = 0.5
 AROUND_THE_MINUTE = 2.0
 
 
-def await_it(account: Account, expected: float) -> None:
+def await_it(account: Account, expected: float, requests: php.Requests) -> None:
     """Wait for a good moment to begin a hold of about `expected` seconds."""
     end = time.monotonic() + PATIENCE
     while jobs_of(account.uid) and time.monotonic() < end:
         time.sleep(0.1)
-    while (long := php.not_to_be_cut(account, OLD)) and time.monotonic() < end:
+    while (long := requests.not_to_be_cut(OLD)) and time.monotonic() < end:
         time.sleep(0.05)
     if long:
         refuse(

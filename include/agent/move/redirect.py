@@ -14,7 +14,7 @@ from typing import Any
 
 from ..account.accounts import LEAD_PORTS, Account, all_accounts, standing, state_of
 from ..host.system import CONFIG, CRONTABS, RUNTIME, locked, refuse, run, write_if_changed
-from ..layouts.native import front
+from ..layouts import front
 from . import stores
 
 _RULES = CONFIG / "front" / "led.nft"

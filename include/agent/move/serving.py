@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ..account.accounts import Account, State, put_state, state_of
 from ..host import processes, system
-from ..layouts.native import front, mail, php, reboot_lines
+from ..layouts import front, mail, php, reboot_lines
 from . import deadline, redirect, stores
 
 # --- ended ---

@@ -22,7 +22,7 @@ from ..channel import pairing
 from ..host import processes, server_role, system
 from ..host.digest import printable
 from ..host.system import refuse
-from ..layouts.native import front, mail, php, reboot_lines
+from ..layouts import front, mail, php, reboot_lines
 from . import serving, stores
 
 

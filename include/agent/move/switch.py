@@ -7,7 +7,6 @@ last changes go over, and only what changed is compared.
 
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,9 +16,10 @@ from ..account.accounts import Account, load, state_of, whole
 from ..channel import pairing
 from ..channel.peer import Peer
 from ..host import digest, holds
+from ..host.kept import Threads
 from ..host.operations import Report
 from ..host.system import failpoint, refuse, side_by_side
-from ..layouts.native import mail
+from ..layouts import mail, php
 from ..stores.store import Compared, Engine, Following, Store
 from ..verbs import peers
 from ..verbs.verb import PeerVerb
@@ -131,9 +131,11 @@ def switch(want: verbs.Switch, report: Report) -> dict[str, Any]:
         followings = _follow(account, peer, report, stores)
     what = _EngineOnly(account, engine, peer) if engine else _Whole(account)
     with steps("rehearse"):
-        expected = _rehearse(account, peer, want.budget_seconds, followings)
+        requests = php.Requests(account)
+        expected = _rehearse(account, peer, want.budget_seconds, followings, requests)
     figures = {"expected_ms": round(expected * 1000, 1), **_covered(followings)}
-    moved = _hold_and_commit(account, peer, want, steps, figures, followings, what)
+    block = hold.Hold(account.name, want.move, want.epoch, want.hold_seconds, steps, what.engines, requests)
+    moved = _hold_and_commit(block, account, peer, steps, figures, followings, what)
     with steps("unfollow"):
         for following in followings:
             following.stop()
@@ -185,10 +187,12 @@ class _EngineOnly:
         forward.forward_engine(self.name, self.engine, figures)
 
 
-def _rehearse(account: Account, peer: Peer, budget: float, followings: list[Following]) -> float:
+def _rehearse(
+    account: Account, peer: Peer, budget: float, followings: list[Following], requests: php.Requests
+) -> float:
     """The seconds that visitors will wait; refused when they are more than the budget."""
     for _ in range(REHEARSALS):
-        moment.await_it(account, 2 * budget)  # the rehearsal, then the hold
+        moment.await_it(account, 2 * budget, requests)  # the rehearsal, then the hold
         peer.warm(2 * len(followings))
         peer.call(peers.Warm())
         found = side_by_side(*(following.rehearse for following in followings))
@@ -205,18 +209,17 @@ def _rehearse(account: Account, peer: Peer, budget: float, followings: list[Foll
 
 
 def _hold_and_commit(
+    block: hold.Hold,
     account: Account,
     peer: Peer,
-    want: verbs.Switch,
     steps: Steps,
     figures: dict[str, Any],
     followings: list[Following],
     what: _Whole | _EngineOnly,
 ) -> dict[str, Any]:
     """From the hold to the end, which is `what`'s; the move's figures. Who is held waits as long as its block lasts."""
-    name, move, epoch = account.name, want.move, want.epoch
     began, held_at = time.monotonic(), time.time()
-    with hold.Hold(name, move, epoch, want.hold_seconds, steps, what.engines) as held:
+    with block as held:
         brought = _bring_over(held, account, peer, steps, followings)
         failpoint("held")
         verified, different = _together(account, peer, {part: one.compared for part, one in brought.items()})
@@ -224,7 +227,7 @@ def _hold_and_commit(
             refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
         with steps("commit"):
             known = {**figures, "verified": verified, "cut": held.cut, "steps": steps.taken, "held_at": held_at}
-            what.commit(move, epoch, known)
+            what.commit(held.move, held.epoch, known)
         with steps("release"):
             there = what.release(peer)
         steps.taken += [{**step, "name": f"release: {step['name']}"} for step in there]
@@ -339,7 +342,7 @@ def compare(account: Account, peer: Peer, stores: Collection[Store]) -> tuple[di
     of_home = "files" in [store.name for store in stores]
     if of_home:
         parts |= {peers.MessagesDigest: mail.messages, peers.IdentityDigest: identity.digest}
-    with ThreadPoolExecutor(max_workers=2 * len(parts)) as pool:
+    with Threads(max_workers=2 * len(parts)) as pool:
         theirs = {verb: pool.submit(peer.call, verb()) for verb in parts}
         mine = {verb: pool.submit(read, account) for verb, read in parts.items()}
     here, there = ({verb: work.result() for verb, work in side.items()} for side in (mine, theirs))

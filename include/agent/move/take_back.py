@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..account.accounts import State, guarded, load, put_state, state_of
 from ..host.system import refuse
-from ..layouts.native import front, mail
+from ..layouts import front, mail
 from . import serving, stores
 
 

@@ -11,7 +11,7 @@ from ..account.accounts import Account, State, all_accounts, guarded, load, put_
 from ..channel import pairing
 from ..host import server_role, system
 from ..host.system import failpoint, refuse
-from ..layouts.native import front, mail, php, reboot_lines, trial_names
+from ..layouts import front, mail, php, reboot_lines, trial_names
 from ..move import stores
 from . import server
 

@@ -12,7 +12,7 @@ from ..account.accounts import Account, state_of
 from ..channel.peer import Peer
 from ..host.operations import Report
 from ..host.system import Refused, refuse, side_by_side
-from ..layouts.native import reboot_lines
+from ..layouts import reboot_lines
 from ..move import identity
 from ..move.stores import FILES, engine_named
 from ..move.switch import _require_serving, _sides, begin_alone

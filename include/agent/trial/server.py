@@ -14,7 +14,7 @@ from ..account.accounts import PORT_RANGE, all_accounts
 from ..account.mail_names import DOMAIN
 from ..host import server_role
 from ..host.system import CONFIG, refuse, run, write_if_changed
-from ..layouts.native import front
+from ..layouts import front
 from ..move.stores import ENGINES
 from ..stores.mariadb import sql
 

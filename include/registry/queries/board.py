@@ -81,7 +81,7 @@ class Moving:
 
 @dataclass(frozen=True)
 class Listed:
-    """A server in the list. `standing`: its migration's state while one is under way, else its own; `of`: how many
+    """A server in the list. `state`: its migration's state while one is under way, else its own; `of`: how many
     servers the whole list has."""
 
     name: str
@@ -89,7 +89,7 @@ class Listed:
     plan: str
     customer: str | None
     infrastructure: str
-    standing: str
+    state: str
     since: datetime
     migration: int | None
     transit: str | None
@@ -230,7 +230,7 @@ def moving(conn: psycopg.Connection) -> list[Moving]:
 @in_transaction
 def listed(
     conn: psycopg.Connection,
-    standing: str | None = None,
+    state: str | None = None,
     text: str | None = None,
     page: int = FIRST_PAGE,
     most: int = 50,
@@ -241,14 +241,14 @@ def listed(
         conn,
         Listed,
         f"""
-        SELECT s.name, s.kind, s.plan, s.customer, s.infrastructure, coalesce(m.state, s.state) AS standing,
+        SELECT s.name, s.kind, s.plan, s.customer, s.infrastructure, coalesce(m.state, s.state) AS state,
             coalesce(m.state_since, s.state_since) AS since, m.id AS migration, m.transit,
             coalesce(a.accounts, 0) AS accounts, coalesce(a.left_it, 0) AS left, count(*) OVER () AS of
         FROM servers s
             LEFT JOIN live_migrations m ON m.server = s.name
             LEFT JOIN ({_LIVING}) a ON a.home_server = s.name
         WHERE s.kind <> 'transit'
-            AND (%(standing)s::text IS NULL OR coalesce(m.state, s.state) = %(standing)s)
+            AND (%(state)s::text IS NULL OR coalesce(m.state, s.state) = %(state)s)
             AND (%(text)s::text IS NULL OR strpos(s.name, lower(%(text)s)) > 0
                 OR strpos(lower(s.customer), lower(%(text)s)) > 0
                 OR s.name IN (
@@ -256,12 +256,12 @@ def listed(
                 ))
         ORDER BY s.name LIMIT %(most)s OFFSET %(skipped)s
         """,
-        {"standing": standing or None, "text": text or None, "most": most, "skipped": (page - FIRST_PAGE) * most},
+        {"state": state or None, "text": text or None, "most": most, "skipped": (page - FIRST_PAGE) * most},
     )
 
 
 @in_transaction
-def standings(conn: psycopg.Connection) -> dict[str, int]:
+def states(conn: psycopg.Connection) -> dict[str, int]:
     """How many servers that are no transits stand in each state."""
     with conn.cursor() as cursor:
         return dict(

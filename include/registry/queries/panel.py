@@ -346,21 +346,6 @@ def events_for(
 
 
 @in_transaction
-def why_failed(conn: psycopg.Connection, run_id: str) -> str | None:
-    """The sentence with which a run failed last; the end of its path is asked last, since it fails only after something
-    else. None when no task of it failed."""
-    sentence: str | None = value(
-        conn,
-        """
-        SELECT detail ->> 'why' FROM events WHERE kind = %(kind)s AND detail ->> 'run_id' = %(run)s
-        ORDER BY detail ->> 'task' = 'close_path', id DESC LIMIT 1
-        """,
-        {"kind": EventKind.RUN_FAILED, "run": run_id},
-    )
-    return sentence
-
-
-@in_transaction
 def reached(conn: psycopg.Connection, migration: int) -> list[tuple[str, datetime]]:
     """When the migration came to each state that it was in: (state, time), oldest first."""
     with conn.cursor() as cursor:

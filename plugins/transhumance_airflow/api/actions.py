@@ -68,7 +68,7 @@ class Action:
         before = panel.asked_not_begun(self.conn, account)
         run = before and self.runs.find(*before)
         if run is not None and run.state in ("queued", "running"):
-            raise registry.Refused(
+            raise registry.RegistryRefused(
                 f"Account {account} was asked to be performed already and waits for its turn: wait until it has."
             )
 

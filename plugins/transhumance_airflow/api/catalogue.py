@@ -19,7 +19,7 @@ def entries(conn: psycopg.Connection) -> dict[str, catalogue.Entry]:
     try:
         found = _loaded(tuple((path, path.stat().st_mtime_ns) for path in sorted(catalogue.FOLDER.glob("*.yaml"))))
         registry.sync_catalogue(conn, found.values())
-    except (catalogue.CatalogueError, registry.Refused) as error:
+    except (catalogue.CatalogueError, registry.RegistryRefused) as error:
         log.warning("The catalogue is not taken over: %s", error)
         return {}
     return found

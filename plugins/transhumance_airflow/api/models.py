@@ -48,7 +48,7 @@ class Progress(BaseModel):
     )
 
 
-class Standing(BaseModel):
+class Status(BaseModel):
     """Where something stands: the same four things for servers and accounts."""
 
     state: str = Field(description="Its state, in one word.", examples=["handed_over"])
@@ -58,7 +58,7 @@ class Standing(BaseModel):
     progress: Progress | None = Field(description="How far it is; null when nothing is under way.")
 
 
-class AccountSummary(Standing):
+class AccountSummary(Status):
     """An account, where it lives and where it stands."""
 
     account: str = Field(examples=["blog"])
@@ -74,7 +74,7 @@ class Accounts(BaseModel):
     next: str | None = Field(description="`after` of the next page; null on the last one.")
 
 
-class ServerSummary(Standing):
+class ServerSummary(Status):
     """A server and where it stands."""
 
     server: str = Field(examples=["vps-1"])

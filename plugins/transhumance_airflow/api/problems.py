@@ -85,8 +85,8 @@ def install(app: FastAPI) -> None:
     async def problem(_: Request, error: Problem) -> JSONResponse:
         return error.answer()
 
-    @app.exception_handler(registry.Refused)
-    async def refused(_: Request, error: registry.Refused) -> JSONResponse:
+    @app.exception_handler(registry.RegistryRefused)
+    async def refused(_: Request, error: registry.RegistryRefused) -> JSONResponse:
         return Problem("wrong-state", str(error)).answer()
 
     @app.exception_handler(RequestValidationError)

@@ -22,7 +22,8 @@ from include import registry
 from include.moves import pool
 from include.panel import event_text
 from transhumance_airflow import connections
-from transhumance_airflow.board import PREFIX, gather, live, views, words
+from transhumance_airflow.board import PREFIX, gather, live, words
+from transhumance_airflow.board.views import front_page, plots, server_page, servers
 from transhumance_airflow.open_streams import OpenStreams, TooMany
 
 FOLDER = Path(__file__).parent
@@ -48,7 +49,7 @@ templates = Environment(
 )
 templates.globals["words"] = words
 templates.globals["sentence_of"] = event_text.for_ops
-templates.filters["safe_json"] = views.as_json
+templates.filters["safe_json"] = plots.as_json
 
 SERVER = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 ServerName = Annotated[str, InPath(pattern=SERVER)]
@@ -128,13 +129,13 @@ def front(wanted: Wanted, **at: Any) -> dict[str, str]:
     """The front page's sections, as they are now."""
     now = gather.shared_glance.get()
     rows = gather.servers(wanted.state, wanted.text, wanted.page)
-    listed = views.server_list(rows, now.standings, wanted.state, wanted.text, wanted.page)
-    return render(SECTIONS, **views.front(now), servers=listed, **at)
+    listed = servers.server_list(rows, now.states, wanted.state, wanted.text, wanted.page)
+    return render(SECTIONS, **front_page.view(now), servers=listed, **at)
 
 
 def one_server(name: str, **at: Any) -> dict[str, str]:
     """The sections of a server's page, as they are now."""
-    shown = views.server(gather.server_page(name))
+    shown = server_page.view(gather.server_page(name))
     return render(SERVER_SECTIONS, **shown, **at)
 
 
@@ -215,7 +216,7 @@ def act(
     with connections.registry_connection() as conn:
         try:
             ACTIONS[action](conn, asked | {"requested_by": user.get_name()})
-        except registry.Refused as refusal:
+        except registry.RegistryRefused as refusal:
             return said(str(refusal), bad=True)
     gather.shared_glance.forget()
     return said(f"Done: {action.replace('_', ' ')}.")
@@ -226,8 +227,8 @@ def said(sentence: str, bad: bool = False) -> Response:
     return page("answer.html", sentence=sentence, bad=bad)
 
 
-@app.exception_handler(registry.Refused)
-def refused(request: Request, refusal: registry.Refused) -> Response:
+@app.exception_handler(registry.RegistryRefused)
+def refused(request: Request, refusal: registry.RegistryRefused) -> Response:
     """What the registry does not know: a page that says so."""
     return page("refused.html", 404, sentence=str(refusal), **where(request, False))
 

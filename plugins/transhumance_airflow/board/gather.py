@@ -35,7 +35,7 @@ class Glance:
     transits: list[board.PoolTransit]
     moving: list[board.Moving]
     queue: list[registry.Queued]
-    standings: dict[str, int]
+    states: dict[str, int]
     charges: list[board.Due]
     campaigns: list[board.RunningCampaign]
     events: list[registry.Event]
@@ -54,7 +54,7 @@ def glance(conn: psycopg.Connection) -> Glance:
             "transits": board.pool(conn),
             "moving": moving,
             "queue": registry.places(conn),
-            "standings": board.standings(conn),
+            "states": board.states(conn),
             "charges": board.charges_today(conn),
             "campaigns": board.campaigns(conn),
             "events": board.latest_events(conn),
@@ -108,10 +108,10 @@ shared_glance = Shared(_glance)
 shared_last_event = Shared(_last_event)
 
 
-def servers(standing: str | None, text: str | None, page: int) -> list[board.Listed]:
+def servers(state: str | None, text: str | None, page: int) -> list[board.Listed]:
     """One page of the list of servers."""
     with connections.registry_connection() as conn, at_one_moment(conn):
-        return board.listed(conn, standing, text, page, PAGE)
+        return board.listed(conn, state, text, page, PAGE)
 
 
 @dataclass(frozen=True)

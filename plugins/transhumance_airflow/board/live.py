@@ -46,7 +46,7 @@ async def changes(render: Callable[[], dict[str, str]]) -> AsyncIterator[ServerS
                     if sent.get(name) != html:
                         yield ServerSentEvent(event=name, raw_data=html, id=str(newest), retry=AGAIN_MS)
                         sent[name] = html
-        except registry.Refused:
+        except registry.RegistryRefused:
             return  # there is no such server
         except psycopg.OperationalError as error:
             log.warning("The registry gave no answer to the board: %s", error)

@@ -36,7 +36,7 @@ STEP_OF: dict[str, int] = {
 }
 """At which of the steps (0: the first) a migration is that stands in a state."""
 
-STANDING: dict[str, str] = {
+STATES: dict[str, str] = {
     ServerState.SERVING: "serving",
     MigrationState.CHECKING: "being looked at",
     MigrationState.WAITING_FOR_TRANSIT: "waits for a transit",

@@ -7,6 +7,9 @@ class Steps:
     """Whatever is no step of a following is asked of the store itself."""
 
     def __init__(self, store, account, peer):
+        from agent.host.kept import Kept  # the agent is found by now
+
+        Kept().__enter__()  # the script is one run of the agent
         self._store, self._account, self._peer = store, account, peer
 
     def __getattr__(self, name):

@@ -128,7 +128,7 @@ def test_what_is_wrong_is_told_with_file_and_line(tmp_path: Path, old: str, new:
         assert told.startswith(f"one.yaml:{line}:")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     added=st.integers(0, 40), key=st.from_regex(r"[a-z]{3,12}", fullmatch=True).filter(lambda word: word not in GOOD)
 )
@@ -137,14 +137,14 @@ def test_the_line_is_right_wherever_it_is(tmp_path_factory: pytest.TempPathFacto
     assert told.startswith(f"one.yaml:{GOOD.count(chr(10)) + added + 1}: '{key}' is not known here")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(text=st.text(max_size=200))
 def test_any_text_is_an_entry_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     told = wrong(tmp_path_factory.mktemp("catalogue"), text.encode("utf-8", "replace").decode())
     assert re.match(r"one\.yaml:\d+: .+\.\Z", told, re.DOTALL)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(version=st.lists(st.integers(0, 99), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts))))
 def test_a_version_is_a_text_with_or_without_quotes(tmp_path_factory: pytest.TempPathFactory, version: str) -> None:
     for written in (version, f'"{version}"'):

@@ -94,7 +94,7 @@ def test_links_of_the_front_page_are_followed_a_little_and_only_on_the_site() ->
     web = Web(html(body), html("b"))
     urls = [one["url"].removeprefix("https://shop.example") for one in compared(web)]
     assert urls[:5] == ["/", "/about", "/team?x=1&y=2", "/news", "/contact.php"]
-    assert len(urls) == pages.MOST_PAGES
+    assert len(urls) == pages.MAX_PAGES
     assert {address for address, *_ in web.asked} == {OLD, NEW}
 
 
@@ -203,7 +203,7 @@ def test_what_a_reader_sees() -> None:
 )
 def test_a_page_cannot_make_us_slow(piece: str) -> None:
     began = time.process_time()
-    seen = text.read(piece * (fetch.MOST_BYTES // len(piece)))
+    seen = text.read(piece * (fetch.MAX_BYTES // len(piece)))
     text.complaints(seen.words)
     text.likeness(seen.words, [*seen.words, "x"])
     assert time.process_time() - began < 10
@@ -213,7 +213,7 @@ def test_a_page_cannot_make_us_slow(piece: str) -> None:
 def test_any_text_can_be_read(content: str) -> None:
     seen = text.read(content)
     assert "<" in content or seen.words == unescape(content).split()
-    assert len(seen.title) <= text.LONGEST_TITLE
+    assert len(seen.title) <= text.MAX_TITLE
 
 
 words = st.lists(st.text("abcdef ", min_size=1, max_size=4), max_size=40)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from include.catalogue import load
 from include.compatibility import counts, report_page
-from include.compatibility.report import MOST_PLACES, Seen
+from include.compatibility.report import MAX_PLACES, Seen
 from tests.support.compatibility import WHEN, a_page, report_of, row, said, seen
 
 
@@ -133,9 +133,9 @@ def test_the_gravest_decides_and_stands_first(severities: list[str], statuses: l
 
 
 def test_places_are_bounded_and_all_are_counted() -> None:
-    rows = [row("lint", where=f"{number}.php", count=3) for number in range(MOST_PLACES + 50)]
+    rows = [row("lint", where=f"{number}.php", count=3) for number in range(MAX_PLACES + 50)]
     one = report_of(seen(copy=tuple(rows)))["findings"][0]
-    assert len(one["places"]) == MOST_PLACES
+    assert len(one["places"]) == MAX_PLACES
     assert one["count"] == 3 * len(rows)
     assert one["places"][0] == "0.php: calls f() (3 times)"
 
@@ -223,7 +223,7 @@ def test_hostile_text_stays_text(text: str) -> None:
     assert_harmless(text)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(text=st.text(min_size=1).filter(lambda text: not text.startswith("http")))
 def test_any_text_stays_text(text: str) -> None:
     assert_harmless(text)

@@ -6,6 +6,7 @@ import sys
 import time
 import zipfile
 from io import BytesIO
+from typing import cast
 
 import paramiko
 import pytest
@@ -76,7 +77,7 @@ class Client:
 
 def host(*channels: Channel | Exception) -> Host:
     client = Client(*channels)
-    return Host(lambda: client)
+    return Host(lambda: cast(paramiko.SSHClient, client))
 
 
 def reply(result) -> bytes:
@@ -113,7 +114,7 @@ def test_a_lost_connection_is_unreachable() -> None:
 def test_a_kept_connection_that_died_is_made_again_once() -> None:
     first, second = (Channel(reply({"reset": number})) for number in (1, 2))
     clients = [Client(first, paramiko.SSHException("dead")), Client(second)]
-    one = Host(lambda: clients.pop(0))
+    one = Host(lambda: cast(paramiko.SSHClient, clients.pop(0)))
     assert [one.call(verbs.ResetIps(ips=[])).reset for _ in range(2)] == [1, 2]
 
 
@@ -123,9 +124,10 @@ def status(state: str, **more) -> Channel:
 
 
 def test_a_long_verb_is_followed_through_a_lost_connection(monkeypatch) -> None:
-    monkeypatch.setattr(module.time, "sleep", lambda _seconds: None)
-    channels = [status("running"), OSError("cut"), status("running"), status("succeeded", result={"files": 3})]
-    seen = []
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    done = status("succeeded", result={"files": 3})
+    channels: list[Channel | Exception] = [status("running"), OSError("cut"), status("running"), done]
+    seen: list[object] = []
     # A cut channel is one OSError for the kept connection and one for the new one.
     channels.insert(1, OSError("cut"))
     assert host(*channels).run("o1", COPY, progress=seen.append) == {"files": 3}
@@ -133,7 +135,7 @@ def test_a_long_verb_is_followed_through_a_lost_connection(monkeypatch) -> None:
 
 
 def test_a_long_verb_that_failed_or_vanished_is_an_error(monkeypatch) -> None:
-    monkeypatch.setattr(module.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     failed = status("failed", error={"code": "not_equal", "message": "The copies differ."})
     with pytest.raises(AgentError, match="differ"):
         host(failed).run("o1", COPY)
@@ -252,7 +254,7 @@ def test_what_is_no_answer_to_a_verb_is_refused_with_one_code(output: bytes) -> 
     assert error.value.code == "strange_reply" and error.value.message.isprintable()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from([verb for verb, _ in (*protocol.VERBS, *protocol.LONG_VERBS)]),
     st.recursive(

@@ -5,12 +5,15 @@ import re
 import pytest
 
 from include.catalogue import infrastructures
+from include.moves.channel import require_as_known, stated, without_secrets
 from include.moves.enrol import unfit, version
-from include.moves.path import require_as_known, stated, without_secrets
 from include.moves.servers import past, serving
-from include.registry import Refused
+from include.registry import RegistryRefused
 
-VERSIONS = {"rsync": "3.5.0", "postgresql": "17.6", "mariadb": "11.8.3", "php": "8.4.11"}
+VERSIONS = {
+    "rsync": "3.5.0",
+    **{name: f"{wanted}.6" for name, wanted in infrastructures.load()["2026"].programs.items()},
+}
 
 
 def description(**more):
@@ -25,10 +28,11 @@ def test_what_was_ordered_fits():
 def test_an_infrastructure_is_added_by_a_file_alone(tmp_path, monkeypatch):
     said = unfit("transit-1", "2031", description(debian="15"))
     assert said == ["Nothing declares infrastructure 2031: write config/infrastructures/2031.yaml."]
-    programs = "postgresql: '19'\nmariadb: '12.3'\nphp: '9.0'\n"
+    declared = dict.fromkeys(infrastructures.PROGRAMS, "9.0") | {"postgresql": "19"}
+    programs = "".join(f"{name}: '{version}'\n" for name, version in declared.items())
     (tmp_path / "2031.yaml").write_text(f"debian: '15'\nsuite: duke\n{programs}")
     monkeypatch.setattr(infrastructures, "FOLDER", tmp_path)
-    new = {"rsync": "3.9.0", "postgresql": "19.1", "mariadb": "12.3.4", "php": "9.0.2"}
+    new = {"rsync": "3.9.0", **{name: f"{version}.1" for name, version in declared.items()}}
     assert unfit("transit-1", "2031", description(debian="15.1", versions=new)) == []
     (sentence,) = unfit("transit-1", "2031", description())
     assert "it runs Debian 13, not 15; postgresql 17.6, not 19;" in sentence
@@ -88,7 +92,7 @@ def test_a_source_is_not_believed_that_other_mail_is_its_accounts(uid, domains, 
     if said is None:
         require_as_known("x", "vps-1", known, file)
         return
-    with pytest.raises(Refused, match=re.escape(said)) as refused:
+    with pytest.raises(RegistryRefused, match=re.escape(said)) as refused:
         require_as_known("x", "vps-1", known, file)
     assert str(refused.value).isprintable() and "confirm DSN x --by YOU" in str(refused.value)
 

@@ -1,9 +1,12 @@
 """What a move's figures prove, and what is said of it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from include.moves import proof
 from include.panel import event_text
+from include.registry import Event
 
 EQUAL = {"files": 3, "tables": 1, "rows": 2, "messages": 0, "bytes": 7, "equal": True}
 LEFT = "Database shop: publication p is not carried."
@@ -33,8 +36,6 @@ def test_what_the_copy_left_counts_until_the_switch_has_said_it() -> None:
     [([], "shop lives on its new server."), ([LEFT], f"shop lives on its new server. Not carried: {LEFT}")],
 )
 def test_a_customer_is_told_what_was_not_carried(left: list[str], told: str) -> None:
-    class Committed:
-        kind, account, server = "move.committed", "shop", None
-        detail = {"switch": {"verified": EQUAL, "left": left}}
-
-    assert event_text.for_customer(Committed()) == told
+    detail = {"switch": {"verified": EQUAL, "left": left}}
+    committed = Event(1, datetime.now(UTC), "move.committed", None, "shop", None, None, None, detail, None)
+    assert event_text.for_customer(committed) == told

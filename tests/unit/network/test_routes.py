@@ -7,7 +7,7 @@ import json
 import pytest
 
 from include.network.routes import RouteError, current_next_hop, replace_argv, reroute, show_argv
-from lab.route_command import Refused, permitted
+from lab.route_command import NotPermitted, permitted
 
 
 class Router:
@@ -99,5 +99,5 @@ def test_the_routers_key_permits(command):
     ],
 )
 def test_the_routers_key_refuses(command):
-    with pytest.raises(Refused):
+    with pytest.raises(NotPermitted):
         permitted(command)

@@ -3,13 +3,14 @@
 import ast
 import re
 import string
-from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from include.panel import event_text
+from include.registry import Event
 from include.registry.kinds import EventKind
 from include.registry.states import CAMPAIGN, CAMPAIGN_ACCOUNT, MIGRATION, MOVE, TEST, Machine
 
@@ -18,12 +19,13 @@ SPELLED = {"include/registry/kinds.py", "plugins/transhumance_airflow/api/models
 """Where a kind is written out: in its enum, and among the examples of the API's description."""
 
 
-@dataclass
-class Happened:
-    kind: str
-    account: str | None = None
-    server: str | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
+class Happened(Event):
+    """An event of which only these are known."""
+
+    def __init__(
+        self, kind: str, account: str | None = None, server: str | None = None, detail: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(1, datetime.now(UTC), kind, None, account, server, None, None, detail or {}, None)
 
 
 def test_every_kind_has_its_sentences():

@@ -34,9 +34,9 @@ def test_reserved_is_for_one_customer():
 
 def test_preference():
     offers = [offered("a", "large", LARGE), offered("b"), offered("c", reserved_for="c")]
-    assert best(wanted(larger=True), offers).name == "c"
-    assert best(wanted(larger=True), offers[:2]).name == "b"
-    assert best(wanted(larger=True), offers[:1]).name == "a"
+    assert best(wanted(larger=True), offers) == offers[2]
+    assert best(wanted(larger=True), offers[:2]) == offers[1]
+    assert best(wanted(larger=True), offers[:1]) == offers[0]
     assert best(wanted(), offers[:1]) is None
 
 
@@ -44,5 +44,5 @@ def test_estimate_plays_the_queue():
     queue = [wanted(1), wanted(2), wanted(3)]
     offers = [offered("a", days=2), offered("b", days=5)]
     expected = [2, 5, 9]
-    assert [(at - NOW).days for at in estimates(queue, offers, WEEK)] == expected
+    assert [at and (at - NOW).days for at in estimates(queue, offers, WEEK)] == expected
     assert estimates(queue, [], WEEK) == [None] * len(queue)

@@ -84,7 +84,7 @@ def _journal(cursor: str | None, since: float) -> tuple[list[dict[str, Any]], st
 def _of_the_mail(entries: list[dict[str, Any]], moved: list[tuple[Account, State]]) -> list[tuple[str, str, float]]:
     """The deliveries and logins in the journal that went to where the account is now: account, protocol, time."""
     owner = {(domain, state.to): account.name for account, state in moved for domain in account.mail_domains}
-    found = []
+    passed_on = []
     for entry in entries:
         message = entry.get("MESSAGE")
         if not isinstance(message, str):
@@ -97,5 +97,5 @@ def _of_the_mail(entries: list[dict[str, Any]], moved: list[tuple[Account, State
         else:
             continue
         if key in owner:
-            found.append((owner[key], protocol, at))
-    return found
+            passed_on.append((owner[key], protocol, at))
+    return passed_on

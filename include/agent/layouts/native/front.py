@@ -130,9 +130,16 @@ def render_maps() -> None:
             for name, port in a.ports.items()
             for more in (_BOTH if not a.part else (0,))
         ]
-        led = [(a.name, engine, there) for a in accounts for engine, there in standing(a.name).engines.items()]
-        ports += [(str(there["lead_port"]), name, engine) for name, engine, there in led]
-        _sync(ENGINES_MAP, {f"{name}/{engine}": f"{there['to']}@{there['port']}" for name, engine, there in led})
+        led = [
+            (a.name, engine, engine_state)
+            for a in accounts
+            for engine, engine_state in standing(a.name).engines.items()
+        ]
+        ports += [(str(engine_state["lead_port"]), name, engine) for name, engine, engine_state in led]
+        _sync(
+            ENGINES_MAP,
+            {f"{name}/{engine}": f"{engine_state['to']}@{engine_state['port']}" for name, engine, engine_state in led},
+        )
         _sync(PORTS_MAP, {port: account for port, account, _ in ports})
         _sync(PROTOCOLS_MAP, {port: protocol for port, _, protocol in ports})
 

@@ -24,7 +24,7 @@ from .front import CERTIFICATES
 _MAIL = CONFIG / "mail"
 _MASTER_PID = Path("/var/spool/postfix/pid/master.pid")
 _ACTIVE = Path("/var/spool/postfix/active")
-_MOST_MEMORY = 2 << 30
+_MAX_MEMORY = 2 << 30
 """Of the child that reads messages: some two million in one folder."""
 _ENTER_AGAIN = "smtp:[127.0.0.1]:26"
 _TO_DOVECOT = "lmtp:unix:private/dovecot-lmtp"
@@ -65,11 +65,11 @@ def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
                 lines["transport"].append(f"{domain} retry:{_WAIT}")
             elif where != "here":
                 lines["transport"].append(f"{domain} smtp:[{_for_postfix(where)}]:25")
-        kept = _kept_as(account)
-        addresses = [*kept, *kept.values(), *(forwarder.address for forwarder in account.forwarders)]
+        stored_as = _kept_as(account)
+        addresses = [*stored_as, *stored_as.values(), *(forwarder.address for forwarder in account.forwarders)]
         lines["mailboxes"] += [f"{address} {account.name}" for address in dict.fromkeys(addresses)]
         if where == "here":
-            _forward(account, kept, lines["aliases"], lines["transport"])
+            _forward(account, stored_as, lines["aliases"], lines["transport"])
         for mailbox in account.mailboxes:
             # Nobody listens on port 9 of this host: a login or a delivery fails for now, and is tried again.
             password, extra = mailbox.password_hash, "proxy=y host=127.0.0.1 port=9"
@@ -79,7 +79,7 @@ def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
                 # The new server checks the password, since it may have been changed there.
                 password, extra = "", f"nopassword=y proxy=y host={where} port=143 starttls=any-cert"
             home = mailbox_home(account, mailbox.address)
-            for address in dict.fromkeys((mailbox.key, kept[mailbox.key])):
+            for address in dict.fromkeys((mailbox.key, stored_as[mailbox.key])):
                 # Dovecot looks a name up with its quotes escaped.
                 named = address.replace("'", "\\'")
                 lines["passwd"].append(f"{named}:{password}:{account.uid}:{account.gid}::{home}::{extra}")
@@ -95,7 +95,7 @@ def _kept_as(account: Account) -> dict[str, str]:
     return {key: f"/{key.replace('+', '/')}" if "+" in key or key in forwarded else key for key in keys}
 
 
-def _forward(account: Account, kept: dict[str, str], aliases: list[str], transport: list[str]) -> None:
+def _forward(account: Account, stored_as: dict[str, str], aliases: list[str], transport: list[str]) -> None:
     """What of the account's mail goes on to other addresses, while it is here.
 
     Postfix reads the aliases when a message enters its queue. What entered while the account was held or elsewhere has
@@ -103,10 +103,10 @@ def _forward(account: Account, kept: dict[str, str], aliases: list[str], transpo
     forwarded = {forwarder.address for forwarder in account.forwarders}
     caught = {forwarder.domain for forwarder in account.forwarders if forwarder.catches_all}
     for forwarder in account.forwarders:
-        to = [kept[target] if target == forwarder.address else target for target in forwarder.to]
+        to = [stored_as[target] if target == forwarder.address else target for target in forwarder.to]
         aliases.append(f"{forwarder.address} {', '.join(to)}")
         transport.append(f"{forwarder.domain if forwarder.catches_all else forwarder.address} {_ENTER_AGAIN}")
-    for key, address in kept.items():
+    for key, address in stored_as.items():
         if address != key and key not in forwarded:
             aliases.append(f"{key} {address}")
             transport.append(f"{key} {_ENTER_AGAIN}")
@@ -173,12 +173,12 @@ def _reload_postfix() -> None:
 
 def queue() -> list[dict[str, Any]]:
     """The messages in Postfix's queue: queue_name, queue_id, recipients (addresses)."""
-    found = []
+    messages = []
     for line in run(["postqueue", "-j"]).stdout.splitlines():
         item = json.loads(line)
         addresses = [recipient["address"] for recipient in item.get("recipients", [])]
-        found.append({"queue_name": item["queue_name"], "queue_id": item["queue_id"], "recipients": addresses})
-    return found
+        messages.append({"queue_name": item["queue_name"], "queue_id": item["queue_id"], "recipients": addresses})
+    return messages
 
 
 def drain(account: Account, seconds: float = 5) -> None:
@@ -215,14 +215,14 @@ def flush() -> None:
 def count(account: Account, paths: Iterable[bytes]) -> int:
     """How many of these paths (relative to the home) are messages in the account's mailboxes."""
     boxes = {(os.fsencode(box.domain), os.fsencode(box.local_part)) for box in account.mailboxes}
-    found = 0
+    number = 0
     for path in paths:
         words = path.split(b"/")
         if words[0] != b"mail" or len(words) not in (6, 7) or words[3] != b"Maildir" or words[-1].startswith(b"."):
             continue
         folder = len(words) == 6 or words[4].startswith(b".")
-        found += folder and words[-2] in (b"cur", b"new") and (words[1], words[2]) in boxes
-    return found
+        number += folder and words[-2] in (b"cur", b"new") and (words[1], words[2]) in boxes
+    return number
 
 
 def messages(account: Account) -> dict[str, Any]:
@@ -238,13 +238,13 @@ def messages(account: Account) -> dict[str, Any]:
 
 def main() -> None:
     """The child: stdin the homes of the mailboxes, stdout what `read_messages` gives."""
-    bounded.limit_this_process(_MOST_MEMORY)
+    bounded.limit_this_process(_MAX_MEMORY)
     try:
         print(json.dumps(read_messages(json.load(sys.stdin))))
     except MemoryError:
         refuse(
             "too_many_messages",
-            f"The messages of a mailbox do not fit into {_MOST_MEMORY >> 30} GB: move some to another folder.",
+            f"The messages of a mailbox do not fit into {_MAX_MEMORY >> 30} GB: move some to another folder.",
         )
 
 
@@ -299,7 +299,7 @@ def _messages_in(folder: bytes) -> Iterator[tuple[str, os.DirEntry[bytes]]]:
 
 _LARGEST_LIST = 512 << 20
 """Bytes of a list of UIDs: some five million messages in one folder."""
-_LONGEST_LINE = 65536
+_MAX_LINE = 65536
 
 
 def _uidlist(path: bytes, keys: set[bytes]) -> tuple[str | None, dict[bytes, str]]:
@@ -322,7 +322,7 @@ def _uidlist(path: bytes, keys: set[bytes]) -> tuple[str | None, dict[bytes, str
                 f"{printable(os.fsdecode(path))} is larger than {_LARGEST_LIST >> 20} MB, so no list of Dovecot's: "
                 "remove it (mail programs will fetch that folder anew), then try again.",
             )
-        lines = iter(lambda: file.readline(_LONGEST_LINE), b"")
+        lines = iter(lambda: file.readline(_MAX_LINE), b"")
         header = next(lines, b"").split()
         validity = next((field[1:].decode(errors="replace") for field in header if field.startswith(b"V")), None)
         uids = {}
@@ -336,10 +336,12 @@ def _uidlist(path: bytes, keys: set[bytes]) -> tuple[str | None, dict[bytes, str
 
 def differences(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """What is not the same in two results of `messages`, one sentence each."""
-    found = []
+    sentences = []
     for address in sorted(mine["mailboxes"].keys() | theirs["mailboxes"].keys()):
-        here, there = mine["mailboxes"].get(address), theirs["mailboxes"].get(address)
-        if here != there:
-            counts = [str(side["messages"]) if side else "no" for side in (here, there)]
-            found.append(f"mailbox {address}: {counts[0]} messages here and {counts[1]} there, or UIDs or flags differ")
-    return found
+        own, other = mine["mailboxes"].get(address), theirs["mailboxes"].get(address)
+        if own != other:
+            counts = [str(side["messages"]) if side else "no" for side in (own, other)]
+            sentences.append(
+                f"mailbox {address}: {counts[0]} messages here and {counts[1]} there, or UIDs or flags differ"
+            )
+    return sentences

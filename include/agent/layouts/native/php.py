@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from ...host.unix_sockets import connections
 GATES = Path("/run/transhumance-gate")
 SOCKETS = Path("/run/transhumance-web")
 _STATUS_MOST, _STATUS_SECONDS = 1 << 20, 2.0
-PATIENCE = 0.5
+LONG_REQUEST = 0.5
 """Seconds that a hold gives a request that may be cut; it is not waited for when it has had them before."""
 APP = "APP"
 MAY_BE_CUT = frozenset({"GET", "HEAD", APP})
@@ -37,8 +38,6 @@ UNKNOWN = "unknown"
 _PHP, _PROXY = "php-fpm", "systemd-socket-"
 """How the names of the processes begin, as the kernel keeps them."""
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,30}")
-_seen: dict[tuple[str, int], float] = {}
-"""Since when this process knows a connection to an app, by account and inode."""
 APP_SECONDS = 25.0
 """How long the first visitors of an app that has just come wait for its program to listen; a page of a test is waited
 for a little longer."""
@@ -174,7 +173,7 @@ def _runs(account: Account) -> bool:
 def _processes(account: Account) -> list[tuple[str, int, int]]:
     """The processes of the account's that are a php-fpm or one of our proxies: name, id and parent of each; that of a
     php-fpm's master is systemd."""
-    found = []
+    workers = []
     for pid in processes.of_user(account.uid):
         try:
             # A process may give itself any name.
@@ -183,8 +182,8 @@ def _processes(account: Account) -> list[tuple[str, int, int]]:
             continue
         name, _, rest = stat.partition("(")[2].rpartition(")")
         if name.startswith((_PHP, _PROXY)):
-            found.append((name, pid, int(rest.split()[1])))
-    return found
+            workers.append((name, pid, int(rest.split()[1])))
+    return workers
 
 
 def forget(account: Account) -> None:
@@ -199,21 +198,6 @@ def forget(account: Account) -> None:
 # --- what runs in it ---
 
 
-def drain(account: Account, seconds: float) -> int:
-    """Wait until no request is in PHP or the app; the gate must be shut. Gives how many are left that may be cut.
-
-    Those are cut by what ends the account's processes. A long poll waits at the front then, and is begun again where
-    the account is; a WebSocket is closed. Where another one is left this is refused: the hold must be undone, so that
-    it can end.
-    """
-    end = time.monotonic() + seconds
-    while waited_for := _waited_for(account):
-        if time.monotonic() > end:
-            refuse("php_busy", f"{told(account, waited_for[0])} and would be cut; wait until it has ended, try again.")
-        time.sleep(0.002)
-    return under_way(account) + len(_in_the_app(account))
-
-
 def told(account: Account, request: dict[str, Any]) -> str:
     """The beginning of a sentence that says what a hold would have to wait for."""
     if request["method"] == UNKNOWN:
@@ -223,58 +207,82 @@ def told(account: Account, request: dict[str, Any]) -> str:
     return f"A {kind} of {account.name} has run in {where} for {request['seconds']:.1f} s"
 
 
-def not_to_be_cut(account: Account, older: float) -> list[dict[str, Any]]:
-    """The requests, older than so many seconds, that a hold has to wait for; the oldest first."""
-    return [request for request in _waited_for(account) if request["seconds"] > older]
-
-
-def _waited_for(account: Account) -> list[dict[str, Any]]:
-    """The requests that a hold lets end: all but those that may be begun again and have had their time."""
-    requests = busy(account)
-    # A request whose visitor has got the answer already cannot be begun again by anybody.
-    answered = sum(r["method"] != APP for r in requests) > under_way(account)
-    return [r for r in requests if answered or r["method"] not in MAY_BE_CUT or r["seconds"] < PATIENCE]
-
-
 def under_way(account: Account) -> int:
     """How many requests are in the account's PHP, or wait for it at its socket."""
     accepted, waiting = connections(_php_socket(account))
     return len(accepted) + waiting
 
 
-def _in_the_app(account: Account) -> list[dict[str, Any]]:
-    """The connections to the account's app, as `busy` gives them; how long they have been known here."""
-    if not _has_app(account):
-        return []
-    (accepted, waiting), now = connections(_app_socket(account)), time.monotonic()
-    # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
-    there = {(account.name, one) for one in (*accepted, *range(-waiting, 0))}
-    for key in [key for key in _seen if key[0] == account.name and key not in there]:
-        del _seen[key]
-    return [{"method": APP, "seconds": now - _seen.setdefault(key, now)} for key in there]
+@dataclass
+class Requests:
+    """What runs in PHP and the app of an account, seen again and again: a connection to the app is as old as it has
+    been seen, so one looks half a second before a hold."""
+
+    account: Account
+    seen: dict[int, float] = field(default_factory=dict)
+    """When a connection to the app was first seen, by its inode."""
+
+    def busy(self) -> list[dict[str, Any]]:
+        """The requests that PHP and the app work on, the oldest first: [{"method", "seconds"}]; also those that PHP has
+        answered already but goes on with.
+
+        PHP that does not run is not busy; PHP that does not say is."""
+        requests = self._in_the_app()
+        if not _runs(self.account):
+            return requests
+        try:
+            text = _status(self.account)
+        except (OSError, struct.error):
+            return [{"method": UNKNOWN, "seconds": float("inf")}]
+        return sorted(requests + _in_php(text), key=lambda request: -request["seconds"])
+
+    def not_to_be_cut(self, older: float) -> list[dict[str, Any]]:
+        """The requests, older than so many seconds, that a hold has to wait for; the oldest first."""
+        return [request for request in self._waited_for() if request["seconds"] > older]
+
+    def drain(self, seconds: float) -> int:
+        """Wait until no request is in PHP or the app; the gate must be shut. Gives how many are left that may be cut.
+
+        Those are cut by what ends the account's processes. A long poll waits at the front then, and is begun again
+        where the account is; a WebSocket is closed. Where another one is left this is refused: the hold must be undone,
+        so that it can end.
+        """
+        end = time.monotonic() + seconds
+        while waited_for := self._waited_for():
+            if time.monotonic() > end:
+                request = told(self.account, waited_for[0])
+                refuse("php_busy", f"{request} and would be cut; wait until it has ended, try again.")
+            time.sleep(0.002)
+        return under_way(self.account) + len(self._in_the_app())
+
+    def _waited_for(self) -> list[dict[str, Any]]:
+        """The requests that a hold lets end: all but those that may be begun again and have had their time."""
+        requests = self.busy()
+        # A request whose visitor has got the answer already cannot be begun again by anybody.
+        answered = sum(r["method"] != APP for r in requests) > under_way(self.account)
+        return [r for r in requests if answered or r["method"] not in MAY_BE_CUT or r["seconds"] < LONG_REQUEST]
+
+    def _in_the_app(self) -> list[dict[str, Any]]:
+        """The connections to the account's app, as `busy` gives them."""
+        if not _has_app(self.account):
+            return []
+        (accepted, waiting), now = connections(_app_socket(self.account)), time.monotonic()
+        # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
+        visits = {*accepted, *range(-waiting, 0)}
+        self.seen = {visit: self.seen.get(visit, now) for visit in visits}
+        return [{"method": APP, "seconds": now - since} for since in self.seen.values()]
 
 
-def busy(account: Account) -> list[dict[str, Any]]:
-    """The requests that PHP and the app work on, the oldest first: [{"method", "seconds"}]; also those that PHP has
-    answered already but goes on with.
-
-    PHP that does not run is not busy; PHP that does not say is. A connection to the app is as old as this process
-    knows, so it should look (here or by `quiet`) half a second before a hold.
-    """
-    found = _in_the_app(account)
-    if not _runs(account):
-        return found
-    try:
-        text = _status(account)
-    except (OSError, struct.error):
-        return [{"method": UNKNOWN, "seconds": float("inf")}]
+def _in_php(text: str) -> list[dict[str, Any]]:
+    """The requests that php-fpm's list of its processes tells."""
+    requests = []
     for block in text.split("*" * 24)[1:]:
         fields = dict(re.findall(r"^([a-z ]+):[ \t]*(.*?)\r?$", block, re.MULTILINE))
         if fields.get("state") not in ("Idle", None):
             method, taken = fields.get("request method", ""), fields.get("request duration", "")
             seconds = int(taken) / 1e6 if re.fullmatch(r"[0-9]{1,15}", taken) else 0.0
-            found.append({"method": method if _METHOD.fullmatch(method) else UNKNOWN, "seconds": seconds})
-    return sorted(found, key=lambda request: -request["seconds"])
+            requests.append({"method": method if _METHOD.fullmatch(method) else UNKNOWN, "seconds": seconds})
+    return requests
 
 
 def _status(account: Account) -> str:

@@ -25,7 +25,7 @@ _ASSIGNED = re.compile(r"""\s*(?:"([^"=]+)"|'([^'=]+)'|([^\s"'=#@*]+))\s*=\s*(.*
 _LINE = re.compile(r"\s*@reboot\s+(.+)\Z")
 _PR_SET_CHILD_SUBREAPER = 36
 # Words of a systemd unit are bounded; nobody's @reboot lines come near it.
-_MOST_BYTES = 90_000
+_MAX_BYTES = 90_000
 
 
 def of(crontab: str) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def start(account: Account, crontab: bytes) -> None:
     """Start what these lines start; nothing is waited for, and nothing of it keeps the account shut."""
     lines = of(crontab.decode("utf-8", "surrogateescape"))
     given = json.dumps({"home": account.home, "name": account.name, "lines": lines}).encode()
-    if not lines or len(given) > _MOST_BYTES:
+    if not lines or len(given) > _MAX_BYTES:
         return
     properties = {
         "User": account.name,

@@ -20,7 +20,7 @@ _ADDRESSES = (
     ("\\/\\/", ("\\", '"', "'", "?", "#", ":")),
     ("%2F%2F", ("%", '"', "'", "&")),
 )
-_MOST_HOSTS = 250 // sum(len(ends) for _, ends in _ADDRESSES)
+_MAX_HOSTS = 250 // sum(len(ends) for _, ends in _ADDRESSES)
 """nginx replaces at most 255 texts in an answer."""
 
 
@@ -57,7 +57,7 @@ def blocks(account: Account, test: dict[str, Any]) -> str:
 def _block(key: str, site: Site, host: str, sites: list[Site], names: dict[str, str]) -> str:
     own = names[site.domain]
     led_back = [(known, names[one.domain]) for one in [site, *sites] for known in (one.domain, *one.aliases)]
-    led_back = list(dict(led_back).items())[:_MOST_HOSTS]
+    led_back = list(dict(led_back).items())[:_MAX_HOSTS]
     headers = "\n".join(_header_map(key, header, own, host) for header in ("referer", "origin"))
     lines = [
         f'proxy_redirect "~*^(https?:)?//{re.escape(known)}(:\\d+)?([/?#].*)?$" $1//{name}$3;'

@@ -9,15 +9,15 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from ...account.accounts import Account
 from ...channel.peer import Peer
 from ...host.digest import MOST, printable
+from ...host.kept import Threads
 from ...host.system import refuse
-from ...layouts.native import mail, reboot_lines
+from ...layouts import mail, reboot_lines
 from ...verbs import peers as verbs
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import changes as files_changes
@@ -122,7 +122,7 @@ def begin(store: Store, account: Account, peer: Peer, report: Report) -> Watched
     copied = time.monotonic()
     since = files_changes.since(account, 0).number
     report(text="reading both copies")
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         durable = pool.submit(peer.call, verbs.FilesSettleAll())
         one, other = pool.submit(digest, account), pool.submit(peer.call, verbs.FilesDigest())
         mine, theirs = one.result(), other.result()
@@ -234,7 +234,7 @@ def prove(following: Watched) -> dict[bytes, Different]:
     if not following.unproven:
         return {}
     paths, index = list(following.unproven), following.index
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         other = pool.submit(following.line.call, verbs.FilesLook(paths=[os.fsdecode(path) for path in paths]))
         mine = look.ask(following.account, "lines", paths)["lines"]
         there = other.result()

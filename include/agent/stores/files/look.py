@@ -14,11 +14,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from ...account.accounts import Account
+from ...host.kept import Threads, of
 from ...host.sandbox import enter, open_beneath, python_argv
 from ...host.system import refuse
 from .walk import LONGEST, VANISHED, WORTH_CACHING, Known, Unread, Walk, load_cache, unescaped
@@ -111,7 +110,7 @@ class Looker:
 
     def settle(self, paths: list[bytes]) -> dict[str, Any]:
         """Make these files and directories durable."""
-        with ThreadPoolExecutor(_SYNC_WIDTH) as pool:
+        with Threads(_SYNC_WIDTH) as pool:
             running = []
             for _, name, info in self.each(paths):
                 if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode):
@@ -166,38 +165,48 @@ def main(arguments: list[str]) -> None:
 # --- its user ---
 
 
-@dataclass
 class Looking:
     """The program for one account, running."""
 
-    process: subprocess.Popen[bytes]
-    lock: threading.Lock
-
-
-# Of the process: a program that answers a peer's calls has it running in one from the one before.
-_RUNNING: dict[str, Looking] = {}
-_STARTING = threading.Lock()
-
-
-def begin(account: Account, *, writable: bool) -> None:
-    """Have the program run for this account, from now until `end` or until this process ends."""
-    with _STARTING:
-        known = _RUNNING.get(account.name)
-        if known and known.process.poll() is None:
-            return
+    def __init__(self, account: Account, *, writable: bool) -> None:
+        self.lock = threading.Lock()
         rights = "write" if writable else "read"
         argv = python_argv(__name__, account.home, str(account.directory / "files.hashes"), rights)
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert process.stdout
-        if not process.stdout.readline():
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout
+        if not self.process.stdout.readline():
             refuse("files_not_read", f"The sandbox of {account.home} could not be made; look at the journal.")
-        _RUNNING[account.name] = Looking(process, threading.Lock())
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+class _Running:
+    """The programs that run: one that was started for a call of a peer is there for the next."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Looking] = {}
+        self.starting = threading.Lock()
+
+    def close(self) -> None:
+        while self.of:
+            self.of.popitem()[1].end()
+
+
+def begin(account: Account, *, writable: bool) -> Looking:
+    """Have the program run for this account, from now until `end` or until this run ends."""
+    running = of(_Running)
+    with running.starting:
+        known = running.of.get(account.name)
+        if known is None or known.process.poll() is not None:
+            known = running.of[account.name] = Looking(account, writable=writable)
+        return known
 
 
 def ask(account: Account, what: str, paths: Iterable[bytes], *, writable: bool = False) -> dict[str, Any]:
     """What the program answers to `what` ("states", "lines", "settle", "remove") about these paths."""
-    begin(account, writable=writable)
-    looking = _RUNNING[account.name]
+    looking = begin(account, writable=writable)
     request = json.dumps({"ask": what, "paths": [os.fsdecode(path) for path in paths]})
     with looking.lock:
         assert looking.process.stdin and looking.process.stdout
@@ -215,7 +224,6 @@ def ask(account: Account, what: str, paths: Iterable[bytes], *, writable: bool =
 
 def end(account: Account) -> None:
     """The program for this account is no more; another `begin` starts a new one."""
-    looking = _RUNNING.pop(account.name, None)
+    looking = of(_Running).of.pop(account.name, None)
     if looking:
-        looking.process.kill()
-        looking.process.communicate()
+        looking.end()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...account.accounts import Account
 from ...channel.peer import Peer
+from ...host.kept import Threads
 from ...host.scope import Scope
 from ...host.system import run, write_durably
-from ...layouts.native import mail, reboot_lines
+from ...layouts import mail, reboot_lines
 from ...verbs import peers as verbs
 from ...verbs.verb import Asking, Nothing
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
@@ -55,7 +55,7 @@ class Walked(Following):
         send(self.account, self.peer, lambda **_: None, held=True)
 
     def compare(self) -> Compared:
-        with ThreadPoolExecutor() as pool:
+        with Threads() as pool:
             one, other = pool.submit(digest, self.account), pool.submit(self.peer.call, verbs.FilesDigest())
             mine, theirs = one.result(), other.result()
         different = differences(self.account, self.peer, mine, theirs)

@@ -11,10 +11,10 @@ import secrets
 import subprocess
 import time
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...account.accounts import Account
+from ...host.kept import Threads, of
 from ...host.system import RUNTIME, locked, write_durably
 from ...verbs import mariadb as verbs
 from .sql import UNLOGGED, Login, Session, literal, pattern, queries, query, user_made, user_name, users_dropped
@@ -39,8 +39,6 @@ START = (
     " /*M!101100 , system_versioning_insert_history = 1 */ /*M!110500 , character_set_collations = '' */"
 )
 _BEFORE = RUNTIME / "mariadb.max_allowed_packet"
-# A pool of the process: a program that answers a peer's calls has open in one what it opened in the one before.
-_sessions: dict[tuple[str, str], Session] = {}
 
 
 def login(account: Account, kind: str) -> Login:
@@ -55,25 +53,43 @@ def login(account: Account, kind: str) -> Login:
     return Login(user, password)
 
 
+class Sessions:
+    """Sessions that stay open between the steps of a move, and between a peer's calls: one of each kind."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], Session] = {}
+
+    def of(self, account: Account, kind: str) -> Session:
+        """The one of this kind; opened when there is none that answers."""
+        key = (account.name, kind)
+        known = self._open.pop(key, None)
+        if known is not None and not (known.alive and known.answers()):
+            known.close()
+            known = None
+        if known is None:
+            with entering():
+                known = Session(login(account, kind))
+            known.run([START])
+        self._open[key] = known
+        return known
+
+    def end(self, account: Account) -> None:
+        for key in [key for key in self._open if key[0] == account.name]:
+            self._open.pop(key).close()
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+
 def session(account: Account, kind: str) -> Session:
-    """This process' session of a kind; opened when there is none that answers."""
-    key = (account.name, kind)
-    known = _sessions.pop(key, None)
-    if known is not None and not (known.alive and known.answers()):
-        known.close()
-        known = None
-    if known is None:
-        with entering():
-            known = Session(login(account, kind))
-        known.run([START])
-    _sessions[key] = known
-    return known
+    """This run's session of a kind; opened when there is none that answers."""
+    return of(Sessions).of(account, kind)
 
 
 def close(account: Account) -> None:
-    """End this process' sessions as the user."""
-    for key in [key for key in _sessions if key[0] == account.name]:
-        _sessions.pop(key).close()
+    """End this run's sessions as the user."""
+    of(Sessions).end(account)
 
 
 def gone(account: Account) -> list[str]:
@@ -199,7 +215,7 @@ class Both:
 
     def warm(self) -> None:
         """Whichever program on the target takes a call has its sessions open then."""
-        with ThreadPoolExecutor(_PROGRAMS) as pool:
+        with Threads(_PROGRAMS) as pool:
             list(pool.map(self.peer.call, [verbs.Warm()] * _PROGRAMS))
 
     def write(self, statements: list[Any], tables: Collection[tuple[str, str]]) -> list[list[str]]:
@@ -218,7 +234,7 @@ class Both:
 
     def same(self, statements: list[str]) -> tuple[list[list[list[str | None]]], list[list[list[str | None]]]]:
         """The rows of the same statements on both sides, run side by side."""
-        with ThreadPoolExecutor(1) as pool:
+        with Threads(1) as pool:
             theirs = pool.submit(self.there, statements)
             mine = self.source.run(statements, "following")
             self.let_go()

@@ -13,11 +13,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 from ...account.accounts import Account
 from ...host.digest import printable
+from ...host.kept import Threads
 from ...host.processes import CLIENT
 from ...host.system import refuse
 from ...verbs import mariadb as verbs
@@ -100,7 +101,7 @@ class _Big:
         for table in self.tables:
             self.keys[table.name] = self._put_off(table)
             self.parts[table.name] = self._parts(table)
-        with ThreadPoolExecutor(max(3, os.cpu_count() or 1)) as streams:
+        with Threads(max(3, os.cpu_count() or 1)) as streams:
             running = [
                 streams.submit(self._part, table, part) for table in self.tables for part in self.parts[table.name][:]
             ]
@@ -164,7 +165,7 @@ class _Big:
         with follower.entering():
             reader = follower.login(both.account, READING)
             known = _newest()
-            with ThreadPoolExecutor(1) as one:
+            with Threads(1) as one:
                 work = one.submit(both.peer.stream, load, reader.argv("-e", script), env=reader.env())
                 _wait_for_session(reader, known, work)
         size = work.result().bytes

@@ -12,9 +12,9 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from functools import cache
 
 from ...account.accounts import Account
+from ...host.kept import once
 from .sql import ident, literal, queries, query, select
 from .tables import Name
 
@@ -84,7 +84,7 @@ IDENTIFIED = frozenset({"INNODB", "MYISAM", "ARIA"})
 """The engines of whose tables the print tells when one was put into another's place, or emptied."""
 
 
-@cache
+@once
 def catalogues() -> dict[str, list[str]]:
     """The columns of each catalogue that are in the print; a catalogue that this version does not have has none."""
     columns: dict[str, list[str]] = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ...host.digest import printable
+from ...host.kept import Threads
 from ...host.system import refuse
 from ...verbs import mariadb as verbs
 from ..store import Report
@@ -69,7 +69,7 @@ class Proof:
         report(text="MariaDB: comparing what was loaded")
         began = time.monotonic()
         checks = [f"CHECKSUM TABLE {tables[name].at} EXTENDED" for name in unproven]
-        with ThreadPoolExecutor(1) as pool:
+        with Threads(1) as pool:
             theirs = pool.submit(self.both.there, checks)
             mine = []
             for check in checks:
@@ -178,6 +178,6 @@ class Proof:
 
     def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """All that is no row and no number, on both sides."""
-        with ThreadPoolExecutor(1) as pool:
+        with Threads(1) as pool:
             theirs = pool.submit(self.both.peer.call, verbs.FactsOfAll())
             return facts(self.both.account), theirs.result()

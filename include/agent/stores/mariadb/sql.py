@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ...account.accounts import Account
 from ...host import ours
 from ...host.digest import printable
+from ...host.kept import of
 from ...host.processes import AS_CLIENT
 from ...host.system import RUNTIME, Refused, locked, refuse, run
 
@@ -227,15 +228,23 @@ class Session:
         refuse("mariadb_failed", f"MariaDB refused a step{' (' + what + ')' if what else ''}: {message}")
 
 
-# A pool of the process: whoever asks next, whatever for, takes the session that has ended its block.
-_idle: list[Session] = []
+class _Idle:
+    """Sessions as root that have ended their block: whoever asks next, whatever for, takes one."""
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+
+    def close(self) -> None:
+        while self.sessions:
+            self.sessions.pop().close()
 
 
 @contextmanager
 def root() -> Iterator[Session]:
     """A session as root, that of an earlier block where one is idle."""
-    while _idle:
-        session = _idle.pop()
+    idle = of(_Idle).sessions
+    while idle:
+        session = idle.pop()
         if session.answers(NAMES, _PINNED, "SET SESSION sql_log_bin = 1"):
             break
         session.close()
@@ -246,7 +255,7 @@ def root() -> Iterator[Session]:
     except BaseException:
         session.close()
         raise
-    _idle.append(session)
+    idle.append(session)
 
 
 def queries(

@@ -12,9 +12,7 @@ import os
 import select
 import socket
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from ...account.accounts import Account, state_of
 from ...channel import pairing
 from ...host import ours
 from ...host.digest import printable
+from ...host.kept import Threads, later
 from ...host.system import read_json, refuse, write_durably
 from ...verbs import postgresql as verbs
 from ...verbs.verb import Asking, Nothing
@@ -104,7 +103,7 @@ def catch_up(account: Account, want: verbs.CatchUp, _asking: Asking) -> dict[str
     Of each database {"lsn", "sequences": [[schema, name, last value, is called]]} is given.
     Returns {name: "applied" | "late" | "broken"}."""
     databases = {name: what for name, what in want.databases.items() if name in account.postgresql_databases}
-    with ThreadPoolExecutor(max(1, len(databases))) as pool:
+    with Threads(max(1, len(databases))) as pool:
         work = {name: pool.submit(_catch_up, name, what, want.seconds) for name, what in databases.items()}
     return {name: done.result() for name, done in work.items()}
 
@@ -134,7 +133,7 @@ def _catch_up(name: str, what: dict[str, Any], seconds: float) -> str:
 def look(account: Account, want: verbs.Look, _asking: Asking) -> dict[str, Any]:
     """`postgres_look.look` of each database that is asked about."""
     asked = {name: question for name, question in want.databases.items() if name in account.postgresql_databases}
-    with ThreadPoolExecutor(max(1, len(asked))) as pool:
+    with Threads(max(1, len(asked))) as pool:
         work = {name: pool.submit(postgres_look.look, account, name, asked[name]) for name in asked}
     return {name: done.result() for name, done in work.items()}
 
@@ -142,7 +141,7 @@ def look(account: Account, want: verbs.Look, _asking: Asking) -> dict[str, Any]:
 def end_later(account: Account) -> None:
     """End following while visitors are served already. What a crash leaves of it, the next call ends."""
     if subscribed(account):
-        threading.Thread(target=end, args=(account,)).start()
+        later(end, account)
 
 
 def end(account: Account, names: list[str] | None = None) -> None:

@@ -16,11 +16,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import IO, Any
 
 from ...host.digest import printable
+from ...host.kept import Threads
 from ...host.sandbox import python_argv
 from ...host.system import refuse
 from . import locks
@@ -101,7 +101,7 @@ def _at(snapshot: str | None) -> str:
 
 def of_tables(database: str, tables: list[tuple[str, str]], snapshot: str | None = None) -> dict[str, list[int]]:
     """{table: [rows, sum]} of these tables, (schema, name) each."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with Threads(os.cpu_count()) as pool:
         shares = [tables[start :: os.cpu_count() or 1] for start in range(os.cpu_count() or 1)]
         parts = pool.map(lambda share: _contents(database, share, snapshot), shares)
         return {name: count for part in parts for name, count in part.items()}

@@ -10,11 +10,11 @@ Every catalogue and every column is hashed but for those below, also those of a 
 from __future__ import annotations
 
 import json
-from functools import cache
 from hashlib import md5
 from pathlib import Path
 
 from ...account.accounts import Account
+from ...host.kept import once
 from ...host.system import read_json, write_durably
 from .sql import kept, literal, query
 
@@ -143,7 +143,7 @@ def rows(columns: list[list[str]]) -> str:
     )
 
 
-@cache
+@once
 def _rows() -> str:
     return rows(kept().query(COLUMNS))
 

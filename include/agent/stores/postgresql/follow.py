@@ -11,7 +11,6 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ...account.accounts import Account
 from ...channel.peer import Peer
 from ...host import digest
 from ...host.digest import printable
+from ...host.kept import Threads
 from ...host.system import Refused, read_json, refuse, write_durably
 from ...verbs import postgresql as verbs
 from ..followed import WhyNot
@@ -99,7 +99,7 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
         try:
             sent = send.send(account, peer, name, named, snapshot)
             began = time.monotonic()
-            with ThreadPoolExecutor(1) as pool:
+            with Threads(1) as pool:
                 there = pool.submit(peer.call, verbs.Contents(database=name, apart=sent.apart))
                 here = postgres_digest.of_database(name, snapshot, original, sent.streams, account.postgresql_roles)
             found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()}, files=files)

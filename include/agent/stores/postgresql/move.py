@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...account.accounts import Account
 from ...channel.peer import Peer
 from ...host import digest
 from ...host.digest import printable
+from ...host.kept import Threads
 from ...host.system import Refused, refuse
 from ...verbs import postgresql as verbs
 from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store, Way
@@ -205,7 +205,7 @@ def _both_look(
     asked = {name: {**each.question(), "large": name in large} for name, each in found.items()}
     if not asked:
         return {}
-    with ThreadPoolExecutor(len(asked) + 1) as pool:
+    with Threads(len(asked) + 1) as pool:
         there = pool.submit(moving.line.call, verbs.Look(databases=asked))
         here = {name: pool.submit(look.look, moving.account, name, asked[name]) for name in asked}
     return {name: (asked[name], here[name].result(), there.result()[name]) for name in asked}
@@ -243,7 +243,7 @@ def _carry_large(moving: Moving, name: str) -> bool:
 
 
 def _last(moving: Moving, parts: list[Slow]) -> None:
-    with ThreadPoolExecutor(len(moving.dumped) + 2) as pool:
+    with Threads(len(moving.dumped) + 2) as pool:
         roles = pool.submit(_redefine, moving)
         work = [pool.submit(_last_followed, moving, parts)]
         for name in moving.dumped:
@@ -269,7 +269,7 @@ def _last_followed(moving: Moving, parts: list[Slow]) -> None:
     names, began = moving.applied, time.monotonic()
     if not names:
         return
-    with ThreadPoolExecutor(len(names)) as pool:
+    with Threads(len(names)) as pool:
         changes = pool.map(lambda name: postgres_follow.take(moving.account, name, keep=False), names)
         moving.changes = dict(zip(names, changes, strict=True))
     now = {name: look.sequences(moving.account, name) for name in names}
@@ -307,7 +307,7 @@ def _tell(parts: list[Slow], began: float, what: str, why: str) -> None:
 def _compare(moving: Moving, parts: list[Slow]) -> Compared:
     """Prove equal what changed since it was last proven, and what is no row."""
     followed = {name: moving.changes[name] for name in moving.applied}
-    with ThreadPoolExecutor(1) as pool:
+    with Threads(1) as pool:
         dumped = pool.submit(_compare_dumped, moving, parts)
         began = time.monotonic()
         looks = _both_look(moving, followed, moving.carried)
@@ -331,7 +331,7 @@ def _compare_dumped(moving: Moving, parts: list[Slow]) -> tuple[list[int], list[
     counts, different = [], []
     for name in moving.dumped:
         began = time.monotonic()
-        with ThreadPoolExecutor(1) as pool:
+        with Threads(1) as pool:
             theirs = pool.submit(moving.peer.call, verbs.Contents(database=name))
             here = postgres_digest.of_database(name, roles=moving.account.postgresql_roles)
         different += digest.differences(here, theirs.result(), printable(name))

@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ...account.accounts import Account
 from ...host.digest import printable
+from ...host.kept import Threads
 from ...host.system import locked, refuse, write_durably
 from ...verbs import postgresql as verbs
 from ...verbs.peers import Bytes
@@ -230,7 +230,7 @@ def _contents(account: Account, want: verbs.Contents, _asking: Asking) -> dict[s
     """The digest of a database; tables that came `apart` are hashed as they came, which is quicker."""
     name = want.database
     ours(account, name)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with Threads(os.cpu_count()) as pool:
         hashes = {shown(*each): pool.submit(stream.hashed, name, *each) for each in want.apart or []}
     known = {table: work.result() for table, work in hashes.items()}
     return digest.of_database(name, known=known, roles=account.postgresql_roles)

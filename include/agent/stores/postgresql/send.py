@@ -6,12 +6,12 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...account.accounts import Account
 from ...channel.peer import Peer
+from ...host.kept import Threads
 from ...host.sandbox import python_argv
 from ...host.system import Refused, refuse
 from ...verbs import postgresql as verbs
@@ -65,7 +65,7 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
     env = dump_environment(name)
     sent.bytes = dumped(name, lambda: peer.stream(verbs.Restore(**what), argv, env=env)).bytes
     if sent.apart:
-        with ThreadPoolExecutor(_STREAMS) as pool:
+        with Threads(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
                 sent.apart, pool.map(lambda each: _stream(peer, name, snapshot, *each), sent.apart), strict=True
             ):

@@ -14,10 +14,10 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 from ...host.digest import printable
+from ...host.kept import of, once
 from ...host.system import Refused, refuse
 
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
@@ -63,7 +63,7 @@ _OWN_ENVIRONMENT = {
 }
 
 
-@cache
+@once
 def program(name: str) -> str:
     """A client program of PostgreSQL's: its own file where there is one version, since Debian's wrapper around it takes
     longer to start than a query; where there are several, the wrapper, which chooses."""
@@ -223,8 +223,9 @@ class Session:
         assert self.process.stdin is not None and self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        self.process.wait()
+        # Before its end is awaited: what it has not told yet nobody wants to know.
         self.process.stdout.close()
+        self.process.wait()
         self.errors.close()
 
     def lines(self, script: str) -> list[bytes]:
@@ -299,30 +300,53 @@ def execute(statements: list[str], database: str = "postgres") -> None:
             session.execute(statements)
 
 
-# A pool of the process: sessions stay open between the steps of a move, and between a peer's calls, so that no program
-# has to start inside a hold.
-_kept: dict[tuple[str, str], tuple[Session, int]] = {}
-_keeping = threading.Lock()
+class Sessions:
+    """Sessions that stay open between the steps of a move, and between a peer's calls: one for each database and login.
+
+    So no program has to start inside a hold."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], tuple[Session, int]] = {}
+        self._lock = threading.Lock()
+
+    def to(self, database: str, login: tuple[str, str] | None) -> Session:
+        """The one of this login; opened anew when it has ended."""
+        key = (database, login[0] if login else "")
+        with self._lock:
+            session = self._open.get(key, (None, 0))[0]
+        if session:
+            try:
+                session.query("SELECT 1;")
+                return session
+            except (Refused, ValueError):  # ended by the server, or closed by `end`
+                session.close()
+        if login:
+            let_in(login[0])
+        session = Session(database, login)
+        pid = session.query("SELECT pg_backend_pid();")[0]
+        with self._lock:
+            self._open[key] = (session, pid)
+        return session
+
+    def backends(self) -> list[int]:
+        """The server's process ids of them."""
+        with self._lock:
+            return [pid for _, pid in self._open.values()]
+
+    def end(self, databases: Iterable[str] | None = None) -> None:
+        """Close those of these databases, or all."""
+        with self._lock:
+            ending = [*self._open] if databases is None else [key for key in self._open if key[0] in {*databases}]
+            for key in ending:
+                self._open.pop(key)[0].close()
+
+    def close(self) -> None:
+        self.end()
 
 
 def kept(database: str = "postgres", login: tuple[str, str] | None = None) -> Session:
-    """A session that this process keeps open; opened anew when it has ended."""
-    key = (database, login[0] if login else "")
-    with _keeping:
-        session = _kept.get(key, (None, 0))[0]
-    if session:
-        try:
-            session.query("SELECT 1;")
-            return session
-        except (Refused, ValueError):  # ended by the server, or closed by `end_kept`
-            session.close()
-    if login:
-        let_in(login[0])
-    session = Session(database, login)
-    pid = session.query("SELECT pg_backend_pid();")[0]
-    with _keeping:
-        _kept[key] = (session, pid)
-    return session
+    """A session that this run keeps open; opened anew when it has ended."""
+    return of(Sessions).to(database, login)
 
 
 OVER = "VALID UNTIL '2000-01-01'"
@@ -337,9 +361,8 @@ def let_in(role: str) -> None:
 
 
 def kept_backends() -> list[int]:
-    """The server's process ids of the sessions that this process keeps."""
-    with _keeping:
-        return [pid for _, pid in _kept.values()]
+    """The server's process ids of the sessions that this run keeps."""
+    return of(Sessions).backends()
 
 
 _UNBOUND = {
@@ -371,6 +394,4 @@ def unbound(role: str, databases: Iterable[str]) -> list[str]:
 
 def end_kept(databases: Iterable[str]) -> None:
     """Close the kept sessions of these databases."""
-    with _keeping:
-        for key in [key for key in _kept if key[0] in set(databases)]:
-            _kept.pop(key)[0].close()
+    of(Sessions).end(databases)

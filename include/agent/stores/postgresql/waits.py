@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...host.digest import printable
+from ...host.kept import thread
 from ...host.system import Refused
 from .sql import Session, kept
 
@@ -60,7 +61,7 @@ class Waiting:
 def waiting(client: Session, seconds: float) -> Iterator[Waiting]:
     """A block in which the session waits for a slot, `seconds` at most."""
     one = Waiting()
-    clearing = threading.Thread(target=one.clear, args=(client, seconds))
+    clearing = thread(one.clear, client, seconds)
     clearing.start()
     try:
         yield one

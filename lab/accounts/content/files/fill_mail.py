@@ -39,9 +39,9 @@ for address, password in task["mailboxes"].items():
         folder = FOLDERS[number % len(FOLDERS)].replace(".", separator)
         flags = ("(\\Seen)", "(\\Seen \\Answered)", "(\\Flagged $Wool)", "")[number % 4 - 1]
         when = imaplib.Time2Internaldate(1641038400 + number * 3600)
-        status, said = imap.append(folder, flags, when, bytes(message(address, 1000 + number)))
+        status, answer = imap.append(folder, flags, when, bytes(message(address, 1000 + number)))
         if status != "OK":
-            raise SystemExit(f"{address}: {folder} takes no mail: {said}")
+            raise SystemExit(f"{address}: {folder} takes no mail: {answer}")
     # Some are deleted, so that UIDs have gaps.
     imap.select("Sent")
     imap.store("2,5", "+FLAGS", "\\Deleted")
@@ -50,11 +50,11 @@ for address, password in task["mailboxes"].items():
     give_up = time.monotonic() + 60
     while True:
         imap.select("INBOX")
-        found = len(imap.search(None, "ALL")[1][0].split())
-        if found >= task["delivered"]:
+        arrived = len(imap.search(None, "ALL")[1][0].split())
+        if arrived >= task["delivered"]:
             break
         if time.monotonic() > give_up:
-            raise SystemExit(f"{address}: {found} of {task['delivered']} messages arrived")
+            raise SystemExit(f"{address}: {arrived} of {task['delivered']} messages arrived")
         time.sleep(0.1)
     imap.store("1:10", "+FLAGS", "\\Seen")
     imap.close()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from include.registry.queries import panel
+from include import registry
 from transhumance_airflow.api import models
 from transhumance_airflow.api.auth import CallerDep
 from transhumance_airflow.api.database import Registry
@@ -27,5 +27,5 @@ def request(request: RequestId, caller: CallerDep, conn: Registry, runs: RunsDep
         raise Problem("not-found", f"There is no request {request} here: check its id, and the customer you act for.")
     answer = told(found)
     if found.state == "failed":
-        answer.why = panel.why_failed(conn, found.run_id)
+        answer.why = registry.why_run_failed(conn, found.run_id)
     return answer

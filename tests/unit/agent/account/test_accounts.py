@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,8 @@ def test_wrong_account_file_is_refused_in_one_sentence(values) -> None:
 
 
 def test_account_file_that_is_no_object_is_refused() -> None:
-    for data in (None, [], "alice", 1):
+    nothing: tuple[Any, ...] = (None, [], "alice", 1)
+    for data in nothing:
         with pytest.raises(Refused):
             Account.from_json(data)
 

@@ -13,9 +13,9 @@ import pytest
 
 from include.agent import protocol, verbs
 from include.agent.checks import account, files, php, programs, zones
-from include.agent.checks.found import MOST, Clock, Found
+from include.agent.checks.findings import MAX_PLACES, Clock, Findings
 from include.agent.checks.text import (
-    LONGEST,
+    MAX_DEFINITION,
     Definition,
     TooLong,
     addresses_in,
@@ -138,7 +138,7 @@ def test_no_text_makes_a_look_slow(piece: str) -> None:
 
 
 def test_definitions_are_looked_through_within_the_checks_own_time() -> None:
-    found, clock = Found(), Clock(0.5)
+    found, clock = Findings(), Clock(0.5)
     slow = {"id": "x", "patterns": [{"pattern": r"(a+)+$", "what": "many"}]}
     began = time.monotonic()
     match([Definition(f"view v{number}", "a" * 60 + "b") for number in range(100)], slow, found, clock)
@@ -147,8 +147,8 @@ def test_definitions_are_looked_through_within_the_checks_own_time() -> None:
 
 
 def test_no_more_of_a_definition_is_looked_through_than_anybody_writes() -> None:
-    found = Found()
-    assert len(as_read("view v", "a" * (LONGEST + 1), "mariadb", "", found).text) == LONGEST
+    found = Findings()
+    assert len(as_read("view v", "a" * (MAX_DEFINITION + 1), "mariadb", "", found).text) == MAX_DEFINITION
     assert found.left == ["Of the view v only the first 1,000,000 characters were looked through."]
 
 
@@ -157,34 +157,34 @@ def test_a_pattern_ends_in_time_and_says_so() -> None:
     with pytest.raises(TooLong), in_time(0.2):
         re.search(r"(a+)+$", "a" * 60 + "b")
     assert time.monotonic() - began < 2
-    found = Found()
+    found = Findings()
     bad = {"id": "x", "patterns": [{"pattern": r"(a+)+$", "what": "many"}, {"pattern": "B", "what": "a b"}]}
     match([Definition("view v", "a" * 60 + "b")], bad, found, Clock(60))
     assert found.left == ["In the view v the search took too long for this: many."]
-    assert found.findings() == [{"check": "x", "where": "view v", "what": "a b", "count": 1}]
+    assert found.rows() == [{"check": "x", "where": "view v", "what": "a b", "count": 1}]
 
 
 def test_places_are_bounded_and_their_counts_add_up() -> None:
-    found = Found()
-    for number in range(MOST + 50):
+    found = Findings()
+    for number in range(MAX_PLACES + 50):
         found.add("x", f"file{number}\n", "calls it", line=number + 1)
     found.add("x", "file0\n", "calls it", line=70, count=3)
-    rows = found.findings()
-    assert len(rows) == MOST + 1 and sum(row["count"] for row in rows) == MOST + 53
+    rows = found.rows()
+    assert len(rows) == MAX_PLACES + 1 and sum(row["count"] for row in rows) == MAX_PLACES + 53
     assert rows[0] == {"check": "x", "where": "file0\\n:1", "what": "calls it", "count": 4}
     assert rows[-1] == {"check": "x", "where": "further places", "what": "50 more", "count": 50}
 
 
 def test_many_that_are_mild_do_not_hide_the_grave() -> None:
-    found = Found()
-    for number in range(MOST + 2):
+    found = Findings()
+    for number in range(MAX_PLACES + 2):
         found.add("lint", f"{number}.php", "Deprecated: this", 1, group="Deprecated")
     found.add("lint", "z.php", "Parse error: that", 1, group="Parse error")
-    told = [(row["where"], row["what"]) for row in found.findings()[MOST:]]
+    told = [(row["where"], row["what"]) for row in found.rows()[MAX_PLACES:]]
     assert told == [("further places", "Deprecated: 2 more"), ("z.php:1", "Parse error: that")]
-    other = Found()
-    other.take(found.findings(), ["left\n"])
-    assert other.findings() == found.findings() and other.left == ["left\\n"]
+    other = Findings()
+    other.take(found.rows(), ["left\n"])
+    assert other.rows() == found.rows() and other.left == ["left\\n"]
 
 
 def test_imports_that_may_fail_are_none() -> None:
@@ -230,8 +230,8 @@ def test_files_are_looked_at_but_links_mail_and_others_packages_are_not(tmp_path
     os.mkfifo(home / "pipe")
     with open(os.fsencode(home) + b"/odd\n\xff.txt", "w") as file:
         file.write(text)
-    found = scan(home, ADDRESS).found
-    assert {(row["where"], row["count"]) for row in found.findings()} == {
+    found = scan(home, ADDRESS).findings
+    assert {(row["where"], row["count"]) for row in found.rows()} == {
         ("a.conf:2", 2),
         (".env:2", 2),
         ("deep/er/b.txt:2", 2),
@@ -243,12 +243,12 @@ def test_files_are_looked_at_but_links_mail_and_others_packages_are_not(tmp_path
 def test_a_crowd_of_files_and_large_ones_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         (tmp_path / f"{number}.txt").write_text("198.51.100.1")
-    (tmp_path / "0.php").write_bytes(b"<?php " + b" " * files._MOST_BYTES)
-    assert "2 MB" in scan(tmp_path, ADDRESS).found.left[0] and "0.php" in scan(tmp_path, ADDRESS).found.left[0]
-    monkeypatch.setattr(files, "_MOST_FILES", 3)
+    (tmp_path / "0.php").write_bytes(b"<?php " + b" " * files._MAX_BYTES)
+    assert "2 MB" in scan(tmp_path, ADDRESS).findings.left[0] and "0.php" in scan(tmp_path, ADDRESS).findings.left[0]
+    monkeypatch.setattr(files, "_MAX_FILES", 3)
     one = scan(tmp_path, ADDRESS)
-    assert one.files == 3 and "more than 3 files" in one.found.left[0]
-    assert "time for 0 files" in scan(tmp_path, ADDRESS, seconds=0).found.left[0]
+    assert one.files == 3 and "more than 3 files" in one.findings.left[0]
+    assert "time for 0 files" in scan(tmp_path, ADDRESS, seconds=0).findings.left[0]
 
 
 def test_settings_requirements_and_virtualenvs(tmp_path: Path) -> None:
@@ -274,8 +274,8 @@ def test_settings_requirements_and_virtualenvs(tmp_path: Path) -> None:
         {"id": "imap", "kind": "php_extensions", "extensions": ["imap"]},
         {"id": "venv", "kind": "virtualenvs"},
         {"id": "python", "kind": "python_modules", "modules": ["imp"]},
-    ).found
-    assert {(row["check"], row["where"]) for row in found.findings()} == {
+    ).findings
+    assert {(row["check"], row["where"]) for row in found.rows()} == {
         ("ini", ".htaccess:3"),
         ("ini", ".user.ini:3"),
         ("imap", "composer.json"),
@@ -293,7 +293,7 @@ def test_python_that_brings_its_own_module_or_does_not_parse(tmp_path: Path) -> 
     (tmp_path / "old.py").write_text("\nprint 'x'\n")
     (tmp_path / "deep.py").write_text("(" * 5000)
     (tmp_path / "nul.py").write_bytes(b"import imp\0")
-    rows = scan(tmp_path, {"id": "p", "kind": "python_modules", "modules": ["imp"]}).found.findings()
+    rows = scan(tmp_path, {"id": "p", "kind": "python_modules", "modules": ["imp"]}).findings.rows()
     assert {row["where"] for row in rows if row["what"] == "imports imp"} == {"run:2"}
     assert "old.py:2" in {row["where"] for row in rows if "is no Python" in row["what"]}
 
@@ -301,7 +301,7 @@ def test_python_that_brings_its_own_module_or_does_not_parse(tmp_path: Path) -> 
 def test_php_that_fails_at_a_file_costs_that_file_only(tmp_path: Path) -> None:
     """In place of PHP stands a program that dies at a file: it takes the same input and puts out the same lines."""
     program = tmp_path / "php"
-    facts = {
+    facts: dict[str, list[object]] = {
         kind: []
         for kind in (
             "calls",

@@ -273,7 +273,7 @@ def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, caps
 
 def test_a_server_with_an_account_that_cannot_be_read_is_not_empty(servers: TwoServers, monkeypatch) -> None:
     three(servers)
-    monkeypatch.setattr(describe, "unclaimed", lambda _accounts: {"postgresql": [], "mariadb": [], "users": []})
+    monkeypatch.setattr(describe, "unclaimed", lambda _accounts: {name: [] for name in (*accounts.ENGINES, "users")})
     monkeypatch.setattr(describe.mail, "queue", lambda: [])
     for name in ("alice", "zoe"):
         accounts.put_state(name, accounts.State("moved", 2, "m1", released=True))

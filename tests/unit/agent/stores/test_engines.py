@@ -12,14 +12,14 @@ from include.agent.channel import pairing
 from include.agent.host import system
 from include.agent.host.codec import plain
 from include.agent.host.system import Refused
-from include.agent.move import fence, forward, hold, redirect, serving, switch
+from include.agent.move import fence, forward, hold, redirect, serving, stores, switch
 from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
 from include.agent.verbs import peers, verb
 from include.agent.verbs.verb import PeerVerb
 from tests.support.account_files import FILE, HOSTILE
-from tests.unit.agent.move.test_switch import args, asked  # noqa: F401
+from tests.support.switching import args
 
 ALICE = Account.from_json(FILE)
 
@@ -93,7 +93,12 @@ def held(host: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     monkeypatch.setattr(fence, "known_peer", lambda move: {"address": "10.20.0.9", "host_keys": ["key"]})
     monkeypatch.setattr(forward, "lead", lambda name: done.append("lead"))
-    monkeypatch.setattr(forward, "release_peer", lambda name: done.append("release") or [])
+
+    def release(name: str) -> list[dict[str, Any]]:
+        done.append("release")
+        return []
+
+    monkeypatch.setattr(forward, "release_peer", release)
     monkeypatch.setattr(serving, "rest", lambda name: None)
 
     def reopen(account: Account) -> State:
@@ -150,7 +155,7 @@ def test_a_release_that_fails_opens_nothing(held: list[str], monkeypatch: pytest
     assert accounts.state_of("alice").state == "held" and held == ["lead"]
 
 
-def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Account.from_json({**ALICE.to_json(), "ports": {}})
     monkeypatch.setattr(switch, "_sides", lambda _args: (owner, Peer()))
     monkeypatch.setattr(redirect, "rehearse", lambda *_: asked.append("leading"))
@@ -201,7 +206,9 @@ def test_the_firewall_leads_by_user_and_lets_nobody_else_in() -> None:
     text = redirect.rules([(2001, 5432, 22001), (2000, 3306, 22000)])
     assert "elements = { 2000 . 3306 : 22000, 2001 . 5432 : 22001 }" in text
     assert "elements = { 2000 . 22000, 2001 . 22001 }" in text
-    assert 'oifname "lo" tcp dport { 3306, 5432 } redirect to :meta skuid . tcp dport map @leads' in text
+    known = ", ".join(map(str, sorted(engine.port for engine in stores.ENGINES)))
+    assert {"3306", "5432"} <= {*known.split(", ")}
+    assert f'oifname "lo" tcp dport {{ {known} }} redirect to :meta skuid . tcp dport map @leads' in text
     assert "tcp dport 22000-22999 meta skuid . tcp dport != @own reject" in text
     assert "elements" not in redirect.rules([])
 

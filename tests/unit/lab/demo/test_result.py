@@ -5,13 +5,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import StringIO
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from include.catalogue import infrastructures
 from lab.demo import result
 
-NEW = {"debian": "13.4", "postgresql": "17.12", "mariadb": "11.8.9", "php": "8.4.28"}
+NEW = {"debian": "13.4", **{name: f"{wanted}.9" for name, wanted in infrastructures.load()["2026"].programs.items()}}
 IP = "198.51.100.11"
 CHECK = {"blog": {"written": 9, "lost": [], "sent": 3, "missing": [], "twice": []}}
 HOME = {"blog": "vps-1"}
@@ -153,7 +155,7 @@ LARGE = {
     "messages": 12_345_672,
     "verified": "but 123",
 }
-ENTRY = SimpleNamespace(
+ENTRY: Any = SimpleNamespace(
     id=123_456,
     server="vps-123",
     transit="transit-45",

@@ -2,11 +2,12 @@
 
 from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from lab.demo import run
-from lab.panel import Told
+from lab.panel import CallFailed, Panel
 from lab.say import LabError
 
 
@@ -87,7 +88,7 @@ class FakePanel:
 
     def ask_for_transit(self, server, entry):
         if ("ask", server) in self.calls:
-            raise Told(f"Server {server} is being migrated already: follow that run.")
+            raise CallFailed(f"Server {server} is being migrated already: follow that run.")
         self.calls.append(("ask", server))
         return {"run": {"run_id": "panel-ask-1"}}
 
@@ -103,9 +104,13 @@ class FakePanel:
             raise LabError("perform app failed: The table a differs: look at it.")
 
 
+def customer_with(panel: FakePanel) -> run.Customer:
+    return run.Customer(cast(Panel, panel))
+
+
 def test_the_customer_tests_all_asks_twice_and_moves_one_account_after_the_other(capsys):
     panel = FakePanel()
-    customer = run.Customer(panel)
+    customer = customer_with(panel)
     assert customer.test_and_ask() == "panel-ask-1"
     customer.run()
     assert customer.error is None
@@ -121,7 +126,7 @@ def test_the_customer_tests_all_asks_twice_and_moves_one_account_after_the_other
 def test_a_move_that_fails_is_told_with_its_sentence(world):
     world()
     panel = FakePanel(fails="app")
-    customer = run.Customer(panel)
+    customer = customer_with(panel)
     customer.run()
     assert panel.calls == [("perform", "app")], "the next account is not tried"
     assert "The table a differs: look at it." in str(customer.error)
@@ -132,8 +137,8 @@ def test_a_move_that_fails_is_told_with_its_sentence(world):
 def test_the_watcher_says_each_thing_once(world, capsys):
     world()
     watch = run.Watch("demo")
-    watch.until_end(run.Customer(FakePanel()))
-    watch._tell_moves()
+    watch.until_end(customer_with(FakePanel()))
+    watch._print_moves()
     said = capsys.readouterr().out
     assert said.count("switch: failed (2.5 s)") == 1
     assert said.count("app, out: done (held 0.90 s)") == 1
@@ -142,4 +147,4 @@ def test_the_watcher_says_each_thing_once(world, capsys):
 def test_a_failed_migration_is_told_with_its_sentence(world):
     world({"demo": "failed"})
     with pytest.raises(LabError, match="The migration failed: task switch"):
-        run.Watch("demo").until_end(run.Customer(FakePanel()))
+        run.Watch("demo").until_end(customer_with(FakePanel()))

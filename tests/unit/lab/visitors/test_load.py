@@ -2,10 +2,12 @@
 
 import asyncio
 import ssl
+from typing import cast
 
 import pytest
 
 from lab.visitors import load
+from lab.visitors import log as log_of_visitors
 
 
 class Log:
@@ -23,7 +25,8 @@ async def answered(numbers, serve):
     port = server.sockets[0].getsockname()[1]
     opened = asyncio.open_connection
     visitor = load.Load.__new__(load.Load)
-    visitor.account, visitor.domain, visitor.addresses, visitor.log = "a", "a.example", ["127.0.0.1"], log
+    visitor.account, visitor.domain, visitor.addresses = "a", "a.example", ["127.0.0.1"]
+    visitor.log = cast(log_of_visitors.Log, log)
     visitor.tls, visitor.run, visitor.idle = ssl.create_default_context(), "load-1", {}
     visitor.written = load.deque(["load-1-0"], maxlen=50)
     try:

@@ -4,6 +4,7 @@ import os
 import resource
 import socket
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_links_and_nonsense_are_no_messages(tmp_path: Path) -> None:
     assert read(tmp_path / "a")["messages"] == 2
 
 
-def _read_with_little_memory(home: str, sent) -> None:  # type: ignore[no-untyped-def]
+def _read_with_little_memory(home: str, sent: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     try:
         sent.send(read(Path(home))["messages"])

@@ -4,7 +4,7 @@ import pytest
 
 from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
-from include.agent.host.system import Refused
+from include.agent.host.system import AGENT, Refused
 from include.agent.layouts.native import forward, front, mail, php
 from tests.support.account_files import FILE
 
@@ -102,9 +102,9 @@ def test_an_app_gets_its_path_and_nothing_else() -> None:
 
 def test_a_hold_waits_for_requests_that_cannot_be_begun_again(monkeypatch) -> None:
     def waited_for(connections: int, *requests: tuple[str, float]) -> list[str]:
-        monkeypatch.setattr(php, "busy", lambda _: [{"method": m, "seconds": s} for m, s in requests])
+        monkeypatch.setattr(php.Requests, "busy", lambda _: [{"method": m, "seconds": s} for m, s in requests])
         monkeypatch.setattr(php, "under_way", lambda _: connections)
-        return [request["method"] for request in php._waited_for(ALICE)]
+        return [request["method"] for request in php.Requests(ALICE)._waited_for()]
 
     assert waited_for(0) == []
     assert waited_for(2, ("GET", 30.0), ("POST", 0.1)) == ["POST"]
@@ -179,9 +179,7 @@ KEY = "ssh-ed25519 " + "A" * 68
 def test_a_peers_key_opens_one_door_from_one_address() -> None:
     """`restrict` takes every forwarding, and nothing gives one back."""
     line = pairing.authorized_line("m1", PEER, KEY)
-    assert line == (
-        f'restrict,from="{PEER}",command="/usr/bin/python3 {pairing.AGENT} peer m1" {KEY} transhumance-move:m1'
-    )
+    assert line == (f'restrict,from="{PEER}",command="/usr/bin/python3 {AGENT} peer m1" {KEY} transhumance-move:m1')
 
 
 def test_keys_of_other_moves_stay(tmp_path, monkeypatch) -> None:

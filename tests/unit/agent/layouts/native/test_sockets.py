@@ -132,8 +132,9 @@ def test_connections_are_counted_as_accepted_and_waiting(short: Path) -> None:
     assert sorted(found) == sorted(os.fstat(one.fileno()).st_ino for one in accepted) and waiting == 3
     for one in (*clients, *accepted):
         one.close()
-    while server.accept()[0].close() or unix_sockets.connections(path)[1]:
-        pass
+    server.accept()[0].close()
+    while unix_sockets.connections(path)[1]:
+        server.accept()[0].close()
     assert unix_sockets.connections(path) == ([], 0)
     server.close()
 
@@ -154,19 +155,28 @@ def test_what_waits_for_an_app_has_an_age_too(short: Path, monkeypatch) -> None:
     monkeypatch.setattr(php, "SOCKETS", short)
     server = listen(short / "alice.app")
     clients = [connect(short / "alice.app") for _ in range(2)]
-    assert [one["method"] for one in php._in_the_app(ALICE)] == [php.APP, php.APP]
+    requests = php.Requests(ALICE)
+    assert [one["method"] for one in requests.busy()] == [php.APP, php.APP]
     time.sleep(0.05)
     clients.append(connect(short / "alice.app"))
-    ages = sorted(one["seconds"] for one in php._in_the_app(ALICE))
+    ages = sorted(one["seconds"] for one in requests.busy())
     assert ages[0] < 0.04 < ages[1] and len(ages) == 3
     for one in (server, *clients):
         one.close()
-    assert php._in_the_app(ALICE) == []
+    assert requests.busy() == []
 
 
 MANY = (b"\1\6" + bytes(6)) * (1 << 17)
+
+
+def drips(one: socket.socket) -> None:
+    for _ in range(10_000):
+        one.sendall(b"x")
+        time.sleep(0.01)
+
+
 ANSWERS = {
-    "drips": lambda one: [one.sendall(b"x") or time.sleep(0.01) for _ in range(10_000)],
+    "drips": drips,
     "says nothing": lambda one: time.sleep(5),
     "ends at once": lambda one: None,
     "empty records": lambda one: one.sendall(MANY),
@@ -191,7 +201,7 @@ def test_whatever_php_answers_takes_a_bounded_time(short: Path, monkeypatch, way
 
     threading.Thread(target=answer, daemon=True).start()
     began = time.monotonic()
-    found = php.busy(ALICE)
+    found = php.Requests(ALICE).busy()
     assert time.monotonic() - began < 3
     if way in ("drips", "says nothing"):
         assert found == [{"method": php.UNKNOWN, "seconds": float("inf")}], "what does not say is waited for"
@@ -204,9 +214,9 @@ def test_the_words_of_php_are_checked_before_they_are_told(monkeypatch) -> None:
     given = [("POST", "1500000"), ("\x1b[2J", "1"), ("GET", "9" * 5000), ("PUT", "\u00b2"), ("", "-1")]
     text = "".join("*" * 24 + "\n" + block.format(*one) for one in given)
     monkeypatch.setattr(php, "_runs", lambda _: True)
-    monkeypatch.setattr(php, "_in_the_app", lambda _: [])
+    monkeypatch.setattr(php.Requests, "_in_the_app", lambda _: [])
     monkeypatch.setattr(php, "_status", lambda _: text)
-    found = {(one["method"], one["seconds"]) for one in php.busy(ALICE)}
+    found = {(one["method"], one["seconds"]) for one in php.Requests(ALICE).busy()}
     assert found == {("POST", 1.5), (php.UNKNOWN, 0.000001), ("GET", 0.0), ("PUT", 0.0), (php.UNKNOWN, 0.0)}
 
 

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from include.agent.stores.mariadb import binlog as binlog
 from include.agent.stores.mariadb.binlog import Shape, Unreadable
-from include.agent.stores.mariadb.values import decoder
+from include.agent.stores.mariadb.values import Decoder
+from include.agent.stores.mariadb.values import decoder as decoder_or_none
+
+
+def decoder(kind: str, column_type: str, charset: str | None, length: int, scale: int) -> Decoder:
+    """That of a kind which has one."""
+    found = decoder_or_none(kind, column_type, charset, length, scale)
+    assert found is not None
+    return found
+
 
 INT = decoder("int", "int(11)", None, 10, 0)
 NAME = ("shop", "items")
@@ -246,4 +255,4 @@ def test_text_is_its_bytes_with_its_character_set(raw: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["float", "double", "time", "bit", "geometry", "longtext", "vector"])
 def test_no_exact_reading_no_key(kind: str) -> None:
-    assert decoder(kind, kind, None, 0, 0) is None
+    assert decoder_or_none(kind, kind, None, 0, 0) is None

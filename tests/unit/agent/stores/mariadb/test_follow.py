@@ -127,7 +127,8 @@ def test_a_row_is_worded_as_literals(name: str, kind: str) -> None:
 def test_a_row_that_a_foreign_key_changed_leads_to_those_that_refer_to_it() -> None:
     reference = Reference(("d", "grandchildren"), ("child",), ("id",))
     child = Table(("d", "children"), "InnoDB", 0, [column("id", "int")], ("id",), [reference])
-    found, waiting = changes.Wanted(), {}
+    found = changes.Wanted()
+    waiting: dict[Reference, set[tuple[str, ...]]] = {}
     changes._refer(child, ["5", "5"], found, waiting)
     assert found.keys == {("d", "children"): {("5",)}} and waiting == {reference: {("5",)}}
 

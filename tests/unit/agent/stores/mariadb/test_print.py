@@ -1,7 +1,6 @@
 """Every column of MariaDB's catalogues that defines something is in the print, or it is said here why not."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,7 +54,7 @@ NOT_DEFINED_BY_AN_ACCOUNT = {
 
 
 @pytest.fixture(params=SERVERS)
-def columns(request, monkeypatch) -> Iterator[dict[str, list[str]]]:
+def columns(request, monkeypatch) -> dict[str, list[str]]:
     """What is in the print on a server of that version."""
     known = SERVERS[request.param]
 
@@ -63,9 +62,7 @@ def columns(request, monkeypatch) -> Iterator[dict[str, list[str]]]:
         return [[name, column] for name, columns in known.items() if f"'{name}'" in rest for column in columns]
 
     monkeypatch.setattr(mariadb_print, "query", query)
-    mariadb_print.catalogues.cache_clear()
-    yield {"version": request.param, **mariadb_print.catalogues()}
-    mariadb_print.catalogues.cache_clear()
+    return {"version": request.param, **mariadb_print.catalogues()}
 
 
 @pytest.mark.parametrize(("version", "catalogue"), sorted({(version, catalogue) for version, catalogue, _ in ALL}))

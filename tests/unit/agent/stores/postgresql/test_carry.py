@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from include.agent.checks import zones as checks_zones
-from include.agent.checks.found import Found
+from include.agent.checks.findings import Findings
 from include.agent.stores.postgresql import make, said
 
 REFUSED = """pg_restore: from TOC entry 3340; 1259 16447 INDEX login_name acct
@@ -51,12 +51,12 @@ def test_old_names_of_time_zones_are_those_of_links_that_are_not_there(tmp_path:
 
 
 def test_rows_that_name_an_old_time_zone_are_counted_by_column() -> None:
-    found = Found()
+    found = Findings()
     zones = {"us/eastern": "America/New_York", "japan": "Asia/Tokyo"}
     rows = checks_zones.ZoneRows("zones", ["t, country", "t, zone"], ["country", "zone"], zones, found)
     for line in (b"Japan\tUS/Eastern", b"Japan\tJapan", b"US/Eastern\t\\N", b"x\tUS/Eastern"):
         rows.row(line)
-    assert sorted((one["where"], one["what"].split()[4], one["count"]) for one in found.findings()) == [
+    assert sorted((one["where"], one["what"].split()[4], one["count"]) for one in found.rows()) == [
         ("t, country", "US/Eastern,", 1),
         ("t, zone", "Japan,", 1),
         ("t, zone", "US/Eastern,", 2),

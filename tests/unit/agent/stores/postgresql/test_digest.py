@@ -8,6 +8,8 @@ import struct
 import time
 from hashlib import blake2b
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import IO, cast
 
 import pytest
 from hypothesis import given
@@ -42,23 +44,23 @@ class LongRow(io.RawIOBase):
     """A row of so many bytes between two short ones, never all of it in memory."""
 
     def __init__(self, size: int) -> None:
-        self.left = [b"a\n", size, b"\nb\n", END + b"\n"]
+        self.left: list[bytes | int] = [b"a\n", size, b"\nb\n", END + b"\n"]
 
     def read(self, most: int = -1) -> bytes:
         if not self.left:
             return b""
-        if isinstance(self.left[0], bytes):
-            return self.left.pop(0)
-        given = min(most, self.left[0])
-        self.left[0] -= given
-        if not self.left[0]:
-            self.left.pop(0)
+        first = self.left.pop(0)
+        if isinstance(first, bytes):
+            return first
+        given = min(most, first)
+        if given < first:
+            self.left.insert(0, first - given)
         return b"x" * given
 
 
-def _take(size: int, sent) -> None:  # type: ignore[no-untyped-def]
+def _take(size: int, sent: Connection) -> None:
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    found = digest.sums(LongRow(size), END)
+    found = digest.sums(cast(IO[bytes], LongRow(size)), END)
     sent.send((found, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 
 

@@ -72,7 +72,7 @@ def printed(conn: psycopg.Connection, columns: list[list[str]]) -> dict[str, str
 
 def test_every_column_of_every_catalogue_is_seen(conn: psycopg.Connection) -> None:
     columns, unseen = columns_of(conn), []
-    types = dict(
+    types: dict[str, str] = dict(
         conn.execute(
             "SELECT attrelid::regclass || '.' || attname, t.typname FROM pg_attribute a JOIN pg_type t ON t.oid ="
             " a.atttypid WHERE attnum > 0 AND attrelid < 16384"

@@ -55,8 +55,8 @@ def installing(conn, ttl=3600, believed=None):
     return id, Zone({(name, "A"): (HOME, ttl) for name in (NAME, OTHER)})
 
 
-def follow(conn, zone, account=None):
-    return names.follow(conn, zone, "vps-1", account)
+def repoint(conn, zone, account=None):
+    return names.repoint(conn, zone, "vps-1", account)
 
 
 def wait(conn, zone, seconds):
@@ -104,7 +104,7 @@ def walked(postgresql):
         yield conn
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(
     ttl=st.sampled_from([1, 5, 30, 31, 300, 3600]),
     believed=st.sampled_from([None, 300]),
@@ -127,14 +127,14 @@ def test_no_cache_holds_an_earlier_answer_once_names_are_settled(walked, ttl, be
                     lowered = registry.names_of_account(walked, "a1-1")[0].lowered
                     zone.put(NAME, "A", zone.records[NAME, "A"][0], value)
                     normal, exact = normal if lowered else value, False
-                    follow(walked, zone)
+                    repoint(walked, zone)
                 else:
                     zone.killed, exact = value, False
                     with pytest.raises(Killed) if zone_changes(walked, zone) else nothing():
-                        follow(walked, zone)
+                        repoint(walked, zone)
                     zone.killed = None
-            assert follow(walked, zone) == []
-            assert follow(walked, zone) == [], "a second time changes nothing"
+            assert repoint(walked, zone) == []
+            assert repoint(walked, zone) == [], "a second time changes nothing"
             settled_when_no_cache_is_stale(walked, zone, exact)
             assert zone.records[NAME, "A"][1] <= normal
         assert zone.records[NAME, "A"] == (HOME, normal)
@@ -143,12 +143,12 @@ def test_no_cache_holds_an_earlier_answer_once_names_are_settled(walked, ttl, be
 
 
 def zone_changes(conn, zone):
-    """Whether a follow would ask the zone for anything."""
+    """Whether repointing would ask the zone for anything."""
     asked = []
     probe = Zone(dict(zone.records))
     probe.point = lambda *args: asked.append(args)  # type: ignore[method-assign]
     with conn.transaction(force_rollback=True):
-        follow(conn, probe)
+        repoint(conn, probe)
     return bool(asked)
 
 
@@ -173,14 +173,14 @@ def settled_when_no_cache_is_stale(conn, zone, exact):
 
 def test_lowered_at_the_hand_over_pointed_with_the_account_restored_at_home(conn):
     id, zone = installing(conn)
-    follow(conn, zone)
+    repoint(conn, zone)
     assert zone.records == {(NAME, "A"): (HOME, 30), (OTHER, "A"): (HOME, 30)}
     assert registry.names_settled(conn, "vps-1"), "they lead where they led"
     way = stages(conn, id)
     next(way)
     wait(conn, zone, 600)
     assert next(way) == "a1-1 out"
-    follow(conn, zone, "a1-1")
+    repoint(conn, zone, "a1-1")
     assert zone.records == {(NAME, "A"): (AWAY, 30), (OTHER, "A"): (HOME, 30)}
     # Caches were filled for an hour until ten minutes ago.
     wait(conn, zone, 2990)
@@ -188,33 +188,33 @@ def test_lowered_at_the_hand_over_pointed_with_the_account_restored_at_home(conn
     wait(conn, zone, 20 + ROUNDING)
     assert registry.names_settled(conn, "vps-1")
     while next(way) != "a1-1 home":
-        follow(conn, zone)
-    follow(conn, zone, "a1-1")
+        repoint(conn, zone)
+    repoint(conn, zone, "a1-1")
     assert zone.records == {(NAME, "A"): (HOME, 3600), (OTHER, "A"): (AWAY, 30)}
 
 
 def test_given_up_everything_is_as_it_was(conn):
     id, zone = installing(conn)
     before = dict(zone.records)
-    follow(conn, zone)
+    repoint(conn, zone)
     next(stages(conn, id))
-    follow(conn, zone)
+    repoint(conn, zone)
     registry.cancel_migration(conn, id, "they stay", "ops")
-    assert follow(conn, zone) == []
+    assert repoint(conn, zone) == []
     assert zone.records == before
     zone.put(NAME, "A", HOME, 60)
-    assert follow(conn, zone) == [] and zone.records[NAME, "A"] == (HOME, 60), "what is not ours is left alone"
+    assert repoint(conn, zone) == [] and zone.records[NAME, "A"] == (HOME, 60), "what is not ours is left alone"
 
 
 @pytest.mark.parametrize("when", ["handed over", "a1-1 out", "reinstalled"])
 def test_a_name_that_somebody_changed_is_left_and_told_and_stops_nothing(conn, when):
     id, zone = installing(conn)
-    follow(conn, zone)
+    repoint(conn, zone)
     for stage in stages(conn, id):
         if stage == when:
-            follow(conn, zone)
+            repoint(conn, zone)
             zone.put(NAME, "A", ELSEWHERE, 60)
-        said = follow(conn, zone)
+        said = repoint(conn, zone)
         if stage == when:
             assert said == [
                 f"{NAME} A holds {ELSEWHERE}, not {AWAY if when != 'handed over' else HOME}, so it does not follow "
@@ -230,12 +230,12 @@ def test_a_name_that_is_put_right_follows_again(conn):
     id, zone = installing(conn)
     way = stages(conn, id)
     next(way)
-    follow(conn, zone)
+    repoint(conn, zone)
     zone.put(NAME, "A", ELSEWHERE, 60)
-    assert follow(conn, zone) != []
+    assert repoint(conn, zone) != []
     zone.put(NAME, "A", HOME, 30)
     next(way)
-    assert follow(conn, zone) == []
+    assert repoint(conn, zone) == []
     assert zone.records[NAME, "A"] == (AWAY, 30)
     assert registry.names_of_account(conn, "a1-1")[0].left_because is None
 
@@ -252,7 +252,7 @@ def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
     zone.records |= {("new.example", "A"): (HOME, 300), ("cdn.example", "A"): (ELSEWHERE, 300)}
     zone.aliases = {"www.a1-1.example": "a1-1.example", "host.example": "vps-1.example"}
     zone.mail = {"mail-only.example": ["mx.example"]}
-    said = follow(conn, zone)
+    said = repoint(conn, zone)
     assert zone.records["new.example", "A"] == (HOME, 30)
     stays = "it goes on arriving through 198.51.100.11 and 2001:db8:100::11, which we pass on and then reroute; change "
     assert said == [
@@ -265,17 +265,17 @@ def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
         f"shop.test is not in our DNS: {stays}nothing.",
     ]
     assert sorted(registry.names_elsewhere(conn, id)["a1-1"].values()) == sorted(said)
-    follow(conn, zone)
+    repoint(conn, zone)
     assert [event.kind for event in registry.list_events(conn, id)].count("names.elsewhere") == 1
     host.moved(conn, "a1-1", "transit-1")
-    follow(conn, zone, "a1-1")
+    repoint(conn, zone, "a1-1")
     assert zone.records["new.example", "A"] == (AWAY, 30)
     # A customer cannot make the transit's own name theirs.
     registry.add_account(conn, "a1-1", "transit-1", ["transit-1.example"])
     zone.records["transit-1.example", "A"] = (AWAY, 600)
     assert (
         "transit-1.example leads to the transit, which others will have after you: point it at 198.51.100.11 and "
-        "2001:db8:100::11." in follow(conn, zone, "a1-1")
+        "2001:db8:100::11." in repoint(conn, zone, "a1-1")
     )
     assert zone.records["transit-1.example", "A"] == (AWAY, 600)
 
@@ -291,6 +291,6 @@ def test_who_may_send_mail_by_number_is_told_until_the_transit_may(conn):
         ("other text", False),
     ):
         zone.senders_of[domain] = record
-        said = [sentence for sentence in follow(conn, zone, "a1-1") if "SPF" in sentence]
+        said = [sentence for sentence in repoint(conn, zone, "a1-1") if "SPF" in sentence]
         assert len(said) == told, (record, said)
     assert not any("SPF" in key for key in registry.names_elsewhere(conn, id).get("a1-1", {}))

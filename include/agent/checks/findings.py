@@ -7,12 +7,12 @@ from typing import Any
 
 from ..host.digest import printable
 
-MOST = 100
-_MOST_TAKEN = 10_000
-_LONGEST = 300
+MAX_PLACES = 100
+_MAX_TAKEN = 10_000
+_MAX_LENGTH = 300
 
 
-class Found:
+class Findings:
     """Findings as they come. A place is told once for each `what`, with how often it is there; beyond 100 places of a
     check in each store the others are only counted."""
 
@@ -31,7 +31,7 @@ class Found:
         place = places.get((where, what))
         if place is not None:
             place[1] += count
-        elif len(places) < MOST:
+        elif len(places) < MAX_PLACES:
             places[where, what] = [line, count]
         else:
             self._more[check, group] = self._more.get((check, group), 0) + count
@@ -40,7 +40,7 @@ class Found:
         """Something that was not looked at."""
         self.left.append(sentence)
 
-    def findings(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
         """[{"check", "where", "what", "count"}]; the counts of a check add up to all of its places."""
         rows = []
         for (check, group), places in self._places.items():
@@ -56,14 +56,14 @@ class Found:
         """Take in what a program without rights has found; it has read hostile files, so nothing of it is trusted."""
         self._taken += [
             {key: _short(str(row[key])) for key in ("check", "where", "what")} | {"count": int(row["count"])}
-            for row in rows[:_MOST_TAKEN]
+            for row in rows[:_MAX_TAKEN]
         ]
-        self.left += [_short(str(sentence)) for sentence in left[:MOST]]
+        self.left += [_short(str(sentence)) for sentence in left[:MAX_PLACES]]
 
 
 def _short(text: str) -> str:
     shown = printable(text)
-    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "..."
+    return shown if len(shown) <= _MAX_LENGTH else shown[: _MAX_LENGTH - 3] + "..."
 
 
 class Clock:

@@ -1,4 +1,7 @@
-"""The path of one move: a key pair that only this move may use, from the account's server to its next one."""
+"""The channel of one move: a key pair that only this move may use, from the account's server to its next one.
+
+The tasks that open and close it are called open_path and close_path; runs under way know them by these ids.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import psycopg
 from include import registry
 from include.agent import verbs
 from include.agent.account.engines import DECLARED
+from include.facts import MoveFacts, Peer, TestFacts
 from include.hosts import Host
 from include.registry.states import MoveState
 
@@ -52,25 +56,10 @@ def require_as_known(account: str, server: str, known: dict[str, Any] | None, ac
         claim = f"that the uid of {account} is {says['uid']!r:.20}"
     else:
         return
-    raise registry.Refused(
+    raise registry.RegistryRefused(
         f"{server} says {claim}, which is not so in the registry. Find out who has changed that there. If it is right, "
         f"type: python -m include.registry confirm DSN {account} --by YOU; then clear the run."
     )
-
-
-def facts(move: registry.Move) -> dict[str, Any]:
-    """What the steps of a move hand on to each other: no secret in it."""
-    return {
-        "id": move.id,
-        "key": move.key,
-        "migration": move.migration,
-        "account": move.account,
-        "from_server": move.from_server,
-        "to_server": move.to_server,
-        "direction": move.direction,
-        "engine": move.engine,
-        "epoch": move.epoch,
-    }
 
 
 def may_begin(
@@ -103,56 +92,52 @@ def serving_there(host: Host, server: str, account: str, to: str) -> dict[str, A
     """What the server says of an account that it serves; refused when it does not, since it is to `to` ("move")."""
     here = entry_of(host, account)
     if here is None or here["state"] != "serving":
-        raise registry.Refused(
+        raise registry.RegistryRefused(
             f"{account} is not ready to {to}: on {server} it is {here['state'] if here else 'unknown'}, "
             "not serving. Look at that server first."
         )
     return here
 
 
-def open_path(
-    move: dict[str, Any],
-    source: Host,
-    target: Host,
-    servers: tuple[registry.Server, registry.Server],
-    known: dict[str, Any] | None,
-    only: str | None = None,
-) -> dict[str, Any]:
+def open_channel(conn: psycopg.Connection, move: MoveFacts | TestFacts, reach: Callable[[str], Host]) -> Peer:
     """Pairs the two servers for the move, or the test, and lets the target receive the account.
 
-    `servers` are the registry's rows of both, `known` is what it knows to be stated of the account; `only`: the engine
-    of which a test copies the databases, and nothing else. Gives the peer as the source's verbs want it: {"address",
-    "host_keys"}. May be repeated at any point of a move; one that has arrived is not received again.
+    Gives the peer as the source's verbs want it. May be repeated at any point of a move; one that has arrived is not
+    received again.
     """
-    peer = {"address": servers[1].management_address, "host_keys": [servers[1].host_key]}
-    arrives_as = f"{move['account']}.{move['engine']}" if move.get("engine") else move["account"]
+    from_, to = registry.server(conn, move.from_server), registry.server(conn, move.to_server)
+    source, target = reach(from_.name), reach(to.name)
+    pinned = registry.certain(to.host_key)
+    peer = Peer(to.management_address, [pinned])
+    engine = move.engine if isinstance(move, MoveFacts) else None
+    only = move.only if isinstance(move, TestFacts) else None
+    arrives_as = f"{move.account}.{engine}" if engine else move.account
     with ThreadPoolExecutor() as both:
-        own, arrived = both.map(entry_of, (source, target), (move["account"], arrives_as))
-    if arrived is not None and arrived["state"] in ("serving", "test") and arrived["epoch"] == move["epoch"]:
+        own, arrived = both.map(entry_of, (source, target), (move.account, arrives_as))
+    if arrived is not None and arrived["state"] in ("serving", "test") and arrived["epoch"] == move.epoch:
         return peer
     if own is None:
-        raise registry.Refused(
-            f"{move['account']} is not on {move['from_server']}, where the registry has it: find out where it went."
+        raise registry.RegistryRefused(
+            f"{move.account} is not on {from_.name}, where the registry has it: find out where it went."
         )
-    require_as_known(move["account"], move["from_server"], known, own["account_file"])
+    require_as_known(move.account, from_.name, registry.account(conn, move.account).stated, own["account_file"])
     # A test holds nothing: it does not end what another attempt has begun.
-    attempt = move["epoch"] if "direction" in move else None
-    public_key = source.call(verbs.Pair(move=move["key"], account=move["account"], epoch=attempt)).public_key
+    attempt = move.epoch if isinstance(move, MoveFacts) else None
+    public_key = source.call(verbs.Pair(move=move.key, account=move.account, epoch=attempt)).public_key
     received = target.call(
         verbs.Receive(
-            move=move["key"],
-            account=move["account"],
-            epoch=move["epoch"],
+            move=move.key,
+            account=move.account,
+            epoch=move.epoch,
             account_file=databases_only(own["account_file"], only) if only else own["account_file"],
-            source_address=servers[0].management_address,
+            source_address=from_.management_address,
             public_key=public_key,
-            engine=move.get("engine"),
+            engine=engine,
         )
     )
-    if servers[1].host_key not in received.host_keys:
-        raise registry.Refused(
-            f"{move['to_server']} names another host key than the one that is pinned: find out why before "
-            "anything is sent there."
+    if pinned not in received.host_keys:
+        raise registry.RegistryRefused(
+            f"{to.name} names another host key than the one that is pinned: find out why before anything is sent there."
         )
     return peer
 
@@ -167,86 +152,87 @@ def databases_only(account_file: dict[str, Any], engine: str) -> dict[str, Any]:
     return {**account_file, **nothing, engine: account_file[engine]}
 
 
-def close_path(conn: psycopg.Connection, move: dict[str, Any], source: Host, target: Host) -> str:
+def close_channel(conn: psycopg.Connection, move: MoveFacts, reach: Callable[[str], Host]) -> str:
     """Ends the move and takes its keys off both servers; before the commit the account goes back into service.
 
     Gives the state in which the registry now has the move: `done` or `returned`. A move that the source has
-    committed but that did not get to its end keeps its path: Refused says that the run must go forward. Nothing
-    happens when a later attempt has begun: the path is that one's.
+    committed but that did not get to its end keeps its channel: RegistryRefused says that the run must go forward.
+    Nothing happens when a later attempt has begun: the channel is that one's.
     """
-    known = registry.move(conn, move["id"])
-    if known.epoch != move["epoch"]:
+    source, target = reach(move.from_server), reach(move.to_server)
+    known = registry.move(conn, move.id)
+    if known.epoch != move.epoch:
         return known.state
     if known.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
         _give_up(source, move)
     end = MoveState.DONE if known.state in (MoveState.COMMITTED, MoveState.DONE) else MoveState.RETURNED
     for server in (source, target):
-        server.call(verbs.Unpair(move=move["key"], epoch=move["epoch"]))
-    registry.advance_move(conn, move["id"], end, epoch=move["epoch"])
+        server.call(verbs.Unpair(move=move.key, epoch=move.epoch))
+    registry.advance_move(conn, move.id, end, epoch=move.epoch)
     return end
 
 
-def _give_up(source: Host, move: dict[str, Any]) -> None:
+def _give_up(source: Host, move: MoveFacts) -> None:
     """Before the commit the source ends the attempt: it promises that nothing which still runs there commits it."""
     if committed_on(source, move):
-        raise registry.Refused(
-            f"{move['account']} has left {move['from_server']} for good but its move is not finished: "
+        raise registry.RegistryRefused(
+            f"{move.account} has left {move.from_server} for good but its move is not finished: "
             "clear this run, it goes forward from there."
         )
-    answer = source.call(verbs.Return(account=move["account"], move=move["key"], epoch=move["epoch"]))
+    answer = source.call(verbs.Return(account=move.account, move=move.key, epoch=move.epoch))
     if answer.state == "moved":
-        raise registry.Refused(
-            f"{move['from_server']} says that {move['account']} has left it by another move: find out where it lives."
+        raise registry.RegistryRefused(
+            f"{move.from_server} says that {move.account} has left it by another move: find out where it lives."
         )
 
 
-def committed_on(source: Host, move: dict[str, Any]) -> bool:
+def committed_on(source: Host, move: MoveFacts) -> bool:
     """Whether the source itself says that the account, or its databases of an engine, have left it with this move."""
     return departure(source, move) is not None
 
 
-def departure(source: Host, move: dict[str, Any]) -> dict[str, Any] | None:
+def departure(source: Host, move: MoveFacts) -> dict[str, Any] | None:
     """What the source says of the account, or of its databases of an engine, that have left it with this move; None
     while they have not."""
-    here = entry_of(source, move["account"])
+    here = entry_of(source, move.account)
     if here is None:
         return None
-    if (here["state"], here["move"]) == ("moved", move["key"]):
+    if (here["state"], here["move"]) == ("moved", move.key):
         return here
-    return next((part for part in here.get("engines", {}).values() if part["move"] == move["key"]), None)
+    return next((part for part in here.get("engines", {}).values() if part["move"] == move.key), None)
 
 
 def record(
     conn: psycopg.Connection,
-    move: dict[str, Any],
-    source: Host,
+    move: MoveFacts,
     switched: dict[str, Any] | None,
-    figures: dict[str, Any],
+    copied: dict[str, Any] | None,
+    source: Host,
 ) -> dict[str, Any] | None:
-    """Records that the account lives on the target, with the figures of the switch, which are given.
+    """Records that the account lives on the target, with the figures of copy and switch; the latter are given.
 
     Refused when the source itself does not call the switch done, whatever the run says. `switched`: the figures as
     the switch's task gave them; None where a person has marked it as a success, and the source is asked for them."""
-    if registry.move(conn, move["id"]).state in (MoveState.COMMITTED, MoveState.DONE):
+    if registry.move(conn, move.id).state in (MoveState.COMMITTED, MoveState.DONE):
         return switched
     left = departure(source, move)
     if left is None or not left["released"]:
-        raise registry.Refused(
-            f"{move['account']} has not moved: {move['from_server']} itself says so, whatever the switch is marked as. "
+        raise registry.RegistryRefused(
+            f"{move.account} has not moved: {move.from_server} itself says so, whatever the switch is marked as. "
             "Clear this run from the switch on."
         )
     if switched is None:
         switched = source.call(verbs.Status(operation=operation(move, "switch"))).result
-    figures = {**figures, "switch": switched}
+    figures = {"copy": copied, "longest_wait_seconds": move.longest_wait_seconds, "switch": switched}
     # However late the registry learns of it: what is billed ends when the account left.
     at = datetime.fromtimestamp(left["since"], UTC)
-    registry.advance_move(conn, move["id"], MoveState.COMMITTED, figures, committed_at=at, epoch=move["epoch"])
+    registry.advance_move(conn, move.id, MoveState.COMMITTED, figures, committed_at=at, epoch=move.epoch)
     return switched
 
 
-def operation(move: dict[str, Any], verb: str) -> str:
+def operation(move: MoveFacts, verb: str) -> str:
     """The id of the operation that does this step of the move, whichever run asks for it."""
-    return f"{move['key']}-e{move['epoch']}-{verb}"
+    return f"{move.key}-e{move.epoch}-{verb}"
 
 
 def entry_of(host: Host, account: str) -> dict[str, Any] | None:

@@ -10,12 +10,12 @@ import pytest
 from include import registry
 from include.agent import verbs
 from include.agent.host.digest import printable
-from include.campaigns import ahead
+from include.campaigns import preflight
 from include.hosts import AgentError, HostUnreachable
 from include.panel import event_text, status
+from tests.dags.account_tests import ENTRY, whole
 from tests.dags.hosting import add_shared
 from tests.dags.steps import step
-from tests.dags.test_test_account import ENTRY, whole
 from transhumance_airflow import connections
 
 FORM = {"entry": ENTRY, "accounts": "all", "action": "start", "requested_by": "ops", "reason": None}
@@ -66,8 +66,8 @@ def test_before_it_begins_ops_and_customers_read_what_is_in_the_way(dag, shared)
     campaign, said = start(dag)
     assert said.splitlines() == [
         "2 accounts were looked at; 1 of them cannot be moved.",
-        f"shop (web-1) cannot be moved: {STRANGER['sentence']} {ahead.TO_DO['host']}",
-        f"shop (web-1) cannot be moved: {printable(LEASE['sentence'])} {ahead.TO_DO['customer']}",
+        f"shop (web-1) cannot be moved: {STRANGER['sentence']} {preflight.TO_DO['host']}",
+        f"shop (web-1) cannot be moved: {printable(LEASE['sentence'])} {preflight.TO_DO['customer']}",
     ]
     accounts = of(conn, campaign)
     assert (accounts["shop"].state, accounts["wiki"].state) == ("left", "waiting")
@@ -191,14 +191,14 @@ def test_a_server_that_does_not_answer_stops_nothing(dag, shared, monkeypatch, e
 
 def test_a_look_that_lasts_is_waited_for_and_not_for_ever(dag, shared, monkeypatch):
     states = iter(["running", "running", "succeeded"])
-    monkeypatch.setattr(ahead.time, "sleep", lambda _: None)
+    monkeypatch.setattr(preflight.time, "sleep", lambda _: None)
 
     class Slow:
         def call(self, _verb: Any, /) -> Any:
             return operation(next(states, "running"), {"obstacles": [LEASE], "left": ["a\nb"]})
 
     monkeypatch.setattr(connections, "host", lambda name, conn=None: Slow())
-    monkeypatch.setattr(ahead, "LONGEST_LOOK", 0.2)
+    monkeypatch.setattr(preflight, "ACCOUNT_TIMEOUT", 0.2)
     _, said = start(dag)
     assert "shop (web-1) is moved without this: a\\nb" in said
     assert "wiki (web-1) was not looked at: the look at wiki took too long" in said

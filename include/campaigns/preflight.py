@@ -31,17 +31,17 @@ TO_DO: dict[Who, str] = {
     "host": "The host mends that; then it is looked at again.",
     "nobody": "There is nothing to mend.",
 }
-LONGEST_LOOK = 600.0
+ACCOUNT_TIMEOUT = 600.0
 """Seconds that one account's look may take: a home of millions of files is walked."""
-LONGEST = 2400.0
+TIMEOUT = 2400.0
 """Seconds for all: who has not been looked at by then is told as such, and the campaign's own steps will tell."""
-MOST_SERVERS = 8
+MAX_SERVERS = 8
 """So many servers are asked at a time; on each, one account after the other."""
-MOST_SAID = 3
+MAX_SENTENCES = 3
 
 
 @dataclass(frozen=True)
-class Ahead:
+class Preflight:
     """What lies ahead of an account: what stops its move, and what would not go with it. `unknown`: why nobody could
     look, if so; then nothing is said of it."""
 
@@ -61,7 +61,7 @@ class Sight:
     recent: timedelta = field(default_factory=lambda: timedelta(days=read_settings().test_days))
 
 
-def before(conn: psycopg.Connection, campaign: int, sight: Sight) -> str:
+def check_campaign(conn: psycopg.Connection, campaign: int, sight: Sight) -> str:
     """Looks at the accounts of a campaign that have not begun; those that cannot be moved are left, with the reason,
     and the campaign goes on with the others. Gives the list for ops. Can be repeated."""
     begun = registry.campaign(conn, campaign)
@@ -70,37 +70,37 @@ def before(conn: psycopg.Connection, campaign: int, sight: Sight) -> str:
         for account in registry.campaign_accounts(conn, campaign)
         if account.state == CampaignAccountState.WAITING
     ]
-    preflights = look(conn, begun.entry, waiting, sight)
-    note(conn, begun.entry, preflights, f"campaign {campaign}")
+    preflights = check(conn, begun.entry, waiting, sight)
+    tell_customers(conn, begun.entry, preflights, f"campaign {campaign}")
     for preflight in preflights:
         if preflight.obstacles:
             registry.set_campaign_account(
-                conn, campaign, preflight.account, CampaignAccountState.LEFT, because(preflight.obstacles)
+                conn, campaign, preflight.account, CampaignAccountState.LEFT, reason(preflight.obstacles)
             )
-    return text(preflights)
+    return summary(preflights)
 
 
-def look(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: Sight) -> list[Ahead]:
+def check(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: Sight) -> list[Preflight]:
     """What lies ahead of each of these accounts on its way through the entry, by name."""
     now, wanted = datetime.now(UTC), registry.catalogue_entry(conn, entry)
-    known: dict[str, Ahead] = {}
+    known: dict[str, Preflight] = {}
     to_ask: dict[str, list[str]] = defaultdict(list)
     for name in sorted(accounts):
         if waves.in_hand(conn, name):
             continue  # what is at work on it tells by itself
-        here = Ahead(name, registry.account(conn, name).server, _against(conn, name, entry))
+        here = Preflight(name, registry.account(conn, name).server, _against(conn, name, entry))
         tested = registry.latest_test_of(conn, name, entry)
         if tested is not None and (tested.blockers or registry.certain(tested.tested_at) > now - sight.recent):
             report = registry.certain(tested.report)
             stops = [Obstacle(sentence=blocker, who="customer") for blocker in blockers(report)]
-            known[name] = Ahead(name, here.server, here.obstacles + stops, left_behind(report))
+            known[name] = Preflight(name, here.server, here.obstacles + stops, left_behind(report))
         else:
             known[name] = here
             to_ask[here.server].append(name)
     stores = [*STORES] if wanted.kind == "infrastructure" else [wanted.kind]
     for name, asked in _ask(to_ask, stores, sight.reach).items():
         here = known[name]
-        known[name] = Ahead(name, here.server, here.obstacles + asked.obstacles, asked.left, asked.unknown)
+        known[name] = Preflight(name, here.server, here.obstacles + asked.obstacles, asked.left, asked.unknown)
     return list(known.values())
 
 
@@ -113,48 +113,48 @@ def _against(conn: psycopg.Connection, account: str, entry: str) -> list[Obstacl
             registry.begin_over(conn, account, entry, f"ahead-{secrets.token_hex(8)}", why, lift_gate_because=why)
     except registry.Busy:
         return []
-    except registry.Refused as refused:
+    except registry.RegistryRefused as refused:
         return [Obstacle(sentence=str(refused), who="host")]
     return []
 
 
-def _ask(to_ask: Mapping[str, list[str]], stores: list[str], reach: Callable[[str], Host]) -> dict[str, Ahead]:
+def _ask(to_ask: Mapping[str, list[str]], stores: list[str], reach: Callable[[str], Host]) -> dict[str, Preflight]:
     """What the servers' own agents find, several servers at a time."""
-    until = time.monotonic() + LONGEST
+    until = time.monotonic() + TIMEOUT
     work: list[tuple[str, Host, list[str]]] = []
-    answers: dict[str, Ahead] = {}
+    answers: dict[str, Preflight] = {}
     for server, names in to_ask.items():
         try:
             work.append((server, reach(server), names))
-        except registry.Refused as refused:
-            answers |= {name: Ahead(name, server, unknown=str(refused)) for name in names}
-    with ThreadPoolExecutor(MOST_SERVERS) as pool:
+        except registry.RegistryRefused as refused:
+            answers |= {name: Preflight(name, server, unknown=str(refused)) for name in names}
+    with ThreadPoolExecutor(MAX_SERVERS) as pool:
         for part in pool.map(lambda job: _ask_server(job[0], job[1], job[2], stores, until), work):
             answers |= part
     return answers
 
 
-def _ask_server(server: str, host: Host, names: list[str], stores: list[str], until: float) -> dict[str, Ahead]:
-    answers: dict[str, Ahead] = {}
+def _ask_server(server: str, host: Host, names: list[str], stores: list[str], until: float) -> dict[str, Preflight]:
+    answers: dict[str, Preflight] = {}
     unreached: str | None = None
     for name in names:
         if unreached is None and time.monotonic() > until:
             unreached = f"there was no time left; {server} takes long."
         if unreached is not None:
-            answers[name] = Ahead(name, server, unknown=unreached)
+            answers[name] = Preflight(name, server, unknown=unreached)
             continue
         try:
-            seen = _looked(host, name, stores, min(until, time.monotonic() + LONGEST_LOOK))
-            answers[name] = Ahead(name, server, seen.obstacles, seen.left)
+            answer = _ask_account(host, name, stores, min(until, time.monotonic() + ACCOUNT_TIMEOUT))
+            answers[name] = Preflight(name, server, answer.obstacles, answer.left)
         except AgentError as error:
-            answers[name] = Ahead(name, server, unknown=error.message)
+            answers[name] = Preflight(name, server, unknown=error.message)
         except HostUnreachable as error:
             unreached = f"{server}: {error}"
-            answers[name] = Ahead(name, server, unknown=unreached)
+            answers[name] = Preflight(name, server, unknown=unreached)
     return answers
 
 
-def _looked(host: Host, account: str, stores: list[str], until: float) -> verbs.LookedAhead:
+def _ask_account(host: Host, account: str, stores: list[str], until: float) -> verbs.LookedAhead:
     """The agent's `obstacles`; each look is one of its own, since a person who mended something looks again."""
     operation = f"ahead-{secrets.token_hex(6)}-{account}"
     look = verbs.Obstacles(account=account, stores=stores)
@@ -172,7 +172,7 @@ def _looked(host: Host, account: str, stores: list[str], until: float) -> verbs.
 # --- who is told what ---
 
 
-def note(conn: psycopg.Connection, entry: str, preflights: Iterable[Ahead], by: str) -> None:
+def tell_customers(conn: psycopg.Connection, entry: str, preflights: Iterable[Preflight], by: str) -> None:
     """Lets each account's customer know, before anything begins: as an event, and in its state. That there is nothing
     to move is no news to them."""
     for preflight in preflights:
@@ -186,24 +186,24 @@ def note(conn: psycopg.Connection, entry: str, preflights: Iterable[Ahead], by: 
 
 def _for_customer(obstacles: list[Obstacle], left: list[str]) -> str:
     if obstacles:
-        return because(obstacles)
+        return reason(obstacles)
     if left:
         return f"it can be moved, but not all of it goes with it. {_some(left)}"
     return "nothing stands in its way any more."
 
 
-def because(obstacles: Iterable[Obstacle]) -> str:
+def reason(obstacles: Iterable[Obstacle]) -> str:
     """Why an account is not moved, for people."""
     return f"It cannot be moved. {_some([obstacle.sentence for obstacle in obstacles])}"
 
 
 def _some(sentences: list[str]) -> str:
     """The first of these; one that ends without a full stop gets it."""
-    shown = [text if text.endswith(".") else f"{text}." for text in sentences[:MOST_SAID]]
-    return " ".join(shown + ([f"And {len(sentences) - MOST_SAID} more."] if len(sentences) > MOST_SAID else []))
+    shown = [text if text.endswith(".") else f"{text}." for text in sentences[:MAX_SENTENCES]]
+    return " ".join(shown + ([f"And {len(sentences) - MAX_SENTENCES} more."] if len(sentences) > MAX_SENTENCES else []))
 
 
-def text(preflights: list[Ahead]) -> str:
+def summary(preflights: list[Preflight]) -> str:
     """The list for ops: who cannot be moved, why and what to do; who is moved without something; who was not looked
     at."""
     stopped = sum(bool(preflight.obstacles) for preflight in preflights)

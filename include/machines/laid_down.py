@@ -1,0 +1,67 @@
+"""What lies on every fresh server, whichever driver installs it: the tree's folders, and these files beside them."""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.catalogue import infrastructures
+from include.catalogue.infrastructures import Infrastructure
+from include.machines.interface import MachineError, MachineSpec
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LAUNCHER = "/usr/local/lib/transhumance/launcher"
+SSHD = """\
+HostKey /etc/ssh/ssh_host_ed25519_key
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+UseDNS no
+# A move's key forwards nothing, and nobody else needs sockets of this server.
+AllowStreamLocalForwarding no
+# A move's calls side by side are sessions of one connection.
+MaxSessions 60
+# A busy server has many that are not through their log-in yet; by default it drops some of more than ten at random.
+MaxStartups 100
+"""
+
+
+@dataclass(frozen=True)
+class LaidFile:
+    """A file of a fresh server, root's."""
+
+    path: str
+    content: str | bytes
+    mode: int = 0o644
+
+
+def declared(infrastructure: str, repository: Path = REPOSITORY) -> Infrastructure:
+    """The infrastructure of that name. Raises MachineError where nothing declares it."""
+    known = infrastructures.load(repository / "config" / "infrastructures")
+    if infrastructure not in known:
+        raise MachineError(f"Nothing declares infrastructure {infrastructure!r}: use one of {', '.join(known)}.")
+    return known[infrastructure]
+
+
+def trees(infrastructure: str, repository: Path = REPOSITORY) -> tuple[Path, Path]:
+    """The folders whose files lie on a server of the infrastructure, the later ones over the earlier."""
+    return repository / "infrastructure" / "common", repository / "infrastructure" / infrastructure
+
+
+def files(
+    spec: MachineSpec, infrastructure: str, authorized_key: str, resolver: str, repository: Path = REPOSITORY
+) -> Iterator[LaidFile]:
+    """Names, name server, sshd's settings, and the one key that runs the launcher and nothing else."""
+    lines = ("127.0.0.1 localhost", "::1 localhost", f"{spec.lan_address} {spec.name}.example {spec.name}")
+    network = ipaddress.ip_network(f"{spec.management_address}/24", strict=False)
+    more = declared(infrastructure, repository).sshd.format(network=network)
+    launcher = repository / "include" / "agent" / "host" / "launcher.py"
+    yield LaidFile("/etc/hostname", f"{spec.name}\n")
+    yield LaidFile("/etc/hosts", "\n".join(lines) + "\n")
+    yield LaidFile("/etc/resolv.conf", f"nameserver {resolver}\noptions timeout:1 attempts:2\n")
+    yield LaidFile("/etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
+    yield LaidFile("/etc/ssh/sshd_config.d/management.conf", f"{SSHD}{more}\n")
+    yield LaidFile("/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {authorized_key}\n', 0o600)
+    yield LaidFile(LAUNCHER, launcher.read_bytes(), 0o755)
