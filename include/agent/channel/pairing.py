@@ -207,6 +207,8 @@ def serve_peer(
         asking = Asking(move, cast(io.BufferedIOBase, sys.stdin.buffer))
         print(_answer(pair["account"], epoch, line, verbs, asking), flush=True)
         return 0
+    # Now, and not at the first request of each kind: that may be inside a hold.
+    verbs.get_ready()
     while line := sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST):
         print(_answer(pair["account"], epoch, line, verbs, Asking(move, io.BytesIO())), flush=True)
     return 0

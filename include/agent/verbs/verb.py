@@ -12,7 +12,7 @@ from io import BufferedIOBase
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 
 from ..account.accounts import Account
-from ..host.codec import decode, encode
+from ..host.codec import decode, encode, shape_of
 from ..host.shapes import Strange, flag, parsed, record, sentence, text
 from ..host.system import Refused, refuse
 
@@ -122,6 +122,11 @@ class Answers:
 
     def __iter__(self) -> Iterator[Answer]:
         return iter(self._by_name.values())
+
+    def get_ready(self) -> None:
+        """Make what takes the arguments of each verb apart."""
+        for verb, _ in self:
+            shape_of(verb)
 
     def open_to(self, caller: Callers) -> dict[str, Answer]:
         """By name, what this caller may call."""
