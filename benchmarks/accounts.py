@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from include.agent import verbs
 from include.hosts import Host
 from lab.accounts.certificates import put_certificates
 from lab.accounts.filling import Filled, Server, account_file, new_password
@@ -80,7 +81,7 @@ def fill(machine: Place, name: str, uid: int, sizes: Sizes) -> Filled:
     def execute(argv: list[str], input: bytes | None = None) -> bytes:
         return machine.root(argv, input)
 
-    server = Server(execute, lambda made: machine.agent.call("create", account_file=made))
+    server = Server(execute, lambda made: machine.agent.call(verbs.Create(account_file=made)))
     put_certificates(server, statement)
     server.create(statement)
     settings = f"<?php\nreturn ['name' => '{name}', 'password' => '{password}'];\n"

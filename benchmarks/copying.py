@@ -165,8 +165,8 @@ class _Runs:
 
     def _ours(self, number: int) -> None:
         move = self._move(number)
-        result, _ = move.run("copy")
-        move.run("verify")
+        result, _ = move.copy()
+        move.verify()
         self.measured.copies.append(self.recorder.last(f"{move.key}-copy").seconds)
         self.measured.verified.append(self.recorder.last(f"{move.key}-verify").seconds)
         self.measured.verifying.append(verify_seconds(result))
@@ -183,7 +183,7 @@ class _Runs:
 
     def _switch(self, number: int) -> None:
         move = self._move(number)
-        move.run("copy")
+        move.copy()
         steps = {step["name"]: step["seconds"] for step in move.switch()["steps"]}
         self.measured.in_hold = steps.get(f"{self.store} compared")
         move.close()

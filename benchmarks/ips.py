@@ -17,6 +17,7 @@ from benchmarks.postgres import postgres
 from benchmarks.report import Figure, Table
 from benchmarks.stage import Machine, lab, machines, route_changes
 from include import registry
+from include.agent import verbs
 from include.moves import network
 from include.registry.schema import upgrade
 from lab import topology
@@ -57,7 +58,7 @@ def run(options: Options, progress: Callable[[str], None]) -> Table:
                     spans.append((direction, *_span(conn, route, original, to, servers)))
                     # As after a reinstallation, or a drop at the way home: the next reroute finds one that accepts.
                     before = next(machine for machine in (original, transit) if machine is not to)
-                    before.agent.call("drop_ips", ips=list(original.ips))
+                    before.agent.call(verbs.DropIps(ips=list(original.ips)))
             time.sleep(MARGIN)
     reroutes = [
         Reroute(

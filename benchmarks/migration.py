@@ -16,6 +16,7 @@ from benchmarks import stage, visitors
 from benchmarks.accounts import Sizes, fill
 from benchmarks.processes import Ran, Recorder
 from include import registry
+from include.agent import verbs
 from include.moves.enrol import enrol
 from include.moves.servers import without_secrets
 from include.registry.schema import upgrade
@@ -144,7 +145,7 @@ class _Migration:
     @contextmanager
     def _names(self, conn: psycopg.Connection, machine: stage.Machine, filled: list[Filled]) -> Iterator[None]:
         """The registry and the host's DNS know the accounts' names while this lasts."""
-        description = without_secrets(machine.agent.call("describe"))
+        description = without_secrets(machine.agent.call(verbs.Describe()))
         registry.record_description(conn, machine.name, description)
         registry.sync_accounts(conn, machine.name, description["accounts"])
         zone = names.client()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.stage import Machine
+from include.agent import verbs
+from include.agent.verbs.verb import LongVerb, Result
 
 HOLD_SECONDS = 60
 """As the DAG has it."""
@@ -21,7 +23,7 @@ class Move:
     statement: dict[str, Any]
     source: Machine
     target: Machine
-    peer: dict[str, Any] = field(default_factory=dict)
+    peer: verbs.PeerAt | None = None
 
     @property
     def account(self) -> str:
@@ -30,40 +32,49 @@ class Move:
 
     def open(self) -> None:
         """Pairs the two servers."""
-        public_key = self.source.agent.call("pair", move=self.key, account=self.account)["public_key"]
+        paired = self.source.agent.call(verbs.Pair(move=self.key, account=self.account))
         received = self.target.agent.call(
-            "receive",
-            move=self.key,
-            account=self.account,
-            epoch=self.epoch,
-            account_file=self.statement,
-            source_address=self.source.address,
-            public_key=public_key,
+            verbs.Receive(
+                move=self.key,
+                account=self.account,
+                epoch=self.epoch,
+                account_file=self.statement,
+                source_address=self.source.address,
+                public_key=paired.public_key,
+            )
         )
-        self.peer = {"address": self.target.address, "host_keys": received["host_keys"]}
+        self.peer = verbs.PeerAt(address=self.target.address, host_keys=received.host_keys)
 
-    def run(self, verb: str, **more: Any) -> tuple[dict[str, Any], float]:
-        """A long verb: what it tells, and how long it took from here."""
-        args = {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}
+    def copy(self) -> tuple[dict[str, Any], float]:
+        """The copy: what it tells, and how long it took from here."""
         began = time.perf_counter()
-        result = self.source.agent.run(f"{self.key}-{verb}", verb, args)
-        return result, time.perf_counter() - began
+        return self._run(verbs.Copy(**self._ours())), time.perf_counter() - began
 
-    def switch(self, **more: Any) -> dict[str, Any]:
+    def verify(self) -> None:
+        """Compares both copies as a whole."""
+        self._run(verbs.Verify(**self._ours()))
+
+    def switch(self, budget_seconds: float = verbs.BUDGET_SECONDS) -> dict[str, Any]:
         """The switch-over; refused as `over_budget` when the rehearsal takes longer than is allowed."""
-        return self.run("switch", hold_seconds=HOLD_SECONDS, **more)[0]
+        return self._run(verbs.Switch(**self._ours(), hold_seconds=HOLD_SECONDS, budget_seconds=budget_seconds))
+
+    def _ours(self) -> dict[str, Any]:
+        return {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer}
+
+    def _run(self, verb: LongVerb[Result]) -> Result:
+        return self.source.agent.run(f"{self.key}-{verb.name}", verb)
 
     def close(self) -> None:
         """Ends the pairing, and drops what the account has left at its old place."""
         self._unpair()
-        self.source.agent.call("remove", account=self.account)
+        self.source.agent.call(verbs.Remove(account=self.account))
 
     def give_up(self) -> None:
         """The account stays where it is; what was copied is dropped at the target."""
-        self.source.agent.call("return", account=self.account, move=self.key)
+        self.source.agent.call(verbs.Return(account=self.account, move=self.key))
         self._unpair()
-        self.target.agent.call("remove", account=self.account)
+        self.target.agent.call(verbs.Remove(account=self.account))
 
     def _unpair(self) -> None:
         for machine in (self.source, self.target):
-            machine.agent.call("unpair", move=self.key)
+            machine.agent.call(verbs.Unpair(move=self.key))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from include.agent import verbs
 from include.hosts import Host
 from include.hosts.host import open_client
 from include.network import routes
@@ -128,7 +129,7 @@ def installed(server: topology.Server, infrastructure: str, processor: int | Non
     address = server.spec.management_address
     agent = Host.connect(address, str(state.key("ops")), made.host_key)
     agent.push_agent()
-    agent.call("accept_ips", ips=list(server.ips))
+    agent.call(verbs.AcceptIps(ips=list(server.ips)))
     return Machine(server.name, infrastructure, processor, address, server.ips, made.host_key, agent)
 
 

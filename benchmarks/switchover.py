@@ -139,7 +139,7 @@ def _run(move: Move, written: set[str]) -> Run:
         time.sleep(QUIET)
         began = time.time()
         move.open()
-        _, copy_s = move.run("copy")
+        _, copy_s = move.copy()
         switched, over_budget = _switch(move)
         ended = time.time()
         time.sleep(QUIET)

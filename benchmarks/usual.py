@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.stage import Machine, next_hop
+from include.agent import verbs
 from include.network import routes
 
 KEY = "/root/.ssh/bench"
@@ -30,7 +31,7 @@ def prepare(statement: dict[str, Any], source: Machine, target: Machine, ssh: st
     name, login = statement["account"], ssh.rpartition(" ")[2]
     shell = ssh.rpartition(" ")[0]
     source.script(f"rsync -a -e '{shell}' /etc/transhumance/certificates/{name}.example.pem {login}:{_CERTIFICATES}")
-    target.agent.call("create", account_file=statement, epoch=1)
+    target.agent.call(verbs.Create(account_file=statement, epoch=1))
     source.script(
         f"""
 {{ runuser -u postgres -- pg_dumpall --roles-only | grep -E ' {name}( |;)'
@@ -68,6 +69,6 @@ def start_again(statement: dict[str, Any], source: Machine, run: Callable[[list[
 
 def route(ips: tuple[str, ...], to: Machine, run: Callable[[list[str]], str]) -> None:
     """Routes IPs to a server, which accepts them first."""
-    to.agent.call("accept_ips", ips=list(ips))
+    to.agent.call(verbs.AcceptIps(ips=list(ips)))
     for ip in ips:
         run(routes.replace_argv(ip, next_hop(to.name, ip)))

@@ -2,7 +2,6 @@
 
 import compileall
 import fcntl
-import json
 import os
 import shutil
 import sys
@@ -111,14 +110,14 @@ def main(words: list[str]) -> int:
     os.umask(0o077)
     match words:
         case ["serve"]:
-            print(json.dumps(protocol.answer(sys.stdin.buffer.read())), flush=True)
+            print(protocol.answer(sys.stdin.buffer.read()), flush=True)
         case ["peer", move]:
             programs = rsync.serve_rsync, apply.serve_stream
-            return pairing.serve_peer(move, peer_verbs.PEER_VERBS, peer_verbs.ALWAYS, *programs)
+            return pairing.serve_peer(move, peer_verbs.PEER_VERBS, *programs)
         case ["stream", move, slot]:
             door.serve(move, slot)
         case ["run", operation]:
-            return operations.run_operation(operation, protocol.LONG_VERBS)
+            return protocol.run_operation(operation)
         case ["settle", account]:
             forward.settle(account)
         case ["return", account, epoch]:

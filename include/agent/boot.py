@@ -12,6 +12,7 @@ from .host import addresses, server_role, system
 from .host.system import refuse
 from .move import deadline, fence, forward, redirect, serving, stores
 from .trial import copy, server
+from .verbs.peers import HowItStands, Stands
 
 
 def boot() -> None:
@@ -73,26 +74,26 @@ def _ask_and_bring_up(account: Account) -> None:
         try:
             other = known_peer(move)
             peer = Peer(move, other["address"], other["host_keys"])
-            said = peer.call("standing", {})
+            said = peer.call(HowItStands())
             peer.close()
         except system.Refused:
             continue
         # Without the proof it never got the account: a server that was taken over could say so to have it.
-        left = said["proof"] is not None and said["proof"] == pairing.proof(move)
-        if left and said["state"] in ("serving", "held", "moved") and said["epoch"] >= state_of(account.name).epoch:
+        left = said.proof is not None and said.proof == pairing.proof(move)
+        if left and said.state in ("serving", "held", "moved") and said.epoch >= state_of(account.name).epoch:
             _learn(account.name, move, other, said)
     _bring_up(account)
 
 
-def _learn(name: str, move: str, other: dict[str, Any], said: dict[str, Any]) -> None:
+def _learn(name: str, move: str, other: dict[str, Any], said: Stands) -> None:
     """This disk is older than the account's departure: what the other server says is written down."""
-    if said["account"] != name:
+    if said.account != name:
         refuse(
             "older_disk",
-            f"{said['account']} lives on {other['address']}, which the disk of this server does not know: it is that of"
+            f"{said.account} lives on {other['address']}, which the disk of this server does not know: it is that of"
             f" a snapshot or backup. {name} stays shut; restore what was on the disk after the move.",
         )
-    forward.learn(name, move, said["epoch"], other["address"], other)
+    forward.learn(name, move, said.epoch, other["address"], other)
 
 
 def _tidy(account: Account) -> None:

@@ -1,100 +1,64 @@
-"""Verbs: what the orchestrator may ask of an agent, one JSON request in and one JSON reply out."""
+"""What answers the verbs that the orchestrator may call: one JSON request in and one JSON reply out."""
 
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from . import describe
-from .account.accounts import Account, check_move, check_name, load, state_of
-from .account.engines import check_engine
+from . import describe, verbs
+from .account.accounts import Account, State, load, state_of
 from .channel import pairing
 from .checks import account as checks
 from .checks import obstacles
 from .host import addresses, operations, shapes
+from .host.codec import decode, encode
 from .host.digest import printable
 from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
 from .move import fence, forward, hold, shell, switch, take_back
 from .trial import copy, duplicate, server
+from .verbs import Standing
+from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
 _LONGEST_WORD = 16 << 20
-"""Characters of one text in a request: a certificate, a crontab, a reason."""
-
-LONG_VERBS: dict[str, operations.LongVerb] = {
-    "check": checks.check,
-    "copy": switch.copy,
-    "duplicate": duplicate.duplicate,
-    "obstacles": obstacles.obstacles,
-    "switch": switch.switch,
-    "verify": switch.verify,
-}
+"""Characters of one text in a request."""
 
 
-def _take(args: dict[str, Any], /, **kinds: type) -> list[Any]:
-    """The named arguments in order, each of its kind."""
-    taken = []
-    for name, kind in kinds.items():
-        value = args.get(name)
-        numeric = kind is float and isinstance(value, int)
-        if isinstance(value, bool) or not (numeric or isinstance(value, kind)):
-            refuse("bad_args", f"The argument {name} must be {_KINDS[kind]}, not {value!r:.60}.")
-        taken.append(value)
-    return taken
+def _standing(state: State) -> Standing:
+    return Standing(state=state.state, epoch=state.epoch)
 
 
-_KINDS = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
+def _create(want: verbs.Create) -> Standing:
+    return _standing(shell.create(Account.from_json(want.account_file), want.epoch, want.unix_password_hash))
 
 
-def _named(args: dict[str, Any]) -> tuple[str, str]:
-    return check_name(args.get("account")), check_move(args.get("move"))
+def _pair(want: verbs.Pair) -> verbs.Paired:
+    load(want.account)
+    if want.epoch is not None:
+        hold.admit(want.account, want.move, want.epoch)
+    return verbs.Paired(public_key=pairing.make_key(want.move, want.account, want.epoch))
 
 
-def _epoch(args: dict[str, Any]) -> int | None:
-    """The attempt that is meant, where the caller names one."""
-    return None if args.get("epoch") is None else _take(args, epoch=int)[0]
+def _receive(want: verbs.Receive) -> verbs.Received:
+    account = Account.from_json(want.account_file)
+    if account.name != want.account or account.part:
+        refuse("bad_args", f"The account file is that of {account.name}, not of {want.account}.")
+    if want.engine is not None:
+        account = account.part_of(want.engine)
+    shell.receive(account, want.move, want.epoch)
+    keys = pairing.admit(want.move, account.name, want.source_address, want.public_key, want.epoch)
+    return verbs.Received(host_keys=keys)
 
 
-def _create(args: dict[str, Any]) -> dict[str, Any]:
-    account = Account.from_json(args.get("account_file"))
-    state = shell.create(account, args.get("epoch", 1), args.get("unix_password_hash"))
-    return {"state": state.state, "epoch": state.epoch}
-
-
-def _pair(args: dict[str, Any]) -> dict[str, Any]:
-    """With an `epoch` it begins that attempt of a move away; a test copies and begins none."""
-    name, move = _named(args)
-    epoch = _epoch(args)
-    load(name)
-    if epoch is not None:
-        hold.admit(name, move, epoch)
-    return {"public_key": pairing.make_key(move, name, epoch)}
-
-
-def _receive(args: dict[str, Any]) -> dict[str, Any]:
-    name, move = _named(args)
-    (epoch,) = _take(args, epoch=int)
-    account = Account.from_json(args.get("account_file"))
-    if account.name != name or account.part:
-        refuse("bad_args", f"The account file is that of {account.name}, not of {name}.")
-    if args.get("engine") is not None:
-        account = account.part_of(check_engine(args["engine"]))
-    shell.receive(account, move, epoch)
-    keys = pairing.admit(move, account.name, args.get("source_address"), args.get("public_key"), epoch)
-    return {"host_keys": keys}
-
-
-def _unpair(args: dict[str, Any]) -> dict[str, Any]:
-    """`epoch`: of the attempt whose end this is; when a later one has begun, it is that one's path and stays."""
-    move, epoch = check_move(args.get("move")), _epoch(args)
-    if epoch is None or not pairing.over(move, epoch):
-        _require_released(move)
-        operations.stop_all_of(move)
+def _unpair(want: verbs.Unpair) -> Nothing:
+    if want.epoch is None or not pairing.over(want.move, want.epoch):
+        _require_released(want.move)
+        operations.stop_all_of(want.move)
         # One that was stopped may have just committed.
-        _require_released(move)
-        switch.forget(move)
-        pairing.forget(move)
-    return {}
+        _require_released(want.move)
+        switch.forget(want.move)
+        pairing.forget(want.move)
+    return Nothing()
 
 
 def _require_released(move: str) -> None:
@@ -106,126 +70,163 @@ def _require_released(move: str) -> None:
         )
 
 
-def _return(args: dict[str, Any]) -> dict[str, Any]:
-    """With an `epoch` that attempt is over as well: nothing of it holds or commits from here on."""
-    name, move = _named(args)
-    epoch = _epoch(args)
-    state = hold.return_(name, move) if epoch is None else hold.give_up(name, move, epoch)
-    return {"state": state.state, "epoch": state.epoch}
+def _return(want: verbs.Return) -> Standing:
+    if want.epoch is None:
+        return _standing(hold.return_(want.account, want.move))
+    return _standing(hold.give_up(want.account, want.move, want.epoch))
 
 
-def _left(args: dict[str, Any]) -> dict[str, Any]:
-    """What the registry knows and this server does not (its disk is that of a backup): where the account has gone."""
-    name, move = _named(args)
-    (epoch,) = _take(args, epoch=int)
-    state = forward.learn(name, move, epoch, pairing.check_address(args.get("to")))
-    return {"state": state.state, "epoch": state.epoch}
+def _left(want: verbs.Left) -> Standing:
+    return _standing(forward.learn(want.account, want.move, want.epoch, want.to))
 
 
-def _remove(args: dict[str, Any]) -> dict[str, Any]:
-    move = args.get("move")
-    shell.remove(check_name(args.get("account")), None if move is None else check_move(move))
-    return {}
+def _remove(want: verbs.Remove) -> Nothing:
+    shell.remove(want.account, want.move)
+    return Nothing()
 
 
-def _become_test_server(args: dict[str, Any]) -> dict[str, Any]:
-    return server.become(args.get("domain"), args.get("certificate"))
+def _become_test_server(want: verbs.BecomeTestServer) -> verbs.TestServer:
+    return verbs.TestServer(**server.become(want.domain, want.certificate))
 
 
-def _open_test(args: dict[str, Any]) -> dict[str, Any]:
-    name, move = _named(args)
-    epoch, names, stores = _take(args, epoch=int, names=dict, stores=list)
-    state = copy.open_test(name, move, epoch, names, stores)
-    return {"state": state.state, "epoch": state.epoch, **state.test}
+def _open_test(want: verbs.OpenTest) -> verbs.TestOpened:
+    state = copy.open_test(want.account, want.move, want.epoch, want.names, want.stores)
+    opened: verbs.TestOpened = decode(verbs.TestOpened, {"state": state.state, "epoch": state.epoch, **state.test})
+    return opened
 
 
-def _drop_left(args: dict[str, Any]) -> dict[str, Any]:
-    forward.drop_left(check_name(args.get("account")), check_engine(args.get("engine")))
-    return {}
+def _drop_left(want: verbs.DropLeft) -> Nothing:
+    forward.drop_left(want.account, want.engine)
+    return Nothing()
 
 
-def _take_back(args: dict[str, Any]) -> dict[str, Any]:
-    epoch, because = _take(args, epoch=int, because=str)
-    state = take_back.take_back(check_name(args.get("account")), epoch, because[:500])
-    return {"state": state.state, "epoch": state.epoch}
+def _take_back(want: verbs.TakeBack) -> Standing:
+    return _standing(take_back.take_back(want.account, want.epoch, want.because[:500]))
 
 
-def _lead_to(args: dict[str, Any]) -> dict[str, Any]:
-    state = take_back.lead_to(check_name(args.get("account")), pairing.check_address(args.get("address")))
-    return {"state": state.state, "to": state.to}
+def _lead_to(want: verbs.LeadTo) -> verbs.Led:
+    state = take_back.lead_to(want.account, want.address)
+    return verbs.Led(state=state.state, to=state.to)
 
 
-def _accept_ips(args: dict[str, Any]) -> dict[str, Any]:
-    addresses.accept(*_take(args, ips=list))
-    return {}
+def _describe(_want: verbs.Describe) -> dict[str, Any]:
+    return describe.describe()
 
 
-def _drop_ips(args: dict[str, Any]) -> dict[str, Any]:
-    addresses.drop(*_take(args, ips=list))
-    return {}
+def _prove_empty(_want: verbs.ProveEmpty) -> verbs.Emptiness:
+    return verbs.Emptiness(**describe.prove_empty())
 
 
-def _drain_ips(args: dict[str, Any]) -> dict[str, Any]:
-    return {"still_open": addresses.drain(*_take(args, ips=list, seconds=float))}
+def _accept_ips(want: verbs.AcceptIps) -> Nothing:
+    addresses.accept(want.ips)
+    return Nothing()
 
 
-def _reset_ips(args: dict[str, Any]) -> dict[str, Any]:
-    return {"reset": addresses.reset(*_take(args, ips=list))}
+def _drop_ips(want: verbs.DropIps) -> Nothing:
+    addresses.drop(want.ips)
+    return Nothing()
 
 
-def _start(args: dict[str, Any]) -> dict[str, Any]:
-    operation, verb, given = _take(args, operation=str, verb=str, args=dict)
-    return operations.start(operation, verb, given, LONG_VERBS)
+def _drain_ips(want: verbs.DrainIps) -> verbs.Drained:
+    return verbs.Drained(still_open=addresses.drain(want.ips, want.seconds))
 
 
-def _status(args: dict[str, Any]) -> dict[str, Any]:
-    return operations.status(*_take(args, operation=str))
+def _reset_ips(want: verbs.ResetIps) -> verbs.Reset:
+    return verbs.Reset(reset=addresses.reset(want.ips))
 
 
-VERBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "accept_ips": _accept_ips,
-    "become_test_server": _become_test_server,
-    "create": _create,
-    "describe": lambda _args: describe.describe(),
-    "drain_ips": _drain_ips,
-    "reset_ips": _reset_ips,
-    "drop_ips": _drop_ips,
-    "drop_left": _drop_left,
-    "lead_to": _lead_to,
-    "left": _left,
-    "open_test": _open_test,
-    "pair": _pair,
-    "prove_empty": lambda _args: describe.prove_empty(),
-    "receive": _receive,
-    "remove": _remove,
-    "return": _return,
-    "start": _start,
-    "status": _status,
-    "take_back": _take_back,
-    "unpair": _unpair,
-}
+def _start(want: verbs.Start) -> verbs.OperationStatus:
+    # What is wrong is refused now, and not found in the operation's end.
+    verb, _ = _long(want.verb, want.args)
+    manner = operations.Manner(yields=not verb.visitors_wait, bounded=verb.bounded)
+    return _shown(operations.start(want.operation, want.verb, want.args, manner))
+
+
+def _status(want: verbs.Status) -> verbs.OperationStatus:
+    return _shown(operations.status(want.operation))
+
+
+def _shown(status: dict[str, Any]) -> verbs.OperationStatus:
+    found: verbs.OperationStatus = decode(verbs.OperationStatus, status)
+    return found
+
+
+VERBS = Answers(
+    verbs.AcceptIps.answered_by(_accept_ips),
+    verbs.BecomeTestServer.answered_by(_become_test_server),
+    verbs.Create.answered_by(_create),
+    verbs.Describe.answered_by(_describe),
+    verbs.DrainIps.answered_by(_drain_ips),
+    verbs.DropIps.answered_by(_drop_ips),
+    verbs.DropLeft.answered_by(_drop_left),
+    verbs.LeadTo.answered_by(_lead_to),
+    verbs.Left.answered_by(_left),
+    verbs.OpenTest.answered_by(_open_test),
+    verbs.Pair.answered_by(_pair),
+    verbs.ProveEmpty.answered_by(_prove_empty),
+    verbs.Receive.answered_by(_receive),
+    verbs.Remove.answered_by(_remove),
+    verbs.ResetIps.answered_by(_reset_ips),
+    verbs.Return.answered_by(_return),
+    verbs.Start.answered_by(_start),
+    verbs.Status.answered_by(_status),
+    verbs.TakeBack.answered_by(_take_back),
+    verbs.Unpair.answered_by(_unpair),
+)
+LONG_VERBS = Answers(
+    verbs.Check.run_by(checks.check),
+    verbs.Copy.run_by(switch.copy),
+    verbs.Duplicate.run_by(duplicate.duplicate),
+    verbs.Obstacles.run_by(obstacles.obstacles),
+    verbs.Switch.run_by(switch.switch),
+    verbs.Verify.run_by(switch.verify),
+)
+"""What `start` starts; each runs as an operation."""
 
 
 _REQUEST = record({"verb": shapes.text(100), "args": tree(_LONGEST_WORD)})
 
 
-def answer(text: bytes) -> dict[str, Any]:
+def answer(text: bytes) -> str:
     """The reply to one request; no request, however wrong, makes this raise."""
     try:
         try:
             request = _REQUEST(parsed(text))
         except Strange:
             refuse("bad_request", 'The request is not {"verb": ..., "args": {...}}; send one JSON object.')
-        verb, args = request["verb"], request["args"]
-        if verb not in VERBS:
-            refuse("unknown_verb", f"There is no verb {verb!r:.60}; there are {', '.join(VERBS)}.")
-        if not isinstance(args, dict):
-            refuse("bad_args", "The arguments must be a JSON object.")
-        return {"ok": True, "result": VERBS[verb](args)}
+        return encode({"ok": True, "result": perform(request["verb"], request["args"])})
     except Refused as error:
-        return {"ok": False, "error": {"code": error.code, "message": error.message}}
+        return encode({"ok": False, "error": {"code": error.code, "message": error.message}})
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
         said = printable(f"{type(error).__name__}: {error}"[:1000])
         message = f"The agent failed: {said}. This is a fault of the agent; report it."
-        return {"ok": False, "error": {"code": "internal_error", "message": message}}
+        return encode({"ok": False, "error": {"code": "internal_error", "message": message}})
+
+
+def perform(name: str, args: Any) -> Any:
+    """What a short verb gives that the orchestrator calls."""
+    known = VERBS.open_to(ORCHESTRATOR)
+    if name not in known:
+        refuse("unknown_verb", f"There is no verb {name!r:.60}; there are {', '.join(known)}.")
+    verb, handler = known[name]
+    return handler(asked(verb, args))
+
+
+def run_operation(operation: str) -> int:
+    """What the unit of an operation runs."""
+
+    def work(name: str, args: Any, report: operations.Report) -> Any:
+        want, handler = _long(name, args)
+        return handler(want, report)
+
+    return operations.run_operation(operation, work)
+
+
+def _long(name: str, args: Any) -> tuple[LongVerb[Any], Callable[..., Any]]:
+    """A long verb with what was asked for, and what does it."""
+    known = LONG_VERBS.open_to(ORCHESTRATOR)
+    if name not in known:
+        refuse("unknown_verb", f"{name!r:.60} is no long verb; there are {', '.join(sorted(known))}.")
+    verb, handler = known[name]
+    return cast(LongVerb[Any], asked(verb, args)), handler

@@ -13,22 +13,20 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
 
 import psycopg
 
 from include import registry
-from include.agent.host.shapes import Strange, each, one_of, record, sentence
+from include.agent import verbs
+from include.agent.verbs import Obstacle, Who
 from include.campaigns import waves
 from include.compatibility.report import blockers, left_behind
-from include.hosts import AgentError, Host, HostUnreachable
+from include.hosts import AgentError, Host, HostUnreachable, ended
 from include.registry.states import CampaignAccountState
 from include.settings import read_settings
 from include.testing.copies import STORES
 
-Who = Literal["customer", "host", "nobody"]
-
-TO_DO = {
+TO_DO: dict[Who, str] = {
     "customer": "Its customer mends that and tests again.",
     "host": "The host mends that; then it is looked at again.",
     "nobody": "There is nothing to mend.",
@@ -40,22 +38,6 @@ TIMEOUT = 2400.0
 MAX_SERVERS = 8
 """So many servers are asked at a time; on each, one account after the other."""
 MAX_SENTENCES = 3
-
-_ANSWER = record(
-    {
-        "obstacles": each(record({"sentence": sentence(1000), "who": one_of(*TO_DO)}), 100),
-        "left": each(sentence(1000), 100),
-    }
-)
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """One thing that stops a move: what and where it is, in a sentence, and who can mend it; nobody, where there is
-    nothing to move."""
-
-    sentence: str
-    who: Who
 
 
 @dataclass(frozen=True)
@@ -110,7 +92,7 @@ def check(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: 
         tested = registry.latest_test_of(conn, name, entry)
         if tested is not None and (tested.blockers or registry.certain(tested.tested_at) > now - sight.recent):
             report = registry.certain(tested.report)
-            stops = [Obstacle(blocker, "customer") for blocker in blockers(report)]
+            stops = [Obstacle(sentence=blocker, who="customer") for blocker in blockers(report)]
             known[name] = Preflight(name, here.server, here.obstacles + stops, left_behind(report))
         else:
             known[name] = here
@@ -132,7 +114,7 @@ def _against(conn: psycopg.Connection, account: str, entry: str) -> list[Obstacl
     except registry.Busy:
         return []
     except registry.RegistryRefused as refused:
-        return [Obstacle(str(refused), "host")]
+        return [Obstacle(sentence=str(refused), who="host")]
     return []
 
 
@@ -162,11 +144,8 @@ def _ask_server(server: str, host: Host, names: list[str], stores: list[str], un
             answers[name] = Preflight(name, server, unknown=unreached)
             continue
         try:
-            answer = _ANSWER(_ask_account(host, name, stores, min(until, time.monotonic() + ACCOUNT_TIMEOUT)))
-            stops = [Obstacle(obstacle["sentence"], obstacle["who"]) for obstacle in answer["obstacles"]]
-            answers[name] = Preflight(name, server, stops, answer["left"])
-        except Strange as strange:
-            answers[name] = Preflight(name, server, unknown=f"the answer of {server} is none{strange}.")
+            answer = _ask_account(host, name, stores, min(until, time.monotonic() + ACCOUNT_TIMEOUT))
+            answers[name] = Preflight(name, server, answer.obstacles, answer.left)
         except AgentError as error:
             answers[name] = Preflight(name, server, unknown=error.message)
         except HostUnreachable as error:
@@ -175,22 +154,19 @@ def _ask_server(server: str, host: Host, names: list[str], stores: list[str], un
     return answers
 
 
-def _ask_account(host: Host, account: str, stores: list[str], until: float) -> Any:
+def _ask_account(host: Host, account: str, stores: list[str], until: float) -> verbs.LookedAhead:
     """The agent's `obstacles`; each look is one of its own, since a person who mended something looks again."""
     operation = f"ahead-{secrets.token_hex(6)}-{account}"
-    status = host.call("start", operation=operation, verb="obstacles", args={"account": account, "stores": stores})
+    look = verbs.Obstacles(account=account, stores=stores)
+    status = host.call(verbs.start(operation, look))
     pause = 0.1
-    while status["state"] == "running":
+    while status.state == "running":
         if time.monotonic() > until:
             raise AgentError("timed_out", f"the look at {account} took too long; it may still run there.")
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
-        status = host.call("status", operation=operation)
-    if status["state"] == "failed":
-        raise AgentError(status["error"]["code"], status["error"]["message"])
-    if status["state"] != "succeeded":
-        raise AgentError("vanished", f"the look at {account} ended without a result.")
-    return status["result"]
+        status = host.call(verbs.Status(operation=operation))
+    return ended(operation, look, status)
 
 
 # --- who is told what ---

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,14 +12,17 @@ from typing import Any
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
+from include.agent import verbs
+from include.agent.host.codec import decode
 from include.agent.host.digest import printable
 from include.agent.host.shapes import Strange
+from include.agent.host.system import Refused
+from include.agent.verbs.verb import LongVerb, Result, Verb, answer, request
 
-from . import replies
 from .package import build_agent
 
 Connect = Callable[[], paramiko.SSHClient]
-Progress = Callable[[dict[str, Any]], None]
+Progress = Callable[[verbs.Progress], None]
 
 
 class HostUnreachable(Exception):
@@ -64,22 +66,17 @@ class Host:
             self._client.close()
             self._client = None
 
-    def call(self, verb: str, /, *, timeout: float = 300, **args: Any) -> dict[str, Any]:
+    def call(self, verb: Verb[Result], *, timeout: float = 300) -> Result:
         """One short verb; its result. Raises AgentError, or HostUnreachable without an answer for `timeout` s."""
-        request = json.dumps({"verb": verb, "args": args}).encode()
-        code, output, errors = self._run("serve", request, timeout, replies.longest(verb))
+        code, output, errors = self._run("serve", request(verb), timeout, verb.longest)
         if not output.strip():
-            raise AgentError("no_answer", f"The agent gave no answer to {verb} (exit {code}): {_last(errors)}")
+            raise AgentError("no_answer", f"The agent gave no answer to {verb.name} (exit {code}): {_last(errors)}")
         try:
-            return replies.reply(verb, output)
-        except replies.Refusal as refusal:
-            raise AgentError(refusal.code, refusal.message) from None
+            return answer(verb, output)
+        except Refused as refused:
+            raise AgentError(refused.code, refused.message) from None
         except Strange as strange:
-            raise AgentError(
-                "strange_reply",
-                f"What answers {verb} on this server is not its agent{strange} (exit {code}: {_last(errors)}); find "
-                "out what it is before anything else is done there.",
-            ) from None
+            raise _strange(verb, strange, f" (exit {code}: {_last(errors)})") from None
 
     def push_agent(self) -> bool:
         """Install this version of the agent unless the server has it; True when it was sent."""
@@ -104,13 +101,12 @@ class Host:
     def run(
         self,
         operation: str,
-        verb: str,
-        args: dict[str, Any],
+        verb: LongVerb[Result],
         *,
         timeout: float = 3600,
         poll: float = 0.5,
         progress: Progress | None = None,
-    ) -> dict[str, Any]:
+    ) -> Result:
         """A long verb from start to end, or from wherever it is: the same operation id finds it again.
 
         A lost connection is waited out; raises AgentError when it fails or vanishes, HostUnreachable after `timeout` s.
@@ -120,9 +116,9 @@ class Host:
         while True:
             try:
                 if started:
-                    status = self.call("status", operation=operation, timeout=30)
+                    status = self.call(verbs.Status(operation=operation), timeout=30)
                 else:
-                    status = self.call("start", operation=operation, verb=verb, args=args, timeout=60)
+                    status = self.call(verbs.start(operation, verb), timeout=60)
                     started = True
             except HostUnreachable:
                 if time.monotonic() > end:
@@ -130,14 +126,9 @@ class Host:
                 time.sleep(2)
                 continue
             if progress:
-                progress(status["progress"])
-            if status["state"] == "succeeded":
-                result: dict[str, Any] = status["result"]
-                return result
-            if status["state"] == "failed":
-                raise AgentError(status["error"]["code"], status["error"]["message"])
-            if status["state"] in ("vanished", "unknown"):
-                raise AgentError("vanished", f"The operation {operation} was killed on the server; start it again.")
+                progress(status.progress)
+            if status.state != "running":
+                return ended(operation, verb, status)
             if time.monotonic() > end:
                 raise HostUnreachable(
                     f"The operation {operation} still runs after {timeout:.0f} s; attach to it again."
@@ -187,6 +178,27 @@ class Host:
             raise paramiko.SSHException("the connection is closed")
         transport.set_keepalive(10)
         return transport.open_session(timeout=min(timeout, 20))
+
+
+def ended(operation: str, verb: LongVerb[Result], status: verbs.OperationStatus) -> Result:
+    """What a long verb has given; AgentError where it gave nothing."""
+    if status.error is not None:
+        raise AgentError(status.error.code, status.error.message)
+    if status.state != "succeeded":
+        raise AgentError("vanished", f"The operation {operation} was killed on the server; start it again.")
+    try:
+        result: Result = decode(verb.result, status.result)
+    except Strange as strange:
+        raise _strange(verb, strange) from None
+    return result
+
+
+def _strange(verb: Verb[Any], strange: Strange, more: str = "") -> AgentError:
+    return AgentError(
+        "strange_reply",
+        f"What answers {verb.name} on this server is not its agent{strange}{more}; find out what it is before anything "
+        "else is done there.",
+    )
 
 
 def _read(channel: paramiko.Channel, receive: Callable[[int], bytes], most: int, end: float) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.agent.account.engines import DECLARED
 from include.facts import MoveFacts, Peer, TestFacts
 from include.hosts import Host
@@ -78,7 +79,8 @@ def may_begin(
     with conn.transaction(force_rollback=True), suppress(registry.Busy):
         to.append(begin_move().to_server)
     with ThreadPoolExecutor() as both:
-        reached = [both.submit(reach(server).call, "status", operation="reached") for server in to]  # it has to answer
+        # It has to answer.
+        reached = [both.submit(reach(server).call, verbs.Status(operation="reached")) for server in to]
         here = serving_there(reach(lives_on), lives_on, account, "move")
     for answer in reached:
         answer.result()
@@ -120,20 +122,20 @@ def open_channel(conn: psycopg.Connection, move: MoveFacts | TestFacts, reach: C
         )
     require_as_known(move.account, from_.name, registry.account(conn, move.account).stated, own["account_file"])
     # A test holds nothing: it does not end what another attempt has begun.
-    attempt = {"epoch": move.epoch} if isinstance(move, MoveFacts) else {}
-    of_engine: dict[str, Any] = {"engine": engine} if engine else {}
-    public_key = source.call("pair", move=move.key, account=move.account, **attempt)["public_key"]
+    attempt = move.epoch if isinstance(move, MoveFacts) else None
+    public_key = source.call(verbs.Pair(move=move.key, account=move.account, epoch=attempt)).public_key
     received = target.call(
-        "receive",
-        move=move.key,
-        account=move.account,
-        epoch=move.epoch,
-        account_file=databases_only(own["account_file"], only) if only else own["account_file"],
-        source_address=from_.management_address,
-        public_key=public_key,
-        **of_engine,
+        verbs.Receive(
+            move=move.key,
+            account=move.account,
+            epoch=move.epoch,
+            account_file=databases_only(own["account_file"], only) if only else own["account_file"],
+            source_address=from_.management_address,
+            public_key=public_key,
+            engine=engine,
+        )
     )
-    if pinned not in received["host_keys"]:
+    if pinned not in received.host_keys:
         raise registry.RegistryRefused(
             f"{to.name} names another host key than the one that is pinned: find out why before anything is sent there."
         )
@@ -165,7 +167,7 @@ def close_channel(conn: psycopg.Connection, move: MoveFacts, reach: Callable[[st
         _give_up(source, move)
     end = MoveState.DONE if known.state in (MoveState.COMMITTED, MoveState.DONE) else MoveState.RETURNED
     for server in (source, target):
-        server.call("unpair", move=move.key, epoch=move.epoch)
+        server.call(verbs.Unpair(move=move.key, epoch=move.epoch))
     registry.advance_move(conn, move.id, end, epoch=move.epoch)
     return end
 
@@ -177,8 +179,8 @@ def _give_up(source: Host, move: MoveFacts) -> None:
             f"{move.account} has left {move.from_server} for good but its move is not finished: "
             "clear this run, it goes forward from there."
         )
-    answer = source.call("return", account=move.account, move=move.key, epoch=move.epoch)
-    if answer["state"] == "moved":
+    answer = source.call(verbs.Return(account=move.account, move=move.key, epoch=move.epoch))
+    if answer.state == "moved":
         raise registry.RegistryRefused(
             f"{move.from_server} says that {move.account} has left it by another move: find out where it lives."
         )
@@ -220,7 +222,7 @@ def record(
             "Clear this run from the switch on."
         )
     if switched is None:
-        switched = source.call("status", operation=operation(move, "switch")).get("result")
+        switched = source.call(verbs.Status(operation=operation(move, "switch"))).result
     figures = {"copy": copied, "longest_wait_seconds": move.longest_wait_seconds, "switch": switched}
     # However late the registry learns of it: what is billed ends when the account left.
     at = datetime.fromtimestamp(left["since"], UTC)
@@ -235,6 +237,6 @@ def operation(move: MoveFacts, verb: str) -> str:
 
 def entry_of(host: Host, account: str) -> dict[str, Any] | None:
     """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
-    description = host.call("describe")
+    description = host.call(verbs.Describe())
     known = [*description["accounts"], *description.get("parts", ())]
     return next((entry for entry in known if entry["account"] == account), None)

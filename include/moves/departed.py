@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.hosts import AgentError, Host, HostUnreachable
 from include.registry.kinds import EventKind
 
@@ -24,7 +25,7 @@ def shut_departed(conn: psycopg.Connection, reach: Callable[[str], Host]) -> lis
 
     def ask(name: str) -> list[dict[str, Any]] | str:
         try:
-            return hosts[name].call("describe")["accounts"]
+            return hosts[name].call(verbs.Describe())["accounts"]
         except (HostUnreachable, AgentError) as error:
             return f"{name}: {error}"
 
@@ -46,7 +47,7 @@ def shut(conn: psycopg.Connection, server: str, host: Host, described: list[dict
             continue
         lives_on = registry.account(conn, move.account).server
         to = str(registry.server(conn, lives_on).management_address)
-        host.call("left", account=move.account, move=move.key, epoch=move.epoch, to=to)
+        host.call(verbs.Left(account=move.account, move=move.key, epoch=move.epoch, to=to))
         detail = {"lives_on": lives_on, "epoch_there": entry["epoch"], "epoch": move.epoch}
         registry.event(conn, EventKind.ACCOUNT_SHUT, account=move.account, server=server, move=move.id, detail=detail)
         sentences.append(

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.catalogue import infrastructures
 from include.facts import MigrationFacts
 from include.hosts import Host
@@ -25,8 +26,8 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
     """
     host.push_agent()
     # Its own service IPs answer before anything is routed or pointed at them.
-    host.call("accept_ips", ips=[ip.address for ip in registry.ips_of(conn, name)])
-    description = without_secrets(host.call("describe"))
+    host.call(verbs.AcceptIps(ips=[ip.address for ip in registry.ips_of(conn, name)]))
+    description = without_secrets(host.call(verbs.Describe()))
     for sentence in unfit(name, infrastructure, description):
         raise registry.RegistryRefused(sentence)
     host_key = registry.certain(registry.server(conn, name).host_key)

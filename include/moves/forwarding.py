@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.hosts import AgentError, Host, HostUnreachable
 from include.registry.kinds import EventKind
 from include.registry.states import MigrationState
@@ -41,7 +42,7 @@ def record_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[s
     for migration in registry.list_migrations(conn):
         if migration.state in ASKED:
             try:
-                description = reach(migration.server).call("describe")
+                description = reach(migration.server).call(verbs.Describe())
                 sentences += record(conn, migration.id, description) or [f"{migration.server}: no account has left it."]
             except (HostUnreachable, AgentError) as error:
                 sentences.append(f"{migration.server}: {error}")

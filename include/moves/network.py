@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.hosts import Host
 from include.network import routes
 
@@ -48,13 +49,13 @@ def reroute(
     """
     ips = registry.ips_of(conn, original)
     addresses = [str(ip.address) for ip in ips]
-    host(to.name).call("accept_ips", ips=addresses)
+    host(to.name).call(verbs.AcceptIps(ips=addresses))
     hops = {ip: str(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
     # Asked before the drain: the connection to the router stands when it counts.
     waiting = [ip for ip in addresses if routes.current_next_hop(run, ip) != str(ip_address(hops[ip]))]
     before = [] if lost else sorted({ip.routed_to for ip in ips} - {to.name})
     for server in before if waiting else []:
-        host(server).call("drain_ips", ips=waiting, seconds=DRAIN_SECONDS)
+        host(server).call(verbs.DrainIps(ips=waiting, seconds=DRAIN_SECONDS))
     # Nothing but the changes themselves while visitors wait; that they are so is looked at afterwards.
     for ip in waiting:
         run(routes.replace_argv(ip, hops[ip]))
@@ -62,7 +63,7 @@ def reroute(
         routes.reroute(run, ip, hops[ip])
     for server in before:
         # What lasted longer hears of its end at once, instead of waiting for answers that cannot come.
-        host(server).call("reset_ips", ips=addresses)
+        host(server).call(verbs.ResetIps(ips=addresses))
     for ip in addresses:
         registry.ip_routed(conn, ip, to.name)
     return addresses

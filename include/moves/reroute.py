@@ -7,6 +7,7 @@ from collections.abc import Callable
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.facts import MigrationFacts
 from include.hosts import Host
 from include.moves import names, network, servers
@@ -51,6 +52,6 @@ def ips_home(
     home = registry.server(conn, migration.server)
     addresses = network.reroute(conn, router, home.name, home, reach)
     if registry.migration(conn, migration.id).state == MigrationState.ACCOUNTS_HOME:
-        reach(transit).call("drop_ips", ips=addresses)
+        reach(transit).call(verbs.DropIps(ips=addresses))
     registry.advance(conn, migration.id, MigrationState.HOME)
     return addresses

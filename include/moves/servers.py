@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.facts import MigrationFacts, NothingToDo
 from include.hosts import AgentError, Host, HostUnreachable
 from include.machines import Machines, MachineSpec
@@ -44,7 +45,7 @@ def serving(description: dict[str, Any]) -> list[dict[str, Any]]:
 def refresh(conn: psycopg.Connection, server: str, host: Host) -> list[str]:
     """Brings the registry up to date with what `server` says that it serves (an account created meanwhile); gives a
     sentence on the old path of each account that has left it."""
-    description = without_secrets(host.call("describe"))
+    description = without_secrets(host.call(verbs.Describe()))
     registry.record_description(conn, server, description)
     registry.sync_accounts(conn, server, serving(description))
     migration = registry.migration_of(conn, server)
@@ -58,7 +59,7 @@ def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[
 
     def ask(name: str) -> dict[str, Any] | str:
         try:
-            return without_secrets(hosts[name].call("describe"))
+            return without_secrets(hosts[name].call(verbs.Describe()))
         except (HostUnreachable, AgentError) as error:
             return f"{name}: {error}"
 
@@ -170,12 +171,12 @@ def every_account_home(conn: psycopg.Connection, migration: MigrationFacts, tran
 def prove_original_empty(conn: psycopg.Connection, migration: MigrationFacts, original: Host) -> None:
     """Records that the registry and the original itself say that nothing lives there. Refused otherwise."""
     if not _past(conn, migration, MigrationState.REROUTED):
-        forwarding.record(conn, migration.id, original.call("describe"))
+        forwarding.record(conn, migration.id, original.call(verbs.Describe()))
         _ask_original(migration, original)
         registry.advance(conn, migration.id, MigrationState.ORIGINAL_EMPTY)
 
 
-def emptiness(proof: registry.Proof, answer: dict[str, Any]) -> str:
+def emptiness(proof: registry.Proof, answer: verbs.Emptiness) -> str:
     """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment."""
     lines = [
         f"After a yes everything on **{proof.server}** is erased, and it is installed with infrastructure "
@@ -188,11 +189,11 @@ def emptiness(proof: registry.Proof, answer: dict[str, Any]) -> str:
         f"* IPs routed to {proof.server}: {_all_of(proof.routed_here)}",
         f"* its IPs routed to {proof.transit}: {_all_of(proof.routed_to_transit)}",
         "",
-        f"**{proof.server} itself says**: {'it is empty.' if answer['empty'] else 'it is NOT empty:'}",
+        f"**{proof.server} itself says**: {'it is empty.' if answer.empty else 'it is NOT empty:'}",
         "",
     ]
     # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
-    return "\n".join([*lines, *(f"    {sentence}" for sentence in answer["because"])]).rstrip()
+    return "\n".join([*lines, *(f"    {sentence}" for sentence in answer.because)]).rstrip()
 
 
 def _all_of(names: list[str]) -> str:
@@ -234,7 +235,7 @@ def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts, origi
     record = registry.migration(conn, migration.id)
     if record.disk_kept is None or record.disk_discarded_at is not None:
         return
-    here = {account["account"] for account in serving(original.call("describe"))}
+    here = {account["account"] for account in serving(original.call(verbs.Describe()))}
     if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.name not in here]:
         raise registry.RegistryRefused(
             f"{record.server} itself does not serve {', '.join(missing)}: the disk that it had before is kept. Find "
@@ -312,9 +313,9 @@ def _ask_original(migration: MigrationFacts, original: Host) -> None:
 
 
 def _ask_whether_empty(otherwise: str, host: Host) -> None:
-    proof = host.call("prove_empty")
-    if not proof["empty"]:
-        raise registry.RegistryRefused(f"{otherwise}: {' '.join(proof['because'])}")
+    proof = host.call(verbs.ProveEmpty())
+    if not proof.empty:
+        raise registry.RegistryRefused(f"{otherwise}: {' '.join(proof.because)}")
 
 
 def _past(conn: psycopg.Connection, migration: MigrationFacts, state: str) -> bool:

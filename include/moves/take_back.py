@@ -7,6 +7,7 @@ from collections.abc import Callable
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.facts import TakeBackFacts
 from include.hosts import Host, HostUnreachable
 from include.machines import Machines
@@ -23,7 +24,7 @@ def look(conn: psycopg.Connection, server: str, reach: Callable[[str], Host]) ->
     transit = registry.certain(migration.transit)
     if registry.taken_back(conn, migration.id) is None:
         try:
-            reach(transit).call("status", operation="reached")
+            reach(transit).call(verbs.Status(operation="reached"))
         except HostUnreachable:
             pass
         else:
@@ -87,12 +88,13 @@ def take_accounts_back(conn: psycopg.Connection, take_back: TakeBackFacts, reach
     epochs = registry.taken_back(conn, migration.id) or {}
     if stands_in:
         ips = [ip.address for machine in (transit, server) for ip in registry.ips_of(conn, machine.name)]
-        host.call("accept_ips", ips=ips)
+        host.call(verbs.AcceptIps(ips=ips))
         for row in registry.accounts_of(conn, server.name):
             if row.server == server.name:
-                host.call("lead_to", account=row.name, address=str(server.management_address))
+                host.call(verbs.LeadTo(account=row.name, address=str(server.management_address)))
+    because = registry.certain(migration.taken_back_because)
     for account, epoch in epochs.items():
-        host.call("take_back", account=account, epoch=epoch, because=migration.taken_back_because)
+        host.call(verbs.TakeBack(account=account, epoch=epoch, because=because))
         if not stands_in:
             registry.serves_again(conn, migration.id, account)
     for lost in registry.lost(conn, migration.id):

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from include import catalogue, registry
+from include.agent import verbs
 from include.agent.account.engines import ENGINES
 from include.facts import Peer, TestAsked, TestFacts
 from include.hosts import Host
@@ -53,7 +54,7 @@ def check(
             registry.advance_test(conn, old.id, TestState.REMOVED)
         server = registry.begin_test(conn, account, entry, run_id, requested_by).server
     with ThreadPoolExecutor() as both:
-        reached = both.submit(reach(server).call, "status", operation="reached")  # it only has to answer
+        reached = both.submit(reach(server).call, verbs.Status(operation="reached"))  # it only has to answer
         here = serving_there(reach(lives_on), lives_on, account, "be tested")
     reached.result()
     registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
@@ -91,8 +92,7 @@ def make_inert(conn: psycopg.Connection, test: TestFacts, place: Place) -> None:
     chosen, and noted before any is used."""
     if (kind := registry.server(conn, test.to_server).kind) != ServerKind.TEST:
         raise registry.RegistryRefused(f"{test.to_server} is a {kind} server: a test copy goes to a test server only.")
-    certificate: dict[str, Any] = {} if place.certificate is None else {"certificate": place.certificate}
-    place.reach(test.to_server).call("become_test_server", domain=place.domain, **certificate)
+    place.reach(test.to_server).call(verbs.BecomeTestServer(domain=place.domain, certificate=place.certificate))
     sites = [site["domain"] for site in sites_of(conn, test)]
     chosen = test_names.chosen(sites or [test.account], place.domain)
     registry.advance_test(conn, test.id, TestState.COPYING, names=chosen)
@@ -108,12 +108,13 @@ def open_copy(conn: psycopg.Connection, test: TestFacts, place: Place) -> dict[s
     where there is no site."""
     names = registry.test(conn, test.id).names
     place.reach(test.to_server).call(
-        "open_test",
-        account=test.account,
-        move=test.key,
-        epoch=test.epoch,
-        names={site["domain"]: names[site["domain"]] for site in sites_of(conn, test) if site["domain"] in names},
-        stores=stores(test),
+        verbs.OpenTest(
+            account=test.account,
+            move=test.key,
+            epoch=test.epoch,
+            names={site["domain"]: names[site["domain"]] for site in sites_of(conn, test) if site["domain"] in names},
+            stores=stores(test),
+        )
     )
     return names
 
@@ -129,7 +130,7 @@ def sites_of(conn: psycopg.Connection, test: TestFacts) -> list[dict[str, Any]]:
 def end(conn: psycopg.Connection, test: TestFacts, place: Place) -> str:
     """Takes the test's key off both servers, and the copy away if it did not get ready; gives the test's state."""
     for server in (test.from_server, test.to_server):
-        place.reach(server).call("unpair", move=test.key)
+        place.reach(server).call(verbs.Unpair(move=test.key))
     if registry.test(conn, test.id).state in (TestState.READY, TestState.REMOVED):
         return registry.test(conn, test.id).state
     failure = registry.why_run_failed(conn, registry.test(conn, test.id).run_id, test.account)
@@ -163,5 +164,5 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
             raise registry.RegistryRefused(
                 f"{test.server} calls {test.account} {copy['state']}, which no test copy is: find out why."
             )
-        host.call("remove", account=test.account, move=test.key)
+        host.call(verbs.Remove(account=test.account, move=test.key))
     registry.advance_test(conn, id, TestState.REMOVED)

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from include import catalogue, registry
+from include.agent import verbs
 from include.hosts import AgentError, Host, HostUnreachable
 from include.moves.channel import without_secrets
 from include.moves.enrol import enrol
@@ -133,7 +134,7 @@ def install(name: str, infrastructure: str) -> None:
 def record(server: str) -> None:
     """What the registry knows of a server, as the hourly check records it; unchanged where the server is silent."""
     try:
-        description = without_secrets(host(server).call("describe"))
+        description = without_secrets(host(server).call(verbs.Describe()))
     except (AgentError, HostUnreachable):
         return
     with connection() as conn:
@@ -154,7 +155,7 @@ def create_accounts(pair: Pair, number: int) -> None:
         made = list(pool.map(lambda _: _create(pair), range(number)))
     agent = host(pair.source)
     with connection() as conn:
-        description = without_secrets(agent.call("describe"))
+        description = without_secrets(agent.call(verbs.Describe()))
         registry.record_description(conn, pair.source, description)
         registry.sync_accounts(conn, pair.source, description["accounts"])
     pair.accounts += made
@@ -173,7 +174,7 @@ def _create(pair: Pair) -> str:
     mariadb = f"CREATE DATABASE {name}; CREATE USER {name}@localhost IDENTIFIED BY '{PASSWORD}';"
     mariadb += f" GRANT ALL ON {name}.* TO {name}@localhost; USE {name}; {table}"
     root(pair.source, "mariadb", stdin=mariadb)
-    host(pair.source).call("create", account_file=account_file(name, uid, **databases))
+    host(pair.source).call(verbs.Create(account_file=account_file(name, uid, **databases)))
     page = PAGE.format(name=name, password=PASSWORD)
     fill = f"mkdir -p /home/{name}/public_html && cat > /home/{name}/public_html/index.php && touch /home/{name}/visits"
     root(pair.source, "runuser", "-u", name, "--", "sh", "-c", fill, stdin=page)

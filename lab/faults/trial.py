@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include import registry
+from include.agent import verbs
 from include.hosts import AgentError, HostUnreachable
 from lab import topology
 from lab.demo.inside import inside
@@ -235,7 +236,7 @@ class Trial:
 
     def _described(self, server: str) -> str:
         try:
-            description = host(server).call("describe")
+            description = host(server).call(verbs.Describe())
         except (AgentError, HostUnreachable) as error:
             return f"unknown ({error})"
         return next((entry["state"] for entry in description["accounts"] if entry["account"] == self.account), "absent")

@@ -12,6 +12,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include import registry
+from include.agent import verbs
 from include.hosts import AgentError, HostUnreachable
 from transhumance_airflow import conditions, connections
 
@@ -55,8 +56,8 @@ class AgentOperationTrigger(BaseTrigger):
             try:
                 status = await asyncio.to_thread(self._status)
                 answered = loop.time()
-                if status["state"] != "running":
-                    yield TriggerEvent({"state": status["state"]})
+                if status.state != "running":
+                    yield TriggerEvent({"state": status.state})
                     return
             except HostUnreachable as error:
                 if loop.time() - answered > self.patience:
@@ -67,10 +68,10 @@ class AgentOperationTrigger(BaseTrigger):
                 return
             await asyncio.sleep(self.poll_seconds)
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self) -> verbs.OperationStatus:
         # The address and the pinned key are asked for each time: a wait may outlive a reinstall.
         with connections.host(self.server) as host:
-            return host.call("status", operation=self.operation)
+            return host.call(verbs.Status(operation=self.operation))
 
 
 class RegistryTrigger(BaseTrigger):

@@ -15,6 +15,9 @@ import psycopg
 import pytest
 
 from include import catalogue, registry
+from include.agent import verbs
+from include.agent.host import codec
+from include.agent.verbs.verb import Result, Verb
 from include.catalogue import infrastructures
 from include.hosts import AgentError, HostUnreachable
 from include.moves.channel import without_secrets
@@ -80,11 +83,13 @@ class FakeHost:
     def push_agent(self) -> bool:
         return True
 
-    def call(self, verb: str, /, **args: Any) -> dict[str, Any]:
+    def call(self, verb: Verb[Result], /, timeout: float = 300) -> Result:
         if self.name not in self.hosting.servers or not self.hosting.servers[self.name].on:
             raise HostUnreachable(f"{self.name} cannot be reached.")
-        self.hosting.log.append((self.name, verb))
-        return getattr(self, f"_{verb}")(self.hosting.servers[self.name], **args)
+        self.hosting.log.append((self.name, verb.name))
+        said = getattr(self, f"_{verb.name}")(self.hosting.servers[self.name], **codec.plain(verb))
+        # A description is less than what an agent says of itself, and is nothing but JSON.
+        return said if isinstance(verb, verbs.Describe) else codec.decode(verb.result, said)
 
     def _describe(self, server: FakeServer) -> dict[str, Any]:
         return {
@@ -156,7 +161,7 @@ class FakeHost:
         if (there["move"], there["epoch"]) != (move, epoch) or there["state"] not in ("receiving", "test"):
             raise AgentError("wrong_move", f"The account {account} is {there['state']} here.")
         there.update(state="test", test={"names": names, "stores": stores})
-        return {"state": "test"}
+        return {"state": "test", "epoch": epoch}
 
     def _remove(self, server: FakeServer, account: str, move: str) -> dict[str, Any]:
         there = server.accounts.get(account)
@@ -200,7 +205,7 @@ class FakeHost:
             code, message = failing
             ended = {"state": "failed", "error": {"code": code, "message": message}}
             server.operations[operation] = {"verb": verb, "args": args, **ended}
-            return server.operations[operation]
+            return self._status(server, operation)
         if verb == "switch" and args["epoch"] < server.accounts[args["account"]]["epoch"]:
             raise AssertionError("the operation of an epoch that is over was started")
         if verb == "switch" and "engine" in args:
@@ -219,10 +224,11 @@ class FakeHost:
         result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, "obstacles": looked}[verb]
         done = {"state": "succeeded", "result": {"verb": verb, **result}}
         server.operations[operation] = {"verb": verb, "args": args, **done}
-        return server.operations[operation]
+        return self._status(server, operation)
 
     def _status(self, server: FakeServer, operation: str) -> dict[str, Any]:
-        return server.operations.get(operation, {"state": "unknown"})
+        unknown = {"state": "unknown", "progress": {}, "result": None, "error": None, "seconds": 0.1}
+        return unknown | server.operations.get(operation, {})
 
 
 def described(name: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -395,7 +401,7 @@ def write_shared(hosting: Hosting) -> None:
     for account in ("shop", "wiki"):
         add_shared(hosting, account)
     for name, *_ in SHARED:
-        description = without_secrets(hosting.host(name).call("describe"))
+        description = without_secrets(hosting.host(name).call(verbs.Describe()))
         registry.record_description(conn, name, description)
         registry.sync_accounts(conn, name, description["accounts"])
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from include import registry
+from include.agent import verbs
 from include.agent.host.digest import printable
 from include.campaigns import preflight
 from include.hosts import AgentError, HostUnreachable
@@ -147,6 +148,10 @@ def test_no_server_has_room(dag, shared):
     assert registry.live_move_of(shared.conn, "shop") is None, "the move was begun and undone"
 
 
+def operation(state: str, result: Any) -> verbs.OperationStatus:
+    return verbs.OperationStatus(state=state, progress=verbs.Progress(), result=result, error=None, seconds=0.1)
+
+
 @pytest.mark.parametrize(
     "result",
     [None, {}, {"obstacles": "no", "left": []}, {"obstacles": [{"sentence": 1, "who": "host"}], "left": []}]
@@ -156,12 +161,12 @@ def test_a_strange_answer_is_no_obstacle_and_is_told(dag, shared, monkeypatch, r
     host = shared.host
 
     class Strange:
-        def call(self, verb: str, /, **args: Any) -> Any:
-            return {"state": "succeeded", "result": result}
+        def call(self, _verb: Any, /) -> Any:
+            return operation("succeeded", result)
 
     monkeypatch.setattr(connections, "host", lambda name, conn=None: host(name) and Strange())
     campaign, said = start(dag)
-    assert "shop (web-1) was not looked at: the answer of web-1 is none" in said
+    assert "shop (web-1) was not looked at: What answers obstacles on this server is not its agent" in said
     assert {one.state for one in of(shared.conn, campaign).values()} == {"waiting"}
     assert told(shared.conn, "shop") == []
 
@@ -174,7 +179,7 @@ def test_a_server_that_does_not_answer_stops_nothing(dag, shared, monkeypatch, e
     calls = []
 
     class Broken:
-        def call(self, verb: str, /, **args: Any) -> Any:
+        def call(self, verb: Any, /) -> Any:
             calls.append(verb)
             raise error
 
@@ -189,8 +194,8 @@ def test_a_look_that_lasts_is_waited_for_and_not_for_ever(dag, shared, monkeypat
     monkeypatch.setattr(preflight.time, "sleep", lambda _: None)
 
     class Slow:
-        def call(self, verb: str, /, **args: Any) -> Any:
-            return {"state": next(states, "running"), "result": {"obstacles": [LEASE], "left": ["a\nb"]}}
+        def call(self, _verb: Any, /) -> Any:
+            return operation(next(states, "running"), {"obstacles": [LEASE], "left": ["a\nb"]})
 
     monkeypatch.setattr(connections, "host", lambda name, conn=None: Slow())
     monkeypatch.setattr(preflight, "ACCOUNT_TIMEOUT", 0.2)

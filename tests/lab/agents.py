@@ -7,9 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from include.agent import verbs
+from include.agent.host.codec import decode
+from include.agent.verbs.verb import LongVerb
 from include.hosts import AgentError, Host
+
+Asked = TypeVar("Asked", bound=LongVerb)
 
 # The hash of "secret".
 PASSWORD_HASH = (
@@ -36,6 +41,11 @@ def account_file(name: str, uid: int) -> dict[str, Any]:
             "mailboxes": [{"address": f"info@{name}.example", "password_hash": PASSWORD_HASH}],
         },
     }
+
+
+def wanted(verb: type[Asked], args: dict[str, Any]) -> Asked:
+    """A verb from its arguments by name, as JSON has them."""
+    return decode(verb, args)
 
 
 _FENCE = """
@@ -72,7 +82,7 @@ class Side:
         return self.lab.root(self.name, list(argv), stdin=stdin, check=check)
 
     def state(self, account: str) -> str:
-        found = [a["state"] for a in self.host.call("describe")["accounts"] if a["account"] == account]
+        found = [a["state"] for a in self.host.call(verbs.Describe())["accounts"] if a["account"] == account]
         return found[0] if found else "absent"
 
     def fence(self, step: str, **args: Any) -> None:
@@ -90,7 +100,7 @@ class Side:
     def create(self, name: str, uid: int) -> dict[str, Any]:
         """An account whose page writes down every visit in ~/visits."""
         statement = account_file(name, uid)
-        self.host.call("create", account_file=statement)
+        self.host.call(verbs.Create(account_file=statement))
         as_account = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
         self.root(*as_account, "mkdir", "-p", f"/home/{name}/public_html")
         self.root(*as_account, "tee", f"/home/{name}/public_html/index.php", stdin=PAGE)
@@ -135,22 +145,23 @@ class Move:
 
     def prepare(self) -> "Move":
         self.receive()
-        self.source.host.run(f"{self.key}-copy", "copy", self.args())
+        self.source.host.run(f"{self.key}-copy", wanted(verbs.Copy, self.args()))
         return self
 
     def receive(self) -> None:
         """The target waits for the account."""
-        public_key = self.source.host.call("pair", move=self.key, account=self.account)["public_key"]
+        public_key = self.source.host.call(verbs.Pair(move=self.key, account=self.account)).public_key
         received = self.target.host.call(
-            "receive",
-            move=self.key,
-            account=self.account,
-            epoch=self.epoch,
-            account_file=self.statement,
-            source_address=self.source.address,
-            public_key=public_key,
+            verbs.Receive(
+                move=self.key,
+                account=self.account,
+                epoch=self.epoch,
+                account_file=self.statement,
+                source_address=self.source.address,
+                public_key=public_key,
+            )
         )
-        self.peer = {"address": self.target.address, "host_keys": received["host_keys"]}
+        self.peer = {"address": self.target.address, "host_keys": received.host_keys}
 
     def args(self, **more: Any) -> dict[str, Any]:
         return {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}
@@ -158,7 +169,7 @@ class Move:
     def switch(self, seconds: int = 30, budget: float = 10) -> dict[str, Any]:
         """Tests of the behaviour run on machines of any speed, so the budget is wide."""
         args = self.args(hold_seconds=seconds, budget_seconds=budget)
-        return self.source.host.run(f"{self.key}-switch", "switch", args, poll=0.2)
+        return self.source.host.run(f"{self.key}-switch", wanted(verbs.Switch, args), poll=0.2)
 
     def switch_that_is_killed(self, seconds: int) -> None:
         try:

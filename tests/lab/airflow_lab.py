@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from include import registry
+from include.agent import verbs
 from include.hosts import Host
 from lab import airflow, postgres, router, state, topology
 from lab.accounts.filling import Filled, Server, new_password
@@ -344,7 +345,7 @@ class Farm:
     def filling(self) -> Server:
         """The original, to fill accounts on."""
         agent = stage.host(ORIGINAL, self.host_key)
-        return Server(stage.executor(ORIGINAL), lambda statement: agent.call("create", account_file=statement))
+        return Server(stage.executor(ORIGINAL), lambda statement: agent.call(verbs.Create(account_file=statement)))
 
 
 @contextmanager

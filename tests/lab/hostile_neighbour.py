@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from include.agent import verbs
 from tests.lab.agents import Side, account_file
 
 # In namespaces of its own a customer binds any path, and has connections there that never end.
@@ -113,7 +114,7 @@ class Neighbour:
         statement = account_file(name, uid)
         statement["postgresql"] = {"roles": [name], "databases": [name]}
         statement["mariadb"] = {"users": [{"user": name, "host": "localhost"}], "databases": [name]}
-        here.host.call("create", account_file=statement)
+        here.host.call(verbs.Create(account_file=statement))
         as_postgres = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
         made = f"CREATE ROLE {name} LOGIN PASSWORD 'secret';\nCREATE DATABASE {name} OWNER {name};\n"
         here.root(*as_postgres, "psql", "-Xq", "-v", "ON_ERROR_STOP=1", stdin=made.encode())

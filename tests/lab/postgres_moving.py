@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from include.agent import verbs
 from tests.lab.agents import Side, account_file
 
 STORE_STEPS = (Path(__file__).parent / "data_sets" / "store_steps.py").read_text()
@@ -18,6 +19,7 @@ from agent.host import system
 from agent.account.accounts import load
 from agent.channel.peer import Peer
 from agent.stores.postgresql.store import POSTGRESQL
+from agent.verbs import postgresql as verbs
 account = load({name!r})
 peer = Peer({move!r}, {address!r}, {host_keys!r})
 postgres = Steps(POSTGRESQL, account, peer)
@@ -51,10 +53,10 @@ class Moving:
         for database, script in filled.items():
             sql(old, f"CREATE DATABASE {database} OWNER {name};", "postgres")
             sql(old, script, database, name)
-        old.host.call("create", account_file=statement)
-        key = old.host.call("pair", move=self.move, account=name)["public_key"]
+        old.host.call(verbs.Create(account_file=statement))
+        key = old.host.call(verbs.Pair(move=self.move, account=name)).public_key
         more = {"epoch": 2, "account_file": statement, "source_address": old.address, "public_key": key}
-        self.host_keys = new.host.call("receive", move=self.move, account=name, **more)["host_keys"]
+        self.host_keys = new.host.call(verbs.Receive(move=self.move, account=name, **more)).host_keys
 
     def do(self, body: str) -> dict[str, dict]:
         """Run steps in one process on the source: {step: {"seconds", "result"}} of the last of each name."""

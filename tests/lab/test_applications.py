@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from include.agent import verbs
 from lab import topology
 from lab.accounts.applications import APPLICATIONS, BALANCES, Application
 from lab.accounts.filling import Server
@@ -79,8 +80,10 @@ class Grove:
         self.lab, self.sides = lab, sides
         original = sides[0]
         for one in sides:
-            one.host.call("accept_ips", ips=list(lab.server(one.name).ips))
-        server = Server(executor(original.name), lambda statement: original.host.call("create", account_file=statement))
+            one.host.call(verbs.AcceptIps(ips=list(lab.server(one.name).ips)))
+        server = Server(
+            executor(original.name), lambda statement: original.host.call(verbs.Create(account_file=statement))
+        )
         with ThreadPoolExecutor(3) as pool:
             made = pool.map(lambda at: lab.at_home(at[1].make, server, 2701 + at[0]), enumerate(APPLICATIONS))
         self.statements = dict(zip(NAMES, made, strict=True))
@@ -143,7 +146,7 @@ def test_the_balances_are_equal(grove: Grove, name: str) -> None:
 @pytest.mark.parametrize("app", APPLICATIONS, ids=NAMES)
 def test_the_dumps_of_both_servers_are_equal(grove: Grove, app: Application) -> None:
     _, transit, home = grove.sides
-    transit.host.call("remove", account=app.name)
+    transit.host.call(verbs.Remove(account=app.name))
     statement = grove.statements[app.name]
     moved = Move(f"{app.name}-4", 4, statement, home, transit).prepare().switch(60)
     assert moved["verified"]["equal"]

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from include.agent import verbs
 from tests.lab import post
-from tests.lab.agents import Move, Side, account_file, side
+from tests.lab.agents import Move, Side, account_file, side, wanted
 
 NAME, UID, NEIGHBOUR = "around", 2461, 2402
 DAEMON = """#!/usr/bin/python3
@@ -43,7 +44,7 @@ class World:
         self.old, self.new = old, new
         self.statement = account_file(NAME, UID)
         old.root("useradd", "-u", str(NEIGHBOUR), "-U", "-M", "neighbour")
-        old.host.call("create", account_file=self.statement)
+        old.host.call(verbs.Create(account_file=self.statement))
         old.root(
             "sh", "-c", f"cd /home/{NAME}; mkdir bin; cat > bin/worker; chmod 755 bin/worker", stdin=DAEMON.encode()
         )
@@ -79,11 +80,11 @@ def test_a_hold_ends_what_the_crontab_started_and_a_return_starts_it_again(world
     assert world.workers(world.old, 0) == 0
     world.old.fence("hold", name=NAME, move=move.key, epoch=move.epoch, seconds=30)
     assert world.workers(world.old, 0) == 0
-    world.old.host.call("return", account=NAME, move=move.key)
+    world.old.host.call(verbs.Return(account=NAME, move=move.key))
     assert world.workers(world.old, 2) == 2
     assert world.old.root("cat", f"/home/{NAME}/started") == f"worker /bin/sh {NAME} /home/{NAME}\n" * 2
     for one in (world.old, world.new):
-        one.host.call("unpair", move=move.key)
+        one.host.call(verbs.Unpair(move=move.key))
     # What was given up takes no mail, and no room.
     assert world.new.state(NAME) == "absent" and world.old.state(NAME) == "serving"
     assert NAME not in world.new.root("sh", "-c", "cat /etc/transhumance/mail/* ; ls /home")
@@ -92,8 +93,8 @@ def test_a_hold_ends_what_the_crontab_started_and_a_return_starts_it_again(world
 def test_what_is_odd_comes_over_or_is_told(world: World) -> None:
     before = world.answers(world.old)
     move = Move("around-out", 3, world.statement, world.old, world.new).prepare()
-    left = world.old.host.run("around-left", "copy", move.args())["left"]
-    left += world.old.host.run("around-out-copy", "copy", move.args())["left"]
+    left = world.old.host.run("around-left", wanted(verbs.Copy, move.args()))["left"]
+    left += world.old.host.run("around-out-copy", wanted(verbs.Copy, move.args()))["left"]
     told = "\n".join(left)
     for words in ("immutable (chattr +i)) are not carried as they are: .htaccess", "append only", "path of more than"):
         assert words in told, told
@@ -103,24 +104,24 @@ def test_what_is_odd_comes_over_or_is_told(world: World) -> None:
     assert world.answers(world.new) == before
     assert world.workers(world.new, 2) == 2 and world.workers(world.old, 0) == 0
     # What is immutable does not keep the account on the server that it has left.
-    world.old.host.call("remove", account=NAME)
+    world.old.host.call(verbs.Remove(account=NAME))
     assert world.old.state(NAME) == "absent"
     assert NAME not in world.old.root("ls", "/home").split()
 
 
 def test_mail_to_every_name_arrives_once_before_a_move_and_after_it(world: World) -> None:
     old, new, statement = world.old, world.new, post.statement()
-    old.host.call("create", account_file=statement)
+    old.host.call(verbs.Create(account_file=statement))
     post.send(old, "before")
     assert post.all_lie_in(old, "before") == post.expected("before")
     back = Move("names-back", 2, statement, old, new).prepare()
     old.fence("hold", name=post.NAME, move=back.key, epoch=2, seconds=60)
     post.submit(old, "held")
     assert post.lie_in(old) == post.expected("before")
-    old.host.call("return", account=post.NAME, move=back.key)
+    old.host.call(verbs.Return(account=post.NAME, move=back.key))
     assert post.all_lie_in(old, "before", "held") == post.expected("before", "held")
     for one in (old, new):
-        one.host.call("unpair", move=back.key)
+        one.host.call(verbs.Unpair(move=back.key))
 
     post.fill(old)
     seen = post.look(old)
@@ -138,5 +139,5 @@ def test_mail_to_every_name_arrives_once_before_a_move_and_after_it(world: World
     assert post.all_lie_in(new, *every) == post.expected(*every)
     # The two addresses that lead elsewhere do so once for each message, and only where the account is.
     assert (post.went_elsewhere(new, 6), post.went_elsewhere(old, 4)) == (6, 4)
-    [described] = [one for one in new.host.call("describe")["accounts"] if one["account"] == post.NAME]
+    [described] = [one for one in new.host.call(verbs.Describe())["accounts"] if one["account"] == post.NAME]
     assert sorted(described["forwarders"]) == sorted(each["address"] for each in statement["mail"]["forwarders"])

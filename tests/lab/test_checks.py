@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from include import catalogue
+from include.agent import verbs
 from include.hosts import AgentError
 from lab.accounts import Server, fill
 from lab.accounts.wordpress import archive
 from lab.demo.stage import executor
-from tests.lab.agents import Move, Side, side
+from tests.lab.agents import Move, Side, side, wanted
 
 ENTRY = catalogue.load()["infrastructure-2026"]
 CHECKS = [
@@ -50,7 +51,7 @@ def sides(lab) -> Iterator[tuple[Side, Side]]:
     with lab.fresh("2022", "2026") as machines:
         old, new = (side(lab, machine) for machine in machines)
         for one in (old, new):
-            one.host.call("accept_ips", ips=list(lab.server(one.name).ips))
+            one.host.call(verbs.AcceptIps(ips=list(lab.server(one.name).ips)))
         yield old, new
 
 
@@ -61,7 +62,7 @@ def filled(lab, sides) -> dict[str, dict[str, Any]]:
     lab.at_home(archive)  # from the network, which the operators' namespace does not reach
 
     def one(name: str) -> dict[str, Any]:
-        server = Server(executor(old.name), lambda account_file: old.host.call("create", account_file=account_file))
+        server = Server(executor(old.name), lambda account_file: old.host.call(verbs.Create(account_file=account_file)))
         return fill(name, server).account_file
 
     with ThreadPoolExecutor(2) as pool:
@@ -79,7 +80,7 @@ def found(lab, sides, filled) -> dict[tuple[str, str], dict[str, Any]]:
 
     def check(one: Side, account: str, where: str) -> dict[str, Any]:
         asked = {"account": account, "side": where, "checks": checks[account], "old_addresses": addresses}
-        return one.host.run(f"check-{account}-{where}", "check", asked, poll=0.2)
+        return one.host.run(f"check-{account}-{where}", wanted(verbs.Check, asked), poll=0.2)
 
     results = {(name, "original"): check(old, name, "original") for name in filled}
     # What the new version refuses would stop a move (a test's copy only tells it).
@@ -192,9 +193,8 @@ def test_a_wordpress_has_nothing_to_fear(found) -> None:
 
 def test_a_side_that_is_none_is_refused(sides, filled) -> None:
     old, _ = sides
-    asked = {"account": "blog", "side": "both", "checks": [], "old_addresses": []}
-    with pytest.raises(AgentError, match="side must be copy or original"):
-        old.host.run("wrong", "check", asked, poll=0.1)
+    with pytest.raises(AgentError, match="side: one of copy, original was expected"):
+        old.host.run("wrong", verbs.Check(account="blog", side="both"), poll=0.1)  # type: ignore[arg-type]
 
 
 def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(sides, found) -> None:
@@ -207,7 +207,7 @@ def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(sides, found) -
     new.root("ln", "-s", "/etc/shadow", f"{site}/shadow.php")
     new.root("ln", "-s", "/etc", f"{site}/etc")
     asked = {"account": "legacy", "side": "copy", "checks": CHECKS, "old_addresses": ["root"]}
-    result = new.host.run("check-trapped", "check", asked, poll=0.2)
+    result = new.host.run("check-trapped", wanted(verbs.Check, asked), poll=0.2)
     told = {row["where"] for row in result["findings"]}
     assert {"public_html/trap.php:1", "public_html/trap.py:2"} <= told
     assert not [where for where in told if "shadow" in where or "roots" in where or "/etc/" in where]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from include.agent import verbs
 from tests.lab import independent
 from tests.lab.agents import Move, Side, account_file, side
 
@@ -156,7 +157,7 @@ def sides(lab):
 def test_it_moves_out_and_home(sides: list[Side]) -> None:
     original, transit, home = sides
     statement = fill(original)
-    original.host.call("create", account_file=statement)
+    original.host.call(verbs.Create(account_file=statement))
     before = look(original)
 
     for number, (old, new) in enumerate([(original, transit), (transit, home)], 2):
@@ -176,7 +177,7 @@ def test_it_moves_out_and_home(sides: list[Side]) -> None:
         assert as_postgres(new, f"{limits} FROM pg_roles WHERE rolname = 'awkward'").split() == ["40", "50"]
         if new is home:
             assert [what for what in change(new) if what not in " ".join(names_of(old, new, statement))] == []
-        old.host.call("remove", account=NAME)
+        old.host.call(verbs.Remove(account=NAME))
         assert as_postgres(old, "SELECT 1 FROM pg_roles WHERE rolname = 'awkward'") == ""
         assert mariadb(old, b"SELECT User FROM mysql.global_priv WHERE User LIKE '%ther'") == ""
     assert "once\tENABLED\t+03:00\tawkward@localhost" in before and "sleeping\tDISABLED" in before

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from include.agent import verbs
 from include.moves.network import DRAIN_SECONDS
 from include.network.routes import reroute
 from lab import state
@@ -106,20 +107,20 @@ def test_no_request_in_flight_breaks_at_a_reroute(lab, pair, sides, family):
     ip = old.server.ips[0 if family == 4 else 1]
     hop = new.spec.lan_address if family == 4 else new.spec.lan_address6
     for one in sides:
-        one.host.call("accept_ips", ips=[ip])
+        one.host.call(verbs.AcceptIps(ips=[ip]))
         one.root("systemd-run", "--quiet", f"--unit=slow{family}", "python3", "-c", SLOW % (PORT + family))
     url = f"http://{f'[{ip}]' if family == 6 else ip}:{PORT + family}/"
     _await_answer(lab, url)
     command = state.in_ns("th-visitor", [sys.executable, "-c", VISITOR, url])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as visitor:
         time.sleep(1.5)
-        drained = sides[0].host.call("drain_ips", ips=[ip], seconds=DRAIN_SECONDS)
+        drained = sides[0].host.call(verbs.DrainIps(ips=[ip], seconds=DRAIN_SECONDS))
         before = reroute(lab.route, ip, hop)
         asked, failed, longest = visitor.communicate(timeout=40)[0].split()
     reroute(lab.route, ip, before)
     print(f"IPv{family}: {asked} requests, {failed} failed, longest wait {float(longest) * 1000:.0f} ms")
     assert int(asked) > 100
-    assert drained == {"still_open": 0}
+    assert drained.still_open == 0
     assert failed == "0"
     # A second on a machine that keeps up; a busy one takes longer than the visitors' first try to reroute.
     assert float(longest) < 8, "who was not answered is answered at one of the next tries"
@@ -133,23 +134,23 @@ def test_connections_that_last_end_by_a_reset_at_a_reroute(lab, pair, sides, fam
     hop = new.spec.lan_address if family == 4 else new.spec.lan_address6
     idle, stream = PORT + 10 + 4 * told + family, PORT + 30 + 4 * told + family
     for one in sides:
-        one.host.call("accept_ips", ips=[ip])
+        one.host.call(verbs.AcceptIps(ips=[ip]))
     for port, program in ((idle, SLOW), (stream, STREAM)):
         sides[0].root("systemd-run", "--quiet", f"--unit=lasting{port}", "python3", "-c", program % port)
     _await_answer(lab, f"http://{f'[{ip}]' if family == 6 else ip}:{idle}/")
     command = state.in_ns("th-visitor", [sys.executable, "-c", LASTING, ip, str(idle), str(stream)])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as visitor:
         assert visitor.stdout.readline() == "stands\n"
-        assert sides[0].host.call("drain_ips", ips=[ip], seconds=0.1)["still_open"] >= 2
+        assert sides[0].host.call(verbs.DrainIps(ips=[ip], seconds=0.1)).still_open >= 2
         rerouted = time.time()
         before = reroute(lab.route, ip, hop)
         if told:
-            assert sides[0].host.call("reset_ips", ips=[ip])["reset"] >= 2
-            assert sides[0].host.call("reset_ips", ips=[ip])["reset"] == 0
+            assert sides[0].host.call(verbs.ResetIps(ips=[ip])).reset >= 2
+            assert sides[0].host.call(verbs.ResetIps(ips=[ip])).reset == 0
         time.sleep(3)
         reroute(lab.route, ip, before)
         if not told:
-            sides[0].host.call("reset_ips", ips=[ip])
+            sides[0].host.call(verbs.ResetIps(ips=[ip]))
         ends = dict((name, (how, float(at) - rerouted)) for name, how, at in map(str.split, visitor.stdout))
     print(f"IPv{family}: {ends}")
     assert ends["stream"][0] == ends["idle"][0] == "ConnectionResetError"

@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from include.agent import verbs
 from include.hosts import AgentError
-from tests.lab.agents import Move, Side, account_file, side, visitors
+from tests.lab.agents import Move, Side, account_file, side, visitors, wanted
 
 SECRET = "a secret; with 'quotes'"
 SITE = rb"""<?php
@@ -70,7 +71,7 @@ def create(here: Side, name: str, uid: int, **more: Any) -> dict[str, Any]:
         "mariadb": {"users": [{"user": name, "host": "localhost"}], "databases": [name]},
         **more,
     }
-    here.host.call("create", account_file=statement)
+    here.host.call(verbs.Create(account_file=statement))
     secret = SECRET.replace("'", "''")
     psql(here, "postgres", f"CREATE ROLE {name} LOGIN PASSWORD '{secret}'; CREATE DATABASE {name} OWNER {name}")
     tables = "CREATE TABLE {0}visit (n bigint, id bigint PRIMARY KEY {1}); CREATE TABLE {0}cron (n bigint);"
@@ -102,10 +103,10 @@ class EngineMove(Move):
     def prepare(self) -> "EngineMove":
         more = {"engine": self.engine, "account_file": self.statement, "source_address": self.source.address}
         named = {"move": self.key, "account": self.account}
-        more["public_key"] = self.source.host.call("pair", **named)["public_key"]
-        received = self.target.host.call("receive", **named, **more, epoch=self.epoch)
-        self.peer = {"address": self.target.address, "host_keys": received["host_keys"]}
-        self.source.host.run(f"{self.key}-copy", "copy", super().args(stores=[self.engine]))
+        more["public_key"] = self.source.host.call(verbs.Pair(**named)).public_key
+        received = self.target.host.call(verbs.Receive(**named, **more, epoch=self.epoch))
+        self.peer = {"address": self.target.address, "host_keys": received.host_keys}
+        self.source.host.run(f"{self.key}-copy", wanted(verbs.Copy, super().args(stores=[self.engine])))
         return self
 
     def args(self, **more: Any) -> dict[str, Any]:
@@ -123,7 +124,7 @@ class EngineMove(Move):
 
     def end(self) -> None:
         for one in (self.source, self.target):
-            one.host.call("unpair", move=self.key)
+            one.host.call(verbs.Unpair(move=self.key))
 
 
 def visit(address: str, host: str, query: str = "") -> dict[str, Any]:
@@ -145,11 +146,11 @@ def written(here: Side, name: str, engine: str, what: str = "visit") -> list[int
 
 
 def described(here: Side, name: str) -> dict[str, Any]:
-    return next(one for one in here.host.call("describe")["accounts"] if one["account"] == name)
+    return next(one for one in here.host.call(verbs.Describe())["accounts"] if one["account"] == name)
 
 
 def part_state(here: Side, name: str) -> str:
-    found = [one["state"] for one in here.host.call("describe")["parts"] if one["account"] == name]
+    found = [one["state"] for one in here.host.call(verbs.Describe())["parts"] if one["account"] == name]
     return found[0] if found else "absent"
 
 
@@ -245,13 +246,13 @@ def test_what_is_left_takes_no_login_and_can_be_dropped(sides, shop) -> None:
             old.root("env", f"PGPASSWORD={SECRET}", *argv, "-U", "shop", "-c", "SELECT 1")
     with pytest.raises(AssertionError, match="account is locked"):
         old.root("mariadb", "--protocol=tcp", "--user=shop", f"--password={SECRET}", "shop")
-    unclaimed = old.host.call("describe")["unclaimed"]
+    unclaimed = old.host.call(verbs.Describe())["unclaimed"]
     assert unclaimed["postgresql"] == unclaimed["mariadb"] == []
     with pytest.raises(AgentError) as refused:
-        old.host.call("drop_left", account="other", engine="mariadb")
+        old.host.call(verbs.DropLeft(account="other", engine="mariadb"))
     assert refused.value.code == "not_moved"
     for engine in [*VERSIONS, *VERSIONS]:
-        old.host.call("drop_left", account="shop", engine=engine)
+        old.host.call(verbs.DropLeft(account="shop", engine=engine))
         assert described(old, "shop")["engines"][engine]["left"] is None
     assert psql(old, "postgres", "SELECT datname FROM pg_database WHERE datname = 'shop'") == []
     assert mariadb(old, "SHOW DATABASES LIKE 'shop'") == []
@@ -266,10 +267,10 @@ def test_such_an_account_is_not_moved_as_a_whole(sides, shop) -> None:
     assert refused.value.code == "name_taken"
     whole.peer = {"address": new.address, "host_keys": [_HOST_KEY]}
     with pytest.raises(AgentError) as refused:
-        old.host.run("shop-whole-copy", "copy", whole.args())
+        old.host.run("shop-whole-copy", wanted(verbs.Copy, whole.args()))
     assert refused.value.code == "engine_elsewhere"
     for one in sides:
-        one.host.call("unpair", move="shop-whole")
+        one.host.call(verbs.Unpair(move="shop-whole"))
     assert visit(old.address, "shop.example")["mariadb"].startswith(VERSIONS["mariadb"][1])
 
 
@@ -288,7 +289,7 @@ def test_killed_before_and_after_the_commit(sides, engine: str) -> None:
         old.fail_at("committed")
         move.switch_that_is_killed(5)
         with pytest.raises(AgentError) as error:
-            old.host.call("return", account=name, move=name)
+            old.host.call(verbs.Return(account=name, move=name))
         assert error.value.code == "committed"
         # With nobody there the deadline brings it forward.
         wait_for(lambda: (old.state(name), part_state(new, f"{name}.{engine}")) == ("serving", "serving"), 15)
@@ -308,7 +309,7 @@ def test_a_user_whom_only_this_server_knows_is_refused(sides) -> None:
         move.switch()
     assert refused.value.code == "not_led" and old.state("keyed") == "serving"
     move.end()
-    new.host.call("remove", account="keyed.mariadb")
+    new.host.call(verbs.Remove(account="keyed.mariadb"))
     assert mariadb(new, "SHOW DATABASES LIKE 'keyed'") == []
 
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from include import registry
+from include.agent import verbs
 from include.facts import MigrationFacts
 from include.hosts import AgentError
 from include.moves import servers
@@ -56,9 +57,9 @@ def test_an_account_that_its_server_does_not_serve_is_not_moved(farm: Farm) -> N
 def test_an_original_that_holds_accounts_is_not_reinstalled_by_hand(farm: Farm) -> None:
     migration = farm.handed_over()
     before = boot_of(farm)
-    proof = farm.host(ORIGINAL).call("prove_empty")
-    assert not proof["empty"]
-    assert {"The account meadow is serving here.", "The account orchard is serving here."} <= {*proof["because"]}
+    proof = farm.host(ORIGINAL).call(verbs.ProveEmpty())
+    assert not proof.empty
+    assert {"The account meadow is serving here.", "The account orchard is serving here."} <= {*proof.because}
     facts = MigrationFacts(migration.id, ORIGINAL, migration.from_infrastructure, migration.to_infrastructure)
     with stage.registry_connection() as conn:
         for state in ("accounts_moved", "original_empty", "reinstalling"):
@@ -90,7 +91,7 @@ def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(farm: Far
     move = farm.move(run_id)
     operation = f"{move.key}-e{move.epoch}-copy"
     host = farm.host(ORIGINAL)
-    wait_for(lambda: host.call("status", operation=operation)["state"] == "running", 60, "the copy runs", pause=0.05)
+    wait_for(lambda: host.call(verbs.Status(operation=operation)).state == "running", 60, "the copy runs", pause=0.05)
     with farm.outage():
         farm.lab.machines.cut_power(spec)
         farm.lab.machines.start(spec)
@@ -148,9 +149,9 @@ def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, re
     move = farm.move(run_id)
     operation = f"{move.key}-e{move.epoch}-switch"
     host = farm.host(ORIGINAL)
-    wait_for(lambda: host.call("status", operation=operation)["state"] == "vanished", 30, "the switch was killed")
+    wait_for(lambda: host.call(verbs.Status(operation=operation)).state == "vanished", 30, "the switch was killed")
     assert farm.state(ORIGINAL, "orchard")["state"] == "held"
-    assert "The account orchard is held here." in host.call("prove_empty")["because"]
+    assert "The account orchard is held here." in host.call(verbs.ProveEmpty()).because
 
     farm.wait_state(ORIGINAL, "orchard", "serving", held["deadline"] - time.time() + 3)
     visits = wait_for(
@@ -169,15 +170,18 @@ def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, re
     with stage.registry_connection() as conn:
         peer["host_keys"].append(registry.server(conn, TRANSIT).host_key)
     for refused in (
-        lambda: host.run("stale-switch", "switch", {**stale, "peer": peer, "hold_seconds": 5}),
+        lambda: host.run("stale-switch", verbs.Switch(**stale, peer=verbs.PeerAt(**peer), hold_seconds=5)),
         lambda: farm.host(TRANSIT).call(
-            "receive",
-            **stale,
-            account_file=next(
-                entry["account_file"] for entry in host.call("describe")["accounts"] if entry["account"] == "orchard"
-            ),
-            source_address=farm.lab.server(ORIGINAL).spec.management_address,
-            public_key=host.call("pair", move=move.key, account="orchard")["public_key"],
+            verbs.Receive(
+                **stale,
+                account_file=next(
+                    entry["account_file"]
+                    for entry in host.call(verbs.Describe())["accounts"]
+                    if entry["account"] == "orchard"
+                ),
+                source_address=farm.lab.server(ORIGINAL).spec.management_address,
+                public_key=host.call(verbs.Pair(move=move.key, account="orchard")).public_key,
+            )
         ),
     ):
         with pytest.raises(AgentError) as error:
@@ -210,10 +214,10 @@ def test_airflow_and_the_operation_killed_right_after_the_commit(farm: Farm, rec
     committed = farm.wait_state(ORIGINAL, "brook", "moved", 90)
     farm.kill_airflow()
     move = farm.move(run_id)
-    assert farm.host(ORIGINAL).call("status", operation=f"{move.key}-e{move.epoch}-switch")["state"] == "vanished"
+    assert farm.host(ORIGINAL).call(verbs.Status(operation=f"{move.key}-e{move.epoch}-switch")).state == "vanished"
     assert farm.state(TRANSIT, "brook")["state"] == "receiving"
     with pytest.raises(AgentError) as error:
-        farm.host(ORIGINAL).call("return", account="brook", move=move.key)
+        farm.host(ORIGINAL).call(verbs.Return(account="brook", move=move.key))
     assert error.value.code == "committed"
 
     farm.start_airflow()

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from include.agent import verbs
 from include.hosts import AgentError
-from tests.lab.agents import Move, Side, get, side, visitors
+from tests.lab.agents import Move, Side, get, side, visitors, wanted
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_a_fence_that_is_over_stays_shut(sides) -> None:
     here = sides[0]
     here.create("epochs", 2103)
     here.fence("hold", name="epochs", move="m5", epoch=5, seconds=30)
-    here.host.call("return", account="epochs", move="m5")
+    here.host.call(verbs.Return(account="epochs", move="m5"))
     for move, epoch in (("m4", 4), ("m6", 5)):
         with pytest.raises(AgentError) as error:
             here.fence("hold", name="epochs", move=move, epoch=epoch, seconds=3)
@@ -90,7 +91,7 @@ def test_nothing_of_a_held_account_writes(sides) -> None:
     assert refused.value.recipients[mailbox][0] == 450
     with pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"):
         subjects(here.address, mailbox)
-    here.host.call("return", account="writers", move="m1")
+    here.host.call(verbs.Return(account="writers", move="m1"))
     assert "* * * * * true" in here.root("crontab", "-u", "writers", "-l")
     deliver(here.address, mailbox, "in time")
     wait_for(lambda: subjects(here.address, mailbox) == ["in time"])
@@ -116,7 +117,7 @@ def test_an_account_moves_out_and_home_and_nobody_is_turned_away(sides) -> None:
     assert back.failed == []
     assert old.visits("traveller") == sorted(n for c in (crowd, back) for n, _, _ in c.answers)
     assert subjects(old.address, "info@traveller.example") == ["before", "through the original"]
-    new.host.call("remove", account="traveller")
+    new.host.call(verbs.Remove(account="traveller"))
     assert new.state("traveller") == "absent"
     left = new.root("sh", "-c", "ls /run/transhumance-*; systemctl list-units --all '*@traveller.*'")
     assert "traveller" not in left
@@ -144,7 +145,7 @@ def test_killed_right_after_commit_goes_forward(sides) -> None:
         move.switch_that_is_killed(60)
         assert old.state("committed") == "moved"
         with pytest.raises(AgentError) as error:
-            old.host.call("return", account="committed", move="kill2")
+            old.host.call(verbs.Return(account="committed", move="kill2"))
         assert error.value.code == "committed"
         assert move.switch(60)["verified"]["equal"]
     assert crowd.failed == []
@@ -164,11 +165,11 @@ def test_killed_right_after_commit_goes_forward_with_nobody_there(sides) -> None
 def test_what_differs_is_not_committed(sides) -> None:
     old, new = sides
     move = Move("differs", 2, old.create("differs", 2109), old, new).prepare()
-    compared = old.host.run("differs-verify", "verify", move.args())
+    compared = old.host.run("differs-verify", wanted(verbs.Verify, move.args()))
     assert compared["equal"]
     as_account = ("setpriv", "--reuid=2109", "--regid=2109", "--clear-groups")
     old.root(*as_account, "tee", "/home/differs/fresh", stdin=b"fresh")
-    compared = old.host.run("differs-verify2", "verify", move.args())
+    compared = old.host.run("differs-verify2", wanted(verbs.Verify, move.args()))
     assert not compared["equal"] and "fresh" in " ".join(compared["differences"])
     assert old.state("differs") == "serving"
 
@@ -176,15 +177,15 @@ def test_what_differs_is_not_committed(sides) -> None:
 def test_a_server_with_an_account_is_not_empty(sides) -> None:
     here = sides[0]
     here.create("present", 2110)
-    proof = here.host.call("prove_empty")
-    assert not proof["empty"]
-    assert "The account present is serving here." in proof["because"]
+    proof = here.host.call(verbs.ProveEmpty())
+    assert not proof.empty
+    assert "The account present is serving here." in proof.because
 
 
 def test_a_reboot_returns_what_was_held(sides) -> None:
     here = sides[1]
     here.create("rebooted", 2111)
-    here.host.call("accept_ips", ips=["198.51.100.99", "2001:db8:100::99"])
+    here.host.call(verbs.AcceptIps(ips=["198.51.100.99", "2001:db8:100::99"]))
     here.fence("hold", name="rebooted", move="m1", epoch=2, seconds=80)
     here.root("systemctl", "reboot", "--force", check=False)
     time.sleep(2)
@@ -199,4 +200,4 @@ def test_a_reboot_returns_what_was_held(sides) -> None:
     assert here.state("rebooted") == "serving"
     addresses = here.root("ip", "address", "show", "dev", "lo")
     assert "198.51.100.99/32" in addresses and "2001:db8:100::99/128" in addresses
-    here.host.call("drop_ips", ips=["198.51.100.99", "2001:db8:100::99"])
+    here.host.call(verbs.DropIps(ips=["198.51.100.99", "2001:db8:100::99"]))

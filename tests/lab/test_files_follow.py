@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from include.agent import verbs
 from tests.lab.agents import Side, account_file, side
 
 DATA = Path(__file__).parent / "data_sets"
@@ -28,10 +29,10 @@ class Driven:
     def __init__(self, old: Side, new: Side) -> None:
         self.old, self.new = old, new
         statement = account_file(NAME, UID)
-        old.host.call("create", account_file=statement)
-        key = old.host.call("pair", move="followed", account=NAME)["public_key"]
+        old.host.call(verbs.Create(account_file=statement))
+        key = old.host.call(verbs.Pair(move="followed", account=NAME)).public_key
         given = {"move": "followed", "account": NAME, "epoch": 2, "account_file": statement}
-        peer = new.host.call("receive", **given, source_address=old.address, public_key=key)
+        peer = new.host.call(verbs.Receive(**given, source_address=old.address, public_key=key))
         self.given = {"account": NAME, "move": "followed", "peer": {"address": new.address, **peer}}
         old.root("tee", "/run/files_stress.py", stdin=(DATA / "files_stress.py").read_bytes())
         old.root("chmod", "a+r", "/run/files_stress.py")
@@ -113,7 +114,7 @@ def test_a_copy_that_was_tampered_with_is_put_right_by_the_second_pass(driven: D
     said = driven.run(
         "follow(); files.rehearse(); hand('echo after1 > site/tampered; echo x > site/fine')\n"
         "files.final_pass()\n"
-        "peer.call('files_remove', {'paths': ['site/tampered']})\n"
+        "peer.call(peers.FilesRemove(paths=['site/tampered']))\n"
         "said['different'] = files.compare()[1]\nsaid['whole'] = whole()"
     )
     # What the comparison finds is brought over again and compared again before anything is committed.

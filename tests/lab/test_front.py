@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from include.agent import verbs
 from include.hosts import AgentError
 from lab.accounts.certificates import certificate
 from tests.lab.agents import Move, Side, account_file, side, visitors
@@ -181,7 +182,7 @@ def test_a_switch_beside_slow_visitors(sides) -> None:
     old, new = sides
     statement = create(old, "slowly", 2201)
     statement["sites"][0]["app"] = "/live"
-    old.host.call("create", account_file=statement)
+    old.host.call(verbs.Create(account_file=statement))
     put(old, "slowly", 2201, "app.py", APP)
     start_app(old, "slowly", 2201)
     old.root("crontab", "-u", "slowly", "-", stdin=b"@reboot sleep 3; exec python3 $HOME/app.py\n")
@@ -240,7 +241,7 @@ def test_a_request_that_cannot_be_begun_again_undoes_the_hold(sides) -> None:
     assert post.end()[0] == 200
     assert crowd.failed == []
     here.fence("hold", name="posting", move="m1", epoch=2, seconds=30)
-    here.host.call("return", account="posting", move="m1")
+    here.host.call(verbs.Return(account="posting", move="m1"))
 
 
 def test_every_way_to_ask_is_held_and_answered(lab, pair, sides) -> None:
@@ -250,7 +251,7 @@ def test_every_way_to_ask_is_held_and_answered(lab, pair, sides) -> None:
     statement = create(old, "every", 2203)
     create(old, "others", 2204)
     for one, running in zip(sides, pair, strict=True):
-        one.host.call("accept_ips", ips=list(running.server.ips))
+        one.host.call(verbs.AcceptIps(ips=list(running.server.ips)))
     move = Move("every1", 2, statement, old, new).prepare()
     v4, v6 = pair[0].server.ips
     asked = {
@@ -293,7 +294,7 @@ def test_every_way_to_ask_is_held_and_answered(lab, pair, sides) -> None:
     time.sleep(1)
     assert all(doing.is_alive() for doing in waiting.values())
     assert ask(old.address, "others.example", "/wait.php?s=0")[0] == 200, "nobody else waits"
-    old.host.call("return", account="every", move="every1")
+    old.host.call(verbs.Return(account="every", move="every1"))
     for way, doing in waiting.items():
         said, seconds = doing.end()
         assert "by PHP 8.2" in said and seconds > 1, (way, said)
@@ -328,9 +329,9 @@ def test_an_accounts_own_ports_follow_it(sides) -> None:
     users = {"users": [{"user": "ported", "host": "%"}], "databases": []}
     statement = {**account_file("ported", 2205), "mariadb": users, "ports": {"mariadb": 20002, "ssh": 20003}}
     old.root("mariadb", "--execute", "CREATE USER ported IDENTIFIED BY 'secret'")
-    old.host.call("create", account_file=statement)
+    old.host.call(verbs.Create(account_file=statement))
     with pytest.raises(AgentError, match="port"):
-        old.host.call("create", account_file={**account_file("greedy", 2206), "ports": {"ssh": 20002}})
+        old.host.call(verbs.Create(account_file={**account_file("greedy", 2206), "ports": {"ssh": 20002}}))
 
     def greeting(port: int) -> bytes:
         with socket.create_connection((old.address, port), timeout=60) as connection:
@@ -347,7 +348,7 @@ def test_an_accounts_own_ports_follow_it(sides) -> None:
     waiting = [Doing(greeting, port) for port in (20002, 20003)]
     time.sleep(0.5)
     assert all(doing.is_alive() for doing in waiting)
-    old.host.call("return", account="ported", move="ported1")
+    old.host.call(verbs.Return(account="ported", move="ported1"))
     assert b"10.11" in waiting[0].end() and b"OpenSSH_9" in waiting[1].end()
     move.switch()
     assert b"11.8" in greeting(20002) and b"OpenSSH_10" in greeting(20003)
@@ -431,4 +432,4 @@ def test_no_customer_speaks_in_a_visitors_name(sides) -> None:
 
 
 def forwarded(here: Side, name: str) -> dict[str, Any]:
-    return next(a["forwarded"] for a in here.host.call("describe")["accounts"] if a["account"] == name)
+    return next(a["forwarded"] for a in here.host.call(verbs.Describe())["accounts"] if a["account"] == name)

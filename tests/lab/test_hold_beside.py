@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import visitors as seen_by
 from benchmarks.accounts import Sizes, fill
+from include.agent import verbs
 from lab.accounts.certificates import authority
 from tests.lab.agents import Move, Place, Side, side
 from tests.lab.hostile_neighbour import Neighbour
@@ -29,7 +30,7 @@ def sides(lab) -> Iterator[list[Side]]:
     with lab.fresh("2026", "2026") as machines:
         found = [side(lab, machine) for machine in machines]
         for one in found:
-            one.host.call("accept_ips", ips=list(lab.server(one.name).ips))
+            one.host.call(verbs.AcceptIps(ips=list(lab.server(one.name).ips)))
         yield found
 
 
@@ -86,8 +87,8 @@ def test_a_hold_beside_a_hostile_neighbour_ends_in_time_and_loses_nothing(lab, s
         assert {(way["store"], way["way"]) for way in done["ways"]} == {("postgresql", "follow"), ("mariadb", "follow")}
         assert seen_by.lost(written, DOMAIN, lab.server(target.name).ips[0]) == set()
         for one in (source, target):
-            one.host.call("unpair", move=move.key)
-        source.host.call("remove", account=NAME)
+            one.host.call(verbs.Unpair(move=move.key))
+        source.host.call(verbs.Remove(account=NAME))
         source, target = target, source
     for what, found in (("hold", holds), ("longest wait", waits)):
         quiet, beside = (statistics.median(found[hostile]) for hostile in (False, True))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from include.agent import verbs
 from include.hosts import AgentError
 from tests.lab.agents import Move, Side, account_file, side
 
@@ -108,7 +109,7 @@ def moved(sides) -> tuple[Move, dict, str]:
     """The account, moved while it attacks; the figures of its switch, and what its home was."""
     old, new = sides
     statement = databases(old, "hostile")
-    old.host.call("create", account_file=statement)
+    old.host.call(verbs.Create(account_file=statement))
     old.root("sh", "-e", stdin=HOME.encode())
     as_role(old, "hostile", "hostile_app", DATA / "postgres_hostile.sql", me="hostile")
     for database in ("hostile_wp", MARIADB):
@@ -208,7 +209,7 @@ def test_what_a_customer_cannot_own_stops_the_move_and_the_account_returns(sides
         statement = account_file(name, 2302)
         statement["postgresql"] = {"roles": [name], "databases": [f"{name}_app"]}
         as_postgres(old, f"CREATE ROLE {name} LOGIN PASSWORD 'secret';")
-        old.host.call("create", account_file=statement)
+        old.host.call(verbs.Create(account_file=statement))
     as_postgres(old, f"DROP DATABASE IF EXISTS {name}_app;")
     as_postgres(old, f"CREATE DATABASE {name}_app OWNER {name};")
     as_postgres(old, sql, f"{name}_app")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from include.agent import verbs
 from tests.lab.agents import Side, account_file, side
 
 DATA = Path(__file__).parent / "data_sets"
@@ -22,6 +23,7 @@ os.umask(0o077)
 from agent.account import accounts; from agent.host import digest; from agent.host import system
 from agent.stores.mariadb.store import MARIADB
 from agent.channel.peer import Peer
+from agent.verbs import mariadb as verbs
 given = json.loads(sys.argv[1])
 account = accounts.load(given["account"])
 peer = Peer(given["move"], given["peer"]["address"], given["peer"]["host_keys"])
@@ -42,7 +44,7 @@ def done(clients):
     return [one.wait() for one in clients]
 
 def whole():
-    mine, theirs = mariadb.digest(account), peer.call("mariadb_digest", {})
+    mine, theirs = mariadb.digest(account), peer.call(verbs.Digest())
     return {"different": digest.differences(mine, theirs), "rows": mine["rows"], "tables": mine["tables"]}
 
 """
@@ -65,11 +67,11 @@ class Pair:
         statement = account_file(NAME, UID)
         statement["mariadb"] = {"users": [{"user": NAME, "host": "localhost"}], "databases": DATABASES}
         self._fill()
-        old.host.call("create", account_file=statement)
+        old.host.call(verbs.Create(account_file=statement))
         self.given = {"account": NAME, "move": "follow-1", "databases": DATABASES, "peer": {"address": new.address}}
-        key = old.host.call("pair", move="follow-1", account=NAME)["public_key"]
+        key = old.host.call(verbs.Pair(move="follow-1", account=NAME)).public_key
         admitted = {"epoch": 2, "account_file": statement, "source_address": old.address, "public_key": key}
-        received = new.host.call("receive", move="follow-1", account=NAME, **admitted)
+        received = new.host.call(verbs.Receive(move="follow-1", account=NAME, **admitted))
         self.given["peer"]["host_keys"] = received["host_keys"]
 
     def _fill(self) -> None:
@@ -149,7 +151,7 @@ held = time.monotonic()
 mariadb.final_pass()
 if {corrupt}:
     change = "UPDATE `follow_wp`.plain SET n = 78 WHERE id = 20000"
-    peer.call("mariadb_run", {{"statements": [change], "tables": [["follow_wp", "plain"]]}})
+    peer.call(verbs.Run(statements=[change], tables=[["follow_wp", "plain"]]))
 found["compared"] = mariadb.compare()
 found["seconds"] = time.monotonic() - held
 found["ended"] = done(writers)
@@ -331,7 +333,7 @@ def test_nothing_stays(moving: Pair) -> None:
     moving.inside("mariadb.unfollow(account); mariadb.unfollow(account); found = {}")
     assert as_root(moving.old, kept) == ""
     assert moving.old.root("ls", f"/var/lib/transhumance/accounts/{NAME}").split() == ["state.json"]
-    moving.new.host.call("remove", account=NAME)
+    moving.new.host.call(verbs.Remove(account=NAME))
     assert as_root(moving.new, kept) == "" and as_root(moving.new, "SHOW ALL SLAVES STATUS") == ""
     for one in (moving.old, moving.new):
         assert as_root(one, settings).split() == ["16777216", "1", "1"]

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from include import registry
+from include.agent import verbs
 from lab import airflow
 from lab.demo import stage
 from lab.state import STATE
@@ -52,7 +53,7 @@ def test_the_migration_ends_well(farm: Farm, record_property) -> None:
 
 
 def test_the_original_runs_the_new_infrastructure(farm: Farm) -> None:
-    described = farm.host(ORIGINAL).call("describe")
+    described = farm.host(ORIGINAL).call(verbs.Describe())
     versions = described["versions"]
     for name, wanted in (("debian", "13"), ("postgresql", "17"), ("mariadb", "11.8"), ("php", "8.4")):
         assert versions[name].startswith(wanted), versions

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from include.agent import verbs
 from tests.lab.agents import PAGE, Side, account_file, side, visitors
 
 WOLF, LAMB = ("wolf", 3501), ("lamb", 3502)
@@ -113,7 +114,7 @@ def sides(lab, pair) -> tuple[Side, Side]:
     both = side(lab, pair[0]), side(lab, pair[1])
     for here in both:
         for who in (WOLF, LAMB):
-            here.host.call("create", account_file=with_app(who))
+            here.host.call(verbs.Create(account_file=with_app(who)))
             as_account(here, who, "mkdir", "-p", f"/home/{who[0]}/public_html")
             put(here, who, "public_html/who.php", WHO)
             run_app(here, who, APP)
@@ -206,7 +207,7 @@ def test_sockets_that_pretend_to_be_a_neighbours_are_not_counted_as_its(sides) -
     while here.root("ss", "-xl").count("/lamb.app ") < 2:
         time.sleep(0.1)
     here.fence("hold", name="lamb", move="m1", epoch=2, seconds=30)
-    here.host.call("return", account="lamb", move="m1")
+    here.host.call(verbs.Return(account="lamb", move="m1"))
     assert here.root("ss", "-xl").count("/lamb.app ") == 2
     here.root("systemctl", "stop", "pretends")
     assert here.state("lamb") == "serving"

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import visitors as seen_by
 from benchmarks.accounts import Sizes, fill
+from include.agent import verbs
 from lab.accounts.certificates import authority
 from tests.lab.agents import Move, Place, Side, side, visitors
 
@@ -25,7 +26,7 @@ def sides(lab) -> Iterator[tuple[Side, Side, Side]]:
     with lab.fresh("2022", "2026", "2026") as machines:
         found = tuple(side(lab, machine) for machine in machines)
         for one in found:
-            one.host.call("accept_ips", ips=list(lab.server(one.name).ips))
+            one.host.call(verbs.AcceptIps(ips=list(lab.server(one.name).ips)))
         yield found
 
 
@@ -60,11 +61,11 @@ def test_no_request_fails_and_no_write_is_lost(lab, sides, statement) -> None:
         assert {(way["store"], way["way"]) for way in done["ways"]} == {("postgresql", "follow"), ("mariadb", "follow")}
         assert all(way["why"] for way in done["ways"])
         assert near.failed == []
-        (left,) = (one for one in source.host.call("describe")["accounts"] if one["account"] == NAME)
+        (left,) = (one for one in source.host.call(verbs.Describe())["accounts"] if one["account"] == NAME)
         assert left["forwarded"]["http"]["count"] > 0
         for one in (source, target):
-            one.host.call("unpair", move=move.key)
-        source.host.call("remove", account=NAME)
+            one.host.call(verbs.Unpair(move=move.key))
+        source.host.call(verbs.Remove(account=NAME))
         assert leftovers(source) == leftovers(target) == []
     assert old.visits("neighbour") == sorted({*old.visits("neighbour")})
 
@@ -99,5 +100,5 @@ def test_a_wait_that_is_longer_than_agreed_is_explained_and_nothing_begun(lab, s
     assert other.state(NAME) == "serving"
     assert [event for event in events if not event["ok"]] == []
     for one in (other, new):
-        one.host.call("unpair", move=move.key)
+        one.host.call(verbs.Unpair(move=move.key))
     assert leftovers(other) == leftovers(new) == []

@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
+from include.agent import verbs
 from include.hosts import AgentError, Host
-from tests.lab.agents import Move, Side, side
+from tests.lab.agents import Move, Side, side, wanted
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +89,14 @@ def test_the_key_works_from_the_source_only(move: Move, lab, tmp_path) -> None:
     key.write_text(move.source.root("cat", f"/var/lib/transhumance/pairs/{move.key}/key"))
     key.chmod(0o600)
     with pytest.raises(AgentError) as error:
-        Host.connect(move.target.address, str(key), move.peer["host_keys"][0]).call("describe")
+        Host.connect(move.target.address, str(key), move.peer["host_keys"][0]).call(verbs.Describe())
     assert error.value.code == "key_refused"
 
 
 def test_another_host_key_stops_the_copy(move: Move) -> None:
     strange = {"address": move.target.address, "host_keys": ["ssh-ed25519 " + "A" * 68]}
     with pytest.raises(AgentError) as error:
-        move.source.host.run("strange-copy", "copy", {**move.args(), "peer": strange})
+        move.source.host.run("strange-copy", wanted(verbs.Copy, {**move.args(), "peer": strange}))
     assert error.value.code == "peer_unreachable"
 
 
@@ -115,11 +116,11 @@ def test_an_account_that_serves_takes_no_data(move: Move, sides) -> None:
 
 def test_after_unpair_the_door_is_gone(move: Move, sides) -> None:
     old, new = sides
-    new.host.call("unpair", move=move.key)
+    new.host.call(verbs.Unpair(move=move.key))
     assert "Permission denied" in knock(move, "call")
-    old.host.call("unpair", move=move.key)
+    old.host.call(verbs.Unpair(move=move.key))
     assert old.root("ls", "/var/lib/transhumance/pairs") == ""
-    old.host.call("unpair", move=move.key)
+    old.host.call(verbs.Unpair(move=move.key))
 
 
 def test_the_orchestrators_key_runs_the_agent_and_nothing_else(lab, pair) -> None:

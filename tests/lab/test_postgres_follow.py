@@ -28,7 +28,7 @@ def moving(lab, pair) -> Moving:
 
 def same(moving: Moving) -> None:
     """A hold proves both sides equal, and a look at everything finds the same."""
-    look = 'step("digest", account)\nfound[-1]["other"] = peer.call("postgres_digest", {})\nstep("unhold", account)'
+    look = 'step("digest", account)\nfound[-1]["other"] = peer.call(verbs.Digest())\nstep("unhold", account)'
     whole = moving.do(SWITCH.replace('step("unhold", account)', look))["digest"]
     assert differences(whole["result"], whole["other"]) == []
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from include import registry
+from include.agent import verbs
 from include.moves.enrol import enrol
 from lab import airflow
 from lab.accounts.filling import account_file
@@ -49,7 +50,7 @@ def asked(farm: Farm):
             registry.enrol_server(conn, one.name, stage.OLD, one.installed.host_key, {})
             enrol(conn, one.name, stage.OLD, farm.host(one.name))
         agent = farm.host(crowded)
-        agent.call("create", account_file=account_file("lodger", 2400))
+        agent.call(verbs.Create(account_file=account_file("lodger", 2400)))
         registry.add_account(conn, "lodger", crowded, ["lodger.example", "www.lodger.example"])
         before = snapshot(conn, names)
         runs = {

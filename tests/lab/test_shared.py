@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from include import registry
+from include.agent import verbs
 from include.moves.channel import without_secrets
 from include.moves.enrol import enrol
 from lab import airflow, names, router
@@ -141,7 +142,7 @@ def install(farm: Farm, name: str, kind: str = "shared", infrastructure: str | N
 
 def filling(farm: Farm) -> Server:
     """The old server, to fill accounts on."""
-    return Server(stage.executor(OLD), lambda statement: farm.host(OLD).call("create", account_file=statement))
+    return Server(stage.executor(OLD), lambda statement: farm.host(OLD).call(verbs.Create(account_file=statement)))
 
 
 def create(made: Shared, uid: int, name: str) -> None:
@@ -174,7 +175,7 @@ def create(made: Shared, uid: int, name: str) -> None:
 
 def describe(made: Shared, accounts: Sequence[str] = (PILOT, *HERD)) -> None:
     """The registry learns of the accounts, and Airflow of how they are looked at."""
-    description = without_secrets(made.farm.host(OLD).call("describe"))
+    description = without_secrets(made.farm.host(OLD).call(verbs.Describe()))
     registry.record_description(made.conn, OLD, description)
     registry.sync_accounts(made.conn, OLD, description["accounts"])
     for name in accounts:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from include.agent import verbs
 from tests.lab.agents import Side, side
 from tests.lab.cases.case import Step, find
 from tests.lab.cases.run import World
@@ -56,9 +57,9 @@ def told(sides) -> list[str]:
     world = World(*sides, [TWO_DATABASES, PLAIN, MANY_TABLES], "stock", 5910)
     world.fill()
     said = world.test("stock", [])
-    world.new.host.call("remove", account="stock")
+    world.new.host.call(verbs.Remove(account="stock"))
     for one in sides:
-        one.host.call("unpair", move="stock")
+        one.host.call(verbs.Unpair(move="stock"))
     world.clear()
     return said
 

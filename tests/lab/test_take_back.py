@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from include.agent import verbs
 from include.hosts import AgentError, Host
 from include.machines import MachineError
 from tests.lab.agents import Move, Side, get, side
@@ -33,7 +34,7 @@ def lived_in(server: Side, name: str, uid: int) -> dict[str, Any]:
         server.root("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "psql", "-qc", one)
     made = "CREATE DATABASE herd; CREATE USER herd@'%' IDENTIFIED BY 'secret'; GRANT ALL ON herd.* TO herd@'%'"
     server.root("mariadb", "-e", made)
-    server.host.call("create", account_file=statement)
+    server.host.call(verbs.Create(account_file=statement))
     for engine in SQL:
         sql(server, engine, "CREATE TABLE sheep (id int PRIMARY KEY)")
         sql(server, engine, "INSERT INTO sheep VALUES (1)")
@@ -58,8 +59,8 @@ def serves(server: Side, name: str, number: int) -> None:
         smtp.sendmail("visitor@visitors.example", [f"info@{name}.example"], "Subject: x\r\n\r\nx\r\n")
 
 
-def take_back(server: Side, account: str, epoch: int) -> dict[str, Any]:
-    return server.host.call("take_back", account=account, epoch=epoch, because="the transit's disk is gone")
+def take_back(server: Side, account: str, epoch: int) -> verbs.Standing:
+    return server.host.call(verbs.TakeBack(account=account, epoch=epoch, because="the transit's disk is gone"))
 
 
 def test_the_way_back_from_a_transit_that_died(lab) -> None:
@@ -75,7 +76,7 @@ def test_the_way_back_from_a_transit_that_died(lab) -> None:
         # The transit dies while the original stands: it serves again, with what it had.
         machines.cut_power(second.spec)
         for _ in range(2):
-            assert take_back(original, "herd", 3) == {"state": "serving", "epoch": 3}
+            assert take_back(original, "herd", 3) == verbs.Standing(state="serving", epoch=3)
         serves(original, "herd", 7)
         for engine in SQL:
             assert sql(original, engine, "SELECT id FROM sheep") == "1"
@@ -86,7 +87,7 @@ def test_the_way_back_from_a_transit_that_died(lab) -> None:
         # The transit, should it be seen again, is fenced: no move of its epoch is taken.
         machines.start(second.spec)
         with pytest.raises(AgentError) as error:
-            original.host.call("receive", **late(herd, transit))
+            original.host.call(verbs.Receive(**late(herd, transit)))
         assert error.value.code == "stale_epoch"
 
         # Again, and now the original is reinstalled, its disk kept, before the transit dies for good.
@@ -112,10 +113,9 @@ def test_the_way_back_from_a_transit_that_died(lab) -> None:
         serves(there, "herd", 9)
         for engine in SQL:
             assert sql(there, engine, "SELECT count(*) FROM sheep") == "2"
-        assert there.host.call("lead_to", account="gone", address=first.address) == {
-            "state": "moved",
-            "to": first.address,
-        }
+        assert there.host.call(verbs.LeadTo(account="gone", address=first.address)) == verbs.Led(
+            state="moved", to=first.address
+        )
         for label in ("kept-rehearsal", "kept-rehearsal-lost"):
             machines.discard(label)
             machines.discard(label)

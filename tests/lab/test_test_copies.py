@@ -12,10 +12,11 @@ from typing import Any
 import paramiko
 import pytest
 
+from include.agent import verbs
 from include.hosts import AgentError, HostUnreachable
 from lab.accounts.certificates import authority, certificate
 from lab.topology import RESOLVER
-from tests.lab.agents import Move, Side, account_file, side, visitors
+from tests.lab.agents import Move, Side, account_file, side, visitors, wanted
 
 NAME, UID = "copied", 2601
 DOMAIN = f"{NAME}.example"
@@ -140,7 +141,7 @@ def fill(one: Side) -> dict[str, Any]:
         " DO INSERT INTO ticks VALUES (1); CREATE TABLE above (a int CHECK (a > 0)); CREATE TABLE above_too (a int);"
         " SET check_constraint_checks = 0; INSERT INTO above VALUES (-1); INSERT INTO above_too VALUES (1);",
     )
-    one.host.call("create", account_file=statement)
+    one.host.call(verbs.Create(account_file=statement))
     public = f"/home/{NAME}/public_html"
     one.root(*AS_ACCOUNT, "mkdir", public)
     for path, text in (("index.php", HOME), ("go.php", GO), ("out.php", OUT), ("mail.php", MAIL)):
@@ -212,16 +213,17 @@ class Copy:
         return {"account": NAME, "move": self.key, "epoch": self.epoch, "peer": self.peer, "stores": self.stores}
 
     def duplicate(self) -> dict[str, Any]:
-        return self.old.host.run(f"{self.key}-duplicate", "duplicate", self.args(), poll=0.2)
+        return self.old.host.run(f"{self.key}-duplicate", wanted(verbs.Duplicate, self.args()), poll=0.2)
 
-    def open(self) -> dict[str, Any]:
-        names = {DOMAIN: self.name} if "files" in self.stores else {}
-        args = {"account": NAME, "move": self.key, "epoch": self.epoch, "names": names, "stores": self.stores}
-        return self.new.host.call("open_test", **args)
+    def opening(self, names: dict[str, str]) -> verbs.OpenTest:
+        return verbs.OpenTest(account=NAME, move=self.key, epoch=self.epoch, names=names, stores=self.stores)
+
+    def open(self) -> verbs.TestOpened:
+        return self.new.host.call(self.opening({DOMAIN: self.name} if "files" in self.stores else {}))
 
     def unpair(self) -> None:
         for one in (self.old, self.new):
-            one.host.call("unpair", move=self.key)
+            one.host.call(verbs.Unpair(move=self.key))
 
 
 @dataclass
@@ -247,13 +249,13 @@ def stage(lab: Any) -> Iterator[Stage]:
         old, new = (side(lab, one) for one in servers)
         pem = certificate(["*.test.example"]).decode()
         for _ in range(2):
-            new.host.call("become_test_server", domain="test.example", certificate=pem)
+            new.host.call(verbs.BecomeTestServer(domain="test.example", certificate=pem))
         copy = Copy("t12", 2, fill(old), old, new, ALL)
         before = databases(old)
         copy.receive()
         with visitors(old.address, f"www.{DOMAIN}", 0) as crowd:
             # Killed on its way, it begins again.
-            old.host.call("start", operation="t12-duplicate", verb="duplicate", args=copy.args())
+            old.host.call(verbs.start("t12-duplicate", wanted(verbs.Duplicate, copy.args())))
             time.sleep(0.5)
             old.root("systemctl", "kill", "--signal=KILL", "transhumance-op-t12-duplicate.service")
             done = copy.duplicate()
@@ -406,7 +408,7 @@ def test_nobody_has_jobs_or_services_that_begin_by_themselves(stage: Stage) -> N
     new = stage.new
     assert new.root("cat", "/etc/cron.allow", "/etc/at.allow").split() == ["root", "root"]
     new.root("touch", f"/var/lib/systemd/linger/{NAME}")
-    new.host.call("become_test_server", domain="test.example", certificate=None)
+    new.host.call(verbs.BecomeTestServer(domain="test.example", certificate=None))
     assert new.root("ls", "/var/lib/systemd/linger") == ""
     assert "polkit.Result.NO" in new.root("cat", "/etc/polkit-1/rules.d/00-test-server.rules")
 
@@ -446,23 +448,23 @@ def test_a_test_copy_never_becomes_the_account(stage: Stage) -> None:
     old, new, copy = stage.old, stage.new, stage.copy
     record = {"account": NAME, "move": copy.key, "epoch": copy.epoch}
     refused = {
-        "no_test_server": (old, "open_test", {**copy.args(), "names": {}}),
-        "not_empty": (new, "become_test_server", {"domain": "other.example"}),
-        "wrong_move": (new, "remove", {"account": NAME, "move": "t13"}),
-        "wrong_state": (old, "remove", {"account": NAME}),
+        "no_test_server": (old, copy.opening({})),
+        "not_empty": (new, verbs.BecomeTestServer(domain="other.example")),
+        "wrong_move": (new, verbs.Remove(account=NAME, move="t13")),
+        "wrong_state": (old, verbs.Remove(account=NAME)),
+        "bad_test_name": (new, copy.opening({DOMAIN: "www.bank.example"})),
     }
-    refused["bad_test_name"] = (new, "open_test", {**copy.args(), "names": {DOMAIN: "www.bank.example"}})
-    for code, (one, verb, args) in refused.items():
+    for code, (one, verb) in refused.items():
         with pytest.raises(AgentError) as error:
-            one.host.call(verb, **args)
+            one.host.call(verb)
         assert error.value.code == code, error.value
     with pytest.raises(AgentError) as error:
         new.fence("release", name=NAME, move=copy.key, epoch=2, commit_record=record)
     assert error.value.code == "test_server"
     with pytest.raises(AgentError, match="holds test copies only"):
-        new.host.call("create", account_file={**account_file("newcomer", 2602)})
-    told = new.host.call("describe")
-    assert told["test_server"] == "test.example" and old.host.call("describe")["test_server"] is None
+        new.host.call(verbs.Create(account_file={**account_file("newcomer", 2602)}))
+    told = new.host.call(verbs.Describe())
+    assert told["test_server"] == "test.example" and old.host.call(verbs.Describe())["test_server"] is None
     assert [a["state"] for a in told["accounts"]] == ["test"]
 
 
@@ -491,10 +493,10 @@ def test_again_is_replaced_and_one_engine_touches_no_file(stage: Stage) -> None:
         second.receive()
     assert error.value.code == "wrong_state"
     for _ in range(2):
-        new.host.call("remove", account=NAME, move="t12")
+        new.host.call(verbs.Remove(account=NAME, move="t12"))
     assert ask(new, stage.copy.name).status == 404
     assert postgres(new, "SELECT count(*) FROM pg_database WHERE datname = 'copied_app'") == "0"
-    assert json.dumps(new.host.call("prove_empty")["because"]).count(NAME) == 0
+    assert json.dumps(new.host.call(verbs.ProveEmpty()).because).count(NAME) == 0
     second.receive()
     [key] = [line for line in new.root("cat", "/root/.ssh/authorized_keys").splitlines() if "move:t13" in line]
     assert "port" not in key, "nothing on a test server leads back to the original"
@@ -506,5 +508,5 @@ def test_again_is_replaced_and_one_engine_touches_no_file(stage: Stage) -> None:
     assert new.root("find", f"/home/{NAME}", "-mindepth", "1") == ""
     assert postgres(new, "SELECT count(*) FROM pg_roles WHERE rolname = 'copied'") == "0"
     assert databases(old) == stage.before
-    new.host.call("remove", account=NAME)
+    new.host.call(verbs.Remove(account=NAME))
     assert new.state(NAME) == "absent"

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
@@ -16,6 +17,8 @@ from include.agent.layouts.native import front, php
 from include.agent.move import fence, forward, hold, identity, moment, serving, stores, switch
 from include.agent.stores import store as true
 from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow, Way
+from include.agent.verbs import peers
+from include.agent.verbs.verb import Nothing, PeerVerb
 
 ALICE = Account.from_json(
     {"account": "alice", "uid": 2001, "gid": 2001, "home": "/home/alice", "sites": [], "postgresql": {}, "mariadb": {}}
@@ -71,8 +74,10 @@ class OnItsWay(Following):
 class FakePeer:
     versions: dict[str, list[int]] = {}
 
-    def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-        return {"protocol": pairing.PROTOCOL, "versions": self.versions} if verb == "alone" else {}
+    def call(self, verb: PeerVerb[Any]) -> Any:
+        if isinstance(verb, peers.Alone):
+            return peers.Versions(protocol=pairing.PROTOCOL, versions=self.versions)
+        return {} if isinstance(verb, peers.IdentityDigest) else Nothing()
 
     def warm(self, sessions: int) -> None:
         pass
@@ -136,5 +141,8 @@ def faked(name: str) -> Any:
     return next(store for store in switch.STORES if store.name == name)
 
 
-def args(**more: Any) -> dict[str, Any]:
-    return {"account": "alice", "move": "m1", "epoch": 2, "hold_seconds": 60, **more}
+PEER = verbs.PeerAt(address="10.20.0.9", host_keys=[])
+
+
+def args(**more: Any) -> verbs.Switch:
+    return verbs.Switch(account="alice", move="m1", epoch=2, hold_seconds=60, peer=PEER, **more)

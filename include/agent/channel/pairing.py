@@ -10,15 +10,17 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from ..account.accounts import Account, check_move, check_name, load, part_engine, state_of
 from ..host import server_role
-from ..host.addresses import plain_address
+from ..host.addresses import check_address
+from ..host.codec import encode
 from ..host.digest import printable
 from ..host.system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
+from ..verbs.verb import Answers, Asking, peer_of
 from . import peer_words
 
 _USUAL = 0.5
@@ -33,8 +35,6 @@ HOST_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]{
 
 SLOT = re.compile(r"th_follow_[0-9]{1,10}")
 
-PeerVerb = Callable[[Account, dict[str, Any], IO[bytes]], dict[str, Any]]
-
 
 def directory(move: str) -> Path:
     """Where this server keeps what it knows of a move."""
@@ -46,22 +46,14 @@ def control(move: str, process: int) -> Path:
     return CONTROLS / f"{move}.{process}"
 
 
-def require_same_protocol(said: dict[str, Any]) -> None:
+def require_same_protocol(theirs: Any) -> None:
     """Refuse to go on with an agent of another version: what it says may mean something else."""
-    theirs = said.get("protocol")
     if theirs != PROTOCOL:
         refuse(
             "other_protocol",
             f"The agents of the two servers are of different versions (protocol {PROTOCOL} and {theirs!r:.20}); enrol "
             "both servers again, so that each has the present agent.",
         )
-
-
-def check_address(address: Any) -> str:
-    try:
-        return plain_address(address)
-    except ValueError:
-        refuse("bad_address", f"{address!r:.80} is no plain IP address; give the peer's management address.")
 
 
 # --- keys ---
@@ -184,16 +176,14 @@ def moves_of(account: str) -> list[str]:
 
 def serve_peer(
     move: str,
-    verbs: dict[str, PeerVerb],
-    always: frozenset[str],
+    verbs: Answers,
     rsync: Callable[[Account, list[str]], NoReturn],
     stream: Callable[[Path], int],
 ) -> int:
     """What a peer's key runs: a verb, many verbs one after the other, an rsync, or the changes of a database; for the
     move's account alone.
 
-    It must be receiving in this move.
-    `always` names the verbs that may also be called when the account is receiving no more.
+    It must be receiving in this move, unless the verb may be called in any state.
     """
     pair = _pair(move)
     epoch, words = _attempt(shlex.split(os.environ.get("SSH_ORIGINAL_COMMAND", "")))
@@ -214,10 +204,13 @@ def serve_peer(
         return 1
     if words[0] == "call":
         line = sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST)
-        print(json.dumps(_answer(pair, move, epoch, line, verbs, always)), flush=True)
+        asking = Asking(move, cast(io.BufferedIOBase, sys.stdin.buffer))
+        print(_answer(pair["account"], epoch, line, verbs, asking), flush=True)
         return 0
+    # Now, and not at the first request of each kind: that may be inside a hold.
+    verbs.get_ready()
     while line := sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST):
-        print(json.dumps(_answer(pair, move, epoch, line, verbs, always, io.BytesIO())), flush=True)
+        print(_answer(pair["account"], epoch, line, verbs, Asking(move, io.BytesIO())), flush=True)
     return 0
 
 
@@ -244,36 +237,17 @@ def _attempt(words: list[str]) -> tuple[int | None, list[str]]:
     return None, words
 
 
-def _answer(
-    pair: dict[str, Any],
-    move: str,
-    epoch: int | None,
-    line: bytes,
-    verbs: dict[str, PeerVerb],
-    always: frozenset[str],
-    stdin: IO[bytes] = sys.stdin.buffer,
-) -> dict[str, Any]:
+def _answer(account: str, epoch: int | None, line: bytes, verbs: Answers, asking: Asking) -> str:
     """The reply to one request of a peer; no request makes this raise."""
     try:
-        verb, args = peer_words.request(line)
-        if (engine := part_engine(pair["account"])) and not verb.startswith(_OF_A_PART[engine]):
-            refuse("unknown_verb", f"{pair['account']} is nothing but {engine} databases; {verb} is not for it.")
-        if verb in always:
-            return {"ok": True, "result": verbs[verb](load(pair["account"]), {**args, "move": move}, stdin)}
-        with data_session(pair["account"], move, epoch):
-            return {"ok": True, "result": verbs[verb](load(pair["account"]), args, stdin)}
+        want, serve = peer_words.request(line, verbs, peer_of(part_engine(account)))
+        with nullcontext() if want.any_state else data_session(account, asking.move, epoch):
+            return encode({"ok": True, "result": serve(load(account), want, asking)})
     except Refused as error:
-        return {"ok": False, "error": {"code": error.code, "message": error.message}}
+        return encode({"ok": False, "error": {"code": error.code, "message": error.message}})
     except Exception as error:  # the caller must get an answer whatever went wrong
         message = printable(f"{type(error).__name__}: {error}"[:1000])
-        return {"ok": False, "error": {"code": "internal_error", "message": message}}
-
-
-_OF_A_PART = {
-    "postgresql": ("alone", "part_port", "postgres_", "release", "standing", "stream_up", "warm"),
-    "mariadb": ("alone", "mariadb_", "part_port", "release", "standing", "warm"),
-}
-"""What the verbs begin with that a part's key may call, by its engine."""
+        return encode({"ok": False, "error": {"code": "internal_error", "message": message}})
 
 
 # --- data of an account that is being received ---

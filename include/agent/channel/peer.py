@@ -12,8 +12,10 @@ from io import BufferedReader
 from typing import IO, Any
 
 from ..account.accounts import check_move
+from ..host.addresses import check_address
 from ..host.digest import printable
 from ..host.system import Refused, read_json, refuse, write_durably
+from ..verbs.verb import PeerVerb, Result, request
 from . import pairing, peer_words
 
 
@@ -33,7 +35,7 @@ class Peer:
     def __init__(self, move: str, address: Any, host_keys: Any, epoch: int | None = None) -> None:
         self.move = check_move(move)
         self.epoch = epoch
-        self.address = pairing.check_address(address)
+        self.address = check_address(address)
         self._idle: list[_Session] = []
         self._lock = threading.Lock()
         directory = pairing.directory(move)
@@ -74,7 +76,7 @@ class Peer:
             "ControlPersist": "120",
         }
 
-    def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+    def call(self, verb: PeerVerb[Result]) -> Result:
         """Run a peer verb on the other server; its refusal is raised here as Refused.
 
         Calls side by side have a waiting program each.
@@ -83,7 +85,7 @@ class Peer:
             session = self._idle.pop() if self._idle else None
         session = session or _Session([*self.ssh_argv(), "session"])
         try:
-            line = session.ask(_request(verb, args), peer_words.WORDS[verb].longest)
+            line = session.ask(_request(verb), verb.longest)
             if not line:
                 # Not asked again: what was asked may still be at work there, and at once is not one after the other.
                 self._unanswered(*session.end())
@@ -95,7 +97,7 @@ class Peer:
                 self._idle.append(session)
         else:
             session.end()
-        return peer_words.reply(verb, args, line)
+        return peer_words.reply(verb, line)
 
     def apart(self) -> Peer:
         """The same server with programs of its own: what one call has started there is met by the next."""
@@ -116,11 +118,11 @@ class Peer:
                 session.end()
             self._idle.clear()
 
-    def stream(self, verb: str, args: dict[str, Any], source_argv: list[str], **popen_kwargs: Any) -> dict[str, Any]:
+    def stream(self, verb: PeerVerb[Result], source_argv: list[str], **popen_kwargs: Any) -> Result:
         """Run `source_argv` here with its output as the peer verb's input. Fails when either side fails."""
         with _Session([*self.ssh_argv(), "call"]) as remote:
             try:
-                stdin = remote.tell(_request(verb, args))
+                stdin = remote.tell(_request(verb))
             except OSError:
                 self._unanswered(*remote.end())
             with subprocess.Popen(
@@ -133,11 +135,11 @@ class Peer:
                 # The other server must see the end of the stream when the source ends.
                 stdin.close()
                 _, said = source.communicate()
-            line = remote.hear(peer_words.WORDS[verb].longest)
+            line = remote.hear(verb.longest)
             if not line:
                 self._unanswered(*remote.end())
         try:
-            result = peer_words.reply(verb, args, line)
+            result = peer_words.reply(verb, line)
         except Refused:
             if source.returncode > 0:
                 refuse("source_failed", f"{source_argv[0]} failed here: {_last(said)}")
@@ -222,8 +224,8 @@ def _ssh(options: dict[str, str]) -> list[str]:
     return ["ssh", "-F", "none", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
 
 
-def _request(verb: str, args: dict[str, Any]) -> bytes:
-    return json.dumps({"verb": verb, "args": args}).encode() + b"\n"
+def _request(verb: PeerVerb[Any]) -> bytes:
+    return request(verb) + b"\n"
 
 
 def _last(text: bytes) -> str:

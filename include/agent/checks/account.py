@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..account.accounts import Account, check_name, load, state_of
+from .. import verbs
+from ..account.accounts import Account, load, state_of
 from ..host.system import refuse
 from ..move import identity
 from . import files, mariadb, php, postgresql
@@ -61,22 +62,19 @@ KINDS = {
 }
 
 
-def check(args: dict[str, Any], report: Callable[..., None]) -> dict[str, Any]:
-    """`{account, side, checks: [{"id", "kind", ...}], old_addresses: [...]}` ->
+def check(want: verbs.Check, report: Callable[..., None]) -> dict[str, Any]:
+    """Of checks, each {"id", "kind", ...}, ->
 
     {"findings": [{"check", "where", "what", "count"}], "looked_at": {"files", "php_files", "tables", "seconds"},
     "not_looked_at": [sentences]}; of the original also "php_extensions", those that its PHP has. Checks whose kind runs
     on the other side are passed over. It only reads."""
     began = time.monotonic()
-    account = load(check_name(args.get("account")))
+    account = load(want.account)
     state = state_of(account.name).state
     if state not in _STATES:
         refuse("wrong_state", f"The account {account.name} is {state} here: check it where it serves, or its copy.")
-    side = args.get("side")
-    if side not in (COPY, ORIGINAL):
-        refuse("bad_args", f"The side must be {COPY} or {ORIGINAL}, not {side!r:.40}.")
-    wanted = [one for one in map(_checked, _list(args, "checks")) if KINDS[one["kind"]].side == side]
-    addresses = [_text(address, "An old address") for address in _list(args, "old_addresses")]
+    wanted = [one for one in map(_checked, want.checks) if KINDS[one["kind"]].side == want.side]
+    addresses = [_text(address, "An old address") for address in want.old_addresses]
     findings, clock = Findings(), Clock(SECONDS)
     looked_at = _look(account, wanted, addresses, findings, clock, report)
     seconds = round(time.monotonic() - began, 1)
@@ -84,7 +82,7 @@ def check(args: dict[str, Any], report: Callable[..., None]) -> dict[str, Any]:
         "findings": findings.rows(),
         "looked_at": {**looked_at, "seconds": seconds},
         "not_looked_at": findings.left,
-        **({"php_extensions": php.extensions()} if side == ORIGINAL else {}),
+        **({"php_extensions": php.extensions()} if want.side == ORIGINAL else {}),
     }
 
 

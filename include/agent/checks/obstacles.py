@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from ..account.accounts import Account, check_name, load, state_of
+from .. import verbs
+from ..account.accounts import Account, load, state_of
 from ..host.digest import printable
 from ..host.operations import Report
 from ..host.system import Refused, refuse
@@ -24,8 +24,10 @@ MOST = 20
 """Obstacles that are told of an account: who has that many begins with them."""
 _LONGEST = 1000
 
-CUSTOMER, HOST, NOBODY = "customer", "host", "nobody"
-WHOSE = {
+CUSTOMER: verbs.Who = "customer"
+HOST: verbs.Who = "host"
+NOBODY: verbs.Who = "nobody"
+WHOSE: dict[str, verbs.Who] = {
     "bad_account_file": HOST,
     "bad_name": CUSTOMER,
     "damaged_file": HOST,
@@ -63,10 +65,10 @@ class Found:
     """The obstacles of one account, each told once."""
 
     def __init__(self) -> None:
-        self.obstacles: list[dict[str, str]] = []
+        self.obstacles: list[verbs.Obstacle] = []
 
     def add(self, code: str, sentence: str) -> None:
-        one = {"sentence": printable(sentence)[:_LONGEST], "who": WHOSE[code]}
+        one = verbs.Obstacle(sentence=printable(sentence)[:_LONGEST], who=WHOSE[code])
         if one not in self.obstacles and len(self.obstacles) < MOST:
             self.obstacles.append(one)
 
@@ -81,10 +83,9 @@ class Found:
             self.add(error.code, error.message)
 
 
-def obstacles(args: dict[str, Any], report: Report) -> dict[str, Any]:
-    """`{account, stores}` -> {"obstacles": [{"sentence", "who": customer|host|nobody}], "left": [sentences]}: what
-    would refuse a move of these stores, and what of them it would not carry. It only reads."""
-    name, stores = check_name(args.get("account")), check_stores(args.get("stores"))
+def obstacles(want: verbs.Obstacles, report: Report) -> verbs.LookedAhead:
+    """What would refuse a move of these stores, and what of them it would not carry. It only reads."""
+    name, stores = want.account, check_stores(want.stores)
     found, left = Found(), []
     with found.noting():
         account = _serving(name, stores)
@@ -94,7 +95,7 @@ def obstacles(args: dict[str, Any], report: Report) -> dict[str, Any]:
         for engine in stores if "files" not in stores else []:
             with found.noting():
                 redirect.require_leadable(account, engine)
-    return {"obstacles": found.obstacles, "left": [printable(each)[:_LONGEST] for each in left[:MOST]]}
+    return verbs.LookedAhead(obstacles=found.obstacles, left=[printable(each)[:_LONGEST] for each in left[:MOST]])
 
 
 def _serving(name: str, stores: list[str]) -> Account:

@@ -113,14 +113,19 @@ def plain_address(address: Any) -> str:
     return str(ipaddress.ip_address(address))
 
 
+def check_address(address: Any) -> str:
+    """The same, or a refusal."""
+    try:
+        return plain_address(address)
+    except ValueError as error:
+        refuse("bad_address", f"{error}; give a plain IPv4 or IPv6 address.")
+
+
 _PLAIN = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 
 
 def _parsed(addresses: list[Any]) -> list[str]:
-    try:
-        return [plain_address(address) for address in addresses]
-    except ValueError as error:
-        refuse("bad_address", f"{error}; give plain IPv4 or IPv6 addresses.")
+    return [check_address(address) for address in addresses]
 
 
 def _put(action: str, address: str) -> None:

@@ -6,15 +6,9 @@ copies are equal. `differences` names where two digests part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 MOST = 20
-
-
-def as_peer_verb(read: Callable[[Any], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """`read(account)` as a verb that the other server may call: it takes nothing but the account."""
-    return lambda account, args, stdin: read(account)
 
 
 def differences(mine: Any, theirs: Any, at: str = "") -> list[str]:

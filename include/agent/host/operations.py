@@ -6,25 +6,36 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .codec import plain
 from .system import AGENT, STATE, Refused, locked, read_json, refuse, run, write_durably
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KEPT_SECONDS = 60 * 86400
 _YIELDING = ("--property=Nice=10", "--property=IOSchedulingClass=idle")
 _BOUNDS = ("--property=RuntimeMaxSec=1200", "--property=MemoryMax=1536M", "--property=TasksMax=200")
-_BOUNDED = {"check": _BOUNDS, "obstacles": _BOUNDS}
 """What reads nothing but what customers wrote has bounds of its own; the verb keeps to less by itself."""
 _FIRST_TO_GO = "--property=OOMScoreAdjust=500"
 """Where memory runs out, an operation ends, and not a database: before its commit it undoes itself."""
 
-_IN_HOLD = "switch"
-"""The verb that visitors wait for; every other one gives way to whoever serves on this server."""
-
 Report = Callable[..., None]
-LongVerb = Callable[[dict[str, Any], Report], dict[str, Any]]
+Work = Callable[[str, dict[str, Any], Report], Any]
+"""Does what was asked for: the verb by name, its arguments, and where to report."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a verb runs beside whoever serves on this server: it gives way, or visitors wait for it; within bounds, or
+    for as long as it takes."""
+
+    yields: bool = True
+    bounded: bool = False
+
+    def properties(self) -> list[str]:
+        return [*(_YIELDING if self.yields else ()), *(_BOUNDS if self.bounded else ())]
 
 
 def _directory(operation: Any) -> Path:
@@ -40,11 +51,9 @@ def _unit(operation: str) -> str:
     return f"transhumance-op-{operation}.service"
 
 
-def start(operation: str, verb: str, args: dict[str, Any], verbs: dict[str, LongVerb]) -> dict[str, Any]:
+def start(operation: str, verb: str, args: dict[str, Any], manner: Manner) -> dict[str, Any]:
     """Start a long verb unless it runs or has succeeded under this id; its status."""
     directory = _directory(operation)
-    if verb not in verbs:
-        refuse("unknown_verb", f"{verb!r} is no long verb; there are {', '.join(sorted(verbs))}.")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(directory / "lock"):
         request = read_json(directory / "request.json")
@@ -61,7 +70,7 @@ def start(operation: str, verb: str, args: dict[str, Any], verbs: dict[str, Long
             ["systemd-run", "--quiet", f"--unit={_unit(operation)}", "--property=KillMode=control-group"]
             # What it wrote to a pipe or a peer must end with it: a killed switch leaves no writer behind.
             + ["--property=TimeoutStopSec=5", _FIRST_TO_GO]
-            + [*(() if verb == _IN_HOLD else _YIELDING), *_BOUNDED.get(verb, ())]
+            + manner.properties()
             + ["/usr/bin/python3", str(AGENT), "run", operation]
         )
         return status(operation)
@@ -101,7 +110,7 @@ def status(operation: str) -> dict[str, Any]:
     }
 
 
-def run_operation(operation: str, verbs: dict[str, LongVerb]) -> int:
+def run_operation(operation: str, work: Work) -> int:
     """What the unit runs: the verb, its progress to a file, its end to another."""
     directory = _directory(operation)
     request = read_json(directory / "request.json")
@@ -119,8 +128,8 @@ def run_operation(operation: str, verbs: dict[str, LongVerb]) -> int:
         temporary.rename(directory / "progress.json")
 
     try:
-        result = verbs[request["verb"]](request["args"], report)
-        ended: dict[str, Any] = {"state": "succeeded", "result": result}
+        result = work(request["verb"], request["args"], report)
+        ended: dict[str, Any] = {"state": "succeeded", "result": plain(result)}
     except Refused as error:
         ended = {"state": "failed", "error": {"code": error.code, "message": error.message}}
     except Exception as error:  # whoever asks for the status must learn of it

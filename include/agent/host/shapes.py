@@ -48,12 +48,12 @@ def whole(least: int = 0, most: int = _WORD) -> Shape:
     return shape
 
 
-def number(most: float = 1e12) -> Shape:
+def number(most: float = 1e12, least: float = 0) -> Shape:
     """A number that is not negative."""
 
     def shape(value: Any) -> float:
-        if type(value) not in (int, float) or not 0 <= value <= most:
-            raise Strange(f": a number from 0 to {most:g} was expected")
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise Strange(f": a number from {least:g} to {most:g} was expected")
         found: float = value  # a whole number stays one
         return found
 
@@ -115,7 +115,7 @@ def each(inner: Shape, most: int) -> Shape:
     def shape(value: Any) -> list[Any]:
         if not isinstance(value, list) or len(value) > most:
             raise Strange(f": a list of {most} at most was expected")
-        return _parts(enumerate(value), lambda _: inner, "[{}]")
+        return parts(enumerate(value), lambda _: inner, "[{}]")
 
     return shape
 
@@ -126,7 +126,7 @@ def row(*inner: Shape) -> Shape:
     def shape(value: Any) -> list[Any]:
         if not isinstance(value, list) or len(value) != len(inner):
             raise Strange(f": a list of {len(inner)} was expected")
-        return _parts(enumerate(value), inner.__getitem__, "[{}]")
+        return parts(enumerate(value), inner.__getitem__, "[{}]")
 
     return shape
 
@@ -138,8 +138,8 @@ def named(inner: Shape, most: int = 1_000_000, name: Shape | None = None) -> Sha
     def shape(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or len(value) > most:
             raise Strange(f": an object of {most} names at most was expected")
-        names = _parts(enumerate(value), lambda _: name, " (a name)")
-        return dict(zip(names, _parts(value.items(), lambda _: inner, ".{:.40}"), strict=True))
+        names = parts(enumerate(value), lambda _: name, " (a name)")
+        return dict(zip(names, parts(value.items(), lambda _: inner, ".{:.40}"), strict=True))
 
     return shape
 
@@ -155,7 +155,7 @@ def record(inner: Mapping[str, Shape], **more: Shape) -> Shape:
             if key not in value:
                 raise Strange(f".{key}: it is missing")
         known = [key for key in shapes if key in value]
-        return dict(zip(known, _parts(((key, value[key]) for key in known), shapes.__getitem__, ".{}"), strict=True))
+        return dict(zip(known, parts(((key, value[key]) for key in known), shapes.__getitem__, ".{}"), strict=True))
 
     return shape
 
@@ -205,10 +205,10 @@ def tree(longest: int = 1 << 20) -> Shape:
     return shape
 
 
-def _parts(parts: Iterable[tuple[Any, Any]], shape_of: Callable[[Any], Shape], shown: str) -> list[Any]:
+def parts(placed: Iterable[tuple[Any, Any]], shape_of: Callable[[Any], Shape], shown: str) -> list[Any]:
     """The parts of a value, each of its shape; what is strange says where it stands."""
     found = []
-    for place, part in parts:
+    for place, part in placed:
         try:
             found.append(shape_of(place)(part))
         except Strange as strange:

@@ -13,6 +13,7 @@ from ..host import server_role, system
 from ..host.system import refuse
 from ..layouts import front, mail, php
 from ..stores.files.store import FILES
+from ..verbs.peers import Release
 from . import fence, hold, redirect, serving, stores
 from .steps import Steps
 
@@ -144,7 +145,7 @@ def release_peer(name: str, peer: Peer | None = None) -> list[dict[str, Any]]:
     if not engine:
         _require_moved(name, state)
     other = peer or Peer(state.move or "", known.get("address"), known.get("host_keys"), state.epoch)
-    return other.call("release", {"epoch": state.epoch, "commit_record": fence.record(name, state)})["steps"]
+    return other.call(Release(epoch=state.epoch, commit_record=fence.record(name, state))).steps
 
 
 def go_forward(name: str) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from typing import IO, Any
+from typing import Any
 
 from ..account.accounts import Account, state_of
 from ..channel.peer import Peer
 from ..host import system
-from ..host.digest import as_peer_verb
 from ..host.scope import Scope
 from ..host.system import Refused
 from ..layouts import front, mail
+from ..verbs.peers import Identity, IdentityDigest
+from ..verbs.verb import Asking, Nothing
 from . import shell
 
 SCOPE = Scope(
@@ -26,7 +27,7 @@ SCOPE = Scope(
 
 def send(account: Account, peer: Peer) -> None:
     """Make it the same on the peer."""
-    peer.call("identity", read(account))
+    peer.call(Identity(**read(account)))
 
 
 def read(account: Account) -> dict[str, Any]:
@@ -53,24 +54,24 @@ def digest(account: Account) -> dict[str, Any]:
     return {key: hashlib.sha256(json.dumps(whole[key]).encode()).hexdigest() for key in sorted(whole)}
 
 
-def _take(account: Account, args: dict[str, Any], _stdin: IO[bytes]) -> dict[str, Any]:
+def _take(account: Account, want: Identity, _asking: Asking) -> Nothing:
     known = read(account)
-    if args["password_hash"] != known["password_hash"]:
-        system.set_password_hash(account.name, args["password_hash"])
-    shell.expect_expiry(account.name, args["expiry"])
+    if want.password_hash != known["password_hash"]:
+        system.set_password_hash(account.name, want.password_hash)
+    shell.expect_expiry(account.name, want.expiry)
     aside = account.directory / "crontab"
-    if args["crontab"] is None:
+    if want.crontab is None:
         aside.unlink(missing_ok=True)
-    elif args["crontab"] != known["crontab"]:
-        system.write_durably(aside, args["crontab"].encode("utf-8", "surrogateescape"))
-    strange = sorted({*args["certificates"]} - {*account.domains})
+    elif want.crontab != known["crontab"]:
+        system.write_durably(aside, want.crontab.encode("utf-8", "surrogateescape"))
+    strange = sorted({*want.certificates} - {*account.domains})
     if strange:
         raise Refused("foreign_certificate", f"The domain {strange[0]!r} is not one of {account.name}'s.")
-    if args["certificates"] != known["certificates"]:
-        for domain, pem in args["certificates"].items():
+    if want.certificates != known["certificates"]:
+        for domain, pem in want.certificates.items():
             front.put_certificate(domain, pem)
         mail.render(certificates=True)
-    return {}
+    return Nothing()
 
 
-PEER_VERBS = {"identity": _take, "identity_digest": as_peer_verb(digest)}
+PEER_VERBS = (Identity.served_by(_take), IdentityDigest.told_by(digest))

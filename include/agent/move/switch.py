@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..account.accounts import Account, check_name, load, state_of, whole
-from ..account.engines import check_engine
+from .. import verbs
+from ..account.accounts import Account, load, state_of, whole
 from ..channel import pairing
 from ..channel.peer import Peer
 from ..host import digest, holds
@@ -21,28 +21,30 @@ from ..host.operations import Report
 from ..host.system import failpoint, refuse, side_by_side
 from ..layouts import mail, php
 from ..stores.store import Compared, Engine, Following, Store
+from ..verbs import peers
+from ..verbs.verb import PeerVerb
 from . import fence, forward, hold, identity, moment, redirect, shell
 from .steps import Steps
 from .stores import ENGINES, STORES, engine_named
 
+Leaving = verbs.Copy | verbs.Verify | verbs.Switch | verbs.Duplicate
+"""What is asked of the server that an account leaves, or is copied from."""
 MOST_DIFFERENCES = 20
-BUDGET_SECONDS = 1.0
-"""The longest that visitors may have to wait, unless the move says otherwise."""
 REHEARSALS = 3
 """A machine that was busy for a moment gets another chance before the move is called too slow."""
 
 
-def copy(args: dict[str, Any], report: Report) -> dict[str, Any]:
+def copy(want: verbs.Copy, report: Report) -> dict[str, Any]:
     """Copy everything while the account serves, prove the copy, and let it follow; what cannot move is refused here.
 
     {"files", "bytes", "seconds", "verify_seconds", "left": [what the account has and is not carried, a sentence each],
     "scope": {part: what is compared of it}, "ways": [{"store", "database", "way": follow|dump, "why"}],
     "stores": {store: seconds}}.
     """
-    account, peer = _sides(args)
+    account, peer = _sides(want)
     began = time.monotonic()
-    _require_serving(account, args)
-    followings = _follow(account, peer, report, stores_of(account, args))
+    _require_serving(account, want)
+    followings = _follow(account, peer, report, stores_of(account, want.stores))
     found = [following.followed for following in followings]
     return {
         "files": sum(each.files for each in found),
@@ -70,11 +72,11 @@ def _covered(followings: list[Following]) -> dict[str, Any]:
     }
 
 
-def stores_of(account: Account, args: dict[str, Any]) -> list[Store]:
+def stores_of(account: Account, names: list[str] | None) -> list[Store]:
     """The stores that are asked for, all by default; refused when one of them lives elsewhere."""
     known = [store.name for store in STORES]
-    given = args.get("stores", known)
-    if not isinstance(given, list) or not given or any(name not in known for name in given):
+    given = known if names is None else names
+    if not given or any(name not in known for name in given):
         refuse("bad_args", f"The stores must be some of {', '.join(known)}, not {given!r:.80}.")
     if "files" in given or {*given} & {*state_of(account.name).engines}:
         fence.require_whole(account.name)
@@ -84,12 +86,12 @@ def stores_of(account: Account, args: dict[str, Any]) -> list[Store]:
 def begin_alone(account: Account, peer: Peer, stores: Collection[str]) -> None:
     """No operation but this one writes there from here on, and both agents mean the same by what they say. Refused
     where an engine there is older than the one here."""
-    said = peer.call("alone", {"protocol": pairing.PROTOCOL})
-    pairing.require_same_protocol(said)
+    said = peer.call(peers.Alone(protocol=pairing.PROTOCOL))
+    pairing.require_same_protocol(said.protocol)
     for engine in ENGINES:
         if engine.name not in stores or not account.has(engine.name):
             continue
-        here, there = engine.version(), tuple(said["versions"].get(engine.name, ()))
+        here, there = engine.version(), tuple(said.versions.get(engine.name, ()))
         if there < here:
             mine, theirs = (".".join(str(part) for part in version) or "unknown" for version in (here, there))
             refuse(
@@ -106,34 +108,33 @@ def _follow(account: Account, peer: Peer, report: Report, stores: list[Store]) -
     return side_by_side(*(partial(store.follow, account, peer, report) for store in stores))
 
 
-def switch(args: dict[str, Any], report: Report) -> dict[str, Any]:
+def switch(want: verbs.Switch, report: Report) -> dict[str, Any]:
     """From rehearsal to forward, with nobody's help. Before the commit a failure returns the account at once.
 
     Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
     `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "left", "scope", "ways"}.
     With an `engine` its databases alone go over, and the account opens again here.
     """
-    account, peer = _sides(args)
-    state = state_of(account.name)
-    engine = check_engine(args["engine"]) if args.get("engine") is not None else None
-    if engine and state.engines.get(engine, {}).get("move") == args["move"]:
+    account, peer = _sides(want)
+    state, engine = state_of(account.name), want.engine
+    if engine and state.engines.get(engine, {}).get("move") == want.move:
         return {"committed": True, "released": True, **forward.go_forward_engine(account.name, engine)}
-    if (state.state, state.move) == ("moved", args["move"]):
+    if (state.state, state.move) == ("moved", want.move):
         return {"committed": True, "released": True, **forward.go_forward(account.name)}
-    _require_serving(account, args)
-    stores = stores_of(account, {"stores": [engine]} if engine else {})
+    _require_serving(account, want)
+    stores = stores_of(account, [engine] if engine else None)
     if state.state == "held":
         # A switch before this one was killed: its visitors have waited enough.
-        hold.return_(account.name, args["move"], args["epoch"])
+        hold.return_(account.name, want.move, want.epoch)
     steps = Steps(report)
     with steps("follow"):
         followings = _follow(account, peer, report, stores)
     what = _EngineOnly(account, engine, peer) if engine else _Whole(account)
     with steps("rehearse"):
         requests = php.Requests(account)
-        expected = _rehearse(account, peer, _budget(args), followings, requests)
+        expected = _rehearse(account, peer, want.budget_seconds, followings, requests)
     figures = {"expected_ms": round(expected * 1000, 1), **_covered(followings)}
-    block = hold.Hold(account.name, args["move"], args["epoch"], args["hold_seconds"], steps, what.engines, requests)
+    block = hold.Hold(account.name, want.move, want.epoch, want.hold_seconds, steps, what.engines, requests)
     moved = _hold_and_commit(block, account, peer, steps, figures, followings, what)
     with steps("unfollow"):
         for following in followings:
@@ -168,7 +169,7 @@ class _EngineOnly:
     def __init__(self, account: Account, engine: str, peer: Peer) -> None:
         self.name, self.engine = account.name, engine
         self.engines: tuple[Engine, ...] = (engine_named(engine),)
-        self.port = peer.call("part_port", {})["port"]
+        self.port = peer.call(peers.PartPort()).port
         redirect.rehearse(account, engine, peer.address, self.port)
 
     def commit(self, move: str, epoch: int, figures: dict[str, Any]) -> None:
@@ -193,7 +194,7 @@ def _rehearse(
     for _ in range(REHEARSALS):
         moment.await_it(account, 2 * budget, requests)  # the rehearsal, then the hold
         peer.warm(2 * len(followings))
-        peer.call("warm", {})
+        peer.call(peers.Warm())
         found = side_by_side(*(following.rehearse for following in followings))
         expected = max(each.seconds for each in found) + holds.usual_rest()
         if expected <= budget:
@@ -277,7 +278,7 @@ def _together(account: Account, peer: Peer, compared: dict[str, Compared]) -> tu
     """The figures of the stores that go over, and at most 20 differences."""
     different = [f"{part}: {text}" for part, each in compared.items() for text in each.different]
     if "files" in compared:
-        theirs = peer.call("identity_digest", {})
+        theirs = peer.call(peers.IdentityDigest())
         different += [f"identity: {text}" for text in digest.differences(identity.digest(account), theirs)]
     figures = {of: sum(getattr(each, of) for each in compared.values()) for of in _FIGURES}
     return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
@@ -306,42 +307,29 @@ def forget(move: str) -> None:
                 engine.discard(account)
 
 
-def verify(args: dict[str, Any], report: Report) -> dict[str, Any]:
+def verify(want: verbs.Verify, report: Report) -> dict[str, Any]:
     """Compare both copies as a whole, now: {"files", "bytes", "tables", "rows", "messages", "equal", "differences"}."""
-    account, peer = _sides(args)
+    account, peer = _sides(want)
     report(text="comparing")
-    verified, different = compare(account, peer, stores_of(account, args))
+    verified, different = compare(account, peer, stores_of(account, want.stores))
     return {**verified, "differences": different}
 
 
-def _sides(args: dict[str, Any]) -> tuple[Account, Peer]:
-    peer = args.get("peer")
-    if not isinstance(peer, dict):
-        refuse(
-            "bad_args",
-            'The peer is missing; give {"address": ..., "host_keys": [...]} as receive returned them.',
-        )
-    account = load(check_name(args.get("account")))
+def _sides(want: Leaving) -> tuple[Account, Peer]:
+    account = load(want.account)
     if account.part:
         refuse("is_part", f"{account.name} is the part of an account that lives elsewhere; it does not move by itself.")
-    return account, Peer(args.get("move", ""), peer.get("address"), peer.get("host_keys"), args.get("epoch"))
+    return account, Peer(want.move, want.peer.address, want.peer.host_keys, want.epoch)
 
 
-def _require_serving(account: Account, args: dict[str, Any]) -> None:
+def _require_serving(account: Account, want: Leaving) -> None:
     state = state_of(account.name)
     if state.state not in ("serving", "held"):
         refuse(
             "wrong_state",
             f"The account {account.name} is {state.state} here; only one that serves can leave.",
         )
-    fence.refuse_stale(account.name, state, args["move"], args.get("epoch"))
-
-
-def _budget(args: dict[str, Any]) -> float:
-    budget = args.get("budget_seconds", BUDGET_SECONDS)
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0.1 <= budget <= 60:
-        refuse("bad_args", f"The longest wait must be from 0.1 to 60 seconds, not {budget!r:.60}.")
-    return float(budget)
+    fence.refuse_stale(account.name, state, want.move, want.epoch)
 
 
 # --- comparison ---
@@ -349,22 +337,22 @@ def _budget(args: dict[str, Any]) -> float:
 
 def compare(account: Account, peer: Peer, stores: Collection[Store]) -> tuple[dict[str, Any], list[str]]:
     """The figures of what was compared, and what differs (at most 20 sentences, none when equal)."""
-    parts: dict[str, Callable[[Account], dict[str, Any]]] = {store.digest_verb: store.digest for store in stores}
+    parts: dict[type[PeerVerb[dict[str, Any]]], Callable[[Account], dict[str, Any]]]
+    parts = {store.digest_verb: store.digest for store in stores}
     of_home = "files" in [store.name for store in stores]
     if of_home:
-        parts |= {"messages_digest": mail.messages, "identity_digest": identity.digest}
+        parts |= {peers.MessagesDigest: mail.messages, peers.IdentityDigest: identity.digest}
     with Threads(max_workers=2 * len(parts)) as pool:
-        theirs = {verb: pool.submit(peer.call, verb, {}) for verb in parts}
+        theirs = {verb: pool.submit(peer.call, verb()) for verb in parts}
         mine = {verb: pool.submit(read, account) for verb, read in parts.items()}
     here, there = ({verb: work.result() for verb, work in side.items()} for side in (mine, theirs))
     different = []
     for store in stores:
         different += store.differences(account, peer, here[store.digest_verb], there[store.digest_verb])
     if of_home:
-        verb = "messages_digest"
-        different += mail.differences(here[verb], there[verb])
-        verb = "identity_digest"
-        different += [f"identity: {text}" for text in digest.differences(here[verb], there[verb])]
+        different += mail.differences(here[peers.MessagesDigest], there[peers.MessagesDigest])
+        both = here[peers.IdentityDigest], there[peers.IdentityDigest]
+        different += [f"identity: {text}" for text in digest.differences(*both)]
     figures = {of: sum(here[store.digest_verb].get(of, 0) for store in stores) for of in _FIGURES}
-    figures["messages"] = here["messages_digest"]["messages"] if of_home else 0
+    figures["messages"] = here[peers.MessagesDigest]["messages"] if of_home else 0
     return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from ..account.accounts import Account
 from ..account.engines import declared
-from ..channel.pairing import PeerVerb
 from ..channel.peer import Peer
 from ..host import digest
 from ..host.scope import Scope
+from ..verbs.verb import Answer, PeerVerb
 
 Report = Callable[..., None]
 """Told how far the work is, in keywords: text, done_bytes."""
@@ -126,9 +126,9 @@ class Store(ABC):
     name: str
     scope: Scope
     """What the proof of it covers."""
-    digest_verb: str
+    digest_verb: type[PeerVerb[dict[str, Any]]]
     """By which the peer is asked for its digest."""
-    peer_verbs: dict[str, PeerVerb]
+    peer_verbs: tuple[Answer, ...]
     """What the other server of a move may ask of the store."""
 
     @abstractmethod

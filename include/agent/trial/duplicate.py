@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
+from .. import verbs
 from ..account.accounts import Account, state_of
 from ..channel.peer import Peer
 from ..host.operations import Report
@@ -16,6 +17,7 @@ from ..move import identity
 from ..move.stores import FILES, engine_named
 from ..move.switch import _require_serving, _sides, begin_alone
 from ..stores.files import digest, rsync
+from ..verbs.peers import Identity
 from .copy import check_stores
 
 Done = dict[str, Any]
@@ -51,7 +53,7 @@ _OF_THE_ACCOUNT = frozenset(
 )
 
 
-def duplicate(args: dict[str, Any], report: Report) -> dict[str, Any]:
+def duplicate(want: verbs.Duplicate, report: Report) -> dict[str, Any]:
     """Copy these stores into the copy that is being received; nothing of it stays here but the key, until `unpair`.
 
     {"files", "bytes", "seconds", "stores": {store: seconds}, "left": [sentences on what is not carried],
@@ -59,9 +61,9 @@ def duplicate(args: dict[str, Any], report: Report) -> dict[str, Any]:
     "waits": [{"store", "database", "message"}: a database that a move would copy while visitors wait],
     "missing": [{"store", "database", "object"}]}.
     """
-    account, peer = _sides(args)
-    wanted = check_stores(args.get("stores"))
-    _require_serving(account, args)
+    account, peer = _sides(want)
+    wanted = check_stores(want.stores)
+    _require_serving(account, want)
     if state_of(account.name).state == "held":
         refuse("wrong_state", f"The account {account.name} is held for a move; test it when that is over.")
     began = time.monotonic()
@@ -96,7 +98,7 @@ def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> Done:
 
 def _files(account: Account, peer: Peer, report: Report, done: Done) -> None:
     # A test has names of its own: the original's certificates stay where they are.
-    peer.call("identity", identity.read(account) | {"certificates": {}})
+    peer.call(Identity(**identity.read(account) | {"certificates": {}}))
     sent = rsync.send(account, peer, report)
     done |= {
         "files": sent["files"],

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include import registry
+from include.agent import verbs
 from include.facts import MoveFacts, Peer, TestFacts
 from include.hosts import Host
 from include.moves import channel
@@ -58,60 +59,60 @@ class AgentOperation(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Starts or attaches, waits a few seconds, then defers."""
         host = connections.host(self.server)
-        status = self._ours(host.call("status", operation=self.operation))
-        if status["state"] not in ("running", "succeeded"):
+        status = self._ours(host.call(verbs.Status(operation=self.operation)))
+        if status.state not in ("running", "succeeded"):
             self.before_start(host, status)
-            status = host.call("start", operation=self.operation, verb=self.verb, args=self.args)
+            status = host.call(verbs.Start(operation=self.operation, verb=self.verb, args=self.args))
         until = time.monotonic() + BUSY
-        while status["state"] == "running" and time.monotonic() < until:
+        while status.state == "running" and time.monotonic() < until:
             time.sleep(0.15)
-            status = host.call("status", operation=self.operation)
+            status = host.call(verbs.Status(operation=self.operation))
         return self._end(status)
 
-    def before_start(self, host: Host, status: dict[str, Any]) -> None:
+    def before_start(self, host: Host, status: verbs.OperationStatus) -> None:
         """The last chance to refuse; `status` is that of the start before, or unknown."""
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """After the wait: the server is asked once more, since the event is only a hint."""
         if event["state"] == "unreachable":
             raise AirflowException(event["message"])
-        return self._end(self._ours(connections.host(self.server).call("status", operation=self.operation)))
+        return self._end(self._ours(connections.host(self.server).call(verbs.Status(operation=self.operation))))
 
-    def _ours(self, status: dict[str, Any]) -> dict[str, Any]:
+    def _ours(self, status: verbs.OperationStatus) -> verbs.OperationStatus:
         """The status, if the server did or does under this id what this task wants: one of the same name may have been
         asked for by a registry of which this one is an older copy."""
-        if status["state"] == "unknown":
+        if status.state == "unknown":
             return status
-        if "verb" not in status:
+        if status.verb is None:
             raise AirflowFailException(f"The agent on {self.server} is of an earlier version: enrol that server again.")
-        if _what(status["verb"], status["args"]) != _what(self.verb, self.args):
+        if _what(status.verb, status.args) != _what(self.verb, self.args):
             raise AirflowFailException(
-                f"{self.server} knows {self.operation} as {status['verb']} of {status['args'].get('account')} with "
+                f"{self.server} knows {self.operation} as {status.verb} of {status.args.get('account')} with "
                 "other arguments than this task's, so nothing is taken from it: see there whose it was, then begin "
                 "a new run."
             )
         return status
 
-    def _end(self, status: dict[str, Any]) -> Any:
-        state = status["state"]
+    def _end(self, status: verbs.OperationStatus) -> Any:
+        state = status.state
         if state == "running":
-            self.log.info("%s runs on %s: %s", self.operation, self.server, status.get("progress"))
+            self.log.info("%s runs on %s: %s", self.operation, self.server, status.progress)
             self.defer(
                 trigger=AgentOperationTrigger(self.server, self.operation),
                 method_name="resume",
                 timeout=self.timeout,
             )
         if state == "succeeded":
-            return status.get("result")
-        if state == "failed" and status["error"]["code"] == OVER_BUDGET:
+            return status.result
+        if status.error is not None and status.error.code == OVER_BUDGET:
             # Refused before any hold, and a retry would be as slow.
-            raise AirflowFailException(status["error"]["message"])
+            raise AirflowFailException(status.error.message)
         raise AirflowException(self.ended(status))
 
-    def ended(self, status: dict[str, Any]) -> str:
+    def ended(self, status: verbs.OperationStatus) -> str:
         """How an operation that did not succeed ended: one sentence."""
-        if status["state"] == "failed":
-            return status["error"]["message"]
+        if status.error is not None:
+            return status.error.message
         return f"{self.verb} on {self.server} ended without a result (the server may have been restarted)."
 
 
@@ -145,11 +146,11 @@ class MoveOperation(AgentOperation):
                 registry.advance_move(conn, move.id, state, epoch=move.epoch)
         return super().execute(context)
 
-    def before_start(self, host: Host, status: dict[str, Any]) -> None:
+    def before_start(self, host: Host, status: verbs.OperationStatus) -> None:
         """A switch that failed before the commit is tried once more; one that has committed goes forward."""
         if self.verb != "switch":
             return
-        after = self.ended(status) if status["state"] in ("failed", "vanished") else None
+        after = self.ended(status) if status.state in ("failed", "vanished") else None
         move = self._facts()
         with connections.registry_connection() as conn:
             started = registry.switches_of(conn, move.id)
@@ -166,10 +167,10 @@ class MoveOperation(AgentOperation):
         self._address()
         return super().resume(context, event)
 
-    def _end(self, status: dict[str, Any]) -> Any:
-        if status["state"] == "failed" and status["error"]["code"] == OVER_BUDGET:
+    def _end(self, status: verbs.OperationStatus) -> Any:
+        if status.error is not None and status.error.code == OVER_BUDGET:
             with connections.registry_connection() as conn:
-                registry.put_off(conn, self._facts().id, status["error"]["message"])
+                registry.put_off(conn, self._facts().id, status.error.message)
         return super()._end(status)
 
     def _facts(self) -> MoveFacts:

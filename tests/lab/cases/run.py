@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from include.agent import verbs
 from include.hosts import AgentError
-from tests.lab.agents import Move, Side, account_file
+from tests.lab.agents import Move, Side, account_file, wanted
 from tests.lab.cases.case import Case, Step, numbers
 from tests.lab.independent import differences
 
@@ -69,7 +70,7 @@ class World:
     def fill(self) -> None:
         """Everything that root and the account do before the move."""
         self.clear()
-        self.old.host.call("create", account_file=self.statement)
+        self.old.host.call(verbs.Create(account_file=self.statement))
         self._make_logins()
         # What an account does runs beside the others' as it would on a host.
         with ThreadPoolExecutor(4) as pool:
@@ -104,7 +105,7 @@ class World:
         move = Move(key, epoch, self.statement, self.old, self.new)
         try:
             move.prepare()
-            outcome.left = self.old.host.run(f"{key}-copy", "copy", move.args())["left"]
+            outcome.left = self.old.host.run(f"{key}-copy", wanted(verbs.Copy, move.args()))["left"]
             for case in self.cases:
                 for step in case.meanwhile:
                     self._do(self.old, case, step, check=True)
@@ -122,12 +123,14 @@ class World:
         old, new = self.old.host, self.new.host
         move = Move(key, 2, self.statement, self.old, self.new)
         move.receive()
-        done = old.run(f"{key}-duplicate", "duplicate", move.args(stores=["files", "postgresql", "mariadb"]))
+        done = old.run(
+            f"{key}-duplicate", wanted(verbs.Duplicate, move.args(stores=["files", "postgresql", "mariadb"]))
+        )
         told = [str(one["message"]) for one in done["said"]] + list(done["left"])
         told += [f"database {one['database']}: {one['message']}" for one in done["waits"]]
         for host, where in ((old, "original"), (new, "copy")):
             asked = {"account": self.name, "side": where, "checks": checks, "old_addresses": []}
-            found = host.run(f"{key}-check-{where}", "check", asked)["findings"]
+            found = host.run(f"{key}-check-{where}", wanted(verbs.Check, asked))["findings"]
             told += [f"{one['where']}: {one['what']}" for one in found]
         return told
 

@@ -12,6 +12,7 @@ from agent.account.accounts import load  # noqa: E402
 from agent.channel.peer import Peer  # noqa: E402
 from agent.stores.files import changes as files_changes  # noqa: E402, F401
 from agent.stores.files.store import FILES  # noqa: E402
+from agent.verbs import peers  # noqa: E402
 
 GIVEN = json.loads(sys.argv[1])
 account = load(GIVEN["account"])
@@ -45,4 +46,4 @@ def moved() -> list:
 
 
 def whole() -> list:
-    return files.differences(account, peer, files.digest(account), peer.call("files_digest", {}))
+    return files.differences(account, peer, files.digest(account), peer.call(peers.FilesDigest()))

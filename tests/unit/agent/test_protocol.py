@@ -6,11 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from include.agent import protocol
+from include.agent import describe, protocol
 from include.agent.channel import pairing
 from include.agent.host import operations, system
 from include.agent.host.system import Refused
@@ -50,7 +49,7 @@ from include.agent.host.system import Refused
     ],
 )
 def test_wrong_requests_are_answered(text: bytes, code: str) -> None:
-    reply = protocol.answer(text)
+    reply = json.loads(protocol.answer(text))
     assert reply["ok"] is False
     assert reply["error"]["code"] == code
     assert reply["error"]["message"].endswith(".")
@@ -78,8 +77,8 @@ def test_an_address_is_nothing_but_one(address) -> None:
 
 
 def test_a_fault_of_the_agent_is_an_answer_too(monkeypatch) -> None:
-    monkeypatch.setitem(protocol.VERBS, "describe", lambda _args: 1 / 0)
-    reply = protocol.answer(b'{"verb": "describe", "args": {}}')
+    monkeypatch.setattr(describe, "describe", lambda: 1 / 0)
+    reply = json.loads(protocol.answer(b'{"verb": "describe", "args": {}}'))
     assert reply["error"]["code"] == "internal_error"
 
 
@@ -97,53 +96,57 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return asked
 
 
+PLAIN = operations.Manner()
+
+
 def started(asked: list[list[str]]) -> int:
     return sum(argv[0] == "systemd-run" for argv in asked)
 
 
 def test_an_operation_that_succeeded_is_not_run_again(host: list[list[str]]) -> None:
-    verbs = {"copy": lambda args, report: {"files": args["n"]}}
+    def copies(_verb, args, _report):
+        return {"files": args["n"]}
+
     assert operations.status("o1")["state"] == "unknown"
-    operations.start("o1", "copy", {"n": 3}, verbs)
-    operations.run_operation("o1", verbs)
-    again = operations.start("o1", "copy", {"n": 3}, verbs)
+    operations.start("o1", "copy", {"n": 3}, PLAIN)
+    operations.run_operation("o1", copies)
+    again = operations.start("o1", "copy", {"n": 3}, PLAIN)
     assert (again["state"], again["result"]) == ("succeeded", {"files": 3})
     assert started(host) == 1
 
 
 def test_one_that_failed_or_vanished_is_run_again(host: list[list[str]]) -> None:
-    def fails(_args, _report):
+    def fails(_verb, _args, _report):
         raise Refused("no", "It did not work; try again.")
 
-    assert operations.start("o1", "copy", {}, {"copy": fails})["state"] == "vanished"
-    operations.start("o1", "copy", {}, {"copy": fails})
+    assert operations.start("o1", "copy", {}, PLAIN)["state"] == "vanished"
+    operations.start("o1", "copy", {}, PLAIN)
     assert started(host) == 2
-    operations.run_operation("o1", {"copy": fails})
+    operations.run_operation("o1", fails)
     failed = operations.status("o1")
     assert (failed["state"], failed["error"]["code"]) == ("failed", "no")
-    operations.start("o1", "copy", {}, {"copy": fails})
+    operations.start("o1", "copy", {}, PLAIN)
     assert started(host) == 3
 
 
 def test_an_operation_that_succeeded_keeps_its_arguments(host: list[list[str]]) -> None:
-    verbs: dict[str, Any] = {"copy": lambda _args, _report: {}}
-    operations.start("o1", "copy", {"n": 1}, verbs)
-    operations.start("o1", "copy", {"n": 2}, verbs)
-    operations.run_operation("o1", verbs)
+    operations.start("o1", "copy", {"n": 1}, PLAIN)
+    operations.start("o1", "copy", {"n": 2}, PLAIN)
+    operations.run_operation("o1", lambda _verb, _args, _report: {})
     with pytest.raises(Refused, match="other arguments"):
-        operations.start("o1", "copy", {"n": 3}, verbs)
+        operations.start("o1", "copy", {"n": 3}, PLAIN)
 
 
 def test_progress_is_seen_while_it_runs(host: list[list[str]]) -> None:
     seen = []
 
-    def copies(_args, report):
+    def copies(_verb, _args, report):
         report(done_bytes=5, text="files")
         seen.append(operations.status("o1")["progress"])
         return {}
 
-    operations.start("o1", "copy", {}, {"copy": copies})
-    operations.run_operation("o1", {"copy": copies})
+    operations.start("o1", "copy", {}, PLAIN)
+    operations.run_operation("o1", copies)
     assert seen[0]["done_bytes"] == 5
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...account.accounts import Account
-from ...channel import walk_format
-from ...host import sandbox
+from ...host import sandbox, walk_format
 from ...host.digest import MOST, printable
 from ...host.system import run
+from ...verbs import peers as verbs
 from . import walk
 from .changes import mapped
 
@@ -89,7 +89,7 @@ def differing(
     for start in range(0, len(parts), _AT_ONCE):
         some = parts[start : start + _AT_ONCE]
         here = _entries(listed(account, some))
-        there = _entries(peer.call("files_listed", {"parts": some})["lines"])
+        there = _entries(peer.call(verbs.FilesListed(parts=some)).lines)
         for path in sorted({*here, *there}):
             if here.get(path) != there.get(path):
                 yield path, here.get(path), there.get(path)

@@ -18,6 +18,7 @@ from ...host.digest import MOST, printable
 from ...host.kept import Threads
 from ...host.system import refuse
 from ...layouts import mail, reboot_lines
+from ...verbs import peers as verbs
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import changes as files_changes
 from . import index as files_index
@@ -102,7 +103,7 @@ def resume(store: Store, account: Account, peer: Peer) -> Watched | None:
     try:
         with open(account.directory / "files.followed", "rb") as file:
             head = json.loads(file.readline())
-            if head["move"] != peer.move or peer.call("files_follows", {})["token"] != head["token"]:
+            if head["move"] != peer.move or peer.call(verbs.FilesFollows()).token != head["token"]:
                 return None
             index = files_index.load(file)
     except FileNotFoundError:
@@ -122,8 +123,8 @@ def begin(store: Store, account: Account, peer: Peer, report: Report) -> Watched
     since = files_changes.since(account, 0).number
     report(text="reading both copies")
     with Threads() as pool:
-        durable = pool.submit(peer.call, "files_settle_all", {})
-        one, other = pool.submit(digest, account), pool.submit(peer.call, "files_digest", {})
+        durable = pool.submit(peer.call, verbs.FilesSettleAll())
+        one, other = pool.submit(digest, account), pool.submit(peer.call, verbs.FilesDigest())
         mine, theirs = one.result(), other.result()
         with open(mine["_listing"], "rb") as listing:
             index = files_index.load(listing)
@@ -134,7 +135,7 @@ def begin(store: Store, account: Account, peer: Peer, report: Report) -> Watched
         catch_up(following)
         proven = time.monotonic()
         durable.result()
-    peer.call("files_follows", {"token": token})
+    peer.call(verbs.FilesFollows(token=token))
     following.followed = Followed(
         files=sent["files"],
         bytes=sent["bytes"],
@@ -193,7 +194,7 @@ def prepare(following: Watched) -> None:
         # With `again` it suits every list of files that are not large: which it will be is not known yet.
         following.ready = Listed(following.account, following.peer, again=True)
     look.begin(following.account, writable=False)
-    following.line.call("files_look", {"paths": []})
+    following.line.call(verbs.FilesLook(paths=[]))
     time.sleep(max(0.0, following.ready.began + _CONNECT_SECONDS - time.monotonic()))
 
 
@@ -209,7 +210,7 @@ def carry(following: Watched, *, held: bool) -> set[bytes]:
         present = {path for path, state in states.items() if state[0] in "fdl"}
         same, again = _unchanged(following, present, states)
         if removed := _to_remove(following, paths, present, states):
-            following.line.call("files_remove", {"paths": [os.fsdecode(path) for path in removed]})
+            following.line.call(verbs.FilesRemove(paths=[os.fsdecode(path) for path in removed]))
         if wanted := present - same:
             again = again or any(path in wanted for path in following.unproven)
             parts = any(
@@ -217,7 +218,7 @@ def carry(following: Watched, *, held: bool) -> set[bytes]:
                 for path in wanted
             )
             following.said = _listed(following, again, parts).copy(wanted, held=held)
-        following.line.call("files_settle", {"paths": [os.fsdecode(path) for path in paths]})
+        following.line.call(verbs.FilesSettle(paths=[os.fsdecode(path) for path in paths]))
     if held and following.ready:
         # Unused, it would hold the target's data open for writing.
         following.ready.abandon()
@@ -234,7 +235,7 @@ def prove(following: Watched) -> dict[bytes, Different]:
         return {}
     paths, index = list(following.unproven), following.index
     with Threads() as pool:
-        other = pool.submit(following.line.call, "files_look", {"paths": [os.fsdecode(path) for path in paths]})
+        other = pool.submit(following.line.call, verbs.FilesLook(paths=[os.fsdecode(path) for path in paths]))
         mine = look.ask(following.account, "lines", paths)["lines"]
         there = other.result()
     strange, theirs = set(there["strange"]), there["lines"]

@@ -14,6 +14,7 @@ from ...account.accounts import Account
 from ...host import homes, sandbox
 from ...host.digest import printable
 from ...host.system import refuse, run
+from ...verbs import peers as verbs
 
 Report = Callable[..., None]
 
@@ -61,7 +62,7 @@ def send(account: Account, peer: Any, report: Report, *, held: bool = False, che
     done = _client(account, peer, options, "whole by content" if checksum else "whole").finish()
     _judge(account, done, held=held)
     if held:
-        peer.call("files_settle_all", {})
+        peer.call(verbs.FilesSettleAll())
     sent, size = (
         _stat(done.stdout, "Number of regular files transferred"),
         _stat(done.stdout, "Total bytes sent"),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from ...account.accounts import Account
-from ...channel.pairing import PeerVerb
 from ...channel.peer import Peer
-from ...host.digest import as_peer_verb
 from ...host.kept import Threads
 from ...host.scope import Scope
 from ...host.system import run, write_durably
 from ...layouts import mail, reboot_lines
+from ...verbs import peers as verbs
+from ...verbs.verb import Asking, Nothing
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import follow as files_follow
 from . import look
@@ -57,7 +56,7 @@ class Walked(Following):
 
     def compare(self) -> Compared:
         with Threads() as pool:
-            one, other = pool.submit(digest, self.account), pool.submit(self.peer.call, "files_digest", {})
+            one, other = pool.submit(digest, self.account), pool.submit(self.peer.call, verbs.FilesDigest())
             mine, theirs = one.result(), other.result()
         different = differences(self.account, self.peer, mine, theirs)
         return Compared(files=mine["files"], bytes=mine["bytes"], different=tuple(different))
@@ -69,43 +68,52 @@ class Walked(Following):
 # --- the target's side ---
 
 
-def _asked(what: str) -> Callable[[Account, dict[str, Any], Any], dict[str, Any]]:
-    """A question to the program that waits in the sandbox, as a verb."""
-
-    def verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-        paths = [path.encode("utf-8", "surrogateescape") for path in args["paths"]]
-        return look.ask(account, what, paths, writable=True)
-
-    return verb
+def _ask(account: Account, what: str, paths: list[str]) -> dict[str, Any]:
+    """A question to the program that waits in the sandbox."""
+    return look.ask(account, what, [path.encode("utf-8", "surrogateescape") for path in paths], writable=True)
 
 
-def _settle_all(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _look(account: Account, want: verbs.FilesLook, _asking: Asking) -> dict[str, Any]:
+    return _ask(account, "lines", want.paths)
+
+
+def _remove(account: Account, want: verbs.FilesRemove, _asking: Asking) -> Nothing:
+    _ask(account, "remove", want.paths)
+    return Nothing()
+
+
+def _settle(account: Account, want: verbs.FilesSettle, _asking: Asking) -> Nothing:
+    _ask(account, "settle", want.paths)
+    return Nothing()
+
+
+def _settle_all(account: Account, _want: verbs.FilesSettleAll, _asking: Asking) -> Nothing:
     """Make all that was copied durable."""
     run(["sync", "--file-system", account.home], timeout=600)
-    return {}
+    return Nothing()
 
 
-def _listed_verb(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    return {"lines": listed(account, [int(part) for part in args["parts"]])}
+def _listed(account: Account, want: verbs.FilesListed, _asking: Asking) -> verbs.Lines:
+    return verbs.Lines(lines=listed(account, want.parts))
 
 
-def _follows(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _follows(account: Account, want: verbs.FilesFollows, _asking: Asking) -> verbs.Follows:
     """Which watcher of the source this copy follows: told, or asked."""
     mark = account.directory / "files.follows"
-    if "token" in args:
-        write_durably(mark, str(args["token"]))
-    return {"token": mark.read_text() if mark.exists() else None}
+    if want.token is not None:
+        write_durably(mark, want.token)
+    return verbs.Follows(token=mark.read_text() if mark.exists() else None)
 
 
-_PEER_VERBS: dict[str, PeerVerb] = {
-    "files_digest": as_peer_verb(digest),
-    "files_follows": _follows,
-    "files_listed": _listed_verb,
-    "files_look": _asked("lines"),
-    "files_remove": _asked("remove"),
-    "files_settle": _asked("settle"),
-    "files_settle_all": _settle_all,
-}
+_PEER_VERBS = (
+    verbs.FilesDigest.told_by(digest),
+    verbs.FilesFollows.served_by(_follows),
+    verbs.FilesListed.served_by(_listed),
+    verbs.FilesLook.served_by(_look),
+    verbs.FilesRemove.served_by(_remove),
+    verbs.FilesSettle.served_by(_settle),
+    verbs.FilesSettleAll.served_by(_settle_all),
+)
 
 
 # --- the store ---
@@ -114,7 +122,7 @@ _PEER_VERBS: dict[str, PeerVerb] = {
 class Files(Store):
     """The home directories."""
 
-    name, digest_verb, scope = "files", "files_digest", SCOPE
+    name, digest_verb, scope = "files", verbs.FilesDigest, SCOPE
     peer_verbs = _PEER_VERBS
 
     def describe(self, account: Account) -> dict[str, int]:

@@ -25,9 +25,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from ...channel.walk_format import BUCKETS
 from ...host.digest import printable
 from ...host.sandbox import enter, open_beneath
+from ...host.walk_format import BUCKETS
 
 LISTED = 50
 # dev, ino, size, mtime and ctime as seconds and nanoseconds (together they would end in 2262), flags, and the first

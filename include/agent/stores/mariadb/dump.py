@@ -8,6 +8,7 @@ from ...account.accounts import Account
 from ...host.digest import printable
 from ...host.processes import AS_CLIENT
 from ...host.system import refuse
+from ...verbs import mariadb as verbs
 from . import digest
 from .sql import Login, ident, literal, login
 
@@ -17,7 +18,7 @@ def dump(account: Account, peer: Any, database: str) -> int:
     total = 0
     with login(account, "read", "SELECT, SHOW VIEW, LOCK TABLES") as reader:
         for argv in dumps(database, reader):
-            total += peer.stream("mariadb_restore", {"database": database}, argv, env=reader.env())["bytes"]
+            total += peer.stream(verbs.Restore(database=database), argv, env=reader.env()).bytes
     return total
 
 

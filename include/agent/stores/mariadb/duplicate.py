@@ -12,10 +12,11 @@ from bisect import bisect
 from typing import Any
 
 from ...account.accounts import Account
-from ...channel.pairing import PeerVerb
 from ...channel.peer import Peer
 from ...host.digest import differences, printable
 from ...host.system import Refused, read_json, refuse
+from ...verbs import mariadb as verbs
+from ...verbs.verb import Asking
 from .. import duplicated
 from ..store import Report
 from . import changes, definers, definition, writers
@@ -39,7 +40,7 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
         writers.refuse_references(account)
     except Refused as error:
         done["said"].append(duplicated.said(None, None, error.message))
-    peer.call("mariadb_prepare", {**defined, "events": []})
+    peer.call(verbs.Prepare(**verbs.told(defined) | {"events": []}))
     failed: dict[str, set[str]] = {}
     unlogged = changes.why_not()
     for name in account.mariadb_databases:
@@ -51,10 +52,10 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
             done["said"].append(duplicated.said(name, None, error.message))
         with login(account, "read", "SELECT, SHOW VIEW, LOCK TABLES") as reader:
             for argv in dumps(name, reader):
-                sent = peer.stream("duplicate_mariadb_restore", {"database": name}, argv, env=reader.env())
-                done["bytes"] += sent["bytes"]
-                done["said"] += sent["said"]
-                failed.setdefault(name, set()).update(sent["failed"])
+                sent = peer.stream(verbs.RestoreCopy(database=name), argv, env=reader.env())
+                done["bytes"] += sent.bytes
+                done["said"] += sent.said
+                failed.setdefault(name, set()).update(sent.failed)
         if unlogged:
             size, seconds = done["bytes"] - before, time.monotonic() - began
             done["waits"].append(duplicated.waits(name, unlogged, size, seconds))
@@ -68,8 +69,8 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
         except Refused as error:
             done["said"].append(duplicated.said(item["database"], _called(item), error.message))
     made = definition.with_statements(account, made)
-    done["said"] += peer.call("duplicate_mariadb_objects", {"objects": made})["said"]
-    here, there = definition.facts(account), peer.call("mariadb_facts", {})
+    done["said"] += peer.call(verbs.MakeObjectsOfCopy(objects=made)).said
+    here, there = definition.facts(account), peer.call(verbs.FactsOfAll())
     for name, kinds in here["objects"].items():
         copied = there["objects"].get(name, {})
         for view in kinds.get("view", {}):
@@ -109,11 +110,11 @@ _NAMED = re.compile(
 _ERROR = re.compile(r"^ERROR (\d+ \(\w+\)) at line (\d+): (.*)", re.MULTILINE)
 
 
-def _mariadb_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _mariadb_restore(account: Account, want: verbs.RestoreCopy, asking: Asking) -> verbs.CopyRestored:
     """Feed a dump of tables from `stdin` to the client, which goes on after an error.
 
     {"bytes", "said", "failed": tables of which something was refused}."""
-    database = args["database"]
+    database = want.database
     if database not in account.mariadb_databases or read_json(pending_path(account)) is None:
         refuse("other_account", f"The database {printable(str(database))} was not prepared for {account.name}.")
     size, number, starts = 0, 0, [0]
@@ -121,7 +122,7 @@ def _mariadb_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict
     with login(account, "restore", "ALL") as user, mariadb_restore.client_of(user, database, "--force") as client:
         assert client.stdin is not None and client.stderr is not None
         try:
-            for line in stdin:
+            for line in asking.stdin:
                 size, number = size + len(line), number + 1
                 found = _NAMED.match(line[:2000])
                 if found:
@@ -140,17 +141,17 @@ def _mariadb_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict
         said.append(duplicated.said(database, table and f"table {table}", f"{message} [{code}]"))
     if client.returncode != 0 and not said:
         refuse("restore_broken", f"MariaDB's client broke off in {printable(database)}: {printable(text[-300:])}")
-    return {"bytes": size, "said": said, "failed": sorted(failed)}
+    return verbs.CopyRestored(bytes=size, said=said, failed=sorted(failed))
 
 
-def _mariadb_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _mariadb_objects(account: Account, want: verbs.MakeObjectsOfCopy, _asking: Asking) -> verbs.CopyMade:
     """Make routines, views, triggers and events (disabled), and grant what can be granted: {"said"}."""
     pending = read_json(pending_path(account))
     if pending is None:
         refuse("not_prepared", f"Nothing of {account.name} was prepared here.")
     said: duplicated.Said = []
     known = []
-    for item in args["objects"]:
+    for item in want.objects:
         try:
             known.append(mariadb_restore.checked(account, item))
         except Refused as error:
@@ -159,7 +160,7 @@ def _mariadb_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict
     _grant(account, pending)
     for item, why in mariadb_restore.make_most(account, known):
         said.append(duplicated.said(item["database"], _called(item), why))
-    return {"said": said + _grant(account, pending)}
+    return verbs.CopyMade(said=said + _grant(account, pending))
 
 
 def _grant(account: Account, pending: dict[str, Any]) -> duplicated.Said:
@@ -174,7 +175,7 @@ def _grant(account: Account, pending: dict[str, Any]) -> duplicated.Said:
     return said
 
 
-PEER_VERBS: dict[str, PeerVerb] = {
-    "duplicate_mariadb_restore": _mariadb_restore,
-    "duplicate_mariadb_objects": _mariadb_objects,
-}
+PEER_VERBS = (
+    verbs.RestoreCopy.served_by(_mariadb_restore),
+    verbs.MakeObjectsOfCopy.served_by(_mariadb_objects),
+)

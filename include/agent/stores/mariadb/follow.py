@@ -14,6 +14,7 @@ from ...channel.peer import Peer
 from ...host.digest import differences as compared
 from ...host.digest import printable
 from ...host.system import refuse
+from ...verbs import mariadb as verbs
 from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store, Way
 from . import changes, writers
 from .definition import definition
@@ -111,7 +112,7 @@ class Logged(Following):
         one.proof.sync([*one.wanted.keys, *one.wanted.whole])
         if dumped := _of_way("dump", self._ways):
             loose = [name for name, table in tables(dumped).items() if not table.steady]
-            self.peer.call("mariadb_sync", {"tables": loose})
+            self.peer.call(verbs.Sync(tables=loose))
 
     def compare(self) -> Compared:
         one = self._final

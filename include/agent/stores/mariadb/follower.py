@@ -16,6 +16,7 @@ from typing import Any
 from ...account.accounts import Account
 from ...host.kept import Threads, of
 from ...host.system import RUNTIME, locked, write_durably
+from ...verbs import mariadb as verbs
 from .sql import UNLOGGED, Login, Session, literal, pattern, queries, query, user_made, user_name, users_dropped
 
 _CALL = 8 << 20
@@ -210,13 +211,12 @@ class Both:
     def there(self, statements: list[Any], tables: Collection[tuple[str, str]] = ()) -> list[list[list[str | None]]]:
         """The rows of statements that are run on the target; `tables` are those whose triggers must not run."""
         texts = [s.decode("utf-8", "surrogateescape") if isinstance(s, bytes) else s for s in statements]
-        args = {"statements": texts, "tables": sorted(tables)}
-        return self.peer.call("mariadb_run", args)["rows"] if texts else []
+        return self.peer.call(verbs.Run(statements=texts, tables=sorted(tables))).rows if texts else []
 
     def warm(self) -> None:
         """Whichever program on the target takes a call has its sessions open then."""
         with Threads(_PROGRAMS) as pool:
-            list(pool.map(self.peer.call, ["mariadb_warm"] * _PROGRAMS, [{}] * _PROGRAMS))
+            list(pool.map(self.peer.call, [verbs.Warm()] * _PROGRAMS))
 
     def write(self, statements: list[Any], tables: Collection[tuple[str, str]]) -> list[list[str]]:
         """Run statements that write to these tables on the target, a few megabytes a transaction; the rows that they

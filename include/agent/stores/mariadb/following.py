@@ -13,6 +13,7 @@ from ...channel.peer import Peer
 from ...host.digest import printable
 from ...host.processes import AS_CLIENT
 from ...host.system import Refused, refuse
+from ...verbs import mariadb as verbs
 from ..store import Report
 from . import changes, digest, follower, load
 from . import print as mariadb_print
@@ -97,7 +98,7 @@ class Passes:
         refuse("not_followed", f"The MariaDB tables of {self.account.name} are altered all the time; try again.")
 
     def _known_there(self) -> bool:
-        there = self.peer.call("mariadb_followed", {})["token"]
+        there = self.peer.call(verbs.WhichFollowed()).token
         return bool(self.state.token) and there == self.state.token and self.state.databases == self.databases
 
     def _begin(self) -> None:
@@ -106,7 +107,7 @@ class Passes:
         objects(self._followed())  # what cannot be carried is refused before anything is done
         self.state.clear()
         self.state.token, self.state.databases = secrets.token_hex(16), self.databases
-        self.peer.call("mariadb_prepare", {**what, "token": self.state.token})
+        self.peer.call(verbs.Prepare(**verbs.told(what), token=self.state.token))
         self.state.started = changes.started()
         if self.databases:
             self.state.position, self.state.prepared = changes.begin(self.account)
@@ -200,7 +201,7 @@ class Passes:
             argv += ["--protocol=socket", "--skip-lock-tables", "--skip-add-locks", "--skip-add-drop-table"]
             argv += ["--skip-triggers", "--skip-comments", "--default-character-set=utf8mb4", "--single-transaction"]
             argv += ["--", database, *names]
-            return self.peer.stream("mariadb_restore", {"database": database}, argv, env=reader.env())["bytes"]
+            return self.peer.stream(verbs.Restore(database=database), argv, env=reader.env()).bytes
 
     # --- one pass ---
 
@@ -327,10 +328,10 @@ class Passes:
         self.state.rest = self.rest
         if told == self.state.told:
             return
-        self.peer.call("mariadb_expect", {**what, "token": self.state.token, "empty": list(empty)})
+        self.peer.call(verbs.Expect(**verbs.told(what), token=self.state.token, empty=list(empty)))
         # Objects of one database may need another's, so they come when all tables are there.
         if {*followed.mariadb_databases} == {*self.account.mariadb_databases}:
-            self.peer.call("mariadb_objects", {"objects": made})
+            self.peer.call(verbs.MakeObjects(objects=made))
         self.state.told = told
         self.state.save()
 

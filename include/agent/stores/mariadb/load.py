@@ -21,6 +21,9 @@ from ...host.digest import printable
 from ...host.kept import Threads
 from ...host.processes import CLIENT
 from ...host.system import refuse
+from ...verbs import mariadb as verbs
+from ...verbs.peers import Bytes
+from ...verbs.verb import Asking, Nothing
 from . import follower
 from .follower import READING, Both
 from .sql import Login, Session, ident, immediate, literal, query, select
@@ -130,7 +133,7 @@ class _Big:
 
     def _make(self, table: Table, definitions: list[str]) -> None:
         added = ", ".join(f"ADD {definition}" for definition in definitions)
-        self.both.peer.call("mariadb_quiet", {"statement": f"ALTER TABLE {table.at} {added}"})
+        self.both.peer.call(verbs.RunQuietly(statement=f"ALTER TABLE {table.at} {added}"))
 
     def _parts(self, table: Table) -> list[str]:
         """WHERE clauses that part a very big table by its key."""
@@ -156,16 +159,16 @@ class _Big:
     def _stream(self, table: Table, where: str) -> None:
         both = self.both
         columns = [(column.name, column.loaded()) for column in table.own]
-        args = {"database": table.name[0], "table": table.name[1], "columns": columns}
+        load = verbs.Load(database=table.name[0], table=table.name[1], columns=columns)
         script = "SET sql_mode = '', time_zone = '+00:00', character_set_results = NULL, max_statement_time = 0;"
         script += " " + immediate(table.tabs(where)).decode().strip()
         with follower.entering():
             reader = follower.login(both.account, READING)
             known = _newest()
             with Threads(1) as one:
-                work = one.submit(both.peer.stream, "mariadb_load", args, reader.argv("-e", script), env=reader.env())
+                work = one.submit(both.peer.stream, load, reader.argv("-e", script), env=reader.env())
                 _wait_for_session(reader, known, work)
-        size = work.result()["bytes"]
+        size = work.result().bytes
         with self.lock:
             self.done += size
             self.report(done_bytes=self.done, text=f"MariaDB: {printable('.'.join(table.name))}")
@@ -219,13 +222,13 @@ def keys_to_put_off(statement: str) -> list[tuple[str, str]]:
 # --- on the target ---
 
 
-def _load(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Feed the rows on `stdin` to LOAD DATA; the first error ends it."""
-    database, table = args["database"], args["table"]
+def _load(account: Account, want: verbs.Load, asking: Asking) -> Bytes:
+    """Feed the rows, which are streamed, to LOAD DATA; the first error ends it."""
+    database, table = want.database, want.table
     if database not in account.mariadb_databases or not all(_PLAIN.fullmatch(name) for name in (database, table)):
         refuse("other_account", f"The table {printable(str(table))} cannot be loaded for {account.name}.")
     fields, sets = [], []
-    for number, (name, how) in enumerate(args["columns"]):
+    for number, (name, how) in enumerate(want.columns):
         if not _PLAIN.fullmatch(name) or how not in (None, NUMBERED, HEXADECIMAL, WORDED):
             refuse("other_account", f"The column {printable(str(name))} cannot be loaded.")
         fields.append(f"@f{number}" if how else ident(name))
@@ -245,7 +248,7 @@ def _load(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
             read_end = -1
             assert client.stderr is not None
             try:
-                while block := stdin.read(1 << 20):
+                while block := asking.stdin.read(1 << 20):
                     size += len(block)
                     _write_all(write_end, block)
             except BrokenPipeError:
@@ -262,7 +265,7 @@ def _load(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
         refuse(
             "restore_failed", f"The table {printable(table)} could not be loaded: {printable(' '.join(lines))[:500]}"
         )
-    return {"bytes": size}
+    return Bytes(bytes=size)
 
 
 def _write_all(descriptor: int, block: bytes) -> None:
@@ -271,13 +274,13 @@ def _write_all(descriptor: int, block: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _quiet(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _quiet(account: Account, want: verbs.RunQuietly, _asking: Asking) -> Nothing:
     """Run one long statement in a session of its own, as the user of following."""
     with follower.entering():
         session = Session(follower.login(account, follower.WRITING))
     with session:
-        session.run([follower.START, args["statement"]])
-    return {}
+        session.run([follower.START, want.statement])
+    return Nothing()
 
 
-PEER_VERBS = {"mariadb_load": _load, "mariadb_quiet": _quiet}
+PEER_VERBS = (verbs.Load.served_by(_load), verbs.RunQuietly.served_by(_quiet))

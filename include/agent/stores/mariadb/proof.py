@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ...host.digest import printable
 from ...host.kept import Threads
 from ...host.system import refuse
+from ...verbs import mariadb as verbs
 from ..store import Report
 from . import changes, digest
 from .changes import Wanted
@@ -159,7 +160,7 @@ class Proof:
         """Bring to the target's disk what engines that keep no log have written there."""
         tables = self.seen.tables
         if loose := sorted(name for name in written if name in tables and not tables[name].steady):
-            self.both.peer.call("mariadb_sync", {"tables": loose})
+            self.both.peer.call(verbs.Sync(tables=loose))
 
     def sync_all(self) -> None:
         """The same of every table: what a load has written is much more than what a hold does."""
@@ -178,5 +179,5 @@ class Proof:
     def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """All that is no row and no number, on both sides."""
         with Threads(1) as pool:
-            theirs = pool.submit(self.both.peer.call, "mariadb_facts", {})
+            theirs = pool.submit(self.both.peer.call, verbs.FactsOfAll())
             return facts(self.both.account), theirs.result()

@@ -22,6 +22,9 @@ from typing import Any
 from ...account.accounts import Account
 from ...host.digest import printable
 from ...host.system import RUNTIME, locked, read_json, refuse, write_durably
+from ...verbs import mariadb as verbs
+from ...verbs.peers import Bytes, Follows
+from ...verbs.verb import Asking, Nothing
 from . import charsets, definers, follower
 from . import roles as mariadb_roles
 from .definers import QUOTED
@@ -55,9 +58,9 @@ def _write_pending(account: Account, pending: dict[str, Any]) -> None:
     write_durably(pending_path(account), json.dumps(pending))
 
 
-def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> Nothing:
     """Make the users (locked, no known password) and the databases, which lose what was in them."""
-    databases, users = args["databases"], args["users"]
+    databases, users = want.databases, want.users
     named = {(user["user"], user["host"].lower()) for user in users}
     expected = {(user, host.lower()) for user, host in account.mariadb_users}
     if set(databases) != set(account.mariadb_databases) or named != expected:
@@ -70,7 +73,7 @@ def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     taken = [f"database {name}" for name in here if name not in known["databases"]]
     taken += [f"user {user}@{host}" for user, host in sorted((named & users_here) - ours)]
     theirs = {name for name, host in users_here if not host} - {role["name"] for role in known.get("roles", [])}
-    taken += [f"role {role['name']}" for role in args["roles"] if role["name"] in theirs]
+    taken += [f"role {role['name']}" for role in want.roles if role["name"] in theirs]
     if taken:
         refuse(
             "name_taken",
@@ -78,66 +81,67 @@ def _prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
             "remove or rename it there, then try again.",
         )
     _require_plugins(users)
-    require_free_prefixes(account, [*users, *args["roles"]])
-    _write_pending(account, {key: args[key] for key in _TOLD} | {"token": args.get("token")})
+    require_free_prefixes(account, [*users, *want.roles])
+    _write_pending(account, _told(want) | {"token": want.token})
     statements = [f"DROP DATABASE {ident(name)}" for name in here]
     for name, database in databases.items():
         made = f"CREATE DATABASE {ident(name)} CHARACTER SET {ident(database['charset'])}"
         statements.append(f"{made} COLLATE {ident(database['collation'])} COMMENT {literal(database['comment'] or '')}")
-    queries(statements + _users(account, args, known.get("roles", [])))
-    return {}
+    queries(statements + _users(account, want, known.get("roles", [])))
+    return Nothing()
 
 
-_TOLD = ("databases", "users", "roles", "given", "events")
+def _told(want: verbs.Defined) -> dict[str, Any]:
+    return {key: getattr(want, key) for key in verbs.DEFINED}
 
 
-def _users(account: Account, args: dict[str, Any], before: list[dict[str, Any]]) -> list[str]:
+def _users(account: Account, want: verbs.Defined, before: list[dict[str, Any]]) -> list[str]:
     """Users that nobody can log in as, and their roles; those that were made `before` are made anew."""
     made = [f"DROP ROLE IF EXISTS {literal(role['name'])}" for role in before]
     made += [
         f"CREATE OR REPLACE USER {user_name(user['user'], user['host'])} IDENTIFIED BY"
         f" {literal(secrets.token_urlsafe(24))} ACCOUNT LOCK"
-        for user in args["users"]
+        for user in want.users
     ]
-    return made + mariadb_roles.statements(account, args["roles"], args["given"])
+    return made + mariadb_roles.statements(account, want.roles, want.given)
 
 
-def _followed(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _followed(account: Account, _want: verbs.WhichFollowed, _asking: Asking) -> Follows:
     """Which following these databases were made for."""
-    return {"token": (read_json(pending_path(account)) or {}).get("token")}
+    return Follows(token=(read_json(pending_path(account)) or {}).get("token"))
 
 
-def _expect(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _expect(account: Account, want: verbs.Expect, _asking: Asking) -> Nothing:
     """Users, events and the databases' own settings have changed since they were prepared; these databases' objects,
     which come again, are dropped, those of `empty` with all that is in them."""
     pending = read_json(pending_path(account))
-    named = {(user["user"], user["host"].lower()) for user in args["users"]}
-    if pending is None or pending.get("token") != args["token"]:
+    named = {(user["user"], user["host"].lower()) for user in want.users}
+    if pending is None or pending.get("token") != want.token:
         refuse("not_prepared", f"Nothing of {account.name} was prepared here for this following.")
-    if set(args["databases"]) != set(account.mariadb_databases) or named != {
+    if set(want.databases) != set(account.mariadb_databases) or named != {
         (user, host.lower()) for user, host in account.mariadb_users
     }:
         refuse("other_account", f"These are not the MariaDB users and databases of {account.name}.")
-    _require_plugins(args["users"])
+    _require_plugins(want.users)
     known = pending.get("roles", [])
-    new = {role["name"] for role in args["roles"]} - {role["name"] for role in known}
+    new = {role["name"] for role in want.roles} - {role["name"] for role in known}
     rows = query(["User"], "FROM mysql.global_priv WHERE Host = '' ORDER BY User")
     for (role,) in rows:
         if role in new:
             refuse("name_taken", f"The MariaDB role {printable(str(role))} exists on this server; rename it there.")
-    require_free_prefixes(account, [*args["users"], *args["roles"]])
-    _write_pending(account, pending | {key: args[key] for key in _TOLD})
+    require_free_prefixes(account, [*want.users, *want.roles])
+    _write_pending(account, pending | _told(want))
     statements = []
-    for name, database in args["databases"].items():
+    for name, database in want.databases.items():
         settings = f"{ident(name)} CHARACTER SET {ident(database['charset'])} COLLATE {ident(database['collation'])}"
         settings += f" COMMENT {literal(database['comment'] or '')}"
-        if name in args["empty"]:
+        if name in want.empty:
             statements += [f"DROP DATABASE IF EXISTS {ident(name)}", f"CREATE DATABASE {settings}"]
         else:
             statements.append(f"ALTER DATABASE {settings}")
-    queries(statements + _users(account, args, known))
-    _drop_objects(args["databases"])
-    return {}
+    queries(statements + _users(account, want, known))
+    _drop_objects(want.databases)
+    return Nothing()
 
 
 def _drop_objects(databases: Collection[str]) -> None:
@@ -181,16 +185,16 @@ def _require_plugins(users: list[dict[str, Any]]) -> None:
                 )
 
 
-def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Feed a dump of tables, read from `stdin`, to the client; the first error ends it."""
-    database = args["database"]
+def _restore(account: Account, want: verbs.Restore, asking: Asking) -> Bytes:
+    """Feed a dump of tables, which is streamed, to the client; the first error ends it."""
+    database = want.database
     if database not in account.mariadb_databases or read_json(pending_path(account)) is None:
         refuse("other_account", f"The database {printable(str(database))} was not prepared for {account.name}.")
     size = 0
     with login(account, "restore", "ALL") as user, client_of(user, database) as client:
         assert client.stdin is not None and client.stderr is not None
         try:
-            while block := stdin.read(1 << 20):
+            while block := asking.stdin.read(1 << 20):
                 size += len(block)
                 client.stdin.write(block)
             client.stdin.close()
@@ -201,7 +205,7 @@ def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
         lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
         message = printable(" ".join(lines))[:500] or "the client said nothing"
         refuse("restore_failed", f"The database {printable(database)} could not be restored: {message}")
-    return {"bytes": size}
+    return Bytes(bytes=size)
 
 
 @contextmanager
@@ -224,12 +228,12 @@ def client_of(user: Login, database: str, *more: str) -> Iterator[subprocess.Pop
         yield client
 
 
-def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _objects(account: Account, want: verbs.MakeObjects, _asking: Asking) -> Nothing:
     """Make routines, views, triggers and events (disabled), then the users' grants on all of it."""
     pending = read_json(pending_path(account))
     if pending is None:
         refuse("not_prepared", f"Nothing of {account.name} was prepared here.")
-    waiting = [checked(account, item) for item in args["objects"]]
+    waiting = [checked(account, item) for item in want.objects]
     # A view's definer must already be allowed what the view reads; what is granted on the new objects follows.
     rows = query(["TABLE_SCHEMA", "TABLE_NAME"], "FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW'")
     tables = {(row[0], row[1]) for row in rows}
@@ -237,7 +241,7 @@ def _objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, An
     queries([grant for each in grantees for grant in grant_statements(account, each, tables)])
     make(account, waiting)
     queries([grant for each in grantees for grant in grant_statements(account, each)])
-    return {}
+    return Nothing()
 
 
 def granted(pending: dict[str, Any]) -> list[dict[str, Any]]:
@@ -382,10 +386,10 @@ def _forget(account: Account) -> None:
     pending_path(account).unlink(missing_ok=True)
 
 
-PEER_VERBS = {
-    "mariadb_prepare": _prepare,
-    "mariadb_restore": _restore,
-    "mariadb_objects": _objects,
-    "mariadb_followed": _followed,
-    "mariadb_expect": _expect,
-}
+PEER_VERBS = (
+    verbs.Prepare.served_by(_prepare),
+    verbs.Restore.served_by(_restore),
+    verbs.MakeObjects.served_by(_objects),
+    verbs.WhichFollowed.served_by(_followed),
+    verbs.Expect.served_by(_expect),
+)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ...account.accounts import Account
-from ...channel.pairing import PeerVerb
 from ...channel.peer import Peer
 from ...host import ours
-from ...host.digest import as_peer_verb, printable
+from ...host.digest import printable
 from ...host.scope import Scope
 from ...host.system import Refused, read_json, refuse, write_durably
+from ...verbs import mariadb as verbs
+from ...verbs.verb import Answer
 from ..store import Engine, Following, Noted, Report
 from . import digest as mariadb_digest
 from . import duplicate, load, obstacles, restore, write, writers
@@ -75,20 +76,20 @@ def _digest(account: Account) -> dict[str, Any]:
     return {"databases": databases, "users": users, "tables": len(counts), "rows": sum(counts)}
 
 
-_PEER_VERBS: dict[str, PeerVerb] = {
-    **restore.PEER_VERBS,
-    **load.PEER_VERBS,
-    **write.PEER_VERBS,
-    **duplicate.PEER_VERBS,
-    "mariadb_digest": as_peer_verb(_digest),
-    "mariadb_facts": as_peer_verb(facts),
-}
+_PEER_VERBS: tuple[Answer, ...] = (
+    *restore.PEER_VERBS,
+    *load.PEER_VERBS,
+    *write.PEER_VERBS,
+    *duplicate.PEER_VERBS,
+    verbs.Digest.told_by(_digest),
+    verbs.FactsOfAll.told_by(facts),
+)
 
 
 class Mariadb(Engine):
     """A server's MariaDB."""
 
-    name, digest_verb, service, scope = "mariadb", "mariadb_digest", "mariadb", SCOPE
+    name, digest_verb, service, scope = "mariadb", verbs.Digest, "mariadb", SCOPE
     port, socket = 3306, Path("/run/mysqld/mysqld.sock")
     peer_verbs = _PEER_VERBS
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from ...account.accounts import Account
 from ...host.system import read_json, write_durably
+from ...verbs import mariadb as verbs
+from ...verbs.verb import Asking, Nothing
 from . import restore
 from .follower import MAKING, WRITING, session
 from .sql import ident, literal, queries, query
@@ -25,11 +27,11 @@ def _aside(account: Account) -> Path:
     return account.directory / "mariadb.triggers.json"
 
 
-def _run(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _run(account: Account, want: verbs.Run, _asking: Asking) -> verbs.Rows:
     """Run statements that the source has worded; the rows of each. `tables` are those that they write to."""
     _bring_back(account)
-    with _without_triggers(account, [(row[0], row[1]) for row in args.get("tables", [])]):
-        return {"rows": session(account, WRITING).run(args["statements"], "following")}
+    with _without_triggers(account, [(row[0], row[1]) for row in want.tables or []]):
+        return verbs.Rows(rows=session(account, WRITING).run(want.statements, "following"))
 
 
 @contextmanager
@@ -80,20 +82,20 @@ def _bring_back(account: Account) -> None:
     _aside(account).unlink()
 
 
-def _warm(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _warm(account: Account, _want: verbs.Warm, _asking: Asking) -> Nothing:
     """Open the sessions that the hold will want; slowly enough that each of several calls gets a program of its own."""
     session(account, MAKING)
     session(account, WRITING).run(["DO SLEEP(0.05)"])
-    return {}
+    return Nothing()
 
 
 _FILES = (".MYD", ".MYI", ".MAD", ".MAI", ".MRG", ".frm", ".par")
 
 
-def _sync(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _sync(account: Account, want: verbs.Sync, _asking: Asking) -> Nothing:
     """Bring tables of engines that keep no log of their own to the disk: a power cut after the commit takes none."""
     named: dict[str, list[str]] = {}
-    for database, table in args["tables"]:
+    for database, table in want.tables:
         if database in account.mariadb_databases:
             named.setdefault(database, []).append(f"{ident(database)}.{ident(table)}")
     for database, tables in named.items():
@@ -102,7 +104,7 @@ def _sync(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
         for path in (Path(str(folder[0])) / bytes.fromhex(str(folder[1])).decode()).iterdir():
             if path.suffix in _FILES:
                 _to_disk(path)
-    return {}
+    return Nothing()
 
 
 def _to_disk(path: Path) -> None:
@@ -113,4 +115,4 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-PEER_VERBS = {"mariadb_run": _run, "mariadb_warm": _warm, "mariadb_sync": _sync}
+PEER_VERBS = (verbs.Run.served_by(_run), verbs.Warm.served_by(_warm), verbs.Sync.served_by(_sync))

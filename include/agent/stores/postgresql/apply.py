@@ -23,6 +23,8 @@ from ...host import ours
 from ...host.digest import printable
 from ...host.kept import Threads, later
 from ...host.system import read_json, refuse, write_durably
+from ...verbs import postgresql as verbs
+from ...verbs.verb import Asking, Nothing
 from . import fingerprint
 from . import look as postgres_look
 from .carried import Line
@@ -40,9 +42,9 @@ def _role(account: Account) -> str:
     return f"th_apply_{account.name}"
 
 
-def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """Begin to apply what changed on the source since the slot was made: {"database", "slot", "forced"}."""
-    name = args["database"]
+def subscribe(account: Account, want: verbs.Subscribe, _asking: Asking) -> Nothing:
+    """Begin to apply what changed on the source since the slot was made."""
+    name = want.database
     if name not in account.postgresql_databases:
         refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
     make_reader(account)
@@ -51,11 +53,11 @@ def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
     _note(account, {*subscribed(account), name})
     # Nobody but PostgreSQL gets to that socket, and behind it is this stream alone: no password is asked for.
     move = state_of(account.name).move or ""
-    source = conninfo(name, host=str(pairing.stream_directory(move, args["slot"])), port=_PORT, user="postgres")
+    source = conninfo(name, host=str(pairing.stream_directory(move, want.slot)), port=_PORT, user="postgres")
     # A table with forced row security refuses even its owner; the worker's own role bypasses that.
     options = (
-        f"slot_name = {literal(args['slot'])}, create_slot = false, copy_data = false, enabled = false, binary = false,"
-        f" streaming = off, disable_on_error = true, origin = any, run_as_owner = {str(bool(args['forced'])).lower()},"
+        f"slot_name = {literal(want.slot)}, create_slot = false, copy_data = false, enabled = false, binary = false,"
+        f" streaming = off, disable_on_error = true, origin = any, run_as_owner = {str(want.forced).lower()},"
         " password_required = false"
     )
     execute(
@@ -67,7 +69,7 @@ def subscribe(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, A
         name,
     )
     fingerprint.keep(account, name, fingerprint.of_database(name))
-    return {}
+    return Nothing()
 
 
 def _path(account: Account) -> Any:
@@ -95,14 +97,14 @@ _SETVAL = """SELECT to_json(setval(c.oid, {2}, {3})) FROM pg_class c JOIN pg_nam
 """
 
 
-def catch_up(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def catch_up(account: Account, want: verbs.CatchUp, _asking: Asking) -> dict[str, str]:
     """Wait until each database has applied the source's log up to `lsn`, then set its sequences; durable on return.
 
-    `args`: {"seconds", "databases": {name: {"lsn", "sequences": [[schema, name, last value, is called]]}}}.
+    Of each database {"lsn", "sequences": [[schema, name, last value, is called]]} is given.
     Returns {name: "applied" | "late" | "broken"}."""
-    databases = {name: what for name, what in args["databases"].items() if name in account.postgresql_databases}
+    databases = {name: what for name, what in want.databases.items() if name in account.postgresql_databases}
     with Threads(max(1, len(databases))) as pool:
-        work = {name: pool.submit(_catch_up, name, what, args["seconds"]) for name, what in databases.items()}
+        work = {name: pool.submit(_catch_up, name, what, want.seconds) for name, what in databases.items()}
     return {name: done.result() for name, done in work.items()}
 
 
@@ -128,9 +130,9 @@ def _catch_up(name: str, what: dict[str, Any], seconds: float) -> str:
     return "applied"
 
 
-def look(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def look(account: Account, want: verbs.Look, _asking: Asking) -> dict[str, Any]:
     """`postgres_look.look` of each database that is asked about."""
-    asked = {name: question for name, question in args["databases"].items() if name in account.postgresql_databases}
+    asked = {name: question for name, question in want.databases.items() if name in account.postgresql_databases}
     with Threads(max(1, len(asked))) as pool:
         work = {name: pool.submit(postgres_look.look, account, name, asked[name]) for name in asked}
     return {name: done.result() for name, done in work.items()}
@@ -211,15 +213,15 @@ def _let_in(visitor: socket.socket, line: Line) -> None:
         carrying.join()
 
 
-def stream_up(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def stream_up(account: Account, want: verbs.StreamUp, _asking: Asking) -> Nothing:
     """Wait until the source's program for a slot has come."""
-    directory = pairing.stream_directory(state_of(account.name).move or "", args["slot"])
-    end = time.monotonic() + args["seconds"]
+    directory = pairing.stream_directory(state_of(account.name).move or "", want.slot)
+    end = time.monotonic() + want.seconds
     while True:
         with socket.socket(socket.AF_UNIX) as one:
             try:
                 one.connect(str(directory / f".s.PGSQL.{_PORT}"))
-                return {}
+                return Nothing()
             except OSError as error:
                 if time.monotonic() > end:
                     refuse("no_stream", f"The source's PostgreSQL is not reached ({error.strerror}).")
@@ -235,9 +237,9 @@ def drop_ours(names: list[str], db: Session) -> None:
     drop_roles(names, db)
 
 
-PEER_VERBS = {
-    "postgres_subscribe": subscribe,
-    "postgres_catch_up": catch_up,
-    "postgres_look": look,
-    "stream_up": stream_up,
-}
+PEER_VERBS = (
+    verbs.Subscribe.served_by(subscribe),
+    verbs.CatchUp.served_by(catch_up),
+    verbs.Look.served_by(look),
+    verbs.StreamUp.served_by(stream_up),
+)

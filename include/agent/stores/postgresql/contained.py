@@ -22,6 +22,9 @@ from ...host import ours
 from ...host.digest import printable
 from ...host.processes import AS_CLIENT, CLIENT
 from ...host.system import read_json, refuse, run, write_durably
+from ...verbs import postgresql as verbs
+from ...verbs.peers import Bytes
+from ...verbs.verb import Asking
 from . import digest, extensions, look, unchecked
 from . import said as postgres_said
 from . import views as postgres_views
@@ -140,11 +143,11 @@ def give_paths(account: Account, name: str) -> None:
     write_durably(_path(account, name), json.dumps(known))
 
 
-def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    """The rows of one table of the database that is being restored, as COPY puts them out, from `stdin`."""
-    known = _restoring(account, args["database"])
-    schema, table = args["schema"], args["table"]
-    columns = digest.columns_of(args["database"])[schema, table]
+def fill(account: Account, want: verbs.Fill, asking: Asking) -> Bytes:
+    """The rows of one table of the database that is being restored, as COPY puts them out, which are streamed."""
+    known = _restoring(account, want.database)
+    schema, table = want.schema, want.table
+    columns = digest.columns_of(want.database)[schema, table]
     # Truncated in the same transaction: its rows may be written as seen by everybody at once.
     argv = [*AS_CLIENT, program("psql"), "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(known)]
     argv += ["-c", f"TRUNCATE ONLY {ident(schema)}.{ident(table)}"]
@@ -155,13 +158,13 @@ def fill(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
         assert process.stdin is not None
         size = 0
         try:
-            while block := stdin.read1(1 << 20):
+            while block := asking.stdin.read1(1 << 20):
                 size += process.stdin.write(block)
         except BrokenPipeError:
             pass  # it says itself why
         _, said = process.communicate()
-    _require(process.returncode, said, args["database"])
-    return {"bytes": size}
+    _require(process.returncode, said, want.database)
+    return Bytes(bytes=size)
 
 
 def complete(account: Account, name: str, grants: dict[str, Any], views: Views) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ...channel.peer import Peer, known_peer
 from ...host.system import AGENT, refuse, run
+from ...verbs import postgresql as verbs
 from .carried import Line
 from .publish import NAME
 from .sql import PINNED, end_kept, options, query, settings_of
@@ -61,7 +62,7 @@ def open_to(peer: Peer, slot: str) -> None:
             + ["--property=StartLimitIntervalSec=0", "--property=TimeoutStopSec=5"]
             + ["/usr/bin/python3", str(AGENT), "stream", peer.move, slot]
         )
-    peer.call("stream_up", {"slot": slot, "seconds": 15})
+    peer.call(verbs.StreamUp(slot=slot, seconds=15))
 
 
 _UNIT = "transhumance-stream-"

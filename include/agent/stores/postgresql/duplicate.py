@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any
 
 from ...account.accounts import Account
-from ...channel.pairing import PeerVerb
 from ...channel.peer import Peer
 from ...host.digest import printable
 from ...host.system import Refused, refuse
+from ...verbs import postgresql as verbs
+from ...verbs.verb import Asking
 from .. import duplicated
 from ..store import Report
 from . import contained, grants, inventory, make
@@ -33,31 +34,30 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
     account, unmade = _with_what_can_be_made(account)
     done["said"] += unmade
     defined = postgres_definition(account)
-    what = {"roles": defined["roles"], "databases": defined["databases"]}
-    prepared = peer.call("duplicate_postgresql_prepare", what)
-    done["left"] += [*defined["left"], *prepared["left"]]
-    done["said"] += prepared["said"]
+    prepared = peer.call(verbs.PrepareCopy(roles=defined["roles"], databases=defined["databases"]))
+    done["left"] += [*defined["left"], *prepared.left]
+    done["said"] += prepared.said
     for name in account.postgresql_databases:
         report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
         began = time.monotonic()
         argv = [*dumping(), "-d", conninfo(name)]
-        args = {"database": name, "grants": grants.grants(account, name)}
+        restore = verbs.RestoreCopy(database=name, grants=grants.grants(account, name))
         env = dump_environment(name)
         try:
             obstacle = postgres_follow.foreseen(account, name)
-            sent = dumped(name, partial(peer.stream, "duplicate_postgresql_restore", args, argv, env=env))
+            sent = dumped(name, partial(peer.stream, restore, argv, env=env))
         except Refused as error:
             if error.code != "unreadable":
                 raise
             done["said"].append(duplicated.said(name, None, error.message))
             continue
-        done["bytes"] += sent["bytes"]
-        done["said"] += sent["said"]
+        done["bytes"] += sent.bytes
+        done["said"] += sent.said
         if obstacle:
-            done["waits"].append(duplicated.waits(name, obstacle, sent["bytes"], time.monotonic() - began))
-        there = {tuple(each) for each in peer.call("duplicate_postgresql_objects", {"database": name})["objects"]}
+            done["waits"].append(duplicated.waits(name, obstacle, sent.bytes, time.monotonic() - began))
+        there = {tuple(each) for each in peer.call(verbs.ObjectsOfCopy(database=name)).objects}
         gone = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in there}
-        done["missing"] += duplicated.missing(name, gone | set(sent["empty"]))
+        done["missing"] += duplicated.missing(name, gone | set(sent.empty))
 
 
 def _with_what_can_be_made(account: Account) -> tuple[Account, duplicated.Said]:
@@ -84,10 +84,10 @@ def _objects(name: str) -> list[tuple[str, str]]:
 # --- on the target ---
 
 
-def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _postgresql_prepare(account: Account, want: verbs.PrepareCopy, asking: Asking) -> verbs.CopyPrepared:
     """Roles, and databases without the extensions that nobody may make here: {"left", "said"}."""
     said: duplicated.Said = []
-    databases = dict(args["databases"])
+    databases = dict(want.databases)
     with Session() as db:
         for name, database in databases.items():
             blocked = make.blocked_extensions(database, db)
@@ -99,14 +99,15 @@ def _postgresql_prepare(account: Account, args: dict[str, Any], stdin: Any) -> d
     # What an earlier try restored into is made anew; the databases are those of the account that can be made.
     made = tuple(name for name in account.postgresql_databases if name in databases)
     account = account.with_databases("postgresql", made)
-    done = postgres_restore.prepare(account, {"roles": args["roles"], "databases": databases, "keep": []}, stdin)
-    said += [duplicated.said(name, what, sentence) for name, what, sentence in done["refused"]]
-    return {"left": done["left"], "said": said}
+    prepare = verbs.Prepare(roles=want.roles, databases=databases, keep=[])
+    done = postgres_restore.prepare(account, prepare, asking)
+    said += [duplicated.said(name, what, sentence) for name, what, sentence in done.refused]
+    return verbs.CopyPrepared(left=done.left, said=said)
 
 
-def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _postgresql_restore(account: Account, want: verbs.RestoreCopy, asking: Asking) -> verbs.CopyRestored:
     """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": ["rows of TABLE" not there]}."""
-    name = args["database"]
+    name = want.database
     prepared = postgres_restore.use_prepared(account, name)
     said: duplicated.Said = []
     empty: list[str] = []
@@ -122,7 +123,7 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
         empty.extend(told[1])
 
     try:
-        size = contained.take(account, name, prepared, stdin)
+        size = contained.take(account, name, prepared, asking.stdin)
         restore(listing="first")
         contained.give_paths(account, name)
         restore("--section=pre-data")
@@ -131,12 +132,12 @@ def _postgresql_restore(account: Account, args: dict[str, Any], stdin: Any) -> d
         contained.close_for_rows(account, name)
         restore("--section=post-data")
         restore(listing="secured")
-        said += [duplicated.said(name, None, each) for each in contained.give(account, name, args["grants"])]
+        said += [duplicated.said(name, None, each) for each in contained.give(account, name, want.grants)]
         restore(listing="views")
         said += [duplicated.said(name, None, each, "warning") for each in contained.settle(account, name)]
     finally:
         contained.abandon(account, name)
-    return {"bytes": size, "said": said[: duplicated.MOST], "empty": empty[: duplicated.MOST]}
+    return verbs.CopyRestored(bytes=size, said=said[: duplicated.MOST], empty=empty[: duplicated.MOST])
 
 
 def told_by_pg_restore(database: str, text: str) -> tuple[duplicated.Said, list[str]]:
@@ -146,13 +147,13 @@ def told_by_pg_restore(database: str, text: str) -> tuple[duplicated.Said, list[
     return said, [one.object for one in told if one.error and one.object and one.object.startswith("rows of ")]
 
 
-def _postgresql_objects(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    postgres_restore.ours(account, args["database"])
-    return {"objects": _objects(args["database"])}
+def _postgresql_objects(account: Account, want: verbs.ObjectsOfCopy, _asking: Asking) -> verbs.CopyObjects:
+    postgres_restore.ours(account, want.database)
+    return verbs.CopyObjects(objects=[list(each) for each in _objects(want.database)])
 
 
-PEER_VERBS: dict[str, PeerVerb] = {
-    "duplicate_postgresql_prepare": _postgresql_prepare,
-    "duplicate_postgresql_restore": _postgresql_restore,
-    "duplicate_postgresql_objects": _postgresql_objects,
-}
+PEER_VERBS = (
+    verbs.PrepareCopy.served_by(_postgresql_prepare),
+    verbs.RestoreCopy.served_by(_postgresql_restore),
+    verbs.ObjectsOfCopy.served_by(_postgresql_objects),
+)

@@ -21,6 +21,7 @@ from ...host import digest
 from ...host.digest import printable
 from ...host.kept import Threads
 from ...host.system import Refused, read_json, refuse, write_durably
+from ...verbs import postgresql as verbs
 from ..followed import WhyNot
 from . import apply, door, fingerprint, look, publish, send, values
 from . import digest as postgres_digest
@@ -99,7 +100,7 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
             sent = send.send(account, peer, name, named, snapshot)
             began = time.monotonic()
             with Threads(1) as pool:
-                there = pool.submit(peer.call, "postgres_contents", {"database": name, "apart": sent.apart})
+                there = pool.submit(peer.call, verbs.Contents(database=name, apart=sent.apart))
                 here = postgres_digest.of_database(name, snapshot, original, sent.streams, account.postgresql_roles)
             found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()}, files=files)
             # A table that was emptied after the snapshot may have been read as empty already: the log tells its rows.
@@ -119,8 +120,7 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
     fingerprint.keep(account, name, prints)
     door.open_to(peer, follow)
     forced = kept(name).query("SELECT 1 FROM pg_class WHERE relforcerowsecurity LIMIT 1;")
-    what = {"database": name, "slot": follow, "forced": bool(forced)}
-    peer.call("postgres_subscribe", what)
+    peer.call(verbs.Subscribe(database=name, slot=follow, forced=bool(forced)))
     state = known(account)
     _note(account, {**state, "databases": {**state["databases"], name: {"start": start, "marks": marks}}})
     return {"bytes": sent.bytes, "verify_seconds": verified}
@@ -154,7 +154,7 @@ def _differences(
     turned = [each for each in sent.apart if here["tables"].get(shown(*each)) != there["tables"].get(shown(*each))]
     if turned:
         here["tables"] |= postgres_digest.of_tables(name, [(schema, table) for schema, table in turned], snapshot)
-        there["tables"] |= peer.call("postgres_tables", {"database": name, "tables": turned})
+        there["tables"] |= peer.call(verbs.TableDigests(database=name, tables=turned))
     return digest.differences(here, there, printable(name))
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from ...account.accounts import Account
 from ...host.digest import printable
 from ...host.system import refuse
+from ...verbs import postgresql as verbs
+from ...verbs.verb import Asking, Nothing
 from .sql import ident, kept, literal
 
 _PAGES = 2000  # of 2 KiB, in one call
@@ -26,7 +28,7 @@ _DATA = """SELECT json_build_array(pageno, encode(data, 'hex')) FROM pg_largeobj
 def carry(account: Account, peer: Any, name: str, here: dict[str, int], there: dict[str, int]) -> None:
     """Make the large objects on the peer what they are here; `here` and `there` are their hashes by oid."""
     for oid in sorted(there.keys() - here.keys()):
-        peer.call("postgres_large", {"database": name, "oid": int(oid), "facts": None, "new": True, "pages": []})
+        peer.call(verbs.WriteLarge(database=name, oid=int(oid), facts=None, new=True, pages=[]))
     for oid in sorted(here):
         if there.get(oid) == here[oid]:
             continue
@@ -35,30 +37,30 @@ def carry(account: Account, peer: Any, name: str, here: dict[str, int], there: d
             facts = kept(name).query(_FACTS.format(oid=int(oid)))
             pages = kept(name).query(_DATA.format(oid=int(oid), after=after, most=_PAGES))
             if new or pages:
-                what = {"database": name, "oid": int(oid), "facts": (facts or [None])[0], "new": new, "pages": pages}
-                peer.call("postgres_large", what)
+                fact = (facts or [None])[0]
+                peer.call(verbs.WriteLarge(database=name, oid=int(oid), facts=fact, new=new, pages=pages))
             if not pages:
                 break
             new, after = False, pages[-1][0]
 
 
-def _write(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _write(account: Account, want: verbs.WriteLarge, _asking: Asking) -> Nothing:
     """Write pages of a large object; a new one is made anew, one without facts is gone."""
-    name, oid = args["database"], int(args["oid"])
+    name, oid = want.database, want.oid
     if name not in account.postgresql_databases:
         refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
     script = ["BEGIN"]
-    if args["new"]:
+    if want.new:
         script.append(f"SELECT to_json(lo_unlink(oid)) FROM pg_largeobject_metadata WHERE oid = {oid}")
-    if args["facts"]:
-        if args["new"]:
-            script += [f"SELECT 1 FROM lo_create({oid})", *_settings(account, oid, *args["facts"])]
+    if want.facts:
+        if want.new:
+            script += [f"SELECT 1 FROM lo_create({oid})", *_settings(account, oid, *want.facts)]
         script += [
             f"SELECT 1 FROM lo_put({oid}, {int(page) * 2048}, decode({literal(data)}, 'hex'))"
-            for page, data in args["pages"]
+            for page, data in want.pages
         ]
     kept(name).query("".join(f"{statement};\n" for statement in [*script, "COMMIT"]))
-    return {}
+    return Nothing()
 
 
 def _settings(account: Account, oid: int, owner: str, comment: str | None, grants: list[Any] | None) -> list[str]:
@@ -75,4 +77,4 @@ def _settings(account: Account, oid: int, owner: str, comment: str | None, grant
     return statements
 
 
-PEER_VERBS = {"postgres_large": _write}
+PEER_VERBS = (verbs.WriteLarge.served_by(_write),)

@@ -16,6 +16,7 @@ from ...host import digest
 from ...host.digest import printable
 from ...host.kept import Threads
 from ...host.system import Refused, refuse
+from ...verbs import postgresql as verbs
 from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store, Way
 from . import digest as postgres_digest
 from . import follow as postgres_follow
@@ -92,7 +93,7 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
         stale = {name: postgres_follow.stale(account, name) for name in moving.applied}
         prepared, changed = _prepare(moving, [name for name, why in stale.items() if not why]), False
         for name in moving.applied:
-            if name in prepared["kept"]:
+            if name in prepared.kept:
                 postgres_follow.resume(peer, name)
                 continue
             if why := stale[name] if name in postgres_follow.known(account)["databases"] else None:
@@ -124,7 +125,7 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
             if tries[name] > 2:
                 postgres_follow.give_back(account, name)
                 moving.dumped[name] = f"{why}, so it is dumped while the account is held"
-    left = [*moving.defined["left"], *prepared["left"]]
+    left = [*moving.defined["left"], *prepared.left]
     for name in moving.dumped:
         for schema, view, _ in kept(name).query(views.VIEWS):
             what = printable(postgres_digest.shown(schema, view))
@@ -152,11 +153,11 @@ def _changing(name: str) -> Refused:
     return Refused("changed_meanwhile", f"{message} perform again when that is over.")
 
 
-def _prepare(moving: Moving, keep: list[str]) -> dict[str, Any]:
+def _prepare(moving: Moving, keep: list[str]) -> verbs.Prepared:
     """Make roles and the databases that are not to be kept on the peer, empty."""
-    what = {"roles": moving.defined["roles"], "databases": moving.defined["databases"], "keep": keep}
-    prepared = moving.peer.call("postgres_prepare", what)
-    for _, _, sentence in prepared["refused"][:1]:
+    roles, databases = moving.defined["roles"], moving.defined["databases"]
+    prepared = moving.peer.call(verbs.Prepare(roles=roles, databases=databases, keep=keep))
+    for _, _, sentence in prepared.refused[:1]:
         refuse("setting_refused", sentence)
     return prepared
 
@@ -165,8 +166,8 @@ def _settle(moving: Moving) -> dict[str, str]:
     """Catch up, and prove equal what can be while the account serves; {database: why it must be loaded again}."""
     names = moving.applied
     found = {name: postgres_follow.take(moving.account, name) for name in names}
-    what = {"seconds": _CATCH_UP_SECONDS, "databases": _points(moving.account, found, {})}
-    reply = moving.line.call("postgres_catch_up", what)
+    points = _points(moving.account, found, {})
+    reply = moving.line.call(verbs.CatchUp(seconds=_CATCH_UP_SECONDS, databases=points))
     words = {
         "broken": "its changes could not be applied on the new server",
         "late": "the new server does not keep up with its changes",
@@ -205,7 +206,7 @@ def _both_look(
     if not asked:
         return {}
     with Threads(len(asked) + 1) as pool:
-        there = pool.submit(moving.line.call, "postgres_look", {"databases": asked})
+        there = pool.submit(moving.line.call, verbs.Look(databases=asked))
         here = {name: pool.submit(look.look, moving.account, name, asked[name]) for name in asked}
     return {name: (asked[name], here[name].result(), there.result()[name]) for name in asked}
 
@@ -258,7 +259,7 @@ def _redefine(moving: Moving) -> None:
     if (now["roles"], now["databases"]) == (moving.defined["roles"], moving.defined["databases"]):
         return
     moving.defined = now
-    kept_there = _prepare(moving, moving.applied)["kept"]
+    kept_there = _prepare(moving, moving.applied).kept
     for name in moving.applied:
         if name not in kept_there:
             refuse("changed_meanwhile", f"The database {printable(name)} was changed as a whole; perform again.")
@@ -273,8 +274,8 @@ def _last_followed(moving: Moving, parts: list[Slow]) -> None:
         moving.changes = dict(zip(names, changes, strict=True))
     now = {name: look.sequences(moving.account, name) for name in names}
     new = {name: [each for each in now[name] if each not in moving.sequences.get(name, [])] for name in names}
-    what = {"seconds": _LAST_SECONDS, "databases": _points(moving.account, moving.changes, new)}
-    reply = moving.line.call("postgres_catch_up", what)
+    points = _points(moving.account, moving.changes, new)
+    reply = moving.line.call(verbs.CatchUp(seconds=_LAST_SECONDS, databases=points))
     moving.sequences = now
     for name in names:
         at = printable(name)
@@ -317,7 +318,7 @@ def _compare(moving: Moving, parts: list[Slow]) -> Compared:
             why += f", and {whole} tables without a usable key (or with too many changes) are compared as a whole"
         _tell(parts, began, "comparing the PostgreSQL rows that changed", why)
     mine = restore.role_facts(moving.account, kept())
-    theirs = moving.line.call("postgres_roles", {})
+    theirs = moving.line.call(verbs.RoleFacts())
     different = digest.differences(mine, theirs, "roles")
     for name, (asked, here, there) in looks.items():
         different += _differences(moving, name, asked, here, there)
@@ -331,7 +332,7 @@ def _compare_dumped(moving: Moving, parts: list[Slow]) -> tuple[list[int], list[
     for name in moving.dumped:
         began = time.monotonic()
         with Threads(1) as pool:
-            theirs = pool.submit(moving.peer.call, "postgres_contents", {"database": name})
+            theirs = pool.submit(moving.peer.call, verbs.Contents(database=name))
             here = postgres_digest.of_database(name, roles=moving.account.postgresql_roles)
         different += digest.differences(here, theirs.result(), printable(name))
         counts += [rows for rows, _ in here["tables"].values()]

@@ -18,6 +18,9 @@ from ...account.accounts import Account
 from ...host.digest import printable
 from ...host.kept import Threads
 from ...host.system import locked, refuse, write_durably
+from ...verbs import postgresql as verbs
+from ...verbs.peers import Bytes
+from ...verbs.verb import Asking, Nothing
 from . import apply, contained, digest, sql, stream
 from .definition import held
 from .digest import shown
@@ -42,13 +45,12 @@ def _write_pending(account: Account, pending: dict[str, Any]) -> None:
     write_durably(_pending(account), json.dumps(pending))
 
 
-def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> verbs.Prepared:
     """Make the roles (no login, no password), drop and make the databases, their extensions and schemas.
 
     What an earlier call made of the same definition, and nothing was restored into since, stays as it is; so do those
-    to `keep` that were made of the same definition and follow the source. {"left": [sentences], "kept": [names],
-    "refused": [[database, object, sentence]]: settings that this server does not take}"""
-    roles, databases = args["roles"], args["databases"]
+    to `keep` that were made of the same definition and follow the source."""
+    roles, databases = want.roles, want.databases
     if set(roles) != set(account.postgresql_roles) or set(databases) != set(account.postgresql_databases):
         refuse("other_account", f"These are not the PostgreSQL roles and databases of {account.name}.")
     known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}, "refused": {}}
@@ -62,14 +64,20 @@ def prepare(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any
             if name in known["databases"] and _lasting(databases[name]) == _lasting(known["databases"][name])
         ]
         fresh = [name for name in known["fresh"] if name in same and same_roles]
-        kept = [name for name in args["keep"] if name in same and name in apply.subscribed(account)]
+        kept = [name for name in want.keep if name in same and name in apply.subscribed(account)]
         left = {
             name: sentences
             for name, sentences in known["left"].items()
             if name in fresh or name in kept or (name == "" and same_roles)
         }
         refused = {name: each for name, each in known.get("refused", {}).items() if name in left}
-        pending = {"roles": roles, "databases": databases, "fresh": fresh, "left": left, "refused": refused}
+        pending: dict[str, Any] = {
+            "roles": roles,
+            "databases": databases,
+            "fresh": fresh,
+            "left": left,
+            "refused": refused,
+        }
         _write_pending(account, pending)
         if same_roles and len(fresh) + len(kept) == len(databases):
             return _prepared(pending, kept)
@@ -93,9 +101,9 @@ def _lasting(database: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in database.items() if key not in ("datconnlimit", "tables")}
 
 
-def _prepared(pending: dict[str, Any], kept: list[str]) -> dict[str, Any]:
+def _prepared(pending: dict[str, Any], kept: list[str]) -> verbs.Prepared:
     parts = {part: [one for each in pending[part].values() for one in each] for part in ("left", "refused")}
-    return {**parts, "kept": kept}
+    return verbs.Prepared(**parts, kept=kept)
 
 
 def _refuse_taken(account: Account, known: dict[str, Any], here: list[str], db: Session) -> None:
@@ -111,21 +119,21 @@ def _refuse_taken(account: Account, known: dict[str, Any], here: list[str], db: 
         )
 
 
-def _restore(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _restore(account: Account, want: verbs.Restore, asking: Asking) -> Bytes:
     """Restore an archive, read from `stdin`, into a database that `prepare` has just made.
 
     When rows come `apart` they are awaited; else it is complete. `identities` are the replica identities that tables
     have when they are not followed."""
-    name = args["database"]
+    name = want.database
     prepared = use_prepared(account, name)
     try:
-        size = contained.begin(account, name, prepared, stdin, args["views"])
-        if not args["apart"]:
-            _complete(account, args, stdin)
+        size = contained.begin(account, name, prepared, asking.stdin, want.views)
+        if not want.apart:
+            _make_complete(account, want)
     except BaseException:
         contained.abandon(account, name)
         raise
-    return {"bytes": size}
+    return Bytes(bytes=size)
 
 
 def use_prepared(account: Account, name: Any) -> dict[str, Any]:
@@ -140,17 +148,21 @@ def use_prepared(account: Account, name: Any) -> dict[str, Any]:
     return pending["databases"][name]
 
 
-def _complete(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    name, words = args["database"], {"d": "DEFAULT", "n": "NOTHING"}
-    contained.complete(account, name, args["grants"], args["views"])
+def _complete(account: Account, want: verbs.Complete, _asking: Asking) -> Nothing:
+    _make_complete(account, want)
+    return Nothing()
+
+
+def _make_complete(account: Account, want: verbs.Restored) -> None:
+    name, words = want.database, {"d": "DEFAULT", "n": "NOTHING"}
+    contained.complete(account, name, want.grants, want.views)
     execute(
         [
             f"ALTER TABLE ONLY {ident(schema)}.{ident(table)} REPLICA IDENTITY {words[identity]}"
-            for schema, table, identity in args["identities"]
+            for schema, table, identity in want.identities
         ],
         name,
     )
-    return {}
 
 
 def role_facts(account: Account, db: Session) -> dict[str, Any]:
@@ -214,19 +226,19 @@ def _forget(account: Account) -> None:
         path.unlink(missing_ok=True)
 
 
-def _contents(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _contents(account: Account, want: verbs.Contents, _asking: Asking) -> dict[str, Any]:
     """The digest of a database; tables that came `apart` are hashed as they came, which is quicker."""
-    ours(account, args["database"])
-    name = args["database"]
+    name = want.database
+    ours(account, name)
     with Threads(os.cpu_count()) as pool:
-        hashes = {shown(*each): pool.submit(stream.hashed, name, *each) for each in args.get("apart", [])}
+        hashes = {shown(*each): pool.submit(stream.hashed, name, *each) for each in want.apart or []}
     known = {table: work.result() for table, work in hashes.items()}
     return digest.of_database(name, known=known, roles=account.postgresql_roles)
 
 
-def _tables(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
-    ours(account, args["database"])
-    return digest.of_tables(args["database"], [(schema, table) for schema, table in args["tables"]])
+def _tables(account: Account, want: verbs.TableDigests, _asking: Asking) -> dict[str, Any]:
+    ours(account, want.database)
+    return digest.of_tables(want.database, [(schema, table) for schema, table in want.tables])
 
 
 def ours(account: Account, name: Any) -> None:
@@ -234,16 +246,16 @@ def ours(account: Account, name: Any) -> None:
         refuse("other_account", f"The database {printable(str(name))} is not one of {account.name}'s.")
 
 
-def _roles(account: Account, args: dict[str, Any], stdin: Any) -> dict[str, Any]:
+def _roles(account: Account, _want: verbs.RoleFacts, _asking: Asking) -> dict[str, Any]:
     return role_facts(account, sql.kept())
 
 
-PEER_VERBS = {
-    "postgres_prepare": prepare,
-    "postgres_roles": _roles,
-    "postgres_restore": _restore,
-    "postgres_fill": contained.fill,
-    "postgres_complete": _complete,
-    "postgres_contents": _contents,
-    "postgres_tables": _tables,
-}
+PEER_VERBS = (
+    verbs.Prepare.served_by(prepare),
+    verbs.RoleFacts.served_by(_roles),
+    verbs.Restore.served_by(_restore),
+    verbs.Fill.served_by(contained.fill),
+    verbs.Complete.served_by(_complete),
+    verbs.Contents.served_by(_contents),
+    verbs.TableDigests.served_by(_tables),
+)

@@ -14,6 +14,8 @@ from ...channel.peer import Peer
 from ...host.kept import Threads
 from ...host.sandbox import python_argv
 from ...host.system import Refused, refuse
+from ...verbs import postgresql as verbs
+from ...verbs.verb import Result
 from . import grants
 from . import said as postgres_said
 from . import stream as postgres_stream
@@ -58,10 +60,10 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
     argv += ["-d", conninfo(name)]
     views = kept(name).query(postgres_views.VIEWS) if snapshot else []
     sent.views = [[schema, view] for schema, view, _ in views]
-    args = {"database": name, "identities": identities, "apart": bool(sent.apart or views), "views": sent.views}
-    args["grants"] = grants.grants(account, name, snapshot)
+    what: dict[str, Any] = {"database": name, "identities": identities, "apart": bool(sent.apart or views)}
+    what |= {"views": sent.views, "grants": grants.grants(account, name, snapshot)}
     env = dump_environment(name)
-    sent.bytes = dumped(name, lambda: peer.stream("postgres_restore", args, argv, env=env))["bytes"]
+    sent.bytes = dumped(name, lambda: peer.stream(verbs.Restore(**what), argv, env=env)).bytes
     if sent.apart:
         with Threads(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
@@ -71,10 +73,9 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
                 sent.streams[shown(schema, table)] = row
     for schema, view, columns in views:
         argv, env = postgres_views.reading(account, name, snapshot or "", schema, view, columns)
-        what = {"database": name, "schema": schema, "table": view}
-        sent.bytes += peer.stream("postgres_fill", what, argv, env=env)["bytes"]
-    if args["apart"]:
-        peer.call("postgres_complete", args)
+        sent.bytes += peer.stream(verbs.Fill(database=name, schema=schema, table=view), argv, env=env).bytes
+    if what["apart"]:
+        peer.call(verbs.Complete(**what))
     return sent
 
 
@@ -101,7 +102,7 @@ def dump_environment(name: str) -> dict[str, str]:
     return environment(name) | ({"PGCLIENTENCODING": encoding} if encoding == "SQL_ASCII" else {})
 
 
-def dumped(name: str, stream: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def dumped(name: str, stream: Callable[[], Result]) -> Result:
     """What `stream` gives; why pg_dump could not read a database is said in words that help."""
     try:
         return stream()
@@ -125,8 +126,8 @@ def _stream(peer: Peer, name: str, snapshot: str | None, schema: str, table: str
         listener.start()
         try:
             argv = python_argv(postgres_stream.__name__, name, schema, table, snapshot or "", str(writing))
-            args = {"database": name, "schema": schema, "table": table}
-            size = peer.stream("postgres_fill", args, argv, pass_fds=[writing])["bytes"]
+            fill = verbs.Fill(database=name, schema=schema, table=table)
+            size = peer.stream(fill, argv, pass_fds=[writing]).bytes
         finally:
             os.close(writing)
             listener.join()

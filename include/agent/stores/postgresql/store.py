@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ...account.accounts import Account
-from ...channel.pairing import PeerVerb
 from ...channel.peer import Peer
 from ...host import ours
-from ...host.digest import as_peer_verb
 from ...host.scope import Scope
+from ...verbs import postgresql as verbs
+from ...verbs.verb import Answer
 from ..store import Engine, Following, Noted, Report
 from . import apply, duplicate, large, logins, move, obstacles, restore
 from . import digest as postgres_digest
@@ -59,19 +59,19 @@ def _digest(account: Account) -> dict[str, Any]:
     return {"databases": databases, "roles": roles, "tables": len(counts), "rows": sum(counts)}
 
 
-_PEER_VERBS: dict[str, PeerVerb] = {
-    **restore.PEER_VERBS,
-    **apply.PEER_VERBS,
-    **large.PEER_VERBS,
-    **duplicate.PEER_VERBS,
-    "postgres_digest": as_peer_verb(_digest),
-}
+_PEER_VERBS: tuple[Answer, ...] = (
+    *restore.PEER_VERBS,
+    *apply.PEER_VERBS,
+    *large.PEER_VERBS,
+    *duplicate.PEER_VERBS,
+    verbs.Digest.told_by(_digest),
+)
 
 
 class Postgresql(Engine):
     """A server's PostgreSQL."""
 
-    name, digest_verb, service, scope = "postgresql", "postgres_digest", "postgresql", SCOPE
+    name, digest_verb, service, scope = "postgresql", verbs.Digest, "postgresql", SCOPE
     port, socket = 5432, Path("/run/postgresql/.s.PGSQL.5432")
     peer_verbs = _PEER_VERBS
 

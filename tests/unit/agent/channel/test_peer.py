@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 
-from include.agent.channel import pairing, peer_words
+from include.agent.channel import pairing
 from include.agent.channel.peer import Peer
-from include.agent.host.shapes import number, record, text, whole
 from include.agent.host.system import Refused
+from include.agent.verbs.verb import PEER, Answers, Asking, PeerVerb, Text
 
 KEY = "ssh-ed25519 " + "A" * 68
 ANSWER = """
@@ -31,12 +32,41 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(autouse=True)
-def words(monkeypatch) -> None:
-    """The verbs of these tests take and give whole numbers."""
-    some = record({}, seconds=number(), pid=whole(), to=text(10), n=whole(), input=text(0))
-    for verb in ("a", "b", "die", "refuse", "hello"):
-        monkeypatch.setitem(peer_words.WORDS, verb, peer_words.Word(some, some))
+@dataclass(frozen=True, kw_only=True)
+class Pid:
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class A(PeerVerb[Pid], name="a", by=PEER):
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class B(PeerVerb[Pid], name="b", by=PEER):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Die(PeerVerb[Pid], name="die", by=PEER):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refuse(PeerVerb[Pid], name="refuse", by=PEER):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Greeting:
+    to: Text
+    n: int
+    input: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello(PeerVerb[Greeting], name="hello", by=PEER, any_state=True):
+    n: int
 
 
 @pytest.fixture
@@ -52,12 +82,12 @@ def peer(tmp_path, monkeypatch):
 
 
 def test_calls_one_after_the_other_go_to_one_program(peer: Peer) -> None:
-    assert peer.call("a", {}) == peer.call("b", {})
+    assert peer.call(A()) == peer.call(B())
 
 
 def test_calls_side_by_side_do_not_wait_for_each_other(peer: Peer) -> None:
     pids = []
-    both = [threading.Thread(target=lambda: pids.append(peer.call("a", {"seconds": 0.3})["pid"])) for _ in range(2)]
+    both = [threading.Thread(target=lambda: pids.append(peer.call(A(seconds=0.3)).pid)) for _ in range(2)]
     for one in both:
         one.start()
     for one in both:
@@ -68,28 +98,28 @@ def test_calls_side_by_side_do_not_wait_for_each_other(peer: Peer) -> None:
 def test_programs_that_wait_already_are_used(peer: Peer) -> None:
     peer.warm(2)
     waiting = [session._process.pid for session in peer._idle]
-    assert peer.call("a", {})["pid"] in waiting
+    assert peer.call(A()).pid in waiting
 
 
 def test_a_refusal_is_the_peers_and_ends_nothing(peer: Peer) -> None:
-    before = peer.call("a", {})
+    before = peer.call(A())
     with pytest.raises(Refused, match="On the peer: Not so"):
-        peer.call("refuse", {})
-    assert peer.call("a", {}) == before
+        peer.call(Refuse())
+    assert peer.call(A()) == before
 
 
 def test_a_call_whose_answer_is_lost_is_not_made_twice(peer: Peer) -> None:
-    peer.call("a", {})
+    peer.call(A())
     peer._idle[0]._process.kill()
     peer._idle[0]._process.wait()
     with pytest.raises(Refused, match="gave no answer"):
-        peer.call("a", {})
-    assert peer.call("a", {})["pid"]
+        peer.call(A())
+    assert peer.call(A()).pid
 
 
 def test_no_answer_is_told_with_its_reason(peer: Peer) -> None:
     with pytest.raises(Refused, match="gave no answer .*it died"):
-        peer.call("die", {})
+        peer.call(Die())
 
 
 def test_a_process_shares_its_connection_with_no_other(peer: Peer) -> None:
@@ -121,10 +151,12 @@ def test_a_session_answers_until_its_input_ends(tmp_path, monkeypatch, capsys) -
     lines = [{"verb": "hello", "args": {"n": 1}}, {"verb": "other", "args": {}}, {"verb": "hello", "args": {"n": 2}}]
     text = b"".join(json.dumps(line).encode() + b"\n" for line in lines) + b"no json\n"
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
-    verbs = {"hello": lambda account, args, stdin: {"to": account, "n": args["n"], "input": stdin.read().decode()}}
-    assert (
-        pairing.serve_peer("m1", verbs, frozenset({"hello"}), *[lambda *_: pytest.fail("another program ran")] * 2) == 0
-    )
+
+    def greet(account, want: Hello, asking: Asking) -> Greeting:
+        return Greeting(to=account, n=want.n, input=asking.stdin.read().decode())
+
+    verbs = Answers(Hello.served_by(greet))
+    assert pairing.serve_peer("m1", verbs, *[lambda *_: pytest.fail("another program ran")] * 2) == 0
     replies = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [reply["ok"] for reply in replies] == [True, False, True, False]
     assert [reply["result"]["n"] for reply in replies if reply["ok"]] == [1, 2]

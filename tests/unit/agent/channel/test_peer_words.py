@@ -4,6 +4,7 @@ say, and nothing of theirs that does not belong is ever looked at."""
 import io
 import json
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,14 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.agent import peer_verbs
 from include.agent.account.accounts import Account
 from include.agent.channel import pairing, peer_words
 from include.agent.channel.peer import Peer
+from include.agent.host.codec import decode, plain
 from include.agent.host.system import Refused
+from include.agent.peer_verbs import PEER_VERBS
 from include.agent.stores.mariadb import roles, users
 from include.agent.stores.postgresql import large, locks, make
 from include.agent.stores.postgresql.sql import Session, literal
+from include.agent.verbs.peers import PartPort
+from include.agent.verbs.verb import PEER, Answers, Nothing, PeerVerb, request
 
 KEY = "ssh-ed25519 " + "A" * 68
 HASH = "0" * 16
@@ -128,15 +132,34 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
 """Of each verb arguments and a reply as two honest servers say them."""
 
 
-def test_every_verb_of_a_peer_has_its_words() -> None:
-    assert {*peer_words.WORDS} == {*peer_verbs.PEER_VERBS} == {*SPOKEN}
+VERBS = {verb.name: verb for verb, _ in PEER_VERBS}
+
+
+def test_of_every_verb_of_a_peer_there_is_an_example() -> None:
+    assert {*VERBS} == {*SPOKEN}
+
+
+def asked(verb: str, args: Any) -> PeerVerb:
+    """What a source asks for, as its target takes it."""
+    want, _ = peer_words.request(json.dumps({"verb": verb, "args": args}).encode(), PEER_VERBS, PEER)
+    assert want.name == verb
+    return want
+
+
+def honest(verb: str) -> PeerVerb:
+    return cast(PeerVerb, decode(VERBS[verb], SPOKEN[verb][0]))
+
+
+def answered(verb: str, result: Any) -> Any:
+    """What a source takes of this result."""
+    return peer_words.reply(honest(verb), json.dumps({"ok": True, "result": result}).encode())
 
 
 @pytest.mark.parametrize("verb", SPOKEN)
 def test_what_honest_servers_say_arrives_as_it_was_said(verb: str) -> None:
     args, result = SPOKEN[verb]
-    assert peer_words.request(json.dumps({"verb": verb, "args": args}).encode()) == (verb, args)
-    assert peer_words.reply(verb, args, json.dumps({"ok": True, "result": result}).encode()) == result
+    assert plain(asked(verb, args)) == args == json.loads(request(honest(verb)))["args"]
+    assert plain(answered(verb, result)) == result
 
 
 STRANGE: list[Any] = [
@@ -180,11 +203,10 @@ FREE = {"crontab", "commit_record", "grants", "facts", "objects", "roles", "data
 
 @pytest.mark.parametrize("verb", SPOKEN)
 def test_a_false_target_is_refused_with_one_code(verb: str) -> None:
-    args, result = SPOKEN[verb]
+    _, result = SPOKEN[verb]
     for place, wrong in mutations(result):
-        line = json.dumps({"ok": True, "result": wrong}).encode()
         try:
-            taken = peer_words.reply(verb, args, line)
+            taken = plain(answered(verb, wrong))
         except Refused as error:
             assert error.code == "strange_reply" and error.message.isprintable()
             continue
@@ -249,7 +271,7 @@ def test_whatever_is_taken_of_a_definition_can_be_made_or_is_refused(verb: str, 
     made_of(verb, args)
     for place, wrong in mutations(args, every=True):
         try:
-            _, taken = peer_words.request(json.dumps({"verb": verb, "args": wrong}).encode())
+            taken = plain(asked(verb, wrong))
         except Refused as error:
             assert error.code in ("bad_args", "bad_request")
             continue
@@ -264,7 +286,7 @@ def test_a_false_source_is_refused_with_one_code(verb: str) -> None:
     args, _ = SPOKEN[verb]
     for _, wrong in mutations(args):
         try:
-            peer_words.request(json.dumps({"verb": verb, "args": wrong}).encode())
+            asked(verb, wrong)
         except Refused as error:
             assert error.code in ("bad_args", "bad_request") and error.message.isprintable()
 
@@ -280,9 +302,9 @@ JSON = st.recursive(
 @given(st.sampled_from(sorted(SPOKEN)), JSON)
 def test_whatever_is_said_there_is_one_refusal_or_a_taken_answer(verb: str, value: Any) -> None:
     for said in (value, {"ok": value}, {"ok": True, "result": value}, {"ok": False, "error": value}):
-        with_refusal(lambda: peer_words.reply(verb, SPOKEN[verb][0], json.dumps(said).encode()))  # noqa: B023
-    for asked in (value, {"verb": value, "args": value}, {"verb": verb, "args": value}):
-        with_refusal(lambda: peer_words.request(json.dumps(asked).encode()))  # noqa: B023
+        with_refusal(lambda: peer_words.reply(honest(verb), json.dumps(said).encode()))  # noqa: B023
+    for wanted in (value, {"verb": value, "args": value}, {"verb": verb, "args": value}):
+        with_refusal(lambda: peer_words.request(json.dumps(wanted).encode(), PEER_VERBS, PEER))  # noqa: B023
 
 
 def with_refusal(work) -> None:
@@ -337,14 +359,14 @@ def test_a_line_of_an_entry_has_its_fields(rest: str) -> None:
         ("files_look", {"lines": {"a\0b": [1, REST]}, "strange": []}),
     ):
         with pytest.raises(Refused) as error:
-            peer_words.reply(verb, SPOKEN[verb][0], json.dumps({"ok": True, "result": result}).encode())
+            answered(verb, result)
         assert error.value.code == "strange_reply"
 
 
 def test_a_false_targets_lines_are_refused(target: FalseTarget) -> None:
     for line in LINES:
         target.says.write_bytes(line)
-        for way in (lambda: target.peer.call("part_port", {}), lambda: target.peer.stream("part_port", {}, ["true"])):
+        for way in (lambda: target.peer.call(PartPort()), lambda: target.peer.stream(PartPort(), ["true"])):
             with pytest.raises(Refused) as error:
                 way()
             assert error.value.code == ("strange_reply" if line else "peer_unreachable"), line
@@ -353,7 +375,7 @@ def test_a_false_targets_lines_are_refused(target: FalseTarget) -> None:
 def test_an_answer_without_end_is_not_read_to_its_end(target: FalseTarget) -> None:
     target.says.write_bytes(b"[1, " * 1000)
     with pytest.raises(Refused, match="1048576 bytes at most"):
-        target.peer.call("part_port", {})
+        target.peer.call(PartPort())
     assert not target.peer._idle
 
 
@@ -361,7 +383,7 @@ def test_a_refusal_of_the_other_server_is_shown_as_text(target: FalseTarget) -> 
     error = {"code": "no", "message": "\x1b[31mIt is\nnot so." + "x" * 10_000}
     target.says.write_bytes(json.dumps({"ok": False, "error": error}).encode() + b"\n")
     with pytest.raises(Refused) as refused:
-        target.peer.call("part_port", {})
+        target.peer.call(PartPort())
     assert refused.value.message.startswith("On the peer: \\x1b[31mIt is\\nnot so.x")
     assert len(refused.value.message) < 5000
 
@@ -374,8 +396,9 @@ def served(tmp_path, monkeypatch, capsys, account: str, lines: list[bytes]) -> l
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", "session")
     monkeypatch.setattr(pairing, "load", lambda name: name)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"".join(lines))))
-    verbs: dict[str, Any] = dict.fromkeys(peer_words.WORDS, lambda account, args, stdin: {})
-    assert pairing.serve_peer("m1", verbs, frozenset(verbs), *[lambda *_: pytest.fail("another program ran")] * 2) == 0
+    monkeypatch.setattr(pairing, "data_session", lambda *_: nullcontext())
+    verbs = Answers(*(verb.served_by(lambda *_: Nothing()) for verb in VERBS.values()))
+    assert pairing.serve_peer("m1", verbs, *[lambda *_: pytest.fail("another program ran")] * 2) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 

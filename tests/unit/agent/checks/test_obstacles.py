@@ -6,11 +6,11 @@ import ast
 import inspect
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from include.agent import protocol
+from include.agent import protocol, verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.checks import obstacles
@@ -22,6 +22,7 @@ from include.agent.stores.mariadb import definition as mariadb_definition
 from include.agent.stores.mariadb import store as mariadb
 from include.agent.stores.postgresql import definition as postgres_definition
 from include.agent.stores.postgresql import grants, hold, logins
+from include.agent.verbs.verb import asked
 
 STATEMENT = {
     "account": "shop",
@@ -79,8 +80,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     return account
 
 
-def look(*stores: str) -> dict[str, Any]:
-    return obstacles.obstacles({"account": "shop", "stores": list(stores)}, lambda **_: None)
+def look(*stores: str) -> verbs.LookedAhead:
+    return obstacles.obstacles(verbs.Obstacles(account="shop", stores=[*stores]), lambda **_: None)
 
 
 def refusing(code: str, message: str) -> Any:
@@ -88,8 +89,8 @@ def refusing(code: str, message: str) -> Any:
 
 
 def test_nothing_stands_in_the_way(account: Account) -> None:
-    assert look(FILES, POSTGRESQL, MARIADB) == {"obstacles": [], "left": []}
-    assert protocol.LONG_VERBS["obstacles"] is obstacles.obstacles
+    assert look(FILES, POSTGRESQL, MARIADB) == verbs.LookedAhead(obstacles=[], left=[])
+    assert (verbs.Obstacles, obstacles.obstacles) in [*protocol.LONG_VERBS]
 
 
 def test_a_file_that_cannot_be_read_and_paths_that_stay(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,11 +99,11 @@ def test_a_file_that_cannot_be_read_and_paths_that_stay(account: Account, monkey
     monkeypatch.setattr(obstacles.digest, "left_behind", lambda _: sandbox.call("/home/shop", "w", request={}))
     done = sandbox.subprocess.CompletedProcess([], 1, b"", said)
     monkeypatch.setattr(sandbox.subprocess, "run", lambda *_, **__: done)
-    (one,) = look(FILES)["obstacles"]
-    assert one["who"] == "customer" and "data/a\\x1bb: a program holds a lease on it" in one["sentence"]
+    (one,) = look(FILES).obstacles
+    assert one.who == "customer" and "data/a\\x1bb: a program holds a lease on it" in one.sentence
     deep = "Of the files, 1 (below a path of more than 4,000 bytes) are not carried as they are: a\x1b/b."
     monkeypatch.setattr(obstacles.digest, "left_behind", lambda _: [deep])
-    assert look(FILES) == {"obstacles": [], "left": [deep.replace("\x1b", "\\x1b")]}
+    assert look(FILES) == verbs.LookedAhead(obstacles=[], left=[deep.replace("\x1b", "\\x1b")])
 
 
 def test_one_database_does_not_hide_another(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,9 +114,9 @@ def test_one_database_does_not_hide_another(account: Account, monkeypatch: pytes
 
     monkeypatch.setattr(postgres_definition, "definition", definition)
     found = look(POSTGRESQL)
-    assert [one["sentence"].split()[2] for one in found["obstacles"]] == ["shop", "forum"]
-    assert {one["who"] for one in found["obstacles"]} == {"host"}
-    assert found["left"] == ["Role shop: SUPERUSER is not carried."]
+    assert [one.sentence.split()[2] for one in found.obstacles] == ["shop", "forum"]
+    assert {one.who for one in found.obstacles} == {"host"}
+    assert found.left == ["Role shop: SUPERUSER is not carried."]
 
 
 def test_each_store_tells_what_it_finds_once_and_goes_on(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +127,8 @@ def test_each_store_tells_what_it_finds_once_and_goes_on(account: Account, monke
     monkeypatch.setattr(mariadb_definition, "listed_objects", lambda _: items)
     refused = lambda _account, item, _heirs: refuse("foreign_definer", f"The view wiki.{item['name']} runs as x@y.")  # noqa: E731
     monkeypatch.setattr(mariadb_definition, "refuse_unmovable", refused)
-    found = look(POSTGRESQL, MARIADB)["obstacles"]
-    assert [one["sentence"] for one in found[:4]] == [
+    found = look(POSTGRESQL, MARIADB).obstacles
+    assert [one.sentence for one in found[:4]] == [
         "The role eve may act as shop.",
         "The table h: TIMESTAMP(6).",
         "The table c has the engine CONNECT.",
@@ -139,33 +140,33 @@ def test_each_store_tells_what_it_finds_once_and_goes_on(account: Account, monke
 def test_others_who_write_to_its_databases(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     eve = writers.Writer("e\x1bve", "%", "INSERT on wiki.*", "REVOKE it")
     monkeypatch.setattr(writers, "foreign", lambda _: [eve])
-    (one,) = look(MARIADB)["obstacles"]
-    assert one["who"] == "host" and "e\\x1bve@%" in one["sentence"] and "REVOKE it" in one["sentence"]
+    (one,) = look(MARIADB).obstacles
+    assert one.who == "host" and "e\\x1bve@%" in one.sentence and "REVOKE it" in one.sentence
 
 
 def test_a_state_that_no_account_leaves_from(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(obstacles, "state_of", lambda _: State("moved", epoch=1))
-    (one,) = look(FILES)["obstacles"]
-    assert one == {"sentence": "The account shop is moved here; only one that serves can leave.", "who": "host"}
+    (one,) = look(FILES).obstacles
+    assert one == verbs.Obstacle(sentence="The account shop is moved here; only one that serves can leave.", who="host")
 
 
 def test_databases_that_live_elsewhere_already(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     state = State("serving", epoch=1, engines={"postgresql": {"to": "10.0.0.9"}})
     for module in (obstacles, fence):
         monkeypatch.setattr(module, "state_of", lambda _: state)
-    assert "live on 10.0.0.9" in look(FILES)["obstacles"][0]["sentence"]
-    assert "live on 10.0.0.9" in look(POSTGRESQL)["obstacles"][0]["sentence"]
-    assert look(MARIADB)["obstacles"] == []
+    assert "live on 10.0.0.9" in look(FILES).obstacles[0].sentence
+    assert "live on 10.0.0.9" in look(POSTGRESQL).obstacles[0].sentence
+    assert look(MARIADB).obstacles == []
 
 
 def test_of_one_engine_who_logs_in_by_something_else_than_a_password(account, monkeypatch) -> None:
     said = "The PostgreSQL role shop may log in by the socket by peer; let pg_hba.conf ask it for a password."
     monkeypatch.setattr(redirect, "require_leadable", refusing("not_led", said))
-    assert look(POSTGRESQL)["obstacles"] == [{"sentence": said, "who": "host"}]
+    assert look(POSTGRESQL).obstacles == [verbs.Obstacle(sentence=said, who="host")]
     nothing = "The account shop has no postgresql databases."
     monkeypatch.setattr(redirect, "require_leadable", refusing("nothing_to_move", nothing))
-    assert look(POSTGRESQL)["obstacles"] == [{"sentence": nothing, "who": "nobody"}]
-    assert look(FILES, POSTGRESQL)["obstacles"] == [], "a whole account takes its programs along"
+    assert look(POSTGRESQL).obstacles == [verbs.Obstacle(sentence=nothing, who="nobody")]
+    assert look(FILES, POSTGRESQL).obstacles == [], "a whole account takes its programs along"
 
 
 def test_a_server_that_does_not_answer_says_nothing_of_the_account(account, monkeypatch) -> None:
@@ -177,8 +178,10 @@ def test_a_server_that_does_not_answer_says_nothing_of_the_account(account, monk
 
 @pytest.mark.parametrize("stores", [None, [], ["disk"], "files", [1]])
 def test_wrong_stores_are_refused(account: Account, stores: Any) -> None:
-    with pytest.raises(Refused, match="must be some of"):
-        obstacles.obstacles({"account": "shop", "stores": stores}, lambda **_: None)
+    with pytest.raises(Refused, match="must be") as refused:
+        want = asked(verbs.Obstacles, {"account": "shop", "stores": stores})
+        obstacles.obstacles(cast(verbs.Obstacles, want), lambda **_: None)
+    assert refused.value.code == "bad_args"
 
 
 def test_none_of_an_account_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

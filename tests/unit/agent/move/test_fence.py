@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ from include.agent import boot, describe, peer_verbs, protocol
 from include.agent.account import accounts
 from include.agent.channel import pairing
 from include.agent.host import operations
+from include.agent.host.codec import decode
 from include.agent.host.system import Refused
 from include.agent.move import fence, forward, hold, serving
+from include.agent.verbs import Standing
+from include.agent.verbs.peers import HowItStands, Stands
+from include.agent.verbs.verb import Asking
 from tests.support.two_servers import TwoServers
 
 
@@ -49,7 +54,7 @@ def test_an_operation_does_not_commit_the_hold_of_another_epoch(servers: TwoServ
 
 def test_a_hold_that_was_given_up_before_it_began_does_not_begin(servers: TwoServers) -> None:
     """The switch rehearses, the run is marked failed: `return` finds nothing held, and it must hold nothing later."""
-    protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
+    protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2})
     with pytest.raises(Refused) as no:
         fence.begin("alice", "m5", 2, 60)
     assert code_of(no) == "stale_epoch"
@@ -60,7 +65,7 @@ def test_a_hold_that_was_given_up_before_it_began_does_not_begin(servers: TwoSer
 
 def test_giving_up_ends_the_hold_it_finds(servers: TwoServers) -> None:
     fence.begin("alice", "m5", 2, 60)
-    assert protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})["state"] == "serving"
+    assert protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2}).state == "serving"
     for refused in (lambda: fence.begin("alice", "m5", 2, 60), lambda: fence.commit("alice", "m5", 2, {})):
         with pytest.raises(Refused):
             refused()
@@ -69,7 +74,7 @@ def test_giving_up_ends_the_hold_it_finds(servers: TwoServers) -> None:
 
 def test_giving_up_an_attempt_leaves_a_later_one_alone(servers: TwoServers) -> None:
     fence.begin("alice", "m5", 3, 60)
-    protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
+    protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2})
     assert (servers.alice.state, servers.alice.epoch, servers.alice.move) == ("held", 3, "m5")
     assert fence.commit("alice", "m5", 3, {})
 
@@ -144,7 +149,7 @@ def test_a_peers_command_names_its_attempt(said: str, epoch: int | None, words: 
 
 
 def test_the_path_stays_until_the_other_server_has_opened_the_account(servers: TwoServers) -> None:
-    unpair = protocol.VERBS["unpair"]
+    unpair = partial(protocol.perform, "unpair")
     fence.begin("alice", "m5", 2, 60)
     fence.commit("alice", "m5", 2, {})
     for args in ({"move": "m5"}, {"move": "m5", "epoch": 2}):
@@ -163,21 +168,21 @@ def test_the_path_of_an_engines_move_stays_as_well(servers: TwoServers, monkeypa
     fence.begin("alice", "m5", 2, 60)
     fence.commit_engine("alice", "m5", 2, "mariadb", 23000, {"held_at": 0.0})
     with pytest.raises(Refused) as no:
-        protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
+        protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert code_of(no) == "not_released"
     with pytest.raises(Refused) as no:
-        protocol.VERBS["return"]({"account": "alice", "move": "m5", "epoch": 2})
+        protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2})
     assert code_of(no) == "committed"
     forward.let_back("alice")
-    protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
+    protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert not pairing.directory("m5").exists()
 
 
 def test_the_end_of_an_attempt_does_not_take_the_next_ones_path(servers: TwoServers) -> None:
     servers.pair("m5", "alice", 3)
-    protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
+    protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert pairing.directory("m5").is_dir()
-    protocol.VERBS["unpair"]({"move": "m5", "epoch": 3})
+    protocol.perform("unpair", {"move": "m5", "epoch": 3})
     assert not pairing.directory("m5").exists()
 
 
@@ -203,13 +208,13 @@ def test_unpair_ends_the_operations_of_its_move_and_no_others(
         return Done()
 
     monkeypatch.setattr(operations, "run", run)
-    protocol.VERBS["unpair"]({"move": "m5", "epoch": 2})
+    protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert stopped == ["transhumance-op-m5-e2-switch.service"]
 
 
 def test_agents_of_different_versions_do_not_work_together() -> None:
-    pairing.require_same_protocol({"protocol": pairing.PROTOCOL})
-    for said in ({}, {"protocol": pairing.PROTOCOL + 1}, {"protocol": "x" * 100}):
+    pairing.require_same_protocol(pairing.PROTOCOL)
+    for said in (None, pairing.PROTOCOL + 1, "x" * 100):
         with pytest.raises(Refused, match="enrol both servers again") as no:
             pairing.require_same_protocol(said)
         assert code_of(no) == "other_protocol"
@@ -289,8 +294,8 @@ def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers
     boot.boot()
     assert servers.opened == ["alice", "zoe"]
     answer = protocol.answer(json.dumps({"verb": "return", "args": {"account": "bob", "move": "m1"}}).encode())
-    assert answer["error"]["code"] == "newer_state"
-    assert protocol.VERBS["return"]({"account": "zoe", "move": "m1"})["state"] == "serving"
+    assert json.loads(answer)["error"]["code"] == "newer_state"
+    assert protocol.perform("return", {"account": "zoe", "move": "m1"}).state == "serving"
 
 
 def test_an_account_that_cannot_be_opened_keeps_nobody_else_shut(servers: TwoServers, monkeypatch) -> None:
@@ -340,11 +345,10 @@ class Asked:
     def __init__(self, move: str, *_: object) -> None:
         self.move = move
 
-    def call(self, verb: str, args: dict) -> dict:
-        assert verb == "standing"
+    def call(self, verb: HowItStands) -> Stands:
         if self.answer is None:
             raise Refused("peer_unreachable", "It gave no answer.")
-        return self.answer
+        return decode(verb.result, self.answer)
 
     def close(self) -> None: ...
 
@@ -390,10 +394,10 @@ def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServe
     servers.at("target").receive("m5", "alice", 2)
     pairing.directory("m5").mkdir(parents=True)
     (pairing.directory("m5") / "target.json").write_text(json.dumps({"account": "alice", "epoch": 2}))
-    alice = accounts.load("alice")
-    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, io.BytesIO())["proof"] is None
+    alice, asking = accounts.load("alice"), Asking("m5", io.BytesIO())
+    assert peer_verbs._standing(alice, HowItStands(), asking).proof is None
     forward.release("alice", "m5", 2, told)
-    assert peer_verbs.PEER_VERBS["standing"](alice, {"move": "m5"}, io.BytesIO())["proof"] == "p"
+    assert peer_verbs._standing(alice, HowItStands(), asking).proof == "p"
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
@@ -429,13 +433,13 @@ def test_databases_that_have_left_without_this_disks_knowledge_keep_it_shut(serv
 
 
 def test_the_registry_tells_a_source_from_a_backup_what_has_left_it(servers: TwoServers) -> None:
-    left = protocol.VERBS["left"]
+    left = partial(protocol.perform, "left")
     gone = {"account": "alice", "move": "m5", "epoch": 3, "to": "10.20.0.9"}
-    assert left(gone) == {"state": "moved", "epoch": 3}
+    assert left(gone) == Standing(state="moved", epoch=3)
     assert (servers.alice.to, servers.alice.released) == ("10.20.0.9", True)
     servers.serve("bob", 2010)
     hold.admit("bob", "m6", 4)
-    assert left({**gone, "account": "bob"}) == {"state": "serving", "epoch": 4}, "it has come home since"
+    assert left({**gone, "account": "bob"}) == Standing(state="serving", epoch=4), "it has come home since"
 
 
 def test_a_state_that_does_not_know_where_it_has_gone_is_told_in_a_sentence(servers: TwoServers) -> None:

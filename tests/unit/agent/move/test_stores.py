@@ -22,9 +22,10 @@ PEER: Any = SimpleNamespace(move="m1", apart=lambda: SimpleNamespace(close=lambd
 
 
 def test_a_peer_finds_every_verb_of_every_store() -> None:
-    verbs = [verb for store in stores.STORES for verb in store.peer_verbs]
-    assert len(verbs) == len({*verbs}) and {*verbs} <= {*peer_verbs.PEER_VERBS}
-    assert all(store.digest_verb in store.peer_verbs for store in stores.STORES)
+    verbs = [verb for store in stores.STORES for verb, _ in store.peer_verbs]
+    assert len(verbs) == len({verb.name for verb in verbs})
+    assert {*verbs} <= {verb for verb, _ in peer_verbs.PEER_VERBS}
+    assert all(store.digest_verb in [verb for verb, _ in store.peer_verbs] for store in stores.STORES)
 
 
 def test_the_engines_are_those_of_an_account_file() -> None:

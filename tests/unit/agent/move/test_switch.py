@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 
+from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account
 from include.agent.host import holds
+from include.agent.host.codec import plain
 from include.agent.host.system import Refused
 from include.agent.layouts.native import mail
 from include.agent.move import forward, identity, stores, switch
 from include.agent.stores.postgresql.store import POSTGRESQL
+from include.agent.verbs import verb
 from tests.support.switching import ALICE, FakePeer, OnItsWay, args, faked
 
 
@@ -54,10 +57,9 @@ def test_a_larger_budget_lets_it_begin(asked: list[str]) -> None:
 
 
 @pytest.mark.parametrize("budget", [0, 61, "1", True, None])
-def test_a_budget_is_a_number_of_seconds(asked: list[str], budget: Any) -> None:
-    with pytest.raises(Refused, match="from 0.1 to 60 seconds"):
-        switch.switch(args(budget_seconds=budget), lambda **_: None)
-    assert "hold" not in asked
+def test_a_budget_is_a_number_of_seconds(budget: Any) -> None:
+    with pytest.raises(Refused, match="budget_seconds: a number from 0.1 to 60 was expected"):
+        verb.asked(verbs.Switch, {**plain(args()), "budget_seconds": budget})
 
 
 def test_what_is_not_equal_is_not_committed(asked: list[str]) -> None:

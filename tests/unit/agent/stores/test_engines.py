@@ -5,15 +5,19 @@ from typing import Any
 
 import pytest
 
+from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host import system
+from include.agent.host.codec import plain
 from include.agent.host.system import Refused
 from include.agent.move import fence, forward, hold, redirect, serving, stores, switch
 from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
+from include.agent.verbs import peers, verb
+from include.agent.verbs.verb import PeerVerb
 from tests.support.account_files import FILE, HOSTILE
 from tests.support.switching import args
 
@@ -63,16 +67,21 @@ def test_what_has_left_is_gone_with_the_state(host: None) -> None:
     assert accounts.load("alice").mariadb_users == () and accounts.load("alice").postgresql_databases == tuple(HOSTILE)
     assert accounts.whole("alice") == ALICE
     with pytest.raises(Refused, match="mariadb databases of alice live on 10.20.0.9"):
-        switch.stores_of(ALICE, {})
-    assert switch.stores_of(ALICE, {"stores": ["postgresql"]}) == [POSTGRESQL]
+        switch.stores_of(ALICE, None)
+    assert switch.stores_of(ALICE, ["postgresql"]) == [POSTGRESQL]
     with pytest.raises(Refused, match="live on"):
-        switch.stores_of(ALICE, {"stores": ["mariadb"]})
+        switch.stores_of(ALICE, ["mariadb"])
 
 
-@pytest.mark.parametrize("stores", [[], "files", ["mysql"], None])
-def test_stores_are_stores(host: None, stores: Any) -> None:
+@pytest.mark.parametrize("stores", [[], ["mysql"]])
+def test_stores_are_stores(host: None, stores: list[str]) -> None:
     with pytest.raises(Refused, match="must be some of files, postgresql, mariadb"):
-        switch.stores_of(ALICE, {"stores": stores})
+        switch.stores_of(ALICE, stores)
+
+
+def test_stores_are_a_list() -> None:
+    with pytest.raises(Refused, match="stores: a list of 10 at most was expected"):
+        verb.asked(verbs.Copy, {**plain(args()), "stores": "files"})
 
 
 # --- the fence ---
@@ -175,9 +184,11 @@ def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch:
 class Peer:
     address = "10.20.0.9"
 
-    def call(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-        assert not verb.startswith("identity")
-        return {"port": 23007, "protocol": pairing.PROTOCOL, "versions": {"mariadb": [11, 8]}}
+    def call(self, verb: PeerVerb[Any]) -> Any:
+        assert not verb.name.startswith("identity")
+        if isinstance(verb, peers.Alone):
+            return peers.Versions(protocol=pairing.PROTOCOL, versions={"mariadb": [11, 8]})
+        return peers.Port(port=23007)
 
     def warm(self, sessions: int) -> None:
         pass

@@ -1,4 +1,4 @@
-"""What an account's roles, databases, users and grants are, as the other server of a move says it (see peer_words).
+"""What an account's roles, databases, users and grants are, as the other server of a move says it.
 
 The target makes them, and some of it only at the end of the move, after the commit: what is not of its kind must be
 refused when it is said. What an engine of another version says besides is kept as it is.

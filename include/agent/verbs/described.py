@@ -1,0 +1,82 @@
+"""What a server says of itself and of the accounts on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from ..account.engines import DECLARED, ENGINES, DeclaredEngine
+from ..host.shapes import Shape, each, flag, maybe, named, number, record, text, tree, whole
+
+_ANY = tree()
+_NAME = text(1000)
+_WORD = text(40, "[a-z_]*")
+_ACCOUNT = text(64, r"[a-z][a-z0-9_-]*(\.[a-z]+)?")
+_HOST = text(253, r"[a-z0-9.-]+")
+_ADDRESS = text(45, "[0-9a-fA-F:.]+")
+_SEEN = maybe(number(1e11))
+_EPOCH = whole(0, 1 << 31)
+_DATABASES = each(record({"name": _NAME, "bytes": whole()}), 100_000)
+_LEFT = {"to": maybe(_ADDRESS), "move": maybe(text(48)), "epoch": _EPOCH, "released": flag, "since": _SEEN}
+_ACCOUNT_FILE = record(
+    {"account": _ACCOUNT, "uid": whole(1000, 59999), "gid": whole(1000, 59999), "home": text(100), "shell": text(100)}
+    | {key: _ANY for key in ("sites", *ENGINES, "mail")},
+    ports=named(whole(1, 65535), 10),
+)
+
+
+def _in_engine(engine: DeclaredEngine) -> Shape:
+    """What a server says of an account in an engine: the lists of the account file, with the databases' size."""
+    lists = {
+        key: each(record(dict.fromkeys(names.keys, _NAME)) if names.keys else _NAME, 100_000)
+        for key, names in engine.lists.items()
+    }
+    return record({**lists, "databases": _DATABASES})
+
+
+_SITE = record({"domain": _HOST, "aliases": each(_HOST, 10_000), "root": text(1000)}, app=text(1000))
+_DESCRIBED = record(
+    {
+        "account": _ACCOUNT,
+        "state": _WORD,
+        "epoch": _EPOCH,
+        "move": maybe(text(48)),
+        "to": maybe(_ADDRESS),
+        "released": flag,
+        "since": _SEEN,
+        "engines": named(record({**_LEFT, "left": _ANY}), 10, _WORD),
+        "sites": each(_SITE, 10_000),
+        **{engine.name: _in_engine(engine) for engine in DECLARED},
+        "mailboxes": each(text(400), 100_000),
+        "crontab_lines": whole(),
+        "certificates": each(_HOST, 10_000),
+        "forwarded": named(record({"count": whole(), "last": _SEEN}), 100, text(40)),
+        "home_bytes": whole(),
+        "files": whole(),
+        "account_file": _ACCOUNT_FILE,
+    },
+    test=_ANY,
+    forwarders=each(text(400), 100_000),
+)
+_VERSION = text(100, r"[\w.+:~/-]*")
+
+Description = Annotated[
+    dict[str, Any],
+    record(
+        {
+            "hostname": text(253, r"[\w.-]*"),
+            "debian": _VERSION,
+            "versions": named(_VERSION, 50, _WORD),
+            "services_down": each(text(100, r"[\w@.-]+"), 100),
+            "boot_id": text(40, "[0-9a-f-]*"),
+            "agent_digest": text(64, "[0-9a-f]*"),
+            "disk": record({"total_bytes": whole(), "free_bytes": whole()}),
+            "memory_bytes": whole(),
+            "cpus": whole(1, 1 << 20),
+            "test_server": maybe(_HOST),
+            "accounts": each(_DESCRIBED, 10_000),
+            "parts": each(_DESCRIBED, 10_000),
+            "unclaimed": named(each(_NAME, 100_000), 10, _WORD),
+        }
+    ),
+]
+"""A server's description; the registry keeps it as it is, without secrets."""
