@@ -6,10 +6,10 @@ goes through the types of their fields before anything looks at it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase
-from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, cast, get_args
 
 from ..account.accounts import Account
 from ..host.codec import decode, encode, shape_of
@@ -126,7 +126,7 @@ class Answers:
     def get_ready(self) -> None:
         """Make what takes the arguments of each verb apart."""
         for verb, _ in self:
-            shape_of(verb)
+            shape_of(cast(Hashable, verb))
 
     def open_to(self, caller: Callers) -> dict[str, Answer]:
         """By name, what this caller may call."""

@@ -11,8 +11,9 @@ import pytest
 
 from include.agent import describe, protocol
 from include.agent.channel import pairing
-from include.agent.host import operations, system
+from include.agent.host import addresses, operations, system
 from include.agent.host.system import Refused
+from include.agent.verbs.verb import Answers
 
 
 @pytest.mark.parametrize(
@@ -71,9 +72,9 @@ def test_wrong_requests_are_answered(text: bytes, code: str) -> None:
 )
 def test_an_address_is_nothing_but_one(address) -> None:
     with pytest.raises(Refused) as refused:
-        pairing.check_address(address)
+        addresses.check_address(address)
     assert refused.value.code == "bad_address"
-    assert pairing.check_address("2001:DB8::1") == "2001:db8::1"
+    assert addresses.check_address("2001:DB8::1") == "2001:db8::1"
 
 
 def test_a_fault_of_the_agent_is_an_answer_too(monkeypatch) -> None:
@@ -156,7 +157,7 @@ def test_a_peer_gets_no_shell(tmp_path, monkeypatch, capsys, command: str) -> No
     (tmp_path / "pairs" / "m1").mkdir(parents=True)
     (tmp_path / "pairs" / "m1" / "target.json").write_text(json.dumps({"account": "alice"}))
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", command)
-    assert pairing.serve_peer("m1", {}, frozenset(), *[lambda *_: pytest.fail("another program ran")] * 2) == 1
+    assert pairing.serve_peer("m1", Answers(), *[lambda *_: pytest.fail("another program ran")] * 2) == 1
     assert "not admitted" in capsys.readouterr().err
 
 

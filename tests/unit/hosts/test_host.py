@@ -6,7 +6,7 @@ import sys
 import time
 import zipfile
 from io import BytesIO
-from typing import cast
+from typing import Any, cast
 
 import paramiko
 import pytest
@@ -85,7 +85,7 @@ def reply(result) -> bytes:
 
 
 def test_a_verb_is_one_request_and_one_reply() -> None:
-    returned = {"state": "serving", "epoch": 2}
+    returned: dict[str, Any] = {"state": "serving", "epoch": 2}
     channel = Channel(reply(returned))
     assert host(channel).call(RETURN) == verbs.Standing(**returned)
     assert channel.command == "serve"
@@ -186,7 +186,7 @@ def test_another_host_key_is_not_a_lost_connection() -> None:
     assert error.value.code == "host_key_changed"
 
 
-STANDING = {"state": "serving", "epoch": 3}
+STANDING: dict[str, Any] = {"state": "serving", "epoch": 3}
 FALSE_MESSAGE = "all good\x1b[2K\r[2026-11-29] INFO - Marked success\n"
 
 

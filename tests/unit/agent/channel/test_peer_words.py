@@ -132,7 +132,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
 """Of each verb arguments and a reply as two honest servers say them."""
 
 
-VERBS = {verb.name: verb for verb, _ in PEER_VERBS}
+VERBS = {verb.name: cast(type[PeerVerb[Any]], verb) for verb, _ in PEER_VERBS}
 
 
 def test_of_every_verb_of_a_peer_there_is_an_example() -> None:

@@ -12,7 +12,7 @@ import pytest
 from include.agent import boot, describe, peer_verbs, protocol
 from include.agent.account import accounts
 from include.agent.channel import pairing
-from include.agent.host import operations
+from include.agent.host import operations, system
 from include.agent.host.codec import decode
 from include.agent.host.system import Refused
 from include.agent.move import fence, forward, hold, serving
@@ -190,7 +190,7 @@ def test_unpair_ends_the_operations_of_its_move_and_no_others(
     servers: TwoServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for operation, move in (("m5-e2-switch", "m5"), ("m50-e2-copy", "m50"), ("m51", None)):
-        directory = operations.STATE / "operations" / operation
+        directory = system.STATE / "operations" / operation
         directory.mkdir(parents=True)
         args = {"account": "alice", **({"move": move} if move else {})}
         (directory / "request.json").write_text(json.dumps({"verb": "switch", "args": args, "started": 1.0}))
