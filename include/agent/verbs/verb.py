@@ -125,8 +125,9 @@ class Answers:
 
     def get_ready(self) -> None:
         """Make what takes the arguments of each verb apart."""
-        for verb, _ in self:
-            shape_of(verb)
+        kinds: list[Any] = [verb for verb, _ in self]
+        for kind in kinds:
+            shape_of(kind)
 
     def open_to(self, caller: Callers) -> dict[str, Answer]:
         """By name, what this caller may call."""

@@ -12,6 +12,7 @@ import pytest
 from include.agent import describe, protocol
 from include.agent.channel import pairing
 from include.agent.host import operations, system
+from include.agent.host.addresses import check_address
 from include.agent.host.system import Refused
 from include.agent.verbs.verb import Answers
 
@@ -72,9 +73,9 @@ def test_wrong_requests_are_answered(text: bytes, code: str) -> None:
 )
 def test_an_address_is_nothing_but_one(address) -> None:
     with pytest.raises(Refused) as refused:
-        pairing.check_address(address)
+        check_address(address)
     assert refused.value.code == "bad_address"
-    assert pairing.check_address("2001:DB8::1") == "2001:db8::1"
+    assert check_address("2001:DB8::1") == "2001:db8::1"
 
 
 def test_a_fault_of_the_agent_is_an_answer_too(monkeypatch) -> None:

@@ -190,7 +190,7 @@ def test_unpair_ends_the_operations_of_its_move_and_no_others(
     servers: TwoServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for operation, move in (("m5-e2-switch", "m5"), ("m50-e2-copy", "m50"), ("m51", None)):
-        directory = operations.STATE / "operations" / operation
+        directory = accounts.STATE / "operations" / operation
         directory.mkdir(parents=True)
         args = {"account": "alice", **({"move": move} if move else {})}
         (directory / "request.json").write_text(json.dumps({"verb": "switch", "args": args, "started": 1.0}))
