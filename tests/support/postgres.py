@@ -1,18 +1,22 @@
 """A PostgreSQL of the tests' own: Debian's binaries, a temporary directory, a unix socket, no durability."""
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 _MEMORY = Path("/dev/shm")  # a database a test is written several times faster than on a disk
+
+_PREFIX, _OWNED = "registry-", "owned"
 
 
 def binaries() -> Path | None:
@@ -27,7 +31,11 @@ def cluster(*more: str) -> Iterator[str]:
     as root: then it runs as the user postgres."""
     programs = binaries()
     assert programs is not None, "PostgreSQL is not installed: apt-get install postgresql"
-    directory = Path(tempfile.mkdtemp(prefix="registry-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    where = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
+    _sweep(where)
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
+    owned = (directory / _OWNED).open("w")
+    fcntl.flock(owned, fcntl.LOCK_EX)
     user = "postgres" if os.geteuid() == 0 else None
     if user:
         shutil.chown(directory, user, user)
@@ -55,9 +63,20 @@ def cluster(*more: str) -> Iterator[str]:
         yield dsn
     finally:
         if server is not None:
-            server.send_signal(3)  # immediate shutdown: nothing of it is kept
+            server.send_signal(signal.SIGQUIT)  # immediate shutdown: nothing of it is kept
             server.wait(30)
         shutil.rmtree(directory)
+        owned.close()
+
+
+def _sweep(where: Path) -> None:
+    """Tests that were killed left their cluster running, in memory: one whose file nobody has locked goes."""
+    for owned in where.glob(f"{_PREFIX}*/{_OWNED}"):
+        with suppress(OSError), owned.open() as file:  # locked, gone by now, or another user's
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(int((owned.parent / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+            shutil.rmtree(owned.parent, ignore_errors=True)
 
 
 def _wait_until_up(dsn: str, server: subprocess.Popen, log: Path, seconds: float = 30) -> None:
