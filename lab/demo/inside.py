@@ -6,13 +6,14 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-T = TypeVar("T")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 CLONE_NEWNET = 0x40000000
 
 
-def inside(netns: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def inside(netns: str, function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
     """The function's result; its sockets and the programs it starts are in `netns`.
 
     A network namespace is a thread's own, so a thread is made for the call and ends with it.

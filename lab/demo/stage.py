@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from include import registry
+from include.agent import verbs
 from include.hosts import Host
 from include.moves.enrol import enrol
 from include.moves.servers import without_secrets
@@ -83,7 +84,7 @@ def _fill(name: str, host_key: str) -> Filled:
     agent = host(ORIGINAL, host_key)
 
     def create(account_file: dict[str, Any]) -> None:
-        inside(OPS, agent.call, "create", account_file=account_file)
+        inside(OPS, agent.call, verbs.Create(account_file=account_file))
 
     with step(f"account {name} created and filled"):
         return fill(name, Server(executor(ORIGINAL), create))
@@ -106,11 +107,11 @@ def write_names(filled: dict[str, Filled], host_key: str) -> None:
     """The registry learns of the accounts and their names, the name server and the servers of the rest."""
     agent = host(ORIGINAL, host_key)
     with registry_connection() as conn:
-        description = without_secrets(inside(OPS, agent.call, "describe"))
+        description = without_secrets(inside(OPS, agent.call, verbs.Describe()))
         registry.record_description(conn, ORIGINAL, description)
         registry.sync_accounts(conn, ORIGINAL, description["accounts"])
         ips = [ip.address for ip in registry.ips_of(conn, ORIGINAL)]
-        inside(OPS, agent.call, "accept_ips", ips=ips)
+        inside(OPS, agent.call, verbs.AcceptIps(ips=ips))
         zone = names.client()
         address, address6 = sorted(ips, key=lambda ip: ":" in ip)
         for account in filled.values():
