@@ -3,6 +3,7 @@ namespaces of a base tree (`base_tree.run`), on the agent's own functions."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -11,12 +12,15 @@ from typing import Any
 
 from include.agent.account.accounts import Account
 from include.agent.host import kept
+from include.agent.host.codec import plain
 from include.agent.host.system import Refused
 from include.agent.stores.mariadb import changes, definers, definition, follower, restore, sql, write
 from include.agent.stores.mariadb import load as mariadb_load
 from include.agent.stores.mariadb import print as mariadb_print
 from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.mariadb.users import pending_path
+from include.agent.verbs import mariadb as verbs
+from include.agent.verbs.verb import Asking
 
 _CONFIG = """[mariadbd]
 log_bin = bin
@@ -202,8 +206,8 @@ def a_load_and_a_question_at_once(alice: Account) -> dict[str, Any]:
     taken: list[Any] = []
 
     def load() -> None:
-        args = {"database": "adb", "table": "l", "columns": [["id", None], ["t", None]]}
-        loaded.append(mariadb_load._load(alice, args, os.fdopen(read_end, "rb")))
+        want = verbs.Load(database="adb", table="l", columns=[["id", None], ["t", None]])
+        loaded.append(plain(mariadb_load._load(alice, want, Asking("m", os.fdopen(read_end, "rb")))))
 
     role = f"th_quiet_{alice.name}"
     asking = f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; SET ROLE {role}; END"
@@ -221,7 +225,7 @@ def a_load_and_a_question_at_once(alice: Account) -> dict[str, Any]:
     refused = []
     for statement in ("SET GLOBAL binlog_format = 'STATEMENT'", "SET SESSION sql_log_bin = 0", "FLUSH BINARY LOGS"):
         try:
-            write._run(alice, {"statements": [statement]}, None)
+            write._run(alice, verbs.Run(statements=[statement]), Asking("m", io.BytesIO()))
         except Refused as error:
             refused.append("Access denied" in error.message)
     ((logged,),) = sql.query(["COUNT(*)"], "FROM adb.l")

@@ -10,8 +10,10 @@ from typing import Any
 
 from include.agent.account.accounts import Account, State, put_state
 from include.agent.checks import obstacles
+from include.agent.host.codec import plain
 from include.agent.stores.mariadb import sql
 from include.agent.stores.postgresql import sql as postgres_sql
+from include.agent.verbs import Obstacles
 from tests.lab.who_else_tries import _customer, psql
 
 _LETTERS = "d" * 250
@@ -56,8 +58,8 @@ def in_the_way(alice: Account, bob: Account) -> dict[str, Any]:
 
 
 def _look(*stores: str) -> dict[str, Any]:
-    asked = {"account": "carol", "stores": [*stores] or ["files", "postgresql", "mariadb"]}
-    return obstacles.obstacles(asked, lambda **_: None)
+    wanted = Obstacles(account="carol", stores=[*stores] or ["files", "postgresql", "mariadb"])
+    return plain(obstacles.obstacles(wanted, lambda **_: None))
 
 
 def _make_deep(home: Path) -> None:

@@ -32,8 +32,9 @@ class Driven:
         old.host.call(verbs.Create(account_file=statement))
         key = old.host.call(verbs.Pair(move="followed", account=NAME)).public_key
         given = {"move": "followed", "account": NAME, "epoch": 2, "account_file": statement}
-        peer = new.host.call(verbs.Receive(**given, source_address=old.address, public_key=key))
-        self.given = {"account": NAME, "move": "followed", "peer": {"address": new.address, **peer}}
+        received = new.host.call(verbs.Receive(**given, source_address=old.address, public_key=key))
+        peer = {"address": new.address, "host_keys": received.host_keys}
+        self.given = {"account": NAME, "move": "followed", "peer": peer}
         old.root("tee", "/run/files_stress.py", stdin=(DATA / "files_stress.py").read_bytes())
         old.root("chmod", "a+r", "/run/files_stress.py")
 

@@ -72,7 +72,7 @@ class Pair:
         key = old.host.call(verbs.Pair(move="follow-1", account=NAME)).public_key
         admitted = {"epoch": 2, "account_file": statement, "source_address": old.address, "public_key": key}
         received = new.host.call(verbs.Receive(move="follow-1", account=NAME, **admitted))
-        self.given["peer"]["host_keys"] = received["host_keys"]
+        self.given["peer"]["host_keys"] = received.host_keys
 
     def _fill(self) -> None:
         as_root(self.old, f"CREATE USER {NAME}@localhost IDENTIFIED BY 'secret'; CREATE DATABASE {OTHER};")
