@@ -44,7 +44,7 @@ class App(http.server.BaseHTTPRequestHandler):
             self.wfile.write(bytes((0x81, len(version))) + version)
             self.rfile.read(1)
             return
-        time.sleep(8 if self.path.endswith("poll") else 0)
+        time.sleep(18 if self.path.endswith("poll") else 0)
         self.send_response(200)
         self.send_header("Content-Length", str(len(version)))
         self.end_headers()
@@ -218,13 +218,13 @@ def test_a_switch_beside_slow_visitors(sides) -> None:
     assert said.startswith(b"HTTP/1.1 101") and said.endswith(b"3.11")
     assert 0 < ended - began < 25, "a WebSocket is closed, so that its visitor opens it again"
     assert ask(address, host, "/live/now") == (200, b"3.13")
+    (status, text), (status_of_app, version) = (poll.end() for poll in polls)
+    assert (status, text[:17]) == (200, b"waited by PHP 8.4"), "what PHP had begun is begun again at the new place"
+    assert (status_of_app, version) == (200, b"3.13"), "and of the app's too"
     again = Doing(websocket, address, host)
     time.sleep(0.5)
     new.root("pkill", "-u", "slowly", "-f", "app.py")
     assert again.end()[0].endswith(b"3.13")
-    (status, text), (status_of_app, version) = (poll.end() for poll in polls)
-    assert (status, text[:17]) == (200, b"waited by PHP 8.4"), "what PHP had begun is begun again at the new place"
-    assert (status_of_app, version) == (200, b"3.13"), "and of the app's too"
     assert new.root("cat", "/home/slowly/uploads").split() == [hashlib.sha256(body).hexdigest()]
     assert new.visits("slowly") == sorted(number for number, _, _ in crowd.answers)
 
