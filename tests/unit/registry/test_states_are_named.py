@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[3]
 STATES = {state.name for machine in MACHINES for state in machine.states}
 OF_RUNS = {"queued", "running", "success", "failed"}
 """What Airflow says of a run, which is asked in the same words."""
+OF_OPERATIONS = {"unknown", "running", "succeeded", "failed", "vanished"}
+"""What an agent says of an operation, in the words of its verb `status`."""
 CHANGES = {"advance", "advance_move", "advance_test", "set_campaign_account", "past", "_past", "there_or_past"}
 """Functions that take a state."""
 
@@ -31,7 +33,7 @@ def spelled_out(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr.endswith("state"):
             found = set().union(*map(words, node.comparators))
-            if found & STATES and not found <= OF_RUNS:
+            if found & STATES and not (found <= OF_RUNS or found <= OF_OPERATIONS):
                 yield node.lineno, found & STATES
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in CHANGES:
             found = set().union(*map(words, [*node.args, *(keyword.value for keyword in node.keywords)]))
