@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from tests.support.airflow_home import REPOSITORY  # isort: skip  # noqa: F401  (before anything of Airflow)
+
 import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.api.world import Api, serving
-from tests.support.airflow_home import REPOSITORY  # noqa: F401  before Airflow reads its settings
 from tests.support.postgres import create, database
 
 _numbers = itertools.count(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.support.airflow_home import REPOSITORY  # isort: skip  (before anything of Airflow)
+
 import itertools
 import subprocess
 import sys
@@ -12,7 +14,6 @@ import psycopg
 import pytest
 
 from tests.dags.hosting import Hosting, write_shared, written
-from tests.support.airflow_home import REPOSITORY
 from tests.support.postgres import database
 
 _numbers = itertools.count(1)
