@@ -29,8 +29,6 @@ from .stores import ENGINES, STORES, engine_named
 
 Leaving = verbs.Copy | verbs.Verify | verbs.Switch | verbs.Duplicate
 """What is asked of the server that an account leaves, or is copied from."""
-Leaving = verbs.Copy | verbs.Verify | verbs.Switch | verbs.Duplicate
-"""What is asked of the server that an account leaves, or is copied from."""
 MOST_DIFFERENCES = 20
 REHEARSALS = 3
 """A machine that was busy for a moment gets another chance before the move is called too slow."""

@@ -33,15 +33,6 @@ def _in_engine(engine: DeclaredEngine) -> Shape:
     return record({**lists, "databases": _DATABASES})
 
 
-def _in_engine(engine: DeclaredEngine) -> Shape:
-    """What a server says of an account in an engine: the lists of the account file, with the databases' size."""
-    lists = {
-        key: each(record(dict.fromkeys(names.keys, _NAME)) if names.keys else _NAME, 100_000)
-        for key, names in engine.lists.items()
-    }
-    return record({**lists, "databases": _DATABASES})
-
-
 _SITE = record({"domain": _HOST, "aliases": each(_HOST, 10_000), "root": text(1000)}, app=text(1000))
 _DESCRIBED = record(
     {
