@@ -20,9 +20,6 @@ from .trial import copy, duplicate, server
 from .verbs import Standing
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
-_LONGEST_WORD = 16 << 20
-"""Characters of one text in a request."""
-
 
 def _standing(state: State) -> Standing:
     return Standing(state=state.state, epoch=state.epoch)
@@ -184,7 +181,7 @@ LONG_VERBS = Answers(
 """What `start` starts; each runs as an operation."""
 
 
-_REQUEST = record({"verb": shapes.text(100), "args": tree(_LONGEST_WORD)})
+_REQUEST = record({"verb": shapes.text(100), "args": tree(verbs.LONGEST_TEXT)})
 
 
 def answer(text: bytes) -> str:

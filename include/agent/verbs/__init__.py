@@ -16,7 +16,7 @@ from ..host.shapes import maybe, named, number, sentence, text, tree, whole
 from .described import Description
 from .verb import ORCHESTRATOR, LongVerb, Nothing, Verb
 
-_LONGEST_WORD = 16 << 20
+LONGEST_TEXT = 16 << 20
 """Characters of one text in a request: a certificate, a crontab, a reason."""
 BUDGET_SECONDS = 1.0
 """The longest that visitors may have to wait, unless the move says otherwise."""
@@ -39,7 +39,7 @@ Address = Annotated[str, check_address]
 Addresses = Annotated[list[Address], Most(10_000)]
 Epoch = Annotated[int, whole(0, 1 << 31)]
 Operation = Annotated[str, text(1000)]
-Long = Annotated[str, text(_LONGEST_WORD)]
+Long = Annotated[str, text(LONGEST_TEXT)]
 Stores = Annotated[list[Annotated[str, text(40)]], Most(10)]
 
 # What is answered.
