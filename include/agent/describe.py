@@ -15,6 +15,7 @@ from .host import server_role, system
 from .host.system import AGENT, run
 from .layouts import forward, front, mail
 from .move import stores
+from .readiness import readiness
 from .stores.files.store import FILES
 
 SERVICES = ("ssh", *layouts.SERVICES, *(engine.service for engine in stores.ENGINES))
@@ -62,6 +63,7 @@ def describe() -> dict[str, Any]:
         "accounts": [describe_account(account) for account in accounts if not account.part],
         "parts": [describe_account(account) for account in accounts if account.part],
         "unclaimed": unclaimed(accounts),
+        "readiness": readiness(),
     }
 
 

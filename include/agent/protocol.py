@@ -18,6 +18,7 @@ from .host.system import Refused, refuse
 from .move import fence, forward, hold, shell, switch, take_back
 from .trial import copy, duplicate, server
 from .verbs import Standing
+from .verbs.protocol_number import PROTOCOL, THE_ORCHESTRATOR, mismatch
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
 
@@ -181,7 +182,7 @@ LONG_VERBS = Answers(
 """What `start` starts; each runs as an operation."""
 
 
-_REQUEST = record({"verb": shapes.text(100), "args": tree(verbs.LONGEST_TEXT)})
+_REQUEST = record({"verb": shapes.text(100), "args": tree(verbs.LONGEST_TEXT)}, protocol=tree(100))
 
 
 def answer(text: bytes) -> str:
@@ -191,14 +192,20 @@ def answer(text: bytes) -> str:
             request = _REQUEST(parsed(text))
         except Strange:
             refuse("bad_request", 'The request is not {"verb": ..., "args": {...}}; send one JSON object.')
-        return encode({"ok": True, "result": perform(request["verb"], request["args"])})
+        if why := mismatch("the agent of this server", THE_ORCHESTRATOR, request.get("protocol")):
+            refuse("other_protocol", why)
+        return _reply(ok=True, result=perform(request["verb"], request["args"]))
     except Refused as error:
-        return encode({"ok": False, "error": {"code": error.code, "message": error.message}})
+        return _reply(ok=False, error={"code": error.code, "message": error.message})
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
         said = printable(f"{type(error).__name__}: {error}"[:1000])
         message = f"The agent failed: {said}. This is a fault of the agent; report it."
-        return encode({"ok": False, "error": {"code": "internal_error", "message": message}})
+        return _reply(ok=False, error={"code": "internal_error", "message": message})
+
+
+def _reply(**said: Any) -> str:
+    return encode({"protocol": PROTOCOL, **said})
 
 
 def perform(name: str, args: Any) -> Any:

@@ -17,7 +17,8 @@ from include.agent.host.codec import decode
 from include.agent.host.digest import printable
 from include.agent.host.shapes import Strange
 from include.agent.host.system import Refused
-from include.agent.verbs.verb import LongVerb, Result, Verb, answer, request
+from include.agent.verbs.protocol_number import THE_ORCHESTRATOR, mismatch
+from include.agent.verbs.verb import LongVerb, Result, Verb, numbered, reply_of, result_of
 
 from .package import build_agent
 
@@ -68,15 +69,22 @@ class Host:
 
     def call(self, verb: Verb[Result], *, timeout: float = 300) -> Result:
         """One short verb; its result. Raises AgentError, or HostUnreachable without an answer for `timeout` s."""
-        code, output, errors = self._run("serve", request(verb), timeout, verb.longest)
+        code, output, errors = self._run("serve", numbered(verb), timeout, verb.longest)
         if not output.strip():
             raise AgentError("no_answer", f"The agent gave no answer to {verb.name} (exit {code}): {_last(errors)}")
         try:
-            return answer(verb, output)
+            reply = reply_of(verb, output)
+            told = reply.get("protocol") if isinstance(reply, dict) else None
+            if told is not None:
+                _require_same_protocol(told)
+            result = result_of(verb, reply)
         except Refused as refused:
             raise AgentError(refused.code, refused.message) from None
         except Strange as strange:
             raise _strange(verb, strange, f" (exit {code}: {_last(errors)})") from None
+        if told is None:
+            _require_same_protocol(None)
+        return result
 
     def push_agent(self) -> bool:
         """Install this version of the agent unless the server has it; True when it was sent."""
@@ -191,6 +199,11 @@ def ended(operation: str, verb: LongVerb[Result], status: verbs.OperationStatus)
     except Strange as strange:
         raise _strange(verb, strange) from None
     return result
+
+
+def _require_same_protocol(theirs: Any) -> None:
+    if why := mismatch(THE_ORCHESTRATOR, "the agent of this server", theirs):
+        raise AgentError("other_protocol", why)
 
 
 def _strange(verb: Verb[Any], strange: Strange, more: str = "") -> AgentError:

@@ -20,6 +20,7 @@ from ..channel.peer import Peer
 from ..host import digest
 from ..host.scope import Scope
 from ..verbs.verb import Answer, PeerVerb
+from .followed import WhyNot
 
 Report = Callable[..., None]
 """Told how far the work is, in keywords: text, done_bytes."""
@@ -205,6 +206,10 @@ class Engine(Store):
     @abstractmethod
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""
+
+    @abstractmethod
+    def unfollowed(self) -> WhyNot | None:
+        """Why no database of this server could be followed; None where it keeps what that takes."""
 
     @abstractmethod
     def hold(self, account: Account) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from ..account.engines import DECLARED, ENGINES, DeclaredEngine
-from ..host.shapes import Shape, each, flag, maybe, named, number, record, text, tree, whole
+from ..host.shapes import Shape, each, flag, maybe, named, number, record, sentence, text, tree, whole
 
 _ANY = tree()
 _NAME = text(1000)
@@ -58,6 +58,18 @@ _DESCRIBED = record(
     forwarders=each(text(400), 100_000),
 )
 _VERSION = text(100, r"[\w.+:~/-]*")
+_READINESS = record(
+    {
+        "time": number(1e11),
+        "sshd": named(text(1000), 50, _WORD),
+        "host_keys": each(text(1200, "[A-Za-z0-9+/= -]+"), 10),
+        "addresses": each(_ADDRESS, 1000),
+        "missing_programs": each(text(40, "[a-z-]+"), 50),
+        "unfollowed": named(sentence(1000), 10, _WORD),
+        "fronts": each(text(60, "[0-9a-fA-F:./]+"), 1000),
+    }
+)
+"""What of a server a move needs. An agent of before does not tell it."""
 
 Description = Annotated[
     dict[str, Any],
@@ -76,7 +88,8 @@ Description = Annotated[
             "accounts": each(_DESCRIBED, 10_000),
             "parts": each(_DESCRIBED, 10_000),
             "unclaimed": named(each(_NAME, 100_000), 10, _WORD),
-        }
+        },
+        readiness=_READINESS,
     ),
 ]
 """A server's description; the registry keeps it as it is, without secrets."""

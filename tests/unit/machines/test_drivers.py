@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from include.agent.host import launcher
+from include.agent.host import entrance, launcher
 from include.machines import DRIVERS, LxcMachines, MachineError, Machines, MachineSpec, driver, laid_down
 
 LXC = {"state_dir": "/var/lib/th", "cache_dir": "/var/cache/th", "authorized_key": "ssh-ed25519 AAAA ops"}
@@ -41,9 +41,13 @@ def test_every_driver_has_each_function_of_machines_as_it_is_called(made):
 def test_a_fresh_server_lets_in_one_key_for_the_launcher_alone():
     files = {file.path: file for file in laid_down.files(SPEC, "2026", "ssh-ed25519 AAAA ops", "192.0.2.54")}
     keys = files["/root/.ssh/authorized_keys"]
-    assert keys.content == f'restrict,command="{laid_down.LAUNCHER}" ssh-ed25519 AAAA ops\n' and keys.mode == 0o600
-    assert files[laid_down.LAUNCHER].content == open(launcher.__file__, "rb").read()
+    assert keys.content == f'restrict,command="{entrance.LAUNCHER}" ssh-ed25519 AAAA ops\n' and keys.mode == 0o600
+    assert files[entrance.LAUNCHER].content == open(launcher.__file__).read()
+    assert files[entrance.LAUNCHER].mode == 0o755
     assert "PasswordAuthentication no" in str(files["/etc/ssh/sshd_config.d/management.conf"].content)
+    assert {"MaxSessions 60", "MaxStartups 100"} <= {
+        *str(files["/etc/ssh/sshd_config.d/management.conf"].content).splitlines()
+    }
     assert str(files["/etc/hosts"].content).endswith("10.30.0.11 vps-1.example vps-1\n")
 
 
