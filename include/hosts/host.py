@@ -1,7 +1,6 @@
 """A server reached over SSH with a pinned host key, and the agent's verbs on it."""
 
 import base64
-import hashlib
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from include.agent.host.system import Refused
 from include.agent.verbs.protocol_number import THE_ORCHESTRATOR, mismatch
 from include.agent.verbs.verb import LongVerb, Result, Verb, numbered, reply_of, result_of
 
-from .package import build_agent
+from .package import agent_digest, build_agent
 
 Connect = Callable[[], paramiko.SSHClient]
 Progress = Callable[[verbs.Progress], None]
@@ -88,11 +87,10 @@ class Host:
 
     def push_agent(self) -> bool:
         """Install this version of the agent unless the server has it; True when it was sent."""
-        agent = build_agent()
-        digest = hashlib.sha256(agent).hexdigest()
+        digest = agent_digest()
         if self.agent_digest() == digest:
             return False
-        code, output, errors = self._run(f"push {digest}", agent, 120)
+        code, output, errors = self._run(f"push {digest}", build_agent(), 120)
         if code != 0 or output.strip() != digest.encode():
             raise AgentError("push_failed", f"The server did not take the agent: {_last(errors)}")
         return True
@@ -277,7 +275,11 @@ def _as_unreachable() -> Iterator[None]:
             "again only if it was reinstalled.",
         ) from error
     except paramiko.AuthenticationException as error:
-        raise AgentError("key_refused", f"The server does not take the orchestrator's key: {error}.") from error
+        raise AgentError(
+            "key_refused",
+            f"The server does not take the orchestrator's key: {error} It stands in root's authorized_keys once the "
+            "server is enrolled; journalctl -u ssh there tells why sshd passes over it.",
+        ) from error
     except paramiko.SSHException as error:
         if "not found in known_hosts" in str(error):
             raise AgentError("host_key_unknown", f"{error}; enrol the server first.") from error

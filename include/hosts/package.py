@@ -42,6 +42,11 @@ def build_agent(source: Path = _SOURCE) -> bytes:
     return b"#!/usr/bin/env python3\n" + packed.getvalue()
 
 
+def agent_digest() -> str:
+    """By which a server's agent is known to be this one."""
+    return hashlib.sha256(build_agent()).hexdigest()
+
+
 def authorized_line(public_key: str) -> str:
     """The line of root's authorized_keys by which this key runs the launcher and nothing else."""
     return f'restrict,command="{entrance.LAUNCHER}" {public_key}'

@@ -1,7 +1,13 @@
-"""Enrolment: a new machine's host key is pinned, the agent put on it, and what it says of itself written down."""
+"""Enrolment: a server's host key is pinned, the agent put on it, and what it says of itself written down.
+
+A server that we install is laid down with the orchestrator's key; on one that is there already the host's own access as
+root lets that key in, once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -10,7 +16,10 @@ from include import registry
 from include.agent import verbs
 from include.facts import MigrationFacts
 from include.hosts import Host
+from include.hosts.root_access import Access, NotEnrolled, RootAccess, fingerprint, require_key
+from include.moves import doctor, servers
 from include.moves.channel import without_secrets
+from include.moves.doctor import Answer
 from include.moves.requirements import Seen, unfit
 from include.registry.states import MigrationState
 
@@ -24,7 +33,10 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
     # Its own service IPs answer before anything is routed or pointed at them.
     host.call(verbs.AcceptIps(ips=[ip.address for ip in registry.ips_of(conn, name)]))
     description = without_secrets(host.call(verbs.Describe()))
-    for sentence in unfit(Seen(name, infrastructure, description)):
+    asked_for = replace(
+        doctor.seen(conn, registry.server(conn, name), Answer(description)), infrastructure=infrastructure
+    )
+    for sentence in unfit(asked_for):
         raise registry.RegistryRefused(sentence)
     host_key = registry.certain(registry.server(conn, name).host_key)
     registry.enrol_server(conn, name, infrastructure, host_key, description["versions"])
@@ -42,3 +54,36 @@ def enrol_reinstalled(conn: psycopg.Connection, migration: MigrationFacts, host:
 def enrol_transit(conn: psycopg.Connection, migration: MigrationFacts, transit: str, host: Host) -> dict[str, Any]:
     """Enrols the transit; gives its versions."""
     return enrol(conn, transit, migration.to_infrastructure, host)["versions"]
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What is asked for: a server of the registry, over which access. `host_key`: the one that a person has compared
+    there, or its fingerprint, if they have. `public_key`: the orchestrator's."""
+
+    server: str
+    access: Access
+    public_key: str
+    host_key: str | None
+    requested_by: str
+
+
+def enrol_existing(
+    conn: psycopg.Connection, asked: Enrolment, agent_of: Callable[[registry.Server], Host]
+) -> list[str]:
+    """Lets the orchestrator in to a server that is there already, gives it the agent and writes down what it says. Can
+    be repeated. Gives what was done, and what the server lacks for a move: a sentence each."""
+    name, server = asked.server, registry.server(conn, asked.server)
+    with RootAccess(name, asked.access, require_key(name, server.host_key, asked.host_key)) as root:
+        for sentence in unfit(Seen(name, server.infrastructure, root.look()), "python", "sshd"):
+            raise NotEnrolled(sentence)
+        changed = root.let_in(asked.public_key)
+    host = agent_of(replace(server, host_key=root.host_key))
+    host.push_agent()
+    versions = host.call(verbs.Describe())["versions"]
+    confirmed_by = asked.requested_by if asked.host_key else None
+    registry.enrol_server(conn, name, server.infrastructure, root.host_key, versions, confirmed_by)
+    servers.refresh(conn, name, host)
+    lacks = doctor.examine(conn, lambda _: host, name)
+    done = [f"{name} is enrolled; its host key is {fingerprint(root.host_key)}."]
+    return [*done, *(f"Written there: {path}." for path in changed), *lacks]

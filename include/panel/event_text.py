@@ -124,6 +124,7 @@ TEXTS = {
     EventKind.SERVER_ENROLLED: _ops_only("{server} runs infrastructure {infrastructure}."),
     EventKind.SERVER_PAUSED: _ops_only("{server} was paused: {paused_because}"),
     EventKind.SERVER_RESUMED: _ops_only("{server} is offered again."),
+    EventKind.SERVER_UPGRADED: _ops_only("{server} has the agent {agent} now."),
     EventKind.TAKE_BACK_APPROVED: _ops_only("A person agreed to take {server} back from its transit."),
     EventKind.TAKE_BACK_BEGAN: _ops_only("{server} is taken back from {transit}: {because}"),
     EventKind.TAKE_BACK_DISK_STARTED: _ops_only("The disk that the original had before runs in the place of {server}."),

@@ -101,6 +101,7 @@ from include.registry.queue import (
     waiting,
 )
 from include.registry.reminders import remind, set_customer_mail
+from include.registry.requirements import JudgedRequirement, judged_requirements, record_judged, record_judgement
 from include.registry.runs import perform_asked, run_failed, why_run_failed
 from include.registry.servers import (
     Plan,
@@ -164,6 +165,7 @@ __all__ = [
     "Event",
     "Foreseen",
     "Ip",
+    "JudgedRequirement",
     "Lease",
     "Lost",
     "Migration",
@@ -220,6 +222,7 @@ __all__ = [
     "hand_over",
     "ip_routed",
     "ips_of",
+    "judged_requirements",
     "kept_disk_runs",
     "kept_disk_started",
     "last_account_left",
@@ -262,6 +265,8 @@ __all__ = [
     "put_off",
     "read_through",
     "record_description",
+    "record_judged",
+    "record_judgement",
     "record_probes",
     "record_test_report",
     "remind",

@@ -113,6 +113,7 @@ class EventKind(StrEnum):
     SERVER_ENROLLED = "server.enrolled"
     SERVER_PAUSED = "server.paused"
     SERVER_RESUMED = "server.resumed"
+    SERVER_UPGRADED = "server.upgraded"
     TAKE_BACK_APPROVED = "take_back.approved"
     TAKE_BACK_BEGAN = "take_back.began"
     TAKE_BACK_DISK_STARTED = "take_back.disk_started"

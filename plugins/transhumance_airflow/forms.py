@@ -7,6 +7,8 @@ from typing import Any
 from airflow.sdk import Param
 
 SERVER_NAME = "^[a-z][a-z0-9-]{0,31}$"
+HOST_KEY = r"^(SHA256:[A-Za-z0-9+/]{43}|ssh-ed25519 [A-Za-z0-9+/]{60,100}={0,2}( .{0,200})?)$"
+"""As ssh-keygen -l shows it, or as it lies in the server's file."""
 
 
 def server(title: str, description: str) -> Param:

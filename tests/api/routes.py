@@ -24,6 +24,12 @@ NEEDS: dict[str, str | None] = {
     "report_page": "read",
     "queue": "ops",
     "campaigns": "ops",
+    "doctor": "ops",
+    "server_doctor": "ops",
+    "ask_doctor": "ops",
+    "agents": "ops",
+    "upgrade": "ops",
+    "enrol": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -41,5 +47,8 @@ BODIES: dict[str, dict[str, object]] = {
     "perform": {},
     "test": {"entry": "2026"},
     "replay": {"after": 0},
+    "ask_doctor": {"server": "vps-1"},
+    "upgrade": {},
+    "enrol": {"access": "root_access"},
 }
 ROUTES = [(route.operation_id, method, route) for route in make_app().routes for method in sorted(route.methods)]

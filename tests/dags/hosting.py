@@ -19,7 +19,7 @@ from include.agent import verbs
 from include.agent.host import codec
 from include.agent.verbs.verb import Result, Verb
 from include.catalogue import infrastructures
-from include.hosts import AgentError, HostUnreachable
+from include.hosts import AgentError, HostUnreachable, agent_digest
 from include.moves.channel import without_secrets
 from include.testing import reports
 from include.testing.copies import Place
@@ -67,6 +67,11 @@ class FakeServer:
     domain: str | None = None
     on: bool = True
     queued: int = 0
+    agent: str = "0" * 64
+    """The digest of what it has."""
+    at_work: str | None = None
+    """The operation that keeps its agent from being replaced."""
+    readiness: dict[str, Any] = field(default_factory=dict)
 
 
 class FakeHost:
@@ -81,13 +86,23 @@ class FakeHost:
     def __exit__(self, *_: object) -> None: ...
 
     def push_agent(self) -> bool:
+        server = self._server()
+        if server.agent == agent_digest():
+            return False
+        if server.at_work:
+            raise AgentError("push_failed", f"The agent here is at work ({server.at_work}): try again later.")
+        server.agent = agent_digest()
         return True
 
-    def call(self, verb: Verb[Result], /, timeout: float = 300) -> Result:
+    def _server(self) -> FakeServer:
         if self.name not in self.hosting.servers or not self.hosting.servers[self.name].on:
             raise HostUnreachable(f"{self.name} cannot be reached.")
+        return self.hosting.servers[self.name]
+
+    def call(self, verb: Verb[Result], /, timeout: float = 300) -> Result:
+        server = self._server()
         self.hosting.log.append((self.name, verb.name))
-        said = getattr(self, f"_{verb.name}")(self.hosting.servers[self.name], **codec.plain(verb))
+        said = getattr(self, f"_{verb.name}")(server, **codec.plain(verb))
         # A description is less than what an agent says of itself, and is nothing but JSON.
         return said if isinstance(verb, verbs.Describe) else codec.decode(verb.result, said)
 
@@ -97,6 +112,8 @@ class FakeHost:
             "services_down": [],
             "versions": VERSIONS[server.infrastructure],
             "disk": {"total_bytes": 1 << 40, "free_bytes": 1 << 39},
+            "agent_digest": server.agent,
+            "readiness": server.readiness,
             "test_server": server.domain,
             "accounts": [described(*one) for one in server.accounts.items() if "." not in one[0]],
             "parts": [described(*one) for one in server.accounts.items() if "." in one[0]],

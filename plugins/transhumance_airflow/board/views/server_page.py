@@ -51,6 +51,7 @@ def view(page: ServerPage) -> dict[str, Any]:
             for account in page.accounts
         ],
         "ips": page.ips,
+        "requirements": page.requirements,
         "events": page.events[::-1],
         "waits": waits(page),
         "gaps": gaps(page),
