@@ -171,7 +171,8 @@ class RootAccess:
 
     def let_in(self, public_key: str) -> list[str]:
         """Lets the orchestrator's key run the launcher and nothing else; gives what was changed."""
-        said = self._ask({"launcher": launcher(), "line": authorized_line(public_key)}, _LET_IN)
+        key = " ".join(public_key.split()[:2])
+        said = self._ask({"launcher": launcher(), "line": authorized_line(key)}, _LET_IN)
         if "failed" in said:
             why, where = printable(said["failed"]), printable(said.get("where", ""))[:200]
             raise NotEnrolled(_WHY.get(said["failed"], _OTHERWISE).format(name=self.name, where=where, why=why))

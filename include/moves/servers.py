@@ -16,6 +16,7 @@ from include.hosts import AgentError, Host, HostUnreachable
 from include.machines import Machines, MachineSpec
 from include.moves import forwarding, names
 from include.moves.channel import without_secrets
+from include.moves.requirements import Seen, unfit
 from include.network.names import Names
 from include.registry import states
 from include.registry.kinds import EventKind, ServerKind
@@ -108,10 +109,19 @@ def begin(
             # In a migration already: refused without asking a server that may just be reinstalled.
             if begun is None:
                 refresh(conn, server, reach(server))
+                require_fit(conn, server)
             begun = registry.begin_migration(
                 conn, server, entry, run_id, requested_by, lift_gate_because=lift_gate_because or None
             )
     return MigrationFacts(begun.id, begun.server, begun.from_infrastructure, begun.to_infrastructure)
+
+
+def require_fit(conn: psycopg.Connection, name: str) -> None:
+    """Refused where the server, by what it has just said of itself, lacks something that a move needs."""
+    server = registry.server(conn, name)
+    ips = tuple(ip.address for ip in registry.ips_of(conn, name))
+    for sentence in unfit(Seen(name, server.infrastructure, server.description or {}, server, ips=ips)):
+        raise registry.RegistryRefused(sentence)
 
 
 def require_not_given_up(conn: psycopg.Connection, migration: MigrationFacts) -> None:

@@ -161,6 +161,16 @@ def test_refusals_change_nothing(dag, hosting, server, entry, sentence):
     assert len(registry.list_events(hosting.conn)) == events, "something was written in spite of the refusal"
 
 
+def test_a_server_that_lacks_what_a_move_needs_does_not_begin(dag, hosting):
+    """By the same sentence as the doctor's."""
+    hosting.servers["vps-1"].readiness = {"missing_programs": ["nft"]}
+    with pytest.raises(AirflowFailException, match="vps-1 lacks nft: install what brings them"):
+        step(dag, "check_server", params=PARAMS, run_id="run-1")
+    assert registry.migration_of(hosting.conn, "vps-1") is None
+    hosting.servers["vps-1"].readiness = {}
+    assert step(dag, "check_server", params=PARAMS, run_id="run-1")["server"] == "vps-1"
+
+
 def test_a_server_that_is_being_migrated_is_refused(dag, hosting):
     step(dag, "check_server", params=PARAMS, run_id="run-1")
     with pytest.raises(AirflowFailException, match="being migrated already"):

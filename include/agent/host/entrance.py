@@ -117,17 +117,19 @@ def _free(place: str) -> int:
 
 
 def let_in(launcher: str, line: str) -> dict[str, Any]:
-    """Put the launcher there, and beside root's keys the one that runs it and nothing else. A key that is there with
-    other rights is told, and nothing is changed: sshd goes by the first line that has it."""
+    """Put the launcher there, and beside root's keys the one that runs it and nothing else; a comment behind it is
+    nothing. A key that is there with other rights is told, and nothing is changed: sshd goes by the first line that has
+    it."""
     ours, changed = line.encode(), []
 
     def add(lines: list[bytes]) -> list[bytes]:
-        for number, other in enumerate(lines, 1):
-            if other != ours and not other.startswith(b"#") and ours.split()[-1] in other.split():
-                raise KeyThere(number)
+        there = [number for number, other in enumerate(lines, 1) if _has(other, ours.split()[-1])]
+        same = [number for number in there if lines[number - 1].startswith(ours)]
+        if there != same:
+            raise KeyThere(next(number for number in there if number not in same))
         if _put_launcher(launcher.encode()):
             changed.append(LAUNCHER)
-        return lines if ours in lines else [*lines, ours]
+        return lines if same else [*lines, ours]
 
     try:
         if edit_keys(add):
@@ -139,6 +141,10 @@ def let_in(launcher: str, line: str) -> dict[str, Any]:
         why = kinds.get(error.errno or 0, os.strerror(error.errno or 0))
         return {"failed": why, "where": str(error.filename or KEYS)}
     return {"changed": changed}
+
+
+def _has(line: bytes, key: bytes) -> bool:
+    return not line.startswith(b"#") and key in line.split()
 
 
 class KeyThere(Exception):

@@ -34,6 +34,8 @@ def test_a_key_is_added_and_nothing_else_changes(root: Path) -> None:
     assert Path(entrance.LAUNCHER).read_text() == "the launcher"
     assert os.stat(entrance.LAUNCHER).st_mode & 0o777 == 0o755
     assert entrance.let_in("the launcher", LINE) == {"changed": []}
+    keys.write_bytes(HOSTS + b"\n" + LINE.encode() + b" ops of the host\n")
+    assert entrance.let_in("the launcher", LINE) == {"changed": []}, "a comment behind it is nothing"
     assert entrance.let_in("a newer one", LINE) == {"changed": [entrance.LAUNCHER]}
 
 
