@@ -39,8 +39,8 @@ def _host_keys() -> list[str]:
 def _addresses() -> list[str]:
     """Every address of this server but those of the loopback's own networks and of single links."""
     links = json.loads(run(["ip", "-json", "address", "show"], check=False).stdout or b"[]")
-    told = [entry for link in links for entry in link.get("addr_info", ()) if entry.get("scope") == "global"]
-    return sorted({entry["local"] for entry in told})[:1000]
+    entries = [entry for link in links for entry in link.get("addr_info", ()) if entry.get("scope") == "global"]
+    return sorted({entry["local"] for entry in entries})[:1000]
 
 
 def _unfollowed() -> dict[str, str]:

@@ -73,16 +73,16 @@ class Host:
             raise AgentError("no_answer", f"The agent gave no answer to {verb.name} (exit {code}): {_last(errors)}")
         try:
             reply = reply_of(verb, output)
-            told = reply.get("protocol") if isinstance(reply, dict) else None
-            if told is not None:
-                _require_same_protocol(told)
+            number = reply.get("protocol") if isinstance(reply, dict) else None
+            if number is not None:
+                _require_same_protocol(number)
             result = result_of(verb, reply)
         except Refused as refused:
             raise AgentError(refused.code, refused.message) from None
         except Strange as strange:
             raise _strange(verb, strange, f" (exit {code}: {_last(errors)})") from None
-        if told is None:
-            _require_same_protocol(None)
+        if number is None:
+            _require_same_protocol(None)  # of an agent that tells none, once it is known for one
         return result
 
     def push_agent(self) -> bool:

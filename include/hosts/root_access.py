@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import paramiko
 
@@ -28,6 +28,15 @@ from .package import authorized_line, launcher
 _PROBE = "/usr/bin/python3 -I -c 'import os, sys; print(os.geteuid(), sys.version.split()[0])'"
 _RUN = "/usr/bin/python3 -I -"
 _LONGEST = 1 << 16
+_OTHER_KINDS = (
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-256",
+    "rsa-sha2-512",
+    "ssh-dss",
+    "ssh-rsa",
+)
 _LOOKED = record(
     {
         "python": text(100),
@@ -104,22 +113,23 @@ class RootAccess:
 
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(_Met(keep))
-        others = [kind for kind in paramiko.Transport._preferred_keys if kind != "ssh-ed25519"]
+        if not (access.password or access.key or access.key_file):
+            self._give_up(client, f"The access to {self.name} has neither key nor password: give its connection one.")
         try:
             client.connect(
                 access.address,
-                access.port,
-                access.user,
-                access.password,
-                access.key,
-                access.key_file,
+                port=access.port,
+                username=access.user,
+                password=access.password,
+                pkey=access.key,
+                key_filename=access.key_file,
                 timeout=10,
                 allow_agent=False,
                 look_for_keys=False,
                 banner_timeout=15,
                 auth_timeout=15,
                 # The servers of a move know each other by this kind, so it is the one that is pinned.
-                disabled_algorithms={"keys": others},
+                disabled_algorithms={"keys": _OTHER_KINDS},
             )
             return client
         except NotEnrolled:
@@ -136,9 +146,8 @@ class RootAccess:
         except (paramiko.SSHException, OSError, EOFError) as error:
             why = printable(str(error) or type(error).__name__)[:200]
             self._give_up(client, f"{self.name} cannot be reached at {access.address}: {why}. See to route and port.")
-        raise AssertionError  # given up
 
-    def _give_up(self, client: paramiko.SSHClient, sentence: str) -> None:
+    def _give_up(self, client: paramiko.SSHClient, sentence: str) -> NoReturn:
         client.close()
         raise NotEnrolled(sentence) from None
 
@@ -146,12 +155,12 @@ class RootAccess:
         """What an agent's description would say of python and sshd (`versions`, `readiness`); refused where nobody is
         root there, or no agent could run."""
         self._require_root()
-        said = self._ask({}, _LOOKED)
-        if not said["systemd"]:
+        facts = self._ask({}, _LOOKED)
+        if not facts["systemd"]:
             raise NotEnrolled(f"{self.name} does not run systemd, which runs the agent's operations: it must.")
-        if said["no_room"]:
-            raise NotEnrolled(f"{self.name} has no room in {printable(', '.join(said['no_room']))}: make some there.")
-        return {"versions": {"python": printable(said["python"])}, "readiness": {"sshd": said["sshd"]}}
+        if facts["no_room"]:
+            raise NotEnrolled(f"{self.name} has no room in {printable(', '.join(facts['no_room']))}: make some there.")
+        return {"versions": {"python": printable(facts["python"])}, "readiness": {"sshd": facts["sshd"]}}
 
     def _require_root(self) -> None:
         code, output = self._run(_PROBE, b"")
@@ -172,11 +181,11 @@ class RootAccess:
     def let_in(self, public_key: str) -> list[str]:
         """Lets the orchestrator's key run the launcher and nothing else; gives what was changed."""
         key = " ".join(public_key.split()[:2])
-        said = self._ask({"launcher": launcher(), "line": authorized_line(key)}, _LET_IN)
-        if "failed" in said:
-            why, where = printable(said["failed"]), printable(said.get("where", ""))[:200]
-            raise NotEnrolled(_WHY.get(said["failed"], _OTHERWISE).format(name=self.name, where=where, why=why))
-        return [printable(path) for path in said.get("changed", [])]
+        answer = self._ask({"launcher": launcher(), "line": authorized_line(key)}, _LET_IN)
+        if "failed" in answer:
+            why, where = printable(answer["failed"]), printable(answer.get("where", ""))[:200]
+            raise NotEnrolled(_WHY.get(answer["failed"], _OTHERWISE).format(name=self.name, where=where, why=why))
+        return [printable(path) for path in answer.get("changed", [])]
 
     def _ask(self, request: dict[str, Any], shape: Callable[[Any], Any]) -> dict[str, Any]:
         """Runs `entrance` there, alone, and takes its answer apart."""

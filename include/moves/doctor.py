@@ -40,12 +40,12 @@ def examine(conn: psycopg.Connection, reach: Callable[[str], Host], name: str | 
     hosts = {server.name: reach(server.name) for server in enrolled}
     with ThreadPoolExecutor(MAX_SERVERS) as pool:
         answers = dict(zip(hosts, pool.map(ask, hosts.values()), strict=True))
-    told = []
+    unmet = []
     for server in servers:
         judged = _judged(conn, server, answers.get(server.name))
         registry.record_judged(conn, server.name, judged)
-        told += [each.sentence for each in judged if not each.met]
-    return told
+        unmet += [each.sentence for each in judged if not each.met]
+    return unmet
 
 
 def ask(host: Host) -> Answer:

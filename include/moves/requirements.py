@@ -41,8 +41,8 @@ class Seen:
     @property
     def ready(self) -> Mapping[str, Any]:
         """What its agent says of what a move needs; an agent of before says nothing of it."""
-        found: Mapping[str, Any] = self.description.get("readiness", {})
-        return found
+        readiness: Mapping[str, Any] = self.description.get("readiness", {})
+        return readiness
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def judge(seen: Seen) -> list[Judged]:
 
 def unfit(seen: Seen, *names: str) -> list[str]:
     """Why a run may not begin with the server, a sentence each; of these requirements only, if any are named."""
-    asked = [one for one in REQUIREMENTS if one.refuses and (not names or one.name in names)]
-    return [why for one in asked if (why := one.unmet(seen)) is not None]
+    asked = [each for each in REQUIREMENTS if each.refuses and (not names or each.name in names)]
+    return [why for requirement in asked if (why := requirement.unmet(seen)) is not None]
 
 
 def _infrastructure(seen: Seen) -> str | None:
@@ -95,17 +95,18 @@ def _services(seen: Seen) -> str | None:
 
 
 def _rsync(seen: Seen) -> str | None:
-    said = seen.description["versions"].get("rsync", "")
-    if not short_of(RSYNC, said):
+    rsync = seen.description["versions"].get("rsync", "")
+    if not short_of(RSYNC, rsync):
         return None
-    return f"{seen.name} has rsync {said}, which follows a customer's links as root: install {release(RSYNC)} or later."
+    what_to_do = f"which follows a customer's links as root: install {release(RSYNC)} or later."
+    return f"{seen.name} has rsync {rsync}, {what_to_do}"
 
 
 def _python(seen: Seen) -> str | None:
-    said = seen.description["versions"].get("python")
-    if said is None or not short_of(PYTHON, said):
+    python = seen.description["versions"].get("python")
+    if python is None or not short_of(PYTHON, python):
         return None
-    return f"{seen.name} has Python {said}, and the agent needs {release(PYTHON)} or later: install python3 of it."
+    return f"{seen.name} has Python {python}, and the agent needs {release(PYTHON)} or later: install python3 of it."
 
 
 def _programs(seen: Seen) -> str | None:
@@ -147,10 +148,10 @@ def _sshd(seen: Seen) -> str | None:
 def _sessions(seen: Seen) -> str | None:
     settings = seen.ready.get("sshd", {})
     for setting, least in (("MaxSessions", MAX_SESSIONS), ("MaxStartups", MAX_STARTUPS)):
-        said = re.match(r"\d{1,9}", settings.get(setting.lower(), ""))
-        if said and int(said[0]) < least:
+        number = re.match(r"\d{1,9}", settings.get(setting.lower(), ""))
+        if number and int(number[0]) < least:
             wanted = _SET_SSHD.format(f"{setting} {least}")
-            return f"sshd of {seen.name} has {setting} {said[0]}, too few for a move: {wanted}"
+            return f"sshd of {seen.name} has {setting} {number[0]}, too few for a move: {wanted}"
     return None
 
 
@@ -179,7 +180,7 @@ def _addresses(seen: Seen) -> str | None:
     for family in sorted({ipaddress.ip_address(ip).version for ip in seen.ips}):
         if not hops[family]:
             return f"{seen.name} has IPv{family} addresses and no IPv{family} next hop: give it one in the inventory."
-        if str(ipaddress.ip_address(hops[family])) not in {str(ipaddress.ip_address(one)) for one in has}:
+        if str(ipaddress.ip_address(hops[family])) not in {str(ipaddress.ip_address(address)) for address in has}:
             return (
                 f"{seen.name} does not have {hops[family]}, its IPv{family} next hop in the registry: correct either."
             )
@@ -187,12 +188,12 @@ def _addresses(seen: Seen) -> str | None:
 
 
 def _fronts(seen: Seen) -> str | None:
-    networks = [ipaddress.ip_network(one, strict=False) for one in seen.ready.get("fronts", ())]
+    networks = [ipaddress.ip_network(text, strict=False) for text in seen.ready.get("fronts", ())]
     if not networks:
         return None  # its layout has no front that takes another's word
     for address in seen.fronts:
-        one = ipaddress.ip_address(address)
-        if not any(one.version == network.version and one in network for network in networks):
+        front = ipaddress.ip_address(address)
+        if not any(front.version == network.version and front in network for network in networks):
             return (
                 f"The front of {seen.name} refuses what that at {address} passes on: add that network to "
                 "/etc/transhumance/front/peers.lst there, and type systemctl reload haproxy."

@@ -25,10 +25,10 @@ def upgrade(conn: psycopg.Connection, reach: Callable[[str], Host], name: str | 
         raise registry.RegistryRefused(f"{name} is not enrolled: type python -m cli enrol {name}.")
     with ThreadPoolExecutor(doctor.MAX_SERVERS) as pool:
         outcomes = dict(zip(hosts, pool.map(_push, hosts.values()), strict=True))
+    doctor.examine(conn, hosts.__getitem__, name)
     for server, outcome in outcomes.items():
         if outcome is True:
             registry.event(conn, EventKind.SERVER_UPGRADED, server=server, detail={"agent": agent_digest()[:12]})
-        doctor.examine(conn, hosts.__getitem__, server)
         if isinstance(outcome, str):
             registry.record_judgement(conn, server, Judged(doctor.AGENT, False, f"{server}: {outcome}"))
     failed = [f"{server}: {outcome}" for server, outcome in outcomes.items() if isinstance(outcome, str)]

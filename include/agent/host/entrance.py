@@ -39,12 +39,12 @@ def sshd_settings() -> dict[str, str]:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    said: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for line in done.stdout.decode("utf-8", "replace").splitlines():
         name, _, value = line.partition(" ")
         if name in _SSHD:
-            said[name] = (said[name] + " " + value.strip() if name in said else value.strip())[:500]
-    return said
+            settings[name] = value.strip()[:500]
+    return settings
 
 
 def edit_keys(edit: Callable[[list[bytes]], list[bytes]]) -> bool:
@@ -112,8 +112,8 @@ def look() -> dict[str, Any]:
 
 
 def _free(place: str) -> int:
-    found = os.statvfs(place)
-    return found.f_bavail * found.f_frsize
+    disk = os.statvfs(place)
+    return disk.f_bavail * disk.f_frsize
 
 
 def let_in(launcher: str, line: str) -> dict[str, Any]:
@@ -123,10 +123,10 @@ def let_in(launcher: str, line: str) -> dict[str, Any]:
     ours, changed = line.encode(), []
 
     def add(lines: list[bytes]) -> list[bytes]:
-        there = [number for number, other in enumerate(lines, 1) if _has(other, ours.split()[-1])]
-        same = [number for number in there if lines[number - 1].startswith(ours)]
-        if there != same:
-            raise KeyThere(next(number for number in there if number not in same))
+        with_key = [number for number, line in enumerate(lines, 1) if _has(line, ours.split()[-1])]
+        same = [number for number in with_key if lines[number - 1].startswith(ours)]
+        if with_key != same:
+            raise KeyThere(next(number for number in with_key if number not in same))
         if _put_launcher(launcher.encode()):
             changed.append(LAUNCHER)
         return lines if same else [*lines, ours]

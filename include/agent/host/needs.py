@@ -14,8 +14,8 @@ def short_of(least: tuple[int, ...], version: str) -> bool:
 
 def number(version: str) -> tuple[int, ...]:
     """The first dotted number in it: "3.5.0-1" is (3, 5, 0)."""
-    found = re.search(r"\d{1,9}(?:\.\d{1,9})*", version)
-    return tuple(int(part) for part in found.group().split(".")) if found else ()
+    digits = re.search(r"\d{1,9}(?:\.\d{1,9})*", version)
+    return tuple(int(part) for part in digits.group().split(".")) if digits else ()
 
 
 def release(least: tuple[int, ...]) -> str:

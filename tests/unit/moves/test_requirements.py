@@ -102,7 +102,7 @@ UNMET = [
     ("clock", replace(SEEN, clock_ahead=40.2), "40 s ahead of the orchestrator's: type timedatectl"),
     ("clock", replace(SEEN, clock_ahead=-3.0), "3 s behind"),
     ("addresses", with_ready(addresses=["10.20.0.11", "10.30.0.11"]), "does not have fd30::11, its IPv6 next hop"),
-    ("addresses", replace(SEEN, server=replace(SERVER, lan_address6=None)), "no IPv6 next hop: give it one"),
+    ("addresses", replace(SEEN, server=replace(SERVER, lan_address6="")), "no IPv6 next hop: give it one"),
     ("fronts", with_ready(fronts=["10.20.0.8/30"]), "that at 10.20.0.12 passes on: add that network"),
     ("room", said(disk={"total_bytes": 100 << 30, "free_bytes": 4 << 30}), "4.3 GB free of 107.4"),
     ("postgresql", with_ready(unfollowed={"postgresql": "PostgreSQL here writes no log of rows: let."}), "no log of"),
@@ -134,7 +134,7 @@ def test_an_agent_of_before_is_judged_by_what_it_tells() -> None:
 
 
 def test_a_server_without_addresses_of_a_family_needs_no_next_hop_of_it() -> None:
-    ours = replace(SEEN, ips=IPS[:1], server=replace(SERVER, lan_address6=None))
+    ours = replace(SEEN, ips=IPS[:1], server=replace(SERVER, lan_address6=""))
     assert unfit(ours) == []
 
 
