@@ -47,8 +47,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class Requirement:
-    """`unmet`: what is wrong with a server, and what to do, in a sentence; None where nothing is. `refuses`: no run
-    begins with a server that lacks it."""
+    """What a server has to have for a move. `unmet`: what is wrong with a server, and what to do, in a sentence; None
+    where nothing is. `refuses`: no run begins with a server that lacks it."""
 
     name: str
     met: str

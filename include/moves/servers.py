@@ -299,6 +299,8 @@ def _prove_transit_empty(
             _ask_whether_empty(f"Transit {transit.name} is not empty, so it stays as it is", agent)
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration.id) is not None
+            if isinstance(error, AgentError) and error.code == "other_protocol":
+                raise  # it answers, and could be asked after an upgrade
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
             if not any(
                 _proven(conn, migration, EventKind.TRANSIT_PROVEN_EMPTY, act=proven_act) for proven_act in before

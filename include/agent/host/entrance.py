@@ -107,7 +107,7 @@ def look() -> dict[str, Any]:
         "python": platform.python_version(),
         "systemd": os.path.isdir("/run/systemd/system"),
         "sshd": sshd_settings(),
-        "no_room": [place for place, bytes in ROOM.items() if _free(place) < bytes],
+        "no_room": [place for place, least in ROOM.items() if _free(place) < least],
     }
 
 
