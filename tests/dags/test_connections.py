@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include import registry
 from include.hosts.root_access import Access
@@ -45,6 +46,10 @@ def test_an_access_is_read_from_its_connection(hosting, agents_key: Path, monkey
     assert "secret" not in repr(asked)
 
 
-def test_an_access_that_nobody_made_is_told(hosting, agents_key: Path) -> None:
+def test_an_access_that_nobody_made_is_told(hosting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(ssh_conn_id: str, **_: str) -> None:
+        raise AirflowNotFoundException(f"The conn_id `{ssh_conn_id}` isn't defined")
+
+    monkeypatch.setattr(connections, "SSHHook", missing)
     with pytest.raises(registry.RegistryRefused, match="make an SSH connection of that id"):
         connections.enrolment(hosting.conn, ASKED)
