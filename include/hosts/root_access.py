@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from .package import authorized_line, launcher
 
 _PROBE = "/usr/bin/python3 -I -c 'import os, sys; print(os.geteuid(), sys.version.split()[0])'"
 _RUN = "/usr/bin/python3 -I -"
-_LONGEST = 1 << 16
+_LONGEST, _SECONDS = 1 << 16, 120
 _OTHER_KINDS = (
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
@@ -144,8 +145,8 @@ class RootAccess:
         except paramiko.ssh_exception.IncompatiblePeer:
             self._give_up(client, f"{self.name} has no ed25519 host key: type ssh-keygen -A there, and restart ssh.")
         except (paramiko.SSHException, OSError, EOFError) as error:
-            why = printable(str(error) or type(error).__name__)[:200]
-            self._give_up(client, f"{self.name} cannot be reached at {access.address}: {why}. See to route and port.")
+            reached = f"{self.name} cannot be reached at {access.address}, port {access.port}"
+            self._give_up(client, f"{reached}: {_why(error)}. See to the route there, the port and its firewall.")
 
     def _give_up(self, client: paramiko.SSHClient, sentence: str) -> NoReturn:
         client.close()
@@ -207,7 +208,8 @@ class RootAccess:
             transport = self._client.get_transport()
             assert transport is not None
             channel = transport.open_session(timeout=20)
-            channel.settimeout(60)
+            end = time.monotonic() + _SECONDS
+            channel.settimeout(_SECONDS)
             channel.exec_command(command)
             with suppress(OSError):  # it may not listen, and say why
                 channel.sendall(data)
@@ -215,12 +217,22 @@ class RootAccess:
             output = bytearray()
             while len(output) <= _LONGEST and (block := channel.recv(_LONGEST)):
                 output += block
+                channel.settimeout(max(0.01, end - time.monotonic()))
+            if len(output) <= _LONGEST and not channel.status_event.wait(max(0.01, end - time.monotonic())):
+                raise TimeoutError
             code = channel.recv_exit_status() if len(output) <= _LONGEST else 0
             channel.close()
         except (paramiko.SSHException, OSError, EOFError) as error:
-            why = printable(str(error) or type(error).__name__)[:200]
-            raise NotEnrolled(f"The connection to {self.name} was lost: {why}. Try again.") from None
+            raise NotEnrolled(f"The connection to {self.name} was lost: {_why(error)}. Try again.") from None
         return code, bytes(output)
+
+
+def _why(error: Exception) -> str:
+    """In words, as far as somebody has put it into some."""
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    text = getattr(error, "strerror", None) or str(error) or "it has ended the connection"
+    return printable(text).rstrip(".")[:200]
 
 
 def require_key(name: str, pinned: str | None, given: str | None) -> Callable[[str], None]:

@@ -115,11 +115,14 @@ def test_who_cannot_get_in_is_told_what_to_look_at(sshd: Sshd, tmp_path: Path) -
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True)
     access = replace(sshd.access, key_file=str(tmp_path / "other"))
     judge = require_key("web-1", None, None)
+    nothing = replace(access, key_file=None)
+    assert "neither key nor password" in refused(lambda: RootAccess("web-1", nothing, judge))
     assert "does not take the access" in refused(lambda: RootAccess("web-1", access, judge))
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         away = replace(access, port=nobody.getsockname()[1])
-        assert "cannot be reached at 127.0.0.1" in refused(lambda: RootAccess("web-1", away, judge))
+        unreached = refused(lambda: RootAccess("web-1", away, judge))
+        assert "cannot be reached at 127.0.0.1" in unreached and "Errno" not in unreached
 
 
 def test_a_server_without_the_kind_of_key_that_servers_know_each_other_by(tmp_path: Path) -> None:
@@ -202,3 +205,14 @@ def test_what_cannot_be_written_says_where_and_what_to_do(sshd: Sshd, monkeypatc
     with sshd.enter() as root:
         monkeypatch.setattr(root, "_ask", lambda *_: {"failed": failed, "where": "/usr/local/x\n"})
         assert sentence in refused(lambda: root.let_in(KEY))
+
+
+@pytest.mark.parametrize(
+    "command", ["while sleep 0.05; do printf x; done", "exec sleep 30", "sleep 30 & exec >&-; wait"]
+)
+def test_what_never_ends_is_given_up(tmp_path: Path, monkeypatch, command: str) -> None:
+    monkeypatch.setattr(root_access, "_SECONDS", 0.5)
+    began = time.monotonic()
+    with running(tmp_path, f"ForceCommand {command}") as sshd, sshd.enter() as root:
+        assert "was lost: it does not answer in time. Try again." in refused(root.look)
+    assert time.monotonic() - began < 25
