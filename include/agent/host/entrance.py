@@ -129,10 +129,11 @@ def let_in(launcher: str, line: str) -> dict[str, Any]:
     """Put the launcher there, and beside root's keys the one that runs it and nothing else; a comment behind it is
     nothing. A key that is there with other rights is told, and nothing is changed: sshd goes by the first line that has
     it."""
-    ours, changed = line.encode(), []
+    ours = line.encode()
+    changed: list[str] = []
 
     def add(lines: list[bytes]) -> list[bytes]:
-        with_key = [number for number, line in enumerate(lines, 1) if _has(line, ours.split()[-1])]
+        with_key = [number for number, row in enumerate(lines, 1) if _has(row, ours.split()[-1])]
         same = [number for number in with_key if lines[number - 1].startswith(ours)]
         if with_key != same:
             raise KeyThere(next(number for number in with_key if number not in same))

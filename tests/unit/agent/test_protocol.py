@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -236,9 +237,10 @@ def test_the_other_server_of_a_move_is_seen_at_work(monkeypatch, tmp_path: Path)
     program.write_text("import sys, time\nprint('up', flush=True)\ntime.sleep(60)\n")
     monkeypatch.setattr(operations, "AGENT", program)
     argv = [sys.executable, str(program), "peer", "m7"]
-    others = {} if os.geteuid() else {"user": 65534, "group": 65534, "extra_groups": []}
+    others: dict[str, Any] = {} if os.geteuid() else {"user": 65534, "group": 65534, "extra_groups": []}
+    cases: list[tuple[dict[str, Any], list[str]]] = [({}, ["m7"] if os.geteuid() == 0 else []), (others, [])]
     os.chmod(tmp_path, 0o755)
-    for more, expected in (({}, ["m7"] if os.geteuid() == 0 else []), (others, [])):
+    for more, expected in cases:
         with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd="/", **more) as process:
             try:
                 assert process.stdout is not None

@@ -62,7 +62,8 @@ def running(folder: Path, *settings: str, host_key: str = "ed25519") -> Iterator
         "PermitRootLogin yes",
     ]
     (folder / "config").write_text("\n".join([*settings, *lines]) + "\n")
-    os.makedirs("/run/sshd", exist_ok=True) if IS_ROOT else None
+    if IS_ROOT:
+        os.makedirs("/run/sshd", exist_ok=True)
     with subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config")], stderr=subprocess.PIPE) as sshd:
         try:
             end = time.monotonic() + 60
