@@ -12,7 +12,9 @@ from include.registry.database import RegistryRefused, execute, in_transaction, 
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
 
-COLUMNS = "name, login, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at, stated"
+COLUMNS = """
+    name, login, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at, stated
+"""
 
 FIRST_EPOCH = 1
 """The epoch at which a server has an account that was made there and has never moved."""
