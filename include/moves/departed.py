@@ -62,10 +62,10 @@ def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> 
     if entry["state"] not in ("serving", "held"):
         return None
     try:
-        known = registry.account(conn, entry["account"])
+        recorded = registry.account(conn, entry["account"])
     except registry.RegistryRefused:
         return None  # created there since the registry last heard of that server
-    if known.server == server:
+    if recorded.server == server:
         return None
     moves = registry.moves_of_account(conn, entry["account"])
     left = [

@@ -179,7 +179,7 @@ def _filled(text: str, event: Event) -> str:
 
 def _words(event: Event) -> _Unknown:
     detail = event.detail
-    known = {key: value for key, value in detail.items() if isinstance(value, str | int)}
+    values = {key: value for key, value in detail.items() if isinstance(value, str | int)}
     subjects = {
         "account": event.account,
         "server": event.server,
@@ -192,7 +192,7 @@ def _words(event: Event) -> _Unknown:
         "left": _left(event),
         "who": "a person agrees" if detail.get("asks") else "nobody is asked",
     }
-    return _Unknown(known | {key: value for key, value in subjects.items() if value is not None} | made)
+    return _Unknown(values | {key: value for key, value in subjects.items() if value is not None} | made)
 
 
 def _free_days(days: int | None) -> str:

@@ -166,9 +166,9 @@ class Trial:
         """Wait for the moment; whether the move had not ended before it."""
         if isinstance(moment, float):
             return not self.run.wait(moment)
-        where, wanted = STEPS[moment]
+        where, state = STEPS[moment]
         while self.run.running:
-            if (self._state_of_move() if where == "move" else self._state_on(self.pair_source)) == wanted:
+            if (self._state_of_move() if where == "move" else self._state_on(self.pair_source)) == state:
                 return True
             time.sleep(0.03)
         return False

@@ -153,8 +153,8 @@ class Account:
             bad(f"The shell {shell!r} is not one of {', '.join(_SHELLS)}.")
         mail_domains = all_of(mail.get("domains", []), "mail.domains", domain)
         mailboxes, forwarders = (
-            all_of(mail.get(what, []), f"mail.{what}", partial(kind.from_json, domains=mail_domains))
-            for what, kind in (("mailboxes", Mailbox), ("forwarders", Forwarder))
+            all_of(mail.get(field, []), f"mail.{field}", partial(kind.from_json, domains=mail_domains))
+            for field, kind in (("mailboxes", Mailbox), ("forwarders", Forwarder))
         )
         account = cls(
             name=name,
@@ -174,9 +174,9 @@ class Account:
             "mailbox": [mailbox.key for mailbox in mailboxes],
             "forwarder": [forwarder.address for forwarder in forwarders],
         }
-        for what, names in given.items():
+        for noun, names in given.items():
             if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-                bad(f"The {what} {twice[0]} stands twice in the account file; give it once.")
+                bad(f"The {noun} {twice[0]} stands twice in the account file; give it once.")
         require_an_end(mailboxes, forwarders, mail_domains)
         return account
 
@@ -246,23 +246,23 @@ def load(name: str) -> Account:
 def all_accounts() -> list[Account]:
     """Every account whose file is on this host, by name; but for those of `unreadable`: one damaged file must not stop
     what is done for the others. An account of which only the state cannot be read is there whole, and shut."""
-    found = []
+    accounts = []
     for name in _names():
         with suppress(Refused):
             account = whole(name)
-            found.append(account.without(standing(name).engines))
-    return found
+            accounts.append(account.without(standing(name).engines))
+    return accounts
 
 
 def unreadable() -> dict[str, str]:
     """The accounts whose file or state cannot be read, and why."""
-    found = {}
+    reasons = {}
     for name in _names():
         try:
             load(name)
         except Refused as error:
-            found[name] = error.message
-    return found
+            reasons[name] = error.message
+    return reasons
 
 
 def _names() -> list[str]:

@@ -246,7 +246,7 @@ def _old_addresses(
                 _, rows = queries(
                     [limit, select(counts, f"FROM {ident(database)}.{ident(table)}")],
                     login=reader,
-                    what=printable(table),
+                    purpose=printable(table),
                 )
             except Refused as error:
                 findings.leave(f"The table {printable(table)} of {printable(database)} was not read: {error.message}")

@@ -366,11 +366,11 @@ def belongs(own: Extension, kind: str, name: str) -> bool:
 def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], clock: Clock) -> tuple[Uses, Unread]:
     """What these files use of what the checks ask for; and what was not read."""
     uses, unread, waiting = Uses(), Unread(), list(paths)
-    wanted = json.dumps(_wanted(checks)).encode() + b"\n"
+    question = json.dumps(_question(checks)).encode() + b"\n"
     argv = [php, *_BARE, "-d", "extension=tokenizer", "-d", "display_errors=stderr", "-r", _TOKENIZER]
     while waiting and not clock.over:
         batch = waiting[:_BATCH_TOKENS]
-        lines = _run(argv, wanted + b"".join(path + b"\0" for path in batch), clock).split(b"\n")[:-1]
+        lines = _run(argv, question + b"".join(path + b"\0" for path in batch), clock).split(b"\n")[:-1]
         done = 0
         for path, line in zip(batch, [*lines, b""], strict=False):
             done += 1
@@ -385,7 +385,7 @@ def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], cloc
     return uses, unread
 
 
-def _wanted(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _question(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
     names: dict[str, set[str]] = {kind: set() for kind in ("functions", "classes", "settings", "strings")}
     prefixes: dict[str, set[str]] = {"functions_from": set(), "constants_from": set()}
     replaced: dict[str, dict[str, int]] = {"own_functions": {}, "own_classes": {}}
@@ -403,6 +403,6 @@ def _wanted(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
             prefixes["functions_from"] |= set(own.functions)
             prefixes["constants_from"] |= set(own.constants)
             names["classes"] |= set(own.classes)
-    wanted: dict[str, Any] = {kind: {name: 1 for name in sorted(some)} for kind, some in names.items()}
-    wanted["strings"] = sorted(names["strings"])
-    return wanted | replaced | {"zones": zones} | {kind: sorted(some) for kind, some in prefixes.items()}
+    question: dict[str, Any] = {kind: {name: 1 for name in sorted(some)} for kind, some in names.items()}
+    question["strings"] = sorted(names["strings"])
+    return question | replaced | {"zones": zones} | {kind: sorted(some) for kind, some in prefixes.items()}

@@ -31,11 +31,11 @@ _KEPT_SHUT = 3
 
 def accept(addresses: list[str]) -> None:
     """Answer for these addresses from now on, also after a reboot."""
-    wanted = _parsed(addresses)
+    added = _parsed(addresses)
     with locked(RUNTIME / "ips.lock"):
-        known = read_json(_IPS) or []
-        write_durably(_IPS, json.dumps(sorted({*known, *wanted})))
-        for address in wanted:
+        listed = read_json(_IPS) or []
+        write_durably(_IPS, json.dumps(sorted({*listed, *added})))
+        for address in added:
             _put("replace", address)
 
 
@@ -43,8 +43,8 @@ def drop(addresses: list[str]) -> None:
     """No longer answer for these addresses."""
     gone = _parsed(addresses)
     with locked(RUNTIME / "ips.lock"):
-        known = read_json(_IPS) or []
-        write_durably(_IPS, json.dumps(sorted({*known} - {*gone})))
+        listed = read_json(_IPS) or []
+        write_durably(_IPS, json.dumps(sorted({*listed} - {*gone})))
         for address in gone:
             _put("delete", address)
 

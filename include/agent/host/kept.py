@@ -76,10 +76,10 @@ def once(ask: Callable[Given, Result]) -> Callable[Given, Result]:
 
     @wraps(ask)
     def asked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-        known, key = of(_Answers).known, (ask, args, *kwargs.items())
-        if key not in known:
-            known[key] = ask(*args, **kwargs)
-        return known[key]
+        answers, key = of(_Answers).known, (ask, args, *kwargs.items())
+        if key not in answers:
+            answers[key] = ask(*args, **kwargs)
+        return answers[key]
 
     return asked
 

@@ -30,27 +30,27 @@ _MAX_BYTES = 90_000
 
 def of(crontab: str) -> list[dict[str, Any]]:
     """[{"command", "input", "set": the variables that stand before it}] of each such line, as cron reads them."""
-    found: list[dict[str, Any]] = []
+    commands: list[dict[str, Any]] = []
     variables: dict[str, str] = {}
     for line in crontab.splitlines():
         if line.lstrip().startswith("#"):
             continue
         if started := _LINE.match(line):
             command, _, given = re.sub(r"(?<!\\)%", "\n", started[1]).replace("\\%", "%").partition("\n")
-            found.append({"command": command, "input": given, "set": {**variables}})
+            commands.append({"command": command, "input": given, "set": {**variables}})
         elif set_ := _ASSIGNED.match(line):
             value = set_[4]
             if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1:
                 value = value[1:-1]
             variables[set_[1] or set_[2] or set_[3]] = value
-    return found
+    return commands
 
 
 def left_behind(account: Account) -> list[str]:
     """What else begins by itself and does not come over, in sentences."""
-    found = []
+    sentences = []
     if (_LINGER / account.name).exists():
-        found.append(
+        sentences.append(
             f"Lingering is on for {account.name} (loginctl enable-linger), and is not on the new server: services of"
             " its own (systemctl --user) run only while it is logged in there. Ask us to switch it on."
         )
@@ -59,11 +59,11 @@ def left_behind(account: Account) -> list[str]:
     except FileNotFoundError:
         waiting = 0
     if waiting:
-        found.append(
+        sentences.append(
             f"{waiting} of {account.name}'s jobs of at(1) or batch are still to come (atq lists them); they are not"
             " carried. Give them to at again on the new server, or let them run before the move."
         )
-    return found
+    return sentences
 
 
 def start(account: Account, crontab: bytes) -> None:

@@ -134,7 +134,7 @@ class Walk:
             if isinstance(error, VANISHED) or error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
                 return []  # something else has taken its place
             raise Unread(prefix, error) from None
-        found = []
+        directories = []
         try:
             os.fchdir(here)
             with os.scandir(here) as items:
@@ -150,11 +150,11 @@ class Walk:
                             if info.st_dev != device:
                                 self.leave("mounted below the home", path)
                                 continue
-                            found.append(path + b"/")
+                            directories.append(path + b"/")
                         self.entry(name, path, info)
         finally:
             os.close(here)
-        return found
+        return directories
 
     def entry(self, full: bytes, path: bytes, info: os.stat_result) -> None:
         """Take in one entry, by its path from the current directory; raises Unread."""
@@ -218,10 +218,10 @@ class Walk:
             self.flagged(path, self.flags_of(full, 0))
             return b"-"
         key = (info.st_dev, info.st_ino)
-        known = self.cache.get(key)
+        cached = self.cache.get(key)
         state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-        if known is not None and known[:3] == state:
-            flags, value = known[3:]
+        if cached is not None and cached[:3] == state:
+            flags, value = cached[3:]
         else:
             flags, value = self.read(full, info.st_size)
             self.read_bytes += info.st_size
@@ -329,8 +329,8 @@ class Walk:
         first = {key: min(paths) for key, paths in self.links.items() if len(paths) > 1}
         self.entries.sort(key=lambda entry: entry[0])
         for path, inode, text, attributes, linked in self.entries:
-            other = first.get(linked[:2], b"") if linked else b""
-            shown = escaped(other) if other != path else b"."
+            first_path = first.get(linked[:2], b"") if linked else b""
+            shown = escaped(first_path) if first_path != path else b"."
             yield inode, b"%s\t%s\t%s\t%s\n" % (escaped(path), text, shown, attributes)
 
 
@@ -347,10 +347,10 @@ def _next_data(descriptor: int, at: int) -> int:
 def _flags(descriptor: int) -> int:
     """Those flags of an open file that are told; none where its file system knows none."""
     try:
-        found = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))
+        raw = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))
     except OSError:
         return 0
-    return struct.unpack_from("=I", found)[0] & _SHOWN_FLAGS
+    return struct.unpack_from("=I", raw)[0] & _SHOWN_FLAGS
 
 
 def bucket_of(path: bytes) -> int:
@@ -366,7 +366,7 @@ def escaped(name: bytes) -> bytes:
 def unescaped(field: bytes) -> bytes:
     if b"\\" not in field:
         return field
-    return re.sub(rb"\\(.)", lambda found: {b"t": b"\t", b"n": b"\n"}.get(found[1], found[1]), field)
+    return re.sub(rb"\\(.)", lambda match: {b"t": b"\t", b"n": b"\n"}.get(match[1], match[1]), field)
 
 
 def load_cache(path: str) -> dict[tuple[int, int], Known]:
@@ -405,12 +405,12 @@ def _main(home: str, request: dict[str, str]) -> None:
         json.dump({"left": walk.left}, sys.stdout)
         return
     with contextlib.ExitStack() as opened:
-        known = opened.enter_context(open(request["cache"], "a+b"))
+        old_cache = opened.enter_context(open(request["cache"], "a+b"))
         cache = opened.enter_context(open(request["cache"] + ".new", "wb"))
         listing = opened.enter_context(open(request["listing"] + ".new", "wb"))
         enter(home, writable=False)
-        known.seek(0)
-        walk = Walk(_cached(known.read()))
+        old_cache.seek(0)
+        walk = Walk(_cached(old_cache.read()))
         walk.tree(os.fsencode(home))
         hashes = [hashlib.blake2b(digest_size=8) for _ in range(BUCKETS)]
         entries = 0

@@ -54,13 +54,13 @@ def _reached(given: list[tuple[str, str, str, bool]], grantees: set[tuple[str, s
 def memberships(account: Account, roles: list[str]) -> list[list[Any]]:
     """[[user or role, its host or "", role, whether it may give it on]] of the account's roles."""
     users = {(user, host.lower()): (user, host) for user, host in account.mariadb_users}
-    found = []
+    members = []
     for user, host, role, admin in _given():
         if role in roles and (user, host) in users:
-            found.append([*users[user, host], role, admin])
+            members.append([*users[user, host], role, admin])
         elif role in roles and not host and user in roles:
-            found.append([user, "", role, admin])
-    return found
+            members.append([user, "", role, admin])
+    return members
 
 
 def grants(account: Account, roles: list[str]) -> tuple[dict[str, list[list[Any]]], list[str]]:
@@ -70,11 +70,11 @@ def grants(account: Account, roles: list[str]) -> tuple[dict[str, list[list[Any]
     for role in roles:
         listed[role], sentences = grants_of(account, role, "")
         left += sentences
-    found = {}
+    own_grants = {}
     for role in roles:
         inherited = [grant for other in _reached(given, {(role, "")}) - {role} for grant in listed.get(other, [])]
-        found[role] = [grant for grant in listed[role] if grant not in inherited]
-    return found, left
+        own_grants[role] = [grant for grant in listed[role] if grant not in inherited]
+    return own_grants, left
 
 
 def statements(account: Account, roles: list[dict[str, Any]], given: list[list[Any]]) -> list[str]:
@@ -82,8 +82,8 @@ def statements(account: Account, roles: list[dict[str, Any]], given: list[list[A
     names = [str(role["name"]) for role in roles]
     made = [f"CREATE ROLE IF NOT EXISTS {literal(name)}" for name in names]
     for user, host, role, admin in given:
-        known = user in names if host == "" else (user, host) in account.mariadb_users
-        if role not in names or not known:
+        is_ours = user in names if host == "" else (user, host) in account.mariadb_users
+        if role not in names or not is_ours:
             refuse("bad_grant", f"The role {printable(str(role))} is not one of {account.name}'s.")
         grantee = literal(user) if host == "" else f"{literal(user)}@{literal(host)}"
         made.append(f"GRANT {literal(role)} TO {grantee}{' WITH ADMIN OPTION' if admin else ''}")

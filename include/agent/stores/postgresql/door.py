@@ -79,27 +79,27 @@ def _oid(slot: str) -> int:
 
 def serve(move: str, slot: str) -> None:
     """What the unit runs: one connection of the subscription after the other, until the peer is gone."""
-    found = query(f"SELECT to_json(datname::text) FROM pg_database WHERE oid = {_oid(slot)};")
-    if not found:
+    databases = query(f"SELECT to_json(datname::text) FROM pg_database WHERE oid = {_oid(slot)};")
+    if not databases:
         refuse("no_database", f"The database of the slot {slot} is no more.")
     # What is set for a customer's database binds no session of ours, but that money is written as it is read there.
-    settings = settings_of(found, superuser=True) | _SETTINGS
+    settings = settings_of(databases, superuser=True) | _SETTINGS
     settings = {name: value for name, value in settings.items() if name != "lc_monetary"}
     end_kept(["postgres"])
     peer = Peer(move, **known_peer(move))
     with subprocess.Popen(
         [*peer.lasting_argv(), "stream", slot], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as there:
-        assert there.stdin is not None and there.stdout is not None
+    ) as remote:
+        assert remote.stdin is not None and remote.stdout is not None
         # What comes from the other server is read with no more power than the session has that it is for.
         user = pwd.getpwnam("postgres")
         os.setgroups([])
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
-        line = Line(there.stdout, there.stdin)
+        line = Line(remote.stdout, remote.stdin)
         while True:
             try:
-                Visit(line, found[0], slot, settings).last()
+                Visit(line, databases[0], slot, settings).last()
             except (EOFError, OSError):
                 return
 
@@ -221,18 +221,18 @@ def _startup(database: str, encoding: str, settings: dict[str, str]) -> bytes:
 
 def _greeting(answers: Any) -> bytes:
     """What the server says up to its being ready, without the key by which a session is cancelled."""
-    said = b""
+    greeting = b""
     while True:
         head = answers.read(5)
         if len(head) < 5:
-            return said
+            return greeting
         message = head + answers.read(struct.unpack(">I", head[1:])[0] - 4)
         if head[:1] == b"R" and message[5:] != b"\0\0\0\0":
             raise Forbidden("PostgreSQL of the source asks its own administrator for a password at its local socket.")
         if head[:1] != b"K":
-            said += message
+            greeting += message
         if head[:1] in (b"Z", b"E"):
-            return said
+            return greeting
 
 
 def _refusal(sentence: str) -> bytes:

@@ -55,14 +55,14 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
         done["said"] += sent.said
         if obstacle:
             done["waits"].append(duplicated.waits(name, obstacle, sent.bytes, time.monotonic() - began))
-        there = {tuple(each) for each in peer.call(verbs.ObjectsOfCopy(database=name)).objects}
-        gone = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in there}
+        copied = {tuple(each) for each in peer.call(verbs.ObjectsOfCopy(database=name)).objects}
+        gone = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in copied}
         done["missing"] += duplicated.missing(name, gone | set(sent.empty))
 
 
 def _with_what_can_be_made(account: Account) -> tuple[Account, duplicated.Said]:
     """The account without the databases that a move would refuse, and why it would."""
-    said: duplicated.Said = []
+    notes: duplicated.Said = []
     made: list[str] = []
     for name in account.postgresql_databases:
         try:
@@ -71,14 +71,14 @@ def _with_what_can_be_made(account: Account) -> tuple[Account, duplicated.Said]:
         except Refused as error:
             if error.code not in ("foreign_role", "foreign_owner", "no_such_database", "too_many_tables"):
                 raise
-            said.append(duplicated.said(name, None, error.message))
-    return account.with_databases("postgresql", made), said
+            notes.append(duplicated.said(name, None, error.message))
+    return account.with_databases("postgresql", made), notes
 
 
 def _objects(name: str) -> list[tuple[str, str]]:
     """Kind and identity of everything that a customer made in a database."""
-    found = map(inventory.parsed, kept(name).lines(inventory.inventory({})))
-    return [(kind, identity) for _, kind, identity, _ in found]
+    rows = map(inventory.parsed, kept(name).lines(inventory.inventory({})))
+    return [(kind, identity) for _, kind, identity, _ in rows]
 
 
 # --- on the target ---
@@ -86,12 +86,12 @@ def _objects(name: str) -> list[tuple[str, str]]:
 
 def _postgresql_prepare(account: Account, want: verbs.PrepareCopy, asking: Asking) -> verbs.CopyPrepared:
     """Roles, and databases without the extensions that nobody may make here: {"left", "said"}."""
-    said: duplicated.Said = []
+    notes: duplicated.Said = []
     databases = dict(want.databases)
     with Session() as db:
         for name, database in databases.items():
             blocked = make.blocked_extensions(database, db)
-            said += [
+            notes += [
                 duplicated.said(name, f"extension {each}", f"The extension {why}.") for each, why in blocked.items()
             ]
             extensions = [each for each in database.get("extensions", []) if each[0] not in blocked]
@@ -101,15 +101,15 @@ def _postgresql_prepare(account: Account, want: verbs.PrepareCopy, asking: Askin
     account = account.with_databases("postgresql", made)
     prepare = verbs.Prepare(roles=want.roles, databases=databases, keep=[])
     done = postgres_restore.prepare(account, prepare, asking)
-    said += [duplicated.said(name, what, sentence) for name, what, sentence in done.refused]
-    return verbs.CopyPrepared(left=done.left, said=said)
+    notes += [duplicated.said(name, object_name, sentence) for name, object_name, sentence in done.refused]
+    return verbs.CopyPrepared(left=done.left, said=notes)
 
 
 def _postgresql_restore(account: Account, want: verbs.RestoreCopy, asking: Asking) -> verbs.CopyRestored:
     """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": ["rows of TABLE" not there]}."""
     name = want.database
     prepared = postgres_restore.use_prepared(account, name)
-    said: duplicated.Said = []
+    notes: duplicated.Said = []
     empty: list[str] = []
 
     def restore(*options: str, listing: str = "list") -> None:
@@ -118,9 +118,9 @@ def _postgresql_restore(account: Account, want: verbs.RestoreCopy, asking: Askin
         text = done.stderr.decode("utf-8", "backslashreplace")
         if done.returncode != 0 and not postgres_said.IGNORED.search(text):
             refuse("restore_broken", f"pg_restore broke off in {printable(name)}: {printable(text.strip()[-300:])}")
-        told = told_by_pg_restore(name, text)
-        said.extend(told[0])
-        empty.extend(told[1])
+        printed = told_by_pg_restore(name, text)
+        notes.extend(printed[0])
+        empty.extend(printed[1])
 
     try:
         size = contained.take(account, name, prepared, asking.stdin)
@@ -132,19 +132,24 @@ def _postgresql_restore(account: Account, want: verbs.RestoreCopy, asking: Askin
         contained.close_for_rows(account, name)
         restore("--section=post-data")
         restore(listing="secured")
-        said += [duplicated.said(name, None, each) for each in contained.give(account, name, want.grants)]
+        notes += [duplicated.said(name, None, each) for each in contained.give(account, name, want.grants)]
         restore(listing="views")
-        said += [duplicated.said(name, None, each, "warning") for each in contained.settle(account, name)]
+        notes += [duplicated.said(name, None, each, "warning") for each in contained.settle(account, name)]
     finally:
         contained.abandon(account, name)
-    return verbs.CopyRestored(bytes=size, said=said[: duplicated.MOST], empty=empty[: duplicated.MOST])
+    return verbs.CopyRestored(bytes=size, said=notes[: duplicated.MOST], empty=empty[: duplicated.MOST])
 
 
 def told_by_pg_restore(database: str, text: str) -> tuple[duplicated.Said, list[str]]:
     """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused."""
-    told = postgres_said.told(text)
-    said = [duplicated.said(database, one.object, one.explained, "error" if one.error else "warning") for one in told]
-    return said, [one.object for one in told if one.error and one.object and one.object.startswith("rows of ")]
+    entries = postgres_said.told(text)
+    notes = [
+        duplicated.said(database, entry.object, entry.explained, "error" if entry.error else "warning")
+        for entry in entries
+    ]
+    return notes, [
+        entry.object for entry in entries if entry.error and entry.object and entry.object.startswith("rows of ")
+    ]
 
 
 def _postgresql_objects(account: Account, want: verbs.ObjectsOfCopy, _asking: Asking) -> verbs.CopyObjects:

@@ -115,11 +115,11 @@ Prints = dict[str, str]
 
 def hashed(columns: list[list[str]]) -> dict[str, list[str]]:
     """The columns of each catalogue that are hashed, of all that a server has."""
-    found: dict[str, list[str]] = {}
+    chosen: dict[str, list[str]] = {}
     for catalogue, column in columns:
         if catalogue not in LEFT_OUT and column not in NOT_HASHED.get(catalogue, {}):
-            found.setdefault(catalogue, []).append(column)
-    return found
+            chosen.setdefault(catalogue, []).append(column)
+    return chosen
 
 
 def rows(columns: list[list[str]]) -> str:

@@ -27,11 +27,11 @@ def why_not(database: str, tables: int, db: Session, server: str) -> str | None:
     each, connections = db.query(_ROOM)[0]
     if tables <= each * connections:
         return None
-    wanted = 64
-    while wanted * connections < 1.25 * tables:
-        wanted *= 2
+    needed = 64
+    while needed * connections < 1.25 * tables:
+        needed *= 2
     return (
         f"The database {printable(database)} has {tables:,} tables, and {server} can lock {each * connections:,} at "
-        f"once: let its administrator type ALTER SYSTEM SET max_locks_per_transaction = {wanted}; and restart it. Then "
+        f"once: let its administrator type ALTER SYSTEM SET max_locks_per_transaction = {needed}; and restart it. Then "
         "test again."
     )

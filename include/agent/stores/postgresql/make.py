@@ -77,11 +77,11 @@ def _set(settings: list[str], database: str | None, where: str, alter: str, db: 
     split = [setting.partition("=") for setting in settings]
     names = literals(name for name, _, _ in split)
     rows = db.query(f"SELECT json_build_array(name, context, vartype) FROM pg_settings WHERE name = ANY({names});")
-    known = {name: (context, kind) for name, context, kind in rows}
+    contexts = {name: (context, kind) for name, context, kind in rows}
     lists = {"search_path", "temp_tablespaces", "DateStyle", "local_preload_libraries"}
     for name, _, value in split:
-        if known.get(name, ("user" if "." in name else "", ""))[0] != "user":
-            word = "only a superuser may set it here" if name in known else "the new server does not know it"
+        if contexts.get(name, ("user" if "." in name else "", ""))[0] != "user":
+            word = "only a superuser may set it here" if name in contexts else "the new server does not know it"
             made.left.append(f"Setting {printable(name)} of {_words(where)} is not carried: {word}.")
         else:
             written = (
@@ -103,7 +103,7 @@ def _set(settings: list[str], database: str | None, where: str, alter: str, db: 
 
 def _words(where: str) -> str:
     """What is typed (ROLE ann IN DATABASE shop) as words."""
-    return re.sub("(^| IN )(ROLE|DATABASE) ", lambda found: found[0].lower(), where)
+    return re.sub("(^| IN )(ROLE|DATABASE) ", lambda match: match[0].lower(), where)
 
 
 def _setting_name(name: str) -> str:
@@ -201,13 +201,13 @@ def _inside(account: Account, name: str, database: dict[str, Any], db: Session) 
 
 def blocked_extensions(database: dict[str, Any], db: Session) -> dict[str, str]:
     """The extensions of a database that nobody may make here, and why."""
-    wanted = [extension for extension, _, _ in database.get("extensions", [])]
+    names = [extension for extension, _, _ in database.get("extensions", [])]
     rows = db.query(
         "SELECT json_build_array(name, bool_or(trusted)) FROM pg_available_extension_versions"
-        f" WHERE name::text = ANY({literals(wanted)}) GROUP BY name;"
+        f" WHERE name::text = ANY({literals(names)}) GROUP BY name;"
     )
     trusted, blocked = dict(rows), {}
-    for extension in wanted:
+    for extension in names:
         if extension not in trusted:
             blocked[extension] = "is not installed on the new server; install its package there, or drop it"
         elif extension not in VETTED and not trusted[extension]:

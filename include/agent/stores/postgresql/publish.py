@@ -78,8 +78,8 @@ def obstacle(account: Account, name: str, ours: Iterable[str] = ()) -> WhyNot | 
         )
     look.make_reader(account)
     role = literal(look.reader_role(account)) + "::name"
-    for what, which in kept(name).query(_OBSTACLES.format(role=role)):
-        return WhyNot(f"it has {what} ({printable(which)})", _REMEDIES[what].format(name_in_sql(which)))
+    for kind, which in kept(name).query(_OBSTACLES.format(role=role)):
+        return WhyNot(f"it has {kind} ({printable(which)})", _REMEDIES[kind].format(name_in_sql(which)))
     return None
 
 
@@ -115,10 +115,10 @@ def published(name: str, snapshot: str) -> dict[str, int]:
 
 def bare(name: str) -> dict[str, str]:
     """The tables (by oid, as text) whose rows no key tells, and their replica identity."""
-    found = {str(oid): identity for oid, _, _, identity, key in kept(name).query(TABLES) if not key}
-    if "i" in found.values():
+    identities = {str(oid): identity for oid, _, _, identity, key in kept(name).query(TABLES) if not key}
+    if "i" in identities.values():
         raise CannotFollow("a table of it has lost the index that was its replica identity")
-    return found
+    return identities
 
 
 # A customer's function cannot be called by its name here, and what it is called for is no business of the customer's
@@ -142,12 +142,12 @@ CREATE EVENT TRIGGER {NAME} ON ddl_command_end EXECUTE FUNCTION {NAME}.let_go()"
 
 def publish(name: str, bare: dict[str, str]) -> None:
     """A publication of the tables that exist now: one of tables to come would refuse updates of those without a key."""
-    for what, column, catalogue in (
+    for kind, column, catalogue in (
         ("schema", "nspname", "pg_namespace"),
         ("publication", "pubname", "pg_publication"),
     ):
         if kept(name).query(f"SELECT 1 FROM {catalogue} WHERE {column} = '{NAME}';\n"):
-            raise CannotFollow(f"it has a {what} {NAME} of its own, which is the agent's name: rename it")
+            raise CannotFollow(f"it has a {kind} {NAME} of its own, which is the agent's name: rename it")
     tables = kept(name).query(TABLES)
     for oid, schema, table, _, _ in tables:
         if str(oid) in bare:
@@ -165,7 +165,7 @@ def withdraw(name: str) -> None:
         f"SELECT to_json('SCHEMA {NAME} CASCADE'::text) FROM pg_namespace WHERE nspname = '{NAME}' AND nspowner = 10;\n"
         f"SELECT to_json('PUBLICATION {NAME}'::text) FROM pg_publication WHERE pubname = '{NAME}' AND pubowner = 10;\n"
     )
-    drops = [f"DROP {what};\n" for what in kept(name).query(ours)]
+    drops = [f"DROP {item};\n" for item in kept(name).query(ours)]
     query(f"DROP EVENT TRIGGER IF EXISTS {NAME};\n{''.join(drops)}", name)
 
 
