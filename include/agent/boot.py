@@ -27,13 +27,13 @@ def boot() -> None:
         print(f"{name} stays shut: {why}", file=sys.stderr)
     accounts = [account for account in all_accounts() if standing(account.name).state != UNREADABLE]
     alone = [account for account in accounts if not _may_have_left(account)]
-    failed = [account.name for account in alone if not _told(partial(_bring_up, account))]
-    asking = [partial(_told, partial(_ask_and_bring_up, account)) for account in accounts if account not in alone]
+    failed = [account.name for account in alone if not _succeeds(partial(_bring_up, account))]
+    asking = [partial(_succeeds, partial(_ask_and_bring_up, account)) for account in accounts if account not in alone]
     if failed or not all(system.side_by_side(*asking)):
         refuse("not_all_up", "Not every account could be brought up; the journal says why. It is tried again.")
 
 
-def _told(work: Callable[[], Any]) -> bool:
+def _succeeds(work: Callable[[], Any]) -> bool:
     """Whether it could be done; what was in the way is told."""
     try:
         work()

@@ -127,15 +127,15 @@ class Account:
             "sites": [site.to_json() for site in self.sites],
             **{
                 engine.name: {
-                    key: [each.to_json(item) for item in self.names(engine.name, key)]
-                    for key, each in engine.lists.items()
+                    key: [listed.to_json(item) for item in self.names(engine.name, key)]
+                    for key, listed in engine.lists.items()
                 }
                 for engine in DECLARED
             },
             "mail": {
                 "domains": list(self.mail_domains),
                 "mailboxes": [mailbox.to_json() for mailbox in self.mailboxes],
-                **({"forwarders": [each.to_json() for each in self.forwarders]} if self.forwarders else {}),
+                **({"forwarders": [forwarder.to_json() for forwarder in self.forwarders]} if self.forwarders else {}),
             },
             **({"ports": dict(self.ports)} if self.ports else {}),
         }
@@ -169,12 +169,12 @@ class Account:
             forwarders=forwarders,
             ports=ports(data.get("ports", {}), _PORTS, PART_PORTS if "." in name else PORT_RANGE),
         )
-        given = {
+        keys_by_noun = {
             "host name": account.hosts,
             "mailbox": [mailbox.key for mailbox in mailboxes],
             "forwarder": [forwarder.address for forwarder in forwarders],
         }
-        for noun, names in given.items():
+        for noun, names in keys_by_noun.items():
             if twice := sorted(name for name, count in Counter(names).items() if count > 1):
                 bad(f"The {noun} {twice[0]} stands twice in the account file; give it once.")
         require_an_end(mailboxes, forwarders, mail_domains)
@@ -186,7 +186,9 @@ _NOTHING: dict[str, dict[str, tuple[Any, ...]]] = {engine.name: dict.fromkeys(en
 
 def _in_engine(engine: DeclaredEngine, data: Any) -> dict[str, tuple[Any, ...]]:
     stated = mapping(data, engine.name)
-    return {key: all_of(stated.get(key, []), f"{engine.name}.{key}", each.check) for key, each in engine.lists.items()}
+    return {
+        key: all_of(stated.get(key, []), f"{engine.name}.{key}", listed.check) for key, listed in engine.lists.items()
+    }
 
 
 def part_name(account: str, engine: str) -> str:

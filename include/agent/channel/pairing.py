@@ -61,19 +61,19 @@ def require_same_protocol(theirs: Any) -> None:
 
 def make_key(move: str, account: str, epoch: int | None = None) -> str:
     """On the source: the public key of this move, made at the first call. `epoch`: of the attempt it is for."""
-    here = directory(move)
-    here.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(here / "lock"):
-        saved = read_json(here / "source.json")
+    folder = directory(move)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(folder / "lock"):
+        saved = read_json(folder / "source.json")
         if saved and saved["account"] != account:
             refuse("move_in_use", f"The move {move} belongs to the account {saved['account']}, not to {account}.")
         proof = (saved or {}).get("proof") or secrets.token_hex(16)
-        key, pair = here / "key", {"account": account, "epoch": epoch, "proof": proof}
+        key, pair = folder / "key", {"account": account, "epoch": epoch, "proof": proof}
         if not saved:
             key.unlink(missing_ok=True)
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"transhumance-{move}", "-f", str(key)])
         if saved != pair:
-            write_durably(here / "source.json", json.dumps(pair))
+            write_durably(folder / "source.json", json.dumps(pair))
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
 
 

@@ -61,7 +61,7 @@ WHOSE: dict[str, verbs.Who] = {
 has looked, and the verb is refused with it."""
 
 
-class Found:
+class ObstacleList:
     """The obstacles of one account, each told once."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Found:
 def obstacles(want: verbs.Obstacles, report: Report) -> verbs.LookedAhead:
     """What would refuse a move of these stores, and what of them it would not carry. It only reads."""
     name, stores = want.account, check_stores(want.stores)
-    noted, left = Found(), []
+    noted, left = ObstacleList(), []
     with noted.noting():
         account = _serving(name, stores)
         for store in stores:
@@ -95,7 +95,9 @@ def obstacles(want: verbs.Obstacles, report: Report) -> verbs.LookedAhead:
         for engine in stores if "files" not in stores else []:
             with noted.noting():
                 redirect.require_leadable(account, engine)
-    return verbs.LookedAhead(obstacles=noted.obstacles, left=[printable(each)[:_LONGEST] for each in left[:MOST]])
+    return verbs.LookedAhead(
+        obstacles=noted.obstacles, left=[printable(sentence)[:_LONGEST] for sentence in left[:MOST]]
+    )
 
 
 def _serving(name: str, stores: list[str]) -> Account:
@@ -110,7 +112,7 @@ def _serving(name: str, stores: list[str]) -> Account:
     return account
 
 
-def _files(account: Account, noted: Found) -> list[str]:
+def _files(account: Account, noted: ObstacleList) -> list[str]:
     with noted.noting():
         return [*digest.left_behind(account), *reboot_lines.left_behind(account)]
     return []

@@ -270,7 +270,7 @@ def lint(php: str, paths: list[bytes], clock: Clock) -> tuple[list[tuple[bytes, 
             if b"Allowed memory size of " in own:
                 unread.failed.append(path)
             else:
-                messages += _said(path, own)
+                messages += _messages(path, own)
         del waiting[:done]
     unread.late = waiting
     return messages, unread
@@ -287,7 +287,7 @@ def _fitting(paths: list[bytes], most: int) -> int:
     return number
 
 
-def _said(path: bytes, text: bytes) -> list[tuple[bytes, str, int]]:
+def _messages(path: bytes, text: bytes) -> list[tuple[bytes, str, int]]:
     """What PHP says of a file, apart from the other files."""
     pattern = rb"^(?:PHP )?(Parse error|Fatal error|Deprecated): +(.*) in " + re.escape(path) + rb" on line (\d+)$"
     return [
@@ -296,12 +296,12 @@ def _said(path: bytes, text: bytes) -> list[tuple[bytes, str, int]]:
     ]
 
 
-def _run(argv: list[str], given: bytes, clock: Clock) -> bytes:
+def _run(argv: list[str], data: bytes, clock: Clock) -> bytes:
     """What PHP puts out until it ends, or until its time is over."""
     seconds = max(0.1, min(_TIMEOUT, clock.left))
     try:
         return subprocess.run(
-            argv, input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=False
+            argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=False
         ).stdout
     except subprocess.TimeoutExpired as error:
         return error.stdout or b""
@@ -330,7 +330,7 @@ class Uses:
         """Take in what the tokenizer says of a file. What a file asks for before it uses it is no use."""
         guards = frozenset(facts["guards"])
         for key, kind in _FACTS.items():
-            uses = [(path, kind, name, line, here) for name, line, here in facts[key] if name not in guards]
+            uses = [(path, kind, name, line, namespace) for name, line, namespace in facts[key] if name not in guards]
             self.uses += uses[: _MAX_USES - len(self.uses)]
         self.declared |= set(facts["declared"])
         self.guards[path] = guards | {f"extension {name}" for name, _, negated in facts["loaded"] if not negated}
@@ -349,8 +349,8 @@ class Uses:
 
     def foreign(self) -> Iterator[tuple[bytes, str, str, int]]:
         """The uses of what the account does not declare itself, where the name would find it."""
-        for path, kind, name, line, here in self.uses:
-            if f"{kind} {name}" not in self.declared and f"{kind} {here}{name}" not in self.declared:
+        for path, kind, name, line, namespace in self.uses:
+            if f"{kind} {name}" not in self.declared and f"{kind} {namespace}{name}" not in self.declared:
                 yield path, kind, name, line
 
 
@@ -403,6 +403,6 @@ def _question(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
             prefixes["functions_from"] |= set(own.functions)
             prefixes["constants_from"] |= set(own.constants)
             names["classes"] |= set(own.classes)
-    question: dict[str, Any] = {kind: {name: 1 for name in sorted(some)} for kind, some in names.items()}
+    question: dict[str, Any] = {kind: {name: 1 for name in sorted(group)} for kind, group in names.items()}
     question["strings"] = sorted(names["strings"])
-    return question | replaced | {"zones": zones} | {kind: sorted(some) for kind, some in prefixes.items()}
+    return question | replaced | {"zones": zones} | {kind: sorted(group) for kind, group in prefixes.items()}

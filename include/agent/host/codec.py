@@ -56,7 +56,7 @@ def shape_of(kind: Any) -> Shape:
         bound = inner[1]
         return _bounded(inner[0], bound) if isinstance(bound, Most) else cast(Shape, bound)
     if origin in (Union, UnionType):
-        (actual,) = (each for each in inner if each is not NoneType)
+        (actual,) = (member for member in inner if member is not NoneType)
         return shapes.maybe(shape_of(actual))
     if origin is Literal:
         return shapes.one_of(*inner)

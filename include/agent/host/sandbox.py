@@ -241,9 +241,9 @@ class Client:
                 pass_fds=[theirs.fileno()],
             )
 
-    def finish(self, given: bytes = b"") -> subprocess.CompletedProcess[str]:
+    def finish(self, data: bytes = b"") -> subprocess.CompletedProcess[str]:
         """Give it its input, and wait for its end."""
-        out, err = (text.decode("utf-8", "backslashreplace") for text in self.process.communicate(given))
+        out, err = (text.decode("utf-8", "backslashreplace") for text in self.process.communicate(data))
         self._relay.join(timeout=10)
         return subprocess.CompletedProcess(self.argv, self.process.returncode, out, "".join(self._said) + err)
 

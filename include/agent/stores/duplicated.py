@@ -8,12 +8,12 @@ from typing import Any
 from ..host.digest import printable
 from .followed import WhyNot
 
-Said = list[dict[str, Any]]
+Notes = list[dict[str, Any]]
 MOST = 500
 """Of each kind of sentence from one database: a dump of another server's data could fail with every line."""
 
 
-def said(database: str | None, object_name: str | None, message: str, severity: str = "error") -> dict[str, Any]:
+def note(database: str | None, object_name: str | None, message: str, severity: str = "error") -> dict[str, Any]:
     return {
         "database": database and printable(database),
         "severity": severity,

@@ -253,14 +253,14 @@ def _require_pair(domain: str, pem: str) -> None:
     )
     names = {name.lower() for name in _CERTIFIED.findall(named.stdout.decode(errors="replace"))}
     for account in all_accounts():
-        taken = [
+        foreign_hosts = [
             host for host in account.domains if domain not in account.domains and {host, _any_beside(host)} & names
         ]
-        if taken:
+        if foreign_hosts:
             refuse(
                 "foreign_certificate",
-                f"The certificate of {domain} is also one for {taken[0]}, which is {account.name}'s here; install one "
-                f"without that name on the old server.",
+                f"The certificate of {domain} is also one for {foreign_hosts[0]}, which is {account.name}'s here; "
+                f"install one without that name on the old server.",
             )
 
 

@@ -87,9 +87,9 @@ def differing(
         return
     parts = [n for n in range(walk_format.BUCKETS) if mine["parts"][n] != theirs["parts"][n]]
     for start in range(0, len(parts), _AT_ONCE):
-        some = parts[start : start + _AT_ONCE]
-        lines_here = _entries(listed(account, some))
-        lines_there = _entries(peer.call(verbs.FilesListed(parts=some)).lines)
+        batch = parts[start : start + _AT_ONCE]
+        lines_here = _entries(listed(account, batch))
+        lines_there = _entries(peer.call(verbs.FilesListed(parts=batch)).lines)
         for path in sorted({*lines_here, *lines_there}):
             if lines_here.get(path) != lines_there.get(path):
                 yield path, lines_here.get(path), lines_there.get(path)

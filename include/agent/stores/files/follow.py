@@ -242,14 +242,14 @@ def prove(following: Watched) -> dict[bytes, Different]:
     different: dict[bytes, Different] = {}
     for path in paths:
         name = os.fsdecode(path)
-        (inode, here), (_, copy) = mine.get(name, (0, None)), theirs.get(name, (0, None))
-        if here is None:
+        (inode, original), (_, copy) = mine.get(name, (0, None)), theirs.get(name, (0, None))
+        if original is None:
             index.drop(path)
         else:
-            index.put(path, inode, os.fsencode(here))
-        if here != copy:
-            text = sentence(os.fsdecode(escaped(path)), here, copy)
-            different[path] = Different(text, without_names(here) != without_names(copy))
+            index.put(path, inode, os.fsencode(original))
+        if original != copy:
+            text = sentence(os.fsdecode(escaped(path)), original, copy)
+            different[path] = Different(text, without_names(original) != without_names(copy))
         elif name in strange:
             different[path] = Different(f"{printable(name)}: has a further name on the target.", False)
     following.unproven = {path: following.unproven[path] + 1 for path in different}

@@ -20,7 +20,7 @@ from ...account.accounts import Account
 from ...host.kept import Threads, of
 from ...host.sandbox import enter, open_beneath, python_argv
 from ...host.system import refuse
-from .walk import LONGEST, VANISHED, WORTH_CACHING, Known, Unread, Walk, load_cache, unescaped
+from .walk import LONGEST, VANISHED, WORTH_CACHING, Cached, Unread, Walk, load_cache, unescaped
 
 # As many files are made durable at once: they share the file system's commits.
 _SYNC_WIDTH = 16
@@ -32,7 +32,7 @@ _SYNC_WIDTH = 16
 class Looker:
     """The home, and the questions that can be asked about paths below it; no part of a path is ever a link."""
 
-    def __init__(self, home: str, cache: dict[tuple[int, int], Known]) -> None:
+    def __init__(self, home: str, cache: dict[tuple[int, int], Cached]) -> None:
         self.root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         self.device = os.fstat(self.root).st_dev
         self.cache = cache

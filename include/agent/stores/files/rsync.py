@@ -94,7 +94,7 @@ class Listed:
         done = self.client.finish(b"".join(b"./%s\0" % path for path in sorted(paths)))
         if held:
             _judge(self.account, done, held=True)
-        return _said(done)
+        return _error_text(done)
 
     def abandon(self) -> None:
         self.client.abandon()
@@ -116,11 +116,12 @@ def _judge(account: Account, done: subprocess.CompletedProcess[str], *, held: bo
     if done.returncode and (held or (done.returncode not in _FINE and not raced)):
         refuse(
             "files_not_copied",
-            f"rsync ended with {done.returncode} while it copied {account.home}: {_said(done) or 'it said nothing'}",
+            f"rsync ended with {done.returncode} while it copied {account.home}: "
+            f"{_error_text(done) or 'it said nothing'}",
         )
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def _error_text(done: subprocess.CompletedProcess[str]) -> str:
     """The first of what it said, and what is usual while files change only where there is nothing else."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     shown = [line for line in lines if not _RACED.search(line)] or lines

@@ -42,7 +42,7 @@ _FLAGS |= {0x40: "not dumped (chattr +d)", 0x80: "without access times (chattr +
 _FLAGS |= {0x00010000: "synchronous directory (chattr +D)", 0x40000000: "without case (chattr +F)"}
 _FLAGS |= {0x00800000: "without copy-on-write (chattr +C)", 0x04: "compressed (chattr +c)"}
 _SHOWN_FLAGS = sum(_FLAGS)
-Known = tuple[int, int, int, int, bytes]
+Cached = tuple[int, int, int, int, bytes]
 """What is known of a file's content: size, mtime and ctime in nanoseconds, flags, hash."""
 _ACLS = {"system.posix_acl_access": b"A", "system.posix_acl_default": b"D"}
 # An account that serves changes while it is read. In a hold nothing does, and what one side misses is a difference.
@@ -88,7 +88,7 @@ class _Names(dict[int, bytes]):
 class Walk:
     """Collects the lines of one home; `cache` maps (dev, ino) to what was known of a file's content."""
 
-    def __init__(self, cache: dict[tuple[int, int], Known], *, reads: bool = True) -> None:
+    def __init__(self, cache: dict[tuple[int, int], Cached], *, reads: bool = True) -> None:
         self.cache, self.reads = cache, reads
         self.kept = bytearray()
         self.users, self.groups = _Names(pwd.getpwuid), _Names(grp.getgrgid)
@@ -129,15 +129,15 @@ class Walk:
     def directory(self, top: int, prefix: bytes, device: int) -> list[bytes]:
         """Take in what is in one directory; the directories among it, as prefixes."""
         try:
-            here = open_beneath(top, prefix or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
+            descriptor = open_beneath(top, prefix or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
         except OSError as error:
             if isinstance(error, VANISHED) or error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
                 return []  # something else has taken its place
             raise Unread(prefix, error) from None
         directories = []
         try:
-            os.fchdir(here)
-            with os.scandir(here) as items:
+            os.fchdir(descriptor)
+            with os.scandir(descriptor) as items:
                 for item in items:
                     name = os.fsencode(item.name)
                     path = prefix + name
@@ -153,7 +153,7 @@ class Walk:
                             directories.append(path + b"/")
                         self.entry(name, path, info)
         finally:
-            os.close(here)
+            os.close(descriptor)
         return directories
 
     def entry(self, full: bytes, path: bytes, info: os.stat_result) -> None:
@@ -369,7 +369,7 @@ def unescaped(field: bytes) -> bytes:
     return re.sub(rb"\\(.)", lambda match: {b"t": b"\t", b"n": b"\n"}.get(match[1], match[1]), field)
 
 
-def load_cache(path: str) -> dict[tuple[int, int], Known]:
+def load_cache(path: str) -> dict[tuple[int, int], Cached]:
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -378,7 +378,7 @@ def load_cache(path: str) -> dict[tuple[int, int], Known]:
     return _cached(content)
 
 
-def _cached(content: bytes) -> dict[tuple[int, int], Known]:
+def _cached(content: bytes) -> dict[tuple[int, int], Cached]:
     content = content[: len(content) - len(content) % _CACHED.size]
     return {
         (dev, ino): (size, mtime * 10**9 + mtime_ns, ctime * 10**9 + ctime_ns, flags, value)

@@ -92,11 +92,11 @@ class Watch:
                 self.directories[watch] = path
                 with os.scandir(directory) as items:
                     for item in items:
-                        self.found(path, os.fsencode(item.name), item, waiting, mark)
+                        self.take_in(path, os.fsencode(item.name), item, waiting, mark)
             finally:
                 os.close(directory)
 
-    def found(self, parent: bytes, name: bytes, item: os.DirEntry, waiting: list[bytes], mark: bool) -> None:
+    def take_in(self, parent: bytes, name: bytes, item: os.DirEntry, waiting: list[bytes], mark: bool) -> None:
         path = name if parent == b"." else parent + b"/" + name
         if mark:
             self.mark(path, DATA | DEEP)

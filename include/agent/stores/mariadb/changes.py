@@ -44,7 +44,7 @@ class Position:
         return [self.file, self.at, self.stamp]
 
 
-def here() -> Position:
+def position_now() -> Position:
     """Where the binary log ends now."""
     rows = queries(["SHOW MASTER STATUS"])[0]
     if not rows:
@@ -74,7 +74,7 @@ def started() -> str:
 def begin(account: Account) -> tuple[Position, list[Piece]]:
     """From where to follow an account that is loaded now, and what transactions change that are prepared: it is in no
     load, and their commits name no rows."""
-    stop = here()
+    stop = position_now()
     waiting = [_xid(*row) for row in queries(["XA RECOVER"])[0]]
     if not waiting:
         return stop, []
@@ -179,7 +179,7 @@ def named_in(names: list[str]) -> re.Pattern[bytes]:
 
 
 @dataclass
-class Wanted:
+class ToBring:
     """What must be brought over: of some tables the rows of these keys, of others every row, and why."""
 
     keys: dict[Name, set[Key]] = field(default_factory=dict)
@@ -195,15 +195,15 @@ class Wanted:
             self.keys.pop(name, None)
 
 
-def wanted(
+def changed_rows(
     both: Both,
     seen: Window,
     tables: dict[Name, Table],
     carried: dict[Name, set[Key]],
     merged: Collection[Name] = (),
-) -> Wanted:
+) -> ToBring:
     """What a window says, with the rows that foreign keys have changed unlogged, and what was carried from before."""
-    to_bring = Wanted()
+    to_bring = ToBring()
     for name, keys in carried.items():
         if name in tables:
             to_bring.add(name, keys)
@@ -243,7 +243,7 @@ class _Spreading:
     """What foreign keys may have changed in rows that cannot be told: every row of the tables that refer, and of those
     that refer to them in turn."""
 
-    def __init__(self, tables: dict[Name, Table], to_bring: Wanted) -> None:
+    def __init__(self, tables: dict[Name, Table], to_bring: ToBring) -> None:
         self.tables, self.to_bring = tables, to_bring
         self._through: set[Name] = set()
 
@@ -262,7 +262,7 @@ class _Spreading:
             self.below(name)
 
 
-def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], to_bring: Wanted) -> None:
+def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], to_bring: ToBring) -> None:
     """Rows that a foreign key deletes or changes are in no log: they are those that refer, on either side, to a value
     that a changed row had or has."""
     asked_before: dict[Reference, set[Key]] = {}
@@ -305,7 +305,7 @@ def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], to_b
 _LITERAL = re.compile(r"NULL|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|(?:_[a-z0-9]+ )?X'[0-9A-Fa-f]*'")
 
 
-def _refer(child: Table, row: list[str], to_bring: Wanted, waiting: dict[Reference, set[Key]]) -> None:
+def _refer(child: Table, row: list[str], to_bring: ToBring, waiting: dict[Reference, set[Key]]) -> None:
     """A row that refers to what changed, and the values of it that others refer to in turn. The other server told it,
     perhaps: what becomes part of a statement is a literal, as `Table.keys` words it."""
     at = len(child.key)
@@ -330,7 +330,7 @@ class Brought:
     slow: list[dict[str, Any]] = field(default_factory=list)
 
 
-def bring(both: Both, to_bring: Wanted, tables: dict[Name, Table]) -> Brought:
+def bring(both: Both, to_bring: ToBring, tables: dict[Name, Table]) -> Brought:
     """Write over there what the reading session sees here."""
     done = Brought()
     counts: list[Name] = []
@@ -354,14 +354,14 @@ def bring(both: Both, to_bring: Wanted, tables: dict[Name, Table]) -> Brought:
         count = table.count()
         before = both.write([count, *table.empty()], [name])[0][0]
         load.fill(both, table)
-        done.grown[name] = int(both.there([count])[0][0][0] or 0) - int(before)
+        done.grown[name] = int(both.on_target([count])[0][0][0] or 0) - int(before)
         seconds = round(time.monotonic() - began, 3)
         done.slow.append({"what": f"MariaDB table {printable('.'.join(name))}", "seconds": seconds, "why": why})
         both.let_go()
     return done
 
 
-def proofs(to_bring: Wanted, tables: dict[Name, Table]) -> list[tuple[Name, str]]:
+def proofs(to_bring: ToBring, tables: dict[Name, Table]) -> list[tuple[Name, str]]:
     """The statements whose answers are equal on both sides when all of this has arrived."""
     asked = [
         (name, tables[name].proof(where))
@@ -371,7 +371,7 @@ def proofs(to_bring: Wanted, tables: dict[Name, Table]) -> list[tuple[Name, str]
     return asked + [(name, tables[name].proof()) for name in to_bring.whole]
 
 
-def unequal(both: Both, to_bring: Wanted, tables: dict[Name, Table]) -> list[Name]:
+def unequal(both: Both, to_bring: ToBring, tables: dict[Name, Table]) -> list[Name]:
     """The tables of which the rows that were brought over are not the same on both sides."""
     asked = proofs(to_bring, tables)
     if not asked:

@@ -41,9 +41,9 @@ def definition(account: Account) -> dict[str, Any]:
                 f"The MariaDB user {printable('@'.join(user_at_host))} of {account.name} does not exist here; "
                 "create it or take it out of the account file.",
             )
-    here = existing(account.mariadb_databases)
+    databases_here = existing(account.mariadb_databases)
     for name in account.mariadb_databases:
-        if name not in here:
+        if name not in databases_here:
             refuse(
                 "no_such_database",
                 f"The MariaDB database {printable(name)} of {account.name} does not exist here; "
@@ -82,8 +82,15 @@ def definition(account: Account) -> dict[str, Any]:
             f"The MariaDB view {printable(database)}.{printable(view)} is broken: what it reads is not there any more."
             " It stays behind; correct it, or drop it."
         )
-    given = mariadb_roles.memberships(account, names)
-    return {"databases": databases, "users": listed, "roles": roles, "given": given, "events": events, "left": left}
+    memberships = mariadb_roles.memberships(account, names)
+    return {
+        "databases": databases,
+        "users": listed,
+        "roles": roles,
+        "given": memberships,
+        "events": events,
+        "left": left,
+    }
 
 
 def _opens(account: Account, role: str) -> bool:
@@ -257,5 +264,5 @@ def facts(account: Account) -> dict[str, Any]:
             for listed in kinds.get(kind, {}).values():
                 for fact in listed:
                     fact[0] = definers.own(account, fact[0], heirs[database])
-    given = sorted(map(str, mariadb_roles.memberships(account, names)))
-    return {"users": users, "roles": roles, "given": given, "objects": objects}
+    memberships = sorted(map(str, mariadb_roles.memberships(account, names)))
+    return {"users": users, "roles": roles, "given": memberships, "objects": objects}

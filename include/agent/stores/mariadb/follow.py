@@ -20,7 +20,7 @@ from . import changes, writers
 from .definition import definition
 from .dump import dump
 from .following import Passes
-from .proof import Known
+from .proof import Remembered
 from .tables import tables
 
 _WHY = "what changes is told by the binary log"
@@ -36,8 +36,8 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
     definition(account)  # what cannot be moved is refused before anything is looked at
     writers.refuse_foreign(account)
     writers.refuse_references(account)
-    methods, remembered = _ways(account), Known()
-    passes = Passes(account, peer, _of_way("follow", methods), remembered)
+    methods, remembered = _methods(account), Remembered()
+    passes = Passes(account, peer, _of_method("follow", methods), remembered)
     passes.catch_up(report, patient=True)
     seconds = round(time.monotonic() - began, 3)
     proven = round(passes.proof.seconds, 3)
@@ -47,30 +47,30 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
     return Logged(store, account, peer, followed, remembered)
 
 
-def _ways(account: Account) -> tuple[Way, ...]:
+def _methods(account: Account) -> tuple[Way, ...]:
     why = changes.why_not()
     way, because = ("dump", why.why) if why else ("follow", _WHY)
     return tuple(Way(database, way, because) for database in account.mariadb_databases)
 
 
-def _of_way(way: str, methods: tuple[Way, ...]) -> list[str]:
-    return [each.database for each in methods if each.way == way]
+def _of_method(way: str, methods: tuple[Way, ...]) -> list[str]:
+    return [way_of.database for way_of in methods if way_of.way == way]
 
 
 class Logged(Following):
     """Databases whose changes the binary log tells, as far as it can."""
 
-    def __init__(self, store: Store, account: Account, peer: Peer, followed: Followed, remembered: Known) -> None:
+    def __init__(self, store: Store, account: Account, peer: Peer, followed: Followed, remembered: Remembered) -> None:
         super().__init__(store, account, peer, followed)
-        self._known, self._ways = remembered, followed.ways
+        self._remembered, self._methods = remembered, followed.ways
         self._final = self._passes()
 
     def _passes(self) -> Passes:
-        return Passes(self.account, self.peer, _of_way("follow", self._ways), self._known)
+        return Passes(self.account, self.peer, _of_method("follow", self._methods), self._remembered)
 
     def rehearse(self) -> Rehearsal:
         writers.refuse_foreign(self.account)
-        self._ways = _ways(self.account)
+        self._methods = _methods(self.account)
         passes = self._passes()
         passes.catch_up(lambda **_: None, patient=False)
         passes.await_prepared()
@@ -78,8 +78,8 @@ class Logged(Following):
         mine, theirs = passes.proof.facts()
         began = time.monotonic()
         passes = self._passes()
-        slow = _dumps(passes, self._ways)
-        dumped = _of_way("dump", self._ways)
+        slow = _dumps(passes, self._methods)
+        dumped = _of_method("dump", self._methods)
         if not dumped:
             if different := compared(_of(mine, dumped), _of(theirs, dumped)):
                 refuse("not_equal", f"The MariaDB databases are not made there as they are here: {different[0]}")
@@ -97,9 +97,9 @@ class Logged(Following):
                 why = (
                     "all of it is compared" if table.key else "it is written to and has no key, so all of it goes over"
                 )
-                taken = round(table.bytes / _WHOLE_BYTES, 3)
-                slow.append(Slow(f"MariaDB table {shown}", taken, "all of it is compared" if table.key else why))
-                seconds += taken
+                estimate = round(table.bytes / _WHOLE_BYTES, 3)
+                slow.append(Slow(f"MariaDB table {shown}", estimate, "all of it is compared" if table.key else why))
+                seconds += estimate
         return Rehearsal(round(seconds, 3), tuple(slow))
 
     def final_pass(self) -> None:
@@ -110,9 +110,9 @@ class Logged(Following):
         passes.retold = not passes.state.told
         if passes.retold:
             passes.tell()
-        _dumps(passes, self._ways)
-        passes.proof.sync([*passes.wanted.keys, *passes.wanted.whole])
-        if dumped := _of_way("dump", self._ways):
+        _dumps(passes, self._methods)
+        passes.proof.sync([*passes.to_bring.keys, *passes.to_bring.whole])
+        if dumped := _of_method("dump", self._methods):
             loose = [name for name, table in tables(dumped).items() if not table.steady]
             self.peer.call(verbs.Sync(tables=loose))
 
@@ -137,11 +137,11 @@ def _of(facts: dict[str, Any], without: list[str]) -> dict[str, Any]:
 
 def _dumps(passes: Passes, methods: tuple[Way, ...]) -> list[Slow]:
     """Send the databases whose way is the dump; what each took."""
-    dumped = tuple(_of_way("dump", methods))
+    dumped = tuple(_of_method("dump", methods))
     if not dumped:
         return []
     changes.refuse_prepared()
-    taken = []
+    dumps_done = []
     passes.state.told = ""
     passes.tell(empty=dumped)
     for way in methods:
@@ -149,7 +149,7 @@ def _dumps(passes: Passes, methods: tuple[Way, ...]) -> list[Slow]:
             began = time.monotonic()
             dump(passes.account, passes.peer, way.database)
             seconds = round(time.monotonic() - began, 3)
-            taken.append(Slow(f"MariaDB database {printable(way.database)}", seconds, way.why))
+            dumps_done.append(Slow(f"MariaDB database {printable(way.database)}", seconds, way.why))
     passes.state.told = ""
-    passes.tell(others=dumped)
-    return taken
+    passes.tell(dumped=dumped)
+    return dumps_done

@@ -113,7 +113,7 @@ def entering() -> Iterator[None]:
     """A block in which sessions begin: they may send and receive rows of any size.
 
     A connection keeps the max_allowed_packet that was the server's when it began, so it is raised for the moment. What
-    it was is on record meanwhile: after a crash the next block, or `settle`, gives it back."""
+    it was is on record meanwhile: after a crash the next block, or `give_back_settings`, gives it back."""
     with locked(RUNTIME / "mariadb.lock", wait=_PATIENCE):
         if not _BEFORE.exists():
             write_durably(_BEFORE, str(query(["@@GLOBAL.max_allowed_packet"], "")[0][0]))
@@ -124,7 +124,7 @@ def entering() -> Iterator[None]:
             _give_back()
 
 
-def settle() -> None:
+def give_back_settings() -> None:
     """No setting of this server is other than it was."""
     with locked(RUNTIME / "mariadb.lock", wait=_PATIENCE):
         _give_back()
@@ -208,7 +208,9 @@ class Both:
         if self._frozen:
             self.source.run(["ROLLBACK TO SAVEPOINT th"])
 
-    def there(self, statements: list[Any], tables: Collection[tuple[str, str]] = ()) -> list[list[list[str | None]]]:
+    def on_target(
+        self, statements: list[Any], tables: Collection[tuple[str, str]] = ()
+    ) -> list[list[list[str | None]]]:
         """The rows of statements that are run on the target; `tables` are those whose triggers must not run."""
         texts = [s.decode("utf-8", "surrogateescape") if isinstance(s, bytes) else s for s in statements]
         return self.peer.call(verbs.Run(statements=texts, tables=sorted(tables))).rows if texts else []
@@ -227,15 +229,15 @@ class Both:
             while number < len(statements) and size < _CALL:
                 size += len(statements[number])
                 number += 1
-            some, statements = statements[:number], statements[number:]
-            answers = self.there(["START TRANSACTION", *some, "COMMIT"], tables)
+            batch, statements = statements[:number], statements[number:]
+            answers = self.on_target(["START TRANSACTION", *batch, "COMMIT"], tables)
             returned += [[str(field) for field in row] for rows in answers for row in rows]
         return returned
 
     def same(self, statements: list[str]) -> tuple[list[list[list[str | None]]], list[list[list[str | None]]]]:
         """The rows of the same statements on both sides, run side by side."""
         with Threads(1) as pool:
-            theirs = pool.submit(self.there, statements)
+            theirs = pool.submit(self.on_target, statements)
             mine = self.source.run(statements, "following")
             self.let_go()
             return mine, theirs.result()

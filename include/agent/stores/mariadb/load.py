@@ -62,25 +62,25 @@ def fill(both: Both, table: Table) -> int:
     """Every row of a table, as the reading session sees it, as INSERTs; the bytes that went over."""
     total = 0
     for statement in inserts(table, both.source.lines(table.rows(), printable(table.name[1]))):
-        both.there([statement], [table.name])
+        both.on_target([statement], [table.name])
         total += len(statement)
     return total
 
 
 def inserts(table: Table, rows: Iterable[bytes]) -> Iterator[bytes]:
     """The INSERTs of rows, a few megabytes each."""
-    some: list[bytes] = []
+    batch: list[bytes] = []
     size = 0
     for row in rows:
         if not row.startswith(b"("):
             refuse("row_too_large", f"A row of the table {printable(table.name[1])} is too large to be read.")
-        some.append(row)
+        batch.append(row)
         size += len(row)
         if size > _STATEMENT:
-            yield table.insert(some)
-            some, size = [], 0
-    if some:
-        yield table.insert(some)
+            yield table.insert(batch)
+            batch, size = [], 0
+    if batch:
+        yield table.insert(batch)
 
 
 # --- big tables ---
@@ -128,7 +128,7 @@ class _Big:
         text = self.both.source.run([f"SHOW CREATE TABLE {table.at}"])[0][0][1] or ""
         later = keys_to_put_off(text)
         if later:
-            self.both.there([f"ALTER TABLE {table.at} {', '.join(f'DROP KEY {ident(name)}' for name, _ in later)}"])
+            self.both.on_target([f"ALTER TABLE {table.at} {', '.join(f'DROP KEY {ident(name)}' for name, _ in later)}"])
         return [definition for _, definition in later]
 
     def _make(self, table: Table, definitions: list[str]) -> None:

@@ -13,7 +13,7 @@ from ...host.system import refuse
 from ...verbs import mariadb as verbs
 from ..store import Report
 from . import changes, digest
-from .changes import Wanted
+from .changes import ToBring
 from .definition import facts
 from .follower import Both
 from .sql import ident, literal, select
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 
 
 @dataclass
-class Known:
+class Remembered:
     """What the passes of one step of a move leave to those of the next."""
 
     seen: Seen | None = None
@@ -47,8 +47,8 @@ class Known:
 class Proof:
     """Tables that were brought over, compared at one moment of both sides; what is not equal is to be loaded again."""
 
-    def __init__(self, both: Both, databases: list[str], remembered: Known, state: State) -> None:
-        self.both, self.databases, self.known, self.state = both, databases, remembered, state
+    def __init__(self, both: Both, databases: list[str], remembered: Remembered, state: State) -> None:
+        self.both, self.databases, self.remembered, self.state = both, databases, remembered, state
         self.seconds = 0.0
         """How long whole tables were compared."""
         self._again: set[Name] = set()
@@ -56,8 +56,8 @@ class Proof:
     @property
     def seen(self) -> Seen:
         """What the last pass has found."""
-        assert self.known.seen is not None
-        return self.known.seen
+        assert self.remembered.seen is not None
+        return self.remembered.seen
 
     def prove(self, report: Report) -> None:
         """The whole of each table is equal on both sides, at the moment that the reading session stands at."""
@@ -70,7 +70,7 @@ class Proof:
         began = time.monotonic()
         checks = [f"CHECKSUM TABLE {tables[name].at} EXTENDED" for name in unproven]
         with Threads(1) as pool:
-            theirs = pool.submit(self.both.there, checks)
+            theirs = pool.submit(self.both.on_target, checks)
             mine = []
             for check in checks:
                 mine.append(self.both.source.run([check])[0])
@@ -97,9 +97,9 @@ class Proof:
         """Count the rows on both sides at the moment that the reading session stands at: of every table when `whole`,
         else of those that were not counted yet. What differs is loaded again."""
         tables = self.seen.tables
-        if self.known.rows is None:
-            self.known.rows = {}
-        counts = self.known.rows
+        if self.remembered.rows is None:
+            self.remembered.rows = {}
+        counts = self.remembered.rows
         fresh = [name for name in tables if whole or name not in counts]
         mine, theirs = self.both.same([tables[name].count() for name in fresh])
         for name, our_count, their_count in zip(fresh, mine, theirs, strict=True):
@@ -114,9 +114,9 @@ class Proof:
 
     def rows(self) -> dict[Name, int]:
         """How many rows each followed table has."""
-        if self.known.rows is None:
+        if self.remembered.rows is None:
             self.count(whole=True)
-        return self.known.rows or {}
+        return self.remembered.rows or {}
 
     def _same_rows(self, table: Table) -> bool:
         mine, theirs = self.both.same([table.proof()])
@@ -146,7 +146,7 @@ class Proof:
                 steps.append(
                     f"ALTER SEQUENCE {ident(name[0])}.{ident(name[1])} {settings} RESTART WITH {int(following)}"
                 )
-        self.both.there(steps)
+        self.both.on_target(steps)
 
     def _numbers(self) -> list[str]:
         numbering = "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND AUTO_INCREMENT IS NOT NULL"
@@ -166,7 +166,7 @@ class Proof:
         """The same of every table: what a load has written is much more than what a hold does."""
         self.sync(self.seen.tables)
 
-    def differences(self, brought: Wanted) -> list[str]:
+    def differences(self, brought: ToBring) -> list[str]:
         """What of all that the last pass brought over, and of all numbers, is not equal, as sentences."""
         tables, sequences, _ = self.seen
         asked = changes.proofs(brought, tables)

@@ -66,11 +66,11 @@ def _prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> Nothing:
     if set(databases) != set(account.mariadb_databases) or named != expected:
         refuse("other_account", f"These are not the MariaDB users and databases of {account.name}.")
     earlier = read_json(pending_path(account)) or {"databases": {}, "users": []}
-    here = existing(account.mariadb_databases)
+    databases_here = existing(account.mariadb_databases)
     rows = query(["User", "Host"], "FROM mysql.global_priv")
     users_here = {(str(user), str(host).lower()) for user, host in rows}
     ours = {(user["user"], user["host"].lower()) for user in earlier["users"]}
-    taken = [f"database {name}" for name in here if name not in earlier["databases"]]
+    taken = [f"database {name}" for name in databases_here if name not in earlier["databases"]]
     taken += [f"user {user}@{host}" for user, host in sorted((named & users_here) - ours)]
     theirs = {name for name, host in users_here if not host} - {role["name"] for role in earlier.get("roles", [])}
     taken += [f"role {role['name']}" for role in want.roles if role["name"] in theirs]
@@ -82,8 +82,8 @@ def _prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> Nothing:
         )
     _require_plugins(users)
     require_free_prefixes(account, [*users, *want.roles])
-    _write_pending(account, _told(want) | {"token": want.token})
-    statements = [f"DROP DATABASE {ident(name)}" for name in here]
+    _write_pending(account, _defined(want) | {"token": want.token})
+    statements = [f"DROP DATABASE {ident(name)}" for name in databases_here]
     for name, database in databases.items():
         made = f"CREATE DATABASE {ident(name)} CHARACTER SET {ident(database['charset'])}"
         statements.append(f"{made} COLLATE {ident(database['collation'])} COMMENT {literal(database['comment'] or '')}")
@@ -91,7 +91,7 @@ def _prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> Nothing:
     return Nothing()
 
 
-def _told(want: verbs.Defined) -> dict[str, Any]:
+def _defined(want: verbs.Defined) -> dict[str, Any]:
     return {key: getattr(want, key) for key in verbs.DEFINED}
 
 
@@ -130,7 +130,7 @@ def _expect(account: Account, want: verbs.Expect, _asking: Asking) -> Nothing:
         if role in new:
             refuse("name_taken", f"The MariaDB role {printable(str(role))} exists on this server; rename it there.")
     require_free_prefixes(account, [*want.users, *want.roles])
-    _write_pending(account, pending | _told(want))
+    _write_pending(account, pending | _defined(want))
     statements = []
     for name, database in want.databases.items():
         settings = f"{ident(name)} CHARACTER SET {ident(database['charset'])} COLLATE {ident(database['collation'])}"
@@ -238,9 +238,9 @@ def _objects(account: Account, want: verbs.MakeObjects, _asking: Asking) -> Noth
     rows = query(["TABLE_SCHEMA", "TABLE_NAME"], "FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW'")
     tables = {(row[0], row[1]) for row in rows}
     grantees = granted(pending)
-    queries([grant for each in grantees for grant in grant_statements(account, each, tables)])
+    queries([grant for grantee in grantees for grant in grant_statements(account, grantee, tables)])
     make(account, waiting)
-    queries([grant for each in grantees for grant in grant_statements(account, each)])
+    queries([grant for grantee in grantees for grant in grant_statements(account, grantee)])
     return Nothing()
 
 
@@ -374,7 +374,7 @@ def discard(account: Account) -> None:
     statements += [f"DROP ROLE IF EXISTS {literal(name)}" for name in roles]
     statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
     statements += users_dropped([f"th_{purpose}_{account.name}" for purpose in ("restore", "create", "read")])
-    follower.settle()
+    follower.give_back_settings()
     queries(statements + follower.gone(account))
     _forget(account)
 

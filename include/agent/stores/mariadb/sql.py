@@ -90,7 +90,7 @@ def _making(word: str, user: str, password: str) -> str:
 def users_dropped(users: Sequence[str]) -> list[str]:
     """Statements that drop those of these users that are there and ours, and end their sessions."""
     names = [user_name(user, host) for user, host, is_ours in _named(users) if is_ours]
-    return [each for name in names for each in (f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}")]
+    return [statement for name in names for statement in (f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}")]
 
 
 def _is_there(user: str) -> bool:
@@ -268,7 +268,7 @@ def queries(
 
 def attempts(groups: Sequence[Sequence[str | bytes]], *, login: Login) -> dict[int, str]:
     """Run each group of statements, going on after errors: {index of a group that failed: the server's words}."""
-    lines = [immediate(_PINNED)] + [b"".join(immediate(each) for each in group) for group in groups]
+    lines = [immediate(_PINNED)] + [b"".join(immediate(statement) for statement in group) for group in groups]
     done = run([*login.argv(), "--force"], input=b"".join(lines), env=login.env(), check=False, timeout=None)
     first, owners = 1 + lines[0].count(b"\n"), []
     for number, line in enumerate(lines[1:]):

@@ -191,13 +191,13 @@ def matching(columns: Sequence[str], values: Iterable[Key]) -> list[str]:
     ordered = sorted(values)
     clauses = []
     for first in range(0, len(ordered), BATCH):
-        some = ordered[first : first + BATCH]
+        batch = ordered[first : first + BATCH]
         if len(columns) == 1:
-            clauses.append(f" WHERE {ident(columns[0])} IN ({', '.join(value[0] for value in some)})")
+            clauses.append(f" WHERE {ident(columns[0])} IN ({', '.join(value[0] for value in batch)})")
         else:
             names = [ident(name) for name in columns]
-            each = (" AND ".join(f"{n} = {v}" for n, v in zip(names, value, strict=True)) for value in some)
-            clauses.append(" WHERE (" + ") OR (".join(each) + ")")
+            conditions = (" AND ".join(f"{n} = {v}" for n, v in zip(names, value, strict=True)) for value in batch)
+            clauses.append(" WHERE (" + ") OR (".join(conditions) + ")")
     return clauses
 
 

@@ -36,7 +36,7 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
     grants, left = [], []
     rows = _whole(*_all_grants(user, host))
     patterns = sorted({str(row[1]) for row in rows if row[0] == "database"}, key=_first_wildcard, reverse=True)
-    counts = {name: next((each for each in patterns if covers(each, name)), None) for name in databases}
+    counts = {name: next((wildcard for wildcard in patterns if covers(wildcard, name)), None) for name in databases}
     foreign = _foreign_matches(account, patterns)
     for level, where, name, column, privilege, grantable in rows:
         heading = f"MariaDB {'user' if host else 'role'} {printable(user)}: "
@@ -55,11 +55,11 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
         elif level == "database" and re.search(r"(?<!\\)%", str(where)):
             left.append(f"{heading}{privilege} on {printable(str(where))} is carried for the account's databases only.")
         matching = [d for d in databases if counts[d] == where] if level == "database" else [where]
-        if not matching or any(each not in databases for each in matching):
+        if not matching or any(database not in databases for database in matching):
             if not any(covers(str(where), d) for d in databases):
                 left.append(f"{heading}{privilege} on {printable(str(where))} is not carried.")
             continue
-        grants += [[level, each, name, column, privilege, grantable == "YES"] for each in matching]
+        grants += [[level, database, name, column, privilege, grantable == "YES"] for database in matching]
     return sorted(grants, key=str), sorted(set(left))
 
 
@@ -79,13 +79,13 @@ def _first_wildcard(wildcard: str) -> int:
 
 def _foreign_matches(account: Account, patterns: list[str]) -> dict[str, str]:
     """{prefix of the account's: a database here that it covers and that is not the account's}."""
-    prefixes = [each for each in patterns if own_prefix(account, each)]
+    prefixes = [prefix for prefix in patterns if own_prefix(account, prefix)]
     if not prefixes:
         return {}
     rows = queries([select(["SCHEMA_NAME"], "FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME")])[0]
-    others = [str(name) for (name,) in rows if name not in account.mariadb_databases]
-    covered = {each: next((name for name in others if covers(each, name)), None) for each in prefixes}
-    return {each: name for each, name in covered.items() if name is not None}
+    foreign = [str(name) for (name,) in rows if name not in account.mariadb_databases]
+    covered = {prefix: next((name for name in foreign if covers(prefix, name)), None) for prefix in prefixes}
+    return {prefix: name for prefix, name in covered.items() if name is not None}
 
 
 def require_free_prefixes(account: Account, users: list[dict[str, Any]]) -> None:
@@ -105,7 +105,7 @@ def _whole(rows: list[list[Any]], number: int) -> list[list[Any]]:
     for row in rows:
         if row[0] == "database":
             on.setdefault(row[1], []).append(row)
-    everything = {where for where, some in on.items() if len(some) == number}
+    everything = {where for where, privileges in on.items() if len(privileges) == number}
     whole = [["database", where, None, None, "ALL PRIVILEGES", on[where][0][5]] for where in everything]
     return [row for row in rows if row[0] != "database" or row[1] not in everything] + whole
 

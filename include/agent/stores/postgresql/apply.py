@@ -121,7 +121,10 @@ def _catch_up(name: str, goal: dict[str, Any], seconds: float) -> str:
         if time.monotonic() > end:
             return "late"
         time.sleep(0.002)
-    script = "".join(_SETVAL.format(*map(literal, each[:2]), int(each[2]), bool(each[3])) for each in goal["sequences"])
+    script = "".join(
+        _SETVAL.format(*map(literal, sequence[:2]), int(sequence[2]), bool(sequence[3]))
+        for sequence in goal["sequences"]
+    )
     # A commit that waits for the disk takes with it all that was applied before.
     session.query(
         f"BEGIN; SET LOCAL synchronous_commit = 'local';\n{script}SELECT 1 FROM pg_logical_emit_message("
@@ -173,9 +176,9 @@ def serve_stream(directory: Path) -> int:
     """What the source's program runs here: this server's PostgreSQL finds the stream of one slot in this directory, and
     what it says goes over standard input and output. Ends when the source does."""
     group = grp.getgrnam("postgres").gr_gid
-    for each in (pairing.STREAMS, directory):
-        each.mkdir(mode=0o700, exist_ok=True)
-        _let_through(each, group)
+    for folder in (pairing.STREAMS, directory):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _let_through(folder, group)
     # A connection that was lost may have left its program here.
     with pairing.only_holder(directory / "lock", 0.1), socket.socket(socket.AF_UNIX) as door:
         path = directory / f".s.PGSQL.{_PORT}"

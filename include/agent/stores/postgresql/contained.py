@@ -25,8 +25,7 @@ from ...host.system import read_json, refuse, run, write_durably
 from ...verbs import postgresql as verbs
 from ...verbs.peers import Bytes
 from ...verbs.verb import Asking
-from . import digest, extensions, look, unchecked
-from . import said as postgres_said
+from . import digest, extensions, look, tool_messages, unchecked
 from . import views as postgres_views
 from .digest import shown
 from .roles_gone import drop_roles
@@ -188,7 +187,7 @@ def complete(account: Account, name: str, grants: dict[str, Any], views: Views) 
             refuse("restore_failed", f"The database {printable(name)}: {failures[0]}")
         if not views and Path(restoring["spool"], "views").stat().st_size:
             _run(account, name, listing="views")
-        settle(account, name)
+        analyze(account, name)
     finally:
         abandon(account, name)
 
@@ -217,7 +216,7 @@ def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
     return failures
 
 
-def settle(account: Account, name: str) -> list[str]:
+def analyze(account: Account, name: str) -> list[str]:
     """Statistics for the planner; then functions look for names where they did before.
 
     What can be done with the help alone that functions had meanwhile, and so not by the new server later, in sentences.
@@ -290,19 +289,19 @@ def _require_each(restoring: dict[str, Any], statements: list[str]) -> None:
 def _make_restore_role(account: Account, restoring: dict[str, Any], schemas: list[str]) -> None:
     role, name = restoring["role"], restoring["database"]
     group = ident(role + "_all")
-    roles = [ident(each) for each in account.postgresql_roles]
-    for each in (role, role + "_all"):
-        look.is_there(each)
+    roles = [ident(member) for member in account.postgresql_roles]
+    for own_role in (role, role + "_all"):
+        look.is_there(own_role)
     statements = [f"CREATE ROLE {group} NOLOGIN CONNECTION LIMIT {ours.mark(role + '_all')}"]
     # It may set another password for itself, and lives as long as the restore: so it may nothing that the account's
     # roles may not, in any database.
     statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT PASSWORD {literal(restoring['password'])}")
     statements[-1] += f" CONNECTION LIMIT {ours.mark(role)}"
     statements += unbound(role, [name])
-    statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
+    statements += [f"GRANT {member} TO {ident(role)}" for member in roles]
     # To be given a table, a role must be allowed to create in its schema, which the grants given last may say or
     # not: for the time of the restore all of the account's roles are.
-    statements += [f"GRANT {group} TO {each}" for each in [*roles, ident(role)]]
+    statements += [f"GRANT {group} TO {grantee}" for grantee in [*roles, ident(role)]]
     statements.append(f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {ident(name)} TO {group}")
     execute(statements)
     execute([f"GRANT CREATE, USAGE ON SCHEMA {ident(schema)} TO {group}" for schema in schemas], name)
@@ -333,7 +332,7 @@ def pg_restore(account: Account, name: str, *options: str, listing: str = "list"
 def _require(code: int, errors: bytes, name: str) -> None:
     if code != 0:
         text = errors.decode("utf-8", "backslashreplace")
-        sentences = [entry.sentence for entry in postgres_said.told(text) if entry.error][:6]
+        sentences = [entry.sentence for entry in tool_messages.messages(text) if entry.error][:6]
         message = " | ".join(sentences)[:900] or printable(text.strip()[-300:]) or "it said nothing"
         refuse("restore_failed", f"The database {printable(name)} could not be restored as its owner: {message}")
 
@@ -365,15 +364,15 @@ def _choose(spool: str, schemas: set[int]) -> None:
 def _drop_restore_role(restoring: dict[str, Any], db: Session) -> None:
     """Take the restore role away, and all that it was given."""
     marks = ", ".join(
-        f"({literal(each)}, {ours.mark(each)})" for each in (restoring["role"], restoring["role"] + "_all")
+        f"({literal(own_role)}, {ours.mark(own_role)})" for own_role in (restoring["role"], restoring["role"] + "_all")
     )
-    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
-    if not here:
+    roles = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
+    if not roles:
         return
-    names = literals(here)
-    dropped = f"DROP OWNED BY {', '.join(ident(each) for each in here)}"
+    names = literals(roles)
+    dropped = f"DROP OWNED BY {', '.join(ident(role) for role in roles)}"
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
     for database in db.existing([restoring["database"]]):
         execute([dropped], database)
     db.execute([dropped])
-    drop_roles(here, db)
+    drop_roles(roles, db)

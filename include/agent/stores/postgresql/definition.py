@@ -72,7 +72,7 @@ def definition(account: Account) -> dict[str, Any]:
             refuse("too_many_tables", why)
         _refuse_strangers(account, db, database["owner"])
         extensions.refuse_given_away(db)
-        left += [*grants.left(account, name), *extensions.left(account, db)]
+        left += [*grants.not_carried(account, name), *extensions.not_carried(account, db)]
         for key, value in db.query(_INSIDE):
             database.setdefault(key, []).append(value)
         for kind, object_name in database.pop("left", []):

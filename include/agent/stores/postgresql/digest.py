@@ -188,11 +188,11 @@ def _copying(schema: str, table: str, columns: list[str] | None, condition: str 
     listed = ", ".join(map(ident, columns or []))
     parts = [f"COPY (SELECT {listed} FROM {ident(schema)}.{ident(table)} ", ") TO STDOUT"]
     # Nothing can come in its place once it is locked: what is read is what the catalogue says an extension has made.
-    here = f"format('%I.%I', {literal(schema)}, {literal(table)})::regclass"
+    oid = f"format('%I.%I', {literal(schema)}, {literal(table)})::regclass"
     return (
         f"LOCK TABLE ONLY {ident(schema)}.{ident(table)} IN ACCESS SHARE MODE;\n"
         f"SELECT {literal(parts[0])} || {CONDITION} || {literal(parts[1])} FROM pg_class o"
-        f" WHERE o.oid = {here} \\gexec\n"
+        f" WHERE o.oid = {oid} \\gexec\n"
     )
 
 

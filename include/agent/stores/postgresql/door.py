@@ -99,7 +99,7 @@ def serve(move: str, slot: str) -> None:
         line = Line(remote.stdout, remote.stdin)
         while True:
             try:
-                Visit(line, databases[0], slot, settings).last()
+                Visit(line, databases[0], slot, settings).serve()
             except (EOFError, OSError):
                 return
 
@@ -119,7 +119,7 @@ class Visit:
         self._carrying: Any = None
         self._streams = self._over = False
 
-    def last(self) -> None:
+    def serve(self) -> None:
         """Serve it; EOFError when the target is gone."""
         try:
             for block in self.line.heard():
@@ -144,7 +144,7 @@ class Visit:
             data, at = self._rest + block, 0
             while message := _first(data, at, typed=self._server is not None):
                 at += len(message)
-                self._said(message)
+                self._take_message(message)
                 if self._over:
                     return
             self._rest = data[at:]
@@ -155,7 +155,7 @@ class Visit:
         except OSError:
             self._close()
 
-    def _said(self, message: bytes) -> None:
+    def _take_message(self, message: bytes) -> None:
         if self._server is None:
             self._begin(message)
             return

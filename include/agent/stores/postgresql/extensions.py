@@ -76,7 +76,7 @@ def refuse_given_away(inside: Session) -> None:
         )
 
 
-def left(account: Account, inside: Session) -> list[str]:
+def not_carried(account: Account, inside: Session) -> list[str]:
     """What an extension's tables hold, or roles of the account may do with what is an extension's, and is left here."""
     at, sentences = f"Database {printable(inside.database)}", []
     roles = literals(account.postgresql_roles)
@@ -97,7 +97,7 @@ def granted(account: Account, name: str) -> list[list[Any]]:
         f" FROM {GRANTED.format(roles=roles)};\n",
         name,
     )
-    return [[schema, relation, *each] for schema, relation, grants in rows for each in grants]
+    return [[schema, relation, *grant] for schema, relation, grants in rows for grant in grants]
 
 
 # --- on the target ---
@@ -135,12 +135,12 @@ def refer_to_each_other(name: str) -> bool:
 
 def give(account: Account, name: str, grants: list[list[Any]]) -> None:
     """Give these grants on configuration of this server's extensions, and on nothing else."""
-    here = {(schema, relation) for schema, relation in query(_HERE, name)}
+    relations = {(schema, relation) for schema, relation in query(_HERE, name)}
     statements = [
         f"GRANT {privilege} ON {ident(schema)}.{ident(relation)} TO {ident(grantee)}"
         f"{' WITH GRANT OPTION' if grantable else ''}"
         for schema, relation, grantee, privilege, grantable in grants
-        if (schema, relation) in here and grantee in account.postgresql_roles and privilege in _PRIVILEGES
+        if (schema, relation) in relations and grantee in account.postgresql_roles and privilege in _PRIVILEGES
     ]
     execute(statements, name)
 

@@ -42,7 +42,7 @@ def _path(account: Account) -> Path:
     return account.directory / "postgres.follow.json"
 
 
-def known(account: Account) -> dict[str, Any]:
+def recorded(account: Account) -> dict[str, Any]:
     """{"move", "identities": {database: {oid: identity}}, "databases": {name: {"start", ...}}}."""
     return read_json(_path(account)) or {"move": None, "identities": {}, "databases": {}}
 
@@ -66,7 +66,7 @@ def keep_changes(account: Account, name: str, changed: Changes) -> None:
 
 def identities(account: Account, name: str) -> dict[int, str]:
     """The tables of a database whose replica identity is not what the customer set, and what that was."""
-    return {int(oid): identity for oid, identity in known(account)["identities"].get(name, {}).items()}
+    return {int(oid): identity for oid, identity in recorded(account)["identities"].get(name, {}).items()}
 
 
 def _slots(name: str) -> tuple[str, str]:
@@ -123,7 +123,7 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
     door.open_to(peer, follow)
     forced = kept(name).query("SELECT 1 FROM pg_class WHERE relforcerowsecurity LIMIT 1;")
     peer.call(verbs.Subscribe(database=name, slot=follow, forced=bool(forced)))
-    state = known(account)
+    state = recorded(account)
     _note(account, {**state, "databases": {**state["databases"], name: {"start": start, "marks": marks}}})
     return {"bytes": sent.bytes, "verify_seconds": verified}
 
@@ -153,7 +153,7 @@ def _differences(
 ) -> list[str]:
     """What differs in two digests; of tables that were sent apart, when the same rows stand in any order."""
     mine, theirs = _lasting(mine, whole), _lasting(theirs, whole)
-    turned = [each for each in sent.apart if mine["tables"].get(shown(*each)) != theirs["tables"].get(shown(*each))]
+    turned = [apart for apart in sent.apart if mine["tables"].get(shown(*apart)) != theirs["tables"].get(shown(*apart))]
     if turned:
         mine["tables"] |= postgres_digest.of_tables(name, [(schema, table) for schema, table in turned], snapshot)
         theirs["tables"] |= peer.call(verbs.TableDigests(database=name, tables=turned))
@@ -185,7 +185,7 @@ def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
 
 
 def _publish(account: Account, name: str) -> None:
-    state = known(account)
+    state = recorded(account)
     bare = publish.bare(name)
     state["identities"][name] = {**state["identities"].get(name, {}), **bare}
     _note(account, state)
@@ -252,7 +252,7 @@ def stale(account: Account, name: str) -> str | None:
     """Why a database must be loaded, as seen from here: a sentence's end; None when it is followed."""
     slots = _slots(name)
     good = f"SELECT 1 FROM pg_replication_slots WHERE slot_name = ANY({literals(slots)}) AND wal_status <> 'lost';\n"
-    if name not in known(account)["databases"] or not _changes_path(account, slots[1]).exists():
+    if name not in recorded(account)["databases"] or not _changes_path(account, slots[1]).exists():
         return "it was not loaded yet"
     if len(kept().query(good)) < 2:
         return "this server's log of its changes is gone"
@@ -269,30 +269,30 @@ def changed(account: Account, name: str) -> str | None:
 
 def starts(account: Account) -> dict[str, int]:
     """Where in the log the following of each database began."""
-    return {name: followed["start"] for name, followed in known(account)["databases"].items()}
+    return {name: followed["start"] for name, followed in recorded(account)["databases"].items()}
 
 
 def view_mark(account: Account, name: str) -> Any:
-    return known(account)["databases"][name]["marks"]["views"]
+    return recorded(account)["databases"][name]["marks"]["views"]
 
 
 def large_mark(account: Account, name: str) -> Any:
     """The mark at which the large objects were equal on both sides."""
-    return known(account)["databases"][name]["marks"]["large"]
+    return recorded(account)["databases"][name]["marks"]["large"]
 
 
 def keep_large_mark(account: Account, name: str, mark: Any) -> None:
-    state = known(account)
+    state = recorded(account)
     state["databases"][name]["marks"]["large"] = mark
     _note(account, state)
 
 
 def begin(account: Account, move: str) -> None:
     """Following is to one target: what was begun towards another is over."""
-    state = known(account)
+    state = recorded(account)
     if state["move"] != move:
         end(account)
-        _note(account, {**known(account), "move": move})
+        _note(account, {**recorded(account), "move": move})
 
 
 # --- ending ---
@@ -300,7 +300,7 @@ def begin(account: Account, move: str) -> None:
 
 def drop(account: Account, names: list[str]) -> None:
     """These databases are not followed any more; their replica identities stay as they are."""
-    state = known(account)
+    state = recorded(account)
     state["databases"] = {name: followed for name, followed in state["databases"].items() if name not in names}
     if _path(account).exists():
         _note(account, state)
@@ -332,7 +332,7 @@ def _drop_slot(slot: str) -> None:
 
 def end(account: Account) -> None:
     """Nothing of following stays here. Repeatable."""
-    state = known(account)
+    state = recorded(account)
     drop(account, list(account.postgresql_databases))
     for name in state["identities"]:
         give_back(account, name)
@@ -348,6 +348,6 @@ def give_back(account: Account, name: str) -> None:
     if kept().existing([name]):
         for oid, identity in identities(account, name).items():
             publish.give_back(name, oid, identity)
-    state = known(account)
+    state = recorded(account)
     if state["identities"].pop(name, None):
         _note(account, state)

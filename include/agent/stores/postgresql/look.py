@@ -94,11 +94,14 @@ _SEQUENCES = (
 def sequences(account: Account, name: str) -> list[list[Any]]:
     """[schema, name, last value, is called] of each sequence."""
     listed = kept(name).query(_SEQUENCES)
-    own = [each for *each, of_extension in listed if not of_extension]
+    own = [sequence for *sequence, of_extension in listed if not of_extension]
     values = read(account, name, values_of(own)) if own else []
     # The account may have no right to read an extension's, of which the catalogue tells enough.
-    others = [[*each, *of_extension] for *each, of_extension in listed if of_extension]
-    return [*([*each, value, called] for each, (value, called) in zip(own, values, strict=True)), *others]
+    of_extensions = [[*sequence, *of_extension] for *sequence, of_extension in listed if of_extension]
+    return [
+        *([*sequence, value, called] for sequence, (value, called) in zip(own, values, strict=True)),
+        *of_extensions,
+    ]
 
 
 def values_of(sequences: list[list[str]]) -> str:

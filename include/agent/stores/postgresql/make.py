@@ -46,10 +46,10 @@ class Made:
 
 def make_roles(roles: dict[str, Any], db: Session) -> Made:
     """The roles, which may not log in yet."""
-    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(roles)});")
+    existing = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(roles)});")
     statements, made = [], Made()
     for name, role in roles.items():
-        word = "ALTER" if name in here else "CREATE"
+        word = "ALTER" if name in existing else "CREATE"
         options = ["NOLOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL"]
         options.append("INHERIT" if role["rolinherit"] else "NOINHERIT")
         options.append("CREATEDB" if role["rolcreatedb"] else "NOCREATEDB")
@@ -129,11 +129,11 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
             options.append(f"ICU_RULES {literal(database['rules'])}")
     elif provider == "builtin":
         options.append(f"BUILTIN_LOCALE {literal(database['locale'])}")
-    here, roles = ident(name), {*account.postgresql_roles, database["owner"]}
-    _create(name, database, f"CREATE DATABASE {here} {' '.join(options)}", db)
+    database_in_sql, roles = ident(name), {*account.postgresql_roles, database["owner"]}
+    _create(name, database, f"CREATE DATABASE {database_in_sql} {' '.join(options)}", db)
     made = Made()
-    statements = [f"COMMENT ON DATABASE {here} IS {literal(database['comment'])}"]
-    statements.append(f"REVOKE ALL ON DATABASE {here} FROM PUBLIC, {ident(database['owner'])}")
+    statements = [f"COMMENT ON DATABASE {database_in_sql} IS {literal(database['comment'])}"]
+    statements.append(f"REVOKE ALL ON DATABASE {database_in_sql} FROM PUBLIC, {ident(database['owner'])}")
     for grantee, privilege, grantable in database["grants"] or []:
         if grantee is not None and grantee not in roles:
             made.left.append(
@@ -142,7 +142,9 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
             continue
         to = "PUBLIC" if grantee is None else ident(grantee)
         word = {"CREATE": "CREATE", "CONNECT": "CONNECT", "TEMPORARY": "TEMPORARY"}[privilege]
-        statements.append(f"GRANT {word} ON DATABASE {here} TO {to}{' WITH GRANT OPTION' if grantable else ''}")
+        statements.append(
+            f"GRANT {word} ON DATABASE {database_in_sql} TO {to}{' WITH GRANT OPTION' if grantable else ''}"
+        )
     inside = _inside(account, name, database, db)
     db.execute(statements)
     execute(inside, name)
@@ -151,10 +153,10 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
     typed = f"DATABASE {name_in_sql(name)}"
     for role, settings in database["settings"]:
         if role is None:
-            _set(settings, name, typed, f"ALTER DATABASE {here}", db, made)
+            _set(settings, name, typed, f"ALTER DATABASE {database_in_sql}", db, made)
         elif role in account.postgresql_roles:
             where = f"ROLE {name_in_sql(role)} IN {typed}"
-            _set(settings, name, where, f"ALTER ROLE {ident(role)} IN DATABASE {here}", db, made)
+            _set(settings, name, where, f"ALTER ROLE {ident(role)} IN DATABASE {database_in_sql}", db, made)
     return made
 
 

@@ -53,21 +53,21 @@ class Moving(Following):
 
     def rehearse(self) -> Rehearsal:
         """Differences are ignored: the account serves meanwhile."""
-        for name, why in _settle(self).items():
+        for name, why in _catch_up_and_prove(self).items():
             at = printable(name)
             refuse("changed_meanwhile", f"The database {at} must be loaded again, as {why}; perform again.")
         began = time.monotonic()
         parts: list[Slow] = []
-        _last(self, parts)
+        _final_pass(self, parts)
         _compare(self, parts)
         seconds = round(time.monotonic() - began, 3)
         if self.dumped:  # what was restored now is stale: the hold finds an empty database
             _prepare(self, self.applied)
-        _settle(self)
+        _catch_up_and_prove(self)
         return Rehearsal(seconds, tuple(part for part in parts if part.seconds > _SLOW))
 
     def final_pass(self) -> None:
-        _last(self, [])
+        _final_pass(self, [])
 
     def compare(self) -> Compared:
         return _compare(self, [])
@@ -96,7 +96,7 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
             if name in prepared.kept:
                 postgres_follow.resume(peer, name)
                 continue
-            if why := stale[name] if name in postgres_follow.known(account)["databases"] else None:
+            if why := stale[name] if name in postgres_follow.recorded(account)["databases"] else None:
                 moving.again[name] = why
             report(text=f"PostgreSQL: {printable(name)}{f' again: {why}' if why else ''}")
             try:
@@ -115,7 +115,7 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
             sent += loaded["bytes"]
             report(done_bytes=sent, text=f"PostgreSQL: {printable(name)}")
             verify_seconds += loaded["verify_seconds"]
-        again = {} if changed else _settle(moving)
+        again = {} if changed else _catch_up_and_prove(moving)
         if not again and not changed:
             break
         postgres_follow.drop(account, list(again))
@@ -131,11 +131,11 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
             view_name = printable(postgres_digest.shown(schema, view))
             left.append(f"Database {printable(name)}: the materialized view {view_name} is computed anew.")
     seconds = round(time.monotonic() - began, 3)
-    moving.followed = Followed(0, sent, seconds, verify_seconds, tuple(left), _ways(moving))
+    moving.followed = Followed(0, sent, seconds, verify_seconds, tuple(left), _methods(moving))
     return moving
 
 
-def _ways(moving: Moving) -> tuple[Way, ...]:
+def _methods(moving: Moving) -> tuple[Way, ...]:
     return tuple(
         Way(name, "dump", moving.dumped[name])
         if name in moving.dumped
@@ -162,7 +162,7 @@ def _prepare(moving: Moving, keep: list[str]) -> verbs.Prepared:
     return prepared
 
 
-def _settle(moving: Moving) -> dict[str, str]:
+def _catch_up_and_prove(moving: Moving) -> dict[str, str]:
     """Catch up, and prove equal what can be while the account serves; {database: why it must be loaded again}."""
     names = moving.applied
     changes = {name: postgres_follow.take(moving.account, name) for name in names}
@@ -184,7 +184,7 @@ def _settle(moving: Moving) -> dict[str, str]:
             again[name] = "its rows differ on the new server"
             continue
         postgres_follow.keep_changes(moving.account, name, changes[name])
-        _settle_large(moving, name)
+        _bring_large(moving, name)
     moving.changes = changes
     return again
 
@@ -193,8 +193,8 @@ def _points(account: Account, changes: dict[str, Changes], sequences: dict[str, 
     start = postgres_follow.starts(account)
     return {
         # Nothing was applied yet where nothing has changed yet.
-        name: {"lsn": each.lsn if each.lsn > start[name] else 0, "sequences": sequences.get(name, [])}
-        for name, each in changes.items()
+        name: {"lsn": changed.lsn if changed.lsn > start[name] else 0, "sequences": sequences.get(name, [])}
+        for name, changed in changes.items()
     }
 
 
@@ -202,13 +202,13 @@ def _both_look(
     moving: Moving, changes: dict[str, Changes], large: set[str]
 ) -> dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """{database: (what was asked, what this side says, what the peer says)}."""
-    asked = {name: {**each.question(), "large": name in large} for name, each in changes.items()}
+    asked = {name: {**changed.question(), "large": name in large} for name, changed in changes.items()}
     if not asked:
         return {}
     with Threads(len(asked) + 1) as pool:
-        answer = pool.submit(moving.line.call, verbs.Look(databases=asked))
-        here = {name: pool.submit(look.look, moving.account, name, asked[name]) for name in asked}
-    return {name: (asked[name], here[name].result(), answer.result()[name]) for name in asked}
+        their_answers = pool.submit(moving.line.call, verbs.Look(databases=asked))
+        our_answers = {name: pool.submit(look.look, moving.account, name, asked[name]) for name in asked}
+    return {name: (asked[name], our_answers[name].result(), their_answers.result()[name]) for name in asked}
 
 
 def _equal(
@@ -228,7 +228,7 @@ def _equal(
     return keys, [table for table, mine in our_answer["whole"].items() if mine == their_answer["whole"].get(table)]
 
 
-def _settle_large(moving: Moving, name: str) -> None:
+def _bring_large(moving: Moving, name: str) -> None:
     """Carry the large objects that changed; equal ones are not looked at until they change."""
     mark = postgres_follow.read_marks(name)["large"]
     if mark != postgres_follow.large_mark(moving.account, name) and not _carry_large(moving, name):
@@ -246,15 +246,15 @@ def _carry_large(moving: Moving, name: str) -> bool:
 # --- inside the hold ---
 
 
-def _last(moving: Moving, parts: list[Slow]) -> None:
+def _final_pass(moving: Moving, parts: list[Slow]) -> None:
     with Threads(len(moving.dumped) + 2) as pool:
         roles = pool.submit(_redefine, moving)
-        work = [pool.submit(_last_followed, moving, parts)]
+        work = [pool.submit(_final_pass_followed, moving, parts)]
         for name in moving.dumped:
             roles.result()
-            work.append(pool.submit(_dump_last, moving, name, parts))
-    for each in [roles, *work]:
-        each.result()
+            work.append(pool.submit(_final_dump, moving, name, parts))
+    for future in [roles, *work]:
+        future.result()
 
 
 def _redefine(moving: Moving) -> None:
@@ -269,7 +269,7 @@ def _redefine(moving: Moving) -> None:
             refuse("changed_meanwhile", f"The database {printable(name)} was changed as a whole; perform again.")
 
 
-def _last_followed(moving: Moving, parts: list[Slow]) -> None:
+def _final_pass_followed(moving: Moving, parts: list[Slow]) -> None:
     names, began = moving.applied, time.monotonic()
     if not names:
         return
@@ -277,7 +277,9 @@ def _last_followed(moving: Moving, parts: list[Slow]) -> None:
         changes = pool.map(lambda name: postgres_follow.take(moving.account, name, keep=False), names)
         moving.changes = dict(zip(names, changes, strict=True))
     now = {name: look.sequences(moving.account, name) for name in names}
-    new = {name: [each for each in now[name] if each not in moving.sequences.get(name, [])] for name in names}
+    new = {
+        name: [sequence for sequence in now[name] if sequence not in moving.sequences.get(name, [])] for name in names
+    }
     points = _points(moving.account, moving.changes, new)
     reply = moving.line.call(verbs.CatchUp(seconds=_LAST_SECONDS, databases=points))
     moving.sequences = now
@@ -298,7 +300,7 @@ def _last_followed(moving: Moving, parts: list[Slow]) -> None:
     _tell(parts, began, "bringing over the last changes of the PostgreSQL databases", why)
 
 
-def _dump_last(moving: Moving, name: str, parts: list[Slow]) -> None:
+def _final_dump(moving: Moving, name: str, parts: list[Slow]) -> None:
     began = time.monotonic()
     send.send(moving.account, moving.peer, name, [])
     _tell(parts, began, f"the dump of the PostgreSQL database {printable(name)}", moving.dumped[name])
@@ -337,9 +339,9 @@ def _compare_dumped(moving: Moving, parts: list[Slow]) -> tuple[list[int], list[
         began = time.monotonic()
         with Threads(1) as pool:
             theirs = pool.submit(moving.peer.call, verbs.Contents(database=name))
-            here = postgres_digest.of_database(name, roles=moving.account.postgresql_roles)
-        different += digest.differences(here, theirs.result(), printable(name))
-        counts += [rows for rows, _ in here["tables"].values()]
+            mine = postgres_digest.of_database(name, roles=moving.account.postgresql_roles)
+        different += digest.differences(mine, theirs.result(), printable(name))
+        counts += [rows for rows, _ in mine["tables"].values()]
         _tell(parts, began, f"comparing the PostgreSQL database {printable(name)}", moving.dumped[name])
     return counts, different
 
@@ -351,7 +353,7 @@ def _differences(
     if our_answer["changed"]:
         why = postgres_follow.changed(moving.account, name)
         refuse("changed_meanwhile", f"The database {at} must be loaded again, as {why}; perform again.")
-    sentences += [f"{at} > {printable(each)}: changed on the target." for each in their_answer["changed"]]
+    sentences += [f"{at} > {printable(object_name)}: changed on the target." for object_name in their_answer["changed"]]
     for table, question in asked["keys"].items():
         for key, mine, theirs in zip(
             question["keys"], our_answer["rows"][table], their_answer["rows"][table], strict=True
@@ -366,4 +368,4 @@ def _differences(
 
 
 def _by_name(answer: Any) -> dict[str, Any]:
-    return answer if isinstance(answer, dict) else {postgres_digest.shown(*each[:2]): each[2:] for each in answer}
+    return answer if isinstance(answer, dict) else {postgres_digest.shown(*row[:2]): row[2:] for row in answer}

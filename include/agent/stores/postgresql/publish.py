@@ -155,8 +155,8 @@ def publish(name: str, bare: dict[str, str]) -> None:
     _patiently(name, f"CREATE PUBLICATION {NAME};\n{_GUARD}")
     named = [f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables]
     for start in range(0, len(named), locks.MOST):
-        some = ", ".join(named[start : start + locks.MOST])
-        _patiently(name, f"ALTER PUBLICATION {NAME} ADD TABLE {some}")
+        batch = ", ".join(named[start : start + locks.MOST])
+        _patiently(name, f"ALTER PUBLICATION {NAME} ADD TABLE {batch}")
 
 
 def withdraw(name: str) -> None:

@@ -16,8 +16,7 @@ from ...host.sandbox import python_argv
 from ...host.system import Refused, refuse
 from ...verbs import postgresql as verbs
 from ...verbs.verb import Result
-from . import grants
-from . import said as postgres_said
+from . import grants, tool_messages
 from . import stream as postgres_stream
 from . import views as postgres_views
 from .apply import NAME
@@ -67,7 +66,7 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
     if sent.apart:
         with Threads(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
-                sent.apart, pool.map(lambda each: _stream(peer, name, snapshot, *each), sent.apart), strict=True
+                sent.apart, pool.map(lambda apart: _stream(peer, name, snapshot, *apart), sent.apart), strict=True
             ):
                 sent.bytes += size
                 sent.streams[shown(schema, table)] = row
@@ -107,7 +106,7 @@ def dumped(name: str, stream: Callable[[], Result]) -> Result:
     try:
         return stream()
     except Refused as error:
-        if error.code == "source_failed" and (sentence := postgres_said.of_pg_dump(name, error.message)):
+        if error.code == "source_failed" and (sentence := tool_messages.of_pg_dump(name, error.message)):
             refuse("unreadable", sentence)
         raise
 

@@ -385,8 +385,8 @@ def unbound(role: str, databases: Iterable[str]) -> list[str]:
     """Statements by which the settings of customers' databases do not bind a role that is made for a move.
 
     Its words are English, as programs read them. Some settings are newer than some servers."""
-    here = kept().query(f"SELECT to_json(name) FROM pg_settings WHERE name = ANY({literals(_UNBOUND)});")
-    settings = settings_of(databases, superuser=True) | {name: _UNBOUND[name] for name in here}
+    names = kept().query(f"SELECT to_json(name) FROM pg_settings WHERE name = ANY({literals(_UNBOUND)});")
+    settings = settings_of(databases, superuser=True) | {name: _UNBOUND[name] for name in names}
     for name in _LISTS:  # which a worker does not take from a role, and a client is told
         settings.pop(name, None)
     return [f"ALTER ROLE {ident(role)} SET {name} = {literal(value)}" for name, value in sorted(settings.items())]

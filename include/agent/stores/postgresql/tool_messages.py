@@ -15,7 +15,7 @@ _ON = re.compile(r'(?:\bON(?: ONLY)?|^ALTER TABLE(?: ONLY)?) ((?:"(?:[^"]|"")*"|
 
 
 @dataclass
-class Told:
+class ToolMessage:
     """An error or a warning: of which object, in the server's words, and what it adds to them."""
 
     object: str | None
@@ -54,11 +54,11 @@ class Told:
         return sentence
 
 
-def told(text: str) -> list[Told]:
+def messages(text: str) -> list[ToolMessage]:
     """What pg_restore says, verbose or not, of each object.
 
     Of an object the first error alone is told: that it cannot be given an owner follows from its not being there."""
-    entries: list[Told] = []
+    entries: list[ToolMessage] = []
     entry, failed = None, False
     for line in text.splitlines():
         words = line.removeprefix("pg_restore: ")
@@ -74,10 +74,10 @@ def told(text: str) -> list[Told]:
         elif reported := _TOLD.fullmatch(words):
             error = reported[1] == "error"
             if error and entry and failed:
-                entries.append(Told(None, False, ""))  # takes what is added to it
+                entries.append(ToolMessage(None, False, ""))  # takes what is added to it
                 continue
             message = re.sub(r"^could not execute query: |\bERROR:\s+", "", reported[3])
-            entries.append(Told(entry, error, message))
+            entries.append(ToolMessage(entry, error, message))
             failed = failed or error
     return [told_entry for told_entry in entries if told_entry.message]
 
@@ -85,7 +85,7 @@ def told(text: str) -> list[Told]:
 _ADDED = {"DETAIL:  ": "detail", "CONTEXT:  ": "context", "Command was: ": "command"}
 
 
-def _add(entries: list[Told], line: str) -> None:
+def _add(entries: list[ToolMessage], line: str) -> None:
     """A line that goes with what was told last."""
     for begin, part in _ADDED.items():
         if entries and line.startswith(begin) and not getattr(entries[-1], part):
