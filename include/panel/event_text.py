@@ -187,7 +187,7 @@ def _words(event: Event) -> _Unknown:
     }
     made = {
         "held": _held(detail),
-        "found": _found(detail),
+        "found": _counts(detail),
         "free_days": _free_days(detail.get("free_days")),
         "left": _left(event),
         "who": "a person agrees" if detail.get("asks") else "nobody is asked",
@@ -209,7 +209,7 @@ def _held(detail: dict[str, Any]) -> str:
     return f", held for {held:,.0f} ms" if isinstance(held, int | float) else ""
 
 
-def _found(detail: dict[str, Any]) -> str:
+def _counts(detail: dict[str, Any]) -> str:
     counts = [(detail.get(f"{severity}s"), severity) for severity in ("blocker", "warning")]
     parts = [f"{count:,} {severity}{'' if count == 1 else 's'}" for count, severity in counts if count]
     return f": {' and '.join(parts)}" if parts else ""

@@ -200,7 +200,7 @@ class Trial:
             self._record_both()
             self.run.begin()
         self.run.kill()
-        return [f"the move did not end: {self.run.said()}"]
+        return [f"the move did not end: {self.run.last_error()}"]
 
     def _record_both(self) -> None:
         """As every hour: the last look may have met a disk that was full."""

@@ -120,11 +120,11 @@ def require_an_end(mailboxes: Iterable[Mailbox], forwarders: tuple[Forwarder, ..
     A mail server finds it out with every message, and then takes none."""
     if len(forwarders) > _MOST_FORWARDERS:
         _bad(f"The account has {len(forwarders)} forwarders; {_MOST_FORWARDERS} are the most.")
-    _Ways({mailbox.key for mailbox in mailboxes}, {f.address: f for f in forwarders}, {*domains}).check()
+    _Forwarding({mailbox.key for mailbox in mailboxes}, {f.address: f for f in forwarders}, {*domains}).check()
 
 
 @dataclass(frozen=True)
-class _Ways:
+class _Forwarding:
     mailboxes: set[str]
     forwarders: dict[str, Forwarder]
     domains: set[str]

@@ -116,7 +116,7 @@ def foreign(account: Account) -> list[Writer]:
     customers = {customer.name for customer in all_accounts()}
     writers = []
     for user_at_host, priv in kept.items():
-        if priv.get("is_role") or priv.get("account_locked") or _known(account, user_at_host, priv, customers):
+        if priv.get("is_role") or priv.get("account_locked") or _is_trusted(account, user_at_host, priv, customers):
             continue
         if writer := _writer(user_at_host, powers, granted):
             writers.append(writer)
@@ -156,7 +156,7 @@ def _writer(grantee: Grantee, powers: Powers, granted: dict[Grantee, list[str]])
     return None
 
 
-def _known(account: Account, grantee: Grantee, priv: dict[str, Any], customers: set[str]) -> bool:
+def _is_trusted(account: Account, grantee: Grantee, priv: dict[str, Any], customers: set[str]) -> bool:
     """Whether it is a user of the account, one of this program's for it, or the host's administration."""
     user, host = grantee
     if (user, host.lower()) in {(name, of.lower()) for name, of in account.mariadb_users}:
