@@ -168,7 +168,7 @@ class _Session:
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        self._said = b""
+        self._errors = b""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -210,14 +210,14 @@ class _Session:
             self._process.kill()
             self._process.wait()
         self._listener.join(2)
-        return self._process.returncode, self._said
+        return self._process.returncode, self._errors
 
     def _listen(self) -> None:
         """Keep the end of what it says beside its replies: all of that may be without end."""
         assert isinstance(self._process.stderr, BufferedReader)
         with self._process.stderr as pipe:
             while block := pipe.read1(1 << 16):
-                self._said = (self._said + block)[-4096:]
+                self._errors = (self._errors + block)[-4096:]
 
 
 def _ssh(options: dict[str, str]) -> list[str]:

@@ -80,7 +80,7 @@ class Scan:
         """Every file of the home that is worth a look, by name."""
         device = os.lstat(self.home).st_dev
         waiting = [self.home]
-        while waiting and not self.clock.over:
+        while waiting and not self.clock.expired:
             directory = waiting.pop()
             try:
                 with os.scandir(directory) as directory_entries:
@@ -109,11 +109,11 @@ class Scan:
             if self.files >= _MAX_FILES:
                 self.findings.leave(f"The account has more than {_MAX_FILES:,} files; the others were not looked at.")
                 break
-            if self.clock.over:
+            if self.clock.expired:
                 break
             self.files += 1
             self.file(entry)
-        if self.clock.over:
+        if self.clock.expired:
             self.findings.leave(f"There was time for {self.files:,} files only; the others were not looked at.")
         self.tell("is larger than 2 MB", self.large)
         self.tell("cannot be read by the account", self.unreadable)

@@ -77,5 +77,5 @@ class Clock:
         return self._end - time.monotonic()
 
     @property
-    def over(self) -> bool:
+    def expired(self) -> bool:
         return self.left <= 0

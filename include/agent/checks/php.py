@@ -256,7 +256,7 @@ def lint(php: str, paths: list[bytes], clock: Clock) -> tuple[list[tuple[bytes, 
     version = int(_run([php, "-n", "-r", "echo PHP_VERSION_ID;"], b"", clock) or 0)
     most = _BATCH_FILES if version >= _MANY_AT_ONCE else 1
     messages, unread, waiting = [], Unread(), list(paths)
-    while waiting and not clock.over:
+    while waiting and not clock.expired:
         batch = waiting[: _fitting(waiting, most)]
         out = _run([php, *_BARE, "-l", *map(os.fsdecode, batch)], b"", clock)
         done = 0
@@ -368,7 +368,7 @@ def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], cloc
     uses, unread, waiting = Uses(), Unread(), list(paths)
     question = json.dumps(_question(checks)).encode() + b"\n"
     argv = [php, *_BARE, "-d", "extension=tokenizer", "-d", "display_errors=stderr", "-r", _TOKENIZER]
-    while waiting and not clock.over:
+    while waiting and not clock.expired:
         batch = waiting[:_BATCH_TOKENS]
         lines = _run(argv, question + b"".join(path + b"\0" for path in batch), clock).split(b"\n")[:-1]
         done = 0

@@ -107,7 +107,7 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
                 if check["kind"] == "postgresql_settings":
                     _role_settings(account, check, db, findings)
     for name in databases:
-        if clock.over:
+        if clock.expired:
             findings.leave(f"There was no time for the PostgreSQL database {printable(name)}.")
             continue
         with Session(name) as session:
@@ -258,7 +258,7 @@ def _rows(database: str, checks: list[dict[str, Any]], addresses: list[str], fin
     )
     read = 0
     for schema, table, columns in rows:
-        if clock.over:
+        if clock.expired:
             findings.leave(f"There was no time for {len(rows) - read:,} tables of {printable(database)}.")
             break
         shown = _plain(f"{schema}.{table}")

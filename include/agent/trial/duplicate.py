@@ -21,7 +21,7 @@ from ..verbs.peers import Identity
 from .copy import check_stores
 
 Done = dict[str, Any]
-_TOLD = ("said", "waits", "missing")
+_LISTS = ("said", "waits", "missing")
 """What is told of databases, each with its store."""
 
 # Refusals that speak of the account, and not of servers or the way between them: they are the test's result.
@@ -81,7 +81,7 @@ def duplicate(want: verbs.Duplicate, report: Report) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 3),
         "stores": {store: result["seconds"] for store, result in results.items()},
         "left": [sentence for result in results.values() for sentence in result["left"]],
-        **{key: [{"store": s, **entry} for s, result in results.items() for entry in result[key]] for key in _TOLD},
+        **{key: [{"store": s, **entry} for s, result in results.items() for entry in result[key]] for key in _LISTS},
     }
 
 

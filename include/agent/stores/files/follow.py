@@ -52,7 +52,7 @@ class Watched(Following):
         self.unproven: dict[bytes, int] = {}
         # Files that may be written to without an event: every pass takes them.
         self.mapped: set[bytes] = set()
-        self.said = ""
+        self.rsync_errors = ""
         self.sizes: dict[bytes, int] = {}
         self.ready: Listed | None = None
 
@@ -162,7 +162,7 @@ def catch_up(following: Watched) -> None:
         if difference.itself and path not in moving and before.get(path, b"") == following.index.rest.get(path)
     ]
     if sentences:
-        message = f"{' '.join(sentences[:3])} {following.said}"
+        message = f"{' '.join(sentences[:3])} {following.rsync_errors}"
         refuse("files_differ", f"Files differ after {_MOST_ROUNDS} copies: {message[:1000]}")
 
 
@@ -217,7 +217,7 @@ def carry(following: Watched, *, held: bool) -> set[bytes]:
                 states[path][4] >= _LARGE and index.kind(path) == "f" and (again or not _as_listed(index, path, states))
                 for path in to_copy
             )
-            following.said = _listed(following, again, parts).copy(to_copy, held=held)
+            following.rsync_errors = _listed(following, again, parts).copy(to_copy, held=held)
         following.line.call(verbs.FilesSettle(paths=[os.fsdecode(path) for path in paths]))
     if held and following.ready:
         # Unused, it would hold the target's data open for writing.

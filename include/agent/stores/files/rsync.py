@@ -29,10 +29,10 @@ _OPTIONS = [
 ]
 # What the other end is told for each of the copies below, word by word; it takes nothing else. rsync's own command is
 # not passed on: with one letter more (secluded arguments) it would take further words, unseen, as root.
-_TELL_WHOLE = ("--delete", "--stats", "-@-1", "--ignore-errors")
-_TELL = {
-    "whole": ("-lHogtpAXrSe.iLsfxCIvu", *_TELL_WHOLE),
-    "whole by content": ("-lHogtpAXrcSe.iLsfxCIvu", *_TELL_WHOLE),
+_WHOLE_SERVER_OPTIONS = ("--delete", "--stats", "-@-1", "--ignore-errors")
+_SERVER_OPTIONS = {
+    "whole": ("-lHogtpAXrSe.iLsfxCIvu", *_WHOLE_SERVER_OPTIONS),
+    "whole by content": ("-lHogtpAXrcSe.iLsfxCIvu", *_WHOLE_SERVER_OPTIONS),
     "listed": ("-lWHogtpAXRSe.LsfxCIvu", "-@-1"),
     "listed again": ("-lWHogtpAXIRSe.LsfxCIvu", "-@-1"),
     "listed in parts": ("-lHogtpAXRSe.LsfxCIvu", "-@-1", "--inplace"),
@@ -103,7 +103,7 @@ class Listed:
 def _client(account: Account, peer: Any, options: list[str], kind: str) -> sandbox.Client:
     home = account.home.rstrip("/") + "/"
     argv = ["/usr/bin/rsync", *_OPTIONS, *options, *sandbox.relay_shell(), home, f"peer:{home}"]
-    command = shlex.join(["rsync", "--server", *_TELL[kind], ".", home])
+    command = shlex.join(["rsync", "--server", *_SERVER_OPTIONS[kind], ".", home])
     return sandbox.Client(account.home, argv, [*peer.ssh_argv(), command])
 
 
@@ -140,7 +140,7 @@ def serve_rsync(account: Account, argv: list[str]) -> NoReturn:
     if argv[:2] != ["rsync", "--server"] or len(argv) < 4 or argv[-2] != ".":
         refuse("rsync_refused", "Only the receiving end of a copy can be started here.")
     options = argv[2:-2]
-    if tuple(options) not in _TELL.values():
+    if tuple(options) not in _SERVER_OPTIONS.values():
         shown = printable(" ".join(options))[:200]
         refuse("rsync_refused", f"The rsync options {shown} are none of those that a move uses; update both agents.")
     homes.keep_plain()

@@ -51,7 +51,7 @@ class Proof:
         self.both, self.databases, self.remembered, self.state = both, databases, remembered, state
         self.seconds = 0.0
         """How long whole tables were compared."""
-        self._again: set[Name] = set()
+        self._loaded_again: set[Name] = set()
 
     @property
     def seen(self) -> Seen:
@@ -87,10 +87,10 @@ class Proof:
         state.save()
 
     def _load_again(self, name: Name) -> None:
-        if name in self._again:
+        if name in self._loaded_again:
             shown = printable(".".join(name))
             refuse("not_equal", f"The MariaDB table {shown} did not arrive as it is here; try again.")
-        self._again.add(name)
+        self._loaded_again.add(name)
         self.state.load.add(name)
 
     def count(self, whole: bool) -> None:

@@ -117,13 +117,13 @@ class Visit:
         self._rest = b""
         self._server: socket.socket | None = None
         self._carrying: Any = None
-        self._streams = self._over = False
+        self._streams = self._ended = False
 
     def serve(self) -> None:
         """Serve it; EOFError when the target is gone."""
         try:
             for block in self.line.heard():
-                if not self._over:
+                if not self._ended:
                     self._take(block)
         finally:
             self._close()
@@ -135,9 +135,9 @@ class Visit:
         if self._server:
             with suppress(OSError):  # it has gone by itself
                 self._server.shutdown(socket.SHUT_RDWR)
-        elif not self._over:
+        elif not self._ended:
             self.line.say(b"")
-        self._over = True
+        self._ended = True
 
     def _take(self, block: bytes) -> None:
         try:
@@ -145,7 +145,7 @@ class Visit:
             while message := _first(data, at, typed=self._server is not None):
                 at += len(message)
                 self._take_message(message)
-                if self._over:
+                if self._ended:
                     return
             self._rest = data[at:]
         except Forbidden as error:
@@ -168,7 +168,7 @@ class Visit:
         elif not (kind == b"X" or (self._streams and (kind == b"c" or (kind == b"d" and _is_status(body))))):
             raise Forbidden("Only a subscription is served here.")
         self._server.sendall(message)
-        self._over = kind == b"X"
+        self._ended = kind == b"X"
 
     def _begin(self, message: bytes) -> None:
         (code,) = struct.unpack(">I", message[4:8])

@@ -174,7 +174,7 @@ def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
             with waiting(session, _SLOT_SECONDS) as wait:
                 row = session.lines(f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput (SNAPSHOT 'export');\n")[0]
         except Refused as error:
-            if not wait.over:
+            if not wait.timed_out:
                 raise CannotFollow(f"no slot could be made ({error.message})") from error
             who = f" ({'; '.join(wait.blockers[:3])})" if wait.blockers else ""
             raise CannotFollow(

@@ -44,7 +44,7 @@ class Moving(Following):
         self.dumped: dict[str, str] = {}  # the databases that are not applied, and why
         self.changes: dict[str, Changes] = {}
         self.sequences: dict[str, list[list[Any]]] = {}  # as the peer has them
-        self.again: dict[str, str] = {}  # why databases were loaded again
+        self.loaded_again: dict[str, str] = {}  # why databases were loaded again
         self.carried: set[str] = set()  # databases whose large objects are to be compared
 
     @property
@@ -97,7 +97,7 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
                 postgres_follow.resume(peer, name)
                 continue
             if why := stale[name] if name in postgres_follow.recorded(account)["databases"] else None:
-                moving.again[name] = why
+                moving.loaded_again[name] = why
             report(text=f"PostgreSQL: {printable(name)}{f' again: {why}' if why else ''}")
             try:
                 loaded = postgres_follow.load(account, peer, name)
@@ -120,7 +120,7 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
             break
         postgres_follow.drop(account, list(again))
         tries.update(again.keys())
-        moving.again |= again
+        moving.loaded_again |= again
         for name, why in again.items():
             if tries[name] > 2:
                 postgres_follow.give_back(account, name)
@@ -139,13 +139,13 @@ def _methods(moving: Moving) -> tuple[Way, ...]:
     return tuple(
         Way(name, "dump", moving.dumped[name])
         if name in moving.dumped
-        else Way(name, "follow", f"{FOLLOWED}{_loaded_again(moving, name)}")
+        else Way(name, "follow", f"{FOLLOWED}{_with_the_reason(moving, name)}")
         for name in moving.account.postgresql_databases
     )
 
 
-def _loaded_again(moving: Moving, name: str) -> str:
-    return f"; it was loaded again, as {moving.again[name]}" if name in moving.again else ""
+def _with_the_reason(moving: Moving, name: str) -> str:
+    return f"; it was loaded again, as {moving.loaded_again[name]}" if name in moving.loaded_again else ""
 
 
 def _changing(name: str) -> Refused:

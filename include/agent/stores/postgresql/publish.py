@@ -84,11 +84,11 @@ def obstacle(account: Account, name: str, ours: Iterable[str] = ()) -> WhyNot | 
 
 
 # A table, and whether a row of it can be told by a key when it is updated or deleted.
-_TOLD = (
+_HAS_KEY = (
     "o.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisvalid"
     " AND i.indimmediate AND (o.relreplident = 'd' AND i.indisprimary OR o.relreplident = 'i' AND i.indisreplident))"
 )
-TABLES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relreplident, {_TOLD})
+TABLES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relreplident, {_HAS_KEY})
  FROM {_RELATIONS} AND o.relkind = 'r' AND o.relpersistence = 'p' ORDER BY 1::text;
 """
 
@@ -130,7 +130,7 @@ DECLARE
   one regclass;
 BEGIN
   FOR one IN SELECT o.oid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class o
-    ON o.oid = r.prrelid WHERE p.pubname = '{NAME}' AND NOT ({_TOLD})
+    ON o.oid = r.prrelid WHERE p.pubname = '{NAME}' AND NOT ({_HAS_KEY})
   LOOP
     EXECUTE format('ALTER PUBLICATION {NAME} DROP TABLE ONLY %s', one);
   END LOOP;

@@ -10,7 +10,7 @@ from ...host.digest import printable
 IGNORED = re.compile(r"^pg_restore: warning: errors ignored on restore: \d+$", re.MULTILINE)
 _BEGUN = re.compile(r"(?:creating ([A-Z ]+) |(processing data for table) |executing ([A-Z ]+) )\"?(.*?)\"?")
 _ENTRY = re.compile(r"from TOC entry \d+; \d+ \d+ ((?:[A-Z]+ )+)(.*) \S+")
-_TOLD = re.compile(r"(?:(error|warning): |(WARNING):  )(.*)")
+_REPORTED = re.compile(r"(?:(error|warning): |(WARNING):  )(.*)")
 _ON = re.compile(r'(?:\bON(?: ONLY)?|^ALTER TABLE(?: ONLY)?) ((?:"(?:[^"]|"")*"|\w+)(?:\.(?:"(?:[^"]|"")*"|\w+))?)')
 
 
@@ -71,7 +71,7 @@ def messages(text: str) -> list[ToolMessage]:
         elif (named := _ENTRY.fullmatch(words)) and not (entry or "").endswith(named[2]):
             kind = "rows of" if named[1] == "TABLE DATA " else named[1].strip()
             entry, failed = f"{kind} {named[2]}", False
-        elif reported := _TOLD.fullmatch(words):
+        elif reported := _REPORTED.fullmatch(words):
             error = reported[1] == "error"
             if error and entry and failed:
                 entries.append(ToolMessage(None, False, ""))  # takes what is added to it

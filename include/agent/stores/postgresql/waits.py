@@ -33,7 +33,7 @@ class Waiting:
     """How a session waits for a slot: whether it was given up, and who was in the way when it was looked last."""
 
     def __init__(self) -> None:
-        self.over = False
+        self.timed_out = False
         self.blockers: list[str] = []
         self._made = threading.Event()
 
@@ -49,7 +49,7 @@ class Waiting:
             for who in (who for who, ended in sessions if ended):
                 print(f"A slot waited for {printable(who)}, idle in a transaction; it was ended.", file=sys.stderr)
             if time.monotonic() > end:
-                self.over = True
+                self.timed_out = True
                 client.process.kill()
                 return
 
