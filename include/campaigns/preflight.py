@@ -82,8 +82,8 @@ def check_campaign(conn: psycopg.Connection, campaign: int, sight: Sight) -> str
 
 def check(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: Sight) -> list[Preflight]:
     """What lies ahead of each of these accounts on its way through the entry, by name."""
-    now, wanted = datetime.now(UTC), registry.catalogue_entry(conn, entry)
-    known: dict[str, Preflight] = {}
+    now, target = datetime.now(UTC), registry.catalogue_entry(conn, entry)
+    ahead: dict[str, Preflight] = {}
     to_ask: dict[str, list[registry.Account]] = defaultdict(list)
     for name in sorted(accounts):
         if waves.in_hand(conn, name):
@@ -94,15 +94,15 @@ def check(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: 
         if tested is not None and (tested.blockers or registry.certain(tested.tested_at) > now - sight.recent):
             report = registry.certain(tested.report)
             stops = [Obstacle(sentence=blocker, who="customer") for blocker in blockers(report)]
-            known[name] = Preflight(name, here.server, here.obstacles + stops, left_behind(report))
+            ahead[name] = Preflight(name, here.server, here.obstacles + stops, left_behind(report))
         else:
-            known[name] = here
+            ahead[name] = here
             to_ask[here.server].append(account)
-    stores = [*STORES] if wanted.kind == "infrastructure" else [wanted.kind]
+    stores = [*STORES] if target.kind == "infrastructure" else [target.kind]
     for name, asked in _ask(to_ask, stores, sight.reach).items():
-        here = known[name]
-        known[name] = Preflight(name, here.server, here.obstacles + asked.obstacles, asked.left, asked.unknown)
-    return list(known.values())
+        here = ahead[name]
+        ahead[name] = Preflight(name, here.server, here.obstacles + asked.obstacles, asked.left, asked.unknown)
+    return list(ahead.values())
 
 
 def _against(conn: psycopg.Connection, account: str, entry: str) -> list[Obstacle]:

@@ -43,16 +43,16 @@ def stated(account_file: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def require_as_known(account: str, server: str, known: dict[str, Any] | None, account_file: dict[str, Any]) -> None:
+def require_as_known(account: str, server: str, confirmed: dict[str, Any] | None, account_file: dict[str, Any]) -> None:
     """Refuse an account file that claims more than the registry has of the account: another uid, or mail of domains
     that nobody has confirmed. The server that it came from may have been taken over, and the next one would believe it:
     it would keep its other customers' mail to such a domain to itself."""
-    if known is None:
+    if confirmed is None:
         return
     says = stated(account_file)
-    if more := sorted({*says["mail_domains"]} - {*known["mail_domains"]}):
+    if more := sorted({*says["mail_domains"]} - {*confirmed["mail_domains"]}):
         claim = f"that mail to {more[0]!r:.260} is {account}'s"
-    elif says["uid"] != known["uid"]:
+    elif says["uid"] != confirmed["uid"]:
         claim = f"that the uid of {account} is {says['uid']!r:.20}"
     else:
         return
@@ -161,12 +161,12 @@ def close_channel(conn: psycopg.Connection, move: MoveFacts, reach: Callable[[st
     Nothing happens when a later attempt has begun: the channel is that one's.
     """
     source, target = reach(move.from_server), reach(move.to_server)
-    known = registry.move(conn, move.id)
-    if known.epoch != move.epoch:
-        return known.state
-    if known.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
+    recorded = registry.move(conn, move.id)
+    if recorded.epoch != move.epoch:
+        return recorded.state
+    if recorded.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
         _give_up(source, move)
-    end = MoveState.DONE if known.state in (MoveState.COMMITTED, MoveState.DONE) else MoveState.RETURNED
+    end = MoveState.DONE if recorded.state in (MoveState.COMMITTED, MoveState.DONE) else MoveState.RETURNED
     for server in (source, target):
         server.call(verbs.Unpair(move=move.key, epoch=move.epoch))
     registry.advance_move(conn, move.id, end, epoch=move.epoch)
@@ -239,5 +239,5 @@ def operation(move: MoveFacts, verb: str) -> str:
 def entry_of(host: Host, login: str) -> dict[str, Any] | None:
     """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
     description = host.call(verbs.Describe())
-    known = [*description["accounts"], *description.get("parts", ())]
-    return next((entry for entry in known if entry["account"] == login), None)
+    entries = [*description["accounts"], *description.get("parts", ())]
+    return next((entry for entry in entries if entry["account"] == login), None)

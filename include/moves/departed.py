@@ -61,10 +61,10 @@ def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> 
     """The move by which an account has left the server that says it serves it; None when there is none."""
     if entry["state"] not in ("serving", "held"):
         return None
-    known = registry.called(conn, entry["account"], server)
-    if known is None or known.server == server:
+    recorded = registry.called(conn, entry["account"], server)
+    if recorded is None or recorded.server == server:
         return None  # created there since the registry last heard of that server, or at home
-    moves = registry.moves_of_account(conn, known.name)
+    moves = registry.moves_of_account(conn, recorded.name)
     left = [
         move for move in moves if move.from_server == server and move.engine is None and move.committed_at is not None
     ]
