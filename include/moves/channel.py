@@ -70,8 +70,8 @@ def may_begin(
     reach: Callable[[str], Host],
 ) -> None:
     """Refused when anything is known against the move, but for its having to wait its turn. Nothing begins."""
-    known = registry.account(conn, account)
-    lives_on = known.server
+    to_move = registry.account(conn, account)
+    lives_on = to_move.server
     live = registry.live_move_of(conn, account)
     if live is not None and live.run_id == run_id:
         return
@@ -82,7 +82,7 @@ def may_begin(
     with ThreadPoolExecutor() as both:
         # It has to answer.
         reached = [both.submit(reach(server).call, verbs.Status(operation="reached")) for server in to]
-        here = serving_there(reach(lives_on), known, "move")
+        here = serving_there(reach(lives_on), to_move, "move")
     for answer in reached:
         answer.result()
     # Its sites may have changed since the registry last heard of them, and names follow their account.

@@ -48,15 +48,15 @@ def check(
     """What is to be tested, by the catalogue's files. Refused, with nothing changed, for whatever the
     registry or one of the servers knows against it; a test that is there already is none, it is replaced."""
     catalogue.take_over(conn)
-    known = registry.account(conn, account)
-    lives_on = known.server
+    tested = registry.account(conn, account)
+    lives_on = tested.server
     with conn.transaction(force_rollback=True):
         if (old := registry.replace_test(conn, account, run_id)) is not None:
             registry.advance_test(conn, old.id, TestState.REMOVED)
         server = registry.begin_test(conn, account, entry, run_id, requested_by).server
     with ThreadPoolExecutor() as both:
         reached = both.submit(reach(server).call, verbs.Status(operation="reached"))  # it only has to answer
-        here = serving_there(reach(lives_on), known, "be tested")
+        here = serving_there(reach(lives_on), tested, "be tested")
     reached.result()
     registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
     return TestAsked(account, entry)
