@@ -185,9 +185,9 @@ class _Migration:
         migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == self.run_id)
         holds = []
         for move in registry.moves_of(conn, migration.id):
-            figures = move.figures.get("switch") or {}
-            if "held_at" in figures:
-                held = (figures["held_at"], figures["held_at"] + figures.get("held_ms", 0) / 1000)
+            switched = move.figures.switch
+            if switched.held_at is not None:
+                held = (switched.held_at, switched.held_at + (switched.held_ms or 0) / 1000)
                 holds.append((f"{move.account} {move.direction}", *held))
         tasks = airflow.tasks("migrate_server", self.run_id)
         return Whole(begin, end, recorder.ran, tasks, holds, resolving, sticking, gone)

@@ -16,8 +16,9 @@ import psycopg
 from include import registry
 from include.agent import verbs
 from include.agent.account.engines import DECLARED
+from include.agent.verbs.reports import Copied, Switched
 from include.facts import MoveFacts, Peer, TestFacts
-from include.hosts import Host
+from include.hosts import AgentError, Host, ended
 from include.registry.states import MoveState
 
 
@@ -205,10 +206,10 @@ def departure(source: Host, move: MoveFacts) -> dict[str, Any] | None:
 def record(
     conn: psycopg.Connection,
     move: MoveFacts,
-    switched: dict[str, Any] | None,
-    copied: dict[str, Any] | None,
+    switched: Switched | None,
+    copied: Copied | None,
     source: Host,
-) -> dict[str, Any] | None:
+) -> Switched | None:
     """Records that the account lives on the target, with the figures of copy and switch; the latter are given.
 
     Refused when the source itself does not call the switch done, whatever the run says. `switched`: the figures as
@@ -222,12 +223,27 @@ def record(
             "Clear this run from the switch on."
         )
     if switched is None:
-        switched = source.call(verbs.Status(operation=operation(move, "switch"))).result
-    figures = {"copy": copied, "longest_wait_seconds": move.longest_wait_seconds, "switch": switched}
+        switched = _switched(source, move)
+    figures = registry.Figures(
+        copy=copied or Copied(),
+        longest_wait_seconds=move.longest_wait_seconds,
+        switch=switched or Switched(),
+    )
     # However late the registry learns of it: what is billed ends when the account left.
     at = datetime.fromtimestamp(left["since"], UTC)
     registry.advance_move(conn, move.id, MoveState.COMMITTED, figures, committed_at=at, epoch=move.epoch)
     return switched
+
+
+def _switched(source: Host, move: MoveFacts) -> Switched | None:
+    """What the switch gave, as its server still knows it; None where it knows nothing that can be believed: the account
+    has left all the same, and its move is not called verified."""
+    id = operation(move, verbs.Switch.name)
+    status = source.call(verbs.Status(operation=id))
+    try:
+        return ended(id, verbs.Switch, status)
+    except AgentError:
+        return None
 
 
 def operation(move: MoveFacts, verb: str) -> str:

@@ -329,7 +329,7 @@ def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag, hosting, 
         step(dag, "record_move", move=move, switched=None, copied=None)
     hosting.servers["vps-1"].accounts["app"]["released"] = True
     step(dag, "record_move", move=move, switched=None, copied=None)
-    assert registry.move(hosting.conn, move["id"]).figures["switch"]["held_ms"] == 310.4
+    assert registry.move(hosting.conn, move["id"]).figures.switch.held_ms == 310.4
     assert registry.account(hosting.conn, "app").server == "transit-1"
 
 

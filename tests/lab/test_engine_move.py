@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
 from tests.lab.agents import Move, Side, account_file, side, visitors, wanted
 
@@ -112,7 +113,7 @@ class EngineMove(Move):
     def args(self, **more: Any) -> dict[str, Any]:
         return super().args(engine=self.engine, **more)
 
-    def switch(self, seconds: int = 30, budget: float = 10) -> dict[str, Any]:
+    def switch(self, seconds: int = 30, budget: float = 10) -> Switched:
         """On a machine that is busy with other things too, PHP may need longer than a hold waits: then once more."""
         for _ in range(3):
             try:
@@ -182,7 +183,7 @@ def test_an_engine_moves_and_no_visitor_notices(sides, shop, engine: str) -> Non
         done = move.switch()
     move.end()
     assert crowd.failed == []
-    assert done["verified"]["equal"] and done["verified"]["tables"] == 2
+    assert done.verified.equal and done.verified.tables == 2
     # By the socket, by either loopback address, by the server's own.
     for host in ("", "host=127.0.0.1;", "host=localhost;", f"host={old.address};"):
         said = visit(old.address, "shop.example", f"?host={host}")
@@ -296,7 +297,7 @@ def test_killed_before_and_after_the_commit(sides, engine: str) -> None:
         assert visit(old.address, f"{name}.example", "?n=2")[engine].startswith(VERSIONS[engine][1])
     assert crowd.failed == []
     assert written(new, name, engine) == sorted([1, 2, *(n for n, _, _ in crowd.answers)])
-    assert move.switch()["verified"]["equal"]
+    assert move.switch().verified.equal
     move.end()
 
 

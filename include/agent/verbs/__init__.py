@@ -14,6 +14,7 @@ from ..host.addresses import check_address
 from ..host.codec import Most, plain
 from ..host.shapes import maybe, named, number, sentence, text, tree, whole
 from .described import Description
+from .reports import Compared, Copied, Sentence, Sentences, Switched, Word
 from .verb import ORCHESTRATOR, LongVerb, Nothing, Verb
 
 LONGEST_TEXT = 16 << 20
@@ -43,12 +44,9 @@ Long = Annotated[str, text(LONGEST_TEXT)]
 Stores = Annotated[list[Annotated[str, text(40)]], Most(10)]
 
 # What is answered.
-Word = Annotated[str, text(40, "[a-z_]*")]
 Domain = Annotated[str, text(253, r"[a-z0-9.-]+")]
 Domains = Annotated[dict[str, Domain], Most(10_000)]
 SshKey = Annotated[str, text(1200, "[A-Za-z0-9+/= -]+")]
-Sentence = Annotated[str, sentence()]
-Sentences = Annotated[list[Sentence], Most(100_000)]
 ShortSentence = Annotated[str, sentence(1000)]
 
 
@@ -331,7 +329,7 @@ Report = Annotated[dict[str, Any], named(tree())]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy(LongVerb[Report], name="copy", by=ORCHESTRATOR):
+class Copy(LongVerb[Copied], name="copy", by=ORCHESTRATOR):
     """Copy the stores while the account serves, prove the copy, and let it follow."""
 
     account: AccountName
@@ -342,7 +340,7 @@ class Copy(LongVerb[Report], name="copy", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verify(LongVerb[Report], name="verify", by=ORCHESTRATOR):
+class Verify(LongVerb[Compared], name="verify", by=ORCHESTRATOR):
     """Compare both copies as a whole, now."""
 
     account: AccountName
@@ -353,7 +351,7 @@ class Verify(LongVerb[Report], name="verify", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switch(LongVerb[Report], name="switch", by=ORCHESTRATOR, visitors_wait=True):
+class Switch(LongVerb[Switched], name="switch", by=ORCHESTRATOR, visitors_wait=True):
     """From rehearsal to forward, with nobody's help; with an `engine`, its databases alone."""
 
     account: AccountName

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..host.codec import Most
-from ..host.shapes import each, holding, maybe, named, number, one_of, record, row, sentence, text, tree, whole
+from ..host.shapes import each, holding, maybe, named, one_of, record, row, sentence, text, tree, whole
 from ..host.walk_format import BUCKETS, FIELDS
+from .reports import Step
 from .verb import PARTS, PEER, Nothing, PeerVerb
 
 SHORT, LONG = 1 << 20, 64 << 20
@@ -26,7 +27,6 @@ State = Annotated[str, text(40, "[a-z]*")]
 Name = Annotated[str, NAME]
 Token = Annotated[str | None, TOKEN]
 Paths = Annotated[list[str], each(_PATH, MANY)]
-Sentences = Annotated[list[str], each(sentence(), 100_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class HowItStands(PeerVerb[Stands], name="standing", by=PEER | PARTS, any_state=
 @dataclass(frozen=True, kw_only=True)
 class Released:
     state: State
-    steps: Annotated[list[dict[str, Any]], each(record({"name": sentence(100), "seconds": number()}), 1000)]
+    steps: Annotated[list[Step], Most(1000)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from ..host.codec import Most
 from ..host.shapes import each, flag, maybe, named, number, one_of, record, row, sentence, text, tree, whole
 from .definitions import LARGE_OBJECT, NAME, POSTGRESQL_DATABASES, POSTGRESQL_GRANTS, POSTGRESQL_ROLES
-from .peers import CONTENTS, COUNTED, DIGEST, HASH, LONG, MANY, TABLE, Bytes, Name, Said, Sentences, Tables
+from .peers import CONTENTS, COUNTED, DIGEST, HASH, LONG, MANY, TABLE, Bytes, Name, Said, Tables
+from .reports import Sentences
 from .verb import PEER, Nothing, PeerVerb, part_of
 
 _ENGINE = part_of("postgresql")
