@@ -21,6 +21,7 @@ from ..host import digest
 from ..host.scope import Scope
 from ..verbs.reports import Way
 from ..verbs.verb import Answer, PeerVerb
+from .duplicated import StoreCopy
 
 Report = Callable[..., None]
 """Told how far the work is, in keywords: text, done_bytes."""
@@ -212,9 +213,8 @@ class Engine(Store):
         """Target: nobody writes the copy any more; what was under way is rolled back."""
 
     @abstractmethod
-    def duplicate(self, account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
-        """Copy it for a test while it serves and is not followed; what is to be told goes into `done` (`bytes`, and
-        the lists `left`, `said`, `waits` and `missing`; see `duplicated`)."""
+    def duplicate(self, account: Account, peer: Peer, report: Report, done: StoreCopy) -> None:
+        """Copy it for a test while it serves and is not followed; what is to be told goes into `done`."""
 
     @abstractmethod
     def obstacles(self, account: Account, noted: Noted) -> list[str]:

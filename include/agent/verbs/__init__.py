@@ -14,7 +14,7 @@ from ..host.addresses import check_address
 from ..host.codec import Most, plain
 from ..host.shapes import maybe, named, number, sentence, text, tree, whole
 from .described import Description
-from .reports import Compared, Copied, Sentence, Sentences, Switched, Word
+from .reports import Checked, Compared, Copied, Duplicated, Sentence, Sentences, Switched, Word
 from .verb import ORCHESTRATOR, LongVerb, Nothing, Verb
 
 LONGEST_TEXT = 16 << 20
@@ -325,9 +325,6 @@ class PeerAt:
     host_keys: Annotated[list[Annotated[str, text(2000)]], Most(10)]
 
 
-Report = Annotated[dict[str, Any], named(tree())]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Copy(LongVerb[Copied], name="copy", by=ORCHESTRATOR):
     """Copy the stores while the account serves, prove the copy, and let it follow."""
@@ -364,7 +361,7 @@ class Switch(LongVerb[Switched], name="switch", by=ORCHESTRATOR, visitors_wait=T
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duplicate(LongVerb[Report], name="duplicate", by=ORCHESTRATOR):
+class Duplicate(LongVerb[Duplicated], name="duplicate", by=ORCHESTRATOR):
     """Copy these stores for a test."""
 
     account: AccountName
@@ -375,7 +372,7 @@ class Duplicate(LongVerb[Report], name="duplicate", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check(LongVerb[Report], name="check", by=ORCHESTRATOR, bounded=True):
+class Check(LongVerb[Checked], name="check", by=ORCHESTRATOR, bounded=True):
     """What in an account will not work, or works otherwise, on the new version. `checks`: the catalogue's."""
 
     account: AccountName

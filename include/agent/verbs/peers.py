@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..host.codec import Most
-from ..host.shapes import each, holding, maybe, named, one_of, record, row, sentence, text, tree, whole
+from ..host.shapes import each, holding, maybe, named, record, row, text, tree, whole
 from ..host.walk_format import BUCKETS, FIELDS
-from .reports import Step
+from .reports import Remark, Step
 from .verb import PARTS, PEER, Nothing, PeerVerb
 
 SHORT, LONG = 1 << 20, 64 << 20
@@ -212,14 +212,7 @@ class Bytes:
     bytes: int
 
 
-SAID = each(
-    record(
-        {"database": maybe(sentence()), "severity": one_of("error", "warning"), "object": maybe(sentence())}
-        | {"message": sentence()}
-    ),
-    10_000,
-)
-Said = Annotated[list[dict[str, Any]], SAID]
+Said = Annotated[list[Remark], Most(10_000)]
 TABLE = row(NAME, NAME)
 Tables = Annotated[list[Any], each(TABLE, 1_000_000)]
 COUNTED = row(whole(), maybe(tree(100)))

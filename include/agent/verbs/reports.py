@@ -1,4 +1,4 @@
-"""What the long verbs give: how far two copies are equal, what a move measured.
+"""What the long verbs give: how far two copies are equal, what a move measured, what a test found.
 
 Some of it is kept for years: by the registry, and on the server that an account has left. What an earlier release did
 not say has a default, and what a later one says besides is left out.
@@ -7,7 +7,7 @@ not say has a default, and what a later one says besides is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ..host.codec import Most
 from ..host.scope import Scope
@@ -99,3 +99,84 @@ class Switched:
     left: Sentences | None = None
     scope: Scopes = field(default_factory=dict)
     ways: Ways = field(default_factory=list)
+
+
+# --- a test's ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """What a server said of an object when it restored it. `store`: which it lies in, once that is not plain."""
+
+    store: ShownName = ""
+    database: Sentence | None
+    severity: Literal["error", "warning"]
+    object: Sentence | None
+    message: Sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """A database that a move would copy while visitors wait, and why."""
+
+    store: ShownName
+    database: ShownName
+    message: Sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """An object that did not come over."""
+
+    store: ShownName
+    database: ShownName
+    object: ShownName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicated:
+    """What `duplicate` copied for a test. `stores`: the seconds that each took; `left`: what is not carried, a sentence
+    each."""
+
+    files: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    stores: Annotated[dict[str, float], Most(10)] = field(default_factory=dict)
+    left: Sentences = field(default_factory=list)
+    said: Annotated[list[Remark], Most(1_000_000)] = field(default_factory=list)
+    waits: Annotated[list[Wait], Most(100_000)] = field(default_factory=list)
+    missing: Annotated[list[Missing], Most(1_000_000)] = field(default_factory=list)
+
+
+_Place = Annotated[str, sentence(300)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A place that a check has found, and how often `what` is there."""
+
+    check: _Place
+    where: _Place
+    what: _Place
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookedAt:
+    """How much a check went through, and for how long."""
+
+    files: int = 0
+    php_files: int = 0
+    tables: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What `check` found, and what it did not look at, a sentence each. `php_extensions`: those that PHP has, in lower
+    case; None where it was not asked, or does not say."""
+
+    findings: Annotated[list[Finding], Most(100_000)] = field(default_factory=list)
+    looked_at: LookedAt | None = None
+    not_looked_at: Sentences = field(default_factory=list)
+    php_extensions: Annotated[list[_Place], Most(10_000)] | None = None

@@ -127,12 +127,12 @@ class World:
         done = old.run(
             f"{key}-duplicate", wanted(verbs.Duplicate, move.args(stores=["files", "postgresql", "mariadb"]))
         )
-        told = [str(one["message"]) for one in done["said"]] + list(done["left"])
-        told += [f"database {one['database']}: {one['message']}" for one in done["waits"]]
+        told = [remark.message for remark in done.said] + done.left
+        told += [f"database {wait.database}: {wait.message}" for wait in done.waits]
         for host, where in ((old, "original"), (new, "copy")):
             asked = {"account": self.name, "side": where, "checks": checks, "old_addresses": []}
-            found = host.run(f"{key}-check-{where}", wanted(verbs.Check, asked))["findings"]
-            told += [f"{one['where']}: {one['what']}" for one in found]
+            findings = host.run(f"{key}-check-{where}", wanted(verbs.Check, asked)).findings
+            told += [f"{finding.where}: {finding.what}" for finding in findings]
         return told
 
     def ask(self, side: Side, case: Case) -> str:

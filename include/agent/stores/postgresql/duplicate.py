@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
 
 from ...account.accounts import Account
 from ...channel.peer import Peer
 from ...host.digest import printable
 from ...host.system import Refused, refuse
 from ...verbs import postgresql as verbs
+from ...verbs.reports import Remark
 from ...verbs.verb import Asking
 from .. import duplicated
 from ..store import Report
@@ -27,18 +27,18 @@ from .send import dump_environment, dumped, dumping
 from .sql import Session, conninfo, kept
 
 
-def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+def duplicate(account: Account, peer: Peer, report: Report, done: duplicated.StoreCopy) -> None:
     """Each database into a fresh one on the peer."""
     if not account.postgresql_roles and not account.postgresql_databases:
         return
     account, unmade = _with_what_can_be_made(account)
-    done["said"] += unmade
+    done.said += unmade
     defined = postgres_definition(account)
     prepared = peer.call(verbs.PrepareCopy(roles=defined["roles"], databases=defined["databases"]))
-    done["left"] += [*defined["left"], *prepared.left]
-    done["said"] += prepared.said
+    done.left += [*defined["left"], *prepared.left]
+    done.said += prepared.said
     for name in account.postgresql_databases:
-        report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
+        report(done_bytes=done.bytes, text=f"PostgreSQL: {printable(name)}")
         began = time.monotonic()
         argv = [*dumping(), "-d", conninfo(name)]
         restore = verbs.RestoreCopy(database=name, grants=grants.grants(account, name))
@@ -49,20 +49,20 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
         except Refused as error:
             if error.code != "unreadable":
                 raise
-            done["said"].append(duplicated.said(name, None, error.message))
+            done.said.append(duplicated.said(name, None, error.message))
             continue
-        done["bytes"] += sent.bytes
-        done["said"] += sent.said
+        done.bytes += sent.bytes
+        done.said += sent.said
         if obstacle:
-            done["waits"].append(duplicated.waits(name, obstacle, sent.bytes, time.monotonic() - began))
+            done.waits_for(name, obstacle, sent.bytes, time.monotonic() - began)
         there = {tuple(each) for each in peer.call(verbs.ObjectsOfCopy(database=name)).objects}
         gone = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in there}
-        done["missing"] += duplicated.missing(name, gone | set(sent.empty))
+        done.misses(name, gone | set(sent.empty))
 
 
-def _with_what_can_be_made(account: Account) -> tuple[Account, duplicated.Said]:
+def _with_what_can_be_made(account: Account) -> tuple[Account, list[Remark]]:
     """The account without the databases that a move would refuse, and why it would."""
-    said: duplicated.Said = []
+    said: list[Remark] = []
     made: list[str] = []
     for name in account.postgresql_databases:
         try:
@@ -86,7 +86,7 @@ def _objects(name: str) -> list[tuple[str, str]]:
 
 def _postgresql_prepare(account: Account, want: verbs.PrepareCopy, asking: Asking) -> verbs.CopyPrepared:
     """Roles, and databases without the extensions that nobody may make here: {"left", "said"}."""
-    said: duplicated.Said = []
+    said: list[Remark] = []
     databases = dict(want.databases)
     with Session() as db:
         for name, database in databases.items():
@@ -109,7 +109,7 @@ def _postgresql_restore(account: Account, want: verbs.RestoreCopy, asking: Askin
     """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": ["rows of TABLE" not there]}."""
     name = want.database
     prepared = postgres_restore.use_prepared(account, name)
-    said: duplicated.Said = []
+    said: list[Remark] = []
     empty: list[str] = []
 
     def restore(*options: str, listing: str = "list") -> None:
@@ -140,7 +140,7 @@ def _postgresql_restore(account: Account, want: verbs.RestoreCopy, asking: Askin
     return verbs.CopyRestored(bytes=size, said=said[: duplicated.MOST], empty=empty[: duplicated.MOST])
 
 
-def told_by_pg_restore(database: str, text: str) -> tuple[duplicated.Said, list[str]]:
+def told_by_pg_restore(database: str, text: str) -> tuple[list[Remark], list[str]]:
     """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused."""
     told = postgres_said.told(text)
     said = [duplicated.said(database, one.object, one.explained, "error" if one.error else "warning") for one in told]
