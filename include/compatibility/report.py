@@ -165,9 +165,9 @@ def _restore(duplicated: Duplicated, entry: Entry) -> Iterator[dict[str, Any]]:
         )
 
 
-def _object(told: Remark | Missing) -> str:
-    where = _where(told.store, told.database)
-    return f"{where}, {told.object}" if told.object else where
+def _object(remark: Remark | Missing) -> str:
+    where = _where(remark.store, remark.database)
+    return f"{where}, {remark.object}" if remark.object else where
 
 
 def _where(store: str, database: str | None) -> str:
@@ -203,7 +203,7 @@ def _left(duplicated: Duplicated) -> Iterator[dict[str, Any]]:
 # --- the catalogue's checks ---
 
 
-def _checks(entry: Entry, found: list[Finding], present: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
+def _checks(entry: Entry, findings: list[Finding], present: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
     """One finding for each incompatibility that was found. What the agent was asked by a catalogue that has changed
     since then is left out: the catalogue's present word counts. `present`: the extensions that PHP has on the present
     server, where it says so; what it has not, the new version takes from nobody."""
@@ -211,7 +211,7 @@ def _checks(entry: Entry, found: list[Finding], present: Iterable[str] | None = 
         if incompatibility.check is not None and incompatibility.check.kind == "php_extensions" and present is not None:
             if not {name.lower() for name in incompatibility.check.arguments["extensions"]} & {*present}:
                 continue
-        of_it = [finding for finding in found if finding.check == incompatibility.id]
+        of_it = [finding for finding in findings if finding.check == incompatibility.id]
         # PHP itself says which files it reads all the same.
         mild = incompatibility.check is not None and incompatibility.check.kind == "php_lint"
         deprecated = [finding for finding in of_it if mild and finding.what.startswith("Deprecated: ")]
@@ -237,12 +237,12 @@ def _checks(entry: Entry, found: list[Finding], present: Iterable[str] | None = 
             )
 
 
-def _places(found: list[Finding]) -> tuple[list[str], int]:
+def _places(findings: list[Finding]) -> tuple[list[str], int]:
     places = [
         f"{finding.where}: {finding.what}" + (f" ({finding.count:,} times)" if finding.count > 1 else "")
-        for finding in found
+        for finding in findings
     ]
-    return places, sum(finding.count for finding in found)
+    return places, sum(finding.count for finding in findings)
 
 
 def _unchecked(entry: Entry) -> list[dict[str, str]]:
