@@ -17,6 +17,7 @@ from benchmarks.accounts import Sizes, fill
 from benchmarks.processes import Ran, Recorder
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
 from include.moves.enrol import enrol
 from include.moves.servers import without_secrets
 from include.registry.schema import upgrade
@@ -146,8 +147,8 @@ class _Migration:
     def _names(self, conn: psycopg.Connection, machine: stage.Machine, filled: list[Filled]) -> Iterator[None]:
         """The registry and the host's DNS know the accounts' names while this lasts."""
         description = without_secrets(machine.agent.call(verbs.Describe()))
-        registry.record_description(conn, machine.name, description)
-        registry.sync_accounts(conn, machine.name, description["accounts"])
+        registry.record_description(conn, machine.name, plain(description))
+        registry.sync_accounts(conn, machine.name, description.accounts)
         zone = names.client()
         known = []
         try:

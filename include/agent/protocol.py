@@ -18,6 +18,7 @@ from .host.system import Refused, refuse
 from .move import fence, forward, hold, shell, switch, take_back
 from .trial import copy, duplicate, server
 from .verbs import Standing
+from .verbs.described import Description
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
 
@@ -106,12 +107,12 @@ def _lead_to(want: verbs.LeadTo) -> verbs.Led:
     return verbs.Led(state=state.state, to=state.to)
 
 
-def _describe(_want: verbs.Describe) -> dict[str, Any]:
+def _describe(_want: verbs.Describe) -> Description:
     return describe.describe()
 
 
 def _prove_empty(_want: verbs.ProveEmpty) -> verbs.Emptiness:
-    return verbs.Emptiness(**describe.prove_empty())
+    return describe.prove_empty()
 
 
 def _accept_ips(want: verbs.AcceptIps) -> Nothing:
@@ -144,8 +145,8 @@ def _status(want: verbs.Status) -> verbs.OperationStatus:
 
 
 def _shown(status: dict[str, Any]) -> verbs.OperationStatus:
-    found: verbs.OperationStatus = decode(verbs.OperationStatus, status)
-    return found
+    shown: verbs.OperationStatus = decode(verbs.OperationStatus, status)
+    return shown
 
 
 VERBS = Answers(
@@ -196,8 +197,8 @@ def answer(text: bytes) -> str:
         return encode({"ok": False, "error": {"code": error.code, "message": error.message}})
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
-        said = printable(f"{type(error).__name__}: {error}"[:1000])
-        message = f"The agent failed: {said}. This is a fault of the agent; report it."
+        why = printable(f"{type(error).__name__}: {error}"[:1000])
+        message = f"The agent failed: {why}. This is a fault of the agent; report it."
         return encode({"ok": False, "error": {"code": "internal_error", "message": message}})
 
 

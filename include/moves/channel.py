@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,22 +17,25 @@ import psycopg
 from include import registry
 from include.agent import verbs
 from include.agent.account.engines import DECLARED
+from include.agent.verbs.described import Description, Entry
 from include.agent.verbs.reports import Copied, Switched
 from include.facts import MoveFacts, Peer, TestFacts
 from include.hosts import AgentError, Host, ended
 from include.registry.states import MoveState
 
 
-def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
-    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes. What is
-    `stated` in them of an account's uid and mail stays."""
-    stripped: dict[str, Any] = {
-        kind: [_public(entry) for entry in description[kind]] for kind in ("accounts", "parts") if kind in description
-    }
-    return {**description, **stripped}
+def without_secrets(description: Description) -> Description:
+    """A server's description as the registry may keep it."""
+    return replace(
+        description,
+        accounts=[entry_without_secrets(entry) for entry in description.accounts],
+        parts=[entry_without_secrets(entry) for entry in description.parts],
+    )
 
 
-def _public(entry: dict[str, Any]) -> dict[str, Any]:
+def entry_without_secrets(entry: Entry) -> Entry:
+    """What is said of an account, without its file, which holds the mailboxes' password hashes. What is `stated` in it
+    of the account's uid and mail stays."""
     rest = {key: value for key, value in entry.items() if key != "account_file"}
     return {**rest, "stated": stated(entry["account_file"])} if "account_file" in entry else rest
 
@@ -86,7 +90,7 @@ def may_begin(
     for answer in reached:
         answer.result()
     # Its sites may have changed since the registry last heard of them, and names follow their account.
-    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+    registry.sync_accounts(conn, lives_on, [entry_without_secrets(here)])
 
 
 def serving_there(host: Host, server: str, account: str, to: str) -> dict[str, Any]:
@@ -254,5 +258,4 @@ def operation(move: MoveFacts, verb: str) -> str:
 def entry_of(host: Host, account: str) -> dict[str, Any] | None:
     """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
     description = host.call(verbs.Describe())
-    known = [*description["accounts"], *description.get("parts", ())]
-    return next((entry for entry in known if entry["account"] == account), None)
+    return next((entry for entry in [*description.accounts, *description.parts] if entry["account"] == account), None)

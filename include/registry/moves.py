@@ -3,14 +3,13 @@ another one for good, whole or one engine's databases of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.agent.host.codec import plain
 from include.registry import choice, states
 from include.registry.accounts import account as account_named
 from include.registry.accounts import next_epoch
@@ -281,7 +280,7 @@ def advance_move(
         raise RegistryRefused(f"This attempt of the move of {before.account} is over: another has begun since.")
     if states.MOVE.there_or_past(before.state, state):
         return before
-    measured = None if figures is None else plain(figures)
+    measured = None if figures is None else asdict(figures)
     execute(
         conn,
         """

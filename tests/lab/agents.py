@@ -87,7 +87,7 @@ class Side:
         return self.lab.root(self.name, list(argv), stdin=stdin, check=check)
 
     def state(self, account: str) -> str:
-        found = [a["state"] for a in self.host.call(verbs.Describe())["accounts"] if a["account"] == account]
+        found = [a["state"] for a in self.host.call(verbs.Describe()).accounts if a["account"] == account]
         return found[0] if found else "absent"
 
     def fence(self, step: str, **args: Any) -> None:

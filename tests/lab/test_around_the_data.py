@@ -139,5 +139,5 @@ def test_mail_to_every_name_arrives_once_before_a_move_and_after_it(world: World
     assert post.all_lie_in(new, *every) == post.expected(*every)
     # The two addresses that lead elsewhere do so once for each message, and only where the account is.
     assert (post.went_elsewhere(new, 6), post.went_elsewhere(old, 4)) == (6, 4)
-    [described] = [one for one in new.host.call(verbs.Describe())["accounts"] if one["account"] == post.NAME]
+    [described] = [one for one in new.host.call(verbs.Describe()).accounts if one["account"] == post.NAME]
     assert sorted(described["forwarders"]) == sorted(each["address"] for each in statement["mail"]["forwarders"])

@@ -147,11 +147,11 @@ def written(here: Side, name: str, engine: str, what: str = "visit") -> list[int
 
 
 def described(here: Side, name: str) -> dict[str, Any]:
-    return next(one for one in here.host.call(verbs.Describe())["accounts"] if one["account"] == name)
+    return next(one for one in here.host.call(verbs.Describe()).accounts if one["account"] == name)
 
 
 def part_state(here: Side, name: str) -> str:
-    found = [one["state"] for one in here.host.call(verbs.Describe())["parts"] if one["account"] == name]
+    found = [one["state"] for one in here.host.call(verbs.Describe()).parts if one["account"] == name]
     return found[0] if found else "absent"
 
 
@@ -247,7 +247,7 @@ def test_what_is_left_takes_no_login_and_can_be_dropped(sides, shop) -> None:
             old.root("env", f"PGPASSWORD={SECRET}", *argv, "-U", "shop", "-c", "SELECT 1")
     with pytest.raises(AssertionError, match="account is locked"):
         old.root("mariadb", "--protocol=tcp", "--user=shop", f"--password={SECRET}", "shop")
-    unclaimed = old.host.call(verbs.Describe())["unclaimed"]
+    unclaimed = old.host.call(verbs.Describe()).unclaimed
     assert unclaimed["postgresql"] == unclaimed["mariadb"] == []
     with pytest.raises(AgentError) as refused:
         old.host.call(verbs.DropLeft(account="other", engine="mariadb"))

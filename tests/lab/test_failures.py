@@ -176,7 +176,7 @@ def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, re
                 **stale,
                 account_file=next(
                     entry["account_file"]
-                    for entry in host.call(verbs.Describe())["accounts"]
+                    for entry in host.call(verbs.Describe()).accounts
                     if entry["account"] == "orchard"
                 ),
                 source_address=farm.lab.server(ORIGINAL).spec.management_address,

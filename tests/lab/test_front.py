@@ -432,4 +432,4 @@ def test_no_customer_speaks_in_a_visitors_name(sides) -> None:
 
 
 def forwarded(here: Side, name: str) -> dict[str, Any]:
-    return next(a["forwarded"] for a in here.host.call(verbs.Describe())["accounts"] if a["account"] == name)
+    return next(a["forwarded"] for a in here.host.call(verbs.Describe()).accounts if a["account"] == name)

@@ -57,8 +57,8 @@ def test_the_original_runs_the_new_infrastructure(farm: Farm) -> None:
     versions = described["versions"]
     for name, wanted in (("debian", "13"), ("postgresql", "17"), ("mariadb", "11.8"), ("php", "8.4")):
         assert versions[name].startswith(wanted), versions
-    assert sorted(entry["account"] for entry in described["accounts"]) == [*ACCOUNTS]
-    assert {entry["state"] for entry in described["accounts"]} == {"serving"}
+    assert sorted(entry["account"] for entry in described.accounts) == [*ACCOUNTS]
+    assert {entry["state"] for entry in described.accounts} == {"serving"}
     assert {key: found for key, found in described["unclaimed"].items() if found} == {}
     with stage.registry_connection() as conn:
         assert registry.server(conn, ORIGINAL).infrastructure == stage.NEW

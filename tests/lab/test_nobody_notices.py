@@ -61,7 +61,7 @@ def test_no_request_fails_and_no_write_is_lost(lab, sides, statement) -> None:
         assert {(way.store, way.way) for way in done.ways} == {("postgresql", "follow"), ("mariadb", "follow")}
         assert all(way.why for way in done.ways)
         assert near.failed == []
-        (left,) = (one for one in source.host.call(verbs.Describe())["accounts"] if one["account"] == NAME)
+        (left,) = (one for one in source.host.call(verbs.Describe()).accounts if one["account"] == NAME)
         assert left["forwarded"]["http"]["count"] > 0
         for one in (source, target):
             one.host.call(verbs.Unpair(move=move.key))

@@ -465,8 +465,8 @@ def test_a_test_copy_never_becomes_the_account(stage: Stage) -> None:
     with pytest.raises(AgentError, match="holds test copies only"):
         new.host.call(verbs.Create(account_file={**account_file("newcomer", 2602)}))
     told = new.host.call(verbs.Describe())
-    assert told["test_server"] == "test.example" and old.host.call(verbs.Describe())["test_server"] is None
-    assert [a["state"] for a in told["accounts"]] == ["test"]
+    assert told.test_server == "test.example" and old.host.call(verbs.Describe()).test_server is None
+    assert [a["state"] for a in told.accounts] == ["test"]
 
 
 def test_it_is_the_same_after_a_reboot(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """Figures of moves: kept as they were measured, and read whatever an earlier release has kept."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -29,7 +30,8 @@ MEASURED = Figures(
 
 
 def test_what_was_measured_is_read_as_it_was_kept() -> None:
-    assert read_figures(plain(MEASURED)) == MEASURED
+    for kept in (asdict(MEASURED), plain(MEASURED)):
+        assert read_figures(json.loads(json.dumps(kept))) == MEASURED
 
 
 @pytest.mark.parametrize("kept", [{}, {"files": 3}, {"copy": None, "switch": None}, {"copy": {}, "switch": {}}])

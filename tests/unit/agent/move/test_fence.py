@@ -17,7 +17,7 @@ from include.agent.host import operations, system
 from include.agent.host.codec import decode
 from include.agent.host.system import Refused
 from include.agent.move import fence, forward, hold, serving
-from include.agent.verbs import Standing
+from include.agent.verbs import Emptiness, Standing
 from include.agent.verbs.peers import HowItStands, Stands
 from include.agent.verbs.reports import Switched, Verified
 from include.agent.verbs.verb import Asking
@@ -280,10 +280,10 @@ def test_a_server_with_an_account_that_cannot_be_read_is_not_empty(servers: TwoS
     for name in ("alice", "zoe"):
         accounts.put_state(name, accounts.State("moved", 2, "m1", released=True))
     servers.state_file("bob").write_bytes(b"")
-    assert describe.prove_empty() == {"empty": False, "because": ["The account bob is unreadable here."]}
+    assert describe.prove_empty() == Emptiness(empty=False, because=["The account bob is unreadable here."])
     accounts.account_path("bob").write_bytes(b"{}")
     proof = describe.prove_empty()
-    assert not proof["empty"] and len(proof["because"]) == 1
+    assert not proof.empty and len(proof.because) == 1
 
 
 def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers) -> None:
