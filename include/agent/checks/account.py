@@ -141,7 +141,7 @@ def _texts(args: dict[str, Any], name: str) -> list[str]:
     return [_text(item, f"Each of the {name}") for item in _list(args, name)]
 
 
-def _text(value: Any, what: str) -> str:
+def _text(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value or not value.isprintable() or len(value) > 2000:
-        refuse("bad_args", f"{what} must be text, not {value!r:.60}.")
+        refuse("bad_args", f"{name} must be text, not {value!r:.60}.")
     return value

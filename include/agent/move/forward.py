@@ -50,11 +50,11 @@ def release(name: str, move: str, epoch: int, commit_record: Any, steps: Steps |
             works["mail"] = partial(mail.follow, account)
         works["proof"] = partial(pairing.keep_proof, move, committed.get("proof"))
 
-        def timed(what: str) -> None:
-            with steps(what):
-                works[what]()
+        def timed(step: str) -> None:
+            with steps(step):
+                works[step]()
 
-        system.side_by_side(*(partial(timed, what) for what in works))
+        system.side_by_side(*(partial(timed, step) for step in works))
         # Who comes in finds everything open: the front is the last.
         with steps("front"):
             front.set_entry(account)

@@ -91,10 +91,10 @@ def begin_alone(account: Account, peer: Peer, stores: Collection[str]) -> None:
             continue
         ours, theirs = engine.version(), tuple(target.versions.get(engine.name, ()))
         if theirs < ours:
-            here, there = (".".join(str(part) for part in version) or "unknown" for version in (ours, theirs))
+            newer, older = (".".join(str(part) for part in version) or "unknown" for version in (ours, theirs))
             refuse(
                 "older_engine",
-                f"{engine.title} {there} on the new server is older than {here} here and cannot take what that has:"
+                f"{engine.title} {older} on the new server is older than {newer} here and cannot take what that has:"
                 " choose a server that runs the same or a newer one.",
             )
 
@@ -126,7 +126,7 @@ def switch(want: verbs.Switch, report: Report) -> reports.Switched:
     steps = Steps(report)
     with steps("follow"):
         followings = _follow(account, peer, report, stores)
-    what = _EngineOnly(account, engine, peer) if engine else _Whole(account)
+    end = _EngineOnly(account, engine, peer) if engine else _Whole(account)
     with steps("rehearse"):
         requests = php.Requests(account)
         expected = _rehearse(account, peer, want.budget_seconds, followings, requests)
@@ -136,8 +136,8 @@ def switch(want: verbs.Switch, report: Report) -> reports.Switched:
         scope=_scope(followings),
         ways=_ways(followings),
     )
-    block = hold.Hold(account.name, want.move, want.epoch, want.hold_seconds, steps, what.engines, requests)
-    measured = _hold_and_commit(block, account, peer, steps, foreseen, followings, what)
+    block = hold.Hold(account.name, want.move, want.epoch, want.hold_seconds, steps, end.engines, requests)
+    measured = _hold_and_commit(block, account, peer, steps, foreseen, followings, end)
     with steps("unfollow"):
         for following in followings:
             following.stop()
@@ -201,8 +201,8 @@ def _rehearse(
         expected = max(rehearsal.seconds for rehearsal in rehearsals) + holds.usual_rest()
         if expected <= budget:
             return expected
-    slow = sorted((one for rehearsal in rehearsals for one in rehearsal.slow), key=lambda one: -one.seconds)
-    why = "".join(f" {one.what} takes {one.seconds:.1f} s: {one.why}" for one in slow[:3])
+    slowest = sorted((slow for rehearsal in rehearsals for slow in rehearsal.slow), key=lambda slow: -slow.seconds)
+    why = "".join(f" {slow.what} takes {slow.seconds:.1f} s: {slow.why}" for slow in slowest[:3])
     refuse(
         "over_budget",
         f"Visitors of {account.name} would wait about {expected:.1f} s, more than the {budget:g} s that are allowed, so"
@@ -217,29 +217,29 @@ def _hold_and_commit(
     steps: Steps,
     foreseen: reports.Switched,
     followings: list[Following],
-    what: _Whole | _EngineOnly,
+    end: _Whole | _EngineOnly,
 ) -> reports.Switched:
-    """From the hold to the end, which is `what`'s; the move's figures. Who is held waits as long as its block lasts."""
+    """From the hold to the end, which is `end`; the move's figures. Who is held waits as long as its block lasts."""
     began, held_at = time.monotonic(), time.time()
     with block as held:
         brought = _bring_over(held, account, peer, steps, followings)
         failpoint("held")
-        verified, different = _together(account, peer, {part: one.compared for part, one in brought.items()})
+        verified, different = _together(account, peer, {part: store.compared for part, store in brought.items()})
         if different:
             refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
         with steps("commit"):
             figures = replace(foreseen, verified=verified, cut=held.cut, steps=steps.taken, held_at=held_at)
-            what.commit(held.move, held.epoch, figures)
+            end.commit(held.move, held.epoch, figures)
         with steps("release"):
-            of_release = what.release(peer)
+            of_release = end.release(peer)
         steps.taken += [replace(step, name=f"release: {step.name}") for step in of_release]
         with steps("forward"):
-            what.open()
+            end.open()
         seconds = time.monotonic() - began
-    holds.note(seconds - max(one.seconds for one in brought.values()))
+    holds.note(seconds - max(store.seconds for store in brought.values()))
     verified = replace(verified, messages=sum(following.messages() for following in followings))
     figures = replace(figures, verified=verified, steps=steps.taken, held_ms=round(seconds * 1000, 1))
-    what.keep(figures)
+    end.keep(figures)
     return figures
 
 
@@ -272,7 +272,7 @@ def _bring_over(
         return _Brought(compared, time.monotonic() - began)
 
     done = dict(zip(held.parts, side_by_side(*(partial(bring, part) for part in held.parts)), strict=True))
-    return {part: one for part, one in done.items() if one is not None}
+    return {part: brought for part, brought in done.items() if brought is not None}
 
 
 def _together(account: Account, peer: Peer, compared: dict[str, Compared]) -> tuple[reports.Verified, list[str]]:

@@ -28,8 +28,8 @@ class StoreCopy:
 
     def waits_for(self, database: str, obstacle: WhyNot, size: int, seconds: float) -> None:
         """A move would copy this database while visitors wait, as this test has just copied it."""
-        what = f"Copying it took {seconds:.1f} s for {size / 1e6:,.1f} MB in this test, and visitors would wait as long"
-        message = f"{what}, as {obstacle.why}. To have it followed instead, {obstacle.remedy}."
+        took = f"Copying it took {seconds:.1f} s for {size / 1e6:,.1f} MB in this test, and visitors would wait as long"
+        message = f"{took}, as {obstacle.why}. To have it followed instead, {obstacle.remedy}."
         self.waits.append(Wait(store=self.store, database=printable(database), message=message))
 
     def misses(self, database: str, names: Iterable[str]) -> None:
@@ -41,11 +41,11 @@ class StoreCopy:
 
 
 def said(
-    database: str | None, what: str | None, message: str, severity: Literal["error", "warning"] = "error"
+    database: str | None, item: str | None, message: str, severity: Literal["error", "warning"] = "error"
 ) -> Remark:
     return Remark(
         database=database and printable(database),
         severity=severity,
-        object=what and printable(what),
+        object=item and printable(item),
         message=printable(message)[:1000],
     )

@@ -27,8 +27,8 @@ _LONG_REPLY = 16 << 20
 
 def _account_file(value: Any) -> dict[str, Any]:
     Account.from_json(value)
-    found: dict[str, Any] = value
-    return found
+    account_file: dict[str, Any] = value
+    return account_file
 
 
 # What is asked for; what is none is refused with a code and a sentence of its own.

@@ -159,11 +159,11 @@ class Look(
     databases: Annotated[dict[str, Any], named(_QUESTION, 100_000)]
 
     def unfit(self, result: dict[str, Any]) -> str | None:
-        if said := _all_named(self.databases, result):
-            return said
+        if unfit := _all_named(self.databases, result):
+            return unfit
         for name, question in self.databases.items():
-            asked = {table: len(what["keys"]) for table, what in question["keys"].items()}
-            if {table: len(found) for table, found in result[name]["rows"].items()} != asked:
+            asked = {table: len(rows["keys"]) for table, rows in question["keys"].items()}
+            if {table: len(hashes) for table, hashes in result[name]["rows"].items()} != asked:
                 return ".rows: an answer to each key was expected"
             if question.get("large") and "large" not in result[name]:
                 return ".large: it is missing"
