@@ -69,8 +69,8 @@ def test_an_account_that_left_does_not_serve():
     kept = without_secrets(description(accounts=accounts, parts=accounts))
     assert "secret" not in str(kept) and len(kept.accounts) == len(kept.parts) == 4
     mail = {"domains": ["b.example", "a.example"], "mailboxes": [{"password_hash": "secret"}]}
-    kept = entry_without_secrets({"account": "x", "account_file": {"uid": 2001, "mail": mail}})
-    assert kept == {"account": "x", "stated": {"uid": 2001, "mail_domains": ["a.example", "b.example"]}}
+    public = entry_without_secrets({"account": "x", "account_file": {"uid": 2001, "mail": mail}})
+    assert public == {"account": "x", "stated": {"uid": 2001, "mail_domains": ["a.example", "b.example"]}}
 
 
 @pytest.mark.parametrize(
