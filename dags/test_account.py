@@ -41,6 +41,7 @@ from typing import Any
 
 from airflow.sdk import chain, dag
 
+from include.agent.verbs.reports import Checked, Duplicated
 from include.compatibility.report import Seen
 from include.facts import Peer, TestAsked, TestFacts, TestResult
 from include.settings import read_settings
@@ -109,9 +110,9 @@ def test_account() -> None:
     def write_report(
         conn: Registry,
         test: TestFacts,
-        duplicated: dict[str, Any],
-        original: dict[str, Any],
-        copy: dict[str, Any],
+        duplicated: Duplicated,
+        original: Checked,
+        copy: Checked,
         pages: dict[str, Any],
     ) -> TestResult:
         """The report, into its files and the registry; the test is ready from now on."""

@@ -16,7 +16,8 @@ from .host.codec import decode, encode
 from .host.digest import printable
 from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
-from .verbs import Standing
+from .verbs import Standing, reports
+from .verbs.described import Description
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
 
@@ -135,7 +136,7 @@ def _lead_to(want: verbs.LeadTo) -> verbs.Led:
     return verbs.Led(state=state.state, to=state.to)
 
 
-def _describe(_want: verbs.Describe) -> dict[str, Any]:
+def _describe(_want: verbs.Describe) -> Description:
     from . import describe
 
     return describe.describe()
@@ -144,7 +145,7 @@ def _describe(_want: verbs.Describe) -> dict[str, Any]:
 def _prove_empty(_want: verbs.ProveEmpty) -> verbs.Emptiness:
     from . import describe
 
-    return verbs.Emptiness(**describe.prove_empty())
+    return describe.prove_empty()
 
 
 def _accept_ips(want: verbs.AcceptIps) -> Nothing:
@@ -185,8 +186,8 @@ def _status(want: verbs.Status) -> verbs.OperationStatus:
 
 
 def _shown(status: dict[str, Any]) -> verbs.OperationStatus:
-    found: verbs.OperationStatus = decode(verbs.OperationStatus, status)
-    return found
+    shown: verbs.OperationStatus = decode(verbs.OperationStatus, status)
+    return shown
 
 
 VERBS = Answers(
@@ -213,19 +214,19 @@ VERBS = Answers(
 )
 
 
-def _check(want: verbs.Check, report: operations.Report) -> dict[str, Any]:
+def _check(want: verbs.Check, report: operations.Report) -> reports.Checked:
     from .checks import account
 
     return account.check(want, report)
 
 
-def _copy(want: verbs.Copy, report: operations.Report) -> dict[str, Any]:
+def _copy(want: verbs.Copy, report: operations.Report) -> reports.Copied:
     from .move import switch
 
     return switch.copy(want, report)
 
 
-def _duplicate(want: verbs.Duplicate, report: operations.Report) -> dict[str, Any]:
+def _duplicate(want: verbs.Duplicate, report: operations.Report) -> reports.Duplicated:
     from .trial import duplicate
 
     return duplicate.duplicate(want, report)
@@ -237,13 +238,13 @@ def _obstacles(want: verbs.Obstacles, report: operations.Report) -> verbs.Looked
     return obstacles.obstacles(want, report)
 
 
-def _switch(want: verbs.Switch, report: operations.Report) -> dict[str, Any]:
+def _switch(want: verbs.Switch, report: operations.Report) -> reports.Switched:
     from .move import switch
 
     return switch.switch(want, report)
 
 
-def _verify(want: verbs.Verify, report: operations.Report) -> dict[str, Any]:
+def _verify(want: verbs.Verify, report: operations.Report) -> reports.Compared:
     from .move import switch
 
     return switch.verify(want, report)
@@ -275,8 +276,8 @@ def answer(text: bytes) -> str:
         return encode({"ok": False, "error": {"code": error.code, "message": error.message}})
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
-        said = printable(f"{type(error).__name__}: {error}"[:1000])
-        message = f"The agent failed: {said}. This is a fault of the agent; report it."
+        why = printable(f"{type(error).__name__}: {error}"[:1000])
+        message = f"The agent failed: {why}. This is a fault of the agent; report it."
         return encode({"ok": False, "error": {"code": "internal_error", "message": message}})
 
 

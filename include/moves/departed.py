@@ -25,7 +25,7 @@ def shut_departed(conn: psycopg.Connection, reach: Callable[[str], Host]) -> lis
 
     def ask(name: str) -> list[dict[str, Any]] | str:
         try:
-            return hosts[name].call(verbs.Describe())["accounts"]
+            return hosts[name].call(verbs.Describe()).accounts
         except (HostUnreachable, AgentError) as error:
             return f"{name}: {error}"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
+from include.agent.verbs.described import Description, Entry
 from include.facts import MigrationFacts, NothingToDo
 from include.hosts import AgentError, Host, HostUnreachable
 from include.machines import Machines, MachineSpec
@@ -37,16 +38,16 @@ def past(state: str, other: str) -> bool:
     return state != other and states.MIGRATION.there_or_past(state, other)
 
 
-def serving(description: dict[str, Any]) -> list[dict[str, Any]]:
+def serving(description: Description) -> list[Entry]:
     """The accounts that a described server serves, or would serve when its hold ends."""
-    return [account for account in description["accounts"] if account["state"] in ("serving", "held")]
+    return [account for account in description.accounts if account["state"] in ("serving", "held")]
 
 
 def refresh(conn: psycopg.Connection, server: str, host: Host) -> list[str]:
     """Brings the registry up to date with what `server` says that it serves (an account created meanwhile); gives a
     sentence on the old path of each account that has left it."""
     description = without_secrets(host.call(verbs.Describe()))
-    registry.record_description(conn, server, description)
+    registry.record_description(conn, server, plain(description))
     registry.sync_accounts(conn, server, serving(description))
     migration = registry.migration_of(conn, server)
     return forwarding.record(conn, migration.id, description) if migration is not None else []
@@ -57,7 +58,7 @@ def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[
     a sentence on each that does not answer."""
     hosts = {server.name: reach(server.name) for server in registry.list_servers(conn) if _may_get_accounts(server)}
 
-    def ask(name: str) -> dict[str, Any] | str:
+    def ask(name: str) -> Description | str:
         try:
             return without_secrets(hosts[name].call(verbs.Describe()))
         except (HostUnreachable, AgentError) as error:
@@ -67,7 +68,7 @@ def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[
         answers = dict(zip(hosts, pool.map(ask, hosts), strict=True))
     for name, answer in answers.items():
         if not isinstance(answer, str):
-            registry.record_description(conn, name, answer)
+            registry.record_description(conn, name, plain(answer))
             registry.sync_accounts(conn, name, serving(answer))
     return [answer for answer in answers.values() if isinstance(answer, str)]
 

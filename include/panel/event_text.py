@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.moves import proof
-from include.registry import Event
+from include.registry import Event, read_figures
 from include.registry.kinds import EventKind
 
 
@@ -205,8 +205,8 @@ def _free_days(days: int | None) -> str:
 
 
 def _held(detail: dict[str, Any]) -> str:
-    held = (detail.get("switch") or {}).get("held_ms")
-    return f", held for {held:,.0f} ms" if isinstance(held, int | float) else ""
+    held = read_figures(detail).switch.held_ms
+    return "" if held is None else f", held for {held:,.0f} ms"
 
 
 def _counts(detail: dict[str, Any]) -> str:
@@ -216,5 +216,5 @@ def _counts(detail: dict[str, Any]) -> str:
 
 
 def _left(event: Event) -> str:
-    left = proof.of(event.detail).left if event.kind == EventKind.MOVE_COMMITTED else []
+    left = proof.of(read_figures(event.detail)).left if event.kind == EventKind.MOVE_COMMITTED else []
     return f" Not carried: {' '.join(left)}" if left else ""

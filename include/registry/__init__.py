@@ -44,6 +44,7 @@ from include.registry.campaigns import (
 from include.registry.catalogue import Entry, catalogue_entry, list_catalogue, sync_catalogue
 from include.registry.database import Busy, RegistryRefused, certain
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
+from include.registry.figures import Figures, read_figures
 from include.registry.migrations import (
     Migration,
     accounts_not_on,
@@ -163,6 +164,7 @@ __all__ = [
     "CampaignAccount",
     "Entry",
     "Event",
+    "Figures",
     "Foreseen",
     "Ip",
     "Lease",
@@ -262,6 +264,7 @@ __all__ = [
     "plan",
     "proof_of_emptiness",
     "put_off",
+    "read_figures",
     "read_through",
     "record_description",
     "record_probes",

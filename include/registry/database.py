@@ -6,7 +6,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import kwargs_row, scalar_row
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -183,15 +183,15 @@ def in_transaction(
     return wrapped
 
 
-def rows(conn: psycopg.Connection, cls: type[T], sql: str, params: Params | None = None) -> list[T]:
-    """Every row, as `cls`."""
-    with conn.cursor(row_factory=class_row(cls)) as cursor:
+def rows(conn: psycopg.Connection, make: Callable[..., T], sql: str, params: Params | None = None) -> list[T]:
+    """Every row, as a class, or what else takes its columns by name, makes of it."""
+    with conn.cursor(row_factory=kwargs_row(make)) as cursor:
         return cursor.execute(sql, params).fetchall()
 
 
-def row(conn: psycopg.Connection, cls: type[T], sql: str, params: Params | None = None) -> T | None:
-    """The first row, as `cls`."""
-    with conn.cursor(row_factory=class_row(cls)) as cursor:
+def row(conn: psycopg.Connection, make: Callable[..., T], sql: str, params: Params | None = None) -> T | None:
+    """The first row, in the same way."""
+    with conn.cursor(row_factory=kwargs_row(make)) as cursor:
         return cursor.execute(sql, params).fetchone()
 
 

@@ -12,6 +12,7 @@ import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
 from include.hosts import Host
 from include.moves.enrol import enrol
 from include.moves.servers import without_secrets
@@ -108,8 +109,8 @@ def write_names(filled: dict[str, Filled], host_key: str) -> None:
     agent = host(ORIGINAL, host_key)
     with registry_connection() as conn:
         description = without_secrets(inside(OPS, agent.call, verbs.Describe()))
-        registry.record_description(conn, ORIGINAL, description)
-        registry.sync_accounts(conn, ORIGINAL, description["accounts"])
+        registry.record_description(conn, ORIGINAL, plain(description))
+        registry.sync_accounts(conn, ORIGINAL, description.accounts)
         ips = [ip.address for ip in registry.ips_of(conn, ORIGINAL)]
         inside(OPS, agent.call, verbs.AcceptIps(ips=ips))
         zone = names.client()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from airflow.sdk import Param
 
 from include import registry
+from include.agent.verbs.reports import Copied, Switched
 from include.facts import MoveFacts, Peer
 from include.moves import channel, names
 from include.moves import look as looks
@@ -59,8 +60,8 @@ def move_steps(move: Any) -> Steps:
 
     @step(refusal_is_final=True)
     def record_move(
-        conn: Registry, move: MoveFacts, switched: dict[str, Any] | None, copied: dict[str, Any] | None
-    ) -> dict[str, Any] | None:
+        conn: Registry, move: MoveFacts, switched: Switched | None, copied: Copied | None
+    ) -> Switched | None:
         """The registry learns in one transaction where the account lives, and what was verified. The server that it
         left is asked first."""
         return channel.record(conn, move, switched, copied, connections.host(move.from_server, conn))

@@ -17,12 +17,14 @@ import pytest
 from include import catalogue, registry
 from include.agent import verbs
 from include.agent.host import codec
+from include.agent.verbs.described import Description
 from include.agent.verbs.verb import Result, Verb
 from include.catalogue import infrastructures
 from include.hosts import AgentError, HostUnreachable
 from include.moves.channel import without_secrets
 from include.testing import reports
 from include.testing.copies import Place
+from tests.support.described import description
 from tests.support.zone import Zone
 
 TEST_DOMAIN = "test.example"
@@ -88,19 +90,17 @@ class FakeHost:
             raise HostUnreachable(f"{self.name} cannot be reached.")
         self.hosting.log.append((self.name, verb.name))
         said = getattr(self, f"_{verb.name}")(self.hosting.servers[self.name], **codec.plain(verb))
-        # A description is less than what an agent says of itself, and is nothing but JSON.
+        # Of an account these say less than an agent does.
         return said if isinstance(verb, verbs.Describe) else codec.decode(verb.result, said)
 
-    def _describe(self, server: FakeServer) -> dict[str, Any]:
-        return {
-            "debian": VERSIONS[server.infrastructure]["debian"],
-            "services_down": [],
-            "versions": VERSIONS[server.infrastructure],
-            "disk": {"total_bytes": 1 << 40, "free_bytes": 1 << 39},
-            "test_server": server.domain,
-            "accounts": [described(*one) for one in server.accounts.items() if "." not in one[0]],
-            "parts": [described(*one) for one in server.accounts.items() if "." in one[0]],
-        }
+    def _describe(self, server: FakeServer) -> Description:
+        return description(
+            debian=VERSIONS[server.infrastructure]["debian"],
+            versions=VERSIONS[server.infrastructure],
+            test_server=server.domain,
+            accounts=[described(*one) for one in server.accounts.items() if "." not in one[0]],
+            parts=[described(*one) for one in server.accounts.items() if "." in one[0]],
+        )
 
     def _prove_empty(self, server: FakeServer) -> dict[str, Any]:
         because = [
@@ -401,9 +401,9 @@ def write_shared(hosting: Hosting) -> None:
     for account in ("shop", "wiki"):
         add_shared(hosting, account)
     for name, *_ in SHARED:
-        description = without_secrets(hosting.host(name).call(verbs.Describe()))
-        registry.record_description(conn, name, description)
-        registry.sync_accounts(conn, name, description["accounts"])
+        told = without_secrets(hosting.host(name).call(verbs.Describe()))
+        registry.record_description(conn, name, codec.plain(told))
+        registry.sync_accounts(conn, name, told.accounts)
 
 
 def add_shared(hosting: Hosting, account: str) -> None:

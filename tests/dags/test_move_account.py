@@ -9,9 +9,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
-from include.moves.channel import without_secrets
-from tests.dags.hosting import FakeHost, described
+from include.moves import proof
+from include.moves.channel import entry_without_secrets
+from tests.dags.hosting import RESULTS, FakeHost, described
 from tests.dags.steps import MOVE, begin, operation, stand_in_for_look, step
 from transhumance_airflow import connections
 from transhumance_airflow.operators import agent
@@ -88,7 +90,7 @@ def test_a_source_that_claims_anothers_mail_is_asked_about_before_the_target_hea
         step(dag, "open_path", move=move)
     assert "receive" not in hosting.args
     with connections.registry_connection() as conn:
-        registry.sync_accounts(conn, "vps-1", without_secrets({"accounts": [described("app", entry)]})["accounts"])
+        registry.sync_accounts(conn, "vps-1", [entry_without_secrets(described("app", entry))])
         registry.confirm_account(conn, "app", "ops")
     step(dag, "open_path", move=move)
     assert hosting.args["receive"]["account_file"]["mail"]["domains"] == ["gmail.com"]
@@ -329,7 +331,19 @@ def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag, hosting, 
         step(dag, "record_move", move=move, switched=None, copied=None)
     hosting.servers["vps-1"].accounts["app"]["released"] = True
     step(dag, "record_move", move=move, switched=None, copied=None)
-    assert registry.move(hosting.conn, move["id"]).figures["switch"]["held_ms"] == 310.4
+    assert registry.move(hosting.conn, move["id"]).figures.switch.held_ms == 310.4
+    assert registry.account(hosting.conn, "app").server == "transit-1"
+
+
+def test_a_switch_that_gives_nonsense_is_told_and_proves_nothing(dag, hosting, handed_over, monkeypatch):
+    """The server that the account has left may have been taken over: it does not keep it from being recorded."""
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    monkeypatch.setitem(RESULTS, "switch", {"held_ms": "long", "verified": {"equal": True}})
+    with pytest.raises(AirflowFailException, match="What answers switch on this server is not its agent"):
+        operation(dag, "switch", move, peer)
+    step(dag, "record_move", move=move, switched=None, copied=None)
+    recorded = registry.move(hosting.conn, move["id"])
+    assert recorded.figures.switch == Switched() and not proof.of(recorded.figures).verified
     assert registry.account(hosting.conn, "app").server == "transit-1"
 
 

@@ -29,7 +29,7 @@ def test_whole_way(conn):
         ("a1-1", "home"),
         ("a1-2", "home"),
     ]
-    assert all(move.figures == {"files": 3} for move in registry.moves_of(conn, id))
+    assert all(move.figures == host.FIGURES for move in registry.moves_of(conn, id))
     kinds = [event.kind for event in registry.list_events(conn, migration_id=id)]
     steps = [kind.removeprefix("migration.") for kind in kinds if kind.startswith("migration.")]
     assert steps == [
@@ -229,7 +229,7 @@ def test_a_commit_is_as_old_as_its_source_says_within_reason(conn, told, kept):
         registry.advance_move(conn, move.id, state)
     now = datetime.now(UTC)
     committed = registry.advance_move(
-        conn, move.id, "committed", {}, None if told is None else now + timedelta(seconds=told)
+        conn, move.id, "committed", None, None if told is None else now + timedelta(seconds=told)
     )
     assert abs(committed.committed_at - now - timedelta(seconds=kept)) < timedelta(seconds=30)
 

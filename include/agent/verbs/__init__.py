@@ -14,6 +14,7 @@ from ..host.addresses import check_address
 from ..host.codec import Most, plain
 from ..host.shapes import maybe, named, number, sentence, text, tree, whole
 from .described import Description
+from .reports import Checked, Compared, Copied, Duplicated, Sentence, Sentences, Switched, Word
 from .verb import ORCHESTRATOR, LongVerb, Nothing, Verb
 
 LONGEST_TEXT = 16 << 20
@@ -26,8 +27,8 @@ _LONG_REPLY = 16 << 20
 
 def _account_file(value: Any) -> dict[str, Any]:
     Account.from_json(value)
-    found: dict[str, Any] = value
-    return found
+    account_file: dict[str, Any] = value
+    return account_file
 
 
 # What is asked for; what is none is refused with a code and a sentence of its own.
@@ -43,12 +44,9 @@ Long = Annotated[str, text(LONGEST_TEXT)]
 Stores = Annotated[list[Annotated[str, text(40)]], Most(10)]
 
 # What is answered.
-Word = Annotated[str, text(40, "[a-z_]*")]
 Domain = Annotated[str, text(253, r"[a-z0-9.-]+")]
 Domains = Annotated[dict[str, Domain], Most(10_000)]
 SshKey = Annotated[str, text(1200, "[A-Za-z0-9+/= -]+")]
-Sentence = Annotated[str, sentence()]
-Sentences = Annotated[list[Sentence], Most(100_000)]
 ShortSentence = Annotated[str, sentence(1000)]
 
 
@@ -327,11 +325,8 @@ class PeerAt:
     host_keys: Annotated[list[Annotated[str, text(2000)]], Most(10)]
 
 
-Report = Annotated[dict[str, Any], named(tree())]
-
-
 @dataclass(frozen=True, kw_only=True)
-class Copy(LongVerb[Report], name="copy", by=ORCHESTRATOR):
+class Copy(LongVerb[Copied], name="copy", by=ORCHESTRATOR):
     """Copy the stores while the account serves, prove the copy, and let it follow."""
 
     account: AccountName
@@ -342,7 +337,7 @@ class Copy(LongVerb[Report], name="copy", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verify(LongVerb[Report], name="verify", by=ORCHESTRATOR):
+class Verify(LongVerb[Compared], name="verify", by=ORCHESTRATOR):
     """Compare both copies as a whole, now."""
 
     account: AccountName
@@ -353,7 +348,7 @@ class Verify(LongVerb[Report], name="verify", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switch(LongVerb[Report], name="switch", by=ORCHESTRATOR, visitors_wait=True):
+class Switch(LongVerb[Switched], name="switch", by=ORCHESTRATOR, visitors_wait=True):
     """From rehearsal to forward, with nobody's help; with an `engine`, its databases alone."""
 
     account: AccountName
@@ -366,7 +361,7 @@ class Switch(LongVerb[Report], name="switch", by=ORCHESTRATOR, visitors_wait=Tru
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duplicate(LongVerb[Report], name="duplicate", by=ORCHESTRATOR):
+class Duplicate(LongVerb[Duplicated], name="duplicate", by=ORCHESTRATOR):
     """Copy these stores for a test."""
 
     account: AccountName
@@ -377,7 +372,7 @@ class Duplicate(LongVerb[Report], name="duplicate", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check(LongVerb[Report], name="check", by=ORCHESTRATOR, bounded=True):
+class Check(LongVerb[Checked], name="check", by=ORCHESTRATOR, bounded=True):
     """What in an account will not work, or works otherwise, on the new version. `checks`: the catalogue's."""
 
     account: AccountName

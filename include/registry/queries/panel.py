@@ -173,7 +173,7 @@ def live_moves(conn: psycopg.Connection, accounts: Sequence[str]) -> dict[str, M
     """The live move of each of these accounts that is in one."""
     moves = rows(
         conn,
-        Move,
+        Move.of_row,
         f"""
         SELECT {MOVE} FROM live_moves WHERE account = ANY (%(accounts)s)
         """,

@@ -80,8 +80,8 @@ class Watched(Following):
         different = [difference.sentence for difference in unequal.values()]
         return Compared(files=self.index.files, bytes=self.index.bytes, different=tuple(different[:MOST]))
 
-    def counted_later(self) -> dict[str, int]:
-        return {"messages": mail.count(self.account, self.index.rest)}
+    def messages(self) -> int:
+        return mail.count(self.account, self.index.rest)
 
     def stop(self) -> None:
         self.line.close()
