@@ -143,9 +143,9 @@ def locked(path: Path, *, shared: bool = False, inherited: bool = False, wait: f
         os.close(descriptor)
 
 
-def side_by_side(*works: Callable[[], Any]) -> list[Any]:
-    """Do all of it at once; when one fails, its error is raised after the others have ended."""
-    with Threads(max_workers=max(1, len(works))) as pool:
+def side_by_side(*works: Callable[[], Any], at_once: int | None = None) -> list[Any]:
+    """Do all of it at once, or so many at a time; when one fails, its error is raised after the others have ended."""
+    with Threads(max_workers=at_once or max(1, len(works))) as pool:
         running = [pool.submit(work) for work in works]
     return [work.result() for work in running]
 

@@ -253,7 +253,7 @@ def test_one_damaged_state_keeps_nobody_else_shut(servers: TwoServers, damage: s
         accounts.state_of("bob")
     code_of(no)
     boot.boot()
-    assert servers.opened == ["alice", "zoe"]
+    assert sorted(servers.opened) == ["alice", "zoe"]
     assert "bob stays shut: " in capsys.readouterr().err
     assert [account.name for account in accounts.all_accounts()] == ["alice", "bob", "zoe"]
     assert accounts.standing("bob").state == "unreadable"
@@ -267,7 +267,7 @@ def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, caps
     three(servers)
     accounts.account_path("bob").write_bytes(b"{}")
     boot.boot()
-    assert servers.opened == ["alice", "zoe"]
+    assert sorted(servers.opened) == ["alice", "zoe"]
     assert "bob stays shut: " in capsys.readouterr().err
     with pytest.raises(Refused):
         servers.receive("m7", "carol", 2)
@@ -294,7 +294,7 @@ def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers
         accounts.state_of("bob")
     assert code_of(no) == "newer_state"
     boot.boot()
-    assert servers.opened == ["alice", "zoe"]
+    assert sorted(servers.opened) == ["alice", "zoe"]
     answer = protocol.answer(json.dumps({"verb": "return", "args": {"account": "bob", "move": "m1"}}).encode())
     assert json.loads(answer)["error"]["code"] == "newer_state"
     assert protocol.perform("return", {"account": "zoe", "move": "m1"}).state == "serving"
@@ -303,15 +303,23 @@ def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers
 def test_an_account_that_cannot_be_opened_keeps_nobody_else_shut(servers: TwoServers, monkeypatch) -> None:
     three(servers)
 
-    def open_account(account):
+    def start_processes(account):
         if account.name == "bob":
             raise RuntimeError("its database is not up yet")
         servers.opened.append(account.name)
 
-    monkeypatch.setattr(serving, "open_account", open_account)
+    monkeypatch.setattr(serving, "start_processes", start_processes)
     with pytest.raises(Refused, match="tried again"):
         boot.boot()
-    assert servers.opened == ["alice", "zoe"]
+    assert sorted(servers.opened) == ["alice", "zoe"]
+
+
+def test_what_reads_every_account_is_done_once_for_all(servers: TwoServers, monkeypatch) -> None:
+    three(servers)
+    times: list[None] = []
+    monkeypatch.setattr(serving, "show_all", lambda: times.append(None))
+    boot.boot()
+    assert len(times) == 1 and len(servers.opened) == 3
 
 
 def test_a_server_that_does_not_answer_delays_nobody(servers: TwoServers, monkeypatch) -> None:
@@ -322,7 +330,7 @@ def test_a_server_that_does_not_answer_delays_nobody(servers: TwoServers, monkey
     monkeypatch.setattr(boot, "Peer", None)  # nobody is asked while others wait
     servers.armed.clear()
     boot.boot()
-    assert servers.opened == ["bob", "zoe"] and servers.armed == ["alice"]
+    assert sorted(servers.opened) == ["bob", "zoe"] and servers.armed == ["alice"]
 
 
 def test_what_a_killed_process_wrote_is_durable_before_the_release(servers: TwoServers, monkeypatch) -> None:
