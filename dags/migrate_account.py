@@ -47,7 +47,6 @@ from airflow.sdk import dag
 from include.facts import MoveFacts, MoveOverAsked
 from include.moves import begin, names
 from transhumance_airflow import connections, forms
-from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators.wait import WaitForRegistry
 from transhumance_airflow.step import Registry, log_sentences, step
@@ -61,12 +60,7 @@ from transhumance_airflow.step import Registry, log_sentences, step
     catchup=False,
     max_active_runs=16,
     tags=["transhumance", "account"],
-    default_args={
-        "owner": "transhumance",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=5),
-        "on_failure_callback": tell_failure,
-    },
+    default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
         "account": forms.account(),
         "entry": forms.entry("The migration to perform, as the catalogue names it."),

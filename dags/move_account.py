@@ -47,7 +47,6 @@ from airflow.sdk import Param, dag
 from include.facts import MoveAsked
 from include.moves import begin
 from transhumance_airflow import connections, forms
-from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators.wait import WaitForRegistry
 from transhumance_airflow.step import Registry, step
@@ -61,12 +60,7 @@ from transhumance_airflow.step import Registry, step
     catchup=False,
     max_active_runs=256,
     tags=["transhumance", "account"],
-    default_args={
-        "owner": "transhumance",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=5),
-        "on_failure_callback": tell_failure,
-    },
+    default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
         "account": forms.account(),
         "to_server": forms.server(

@@ -101,7 +101,7 @@ from include.registry.queue import (
     waiting,
 )
 from include.registry.reminders import remind, set_customer_mail
-from include.registry.runs import perform_asked, run_failed, why_run_failed
+from include.registry.runs import perform_asked, run_failed, run_failure_told, why_run_failed
 from include.registry.servers import (
     Plan,
     Server,
@@ -274,6 +274,7 @@ __all__ = [
     "resume_server",
     "return_transit",
     "run_failed",
+    "run_failure_told",
     "server",
     "serves_again",
     "set_campaign_account",
