@@ -122,6 +122,7 @@ TEXTS = {
     EventKind.RUN_FAILED: Text("A step did not succeed: {why}", "{task} of {subject} failed: {why}"),
     EventKind.SERVER_ADDED: _ops_only("{server} was added."),
     EventKind.SERVER_ENROLLED: _ops_only("{server} runs infrastructure {infrastructure}."),
+    EventKind.SERVER_HOST_KEYS: _ops_only("At its reinstall {server} {keeps}."),
     EventKind.SERVER_PAUSED: _ops_only("{server} was paused: {paused_because}"),
     EventKind.SERVER_RESUMED: _ops_only("{server} is offered again."),
     EventKind.TAKE_BACK_APPROVED: _ops_only("A person agreed to take {server} back from its transit."),
@@ -191,6 +192,7 @@ def _words(event: Event) -> _Unknown:
         "free_days": _free_days(detail.get("free_days")),
         "left": _left(event),
         "who": "a person agrees" if detail.get("asks") else "nobody is asked",
+        "keeps": "keeps its SSH host keys" if detail.get("keep") else "gets a new SSH host key",
     }
     return _Unknown(known | {key: value for key, value in subjects.items() if value is not None} | made)
 

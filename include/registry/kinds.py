@@ -111,6 +111,7 @@ class EventKind(StrEnum):
     RUN_FAILED = "run.failed"
     SERVER_ADDED = "server.added"
     SERVER_ENROLLED = "server.enrolled"
+    SERVER_HOST_KEYS = "server.host_keys"
     SERVER_PAUSED = "server.paused"
     SERVER_RESUMED = "server.resumed"
     TAKE_BACK_APPROVED = "take_back.approved"

@@ -19,7 +19,7 @@ from include.agent import verbs
 from include.agent.host import codec
 from include.agent.verbs.verb import Result, Verb
 from include.catalogue import infrastructures
-from include.hosts import AgentError, HostUnreachable
+from include.hosts import NO_AGENT, AgentError, HostUnreachable
 from include.moves.channel import without_secrets
 from include.testing import reports
 from include.testing.copies import Place
@@ -67,6 +67,7 @@ class FakeServer:
     domain: str | None = None
     on: bool = True
     queued: int = 0
+    agent: bool = True
 
 
 class FakeHost:
@@ -81,11 +82,17 @@ class FakeHost:
     def __exit__(self, *_: object) -> None: ...
 
     def push_agent(self) -> bool:
+        self.hosting.servers[self.name].agent = True
         return True
+
+    def agent_digest(self) -> str:
+        return "0" * 64 if self.hosting.servers[self.name].agent else NO_AGENT
 
     def call(self, verb: Verb[Result], /, timeout: float = 300) -> Result:
         if self.name not in self.hosting.servers or not self.hosting.servers[self.name].on:
             raise HostUnreachable(f"{self.name} cannot be reached.")
+        if not self.hosting.servers[self.name].agent:
+            raise AgentError("no_answer", f"The agent gave no answer to {verb.name}.")
         self.hosting.log.append((self.name, verb.name))
         said = getattr(self, f"_{verb.name}")(self.hosting.servers[self.name], **codec.plain(verb))
         # A description is less than what an agent says of itself, and is nothing but JSON.
@@ -291,8 +298,13 @@ class Hosting:
         standing = self.servers.get(server.name)
         return standing and SimpleNamespace(host_key=standing.host_key)
 
-    def reinstall(self, server: registry.Server, infrastructure: str) -> SimpleNamespace:
-        self.servers[server.name] = made(server.name, infrastructure, server.management_address)
+    def reinstall(
+        self, server: registry.Server, infrastructure: str, host_keys_of: str | None = None
+    ) -> SimpleNamespace:
+        fresh = made(server.name, infrastructure, server.management_address)
+        if host_keys_of is not None:
+            fresh.host_key, fresh.agent = self.kept[host_keys_of].host_key, False
+        self.servers[server.name] = fresh
         return SimpleNamespace(host_key=self.servers[server.name].host_key)
 
     def wipe(self, server: registry.Server) -> None:

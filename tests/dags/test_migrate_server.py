@@ -195,7 +195,7 @@ def test_a_reinstall_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
 
-    def cut_off(server: Any, infrastructure: str) -> None:
+    def cut_off(*_: Any) -> None:
         raise RuntimeError("killed")
 
     monkeypatch.setattr(hosting, "reinstall", cut_off)
@@ -205,6 +205,47 @@ def test_a_reinstall_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
     hosting.stand_in(monkeypatch)
     step(dag, "reinstall_original", migration=migration)
     assert hosting.servers["vps-1"].infrastructure == "2026"
+
+
+def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
+    """The worker died when the new server stood, before the registry knew: it answers by the pinned key, and has no
+    agent that could be asked."""
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    step(dag, "prove_original_empty", migration=migration)
+    pinned = hosting.servers["vps-1"].host_key
+
+    def killed(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(registry, "enrol_server", killed)
+    with pytest.raises(RuntimeError):
+        step(dag, "reinstall_original", migration=migration)
+    assert (hosting.servers["vps-1"].host_key, hosting.servers["vps-1"].agent) == (pinned, False)
+    monkeypatch.undo()
+    hosting.stand_in(monkeypatch)
+    step(dag, "reinstall_original", migration=migration)
+    step(dag, "enrol_original", migration=migration)
+    assert registry.server(hosting.conn, "vps-1").infrastructure == "2026"
+
+
+def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalled(dag, dags, hosting):
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    step(dag, "prove_original_empty", migration=migration)
+    hosting.servers["vps-1"].agent = False
+    with pytest.raises(AgentError):
+        step(dag, "reinstall_original", migration=migration)
+    assert hosting.servers["vps-1"].infrastructure == "2022"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_host_key_is_what_it_was_unless_ops_want_a_new_one(dag, dags, hosting, keep):
+    before = registry.server(hosting.conn, "vps-1").host_key
+    if not keep:
+        registry.keep_host_keys(hosting.conn, "vps-1", False, "ops")
+    up_to_reinstalled(dag, dags, hosting.conn)
+    after = registry.server(hosting.conn, "vps-1").host_key
+    assert after == hosting.servers["vps-1"].host_key and (after == before) is keep
+    assert registry.server(hosting.conn, "transit-1").host_key not in (before, after)
 
 
 def test_another_host_key_stops_the_reinstall(dag, dags, hosting, monkeypatch):
