@@ -10,7 +10,7 @@ from .account.accounts import Account, State, load, state_of
 from .channel import pairing
 from .checks import account as checks
 from .checks import obstacles
-from .host import addresses, operations, shapes
+from .host import addresses, hooks, operations, shapes
 from .host.codec import decode, encode
 from .host.digest import printable
 from .host.shapes import Strange, parsed, record, tree
@@ -132,6 +132,12 @@ def _reset_ips(want: verbs.ResetIps) -> verbs.Reset:
     return verbs.Reset(reset=addresses.reset(want.ips))
 
 
+def _run_hook(want: verbs.RunHook) -> verbs.HookRun:
+    about = want.about
+    told = {"account": about.account, "direction": about.direction, "from": about.source, "to": about.target}
+    return verbs.HookRun(ran=hooks.run(want.hook, {**told, "move": about.move, "engine": about.engine}))
+
+
 def _start(want: verbs.Start) -> verbs.OperationStatus:
     # What is wrong is refused now, and not found in the operation's end.
     verb, _ = _long(want.verb, want.args)
@@ -165,6 +171,7 @@ VERBS = Answers(
     verbs.Remove.answered_by(_remove),
     verbs.ResetIps.answered_by(_reset_ips),
     verbs.Return.answered_by(_return),
+    verbs.RunHook.answered_by(_run_hook),
     verbs.Start.answered_by(_start),
     verbs.Status.answered_by(_status),
     verbs.TakeBack.answered_by(_take_back),

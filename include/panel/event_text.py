@@ -55,6 +55,7 @@ TEXTS = {
     EventKind.GATE_LIFTED: Text(
         "The host lets the migration begin without every test: {reason}", "The gate was lifted for {subject}: {reason}"
     ),
+    EventKind.HOOK_FAILED: _ops_only("{hook} on {server} did not succeed for {account}: {why}"),
     EventKind.IP_ADDED: _ops_only("The IP {ip} of {server} was added."),
     EventKind.IP_ROUTED: _ops_only("The IP {ip} leads to {server}."),
     EventKind.LEASE_LEFT: Text(

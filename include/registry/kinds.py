@@ -60,6 +60,7 @@ class EventKind(StrEnum):
     CUSTOMER_MAIL = "customer.mail"
     DISK_DISCARDED = "disk.discarded"
     GATE_LIFTED = "gate.lifted"
+    HOOK_FAILED = "hook.failed"
     IP_ADDED = "ip.added"
     IP_ROUTED = "ip.routed"
     LEASE_LEFT = "lease.left"

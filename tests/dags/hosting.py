@@ -205,6 +205,12 @@ class FakeHost:
         server.ips -= set(ips)
         return {}
 
+    def _run_hook(self, server: FakeServer, hook: str, about: dict[str, Any]) -> dict[str, Any]:
+        self.hosting.hooked.append((self.name, hook, about))
+        if line := self.hosting.hooks.get((self.name, hook)):
+            raise AgentError("hook_refused", f'The host\'s hook /etc/transhumance/hooks/{hook} says: "{line}"')
+        return {"ran": (self.name, hook) in self.hosting.hooks}
+
     def _start(self, server: FakeServer, operation: str, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         self.hosting.started.append(operation)
         self.hosting.args[verb] = args
@@ -275,6 +281,9 @@ class Hosting:
     obstacles: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     """What the agent says that stands in an account's way."""
     pages: list[dict[str, Any]] = field(default_factory=list)
+    hooks: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The host's own, by server and name: what each says against it, empty where it agrees."""
+    hooked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     sides: dict[str, str] = field(default_factory=dict)
     """As which side each server was checked."""
 

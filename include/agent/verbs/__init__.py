@@ -267,6 +267,38 @@ class ResetIps(Verb[Reset], name="reset_ips", by=ORCHESTRATOR):
     ips: Addresses
 
 
+# --- the host's own programs ---
+
+Hook = Literal["before-move", "after-move"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveTold:
+    """What the hooks of a move are told of it, but for its words (docs/hooks.md)."""
+
+    account: AccountName
+    direction: Annotated[str, text(40, "[a-z_]+")]
+    source: Annotated[str, text(253, "[a-z0-9.-]+")]
+    target: Annotated[str, text(253, "[a-z0-9.-]+")]
+    move: MoveKey
+    engine: Engine | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookRun:
+    """`ran`: False where the host has no such hook on this server."""
+
+    ran: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunHook(Verb[HookRun], name="run_hook", by=ORCHESTRATOR):
+    """Run the host's own program for this step; refused with what it says against it."""
+
+    hook: Hook
+    about: MoveTold
+
+
 # --- operations: long verbs ---
 
 

@@ -89,6 +89,7 @@ TO_DO = {
     "move_accounts_home": "Open the run of move_account that its log names, correct that, then try again.",
     "discard_kept_disk": "The original does not say that it serves every account. Find out why, then try again.",
     "wipe_transit": "The transit is not empty, or does not answer: its log says what is there. Look, then try again.",
+    "run_hook_before": "The host's own hook refused: its log has the line. Put that right, then clear the run.",
     "copy": "The account serves where it was. See why, then try again.",
     "switch": "The account serves where it was; nothing is lost. Correct what its log names, then clear the run.",
     "look_after": "The account looks different where it lives now. See whether that is the customer's own doing.",
