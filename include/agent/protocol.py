@@ -15,6 +15,7 @@ from .host.codec import decode, encode
 from .host.digest import printable
 from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
+from .layouts import mail
 from .move import fence, forward, hold, shell, switch, take_back
 from .trial import copy, duplicate, server
 from .verbs import Standing
@@ -119,6 +120,11 @@ def _accept_ips(want: verbs.AcceptIps) -> Nothing:
     return Nothing()
 
 
+def _send_mail_from(want: verbs.SendMailFrom) -> Nothing:
+    mail.send_from(want.ips)
+    return Nothing()
+
+
 def _drop_ips(want: verbs.DropIps) -> Nothing:
     addresses.drop(want.ips)
     return Nothing()
@@ -172,6 +178,7 @@ VERBS = Answers(
     verbs.ResetIps.answered_by(_reset_ips),
     verbs.Return.answered_by(_return),
     verbs.RunHook.answered_by(_run_hook),
+    verbs.SendMailFrom.answered_by(_send_mail_from),
     verbs.Start.answered_by(_start),
     verbs.Status.answered_by(_status),
     verbs.TakeBack.answered_by(_take_back),

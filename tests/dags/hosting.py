@@ -68,6 +68,7 @@ class FakeServer:
     on: bool = True
     queued: int = 0
     agent: bool = True
+    sends_from: list[str] = field(default_factory=list)
 
 
 class FakeHost:
@@ -199,6 +200,11 @@ class FakeHost:
 
     def _accept_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
         server.ips |= set(ips)
+        return {}
+
+    def _send_mail_from(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
+        assert set(ips) <= server.ips, "an IP that mail is sent from is this server's"
+        server.sends_from = ips
         return {}
 
     def _drop_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from transhumance_airflow.operators import runs as of_runs
 from transhumance_airflow.operators import wait
 from transhumance_airflow.step import read
 
+ORIGINALS = ["198.51.100.11", "2001:db8:100::11"]
+TRANSITS = ["198.51.100.21", "2001:db8:100::21"]
 STEPS = [
     "check_server",
     "request_transit",
@@ -104,9 +106,12 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
     assert hosting.names.records["app.example", "A"] == ("198.51.100.21", 30)
     step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     assert hosting.routes == {"198.51.100.11/32": "10.30.0.21", "2001:db8:100::11/128": "fd30::21"}
+    assert hosting.servers["transit-1"].sends_from == [*ORIGINALS, *TRANSITS]
+    assert hosting.servers["vps-1"].sends_from == [], "no answer comes back to an address that leads elsewhere"
     step(dag, "prove_original_empty", migration=migration)
     step(dag, "reinstall_original", migration=migration)
     assert step(dag, "enrol_original", migration=migration)["debian"] == "13"
+    assert hosting.servers["vps-1"].sends_from == [], "its IPs lead to the transit until they are home"
     for account in ("app", "blog", "late"):
         move(dags, account, "vps-1", f"home-{migration['id']}-{account}")
     assert conditions.ask(conn, "every_account_moved", waiting) is True, "what was true once does not wait again"
@@ -115,6 +120,8 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
     step(dag, "reroute_ips_home", migration=migration, transit="transit-1")
     assert hosting.routes == {"198.51.100.11/32": "10.30.0.11", "2001:db8:100::11/128": "fd30::11"}
     assert not hosting.servers["transit-1"].ips & {"198.51.100.11", "2001:db8:100::11"}
+    assert hosting.servers["transit-1"].sends_from == TRANSITS
+    assert hosting.servers["vps-1"].sends_from == ORIGINALS
     (disk,) = hosting.kept.values()
     assert {one["state"] for one in disk.accounts.values()} == {"moved"}, "the disk that the original had before"
     step(dag, "discard_kept_disk", migration=migration)

@@ -243,6 +243,13 @@ class DropIps(Verb[Nothing], name="drop_ips", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SendMailFrom(Verb[Nothing], name="send_mail_from", by=ORCHESTRATOR):
+    """Let mail to the world leave by the first of these addresses of each family, which lead here."""
+
+    ips: Addresses
+
+
+@dataclass(frozen=True, kw_only=True)
 class Drained:
     still_open: int
 
