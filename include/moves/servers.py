@@ -140,7 +140,7 @@ def hand_over(conn: psycopg.Connection, migration: MigrationFacts, transit: Host
     sentences = names.repoint(conn, zone, migration.server)
     if registry.lease_of(conn, migration.id) is None:
         name = registry.migration(conn, migration.id).transit
-        _ask_whether_empty(f"{name} is not empty and is not handed over", transit)
+        ask_whether_empty(f"{name} is not empty and is not handed over", transit)
     registry.hand_over(conn, migration.id)
     return sentences
 
@@ -219,7 +219,7 @@ def reinstall(
         _ask_original(migration, original)
         registry.event(conn, EventKind.ORIGINAL_PROVEN_EMPTY, migration=migration.id, server=migration.server)
     except (HostUnreachable, AgentError) as error:
-        if isinstance(error, AgentError) and not _was_just_installed(original, error):
+        if isinstance(error, AgentError) and not was_just_installed(original, error):
             raise
         if not _proven(conn, migration, EventKind.ORIGINAL_PROVEN_EMPTY):
             raise
@@ -230,10 +230,10 @@ def reinstall(
     registry.enrol_server(conn, migration.server, migration.to_infrastructure, installed.host_key, {})
 
 
-def _was_just_installed(original: Host, error: AgentError) -> bool:
+def was_just_installed(host: Host, error: AgentError) -> bool:
     """Whether a server that refused to say whether it is empty is a new one: it shows another host key than the pinned
     one, or the same key, kept, and has no agent yet."""
-    return error.code == "host_key_changed" or (error.code == "no_answer" and original.agent_digest() == NO_AGENT)
+    return error.code == "host_key_changed" or (error.code == "no_answer" and host.agent_digest() == NO_AGENT)
 
 
 def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts, original: Host, machines: Machines) -> None:
@@ -293,7 +293,7 @@ def _prove_transit_empty(
         try:
             # A free transit has no pinned key: what it is known by is what its machine was made with.
             agent = reach(replace(transit, host_key=machine.host_key))
-            _ask_whether_empty(f"Transit {transit.name} is not empty, so it stays as it is", agent)
+            ask_whether_empty(f"Transit {transit.name} is not empty, so it stays as it is", agent)
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration.id) is not None
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
@@ -316,10 +316,11 @@ def _proven(conn: psycopg.Connection, migration: MigrationFacts, kind: EventKind
 
 
 def _ask_original(migration: MigrationFacts, original: Host) -> None:
-    _ask_whether_empty(f"{migration.server} is not empty and is not reinstalled", original)
+    ask_whether_empty(f"{migration.server} is not empty and is not reinstalled", original)
 
 
-def _ask_whether_empty(otherwise: str, host: Host) -> None:
+def ask_whether_empty(otherwise: str, host: Host) -> None:
+    """Refused, beginning with `otherwise`, unless the server itself says that nothing of anybody is on it."""
     proof = host.call(verbs.ProveEmpty())
     if not proof.empty:
         raise registry.RegistryRefused(f"{otherwise}: {' '.join(proof.because)}")

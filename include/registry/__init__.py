@@ -43,6 +43,16 @@ from include.registry.campaigns import (
 from include.registry.catalogue import Entry, catalogue_entry, list_catalogue, sync_catalogue
 from include.registry.database import Busy, RegistryRefused, certain
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
+from include.registry.finish import (
+    Finishing,
+    begin_finish,
+    end_finish,
+    finish_approved_by,
+    finishing,
+    leads_to,
+    may_finish,
+    server_proven_empty,
+)
 from include.registry.migrations import (
     Migration,
     accounts_not_on,
@@ -299,4 +309,12 @@ __all__ = [
     "waiting",
     "was_put_off",
     "why_run_failed",
+    "Finishing",
+    "begin_finish",
+    "end_finish",
+    "finish_approved_by",
+    "finishing",
+    "leads_to",
+    "may_finish",
+    "server_proven_empty",
 ]

@@ -112,8 +112,13 @@ class EventKind(StrEnum):
     RUN_FAILED = "run.failed"
     SERVER_ADDED = "server.added"
     SERVER_ENROLLED = "server.enrolled"
+    SERVER_FINISH_APPROVED = "server.finish_approved"
+    SERVER_FINISHING = "server.finishing"
+    SERVER_FINISHED = "server.finished"
     SERVER_HOST_KEYS = "server.host_keys"
     SERVER_PAUSED = "server.paused"
+    # The server itself, while it was being finished, called itself empty.
+    SERVER_PROVEN_EMPTY = "server.proven_empty"
     SERVER_RESUMED = "server.resumed"
     TAKE_BACK_APPROVED = "take_back.approved"
     TAKE_BACK_BEGAN = "take_back.began"
