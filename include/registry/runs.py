@@ -38,12 +38,12 @@ def run_failed(
 def run_failure_told(conn: psycopg.Connection, dag: str, run_id: str, task: str, attempt: int) -> bool:
     """Whether this task of the run has told why this attempt of it failed."""
     failure = {"dag": dag, "run_id": run_id, "task": task, "attempt": attempt}
-    told: bool = value(
+    was_told: bool = value(
         conn,
         "SELECT EXISTS (SELECT FROM events WHERE kind = %(kind)s AND detail @> %(failure)s)",
         {"kind": EventKind.RUN_FAILED, "failure": Jsonb(failure)},
     )
-    return told
+    return was_told
 
 
 @in_transaction
