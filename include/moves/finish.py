@@ -72,21 +72,22 @@ def question(conn: psycopg.Connection, facts: FinishFacts, reach: Reach) -> str:
     answer = host.call(verbs.ProveEmpty())
     description = without_secrets(host.call(verbs.Describe()))
     left = sorted(account["account"] for account in description["accounts"] if account["state"] == "moved")
+    still = still_used(conn, facts.server, description)
     end = f"is installed with infrastructure {facts.infrastructure}" if facts.then == REINSTALL else "is given up"
+    # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
     lines = [
         f"After a yes everything on **{facts.server}** is erased, it forwards nothing any more, and it {end}. "
         "Both are asked once more at that moment.",
         "",
         f"* why: {facts.because}",
         f"* the registry: nobody lives on it; from it have moved: {', '.join(left) or 'none'}",
-        f"* {facts.server} itself says: {'it is empty.' if answer.empty else 'it is NOT empty:'}",
-        *(f"    {sentence}" for sentence in answer.because),
-        f"* what still comes for those who have left, or leads there: {facts.not_quiet_because or 'nothing'}",
-        "",
-        # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
-        *(f"    {sentence}" for sentence in still_used(conn, facts.server, description)),
+        f"* {facts.server} itself says: {'it is empty' if answer.empty else 'it is NOT empty:'}",
+        *(f"\n        {sentence}" for sentence in answer.because),
+        f"* what still comes for those who have left, or leads there: {'this' if still else 'nothing'}",
+        *(f"\n        {sentence}" for sentence in still),
+        *([f"* that does not matter, because: {facts.not_quiet_because}"] if still else []),
     ]
-    return "\n".join(lines).rstrip()
+    return "\n".join(lines)
 
 
 def erase(

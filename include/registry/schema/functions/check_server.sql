@@ -22,12 +22,6 @@ BEGIN
                 NEW.name, who, NEW.state));
         END IF;
     END IF;
-    IF NEW.state = 'wiped' AND NEW.kind NOT IN ('transit', 'shared') THEN
-        PERFORM refuse(format('%s is a %s server: only a transit or a shared server is wiped.', NEW.name, NEW.kind));
-    END IF;
-    IF NEW.state = 'free' AND NEW.kind <> 'transit' THEN
-        PERFORM refuse(format('%s is a %s server: only a transit is in the pool.', NEW.name, NEW.kind));
-    END IF;
     IF NEW.state = 'wiped' THEN
         SELECT id INTO migration_ FROM migrations
         WHERE transit = NEW.name AND state NOT IN ('home', 'done', 'failed', 'cancelled');
