@@ -6,11 +6,9 @@ Airflow's policy (airflow_local_settings) gives these to every DAG and every tas
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import psycopg
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 
@@ -43,33 +41,26 @@ def tell_failure(context: Context) -> None:
         why = REASONS[TASK_FAILURE]
     else:
         why = str(error) if isinstance(error, OURS) else f"{type(error).__name__}: see the log of {task.task_id}."
-    with _registry(task.task_id) as conn:
-        _tell(conn, task.dag_id, task.run_id, task, why, context["params"])
+    _tell(task.dag_id, task.run_id, task, why, context["params"])
 
 
 def tell_run_failed(context: Context) -> None:
     """A run has failed: why, unless the task that failed last has told it. One that is killed tells nothing; and a run
     that takes too long is none of its tasks' failure."""
-    dag, run_id, reason = context["dag"].dag_id, str(context["run_id"]), str(context.get("reason"))
+    reason = str(context.get("reason"))
     why = REASONS.get(reason, f"The run failed ({reason}): see its tasks.")
-    task = context.get("ti")
-    with _registry(run_id) as conn:
-        told = task is not None and registry.run_failure_told(conn, dag, run_id, task.task_id, task.try_number)
-        if reason != TASK_FAILURE or not told:
-            _tell(conn, dag, run_id, task, why, context.get("params", {}))
+    run = (context["dag"].dag_id, str(context["run_id"]))
+    _tell(*run, context.get("ti"), why, context.get("params", {}), unless_told=reason == TASK_FAILURE)
 
 
-@contextmanager
-def _registry(failed: str) -> Iterator[psycopg.Connection]:
-    """The registry. Where it cannot be told, the log of who tries is: Airflow does nothing else with a failure here."""
-    try:
-        with connections.registry_connection() as conn:
-            yield conn
-    except Exception:
-        log.exception("The registry was not told why %s failed.", failed)
-
-
-def _tell(conn: psycopg.Connection, dag: str, run_id: str, task: Any, why: str, params: Mapping[str, Any]) -> None:
+def _tell(dag: str, run_id: str, task: Any, why: str, params: Mapping[str, Any], *, unless_told: bool = False) -> None:
+    """Tells the registry. Where it cannot be told, the log of who tries is: Airflow does nothing else with it here."""
     name, attempt = (task.task_id, task.try_number) if task else ("the run", None)
     about = params.get("account"), params.get("requested_by"), params.get("server")
-    registry.run_failed(conn, dag, run_id, name, why, *about, attempt=attempt)
+    try:
+        with connections.registry_connection() as conn:
+            told = unless_told and attempt is not None and registry.run_failure_told(conn, dag, run_id, name, attempt)
+            if not told:
+                registry.run_failed(conn, dag, run_id, name, why, *about, attempt=attempt)
+    except Exception:
+        log.exception("The registry was not told why %s of %s failed.", name, run_id)

@@ -18,6 +18,8 @@ from tests.dags.hosting import Hosting
 from transhumance_airflow import connections, failures
 
 BEGAN = datetime(2026, 11, 1, 12, tzinfo=UTC)
+FORM = {"server": "vps-1", "account": "app", "to_server": "vps-1", "entry": "infrastructure-2026", "because": "a test"}
+"""What any DAG's form wants filled in."""
 REFUSAL = "There is no server vps-9: see the list of servers."
 
 
@@ -40,7 +42,7 @@ def instance(dag: Any, task: Any) -> TaskInstance:
     )
 
 
-def run_of(dag: Any, conf: dict[str, Any]) -> DagRun:
+def run_of(dag: Any) -> DagRun:
     return DagRun(
         dag_id=dag.dag_id,
         run_id="run-1",
@@ -52,15 +54,15 @@ def run_of(dag: Any, conf: dict[str, Any]) -> DagRun:
         end_date=None,
         run_type="manual",
         state="failed",
-        conf=conf,
+        conf=FORM,
         consumed_asset_events=[],
         partition_key=None,
     )
 
 
-def run_ended(dags: dict[str, Any], dag: Any, reason: str, task: Any = None, **conf: Any) -> None:
+def run_ended(dags: dict[str, Any], dag: Any, reason: str, task: Any = None) -> None:
     """What Airflow's DAG processor does when a run has failed, whatever became of its tasks."""
-    context = DagRunContext(dag_run=run_of(dag, conf), last_ti=instance(dag, task)) if task is not None else None
+    context = DagRunContext(dag_run=run_of(dag), last_ti=instance(dag, task)) if task is not None else None
     where = {"filepath": "x.py", "bundle_name": "dags", "bundle_version": None}
     request = DagCallbackRequest(
         **where, dag_id=dag.dag_id, run_id="run-1", context_from_server=context, is_failure_callback=True, msg=reason
@@ -92,7 +94,7 @@ def test_a_task_of_every_dag_that_was_killed_is_told_when_its_run_ends(dags, hos
 
 def test_whose_the_run_was_is_told_as_well(dags, hosting):
     dag = dags["migrate_server"]
-    run_ended(dags, dag, "task_failure", dag.task_dict["check_server"], server="vps-1", requested_by="ops")
+    run_ended(dags, dag, "task_failure", dag.task_dict["check_server"])
     assert [(task, server) for _, task, _, server in told(hosting)] == [("check_server", "vps-1")]
 
 
@@ -140,7 +142,7 @@ def test_a_task_that_airflow_finds_dead_is_told(dags, hosting):
         ti=instance(dag, task),
         msg="no heartbeat",
         task_callback_type="failed",
-        context_from_server={"dag_run": run_of(dag, {}), "max_tries": 0, "variables": [], "connections": []},
+        context_from_server={"dag_run": run_of(dag), "max_tries": 0, "variables": [], "connections": []},
     )
     processor._execute_task_callbacks(Bag(dags), request, structlog.get_logger())
     assert [(task, "worker died" in why) for _, task, why, _ in told(hosting)] == [("look_at_servers", True)]
@@ -154,7 +156,7 @@ def test_a_registry_that_cannot_be_told_breaks_nothing(dags, monkeypatch):
     monkeypatch.setattr(connections, "registry_connection", gone)
     monkeypatch.setattr(failures.log, "exception", lambda *words: logged.append(words))
     failures.tell_run_failed({"dag": dags["look_at_servers"], "run_id": "run-1", "reason": "timed_out"})
-    assert logged == [("The registry was not told why %s failed.", "run-1")]
+    assert logged == [("The registry was not told why %s of %s failed.", "the run", "run-1")]
 
 
 def test_by_airflow_itself(airflow, dags, hosting, monkeypatch):
