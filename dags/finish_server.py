@@ -79,7 +79,7 @@ def finish_server() -> None:
     def check_server(conn: Registry, params: dict[str, Any], run_id: str) -> FinishFacts:
         """Refuses with one sentence while anybody is on it, or comes by it."""
         asked = FinishFacts.of(params, run_id)
-        return finish.check(conn, asked, connections.reach(conn))
+        return finish.check(conn, asked, params["requested_by"], connections.reach(conn))
 
     @step(execution_timeout=INSTALLING)
     def erase_server(conn: Registry, facts: FinishFacts, params: dict[str, Any]) -> None:

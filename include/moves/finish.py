@@ -28,7 +28,7 @@ QUIET_DAYS = 7
 """So long nothing must have come by the old path; a weekly job, or a visitor with an old bookmark, comes within."""
 
 
-def check(conn: psycopg.Connection, asked: FinishFacts, reach: Reach) -> FinishFacts:
+def check(conn: psycopg.Connection, asked: FinishFacts, by: str, reach: Reach) -> FinishFacts:
     """Refused, with nothing changed, unless the registry and the server itself say that nobody is on it, and nothing
     has come by the old path for a week or somebody has said why that does not matter."""
     registry.may_finish(conn, asked.server, asked.run_id)
@@ -47,6 +47,7 @@ def check(conn: psycopg.Connection, asked: FinishFacts, reach: Reach) -> FinishF
             f"{asked.server} is still used: {' '.join(still)} Wait until nothing has come for {QUIET_DAYS} days, or "
             "start again with a reason in 'Not quiet, because'."
         )
+    registry.ask_finish(conn, asked.server, asked.run_id, asked.because, by)
     return asked
 
 

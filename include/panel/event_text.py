@@ -123,6 +123,7 @@ TEXTS = {
     EventKind.RUN_FAILED: Text("A step did not succeed: {why}", "{task} of {subject} failed: {why}"),
     EventKind.SERVER_ADDED: _ops_only("{server} was added."),
     EventKind.SERVER_ENROLLED: _ops_only("{server} runs infrastructure {infrastructure}."),
+    EventKind.SERVER_FINISH_ASKED: _ops_only("{server} is to be finished, if a person agrees: {because}"),
     EventKind.SERVER_FINISH_APPROVED: _ops_only("A person agreed that {server} is finished."),
     EventKind.SERVER_FINISHING: _ops_only("{server} is erased, and forwards nothing any more: {because}"),
     EventKind.SERVER_FINISHED: _ops_only("{server} is finished: it is {state} now."),

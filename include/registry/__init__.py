@@ -45,6 +45,7 @@ from include.registry.database import Busy, RegistryRefused, certain
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
 from include.registry.finish import (
     Finishing,
+    ask_finish,
     begin_finish,
     end_finish,
     finish_approved_by,
@@ -310,6 +311,7 @@ __all__ = [
     "was_put_off",
     "why_run_failed",
     "Finishing",
+    "ask_finish",
     "begin_finish",
     "end_finish",
     "finish_approved_by",

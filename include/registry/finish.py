@@ -63,6 +63,12 @@ def leads_to(conn: psycopg.Connection, name: str) -> list[str]:
 
 
 @in_transaction
+def ask_finish(conn: psycopg.Connection, name: str, run_id: str, because: str, by: str) -> None:
+    """Record that the server may be finished and a person is asked, so that ops see what waits for them."""
+    event(conn, EventKind.SERVER_FINISH_ASKED, server=name, by=by, detail={"run_id": run_id, "because": because})
+
+
+@in_transaction
 def begin_finish(conn: psycopg.Connection, name: str, run_id: str, by: str, detail: dict[str, Any]) -> None:
     """Record that the server is erased now, and why; from here on no account can come to it. Can be repeated."""
     choice.lock(conn)  # nobody is sent there at this moment

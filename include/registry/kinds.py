@@ -112,6 +112,7 @@ class EventKind(StrEnum):
     RUN_FAILED = "run.failed"
     SERVER_ADDED = "server.added"
     SERVER_ENROLLED = "server.enrolled"
+    SERVER_FINISH_ASKED = "server.finish_asked"
     SERVER_FINISH_APPROVED = "server.finish_approved"
     SERVER_FINISHING = "server.finishing"
     SERVER_FINISHED = "server.finished"

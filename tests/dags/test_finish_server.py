@@ -11,6 +11,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
+from include.registry.queries import board
 from tests.dags import over
 from tests.dags.steps import stand_in_for_look, step
 from transhumance_airflow import approvals
@@ -155,6 +156,17 @@ def test_what_still_comes_by_the_old_path_is_told_and_waited_for_or_signed_for(d
         if one.kind == "server.finishing"
     ]
     assert event.detail["not_quiet_because"] == "Its owner is gone." and event.by == "ops"
+
+
+def test_the_board_knows_the_run_until_it_has_ended(dag, emptied):
+    assert board.finishing(emptied.conn) == []
+    check(dag, "finish-1")
+    facts = check(dag, "finish-2")
+    assert board.finishing(emptied.conn) == [board.Finished("web-1", "finish-2")], "the one that asked last"
+    erase(dag, facts)
+    assert board.finishing(emptied.conn) == [board.Finished("web-1", "finish-2")]
+    step(dag, "put_into_service", facts=facts)
+    assert board.finishing(emptied.conn) == []
 
 
 def test_what_came_long_ago_is_quiet(dag, emptied):

@@ -90,6 +90,8 @@ TO_DO = {
     "discard_kept_disk": "The original does not say that it serves every account. Find out why, then try again.",
     "wipe_transit": "The transit is not empty, or does not answer: its log says what is there. Look, then try again.",
     "run_hook_before": "The host's own hook refused: its log has the line. Put that right, then clear the run.",
+    "approve_finish": "A person said no, or could not be asked. Find out why, then ask again.",
+    "erase_server": "Try again: both are asked once more whether it is empty.",
     "copy": "The account serves where it was. See why, then try again.",
     "switch": "The account serves where it was; nothing is lost. Correct what its log names, then clear the run.",
     "look_after": "The account looks different where it lives now. See whether that is the customer's own doing.",
