@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -26,7 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from include.machines.interface import MachineError
 
-KINDS = {"ed25519": Ed25519PrivateKey, "ecdsa": EllipticCurvePrivateKey, "rsa": RSAPrivateKey}
+Key = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
+KINDS: Mapping[str, type[Key]] = {"ed25519": Ed25519PrivateKey, "ecdsa": EllipticCurvePrivateKey, "rsa": RSAPrivateKey}
 """What sshd makes at its installation; it shows the first one that a client knows."""
 
 FOLDER = ("etc", "ssh")
@@ -96,18 +99,19 @@ def _file(folder: int, file: str, name: str) -> bytes | None:
     return data
 
 
-def _read_key(kind: str, data: bytes, name: str) -> Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey:
-    for load in (load_ssh_private_key, load_pem_private_key):
+def _read_key(kind: str, data: bytes, name: str) -> Key:
+    forms: tuple[Callable[[bytes, None], Any], ...] = (load_ssh_private_key, load_pem_private_key)
+    for load in forms:
         try:
             key = load(data, None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             continue
         if isinstance(key, KINDS[kind]):
-            return key  # type: ignore[return-value]  # one of KINDS
+            return key
     raise _unusable(name, f"ssh_host_{kind}_key is no {kind} key without a passphrase")
 
 
-def _public(key: Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey) -> str:
+def _public(key: Key) -> str:
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
