@@ -14,6 +14,7 @@
 | add_transit | transit, plan, infrastructure, and its three addresses |
 | allow_larger_transit | plan, larger: whether its requests may get a larger transit, at no cost |
 | ask_before_reinstall | plan, approval: whether a person has to agree before a server of this plan is reinstalled |
+| keep_host_keys | server, keep: whether a customer's own server shows its old SSH host keys after its reinstall |
 | move_up | migration, reason: to the front of the queue |
 | cancel_migration | migration, reason; not once an account has been performed |
 
@@ -55,6 +56,8 @@ from transhumance_airflow.step import Registry, log_sentences, log_text, step
         "plan": forms.optional("Plan", maxLength=64),
         "larger": Param(False, type="boolean", title="Larger transits", description="For allow_larger_transit."),
         "approval": Param(False, type="boolean", title="Approval", description="For ask_before_reinstall."),
+        "server": forms.optional("Server", "For keep_host_keys, such as vps-1.", pattern=forms.SERVER_NAME),
+        "keep": Param(True, type="boolean", title="Keep", description="For keep_host_keys."),
         "infrastructure": forms.optional("Infrastructure", "For add_transit, such as 2026.", maxLength=32),
         "management_address": forms.optional("Management address", "For add_transit."),
         "lan_address": forms.optional("IPv4 next hop", "For add_transit: where the router sends its IPs."),

@@ -17,7 +17,8 @@
 7. **prove_original_empty**, **approve_reinstall**, **reinstall_original**, **enrol_original**: only what the registry
    *and* the server itself call empty is reinstalled; both are asked again at the moment of the act. Where the plan says
    so (**Manage transits**, `ask_before_reinstall`), a person sees that proof and agrees before. *Waits for ops.* The
-   disk that the original had is kept: until the accounts are home, the transit has the only other copy.
+   disk that the original had is kept: until the accounts are home, the transit has the only other copy. Its SSH host
+   keys are the original's again, so that nobody who logs in there is warned (**Manage transits**, `keep_host_keys`).
 8. **move_accounts_home**: one run of `move_account` for each account, one after the other.
 9. **point_names_home**, **reroute_ips_home**: names, TTLs and IPs are as they were before; the original accepts
    its IPs first. What caches still know of the transit is waited out before the transit is wiped.
@@ -47,6 +48,8 @@ refuse.
   clear the task.
 * *approve_reinstall* waits: *Required actions* of the run, or the board. It fails when the answer is no, and asks again
   when it is cleared.
+* *reinstall_original* says that the SSH host keys cannot be kept: it names the file. Put it right on the kept disk, or
+  let the server have a new key; then clear the task.
 * *reinstall_original* was cut off: clear it. While it was at work the server holds nothing of anybody.
 * *wipe_transit*, or *install_transit*, names what is on the transit: an account that is in no registry, or mail that
   waits in its queue (it is tried again by itself; `postqueue -f` there does it now). Clear the task when it is gone.
@@ -148,7 +151,7 @@ def migrate_server() -> None:
 
     @step(execution_timeout=INSTALLING)
     def reinstall_original(conn: Registry, migration: MigrationFacts) -> None:
-        """Asks both again, reinstalls the original with the new infrastructure, and pins its new host key."""
+        """Asks both again, reinstalls the original with the new infrastructure, and pins the host key that it shows."""
         original = connections.host(migration.server, conn)
         servers.reinstall(conn, migration, original, *connections.machines())
 

@@ -155,6 +155,13 @@ def _accept_ips(want: verbs.AcceptIps) -> Nothing:
     return Nothing()
 
 
+def _send_mail_from(want: verbs.SendMailFrom) -> Nothing:
+    from .layouts import mail
+
+    mail.send_from(want.ips)
+    return Nothing()
+
+
 def _drop_ips(want: verbs.DropIps) -> Nothing:
     from .host import addresses
 
@@ -172,6 +179,14 @@ def _reset_ips(want: verbs.ResetIps) -> verbs.Reset:
     from .host import addresses
 
     return verbs.Reset(reset=addresses.reset(want.ips))
+
+
+def _run_hook(want: verbs.RunHook) -> verbs.HookRun:
+    from .host import hooks
+
+    about = want.about
+    told = {"account": about.account, "direction": about.direction, "from": about.source, "to": about.target}
+    return verbs.HookRun(ran=hooks.run(want.hook, {**told, "move": about.move, "engine": about.engine}))
 
 
 def _start(want: verbs.Start) -> verbs.OperationStatus:
@@ -207,6 +222,8 @@ VERBS = Answers(
     verbs.Remove.answered_by(_remove),
     verbs.ResetIps.answered_by(_reset_ips),
     verbs.Return.answered_by(_return),
+    verbs.RunHook.answered_by(_run_hook),
+    verbs.SendMailFrom.answered_by(_send_mail_from),
     verbs.Start.answered_by(_start),
     verbs.Status.answered_by(_status),
     verbs.TakeBack.answered_by(_take_back),

@@ -25,6 +25,10 @@ Connect = Callable[[], paramiko.SSHClient]
 Progress = Callable[[verbs.Progress], None]
 
 
+NO_AGENT = "none"
+"""What a launcher says where no agent was pushed to it."""
+
+
 class HostUnreachable(Exception):
     """No connection, or one that was lost: the verb may or may not have run, and can be repeated."""
 
@@ -90,7 +94,7 @@ class Host:
         return True
 
     def agent_digest(self) -> str:
-        """SHA-256 of the agent that is installed there, or "none"."""
+        """SHA-256 of the agent that is installed there, or NO_AGENT."""
         code, output, errors = self._run("digest", b"", 30)
         if code != 0:
             raise AgentError(

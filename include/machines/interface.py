@@ -66,8 +66,10 @@ class Machines(Protocol):
         Raises MachineError.
         """
 
-    def reinstall(self, spec: MachineSpec, infrastructure: str) -> Installed:
-        """Destroy what the server holds, also while it runs, and install it anew with a new host key."""
+    def reinstall(self, spec: MachineSpec, infrastructure: str, host_keys_of: str | None = None) -> Installed:
+        """Destroy what the server holds, also while it runs, and install it anew: with a new SSH host key, or with the
+        keys that are on the disk kept under the label `host_keys_of`. Raises MachineError, with nothing destroyed,
+        where that disk has none that could be kept."""
 
     def wipe(self, spec: MachineSpec) -> None:
         """Stop the server and remove everything it holds; one that is already wiped stays so."""

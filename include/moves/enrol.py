@@ -13,6 +13,7 @@ from include.agent.verbs.described import Description
 from include.catalogue import infrastructures
 from include.facts import MigrationFacts
 from include.hosts import Host
+from include.moves import network
 from include.moves.channel import without_secrets
 from include.registry.states import MigrationState
 
@@ -28,6 +29,8 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
     host.push_agent()
     # Its own service IPs answer before anything is routed or pointed at them.
     host.call(verbs.AcceptIps(ips=[ip.address for ip in registry.ips_of(conn, name)]))
+    # Not by those that lead to its transit while it is away.
+    network.send_mail_from_own(conn, name, host)
     description = without_secrets(host.call(verbs.Describe()))
     for sentence in unfit(name, infrastructure, description):
         raise registry.RegistryRefused(sentence)

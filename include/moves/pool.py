@@ -84,6 +84,11 @@ def _approval(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None
     registry.ask_before_reinstall(conn, plan, bool(params.get("approval")), by)
 
 
+def _host_keys(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    (server,) = _needs(params, "server")
+    registry.keep_host_keys(conn, server, bool(params.get("keep")), by)
+
+
 def _move_up(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     migration, reason = _needs(params, "migration", "reason")
     registry.move_up(conn, migration, reason, by)
@@ -102,6 +107,7 @@ ACTIONS: dict[str, Callable[[psycopg.Connection, dict[str, Any], str], None]] = 
     "add_transit": _add,
     "allow_larger_transit": _larger,
     "ask_before_reinstall": _approval,
+    "keep_host_keys": _host_keys,
     "move_up": _move_up,
     "cancel_migration": _cancel,
 }

@@ -13,7 +13,7 @@ from include.agent import verbs
 from include.agent.host.codec import plain
 from include.agent.verbs.described import Description, Entry
 from include.facts import MigrationFacts, NothingToDo
-from include.hosts import AgentError, Host, HostUnreachable
+from include.hosts import NO_AGENT, AgentError, Host, HostUnreachable
 from include.machines import Machines, MachineSpec
 from include.moves import forwarding, names
 from include.moves.channel import without_secrets
@@ -141,7 +141,7 @@ def hand_over(conn: psycopg.Connection, migration: MigrationFacts, transit: Host
     sentences = names.repoint(conn, zone, migration.server)
     if registry.lease_of(conn, migration.id) is None:
         name = registry.migration(conn, migration.id).transit
-        _ask_whether_empty(f"{name} is not empty and is not handed over", transit)
+        ask_whether_empty(f"{name} is not empty and is not handed over", transit)
     registry.hand_over(conn, migration.id)
     return sentences
 
@@ -204,11 +204,12 @@ def _all_of(names: list[str]) -> str:
 def reinstall(
     conn: psycopg.Connection, migration: MigrationFacts, original: Host, machines: Machines, spec: Specify
 ) -> None:
-    """Reinstalls the original if the registry and the server both say, now, that it is empty; pins its new key. The
-    disk that it had is kept: until the accounts are home, the transit has the only other copy.
+    """Reinstalls the original if the registry and the server both say, now, that it is empty; pins the key that it
+    shows then. The disk that it had is kept: until the accounts are home, the transit has the only other copy. The SSH
+    host keys on that disk are the server's again, unless the registry says that it gets a new one.
 
-    Cut off in the middle, the next call finds the proof in the event log: a server that no longer answers is
-    then on its way to the new infrastructure, while one that answers is asked again.
+    Cut off in the middle, the next call finds the proof in the event log: a server that no longer answers, or has no
+    agent, is then on its way to the new infrastructure, while one that answers is asked again.
     """
     if _past(conn, migration, MigrationState.REINSTALLING):
         return
@@ -219,15 +220,21 @@ def reinstall(
         _ask_original(migration, original)
         registry.event(conn, EventKind.ORIGINAL_PROVEN_EMPTY, migration=migration.id, server=migration.server)
     except (HostUnreachable, AgentError) as error:
-        # A server that shows another host key than the pinned one is a new one that was not pinned yet.
-        if isinstance(error, AgentError) and error.code != "host_key_changed":
+        if isinstance(error, AgentError) and not was_just_installed(original, error):
             raise
         if not _proven(conn, migration, EventKind.ORIGINAL_PROVEN_EMPTY):
             raise
-    machine = spec(registry.server(conn, migration.server))
-    machines.keep(machine, registry.certain(registry.migration(conn, migration.id).disk_kept))
-    installed = machines.reinstall(machine, migration.to_infrastructure)
+    server = registry.server(conn, migration.server)
+    machine, disk = spec(server), registry.certain(registry.migration(conn, migration.id).disk_kept)
+    machines.keep(machine, disk)
+    installed = machines.reinstall(machine, migration.to_infrastructure, disk if server.keep_host_keys else None)
     registry.enrol_server(conn, migration.server, migration.to_infrastructure, installed.host_key, {})
+
+
+def was_just_installed(host: Host, error: AgentError) -> bool:
+    """Whether a server that refused to say whether it is empty is a new one: it shows another host key than the pinned
+    one, or the same key, kept, and has no agent yet."""
+    return error.code == "host_key_changed" or (error.code == "no_answer" and host.agent_digest() == NO_AGENT)
 
 
 def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts, original: Host, machines: Machines) -> None:
@@ -287,7 +294,7 @@ def _prove_transit_empty(
         try:
             # A free transit has no pinned key: what it is known by is what its machine was made with.
             agent = reach(replace(transit, host_key=machine.host_key))
-            _ask_whether_empty(f"Transit {transit.name} is not empty, so it stays as it is", agent)
+            ask_whether_empty(f"Transit {transit.name} is not empty, so it stays as it is", agent)
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration.id) is not None
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
@@ -310,10 +317,11 @@ def _proven(conn: psycopg.Connection, migration: MigrationFacts, kind: EventKind
 
 
 def _ask_original(migration: MigrationFacts, original: Host) -> None:
-    _ask_whether_empty(f"{migration.server} is not empty and is not reinstalled", original)
+    ask_whether_empty(f"{migration.server} is not empty and is not reinstalled", original)
 
 
-def _ask_whether_empty(otherwise: str, host: Host) -> None:
+def ask_whether_empty(otherwise: str, host: Host) -> None:
+    """Refused, beginning with `otherwise`, unless the server itself says that nothing of anybody is on it."""
     proof = host.call(verbs.ProveEmpty())
     if not proof.empty:
         raise registry.RegistryRefused(f"{otherwise}: {' '.join(proof.because)}")

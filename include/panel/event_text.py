@@ -55,6 +55,7 @@ TEXTS = {
     EventKind.GATE_LIFTED: Text(
         "The host lets the migration begin without every test: {reason}", "The gate was lifted for {subject}: {reason}"
     ),
+    EventKind.HOOK_FAILED: _ops_only("{hook} on {server} did not succeed for {account}: {why}"),
     EventKind.IP_ADDED: _ops_only("The IP {ip} of {server} was added."),
     EventKind.IP_ROUTED: _ops_only("The IP {ip} leads to {server}."),
     EventKind.LEASE_LEFT: Text(
@@ -122,7 +123,13 @@ TEXTS = {
     EventKind.RUN_FAILED: Text("A step did not succeed: {why}", "{task} of {subject} failed: {why}"),
     EventKind.SERVER_ADDED: _ops_only("{server} was added."),
     EventKind.SERVER_ENROLLED: _ops_only("{server} runs infrastructure {infrastructure}."),
+    EventKind.SERVER_FINISH_ASKED: _ops_only("{server} is to be finished, if a person agrees: {because}"),
+    EventKind.SERVER_FINISH_APPROVED: _ops_only("A person agreed that {server} is finished."),
+    EventKind.SERVER_FINISHING: _ops_only("{server} is erased, and forwards nothing any more: {because}"),
+    EventKind.SERVER_FINISHED: _ops_only("{server} is finished: it is {state} now."),
+    EventKind.SERVER_HOST_KEYS: _ops_only("At its reinstall {server} {keeps}."),
     EventKind.SERVER_PAUSED: _ops_only("{server} was paused: {paused_because}"),
+    EventKind.SERVER_PROVEN_EMPTY: _ops_only("{server} says itself that it is empty."),
     EventKind.SERVER_RESUMED: _ops_only("{server} is offered again."),
     EventKind.TAKE_BACK_APPROVED: _ops_only("A person agreed to take {server} back from its transit."),
     EventKind.TAKE_BACK_BEGAN: _ops_only("{server} is taken back from {transit}: {because}"),
@@ -191,6 +198,7 @@ def _words(event: Event) -> _Unknown:
         "free_days": _free_days(detail.get("free_days")),
         "left": _left(event),
         "who": "a person agrees" if detail.get("asks") else "nobody is asked",
+        "keeps": "keeps its SSH host keys" if detail.get("keep") else "gets a new SSH host key",
     }
     return _Unknown(values | {key: value for key, value in subjects.items() if value is not None} | made)
 

@@ -45,6 +45,17 @@ from include.registry.catalogue import Entry, catalogue_entry, list_catalogue, s
 from include.registry.database import Busy, RegistryRefused, certain
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
 from include.registry.figures import Figures, read_figures
+from include.registry.finish import (
+    Finishing,
+    ask_finish,
+    begin_finish,
+    end_finish,
+    finish_approved_by,
+    finishing,
+    leads_to,
+    may_finish,
+    server_proven_empty,
+)
 from include.registry.migrations import (
     Migration,
     accounts_not_on,
@@ -79,6 +90,7 @@ from include.registry.network import (
     add_name,
     ip_routed,
     ips_of,
+    ips_routed_to,
     list_elsewhere,
     lower_name,
     name_left,
@@ -103,13 +115,14 @@ from include.registry.queue import (
     waiting,
 )
 from include.registry.reminders import remind, set_customer_mail
-from include.registry.runs import perform_asked, run_failed, why_run_failed
+from include.registry.runs import perform_asked, run_failed, run_failure_told, why_run_failed
 from include.registry.servers import (
     Plan,
     Server,
     add_plan,
     add_server,
     enrol_server,
+    keep_host_keys,
     list_servers,
     pause_server,
     plan,
@@ -224,6 +237,7 @@ __all__ = [
     "hand_over",
     "ip_routed",
     "ips_of",
+    "ips_routed_to",
     "kept_disk_runs",
     "kept_disk_started",
     "last_account_left",
@@ -257,6 +271,7 @@ __all__ = [
     "names_settled",
     "overdue",
     "pause_campaign",
+    "keep_host_keys",
     "pause_server",
     "perform_asked",
     "place_in_queue",
@@ -279,6 +294,7 @@ __all__ = [
     "resume_server",
     "return_transit",
     "run_failed",
+    "run_failure_told",
     "server",
     "serves_again",
     "set_campaign_account",
@@ -299,4 +315,13 @@ __all__ = [
     "waiting",
     "was_put_off",
     "why_run_failed",
+    "Finishing",
+    "ask_finish",
+    "begin_finish",
+    "end_finish",
+    "finish_approved_by",
+    "finishing",
+    "leads_to",
+    "may_finish",
+    "server_proven_empty",
 ]

@@ -24,7 +24,7 @@ SENTENCES = {
     "servers_kind": "A server's kind is shared, dedicated, vps, transit, test or database: give one of these.",
     "servers_customer": "A dedicated server or VPS has one customer, other servers have none: correct it.",
     "servers_state_fits_kind": "A transit is free, assigned, handed_over or wiped, another server serving or"
-    " reinstalling: give a state that fits the server's kind.",
+    " reinstalling, and a shared one wiped, too: give a state that fits the server's kind.",
     "servers_addresses_are_hosts": "A server's addresses are single ones, without a prefix: correct them.",
     "servers_reserved_is_transit": "Only a transit can be reserved: give the name of a transit.",
     "servers_management_address_key": "Another server has this management address: give each its own.",

@@ -82,6 +82,17 @@ def ips_of(conn: psycopg.Connection, server: str) -> list[Ip]:
 
 
 @in_transaction
+def ips_routed_to(conn: psycopg.Connection, server: str) -> list[Ip]:
+    """The IPs that lead to a server: those of another server before its own."""
+    return rows(
+        conn,
+        Ip,
+        f"{_IP} WHERE routed_to = %(server)s ORDER BY home_server = %(server)s, ips.address",
+        {"server": server},
+    )
+
+
+@in_transaction
 def ip_routed(conn: psycopg.Connection, address: str, server: str) -> Ip:
     """Record that an IP is routed to a server: its home, or the transit of its home's migration."""
     before = ip(conn, address)

@@ -20,7 +20,7 @@ FIRST_DAY = date(1970, 1, 1)
 COLUMNS = """
     name, kind, plan, infrastructure, customer, host(management_address) AS management_address,
     host(lan_address) AS lan_address, host(lan_address6) AS lan_address6, state, state_since, host_key,
-    versions, description, described_at, paused_because, reserved_for
+    versions, description, described_at, paused_because, reserved_for, keep_host_keys
 """
 
 
@@ -41,7 +41,8 @@ class Plan:
 class Server:
     """A machine that accounts, their databases or test copies live on, or may.
 
-    `versions` and `description` are what its agent said last."""
+    `versions` and `description` are what its agent said last. `keep_host_keys`: after a migration a customer's own
+    server shows the SSH host keys that it had before."""
 
     name: str
     kind: str
@@ -59,6 +60,7 @@ class Server:
     described_at: datetime | None
     paused_because: str | None
     reserved_for: str | None
+    keep_host_keys: bool
 
     def runs(self, kind: str) -> str:
         """The version of an entry's kind that it runs: its infrastructure, or the major of an engine ("17", "11.8");
@@ -267,6 +269,23 @@ def record_description(conn: psycopg.Connection, name: str, description: dict[st
     )
     if not changed:
         raise RegistryRefused(f"There is no server {name}: check its name.")
+
+
+@in_transaction
+def keep_host_keys(conn: psycopg.Connection, name: str, keep: bool, by: str) -> Server:
+    """Whether a dedicated server or VPS has its SSH host keys again after it is reinstalled in a migration, so that
+    nobody who logs in there is warned; or a new one, because somebody else may know the old."""
+    record = server(conn, name)
+    if record.kind not in ONE_CUSTOMERS:
+        raise RegistryRefused(
+            f"Server {name} is no customer's own: it gets a new SSH host key whenever it is installed."
+        )
+    if record.keep_host_keys != keep:
+        execute(
+            conn, "UPDATE servers SET keep_host_keys = %(keep)s WHERE name = %(name)s", {"keep": keep, "name": name}
+        )
+        event(conn, EventKind.SERVER_HOST_KEYS, server=name, by=by, detail={"keep": keep})
+    return server(conn, name)
 
 
 @in_transaction

@@ -211,16 +211,21 @@ SERVER = Machine(
             ServerState.SERVING, "In service: accounts live on it, or their databases, or test copies.", initial=True
         ),
         State(
-            ServerState.REINSTALLING, "An original that is being reinstalled: no account lives on it or can be added."
+            ServerState.REINSTALLING,
+            "Being erased and installed anew, or given up: no account lives on it or can be added.",
         ),
         State(ServerState.FREE, "A transit in the pool: nothing of any customer is on it.", initial=True),
         State(ServerState.ASSIGNED, "A transit that is being installed for a migration."),
         State(ServerState.HANDED_OVER, "A transit under a lease: accounts live on it."),
-        State(ServerState.WIPED, "A transit with no trace of its last customer."),
+        State(
+            ServerState.WIPED,
+            "Nothing of anybody is on it: a transit after its lease, or a shared server that was given up.",
+        ),
     ),
     (
         Transition(ServerState.SERVING, ServerState.REINSTALLING, "no account lives on it"),
         Transition(ServerState.REINSTALLING, ServerState.SERVING, "enrolled with the new version"),
+        Transition(ServerState.REINSTALLING, ServerState.WIPED, "a shared server is given up"),
         Transition(ServerState.FREE, ServerState.ASSIGNED, "first in the queue got it"),
         Transition(ServerState.ASSIGNED, ServerState.HANDED_OVER, "installed with the new version"),
         Transition(ServerState.ASSIGNED, ServerState.WIPED, "the migration was given up before the hand-over"),

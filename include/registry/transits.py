@@ -135,19 +135,23 @@ def lease_of(conn: psycopg.Connection, migration_id: int) -> Lease | None:
 @in_transaction
 def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     """Record that every account has left the original: the migration is accounts_moved, and the lease ends
-    for billing when the last of them left (by the moves' own record, however late this is called). Refuses
-    while an account lives on the original. Can be repeated."""
+    for billing when the last of them left: by the moves' own record, however late this is called, or because its
+    customer had removed it. Refuses while an account lives on the original. Can be repeated."""
     record = locked(conn, migration_id)
     advance(conn, migration_id, MigrationState.ACCOUNTS_MOVED)
     changed = execute(
         conn,
         """
         UPDATE leases SET last_account_left_at = greatest(handed_over_at, coalesce((
-            SELECT max(committed_at) FROM moves WHERE migration = %(migration)s AND direction = 'out'
+            SELECT max(at) FROM (
+                SELECT committed_at AS at FROM moves WHERE migration = %(migration)s AND direction = 'out'
+                UNION ALL
+                SELECT removed_at FROM accounts WHERE home_server = %(server)s AND server = %(server)s
+            ) leaving
         ), now()))
         WHERE migration = %(migration)s AND last_account_left_at IS NULL
         """,
-        {"migration": migration_id},
+        {"migration": migration_id, "server": record.server},
     )
     lease = certain(lease_of(conn, migration_id))
     if changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 from airflow.sdk import Param
@@ -9,7 +10,7 @@ from airflow.sdk import Param
 from include import registry
 from include.agent.verbs.reports import Copied, Switched
 from include.facts import MoveFacts, Peer
-from include.moves import channel, names
+from include.moves import channel, hooks, names
 from include.moves import look as looks
 from transhumance_airflow import connections
 from transhumance_airflow.look import look
@@ -44,7 +45,8 @@ def longest_wait() -> Param:
 def move_steps(move: Any) -> Steps:
     """From the look before to the end of the path; `move` is what the DAG's `wait_for_turn` gives.
 
-    look_before and open_path, copy, switch, record_move, then point_names, look_after and close_path side by side.
+    look_before, and run_hook_before, open_path, copy, switch, record_move; then point_names, look_after, run_hook_after
+    and close_path side by side.
     """
 
     @step()
@@ -52,6 +54,11 @@ def move_steps(move: Any) -> Steps:
         """The account as its visitors and customer see it. Kept in the registry, and not taken again after the
         commit."""
         return looks.before(conn, move, look)
+
+    @step(refusal_is_final=True)
+    def run_hook_before(conn: Registry, move: MoveFacts) -> list[str]:
+        """The host's own programs on both servers may refuse the move, with a line; gives on which there is one."""
+        return hooks.before_move(conn, move, connections.reach(conn))
 
     @step()
     def open_path(conn: Registry, move: MoveFacts) -> Peer:
@@ -78,6 +85,11 @@ def move_steps(move: Any) -> Steps:
         looks.after(conn, move, before, look)
 
     @step()
+    def run_hook_after(conn: Registry, move: MoveFacts) -> list[str]:
+        """The host's own programs on both servers hear that the account has moved; gives what failed of that."""
+        return log_sentences(hooks.after_move(conn, move, connections.reach(conn)), logging.WARNING)
+
+    @step()
     def close_path(conn: Registry, move: MoveFacts) -> str:
         """Takes the move's key off both servers. Before the commit the account goes back into service first."""
         return channel.close_channel(conn, move, connections.reach(conn))
@@ -91,8 +103,9 @@ def move_steps(move: Any) -> Steps:
     recorded = record_move(move, switched.output, copied.output)
     closed = close_path(move)
 
-    peer >> copied
-    [before, copied] >> switched >> recorded >> [point_names(move), look_after(move, before), closed]
+    run_hook_before(move) >> peer >> copied
+    last = [point_names(move), look_after(move, before), run_hook_after(move), closed]
+    [before, copied] >> switched >> recorded >> last
     copied >> closed  # should the look fail while the copy still runs
     # A teardown runs whatever failed between, and is cleared together with any of it: the path opens again.
     # Every end of the graph decides whether the run ended well.

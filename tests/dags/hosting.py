@@ -20,7 +20,7 @@ from include.agent.host import codec
 from include.agent.verbs.described import Description
 from include.agent.verbs.verb import Result, Verb
 from include.catalogue import infrastructures
-from include.hosts import AgentError, HostUnreachable
+from include.hosts import NO_AGENT, AgentError, HostUnreachable
 from include.moves.channel import without_secrets
 from include.testing import reports
 from include.testing.copies import Place
@@ -69,6 +69,8 @@ class FakeServer:
     domain: str | None = None
     on: bool = True
     queued: int = 0
+    agent: bool = True
+    sends_from: list[str] = field(default_factory=list)
 
 
 class FakeHost:
@@ -83,11 +85,17 @@ class FakeHost:
     def __exit__(self, *_: object) -> None: ...
 
     def push_agent(self) -> bool:
+        self.hosting.servers[self.name].agent = True
         return True
+
+    def agent_digest(self) -> str:
+        return "0" * 64 if self.hosting.servers[self.name].agent else NO_AGENT
 
     def call(self, verb: Verb[Result], /, timeout: float = 300) -> Result:
         if self.name not in self.hosting.servers or not self.hosting.servers[self.name].on:
             raise HostUnreachable(f"{self.name} cannot be reached.")
+        if not self.hosting.servers[self.name].agent:
+            raise AgentError("no_answer", f"The agent gave no answer to {verb.name}.")
         self.hosting.log.append((self.name, verb.name))
         said = getattr(self, f"_{verb.name}")(self.hosting.servers[self.name], **codec.plain(verb))
         # Of an account these say less than an agent does.
@@ -194,9 +202,20 @@ class FakeHost:
         server.ips |= set(ips)
         return {}
 
+    def _send_mail_from(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
+        assert set(ips) <= server.ips, "an IP that mail is sent from is this server's"
+        server.sends_from = ips
+        return {}
+
     def _drop_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
         server.ips -= set(ips)
         return {}
+
+    def _run_hook(self, server: FakeServer, hook: str, about: dict[str, Any]) -> dict[str, Any]:
+        self.hosting.hooked.append((self.name, hook, about))
+        if line := self.hosting.hooks.get((self.name, hook)):
+            raise AgentError("hook_refused", f'The host\'s hook /etc/transhumance/hooks/{hook} says: "{line}"')
+        return {"ran": (self.name, hook) in self.hosting.hooks}
 
     def _start(self, server: FakeServer, operation: str, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         self.hosting.started.append(operation)
@@ -268,6 +287,9 @@ class Hosting:
     obstacles: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     """What the agent says that stands in an account's way."""
     pages: list[dict[str, Any]] = field(default_factory=list)
+    hooks: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The host's own, by server and name: what each says against it, empty where it agrees."""
+    hooked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     sides: dict[str, str] = field(default_factory=dict)
     """As which side each server was checked."""
 
@@ -291,8 +313,13 @@ class Hosting:
         standing = self.servers.get(server.name)
         return standing and SimpleNamespace(host_key=standing.host_key)
 
-    def reinstall(self, server: registry.Server, infrastructure: str) -> SimpleNamespace:
-        self.servers[server.name] = made(server.name, infrastructure, server.management_address)
+    def reinstall(
+        self, server: registry.Server, infrastructure: str, host_keys_of: str | None = None
+    ) -> SimpleNamespace:
+        fresh = made(server.name, infrastructure, server.management_address)
+        if host_keys_of is not None:
+            fresh.host_key, fresh.agent = self.kept[host_keys_of].host_key, False
+        self.servers[server.name] = fresh
         return SimpleNamespace(host_key=self.servers[server.name].host_key)
 
     def wipe(self, server: registry.Server) -> None:

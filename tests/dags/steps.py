@@ -20,12 +20,14 @@ MOVE = [
     "check_account",
     "wait_for_turn",
     "look_before",
+    "run_hook_before",
     "open_path",
     "copy",
     "switch",
     "record_move",
     "point_names",
     "look_after",
+    "run_hook_after",
     "close_path",
 ]
 """The tasks of `move_account`, in order."""

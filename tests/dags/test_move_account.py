@@ -15,6 +15,7 @@ from include.moves import proof
 from include.moves.channel import entry_without_secrets
 from tests.dags.hosting import RESULTS, FakeHost, described
 from tests.dags.steps import MOVE, begin, operation, stand_in_for_look, step
+from tests.dags.steps import move as move_as_a_whole
 from transhumance_airflow import connections
 from transhumance_airflow.operators import agent
 
@@ -45,13 +46,13 @@ def handed_over(hosting):
 def test_steps_in_order(dags):
     dag = dags["move_account"]
     assert set(dag.task_dict) == set(MOVE)
-    in_a_row = [step for step in MOVE[:7] if step != "look_before"]
+    in_a_row = [step for step in MOVE[:8] if step != "look_before"]
     for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
     assert dag.task_dict["look_before"].upstream_task_ids == {"wait_for_turn"}
     assert "switch" in dag.task_dict["look_before"].downstream_task_ids
     # Once the commit is recorded, what is left goes side by side.
-    assert dag.task_dict["record_move"].downstream_task_ids == {"point_names", "look_after", "close_path"}
+    assert dag.task_dict["record_move"].downstream_task_ids == {*MOVE[8:]}
     close = dag.task_dict["close_path"]
     assert close.is_teardown and close.on_failure_fail_dagrun
     # Both ends decide how the run ended: a look that found a difference must not be hidden by the clean-up.
@@ -380,3 +381,33 @@ def test_the_registry_has_the_sources_own_time_of_the_commit(dag, hosting, hande
     assert (registry.move(hosting.conn, move["id"]).committed_at - began).total_seconds() == pytest.approx(
         0.001, abs=1e-4
     )
+
+
+def test_a_hook_that_refuses_ends_the_move_with_its_line(dag, hosting, handed_over):
+    hosting.hooks["transit-1", "before-move"] = "The disk of transit-1 is being checked."
+    move = begin(dag)
+    with pytest.raises(AirflowFailException, match='says: "The disk of transit-1 is being checked."'):
+        step(dag, "run_hook_before", move=move)
+    assert [(server, hook) for server, hook, _ in hosting.hooked] == [
+        ("vps-1", "before-move"),
+        ("transit-1", "before-move"),
+    ]
+    assert step(dag, "close_path", move=move) == "returned"
+    assert hosting.servers["vps-1"].accounts["app"]["state"] == "serving"
+    hosting.hooks["transit-1", "before-move"] = ""
+    assert step(dag, "run_hook_before", move=begin(dag)) == ["transit-1"]
+
+
+def test_a_hook_that_fails_after_the_move_changes_nothing_and_is_told(dag, dags, hosting, handed_over):
+    hosting.hooks["vps-1", "after-move"] = "No route to the panel."
+    move_as_a_whole(dags, "app", "transit-1", "perform-1")
+    made = registry.moves_of(hosting.conn, handed_over)[0]
+    facts = begin(dag, run_id="perform-1")
+    (told,) = step(dag, "run_hook_after", move=facts)
+    assert told.startswith("vps-1: ") and "No route to the panel." in told
+    assert registry.account(hosting.conn, "app").server == "transit-1"
+    (event,) = [event for event in registry.list_events(hosting.conn, limit=100_000) if event.kind == "hook.failed"]
+    assert (event.account, event.server, event.move, event.migration) == ("app", "vps-1", made.id, handed_over)
+    about = {"account": "app", "direction": "out", "source": "vps-1", "target": "transit-1", "move": made.key}
+    assert hosting.hooked[-2:] == [(one, "after-move", about) for one in ("vps-1", "transit-1")]
+    assert step(dag, "run_hook_before", move=facts) == [], "after the commit nobody is asked any more"

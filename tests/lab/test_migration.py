@@ -64,6 +64,13 @@ def test_the_original_runs_the_new_infrastructure(farm: Farm) -> None:
         assert registry.server(conn, ORIGINAL).infrastructure == stage.NEW
 
 
+def test_who_logs_in_to_the_original_sees_the_host_key_that_they_know(farm: Farm) -> None:
+    with stage.registry_connection() as conn:
+        events = [event for event in registry.list_events(conn, server=ORIGINAL) if event.kind == "server.enrolled"]
+        assert len({event.detail["infrastructure"] for event in events}) == 2, "it was installed and installed again"
+        assert {event.detail["host_key"] for event in events} == {registry.server(conn, ORIGINAL).host_key}
+
+
 def test_ips_and_names_are_home_and_the_transit_is_wiped_and_free(farm: Farm) -> None:
     with stage.registry_connection() as conn:
         transit = registry.server(conn, TRANSIT)

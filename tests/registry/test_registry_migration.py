@@ -174,6 +174,22 @@ def test_lease_ends_when_the_last_account_left_however_late_that_is_recorded(con
     assert registry.last_account_left(conn, id).last_account_left_at == move.committed_at
 
 
+def test_lease_ends_when_the_customer_removed_the_last_account_instead_of_moving_it(conn):
+    """It lived on the original until then, and no longer: neither from the last move on, nor until that was noticed."""
+    host.add_host(conn, accounts=2)
+    id = host.handed_over(conn)
+    move = host.moved(conn, "a1-1", "transit-1")
+    conn.commit()
+    conn.execute("SELECT pg_sleep(0.05)")
+    conn.commit()
+    registry.remove_account(conn, "a1-2", "the customer deleted it", "ops")
+    conn.commit()
+    conn.execute("SELECT pg_sleep(0.05)")
+    conn.commit()
+    left = registry.last_account_left(conn, id).last_account_left_at
+    assert left == registry.account(conn, "a1-2").removed_at > move.committed_at
+
+
 def test_hand_over_recorded_late(conn):
     host.add_host(conn)
     id = host.begin(conn)

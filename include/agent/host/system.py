@@ -24,7 +24,7 @@ RUNTIME = Path("/run/transhumance")
 AGENT = Path("/usr/local/lib/transhumance/agent.pyz")
 CRONTABS = Path("/var/spool/cron/crontabs")
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
     "HOME": "/root",
@@ -55,7 +55,7 @@ def run(
     """Run `argv` (never a shell) and return its output; a failure is a Refused with the last of its stderr."""
     data = input.encode() if isinstance(input, str) else input
     try:
-        done = bounded.answer(argv, data, timeout=timeout, env={**_ENVIRONMENT, **(env or {})})
+        done = bounded.answer(argv, data, timeout=timeout, env={**ENVIRONMENT, **(env or {})})
     except FileNotFoundError:
         refuse("program_missing", f"{argv[0]} is not installed on this server; install it and try again.")
     except subprocess.TimeoutExpired:

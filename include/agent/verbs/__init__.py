@@ -241,6 +241,13 @@ class DropIps(Verb[Nothing], name="drop_ips", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SendMailFrom(Verb[Nothing], name="send_mail_from", by=ORCHESTRATOR):
+    """Let mail to the world leave by the first of these addresses of each family, which lead here."""
+
+    ips: Addresses
+
+
+@dataclass(frozen=True, kw_only=True)
 class Drained:
     still_open: int
 
@@ -263,6 +270,38 @@ class ResetIps(Verb[Reset], name="reset_ips", by=ORCHESTRATOR):
     """After a reroute: end what is still open to these addresses."""
 
     ips: Addresses
+
+
+# --- the host's own programs ---
+
+Hook = Literal["before-move", "after-move"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveTold:
+    """What the hooks of a move are told of it, but for its words (docs/hooks.md)."""
+
+    account: AccountName
+    direction: Annotated[str, text(40, "[a-z_]+")]
+    source: Annotated[str, text(253, "[a-z0-9.-]+")]
+    target: Annotated[str, text(253, "[a-z0-9.-]+")]
+    move: MoveKey
+    engine: Engine | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookRun:
+    """`ran`: False where the host has no such hook on this server."""
+
+    ran: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunHook(Verb[HookRun], name="run_hook", by=ORCHESTRATOR):
+    """Run the host's own program for this step; refused with what it says against it."""
+
+    hook: Hook
+    about: MoveTold
 
 
 # --- operations: long verbs ---

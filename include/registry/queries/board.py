@@ -12,6 +12,7 @@ import psycopg
 from include.registry.database import in_transaction, rows, value
 from include.registry.events import COLUMNS as EVENT_COLUMNS
 from include.registry.events import Event
+from include.registry.kinds import EventKind
 
 FIRST_PAGE = 1
 
@@ -38,6 +39,14 @@ class UnderWay:
     of: int | None
     accounts: int
     left: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A shared server that is being finished, and the run that does it."""
+
+    server: str
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,27 @@ def now(conn: psycopg.Connection) -> datetime:
     """The present moment by billing's clock."""
     instant: datetime = value(conn, "SELECT billing_now()")
     return instant
+
+
+@in_transaction
+def finishing(conn: psycopg.Connection) -> list[Finished]:
+    """The shared servers whose end was asked for within a month and is not there yet, by the run that asked last."""
+    return rows(
+        conn,
+        Finished,
+        """
+        SELECT server, run_id FROM (
+            SELECT DISTINCT ON (server) server, detail ->> 'run_id' AS run_id FROM events
+            WHERE kind = %(asked)s AND at > now() - interval '1 month' ORDER BY server, id DESC
+        ) a
+        WHERE NOT EXISTS (
+            SELECT FROM events e
+            WHERE e.kind = %(finished)s AND e.server = a.server AND e.detail ->> 'run_id' = a.run_id
+        )
+        ORDER BY server
+        """,
+        {"asked": EventKind.SERVER_FINISH_ASKED, "finished": EventKind.SERVER_FINISHED},
+    )
 
 
 @in_transaction

@@ -157,7 +157,7 @@ def groups(now: Glance) -> list[Group]:
 
 
 def _server_of(approval: runs.Approval, now: Glance) -> str:
-    return next((one.server for one in now.under_way if one.run_id == approval.run), "")
+    return next((one.server for one in (*now.under_way, *now.finishing) if one.run_id == approval.run), "")
 
 
 def _for_customer(one: board.UnderWay, now: datetime) -> Line:
