@@ -17,6 +17,7 @@ from include.registry.accounts import (
     set_customer,
     sync_accounts,
 )
+from include.registry.addresses import unfit_addresses
 from include.registry.approvals import (
     Proof,
     answer_approval,
@@ -41,6 +42,7 @@ from include.registry.campaigns import (
     stop_campaign,
 )
 from include.registry.catalogue import Entry, catalogue_entry, list_catalogue, sync_catalogue
+from include.registry.customers import Customer, list_customers, remove_customer, set_customer_mail
 from include.registry.database import Busy, RegistryRefused, certain
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
 from include.registry.migrations import (
@@ -78,6 +80,7 @@ from include.registry.network import (
     ip_routed,
     ips_of,
     list_elsewhere,
+    list_ips,
     lower_name,
     name_left,
     name_points,
@@ -85,8 +88,21 @@ from include.registry.network import (
     names_of,
     names_of_account,
     names_settled,
+    remove_ip,
 )
 from include.registry.obstacles import Foreseen, foresee, foreseen
+from include.registry.plans import (
+    FIRST_DAY,
+    Plan,
+    Price,
+    add_plan,
+    list_plans,
+    plan,
+    prices_of,
+    set_price,
+    withdraw_plan,
+    withdraw_price,
+)
 from include.registry.probes import record_probes
 from include.registry.queue import (
     Place,
@@ -100,22 +116,23 @@ from include.registry.queue import (
     reserve_transit,
     waiting,
 )
-from include.registry.reminders import remind, set_customer_mail
+from include.registry.reminders import remind
 from include.registry.runs import perform_asked, run_failed, why_run_failed
 from include.registry.servers import (
-    Plan,
+    CHANGEABLE,
     Server,
-    add_plan,
     add_server,
+    change_server,
     enrol_server,
     list_servers,
     pause_server,
-    plan,
     record_description,
+    remove_server,
     resume_server,
     server,
-    set_price,
+    state_server,
 )
+from include.registry.sites import Zone, add_site, list_sites, list_zones, remove_site, remove_zone, set_zone
 from include.registry.take_back import (
     Lost,
     begin_take_back,
@@ -155,11 +172,14 @@ from include.registry.transits import (
 
 __all__ = [
     "CAMPAIGN_SETTINGS",
+    "CHANGEABLE",
+    "FIRST_DAY",
     "MAX_MOVES_PER_SERVER",
     "Account",
     "Busy",
     "Campaign",
     "CampaignAccount",
+    "Customer",
     "Entry",
     "Event",
     "Foreseen",
@@ -171,12 +191,14 @@ __all__ = [
     "Name",
     "Place",
     "Plan",
+    "Price",
     "Proof",
     "Queued",
     "RegistryRefused",
     "Server",
     "Test",
     "TransitRequest",
+    "Zone",
     "account",
     "accounts_before",
     "accounts_not_on",
@@ -186,6 +208,7 @@ __all__ = [
     "add_name",
     "add_plan",
     "add_server",
+    "add_site",
     "advance",
     "advance_move",
     "advance_test",
@@ -206,6 +229,7 @@ __all__ = [
     "cancel_migration",
     "catalogue_entry",
     "certain",
+    "change_server",
     "confirm_account",
     "customers_events",
     "disk_discarded",
@@ -227,10 +251,15 @@ __all__ = [
     "lease_of",
     "list_campaigns",
     "list_catalogue",
+    "list_customers",
     "list_elsewhere",
     "list_events",
+    "list_ips",
     "list_migrations",
+    "list_plans",
     "list_servers",
+    "list_sites",
+    "list_zones",
     "live_move_of",
     "live_test_of",
     "lost",
@@ -258,6 +287,7 @@ __all__ = [
     "place_in_queue",
     "places",
     "plan",
+    "prices_of",
     "proof_of_emptiness",
     "put_off",
     "read_through",
@@ -266,6 +296,11 @@ __all__ = [
     "record_test_report",
     "remind",
     "remove_account",
+    "remove_customer",
+    "remove_ip",
+    "remove_server",
+    "remove_site",
+    "remove_zone",
     "replace_test",
     "request_of",
     "request_transit",
@@ -280,7 +315,9 @@ __all__ = [
     "set_customer",
     "set_customer_mail",
     "set_price",
+    "set_zone",
     "settled",
+    "state_server",
     "stop_campaign",
     "switches_of",
     "sync_accounts",
@@ -289,9 +326,12 @@ __all__ = [
     "test",
     "tests_of",
     "transit_wiped",
+    "unfit_addresses",
     "unread",
     "untested",
     "waiting",
     "was_put_off",
     "why_run_failed",
+    "withdraw_plan",
+    "withdraw_price",
 ]

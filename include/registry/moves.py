@@ -185,7 +185,8 @@ def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, n
         )
     if not fitting:
         raise RegistryRefused(
-            f"No {kind} server with {entry.kind} {entry.to_version} has room for {account}: add one, or make room."
+            f"No {kind} server{server_named(conn, source).in_site} with {entry.kind} {entry.to_version} has room for"
+            f" {account}: add one, or make room."
         )
     return fitting[0]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from include.inventory.text import MAX_CHARACTERS
+
 SERVER_NAME = "^[a-z][a-z0-9-]{0,31}$"
 
 
@@ -54,6 +56,18 @@ def requested_by() -> Param:
         maxLength=100,
         title="Requested by",
         description="Who asks: kept in the event log.",
+    )
+
+
+def document() -> Param:
+    """An inventory."""
+    return Param(
+        type="string",
+        format="multiline",
+        minLength=1,
+        maxLength=MAX_CHARACTERS,
+        title="Inventory",
+        description="The whole document, as YAML: what is not in it is removed.",
     )
 
 
