@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from include.machines.interface import NAME as MACHINE_NAME
 from include.registry.kinds import ServerKind
 from include.registry.plans import FIRST_DAY
 
@@ -28,7 +29,7 @@ UNITS = {
 }
 _SIZE = re.compile(rf"([1-9][0-9]{{0,17}})(?: ({'|'.join(UNITS)}))?")
 MAX_SIZE = 1 << 60
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_LABEL = MACHINE_NAME.pattern
 _HOST_NAME = rf"([a-z0-9_]([a-z0-9-]{{0,61}}[a-z0-9])?\.)+{_LABEL}"
 
 

@@ -50,7 +50,7 @@ def reroute(
     ips = registry.ips_of(conn, original)
     addresses = [str(ip.address) for ip in ips]
     host(to.name).call(verbs.AcceptIps(ips=addresses))
-    hops = {ip: str(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
+    hops = {ip: registry.certain(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
     # Asked before the drain: the connection to the router stands when it counts.
     waiting = [ip for ip in addresses if routes.current_next_hop(run, ip) != str(ip_address(hops[ip]))]
     before = [] if lost else sorted({ip.routed_to for ip in ips} - {to.name})

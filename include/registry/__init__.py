@@ -17,7 +17,7 @@ from include.registry.accounts import (
     set_customer,
     sync_accounts,
 )
-from include.registry.addresses import unfit_addresses
+from include.registry.addresses import missing_addresses, unfit_addresses
 from include.registry.approvals import (
     Proof,
     answer_approval,
@@ -270,6 +270,7 @@ __all__ = [
     "may_wipe",
     "migration",
     "migration_of",
+    "missing_addresses",
     "move",
     "move_up",
     "moves_of",

@@ -16,12 +16,13 @@ def unfit_addresses(conn: psycopg.Connection, server: Server) -> list[str]:
     """Why a customer's own server cannot be migrated, or a transit not be lent, with the addresses that it has: a
     sentence each. The inventory takes addresses as they are; a server of another kind needs no more."""
     if server.kind in ONE_CUSTOMERS:
-        return [*_lacks(server), *_shares(server, [ip.address for ip in ips_of(conn, server.name)])]
-    return _lacks(server) if server.kind == ServerKind.TRANSIT else []
+        return [*missing_addresses(server), *_shares(server, [ip.address for ip in ips_of(conn, server.name)])]
+    return missing_addresses(server) if server.kind == ServerKind.TRANSIT else []
 
 
-def _lacks(server: Server) -> list[str]:
-    """The view `pool` asks the same of a transit."""
+def missing_addresses(server: Server) -> list[str]:
+    """Which addresses a server lacks to be installed, and to have IPs routed to it: a sentence each. The view `pool`
+    asks the same of a transit."""
     sentences = []
     if ip_address(server.management_address).version != 4:
         sentences.append(

@@ -7,8 +7,9 @@ from typing import Any
 from airflow.sdk import Param
 
 from include.inventory.text import MAX_CHARACTERS
+from include.machines.interface import NAME as MACHINE_NAME
 
-SERVER_NAME = "^[a-z][a-z0-9-]{0,31}$"
+SERVER_NAME = f"^{MACHINE_NAME.pattern}$"
 
 
 def server(title: str, description: str) -> Param:
