@@ -21,6 +21,7 @@ from include.registry.database import RegistryRefused
 
 MAX_CHARACTERS = 2 << 20
 MAX_DEPTH = 8
+MAX_FOREIGN, MAX_FOREIGN_DEPTH = 64 << 20, 64
 NOTHING = ("", "~", "null", "Null", "NULL")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NO_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -59,6 +60,19 @@ def read(text: str) -> Inventory:
     for place, sentence in contradictions(document):
         raise _told(written, place, sentence)
     return document.ordered()
+
+
+def values(source: str) -> Any:
+    """What another tool wrote, as JSON or YAML: texts, lists, mappings and None. It may be longer and deeper than an
+    inventory."""
+    if len(source) > MAX_FOREIGN:
+        raise InventoryError(f"This has more than {MAX_FOREIGN:,} characters: give it in parts.")
+    if source.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(source)
+        except (ValueError, RecursionError) as error:
+            raise InventoryError(f"This is no JSON ({printable(str(error))[:200]}): make it again.") from None
+    return _written(source, MAX_FOREIGN_DEPTH).value
 
 
 def write(document: Inventory) -> str:
@@ -134,19 +148,19 @@ class _Open:
     key: str | None = None
 
 
-def _written(text: str) -> _Written:
+def _written(text: str, max_depth: int = MAX_DEPTH) -> _Written:
     if strange := _NO_TEXT.search(text):
         line = text.count("\n", 0, strange.start()) + 1
         raise _wrong(line, "a character that a text file does not have is here: remove it")
     try:
-        return _built(text)
+        return _built(text, max_depth)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, problem = (mark.line + 1 if mark else 1), printable(str(error.problem))[:200]
         raise _wrong(line, f"this is no YAML ({problem}): correct it") from None
 
 
-def _built(text: str) -> _Written:
+def _built(text: str, max_depth: int) -> _Written:
     """By the parser's events, one after the other: whatever is written, nothing of it is followed or nested deeply."""
     made = _Written()
     stack: list[_Open] = []
@@ -163,8 +177,8 @@ def _built(text: str) -> _Written:
             stack.pop()
         elif isinstance(event, yaml.NodeEvent):
             _refuse_unusual(event, line)
-            if len(stack) >= MAX_DEPTH:
-                raise _wrong(line, "this is nested deeper than an inventory is: correct it")
+            if len(stack) >= max_depth:
+                raise _wrong(line, f"this is nested more than {max_depth} deep: correct it")
             _put(made, stack, event, line)
     return made
 
