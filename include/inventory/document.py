@@ -6,162 +6,38 @@ address is a server too. What cannot be done with such a server is told where it
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from decimal import Decimal
 from ipaddress import ip_address
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-from include.machines.interface import NAME as MACHINE_NAME
+from include.inventory.fields import (
+    Address,
+    Address4,
+    Address6,
+    ConnectionName,
+    Currency,
+    CustomerName,
+    Day,
+    Host,
+    HostKey,
+    Infrastructure,
+    Mail,
+    Money,
+    Name,
+    ServerName,
+    Size,
+    Whole,
+    ZoneName,
+)
 from include.registry.kinds import ServerKind
 from include.registry.plans import FIRST_DAY
-
-UNITS = {
-    "TiB": 1 << 40,
-    "GiB": 1 << 30,
-    "MiB": 1 << 20,
-    "KiB": 1 << 10,
-    "TB": 10**12,
-    "GB": 10**9,
-    "MB": 10**6,
-}
-_SIZE = re.compile(rf"([1-9][0-9]{{0,17}})(?: ({'|'.join(UNITS)}))?")
-MAX_SIZE = 1 << 60
-_LABEL = MACHINE_NAME.pattern
-_HOST_NAME = rf"([a-z0-9_]([a-z0-9-]{{0,61}}[a-z0-9])?\.)+{_LABEL}"
-
-
-def _text(value: Any, pattern: str, sentence: str) -> str:
-    if not isinstance(value, str) or not re.fullmatch(pattern, value) or not value.isprintable():
-        raise ValueError(sentence)
-    return value
-
-
-def _matching(pattern: str, sentence: str, also: tuple[str, ...] = ()) -> Any:
-    """A text of this form; `also`: other types as which YAML would read it, for whoever checks it by the schema."""
-    schema: dict[str, Any] = {"type": ["string", *also] if also else "string", "pattern": f"^{pattern}$"}
-    return Annotated[
-        str, BeforeValidator(lambda value: _text(value, pattern, sentence)), WithJsonSchema(schema)
-    ]  # fmt: skip
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,8}", str(value)):
-        raise ValueError("is no whole number from 1 on: correct it")
-    return int(value)
-
-
-def _money(value: Any) -> Decimal:
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,4})?", str(value)):
-        raise ValueError("is no price: write a number such as 29.90")
-    return Decimal(str(value))
-
-
-def _day(value: Any) -> date:
-    if isinstance(value, date):
-        return value
-    try:
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", str(value), re.ASCII):
-            raise ValueError
-        return date.fromisoformat(str(value))
-    except ValueError:
-        raise ValueError("is no date: write it as 2027-01-31") from None
-
-
-def _size(value: Any) -> int:
-    written = _SIZE.fullmatch(str(value))
-    size = int(written[1]) * UNITS.get(written[2], 1) if written else 0
-    if not 0 < size <= MAX_SIZE:
-        raise ValueError("is no size: write a whole number with a unit, such as 80 GiB")
-    return size
-
-
-def _size_text(size: int) -> str:
-    """As it is read: with the largest unit that leaves a whole number."""
-    for unit, amount in UNITS.items():
-        if size % amount == 0:
-            return f"{size // amount} {unit}"
-    return str(size)
-
-
-def _address(value: Any, version: int | None) -> str:
-    wanted = f"IPv{version} address" if version else "IP address"
-    try:
-        address = ip_address(value if isinstance(value, str) else "")
-    except ValueError:
-        raise ValueError(f"is no {wanted}: write one, without a prefix length") from None
-    if version not in (None, address.version):
-        raise ValueError(f"is no {wanted}: write one")
-    not_a_servers = address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local
-    if not_a_servers or "%" in str(address) or getattr(address, "ipv4_mapped", None):
-        raise ValueError("is no address that a server can be reached at: correct it")
-    return str(address)
-
-
-def _address_of(version: int | None) -> Any:
-    formats: list[dict[str, Any]] = [{"format": f"ipv{each}"} for each in (4, 6) if version in (None, each)]
-    schema = {"type": "string", **(formats[0] if len(formats) == 1 else {"anyOf": formats})}
-    return Annotated[str, BeforeValidator(lambda value: _address(value, version)), WithJsonSchema(schema)]
-
-
-def _host(value: Any) -> str:
-    """A host name, or an address."""
-    try:
-        return _address(value, None)
-    except ValueError:
-        text = value.lower().removesuffix(".") if isinstance(value, str) else value
-        return _text(text, rf"(?=.{{1,253}}$){_HOST_NAME}", "is neither a host name nor an IP address: correct it")
-
-
-def _zone_name(value: Any) -> str:
-    text = value.lower().removesuffix(".") if isinstance(value, str) else value
-    return _text(text, rf"(?=.{{1,253}}$){_HOST_NAME}", "is not the name of a zone, such as example.net: correct it")
-
-
-Name = _matching(r"\S(.{0,62}\S)?", "is no name: write 1 to 64 printable characters, on one line")
-ServerName = _matching(_LABEL, "is no server's name: use lower-case letters, digits and '-', at most 63")
-CustomerName = _matching(r"\S(.{0,198}\S)?", "is no name: write 1 to 200 printable characters, on one line")
-Infrastructure = _matching(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}",
-    "is no infrastructure: write the name of one, such as 2022",
-    ("integer", "number"),
-)
-Currency = _matching(r"[A-Z]{3}", "is no currency: write its three letters, such as EUR")
-Mail = _matching(r"(?=.{3,254}$)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", "is no mail address: correct it")
-HostKey = _matching(
-    r"(?=.{1,4000}$)[a-z0-9@.-]+ [A-Za-z0-9+/]+=*",
-    "is no host key: write it as 'ssh-ed25519 AAAA...', without a comment",
-)
-ConnectionName = _matching(
-    r"[A-Za-z0-9_.-]{1,200}", "is not the name of a connection of Airflow's: write that, never a key itself"
-)
-Address = _address_of(None)
-Address4 = _address_of(4)
-Address6 = _address_of(6)
-Zone_ = Annotated[str, BeforeValidator(_zone_name), WithJsonSchema({"type": "string"})]
-Host = Annotated[str, BeforeValidator(_host), WithJsonSchema({"type": "string"})]
-Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1})]
-Size = Annotated[
-    int,
-    BeforeValidator(_size),
-    PlainSerializer(_size_text, return_type=str),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": f"^{_SIZE.pattern}$", "minimum": 1}),
-]
-Money = Annotated[
-    Decimal,
-    BeforeValidator(_money),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": ["string", "number"], "pattern": r"^[0-9]{1,12}(\.[0-9]{1,4})?$", "minimum": 0}),
-]
-Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 
 
 class Part(BaseModel):
     """A part of the document: what it does not know is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Site(Part):
@@ -223,7 +99,7 @@ class Server(Part):
 class Zone(Part):
     """A zone of the host's DNS."""
 
-    name: Zone_
+    name: ZoneName
     primary_server: Host = Field(description="The name server that takes its updates: a name or an address.")
     key_connection: ConnectionName = Field(description="The connection of Airflow's that has the key, never the key.")
 

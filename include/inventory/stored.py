@@ -47,7 +47,8 @@ def _plan(plan: registry.Plan, prices: list[registry.Price]) -> Plan:
         memory=plan.memory_bytes,
         disk=plan.disk_bytes,
         prices=tuple(
-            Price(monthly=price.monthly_price, currency=price.currency, begins=price.valid_from) for price in prices
+            Price.model_validate({"monthly": price.monthly_price, "currency": price.currency, "from": price.valid_from})
+            for price in prices
         ),
     )
 

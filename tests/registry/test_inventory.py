@@ -14,8 +14,8 @@ from include import registry
 from include.inventory import difference, text
 from include.inventory.document import Inventory
 from include.inventory.stored import stored
-from tests.inventory.documents import HOST, documents, host, servers
 from tests.registry.content import content
+from tests.registry.documents import HOST, documents, host, servers
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
 

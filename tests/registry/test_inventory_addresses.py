@@ -11,7 +11,7 @@ import pytest
 
 from include import registry
 from include.inventory import difference
-from tests.inventory.documents import HOST, host, servers
+from tests.registry.documents import HOST, host, servers
 from tests.registry.host import DISK, KEY
 
 ENTRY = registry.Entry("2026", "A new Debian", "infrastructure", "2022", "2026")
