@@ -225,7 +225,7 @@ def _change_server(conn: psycopg.Connection, old: wanted_of.Server, new: wanted_
         return
     detail = "; ".join(_was(field, old, new) for field in differing)
     if registry.server(conn, new.name).enrolled:
-        keeps = ", ".join(f"{field.replace('_', ' ')} {getattr(old, field)}" for field in differing)
+        keeps = ", ".join(f"{field.replace('_', ' ')} {_shown(field, old)}" for field in differing)
         yield _step(KEEP, subject, f"{keeps}, as it was enrolled; the document says otherwise")
     else:
         yield _step(CHANGE, subject, detail, partial(registry.state_server, **_stated(new), by=by))

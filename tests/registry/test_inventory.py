@@ -14,6 +14,7 @@ from include import registry
 from include.inventory import difference, text
 from include.inventory.document import Inventory
 from include.inventory.stored import stored
+from tests.registry.callers import at_once
 from tests.registry.content import content
 from tests.registry.documents import HOST, documents, host, servers
 
@@ -193,6 +194,26 @@ def test_a_server_in_a_migration_stays_as_it_is(conn):
     assert planned(conn, host()) == []
 
 
+def test_a_host_may_say_its_first_site_at_any_time(conn):
+    nowhere = [{**server, "site": None} for server in HOST["servers"]]
+    without = [{field: value for field, value in server.items() if value is not None} for server in nowhere]
+    difference.apply(conn, host(sites=[], servers=without), "ops")
+    registry.add_account(conn, "blog", "vps-1", ["blog.example"])
+    registry.sync_catalogue(conn, [registry.Entry("2026", "A new Debian", "infrastructure", "2022", "2026")])
+    registry.begin_migration(conn, "vps-1", "2026", "run-1", "ops", "a test")
+    applied(conn, host())
+    refused(conn, host(servers=servers(vps_1={"site": "Bern"})), "takes part in the migration of vps-1")
+    refused(conn, host(sites=[], servers=without), "takes part in the migration of vps-1")
+
+
+def test_a_key_that_went_with_a_wipe_does_not_come_back(conn):
+    with_key = host(servers=servers(transit_1={"host_key": KEY}))
+    difference.apply(conn, with_key, "ops")
+    conn.execute("UPDATE servers SET versions = '{\"debian\": \"13\"}', host_key = NULL WHERE name = 'transit-1'")
+    kept = "keep server transit-1: host key none, as it was enrolled; the document says otherwise"
+    assert applied(conn, with_key) == [kept]
+
+
 def test_a_plan_by_which_a_transit_is_leased_is_not_withdrawn(conn):
     test_a_server_in_a_migration_stays_as_it_is(conn)
     conn.execute("ALTER TABLE servers DISABLE TRIGGER USER; UPDATE servers SET plan = 'S'")
@@ -208,6 +229,23 @@ def test_what_a_server_was_found_to_be_is_kept(conn):
     assert registry.server(conn, "web-1").host_key == KEY
     assert planned(conn, host()) == [], "enrolment pinned the key: the document need not have it"
     assert planned(conn, stored(conn)) == []
+
+
+def test_a_plan_that_was_withdrawn_is_given_to_no_server(conn):
+    difference.apply(conn, host(), "ops")
+    difference.apply(conn, Inventory(), "ops")
+    with pytest.raises(registry.RegistryRefused, match="Plan S was withdrawn: offer it again"):
+        registry.add_server(conn, "web-2", "shared", "S", "2022", None, "10.20.0.32", None, None)
+    assert "plan.withdrawn" in [event.kind for event in registry.list_events(conn)]
+
+
+def test_two_who_apply_at_once_take_turns(conn, connect):
+    def apply(other: psycopg.Connection) -> int:
+        return len(difference.apply(other, host(), "ops"))
+
+    *others, first = sorted(at_once(connect, [apply] * 4))
+    assert others == [0, 0, 0] and first > 10
+    assert stored(conn) == host()
 
 
 def test_a_customer_who_has_something_stays(conn):

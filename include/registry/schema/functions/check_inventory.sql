@@ -21,10 +21,11 @@ BEGIN
             NEW.name, OLD.kind));
     END IF;
     who := under_way(NEW.name);
-    IF who IS NOT NULL AND (NEW.state = 'removed'
-        OR (NEW.plan, NEW.customer, NEW.site, NEW.management_address, NEW.lan_address, NEW.lan_address6)
+    -- A site that nobody has said before may be said at any time: the server is not moved by that.
+    IF who IS NOT NULL AND (NEW.state = 'removed' OR NEW.site <> OLD.site OR NEW.site IS NULL AND OLD.site IS NOT NULL
+        OR (NEW.plan, NEW.customer, NEW.management_address, NEW.lan_address, NEW.lan_address6)
             IS DISTINCT FROM
-            (OLD.plan, OLD.customer, OLD.site, OLD.management_address, OLD.lan_address, OLD.lan_address6))
+            (OLD.plan, OLD.customer, OLD.management_address, OLD.lan_address, OLD.lan_address6))
     THEN
         PERFORM refuse(format('Server %s takes part in %s: change or remove it when that has ended.', NEW.name, who));
     END IF;
