@@ -86,6 +86,8 @@ def test_a_document_that_lacks_everything_takes_everything_away_that_nobody_need
     assert {"remove server vps-1", "remove plan M", "remove site Bern", "remove customer Baker"} <= set(lines)
     assert stored(conn) == Inventory()
     assert registry.server(conn, "vps-1").state == "removed", "what happened to it is kept"
+    with pytest.raises(registry.RegistryRefused, match="Server vps-1 was removed: add it again before IP 192.0.2.9"):
+        registry.add_ip(conn, "192.0.2.9", "vps-1")
     assert "server.removed" in [event.kind for event in registry.list_events(conn, server="vps-1")]
     difference.apply(conn, host(), "ops")
     assert stored(conn) == host(), "and may come back"
