@@ -7,7 +7,7 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -81,7 +81,7 @@ def test_the_published_schema_is_up_to_date():
 
 
 def test_the_schema_takes_what_is_read_and_written():
-    validator = jsonschema.Draft202012Validator(json.loads(text.schema()))
+    validator = jsonschema_rs.Draft202012Validator(json.loads(text.schema()))
     as_editors_read_it = json.loads(json.dumps(yaml.safe_load(WHOLE), default=str))
     assert [error.message for error in validator.iter_errors(as_editors_read_it)] == []
     assert [error.message for error in validator.iter_errors(text.plain(text.read(WHOLE)))] == []
