@@ -150,6 +150,42 @@ def campaigns(as_json: Json = False) -> None:
         show(api.get("/campaigns"), as_json, tables.campaigns)
 
 
+inventory = typer.Typer(no_args_is_help=True, help="What the host has, as one YAML document (docs/inventory.md).")
+app.add_typer(inventory, name="inventory")
+Document = Annotated[typer.FileText, typer.Argument(help="The document; - reads it from standard input.")]
+
+
+@inventory.command()
+def plan(document: Document, as_json: Json = False) -> None:
+    """What applying the document would do; nothing is changed."""
+    with calling(None) as api:
+        show(api.post("/inventory", document=document.read()), as_json, tables.inventory)
+
+
+@inventory.command()
+def apply(
+    document: Document,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the registry say what the document says: all of it, or nothing."""
+    text = document.read()
+    with calling(None) as api:
+        if not yes:
+            planned = api.post("/inventory", document=text)
+            Console(stderr=True).print(tables.inventory(planned))
+            typer.confirm("Apply this?", abort=True, err=True)
+        show(api.post("/inventory", document=text, apply=True), as_json, tables.inventory)
+
+
+@inventory.command()
+def export(as_json: Json = False) -> None:
+    """The document of what the registry knows."""
+    with calling(None) as api:
+        answer = api.get("/inventory")
+        sys.stdout.write(json.dumps(answer) + "\n" if as_json else answer["document"])
+
+
 @app.command()
 def follow(
     server: Annotated[str | None, typer.Option(help="Only this server and its accounts.")] = None,

@@ -161,6 +161,12 @@ def campaigns(answer: dict[str, Any]) -> Table:
     return made
 
 
+def inventory(answer: dict[str, Any]) -> Group:
+    """What was changed, or would be, a line each."""
+    lines = [Text(change["line"], style="red" if change["refused"] else "") for change in answer["changes"]]
+    return Group(*lines, Text(f"{'Applied: ' if answer['applied'] else ''}{answer['sentence']}", style="bold"))
+
+
 def event(answer: dict[str, Any]) -> Text:
     """One event, a line."""
     at = datetime.fromisoformat(answer["at"]).astimezone()

@@ -57,7 +57,7 @@ def reroute(
     ips = registry.ips_of(conn, original)
     addresses = [str(ip.address) for ip in ips]
     host(to.name).call(verbs.AcceptIps(ips=addresses))
-    hops = {ip: str(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
+    hops = {ip: registry.certain(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
     before = [] if lost else sorted({ip.routed_to for ip in ips} - {to.name})
     for server in before:
         # Mail that leaves by an address that leads elsewhere would get no answer.

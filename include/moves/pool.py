@@ -68,12 +68,6 @@ def _reserve(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     registry.reserve_transit(conn, transit, params.get("customer") or None, by)
 
 
-def _add(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    names = ("transit", "plan", "infrastructure", "management_address", "lan_address", "lan_address6")
-    name, plan, infrastructure, *addresses = _needs(params, *names)
-    registry.add_server(conn, name, ServerKind.TRANSIT, plan, infrastructure, None, *addresses)
-
-
 def _larger(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     (plan,) = _needs(params, "plan")
     registry.allow_larger_transit(conn, plan, bool(params.get("larger")), by)
@@ -104,7 +98,6 @@ ACTIONS: dict[str, Callable[[psycopg.Connection, dict[str, Any], str], None]] = 
     "pause_transit": _pause,
     "resume_transit": _resume,
     "reserve_transit": _reserve,
-    "add_transit": _add,
     "allow_larger_transit": _larger,
     "ask_before_reinstall": _approval,
     "keep_host_keys": _host_keys,

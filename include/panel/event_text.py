@@ -51,12 +51,14 @@ TEXTS = {
     EventKind.CAMPAIGN_ACCOUNT_LEFT: _ops_only("The campaign {entry} left {account} as it is: {reason}"),
     EventKind.CATALOGUE_CHANGED: _ops_only("The entry {name} of the catalogue has changed."),
     EventKind.CUSTOMER_MAIL: _ops_only("The address for reminders to {customer} has changed."),
+    EventKind.CUSTOMER_REMOVED: _ops_only("The customer {customer} was removed."),
     EventKind.DISK_DISCARDED: _ops_only("The disk that {server} had before is discarded."),
     EventKind.GATE_LIFTED: Text(
         "The host lets the migration begin without every test: {reason}", "The gate was lifted for {subject}: {reason}"
     ),
     EventKind.HOOK_FAILED: _ops_only("{hook} on {server} did not succeed for {account}: {why}"),
     EventKind.IP_ADDED: _ops_only("The IP {ip} of {server} was added."),
+    EventKind.IP_REMOVED: _ops_only("The IP {ip} of {server} was taken away."),
     EventKind.IP_ROUTED: _ops_only("The IP {ip} leads to {server}."),
     EventKind.LEASE_LEFT: Text(
         "The last account has left: the transit costs nothing from here on.",
@@ -111,7 +113,10 @@ TEXTS = {
     EventKind.PLAN_LARGER_TRANSIT: _ops_only(
         "Whether a request for plan {plan} may take a larger transit has changed."
     ),
+    EventKind.PLAN_OFFERED: _ops_only("Plan {plan} is offered again."),
     EventKind.PLAN_PRICED: _ops_only("Plan {plan} costs {monthly_price} {currency} a month from {valid_from}."),
+    EventKind.PLAN_PRICE_WITHDRAWN: _ops_only("The price of plan {plan} from {valid_from} was withdrawn."),
+    EventKind.PLAN_WITHDRAWN: _ops_only("Plan {plan} was withdrawn."),
     EventKind.PROBE_GAP: _ops_only("The IP {ip} was away for {longest_gap_ms} ms at most ({step})."),
     EventKind.PROBE_WAIT: _ops_only("Visitors of {account} waited for {longest_wait_ms} ms at most ({direction})."),
     EventKind.QUEUE_MOVED_UP: Text(
@@ -122,6 +127,7 @@ TEXTS = {
     EventKind.REPORT_WRITTEN: _ops_only("A report was written: {file}."),
     EventKind.RUN_FAILED: Text("A step did not succeed: {why}", "{task} of {subject} failed: {why}"),
     EventKind.SERVER_ADDED: _ops_only("{server} was added."),
+    EventKind.SERVER_CHANGED: _ops_only("What {server} is was changed{changed}."),
     EventKind.SERVER_ENROLLED: _ops_only("{server} runs infrastructure {infrastructure}."),
     EventKind.SERVER_FINISH_ASKED: _ops_only("{server} is to be finished, if a person agrees: {because}"),
     EventKind.SERVER_FINISH_APPROVED: _ops_only("A person agreed that {server} is finished."),
@@ -130,7 +136,10 @@ TEXTS = {
     EventKind.SERVER_HOST_KEYS: _ops_only("At its reinstall {server} {keeps}."),
     EventKind.SERVER_PAUSED: _ops_only("{server} was paused: {paused_because}"),
     EventKind.SERVER_PROVEN_EMPTY: _ops_only("{server} says itself that it is empty."),
+    EventKind.SERVER_REMOVED: _ops_only("{server} was removed."),
     EventKind.SERVER_RESUMED: _ops_only("{server} is offered again."),
+    EventKind.SITE_ADDED: _ops_only("The site {site} was added."),
+    EventKind.SITE_REMOVED: _ops_only("The site {site} was removed."),
     EventKind.TAKE_BACK_APPROVED: _ops_only("A person agreed to take {server} back from its transit."),
     EventKind.TAKE_BACK_BEGAN: _ops_only("{server} is taken back from {transit}: {because}"),
     EventKind.TAKE_BACK_DISK_STARTED: _ops_only("The disk that the original had before runs in the place of {server}."),
@@ -151,6 +160,8 @@ TEXTS = {
     EventKind.TRANSIT_PROVEN_EMPTY: _ops_only("{server} says itself that it is empty."),
     EventKind.TRANSIT_WIPED: _ops_only("{server} was wiped."),
     EventKind.TRANSIT_RETURNED: Text("The transit was returned.", "{server} is back in the pool."),
+    EventKind.ZONE_REMOVED: _ops_only("The zone {zone} was removed."),
+    EventKind.ZONE_SET: _ops_only("The zone {zone} is changed through {primary_server}."),
 }
 
 TOLD = tuple(kind for kind, text in TEXTS.items() if text.customer is not None)
@@ -194,6 +205,7 @@ def _words(event: Event) -> _Unknown:
     }
     made = {
         "held": _held(detail),
+        "changed": _changed(detail),
         "found": _counts(detail),
         "free_days": _free_days(detail.get("free_days")),
         "left": _left(event),
@@ -215,6 +227,16 @@ def _free_days(days: int | None) -> str:
 def _held(detail: dict[str, Any]) -> str:
     held = read_figures(detail).switch.held_ms
     return "" if held is None else f", held for {held:,.0f} ms"
+
+
+def _changed(detail: dict[str, Any]) -> str:
+    """What of a server was changed, from what to what."""
+    changes = [
+        f"{field.replace('_', ' ')} {change['to'] or 'none'}, before {change['from'] or 'none'}"
+        for field, change in detail.items()
+        if isinstance(change, dict) and change.get("from") != change.get("to")
+    ]
+    return f": {'; '.join(changes)}" if changes else ""
 
 
 def _counts(detail: dict[str, Any]) -> str:

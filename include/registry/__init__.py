@@ -18,6 +18,7 @@ from include.registry.accounts import (
     set_customer,
     sync_accounts,
 )
+from include.registry.addresses import missing_addresses, unfit_addresses
 from include.registry.approvals import (
     Proof,
     answer_approval,
@@ -42,6 +43,7 @@ from include.registry.campaigns import (
     stop_campaign,
 )
 from include.registry.catalogue import Entry, catalogue_entry, list_catalogue, sync_catalogue
+from include.registry.customers import Customer, list_customers, remove_customer, set_customer_mail
 from include.registry.database import Busy, RegistryRefused, certain
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
 from include.registry.figures import Figures, read_figures
@@ -92,6 +94,7 @@ from include.registry.network import (
     ips_of,
     ips_routed_to,
     list_elsewhere,
+    list_ips,
     lower_name,
     name_left,
     name_points,
@@ -99,8 +102,21 @@ from include.registry.network import (
     names_of,
     names_of_account,
     names_settled,
+    remove_ip,
 )
 from include.registry.obstacles import Foreseen, foresee, foreseen
+from include.registry.plans import (
+    FIRST_DAY,
+    Plan,
+    Price,
+    add_plan,
+    list_plans,
+    plan,
+    prices_of,
+    set_price,
+    withdraw_plan,
+    withdraw_price,
+)
 from include.registry.probes import record_probes
 from include.registry.queue import (
     Place,
@@ -114,23 +130,24 @@ from include.registry.queue import (
     reserve_transit,
     waiting,
 )
-from include.registry.reminders import remind, set_customer_mail
+from include.registry.reminders import remind
 from include.registry.runs import perform_asked, run_failed, run_failure_told, why_run_failed
 from include.registry.servers import (
-    Plan,
+    CHANGEABLE,
     Server,
-    add_plan,
     add_server,
+    change_server,
     enrol_server,
     keep_host_keys,
     list_servers,
     pause_server,
-    plan,
     record_description,
+    remove_server,
     resume_server,
     server,
-    set_price,
+    state_server,
 )
+from include.registry.sites import Zone, add_site, list_sites, list_zones, remove_site, remove_zone, set_zone
 from include.registry.take_back import (
     Lost,
     begin_take_back,
@@ -170,11 +187,14 @@ from include.registry.transits import (
 
 __all__ = [
     "CAMPAIGN_SETTINGS",
+    "CHANGEABLE",
+    "FIRST_DAY",
     "MAX_MOVES_PER_SERVER",
     "Account",
     "Busy",
     "Campaign",
     "CampaignAccount",
+    "Customer",
     "Entry",
     "Event",
     "Figures",
@@ -187,12 +207,14 @@ __all__ = [
     "Name",
     "Place",
     "Plan",
+    "Price",
     "Proof",
     "Queued",
     "RegistryRefused",
     "Server",
     "Test",
     "TransitRequest",
+    "Zone",
     "account",
     "called",
     "accounts_before",
@@ -203,6 +225,7 @@ __all__ = [
     "add_name",
     "add_plan",
     "add_server",
+    "add_site",
     "advance",
     "advance_move",
     "advance_test",
@@ -223,6 +246,7 @@ __all__ = [
     "cancel_migration",
     "catalogue_entry",
     "certain",
+    "change_server",
     "confirm_account",
     "customers_events",
     "disk_discarded",
@@ -245,10 +269,15 @@ __all__ = [
     "lease_of",
     "list_campaigns",
     "list_catalogue",
+    "list_customers",
     "list_elsewhere",
     "list_events",
+    "list_ips",
     "list_migrations",
+    "list_plans",
     "list_servers",
+    "list_sites",
+    "list_zones",
     "live_move_of",
     "live_test_of",
     "lost",
@@ -259,6 +288,7 @@ __all__ = [
     "may_wipe",
     "migration",
     "migration_of",
+    "missing_addresses",
     "move",
     "move_up",
     "moves_of",
@@ -277,6 +307,7 @@ __all__ = [
     "place_in_queue",
     "places",
     "plan",
+    "prices_of",
     "proof_of_emptiness",
     "put_off",
     "read_figures",
@@ -286,6 +317,11 @@ __all__ = [
     "record_test_report",
     "remind",
     "remove_account",
+    "remove_customer",
+    "remove_ip",
+    "remove_server",
+    "remove_site",
+    "remove_zone",
     "replace_test",
     "request_of",
     "request_transit",
@@ -301,7 +337,9 @@ __all__ = [
     "set_customer",
     "set_customer_mail",
     "set_price",
+    "set_zone",
     "settled",
+    "state_server",
     "stop_campaign",
     "switches_of",
     "sync_accounts",
@@ -310,6 +348,7 @@ __all__ = [
     "test",
     "tests_of",
     "transit_wiped",
+    "unfit_addresses",
     "unread",
     "untested",
     "waiting",
@@ -324,4 +363,6 @@ __all__ = [
     "leads_to",
     "may_finish",
     "server_proven_empty",
+    "withdraw_plan",
+    "withdraw_price",
 ]

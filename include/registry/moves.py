@@ -197,7 +197,8 @@ def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, n
         )
     if fitting is None:
         raise RegistryRefused(
-            f"No {kind} server with {entry.kind} {entry.to_version} has room for {account}: add one, or make room."
+            f"No {kind} server{server_named(conn, source).in_site} with {entry.kind} {entry.to_version} has room for"
+            f" {account}: add one, or make room."
         )
     return fitting
 

@@ -201,6 +201,7 @@ class ServerState(StrEnum):
     ASSIGNED = "assigned"
     HANDED_OVER = "handed_over"
     WIPED = "wiped"
+    REMOVED = "removed"
 
 
 SERVER = Machine(
@@ -221,6 +222,7 @@ SERVER = Machine(
             ServerState.WIPED,
             "Nothing of anybody is on it: a transit after its lease, or a shared server that was given up.",
         ),
+        State(ServerState.REMOVED, "The host has it no more: what happened to it is kept."),
     ),
     (
         Transition(ServerState.SERVING, ServerState.REINSTALLING, "no account lives on it"),
@@ -235,6 +237,10 @@ SERVER = Machine(
             "no account lives on it and no other server's IP is routed to it",
         ),
         Transition(ServerState.WIPED, ServerState.FREE, "back to the pool"),
+        Transition(ServerState.SERVING, ServerState.REMOVED, "nothing of anybody is on it or belongs to it"),
+        Transition(ServerState.FREE, ServerState.REMOVED, "it leaves the pool"),
+        Transition(ServerState.REMOVED, ServerState.SERVING, "another machine got its name"),
+        Transition(ServerState.REMOVED, ServerState.FREE, "another transit got its name"),
     ),
     (),
 )

@@ -13,6 +13,7 @@ from include.registry.database import RegistryRefused, certain, column, execute,
 from include.registry.events import event
 from include.registry.kinds import EventKind
 from include.registry.migrations import advance, locked, migration
+from include.registry.servers import server as server_named
 from include.registry.states import MigrationState, RequestState, ServerState
 
 LEASE_COLUMNS = """
@@ -46,11 +47,11 @@ def request_transit(conn: psycopg.Connection, migration_id: int) -> queue.Transi
     same = queue.request_of(conn, migration_id)
     if same is not None:
         return same
-    plan = value(conn, "SELECT plan FROM servers WHERE name = %(server)s", {"server": record.server})
-    queue.refuse_never_servable(conn, plan)
+    server = server_named(conn, record.server)
+    queue.refuse_never_servable(conn, server)
     advance(conn, migration_id, MigrationState.WAITING_FOR_TRANSIT)
-    queue.enqueue(conn, migration_id, plan)
-    event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=record.server, detail={"plan": plan})
+    queue.enqueue(conn, migration_id, server.plan)
+    event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=server.name, detail={"plan": server.plan})
     return certain(queue.request_of(conn, migration_id))
 
 

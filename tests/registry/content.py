@@ -4,7 +4,7 @@ import psycopg
 
 TABLES = (
     "servers accounts account_engines tests campaigns campaign_accounts entry_reminders customers migrations"
-    " transit_requests leases moves ips names events event_cursors plan_prices plans catalogue"
+    " transit_requests leases moves ips names events event_cursors plan_prices plans catalogue sites zones"
 )
 
 

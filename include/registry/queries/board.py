@@ -208,7 +208,7 @@ def pool(conn: psycopg.Connection) -> list[PoolTransit]:
             LEFT JOIN migrations m ON m.id = r.migration
             LEFT JOIN servers s ON s.name = m.server
             LEFT JOIN billing_leases l ON l.migration = m.id
-        WHERE t.kind = 'transit' ORDER BY t.plan, length(t.name), t.name
+        WHERE t.kind = 'transit' AND t.state <> 'removed' ORDER BY t.plan, length(t.name), t.name
         """,
     )
 
@@ -277,7 +277,7 @@ def listed(
         FROM servers s
             LEFT JOIN live_migrations m ON m.server = s.name
             LEFT JOIN ({_LIVING}) a ON a.home_server = s.name
-        WHERE s.kind <> 'transit'
+        WHERE s.kind <> 'transit' AND s.state <> 'removed'
             AND (%(state)s::text IS NULL OR coalesce(m.state, s.state) = %(state)s)
             AND (%(text)s::text IS NULL OR strpos(s.name, lower(%(text)s)) > 0
                 OR strpos(lower(s.customer), lower(%(text)s)) > 0
@@ -300,7 +300,7 @@ def states(conn: psycopg.Connection) -> dict[str, int]:
                 SELECT coalesce(m.state, s.state), count(*)
                 FROM servers s
                     LEFT JOIN live_migrations m ON m.server = s.name
-                WHERE s.kind <> 'transit' GROUP BY 1
+                WHERE s.kind <> 'transit' AND s.state <> 'removed' GROUP BY 1
                 """
             ).fetchall()
         )

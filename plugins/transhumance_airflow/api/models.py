@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from include.inventory.text import MAX_CHARACTERS
+
 AccountName = Annotated[
     str,
     Path(
@@ -410,6 +412,41 @@ class OpenMigrations(BaseModel):
     """The migrations that are open to an account, the most urgent first."""
 
     migrations: list[OpenMigration]
+
+
+class InventoryDocument(BaseModel):
+    """What the host has, as the registry knows it."""
+
+    document: str = Field(description="YAML, by the schema docs/inventory.schema.json.")
+
+
+class ApplyInventory(Strict):
+    """What the host has."""
+
+    document: str = Field(
+        max_length=MAX_CHARACTERS,
+        description="YAML or JSON, by the schema docs/inventory.schema.json.",
+        examples=["sites:\n- name: Zurich\n"],
+    )
+    apply: bool = Field(False, description="Make it so. Without it: only tell what would be done.")
+
+
+class InventoryChange(BaseModel):
+    """One thing that was done, or would be."""
+
+    verb: Literal["add", "change", "remove", "keep"]
+    subject: str = Field(examples=["server vps-1"])
+    detail: str = Field(examples=["plan VPS M becomes VPS L"])
+    refused: str | None = Field(description="Why it cannot be done; null: it can.")
+    line: str = Field(description="All of it in one line.")
+
+
+class InventoryChanges(BaseModel):
+    """The difference between a document and the registry."""
+
+    applied: bool
+    sentence: str = Field(examples=["2 to add, 1 to change."])
+    changes: list[InventoryChange]
 
 
 class Campaign(BaseModel):

@@ -1,16 +1,21 @@
-"""What only the host's ops see: the queue, and campaigns."""
+"""What only the host's ops see and do: the queue, campaigns, the inventory."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 
 import psycopg
 from fastapi import APIRouter
 
 from include import registry
+from include.inventory import difference, text
+from include.inventory.stored import stored
 from include.registry import states
 from transhumance_airflow.api import models
+from transhumance_airflow.api.auth import CallerDep
 from transhumance_airflow.api.database import Registry
+from transhumance_airflow.api.problems import Problem
 from transhumance_airflow.api.routes import operation
 
 router = APIRouter(tags=["ops"])
@@ -44,6 +49,27 @@ def queue(conn: Registry) -> models.Queue:
 def campaigns(conn: Registry) -> models.Campaigns:
     """Campaigns, newest first, with how many of their accounts are how far."""
     return models.Campaigns(campaigns=[_campaign(conn, one) for one in registry.list_campaigns(conn)])
+
+
+@router.get("/inventory", operation_id="inventory", **operation("ops", 409))
+def inventory(conn: Registry) -> models.InventoryDocument:
+    """What the host has: sites, plans and prices, customers, servers, zones. The document can be sent back as it is."""
+    return models.InventoryDocument(document=text.write(stored(conn)))
+
+
+@router.post("/inventory", operation_id="apply_inventory", **operation("ops", 409))
+def apply_inventory(body: models.ApplyInventory, caller: CallerDep, conn: Registry) -> models.InventoryChanges:
+    """Compare a document with what the registry knows, and make it so where `apply` says so: all of it, or, where a
+    part is refused, nothing. The same document again changes nothing."""
+    try:
+        changes = difference.plan_or_apply(conn, body.document, body.apply, caller.name)
+    except text.InventoryError as error:
+        raise Problem("bad-request", str(error)) from None
+    return models.InventoryChanges(
+        applied=body.apply,
+        sentence=difference.summary(changes),
+        changes=[models.InventoryChange(**asdict(change), line=change.line) for change in changes],
+    )
 
 
 def _campaign(conn: psycopg.Connection, one: registry.Campaign) -> models.Campaign:
