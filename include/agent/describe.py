@@ -3,9 +3,9 @@
 import hashlib
 import os
 import platform
-import pwd
 import shutil
 import socket
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from .host.system import AGENT, run
 from .layouts import forward, front, mail
 from .move import stores
 from .stores.files.store import FILES
+from .unclaimed import look
+from .unclaimed.claims import unclaimed
+from .verbs import Emptiness, Signed
 
 SERVICES = ("ssh", *layouts.SERVICES, *(engine.service for engine in stores.ENGINES))
 
@@ -62,6 +65,7 @@ def describe() -> dict[str, Any]:
         "accounts": [describe_account(account) for account in accounts if not account.part],
         "parts": [describe_account(account) for account in accounts if account.part],
         "unclaimed": unclaimed(accounts),
+        "unreadable": sorted(unreadable()),
     }
 
 
@@ -104,56 +108,16 @@ def describe_account(account: Account) -> dict[str, Any]:
     }
 
 
-def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
-    """Databases and users that are no account's, not even left behind by the move of an engine."""
-    names = {account.name for account in accounts}
-    users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
-    homes = in_use(Path("/home"))
-    databases = {}
-    for engine in stores.ENGINES:
-        claimed = {name for account in accounts for name in account.names(engine.name, "databases")}
-        databases[engine.name] = sorted({*engine.databases()} - claimed - _left(accounts, engine.name))
-    return {
-        **databases,
-        "users": sorted((users | homes) - names),
-    }
-
-
-def in_use(homes: Path) -> set[str]:
-    """The names there that may be somebody's: all but empty folders and what keeps the quotas of that disk."""
-    return {entry.name for entry in homes.iterdir() if entry.name not in _OF_QUOTAS and not _is_empty(entry)}
-
-
-_OF_QUOTAS = {"aquota.user", "aquota.group", "quota.user", "quota.group"}
-
-
-def _is_empty(path: Path) -> bool:
-    """Of a folder; what is none, or does not answer, is not known to be."""
-    try:
-        return not os.listdir(path)
-    except OSError:
-        return False
-
-
-def _left(accounts: list[Account], engine: str) -> set[str]:
-    """The databases that stay behind here, locked, of accounts whose databases of this engine live elsewhere."""
-    moved = [standing(account.name).engines.get(engine, {}) for account in accounts]
-    return {name for there in moved for name in (there.get("left") or {"databases": []})["databases"]}
-
-
-def prove_empty() -> dict[str, Any]:
-    """{"empty", "because"}: each thing of a customer that is here and nowhere else, one sentence each."""
-    accounts = all_accounts()
+def prove_empty(signed: Collection[Signed] = ()) -> Emptiness:
+    """Whether anything of a customer, or of nobody, is here and nowhere else, but for what was signed for."""
     because = []
-    for account in accounts:
+    for account in all_accounts():
         state = standing(account.name)
         if state.state != "moved" or not state.released:
             because.append(f"The account {account.name} is {state.state} here.")
-    because += [said for name, said in unreadable().items() if name not in {account.name for account in accounts}]
-    found = unclaimed(accounts)
-    for engine in stores.ENGINES:
-        because += [f"The {engine.title} database {name!r} belongs to no account." for name in found[engine.name]]
-    because += [f"The user or home {name!r} belongs to no account." for name in found["users"]]
+    found = look.look()
+    known = {(one.kind, one.name) for one in signed}
+    because += [one.sentence for one in found if (one.kind, one.name) not in known]
     if queued := mail.queue():
         because.append(f"{len(queued)} messages are in the mail queue.")
-    return {"empty": not because, "because": because}
+    return Emptiness(empty=not because, because=because, unclaimed=found)

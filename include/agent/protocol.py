@@ -17,6 +17,7 @@ from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
 from .move import fence, forward, hold, shell, switch, take_back
 from .trial import copy, duplicate, server
+from .unclaimed import look
 from .verbs import Standing
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
@@ -110,8 +111,8 @@ def _describe(_want: verbs.Describe) -> dict[str, Any]:
     return describe.describe()
 
 
-def _prove_empty(_want: verbs.ProveEmpty) -> verbs.Emptiness:
-    return verbs.Emptiness(**describe.prove_empty())
+def _prove_empty(want: verbs.ProveEmpty) -> verbs.Emptiness:
+    return describe.prove_empty(want.signed)
 
 
 def _accept_ips(want: verbs.AcceptIps) -> Nothing:
@@ -174,6 +175,7 @@ LONG_VERBS = Answers(
     verbs.Check.run_by(checks.check),
     verbs.Copy.run_by(switch.copy),
     verbs.Duplicate.run_by(duplicate.duplicate),
+    verbs.Inspect.run_by(look.inspect),
     verbs.Obstacles.run_by(obstacles.obstacles),
     verbs.Switch.run_by(switch.switch),
     verbs.Verify.run_by(switch.verify),

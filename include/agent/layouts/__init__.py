@@ -25,13 +25,13 @@ def in_force() -> str:
 
 
 if TYPE_CHECKING:
-    from .native import SERVICES, forward, front, mail, php, reboot_lines, trial_names
+    from .native import SERVICES, forward, front, mail, own, php, reboot_lines, trial_names
 else:
     _package = f"{__name__}.{in_force()}"
     SERVICES = import_module(_package).SERVICES
-    forward, front, mail, php, reboot_lines, trial_names = (
+    forward, front, mail, own, php, reboot_lines, trial_names = (
         import_module(f"{_package}.{part}")
-        for part in ("forward", "front", "mail", "php", "reboot_lines", "trial_names")
+        for part in ("forward", "front", "mail", "own", "php", "reboot_lines", "trial_names")
     )
 
-__all__ = ["SERVICES", "forward", "front", "mail", "php", "reboot_lines", "trial_names"]
+__all__ = ["SERVICES", "forward", "front", "mail", "own", "php", "reboot_lines", "trial_names"]

@@ -76,7 +76,9 @@ Description = Annotated[
             "accounts": each(_DESCRIBED, 10_000),
             "parts": each(_DESCRIBED, 10_000),
             "unclaimed": named(each(_NAME, 100_000), 10, _WORD),
-        }
+        },
+        # Accounts whose own file or state cannot be read; an agent of before does not tell them.
+        unreadable=each(text(1000), 10_000),
     ),
 ]
 """A server's description; the registry keeps it as it is, without secrets."""

@@ -1,0 +1,54 @@
+"""Database servers beside those that accounts' databases are in: no connection is made to them."""
+
+from __future__ import annotations
+
+import re
+
+from ..verbs import Thing
+from .here import Here, thing
+from .running import Running, processes
+
+KIND = "cluster"
+_POSTGRES_LOCK = "/run/postgresql/.s.PGSQL.5432.lock"
+_MARIADB_PID = "/run/mysqld/mysqld.pid"
+_DATA = re.compile(r"^\s*data_directory\s*=?\s*'([^']*)'", re.MULTILINE)
+_PROGRAMS = {"postgres": "PostgreSQL", "mysqld": "MySQL or MariaDB", "mariadbd": "MySQL or MariaDB"}
+
+
+def look(here: Here) -> list[Thing]:
+    """Each by the folder of its data."""
+    running = [*processes(here)]
+    own = _own(here, running)
+    found: dict[str, Thing] = {}
+
+    def add(folder: str, sentence: str) -> None:
+        if folder not in own and folder not in found:
+            found[folder] = thing(KIND, folder, sentence)
+
+    heads = {each.pid: each for each in running if each.name in _PROGRAMS}
+    for each in heads.values():
+        if each.parent not in heads and each.user not in here.users:
+            add(each.folder, f"Another {_PROGRAMS[each.name]} server runs here, with its data in {each.folder}.")
+    for path, file in here.found(["/etc/postgresql/*/*/postgresql.conf"]):
+        stated = _DATA.search(file.read_text(errors="replace"))
+        _, _, _, version, name, _ = path.split("/")
+        add(
+            stated[1] if stated else f"/var/lib/postgresql/{version}/{name}",
+            f"Another PostgreSQL cluster, {version}/{name}, is set up here, as {path} says.",
+        )
+    for path, _ in here.found(["/var/lib/postgresql/*/*/PG_VERSION"]):
+        folder = path.rpartition("/")[0]
+        add(folder, f"The data of another PostgreSQL cluster lies in {folder}.")
+    return [*found.values()]
+
+
+def _own(here: Here, running: list[Running]) -> set[str]:
+    """The folders of those that the agent itself speaks to."""
+    own = set()
+    lock = here.at(_POSTGRES_LOCK)
+    if lock.exists():
+        own.add(lock.read_text(errors="replace").splitlines()[1])
+    pid = here.at(_MARIADB_PID)
+    if pid.exists():
+        own.update(each.folder for each in running if str(each.pid) == pid.read_text().strip())
+    return own
