@@ -13,6 +13,7 @@ from include.registry.accounts import (
     add_account,
     confirm_account,
     engines_of,
+    note_missing,
     remove_account,
     set_customer,
     sync_accounts,
@@ -152,6 +153,7 @@ from include.registry.transits import (
     return_transit,
     transit_wiped,
 )
+from include.registry.unclaimed import Unclaimed, record_unclaimed, sign_unclaimed, unclaimed_of
 
 __all__ = [
     "CAMPAIGN_SETTINGS",
@@ -177,6 +179,7 @@ __all__ = [
     "Server",
     "Test",
     "TransitRequest",
+    "Unclaimed",
     "account",
     "accounts_before",
     "accounts_not_on",
@@ -251,6 +254,7 @@ __all__ = [
     "names_of",
     "names_of_account",
     "names_settled",
+    "note_missing",
     "overdue",
     "pause_campaign",
     "pause_server",
@@ -264,6 +268,7 @@ __all__ = [
     "record_description",
     "record_probes",
     "record_test_report",
+    "record_unclaimed",
     "remind",
     "remove_account",
     "replace_test",
@@ -281,6 +286,7 @@ __all__ = [
     "set_customer_mail",
     "set_price",
     "settled",
+    "sign_unclaimed",
     "stop_campaign",
     "switches_of",
     "sync_accounts",
@@ -289,6 +295,7 @@ __all__ = [
     "test",
     "tests_of",
     "transit_wiped",
+    "unclaimed_of",
     "unread",
     "untested",
     "waiting",

@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     ACCOUNT_CUSTOMER = "account.customer"
     ACCOUNT_DIFFERS = "account.differs"
     ACCOUNT_FORESEEN = "account.foreseen"
+    ACCOUNT_MISSING = "account.missing"
     ACCOUNT_REMOVED = "account.removed"
     ACCOUNT_SHUT = "account.shut"
     ACCOUNT_TAKEN_BACK = "account.taken_back"
@@ -129,3 +130,5 @@ class EventKind(StrEnum):
     TRANSIT_PROVEN_EMPTY = "transit.proven_empty"
     TRANSIT_WIPED = "transit.wiped"
     TRANSIT_RETURNED = "transit.returned"
+    UNCLAIMED_FOUND = "unclaimed.found"
+    UNCLAIMED_SIGNED = "unclaimed.signed"

@@ -135,15 +135,20 @@ def lease_of(conn: psycopg.Connection, migration_id: int) -> Lease | None:
 @in_transaction
 def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     """Record that every account has left the original: the migration is accounts_moved, and the lease ends
-    for billing when the last of them left (by the moves' own record, however late this is called). Refuses
-    while an account lives on the original. Can be repeated."""
+    for billing when the last of them left (by the moves' own record, or when it was gone from the original by itself;
+    however late this is called). Refuses while an account lives on the original. Can be repeated."""
     record = locked(conn, migration_id)
     advance(conn, migration_id, MigrationState.ACCOUNTS_MOVED)
     changed = execute(
         conn,
         """
         UPDATE leases SET last_account_left_at = greatest(handed_over_at, coalesce((
-            SELECT max(committed_at) FROM moves WHERE migration = %(migration)s AND direction = 'out'
+            SELECT max(at) FROM (
+                SELECT committed_at AS at FROM moves WHERE migration = %(migration)s AND direction = 'out'
+                UNION ALL
+                SELECT coalesce(a.missing_since, a.removed_at) FROM accounts a
+                WHERE a.server = leases.server AND a.removed_at >= leases.handed_over_at
+            ) AS ends
         ), now()))
         WHERE migration = %(migration)s AND last_account_left_at IS NULL
         """,

@@ -11,7 +11,6 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
-from include.agent import verbs
 from include.facts import MigrationFacts, TakeBackFacts
 from include.moves import servers, take_back
 from include.registry.kinds import EventKind
@@ -48,7 +47,7 @@ class ApproveReinstall(ApprovalOperator):
             if (before := registry.approved_by(conn, id)) is not None:
                 self.log.info("%s has agreed.", before)
                 return None
-            said = connections.host(proof.server, conn).call(verbs.ProveEmpty())
+            said = servers.ask_whether_empty(conn, proof.server, connections.host(proof.server, conn))
         self.subject = f"Reinstall {proof.server} with infrastructure {proof.to_infrastructure}?"
         self.body = servers.emptiness(proof, said)
         return super().execute(context)

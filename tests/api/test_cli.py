@@ -21,7 +21,8 @@ from transhumance_airflow.api import streams
 from transhumance_airflow.api.runs import Found
 
 COMMANDS = {
-    "overview", "server", "account", "test", "perform", "ask", "cancel", "queue", "charges", "campaigns", "follow"
+    "overview", "server", "account", "test", "perform", "ask", "cancel", "queue", "charges", "campaigns", "unclaimed",
+    "sign", "follow",
 }  # fmt: skip
 
 
