@@ -168,7 +168,7 @@ def sign(
     """Answer for something on a server that is no account's."""
     with calling(None) as api:
         signed = api.post(f"/servers/{server}/unclaimed/sign", kind=kind, name=name, reason=reason)
-        show(signed, as_json, lambda one: tables.unclaimed({"unclaimed": [one]}))
+        show(signed, as_json, lambda answer: tables.unclaimed({"unclaimed": [answer]}))
 
 
 @app.command()

@@ -73,9 +73,9 @@ def status(answer: dict[str, Any]) -> dict[str, Any]:
 def unclaimed(answer: dict[str, Any]) -> Table:
     """What is no account's, and who has signed for it."""
     made = table("No account's", "kind", "name", "what it is", "since", "signed by", "reason")
-    for one in answer["unclaimed"]:
-        cells = (one["kind"], one["name"], one["sentence"], when(one["first_seen"]), one["signed_by"], one["reason"])
-        add(made, *cells, style=None if one["signed_by"] else COLOURS["host"])
+    for row in answer["unclaimed"]:
+        cells = (row["kind"], row["name"], row["sentence"], when(row["first_seen"]), row["signed_by"], row["reason"])
+        add(made, *cells, style=None if row["signed_by"] else COLOURS["host"])
     return made
 
 

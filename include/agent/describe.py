@@ -17,7 +17,7 @@ from .layouts import forward, front, mail
 from .move import stores
 from .stores.files.store import FILES
 from .unclaimed import look
-from .unclaimed.claims import unclaimed
+from .unclaimed.claims import names_unclaimed
 from .verbs import Emptiness, Signed
 
 SERVICES = ("ssh", *layouts.SERVICES, *(engine.service for engine in stores.ENGINES))
@@ -64,7 +64,7 @@ def describe() -> dict[str, Any]:
         "test_server": server_role.domain(),
         "accounts": [describe_account(account) for account in accounts if not account.part],
         "parts": [describe_account(account) for account in accounts if account.part],
-        "unclaimed": unclaimed(accounts),
+        "unclaimed": names_unclaimed(accounts),
         "unreadable": sorted(unreadable()),
     }
 
@@ -115,9 +115,9 @@ def prove_empty(signed: Collection[Signed] = ()) -> Emptiness:
         state = standing(account.name)
         if state.state != "moved" or not state.released:
             because.append(f"The account {account.name} is {state.state} here.")
-    found = look.look()
-    known = {(one.kind, one.name) for one in signed}
-    because += [one.sentence for one in found if (one.kind, one.name) not in known]
+    unclaimed = look.look()
+    signed_for = {(each.kind, each.name) for each in signed}
+    because += [each.sentence for each in unclaimed if (each.kind, each.name) not in signed_for]
     if queued := mail.queue():
         because.append(f"{len(queued)} messages are in the mail queue.")
-    return Emptiness(empty=not because, because=because, unclaimed=found)
+    return Emptiness(empty=not because, because=because, unclaimed=unclaimed)

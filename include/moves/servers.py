@@ -65,13 +65,13 @@ def note_missing(conn: psycopg.Connection, server: str, description: dict[str, A
     read: nothing follows from what it does not list."""
     if "unreadable" not in description:
         return []
-    there = [account["account"] for account in description["accounts"]] + description["unreadable"]
-    return registry.note_missing(conn, server, there, lambda gone: _left_of(gone, description["unclaimed"]))
+    logins = [account["account"] for account in description["accounts"]] + description["unreadable"]
+    return registry.note_missing(conn, server, logins, lambda gone: _left_of(gone, description["unclaimed"]))
 
 
 def _left_of(account: registry.Account, nobodys: dict[str, list[str]]) -> list[str]:
     """What of an account is still on its server, among what is nobody's there."""
-    left = ["a user or home of that name"] if account.name in nobodys["users"] else []
+    left = ["a user or home of that name"] if account.login in nobodys["users"] else []
     for engine in DECLARED:
         known = (account.description or {}).get(engine.name, {}).get("databases", [])
         left += [f"the {engine.title} database {one['name']!r}" for one in known if one["name"] in nobodys[engine.name]]
@@ -265,7 +265,7 @@ def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts, origi
     if record.disk_kept is None or record.disk_discarded_at is not None:
         return
     here = {account["account"] for account in serving(original.call(verbs.Describe()))}
-    if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.name not in here]:
+    if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.login not in here]:
         raise registry.RegistryRefused(
             f"{record.server} itself does not serve {', '.join(missing)}: the disk that it had before is kept. Find "
             "out where that is, then clear this task."

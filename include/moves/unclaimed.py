@@ -19,23 +19,23 @@ TIMEOUT = 900.0
 def look(conn: psycopg.Connection, server: str, host: Host) -> list[registry.Unclaimed]:
     """Everything there that is no account's, as it is now; each look is one of its own."""
     seen = host.run(f"inspect-{secrets.token_hex(8)}", verbs.Inspect(), timeout=TIMEOUT)
-    return keep(conn, server, seen.things)
+    return keep(conn, server, seen.unclaimed)
 
 
-def keep(conn: psycopg.Connection, server: str, things: Iterable[verbs.Thing]) -> list[registry.Unclaimed]:
+def keep(conn: psycopg.Connection, server: str, things: Iterable[verbs.Unclaimed]) -> list[registry.Unclaimed]:
     """The registry knows what the server itself has told."""
-    return registry.record_unclaimed(conn, server, [(one.kind, one.name, one.sentence) for one in things])
+    return registry.record_unclaimed(conn, server, [(each.kind, each.name, each.sentence) for each in things])
 
 
 def signed(conn: psycopg.Connection, server: str) -> list[verbs.Signed]:
     """What somebody has signed for, to be told to the server."""
-    found = registry.unclaimed_of(conn, server)
-    return [verbs.Signed(kind=one.kind, name=one.name) for one in found if one.signed_by is not None]
+    things = registry.unclaimed_of(conn, server)
+    return [verbs.Signed(kind=each.kind, name=each.name) for each in things if each.signed_by is not None]
 
 
 def require_signed(conn: psycopg.Connection, server: str, host: Host) -> None:
     """Refused while there is anything on the server that is no account's, and that nobody has signed for."""
-    unsigned = [one for one in look(conn, server, host) if one.signed_by is None]
+    unsigned = [each for each in look(conn, server, host) if each.signed_by is None]
     if unsigned:
         raise registry.RegistryRefused(
             f"On {server} there is what is no account's, and would be lost: {_some(unsigned)} {what_to_do(server)}"
@@ -52,4 +52,4 @@ def what_to_do(server: str) -> str:
 
 def _some(unsigned: list[registry.Unclaimed]) -> str:
     more = f" And {len(unsigned) - _TOLD} more." if len(unsigned) > _TOLD else ""
-    return " ".join(one.sentence for one in unsigned[:_TOLD]) + more
+    return " ".join(each.sentence for each in unsigned[:_TOLD]) + more

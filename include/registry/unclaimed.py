@@ -34,15 +34,15 @@ def record_unclaimed(conn: psycopg.Connection, server: str, seen: Iterable[tuple
     """Keep what a look at the whole server has seen: (kind, name, sentence) each. What is gone is gone, with its
     signature; gives what is there."""
     server_named(conn, server)
-    found = {(kind, name): sentence for kind, name, sentence in seen}
-    before = {(one.kind, one.name) for one in unclaimed_of(conn, server)}
-    for kind, name in before - {*found}:
+    sentences = {(kind, name): sentence for kind, name, sentence in seen}
+    before = {(each.kind, each.name) for each in unclaimed_of(conn, server)}
+    for kind, name in before - {*sentences}:
         execute(
             conn,
             "DELETE FROM unclaimed WHERE server = %(server)s AND kind = %(kind)s AND name = %(name)s",
             {"server": server, "kind": kind, "name": name},
         )
-    for (kind, name), sentence in found.items():
+    for (kind, name), sentence in sentences.items():
         execute(
             conn,
             """
@@ -51,7 +51,7 @@ def record_unclaimed(conn: psycopg.Connection, server: str, seen: Iterable[tuple
             """,
             {"server": server, "kind": kind, "name": name, "sentence": sentence},
         )
-    if new := {*found} - before:
+    if new := {*sentences} - before:
         event(conn, EventKind.UNCLAIMED_FOUND, server=server, detail={"things": len(new)})
     return unclaimed_of(conn, server)
 
@@ -85,13 +85,13 @@ def sign_unclaimed(conn: psycopg.Connection, server: str, kind: str, name: str, 
         """,
         params,
     )
-    found = row(
+    unclaimed = row(
         conn,
         Unclaimed,
         f"SELECT {_COLUMNS} FROM unclaimed WHERE server = %(server)s AND kind = %(kind)s AND name = %(name)s",
         params,
     )
-    if found is None:
+    if unclaimed is None:
         raise RegistryRefused(
             f"Nothing of kind {kind} and name {name} was seen on {server} that is no account's: see what was, and give "
             "its kind and name as they are told there."
@@ -99,4 +99,4 @@ def sign_unclaimed(conn: psycopg.Connection, server: str, kind: str, name: str, 
     if signed:
         detail = {"kind": kind, "name": name, "reason": reason}
         event(conn, EventKind.UNCLAIMED_SIGNED, server=server, by=by, detail=detail)
-    return found
+    return unclaimed

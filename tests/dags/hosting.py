@@ -237,7 +237,7 @@ class FakeHost:
             self.hosting.sides[self.name] = args["side"]
         told = {
             "obstacles": {"obstacles": self.hosting.obstacles.get(args.get("account", ""), []), "left": []},
-            "inspect": {"things": server.unclaimed},
+            "inspect": {"unclaimed": server.unclaimed},
         }
         result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, **told}[verb]
         done = {"state": "succeeded", "result": {"verb": verb, **result}}

@@ -51,7 +51,7 @@ def conn(old: Side) -> Iterator[psycopg.Connection]:
 
 def things(one: Side, operation: str) -> dict[tuple[str, str], str]:
     """What the server tells, by kind and name."""
-    found = one.host.run(f"look-{operation}", verbs.Inspect(), poll=0.2).things
+    found = one.host.run(f"look-{operation}", verbs.Inspect(), poll=0.2).unclaimed
     return {(thing.kind, thing.name): thing.sentence for thing in found}
 
 

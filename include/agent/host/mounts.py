@@ -34,7 +34,7 @@ def _mount(line: bytes) -> Mount:
 
 def _plain(field: bytes) -> str:
     """A field without the kernel's way to write spaces in it."""
-    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field))
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), field))
 
 
 def below(folder: str) -> list[str]:

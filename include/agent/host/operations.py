@@ -57,11 +57,11 @@ def start(operation: str, verb: str, args: dict[str, Any], manner: Manner) -> di
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(directory / "lock"):
         request = read_json(directory / "request.json")
-        known = status(operation)
-        if known["state"] in ("running", "succeeded"):
+        current = status(operation)
+        if current["state"] in ("running", "succeeded"):
             if (request["verb"], request["args"]) != (verb, args):
                 refuse("operation_in_use", f"The operation {operation} has other arguments; use another id.")
-            return known
+            return current
         (directory / "result.json").unlink(missing_ok=True)
         write_durably(directory / "progress.json", json.dumps({}))
         write_durably(directory / "request.json", json.dumps({"verb": verb, "args": args, "started": time.time()}))
@@ -98,15 +98,15 @@ def status(operation: str) -> dict[str, Any]:
     if ended is None and shown.strip() not in (b"active", b"activating", b"deactivating"):
         # Killed, or the server was rebooted: a result may just have been written, so look once more.
         ended = read_json(directory / "result.json") or {"state": "vanished", "at": time.time()}
-    found = ended or {"state": "running", "at": time.time()}
+    outcome = ended or {"state": "running", "at": time.time()}
     return {
         "verb": request["verb"],
         "args": request["args"],
-        "state": found["state"],
+        "state": outcome["state"],
         "progress": read_json(directory / "progress.json") or {},
-        "result": found.get("result"),
-        "error": found.get("error"),
-        "seconds": round(max(0.0, found["at"] - request["started"]), 3),
+        "result": outcome.get("result"),
+        "error": outcome.get("error"),
+        "seconds": round(max(0.0, outcome["at"] - request["started"]), 3),
     }
 
 

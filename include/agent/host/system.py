@@ -185,14 +185,14 @@ def create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
 
 def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
     try:
-        known = pwd.getpwnam(name)
+        entry = pwd.getpwnam(name)
     except KeyError:
         pass
     else:
-        if (known.pw_uid, known.pw_gid) != (uid, gid):
+        if (entry.pw_uid, entry.pw_gid) != (uid, gid):
             refuse(
                 "uid_taken",
-                f"The user {name} has uid {known.pw_uid} and gid {known.pw_gid} here, not {uid} and {gid}; "
+                f"The user {name} has uid {entry.pw_uid} and gid {entry.pw_gid} here, not {uid} and {gid}; "
                 "remove that user first.",
             )
         return

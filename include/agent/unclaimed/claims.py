@@ -9,28 +9,28 @@ from pathlib import Path
 
 from ..account.accounts import Account, standing
 from ..move import stores
-from ..verbs import Thing
-from .here import Here, thing
+from ..verbs import Unclaimed
+from .here import Here, unclaimed
 
 
-def look(here: Here) -> list[Thing]:
+def look(here: Here) -> list[Unclaimed]:
     """What of these is nobody's."""
-    found = unclaimed(here.accounts)
+    names = names_unclaimed(here.accounts)
     things = [
-        thing(f"{engine.name}_database", name, f"The {engine.title} database {name!r} belongs to no account.")
+        unclaimed(f"{engine.name}_database", name, f"The {engine.title} database {name!r} belongs to no account.")
         for engine in stores.ENGINES
-        for name in found[engine.name]
+        for name in names[engine.name]
     ]
     things += [
-        thing("user", name, f"The user or home {name!r} belongs to no account.")
-        for name in found["users"]
+        unclaimed("user", name, f"The user or home {name!r} belongs to no account.")
+        for name in names["users"]
         if name not in here.unreadable
     ]
-    known = {account.name for account in here.accounts}
-    return things + [thing("account", name, said) for name, said in here.unreadable.items() if name not in known]
+    readable = {account.name for account in here.accounts}
+    return things + [unclaimed("account", name, why) for name, why in here.unreadable.items() if name not in readable]
 
 
-def unclaimed(accounts: Collection[Account]) -> dict[str, list[str]]:
+def names_unclaimed(accounts: Collection[Account]) -> dict[str, list[str]]:
     """Databases and users that are no account's, not even left behind by the move of an engine."""
     names = {account.name for account in accounts}
     users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
@@ -64,4 +64,4 @@ def _is_empty(path: Path) -> bool:
 def _left(accounts: Collection[Account], engine: str) -> set[str]:
     """The databases that stay behind here, locked, of accounts whose databases of this engine live elsewhere."""
     moved = [standing(account.name).engines.get(engine, {}) for account in accounts]
-    return {name for there in moved for name in (there.get("left") or {"databases": []})["databases"]}
+    return {name for place in moved for name in (place.get("left") or {"databases": []})["databases"]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..verbs import Thing
-from .here import Here, thing
+from ..verbs import Unclaimed
+from .here import Here, unclaimed
 from .running import Running, processes
 
 KIND = "cluster"
@@ -15,31 +15,31 @@ _DATA = re.compile(r"^\s*data_directory\s*=?\s*'([^']*)'", re.MULTILINE)
 _PROGRAMS = {"postgres": "PostgreSQL", "mysqld": "MySQL or MariaDB", "mariadbd": "MySQL or MariaDB"}
 
 
-def look(here: Here) -> list[Thing]:
+def look(here: Here) -> list[Unclaimed]:
     """Each by the folder of its data."""
     running = [*processes(here)]
     own = _own(here, running)
-    found: dict[str, Thing] = {}
+    clusters: dict[str, Unclaimed] = {}
 
     def add(folder: str, sentence: str) -> None:
-        if folder not in own and folder not in found:
-            found[folder] = thing(KIND, folder, sentence)
+        if folder not in own and folder not in clusters:
+            clusters[folder] = unclaimed(KIND, folder, sentence)
 
     heads = {each.pid: each for each in running if each.name in _PROGRAMS}
     for each in heads.values():
         if each.parent not in heads and each.user not in here.users:
             add(each.folder, f"Another {_PROGRAMS[each.name]} server runs here, with its data in {each.folder}.")
-    for path, file in here.found(["/etc/postgresql/*/*/postgresql.conf"]):
+    for path, file in here.matches(["/etc/postgresql/*/*/postgresql.conf"]):
         stated = _DATA.search(file.read_text(errors="replace"))
         _, _, _, version, name, _ = path.split("/")
         add(
             stated[1] if stated else f"/var/lib/postgresql/{version}/{name}",
             f"Another PostgreSQL cluster, {version}/{name}, is set up here, as {path} says.",
         )
-    for path, _ in here.found(["/var/lib/postgresql/*/*/PG_VERSION"]):
+    for path, _ in here.matches(["/var/lib/postgresql/*/*/PG_VERSION"]):
         folder = path.rpartition("/")[0]
         add(folder, f"The data of another PostgreSQL cluster lies in {folder}.")
-    return [*found.values()]
+    return [*clusters.values()]
 
 
 def _own(here: Here, running: list[Running]) -> set[str]:

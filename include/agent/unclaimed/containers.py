@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..verbs import Thing
-from .here import Here, thing
+from ..verbs import Unclaimed
+from .here import Here, unclaimed
 from .running import processes
 
 KIND = "container"
@@ -37,13 +37,13 @@ def holds(path: str) -> bool:
     return bool(_HOLDS.match(path))
 
 
-def look(here: Here) -> list[Thing]:
+def look(here: Here) -> list[Unclaimed]:
     """Each container by the place where it is kept, and each program that runs some."""
-    found = [
-        thing(KIND, path, f"{what} is kept in {path}.")
-        for pattern, what in _KEPT.items()
-        for path, place in here.found([pattern])
+    kept = [
+        unclaimed(KIND, path, f"{kind} is kept in {path}.")
+        for pattern, kind in _KEPT.items()
+        for path, place in here.matches([pattern])
         if place.is_dir() or "images" in pattern
     ]
     programs = {each.program for each in processes(here) if _RUN_BY.match(each.name) and each.user not in here.users}
-    return found + [thing(KIND, name, f"{name} runs here, which runs containers or machines.") for name in programs]
+    return kept + [unclaimed(KIND, name, f"{name} runs here, which runs containers or machines.") for name in programs]

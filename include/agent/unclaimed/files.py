@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from ..layouts import own
-from ..verbs import Thing
+from ..verbs import Unclaimed
 from . import debian, packages
-from .here import NOT_LOOKED_AT, Here, thing
+from .here import NOT_LOOKED_AT, Here, unclaimed
 
 KIND = "files"
 SECONDS = 120.0
@@ -24,12 +24,12 @@ SECONDS = 120.0
 WEIGHED = 200_000
 """Entries of one folder that are counted; whoever has more is told so."""
 MOST_IN_FOLDER = 50
-"""Things of nobody's in one folder that are told one by one."""
+"""Unclaimeds of nobody's in one folder that are told one by one."""
 
 
-def look(here: Here, told: Collection[str]) -> list[Thing]:
-    """What of files is nobody's. `told`: places that are told as something else."""
-    walk = _Walk(here, packages.owned(here.root), packages.matching((*debian.PLACES, *own.PLACES, *told)))
+def look(here: Here, elsewhere: Collection[str]) -> list[Unclaimed]:
+    """What of files is nobody's. `elsewhere`: places that are told as something else."""
+    walk = _Walk(here, packages.owned(here.root), packages.matching((*debian.PLACES, *own.PLACES, *elsewhere)))
     walk.run()
     return walk.things
 
@@ -59,8 +59,8 @@ def _size(number: float) -> str:
 class _Walk:
     here: Here
     owned: set[bytes]
-    known: re.Pattern[bytes]
-    things: list[Thing] = field(default_factory=list)
+    passed_over: re.Pattern[bytes]
+    things: list[Unclaimed] = field(default_factory=list)
 
     def run(self) -> None:
         root = os.fsencode(self.here.root).rstrip(b"/")
@@ -80,25 +80,25 @@ class _Walk:
                 f"Within {SECONDS:.0f} s not all files were looked at; {places} may hold what is nobody's: look again "
                 "when the server has less to do."
             )
-            self.things.append(thing(NOT_LOOKED_AT, KIND, sentence))
+            self.things.append(unclaimed(NOT_LOOKED_AT, KIND, sentence))
 
     def _named(self, path: bytes) -> str:
         return os.fsdecode(path[self.skip :] or b"/")
 
     def _folder(self, folder: bytes) -> list[bytes]:
         """Tell what is nobody's in a folder that is a package's; those below it that are to be gone through."""
-        found: list[tuple[str, Weight]] = []
+        strays: list[tuple[str, Weight]] = []
         below = []
         for path, info in self._entries(folder):
             name = path[self.skip :]
             if not stat.S_ISDIR(info.st_mode):
                 if name not in self.owned:
-                    found.append((os.fsdecode(name), Weight(1, info.st_size)))
+                    strays.append((os.fsdecode(name), Weight(1, info.st_size)))
             elif name in self.owned or not name:
                 below.append(path)
             elif (weight := self._weigh(path)).files:
-                found.append((os.fsdecode(name) + "/", weight))
-        self._tell(self._named(folder), found)
+                strays.append((os.fsdecode(name) + "/", weight))
+        self._tell(self._named(folder), strays)
         return below
 
     def _entries(self, folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
@@ -110,7 +110,7 @@ class _Walk:
             return  # it has gone meanwhile, or is shut even to root
         for entry in entries:
             path = os.path.join(folder, entry.name)
-            if self.known.match(path, self.skip):
+            if self.passed_over.match(path, self.skip):
                 continue
             try:
                 info = entry.stat(follow_symlinks=False)
@@ -138,14 +138,14 @@ class _Walk:
                     weight.bytes += info.st_size
         return weight
 
-    def _tell(self, folder: str, found: list[tuple[str, Weight]]) -> None:
-        if len(found) > MOST_IN_FOLDER:
+    def _tell(self, folder: str, strays: list[tuple[str, Weight]]) -> None:
+        if len(strays) > MOST_IN_FOLDER:
             whole = Weight(
-                sum(weight.files for _, weight in found),
-                sum(weight.bytes for _, weight in found),
-                any(weight.more for _, weight in found),
+                sum(weight.files for _, weight in strays),
+                sum(weight.bytes for _, weight in strays),
+                any(weight.more for _, weight in strays),
             )
-            found = [(folder.rstrip("/") + "/*", whole)]
+            strays = [(folder.rstrip("/") + "/*", whole)]
         self.things += [
-            thing(KIND, name, f"{name} belongs to no account and no package ({weight}).") for name, weight in found
+            unclaimed(KIND, name, f"{name} belongs to no account and no package ({weight}).") for name, weight in strays
         ]

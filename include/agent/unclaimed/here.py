@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..account.accounts import Account
 from ..host.digest import printable
-from ..verbs import Thing
+from ..verbs import Unclaimed
 
 MOST = 200
 """Things of one kind that are told one by one; whoever has more has a folder or a host of its own to think about."""
@@ -32,7 +32,7 @@ class Here:
         """Where a path of the server lies."""
         return self.root / path.lstrip("/")
 
-    def found(self, patterns: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    def matches(self, patterns: Iterable[str]) -> Iterator[tuple[str, Path]]:
         """What there is of these (`*` stands for a part of a name), as the server calls it and where it lies."""
         for pattern in patterns:
             for path in sorted(self.root.glob(pattern.lstrip("/"))):
@@ -48,9 +48,9 @@ class Here:
         return {account.uid for account in self.accounts if not account.part}
 
 
-def thing(kind: str, name: str, sentence: str) -> Thing:
+def unclaimed(kind: str, name: str, sentence: str) -> Unclaimed:
     """One thing, safe to print; a name that is too long is told by its beginning, and by what is different in it."""
-    return Thing(kind=kind, name=shown(name), sentence=printable(sentence)[:_LONGEST_SENTENCE])
+    return Unclaimed(kind=kind, name=shown(name), sentence=printable(sentence)[:_LONGEST_SENTENCE])
 
 
 def shown(name: str) -> str:
@@ -61,13 +61,13 @@ def shown(name: str) -> str:
     return f"{text[: _LONGEST_NAME - 20]}...{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
-def at_most(things: list[Thing]) -> list[Thing]:
+def at_most(things: list[Unclaimed]) -> list[Unclaimed]:
     """So many things of each kind; the others are told together."""
-    kinds: dict[str, list[Thing]] = {}
-    for one in things:
-        kinds.setdefault(one.kind, []).append(one)
-    for kind, found in kinds.items():
-        if len(found) > MOST:
-            sentence = f"{len(found) - MOST} more things of this server are of the kind {kind}: look at them there."
-            found[MOST:] = [thing(NOT_LOOKED_AT, kind, sentence)]
-    return [one for found in kinds.values() for one in found]
+    kinds: dict[str, list[Unclaimed]] = {}
+    for each in things:
+        kinds.setdefault(each.kind, []).append(each)
+    for kind, of_kind in kinds.items():
+        if len(of_kind) > MOST:
+            sentence = f"{len(of_kind) - MOST} more things of this server are of the kind {kind}: look at them there."
+            of_kind[MOST:] = [unclaimed(NOT_LOOKED_AT, kind, sentence)]
+    return [each for of_kind in kinds.values() for each in of_kind]

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..layouts import own
-from ..verbs import Thing
+from ..verbs import Unclaimed
 from . import debian, packages
-from .here import Here, thing
+from .here import Here, unclaimed
 from .running import processes
 
 KIND = "listener"
@@ -24,34 +24,37 @@ _SHOWN = 10
 class _Socket:
     inode: int
     user: int
-    what: str
+    address: str
 
 
-def look(here: Here) -> list[Thing]:
+def look(here: Here) -> list[Unclaimed]:
     """Each by its program, and the service of systemd that it belongs to."""
-    known = packages.matching((*debian.PROGRAMS, *own.PROGRAMS))
+    own_programs = packages.matching((*debian.PROGRAMS, *own.PROGRAMS))
     # What has ended between one look and the other listens no longer.
     first, whose = {*_sockets(here)}, _whose(here)
-    found: dict[str, list[str]] = {}
-    for one in first.intersection(_sockets(here)):
-        if one.user in here.users:
+    addresses: dict[str, list[str]] = {}
+    for listener in first.intersection(_sockets(here)):
+        if listener.user in here.users:
             continue
-        program, unit = whose.get(one.inode, ("", None))
-        if program and known.match(os.fsencode(program)):
+        program, unit = whose.get(listener.inode, ("", None))
+        if program and own_programs.match(os.fsencode(program)):
             continue
-        name = (f"{program} ({unit})" if unit else program) or f"no process, {one.what}"
-        found.setdefault(name, []).append(one.what)
-    return [thing(KIND, name, f"{name} listens here on {_some(what)}.") for name, what in sorted(found.items())]
+        name = (f"{program} ({unit})" if unit else program) or f"no process, {listener.address}"
+        addresses.setdefault(name, []).append(listener.address)
+    return [
+        unclaimed(KIND, name, f"{name} listens here on {_some(of_name)}.")
+        for name, of_name in sorted(addresses.items())
+    ]
 
 
-def _some(what: list[str]) -> str:
-    shown = sorted({*what})
+def _some(addresses: list[str]) -> str:
+    shown = sorted({*addresses})
     return ", ".join(shown[:_SHOWN]) + (f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else "")
 
 
 def _sockets(here: Here) -> list[_Socket]:
     """What waits for others. A port that the kernel has given out for a question is none."""
-    return [one for table in _TABLES for one in _table(here, table)]
+    return [listener for table in _TABLES for listener in _table(here, table)]
 
 
 def _table(here: Here, table: str) -> Iterator[_Socket]:
@@ -81,8 +84,8 @@ def _address(text: str) -> str:
 
 def _whose(here: Here) -> dict[int, tuple[str, str | None]]:
     """By its number, the program and service of each socket; of several the one that began it."""
-    found: dict[int, tuple[str, str | None]] = {}
-    for each in sorted(processes(here), key=lambda one: -one.pid):
+    programs: dict[int, tuple[str, str | None]] = {}
+    for each in sorted(processes(here), key=lambda process: -process.pid):
         for inode in each.sockets():
-            found[inode] = each.program, each.unit
-    return found
+            programs[inode] = each.program, each.unit
+    return programs

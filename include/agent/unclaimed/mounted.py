@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from ..host import mounts
-from ..verbs import Thing
+from ..verbs import Unclaimed
 from . import containers, debian
-from .here import Here, thing
+from .here import Here, unclaimed
 
 KIND = "mount"
 _OF_THE_KERNEL = frozenset(
@@ -17,15 +17,15 @@ _OF_THE_KERNEL = frozenset(
 _OF_THE_SYSTEM = re.compile(r"/(proc|sys|dev|run|snap)(/|\Z)")
 
 
-def look(here: Here) -> list[Thing]:
+def look(here: Here) -> list[Unclaimed]:
     """What is mounted, below homes or anywhere else."""
     own_homes = {f"/home/{name}" for name in here.names}
-    found = {}
+    things = {}
     for mount in mounts.all_mounts():
         of_the_system = mount.kind in _OF_THE_KERNEL or _OF_THE_SYSTEM.match(mount.at) or mount.at in debian.MOUNTS
         if of_the_system or mount.at in own_homes or containers.holds(mount.at):
             continue
-        what = f"{mount.source} ({mount.kind})"
+        source = f"{mount.source} ({mount.kind})"
         folder = "" if mount.within == "/" else f", of it the folder {mount.within},"
-        found[mount.at] = thing(KIND, mount.at, f"{what}{folder} is mounted at {mount.at}, and is no account's.")
-    return [*found.values()]
+        things[mount.at] = unclaimed(KIND, mount.at, f"{source}{folder} is mounted at {mount.at}, and is no account's.")
+    return [*things.values()]

@@ -15,15 +15,15 @@ _MERGED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 def owned(root: Path) -> set[bytes]:
     """Every file and folder that a package has brought, put aside for another one, or has in ucf's care."""
     dpkg = root / _DPKG.lstrip("/")
-    found: set[bytes] = {b"/"}
+    paths: set[bytes] = {b"/"}
     for listing in dpkg.glob("info/*.list"):
-        found.update(listing.read_bytes().splitlines())
+        paths.update(listing.read_bytes().splitlines())
     # Three lines each: what is put aside, its new place, the package.
-    found.update(_lines(dpkg / "diversions")[1::3])
-    found.update(line.split(b" ", 1)[1].strip() for line in _lines(root / "var/lib/ucf/registry") if b" " in line)
+    paths.update(_lines(dpkg / "diversions")[1::3])
+    paths.update(line.split(b" ", 1)[1].strip() for line in _lines(root / "var/lib/ucf/registry") if b" " in line)
     merged = [folder.encode() for folder in _MERGED if (root / folder.lstrip("/")).is_symlink()]
-    found.update(b"/usr" + path for path in tuple(found) if path.startswith(tuple(m + b"/" for m in merged)))
-    return found
+    paths.update(b"/usr" + path for path in tuple(paths) if path.startswith(tuple(m + b"/" for m in merged)))
+    return paths
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -32,5 +32,5 @@ def _lines(path: Path) -> list[bytes]:
 
 def matching(places: Iterable[str]) -> re.Pattern[bytes]:
     """What matches each of these places (`*` stands for a part of one name) and whatever is below."""
-    ways = (re.escape(place).replace(r"\*", "[^/]*") for place in places)
-    return re.compile(os.fsencode(rf"(?:{'|'.join(ways)})(?:/.*)?\Z"), re.DOTALL)
+    patterns = (re.escape(place).replace(r"\*", "[^/]*") for place in places)
+    return re.compile(os.fsencode(rf"(?:{'|'.join(patterns)})(?:/.*)?\Z"), re.DOTALL)

@@ -32,22 +32,22 @@ class Running:
 
     def sockets(self) -> set[int]:
         """The numbers of its sockets."""
-        found = set()
+        numbers = set()
         try:
             for entry in os.scandir(self.proc / "fd"):
                 if (leads := os.readlink(entry.path)).startswith("socket:["):
-                    found.add(int(leads[8:-1]))
+                    numbers.add(int(leads[8:-1]))
         except OSError:
             pass  # it has ended, or this one was closed
-        return found
+        return numbers
 
 
 def processes(here: Here) -> Iterator[Running]:
     """Every process that has a program; the kernel's own threads have none."""
     proc = here.at("/proc")
     for entry in sorted(proc.iterdir()):
-        if entry.name.isdigit() and (found := _process(int(entry.name), entry)):
-            yield found
+        if entry.name.isdigit() and (process := _process(int(entry.name), entry)):
+            yield process
 
 
 def _process(pid: int, proc: Path) -> Running | None:
@@ -61,5 +61,5 @@ def _process(pid: int, proc: Path) -> Running | None:
     parent, user = (re.search(rf"^{key}:\t(\d+)", status, re.MULTILINE) for key in ("PPid", "Uid"))
     if parent is None or user is None:
         return None
-    units = [found[1] for line in groups.splitlines() if (found := _UNIT.search(line))]
+    units = [unit[1] for line in groups.splitlines() if (unit := _UNIT.search(line))]
     return Running(pid, int(parent[1]), int(user[1]), program, folder, units[0] if units else None, proc)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..verbs import Thing
-from .here import Here, thing
+from ..verbs import Unclaimed
+from .here import Here, unclaimed
 
 KIND = "zone"
 # Debian's own, for what no name server should be asked about.
@@ -23,14 +23,14 @@ _FILES = {
 }
 
 
-def look(here: Here) -> list[Thing]:
+def look(here: Here) -> list[Unclaimed]:
     """Each by its name."""
-    found: dict[str, Thing] = {}
+    zones: dict[str, Unclaimed] = {}
     for server, (pattern, files) in _FILES.items():
-        for path, file in here.found(files):
+        for path, file in here.matches(files):
             if not file.is_file() or _OF_THE_PACKAGE.match(path):
                 continue
             for name in pattern.findall(_COMMENT.sub("", file.read_text(errors="replace"))):
                 if not _OF_THE_PACKAGE.match(name):
-                    found[name] = thing(KIND, name, f"{server} serves the zone {name} here, as {path} says.")
-    return [*found.values()]
+                    zones[name] = unclaimed(KIND, name, f"{server} serves the zone {name} here, as {path} says.")
+    return [*zones.values()]

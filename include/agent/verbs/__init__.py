@@ -218,7 +218,7 @@ class Describe(Verb[Description], name="describe", by=ORCHESTRATOR, longest=_LON
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thing:
+class Unclaimed:
     """Something that lives on a server and is no account's. It is another one when its kind or name changes."""
 
     kind: Word
@@ -226,7 +226,7 @@ class Thing:
     sentence: ShortSentence
 
 
-Things = Annotated[list[Thing], Most(10_000)]
+AllUnclaimed = Annotated[list[Unclaimed], Most(10_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +243,7 @@ class Emptiness:
 
     empty: bool
     because: Sentences
-    unclaimed: Things
+    unclaimed: AllUnclaimed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -412,12 +412,12 @@ class Check(LongVerb[Report], name="check", by=ORCHESTRATOR, bounded=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unclaimed:
-    things: Things
+class Inspected:
+    unclaimed: AllUnclaimed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspect(LongVerb[Unclaimed], name="inspect", by=ORCHESTRATOR, bounded=True):
+class Inspect(LongVerb[Inspected], name="inspect", by=ORCHESTRATOR, bounded=True):
     """What lives on the server and is no account's."""
 
 

@@ -15,14 +15,14 @@ _TOLD = 200
 
 def require_none(account: Account) -> None:
     """Refuse a home below which something is mounted."""
-    found = mounts.below(account.home)
-    if not found:
+    places = mounts.below(account.home)
+    if not places:
         return
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
     refuse(
         "mounted_below",
-        f"{_shown(found[0])}{more} is mounted below the home of {account.name}, where no copy would bring it along:"
-        f" copy what is in it into a folder of the home, then unmount it (umount -- {_shown(shlex.quote(found[0]))}).",
+        f"{_shown(places[0])}{more} is mounted below the home of {account.name}, where no copy would bring it along:"
+        f" copy what is in it into a folder of the home, then unmount it (umount -- {_shown(shlex.quote(places[0]))}).",
     )
 
 

@@ -274,7 +274,9 @@ def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, caps
 
 def test_a_server_with_an_account_that_cannot_be_read_is_not_empty(servers: TwoServers, monkeypatch) -> None:
     three(servers)
-    monkeypatch.setattr(claims, "unclaimed", lambda _accounts: {name: [] for name in (*accounts.ENGINES, "users")})
+    monkeypatch.setattr(
+        claims, "names_unclaimed", lambda _accounts: {name: [] for name in (*accounts.ENGINES, "users")}
+    )
     monkeypatch.setattr(look, "_PARTS", {"accounts": claims.look})
     monkeypatch.setattr(look.files, "look", lambda *_: [])
     monkeypatch.setattr(describe.mail, "queue", lambda: [])

@@ -11,8 +11,8 @@ from include.agent.account.accounts import Account
 from include.agent.host import mounts
 from include.agent.host.system import Refused
 from include.agent.unclaimed import clusters, containers, listening, look, mounted, schedules, zones
-from include.agent.unclaimed.here import MOST, Here, at_most, thing
-from include.agent.verbs import Thing
+from include.agent.unclaimed.here import MOST, Here, at_most, unclaimed
+from include.agent.verbs import Unclaimed
 from tests.support.account_files import changed
 
 ALICE = Account.from_json(changed())
@@ -46,7 +46,7 @@ def process(
         (proc / "fd" / str(number)).symlink_to(f"socket:[{inode}]")
 
 
-def named(things: list[Thing]) -> dict[str, str]:
+def named(things: list[Unclaimed]) -> dict[str, str]:
     assert all(one.name.isprintable() and one.sentence.isprintable() for one in things)
     return {one.name: one.sentence for one in things}
 
@@ -229,13 +229,13 @@ def test_zones_are_told_by_name(here: Here, path: str, text: str) -> None:
 
 
 def test_a_part_that_fails_hides_no_other_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_: Here) -> list[Thing]:
+    def fails(_: Here) -> list[Unclaimed]:
         raise Refused("command_failed", "psql failed\x1b.")
 
     monkeypatch.setattr(look, "all_accounts", lambda: [])
     monkeypatch.setattr(look, "unreadable", dict)
     monkeypatch.setattr(
-        look, "_PARTS", {"accounts": fails, "zones": lambda _: [thing("zone", "erp.example", "A zone.")]}
+        look, "_PARTS", {"accounts": fails, "zones": lambda _: [unclaimed("zone", "erp.example", "A zone.")]}
     )
     monkeypatch.setattr(look.files, "look", lambda *_: [])
     found = look.look()
@@ -244,7 +244,7 @@ def test_a_part_that_fails_hides_no_other_and_is_told(monkeypatch: pytest.Monkey
 
 
 def test_thousands_of_one_kind_are_bounded_and_the_others_are_all_told() -> None:
-    many = [thing("zone", f"z{number}.example", "A zone.") for number in range(MOST + 5)]
-    found = at_most([*many, thing("mount", "/data", "A disk.")])
+    many = [unclaimed("zone", f"z{number}.example", "A zone.") for number in range(MOST + 5)]
+    found = at_most([*many, unclaimed("mount", "/data", "A disk.")])
     assert len(found) == MOST + 2 and [one.name for one in found if one.kind == "not_looked_at"] == ["zone"]
     assert "5 more" in next(one.sentence for one in found if one.kind == "not_looked_at")

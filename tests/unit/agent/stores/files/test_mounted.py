@@ -28,7 +28,7 @@ homes.keep_plain = lambda: None
 ways = {
     "send": lambda: rsync.send(account, peer, lambda **_: None),
     "listed": lambda: rsync.Listed(account, peer).abandon(),
-    "serve": lambda: rsync.serve_rsync(account, ["rsync", "--server", *rsync._TELL["whole"], ".", home]),
+    "serve": lambda: rsync.serve_rsync(account, ["rsync", "--server", *rsync._SERVER_OPTIONS["whole"], ".", home]),
     "digest": lambda: digest.digest(account),
     "left_behind": lambda: digest.left_behind(account),
     "hold": lambda: follow.Watched.final_pass(SimpleNamespace(account=account)),
