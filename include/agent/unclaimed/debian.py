@@ -92,6 +92,9 @@ PLACES = (
     "/root/.bashrc",
     "/root/.profile",
     "/root/.bash_history",
+    "/root/.mariadb_history",
+    "/root/.mysql_history",
+    "/root/.psql_history",
     "/root/.lesshst",
     "/root/.viminfo",
     "/root/.wget-hsts",
@@ -165,6 +168,12 @@ PLACES = (
     "/var/lib/vim",
     "/var/lib/xfonts",
     "/var/lib/xml-core",
+)
+
+FOLDERS = (
+    # That packages make without dpkg's knowledge: what is in them is told by itself.
+    *("/root", "/var/www", "/var/www/html", "/usr/local"),
+    *(f"/usr/local/{name}" for name in "bin etc games include lib sbin share src".split()),
 )
 
 PROGRAMS = (

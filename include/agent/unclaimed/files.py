@@ -29,7 +29,8 @@ MOST_IN_FOLDER = 50
 
 def look(here: Here, elsewhere: Collection[str]) -> list[Unclaimed]:
     """What of files is nobody's. `elsewhere`: places that are told as something else."""
-    walk = _Walk(here, packages.owned(here.root), packages.matching((*debian.PLACES, *own.PLACES, *elsewhere)))
+    owned = packages.owned(here.root) | {folder.encode() for folder in debian.FOLDERS}
+    walk = _Walk(here, owned, packages.matching((*debian.PLACES, *own.PLACES, *elsewhere)))
     walk.run()
     return walk.things
 

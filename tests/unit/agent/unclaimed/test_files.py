@@ -54,7 +54,9 @@ def test_a_fresh_server_has_nothing(here: Here) -> None:
         (["/data/x"], "/data/", "(1 file"),
         (["/var/lib/redis/dump.rdb"], "/var/lib/redis/", "(1 file"),
         (["/var/lib/postgresql/15/main/base", "/var/lib/postgresql/dumps/x"], "/var/lib/postgresql/", "(1 file"),
-        (["/root/backup.tar", "/root/.bashrc", "/root/.ssh/authorized_keys"], "/root/", "(1 file"),
+        (["/root/backup.tar", "/root/.bashrc", "/root/.ssh/authorized_keys"], "/root/backup.tar", "(1 file"),
+        (["/var/www/erp/index.php", "/var/www/html/index.nginx-debian.html"], "/var/www/erp/", "(1 file"),
+        (["/usr/local/sbin/erp", "/usr/local/lib/transhumance/agent.pyz"], "/usr/local/sbin/erp", "(1 file"),
         (["/usr/lib/__pycache__/x.pyc", "/srv/a/__pycache__/x.pyc"], "/srv/a/", "(1 file"),
     ],
 )
