@@ -205,8 +205,9 @@ def prove_original_empty(conn: psycopg.Connection, migration: MigrationFacts, or
         registry.advance(conn, migration.id, MigrationState.ORIGINAL_EMPTY)
 
 
-def emptiness(proof: registry.Proof, answer: verbs.Emptiness) -> str:
-    """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment."""
+def emptiness(proof: registry.Proof, answer: verbs.Emptiness, unclaimed: list[registry.Unclaimed]) -> str:
+    """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment, and
+    what is erased because somebody has signed for it."""
     lines = [
         f"After a yes everything on **{proof.server}** is erased, and it is installed with infrastructure "
         f"{proof.to_infrastructure}. Both are asked once more at that moment.",
@@ -222,7 +223,12 @@ def emptiness(proof: registry.Proof, answer: verbs.Emptiness) -> str:
         "",
     ]
     # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
-    return "\n".join([*lines, *(f"    {sentence}" for sentence in answer.because)]).rstrip()
+    lines += [f"    {sentence}" for sentence in answer.because]
+    signed = [each for each in unclaimed if each.signed_by is not None]
+    if signed:
+        lines += ["", "**Signed for, and erased with it**", ""]
+        lines += [f"    {each.sentence} (signed by {each.signed_by}: {each.reason})" for each in signed]
+    return "\n".join(lines).rstrip()
 
 
 def _all_of(names: list[str]) -> str:
@@ -346,7 +352,7 @@ def _ask_whether_empty(conn: psycopg.Connection, server: str, otherwise: str, ho
     if not proof.empty:
         unsigned = any(one.signed_by is None for one in registry.unclaimed_of(conn, server))
         to_do = f" {unclaimed.what_to_do(server)}" if unsigned else ""
-        raise registry.RegistryRefused(f"{otherwise}: {' '.join(proof.because)}{to_do}")
+        raise registry.RegistryRefused(f"{otherwise}: {unclaimed.some(proof.because)}{to_do}")
 
 
 def ask_whether_empty(conn: psycopg.Connection, server: str, host: Host) -> verbs.Emptiness:

@@ -38,7 +38,8 @@ def require_signed(conn: psycopg.Connection, server: str, host: Host) -> None:
     unsigned = [each for each in look(conn, server, host) if each.signed_by is None]
     if unsigned:
         raise registry.RegistryRefused(
-            f"On {server} there is what is no account's, and would be lost: {_some(unsigned)} {what_to_do(server)}"
+            f"On {server} there is what is no account's, and would be lost: "
+            f"{some([each.sentence for each in unsigned])} {what_to_do(server)}"
         )
 
 
@@ -50,6 +51,7 @@ def what_to_do(server: str) -> str:
     )
 
 
-def _some(unsigned: list[registry.Unclaimed]) -> str:
-    more = f" And {len(unsigned) - _TOLD} more." if len(unsigned) > _TOLD else ""
-    return " ".join(each.sentence for each in unsigned[:_TOLD]) + more
+def some(sentences: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" And {len(sentences) - _TOLD} more." if len(sentences) > _TOLD else ""
+    return " ".join(sentences[:_TOLD]) + more

@@ -48,8 +48,9 @@ class ApproveReinstall(ApprovalOperator):
                 self.log.info("%s has agreed.", before)
                 return None
             said = servers.ask_whether_empty(conn, proof.server, connections.host(proof.server, conn))
+            unclaimed = registry.unclaimed_of(conn, proof.server)
         self.subject = f"Reinstall {proof.server} with infrastructure {proof.to_infrastructure}?"
-        self.body = servers.emptiness(proof, said)
+        self.body = servers.emptiness(proof, said, unclaimed)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
 from include.agent import verbs
+from include.moves import servers
 from tests.dags.hosting import Hosting
 from tests.dags.steps import PARAMS, move, stand_in_for_look, step, up_to_hand_over, up_to_rerouted
 from transhumance_airflow import conditions
@@ -87,6 +89,17 @@ def test_nothing_is_erased_before_what_is_there_at_the_act_is_signed_for(dag, da
     sign(hosting, DATA)
     step(dag, "reinstall_original", migration=migration)
     assert hosting.servers["vps-1"].infrastructure == "2026"
+
+
+def test_who_agrees_to_the_reinstall_sees_what_was_signed_for():
+    proof = registry.Proof("vps-1", "transit-1", "2026", True, [], ["app"], [], ["198.51.100.11"])
+    now = datetime.now(UTC)
+    signed = registry.Unclaimed("vps-1", "files", "/srv/erp/", "3 files.", now, now, "olga", "the customer knows", now)
+    unsigned = registry.Unclaimed("vps-1", "mount", "/data", "A disk.", now, now, None, None, None)
+    answer = verbs.Emptiness(empty=True, because=[], unclaimed=[])
+    shown = servers.emptiness(proof, answer, [unsigned, signed])
+    assert shown.endswith("**Signed for, and erased with it**\n\n    3 files. (signed by olga: the customer knows)")
+    assert "Signed for" not in servers.emptiness(proof, answer, [unsigned])
 
 
 def test_a_transit_is_not_handed_over_with_what_is_nobodys(dag, hosting):

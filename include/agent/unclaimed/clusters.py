@@ -9,8 +9,7 @@ from .here import Here, unclaimed
 from .running import Running, processes
 
 KIND = "cluster"
-_POSTGRES_LOCK = "/run/postgresql/.s.PGSQL.5432.lock"
-_MARIADB_PID = "/run/mysqld/mysqld.pid"
+_PIDS = ("/run/postgresql/.s.PGSQL.5432.lock", "/run/mysqld/mysqld.pid")
 _DATA = re.compile(r"^\s*data_directory\s*=?\s*'([^']*)'", re.MULTILINE)
 _PROGRAMS = {"postgres": "PostgreSQL", "mysqld": "MySQL or MariaDB", "mariadbd": "MySQL or MariaDB"}
 
@@ -30,6 +29,8 @@ def look(here: Here) -> list[Unclaimed]:
         if each.parent not in heads and each.user not in here.users:
             add(each.folder, f"Another {_PROGRAMS[each.name]} server runs here, with its data in {each.folder}.")
     for path, file in here.matches(["/etc/postgresql/*/*/postgresql.conf"]):
+        if not file.is_file():
+            continue
         stated = _DATA.search(file.read_text(errors="replace"))
         _, _, _, version, name, _ = path.split("/")
         add(
@@ -43,12 +44,9 @@ def look(here: Here) -> list[Unclaimed]:
 
 
 def _own(here: Here, running: list[Running]) -> set[str]:
-    """The folders of those that the agent itself speaks to."""
-    own = set()
-    lock = here.at(_POSTGRES_LOCK)
-    if lock.exists():
-        own.add(lock.read_text(errors="replace").splitlines()[1])
-    pid = here.at(_MARIADB_PID)
-    if pid.exists():
-        own.update(each.folder for each in running if str(each.pid) == pid.read_text().strip())
-    return own
+    """The folders of those that the agent itself speaks to, as they are set and as they are."""
+    lines = [here.at(path).read_text().splitlines() for path in _PIDS if here.at(path).is_file()]
+    pids = {words[0].strip() for words in lines if words}
+    # PostgreSQL's has its folder in the second line.
+    set_up = {words[1] for words in lines if len(words) > 1}
+    return set_up | {process.folder for process in running if str(process.pid) in pids}
