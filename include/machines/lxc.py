@@ -45,7 +45,7 @@ lxc.net.1.ipv6.address = {lan_address6}/64
 lxc.net.1.ipv6.gateway = {router_address6}
 lxc.apparmor.profile = unconfined
 lxc.environment = SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1
-lxc.mount.auto = proc:mixed sys:mixed cgroup:rw
+lxc.mount.auto = proc:mixed sys:mixed cgroup:rw:force
 lxc.cgroup.dir = transhumance
 lxc.tty.max = 0
 lxc.pty.max = 64

@@ -176,14 +176,15 @@ def moves_of(account: str) -> list[str]:
 
 def serve_peer(
     move: str,
-    verbs: Answers,
+    verbs: Callable[[], Answers],
     rsync: Callable[[Account, list[str]], NoReturn],
     stream: Callable[[Path], int],
 ) -> int:
     """What a peer's key runs: a verb, many verbs one after the other, an rsync, or the changes of a database; for the
     move's account alone.
 
-    It must be receiving in this move, unless the verb may be called in any state.
+    It must be receiving in this move, unless the verb may be called in any state. `verbs` are asked for only where
+    one is called: to load what answers them takes longer than an rsync of what changed.
     """
     pair = _pair(move)
     epoch, words = _attempt(shlex.split(os.environ.get("SSH_ORIGINAL_COMMAND", "")))
@@ -205,12 +206,13 @@ def serve_peer(
     if words[0] == "call":
         line = sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST)
         asking = Asking(move, cast(io.BufferedIOBase, sys.stdin.buffer))
-        print(_answer(pair["account"], epoch, line, verbs, asking), flush=True)
+        print(_answer(pair["account"], epoch, line, verbs(), asking), flush=True)
         return 0
     # Now, and not at the first request of each kind: that may be inside a hold.
-    verbs.get_ready()
+    answers = verbs()
+    answers.get_ready()
     while line := sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST):
-        print(_answer(pair["account"], epoch, line, verbs, Asking(move, io.BytesIO())), flush=True)
+        print(_answer(pair["account"], epoch, line, answers, Asking(move, io.BytesIO())), flush=True)
     return 0
 
 

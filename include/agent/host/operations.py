@@ -16,6 +16,8 @@ from .system import AGENT, STATE, Refused, locked, read_json, refuse, run, write
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KEPT_SECONDS = 60 * 86400
 _YIELDING = ("--property=Nice=10", "--property=IOSchedulingClass=idle")
+_AWAITED = ("--property=CPUWeight=10000",)
+"""However busy a neighbour keeps the processors, who waits for this waits no longer."""
 _BOUNDS = ("--property=RuntimeMaxSec=1200", "--property=MemoryMax=1536M", "--property=TasksMax=200")
 """What reads nothing but what customers wrote has bounds of its own; the verb keeps to less by itself."""
 _FIRST_TO_GO = "--property=OOMScoreAdjust=500"
@@ -35,7 +37,7 @@ class Manner:
     bounded: bool = False
 
     def properties(self) -> list[str]:
-        return [*(_YIELDING if self.yields else ()), *(_BOUNDS if self.bounded else ())]
+        return [*(_YIELDING if self.yields else _AWAITED), *(_BOUNDS if self.bounded else ())]
 
 
 def _directory(operation: Any) -> Path:
