@@ -62,24 +62,26 @@ class _Walk:
     owned: set[bytes]
     passed_over: re.Pattern[bytes]
     things: list[Unclaimed] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    """Folders for which there was no time, or that let nobody in."""
 
     def run(self) -> None:
         root = os.fsencode(self.here.root).rstrip(b"/")
         self.skip = len(root)
         self.end = time.monotonic() + SECONDS
         self.system = {root + mount.rstrip("/").encode() for mount in debian.MOUNTS}
-        waiting, unseen = [root or b"/"], []
+        waiting = [root or b"/"]
         while waiting:
             folder = waiting.pop()
             if time.monotonic() > self.end:
-                unseen.append(self._named(folder))
+                self.unseen.append(self._named(folder))
                 continue
             waiting += self._folder(folder)
-        if unseen:
-            places = ", ".join(sorted(unseen)[:3]) + ("..." if len(unseen) > 3 else "")
+        if self.unseen:
+            places = ", ".join(name[:200] for name in sorted(self.unseen)[:3]) + ("..." if len(self.unseen) > 3 else "")
             sentence = (
-                f"Within {SECONDS:.0f} s not all files were looked at; {places} may hold what is nobody's: look again "
-                "when the server has less to do."
+                f"Not all files could be looked at within {SECONDS:.0f} s: {places} may hold what is nobody's; look "
+                "there, or again when the server has less to do."
             )
             self.things.append(unclaimed(NOT_LOOKED_AT, KIND, sentence))
 
@@ -107,8 +109,11 @@ class _Walk:
         try:
             device = os.stat(folder).st_dev
             entries = [*os.scandir(folder)]
+        except (FileNotFoundError, NotADirectoryError):
+            return  # it has gone meanwhile
         except OSError:
-            return  # it has gone meanwhile, or is shut even to root
+            self.unseen.append(self._named(folder))
+            return
         for entry in entries:
             path = os.path.join(folder, entry.name)
             if self.passed_over.match(path, self.skip):

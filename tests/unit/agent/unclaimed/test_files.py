@@ -117,6 +117,20 @@ def test_what_is_not_counted_and_not_looked_at_is_told(here: Here, monkeypatch: 
     assert (one.kind, one.name) == ("not_looked_at", "files") and "/srv" in one.sentence
 
 
+def test_a_folder_that_lets_nobody_in_is_told(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(here, "/srv/shut/x")
+    scandir = os.scandir
+
+    def refused(path: bytes | str) -> object:
+        if os.fsencode(path).endswith(b"/srv/shut"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(files.os, "scandir", refused)
+    (one,) = files.look(here, ())
+    assert (one.kind, one.name) == ("not_looked_at", "files") and "/srv/shut" in one.sentence
+
+
 def test_another_file_system_is_not_entered(here: Here, tmp_path: Path) -> None:
     """Told as a mount; what is under it was looked at only before it was mounted."""
     put(here, "/srv/disk/seen")
