@@ -187,6 +187,27 @@ def export(as_json: Json = False) -> None:
 
 
 @app.command()
+def unclaimed(server: str, as_json: Json = False) -> None:
+    """What lives on a server and is no account's: it stops a migration until somebody signs for it."""
+    with calling(None) as api:
+        show(api.get(f"/servers/{server}/unclaimed"), as_json, tables.unclaimed)
+
+
+@app.command()
+def sign(
+    server: str,
+    kind: Annotated[str, typer.Argument(help="As `unclaimed` tells it.")],
+    name: Annotated[str, typer.Argument(help="As `unclaimed` tells it.")],
+    reason: Annotated[str, typer.Option(help="Why it may stay behind, and be lost; it is kept.")],
+    as_json: Json = False,
+) -> None:
+    """Answer for something on a server that is no account's."""
+    with calling(None) as api:
+        signed = api.post(f"/servers/{server}/unclaimed/sign", kind=kind, name=name, reason=reason)
+        show(signed, as_json, lambda answer: tables.unclaimed({"unclaimed": [answer]}))
+
+
+@app.command()
 def follow(
     server: Annotated[str | None, typer.Option(help="Only this server and its accounts.")] = None,
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,

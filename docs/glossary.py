@@ -93,6 +93,7 @@ WORDS = {
     "test server": server,
     "transit": transits,
     "transit request": registry.TransitRequest,
+    "unclaimed": registry.Unclaimed,
     "verb": protocol,
     "visitors": lab.visitors,
     "watcher": watch,

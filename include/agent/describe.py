@@ -3,9 +3,9 @@
 import hashlib
 import os
 import platform
-import pwd
 import shutil
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from . import layouts
@@ -15,7 +15,9 @@ from .host.system import AGENT, run
 from .layouts import forward, front, mail
 from .move import stores
 from .stores.files.store import FILES
-from .verbs import Emptiness
+from .unclaimed import look
+from .unclaimed.claims import names_unclaimed
+from .verbs import Emptiness, Signed
 from .verbs.described import Description, Disk, Entry
 
 SERVICES = ("ssh", *layouts.SERVICES, *(engine.service for engine in stores.ENGINES))
@@ -62,7 +64,8 @@ def describe() -> Description:
         test_server=server_role.domain(),
         accounts=[describe_account(account) for account in accounts if not account.part],
         parts=[describe_account(account) for account in accounts if account.part],
-        unclaimed=unclaimed(accounts),
+        unclaimed=names_unclaimed(accounts),
+        unreadable=sorted(unreadable()),
     )
 
 
@@ -105,56 +108,16 @@ def describe_account(account: Account) -> Entry:
     }
 
 
-def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
-    """Databases and users that are no account's, not even left behind by the move of an engine."""
-    names = {account.name for account in accounts}
-    users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
-    homes = in_use(Path("/home"))
-    databases = {}
-    for engine in stores.ENGINES:
-        claimed = {name for account in accounts for name in account.names(engine.name, "databases")}
-        databases[engine.name] = sorted({*engine.databases()} - claimed - _left(accounts, engine.name))
-    return {
-        **databases,
-        "users": sorted((users | homes) - names),
-    }
-
-
-def in_use(homes: Path) -> set[str]:
-    """The names there that may be somebody's: all but empty folders and what keeps the quotas of that disk."""
-    return {entry.name for entry in homes.iterdir() if entry.name not in _OF_QUOTAS and not _is_empty(entry)}
-
-
-_OF_QUOTAS = {"aquota.user", "aquota.group", "quota.user", "quota.group"}
-
-
-def _is_empty(path: Path) -> bool:
-    """Of a folder; what is none, or does not answer, is not known to be."""
-    try:
-        return not os.listdir(path)
-    except OSError:
-        return False
-
-
-def _left(accounts: list[Account], engine: str) -> set[str]:
-    """The databases that stay behind here, locked, of accounts whose databases of this engine live elsewhere."""
-    moved = [standing(account.name).engines.get(engine, {}) for account in accounts]
-    return {name for engine in moved for name in (engine.get("left") or {"databases": []})["databases"]}
-
-
-def prove_empty() -> Emptiness:
-    """Whether anything of a customer is here and nowhere else, one sentence each."""
-    accounts = all_accounts()
+def prove_empty(signed: Collection[Signed] = ()) -> Emptiness:
+    """Whether anything of a customer, or of nobody, is here and nowhere else, but for what was signed for."""
     because = []
-    for account in accounts:
+    for account in all_accounts():
         state = standing(account.name)
         if state.state != "moved" or not state.released:
             because.append(f"The account {account.name} is {state.state} here.")
-    because += [why for name, why in unreadable().items() if name not in {account.name for account in accounts}]
-    nobodys = unclaimed(accounts)
-    for engine in stores.ENGINES:
-        because += [f"The {engine.title} database {name!r} belongs to no account." for name in nobodys[engine.name]]
-    because += [f"The user or home {name!r} belongs to no account." for name in nobodys["users"]]
+    unclaimed = look.look()
+    signed_for = {(each.kind, each.name) for each in signed}
+    because += [each.sentence for each in unclaimed if (each.kind, each.name) not in signed_for]
     if queued := mail.queue():
         because.append(f"{len(queued)} messages are in the mail queue.")
-    return Emptiness(empty=not because, because=because)
+    return Emptiness(empty=not because, because=because, unclaimed=unclaimed)

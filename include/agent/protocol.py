@@ -142,10 +142,10 @@ def _describe(_want: verbs.Describe) -> Description:
     return describe.describe()
 
 
-def _prove_empty(_want: verbs.ProveEmpty) -> verbs.Emptiness:
+def _prove_empty(want: verbs.ProveEmpty) -> verbs.Emptiness:
     from . import describe
 
-    return describe.prove_empty()
+    return describe.prove_empty(want.signed)
 
 
 def _accept_ips(want: verbs.AcceptIps) -> Nothing:
@@ -249,6 +249,12 @@ def _duplicate(want: verbs.Duplicate, report: operations.Report) -> reports.Dupl
     return duplicate.duplicate(want, report)
 
 
+def _inspect(want: verbs.Inspect, report: operations.Report) -> verbs.Inspected:
+    from .unclaimed import look
+
+    return look.inspect(want, report)
+
+
 def _obstacles(want: verbs.Obstacles, report: operations.Report) -> verbs.LookedAhead:
     from .checks import obstacles
 
@@ -271,6 +277,7 @@ LONG_VERBS = Answers(
     verbs.Check.run_by(_check),
     verbs.Copy.run_by(_copy),
     verbs.Duplicate.run_by(_duplicate),
+    verbs.Inspect.run_by(_inspect),
     verbs.Obstacles.run_by(_obstacles),
     verbs.Switch.run_by(_switch),
     verbs.Verify.run_by(_verify),

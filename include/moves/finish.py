@@ -11,6 +11,7 @@ import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.verbs.described import Description
 from include.catalogue import infrastructures
 from include.facts import FinishFacts
 from include.hosts import AgentError, Host, HostUnreachable
@@ -40,7 +41,7 @@ def check(conn: psycopg.Connection, asked: FinishFacts, by: str, reach: Reach) -
             f"Nothing declares infrastructure {asked.infrastructure!r:.40}: fill in one of {known}."
         )
     host = reach(asked.server)
-    _require_empty(asked.server, host)
+    _require_empty(conn, asked.server, host)
     still = still_used(conn, asked.server, without_secrets(host.call(verbs.Describe())))
     if still and not asked.not_quiet_because:
         raise registry.RegistryRefused(
@@ -51,11 +52,11 @@ def check(conn: psycopg.Connection, asked: FinishFacts, by: str, reach: Reach) -
     return asked
 
 
-def still_used(conn: psycopg.Connection, server: str, description: dict[str, Any]) -> list[str]:
+def still_used(conn: psycopg.Connection, server: str, description: Description) -> list[str]:
     """A sentence on each account for which something came by the old path lately, and on each name that leads there."""
     recent = {
         account["account"]: account["forwarded"]
-        for account in description["accounts"]
+        for account in description.accounts
         if _latest(account.get("forwarded") or {}) > time.time() - QUIET_DAYS * 86400
     }
     leading = [f"The name {name} leads to it." for name in registry.leads_to(conn, server)]
@@ -70,9 +71,9 @@ def question(conn: psycopg.Connection, facts: FinishFacts, reach: Reach) -> str:
     """What a person reads before they agree, as Markdown: what the registry and the server itself say now."""
     registry.may_finish(conn, facts.server, facts.run_id)
     host = reach(facts.server)
-    answer = host.call(verbs.ProveEmpty())
+    answer = servers.ask_whether_empty(conn, facts.server, host)
     description = without_secrets(host.call(verbs.Describe()))
-    left = sorted(account["account"] for account in description["accounts"] if account["state"] == "moved")
+    left = sorted(account["account"] for account in description.accounts if account["state"] == "moved")
     still = still_used(conn, facts.server, description)
     end = f"is installed with infrastructure {facts.infrastructure}" if facts.then == REINSTALL else "is given up"
     # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
@@ -103,12 +104,12 @@ def erase(
         return
     host = reach(facts.server)
     if not done.begun:
-        _require_empty(facts.server, host)  # asked before the state changes, too: a no leaves it in service
+        _require_empty(conn, facts.server, host)  # asked before the state changes, too: a no leaves it in service
     registry.begin_finish(
         conn, facts.server, facts.run_id, by, {"because": facts.because, "then": facts.then, **_override(facts)}
     )
     try:
-        _require_empty(facts.server, host)
+        _require_empty(conn, facts.server, host)
         registry.server_proven_empty(conn, facts.server, facts.run_id)
     except (HostUnreachable, AgentError) as error:
         if isinstance(error, AgentError) and not servers.was_just_installed(host, error):
@@ -140,5 +141,5 @@ def _override(facts: FinishFacts) -> dict[str, str]:
     return {"not_quiet_because": facts.not_quiet_because} if facts.not_quiet_because else {}
 
 
-def _require_empty(server: str, host: Host) -> None:
-    servers.ask_whether_empty(f"{server} is not empty and is not finished", host)
+def _require_empty(conn: psycopg.Connection, server: str, host: Host) -> None:
+    servers.require_empty(conn, server, f"{server} is not empty and is not finished", host)

@@ -36,6 +36,7 @@ TEXTS = {
     EventKind.ACCOUNT_FORESEEN: Text(
         "Before {account} is moved: {why}", "{account} was looked at before its move: {why}"
     ),
+    EventKind.ACCOUNT_MISSING: _ops_only("{account} is no longer on {server}, by the server's own list."),
     EventKind.ACCOUNT_REMOVED: Text("The account {account} was removed.", "{account} was removed: {reason}"),
     EventKind.ACCOUNT_SHUT: _ops_only("{server} served {account}, which lives on {lives_on}: it is shut there now."),
     EventKind.ACCOUNT_TAKEN_BACK: _ops_only("{account} serves from {server} again."),
@@ -162,6 +163,8 @@ TEXTS = {
     EventKind.TRANSIT_RETURNED: Text("The transit was returned.", "{server} is back in the pool."),
     EventKind.ZONE_REMOVED: _ops_only("The zone {zone} was removed."),
     EventKind.ZONE_SET: _ops_only("The zone {zone} is changed through {primary_server}."),
+    EventKind.UNCLAIMED_FOUND: _ops_only("On {server} {things} more things are no account's: look at them."),
+    EventKind.UNCLAIMED_SIGNED: _ops_only("On {server} the {kind} {name} may stay behind: {reason}"),
 }
 
 TOLD = tuple(kind for kind, text in TEXTS.items() if text.customer is not None)

@@ -14,6 +14,7 @@ from include.registry.accounts import (
     called,
     confirm_account,
     engines_of,
+    note_missing,
     remove_account,
     set_customer,
     sync_accounts,
@@ -184,6 +185,7 @@ from include.registry.transits import (
     return_transit,
     transit_wiped,
 )
+from include.registry.unclaimed import Unclaimed, record_unclaimed, sign_unclaimed, unclaimed_of
 
 __all__ = [
     "CAMPAIGN_SETTINGS",
@@ -215,6 +217,7 @@ __all__ = [
     "Test",
     "TransitRequest",
     "Zone",
+    "Unclaimed",
     "account",
     "called",
     "accounts_before",
@@ -299,6 +302,7 @@ __all__ = [
     "names_of",
     "names_of_account",
     "names_settled",
+    "note_missing",
     "overdue",
     "pause_campaign",
     "keep_host_keys",
@@ -315,6 +319,7 @@ __all__ = [
     "record_description",
     "record_probes",
     "record_test_report",
+    "record_unclaimed",
     "remind",
     "remove_account",
     "remove_customer",
@@ -340,6 +345,7 @@ __all__ = [
     "set_zone",
     "settled",
     "state_server",
+    "sign_unclaimed",
     "stop_campaign",
     "switches_of",
     "sync_accounts",
@@ -349,6 +355,7 @@ __all__ = [
     "tests_of",
     "transit_wiped",
     "unfit_addresses",
+    "unclaimed_of",
     "unread",
     "untested",
     "waiting",

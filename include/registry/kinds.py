@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     ACCOUNT_CUSTOMER = "account.customer"
     ACCOUNT_DIFFERS = "account.differs"
     ACCOUNT_FORESEEN = "account.foreseen"
+    ACCOUNT_MISSING = "account.missing"
     ACCOUNT_REMOVED = "account.removed"
     ACCOUNT_SHUT = "account.shut"
     ACCOUNT_TAKEN_BACK = "account.taken_back"
@@ -149,3 +150,5 @@ class EventKind(StrEnum):
     TRANSIT_RETURNED = "transit.returned"
     ZONE_REMOVED = "zone.removed"
     ZONE_SET = "zone.set"
+    UNCLAIMED_FOUND = "unclaimed.found"
+    UNCLAIMED_SIGNED = "unclaimed.signed"

@@ -136,8 +136,8 @@ def lease_of(conn: psycopg.Connection, migration_id: int) -> Lease | None:
 @in_transaction
 def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     """Record that every account has left the original: the migration is accounts_moved, and the lease ends
-    for billing when the last of them left: by the moves' own record, however late this is called, or because its
-    customer had removed it. Refuses while an account lives on the original. Can be repeated."""
+    for billing when the last of them left: by the moves' own record, however late this is called, or when it was gone
+    from its server by itself. Refuses while an account lives on the original. Can be repeated."""
     record = locked(conn, migration_id)
     advance(conn, migration_id, MigrationState.ACCOUNTS_MOVED)
     changed = execute(
@@ -147,12 +147,13 @@ def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
             SELECT max(at) FROM (
                 SELECT committed_at AS at FROM moves WHERE migration = %(migration)s AND direction = 'out'
                 UNION ALL
-                SELECT removed_at FROM accounts WHERE home_server = %(server)s AND server = %(server)s
-            ) leaving
+                SELECT coalesce(a.missing_since, a.removed_at) FROM accounts a
+                WHERE a.server = leases.server AND a.removed_at >= leases.handed_over_at
+            ) AS ends
         ), now()))
         WHERE migration = %(migration)s AND last_account_left_at IS NULL
         """,
-        {"migration": migration_id, "server": record.server},
+        {"migration": migration_id},
     )
     lease = certain(lease_of(conn, migration_id))
     if changed:

@@ -13,7 +13,6 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
-from include.agent import verbs
 from include.facts import FinishFacts, MigrationFacts, TakeBackFacts
 from include.moves import finish, servers, take_back
 from include.registry.kinds import EventKind
@@ -50,9 +49,10 @@ class ApproveReinstall(ApprovalOperator):
             if (before := registry.approved_by(conn, id)) is not None:
                 self.log.info("%s has agreed.", before)
                 return None
-            said = connections.host(proof.server, conn).call(verbs.ProveEmpty())
+            said = servers.ask_whether_empty(conn, proof.server, connections.host(proof.server, conn))
+            unclaimed = registry.unclaimed_of(conn, proof.server)
         self.subject = f"Reinstall {proof.server} with infrastructure {proof.to_infrastructure}?"
-        self.body = servers.emptiness(proof, said)
+        self.body = servers.emptiness(proof, said, unclaimed)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:

@@ -26,6 +26,8 @@ NEEDS: dict[str, str | None] = {
     "campaigns": "ops",
     "inventory": "ops",
     "apply_inventory": "ops",
+    "unclaimed": "ops",
+    "sign": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -44,5 +46,6 @@ BODIES: dict[str, dict[str, object]] = {
     "test": {"entry": "2026"},
     "replay": {"after": 0},
     "apply_inventory": {"document": "{}"},
+    "sign": {"kind": "files", "name": "/srv/erp/", "reason": "a test"},
 }
 ROUTES = [(route.operation_id, method, route) for route in make_app().routes for method in sorted(route.methods)]

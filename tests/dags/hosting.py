@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -18,9 +18,10 @@ from include import catalogue, registry
 from include.agent import verbs
 from include.agent.host import codec
 from include.agent.verbs.described import Description
-from include.agent.verbs.verb import Result, Verb
+from include.agent.verbs.verb import LongVerb, Result, Verb
 from include.catalogue import infrastructures
 from include.hosts import NO_AGENT, AgentError, HostUnreachable
+from include.hosts.host import ended
 from include.moves.channel import without_secrets
 from include.testing import reports
 from include.testing.copies import Place
@@ -71,6 +72,11 @@ class FakeServer:
     queued: int = 0
     agent: bool = True
     sends_from: list[str] = field(default_factory=list)
+    unclaimed: list[dict[str, str]] = field(default_factory=list)
+    """What is no account's there."""
+    unreadable: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
+    """Homes that are nobody's."""
 
 
 class FakeHost:
@@ -108,14 +114,23 @@ class FakeHost:
             test_server=server.domain,
             accounts=[described(*one) for one in server.accounts.items() if "." not in one[0]],
             parts=[described(*one) for one in server.accounts.items() if "." in one[0]],
+            unclaimed={"postgresql": [], "mariadb": [], "users": sorted(server.left)},
+            unreadable=sorted(server.unreadable),
         )
 
-    def _prove_empty(self, server: FakeServer) -> dict[str, Any]:
+    def run(self, operation: str, verb: LongVerb[Result], /, timeout: float = 3600) -> Result:
+        status = self.call(verbs.start(operation, verb))
+        return ended(operation, verb, status)
+
+    def _prove_empty(self, server: FakeServer, signed: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
         because = [
             f"The account {n} is {e['state']} here." for n, e in server.accounts.items() if e["state"] != "moved"
         ]
+        because += [
+            one["sentence"] for one in server.unclaimed if {"kind": one["kind"], "name": one["name"]} not in signed
+        ]
         because += [f"{server.queued} messages are in the mail queue."] if server.queued else []
-        return {"empty": not because, "because": because}
+        return {"empty": not because, "because": because, "unclaimed": server.unclaimed}
 
     def _drain_ips(self, server: FakeServer, ips: list[str], seconds: float) -> dict[str, Any]:
         assert set(ips) <= server.ips, "only the server that answers for an IP can let its connections end"
@@ -220,7 +235,7 @@ class FakeHost:
     def _start(self, server: FakeServer, operation: str, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         self.hosting.started.append(operation)
         self.hosting.args[verb] = args
-        if failing := self.hosting.failing.get(verb) or self.hosting.failing.get(f"{verb} {args['account']}"):
+        if failing := self.hosting.failing.get(verb) or self.hosting.failing.get(f"{verb} {args.get('account')}"):
             code, message = failing
             ended = {"state": "failed", "error": {"code": code, "message": message}}
             server.operations[operation] = {"verb": verb, "args": args, **ended}
@@ -239,8 +254,11 @@ class FakeHost:
             target.accounts[args["account"]]["state"] = "serving"
         if verb == "check":
             self.hosting.sides[self.name] = args["side"]
-        looked = {"obstacles": self.hosting.obstacles.get(args["account"], []), "left": []}
-        result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, "obstacles": looked}[verb]
+        told = {
+            "obstacles": {"obstacles": self.hosting.obstacles.get(args.get("account", ""), []), "left": []},
+            "inspect": {"unclaimed": server.unclaimed},
+        }
+        result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, **told}[verb]
         done = {"state": "succeeded", "result": {"verb": verb, **result}}
         server.operations[operation] = {"verb": verb, "args": args, **done}
         return self._status(server, operation)

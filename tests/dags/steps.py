@@ -92,6 +92,7 @@ def up_to_rerouted(dag: Any, dags: dict, conn: Any) -> dict:
     migration = up_to_hand_over(dag, conn)
     for account in ("blog", "app"):
         move(dags, account, "transit-1", f"perform-{account}")
+    step(dag, "look_at_original", migration=migration)
     step(dag, "point_names_at_transit", migration=migration)
     step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     return migration

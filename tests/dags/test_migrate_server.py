@@ -41,6 +41,7 @@ STEPS = [
     "enrol_transit",
     "hand_over",
     "wait_until_every_account_is_moved",
+    "look_at_original",
     "point_names_at_transit",
     "reroute_ips_to_transit",
     "prove_original_empty",

@@ -20,6 +20,7 @@ BY_HAND = (
     "reroute_ips_to_transit",
     "wait_until_names_lead_to_transit",
     "point_names_at_transit",
+    "look_at_original",
     "wait_until_every_account_is_moved",
 )
 """The tasks between a customer's accounts and `reinstall_original`, the last one first."""

@@ -26,6 +26,7 @@ LEAD_PORTS = range(22000, 23000)
 """The front's ports, of its own machine only, from which an account's programs are led to databases elsewhere."""
 PART_PORTS = range(23000, 24000)
 """The front's ports, for other servers' fronts only, at which such programs arrive."""
+_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports")
 _SHELLS = ("/bin/bash", "/bin/sh", "/bin/false", "/usr/sbin/nologin")
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man news nobody postfix proxy root sshd sync sys "
@@ -143,9 +144,9 @@ class Account:
     @classmethod
     def from_json(cls, data: Any) -> "Account":
         """Check an account file; the first thing wrong with it is refused in one sentence."""
-        data = mapping(data, "The account file")
+        data = mapping(data, "The account file", _KEYS)
         name = check_name(data.get("account"))
-        mail = mapping(data.get("mail", {}), "mail")
+        mail = mapping(data.get("mail", {}), "mail", ("domains", "mailboxes", "forwarders"))
         home, shell = data.get("home"), data.get("shell", "/bin/bash")
         if home != f"/home/{name}":
             bad(f"The home of {name} must be /home/{name}, not {home!r}.")
@@ -185,7 +186,7 @@ _NOTHING: dict[str, dict[str, tuple[Any, ...]]] = {engine.name: dict.fromkeys(en
 
 
 def _in_engine(engine: DeclaredEngine, data: Any) -> dict[str, tuple[Any, ...]]:
-    stated = mapping(data, engine.name)
+    stated = mapping(data, engine.name, engine.lists)
     return {
         key: all_of(stated.get(key, []), f"{engine.name}.{key}", listed.check) for key, listed in engine.lists.items()
     }

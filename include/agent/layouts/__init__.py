@@ -25,7 +25,7 @@ def in_force() -> str:
 
 
 if TYPE_CHECKING:
-    from .native import SERVICES, forward, front, mail, php, reboot_lines, trial_names
+    from .native import SERVICES, forward, front, mail, own, php, reboot_lines, trial_names
 
 
 def __getattr__(part: str) -> Any:
@@ -36,4 +36,4 @@ def __getattr__(part: str) -> Any:
     return import_module(package).SERVICES if part == "SERVICES" else import_module(f"{package}.{part}")
 
 
-__all__ = ["SERVICES", "forward", "front", "mail", "php", "reboot_lines", "trial_names"]
+__all__ = ["SERVICES", "forward", "front", "mail", "own", "php", "reboot_lines", "trial_names"]

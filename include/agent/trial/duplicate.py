@@ -39,6 +39,7 @@ _OF_THE_ACCOUNT = frozenset(
         "locale_missing",
         "mariadb_failed",
         "mixed_charsets",
+        "mounted_below",
         "no_such_database",
         "no_such_role",
         "no_such_user",

@@ -216,14 +216,39 @@ class Describe(Verb[Description], name="describe", by=ORCHESTRATOR, longest=_LON
 
 
 @dataclass(frozen=True, kw_only=True)
-class Emptiness:
-    empty: bool
-    because: Sentences
+class Unclaimed:
+    """Something that lives on a server and is no account's. It is another one when its kind or name changes."""
+
+    kind: Word
+    name: Annotated[str, sentence(500)]
+    sentence: ShortSentence
+
+
+AllUnclaimed = Annotated[list[Unclaimed], Most(10_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProveEmpty(Verb[Emptiness], name="prove_empty", by=ORCHESTRATOR):
-    """Whether anything of a customer is here and nowhere else: one sentence each."""
+class Signed:
+    """A thing that a person has signed for: it may stay behind, and be lost."""
+
+    kind: Word
+    name: Annotated[str, text(500)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emptiness:
+    """`because`: whatever is here and nowhere else, unless it is signed for; `unclaimed`: all that is no account's."""
+
+    empty: bool
+    because: Sentences
+    unclaimed: AllUnclaimed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProveEmpty(Verb[Emptiness], name="prove_empty", by=ORCHESTRATOR, longest=_LONG_REPLY):
+    """Whether anything of a customer, or of nobody, is here and nowhere else: one sentence each."""
+
+    signed: Annotated[list[Signed], Most(10_000)] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,6 +443,16 @@ class Check(LongVerb[Checked], name="check", by=ORCHESTRATOR, bounded=True):
     side: Literal["copy", "original"]
     checks: Annotated[list[Any], Most(10_000)] = field(default_factory=list)
     old_addresses: Annotated[list[Any], Most(10_000)] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspected:
+    unclaimed: AllUnclaimed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect(LongVerb[Inspected], name="inspect", by=ORCHESTRATOR, bounded=True):
+    """What lives on the server and is no account's."""
 
 
 Who = Literal["customer", "host", "nobody"]

@@ -88,3 +88,5 @@ class Description:
     accounts: Annotated[list[Entry], Most(10_000)]
     parts: Annotated[list[Entry], Most(10_000)]
     unclaimed: Annotated[dict[str, list[str]], named(each(_NAME, 100_000), 10, _WORD)]
+    # Accounts whose own file or state cannot be read; an agent of before does not tell them.
+    unreadable: Annotated[list[str] | None, maybe(each(text(1000), 10_000))] = None

@@ -35,6 +35,12 @@ def _printable(text: str) -> str:
     return text.strip()
 
 
+def _as_told(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("give the name as it is told")
+    return text
+
+
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
 EntryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$", description="The entry of the catalogue.")]
 
@@ -96,6 +102,33 @@ class Servers(BaseModel):
 
     servers: list[ServerSummary]
     next: str | None = Field(description="`after` of the next page; null on the last one.")
+
+
+class Unclaimed(BaseModel):
+    """Something that lives on a server and is no account's. It stops the server's migration until somebody signs."""
+
+    kind: str = Field(examples=["files"])
+    name: str = Field(examples=["/srv/erp/"])
+    sentence: str = Field(description="What it is.")
+    first_seen: datetime
+    last_seen: datetime
+    signed_by: str | None = Field(description="Who answers for it; null: nobody yet.")
+    reason: str | None = Field(description="Why it may stay behind, and be lost.")
+    signed_at: datetime | None
+
+
+class UnclaimedThings(BaseModel):
+    """What was seen when the whole server was looked at last; what nobody has signed for comes first."""
+
+    unclaimed: list[Unclaimed]
+
+
+class Sign(Strict):
+    """Somebody answers for one of them."""
+
+    kind: str = Field(pattern=r"^[a-z_]{1,40}$", examples=["files"])
+    name: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_as_told)]
+    reason: Line
 
 
 class Place(BaseModel):

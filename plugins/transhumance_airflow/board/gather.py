@@ -125,6 +125,7 @@ class ServerPage:
     server: registry.Server
     migration: board_server.ServersMigration | None
     place: registry.Place | None
+    unclaimed: list[registry.Unclaimed]
     accounts: list[board_server.Lived]
     ips: list[registry.Ip]
     moves: list[registry.Move]
@@ -160,6 +161,7 @@ def server_page(name: str) -> ServerPage:
             "server": server,
             "migration": migration,
             "place": None if id is None else queue.get(id),
+            "unclaimed": registry.unclaimed_of(conn, name),
             "accounts": board_server.lived(conn, name),
             "ips": registry.ips_of(conn, migration.server if migration else name),
             "moves": board_server.moves_on(conn, name, id),

@@ -22,7 +22,7 @@ from ...verbs import peers as verbs
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import changes as files_changes
 from . import index as files_index
-from . import look
+from . import look, mounted
 from .changes import Changes, Lost
 from .digest import differing, digest, left_sentences, sentence, without_names
 from .index import Index, parent_of
@@ -67,6 +67,7 @@ class Watched(Following):
         return Rehearsal(seconds, slow)
 
     def final_pass(self) -> None:
+        mounted.require_none(self.account)
         carry(self, held=True)
 
     def compare(self) -> Compared:

@@ -32,7 +32,6 @@ SCOPE = Scope(
         "Paths of more than 4,000 bytes from the home on: they are beyond what the system's own tools take.",
         "When a file was made, and quotas: they are a server's own.",
         "What is written meanwhile by others whom the account lets into its home: a hold stops the account's own.",
-        "What is mounted below the home: it is not on the server's disk.",
     ),
 )
 

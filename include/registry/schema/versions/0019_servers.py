@@ -3,7 +3,7 @@
 from include.registry.schema.plain import run
 
 revision = "0019"
-down_revision = "0016"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

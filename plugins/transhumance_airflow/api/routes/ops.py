@@ -1,12 +1,13 @@
-"""What only the host's ops see and do: the queue, campaigns, the inventory."""
+"""What only the host's ops see and do: the queue, campaigns, the inventory, what on a server is no account's."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
+from typing import Annotated
 
 import psycopg
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from include import registry
 from include.inventory import difference, text
@@ -19,6 +20,17 @@ from transhumance_airflow.api.problems import Problem
 from transhumance_airflow.api.routes import operation
 
 router = APIRouter(tags=["ops"])
+
+
+def any_server(server: models.ServerName, conn: Registry) -> registry.Server:
+    """A server of any kind, transits as well."""
+    try:
+        return registry.server(conn, server)
+    except registry.RegistryRefused as refusal:
+        raise Problem("not-found", str(refusal)) from None
+
+
+AnyServer = Annotated[registry.Server, Depends(any_server)]
 
 
 @router.get("/queue", operation_id="queue", **operation("ops"))
@@ -85,3 +97,22 @@ def _campaign(conn: psycopg.Connection, one: registry.Campaign) -> models.Campai
         accounts=Counter(each.state for each in accounts),
         not_moved={each.account: each.reason for each in accounts if each.state in states.NOT_MOVED and each.reason},
     )
+
+
+@router.get("/servers/{server}/unclaimed", operation_id="unclaimed", **operation("ops", 404))
+def unclaimed(server: AnyServer, conn: Registry) -> models.UnclaimedThings:
+    """What lives on the server and is no account's, as it was when the whole server was looked at last: when its
+    migration was to begin, before its reroute, before it is erased."""
+    found = registry.unclaimed_of(conn, server.name)
+    return models.UnclaimedThings(unclaimed=[_unclaimed(one) for one in found])
+
+
+@router.post("/servers/{server}/unclaimed/sign", operation_id="sign", **operation("ops", 404, 409))
+def sign(server: AnyServer, body: models.Sign, caller: CallerDep, conn: Registry) -> models.Unclaimed:
+    """Answer for one of these things, with a reason: it may stay behind, and be lost with the reinstallation. Can be
+    repeated; who has signed first stays."""
+    return _unclaimed(registry.sign_unclaimed(conn, server.name, body.kind, body.name, body.reason, caller.name))
+
+
+def _unclaimed(one: registry.Unclaimed) -> models.Unclaimed:
+    return models.Unclaimed(**{key: value for key, value in asdict(one).items() if key != "server"})

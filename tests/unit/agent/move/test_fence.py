@@ -17,7 +17,8 @@ from include.agent.host import operations, system
 from include.agent.host.codec import decode
 from include.agent.host.system import Refused
 from include.agent.move import fence, forward, hold, serving
-from include.agent.verbs import Emptiness, Standing
+from include.agent.unclaimed import claims, look
+from include.agent.verbs import Emptiness, Signed, Standing
 from include.agent.verbs.peers import HowItStands, Stands
 from include.agent.verbs.reports import Switched, Verified
 from include.agent.verbs.verb import Asking
@@ -275,15 +276,23 @@ def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, caps
 
 def test_a_server_with_an_account_that_cannot_be_read_is_not_empty(servers: TwoServers, monkeypatch) -> None:
     three(servers)
-    monkeypatch.setattr(describe, "unclaimed", lambda _accounts: {name: [] for name in (*accounts.ENGINES, "users")})
+    monkeypatch.setattr(
+        claims, "names_unclaimed", lambda _accounts: {name: [] for name in (*accounts.ENGINES, "users")}
+    )
+    monkeypatch.setattr(look, "_PARTS", {"accounts": claims.look})
+    monkeypatch.setattr(look.files, "look", lambda *_: [])
     monkeypatch.setattr(describe.mail, "queue", lambda: [])
     for name in ("alice", "zoe"):
         accounts.put_state(name, accounts.State("moved", 2, "m1", released=True))
     servers.state_file("bob").write_bytes(b"")
-    assert describe.prove_empty() == Emptiness(empty=False, because=["The account bob is unreadable here."])
+    shut = ["The account bob is unreadable here."]
+    assert describe.prove_empty() == Emptiness(empty=False, because=shut, unclaimed=[])
     accounts.account_path("bob").write_bytes(b"{}")
     proof = describe.prove_empty()
-    assert not proof.empty and len(proof.because) == 1
+    assert not proof.empty and [(one.kind, one.name) for one in proof.unclaimed] == [("account", "bob")]
+    assert proof.because == [one.sentence for one in proof.unclaimed]
+    assert describe.prove_empty([Signed(kind="account", name="bob")]).empty, "somebody has signed for it"
+    assert not describe.prove_empty([Signed(kind="user", name="bob")]).empty
 
 
 def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers) -> None:
