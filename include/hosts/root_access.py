@@ -248,15 +248,15 @@ def require_key(name: str, pinned: str | None, given: str | None) -> Callable[[s
                 )
         elif pinned is not None and pinned != shown:
             raise NotEnrolled(
-                f"{name} shows the host key {fingerprint(shown)}, and the registry has {_told(pinned)}. If it is right "
-                f"(type ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub there), give {fingerprint(shown)} as its host "
-                "key."
+                f"{name} shows the host key {fingerprint(shown)}, and the registry has {_fingerprint_or_none(pinned)}."
+                " If it is right (type ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub there), give "
+                f"{fingerprint(shown)} as its host key."
             )
 
     return judge
 
 
-def _told(host_key: str) -> str:
+def _fingerprint_or_none(host_key: str) -> str:
     try:
         parse_host_key(host_key)
     except ValueError:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
+from include.agent.verbs.described import Description
 from include.hosts import AgentError, Host, HostUnreachable, agent_digest
 from include.moves.channel import without_secrets
 from include.moves.requirements import Judged, Seen, judge
@@ -26,11 +27,10 @@ AGENT = "agent"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server has said of itself, and by how many seconds its clock is ahead; or why nothing is known of it."""
+    """What a server has said of itself, and by how many seconds its clock is ahead."""
 
-    description: dict[str, Any]
-    clock_ahead: float = 0.0
-    unreached: Judged | None = None
+    description: Description
+    clock_ahead: float
 
 
 def examine(conn: psycopg.Connection, reach: Callable[[str], Host], name: str | None = None) -> list[str]:
@@ -48,29 +48,29 @@ def examine(conn: psycopg.Connection, reach: Callable[[str], Host], name: str | 
     return unmet
 
 
-def ask(host: Host) -> Answer:
-    """What one server says of itself now."""
+def ask(host: Host) -> Answer | Judged:
+    """What one server says of itself now, or why nothing is known of it."""
     before = time.time()
     try:
         description = without_secrets(host.call(verbs.Describe()))
     except (HostUnreachable, AgentError) as error:
         another = isinstance(error, AgentError) and error.code == "other_protocol"
-        return Answer({}, unreached=Judged(AGENT if another else "reached", False, str(error)))
+        return Judged(AGENT if another else "reached", False, str(error))
     after = time.time()
-    clock = description.get("readiness", {}).get("time", after)
+    clock = description.readiness["time"] if description.readiness else after
     return Answer(description, clock - after if clock > after else min(0.0, clock - before))
 
 
-def _judged(conn: psycopg.Connection, server: registry.Server, answer: Answer | None) -> list[Judged]:
+def _judged(conn: psycopg.Connection, server: registry.Server, answer: Answer | Judged | None) -> list[Judged]:
     if answer is None:
         return [_not_enrolled(server)]
     enrolled = Judged("enrolled", True, "Its host key is pinned, and the orchestrator's key is let in.")
-    if answer.unreached is not None:
-        return [enrolled, _of(server, answer.unreached)]
-    registry.record_description(conn, server.name, answer.description)
+    if isinstance(answer, Judged):
+        return [enrolled, _of(server, answer)]
+    registry.record_description(conn, server.name, plain(answer.description))
     reached = Judged("reached", True, "It answers.")
-    theirs = _agent(server.name, answer.description["agent_digest"])
-    return [enrolled, reached, theirs, *judge(seen(conn, server, answer))]
+    theirs = _agent(server.name, answer.description.agent_digest)
+    return [enrolled, reached, theirs, *judge(seen(conn, server, answer.description, answer.clock_ahead))]
 
 
 def _not_enrolled(server: registry.Server) -> Judged:
@@ -91,14 +91,15 @@ def _agent(name: str, digest: str) -> Judged:
     return Judged(AGENT, False, f"{name} has {numbers}: type python -m cli upgrade.")
 
 
-def seen(conn: psycopg.Connection, server: registry.Server, answer: Answer) -> Seen:
+def seen(conn: psycopg.Connection, server: registry.Server, description: Description, clock_ahead: float = 0.0) -> Seen:
     """The server as it is judged."""
     return Seen(
         server.name,
         server.infrastructure,
-        answer.description,
+        plain(description),
         server,
-        answer.clock_ahead,
+        clock_ahead,
         tuple(ip.address for ip in registry.ips_of(conn, server.name)),
         tuple(str(each.management_address) for each in registry.list_servers(conn) if each.host_key is not None),
+        tuple(registry.unfit_addresses(conn, server)),
     )

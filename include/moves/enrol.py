@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
+from include.agent.verbs.described import Description
 from include.facts import MigrationFacts
 from include.hosts import Host
 from include.hosts.root_access import Access, NotEnrolled, RootAccess, fingerprint, require_key
-from include.moves import doctor, servers
+from include.moves import doctor, network, servers
 from include.moves.channel import without_secrets
-from include.moves.doctor import Answer
 from include.moves.requirements import Seen, unfit
 from include.registry.states import MigrationState
 
 
-def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) -> dict[str, Any]:
+def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) -> Description:
     """Pushes the agent to the freshly installed server `name` and records what it says; gives its description.
 
     The host key was pinned when the machine was installed. Refused if the server is not what was ordered.
@@ -32,28 +32,28 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
     host.push_agent()
     # Its own service IPs answer before anything is routed or pointed at them.
     host.call(verbs.AcceptIps(ips=[ip.address for ip in registry.ips_of(conn, name)]))
+    # Not by those that lead to its transit while it is away.
+    network.send_mail_from_own(conn, name, host)
     description = without_secrets(host.call(verbs.Describe()))
-    asked_for = replace(
-        doctor.seen(conn, registry.server(conn, name), Answer(description)), infrastructure=infrastructure
-    )
+    asked_for = replace(doctor.seen(conn, registry.server(conn, name), description), infrastructure=infrastructure)
     for sentence in unfit(asked_for):
         raise registry.RegistryRefused(sentence)
     host_key = registry.certain(registry.server(conn, name).host_key)
-    registry.enrol_server(conn, name, infrastructure, host_key, description["versions"])
-    registry.record_description(conn, name, description)
+    registry.enrol_server(conn, name, infrastructure, host_key, description.versions)
+    registry.record_description(conn, name, plain(description))
     return description
 
 
-def enrol_reinstalled(conn: psycopg.Connection, migration: MigrationFacts, host: Host) -> dict[str, Any]:
+def enrol_reinstalled(conn: psycopg.Connection, migration: MigrationFacts, host: Host) -> dict[str, str]:
     """Enrols the original again, which has the new infrastructure now; gives its versions."""
-    versions = enrol(conn, migration.server, migration.to_infrastructure, host)["versions"]
+    versions = enrol(conn, migration.server, migration.to_infrastructure, host).versions
     registry.advance(conn, migration.id, MigrationState.REINSTALLED)
     return versions
 
 
-def enrol_transit(conn: psycopg.Connection, migration: MigrationFacts, transit: str, host: Host) -> dict[str, Any]:
+def enrol_transit(conn: psycopg.Connection, migration: MigrationFacts, transit: str, host: Host) -> dict[str, str]:
     """Enrols the transit; gives its versions."""
-    return enrol(conn, transit, migration.to_infrastructure, host)["versions"]
+    return enrol(conn, transit, migration.to_infrastructure, host).versions
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def enrol_existing(
         changed = root.let_in(asked.public_key)
     host = agent_of(replace(server, host_key=root.host_key))
     host.push_agent()
-    versions = host.call(verbs.Describe())["versions"]
+    versions = host.call(verbs.Describe()).versions
     confirmed_by = asked.requested_by if asked.host_key else None
     registry.enrol_server(conn, name, server.infrastructure, root.host_key, versions, confirmed_by)
     servers.refresh(conn, name, host)

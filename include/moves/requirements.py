@@ -27,8 +27,8 @@ KEYS_FILE = ".ssh/authorized_keys"
 
 @dataclass(frozen=True)
 class Seen:
-    """A server as it is judged: its row, what it says of itself, by how many seconds its clock is ahead, its own IPs,
-    and where the other servers' fronts are."""
+    """A server as it is judged: its row, what it says of itself as the registry keeps it, by how many seconds its clock
+    is ahead, its own IPs, where the other servers' fronts are, and what is wrong with its addresses."""
 
     name: str
     infrastructure: str
@@ -37,6 +37,7 @@ class Seen:
     clock_ahead: float = 0.0
     ips: tuple[str, ...] = ()
     fronts: tuple[str, ...] = ()
+    unfit_addresses: tuple[str, ...] = ()
 
     @property
     def ready(self) -> Mapping[str, Any]:
@@ -130,14 +131,12 @@ def _sshd(seen: Seen) -> str | None:
         return f"sshd of {name} takes no keys: {mend.format('PubkeyAuthentication yes')}"
     files = settings.get("authorizedkeysfile", KEYS_FILE).split()
     if not {KEYS_FILE, "%h/" + KEYS_FILE, "/root/" + KEYS_FILE, "/%u/" + KEYS_FILE} & {*files}:
-        wanted = f"AuthorizedKeysFile {KEYS_FILE}"
-        return f"sshd of {name} does not read the keys of /root/{KEYS_FILE}: {mend.format(wanted)}"
+        to_write = mend.format(f"AuthorizedKeysFile {KEYS_FILE}")
+        return f"sshd of {name} does not read the keys of /root/{KEYS_FILE}: {to_write}"
     methods = settings.get("authenticationmethods", "any").split()
     if not {"any", "publickey"} & {*methods}:
-        wanted = "AuthenticationMethods publickey"
-        return (
-            f"sshd of {name} wants more than a key of root: {mend.format(f'Match User root, and below it {wanted},')}"
-        )
+        to_write = mend.format("Match User root, and below it AuthenticationMethods publickey,")
+        return f"sshd of {name} wants more than a key of root: {to_write}"
     if settings.get("forcecommand", "none") != "none":
         return f"sshd of {name} has a ForceCommand for root, so that no key can run the agent: " + mend.format(
             "Match User root, and below it ForceCommand none,"
@@ -150,8 +149,8 @@ def _sessions(seen: Seen) -> str | None:
     for setting, least in (("MaxSessions", MAX_SESSIONS), ("MaxStartups", MAX_STARTUPS)):
         number = re.match(r"\d{1,9}", settings.get(setting.lower(), ""))
         if number and int(number[0]) < least:
-            wanted = _SET_SSHD.format(f"{setting} {least}")
-            return f"sshd of {seen.name} has {setting} {number[0]}, too few for a move: {wanted}"
+            to_write = _SET_SSHD.format(f"{setting} {least}")
+            return f"sshd of {seen.name} has {setting} {number[0]}, too few for a move: {to_write}"
     return None
 
 
@@ -173,17 +172,16 @@ def _clock(seen: Seen) -> str | None:
 
 def _addresses(seen: Seen) -> str | None:
     """Where the router sends a server's IPs has to be an address of that server, of each family that they have."""
+    for sentence in seen.unfit_addresses:
+        return sentence
     has, server = seen.ready.get("addresses"), seen.server
     if has is None or server is None:
         return None
     hops = {4: server.lan_address, 6: server.lan_address6}
     for family in sorted({ipaddress.ip_address(ip).version for ip in seen.ips}):
-        if not hops[family]:
-            return f"{seen.name} has IPv{family} addresses and no IPv{family} next hop: give it one in the inventory."
-        if str(ipaddress.ip_address(hops[family])) not in {str(ipaddress.ip_address(address)) for address in has}:
-            return (
-                f"{seen.name} does not have {hops[family]}, its IPv{family} next hop in the registry: correct either."
-            )
+        hop = hops[family]
+        if hop and str(ipaddress.ip_address(hop)) not in {str(ipaddress.ip_address(address)) for address in has}:
+            return f"{seen.name} does not have {hop}, its IPv{family} next hop in the registry: correct either."
     return None
 
 

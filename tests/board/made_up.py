@@ -115,7 +115,8 @@ def move(conn: psycopg.Connection, account: str, to: str, n: int = 1, until: str
     begun = registry.begin_move(conn, account, to, f"perform-{account}-{to}", "the panel")
     path = ["copying", "switching", "committed", "done"]
     for state in ["copying", "returned"] if until == "returned" else path[: path.index(until) + 1]:
-        registry.advance_move(conn, begun.id, state, figures(n) if state == "committed" else None)
+        measured = registry.read_figures(figures(n)) if state == "committed" else None
+        registry.advance_move(conn, begun.id, state, measured)
     with behind_its_back(conn):
         conn.execute(
             """

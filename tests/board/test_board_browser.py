@@ -84,7 +84,10 @@ def test_a_servers_page_follows_a_move(opened, conn):
     move = registry.live_move_of(conn, "mail3")
     registry.advance_move(conn, move.id, "switching")
     registry.advance_move(
-        conn, move.id, "committed", {"switch": {"held_ms": 312.0, "verified": {"files": 3, "equal": True}}}
+        conn,
+        move.id,
+        "committed",
+        registry.read_figures({"switch": {"held_ms": 312.0, "verified": {"files": 3, "equal": True}}}),
     )
     mail3.get_by_text("for 312 ms").wait_for(timeout=8000)
     assert "lives on transit-4" in mail3.inner_text()

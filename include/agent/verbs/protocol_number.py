@@ -12,10 +12,10 @@ THE_ORCHESTRATOR = "the orchestrator"
 def mismatch(us: str, them: str, theirs: Any) -> str | None:
     """Who of the two is older, and what to do, in a sentence; None where both mean the same. `theirs`: what they say
     their number is, if they say one."""
-    known = theirs if type(theirs) is int else None
-    if known == PROTOCOL:
+    number = theirs if type(theirs) is int else None
+    if number == PROTOCOL:
         return None
-    older, newer = (us, them) if known is not None and known > PROTOCOL else (them, us)
+    older, newer = (us, them) if number is not None and number > PROTOCOL else (them, us)
     to_do = "put its present release in place" if older == THE_ORCHESTRATOR else "type python -m cli upgrade"
-    numbers = f"{us} has protocol {PROTOCOL}, {them} {'none' if known is None else known}"
+    numbers = f"{us} has protocol {PROTOCOL}, {them} {'none' if number is None else number}"
     return f"{older[0].upper()}{older[1:]} is older than {newer} ({numbers:.200}): {to_do}, then try again."

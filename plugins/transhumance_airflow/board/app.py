@@ -29,7 +29,7 @@ from transhumance_airflow.open_streams import OpenStreams, TooMany
 FOLDER = Path(__file__).parent
 SECTIONS = ("numbers", "stuck", "groups", "moves", "pool", "campaigns", "events", "servers", "said")
 """The front page's sections, each a template and an event of its stream."""
-SERVER_SECTIONS = ("path", "accounts", "plots", "doctor", "said")
+SERVER_SECTIONS = ("path", "unclaimed", "accounts", "plots", "doctor", "said")
 
 HEADERS = {
     # Everything comes from Airflow's own address, and only Airflow's own page may frame it.
@@ -197,9 +197,17 @@ ACTIONS = {
     "pause_campaign": lambda conn, asked: registry.pause_campaign(
         conn, asked["campaign"], asked["reason"] or "", asked["requested_by"]
     ),
+    "sign": lambda conn, asked: registry.sign_unclaimed(
+        conn,
+        asked["server"] or "",
+        asked["kind"] or "",
+        asked["name"] or "",
+        asked["reason"] or "",
+        asked["requested_by"],
+    ),
     "resume_campaign": lambda conn, asked: registry.resume_campaign(conn, asked["campaign"], asked["requested_by"]),
 }
-"""What the buttons do; all of it can be undone by another button, or overtakes somebody for a reason that is kept."""
+"""What the buttons do; all of it can be undone by another button, or is done for a reason that is kept."""
 
 
 @app.post("/actions/{action}", dependencies=[may_manage, Depends(of_this_origin)])
@@ -209,10 +217,14 @@ def act(
     transit: Annotated[str | None, Form(pattern=SERVER)] = None,
     migration: Annotated[int | None, Form(ge=1, lt=2**63)] = None,
     campaign: Annotated[int | None, Form(ge=1, lt=2**63)] = None,
+    server: Annotated[str | None, Form(pattern=SERVER)] = None,
+    kind: Annotated[str | None, Form(max_length=40, pattern=TEXT)] = None,
+    name: Annotated[str | None, Form(max_length=500, pattern=TEXT)] = None,
     reason: Annotated[str | None, Form(max_length=500, pattern=TEXT)] = None,
 ) -> Response:
     """What a button says, done at once; answers with one sentence, also when it is refused."""
     asked = {"action": action, "transit": transit, "migration": migration, "campaign": campaign, "reason": reason}
+    asked |= {"server": server, "kind": kind, "name": name}
     with connections.registry_connection() as conn:
         try:
             ACTIONS[action](conn, asked | {"requested_by": user.get_name()})

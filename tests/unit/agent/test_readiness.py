@@ -15,7 +15,7 @@ from include.agent.host.system import refuse
 from include.agent.layouts import front
 from include.agent.move import stores
 from include.agent.stores.followed import WhyNot
-from include.agent.verbs import described
+from include.agent.verbs.described import Readiness
 
 LINKS = [
     {
@@ -40,7 +40,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_told_has_its_shape(server: Path) -> None:
     told = codec.plain(readiness.readiness())
-    assert described._READINESS(told) == told
+    assert codec.decode(Readiness, told) == told
     assert told["addresses"] == ["198.51.100.1", "fd30::11"] and told["fronts"] == [] and told["unfollowed"] == {}
 
 

@@ -60,6 +60,8 @@ SERVER = Server(
     described_at=None,
     paused_because=None,
     reserved_for=None,
+    keep_host_keys=True,
+    site=None,
 )
 IPS, FRONTS = ("198.51.100.11", "2001:db8:100::11"), ("10.20.0.11", "10.20.0.12")
 SEEN = Seen("web-1", "2026", WELL, SERVER, 0.0, IPS, FRONTS)
@@ -102,7 +104,7 @@ UNMET = [
     ("clock", replace(SEEN, clock_ahead=40.2), "40 s ahead of the orchestrator's: type timedatectl"),
     ("clock", replace(SEEN, clock_ahead=-3.0), "3 s behind"),
     ("addresses", with_ready(addresses=["10.20.0.11", "10.30.0.11"]), "does not have fd30::11, its IPv6 next hop"),
-    ("addresses", replace(SEEN, server=replace(SERVER, lan_address6="")), "no IPv6 next hop: give it one"),
+    ("addresses", replace(SEEN, unfit_addresses=("web-1 has no IPv6 LAN address: give it one.",)), "no IPv6 LAN"),
     ("fronts", with_ready(fronts=["10.20.0.8/30"]), "that at 10.20.0.12 passes on: add that network"),
     ("room", said(disk={"total_bytes": 100 << 30, "free_bytes": 4 << 30}), "4.3 GB free of 107.4"),
     ("postgresql", with_ready(unfollowed={"postgresql": "PostgreSQL here writes no log of rows: let."}), "no log of"),
@@ -133,9 +135,9 @@ def test_an_agent_of_before_is_judged_by_what_it_tells() -> None:
     assert unfit(replace(SEEN, description=told)) == []
 
 
-def test_a_server_without_addresses_of_a_family_needs_no_next_hop_of_it() -> None:
-    ours = replace(SEEN, ips=IPS[:1], server=replace(SERVER, lan_address6=""))
-    assert unfit(ours) == []
+def test_a_next_hop_that_the_registry_does_not_have_is_not_looked_for() -> None:
+    """Which servers need one is said by the registry."""
+    assert unfit(replace(SEEN, server=replace(SERVER, lan_address6=None))) == []
 
 
 def test_no_code_knows_a_release_of_debian() -> None:

@@ -2,8 +2,8 @@
 
 from include.registry.schema.plain import run
 
-revision = "0018"
-down_revision = "0015"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
