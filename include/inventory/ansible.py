@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from include.inventory.draft import Known, draft
+from include.inventory.draft import Listed, draft
 from include.inventory.text import InventoryError, values
 
 ASK = "run 'ansible-inventory -i INVENTORY --list' and give what it prints"
@@ -71,7 +71,7 @@ def convert(source: str) -> str:
     hosts = sorted(set(groups.of_hosts).union(*members.values()))
     if not hosts:
         raise InventoryError(f"No host is in it: {ASK}.")
-    known, left_out = [], []
+    listed, left_out = [], []
     for host in hosts:
         if "[" in host:
             left_out.append(f"{host} is a range of hosts: {ASK}.")
@@ -80,11 +80,11 @@ def convert(source: str) -> str:
         for name in sorted(depths, key=lambda group: (depths[group], group != "all", group)):
             variables |= groups.variables[name] if host in members[name] or name == "all" else {}
         variables |= groups.of_hosts.get(host, {})
-        server = Known(host)
+        server = Listed(host)
         server.take(variables)
         server.say("management_address", variables.get("ansible_host"), "ansible_host")
-        known.append(server)
-    return draft(known, left_out)
+        listed.append(server)
+    return draft(listed, left_out)
 
 
 def _listed(value: dict[str, Any]) -> _Groups:

@@ -22,8 +22,8 @@ PREFIX = "transhumance_"
 
 
 @dataclass
-class Known:
-    """What a tool knows of one server: `fields` are the document's, with what the tool calls each."""
+class Listed:
+    """A server as another tool lists it: `fields` are the document's, with what the tool calls each."""
 
     name: str
     fields: dict[str, tuple[Any, str]] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class Known:
             self.fields.setdefault(name, (value, called))
 
 
-def draft(known: Iterable[Known], left_out: Iterable[str] = ()) -> str:
+def draft(listed: Iterable[Listed], left_out: Iterable[str] = ()) -> str:
     """The document, with a comment on each thing that has to be filled in or looked at."""
     comments, servers = list(left_out), []
-    known = sorted(known, key=lambda each: each.name)
-    short = Counter(each.name.partition(".")[0] for each in known)
-    for each in known:
+    listed = sorted(listed, key=lambda each: each.name)
+    short = Counter(each.name.partition(".")[0] for each in listed)
+    for each in listed:
         name = each.name
         if "." in name and short[name.partition(".")[0]] == 1:
             name = name.partition(".")[0]
@@ -75,11 +75,11 @@ def _needed(part: type[Plan] | type[Server], filled: Iterable[str]) -> list[str]
     return [name for name, info in part.model_fields.items() if info.is_required() and name not in set(filled)]
 
 
-def _fill(server: dict[str, Any], known: Known) -> Iterator[str]:
-    """Put what is known into the server; a sentence on each thing that is not, or cannot be used."""
+def _fill(server: dict[str, Any], listed: Listed) -> Iterator[str]:
+    """Put what is listed into the server; a sentence on each thing that is not, or cannot be used."""
     if wrong := _wrong("name", server["name"]):
         yield f"its name {wrong}."
-    for name, (value, called) in known.fields.items():
+    for name, (value, called) in listed.fields.items():
         value = _text(name, value)
         if name not in Server.model_fields or name == "name":
             yield f"{called} is no field of a server: it is left out."
@@ -90,7 +90,7 @@ def _fill(server: dict[str, Any], known: Known) -> Iterator[str]:
         else:
             server[name] = value
     if server.get("kind") not in (None, *ONE_CUSTOMERS) and "customer" in server:
-        customer, (_, called) = server.pop("customer"), known.fields["customer"]
+        customer, (_, called) = server.pop("customer"), listed.fields["customer"]
         yield f"{called} ({customer}) is left out: a {server['kind']} server is no one customer's."
     needed = _needed(Server, server)
     if server.get("kind") in ONE_CUSTOMERS and "customer" not in server:

@@ -98,13 +98,13 @@ def _size_text(size: int) -> str:
 
 
 def _address(value: Any, version: int | None) -> str:
-    wanted = f"IPv{version} address" if version else "IP address"
+    kind = f"IPv{version} address" if version else "IP address"
     try:
         address = ip_address(value if isinstance(value, str) else "")
     except ValueError:
-        raise ValueError(f"is no {wanted}: write one, without a prefix length") from None
+        raise ValueError(f"is no {kind}: write one, without a prefix length") from None
     if version not in (None, address.version):
-        raise ValueError(f"is no {wanted}: write one")
+        raise ValueError(f"is no {kind}: write one")
     not_a_servers = address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local
     if not_a_servers or "%" in str(address) or getattr(address, "ipv4_mapped", None):
         raise ValueError("is no address that a server can be reached at: correct it")

@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from include.inventory.draft import Known, draft
+from include.inventory.draft import Listed, draft
 from include.inventory.text import InventoryError, values
 
 FIELDS = {"site": "site", "tenant": "customer", "primary_ip": "management_address"}
@@ -26,7 +26,7 @@ def convert(source: str) -> str:
     devices = list(_from_api(source) if source.lstrip()[:1] in ("{", "[") else _from_export(source))
     if not devices:
         raise InventoryError("No device is in it: export devices or virtual machines, with all their fields.")
-    known, left_out = [], []
+    listed, left_out = [], []
     for number, device in enumerate(devices, 1):
         name, status = _name(device.get("name")), _name(device.get("status"))
         if not name:
@@ -34,12 +34,12 @@ def convert(source: str) -> str:
         elif status and status.lower() != _ACTIVE:
             left_out.append(f"{name} is {status.lower()} in NetBox: it is left out.")
         else:
-            known.append(_known(name, device))
-    return draft(known, left_out)
+            listed.append(_listed(name, device))
+    return draft(listed, left_out)
 
 
-def _known(name: str, device: dict[str, Any]) -> Known:
-    server = Known(name)
+def _listed(name: str, device: dict[str, Any]) -> Listed:
+    server = Listed(name)
     custom = device.get("custom_fields")
     server.take({**device, **(custom if isinstance(custom, dict) else {})})
     for field, document_field in FIELDS.items():

@@ -57,9 +57,9 @@ def read(text: str) -> Inventory:
         document = Inventory.model_validate({name: section for name, section in value.items() if section is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise _told(written, first["loc"], _sentence(first)) from None
+        raise _at_place(written, first["loc"], _sentence(first)) from None
     for place, sentence in contradictions(document):
-        raise _told(written, place, sentence)
+        raise _at_place(written, place, sentence)
     return document.ordered()
 
 
@@ -104,7 +104,7 @@ def _sentence(error: Any) -> str:
     return f"cannot be read ({error['msg'][:200]}): correct it"
 
 
-def _told(written: _Written, place: Place, sentence: str) -> InventoryError:
+def _at_place(written: _Written, place: Place, sentence: str) -> InventoryError:
     """The sentence, with the line and the name of what is there."""
     line = next(
         (written.lines[place[:length]] for length in range(len(place), 0, -1) if place[:length] in written.lines), 1

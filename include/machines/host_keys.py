@@ -63,10 +63,10 @@ def of_disk(root: Path, name: str) -> list[HostKey]:
 
     Whoever was root on that server may have put anything there, so no link is followed and nothing but a key is taken.
     """
-    found = [HostKey(kind, data, _public(_read_key(kind, data, name))) for kind, data in _files(root, name)]
-    if "ed25519" not in [key.kind for key in found]:
+    keys = [HostKey(kind, data, _public(_read_key(kind, data, name))) for kind, data in _files(root, name)]
+    if "ed25519" not in [key.kind for key in keys]:
         raise _unusable(name, "there is no ssh_host_ed25519_key")
-    return found
+    return keys
 
 
 def _files(root: Path, name: str) -> list[tuple[str, bytes]]:

@@ -36,9 +36,9 @@ def check(conn: psycopg.Connection, asked: FinishFacts, by: str, reach: Reach) -
     if registry.finishing(conn, asked.server, asked.run_id).begun:
         return asked
     if asked.then == REINSTALL and asked.infrastructure not in infrastructures.load():
-        known = ", ".join(infrastructures.load())
+        declared = ", ".join(infrastructures.load())
         raise registry.RegistryRefused(
-            f"Nothing declares infrastructure {asked.infrastructure!r:.40}: fill in one of {known}."
+            f"Nothing declares infrastructure {asked.infrastructure!r:.40}: fill in one of {declared}."
         )
     host = reach(asked.server)
     _require_empty(conn, asked.server, host)

@@ -138,7 +138,7 @@ def set_price(
     if price in before:
         return
     begun = value(conn, "SELECT %(day)s <= greatest(current_date, billing_date_of(now()))", {"day": valid_from})
-    is_new = valid_from not in [known.valid_from for known in before]
+    is_new = valid_from not in [earlier.valid_from for earlier in before]
     if before and begun and is_new:
         raise RegistryRefused(
             f"The price of plan {plan} from {valid_from} would be in force already: let it begin on a later day."

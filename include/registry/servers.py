@@ -119,8 +119,8 @@ def add_server(
         event(conn, EventKind.SERVER_ADDED, server=name, by=by, detail={"kind": kind, "plan": plan})
         return record
     addresses = (management_address, lan_address, lan_address6)
-    known = (record.management_address, record.lan_address, record.lan_address6)
-    is_so = (record.kind, record.plan, record.customer, record.site, *map(_plain, known))
+    stored = (record.management_address, record.lan_address, record.lan_address6)
+    is_so = (record.kind, record.plan, record.customer, record.site, *map(_plain, stored))
     if is_so != (kind, plan, customer, site, *map(_plain, addresses)):
         raise RegistryRefused(
             f"Server {name} exists with another kind, plan, customer, site or address: choose another name, or change"

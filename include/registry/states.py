@@ -238,6 +238,7 @@ SERVER = Machine(
         ),
         Transition(ServerState.WIPED, ServerState.FREE, "back to the pool"),
         Transition(ServerState.SERVING, ServerState.REMOVED, "nothing of anybody is on it or belongs to it"),
+        Transition(ServerState.WIPED, ServerState.REMOVED, "a shared server that was given up"),
         Transition(ServerState.FREE, ServerState.REMOVED, "it leaves the pool"),
         Transition(ServerState.REMOVED, ServerState.SERVING, "another machine got its name"),
         Transition(ServerState.REMOVED, ServerState.FREE, "another transit got its name"),

@@ -265,8 +265,8 @@ def many(conn: psycopg.Connection, servers: int = 1000, accounts: int = 5) -> No
         )
         conn.execute(
             """
-            INSERT INTO accounts (name, server, home_server, epoch)
-            SELECT 'big' || n || '-' || a, 'big-' || n, 'big-' || n, 0
+            INSERT INTO accounts (name, login, server, home_server, epoch)
+            SELECT 'big' || n || '-' || a, 'big' || n || '-' || a, 'big-' || n, 'big-' || n, 0
             FROM generate_series(1, %(servers)s) n, generate_series(1, %(accounts)s) a
             """,
             {"servers": servers, "accounts": accounts},

@@ -65,15 +65,15 @@ def _line(done: subprocess.CompletedProcess[bytes]) -> str:
 def _require_roots(path: Path) -> None:
     """Refuse what anybody but root could have put there: root runs it."""
     for part in (*reversed(path.parents), path):
-        found = os.lstat(part)
+        status = os.lstat(part)
         why = None
-        if not (stat.S_ISDIR(found.st_mode) if part != path else stat.S_ISREG(found.st_mode)):
+        if not (stat.S_ISDIR(status.st_mode) if part != path else stat.S_ISREG(status.st_mode)):
             why = "is no directory" if part != path else "is no ordinary file"
-        elif found.st_uid != 0:
+        elif status.st_uid != 0:
             why = "is not root's"
-        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             why = "can be written by others than root"
-        elif part == path and not found.st_mode & stat.S_IXUSR:
+        elif part == path and not status.st_mode & stat.S_IXUSR:
             why = "is not executable"
         if why is not None:
             refuse("hook_unsafe", f"The hook {path} is not run: {part} {why}. Put that right, or remove the hook.")

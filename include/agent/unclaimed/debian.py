@@ -172,8 +172,9 @@ PLACES = (
 
 FOLDERS = (
     # That packages make without dpkg's knowledge: what is in them is told by itself.
-    *("/root", "/var/www", "/var/www/html", "/usr/local"),
-    *(f"/usr/local/{name}" for name in "bin etc games include lib sbin share src".split()),
+    *("/mnt", "/srv", "/opt", "/etc/opt", "/var/opt", "/media", "/var/mail", "/root", "/var/www", "/var/www/html"),
+    *("/usr/local", "/usr/local/share/man"),
+    *(f"/usr/local/{name}" for name in "bin etc games include lib libexec sbin share src".split()),
 )
 
 PROGRAMS = (

@@ -19,6 +19,8 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include import registry
+from include.inventory import difference, text
+from include.inventory.stored import stored
 from include.moves import pool
 from include.panel import event_text
 from transhumance_airflow import connections
@@ -232,6 +234,30 @@ def act(
             return said(str(refusal), bad=True)
     gather.shared_glance.forget()
     return said(f"Done: {action.replace('_', ' ')}.")
+
+
+@app.get("/inventory", dependencies=[may_manage])
+def inventory(request: Request, may: MayAct) -> Response:
+    """What the host has, as a document to be changed."""
+    with connections.registry_connection() as conn:
+        document = text.write(stored(conn))
+    return page("inventory.html", document=document, **where(request, may))
+
+
+@app.post("/inventory/{action}", dependencies=[may_manage, Depends(of_this_origin)])
+def change_inventory(
+    action: Annotated[str, InPath(pattern="^(plan|apply)$")],
+    user: GetUserDep,
+    document: Annotated[str, Form(max_length=text.MAX_CHARACTERS)],
+) -> Response:
+    """What a document would change, a line each, or has changed; a sentence where it is refused."""
+    with connections.registry_connection() as conn:
+        try:
+            changes = difference.plan_or_apply(conn, document, action == "apply", user.get_name())
+        except registry.RegistryRefused as refusal:
+            return said(str(refusal), bad=True)
+    gather.shared_glance.forget()
+    return page("changes.html", changes=changes, sentence=difference.summary(changes), applied=action == "apply")
 
 
 def said(sentence: str, bad: bool = False) -> Response:

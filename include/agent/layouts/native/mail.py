@@ -162,11 +162,11 @@ def send_from(addresses: list[str]) -> None:
     first = {family: "" for family in _SENT_FROM}
     for address in reversed(addresses):
         first[ipaddress.ip_address(address).version] = address
-    wanted = [f"{_SENT_FROM[family]} = {address}".rstrip() for family, address in first.items()]
+    settings = [f"{_SENT_FROM[family]} = {address}".rstrip() for family, address in first.items()]
     with locked(RUNTIME / "mail.lock"):
-        known = run(["postconf", *_SENT_FROM.values()]).stdout.decode().splitlines()
-        if [line.rstrip() for line in known] != wanted:
-            run(["postconf", "-e", *wanted])
+        in_force = run(["postconf", *_SENT_FROM.values()]).stdout.decode().splitlines()
+        if [line.rstrip() for line in in_force] != settings:
+            run(["postconf", "-e", *settings])
             _reload_postfix()
 
 

@@ -37,6 +37,9 @@ BEGIN
                 NEW.name, who, NEW.customer));
         END IF;
     END IF;
+    IF NEW.state = 'removed' AND NEW.kind = 'transit' AND OLD.state <> 'free' THEN
+        PERFORM refuse(format('Transit %s is %s: remove it when it is free.', NEW.name, OLD.state));
+    END IF;
     IF NEW.state = 'removed' THEN
         SELECT string_agg(w, ', ' ORDER BY w) INTO who FROM (
             SELECT who_is_on(NEW.name) AS w

@@ -11,7 +11,7 @@ SERVERS = r"""
 ALTER TABLE servers
     ADD COLUMN keep_host_keys boolean NOT NULL DEFAULT true,
     DROP CONSTRAINT servers_state_fits_kind,
-    ADD CONSTRAINT servers_state_fits_kind CHECK (CASE kind
+    ADD CONSTRAINT servers_state_fits_kind CHECK (state = 'removed' OR CASE kind
         WHEN 'transit' THEN state NOT IN ('serving', 'reinstalling')
         WHEN 'shared' THEN state IN ('serving', 'reinstalling', 'wiped')
         ELSE state IN ('serving', 'reinstalling')
