@@ -130,7 +130,7 @@ class FakeHost:
             unclaimed={"postgresql": [], "mariadb": [], "users": sorted(server.left)},
             unreadable=sorted(server.unreadable),
             agent_digest=server.agent,
-            readiness=server.readiness,
+            readiness=server.readiness and {"time": time.time(), **server.readiness},
         )
 
     def run(self, operation: str, verb: LongVerb[Result], /, timeout: float = 3600) -> Result:
