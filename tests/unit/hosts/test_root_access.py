@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from include.agent.host import entrance
@@ -100,7 +102,7 @@ def test_a_key_that_is_met_first_is_taken_and_told(sshd: Sshd) -> None:
 
 
 def test_another_key_than_the_registrys_is_told_before_anything_is_said(sshd: Sshd, monkeypatch) -> None:
-    monkeypatch.setattr(root_access.paramiko.Transport, "auth_publickey", lambda *_: pytest.fail("it was let in"))
+    monkeypatch.setattr(paramiko.Transport, "auth_publickey", lambda *_: pytest.fail("it was let in"))
     said = refused(lambda: sshd.enter(pinned=KEY))
     assert fingerprint(sshd.host_key) in said and fingerprint(KEY) in said
 
@@ -109,7 +111,7 @@ def test_another_key_than_the_registrys_is_taken_once_a_person_has_compared_it(s
     for given in (fingerprint(sshd.host_key), sshd.host_key, f"{sshd.host_key} root@web-1\n"):
         sshd.enter(pinned=KEY, given=given).__exit__(None, None, None)
     for given in (fingerprint(KEY), KEY, "", "SHA256:"):
-        assert "not the one that was given" in refused(lambda given=given: sshd.enter(sshd.host_key, given))
+        assert "not the one that was given" in refused(partial(sshd.enter, sshd.host_key, given))
 
 
 def test_who_cannot_get_in_is_told_what_to_look_at(sshd: Sshd, tmp_path: Path) -> None:
