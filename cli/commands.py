@@ -144,6 +144,45 @@ def charges(server: str, customer: Customer = None, as_json: Json = False) -> No
 
 
 @app.command()
+def enrol(
+    server: str,
+    access: Annotated[str, typer.Option(help="Airflow's SSH connection that logs in there as root.")] = "root_access",
+    host_key: Annotated[
+        str | None, typer.Option(help="The server's ed25519 host key or SHA256:..., as you have compared it there.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let the orchestrator in to a server that is there already; then what the doctor says of it."""
+    with calling(None) as api:
+        _until_ended(api, api.post(f"/servers/{server}/enrol", access=access, host_key=host_key))
+        show(api.get(f"/servers/{server}/doctor"), as_json, tables.doctor)
+
+
+@app.command()
+def doctor(server: Annotated[str, typer.Argument(help="A server's name, or all.")], as_json: Json = False) -> None:
+    """What a server has, and lacks, for a move: a line for each requirement, met or what to do."""
+    everyone = server == "all"
+    with calling(None) as api:
+        _until_ended(api, api.post("/doctor", server=None if everyone else server))
+        answer = api.get("/doctor" if everyone else f"/servers/{server}/doctor")
+        show(answer, as_json, tables.doctor)
+        if not all(requirement["met"] for requirement in answer["requirements"]):
+            raise typer.Exit(1)
+
+
+@app.command()
+def upgrade(
+    server: Annotated[str | None, typer.Argument(help="Only this one; all without it.")] = None, as_json: Json = False
+) -> None:
+    """Give servers the agent of this orchestrator; then who has which."""
+    with calling(None) as api:
+        try:
+            _until_ended(api, api.post("/upgrade", server=server))
+        finally:
+            show(api.get("/agents"), as_json, tables.agents)
+
+
+@app.command()
 def campaigns(as_json: Json = False) -> None:
     """Campaigns, and how far their accounts are."""
     with calling(None) as api:
@@ -224,6 +263,16 @@ def follow(
                 sys.stdout.flush()
             else:
                 console.print(tables.event(event))
+
+
+def _until_ended(api: Client, request: dict[str, Any]) -> None:
+    """Waits for the run of a request; why it failed is the failure."""
+    with Console(stderr=True).status(f"{request['action']} {request['subject']}"):
+        while request["run"]["state"] in ("queued", "running"):
+            time.sleep(2)
+            request = api.get(f"/requests/{request['id']}")
+    if request["run"]["state"] == "failed":
+        raise CallFailed(request.get("why") or f"The run failed: {request['run']['url']} tells where.")
 
 
 def _asked(api: Client, request: dict[str, Any], watch: str, wait: bool, as_json: bool) -> None:

@@ -170,6 +170,24 @@ def campaigns(answer: dict[str, Any]) -> Table:
     return made
 
 
+def doctor(answer: dict[str, Any]) -> Table:
+    """Each requirement, met or what to do; what is not met is red."""
+    made = table("Requirements", "server", "requirement", "met", "what to do", "seen")
+    for each in answer["requirements"]:
+        cells = each["server"], each["requirement"], "yes" if each["met"] else "NO", each["sentence"]
+        add(made, *cells, when(each["judged_at"]), style=None if each["met"] else "red")
+    return made
+
+
+def agents(answer: dict[str, Any]) -> Table:
+    """Which server has which agent."""
+    made = table("Agents", "server", "present", "agent", "seen")
+    for each in answer["agents"]:
+        cells = each["server"], "yes" if each["met"] else "NO", each["sentence"]
+        add(made, *cells, when(each["judged_at"]), style=None if each["met"] else "red")
+    return made
+
+
 def inventory(answer: dict[str, Any]) -> Group:
     """What was changed, or would be, a line each."""
     lines = [Text(change["line"], style="red" if change["refused"] else "") for change in answer["changes"]]

@@ -32,7 +32,7 @@ from include.billing import outbox
 from include.catalogue import infrastructures
 from include.inventory import document
 from include.machines import Machines
-from include.moves import network, proof
+from include.moves import doctor, enrol, network, proof, requirements
 from include.panel import webhooks
 from include.registry import approvals, reminders, states, take_back, transits
 from include.registry.accounts import next_epoch
@@ -49,8 +49,10 @@ WORDS = {
     "commit": fence.commit,
     "compatibility report": include.compatibility,
     "copy": switch.copy,
+    "doctor": doctor,
     "door": door,
     "drain": addresses.drain,
+    "enrol": enrol,
     "epoch": next_epoch,
     "event": registry.Event,
     "fence": fence,
@@ -79,6 +81,7 @@ WORDS = {
     "proof": proof,
     "release": forward.release,
     "reminder": reminders,
+    "requirement": requirements.Requirement,
     "reroute": network.reroute,
     "return": hold.return_,
     "scope": scope.Scope,

@@ -14,6 +14,7 @@ from .host import server_role, system
 from .host.system import AGENT, run
 from .layouts import forward, front, mail
 from .move import stores
+from .readiness import readiness
 from .stores.files.store import FILES
 from .unclaimed import look
 from .unclaimed.claims import names_unclaimed
@@ -66,6 +67,7 @@ def describe() -> Description:
         parts=[describe_account(account) for account in accounts if account.part],
         unclaimed=names_unclaimed(accounts),
         unreadable=sorted(unreadable()),
+        readiness=readiness(),
     )
 
 

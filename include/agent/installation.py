@@ -36,8 +36,9 @@ WantedBy=multi-user.target
 
 
 def enrol() -> None:
-    """Make this server ready for the agent; refused where its rsync is too old, or where somebody has names of the
-    agent's. Can be repeated."""
+    """Make this server ready for the agent; refused where its rsync is too old, where somebody has names of the
+    agent's, or while the agent that is here is at work. Can be repeated."""
+    operations.require_none()
     rsync.require_rsync()
     os.makedirs(STATE, mode=0o700, exist_ok=True)
     for directory in (CONFIG / "accounts", STATE / "accounts", STATE / "operations", STATE / "pairs"):

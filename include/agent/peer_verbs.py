@@ -7,6 +7,7 @@ from .layouts import mail, php
 from .move import forward, identity, redirect, stores
 from .move.steps import Steps
 from .verbs import peers
+from .verbs.protocol_number import PROTOCOL
 from .verbs.verb import Answers, Asking, Nothing
 
 
@@ -27,7 +28,7 @@ def _alone(account: Account, want: peers.Alone, asking: Asking) -> peers.Version
             engine.end_sessions(account)
     engines = [engine for engine in stores.ENGINES if account.part in (None, engine.name)]
     versions = {engine.name: list(engine.version()) for engine in engines}
-    return peers.Versions(protocol=pairing.PROTOCOL, versions=versions)
+    return peers.Versions(protocol=PROTOCOL, versions=versions)
 
 
 def _standing(account: Account, _want: peers.HowItStands, asking: Asking) -> peers.Stands:

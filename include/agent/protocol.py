@@ -18,6 +18,7 @@ from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
 from .verbs import Standing, reports
 from .verbs.described import Description
+from .verbs.protocol_number import PROTOCOL, THE_ORCHESTRATOR, mismatch
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
 
@@ -285,7 +286,7 @@ LONG_VERBS = Answers(
 """What `start` starts; each runs as an operation."""
 
 
-_REQUEST = record({"verb": shapes.text(100), "args": tree(verbs.LONGEST_TEXT)})
+_REQUEST = record({"verb": shapes.text(100), "args": tree(verbs.LONGEST_TEXT)}, protocol=tree(100))
 
 
 def answer(text: bytes) -> str:
@@ -295,14 +296,20 @@ def answer(text: bytes) -> str:
             request = _REQUEST(parsed(text))
         except Strange:
             refuse("bad_request", 'The request is not {"verb": ..., "args": {...}}; send one JSON object.')
-        return encode({"ok": True, "result": perform(request["verb"], request["args"])})
+        if why := mismatch("the agent of this server", THE_ORCHESTRATOR, request.get("protocol")):
+            refuse("other_protocol", why)
+        return _reply(ok=True, result=perform(request["verb"], request["args"]))
     except Refused as error:
-        return encode({"ok": False, "error": {"code": error.code, "message": error.message}})
+        return _reply(ok=False, error={"code": error.code, "message": error.message})
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
         why = printable(f"{type(error).__name__}: {error}"[:1000])
         message = f"The agent failed: {why}. This is a fault of the agent; report it."
-        return encode({"ok": False, "error": {"code": "internal_error", "message": message}})
+        return _reply(ok=False, error={"code": "internal_error", "message": message})
+
+
+def _reply(**outcome: Any) -> str:
+    return encode({"protocol": PROTOCOL, **outcome})
 
 
 def perform(name: str, args: Any) -> Any:

@@ -1,7 +1,6 @@
 """A server reached over SSH with a pinned host key, and the agent's verbs on it."""
 
 import base64
-import hashlib
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +16,10 @@ from include.agent.host.codec import decode
 from include.agent.host.digest import printable
 from include.agent.host.shapes import Strange
 from include.agent.host.system import Refused
-from include.agent.verbs.verb import LongVerb, Result, Verb, answer, request
+from include.agent.verbs.protocol_number import THE_ORCHESTRATOR, mismatch
+from include.agent.verbs.verb import LongVerb, Result, Verb, numbered, reply_of, result_of
 
-from .package import build_agent
+from .package import agent_digest, build_agent
 
 Connect = Callable[[], paramiko.SSHClient]
 Progress = Callable[[verbs.Progress], None]
@@ -72,23 +72,29 @@ class Host:
 
     def call(self, verb: Verb[Result], *, timeout: float = 300) -> Result:
         """One short verb; its result. Raises AgentError, or HostUnreachable without an answer for `timeout` s."""
-        code, output, errors = self._run("serve", request(verb), timeout, verb.longest)
+        code, output, errors = self._run("serve", numbered(verb), timeout, verb.longest)
         if not output.strip():
             raise AgentError("no_answer", f"The agent gave no answer to {verb.name} (exit {code}): {_last(errors)}")
         try:
-            return answer(verb, output)
+            reply = reply_of(verb, output)
+            number = reply.get("protocol") if isinstance(reply, dict) else None
+            if number is not None:
+                _require_same_protocol(number)
+            result = result_of(verb, reply)
         except Refused as refused:
             raise AgentError(refused.code, refused.message) from None
         except Strange as strange:
             raise _strange(verb, strange, f" (exit {code}: {_last(errors)})") from None
+        if number is None:
+            _require_same_protocol(None)  # of an agent that tells none, once it is known for one
+        return result
 
     def push_agent(self) -> bool:
         """Install this version of the agent unless the server has it; True when it was sent."""
-        agent = build_agent()
-        digest = hashlib.sha256(agent).hexdigest()
+        digest = agent_digest()
         if self.agent_digest() == digest:
             return False
-        code, output, errors = self._run(f"push {digest}", agent, 120)
+        code, output, errors = self._run(f"push {digest}", build_agent(), 120)
         if code != 0 or output.strip() != digest.encode():
             raise AgentError("push_failed", f"The server did not take the agent: {_last(errors)}")
         return True
@@ -197,6 +203,11 @@ def ended(operation: str, verb: type[LongVerb[Result]], status: verbs.OperationS
     return result
 
 
+def _require_same_protocol(theirs: Any) -> None:
+    if why := mismatch(THE_ORCHESTRATOR, "the agent of this server", theirs):
+        raise AgentError("other_protocol", why)
+
+
 def _strange(verb: Verb[Any] | type[Verb[Any]], strange: Strange, more: str = "") -> AgentError:
     return AgentError(
         "strange_reply",
@@ -268,7 +279,11 @@ def _as_unreachable() -> Iterator[None]:
             "again only if it was reinstalled.",
         ) from error
     except paramiko.AuthenticationException as error:
-        raise AgentError("key_refused", f"The server does not take the orchestrator's key: {error}.") from error
+        raise AgentError(
+            "key_refused",
+            f"The server does not take the orchestrator's key: {error} It stands in root's authorized_keys once the "
+            "server is enrolled; journalctl -u ssh there tells why sshd passes over it.",
+        ) from error
     except paramiko.SSHException as error:
         if "not found in known_hosts" in str(error):
             raise AgentError("host_key_unknown", f"{error}; enrol the server first.") from error

@@ -6,6 +6,8 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+from include.agent.host import entrance
+
 _SOURCE = Path(__file__).parent.parent / "agent"
 _LAUNCHER = "host/launcher.py"
 # An enrolment unpacks and compiles the package, which saves a tenth of a second at every start of the agent.
@@ -40,6 +42,16 @@ def build_agent(source: Path = _SOURCE) -> bytes:
     return b"#!/usr/bin/env python3\n" + packed.getvalue()
 
 
+def agent_digest() -> str:
+    """By which a server's agent is known to be this one."""
+    return hashlib.sha256(build_agent()).hexdigest()
+
+
+def authorized_line(public_key: str) -> str:
+    """The line of root's authorized_keys by which this key runs the launcher and nothing else."""
+    return f'restrict,command="{entrance.LAUNCHER}" {public_key}'
+
+
 def launcher() -> str:
-    """The text of the launcher, which an installation puts at /usr/local/lib/transhumance/launcher, mode 0755."""
+    """The text of the launcher, which lies at `entrance.LAUNCHER`, mode 0755."""
     return (_SOURCE / _LAUNCHER).read_text()

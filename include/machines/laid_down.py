@@ -8,23 +8,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.agent.host import entrance
 from include.catalogue import infrastructures
 from include.catalogue.infrastructures import Infrastructure
+from include.hosts.package import authorized_line, launcher
 from include.machines.host_keys import HostKey
 from include.machines.interface import MachineError, MachineSpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LAUNCHER = "/usr/local/lib/transhumance/launcher"
-SSHD = """\
+MAX_SESSIONS = 60
+"""Of one connection: a move's calls side by side are sessions of it."""
+MAX_STARTUPS = 100
+"""Connections that are not through their log-in yet; by default sshd drops some of more than ten at random."""
+SSHD = f"""\
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 UseDNS no
 # A move's key forwards nothing, and nobody else needs sockets of this server.
 AllowStreamLocalForwarding no
-# A move's calls side by side are sessions of one connection.
-MaxSessions 60
-# A busy server has many that are not through their log-in yet; by default it drops some of more than ten at random.
-MaxStartups 100
+MaxSessions {MAX_SESSIONS}
+MaxStartups {MAX_STARTUPS}
 """
 
 
@@ -58,11 +61,11 @@ def files(
     resolver: str,
     repository: Path = REPOSITORY,
 ) -> Iterator[LaidFile]:
-    """Names, name server, sshd's keys and settings, and the one key that runs the launcher and nothing else."""
+    """Names, name server, sshd's keys and settings, whose front is believed, and the one key that runs the launcher and
+    nothing else."""
     lines = ("127.0.0.1 localhost", "::1 localhost", f"{spec.lan_address} {spec.name}.example {spec.name}")
     network = ipaddress.ip_network(f"{spec.management_address}/24", strict=False)
     more = declared(infrastructure, repository).sshd.format(network=network)
-    launcher = repository / "include" / "agent" / "host" / "launcher.py"
     yield LaidFile("/etc/hostname", f"{spec.name}\n")
     yield LaidFile("/etc/hosts", "\n".join(lines) + "\n")
     yield LaidFile("/etc/resolv.conf", f"nameserver {resolver}\noptions timeout:1 attempts:2\n")
@@ -72,5 +75,6 @@ def files(
         yield LaidFile(f"{key.path}.pub", f"{key.public} {spec.name}\n")
     shown = "".join(f"HostKey {key.path}\n" for key in host_keys)
     yield LaidFile("/etc/ssh/sshd_config.d/management.conf", f"{shown}{SSHD}{more}\n")
-    yield LaidFile("/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {authorized_key}\n', 0o600)
-    yield LaidFile(LAUNCHER, launcher.read_bytes(), 0o755)
+    yield LaidFile("/etc/transhumance/front/peers.lst", f"{network}\n")
+    yield LaidFile(entrance.KEYS, f"{authorized_line(authorized_key)}\n", 0o600)
+    yield LaidFile(entrance.LAUNCHER, launcher(), 0o755)

@@ -1,8 +1,13 @@
-"""Enrolment: a new machine's host key is pinned, the agent put on it, and what it says of itself written down."""
+"""Enrolment: a server's host key is pinned, the agent put on it, and what it says of itself written down.
+
+A server that we install is laid down with the orchestrator's key; on one that is there already the host's own access as
+root lets that key in, once.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -10,15 +15,13 @@ from include import registry
 from include.agent import verbs
 from include.agent.host.codec import plain
 from include.agent.verbs.described import Description
-from include.catalogue import infrastructures
 from include.facts import MigrationFacts
 from include.hosts import Host
-from include.moves import network
+from include.hosts.root_access import Access, NotEnrolled, RootAccess, fingerprint, require_key
+from include.moves import doctor, network, servers
 from include.moves.channel import without_secrets
+from include.moves.requirements import Seen, unfit
 from include.registry.states import MigrationState
-
-RSYNC = (3, 5, 0)
-"""Older ones follow a customer's links as root."""
 
 
 def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) -> Description:
@@ -32,7 +35,8 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
     # Not by those that lead to its transit while it is away.
     network.send_mail_from_own(conn, name, host)
     description = without_secrets(host.call(verbs.Describe()))
-    for sentence in unfit(name, infrastructure, description):
+    asked_for = replace(doctor.seen(conn, registry.server(conn, name), description), infrastructure=infrastructure)
+    for sentence in unfit(asked_for):
         raise registry.RegistryRefused(sentence)
     host_key = registry.certain(registry.server(conn, name).host_key)
     registry.enrol_server(conn, name, infrastructure, host_key, description.versions)
@@ -52,28 +56,34 @@ def enrol_transit(conn: psycopg.Connection, migration: MigrationFacts, transit: 
     return enrol(conn, transit, migration.to_infrastructure, host).versions
 
 
-def unfit(name: str, infrastructure: str, description: Description) -> list[str]:
-    """Why the server cannot take part in a migration to `infrastructure`; empty if it can."""
-    because = []
-    declared = infrastructures.load().get(infrastructure)
-    if declared is None:
-        file = f"config/infrastructures/{infrastructure}.yaml"
-        because.append(f"Nothing declares infrastructure {infrastructure}: write {file}.")
-    elif unlike := declared.unlike(description.debian, description.versions):
-        runs = "; ".join(unlike)
-        because.append(f"{name} is not of infrastructure {infrastructure}: it runs {runs}. Install it again.")
-    rsync = version(description.versions["rsync"])
-    if rsync < RSYNC:
-        because.append(
-            f"{name} has rsync {description.versions['rsync']}, which follows a customer's links as root: install "
-            "3.5.0 or later."
-        )
-    if down := description.services_down:
-        because.append(f"{name} does not run {', '.join(down)}: see why on the server, then clear the task.")
-    return because
+@dataclass(frozen=True)
+class Enrolment:
+    """What is asked for: a server of the registry, over which access. `host_key`: the one that a person has compared
+    there, or its fingerprint, if they have. `public_key`: the orchestrator's."""
+
+    server: str
+    access: Access
+    public_key: str
+    host_key: str | None
+    requested_by: str
 
 
-def version(text: str) -> tuple[int, ...]:
-    """The first dotted number in `text`: "3.5.0-1" is (3, 5, 0)."""
-    number = re.search(r"\d+(?:\.\d+)*", text)
-    return tuple(int(part) for part in number.group().split(".")) if number else ()
+def enrol_existing(
+    conn: psycopg.Connection, asked: Enrolment, agent_of: Callable[[registry.Server], Host]
+) -> list[str]:
+    """Lets the orchestrator in to a server that is there already, gives it the agent and writes down what it says. Can
+    be repeated. Gives what was done, and what the server lacks for a move: a sentence each."""
+    name, server = asked.server, registry.server(conn, asked.server)
+    with RootAccess(name, asked.access, require_key(name, server.host_key, asked.host_key)) as root:
+        for sentence in unfit(Seen(name, server.infrastructure, root.look()), "python", "sshd"):
+            raise NotEnrolled(sentence)
+        changed = root.let_in(asked.public_key)
+    host = agent_of(replace(server, host_key=root.host_key))
+    host.push_agent()
+    versions = host.call(verbs.Describe()).versions
+    confirmed_by = asked.requested_by if asked.host_key else None
+    registry.enrol_server(conn, name, server.infrastructure, root.host_key, versions, confirmed_by)
+    servers.refresh(conn, name, host)
+    lacks = doctor.examine(conn, lambda _: host, name)
+    done = [f"{name} is enrolled; its host key is {fingerprint(root.host_key)}."]
+    return [*done, *(f"Written there: {path}." for path in changed), *lacks]

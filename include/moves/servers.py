@@ -18,6 +18,7 @@ from include.hosts import NO_AGENT, AgentError, Host, HostUnreachable
 from include.machines import Machines, MachineSpec
 from include.moves import forwarding, names, unclaimed
 from include.moves.channel import without_secrets
+from include.moves.requirements import Seen, unfit
 from include.network.names import Names
 from include.registry import states
 from include.registry.kinds import EventKind, ServerKind
@@ -138,10 +139,19 @@ def begin(
             # In a migration already: refused without asking a server that may just be reinstalled.
             if begun is None:
                 refresh(conn, server, reach(server))
+                require_fit(conn, server)
             begun = registry.begin_migration(
                 conn, server, entry, run_id, requested_by, lift_gate_because=lift_gate_because or None
             )
     return MigrationFacts(begun.id, begun.server, begun.from_infrastructure, begun.to_infrastructure)
+
+
+def require_fit(conn: psycopg.Connection, name: str) -> None:
+    """Refused where the server, by what it has just said of itself, lacks something that a move needs."""
+    server = registry.server(conn, name)
+    ips = tuple(ip.address for ip in registry.ips_of(conn, name))
+    for sentence in unfit(Seen(name, server.infrastructure, server.description or {}, server, ips=ips)):
+        raise registry.RegistryRefused(sentence)
 
 
 def require_not_given_up(conn: psycopg.Connection, migration: MigrationFacts) -> None:
@@ -332,6 +342,8 @@ def _prove_transit_empty(
             require_empty(conn, transit.name, f"Transit {transit.name} is not empty, so it stays as it is", agent)
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration.id) is not None
+            if isinstance(error, AgentError) and error.code == "other_protocol":
+                raise  # it answers, and could be asked after an upgrade
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
             if not any(
                 _proven(conn, migration, EventKind.TRANSIT_PROVEN_EMPTY, act=proven_act) for proven_act in before

@@ -139,6 +139,7 @@ TEXTS = {
     EventKind.SERVER_PROVEN_EMPTY: _ops_only("{server} says itself that it is empty."),
     EventKind.SERVER_REMOVED: _ops_only("{server} was removed."),
     EventKind.SERVER_RESUMED: _ops_only("{server} is offered again."),
+    EventKind.SERVER_UPGRADED: _ops_only("{server} has the agent {agent} now."),
     EventKind.SITE_ADDED: _ops_only("The site {site} was added."),
     EventKind.SITE_REMOVED: _ops_only("The site {site} was removed."),
     EventKind.TAKE_BACK_APPROVED: _ops_only("A person agreed to take {server} back from its transit."),

@@ -132,6 +132,7 @@ from include.registry.queue import (
     waiting,
 )
 from include.registry.reminders import remind
+from include.registry.requirements import JudgedRequirement, judged_requirements, record_judged, record_judgement
 from include.registry.runs import perform_asked, run_failed, run_failure_told, why_run_failed
 from include.registry.servers import (
     CHANGEABLE,
@@ -202,6 +203,7 @@ __all__ = [
     "Figures",
     "Foreseen",
     "Ip",
+    "JudgedRequirement",
     "Lease",
     "Lost",
     "Migration",
@@ -265,6 +267,7 @@ __all__ = [
     "ip_routed",
     "ips_of",
     "ips_routed_to",
+    "judged_requirements",
     "kept_disk_runs",
     "kept_disk_started",
     "last_account_left",
@@ -317,6 +320,8 @@ __all__ = [
     "read_figures",
     "read_through",
     "record_description",
+    "record_judged",
+    "record_judgement",
     "record_probes",
     "record_test_report",
     "record_unclaimed",

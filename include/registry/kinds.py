@@ -130,6 +130,7 @@ class EventKind(StrEnum):
     SERVER_PROVEN_EMPTY = "server.proven_empty"
     SERVER_REMOVED = "server.removed"
     SERVER_RESUMED = "server.resumed"
+    SERVER_UPGRADED = "server.upgraded"
     SITE_ADDED = "site.added"
     SITE_REMOVED = "site.removed"
     TAKE_BACK_APPROVED = "take_back.approved"

@@ -235,13 +235,19 @@ def list_servers(conn: psycopg.Connection, kind: str | None = None, state: str |
 
 @in_transaction
 def enrol_server(
-    conn: psycopg.Connection, name: str, infrastructure: str, host_key: str, versions: dict[str, str]
+    conn: psycopg.Connection,
+    name: str,
+    infrastructure: str,
+    host_key: str,
+    versions: dict[str, str],
+    confirmed_by: str | None = None,
 ) -> Server:
-    """Pin a server's host key and note what it runs, after an install. Another key than the pinned one is
-    refused while an account lives on the server: nobody reinstalled it, so the key is not to be trusted."""
+    """Pin a server's host key and note what it runs. Another key than the pinned one is refused while an account lives
+    on the server, unless a person has compared it there (`confirmed_by`): nobody reinstalled it, so the key is not to
+    be trusted."""
     execute(conn, "SELECT FROM servers WHERE name = %(name)s FOR UPDATE", {"name": name})
     record = server(conn, name)
-    if record.host_key not in (None, host_key):
+    if record.host_key not in (None, host_key) and confirmed_by is None:
         living = value(conn, "SELECT living_on(%(name)s)", {"name": name})
         if living:
             raise RegistryRefused(
@@ -262,6 +268,7 @@ def enrol_server(
         conn,
         EventKind.SERVER_ENROLLED,
         server=name,
+        by=confirmed_by,
         detail={"infrastructure": infrastructure, "host_key": host_key, "versions": versions},
     )
     return server(conn, name)

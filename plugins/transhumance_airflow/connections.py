@@ -27,7 +27,9 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from include import registry
 from include.hosts import Host
 from include.hosts.host import parse_host_key
+from include.hosts.root_access import Access
 from include.machines import MachineError, Machines, MachineSpec, driver
+from include.moves.enrol import Enrolment
 from include.network.routes import RouteError
 
 if TYPE_CHECKING:
@@ -95,6 +97,31 @@ def agent_of(server: registry.Server) -> Host:
         return client
 
     return Host(connect)
+
+
+def enrolment(conn: psycopg.Connection, params: dict[str, Any]) -> Enrolment:
+    """What a form asks for: the access is a connection's, which is read here and kept nowhere else."""
+    try:
+        access: Any = SSHHook(ssh_conn_id=params["access"], remote_host="-")
+        agent: Any = SSHHook(ssh_conn_id=AGENT, remote_host="-")
+    except AirflowNotFoundException as missing:
+        raise registry.RegistryRefused(f"{missing}: make an SSH connection of that id, and try again.") from None
+    key = agent.pkey or paramiko.PKey.from_path(agent.key_file)
+    server = registry.server(conn, params["server"])
+    return Enrolment(
+        server=server.name,
+        access=Access(
+            address=str(server.management_address),
+            user=access.username or "root",
+            port=access.port or 22,
+            password=access.password,
+            key=access.pkey,
+            key_file=access.key_file,
+        ),
+        public_key=f"{key.get_name()} {key.get_base64()}",
+        host_key=params["host_key"],
+        requested_by=params["requested_by"],
+    )
 
 
 def names() -> Names:

@@ -10,6 +10,8 @@ from include.inventory.text import MAX_CHARACTERS
 from include.machines.interface import NAME as MACHINE_NAME
 
 SERVER_NAME = f"^{MACHINE_NAME.pattern}$"
+HOST_KEY = r"^(SHA256:[A-Za-z0-9+/]{43}|ssh-ed25519 [A-Za-z0-9+/]{60,100}={0,2}( .{0,200})?)$"
+"""As ssh-keygen -l shows it, or as it lies in the server's file."""
 
 
 def server(title: str, description: str) -> Param:

@@ -28,6 +28,12 @@ NEEDS: dict[str, str | None] = {
     "apply_inventory": "ops",
     "unclaimed": "ops",
     "sign": "ops",
+    "doctor": "ops",
+    "server_doctor": "ops",
+    "ask_doctor": "ops",
+    "agents": "ops",
+    "upgrade": "ops",
+    "enrol": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -47,5 +53,8 @@ BODIES: dict[str, dict[str, object]] = {
     "replay": {"after": 0},
     "apply_inventory": {"document": "{}"},
     "sign": {"kind": "files", "name": "/srv/erp/", "reason": "a test"},
+    "ask_doctor": {"server": "vps-1"},
+    "upgrade": {},
+    "enrol": {"access": "root_access"},
 }
 ROUTES = [(route.operation_id, method, route) for route in make_app().routes for method in sorted(route.methods)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from cli import client, commands
 from include import billing, registry
+from include.moves.requirements import Judged
 from include.settings import Settings
 from tests.api.world import with_test
 from tests.registry import host
@@ -22,7 +24,7 @@ from transhumance_airflow.api.runs import Found
 
 COMMANDS = {
     "overview", "server", "account", "test", "perform", "ask", "cancel", "queue", "charges", "campaigns", "unclaimed",
-    "sign", "follow",
+    "sign", "follow", "enrol", "doctor", "upgrade",
 }  # fmt: skip
 
 
@@ -203,3 +205,55 @@ def test_nothing_in_an_answer_is_markup():
 
     text = tables.event({"at": "2026-11-25T12:00:00Z", "account": "[red]x", "server": None, "sentence": "[bold]no"})
     assert "[red]x" in text.plain and "[bold]no" in text.plain
+
+
+JUDGED = [
+    Judged("enrolled", True, "Its host key is pinned."),
+    Judged("agent", False, "vps-1 has the agent 0123, and this orchestrator's is 4567: type python -m cli upgrade."),
+    Judged("rsync", False, "vps-1 has rsync 3.2.7: install 3.5.0 or later."),
+]
+
+
+@pytest.fixture
+def fleet(api, monkeypatch):
+    """The doctor has seen vps-1; a run that is started has ended at once, `state` says how."""
+    registry.record_judged(api.conn, "vps-1", JUDGED)
+    state = ["success"]
+
+    def start(dag_id: str, run_id: str, conf: dict[str, Any], by: str, note: str) -> Found:
+        found = Found(dag_id, run_id, state[0], conf, datetime.now(UTC))
+        return api.runs.started.setdefault((dag_id, run_id), found)
+
+    monkeypatch.setattr(api.runs, "start", start)
+    return state
+
+
+def test_a_doctors_lines_are_a_table_and_what_is_not_met_is_a_failure(api, run, fleet):
+    done = run("doctor", "vps-1")
+    assert done.exit_code == 1 and "install 3.5.0 or later." in done.stdout and "NO" in done.stdout
+    assert api.runs.of("look_at_servers")[-1]["server"] == "vps-1"
+    done = run("doctor", "all", "--json")
+    assert [each["requirement"] for each in json.loads(done.stdout)["requirements"]] == ["enrolled", "agent", "rsync"]
+    assert api.runs.of("look_at_servers")[-1]["server"] is None
+    registry.record_judged(api.conn, "vps-1", JUDGED[:1])
+    assert run("doctor", "vps-1").exit_code == 0
+    done = run("doctor", "vps-9")
+    assert done.exit_code == 1 and "There is no server vps-9" in done.stderr
+
+
+def test_who_has_which_agent_is_told_also_when_some_have_not_taken_it(api, run, fleet):
+    done = run("upgrade")
+    assert done.exit_code == 0 and "python -m cli upgrade" in done.stdout
+    assert api.runs.of("upgrade_agents")[-1]["server"] is None
+    fleet[0] = "failed"
+    done = run("upgrade", "vps-1")
+    assert done.exit_code == 1 and "vps-1" in done.stdout and "The run failed" in done.stderr
+
+
+def test_a_server_is_enrolled_by_an_access_of_the_hosts(api, run, fleet):
+    fingerprint = "SHA256:" + "a" * 43
+    done = run("enrol", "vps-1", "--access", "web_root", "--host-key", fingerprint)
+    assert done.exit_code == 0 and "enrolled" in done.stdout
+    asked = api.runs.of("enrol_server")[-1]
+    assert (asked["server"], asked["access"], asked["host_key"]) == ("vps-1", "web_root", fingerprint)
+    assert "host key" in run("enrol", "vps-1", "--host-key", "x").stderr.replace("_", " ")

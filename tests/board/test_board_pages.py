@@ -13,6 +13,7 @@ import pytest
 
 from include import registry
 from include.billing import apply_settings
+from include.moves.requirements import Judged
 from include.registry.queries import board, board_server
 from include.settings import Settings
 from tests.board import made_up
@@ -158,6 +159,17 @@ def test_a_servers_path_accounts_and_figures(olga, conn):
     waits, gaps = plots
     assert waits["labels"] == ["blog4 out"] and dict(waits["series"])["held"] == [312.3]
     assert max(dict(gaps["series"])["longest gap"]) == 28.3 and len(gaps["labels"]) == 6
+
+
+def test_what_a_server_has_and_lacks_for_a_move(olga, conn):
+    assert "The doctor has not seen it yet." in text(section(olga.get(PREFIX + "/servers/vps-4").text, "doctor"))
+    lacks = Judged("rsync", False, "vps-4 has rsync 3.2.7: install 3.5.0 or later.")
+    registry.record_judged(conn, "vps-4", [Judged("reached", True, "It answers."), lacks])
+    shown = text(section(olga.get(PREFIX + "/servers/vps-4").text, "doctor"))
+    assert re.search(r"As the doctor saw it .* Met: reached\. rsync vps-4 has rsync 3\.2\.7: install", shown)
+    registry.record_judged(conn, "vps-4", [Judged("rsync", False, HOSTILE)])
+    shown = section(olga.get(PREFIX + "/servers/vps-4").text, "doctor")
+    assert "Met: nothing." in text(shown) and HOSTILE not in shown and "<img" not in shown
 
 
 def test_what_is_shown_of_other_servers(olga, conn):

@@ -20,7 +20,7 @@ from include.agent.host import codec
 from include.agent.verbs.described import Description
 from include.agent.verbs.verb import LongVerb, Result, Verb
 from include.catalogue import infrastructures
-from include.hosts import NO_AGENT, AgentError, HostUnreachable
+from include.hosts import NO_AGENT, AgentError, HostUnreachable, agent_digest
 from include.hosts.host import ended
 from include.moves.channel import without_secrets
 from include.testing import reports
@@ -70,7 +70,11 @@ class FakeServer:
     domain: str | None = None
     on: bool = True
     queued: int = 0
-    agent: bool = True
+    agent: str = "0" * 64
+    """The digest of what it has, or NO_AGENT."""
+    at_work: str | None = None
+    """The operation that keeps its agent from being replaced."""
+    readiness: dict[str, Any] | None = None
     sends_from: list[str] = field(default_factory=list)
     unclaimed: list[dict[str, str]] = field(default_factory=list)
     """What is no account's there."""
@@ -91,19 +95,28 @@ class FakeHost:
     def __exit__(self, *_: object) -> None: ...
 
     def push_agent(self) -> bool:
-        self.hosting.servers[self.name].agent = True
+        server = self._server()
+        if server.agent == agent_digest():
+            return False
+        if server.at_work:
+            raise AgentError("push_failed", f"The agent here is at work ({server.at_work}): try again later.")
+        server.agent = agent_digest()
         return True
 
     def agent_digest(self) -> str:
-        return "0" * 64 if self.hosting.servers[self.name].agent else NO_AGENT
+        return self._server().agent
 
-    def call(self, verb: Verb[Result], /, timeout: float = 300) -> Result:
+    def _server(self) -> FakeServer:
         if self.name not in self.hosting.servers or not self.hosting.servers[self.name].on:
             raise HostUnreachable(f"{self.name} cannot be reached.")
-        if not self.hosting.servers[self.name].agent:
+        return self.hosting.servers[self.name]
+
+    def call(self, verb: Verb[Result], /, timeout: float = 300) -> Result:
+        server = self._server()
+        if server.agent == NO_AGENT:
             raise AgentError("no_answer", f"The agent gave no answer to {verb.name}.")
         self.hosting.log.append((self.name, verb.name))
-        said = getattr(self, f"_{verb.name}")(self.hosting.servers[self.name], **codec.plain(verb))
+        said = getattr(self, f"_{verb.name}")(server, **codec.plain(verb))
         # Of an account these say less than an agent does.
         return said if isinstance(verb, verbs.Describe) else codec.decode(verb.result, said)
 
@@ -116,6 +129,8 @@ class FakeHost:
             parts=[described(*one) for one in server.accounts.items() if "." in one[0]],
             unclaimed={"postgresql": [], "mariadb": [], "users": sorted(server.left)},
             unreadable=sorted(server.unreadable),
+            agent_digest=server.agent,
+            readiness=server.readiness and {"time": time.time(), **server.readiness},
         )
 
     def run(self, operation: str, verb: LongVerb[Result], /, timeout: float = 3600) -> Result:
@@ -336,7 +351,7 @@ class Hosting:
     ) -> SimpleNamespace:
         fresh = made(server.name, infrastructure, server.management_address)
         if host_keys_of is not None:
-            fresh.host_key, fresh.agent = self.kept[host_keys_of].host_key, False
+            fresh.host_key, fresh.agent = self.kept[host_keys_of].host_key, NO_AGENT
         self.servers[server.name] = fresh
         return SimpleNamespace(host_key=self.servers[server.name].host_key)
 

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from include import registry
 from include.facts import MigrationFacts
-from include.hosts import AgentError, HostUnreachable
+from include.hosts import NO_AGENT, AgentError, HostUnreachable
 from include.moves import report
 from include.registry.queries import board
 from tests.dags.account_tests import whole
@@ -169,6 +169,16 @@ def test_refusals_change_nothing(dag, hosting, server, entry, sentence):
     assert len(registry.list_events(hosting.conn)) == events, "something was written in spite of the refusal"
 
 
+def test_a_server_that_lacks_what_a_move_needs_does_not_begin(dag, hosting):
+    """By the same sentence as the doctor's."""
+    hosting.servers["vps-1"].readiness = {"missing_programs": ["nft"]}
+    with pytest.raises(AirflowFailException, match="vps-1 lacks nft: install what brings them"):
+        step(dag, "check_server", params=PARAMS, run_id="run-1")
+    assert registry.migration_of(hosting.conn, "vps-1") is None
+    hosting.servers["vps-1"].readiness = None
+    assert step(dag, "check_server", params=PARAMS, run_id="run-1")["server"] == "vps-1"
+
+
 def test_a_server_that_is_being_migrated_is_refused(dag, hosting):
     step(dag, "check_server", params=PARAMS, run_id="run-1")
     with pytest.raises(AirflowFailException, match="being migrated already"):
@@ -228,7 +238,7 @@ def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(dag, dags, h
     monkeypatch.setattr(registry, "enrol_server", killed)
     with pytest.raises(RuntimeError):
         step(dag, "reinstall_original", migration=migration)
-    assert (hosting.servers["vps-1"].host_key, hosting.servers["vps-1"].agent) == (pinned, False)
+    assert (hosting.servers["vps-1"].host_key, hosting.servers["vps-1"].agent) == (pinned, NO_AGENT)
     monkeypatch.undo()
     hosting.stand_in(monkeypatch)
     step(dag, "reinstall_original", migration=migration)
@@ -239,7 +249,7 @@ def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(dag, dags, h
 def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalled(dag, dags, hosting):
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
-    hosting.servers["vps-1"].agent = False
+    hosting.servers["vps-1"].agent = NO_AGENT
     with pytest.raises(AgentError):
         step(dag, "reinstall_original", migration=migration)
     assert hosting.servers["vps-1"].infrastructure == "2022"

@@ -49,7 +49,7 @@ def test_what_waits_for_a_person_waits(dags):
 def test_a_task_that_hangs_is_ended(dags, hosting, monkeypatch, airflow):
     """By Airflow itself: the step of a real DAG hangs in the worker."""
     dag = dags["look_at_servers"]
-    (task,) = dag.tasks
+    task = dag.task_dict["look_at_servers"]
     monkeypatch.setattr(task, "python_callable", lambda *_, **__: time.sleep(60))
     monkeypatch.setattr(task, "execution_timeout", timedelta(seconds=1))
     monkeypatch.setattr(task, "retries", 0)

@@ -10,7 +10,6 @@ import pytest
 from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
-from include.agent.channel import pairing
 from include.agent.host import holds, system
 from include.agent.host.codec import plain
 from include.agent.host.scope import Scope
@@ -19,6 +18,7 @@ from include.agent.move import fence, forward, hold, identity, moment, serving, 
 from include.agent.stores import store as true
 from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow
 from include.agent.verbs import peers
+from include.agent.verbs.protocol_number import PROTOCOL
 from include.agent.verbs.reports import Way
 from include.agent.verbs.verb import Nothing, PeerVerb
 
@@ -78,7 +78,7 @@ class FakePeer:
 
     def call(self, verb: PeerVerb[Any]) -> Any:
         if isinstance(verb, peers.Alone):
-            return peers.Versions(protocol=pairing.PROTOCOL, versions=self.versions)
+            return peers.Versions(protocol=PROTOCOL, versions=self.versions)
         return {} if isinstance(verb, peers.IdentityDigest) else Nothing()
 
     def warm(self, sessions: int) -> None:

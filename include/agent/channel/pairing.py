@@ -8,6 +8,7 @@ import secrets
 import shlex
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -15,22 +16,20 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from ..account.accounts import Account, check_move, check_name, load, part_engine, state_of
-from ..host import server_role
+from ..host import entrance, server_role
 from ..host.addresses import check_address
 from ..host.codec import encode
 from ..host.digest import printable
 from ..host.system import AGENT, RUNTIME, STATE, Refused, locked, read_json, refuse, run, write_durably
+from ..verbs.protocol_number import mismatch
 from ..verbs.verb import Answers, Asking, peer_of
 from . import peer_words
 
 _USUAL = 0.5
 """Seconds within which a peer's program ends that has answered."""
-PROTOCOL = 3
-"""What agents say to each other, and mean by it; another number when either changes."""
 CONTROLS = RUNTIME / "pairs"
 STREAMS = Path("/run/transhumance-streams")
 """Where this server's PostgreSQL meets the streams of the databases that it follows: nobody else gets in there."""
-AUTHORIZED_KEYS = Path("/root/.ssh/authorized_keys")
 HOST_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]{40,1000}={0,3}")
 
 SLOT = re.compile(r"th_follow_[0-9]{1,10}")
@@ -48,12 +47,9 @@ def control(move: str, process: int) -> Path:
 
 def require_same_protocol(theirs: Any) -> None:
     """Refuse to go on with an agent of another version: what it says may mean something else."""
-    if theirs != PROTOCOL:
-        refuse(
-            "other_protocol",
-            f"The agents of the two servers are of different versions (protocol {PROTOCOL} and {theirs!r:.20}); enrol "
-            "both servers again, so that each has the present agent.",
-        )
+    ours = f"the agent of {printable(socket.gethostname())}"
+    if why := mismatch(ours, "the agent of the other server", theirs):
+        refuse("other_protocol", why)
 
 
 # --- keys ---
@@ -137,15 +133,8 @@ def forget(move: str) -> None:
 
 
 def _rewrite_keys(move: str, line: str | None) -> None:
-    with locked(RUNTIME / "authorized_keys.lock"):
-        AUTHORIZED_KEYS.parent.mkdir(mode=0o700, exist_ok=True)
-        try:
-            old = AUTHORIZED_KEYS.read_text().splitlines()
-        except FileNotFoundError:
-            old = []
-        new = [row for row in old if row.split()[-1:] != [_mark(move)]] + ([line] if line else [])
-        if new != old:
-            write_durably(AUTHORIZED_KEYS, "".join(f"{row}\n" for row in new))
+    ours, added = _mark(move).encode(), [line.encode()] if line else []
+    entrance.edit_keys(lambda lines: [row for row in lines if row.split()[-1:] != [ours]] + added)
 
 
 def over(move: str, epoch: int) -> bool:

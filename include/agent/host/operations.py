@@ -5,12 +5,13 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .codec import plain
+from .digest import printable
 from .system import AGENT, STATE, Refused, locked, read_json, refuse, run, write_durably
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -80,12 +81,39 @@ def start(operation: str, verb: str, args: dict[str, Any], manner: Manner) -> di
 
 def stop_all_of(move: str) -> None:
     """End the operations of a move that still run here: a hold of theirs is returned. Gives when they have ended."""
-    listed = run(["systemctl", "list-units", "--plain", "--no-legend", "--full", _unit("*")], check=False).stdout
-    for unit in (line.split()[0] for line in listed.decode().splitlines() if line.strip()):
-        operation = unit.removeprefix("transhumance-op-").removesuffix(".service")
+    for operation in _listed():
         request = read_json(_directory(operation) / "request.json") or {}
         if request.get("args", {}).get("move") == move:
-            run(["systemctl", "stop", unit], check=False)
+            run(["systemctl", "stop", _unit(operation)], check=False)
+
+
+def _listed() -> list[str]:
+    """The operations that run here, or end just now."""
+    argv = ["systemctl", "list-units", "--plain", "--no-legend", "--full", _unit("*")]
+    units = [line.split() for line in run(argv, check=False).stdout.decode().splitlines() if line.strip()]
+    prefix, suffix = _unit("*").split("*")
+    return [unit[0].removeprefix(prefix).removesuffix(suffix) for unit in units if unit[2:3] != ["failed"]]
+
+
+def require_none() -> None:
+    """Refuse to put another agent here while this one works: an operation, or the other server of a move."""
+    moves = {f"of the other server of {move}" for move in _peers()}
+    if at_work := sorted({*_listed(), *moves}):
+        refuse(
+            "at_work",
+            f"The agent here is at work ({printable(', '.join(at_work))[:300]}): try again when that has ended.",
+        )
+
+
+def _peers() -> Iterator[str]:
+    """The moves whose other server is let in just now. What others call their own programs does not count."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if process.stat().st_uid == 0 and words[1:3] == [str(AGENT).encode(), b"peer"]:
+                yield words[3].decode(errors="replace")
+        except OSError:
+            continue  # it has ended meanwhile
 
 
 def status(operation: str) -> dict[str, Any]:

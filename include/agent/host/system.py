@@ -24,8 +24,9 @@ RUNTIME = Path("/run/transhumance")
 AGENT = Path("/usr/local/lib/transhumance/agent.pyz")
 CRONTABS = Path("/var/spool/cron/crontabs")
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": PATH,
     "LC_ALL": "C.UTF-8",
     "HOME": "/root",
 }

@@ -23,6 +23,7 @@ from ..host.system import failpoint, refuse, side_by_side
 from ..layouts import mail, php
 from ..stores.store import Compared, Engine, Following, Store
 from ..verbs import peers, reports
+from ..verbs.protocol_number import PROTOCOL
 from ..verbs.verb import PeerVerb
 from . import fence, forward, hold, identity, moment, redirect, shell
 from .steps import Steps
@@ -84,7 +85,7 @@ def stores_of(account: Account, names: list[str] | None) -> list[Store]:
 def begin_alone(account: Account, peer: Peer, stores: Collection[str]) -> None:
     """No operation but this one writes there from here on, and both agents mean the same by what they say. Refused
     where an engine there is older than the one here."""
-    target = peer.call(peers.Alone(protocol=pairing.PROTOCOL))
+    target = peer.call(peers.Alone(protocol=PROTOCOL))
     pairing.require_same_protocol(target.protocol)
     for engine in ENGINES:
         if engine.name not in stores or not account.has(engine.name):

@@ -22,6 +22,7 @@ from ..host.scope import Scope
 from ..verbs.reports import Way
 from ..verbs.verb import Answer, PeerVerb
 from .duplicated import StoreCopy
+from .followed import WhyNot
 
 Report = Callable[..., None]
 """Told how far the work is, in keywords: text, done_bytes."""
@@ -195,6 +196,10 @@ class Engine(Store):
     @abstractmethod
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""
+
+    @abstractmethod
+    def unfollowed(self) -> WhyNot | None:
+        """Why no database of this server could be followed; None where it keeps what that takes."""
 
     @abstractmethod
     def hold(self, account: Account) -> object:

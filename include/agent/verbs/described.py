@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from ..account.engines import DECLARED, ENGINES, DeclaredEngine
 from ..host.codec import Most
-from ..host.shapes import Shape, each, flag, maybe, named, number, record, text, tree, whole
+from ..host.shapes import Shape, each, flag, maybe, named, number, record, sentence, text, tree, whole
 
 _ANY = tree()
 _NAME = text(1000)
@@ -63,6 +63,22 @@ Version = Annotated[str, text(100, r"[\w.+:~/-]*")]
 Entry = Annotated[dict[str, Any], _DESCRIBED]
 """An account, or the part of one. It has bounds and no class: it is kept and shown as it is, and what stands in it of
 each engine goes by the engine's name."""
+Readiness = Annotated[
+    dict[str, Any],
+    record(
+        {
+            "time": number(1e11),
+            "sshd": named(text(1000), 50, _WORD),
+            "host_keys": each(text(1200, "[A-Za-z0-9+/= -]+"), 10),
+            "addresses": each(_ADDRESS, 1000),
+            "missing_programs": each(text(40, "[a-z-]+"), 50),
+            "unfollowed": named(sentence(1000), 10, _WORD),
+            "fronts": each(text(60, "[0-9a-fA-F:./]+"), 1000),
+        }
+    ),
+]
+"""What of a server a move needs. It has bounds and no class either: it is judged as it is kept, and a server without an
+agent by a part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,3 +106,5 @@ class Description:
     unclaimed: Annotated[dict[str, list[str]], named(each(_NAME, 100_000), 10, _WORD)]
     # Accounts whose own file or state cannot be read; an agent of before does not tell them.
     unreadable: Annotated[list[str] | None, maybe(each(text(1000), 10_000))] = None
+    # An agent of before does not tell it.
+    readiness: Readiness | None = None

@@ -15,6 +15,7 @@ from ..account.accounts import Account
 from ..host.codec import decode, encode, shape_of
 from ..host.shapes import Strange, flag, parsed, record, sentence, text
 from ..host.system import Refused, refuse
+from .protocol_number import PROTOCOL
 
 Result = TypeVar("Result")
 Callers = frozenset[str]
@@ -149,6 +150,11 @@ def request(verb: Verb[Any]) -> bytes:
     return encode({"verb": verb.name, "args": verb}).encode()
 
 
+def numbered(verb: Verb[Any]) -> bytes:
+    """The same from the orchestrator, which says first what its words mean."""
+    return encode({"protocol": PROTOCOL, "verb": verb.name, "args": verb}).encode()
+
+
 def asked(verb: type[Verb[Any]], args: Any) -> Verb[Any]:
     """What was asked for, each argument of its kind; refused otherwise."""
     try:
@@ -161,9 +167,18 @@ def asked(verb: type[Verb[Any]], args: Any) -> Verb[Any]:
 def answer(verb: Verb[Result], reply: bytes) -> Result:
     """The result that a reply holds. The other side's refusal is raised as Refused; Strange where it is no reply to
     this request."""
+    return result_of(verb, reply_of(verb, reply))
+
+
+def reply_of(verb: Verb[Any], reply: bytes) -> Any:
+    """What a reply says, whatever that is; Strange where it is longer than the verb's may be."""
     if len(reply) > verb.longest:
         raise Strange(f": {verb.longest} bytes at most were expected")
-    value = parsed(reply)
+    return parsed(reply)
+
+
+def result_of(verb: Verb[Result], value: Any) -> Result:
+    """The result in it; see `answer`."""
     if not record({"ok": flag})(value)["ok"]:
         error = record({"error": _ERROR})(value)["error"]
         raise Refused(error["code"], error["message"])

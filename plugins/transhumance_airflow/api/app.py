@@ -8,7 +8,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from transhumance_airflow.api import problems
-from transhumance_airflow.api.routes import accounts, events, health, operation, ops, requests, servers, webhooks
+from transhumance_airflow.api.routes import (
+    accounts,
+    doctor,
+    events,
+    health,
+    operation,
+    ops,
+    requests,
+    servers,
+    webhooks,
+)
 from transhumance_airflow.api.views import BASE
 
 VERSION = "1.0"
@@ -45,7 +55,7 @@ def make_app() -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for module in (health, servers, accounts, requests, events, webhooks, ops):
+    for module in (health, servers, accounts, requests, events, webhooks, ops, doctor):
         app.include_router(module.router, prefix=PREFIX)
 
     @app.get(f"{PREFIX}/openapi.json", operation_id="document", tags=["health"], **operation("read"))

@@ -10,6 +10,7 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from include.inventory.text import MAX_CHARACTERS
+from transhumance_airflow.forms import HOST_KEY
 
 AccountName = Annotated[
     str,
@@ -281,7 +282,7 @@ class Request(BaseModel):
     """Something that was asked for, and the run that does it."""
 
     id: str = Field(description="The request's id, made of the Idempotency-Key.", examples=["9f1c2b7d4e5a6b7c8d9e0f12"])
-    action: str = Field(description="test, perform, ask, cancel or replay.", examples=["perform"])
+    action: str = Field(description="What was asked for, in a word.", examples=["perform"])
     subject: str = Field(description="The account or server.", examples=["blog"])
     requested_at: datetime
     requested_by: str
@@ -505,3 +506,59 @@ class Campaigns(BaseModel):
     """Every campaign, newest first."""
 
     campaigns: list[Campaign]
+
+
+class JudgedRequirement(BaseModel):
+    """What the doctor says of one requirement of a server."""
+
+    server: str = Field(examples=["web-1"])
+    requirement: str = Field(examples=["rsync"])
+    met: bool
+    sentence: str = Field(
+        description="That it is met; or what is wrong, and what to do.",
+        examples=["web-1 has rsync 3.2.7, which follows a customer's links as root: install 3.5.0 or later."],
+    )
+    judged_at: datetime
+
+
+class Doctor(BaseModel):
+    """What servers have, and lack, for a move: as it was when they were asked last."""
+
+    requirements: list[JudgedRequirement]
+
+
+class Agents(BaseModel):
+    """Whether each server has the agent of this orchestrator."""
+
+    agents: list[JudgedRequirement]
+
+
+_Server = Field(None, pattern=r"^[a-z][a-z0-9-]{0,31}$", description="Only this one; null: all.")
+
+
+class AskDoctor(Strict):
+    """Which servers the doctor sees now."""
+
+    server: str | None = _Server
+
+
+class Upgrade(Strict):
+    """Which servers get the agent of this orchestrator."""
+
+    server: str | None = _Server
+
+
+class Enrol(Strict):
+    """By which access a server lets the orchestrator in, once."""
+
+    access: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]{1,200}$",
+        description="The id of an SSH connection of Airflow's that logs in there as root.",
+        examples=["root_access"],
+    )
+    host_key: str | None = Field(
+        None,
+        pattern=HOST_KEY,
+        description="The server's ed25519 host key or its fingerprint, as somebody has compared it there.",
+        examples=["SHA256:uNiVztksCsDhcc0u9e8BrrJXVuwCQCfCyuaoFKmCBoc"],
+    )

@@ -29,7 +29,17 @@ from transhumance_airflow.api.problems import Problem, unavailable
 PREFIX = "panel-"
 """What the run ids of the panel's requests begin with."""
 
-DAGS = ("test_account", "move_account", "migrate_account", "migrate_server", "manage_transits", "deliver_events")
+DAGS = (
+    "test_account",
+    "move_account",
+    "migrate_account",
+    "migrate_server",
+    "manage_transits",
+    "deliver_events",
+    "enrol_server",
+    "look_at_servers",
+    "upgrade_agents",
+)
 """Those that the panel starts."""
 
 MARK = "panel"

@@ -31,7 +31,7 @@ from transhumance_airflow.open_streams import OpenStreams, TooMany
 FOLDER = Path(__file__).parent
 SECTIONS = ("numbers", "stuck", "groups", "moves", "pool", "campaigns", "events", "servers", "said")
 """The front page's sections, each a template and an event of its stream."""
-SERVER_SECTIONS = ("path", "unclaimed", "accounts", "plots", "said")
+SERVER_SECTIONS = ("path", "unclaimed", "accounts", "plots", "doctor", "said")
 
 HEADERS = {
     # Everything comes from Airflow's own address, and only Airflow's own page may frame it.

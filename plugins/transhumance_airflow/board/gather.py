@@ -128,6 +128,7 @@ class ServerPage:
     unclaimed: list[registry.Unclaimed]
     accounts: list[board_server.Lived]
     ips: list[registry.Ip]
+    requirements: list[registry.JudgedRequirement]
     moves: list[registry.Move]
     events: list[registry.Event]
     troubles: list[runs.Trouble]
@@ -164,6 +165,7 @@ def server_page(name: str) -> ServerPage:
             "unclaimed": registry.unclaimed_of(conn, name),
             "accounts": board_server.lived(conn, name),
             "ips": registry.ips_of(conn, migration.server if migration else name),
+            "requirements": registry.judged_requirements(conn, name),
             "moves": board_server.moves_on(conn, name, id),
         }
         page["events"] = board_server.told(conn, id, [move.id for move in page["moves"]], EVENTS)

@@ -6,14 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from include.agent import describe, protocol
+from include.agent import describe, protocol, verbs
 from include.agent.channel import pairing
 from include.agent.host import addresses, operations, system
 from include.agent.host.system import Refused
-from include.agent.verbs.verb import Answers
+from include.agent.verbs.protocol_number import PROTOCOL
+from include.agent.verbs.verb import Answers, numbered
 
 
 @pytest.mark.parametrize(
@@ -50,8 +52,8 @@ from include.agent.verbs.verb import Answers
     ],
 )
 def test_wrong_requests_are_answered(text: bytes, code: str) -> None:
-    reply = json.loads(protocol.answer(text))
-    assert reply["ok"] is False
+    reply = json.loads(protocol.answer(text.replace(b"{", b'{"protocol": %d, ' % PROTOCOL, 1)))
+    assert (reply["ok"], reply["protocol"]) == (False, PROTOCOL)
     assert reply["error"]["code"] == code
     assert reply["error"]["message"].endswith(".")
 
@@ -79,8 +81,21 @@ def test_an_address_is_nothing_but_one(address) -> None:
 
 def test_a_fault_of_the_agent_is_an_answer_too(monkeypatch) -> None:
     monkeypatch.setattr(describe, "describe", lambda: 1 / 0)
-    reply = json.loads(protocol.answer(b'{"verb": "describe", "args": {}}'))
+    reply = json.loads(protocol.answer(numbered(verbs.Describe())))
     assert reply["error"]["code"] == "internal_error"
+
+
+@pytest.mark.parametrize(
+    ("number", "older"),
+    [(None, "orchestrator"), (PROTOCOL - 1, "orchestrator"), ("4", "orchestrator"), (PROTOCOL + 1, "agent")],
+)
+def test_an_orchestrator_of_another_protocol_changes_nothing_here(monkeypatch, number, older: str) -> None:
+    monkeypatch.setattr(addresses, "accept", lambda _ips: pytest.fail("it was done"))
+    request = {"verb": "accept_ips", "args": {"ips": []}} | ({} if number is None else {"protocol": number})
+    reply = json.loads(protocol.answer(json.dumps(request).encode()))
+    assert reply["error"]["code"] == "other_protocol" and reply["protocol"] == PROTOCOL
+    assert reply["error"]["message"].startswith(f"The {older} ")
+    assert ("python -m cli upgrade" in reply["error"]["message"]) == (older == "agent")
 
 
 @pytest.fixture
@@ -194,3 +209,42 @@ def test_the_launcher_pushes_only_what_was_announced(tmp_path: Path) -> None:
     wrong = {**os.environ, "SSH_ORIGINAL_COMMAND": "push " + "0" * 64}
     done = subprocess.run(argv, input=b"agent", env=wrong, capture_output=True)
     assert done.returncode == 1 and b"push it again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("listed", "peers", "told"),
+    [
+        (b"", [], None),
+        (b"transhumance-op-m1-e2-copy.service loaded failed failed text\n", [], None),
+        (b"transhumance-op-m1-e2-copy.service loaded active running text\n", [], "m1-e2-copy"),
+        (b"transhumance-op-m1-e2-copy.service loaded deactivating stop text\n", ["m7"], "of the other server of m7"),
+    ],
+)
+def test_another_agent_does_not_take_the_place_of_one_at_work(monkeypatch, listed: bytes, peers, told) -> None:
+    monkeypatch.setattr(operations, "run", lambda _argv, **_: SimpleNamespace(stdout=listed))
+    monkeypatch.setattr(operations, "_peers", lambda: iter(peers))
+    if told is None:
+        operations.require_none()
+        return
+    with pytest.raises(Refused, match=told) as refused:
+        operations.require_none()
+    assert refused.value.code == "at_work" and refused.value.message.endswith("try again when that has ended.")
+
+
+def test_the_other_server_of_a_move_is_seen_at_work(monkeypatch, tmp_path: Path) -> None:
+    """By a process of root's that runs the agent for it; what an account names its programs keeps nothing."""
+    program = tmp_path / "agent.pyz"
+    program.write_text("import sys, time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    monkeypatch.setattr(operations, "AGENT", program)
+    argv = [sys.executable, str(program), "peer", "m7"]
+    others: dict[str, Any] = {} if os.geteuid() else {"user": 65534, "group": 65534, "extra_groups": []}
+    cases: list[tuple[dict[str, Any], list[str]]] = [({}, ["m7"] if os.geteuid() == 0 else []), (others, [])]
+    os.chmod(tmp_path, 0o755)
+    for more, expected in cases:
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd="/", **more) as process:
+            try:
+                assert process.stdout is not None
+                process.stdout.readline()
+                assert [*operations._peers()] == expected
+            finally:
+                process.kill()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from include.agent import protocol, verbs
 from include.agent.host.shapes import Strange
 from include.agent.host.system import Refused
+from include.agent.verbs.protocol_number import PROTOCOL
 from include.agent.verbs.reports import Copied
 from include.agent.verbs.verb import Verb, answer
 from include.hosts import AgentError, Host, HostUnreachable, build_agent, package
@@ -82,7 +83,7 @@ def host(*channels: Channel | Exception) -> Host:
 
 
 def reply(result) -> bytes:
-    return json.dumps({"ok": True, "result": result}).encode()
+    return json.dumps({"protocol": PROTOCOL, "ok": True, "result": result}).encode()
 
 
 def test_a_verb_is_one_request_and_one_reply() -> None:
@@ -90,7 +91,25 @@ def test_a_verb_is_one_request_and_one_reply() -> None:
     channel = Channel(reply(returned))
     assert host(channel).call(RETURN) == verbs.Standing(**returned)
     assert channel.command == "serve"
-    assert json.loads(channel.sent) == {"verb": "return", "args": {"account": "alice", "move": "m1"}}
+    asked = {"verb": "return", "args": {"account": "alice", "move": "m1"}}
+    assert json.loads(channel.sent) == {"protocol": PROTOCOL, **asked}
+
+
+@pytest.mark.parametrize(
+    ("said", "older"),
+    [
+        ({"ok": True, "result": {"state": "serving", "epoch": 2}}, "agent of this server"),
+        ({"ok": True, "result": {}, "protocol": PROTOCOL - 1}, "agent of this server"),
+        ({"ok": True, "result": {"state": "serving", "epoch": 2}, "protocol": [1] * 1000}, "agent of this server"),
+        ({"ok": False, "error": {"code": "x", "message": "no"}, "protocol": 10**40}, "orchestrator"),
+    ],
+)
+def test_an_agent_of_another_protocol_is_told_apart(said: dict[str, Any], older: str) -> None:
+    """Also where it says what nothing here knows: it is not called strange for that."""
+    with pytest.raises(AgentError) as error:
+        host(Channel(json.dumps(said).encode())).call(RETURN)
+    assert error.value.code == "other_protocol" and error.value.message.startswith(f"The {older} is older")
+    assert error.value.message.isprintable() and len(error.value.message) < 500
 
 
 def test_a_refusal_keeps_its_code_and_sentence() -> None:
@@ -171,7 +190,7 @@ def test_the_same_source_gives_the_same_bytes(tmp_path) -> None:
 def test_the_zipapp_runs_alone(tmp_path) -> None:
     packed = tmp_path / "agent.pyz"
     packed.write_bytes(build_agent())
-    request = b'{"verb": "nonsense", "args": {}}'
+    request = b'{"protocol": %d, "verb": "nonsense", "args": {}}' % PROTOCOL
     done = subprocess.run([sys.executable, "-I", str(packed), "serve"], input=request, capture_output=True, check=True)
     assert json.loads(done.stdout)["error"]["code"] == "unknown_verb"
 

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from include.agent.host import launcher
+from include.agent.host import entrance, launcher
 from include.machines import DRIVERS, LxcMachines, MachineError, Machines, MachineSpec, driver, host_keys, laid_down
 
 LXC = {"state_dir": "/var/lib/th", "cache_dir": "/var/cache/th", "authorized_key": "ssh-ed25519 AAAA ops"}
@@ -44,10 +44,12 @@ def test_every_driver_has_each_function_of_machines_as_it_is_called(made):
 def test_a_fresh_server_lets_in_one_key_for_the_launcher_alone():
     files = {file.path: file for file in laid_down.files(SPEC, "2026", "ssh-ed25519 AAAA ops", [KEY], "192.0.2.54")}
     keys = files["/root/.ssh/authorized_keys"]
-    assert keys.content == f'restrict,command="{laid_down.LAUNCHER}" ssh-ed25519 AAAA ops\n' and keys.mode == 0o600
-    assert files[laid_down.LAUNCHER].content == open(launcher.__file__, "rb").read()
+    assert keys.content == f'restrict,command="{entrance.LAUNCHER}" ssh-ed25519 AAAA ops\n' and keys.mode == 0o600
+    assert files[entrance.LAUNCHER].content == open(launcher.__file__).read()
+    assert files[entrance.LAUNCHER].mode == 0o755
     sshd = str(files["/etc/ssh/sshd_config.d/management.conf"].content)
     assert "PasswordAuthentication no" in sshd and "HostKey /etc/ssh/ssh_host_ed25519_key\n" in sshd
+    assert {"MaxSessions 60", "MaxStartups 100"} <= {*sshd.splitlines()}
     private = files["/etc/ssh/ssh_host_ed25519_key"]
     assert (private.content, private.mode) == (KEY.private, 0o600)
     assert files["/etc/ssh/ssh_host_ed25519_key.pub"].content == f"{KEY.public} vps-1\n"

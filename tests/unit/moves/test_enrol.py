@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from include.agent.host import needs
+from include.agent.host.codec import plain
 from include.catalogue import infrastructures
 from include.moves.channel import entry_without_secrets, require_as_known, stated, without_secrets
-from include.moves.enrol import unfit, version
+from include.moves.requirements import Seen, unfit
 from include.moves.servers import past, serving
 from include.registry import RegistryRefused
 from tests.support import described
@@ -21,20 +23,24 @@ def description(**more):
     return described.description(**{"versions": VERSIONS, **more})
 
 
+def seen(infrastructure, **more):
+    return Seen("transit-1", infrastructure, plain(description(**more)))
+
+
 def test_what_was_ordered_fits():
-    assert unfit("transit-1", "2026", description()) == []
+    assert unfit(seen("2026")) == []
 
 
 def test_an_infrastructure_is_added_by_a_file_alone(tmp_path, monkeypatch):
-    said = unfit("transit-1", "2031", description(debian="15"))
+    said = unfit(seen("2031", debian="15"))
     assert said == ["Nothing declares infrastructure 2031: write config/infrastructures/2031.yaml."]
     declared = dict.fromkeys(infrastructures.PROGRAMS, "9.0") | {"postgresql": "19"}
     programs = "".join(f"{name}: '{version}'\n" for name, version in declared.items())
     (tmp_path / "2031.yaml").write_text(f"debian: '15'\nsuite: duke\n{programs}")
     monkeypatch.setattr(infrastructures, "FOLDER", tmp_path)
     new = {"rsync": "3.9.0", **{name: f"{version}.1" for name, version in declared.items()}}
-    assert unfit("transit-1", "2031", description(debian="15.1", versions=new)) == []
-    (sentence,) = unfit("transit-1", "2031", description())
+    assert unfit(seen("2031", debian="15.1", versions=new)) == []
+    (sentence,) = unfit(seen("2031"))
     assert "it runs Debian 13, not 15; postgresql 17.6, not 19;" in sentence
 
 
@@ -51,7 +57,7 @@ def test_an_infrastructure_is_added_by_a_file_alone(tmp_path, monkeypatch):
     ],
 )
 def test_what_does_not_fit_is_said_in_one_sentence(more, sentence):
-    found = unfit("transit-1", "2026", description(**more))
+    found = unfit(seen("2026", **more))
     assert len(found) == 1 and sentence in found[0]
 
 
@@ -59,7 +65,7 @@ def test_what_does_not_fit_is_said_in_one_sentence(more, sentence):
     ("text", "numbers"), [("3.5.0", (3, 5, 0)), ("3.10.1-1+deb13u1", (3, 10, 1)), ("v3.5.0pre1", (3, 5, 0)), ("", ())]
 )
 def test_versions_are_compared_as_numbers(text, numbers):
-    assert version(text) == numbers
+    assert needs.number(text) == numbers
 
 
 def test_an_account_that_left_does_not_serve():

@@ -3,6 +3,8 @@
 HAProxy's maps and certificates and nginx's server blocks are written here; the accounts' PHP is in php.py.
 """
 
+import contextlib
+import ipaddress
 import re
 import socket
 import ssl
@@ -20,9 +22,19 @@ ACCOUNTS_MAP = CONFIG / "front" / "accounts.map"
 PORTS_MAP = CONFIG / "front" / "ports.map"
 PROTOCOLS_MAP = CONFIG / "front" / "protocols.map"
 ENGINES_MAP = CONFIG / "front" / "engines.map"
+PEERS = CONFIG / "front" / "peers.lst"
 _BOTH = (0, 1000)
 """An account's port is for visitors; the one a thousand higher is for the front that the account has left."""
 CERTIFICATES = CONFIG / "certificates"
+
+
+def believed() -> list[str]:
+    """The networks of the fronts whose word on their visitors this one takes."""
+    networks = []
+    for line in PEERS.read_text(errors="replace").splitlines() if PEERS.is_file() else ():
+        with contextlib.suppress(ValueError):
+            networks.append(str(ipaddress.ip_network(line.partition("#")[0].strip(), strict=False)))
+    return networks[:1000]
 
 
 def entry(state: State) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from ...account.accounts import Account
 from ...host import homes, sandbox
 from ...host.digest import printable
+from ...host.needs import RSYNC, release, short_of
 from ...host.system import refuse, run
 from ...verbs import peers as verbs
 from . import mounted
@@ -157,9 +158,8 @@ def serve_rsync(account: Account, argv: list[str]) -> NoReturn:
 
 
 def require_rsync() -> None:
-    """Refuse a server whose rsync follows customers' links as root (before 3.5.0)."""
-    output = run(["rsync", "--version"]).stdout.decode(errors="replace")
-    match = re.search(r"version (\d+)\.(\d+)\.(\d+)", output)
-    if not match or tuple(map(int, match.groups())) < (3, 5, 0):
-        version = match[0] if match else "unknown version"
-        refuse("rsync_too_old", f"rsync here is {version}; install 3.5.0 or later (CVE-2026-53797 and others).")
+    """Refuse a server whose rsync follows customers' links as root."""
+    words = run(["rsync", "--version"]).stdout.decode(errors="replace").split()
+    version = words[2] if len(words) > 2 else "of no known version"
+    if short_of(RSYNC, version):
+        refuse("rsync_too_old", f"rsync here is {printable(version)[:40]}; install {release(RSYNC)} or later.")

@@ -17,9 +17,10 @@ from ...host.system import Refused, read_json, refuse, write_durably
 from ...verbs import mariadb as verbs
 from ...verbs.verb import Answer
 from ..duplicated import StoreCopy
+from ..followed import WhyNot
 from ..store import Engine, Following, Noted, Report
+from . import changes, duplicate, load, obstacles, restore, write, writers
 from . import digest as mariadb_digest
-from . import duplicate, load, obstacles, restore, write, writers
 from . import follow as mariadb_follow
 from . import users as mariadb_users
 from .definition import facts, held_path, users_of
@@ -120,6 +121,9 @@ class Mariadb(Engine):
             )
             databases.append({"name": name, "bytes": int(float(rows[0][0] or 0))})
         return {"databases": databases, "users": [{"user": user, "host": host} for user, host in users_of(account)]}
+
+    def unfollowed(self) -> WhyNot | None:
+        return changes.why_not()
 
     def hold(self, account: Account) -> dict[str, Any]:
         """Lock the account's users, end their connections and disable the events that are enabled.

@@ -65,12 +65,8 @@ SLOTS = 2
 
 def obstacle(account: Account, name: str, ours: Iterable[str] = ()) -> WhyNot | None:
     """Why a database cannot be followed, if so; `ours` are the slots that it has already."""
-    level, slots = kept().query(_SERVER.format(ours=literals(ours)))[0]
-    if level != "logical":
-        return WhyNot("PostgreSQL here writes no log of rows", _ADMINISTRATOR.format("wal_level = logical"))
-    if slots < SLOTS:
-        remedy = _ADMINISTRATOR.format("max_replication_slots = 100")
-        return WhyNot("PostgreSQL here has no replication slots left", remedy)
+    if (why := server_obstacle(ours)) is not None:
+        return why
     if kept(name).query("SELECT 1 WHERE getdatabaseencoding() = 'SQL_ASCII';\n"):
         return WhyNot(
             "its encoding is SQL_ASCII, in which a row's key may be no text",
@@ -80,6 +76,17 @@ def obstacle(account: Account, name: str, ours: Iterable[str] = ()) -> WhyNot | 
     role = literal(look.reader_role(account)) + "::name"
     for kind, which in kept(name).query(_OBSTACLES.format(role=role)):
         return WhyNot(f"it has {kind} ({printable(which)})", _REMEDIES[kind].format(name_in_sql(which)))
+    return None
+
+
+def server_obstacle(ours: Iterable[str] = ()) -> WhyNot | None:
+    """Why no database of this server can be followed, if so."""
+    level, slots = kept().query(_SERVER.format(ours=literals(ours)))[0]
+    if level != "logical":
+        return WhyNot("PostgreSQL here writes no log of rows", _ADMINISTRATOR.format("wal_level = logical"))
+    if slots < SLOTS:
+        remedy = _ADMINISTRATOR.format("max_replication_slots = 100")
+        return WhyNot("PostgreSQL here has no replication slots left", remedy)
     return None
 
 

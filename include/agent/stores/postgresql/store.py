@@ -16,8 +16,9 @@ from ...host.scope import Scope
 from ...verbs import postgresql as verbs
 from ...verbs.verb import Answer
 from ..duplicated import StoreCopy
+from ..followed import WhyNot
 from ..store import Engine, Following, Noted, Report
-from . import apply, duplicate, large, logins, move, obstacles, restore
+from . import apply, duplicate, large, logins, move, obstacles, publish, restore
 from . import digest as postgres_digest
 from . import follow as postgres_follow
 from . import hold as postgres_hold
@@ -107,6 +108,9 @@ class Postgresql(Engine):
             "databases": [row for row in databases if "name" in row],
             "roles": [row["role"] for row in databases if "role" in row],
         }
+
+    def unfollowed(self) -> WhyNot | None:
+        return publish.server_obstacle()
 
     def hold(self, account: Account) -> object:
         return postgres_hold.hold(account)

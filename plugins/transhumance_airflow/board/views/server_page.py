@@ -52,6 +52,7 @@ def view(page: ServerPage) -> dict[str, Any]:
         ],
         "unclaimed": page.unclaimed,
         "ips": page.ips,
+        "requirements": page.requirements,
         "events": page.events[::-1],
         "waits": waits(page),
         "gaps": gaps(page),

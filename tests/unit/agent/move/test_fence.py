@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from include.agent import boot, describe, peer_verbs, protocol
+from include.agent import boot, describe, peer_verbs, protocol, verbs
 from include.agent.account import accounts
 from include.agent.channel import pairing
 from include.agent.host import operations, system
@@ -20,8 +21,9 @@ from include.agent.move import fence, forward, hold, serving
 from include.agent.unclaimed import claims, look
 from include.agent.verbs import Emptiness, Signed, Standing
 from include.agent.verbs.peers import HowItStands, Stands
+from include.agent.verbs.protocol_number import PROTOCOL
 from include.agent.verbs.reports import Switched, Verified
-from include.agent.verbs.verb import Asking
+from include.agent.verbs.verb import Asking, numbered
 from tests.support.two_servers import TwoServers
 
 
@@ -216,11 +218,12 @@ def test_unpair_ends_the_operations_of_its_move_and_no_others(
 
 
 def test_agents_of_different_versions_do_not_work_together() -> None:
-    pairing.require_same_protocol(pairing.PROTOCOL)
-    for said in (None, pairing.PROTOCOL + 1, "x" * 100):
-        with pytest.raises(Refused, match="enrol both servers again") as no:
+    pairing.require_same_protocol(PROTOCOL)
+    ours, theirs = f"The agent of {socket.gethostname()} is older", "The agent of the other server is older"
+    for said, sentence in ((None, theirs), (PROTOCOL - 1, theirs), ("x" * 100, theirs), (PROTOCOL + 1, ours)):
+        with pytest.raises(Refused, match=f"^{sentence} .*: type python -m cli upgrade, then try again") as no:
             pairing.require_same_protocol(said)
-        assert code_of(no) == "other_protocol"
+        assert code_of(no) == "other_protocol" and no.value.message.isprintable() and len(no.value.message) < 400
 
 
 DAMAGED = {
@@ -304,7 +307,7 @@ def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers
     assert code_of(no) == "newer_state"
     boot.boot()
     assert sorted(servers.opened) == ["alice", "zoe"]
-    answer = protocol.answer(json.dumps({"verb": "return", "args": {"account": "bob", "move": "m1"}}).encode())
+    answer = protocol.answer(numbered(verbs.Return(account="bob", move="m1")))
     assert json.loads(answer)["error"]["code"] == "newer_state"
     assert protocol.perform("return", {"account": "zoe", "move": "m1"}).state == "serving"
 

@@ -8,7 +8,6 @@ import pytest
 from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
-from include.agent.channel import pairing
 from include.agent.host import system
 from include.agent.host.codec import plain
 from include.agent.host.system import Refused
@@ -17,6 +16,7 @@ from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
 from include.agent.verbs import peers, verb
+from include.agent.verbs.protocol_number import PROTOCOL
 from include.agent.verbs.reports import Switched, Verified
 from include.agent.verbs.verb import PeerVerb
 from tests.support.account_files import FILE, HOSTILE
@@ -188,7 +188,7 @@ class Peer:
     def call(self, verb: PeerVerb[Any]) -> Any:
         assert not verb.name.startswith("identity")
         if isinstance(verb, peers.Alone):
-            return peers.Versions(protocol=pairing.PROTOCOL, versions={"mariadb": [11, 8]})
+            return peers.Versions(protocol=PROTOCOL, versions={"mariadb": [11, 8]})
         return peers.Port(port=23007)
 
     def warm(self, sessions: int) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
+from include.agent.host import entrance
 from include.agent.host.system import AGENT, Refused
 from include.agent.layouts.native import forward, front, mail, php
 from tests.support.account_files import FILE
@@ -174,6 +175,8 @@ def test_dovecots_certificates_in_the_words_of_its_version(tmp_path, monkeypatch
 
 
 KEY = "ssh-ed25519 " + "A" * 68
+OTHERS = b"# C\xf4t\xe9 h\xf4te\r\n\n  \nssh-rsa AAAA== caf\xe9"
+"""What a host's own keys may look like: other encodings and ends of lines, none at the end."""
 
 
 def test_a_peers_key_opens_one_door_from_one_address() -> None:
@@ -184,21 +187,23 @@ def test_a_peers_key_opens_one_door_from_one_address() -> None:
 
 def test_keys_of_other_moves_stay(tmp_path, monkeypatch) -> None:
     keys = tmp_path / "authorized_keys"
-    keys.write_text(f"{KEY} ops\n")
-    monkeypatch.setattr(pairing, "AUTHORIZED_KEYS", keys)
+    keys.write_bytes(f"{KEY} ops\n".encode() + OTHERS)
+    keys.chmod(0o640)
+    monkeypatch.setattr(entrance, "KEYS", str(keys))
+    monkeypatch.setattr(entrance, "LOCK", str(tmp_path / "run" / "lock"))
     monkeypatch.setattr(pairing, "STATE", tmp_path)
     monkeypatch.setattr(pairing, "RUNTIME", tmp_path / "run")
     monkeypatch.setattr(pairing, "host_keys", lambda: [KEY])
     monkeypatch.setattr(pairing, "run", lambda *_argv, **_more: None)
     for move in ("m1", "m10", "m1"):
         pairing.admit(move, "alice", PEER, KEY)
-    assert [line.split()[-1] for line in keys.read_text().splitlines()] == [
-        "ops",
-        "transhumance-move:m10",
-        "transhumance-move:m1",
-    ]
+    before = f"{KEY} ops\n".encode() + OTHERS + b"\n"
+    added = keys.read_bytes().removeprefix(before)
+    assert [line.split()[-1] for line in added.splitlines()] == [b"transhumance-move:m10", b"transhumance-move:m1"]
     pairing.forget("m1")
-    assert [line.split()[-1] for line in keys.read_text().splitlines()] == ["ops", "transhumance-move:m10"]
+    assert keys.read_bytes().removeprefix(before).split()[-1] == b"transhumance-move:m10"
+    pairing.forget("m10")
+    assert keys.read_bytes() == before and keys.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("key", ["", None, "ssh-ed25519", KEY + "\nssh-ed25519 " + "B" * 68, 'x",command="id" ' + KEY])
