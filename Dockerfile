@@ -1,7 +1,7 @@
-# The Airflow image for production: the same lock as the lab's. A tag can be moved by whoever owns it, a digest cannot:
-# docker build --build-arg BASE=apache/airflow@sha256:... with the digest that you have checked (docs/operations.md).
-ARG BASE=apache/airflow:3.3.2-python3.11
-FROM ${BASE}
+# The Airflow image for production: the same lock as the lab's. A tag can be moved by whoever owns it, a digest cannot, so
+# nothing is built without one: docker build --build-arg DIGEST=sha256:... (docs/operations.md says where it is from).
+ARG DIGEST
+FROM apache/airflow@${DIGEST}
 USER root
 RUN apt-get update \
  && apt-get install -y --no-install-recommends build-essential pkg-config libmariadb-dev \

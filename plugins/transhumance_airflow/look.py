@@ -31,8 +31,9 @@ from include.moves.look import uid_set
 from transhumance_airflow import connections
 
 SECONDS = 15
-LISTED = re.compile(rb'\(([^)]*)\) (?:"(?:\\.|[^"])*"|NIL) (.*)', re.DOTALL)
-"""A line of IMAP's LIST: flags, then the hierarchy's separator, then the mailbox's name."""
+LISTED = re.compile(rb'\(([^)]*)\) (?:"(?:\\.|[^"\\])*"|NIL) (.*)', re.DOTALL)
+"""A line of IMAP's LIST: flags, then the hierarchy's separator, then the mailbox's name.
+Whatever a server writes there, each character is passed over once."""
 POSTGRESQL_TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%'

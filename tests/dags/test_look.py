@@ -67,6 +67,13 @@ def test_mailboxes_are_listed_whatever_their_name(line, names):
     assert look._listed(imap) == names  # type: ignore[arg-type]
 
 
+def test_a_line_of_a_mail_server_is_read_in_linear_time():
+    began = time.process_time()
+    for piece in (b"\\", b'\\"', b'"', b"(", b") ", b'\\" '):
+        assert look.LISTED.match(b'() "' + piece * 200_000 + b"\n") is None
+    assert time.process_time() - began < 2
+
+
 def test_a_mailbox_that_cannot_be_selected_is_an_error():
     imap = SimpleNamespace(select=lambda *_, **__: ("NO", [b""]))
     assert look._mailbox(imap, "gone") == {"error": "NotSelected"}  # type: ignore[arg-type]

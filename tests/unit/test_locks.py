@@ -28,6 +28,12 @@ def test_whoever_installs_asks_for_the_hashes() -> None:
     assert all("--require-hashes" in line for line in installs), installs
 
 
+def test_an_image_is_built_on_a_digest_and_on_no_tag() -> None:
+    text = (FOLDER / "Dockerfile").read_text()
+    assert re.findall(r"^FROM .*$", text, re.MULTILINE) == ["FROM apache/airflow@${DIGEST}"]
+    assert re.findall(r"^ARG .*$", text, re.MULTILINE) == ["ARG DIGEST"], "a default would be built on unseen"
+
+
 def test_the_locks_agree() -> None:
     def versions(lock: str) -> dict[str, str]:
         return dict(re.findall(r"^([\w.-]+)(?:\[\S+\])?==(\S+)", (FOLDER / lock).read_text(), re.MULTILINE))

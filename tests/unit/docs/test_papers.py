@@ -54,6 +54,12 @@ def test_paths_are_there(paper):
     assert [path for path in found if not path.startswith(MADE) and not (ROOT / path).exists()] == []
 
 
+def test_what_is_said_to_have_been_tried_is_tried_by_a_test():
+    tried = (ROOT / "docs/security.md").read_text().partition("## What was tried")[2]
+    rows = [line for line in tried.splitlines() if line.startswith("| ")][1:]
+    assert rows and [row for row in rows if not re.search(r"`tests/[\w/]+/test_\w+\.py`", row)] == []
+
+
 def test_commands_are_there(paper):
     text = commands(paper.read_text())
     for module, script in _MODULE.findall(text):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from include.agent.host import bounded, system
+
+ROOT = Path(__file__).parents[4]
 
 
 def python(program: str) -> list[str]:
@@ -49,3 +53,24 @@ def test_a_refusal_says_which_program(monkeypatch: pytest.MonkeyPatch) -> None:
         system.run(["head", "-c", "100000", "/dev/zero"])
     with pytest.raises(system.Refused, match="^sleep did not end within 0 s"):
         system.run(["sleep", "60"], timeout=0.2)
+
+
+def test_who_reads_what_customers_wrote_has_so_much_memory_and_writes_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys; from include.agent.host import bounded; bounded.limit_this_process(256 << 20)\n"
+        "kept = bytearray(64 << 20)\n"
+        "try: bytearray(512 << 20)\n"
+        "except MemoryError: print('no memory')\n"
+        "try: open(sys.argv[1], 'w').write('x' * 100_000)\n"
+        "except OSError: print('no file')\n"
+    )
+    done = subprocess.run(
+        [*python(program), str(tmp_path / "file")], cwd=ROOT, capture_output=True, text=True, preexec_fn=_heed_size
+    )
+    assert (done.stdout, done.returncode) == ("no memory\nno file\n", 0), done.stderr
+    assert (tmp_path / "file").stat().st_size == 0
+
+
+def _heed_size() -> None:
+    """A file that would grow too large is an error then, and not the end."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
