@@ -6,6 +6,7 @@ other files.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,10 @@ from ..host.system import AGENT
 
 LAYOUT = AGENT.parent / "layout"
 """Beside the agent: the accounts' own programs run parts of it too, and have to read this."""
-KNOWN = tuple(module.name for module in iter_modules(__path__))
+KNOWN = tuple(
+    module.name for module in iter_modules(__path__) if find_spec(f"{__name__}.{module.name}.front") is not None
+)
+"""Of the others a server is only read yet."""
 
 
 def in_force() -> str:

@@ -1,0 +1,276 @@
+"""Who lives on a server: what its configuration says, put together by Unix user."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from ....host.digest import printable
+from ....verbs import discovered
+from . import apache, apache_sites, nginx, nginx_sites, pools, programs, users
+from .pools import Pool
+from .programs import Program
+from .tree import Tree
+from .users import User, is_below, owner_of
+from .web import PHP, Backend, WebSite
+
+_OF_THE_SYSTEM = ("/usr", "/var/log", "/run", "/dev", "/tmp")
+"""Where packages and running programs have their own: nothing there belongs to an account."""
+
+
+@dataclass
+class Server:
+    """What of a server is known so far."""
+
+    tree: Tree
+    users: dict[str, User]
+    pools: list[Pool]
+    sites: list[WebSite]
+    apache_ports: set[str]
+    programs: list[Program]
+    rules: list[tuple[str, str]] = field(default_factory=list)
+    """Folders with rules of their own, and the file that says them."""
+
+    def pool_at(self, address: str) -> Pool | None:
+        wanted = _where(address)
+        return next((pool for pool in self.pools if _where(pool.listen) == wanted), None)
+
+
+def _where(address: str) -> str:
+    """A socket's path as it is, an address by its port."""
+    return address if address.startswith("/") else address.rpartition(":")[2]
+
+
+def read_server(tree: Tree) -> Server:
+    """What the web servers, php-fpm, systemd and cron are told."""
+    said, _ = apache.read(tree)
+    served = apache_sites.read(said, tree)
+    front, _ = nginx.read(tree)
+    everybody = users.read(tree)
+    return Server(
+        tree=tree,
+        users=everybody,
+        pools=pools.read(tree),
+        sites=[*nginx_sites.sites(front, tree), *served.sites],
+        apache_ports=served.ports,
+        programs=programs.read(tree, everybody),
+        rules=[(folder, place.file) for folder, place in served.folders],
+    )
+
+
+def accounts(server: Server) -> dict[str, discovered.Discovered]:
+    """Each person who has a site or a pool, by name; what is nobody's is noted."""
+    sites = _sites_by_owner(server)
+    owned = _pools_by_owner(server)
+    found = {}
+    for name in sorted({*sites, *owned}):
+        user = server.users[name]
+        found[name] = discovered.Discovered(
+            name=name,
+            uid=user.uid,
+            gid=user.gid,
+            home=user.home,
+            shell=user.shell,
+            sites=_told_sites(server, sites[name]),
+            pools=[
+                discovered.Pool(
+                    name=pool.name, version=pool.version, user=pool.user, listen=pool.listen, place=str(pool.place)
+                )
+                for pool in owned[name]
+            ],
+            programs=[
+                discovered.Program(kind=one.kind, file=one.file, command=one.command)
+                for one in server.programs
+                if one.user == name
+            ],
+            extras=_extras(server, user, sites, owned),
+        )
+    _note_who_is_left(server, found)
+    return found
+
+
+# --- whose a site is ---
+
+
+def _sites_by_owner(server: Server) -> dict[str, list[WebSite]]:
+    owners: dict[int, User] = {}
+    for number, site in enumerate(server.sites):
+        if user := _owner(server, site):
+            owners[number] = user
+    by_name: dict[str, User] = {}
+    by_file: dict[str, set[str]] = defaultdict(set)
+    for number, user in owners.items():
+        by_file[server.sites[number].place.file].add(user.name)
+        for name in server.sites[number].names:
+            by_name.setdefault(name, user)
+    found: dict[str, list[WebSite]] = defaultdict(list)
+    for number, site in enumerate(server.sites):
+        user = owners.get(number) or next((by_name[name] for name in site.names if name in by_name), None)
+        beside = by_file[site.place.file]
+        if user is None and _shows_nothing(server, site) and len(beside) == 1:
+            user = server.users[next(iter(beside))]
+        if user is None:
+            _note_nobodys(server, site)
+        else:
+            found[user.name].append(site)
+    return found
+
+
+def _shows_nothing(server: Server, site: WebSite) -> bool:
+    """Whether it only leads elsewhere: by a redirect, or on to Apache."""
+    return not site.root and not any(not _leads_to_apache(server, backend) for backend in site.backends)
+
+
+def _owner(server: Server, site: WebSite) -> User | None:
+    """The person whose site it is by what it shows and what runs it; noted where these are two persons'."""
+    named = server.users.get(site.user) if site.user else None
+    runs = [server.users.get(pool.user) for pool in _pools_of(server, site)]
+    root = server.tree.settled(site.root) if site.root else ""
+    shown = (owner_of(root, server.users) or _owner_of_folder(server, root)) if root else None
+    persons = [user for user in (named, *runs, shown) if user is not None and user.is_person]
+    names = sorted({user.name for user in persons})
+    if len(names) > 1:
+        server.tree.notes.add(
+            f"{site.place}: the site {_called(site)} is {' and '.join(names)}'s, by its user, pool and folder; it is"
+            f" counted to {persons[0].name}: say it of one."
+        )
+    return persons[0] if persons else None
+
+
+def _owner_of_folder(server: Server, path: str) -> User | None:
+    status = server.tree.status(path)
+    return next((user for user in server.users.values() if status and user.uid == status.st_uid), None)
+
+
+def _pools_of(server: Server, site: WebSite) -> list[Pool]:
+    found = [server.pool_at(backend.address) for backend in site.backends if backend.kind == PHP]
+    return [pool for pool in found if pool is not None]
+
+
+def _called(site: WebSite) -> str:
+    return printable(site.names[0]) if site.names else "without a name"
+
+
+def _note_nobodys(server: Server, site: WebSite) -> None:
+    runs = sorted({pool.user for pool in _pools_of(server, site)})
+    how = f" (its PHP runs as {', '.join(runs)})" if runs else ""
+    server.tree.notes.add(
+        f"{site.place}: the site {_called(site)}{how} belongs to no person; give it to a user, or take it away."
+    )
+
+
+# --- pools ---
+
+
+def _pools_by_owner(server: Server) -> dict[str, list[Pool]]:
+    found: dict[str, list[Pool]] = defaultdict(list)
+    taken: dict[str, Pool] = {}
+    for pool in server.pools:
+        user = server.users.get(pool.user)
+        if other := taken.get(_where(pool.listen)):
+            server.tree.notes.add(f"{pool.place}: the pool {pool.name!r:.60} listens where that of {other.place} does.")
+        taken.setdefault(_where(pool.listen), pool)
+        if user is None:
+            server.tree.notes.add(f"{pool.place}: the pool {pool.name!r:.60} runs as {pool.user!r:.60}, who is nobody.")
+        elif user.is_person:
+            found[user.name].append(pool)
+        else:
+            using = [site for site in server.sites if pool in _pools_of(server, site)]
+            if using:
+                server.tree.notes.add(
+                    f"{pool.place}: the pool {pool.name!r:.60} runs {len(using)} sites as {user.name}, who is the"
+                    " server's own user; give each site a pool of its own user."
+                )
+    return found
+
+
+# --- what is told of an account ---
+
+
+def _told_sites(server: Server, sites: list[WebSite]) -> list[discovered.Site]:
+    """The sites of one account: what several blocks or servers say of one name is one site."""
+    together: dict[str, list[WebSite]] = {}
+    for site in sites:
+        key = next((name for name in site.names if name in together), site.names[0] if site.names else str(site.place))
+        together.setdefault(key, []).append(site)
+        for name in site.names:
+            together.setdefault(name, together[key])
+    groups = {id(group): group for group in together.values()}
+    return [_told_site(server, group) for group in groups.values()]
+
+
+def _told_site(server: Server, blocks: list[WebSite]) -> discovered.Site:
+    names = dict.fromkeys(name for block in blocks for name in block.names)
+    roots = dict.fromkeys(server.tree.settled(block.root) for block in reversed(blocks) if block.root)
+    if len(roots) > 1:
+        server.tree.notes.add(
+            f"{blocks[0].place}: the site {_called(blocks[0])} shows several folders ({', '.join(roots)}), by what is"
+            " asked; say it of one."
+        )
+    return discovered.Site(
+        names=[*names],
+        served_by=" behind ".join(dict.fromkeys(block.served_by for block in reversed(blocks))),
+        root=next(iter(roots), ""),
+        behind=[*dict.fromkeys(said for block in blocks for said in _behind(server, block))],
+        certificates=[*dict.fromkeys(path for block in blocks for path in block.certificates)],
+        place=str(blocks[0].place),
+    )
+
+
+def _behind(server: Server, site: WebSite) -> list[str]:
+    """What answers for a site, but for a pool that is known and for Apache itself."""
+    found = []
+    for backend in site.backends:
+        if backend.kind == PHP and server.pool_at(backend.address):
+            continue
+        if _leads_to_apache(server, backend):
+            continue
+        if backend.kind == PHP:
+            server.tree.notes.add(f"{backend.place}: no pool of php-fpm listens at {backend.address!r:.120}.")
+        found.append(f"{backend.below or '/'} at {backend.kind} {backend.address}")
+    return found
+
+
+def _leads_to_apache(server: Server, backend: Backend) -> bool:
+    host, _, port = backend.address.rpartition(":")
+    return backend.kind == "http" and port in server.apache_ports and host in ("127.0.0.1", "localhost", "[::1]")
+
+
+def _extras(
+    server: Server, user: User, sites: dict[str, list[WebSite]], owned: dict[str, list[Pool]]
+) -> list[discovered.Extra]:
+    """Files of an account's that lie outside its home; one that says something of several accounts is the server's."""
+    others = {
+        path
+        for name in {*sites, *owned} - {user.name}
+        for path, _ in [*_files_of_sites(sites[name]), *_files_of_pools(owned[name])]
+    }
+    found = [*_files_of_sites(sites[user.name]), *_files_of_pools(owned[user.name])]
+    found += [(file, "Apache's rules for a folder") for folder, file in server.rules if is_below(folder, user.home)]
+    found += [(one.file, one.kind) for one in server.programs if one.user == user.name]
+    return [
+        discovered.Extra(path=path, what=what)
+        for path, what in dict.fromkeys(found)
+        if path not in others
+        and not is_below(path, user.home)
+        and not any(is_below(path, folder) for folder in _OF_THE_SYSTEM)
+    ]
+
+
+def _files_of_sites(sites: list[WebSite]) -> list[tuple[str, str]]:
+    found = [(path, what) for site in sites for path, what in site.files]
+    return found + [(path, "a certificate or its key") for site in sites for path in site.certificates]
+
+
+def _files_of_pools(owned: list[Pool]) -> list[tuple[str, str]]:
+    return [(pool.place.file, "a pool of php-fpm") for pool in owned]
+
+
+def _note_who_is_left(server: Server, found: dict[str, discovered.Discovered]) -> None:
+    """Persons who have nothing that is served, and may be customers all the same."""
+    for user in server.users.values():
+        if user.is_person and user.name not in found:
+            server.tree.notes.add(
+                f"/etc/passwd: the user {user.name} (number {user.uid}, home {user.home}) has no site, pool, mail or"
+                " database."
+            )

@@ -1,0 +1,249 @@
+"""The files of a server, read by root: within bounds, and only what no customer could have put there."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ....host.digest import printable
+from ....host.sandbox import open_beneath
+
+MAX_FILE = 16 << 20
+MAX_ALL = 64 << 20
+MAX_FILES = 50_000
+MAX_NAMES = 100_000
+MAX_NOTES = 2_000
+_MAX_LINKS = 40
+_DEEPEST = 32
+_FIRST_PERSON = 1000
+_OF_WEB_SERVERS = frozenset({33})
+"""www-data: the programs of customers run as it too."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands in the host's configuration."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{printable(self.file)}:{self.line}"
+
+
+class Notes:
+    """What is not understood, or is nobody's: a sentence each. What is said of many places is told with the first."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+        self._more: dict[str, int] = {}
+
+    def add(self, sentence: str, kind: str = "") -> None:
+        """`kind`: sentences of one kind are told once, with how many more there are."""
+        kind = kind or sentence
+        if kind in self._first or len(self._first) >= MAX_NOTES:
+            kind = kind if kind in self._first else ""
+            self._first.setdefault(kind, "There is more that is not understood than can be told.")
+            self._more[kind] = self._more.get(kind, 0) + 1
+        else:
+            self._first[kind] = printable(sentence)[:1000]
+
+    def sentences(self) -> list[str]:
+        return [
+            f"{sentence} ({more} more of these)" if (more := self._more.get(kind, 0)) else sentence
+            for kind, sentence in self._first.items()
+        ]
+
+
+class Included:
+    """The files that are being read, each of which another one includes; as many as there may be, none in itself."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._open: list[str] = []
+        self._bytes = 0
+
+    @contextmanager
+    def once(self, path: str, place: Place) -> Iterator[bool]:
+        """Whether it may be read at this place."""
+        self._bytes += 1000 + len(self._tree.text(path) or "")
+        if path in self._open:
+            self._tree.notes.add(f"{place}: {path} is included in itself.", f"in itself {path}")
+            yield False
+        elif len(self._open) >= _DEEPEST or self._bytes > MAX_ALL:
+            self._tree.notes.add(f"{place}: {path} is not read: too many files are included.", "deep")
+            yield False
+        else:
+            self._open.append(path)
+            yield True
+            self._open.pop()
+
+
+class _Foreign(Exception):
+    """Part of a path is somebody's who could lead root anywhere by it."""
+
+    def __init__(self, path: str, uid: int) -> None:
+        super().__init__(path)
+        self.path, self.uid = path, uid
+
+
+class Tree:
+    """The files of a server below `root`; paths are the server's own, such as /etc/passwd."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = str(root).rstrip("/")
+        self._root_owner = os.stat(root).st_uid
+        self._bytes = 0
+        self.notes = Notes()
+        self.files: dict[str, str] = {}
+        """What was read, by the path that was asked for."""
+
+    def on_disk(self, path: str) -> str:
+        return self._root + path
+
+    def text(self, path: str) -> str | None:
+        """What a file of the host's says; None, with a note unless it is not there, where it cannot be read."""
+        if path in self.files:
+            return self.files[path]
+        try:
+            content = self._read(path)
+        except FileNotFoundError:
+            return None
+        except _Foreign as foreign:
+            whose = "everybody" if foreign.uid < 0 else f"the user with number {foreign.uid}"
+            self.notes.add(f"{path} is not read, because {foreign.path} is {whose}'s to change; make it root's.")
+            return None
+        except (OSError, ValueError) as error:
+            self.notes.add(f"{path} could not be read: {getattr(error, 'strerror', None) or error}.")
+            return None
+        self.files[path] = content
+        return content
+
+    def lines(self, path: str) -> list[str]:
+        """The lines of a file, none where there is no such file."""
+        return (self.text(path) or "").split("\n")
+
+    def _read(self, path: str) -> str:
+        if len(self.files) >= MAX_FILES or self._bytes >= MAX_ALL:
+            raise ValueError("the configuration of this server is larger than the agent reads")
+        descriptor = os.open(self.on_disk(self.real(path)), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("it is no file")
+            content = file.read(MAX_FILE + 1)
+        if len(content) > MAX_FILE:
+            raise ValueError(f"it has more than {MAX_FILE >> 20} MB")
+        self._bytes += len(content)
+        return content.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+
+    def real(self, path: str) -> str:
+        """Where a path leads, its links followed below the root; raises where one of its parts is no part of the
+        host's."""
+        real, rest = self._followed(path)
+        if rest is not None:
+            raise rest
+        return real
+
+    def settled(self, path: str) -> str:
+        """The same, but from where the path is a customer's on, or leads nowhere, it is taken as it is written."""
+        try:
+            return self._followed(path)[0]
+        except (OSError, ValueError):
+            return os.path.normpath(path)
+
+    def _followed(self, path: str) -> tuple[str, _Foreign | None]:
+        parts, at, links = deque(path.split("/")), "", 0
+        self._require_hosts("/", os.stat(self._root or "/"))
+        while parts:
+            part = parts.popleft()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                at = at.rpartition("/")[0]
+                continue
+            status = os.lstat(self.on_disk(f"{at}/{part}"))
+            try:
+                self._require_hosts(f"{at}/{part}", status)
+            except _Foreign as foreign:
+                return os.path.normpath("/".join((at, part, *parts))), foreign
+            if not stat.S_ISLNK(status.st_mode):
+                at = f"{at}/{part}"
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise ValueError("its links lead in a circle")
+            target = os.readlink(self.on_disk(f"{at}/{part}"))
+            parts.extendleft(reversed(target.split("/")))
+            at = "" if target.startswith("/") else at
+        return at or "/", None
+
+    def _require_hosts(self, path: str, status: os.stat_result) -> None:
+        """Refuse what a customer could change, or put another thing in the place of."""
+        mode = status.st_mode
+        if status.st_uid != self._root_owner and (status.st_uid >= _FIRST_PERSON or status.st_uid in _OF_WEB_SERVERS):
+            raise _Foreign(path, status.st_uid)
+        if mode & 0o002 and not stat.S_ISLNK(mode) and not mode & stat.S_ISVTX:
+            raise _Foreign(path, -1)
+
+    def is_there(self, path: str) -> bool:
+        return self.status(path) is not None
+
+    def status(self, path: str) -> os.stat_result | None:
+        """Of the thing itself, a link not followed at the end; None where there is none."""
+        try:
+            return os.lstat(self.on_disk(path))
+        except (OSError, ValueError):
+            return None
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder of the host's, in order; none where there is none."""
+        try:
+            return sorted(os.listdir(self.on_disk(self.real(folder))))[:MAX_NAMES]
+        except (_Foreign, OSError, ValueError):
+            return []
+
+    def names_beneath(self, home: str, folder: str) -> list[str]:
+        """The names in a folder of a customer's home, of which no part is a link."""
+        try:
+            at = os.open(self.on_disk(home), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except (OSError, ValueError):
+            return []
+        try:
+            inside = open_beneath(at, os.fsencode(folder), os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return []
+        finally:
+            os.close(at)
+        try:
+            return sorted(os.listdir(inside))[:MAX_NAMES]
+        finally:
+            os.close(inside)
+
+    def matching(self, pattern: str) -> list[str]:
+        """The paths that a pattern of a shell's kind matches, in order; one without wildcards is taken as it is."""
+        found = [""]
+        for part in pattern.split("/")[1:]:
+            if re.search(r"[*?\[]", part):
+                found = [
+                    f"{at}/{name}"
+                    for at in found
+                    for name in self.names(at or "/")
+                    if fnmatch(name, part) and (not name.startswith(".") or part.startswith("."))
+                ][:MAX_NAMES]
+            else:
+                found = [f"{at}/{part}" for at in found]
+        return [path for path in found if self.is_there(path)]
+
+    def is_folder(self, path: str) -> bool:
+        try:
+            return os.path.isdir(self.on_disk(self.real(path)))
+        except (_Foreign, OSError, ValueError):
+            return False

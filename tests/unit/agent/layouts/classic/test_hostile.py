@@ -1,0 +1,118 @@
+"""A host's configuration holds customers' text, and may lie where customers write: root is led nowhere by it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from include.agent.layouts.classic.reading import apache, nginx, tree
+from include.agent.layouts.classic.reading.inhabitants import accounts, read_server
+
+from .laid import laid
+
+
+def test_files_that_include_themselves_or_each_other_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "MAX_ALL", 1 << 20)
+    files = {
+        "etc/apache2/apache2.conf": "Include apache2.conf\nInclude level0",
+        "etc/nginx/nginx.conf": "http { include nginx.conf; include level0; }",
+    }
+    for level in range(30):  # 2 to the power of 30 files, if each were read
+        files[f"etc/apache2/level{level}"] = f"Include level{level + 1}\n" * 2
+        files[f"etc/nginx/level{level}"] = f"include level{level + 1};" * 2
+    server = laid(tmp_path, **files)
+    for reader in (apache, nginx):
+        reader.read(server)
+        assert any("too many files are included" in note for note in server.notes.sentences())
+        assert any(f"{reader.MAIN} is included in itself" in note for note in server.notes.sentences())
+    assert len(server.notes.sentences()) < 10
+
+
+@pytest.mark.parametrize("deep", [100, 10_000])
+def test_no_depth_of_sections_ends_the_reading(tmp_path: Path, deep: int) -> None:
+    after = "<VirtualHost *:80>\nServerName x.example\n</VirtualHost>\n"
+    sections = "<IfModule x>\n<Location />\n" * deep + "</Location>\n</IfModule>\n" * deep
+    braces = "http {" + "location / {" * deep + "}" * deep + "server { server_name x.example; } }"
+    server = laid(
+        tmp_path,
+        **{
+            "etc/apache2/apache2.conf": sections.replace("IfModule x", "Location /") + after,
+            "etc/nginx/nginx.conf": braces,
+            "etc/passwd": "",
+        },
+    )
+    assert [site.names for site in read_server(server).sites] == [("x.example",)] * 2
+
+
+def test_a_file_without_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "MAX_FILE", 1000)
+    server = laid(tmp_path, **{"etc/apache2/apache2.conf": "#" * 1001, "etc/passwd": "x" * 999})
+    assert server.text("/etc/apache2/apache2.conf") is None
+    assert server.notes.sentences() == ["/etc/apache2/apache2.conf could not be read: it has more than 0 MB."]
+
+
+def test_pipes_devices_and_loops_are_not_read(tmp_path: Path) -> None:
+    server = laid(tmp_path, **{"etc/x": ""})
+    os.mkfifo(tmp_path / "server/etc/pipe", 0o600)
+    (tmp_path / "server/etc/loop").symlink_to("/etc/loop")
+    (tmp_path / "server/etc/out").symlink_to("../../../../etc/x")
+    assert [server.text(f"/etc/{name}") for name in ("pipe", "loop", "x/y", "", "a\0b")] == [None] * 5
+    assert server.text("/etc/out") == ""  # nothing is above the root
+    assert len(server.notes.sentences()) == 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_a_customer_could_put_there_is_not_read(tmp_path: Path) -> None:
+    """A panel includes a folder of each customer's: a link in it leads to nothing that root reads."""
+    secret = "root:secret"
+    included = "Include /home/*/apache/*.conf\n"
+    server = laid(tmp_path, **{"etc/shadow": secret, "etc/apache2/apache2.conf": included, "home/eve/apache/x": ""})
+    home = tmp_path / "server/home/eve"
+    (home / "apache/x.conf").symlink_to("/etc/shadow")
+    for path in (home, home / "apache"):
+        os.chown(path, 2000, 2000)
+    apache.read(server)
+    assert secret not in server.files.values()
+    open_to_all = tmp_path / "server/etc/open.conf"
+    open_to_all.write_text(secret)
+    open_to_all.chmod(0o666)
+    assert server.text("/etc/open.conf") is None
+    theirs = tmp_path / "server/etc/theirs.conf"
+    theirs.write_text(secret)
+    for owner, who in ((2000, "the user with number 2000"), (33, "the user with number 33")):
+        os.chown(theirs, owner, owner)
+        assert server.text("/etc/theirs.conf") is None
+        assert any(f"is {who}'s to change; make it root's" in note for note in server.notes.sentences())
+
+
+def test_links_in_a_home_are_not_followed(tmp_path: Path) -> None:
+    server = laid(tmp_path, **{"root/.ssh/id": "", "home/eve/x": ""})
+    (tmp_path / "server/home/eve/.config").symlink_to(tmp_path / "server/root")
+    assert server.names_beneath("/home/eve", ".config/.ssh") == []
+    assert server.names_beneath("/home/eve", "../../root") == []
+    assert server.names_beneath("/home/eve", ".") == [".config", "x"]
+
+
+def test_no_note_has_a_character_that_a_terminal_obeys(tmp_path: Path) -> None:
+    odd = "\x1b[2J\u202e\udc80"
+    said = f'<VirtualHost *:80>\nServerName "a{odd}b"\nDocumentRoot "/srv/{odd}"\n{odd} x\n</VirtualHost>\n'
+    braces = f"http {{ server {{ server_name a{odd}b; {odd} x; root /srv/{odd}; }} }}"
+    passwd = f"{odd}\nx{odd}:x:1000:1000::/srv/{odd}:/bin/sh\n"
+    server = laid(
+        tmp_path,
+        **{"etc/apache2/apache2.conf": said, "etc/nginx/nginx.conf": braces, "etc/passwd": passwd},
+    )
+    accounts(read_server(server))
+    notes = server.notes.sentences()
+    assert len(notes) == 4
+    assert all(note.isprintable() and note.endswith((".", ")")) for note in notes)
+
+
+def test_notes_without_end_are_counted(tmp_path: Path) -> None:
+    notes = tree.Notes()
+    for number in range(tree.MAX_NOTES + 500):
+        notes.add(f"This is number {number}.")
+    assert len(notes.sentences()) == tree.MAX_NOTES + 1
+    assert notes.sentences()[-1] == "There is more that is not understood than can be told. (500 more of these)"
