@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
-from . import describe, verbs
+from . import describe, discover, verbs
 from .account.accounts import Account, State, load, state_of
 from .channel import pairing
 from .checks import account as checks
@@ -173,6 +173,7 @@ VERBS = Answers(
 LONG_VERBS = Answers(
     verbs.Check.run_by(checks.check),
     verbs.Copy.run_by(switch.copy),
+    verbs.Discover.run_by(discover.discover),
     verbs.Duplicate.run_by(duplicate.duplicate),
     verbs.Obstacles.run_by(obstacles.obstacles),
     verbs.Switch.run_by(switch.switch),

@@ -5,10 +5,12 @@ the file LAYOUT which is its own, `native` where there is none; the file is the 
 other files.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..host.system import AGENT
 
@@ -28,7 +30,17 @@ def in_force() -> str:
     return name
 
 
+def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
+    """Who lives on this server by its own configuration, whichever layout is in force, and whose these databases are:
+    it is asked before the server is ours. Nothing else needs these modules, so they are loaded here."""
+    from .classic.reading.inhabitants import inhabitants
+    from .classic.reading.tree import Tree
+
+    return inhabitants(Tree(), databases)
+
+
 if TYPE_CHECKING:
+    from ..verbs.discovered import Inhabitants
     from .native import SERVICES, forward, front, mail, php, reboot_lines, trial_names
 else:
     _package = f"{__name__}.{in_force()}"
@@ -38,4 +50,4 @@ else:
         for part in ("forward", "front", "mail", "php", "reboot_lines", "trial_names")
     )
 
-__all__ = ["SERVICES", "forward", "front", "mail", "php", "reboot_lines", "trial_names"]
+__all__ = ["SERVICES", "forward", "front", "mail", "php", "read_inhabitants", "reboot_lines", "trial_names"]

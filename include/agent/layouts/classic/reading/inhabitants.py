@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from ....host.digest import printable
 from ....verbs import discovered
 from . import apache, apache_sites, nginx, nginx_sites, pools, programs, users
+from .account_files import with_account_file
+from .databases import Owned, note_nobodys, of_account
 from .pools import Pool
 from .programs import Program
 from .tree import Tree
@@ -58,12 +60,21 @@ def read_server(tree: Tree) -> Server:
     )
 
 
-def accounts(server: Server) -> dict[str, discovered.Discovered]:
-    """Each person who has a site or a pool, by name; what is nobody's is noted."""
+def inhabitants(tree: Tree, owned: Owned) -> discovered.Inhabitants:
+    """Who lives on a server with these files and databases, each with an account file as far as one can say it."""
+    server = read_server(tree)
+    found = [with_account_file(account) for account in accounts(server, owned).values()]
+    return discovered.Inhabitants(accounts=found, unclear=tree.notes.sentences())
+
+
+def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovered]:
+    """Each person who has a site, a pool or a database, by name; what is nobody's is noted."""
     sites = _sites_by_owner(server)
     owned = _pools_by_owner(server)
+    of_databases = {user.name: of_account(user.name, databases) for user in server.users.values() if user.is_person}
+    note_nobodys([*of_databases], databases, server.tree.notes)
     found = {}
-    for name in sorted({*sites, *owned}):
+    for name in sorted({*sites, *owned, *(name for name, theirs in of_databases.items() if theirs)}):
         user = server.users[name]
         found[name] = discovered.Discovered(
             name=name,
@@ -83,6 +94,7 @@ def accounts(server: Server) -> dict[str, discovered.Discovered]:
                 for one in server.programs
                 if one.user == name
             ],
+            databases=of_databases[name],
             extras=_extras(server, user, sites, owned),
         )
     _note_who_is_left(server, found)

@@ -104,7 +104,7 @@ def test_no_note_has_a_character_that_a_terminal_obeys(tmp_path: Path) -> None:
         tmp_path,
         **{"etc/apache2/apache2.conf": said, "etc/nginx/nginx.conf": braces, "etc/passwd": passwd},
     )
-    accounts(read_server(server))
+    accounts(read_server(server), {})
     notes = server.notes.sentences()
     assert len(notes) == 4
     assert all(note.isprintable() and note.endswith((".", ")")) for note in notes)

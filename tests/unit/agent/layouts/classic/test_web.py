@@ -12,7 +12,7 @@ from .laid import laid
 
 def read(folder: Path, name: str, **files: str) -> tuple[dict[str, Discovered], list[str]]:
     tree = laid(folder, name, **files)
-    found = accounts(read_server(tree))
+    found = accounts(read_server(tree), {})
     return found, tree.notes.sentences()
 
 
