@@ -126,8 +126,8 @@ def main(words: list[str]) -> int:
             boot.boot()
         case ["enrol"]:
             enrol()
-        case ["homes"]:
-            homes.make_plain()
+        case ["homes", *folders]:
+            homes.make_plain(*folders[:1])
         case ["reboot-lines"]:
             reboot_lines.main()
         case ["await-app"]:

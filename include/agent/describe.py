@@ -11,6 +11,7 @@ from typing import Any
 
 from . import layouts
 from .account.accounts import Account, all_accounts, standing, unreadable
+from .account.file_values import is_number
 from .host import server_role, system
 from .host.system import AGENT, run
 from .layouts import forward, front, mail
@@ -107,7 +108,7 @@ def describe_account(account: Account) -> dict[str, Any]:
 def unclaimed(accounts: list[Account]) -> dict[str, list[str]]:
     """Databases and users that are no account's, not even left behind by the move of an engine."""
     names = {account.name for account in accounts}
-    users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
+    users = {entry.pw_name for entry in pwd.getpwall() if is_number(entry.pw_uid)}
     homes = in_use(Path("/home"))
     databases = {}
     for engine in stores.ENGINES:

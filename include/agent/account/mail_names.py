@@ -14,6 +14,7 @@ _ATOM = r"[A-Za-z0-9#$&'*+=?^_`{|}~-]"
 _LOCAL_PART = re.compile(rf"(?=.{{1,64}}\Z){_ATOM}+(\.{_ATOM}+)*")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
+_OF_CRYPT = re.compile(r"\$(1|2[abxy]|5|6|7|y|gy)\$")
 _HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
 _MOST_TARGETS = 100
 _MOST_FORWARDERS = 10_000
@@ -50,6 +51,8 @@ class Mailbox:
         item = item if isinstance(item, dict) else {}
         address, password_hash = item.get("address"), item.get("password_hash")
         _require_own("mailbox", address, domains)
+        if isinstance(password_hash, str) and _OF_CRYPT.match(password_hash):
+            password_hash = "{CRYPT}" + password_hash  # as Dovecot takes one that names no scheme
         if not isinstance(password_hash, str) or not _HASH.fullmatch(password_hash):
             _bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
         return cls(address, password_hash)

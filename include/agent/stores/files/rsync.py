@@ -142,7 +142,7 @@ def serve_rsync(account: Account, argv: list[str]) -> NoReturn:
     if tuple(told) not in _TELL.values():
         said = printable(" ".join(told))[:200]
         refuse("rsync_refused", f"The rsync options {said} are none of those that a move uses; update both agents.")
-    homes.keep_plain()
+    homes.keep_plain(account.home)
     sandbox.enter(account.home, writable=True)
     home = account.home.rstrip("/") + "/"
     os.execve(

@@ -113,8 +113,13 @@ class _File:
         self.unfit.append(printable(sentence)[:1000])
 
 
-def with_account_file(found: Discovered) -> Discovered:
-    """The same, with its account file as far as that can say it; with none where it cannot say who the account is."""
+def with_account_file(found: Discovered, sharing: list[str]) -> Discovered:
+    """The same, with its account file as far as that can say it; with none where it cannot say who the account is.
+    `sharing`: who else has its group."""
+    if sharing:
+        who = ", ".join(sharing[:_SHOWN])
+        cannot = f"The group {found.gid} of {found.name} is that of {who} too; give each a group of its own."
+        return replace(found, unfit=[printable(cannot)])
     file = _File(found)
     try:
         Account.from_json(file.content)

@@ -63,7 +63,13 @@ def read_server(tree: Tree) -> Server:
 def inhabitants(tree: Tree, owned: Owned) -> discovered.Inhabitants:
     """Who lives on a server with these files and databases, each with an account file as far as one can say it."""
     server = read_server(tree)
-    found = [with_account_file(account) for account in accounts(server, owned).values()]
+    of_group: dict[int, list[str]] = defaultdict(list)
+    for user in server.users.values():
+        of_group[user.gid].append(user.name)
+    found = [
+        with_account_file(account, [name for name in of_group[account.gid] if name != account.name])
+        for account in accounts(server, owned).values()
+    ]
     return discovered.Inhabitants(accounts=found, unclear=tree.notes.sentences())
 
 
