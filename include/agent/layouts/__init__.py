@@ -33,10 +33,11 @@ def in_force() -> str:
 def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
     """Who lives on this server by its own configuration, whichever layout is in force, and whose these databases are:
     it is asked before the server is ours. Nothing else needs these modules, so they are loaded here."""
+    from .classic.reading.asking import of_program
     from .classic.reading.inhabitants import inhabitants
     from .classic.reading.tree import Tree
 
-    return inhabitants(Tree(), databases)
+    return inhabitants(Tree(), databases, of_program)
 
 
 if TYPE_CHECKING:

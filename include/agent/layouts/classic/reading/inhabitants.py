@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ....host.digest import printable
 from ....verbs import discovered
-from . import apache, apache_sites, nginx, nginx_sites, pools, programs, users
+from . import apache, apache_sites, extras, mail, nginx, nginx_sites, pools, programs, users
 from .account_files import with_account_file
+from .asking import Answer
 from .databases import Owned, note_nobodys, of_account
+from .mail import Mail
 from .pools import Pool
 from .programs import Program
 from .tree import Tree
@@ -30,8 +32,9 @@ class Server:
     sites: list[WebSite]
     apache_ports: set[str]
     programs: list[Program]
-    rules: list[tuple[str, str]] = field(default_factory=list)
+    rules: list[tuple[str, str]]
     """Folders with rules of their own, and the file that says them."""
+    mail: Mail
 
     def pool_at(self, address: str) -> Pool | None:
         wanted = _where(address)
@@ -43,8 +46,8 @@ def _where(address: str) -> str:
     return address if address.startswith("/") else address.rpartition(":")[2]
 
 
-def read_server(tree: Tree) -> Server:
-    """What the web servers, php-fpm, systemd and cron are told."""
+def read_server(tree: Tree, ask: Answer) -> Server:
+    """What the web servers, php-fpm, systemd, cron and the mail servers are told."""
     said, _ = apache.read(tree)
     served = apache_sites.read(said, tree)
     front, _ = nginx.read(tree)
@@ -57,12 +60,14 @@ def read_server(tree: Tree) -> Server:
         apache_ports=served.ports,
         programs=programs.read(tree, everybody),
         rules=[(folder, place.file) for folder, place in served.folders],
+        mail=mail.read(tree, ask, everybody),
     )
 
 
-def inhabitants(tree: Tree, owned: Owned) -> discovered.Inhabitants:
-    """Who lives on a server with these files and databases, each with an account file as far as one can say it."""
-    server = read_server(tree)
+def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants:
+    """Who lives on a server with these files, programs and databases, each with an account file as far as one can say
+    it."""
+    server = read_server(tree, ask)
     of_group: dict[int, list[str]] = defaultdict(list)
     for user in server.users.values():
         of_group[user.gid].append(user.name)
@@ -74,14 +79,16 @@ def inhabitants(tree: Tree, owned: Owned) -> discovered.Inhabitants:
 
 
 def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovered]:
-    """Each person who has a site, a pool or a database, by name; what is nobody's is noted."""
+    """Each person who has a site, a pool, mail or a database, by name; what is nobody's is noted."""
     sites = _sites_by_owner(server)
     owned = _pools_by_owner(server)
     of_databases = {user.name: of_account(user.name, databases) for user in server.users.values() if user.is_person}
     note_nobodys([*of_databases], databases, server.tree.notes)
+    domains = _domains_by_owner(server, sites)
     found = {}
-    for name in sorted({*sites, *owned, *(name for name, theirs in of_databases.items() if theirs)}):
+    for name in sorted({*sites, *owned, *domains, *(name for name, theirs in of_databases.items() if theirs)}):
         user = server.users[name]
+        mailboxes, forwarders = mail.of_account(server.mail, domains[name])
         found[name] = discovered.Discovered(
             name=name,
             uid=user.uid,
@@ -100,8 +107,17 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
                 for one in server.programs
                 if one.user == name
             ],
+            mail_domains=domains[name],
+            mailboxes=mailboxes,
+            forwarders=forwarders,
             databases=of_databases[name],
-            extras=_extras(server, user, sites, owned),
+            extras=[
+                *_extras(server, user, sites, owned),
+                *extras.of_certificates([path for site in sites[name] for path in site.certificates], server.tree),
+                *extras.of_user(user, server.tree),
+                *extras.dkim(domains[name], server.tree),
+                *mail.scripts(server.mail, domains[name], user.home, server.tree),
+            ],
         )
     _note_who_is_left(server, found)
     return found
@@ -175,6 +191,17 @@ def _note_nobodys(server: Server, site: WebSite) -> None:
     server.tree.notes.add(
         f"{site.place}: the site {_called(site)}{how} belongs to no person; give it to a user, or take it away."
     )
+
+
+# --- mail ---
+
+
+def _domains_by_owner(server: Server, sites: dict[str, list[WebSite]]) -> dict[str, list[str]]:
+    of_site = {name: user for user, theirs in sites.items() for site in theirs for name in site.names}
+    found: dict[str, list[str]] = defaultdict(list)
+    for domain, user in mail.owners(server.mail, of_site, server.users, server.tree).items():
+        found[user].append(domain)
+    return found
 
 
 # --- pools ---
@@ -286,8 +313,9 @@ def _files_of_pools(owned: list[Pool]) -> list[tuple[str, str]]:
 
 def _note_who_is_left(server: Server, found: dict[str, discovered.Discovered]) -> None:
     """Persons who have nothing that is served, and may be customers all the same."""
+    of_mail = {box.owner for box in server.mail.boxes.values()} | {server.mail.system_user}
     for user in server.users.values():
-        if user.is_person and user.name not in found:
+        if user.is_person and user.name not in found and user.uid not in of_mail:
             server.tree.notes.add(
                 f"/etc/passwd: the user {user.name} (number {user.uid}, home {user.home}) has no site, pool, mail or"
                 " database."

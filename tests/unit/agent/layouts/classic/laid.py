@@ -25,3 +25,7 @@ def laid(folder: Path, name: str | None = None, **files: str) -> Tree:
             if not os.path.islink(each):
                 os.chmod(each, os.stat(each).st_mode & ~0o022)
     return Tree(root)
+
+
+def silent(argv: list[str], env: dict[str, str] | None = None) -> None:
+    """What a server answers whose programs do not run."""

@@ -14,7 +14,7 @@ from include.agent.move import stores
 from include.agent.verbs import discovered
 from include.agent.verbs.discovered import Discovered, Inhabitants
 
-from .laid import laid
+from .laid import laid, silent
 
 PHP = "[{user}]\nuser = {user}\nlisten = /run/php/{user}.sock\n"
 HOST = """<VirtualHost *:80>
@@ -42,6 +42,7 @@ def of_user(
             },
         ),
         owned or {},
+        silent,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from include.agent.layouts.classic.reading import apache, nginx, tree
 from include.agent.layouts.classic.reading.inhabitants import accounts, read_server
 
-from .laid import laid
+from .laid import laid, silent
 
 
 def test_files_that_include_themselves_or_each_other_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +43,7 @@ def test_no_depth_of_sections_ends_the_reading(tmp_path: Path, deep: int) -> Non
             "etc/passwd": "",
         },
     )
-    assert [site.names for site in read_server(server).sites] == [("x.example",)] * 2
+    assert [site.names for site in read_server(server, silent).sites] == [("x.example",)] * 2
 
 
 def test_a_file_without_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_no_note_has_a_character_that_a_terminal_obeys(tmp_path: Path) -> None:
         tmp_path,
         **{"etc/apache2/apache2.conf": said, "etc/nginx/nginx.conf": braces, "etc/passwd": passwd},
     )
-    accounts(read_server(server), {})
+    accounts(read_server(server, silent), {})
     notes = server.notes.sentences()
     assert len(notes) == 4
     assert all(note.isprintable() and note.endswith((".", ")")) for note in notes)

@@ -7,12 +7,12 @@ from pathlib import Path
 from include.agent.layouts.classic.reading.inhabitants import accounts, read_server
 from include.agent.verbs.discovered import Discovered
 
-from .laid import laid
+from .laid import laid, silent
 
 
 def read(folder: Path, name: str, **files: str) -> tuple[dict[str, Discovered], list[str]]:
     tree = laid(folder, name, **files)
-    found = accounts(read_server(tree), {})
+    found = accounts(read_server(tree, silent), {})
     return found, tree.notes.sentences()
 
 

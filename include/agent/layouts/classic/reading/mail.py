@@ -1,0 +1,110 @@
+"""The mail of a server: which domains, mailboxes and forwarders there are, and whose they are."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ....host.digest import printable
+from ....verbs import discovered
+from . import dovecot, postfix
+from .asking import Answer
+from .dovecot import Box
+from .tree import Tree
+from .users import User, is_below
+
+
+@dataclass
+class Mail:
+    """`forwarders`: where the mail of an address, or of all others of @domain, goes instead."""
+
+    domains: list[str] = field(default_factory=list)
+    boxes: dict[str, Box] = field(default_factory=dict)
+    forwarders: dict[str, list[str]] = field(default_factory=dict)
+    system_user: int | None = None
+    """Whose all messages are where customers have none of their own."""
+
+
+def read(tree: Tree, ask: Answer, users: dict[str, User]) -> Mail:
+    """What Postfix and Dovecot are told."""
+    sent = postfix.read(tree, ask)
+    addresses = [address for address in sent.boxes if not address.startswith("@") and "@" in address]
+    boxes = dovecot.read(tree, ask, addresses, users)
+    for address in addresses:
+        box = boxes.setdefault(address, Box(address))
+        if not box.folder and sent.base:
+            box.folder = f"{sent.base.rstrip('/')}/{sent.boxes[address]}"
+    for address in sent.boxes:
+        if address.startswith("@"):
+            tree.notes.add(
+                f"The mailbox table of Postfix gives all mail of {printable(address)} one mailbox; forward it."
+            )
+    for address, box in sorted(boxes.items()):
+        if not box.password_hash:
+            tree.notes.add(f"The mailbox {printable(address)} has no password that could be found.", "no password")
+    forwarders = {address: to for address, to in sent.aliases.items() if to != [address]}
+    named = {address.rpartition("@")[2] for address in (*boxes, *forwarders)}
+    owner = int(sent.owners) if sent.owners.isdecimal() else None
+    return Mail(sorted({*sent.domains, *named} - {""}), boxes, forwarders, owner)
+
+
+def owners(mail: Mail, site_owners: Mapping[str, str], users: dict[str, User], tree: Tree) -> dict[str, str]:
+    """Whose each domain is: his who has the site of that name; else his whose user has the messages, unless that user
+    has those of several domains and no site, as the mail system's own. The rest is noted."""
+    by_number = {user.uid: user.name for user in users.values() if user.is_person}
+    of_domain: dict[str, set[str]] = defaultdict(set)
+    for box in mail.boxes.values():
+        domain = box.address.rpartition("@")[2]
+        if box.owner in by_number and box.owner != mail.system_user:
+            of_domain[domain].add(by_number[box.owner])
+    many = Counter(name for names in of_domain.values() for name in names)
+    known = {*site_owners.values()}
+    found: dict[str, str] = {}
+    for domain in mail.domains:
+        owner = site_owners.get(domain) or site_owners.get(f"www.{domain}")
+        theirs = {name for name in of_domain[domain] if name in known or many[name] == 1}
+        if owner or len(theirs) == 1:
+            found[domain] = owner or theirs.pop()
+            continue
+        boxes = sum(address.endswith(f"@{domain}") for address in mail.boxes)
+        forwarders = sum(address.endswith(f"@{domain}") for address in mail.forwarders)
+        tree.notes.add(
+            f"The mail domain {printable(domain)} ({boxes} mailboxes, {forwarders} forwarders) belongs to no account:"
+            " no site has its name; say whose it is in that account's file."
+        )
+    return found
+
+
+def of_account(mail: Mail, domains: list[str]) -> tuple[list[discovered.Mailbox], list[discovered.Forwarder]]:
+    """The mailboxes and forwarders of these domains."""
+    mine = {*domains}
+    boxes = [
+        discovered.Mailbox(
+            address=box.address,
+            password_hash=box.password_hash,
+            folder=box.folder,
+            owner=box.owner,
+            quota=box.quota,
+        )
+        for _, box in sorted(mail.boxes.items())
+        if box.address.rpartition("@")[2] in mine
+    ]
+    forwarders = [
+        discovered.Forwarder(address=address, to=to)
+        for address, to in sorted(mail.forwarders.items())
+        if address.rpartition("@")[2] in mine
+    ]
+    return boxes, forwarders
+
+
+def scripts(mail: Mail, domains: list[str], home: str, tree: Tree) -> list[discovered.Extra]:
+    """The Sieve scripts of mailboxes that lie outside of the account's home."""
+    mine = {*domains}
+    return [
+        discovered.Extra(path=f"{box.home}/{name}", what=f"Sieve scripts of {box.address}")
+        for _, box in sorted(mail.boxes.items())
+        if box.address.rpartition("@")[2] in mine and box.home.startswith("/") and not is_below(box.home, home)
+        for name in (".dovecot.sieve", "sieve")
+        if tree.is_there(f"{box.home}/{name}")
+    ]
