@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ....account.engines import DECLARED
@@ -11,38 +12,43 @@ from .tree import Notes
 
 Owned = Mapping[str, Mapping[str, list[Any]]]
 """By engine and database, who owns it: each as an account file lists the users of that engine."""
+Databases = dict[str, dict[str, list[Any]]]
+"""Of one account, as its account file has them."""
 
 
-def of_account(name: str, owned: Owned) -> dict[str, dict[str, list[Any]]]:
-    """The databases with an owner of the account's name, or of one that begins with it and a `_`; and these owners."""
-    found: dict[str, dict[str, list[Any]]] = {}
+def by_account(names: Collection[str], owned: Owned, notes: Notes) -> dict[str, Databases]:
+    """Each account's databases: an owner is the account's whose name it has, or begins with, before a `_`. What is
+    nobody's, or several accounts', is noted."""
+    found: dict[str, Databases] = defaultdict(dict)
     for engine in DECLARED:
         (users,) = (key for key in engine.lists if key != "databases")
-        databases = []
-        theirs: list[Any] = []
         for database, owners in owned.get(engine.name, {}).items():
-            mine = [owner for owner in owners if _is_of(name, owner)]
-            if mine:
-                databases.append(database)
-                theirs += [owner for owner in mine if owner not in theirs]
-        if databases:
-            found[engine.name] = {users: theirs, "databases": databases}
+            accounts = {name: None for owner in owners if (name := _account_of(_called(owner), names))}
+            if len(accounts) != 1:
+                _note(engine.title, database, owners, [*accounts], notes)
+            for name in accounts:
+                theirs = found[name].setdefault(engine.name, {users: [], "databases": []})
+                theirs["databases"].append(database)
+                mine = [owner for owner in owners if _account_of(_called(owner), names) == name]
+                theirs[users] += [owner for owner in mine if owner not in theirs[users]]
     return found
 
 
-def _is_of(name: str, owner: Any) -> bool:
-    called = owner["user"] if isinstance(owner, dict) else owner
-    return bool(called == name or called.startswith(f"{name}_"))
+def _called(owner: Any) -> str:
+    return str(owner["user"] if isinstance(owner, dict) else owner)
 
 
-def note_nobodys(accounts: list[str], owned: Owned, notes: Notes) -> None:
-    """Tell the databases that are no account's, with who owns them."""
-    for engine in DECLARED:
-        for database, owners in owned.get(engine.name, {}).items():
-            if not any(_is_of(name, owner) for name in accounts for owner in owners):
-                names = [f"{one['user']}@{one['host']}" if isinstance(one, dict) else one for one in owners]
-                whose = f"is owned by {', '.join(names[:5])}" if names else "has no user of its own"
-                notes.add(
-                    f"The {engine.title} database {printable(database)} {whose}, who is no account here; say whose it"
-                    " is in that account's file."
-                )
+def _account_of(owner: str, names: Collection[str]) -> str | None:
+    """The account with the longest such name."""
+    while owner and owner not in names:
+        owner = owner.rpartition("_")[0]
+    return owner or None
+
+
+def _note(title: str, database: str, owners: list[Any], accounts: list[str], notes: Notes) -> None:
+    who = ", ".join(f"{one['user']}@{one['host']}" if isinstance(one, dict) else one for one in owners[:5])
+    if accounts:
+        notes.add(f"The {title} database {printable(database)} is of several accounts: {who}; leave it to one.")
+    else:
+        whose = f"is owned by {who}, who is no account here" if who else "has no user of its own"
+        notes.add(f"The {title} database {printable(database)} {whose}; say whose it is in that account's file.")

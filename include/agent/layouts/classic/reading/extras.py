@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 
 from ....verbs.discovered import Extra
 from .postfix import logical_lines
 from .tree import Place, Tree
-from .users import User
+from .users import User, owner_of
 
 _LIVE = re.compile(r"(/etc/letsencrypt)/live/([^/]+)/[^/]+")
 _RENEWAL = "/etc/letsencrypt/renewal"
@@ -33,36 +34,36 @@ def of_certificates(certificates: list[str], tree: Tree) -> list[Extra]:
     ]
 
 
-def of_user(user: User, tree: Tree) -> list[Extra]:
-    """What names a user, or its home, in logrotate, FTP and SSH."""
-    found = [Extra(path=path, what="how the account's logs are rotated") for path in _logs(user, tree)]
+def by_user(users: dict[str, User], tree: Tree) -> dict[str, list[Extra]]:
+    """What names each user, or its home, in logrotate, FTP and SSH."""
+    found: dict[str, list[Extra]] = defaultdict(list)
+    by_number = {str(user.uid): user.name for user in users.values()}
+    for name in tree.names(_LOGROTATE):
+        path = f"{_LOGROTATE}/{name}"
+        for user in _whose_logs(tree.text(path) or "", users):
+            found[user].append(Extra(path=path, what="how the account's logs are rotated"))
     for path in dict.fromkeys((*_FTP_PASSWORDS, *_named_by_proftpd(tree))):
         for number, line in enumerate(tree.lines(path), 1):
             fields = line.split(":")
-            if len(fields) >= 6 and fields[2] == str(user.uid):
-                found.append(Extra(path=str(Place(path, number)), what=f"the FTP user {fields[0]}"))
+            if len(fields) >= 6 and fields[2] in by_number:
+                what = f"the FTP user {fields[0]}"
+                found[by_number[fields[2]]].append(Extra(path=str(Place(path, number)), what=what))
     folder = _settings(tree, _VSFTPD, "=").get("user_config_dir", "")
-    if folder and tree.is_there(f"{folder}/{user.name}"):
-        found.append(Extra(path=f"{folder}/{user.name}", what="FTP settings of the account"))
-    for pattern in _SSHD:
-        for path in tree.matching(pattern):
-            for number, line in enumerate(tree.lines(path), 1):
-                words = line.split()
-                if len(words) > 2 and [word.lower() for word in words[:2]] == ["match", "user"]:
-                    if user.name in words[2].split(","):
-                        found.append(Extra(path=str(Place(path, number)), what="SSH settings of the account"))
+    for name in tree.names(folder) if folder else ():
+        found[name].append(Extra(path=f"{folder}/{name}", what="FTP settings of the account"))
+    for path in (path for pattern in _SSHD for path in tree.matching(pattern)):
+        for number, line in enumerate(tree.lines(path), 1):
+            match = re.match(r"\s*match\s+user\s+(\S+)", line, re.IGNORECASE)
+            for name in match[1].split(",") if match else ():
+                found[name].append(Extra(path=str(Place(path, number)), what="SSH settings of the account"))
     return found
 
 
-def _logs(user: User, tree: Tree) -> Iterator[str]:
-    """Files of logrotate's for logs in the home, or that belong to the user."""
-    named = re.compile(
-        rf"(?<![\w/.-]){re.escape(user.home)}/|^\s*(su|create\s+\d+)\s+{re.escape(user.name)}\s", re.MULTILINE
-    )
-    for name in tree.names(_LOGROTATE):
-        path = f"{_LOGROTATE}/{name}"
-        if named.search(tree.text(path) or ""):
-            yield path
+def _whose_logs(text: str, users: dict[str, User]) -> list[str]:
+    """Whose logs a file of logrotate's speaks of: those in a home, or that are a user's."""
+    homes = (owner_of(path, users) for path in re.findall(r"(?:^|\s|\")(/[^\s\"{}]+)", text))
+    named = re.findall(r"^\s*(?:su|create\s+\d+)\s+(\S+)", text, re.MULTILINE)
+    return [*dict.fromkeys([*(user.name for user in homes if user), *(name for name in named if name in users)])]
 
 
 def _named_by_proftpd(tree: Tree) -> Iterator[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from ....host.digest import printable
 from ....verbs import discovered
-from . import apache, apache_sites, extras, mail, nginx, nginx_sites, pools, programs, users
+from . import apache, apache_sites, dumps, extras, mail, nginx, nginx_sites, pools, programs, users
 from .account_files import with_account_file
 from .asking import Answer
-from .databases import Owned, note_nobodys, of_account
+from .databases import Owned, by_account
 from .mail import Mail
 from .pools import Pool
 from .programs import Program
@@ -36,9 +36,11 @@ class Server:
     """Folders with rules of their own, and the file that says them."""
     mail: Mail
 
+    def __post_init__(self) -> None:
+        self._listening = {_where(pool.listen): pool for pool in reversed(self.pools)}
+
     def pool_at(self, address: str) -> Pool | None:
-        wanted = _where(address)
-        return next((pool for pool in self.pools if _where(pool.listen) == wanted), None)
+        return self._listening.get(_where(address))
 
 
 def _where(address: str) -> str:
@@ -48,9 +50,10 @@ def _where(address: str) -> str:
 
 def read_server(tree: Tree, ask: Answer) -> Server:
     """What the web servers, php-fpm, systemd, cron and the mail servers are told."""
-    said, _ = apache.read(tree)
+    said, files = apache.read(tree)
     served = apache_sites.read(said, tree)
-    front, _ = nginx.read(tree)
+    front, more_files = nginx.read(tree)
+    dumps.note_missed(tree, ask, files | more_files, (str(site.place) for site in served.sites))
     everybody = users.read(tree)
     return Server(
         tree=tree,
@@ -82,13 +85,15 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
     """Each person who has a site, a pool, mail or a database, by name; what is nobody's is noted."""
     sites = _sites_by_owner(server)
     owned = _pools_by_owner(server)
-    of_databases = {user.name: of_account(user.name, databases) for user in server.users.values() if user.is_person}
-    note_nobodys([*of_databases], databases, server.tree.notes)
+    persons = {user.name: user for user in server.users.values() if user.is_person}
+    of_databases = by_account(persons, databases, server.tree.notes)
     domains = _domains_by_owner(server, sites)
+    of_several = _files_of_several(sites, owned)
+    named = extras.by_user(persons, server.tree)
     found = {}
-    for name in sorted({*sites, *owned, *domains, *(name for name, theirs in of_databases.items() if theirs)}):
+    for name in sorted({*sites, *owned, *domains, *of_databases}):
         user = server.users[name]
-        mailboxes, forwarders = mail.of_account(server.mail, domains[name])
+        mailboxes, forwarders = server.mail.of_domains(domains[name])
         found[name] = discovered.Discovered(
             name=name,
             uid=user.uid,
@@ -110,13 +115,13 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
             mail_domains=domains[name],
             mailboxes=mailboxes,
             forwarders=forwarders,
-            databases=of_databases[name],
+            databases=of_databases.get(name, {}),
             extras=[
-                *_extras(server, user, sites, owned),
+                *_extras(server, user, [*_files_of_sites(sites[name]), *_files_of_pools(owned[name])], of_several),
                 *extras.of_certificates([path for site in sites[name] for path in site.certificates], server.tree),
-                *extras.of_user(user, server.tree),
+                *named[name],
                 *extras.dkim(domains[name], server.tree),
-                *mail.scripts(server.mail, domains[name], user.home, server.tree),
+                *server.mail.scripts(domains[name], user.home, server.tree),
             ],
         )
     _note_who_is_left(server, found)
@@ -281,25 +286,28 @@ def _leads_to_apache(server: Server, backend: Backend) -> bool:
     return backend.kind == "http" and port in server.apache_ports and host in ("127.0.0.1", "localhost", "[::1]")
 
 
-def _extras(
-    server: Server, user: User, sites: dict[str, list[WebSite]], owned: dict[str, list[Pool]]
-) -> list[discovered.Extra]:
+def _extras(server: Server, user: User, files: list[tuple[str, str]], of_several: set[str]) -> list[discovered.Extra]:
     """Files of an account's that lie outside its home; one that says something of several accounts is the server's."""
-    others = {
-        path
-        for name in {*sites, *owned} - {user.name}
-        for path, _ in [*_files_of_sites(sites[name]), *_files_of_pools(owned[name])]
-    }
-    found = [*_files_of_sites(sites[user.name]), *_files_of_pools(owned[user.name])]
+    found = [*files]
     found += [(file, "Apache's rules for a folder") for folder, file in server.rules if is_below(folder, user.home)]
     found += [(one.file, one.kind) for one in server.programs if one.user == user.name]
     return [
         discovered.Extra(path=path, what=what)
         for path, what in dict.fromkeys(found)
-        if path not in others
+        if path not in of_several
         and not is_below(path, user.home)
         and not any(is_below(path, folder) for folder in _OF_THE_SYSTEM)
     ]
+
+
+def _files_of_several(sites: dict[str, list[WebSite]], owned: dict[str, list[Pool]]) -> set[str]:
+    users: dict[str, str] = {}
+    several = set()
+    for name in {*sites, *owned}:
+        for path, _ in [*_files_of_sites(sites[name]), *_files_of_pools(owned[name])]:
+            if users.setdefault(path, name) != name:
+                several.add(path)
+    return several
 
 
 def _files_of_sites(sites: list[WebSite]) -> list[tuple[str, str]]:

@@ -25,6 +25,48 @@ class Mail:
     system_user: int | None = None
     """Whose all messages are where customers have none of their own."""
 
+    def __post_init__(self) -> None:
+        self._boxes: dict[str, list[Box]] = defaultdict(list)
+        self._forwarders: dict[str, list[str]] = defaultdict(list)
+        for _, box in sorted(self.boxes.items()):
+            self._boxes[box.address.rpartition("@")[2]].append(box)
+        for address in sorted(self.forwarders):
+            self._forwarders[address.rpartition("@")[2]].append(address)
+
+    def of_domains(self, domains: list[str]) -> tuple[list[discovered.Mailbox], list[discovered.Forwarder]]:
+        """The mailboxes and forwarders of these domains."""
+        boxes = [
+            discovered.Mailbox(
+                address=box.address,
+                password_hash=box.password_hash,
+                folder=box.folder,
+                owner=box.owner,
+                quota=box.quota,
+            )
+            for domain in domains
+            for box in self._boxes[domain]
+        ]
+        forwarders = [
+            discovered.Forwarder(address=address, to=self.forwarders[address])
+            for domain in domains
+            for address in self._forwarders[domain]
+        ]
+        return boxes, forwarders
+
+    def scripts(self, domains: list[str], home: str, tree: Tree) -> list[discovered.Extra]:
+        """The Sieve scripts of mailboxes that lie outside of the account's home."""
+        return [
+            discovered.Extra(path=f"{box.home}/{name}", what=f"Sieve scripts of {box.address}")
+            for domain in domains
+            for box in self._boxes[domain]
+            if box.home.startswith("/") and not is_below(box.home, home)
+            for name in (".dovecot.sieve", "sieve")
+            if tree.is_there(f"{box.home}/{name}")
+        ]
+
+    def counted(self, domain: str) -> str:
+        return f"{len(self._boxes[domain])} mailboxes, {len(self._forwarders[domain])} forwarders"
+
 
 def read(tree: Tree, ask: Answer, users: dict[str, User]) -> Mail:
     """What Postfix and Dovecot are told."""
@@ -67,44 +109,8 @@ def owners(mail: Mail, site_owners: Mapping[str, str], users: dict[str, User], t
         if owner or len(theirs) == 1:
             found[domain] = owner or theirs.pop()
             continue
-        boxes = sum(address.endswith(f"@{domain}") for address in mail.boxes)
-        forwarders = sum(address.endswith(f"@{domain}") for address in mail.forwarders)
         tree.notes.add(
-            f"The mail domain {printable(domain)} ({boxes} mailboxes, {forwarders} forwarders) belongs to no account:"
+            f"The mail domain {printable(domain)} ({mail.counted(domain)}) belongs to no account:"
             " no site has its name; say whose it is in that account's file."
         )
     return found
-
-
-def of_account(mail: Mail, domains: list[str]) -> tuple[list[discovered.Mailbox], list[discovered.Forwarder]]:
-    """The mailboxes and forwarders of these domains."""
-    mine = {*domains}
-    boxes = [
-        discovered.Mailbox(
-            address=box.address,
-            password_hash=box.password_hash,
-            folder=box.folder,
-            owner=box.owner,
-            quota=box.quota,
-        )
-        for _, box in sorted(mail.boxes.items())
-        if box.address.rpartition("@")[2] in mine
-    ]
-    forwarders = [
-        discovered.Forwarder(address=address, to=to)
-        for address, to in sorted(mail.forwarders.items())
-        if address.rpartition("@")[2] in mine
-    ]
-    return boxes, forwarders
-
-
-def scripts(mail: Mail, domains: list[str], home: str, tree: Tree) -> list[discovered.Extra]:
-    """The Sieve scripts of mailboxes that lie outside of the account's home."""
-    mine = {*domains}
-    return [
-        discovered.Extra(path=f"{box.home}/{name}", what=f"Sieve scripts of {box.address}")
-        for _, box in sorted(mail.boxes.items())
-        if box.address.rpartition("@")[2] in mine and box.home.startswith("/") and not is_below(box.home, home)
-        for name in (".dovecot.sieve", "sieve")
-        if tree.is_there(f"{box.home}/{name}")
-    ]

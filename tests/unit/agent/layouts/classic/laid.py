@@ -27,5 +27,6 @@ def laid(folder: Path, name: str | None = None, **files: str) -> Tree:
     return Tree(root)
 
 
-def silent(argv: list[str], env: dict[str, str] | None = None) -> None:
-    """What a server answers whose programs do not run."""
+def silent(argv: list[str], env: dict[str, str] | None = None) -> str | None:
+    """What a server answers of which only the web servers run, and tell nothing new."""
+    return "" if argv[0] in ("apache2ctl", "nginx") else None

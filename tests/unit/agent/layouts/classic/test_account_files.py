@@ -8,8 +8,9 @@ from typing import Any
 from include.agent import discover, layouts, protocol, verbs
 from include.agent.account.accounts import Account
 from include.agent.host.codec import decode, plain
-from include.agent.layouts.classic.reading.databases import Owned
+from include.agent.layouts.classic.reading.databases import Owned, by_account
 from include.agent.layouts.classic.reading.inhabitants import inhabitants
+from include.agent.layouts.classic.reading.tree import Notes
 from include.agent.move import stores
 from include.agent.verbs import discovered
 from include.agent.verbs.discovered import Discovered, Inhabitants
@@ -77,8 +78,7 @@ def test_an_account_that_can_be_said_is_said(tmp_path: Path) -> None:
     assert found.unclear == [
         "The PostgreSQL database theirs is owned by shopping, who is no account here; say whose it is in that account's"
         " file.",
-        "The PostgreSQL database none has no user of its own, who is no account here; say whose it is in that account's"
-        " file.",
+        "The PostgreSQL database none has no user of its own; say whose it is in that account's file.",
     ]
     assert decode(Inhabitants, plain(found)) == found
 
@@ -119,3 +119,22 @@ def test_the_verb_asks_the_engines_that_run_and_gives_what_its_types_say(tmp_pat
     assert asked == [{first.name: {"shop": ["shop"]}}]
     assert decode(discovered.Inhabitants, result) == nobody
     assert (verbs.Discover, discover.discover) in [*protocol.LONG_VERBS]
+
+
+def test_a_database_is_his_whose_name_its_owner_has(tmp_path: Path) -> None:
+    notes = Notes()
+    owned: Owned = {
+        "postgresql": {"a": ["shop_old_app"], "b": ["shop_app"], "c": ["shop_old"], "d": ["shopping"], "e": ["_"]},
+        "mariadb": {"both": [{"user": "shop", "host": "%"}, {"user": "shop_old", "host": "%"}]},
+    }
+    found = by_account({"shop", "shop_old"}, owned, notes)
+    assert {name: theirs["postgresql"]["databases"] for name, theirs in found.items()} == {
+        "shop_old": ["a", "c"],
+        "shop": ["b"],
+    }
+    assert notes.sentences() == [
+        "The PostgreSQL database d is owned by shopping, who is no account here; say whose it is in that account's"
+        " file.",
+        "The PostgreSQL database e is owned by _, who is no account here; say whose it is in that account's file.",
+        "The MariaDB database both is of several accounts: shop@%, shop_old@%; leave it to one.",
+    ]

@@ -126,3 +126,31 @@ def test_two_persons_for_one_site_are_told(tmp_path: Path) -> None:
     found, notes = read(tmp_path, "apache", **{"etc/apache2/sites-enabled/x.conf": vhost})
     assert "x.example" in [site.names[0] for site in found["shop"].sites]
     assert any("the site x.example is news and shop's, by its user, pool and folder" in note for note in notes)
+
+
+INCLUDES = """Included configuration files:
+  (*) /etc/apache2/apache2.conf
+    (146) /etc/apache2/ports.conf
+    (225) /etc/apache2/sites-enabled/by a panel.conf
+VirtualHost configuration:
+192.0.2.7:80           news.example (/etc/apache2/sites-enabled/news.conf:1)
+*:80                   is a NameVirtualHost
+         default server shop.example (/etc/apache2/sites-enabled/shop.conf:3)
+         port 80 namevhost missed.example (/etc/apache2/sites-enabled/by a panel.conf:7)
+                 alias www.missed.example
+ServerRoot: "/etc/apache2"
+"""
+
+
+def test_what_the_web_servers_read_and_this_does_not_is_told(tmp_path: Path) -> None:
+    answers = {"apache2ctl": INCLUDES, "nginx": "# configuration file /etc/nginx/nginx.conf:\nhttp {}\n"}
+    tree = laid(tmp_path, "apache", **{"etc/nginx/nginx.conf": "http {}"})
+    read_server(tree, lambda argv, env=None: answers.get(argv[0]))
+    missed = "/etc/apache2/sites-enabled/by a panel.conf"
+    assert [note for note in tree.notes.sentences() if "panel" in note or "nginx" in note] == [
+        f"{missed}:7: Apache has a site there that was not understood.",
+        f"{missed} is read by the web server, and could not be read here.",
+    ]
+    read_server(tree, lambda argv, env=None: None)
+    told = "nginx does not tell what it reads (nginx -T); see why, since something may be missed."
+    assert told in tree.notes.sentences()
