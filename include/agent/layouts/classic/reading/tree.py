@@ -1,7 +1,8 @@
-"""The files of a server, read by root: within bounds, and only what no customer could have put there."""
+"""The files of a server, read by root: within bounds, and only what no customer could have put there, or led to."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -87,11 +88,7 @@ class Included:
 
 
 class _Foreign(Exception):
-    """Part of a path is somebody's who could lead root anywhere by it."""
-
-    def __init__(self, path: str, uid: int) -> None:
-        super().__init__(path)
-        self.path, self.uid = path, uid
+    """Part of a path is somebody's who could lead root anywhere by it: who that is, and which part."""
 
 
 class Tree:
@@ -101,6 +98,7 @@ class Tree:
         self._root = str(root).rstrip("/")
         self._root_owner = os.stat(root).st_uid
         self._bytes = 0
+        self._unread: set[str] = set()
         self.notes = Notes()
         self.files: dict[str, str] = {}
         """What was read, by the path that was asked for."""
@@ -110,19 +108,20 @@ class Tree:
 
     def text(self, path: str) -> str | None:
         """What a file of the host's says; None, with a note unless it is not there, where it cannot be read."""
-        if path in self.files:
-            return self.files[path]
+        if path in self.files or path in self._unread:
+            return self.files.get(path)
+        self._unread.add(path)
         try:
             content = self._read(path)
         except FileNotFoundError:
             return None
         except _Foreign as foreign:
-            whose = "everybody" if foreign.uid < 0 else f"the user with number {foreign.uid}"
-            self.notes.add(f"{path} is not read, because {foreign.path} is {whose}'s to change; make it root's.")
+            self.notes.add(f"{path} is not read, because {foreign} may change it; make it root's alone.")
             return None
         except (OSError, ValueError) as error:
             self.notes.add(f"{path} could not be read: {getattr(error, 'strerror', None) or error}.")
             return None
+        self._unread.remove(path)
         self.files[path] = content
         return content
 
@@ -133,33 +132,55 @@ class Tree:
     def _read(self, path: str) -> str:
         if len(self.files) >= MAX_FILES or self._bytes >= MAX_ALL:
             raise ValueError("the configuration of this server is larger than the agent reads")
-        descriptor = os.open(self.on_disk(self.real(path)), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor, foreign = self._open(path, os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise ValueError("it is no file")
+            if foreign:
+                self._require_hosts(path, status)
+                if status.st_nlink > 1:
+                    raise foreign
             content = file.read(MAX_FILE + 1)
         if len(content) > MAX_FILE:
             raise ValueError(f"it has more than {MAX_FILE >> 20} MB")
         self._bytes += len(content)
         return content.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
 
+    def _open(self, path: str, flags: int) -> tuple[int, _Foreign | None]:
+        """Open it; from where a part of the path is a customer's on, only if none is a link."""
+        at, rest, foreign = self._followed(path)
+        flags |= os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        if not rest:
+            return os.open(self.on_disk(at), flags), foreign
+        folder = os.open(self.on_disk(at), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return open_beneath(folder, os.fsencode(rest), flags), foreign
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EXDEV) and foreign:
+                raise foreign from None
+            raise
+        finally:
+            os.close(folder)
+
     def real(self, path: str) -> str:
-        """Where a path leads, its links followed below the root; raises where one of its parts is no part of the
+        """Where a path of the host's leads, its links followed below the root; raises where one of its parts is not the
         host's."""
-        real, rest = self._followed(path)
-        if rest is not None:
-            raise rest
-        return real
+        at, rest, foreign = self._followed(path)
+        if rest:
+            raise foreign or FileNotFoundError(path)
+        return at
 
     def settled(self, path: str) -> str:
         """The same, but from where the path is a customer's on, or leads nowhere, it is taken as it is written."""
         try:
-            return self._followed(path)[0]
+            at, rest, _ = self._followed(path)
         except (OSError, ValueError):
             return os.path.normpath(path)
+        return os.path.normpath(f"{at.rstrip('/')}/{rest}")
 
-    def _followed(self, path: str) -> tuple[str, _Foreign | None]:
+    def _followed(self, path: str) -> tuple[str, str, _Foreign | None]:
+        """Where a path leads as far as it is there and the host's; what of it is left; and whose that is."""
         parts, at, links = deque(path.split("/")), "", 0
         self._require_hosts("/", os.stat(self._root or "/"))
         while parts:
@@ -169,11 +190,13 @@ class Tree:
             if part == "..":
                 at = at.rpartition("/")[0]
                 continue
-            status = os.lstat(self.on_disk(f"{at}/{part}"))
             try:
+                status = os.lstat(self.on_disk(f"{at}/{part}"))
                 self._require_hosts(f"{at}/{part}", status)
             except _Foreign as foreign:
-                return os.path.normpath("/".join((at, part, *parts))), foreign
+                return at or "/", "/".join((part, *parts)), foreign
+            except FileNotFoundError:
+                return at or "/", "/".join((part, *parts)), None
             if not stat.S_ISLNK(status.st_mode):
                 at = f"{at}/{part}"
                 continue
@@ -183,15 +206,17 @@ class Tree:
             target = os.readlink(self.on_disk(f"{at}/{part}"))
             parts.extendleft(reversed(target.split("/")))
             at = "" if target.startswith("/") else at
-        return at or "/", None
+        return at or "/", "", None
 
     def _require_hosts(self, path: str, status: os.stat_result) -> None:
         """Refuse what a customer could change, or put another thing in the place of."""
         mode = status.st_mode
-        if status.st_uid != self._root_owner and (status.st_uid >= _FIRST_PERSON or status.st_uid in _OF_WEB_SERVERS):
-            raise _Foreign(path, status.st_uid)
+        if status.st_uid != self._root_owner and _is_persons(status.st_uid):
+            raise _Foreign(f"the user with number {status.st_uid}, whose {path} is,")
+        if mode & 0o020 and not stat.S_ISLNK(mode) and _is_persons(status.st_gid):
+            raise _Foreign(f"the group with number {status.st_gid}, which may write {path},")
         if mode & 0o002 and not stat.S_ISLNK(mode) and not mode & stat.S_ISVTX:
-            raise _Foreign(path, -1)
+            raise _Foreign(f"everybody, who may write {path},")
 
     def is_there(self, path: str) -> bool:
         return self.status(path) is not None
@@ -204,16 +229,23 @@ class Tree:
             return None
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder of the host's, in order; none where there is none."""
+        """The names in a folder, in order; none where there is none."""
         try:
-            return sorted(os.listdir(self.on_disk(self.real(folder))))[:MAX_NAMES]
-        except (_Foreign, OSError, ValueError):
+            descriptor, _ = self._open(folder, os.O_DIRECTORY)
+        except FileNotFoundError:
             return []
+        except (_Foreign, OSError, ValueError):
+            self.notes.add(f"The folder {folder} could not be looked into; make it and all above it root's.")
+            return []
+        try:
+            return sorted(os.listdir(descriptor))[:MAX_NAMES]
+        finally:
+            os.close(descriptor)
 
     def names_beneath(self, home: str, folder: str) -> list[str]:
-        """The names in a folder of a customer's home, of which no part is a link."""
+        """The names in a folder of a customer's home, of which no part is a link; none where there is no such one."""
         try:
-            at = os.open(self.on_disk(home), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            at = os.open(self.on_disk(self.settled(home)), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except (OSError, ValueError):
             return []
         try:
@@ -244,6 +276,13 @@ class Tree:
 
     def is_folder(self, path: str) -> bool:
         try:
-            return os.path.isdir(self.on_disk(self.real(path)))
+            descriptor, _ = self._open(path, os.O_DIRECTORY)
         except (_Foreign, OSError, ValueError):
             return False
+        os.close(descriptor)
+        return True
+
+
+def _is_persons(number: int) -> bool:
+    """Whether a user or group may be a customer's, or what runs their programs."""
+    return number >= _FIRST_PERSON or number in _OF_WEB_SERVERS

@@ -9,6 +9,7 @@ import pytest
 
 from include.agent.layouts.classic.reading import apache, nginx, tree
 from include.agent.layouts.classic.reading.inhabitants import accounts, read_server
+from include.agent.layouts.classic.reading.tree import Tree
 
 from .laid import laid, silent
 
@@ -81,10 +82,50 @@ def test_what_a_customer_could_put_there_is_not_read(tmp_path: Path) -> None:
     assert server.text("/etc/open.conf") is None
     theirs = tmp_path / "server/etc/theirs.conf"
     theirs.write_text(secret)
-    for owner, who in ((2000, "the user with number 2000"), (33, "the user with number 33")):
-        os.chown(theirs, owner, owner)
-        assert server.text("/etc/theirs.conf") is None
-        assert any(f"is {who}'s to change; make it root's" in note for note in server.notes.sentences())
+    for owner, group, mode, who in (
+        (2000, 0, 0o600, "the user with number 2000, whose"),
+        (33, 0, 0o600, "the user with number 33, whose"),
+        (0, 2000, 0o660, "the group with number 2000, which may write"),
+    ):
+        os.chown(theirs, owner, group)
+        theirs.chmod(mode)
+        again = Tree(tmp_path / "server")
+        assert again.text("/etc/theirs.conf") is None
+        assert again.notes.sentences() == [
+            f"/etc/theirs.conf is not read, because {who} /etc/theirs.conf{' is' * (owner > 0)}, may change it; make it"
+            " root's alone."
+        ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_of_the_hosts_in_a_home_is_read_if_no_link_leads_there(tmp_path: Path) -> None:
+    """Some panels keep what they include in the customers' homes."""
+    conf, secret = "home/eve/conf/web", "ServerName secret"
+    server = laid(
+        tmp_path,
+        **{
+            "etc/apache2/apache2.conf": "Include conf.d/*.conf\nIncludeOptional /home/*/conf/web/more_*\n",
+            f"{conf}/apache2.conf": "ServerName theirs",
+            f"{conf}/more_1": "ServerName more",
+            f"{conf}/more_2": secret,
+            "etc/secret/conf/web/more_5": secret,
+        },
+    )
+    root = tmp_path / "server"
+    (root / "etc/apache2/conf.d").mkdir()
+    (root / "etc/apache2/conf.d/eve.conf").symlink_to("/home/eve/conf/web/apache2.conf")
+    (root / conf / "more_3").symlink_to("/etc/secret/conf/web/more_5")
+    os.link(root / "etc/secret/conf/web/more_5", root / conf / "more_4")
+    (root / "home/mallory").symlink_to(root / "etc/secret")
+    os.lchown(root / "home/mallory", 2001, 2001)
+    os.chown(root / "home/eve", 2000, 2000)
+    os.chown(root / conf / "more_2", 2000, 2000)
+    said, _ = apache.read(server)
+    assert [one.first for one in said] == ["theirs", "more"]
+    assert sorted(note.partition(" ")[0] for note in server.notes.sentences() if "/home/eve" in note) == [
+        f"/home/eve/conf/web/more_{number}" for number in (2, 3, 4)
+    ]
+    assert any("mallory" in note for note in server.notes.sentences())
 
 
 def test_links_in_a_home_are_not_followed(tmp_path: Path) -> None:
