@@ -157,6 +157,7 @@ class _Reader:
         """The file, or all below the folder."""
         if depth > _DEEPEST or not self.tree.is_folder(path):
             return [path]
+        path = path.rstrip("/")
         return [file for name in self.tree.names(path) for file in self._files_of(f"{path}/{name}", depth + 1)]
 
     def _path(self, path: str) -> str:

@@ -26,16 +26,16 @@ class _Shared:
     balancers: dict[str, list[str]] = field(default_factory=dict)
     folders: list[tuple[str, Place]] = field(default_factory=list)
     """Folders that have rules of their own, whichever site shows them."""
-    ports: set[str] = field(default_factory=set)
+    listens: set[str] = field(default_factory=set)
     runs_php: bool = False
 
 
 @dataclass(frozen=True)
 class Served:
-    """The virtual hosts, the ports that Apache listens on, and the folders that have rules outside of all sites."""
+    """The virtual hosts, where Apache listens, and the folders that have rules outside of all sites."""
 
     sites: list[WebSite]
-    ports: set[str]
+    listens: set[str]
     folders: list[tuple[str, Place]]
 
 
@@ -51,14 +51,14 @@ def read(directives: tuple[Directive, ...], tree: Tree) -> Served:
             "Apache runs PHP itself (mod_php), as www-data where AssignUserId names nobody; give each site a pool of"
             " php-fpm."
         )
-    return Served(found, shared.ports, shared.folders)
+    return Served(found, shared.listens, shared.folders)
 
 
 def _shared(directives: tuple[Directive, ...]) -> _Shared:
     shared = _Shared()
     for one, below, folder in _walk(directives):
         if one.name == "listen":
-            shared.ports.add(one.first.rpartition(":")[2])
+            shared.listens.add(one.first)
         elif one.name == "loadmodule" and one.first.startswith("php"):
             shared.runs_php = True
         elif one.name == "sethandler" and (passed := target(one.first)):

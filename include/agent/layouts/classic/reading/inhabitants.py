@@ -30,7 +30,7 @@ class Server:
     users: dict[str, User]
     pools: list[Pool]
     sites: list[WebSite]
-    apache_ports: set[str]
+    apache_listens: set[str]
     programs: list[Program]
     rules: list[tuple[str, str]]
     """Folders with rules of their own, and the file that says them."""
@@ -60,7 +60,7 @@ def read_server(tree: Tree, ask: Answer) -> Server:
         users=everybody,
         pools=pools.read(tree),
         sites=[*nginx_sites.sites(front, tree), *served.sites],
-        apache_ports=served.ports,
+        apache_listens=served.listens,
         programs=programs.read(tree, everybody),
         rules=[(folder, place.file) for folder, place in served.folders],
         mail=mail.read(tree, ask, everybody),
@@ -283,7 +283,9 @@ def _behind(server: Server, site: WebSite) -> list[str]:
 
 def _leads_to_apache(server: Server, backend: Backend) -> bool:
     host, _, port = backend.address.rpartition(":")
-    return backend.kind == "http" and port in server.apache_ports and host in ("127.0.0.1", "localhost", "[::1]")
+    here = backend.address in server.apache_listens or host in ("127.0.0.1", "localhost", "[::1]")
+    listens = any(port == one.rpartition(":")[2] for one in server.apache_listens)
+    return backend.kind == "http" and here and listens
 
 
 def _extras(server: Server, user: User, files: list[tuple[str, str]], of_several: set[str]) -> list[discovered.Extra]:
@@ -295,7 +297,7 @@ def _extras(server: Server, user: User, files: list[tuple[str, str]], of_several
         discovered.Extra(path=path, what=what)
         for path, what in dict.fromkeys(found)
         if path not in of_several
-        and not is_below(path, user.home)
+        and not is_below(server.tree.settled(path), user.home)
         and not any(is_below(path, folder) for folder in _OF_THE_SYSTEM)
     ]
 

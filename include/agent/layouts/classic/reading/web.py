@@ -62,4 +62,4 @@ def target(text: str) -> tuple[str, str] | None:
     if not match:
         return None
     socket, kind, host, _ = match.groups()
-    return kind.lower(), socket or host
+    return kind.lower(), re.sub("^/+", "/", socket or host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from include.agent.layouts.classic.reading.inhabitants import accounts, read_server
+from include.agent.layouts.classic.reading.inhabitants import accounts, inhabitants, read_server
 from include.agent.verbs.discovered import Discovered
 
 from .laid import laid, silent
@@ -154,3 +154,33 @@ def test_what_the_web_servers_read_and_this_does_not_is_told(tmp_path: Path) -> 
     read_server(tree, lambda argv, env=None: None)
     told = "nginx does not tell what it reads (nginx -T); see why, since something may be missed."
     assert told in tree.notes.sentences()
+
+
+def test_what_panels_write(tmp_path: Path) -> None:
+    """ISPConfig's Apache with homes below /var/www/clients, HestiaCP's nginx before Apache with files in the home."""
+    found, notes = read(tmp_path, "panel")
+    assert [*found] == ["user", "web1", "web2"]
+    (shop,) = found["web1"].sites
+    assert (shop.names, shop.root) == (["shop.example", "www.shop.example"], "/var/www/clients/client1/web1/web")
+    assert [(pool.name, pool.version) for pool in found["web1"].pools] == [("web1", "8.2")]
+    assert [extra.path for extra in found["web1"].extras] == [
+        "/etc/apache2/sites-enabled/100-shop.example.vhost",
+        "/etc/php/8.2/fpm/pool.d/web1.conf",
+    ]
+    (cafe,) = found["user"].sites
+    assert (cafe.served_by, cafe.behind) == ("Apache behind nginx", [])
+    assert (cafe.root, found["user"].pools[0].version) == ("/home/user/web/cafe.example/public_html", "8.3")
+    assert [extra.path for extra in found["user"].extras] == [
+        "/etc/php/8.3/fpm/pool.d/cafe.example.conf",
+    ]
+    old = "/etc/apache2/sites-enabled/100-old.example.vhost:5"
+    assert notes == [
+        "/etc/apache2/sites-enabled/100-shop.example.vhost:69: what 'davlockdb' does for the site is not understood.",
+        f"{old}: no pool of php-fpm listens at '/var/lib/php8.2-fpm/web2.sock'.",
+    ]
+
+
+def test_a_group_of_several_accounts_is_told(tmp_path: Path) -> None:
+    _, first, second = inhabitants(laid(tmp_path, "panel"), {}, silent).accounts
+    assert first.unfit == ["The group 5005 of web1 is that of web2 too; give each a group of its own."]
+    assert second.account_file is None
