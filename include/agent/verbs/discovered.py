@@ -91,7 +91,7 @@ class Discovered:
     databases: Annotated[dict[str, Any], named(tree(), 10)] = field(default_factory=dict)
     extras: Annotated[list[Extra], Most(100_000)] = field(default_factory=list)
     account_file: Annotated[dict[str, Any] | None, maybe(named(tree(), 20))] = None
-    unfit: Annotated[list[Said], Most(1000)] = field(default_factory=list)
+    unfit: Annotated[list[Said], Most(10_000)] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

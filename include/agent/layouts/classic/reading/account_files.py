@@ -11,6 +11,7 @@ from ....account.accounts import Account
 from ....host.digest import printable
 from ....host.system import Refused
 from ....verbs.discovered import Discovered, Site
+from .tree import Notes
 from .users import is_below
 
 _APP = "app.sock"
@@ -22,7 +23,7 @@ class _File:
 
     def __init__(self, found: Discovered) -> None:
         self.found = found
-        self.unfit: list[str] = []
+        self._unfit = Notes()
         self.content: dict[str, Any] = {
             "account": found.name,
             "uid": found.uid,
@@ -38,7 +39,7 @@ class _File:
             try:
                 check(item)
             except Refused as error:
-                self.unfit.append(error.message)
+                self._cannot(error.message)
             else:
                 taken.append(item)
         return taken
@@ -85,11 +86,15 @@ class _File:
             local, _, domain = box.address.partition("@")
             usual = f"{found.home}/mail/{domain}/{local}"
             if box.folder and not is_below(box.folder.partition(":")[2] or box.folder, usual):
-                self._cannot(f"The messages of {box.address} lie in {box.folder}, not in {usual}/Maildir; move them.")
+                self._cannot(
+                    f"The messages of {box.address} lie in {box.folder}, not in {usual}/Maildir; move them.", "folder"
+                )
             if box.owner is not None and box.owner != found.uid:
-                self._cannot(f"The messages of {box.address} belong to the user {box.owner}, not to {found.name}.")
+                self._cannot(
+                    f"The messages of {box.address} belong to the user {box.owner}, not to {found.name}.", "owner"
+                )
             if box.quota:
-                self._cannot(f"The mailbox {box.address} has a quota ({box.quota}); that is not carried yet.")
+                self._cannot(f"The mailbox {box.address} has a quota ({box.quota}); that is not carried yet.", "quota")
         return {
             "domains": [*names],
             "mailboxes": self.take(boxes, lambda one: mail_names.Mailbox.from_json(one, names)),
@@ -109,8 +114,11 @@ class _File:
             more = f" and {len(outside) - _SHOWN} more" if len(outside) > _SHOWN else ""
             self._cannot(f"{', '.join(outside[:_SHOWN])}{more} lie outside of the home and are not carried yet.")
 
-    def _cannot(self, sentence: str) -> None:
-        self.unfit.append(printable(sentence)[:1000])
+    def _cannot(self, sentence: str, kind: str = "") -> None:
+        self._unfit.add(sentence, kind)
+
+    def unfit(self) -> list[str]:
+        return self._unfit.sentences()
 
 
 def with_account_file(found: Discovered, sharing: list[str]) -> Discovered:
@@ -131,4 +139,4 @@ def with_account_file(found: Discovered, sharing: list[str]) -> Discovered:
             file.content[engine] = lists
     file.others()
     (content,) = file.take([file.content], Account.from_json) or [None]
-    return replace(found, account_file=content, unfit=file.unfit)
+    return replace(found, account_file=content, unfit=file.unfit())

@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass, field
 
 from .asking import KEY, Answer, Database, for_all
-from .tree import Tree
+from .tree import Included, Place, Tree
 from .users import User
 
 MAIN = "/etc/dovecot/dovecot.conf"
 _BLOCK = re.compile(r"([\w_]+)(?:\s+(\S+?))?\s*\{")
-_DEEPEST = 32
 _BATCH = 200
 _PARTS = re.compile(r"%(?:([0-9.]*)([LU]?)([undh])|\{(\w+)(?:\s*\|\s*\w+)*\})")
 
@@ -60,17 +59,16 @@ class _Parser:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.opened: list[str] = []
+        self.included = Included(tree)
 
     def read(self, into: _Block, lines: list[str], path: str) -> None:
-        self.opened.append(path)
         stack = [into]
-        for line in lines:
+        for number, line in enumerate(lines, 1):
             line = line.strip()
             if not line or line.startswith("#"):
                 continue
             if line.startswith("!include"):
-                self._include(stack[-1], line.split(None, 1)[1:], path)
+                self._include(stack[-1], line.split(None, 1)[1:], Place(path, number))
             elif line.startswith("}"):
                 stack = stack[:-1] or stack
             elif match := _BLOCK.fullmatch(line.split(" #")[0].strip()):
@@ -80,14 +78,14 @@ class _Parser:
             elif "=" in line:
                 name, _, value = line.partition("=")
                 stack[-1].settings[name.strip()] = re.sub(r"\s+#.*$", "", value.strip()[:4000]).strip('"')
-        self.opened.pop()
 
-    def _include(self, into: _Block, words: list[str], path: str) -> None:
+    def _include(self, into: _Block, words: list[str], place: Place) -> None:
         for pattern in words:
-            full = pattern if pattern.startswith("/") else f"{path.rpartition('/')[0]}/{pattern}"
+            full = pattern if pattern.startswith("/") else f"{place.file.rpartition('/')[0]}/{pattern}"
             for file in self.tree.matching(full):
-                if file not in self.opened and len(self.opened) < _DEEPEST:
-                    self.read(into, self.tree.lines(file), file)
+                with self.included.once(file, place) as allowed:
+                    if allowed:
+                        self.read(into, self.tree.lines(file), file)
 
 
 class _Reader:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from ....host.codec import decode, plain
 from ....host.digest import printable
+from ....host.shapes import Strange
 from ....verbs import discovered
 from . import apache, apache_sites, dumps, extras, mail, nginx, nginx_sites, pools, programs, users
 from .account_files import with_account_file
@@ -74,10 +76,13 @@ def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants
     of_group: dict[int, list[str]] = defaultdict(list)
     for user in server.users.values():
         of_group[user.gid].append(user.name)
-    found = [
-        with_account_file(account, [name for name in of_group[account.gid] if name != account.name])
-        for account in accounts(server, owned).values()
-    ]
+    found = []
+    for account in accounts(server, owned).values():
+        whole = with_account_file(account, [name for name in of_group[account.gid] if name != account.name])
+        try:
+            found.append(decode(discovered.Discovered, plain(whole)))
+        except Strange as strange:
+            tree.notes.add(f"What is said of the user {account.name} cannot be told: it is {strange}.")
     return discovered.Inhabitants(accounts=found, unclear=tree.notes.sentences())
 
 
@@ -239,14 +244,16 @@ def _pools_by_owner(server: Server) -> dict[str, list[Pool]]:
 
 def _told_sites(server: Server, sites: list[WebSite]) -> list[discovered.Site]:
     """The sites of one account: what several blocks or servers say of one name is one site."""
-    together: dict[str, list[WebSite]] = {}
+    groups: list[tuple[set[str], list[WebSite]]] = []
     for site in sites:
-        key = next((name for name in site.names if name in together), site.names[0] if site.names else str(site.place))
-        together.setdefault(key, []).append(site)
-        for name in site.names:
-            together.setdefault(name, together[key])
-    groups = {id(group): group for group in together.values()}
-    return [_told_site(server, group) for group in groups.values()]
+        names = {*site.names} or {str(site.place)}
+        blocks = [site]
+        for group in [group for group in groups if group[0] & names]:
+            groups.remove(group)
+            names |= group[0]
+            blocks = [*group[1], *blocks]
+        groups.append((names, blocks))
+    return [_told_site(server, blocks) for _, blocks in groups]
 
 
 def _told_site(server: Server, blocks: list[WebSite]) -> discovered.Site:

@@ -14,6 +14,8 @@ _FOLDER = "/etc/postfix"
 _INDEXED = ("hash", "btree", "lmdb", "cdb", "dbm", "texthash")
 _SQL = ("mysql", "pgsql", "sqlite")
 _NAME = re.compile(r"\$(?:\{(\w+)\}|\((\w+)\)|(\w+))")
+_DEEPEST = 32
+_LONGEST = 1_000_000
 _NOT_CARRIED = (
     *("transport_maps", "relay_domains", "recipient_bcc_maps", "sender_bcc_maps", "canonical_maps", "luser_relay"),
     *("recipient_canonical_maps", "sender_canonical_maps", "relocated_maps", "sender_dependent_relayhost_maps"),
@@ -66,18 +68,32 @@ class _Settings:
     def __init__(self, tree: Tree, ask: Answer) -> None:
         self.tree, self.ask = tree, ask
         self.files: list[str] = []
+        self._values: dict[str, str] = {}
+        self._deep = 0
         self.given: dict[str, tuple[str, Place]] = {}
         for number, line in logical_lines(tree.lines(MAIN)):
             name, sign, value = line.partition("=")
             if sign:
                 self.given[name.strip()] = (value.strip(), Place(MAIN, number))
 
-    def value(self, name: str, depth: int = 0) -> str:
-        """A setting with what the names in it stand for."""
-        if depth > 10 or name not in self.given:
-            return ""
-        text = self.given[name][0]
-        return _NAME.sub(lambda match: self.value(match[1] or match[2] or match[3], depth + 1), text)[:100_000]
+    def value(self, name: str) -> str:
+        """A setting with what the names in it stand for; one that stands for itself is empty."""
+        if name not in self._values:
+            self._values[name] = ""
+            text = self.given[name][0] if name in self.given and self._deep < _DEEPEST else ""
+            self._deep += 1
+            self._values[name] = self._resolved(text)
+            self._deep -= 1
+        return self._values[name]
+
+    def _resolved(self, text: str) -> str:
+        found, at = "", 0
+        for match in _NAME.finditer(text):
+            if len(found) > _LONGEST:
+                break
+            found += text[at : match.start()] + self.value(match[1] or match[2] or match[3])
+            at = match.end()
+        return (found + text[at:])[:_LONGEST]
 
     def table(self, name: str, usual: str = "") -> dict[str, str]:
         """All that a setting's lists and tables say, by what is looked up."""

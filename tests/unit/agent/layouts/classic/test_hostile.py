@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from include.agent.layouts.classic.reading import apache, nginx, tree
-from include.agent.layouts.classic.reading.inhabitants import accounts, read_server
+from include.agent.layouts.classic.reading import apache, dovecot, nginx, tree
+from include.agent.layouts.classic.reading.inhabitants import accounts, inhabitants, read_server
 from include.agent.layouts.classic.reading.tree import Tree
 
 from .laid import laid, silent
@@ -19,15 +20,22 @@ def test_files_that_include_themselves_or_each_other_end(tmp_path: Path, monkeyp
     files = {
         "etc/apache2/apache2.conf": "Include apache2.conf\nInclude level0",
         "etc/nginx/nginx.conf": "http { include nginx.conf; include level0; }",
+        "etc/dovecot/dovecot.conf": "!include dovecot.conf\n!include level0",
     }
     for level in range(30):  # 2 to the power of 30 files, if each were read
         files[f"etc/apache2/level{level}"] = f"Include level{level + 1}\n" * 2
         files[f"etc/nginx/level{level}"] = f"include level{level + 1};" * 2
+        files[f"etc/dovecot/level{level}"] = f"!include level{level + 1}\n" * 2
     server = laid(tmp_path, **files)
-    for reader in (apache, nginx):
-        reader.read(server)
+    reads: tuple[tuple[str, Callable[[Tree], object]], ...] = (
+        (apache.MAIN, apache.read),
+        (nginx.MAIN, nginx.read),
+        (dovecot.MAIN, lambda server: dovecot.read(server, silent, [], {})),
+    )
+    for main, read in reads:
+        read(server)
         assert any("too many files are included" in note for note in server.notes.sentences())
-        assert any(f"{reader.MAIN} is included in itself" in note for note in server.notes.sentences())
+        assert any(f"{main} is included in itself" in note for note in server.notes.sentences())
     assert len(server.notes.sentences()) < 10
 
 
@@ -157,3 +165,39 @@ def test_notes_without_end_are_counted(tmp_path: Path) -> None:
         notes.add(f"This is number {number}.")
     assert len(notes.sentences()) == tree.MAX_NOTES + 1
     assert notes.sentences()[-1] == "There is more that is not understood than can be told. (500 more of these)"
+
+
+def test_what_is_too_long_to_be_told_costs_nobody_else_anything(tmp_path: Path) -> None:
+    long = "/srv/" + "x" * 5000
+    hosts = [f"<VirtualHost *>\nServerName {name}.example\nAssignUserId {name}\n{more}\n</VirtualHost>\n"
+             for name, more in (("alice", f"DocumentRoot {long}"), ("bob", "DocumentRoot /home/bob/www"))]  # fmt: skip
+    users = "".join(f"{name}:x:{uid}:{uid}::/home/{name}:/bin/sh\n" for uid, name in ((1001, "alice"), (1002, "bob")))
+    found = inhabitants(laid(tmp_path, **{"etc/apache2/apache2.conf": "".join(hosts), "etc/passwd": users}), {}, silent)
+    assert [account.name for account in found.accounts] == ["bob"]
+    assert any(
+        note.startswith("What is said of the user alice cannot be told: it is .sites[0].root: text")
+        for note in found.unclear
+    )
+
+
+def test_as_many_mailboxes_as_there_are_fit_into_an_answer(tmp_path: Path) -> None:
+    users = "".join(
+        f"box{number}@shop.example:{{PLAIN}}x::::::userdb_quota_rule=*:storage=1M\n" for number in range(20_000)
+    )
+    found = inhabitants(
+        laid(
+            tmp_path,
+            **{
+                "etc/passwd": "shop:x:1001:1001::/home/shop:/bin/sh\n",
+                "etc/apache2/apache2.conf": "<VirtualHost *>\nServerName shop.example\nDocumentRoot /home/shop/w\n"
+                "</VirtualHost>",
+                "etc/dovecot/dovecot.conf": "passdb {\n driver = passwd-file\n args = /etc/dovecot/users\n}\n",
+                "etc/dovecot/users": users,
+            },
+        ),
+        {},
+        silent,
+    )
+    (shop,) = found.accounts
+    assert len(shop.mailboxes) == 20_000
+    assert sum("(19999 more of these)" in sentence for sentence in shop.unfit) == 1
