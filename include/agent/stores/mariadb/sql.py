@@ -149,7 +149,7 @@ def covers(wildcard: str, name: str) -> bool:
 def covered(wildcard: str, names: Collection[str]) -> list[str]:
     """Those of the databases that a pattern of a grant covers."""
     plain = re.sub(r"\\(.)", r"\1", wildcard, flags=re.DOTALL)
-    if not re.search(r"(?<!\\)[_%]", wildcard):
+    if not re.search("[_%]", re.sub(r"\\.", "", wildcard, flags=re.DOTALL)):
         return [plain] if plain in names else []
     return [name for name in names if covers(wildcard, name)]
 

@@ -300,9 +300,10 @@ def _extras(server: Server, user: User, files: list[tuple[str, str]], of_several
     found = [*files]
     found += [(file, "Apache's rules for a folder") for folder, file in server.rules if is_below(folder, user.home)]
     found += [(one.file, one.kind) for one in server.programs if one.user == user.name]
+    first = dict(reversed(found))
     return [
-        discovered.Extra(path=path, what=what)
-        for path, what in dict.fromkeys(found)
+        discovered.Extra(path=path, what=first[path])
+        for path in dict.fromkeys(path for path, _ in found)
         if path not in of_several
         and not is_below(server.tree.settled(path), user.home)
         and not any(is_below(path, folder) for folder in _OF_THE_SYSTEM)
