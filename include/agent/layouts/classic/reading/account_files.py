@@ -11,6 +11,7 @@ from ....account.accounts import Account
 from ....host.digest import printable
 from ....host.system import Refused
 from ....verbs.discovered import Discovered, Site
+from .programs import CARRIED
 from .tree import Notes
 from .users import is_below
 
@@ -107,8 +108,8 @@ class _File:
         if len(versions := sorted({pool.version for pool in found.pools})) > 1:
             self._cannot(f"PHP of {found.name} runs as the versions {', '.join(versions)}; use one of them.")
         for program in found.programs:
-            if program.kind != "crontab":
-                self._cannot(f"{program.kind.capitalize()} of {found.name} ({program.file}) is not carried yet.")
+            if program.kind not in CARRIED:
+                self._cannot(f"{program.file} is {program.kind}; nothing starts it on another server yet.")
         outside = [extra.path for extra in found.extras]
         if outside:
             more = f" and {len(outside) - _SHOWN} more" if len(outside) > _SHOWN else ""

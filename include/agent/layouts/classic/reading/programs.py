@@ -14,6 +14,9 @@ _USER_UNITS = ".config/systemd/user"
 _CRON_FOLDER = "/etc/cron.d"
 _CRON_FILE = "/etc/crontab"
 CRONTABS = "/var/spool/cron/crontabs"
+_CRONTAB, _AT_LOGIN = "a crontab", "a unit that runs while the user is logged in"
+CARRIED = (_CRONTAB, _AT_LOGIN)
+"""What starts on another server as it does here: it goes over with the account's stores."""
 _LINE = re.compile(r"(?:@\w+|(?:\S+\s+){4}\S+)\s+(\S+)\s+(.+)")
 _MAX_COMMAND = 500
 
@@ -35,7 +38,7 @@ def read(tree: Tree, users: dict[str, User]) -> list[Program]:
         if user.is_person:
             found += _user_units(tree, user)
             if tree.is_there(f"{CRONTABS}/{user.name}"):
-                found.append(Program(user.name, "crontab", f"{CRONTABS}/{user.name}", ""))
+                found.append(Program(user.name, _CRONTAB, f"{CRONTABS}/{user.name}", ""))
     known = {*users}
     for name in tree.names(_LINGER):
         if name not in known:
@@ -80,7 +83,7 @@ def _unit(lines: list[str]) -> dict[str, str]:
 def _user_units(tree: Tree, user: User) -> list[Program]:
     """The units that a user has; they run without a login where the user lingers. They are not looked into."""
     lingers = tree.is_there(f"{_LINGER}/{user.name}")
-    kind = "a unit of the user's" if lingers else "a unit of the user's, which runs while somebody is logged in"
+    kind = "a unit of the user's own" if lingers else _AT_LOGIN
     names = tree.names_beneath(user.home, _USER_UNITS)
     return [
         Program(user.name, kind, f"{user.home}/{_USER_UNITS}/{name}", "")

@@ -48,11 +48,11 @@ def test_what_starts_by_itself(tmp_path: Path) -> None:
             "/home/news/board/venv/bin/gunicorn   --bind 127.0.0.1:3000 board:app",
         ),
         ("a line of cron", "/etc/cron.d/customers:4", "/home/news/daily"),
-        ("a unit of the user's", "/home/news/.config/systemd/user/worker.service", ""),
+        ("a unit of the user's own", "/home/news/.config/systemd/user/worker.service", ""),
     ]
     assert [(one.kind, one.file, one.command) for one in found["shop"].programs] == [
         ("a line of cron", "/etc/cron.d/customers:3", "/usr/bin/php /home/shop/cron.php"),
-        ("crontab", "/var/spool/cron/crontabs/shop", ""),
+        ("a crontab", "/var/spool/cron/crontabs/shop", ""),
     ]
 
 
@@ -66,7 +66,7 @@ def test_what_belongs_to_an_account_and_lies_elsewhere_is_named(tmp_path: Path) 
         ("/etc/letsencrypt/live/shop.example/privkey.pem", "a certificate or its key"),
         ("/etc/php/8.2/fpm/pool.d/shop.conf", "a pool of php-fpm"),
         ("/etc/cron.d/customers:3", "a line of cron"),
-        ("/var/spool/cron/crontabs/shop", "crontab"),
+        ("/var/spool/cron/crontabs/shop", "a crontab"),
     ]
 
 
