@@ -299,7 +299,8 @@ def _extras(server: Server, user: User, files: list[tuple[str, str]], of_several
     """Files of an account's that lie outside its home; one that says something of several accounts is the server's."""
     found = [*files]
     found += [(file, "Apache's rules for a folder") for folder, file in server.rules if is_below(folder, user.home)]
-    found += [(one.file, one.kind) for one in server.programs if one.user == user.name]
+    started = (one for one in server.programs if one.user == user.name and one.kind not in programs.CARRIED)
+    found += [(one.file, one.kind) for one in started]
     first = dict(reversed(found))
     return [
         discovered.Extra(path=path, what=first[path])

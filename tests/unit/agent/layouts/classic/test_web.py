@@ -66,7 +66,6 @@ def test_what_belongs_to_an_account_and_lies_elsewhere_is_named(tmp_path: Path) 
         ("/etc/letsencrypt/live/shop.example/privkey.pem", "a certificate or its key"),
         ("/etc/php/8.2/fpm/pool.d/shop.conf", "a pool of php-fpm"),
         ("/etc/cron.d/customers:3", "a line of cron"),
-        ("/var/spool/cron/crontabs/shop", "a crontab"),
     ]
 
 
