@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ....verbs.discovered import Extra
 from .postfix import logical_lines
 from .tree import Place, Tree
-from .users import User, owner_of
+from .users import User, owner_of, second_logins
 
 _LIVE = re.compile(r"(/etc/letsencrypt)/live/([^/]+)/[^/]+")
 _RENEWAL = "/etc/letsencrypt/renewal"
@@ -35,9 +35,11 @@ def of_certificates(certificates: list[str], tree: Tree) -> list[Extra]:
 
 
 def by_user(users: dict[str, User], tree: Tree) -> dict[str, list[Extra]]:
-    """What names each user, or its home, in logrotate, FTP and SSH."""
+    """What names each user, or its home, in passwd, logrotate, FTP and SSH."""
     found: dict[str, list[Extra]] = defaultdict(list)
     by_number = {str(user.uid): user.name for user in users.values()}
+    for second, name, place in second_logins(tree, users):
+        found[second.name].append(Extra(path=str(place), what=f"the second login {name}"))
     for name in tree.names(_LOGROTATE):
         path = f"{_LOGROTATE}/{name}"
         for user in _whose_logs(tree.text(path) or "", users):

@@ -73,9 +73,9 @@ def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants
     """Who lives on a server with these files, programs and databases, each with an account file as far as one can say
     it."""
     server = read_server(tree, ask)
-    of_group: dict[int, list[str]] = defaultdict(list)
+    of_group: dict[int, dict[str, None]] = defaultdict(dict)
     for user in server.users.values():
-        of_group[user.gid].append(user.name)
+        of_group[user.gid][user.name] = None
     found = []
     for account in accounts(server, owned).values():
         whole = with_account_file(account, [name for name in of_group[account.gid] if name != account.name])
@@ -94,7 +94,7 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
     of_databases = by_account(persons, databases, server.tree.notes)
     domains = _domains_by_owner(server, sites)
     of_several = _files_of_several(sites, owned)
-    named = extras.by_user(persons, server.tree)
+    named = extras.by_user({name: user for name, user in server.users.items() if user.is_person}, server.tree)
     found = {}
     for name in sorted({*sites, *owned, *domains, *of_databases}):
         user = server.users[name]
@@ -168,6 +168,8 @@ def _shows_nothing(server: Server, site: WebSite) -> bool:
 def _owner(server: Server, site: WebSite) -> User | None:
     """The person whose site it is by what it shows and what runs it; noted where these are two persons'."""
     named = server.users.get(site.user) if site.user else None
+    if site.user and named is None:
+        server.tree.notes.add(f"{site.place}: the site {_called(site)} runs as {site.user!r:.60}, who is nobody.")
     runs = [server.users.get(pool.user) for pool in _pools_of(server, site)]
     root = server.tree.settled(site.root) if site.root else ""
     shown = (owner_of(root, server.users) or _owner_of_folder(server, root)) if root else None
@@ -333,7 +335,7 @@ def _files_of_pools(owned: list[Pool]) -> list[tuple[str, str]]:
 def _note_who_is_left(server: Server, found: dict[str, discovered.Discovered]) -> None:
     """Persons who have nothing that is served, and may be customers all the same."""
     of_mail = {box.owner for box in server.mail.boxes.values()} | {server.mail.system_user}
-    for user in server.users.values():
+    for user in dict.fromkeys(server.users.values()):
         if user.is_person and user.name not in found and user.uid not in of_mail:
             server.tree.notes.add(
                 f"/etc/passwd: the user {user.name} (number {user.uid}, home {user.home}) has no site, pool, mail or"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .tree import Tree
+from .tree import Place, Tree
 
 FIRST_PERSON, NOBODY = 1000, 65534
+_FILE = "/etc/passwd"
 
 
 @dataclass(frozen=True)
@@ -24,21 +26,25 @@ class User:
 
 
 def read(tree: Tree) -> dict[str, User]:
-    """Every user by name."""
+    """The user of every login name: several with one number are one user, called by the first of them."""
     found: dict[str, User] = {}
-    for line in tree.lines("/etc/passwd"):
+    by_number: dict[str, User] = {}
+    for number, line in enumerate(tree.lines(_FILE), 1):
         fields = line.split(":")
         if len(fields) == 7 and fields[0] and fields[2].isdecimal() and fields[3].isdecimal():
-            found.setdefault(fields[0], User(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6]))
+            user = User(fields[0], int(fields[2]), int(fields[3]), fields[5].rstrip("/"), fields[6])
+            found.setdefault(user.name, by_number.setdefault(fields[2], user))
         elif line.strip():
-            tree.notes.add(f"/etc/passwd: the line {line!r:.80} is no user's.", "passwd")
+            tree.notes.add(f"{Place(_FILE, number)}: the line {line!r:.80} is no user's.", "passwd")
     return found
 
 
-def groups(tree: Tree) -> dict[str, int]:
-    """The number of every group, by name."""
-    fields = (line.split(":") for line in tree.lines("/etc/group"))
-    return {one[0]: int(one[2]) for one in fields if len(one) == 4 and one[2].isdecimal()}
+def second_logins(tree: Tree, users: dict[str, User]) -> Iterator[tuple[User, str, Place]]:
+    """The further names that a user may log in by, such as one for FTP into a folder of the home."""
+    for number, line in enumerate(tree.lines(_FILE), 1):
+        name = line.partition(":")[0]
+        if name in users and users[name].name != name:
+            yield users[name], name, Place(_FILE, number)
 
 
 def owner_of(path: str, users: dict[str, User]) -> User | None:

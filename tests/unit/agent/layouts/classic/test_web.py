@@ -183,3 +183,17 @@ def test_a_group_of_several_accounts_is_told(tmp_path: Path) -> None:
     _, first, second = inhabitants(laid(tmp_path, "panel"), {}, silent).accounts
     assert first.unfit == ["The group 5005 of web1 is that of web2 too; give each a group of its own."]
     assert second.account_file is None
+
+
+def test_several_logins_with_one_number_are_one_user(tmp_path: Path) -> None:
+    logins = "shop:x:1001:1001::/home/shop/:/bin/sh\nshop_ftp:x:1001:1001::/home/shop/public html:/bin/false\n"
+    found, notes = read(tmp_path, "apache", **{"etc/passwd": logins})
+    assert [*found] == ["shop"] and found["shop"].home == "/home/shop"
+    assert ("/etc/passwd:2", "the second login shop_ftp") in [(one.path, one.what) for one in found["shop"].extras]
+    assert not any("shop_ftp" in note or "shop.example" in note for note in notes)
+
+
+def test_a_user_who_is_not_there_is_told(tmp_path: Path) -> None:
+    said = "<VirtualHost *>\nServerName x.example\nDocumentRoot /home/shop/x\nAssignUserId gone\n</VirtualHost>\n"
+    _, notes = read(tmp_path, "apache", **{"etc/apache2/sites-enabled/x.conf": said})
+    assert "/etc/apache2/sites-enabled/x.conf:1: the site x.example runs as 'gone', who is nobody." in notes
