@@ -17,15 +17,16 @@ _MAX_ROWS = 500_000
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 Answer = Callable[..., str | None]
-"""What a program says that is run with these words (and `env`); None where it fails or is not there."""
+"""What a program says that is run with these words (and `env`); None where it fails or is not there. `partly`: what it
+says counts although it fails, as where one of several is not known to it."""
 
 
-def of_program(argv: list[str], env: dict[str, str] | None = None) -> str | None:
+def of_program(argv: list[str], env: dict[str, str] | None = None, partly: bool = False) -> str | None:
     try:
         done = run(argv, check=False, timeout=_SECONDS * 2, env=env)
     except Refused:
         return None
-    return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else None
+    return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 or partly else None
 
 
 @dataclass(frozen=True)

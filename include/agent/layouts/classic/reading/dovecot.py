@@ -194,17 +194,21 @@ class _Reader:
             usual.setdefault(name.removeprefix("mail_"), self.main.settings.get(name, ""))
         named = {"home": box.home, "mail": box.folder, "uid": str(box.owner) if box.owner is not None else ""}
         self._set(box, {**usual, **{name: value for name, value in named.items() if value}})
+        self._expand(box)
+
+    def _expand(self, box: Box) -> None:
         box.home = _expanded(box.home, box.address, "")
         box.folder = _expanded(box.folder or self.location, box.address, box.home)
 
     def ask_doveadm(self, boxes: dict[str, Box]) -> None:
         """Dovecot itself knows best; where it does not answer, its configuration has told."""
-        addresses = sorted(address for address in boxes if not address.startswith("-"))
+        addresses = sorted(address for address in boxes if not re.search(r"^-|[*?]", address))
         for start in range(0, len(addresses), _BATCH):
-            said = self.ask(["doveadm", "user", *addresses[start : start + _BATCH]])
+            said = self.ask(["doveadm", "user", *addresses[start : start + _BATCH]], partly=True)
             for address, row in _users_of_doveadm(said or "").items():
                 if address in boxes:
                     self._set(boxes[address], row)
+                    self._expand(boxes[address])
 
 
 def _words(text: str) -> dict[str, str]:

@@ -27,6 +27,6 @@ def laid(folder: Path, name: str | None = None, **files: str) -> Tree:
     return Tree(root)
 
 
-def silent(argv: list[str], env: dict[str, str] | None = None) -> str | None:
+def silent(argv: list[str], **_: object) -> str | None:
     """What a server answers of which only the web servers run, and tell nothing new."""
     return "" if argv[0] in ("apache2ctl", "nginx") else None

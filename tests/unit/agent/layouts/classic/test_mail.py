@@ -92,16 +92,21 @@ def test_what_else_speaks_of_an_account(tmp_path: Path) -> None:
 def test_the_programs_of_the_server_know_best(tmp_path: Path) -> None:
     """A table's index may say other than its text, and Dovecot may put a home elsewhere."""
 
-    def ask(argv: list[str], env: dict[str, str] | None = None) -> str | None:
+    def ask(argv: list[str], **_: object) -> str | None:
         if argv == ["postmap", "-s", "hash:/etc/postfix/maps/aliases"]:
             return "new@shop.example\tinfo@shop.example\n"
         if argv[:2] == ["doveadm", "user"]:
-            return "userdb: info@shop.example\n  uid       : 1001\n  home      : /home/shop/mail/shop.example/info\n"
+            return (
+                "\nuserdb: info@shop.example\n  uid       : 1001\n  home      : /home/shop/mail/shop.example/info\n"
+                "  mail      : mdbox:~/mdbox\n  quota_rule: *:storage=150M\n"
+            )
         return silent(argv)
 
     _, shop = inhabitants(laid(tmp_path, "mail"), {}, ask).accounts
     assert [one.address for one in shop.forwarders] == ["new@shop.example"]
-    assert [box.owner for box in shop.mailboxes if box.address == "info@shop.example"] == [1001]
+    (box,) = (box for box in shop.mailboxes if box.address == "info@shop.example")
+    assert (box.owner, box.folder) == (1001, "mdbox:/home/shop/mail/shop.example/info/mdbox")
+    assert box.quota == "*:storage=150M"
 
 
 POSTFIX_SQL = "dbpath = /var/mail.db\nquery = {}\n"
