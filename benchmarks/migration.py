@@ -106,8 +106,8 @@ class _Migration:
             with _database(AIRFLOW, "airflow"):
                 try:
                     self.at_home(airflow.up)
-                    known = {each["connection_id"]: each for each in airflow.lab_connections()}
-                    airflow.connect({**known["registry"], "schema": REGISTRY})
+                    connections = {each["connection_id"]: each for each in airflow.lab_connections()}
+                    airflow.connect({**connections["registry"], "schema": REGISTRY})
                     yield
                 finally:
                     airflow.stop()
@@ -149,16 +149,16 @@ class _Migration:
         registry.record_description(conn, machine.name, description)
         registry.sync_accounts(conn, machine.name, description["accounts"])
         zone = names.client()
-        known = []
+        pointed = []
         try:
             for account in filled:
                 for fqdn, kind, value, _ in account.names(*machine.ips):
                     registry.add_name(conn, fqdn, kind, account.account, value, TTL)
                     zone.point(fqdn, kind, zone.current(fqdn, kind), value, TTL)
-                    known.append((fqdn, kind))
+                    pointed.append((fqdn, kind))
             yield
         finally:
-            for fqdn, kind in known:
+            for fqdn, kind in pointed:
                 zone.point(fqdn, kind, zone.current(fqdn, kind), None, 5)
 
     def _migrated(self, conn: psycopg.Connection, filled: list[Filled]) -> Whole:

@@ -39,10 +39,10 @@ class LaidFile:
 
 def declared(infrastructure: str, repository: Path = REPOSITORY) -> Infrastructure:
     """The infrastructure of that name. Raises MachineError where nothing declares it."""
-    known = infrastructures.load(repository / "config" / "infrastructures")
-    if infrastructure not in known:
-        raise MachineError(f"Nothing declares infrastructure {infrastructure!r}: use one of {', '.join(known)}.")
-    return known[infrastructure]
+    by_name = infrastructures.load(repository / "config" / "infrastructures")
+    if infrastructure not in by_name:
+        raise MachineError(f"Nothing declares infrastructure {infrastructure!r}: use one of {', '.join(by_name)}.")
+    return by_name[infrastructure]
 
 
 def trees(infrastructure: str, repository: Path = REPOSITORY) -> tuple[Path, Path]:

@@ -45,7 +45,7 @@ lxc.net.1.ipv6.address = {lan_address6}/64
 lxc.net.1.ipv6.gateway = {router_address6}
 lxc.apparmor.profile = unconfined
 lxc.environment = SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1
-lxc.mount.auto = proc:mixed sys:mixed cgroup:rw
+lxc.mount.auto = proc:mixed sys:mixed cgroup:rw:force
 lxc.cgroup.dir = transhumance
 lxc.tty.max = 0
 lxc.pty.max = 64
@@ -190,10 +190,10 @@ class LxcMachines:
     def _base(self, infrastructure: str) -> Path:
         base = self.bases / infrastructure
         if "/" in infrastructure or not (base / "usr").is_dir():
-            known = sorted(p.name for p in self.bases.iterdir() if p.is_symlink()) if self.bases.is_dir() else []
+            names = sorted(p.name for p in self.bases.iterdir() if p.is_symlink()) if self.bases.is_dir() else []
             raise MachineError(
                 f"There is no base tree for the infrastructure {infrastructure!r}: "
-                f"build it, or use one of {', '.join(known) or 'none yet'}."
+                f"build it, or use one of {', '.join(names) or 'none yet'}."
             )
         return base.resolve()
 
@@ -344,7 +344,7 @@ def hardware_address(port: int, address: str) -> str:
 def processes_on(delta: Path) -> list[int]:
     """The processes whose root is the overlay with this writable layer."""
     mark = f"upperdir={delta},".encode()
-    found = []
+    pids = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
@@ -352,8 +352,8 @@ def processes_on(delta: Path) -> list[int]:
             except OSError:
                 continue  # it ended meanwhile
             if mark in mounts:
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids
 
 
 def kill(pid: int) -> None:

@@ -47,7 +47,7 @@ def shut(conn: psycopg.Connection, server: str, host: Host, described: list[dict
             continue
         lives_on = registry.account(conn, move.account).server
         to = str(registry.server(conn, lives_on).management_address)
-        host.call(verbs.Left(account=move.account, move=move.key, epoch=move.epoch, to=to))
+        host.call(verbs.Left(account=move.login, move=move.key, epoch=move.epoch, to=to))
         detail = {"lives_on": lives_on, "epoch_there": entry["epoch"], "epoch": move.epoch}
         registry.event(conn, EventKind.ACCOUNT_SHUT, account=move.account, server=server, move=move.id, detail=detail)
         sentences.append(
@@ -61,13 +61,10 @@ def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> 
     """The move by which an account has left the server that says it serves it; None when there is none."""
     if entry["state"] not in ("serving", "held"):
         return None
-    try:
-        known = registry.account(conn, entry["account"])
-    except registry.RegistryRefused:
-        return None  # created there since the registry last heard of that server
-    if known.server == server:
-        return None
-    moves = registry.moves_of_account(conn, entry["account"])
+    recorded = registry.called(conn, entry["account"], server)
+    if recorded is None or recorded.server == server:
+        return None  # created there since the registry last heard of that server, or at home
+    moves = registry.moves_of_account(conn, recorded.name)
     left = [
         move for move in moves if move.from_server == server and move.engine is None and move.committed_at is not None
     ]

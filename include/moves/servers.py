@@ -236,7 +236,7 @@ def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts, origi
     if record.disk_kept is None or record.disk_discarded_at is not None:
         return
     here = {account["account"] for account in serving(original.call(verbs.Describe()))}
-    if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.name not in here]:
+    if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.login not in here]:
         raise registry.RegistryRefused(
             f"{record.server} itself does not serve {', '.join(missing)}: the disk that it had before is kept. Find "
             "out where that is, then clear this task."

@@ -91,10 +91,10 @@ def take_accounts_back(conn: psycopg.Connection, take_back: TakeBackFacts, reach
         host.call(verbs.AcceptIps(ips=ips))
         for row in registry.accounts_of(conn, server.name):
             if row.server == server.name:
-                host.call(verbs.LeadTo(account=row.name, address=str(server.management_address)))
+                host.call(verbs.LeadTo(account=row.login, address=str(server.management_address)))
     because = registry.certain(migration.taken_back_because)
     for account, epoch in epochs.items():
-        host.call(verbs.TakeBack(account=account, epoch=epoch, because=because))
+        host.call(verbs.TakeBack(account=registry.account(conn, account).login, epoch=epoch, because=because))
         if not stands_in:
             registry.serves_again(conn, migration.id, account)
     for lost in registry.lost(conn, migration.id):

@@ -179,7 +179,7 @@ def _filled(text: str, event: Event) -> str:
 
 def _words(event: Event) -> _Unknown:
     detail = event.detail
-    known = {key: value for key, value in detail.items() if isinstance(value, str | int)}
+    values = {key: value for key, value in detail.items() if isinstance(value, str | int)}
     subjects = {
         "account": event.account,
         "server": event.server,
@@ -187,12 +187,12 @@ def _words(event: Event) -> _Unknown:
     }
     made = {
         "held": _held(detail),
-        "found": _found(detail),
+        "found": _counts(detail),
         "free_days": _free_days(detail.get("free_days")),
         "left": _left(event),
         "who": "a person agrees" if detail.get("asks") else "nobody is asked",
     }
-    return _Unknown(known | {key: value for key, value in subjects.items() if value is not None} | made)
+    return _Unknown(values | {key: value for key, value in subjects.items() if value is not None} | made)
 
 
 def _free_days(days: int | None) -> str:
@@ -209,7 +209,7 @@ def _held(detail: dict[str, Any]) -> str:
     return f", held for {held:,.0f} ms" if isinstance(held, int | float) else ""
 
 
-def _found(detail: dict[str, Any]) -> str:
+def _counts(detail: dict[str, Any]) -> str:
     counts = [(detail.get(f"{severity}s"), severity) for severity in ("blocker", "warning")]
     parts = [f"{count:,} {severity}{'' if count == 1 else 's'}" for count, severity in counts if count]
     return f": {' and '.join(parts)}" if parts else ""

@@ -24,7 +24,8 @@ MAX_MOVES_PER_SERVER = 2
 
 COLUMNS = """
     id, key, account, migration, entry, engine, original, from_server, to_server, direction, epoch, run_id,
-    requested_by, state, state_since, began_at, committed_at, ended_at, figures
+    requested_by, state, state_since, began_at, committed_at, ended_at, figures,
+    (SELECT login FROM accounts WHERE name = account) AS login
 """
 
 
@@ -32,10 +33,10 @@ COLUMNS = """
 class Move:
     """One account, or its databases of one engine, on its way to another server.
 
-    `direction` is out (to the transit), home, or over (to another server for good). Those out and home are
-    of a migration, one over of a catalogue entry; `engine` says that only its databases move. `original` is the server
-    that the account leaves. `key` is what hosts call it; `epoch` grows with every attempt; `figures` are what the
-    agents reported."""
+    `direction` is out (to the transit), home, or over (to another server for good). Those out and home are of a
+    migration, one over of a catalogue entry; `engine` says that only its databases move. `original` is the server that
+    the account leaves. `key` is what hosts call it, as `login` is what they call the account; `epoch` grows with every
+    attempt; `figures` are what the agents reported."""
 
     id: int
     key: str
@@ -56,6 +57,7 @@ class Move:
     committed_at: datetime | None
     ended_at: datetime | None
     figures: dict[str, Any]
+    login: str
 
 
 @in_transaction
@@ -176,18 +178,21 @@ def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, n
     database refuses then, and it can be tried again)."""
     kind = ServerKind.SHARED if entry.kind == INFRASTRUCTURE else ServerKind.DATABASE
     choice.lock(conn)
-    fitting = [server.name for server in choice.choices(conn, kind, entry, account, named) if server.name != source]
-    if named is not None and not fitting:
+    roomy = [server.name for server in choice.choices(conn, kind, entry, account, named) if server.name != source]
+    fitting, taken = choice.first_that_fits(conn, roomy, account, entry.kind)
+    if fitting is None and taken:
+        raise RegistryRefused(f"Account {account} does not fit where there is room: {taken[0]}. {choice.GIVE_WAY}")
+    if named is not None and fitting is None:
         server_named(conn, named)
         raise RegistryRefused(
             f"Server {named} cannot take {account}: give a {kind} server with {entry.kind} {entry.to_version} that has"
             " room, an IP of each family of the account's names, and is not paused."
         )
-    if not fitting:
+    if fitting is None:
         raise RegistryRefused(
             f"No {kind} server with {entry.kind} {entry.to_version} has room for {account}: add one, or make room."
         )
-    return fitting[0]
+    return fitting
 
 
 def _again(conn: psycopg.Connection, returned: Move) -> Move:

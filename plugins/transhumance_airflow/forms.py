@@ -18,7 +18,7 @@ def account() -> Param:
     """An account's name."""
     return Param(
         type="string",
-        pattern="^[a-z][a-z0-9_-]{0,31}$",
+        pattern=r"^[a-z][a-z0-9_-]{0,31}(\.[a-z0-9-]{1,63})?$",
         title="Account",
         description="The Unix name of the account, as `describe` lists it.",
     )

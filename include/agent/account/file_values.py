@@ -35,15 +35,15 @@ def bad(sentence: str) -> NoReturn:
     refuse("bad_account_file", sentence)
 
 
-def mapping(value: Any, what: str) -> dict[str, Any]:
+def mapping(value: Any, label: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        bad(f"{what} must be a JSON object.")
+        bad(f"{label} must be a JSON object.")
     return value
 
 
-def all_of(value: Any, what: str, check: Any) -> tuple[Any, ...]:
+def all_of(value: Any, label: str, check: Any) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        bad(f"{what} must be a list.")
+        bad(f"{label} must be a list.")
     return tuple(check(item) for item in value)
 
 
@@ -52,9 +52,9 @@ def is_number(value: int) -> bool:
     return 1000 <= value < 60000 or 65536 <= value < 1 << 31
 
 
-def identifier(value: Any, what: str) -> int:
+def identifier(value: Any, label: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not is_number(value):
-        bad(f"The {what} must be a number from 1000 to 59999 or from 65536 on, not {value!r}.")
+        bad(f"The {label} must be a number from 1000 to 59999 or from 65536 on, not {value!r}.")
     return value
 
 
@@ -101,15 +101,15 @@ def ports(value: Any, protocols: tuple[str, ...], allowed: range) -> dict[str, i
     return dict(sorted(value.items()))
 
 
-def text(value: Any, what: str, longest: int) -> str:
+def text(value: Any, label: str, longest: int) -> str:
     if not isinstance(value, str) or not value or "\0" in value or len(value.encode()) > longest:
-        bad(f"The {what} {value!r} must be text of 1 to {longest} bytes.")
+        bad(f"The {label} {value!r} must be text of 1 to {longest} bytes.")
     return value
 
 
-def own_name(value: Any, what: str, longest: int) -> str:
+def own_name(value: Any, label: str, longest: int) -> str:
     """A name that an account may have in an engine: any text, but for the names that the agent takes for itself."""
-    name = text(value, what, longest)
+    name = text(value, label, longest)
     if name.lower().startswith(PREFIX):
-        bad(f"The {what} {name!r} begins with {PREFIX}, as those of the agent do; rename it.")
+        bad(f"The {label} {name!r} begins with {PREFIX}, as those of the agent do; rename it.")
     return name

@@ -107,12 +107,12 @@ def _as_looked_up(target: str, domains: tuple[str, ...]) -> str:
     return f"{local_part.lower() if domain in domains else local_part}@{domain}"
 
 
-def _require_own(what: str, address: Any, domains: tuple[str, ...]) -> None:
+def _require_own(kind: str, address: Any, domains: tuple[str, ...]) -> None:
     local_part, _, domain = address.partition("@") if isinstance(address, str) else ("", "", "")
     if not _LOCAL_PART.fullmatch(local_part) or local_part[0] == "#" or domain not in domains:
-        also = ", or @domain for all other mail of a domain" if what == "forwarder" else ""
+        also = ", or @domain for all other mail of a domain" if kind == "forwarder" else ""
         _bad(
-            f"The {what} {_shown(address)} must be a name of letters, digits and . _ - + ' & = ~ ^ # $ * ? ` {{ | }} at"
+            f"The {kind} {_shown(address)} must be a name of letters, digits and . _ - + ' & = ~ ^ # $ * ? ` {{ | }} at"
             f" one of the account's mail domains{also}; rename it (mail to +anything behind a name arrives there too)."
         )
 
@@ -123,38 +123,38 @@ def require_an_end(mailboxes: Iterable[Mailbox], forwarders: tuple[Forwarder, ..
     A mail server finds it out with every message, and then takes none."""
     if len(forwarders) > _MOST_FORWARDERS:
         _bad(f"The account has {len(forwarders)} forwarders; {_MOST_FORWARDERS} are the most.")
-    _Ways({mailbox.key for mailbox in mailboxes}, {f.address: f for f in forwarders}, {*domains}).check()
+    _Forwarding({mailbox.key for mailbox in mailboxes}, {f.address: f for f in forwarders}, {*domains}).check()
 
 
 @dataclass(frozen=True)
-class _Ways:
+class _Forwarding:
     mailboxes: set[str]
     forwarders: dict[str, Forwarder]
     domains: set[str]
 
     def check(self) -> None:
-        known: dict[str, tuple[int, int]] = {}
+        counted: dict[str, tuple[int, int]] = {}
         for address in self.forwarders:
-            self._follow(address, (), known)
+            self._follow(address, (), counted)
 
-    def _follow(self, address: str, before: tuple[str, ...], known: dict[str, tuple[int, int]]) -> tuple[int, int]:
+    def _follow(self, address: str, before: tuple[str, ...], counted: dict[str, tuple[int, int]]) -> tuple[int, int]:
         """Into how many messages this forwarder makes one, and through how many forwarders the longest way leads."""
         if address in before:
             _bad(f"The forwarder {address} leads to itself in the end; take it out of what it leads to.")
         if len(before) >= _LONGEST_WAY:
             _bad_way(before[0])
-        if address not in known:
+        if address not in counted:
             copies = way = 0
             for target in self.forwarders[address].to:
                 name = self._next(address, target)
-                further = self._follow(name, (*before, address), known) if name else (1, 0)
+                further = self._follow(name, (*before, address), counted) if name else (1, 0)
                 copies, way = copies + further[0], max(way, further[1])
                 if len(before) + way >= _LONGEST_WAY:
                     _bad_way((*before, address)[0])
                 if copies > _MOST_COPIES:
                     _bad(f"The forwarder {address} makes more than {_MOST_COPIES} messages of one; use a mailing list.")
-            known[address] = copies, way + 1
-        return known[address]
+            counted[address] = copies, way + 1
+        return counted[address]
 
     def _next(self, address: str, target: str) -> str | None:
         """The forwarder that takes what this one sends to the target; None when the way ends there."""

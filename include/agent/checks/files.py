@@ -80,7 +80,7 @@ class Scan:
         """Every file of the home that is worth a look, by name."""
         device = os.lstat(self.home).st_dev
         waiting = [self.home]
-        while waiting and not self.clock.over:
+        while waiting and not self.clock.expired:
             directory = waiting.pop()
             try:
                 with os.scandir(directory) as directory_entries:
@@ -109,11 +109,11 @@ class Scan:
             if self.files >= _MAX_FILES:
                 self.findings.leave(f"The account has more than {_MAX_FILES:,} files; the others were not looked at.")
                 break
-            if self.clock.over:
+            if self.clock.expired:
                 break
             self.files += 1
             self.file(entry)
-        if self.clock.over:
+        if self.clock.expired:
             self.findings.leave(f"There was time for {self.files:,} files only; the others were not looked at.")
         self.tell("is larger than 2 MB", self.large)
         self.tell("cannot be read by the account", self.unreadable)
@@ -180,8 +180,8 @@ class Scan:
 
     def time_zone(self, name: str, shown: str, line: int) -> None:
         """A time zone that this server does not know, by the files that PHP reads as well."""
-        known = re.fullmatch(r"[\w+-]+(/[\w+-]+)*", name) and os.path.isfile(f"/usr/share/zoneinfo/{name}")
-        if not known:
+        exists = re.fullmatch(r"[\w+-]+(/[\w+-]+)*", name) and os.path.isfile(f"/usr/share/zoneinfo/{name}")
+        if not exists:
             for check in self.of("php_time_zones"):
                 sentence = f"names the time zone {name}, which the new server does not know"
                 self.findings.add(check["id"], shown, sentence, line)
@@ -278,15 +278,15 @@ class Scan:
         """What PHP files use, as findings of the checks that ask for it."""
         for path, kind, name, line in uses.foreign():
             shown = self.shown(path)
-            what = {"function": "calls {}()", "class": "uses the class {}", "constant": "uses the constant {}"}[kind]
+            phrase = {"function": "calls {}()", "class": "uses the class {}", "constant": "uses the constant {}"}[kind]
             for check in self.of("php_functions"):
                 if kind == "function" and name in map(str.lower, check["functions"]):
-                    self.findings.add(check["id"], shown, what.format(name), line)
+                    self.findings.add(check["id"], shown, phrase.format(name), line)
             for check in self.of("php_extensions"):
                 for extension in check["extensions"]:
                     own = checks_php.belongs(checks_php.extension(extension), kind, name)
                     if own and not uses.asks_for(path, extension):
-                        sentence = f"{what.format(name)} of the extension {extension}"
+                        sentence = f"{phrase.format(name)} of the extension {extension}"
                         self.findings.add(check["id"], shown, sentence, line)
         for path, name, line in uses.required:
             for check in self.of("php_extensions"):
@@ -297,8 +297,8 @@ class Scan:
         for path, name, line in uses.replaced:
             for check in self.of("php_declares"):
                 if name in map(str.lower, (*check.get("functions", ()), *check.get("classes", ()))):
-                    what = f"declares {name} for PHP without it; the new PHP has its own, which takes its place"
-                    self.findings.add(check["id"], self.shown(path), what, line)
+                    sentence = f"declares {name} for PHP without it; the new PHP has its own, which takes its place"
+                    self.findings.add(check["id"], self.shown(path), sentence, line)
         for path, name, line in uses.settings:
             self.setting(name, self.shown(path), line)
         for path, text, line in uses.strings:

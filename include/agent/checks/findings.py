@@ -22,17 +22,17 @@ class Findings:
         self._taken: list[dict[str, Any]] = []
         self.left: list[str] = []
 
-    def add(self, check: str, where: str, what: str, line: int = 0, count: int = 1, group: str = "") -> None:
+    def add(self, check: str, where: str, sentence: str, line: int = 0, count: int = 1, group: str = "") -> None:
         """A place of a check; the first `line` of a file that is found is the one that is told.
 
-        A check whose places differ in weight has groups, so that the many do not hide the grave; `what` begins with
+        A check whose places differ in weight has groups, so that the many do not hide the grave; `sentence` begins with
         the group."""
         places = self._places.setdefault((check, group), {})
-        place = places.get((where, what))
+        place = places.get((where, sentence))
         if place is not None:
             place[1] += count
         elif len(places) < MAX_PLACES:
-            places[where, what] = [line, count]
+            places[where, sentence] = [line, count]
         else:
             self._more[check, group] = self._more.get((check, group), 0) + count
 
@@ -44,12 +44,12 @@ class Findings:
         """[{"check", "where", "what", "count"}]; the counts of a check add up to all of its places."""
         rows = []
         for (check, group), places in self._places.items():
-            for (where, what), (line, count) in places.items():
+            for (where, sentence), (line, count) in places.items():
                 at = f"{_short(where)}:{line}" if line else _short(where)
-                rows.append({"check": check, "where": at, "what": _short(what), "count": count})
+                rows.append({"check": check, "where": at, "what": _short(sentence), "count": count})
             if more := self._more.get((check, group)):
-                what = f"{group}: {more:,} more" if group else f"{more:,} more"
-                rows.append({"check": check, "where": "further places", "what": what, "count": more})
+                sentence = f"{group}: {more:,} more" if group else f"{more:,} more"
+                rows.append({"check": check, "where": "further places", "what": sentence, "count": more})
         return rows + self._taken
 
     def take(self, rows: Any, left: Any) -> None:
@@ -77,5 +77,5 @@ class Clock:
         return self._end - time.monotonic()
 
     @property
-    def over(self) -> bool:
+    def expired(self) -> bool:
         return self.left <= 0

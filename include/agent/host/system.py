@@ -186,19 +186,19 @@ def create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
 
 def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
     try:
-        known = pwd.getpwnam(name)
+        entry = pwd.getpwnam(name)
     except KeyError:
         if not os.access(shell, os.X_OK):
             refuse("no_shell", f"The shell {shell} of {name} is not on this server; install it, then try again.")
     else:
-        if os.path.normpath(known.pw_dir) != home:
+        if os.path.normpath(entry.pw_dir) != home:
             refuse(
-                "other_home", f"The home of the user {name} is {known.pw_dir} here, not {home}; remove that user first."
+                "other_home", f"The home of the user {name} is {entry.pw_dir} here, not {home}; remove that user first."
             )
-        if (known.pw_uid, known.pw_gid) != (uid, gid):
+        if (entry.pw_uid, entry.pw_gid) != (uid, gid):
             refuse(
                 "uid_taken",
-                f"The user {name} has uid {known.pw_uid} and gid {known.pw_gid} here, not {uid} and {gid}; "
+                f"The user {name} has uid {entry.pw_uid} and gid {entry.pw_gid} here, not {uid} and {gid}; "
                 "remove that user first.",
             )
         return

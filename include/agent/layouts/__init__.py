@@ -43,12 +43,14 @@ def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
 if TYPE_CHECKING:
     from ..verbs.discovered import Inhabitants
     from .native import SERVICES, forward, front, mail, php, reboot_lines, trial_names
-else:
-    _package = f"{__name__}.{in_force()}"
-    SERVICES = import_module(_package).SERVICES
-    forward, front, mail, php, reboot_lines, trial_names = (
-        import_module(f"{_package}.{part}")
-        for part in ("forward", "front", "mail", "php", "reboot_lines", "trial_names")
-    )
+
+
+def __getattr__(part: str) -> Any:
+    """A part of this server's layout, loaded when it is asked for."""
+    if part not in __all__:
+        raise AttributeError(f"A layout has no part {part!r}.")
+    package = f"{__name__}.{in_force()}"
+    return import_module(package).SERVICES if part == "SERVICES" else import_module(f"{package}.{part}")
+
 
 __all__ = ["SERVICES", "forward", "front", "mail", "php", "read_inhabitants", "reboot_lines", "trial_names"]

@@ -21,7 +21,7 @@ from ..verbs.peers import Identity
 from .copy import check_stores
 
 Done = dict[str, Any]
-_TOLD = ("said", "waits", "missing")
+_LISTS = ("said", "waits", "missing")
 """What is told of databases, each with its store."""
 
 # Refusals that speak of the account, and not of servers or the way between them: they are the test's result.
@@ -62,22 +62,26 @@ def duplicate(want: verbs.Duplicate, report: Report) -> dict[str, Any]:
     "missing": [{"store", "database", "object"}]}.
     """
     account, peer = _sides(want)
-    wanted = check_stores(want.stores)
+    store_names = check_stores(want.stores)
     _require_serving(account, want)
     if state_of(account.name).state == "held":
         refuse("wrong_state", f"The account {account.name} is held for a move; test it when that is over.")
     began = time.monotonic()
-    begin_alone(account, peer, wanted)
-    found = dict(
-        zip(wanted, side_by_side(*(partial(_tolerant, store, account, peer, report) for store in wanted)), strict=True)
+    begin_alone(account, peer, store_names)
+    results = dict(
+        zip(
+            store_names,
+            side_by_side(*(partial(_tolerant, store, account, peer, report) for store in store_names)),
+            strict=True,
+        )
     )
     return {
-        "files": found.get("files", {}).get("files", 0),
-        "bytes": sum(each["bytes"] for each in found.values()),
+        "files": results.get("files", {}).get("files", 0),
+        "bytes": sum(result["bytes"] for result in results.values()),
         "seconds": round(time.monotonic() - began, 3),
-        "stores": {store: each["seconds"] for store, each in found.items()},
-        "left": [sentence for each in found.values() for sentence in each["left"]],
-        **{key: [{"store": s, **one} for s, each in found.items() for one in each[key]] for key in _TOLD},
+        "stores": {store: result["seconds"] for store, result in results.items()},
+        "left": [sentence for result in results.values() for sentence in result["left"]],
+        **{key: [{"store": s, **entry} for s, result in results.items() for entry in result[key]] for key in _LISTS},
     }
 
 

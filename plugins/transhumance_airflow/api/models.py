@@ -10,7 +10,12 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 AccountName = Annotated[
-    str, Path(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="The account's Unix name.", examples=["blog"])
+    str,
+    Path(
+        pattern=r"^[a-z][a-z0-9_-]{0,31}(\.[a-z0-9-]{1,63})?$",
+        description="The account's name: its login, with its server's name behind a dot where another has that login.",
+        examples=["blog", "www.vps-7"],
+    ),
 ]
 ServerName = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The server's name.", examples=["vps-1"])

@@ -181,7 +181,7 @@ class MoveOperation(AgentOperation):
         self.server = move.from_server
         self.operation = channel.operation(move, self.verb)
         self.args = {
-            "account": move.account,
+            "account": move.login,
             "move": move.key,
             "epoch": move.epoch,
             "peer": asdict(read(Peer, self.peer)),
@@ -227,4 +227,4 @@ class CopyOperation(AgentOperation):
                 asks = reports.checks(conn, test, self.on)
             else:
                 asks = {**copies.duplicate(test), "peer": asdict(read(Peer, self.peer))}
-        self.args = {"account": test.account, **asks}
+        self.args = {"account": test.login, **asks}

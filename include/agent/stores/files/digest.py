@@ -59,8 +59,8 @@ def left_behind(account: Account) -> list[str]:
 def left_sentences(left: dict[str, dict[str, Any]]) -> list[str]:
     """`_left` of a digest, one sentence a kind."""
     return [
-        f"Of the files, {found['count']} ({kind}) are not carried as they are: {_shortened(found['first'][0])}."
-        for kind, found in left.items()
+        f"Of the files, {entry['count']} ({kind}) are not carried as they are: {_shortened(entry['first'][0])}."
+        for kind, entry in left.items()
     ]
 
 
@@ -71,12 +71,12 @@ def _shortened(path: str) -> str:
 
 def differences(account: Account, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """At most 20 sentences, each naming a path that differs and in what; both digests must be fresh."""
-    found = []
-    for path, here, there in differing(account, peer, mine, theirs):
-        found.append(sentence(path, here, there))
-        if len(found) == MOST:
+    sentences = []
+    for path, line_here, line_there in differing(account, peer, mine, theirs):
+        sentences.append(sentence(path, line_here, line_there))
+        if len(sentences) == MOST:
             break
-    return found
+    return sentences
 
 
 def differing(
@@ -87,21 +87,21 @@ def differing(
         return
     parts = [n for n in range(walk_format.BUCKETS) if mine["parts"][n] != theirs["parts"][n]]
     for start in range(0, len(parts), _AT_ONCE):
-        some = parts[start : start + _AT_ONCE]
-        here = _entries(listed(account, some))
-        there = _entries(peer.call(verbs.FilesListed(parts=some)).lines)
-        for path in sorted({*here, *there}):
-            if here.get(path) != there.get(path):
-                yield path, here.get(path), there.get(path)
+        batch = parts[start : start + _AT_ONCE]
+        lines_here = _entries(listed(account, batch))
+        lines_there = _entries(peer.call(verbs.FilesListed(parts=batch)).lines)
+        for path in sorted({*lines_here, *lines_there}):
+            if lines_here.get(path) != lines_there.get(path):
+                yield path, lines_here.get(path), lines_there.get(path)
 
 
 def listed(account: Account, parts: list[int]) -> list[str]:
     """The lines of the last digest's listing that belong to these parts."""
-    wanted, lines = set(parts), []
+    buckets, lines = set(parts), []
     with open(account.directory / "files.listing", "rb") as listing:
         for row in listing:
             line = row[row.index(b"\t") + 1 :]
-            if walk.bucket_of(line[: line.index(b"\t")]) in wanted:
+            if walk.bucket_of(line[: line.index(b"\t")]) in buckets:
                 lines.append(line.decode("utf-8", "surrogateescape").rstrip("\n"))
     return lines
 
@@ -117,14 +117,14 @@ def _entries(lines: list[str]) -> dict[str, str]:
     return {path: rest for path, _, rest in (line.partition("\t") for line in lines)}
 
 
-def sentence(path: str, here: str | None, there: str | None) -> str:
+def sentence(path: str, line_here: str | None, line_there: str | None) -> str:
     """What differs between two lines of one path."""
     name = printable(path)
-    if here is None or there is None:
-        return f"{name}: only on the {'target' if here is None else 'source'}."
+    if line_here is None or line_there is None:
+        return f"{name}: only on the {'target' if line_here is None else 'source'}."
     parted = [
         f"{field} {printable(a)[:40]} / {printable(b)[:40]}"
-        for field, a, b in zip(walk_format.FIELDS, here.split("\t"), there.split("\t"), strict=True)
+        for field, a, b in zip(walk_format.FIELDS, line_here.split("\t"), line_there.split("\t"), strict=True)
         if a != b
     ]
     return f"{name}: {', '.join(parted)} (source / target)."

@@ -14,6 +14,7 @@ from include.agent.layouts.classic.reading.tree import Notes
 from include.agent.move import stores
 from include.agent.verbs import discovered
 from include.agent.verbs.discovered import Discovered, Inhabitants
+from include.agent.verbs.verb import ORCHESTRATOR
 
 from .laid import laid, silent
 
@@ -118,7 +119,8 @@ def test_the_verb_asks_the_engines_that_run_and_gives_what_its_types_say(tmp_pat
     result = discover.discover(verbs.Discover(), lambda **_: None)
     assert asked == [{first.name: {"shop": ["shop"]}}]
     assert decode(discovered.Inhabitants, result) == nobody
-    assert (verbs.Discover, discover.discover) in [*protocol.LONG_VERBS]
+    _, handler = protocol.LONG_VERBS.open_to(ORCHESTRATOR)["discover"]
+    assert handler(verbs.Discover(), lambda **_: None) == result
 
 
 def test_a_database_is_his_whose_name_its_owner_has(tmp_path: Path) -> None:
