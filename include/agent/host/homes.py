@@ -16,9 +16,9 @@ _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HOME = re.compile(rf"(?=.{{1,100}}\Z)(/{_PART}){{2,12}}")
 _OF_THE_SYSTEM = re.compile(
     r"/(bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|mnt|old|proc|relay|root|run|sbin|sys|tmp|usr"
-    r"|var/(?!www/|home/|customers/|vhosts/)[^/]*)(/|\Z)"
+    r"|opt(?=/[^/]*\Z)|var/(?!www/|home/|customers/|vhosts/)[^/]*)(/|\Z)"
 )
-"""And what the sandbox has for itself (mnt, old, relay)."""
+"""And what the sandbox has for itself (mnt, old, relay). Right in /opt lie programs, which may need their rights."""
 _PLAIN = os.ST_NOSUID | os.ST_NODEV
 _UNIT = """[Unit]
 Description=No file in a home gives its rights to whoever runs it

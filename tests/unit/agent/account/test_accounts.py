@@ -43,7 +43,15 @@ HASH = "{SHA512-CRYPT}$6$salt$hash"
             for home in (
                 *("/", "/home", "/home/", "/home/alice/", "//home/alice", "/home/./alice", "/home/a b", "/home/a;b"),
                 *("/etc/alice", "/usr/local/alice", "/var/lib/alice", "/var/spool/a", "/root/a", "/proc/1", "/run/a/b"),
-                *("/tmp/alice", "/dev/shm/alice", "/mnt/alice", "/old/alice", "/home/.alice", "home/alice"),
+                *(
+                    "/tmp/alice",
+                    "/dev/shm/alice",
+                    "/mnt/alice",
+                    "/old/alice",
+                    "/opt/alice",
+                    "/home/.alice",
+                    "home/alice",
+                ),
                 *("/home/" + "a" * 95, "/var/www", "/home/a\n", "/home/$x", "/home/\udcff"),
             )
         ),
