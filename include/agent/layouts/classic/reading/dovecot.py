@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .asking import KEY, Answer, Database, for_all
 from .tree import Included, Place, Tree
-from .users import User
+from .users import User, is_number
 
 MAIN = "/etc/dovecot/dovecot.conf"
 _BLOCK = re.compile(r"([\w_]+)(?:\s+(\S+?))?\s*\{")
@@ -140,7 +140,7 @@ class _Reader:
             fields = line.split(":", 7)
             if not fields[0] or line.startswith("#") or len(fields) < 2:
                 continue
-            box = self._box(fields[0])
+            box = self._box(fields[0].replace("\\'", "'"))  # as Dovecot has it looked up
             fields += [""] * (8 - len(fields))
             if what == "passdb" and fields[1]:
                 box.password_hash = _with_scheme(fields[1], scheme)
@@ -149,7 +149,7 @@ class _Reader:
             said = {name: value for name, value in row.items() if value}
             self._set(
                 box,
-                {**given, **said, **fixed, **{name.removeprefix("userdb_"): value for name, value in extra.items()}},
+                {**given, **said, **{name.removeprefix("userdb_"): value for name, value in extra.items()}, **fixed},
             )
 
     def _sql(self, path: str, what: str) -> None:
@@ -170,7 +170,7 @@ class _Reader:
             self.tree.notes.add(f"{path}: its database does not answer; look at it and try again.")
             return
         for row in rows:
-            box = self._box(row[KEY])
+            box = self._box(row.get(KEY, ""))
             if what == "passdb":
                 box.password_hash = _with_scheme(row.get("password", ""), settings.get("default_pass_scheme", ""))
                 row = {name.removeprefix("userdb_"): value for name, value in row.items() if name.startswith("userdb_")}
@@ -182,7 +182,7 @@ class _Reader:
         box.folder = row.get("mail") or box.folder
         box.quota = row.get("quota_rule") or row.get("quota_storage_size") or box.quota
         owner = row.get("uid", "")
-        if owner.isdecimal():
+        if is_number(owner):
             box.owner = int(owner)
         elif owner in self.users:
             box.owner = self.users[owner].uid

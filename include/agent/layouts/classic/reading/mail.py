@@ -12,7 +12,7 @@ from . import dovecot, postfix
 from .asking import Answer
 from .dovecot import Box
 from .tree import Tree
-from .users import User, is_below
+from .users import User, is_below, is_number
 
 
 @dataclass
@@ -87,7 +87,7 @@ def read(tree: Tree, ask: Answer, users: dict[str, User]) -> Mail:
             tree.notes.add(f"The mailbox {printable(address)} has no password that could be found.", "no password")
     forwarders = {address: to for address, to in sent.aliases.items() if to != [address]}
     named = {address.rpartition("@")[2] for address in (*boxes, *forwarders)}
-    owner = int(sent.owners) if sent.owners.isdecimal() else None
+    owner = int(sent.owners) if is_number(sent.owners) else None
     return Mail(sorted({*sent.domains, *named} - {""}), boxes, forwarders, owner)
 
 

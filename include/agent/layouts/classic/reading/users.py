@@ -31,12 +31,17 @@ def read(tree: Tree) -> dict[str, User]:
     by_number: dict[str, User] = {}
     for number, line in enumerate(tree.lines(_FILE), 1):
         fields = line.split(":")
-        if len(fields) == 7 and fields[0] and fields[2].isdecimal() and fields[3].isdecimal():
+        if len(fields) == 7 and fields[0] and is_number(fields[2]) and is_number(fields[3]):
             user = User(fields[0], int(fields[2]), int(fields[3]), fields[5].rstrip("/"), fields[6])
             found.setdefault(user.name, by_number.setdefault(fields[2], user))
         elif line.strip():
             tree.notes.add(f"{Place(_FILE, number)}: the line {line!r:.80} is no user's.", "passwd")
     return found
+
+
+def is_number(text: str) -> bool:
+    """Whether it is written like the number of a user or group."""
+    return text.isascii() and text.isdecimal() and len(text) <= 10
 
 
 def second_logins(tree: Tree, users: dict[str, User]) -> Iterator[tuple[User, str, Place]]:

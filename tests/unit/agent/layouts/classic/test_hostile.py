@@ -201,3 +201,24 @@ def test_as_many_mailboxes_as_there_are_fit_into_an_answer(tmp_path: Path) -> No
     (shop,) = found.accounts
     assert len(shop.mailboxes) == 20_000
     assert sum("(19999 more of these)" in sentence for sentence in shop.unfit) == 1
+
+
+def test_a_number_without_end_is_none(tmp_path: Path) -> None:
+    long = "1" * 5000
+    users = f"a@x.example:{{PLAIN}}x:{long}:{long}::/home/a::\n\\'o@x.example:{{PLAIN}}y\n"
+    server = laid(
+        tmp_path,
+        **{
+            "etc/passwd": f"a:x:{long}:1::/home/a:/bin/sh\nb:x:\u0661:1::/home/b:/bin/sh\n",
+            "etc/postfix/main.cf": f"virtual_uid_maps = static:{long}\n",
+            "etc/dovecot/dovecot.conf": "passdb {\n driver = passwd-file\n args = /etc/dovecot/users\n}\n"
+            "userdb {\n driver = passwd-file\n args = /etc/dovecot/users\n override_fields = uid=12\n}\n",
+            "etc/dovecot/users": users,
+        },
+    )
+    found = read_server(server, silent)
+    assert found.users == {}
+    assert [(box.address, box.owner) for box in found.mail.boxes.values()] == [
+        ("a@x.example", 12),
+        ("'o@x.example", 12),
+    ]
