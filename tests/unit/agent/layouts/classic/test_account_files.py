@@ -93,6 +93,7 @@ def test_what_an_account_file_cannot_say_is_told(tmp_path: Path) -> None:
         "/home/shop",
         "/srv/shop",
         more,
+        {},
         **{"etc/php/8.4/fpm/php-fpm.conf": other, "etc/cron.d/shop": "@daily shop /home/shop/x\n"},
     )
     assert [sentence for sentence in only(found).unfit if "outside of" not in sentence] == [
@@ -115,7 +116,12 @@ def test_the_verb_asks_the_engines_that_run_and_gives_what_its_types_say(tmp_pat
     monkeypatch.setattr(first, "owners", lambda: {"shop": ["shop"]})
     asked: list[Any] = []
     nobody = Inhabitants(accounts=[], unclear=[])
-    monkeypatch.setattr(layouts, "read_inhabitants", lambda owned: asked.append(owned) or nobody)
+
+    def read(owned: Owned) -> Inhabitants:
+        asked.append(owned)
+        return nobody
+
+    monkeypatch.setattr(layouts, "read_inhabitants", read)
     result = discover.discover(verbs.Discover(), lambda **_: None)
     assert asked == [{first.name: {"shop": ["shop"]}}]
     assert decode(discovered.Inhabitants, result) == nobody
