@@ -156,5 +156,23 @@ class TestResult:
     sentence: str
 
 
+@dataclass(frozen=True)
+class FinishFacts:
+    """What is to become of a shared server that is empty; `infrastructure` is empty where it is wiped."""
+
+    server: str
+    run_id: str
+    then: str
+    infrastructure: str
+    because: str
+    not_quiet_because: str
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any], run_id: str) -> FinishFacts:
+        """As the form says it; a field that was left empty is an empty text."""
+        words = (params[name] or "" for name in ("then", "infrastructure", "because", "not_quiet_because"))
+        return cls(params["server"], run_id, *words)
+
+
 class NothingToDo(Exception):
     """A step is left out, and the message says why: what it was for was given up."""

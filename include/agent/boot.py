@@ -14,6 +14,9 @@ from .move import deadline, fence, forward, redirect, serving, stores
 from .trial import copy, server
 from .verbs.peers import HowItStands, Stands
 
+_AT_ONCE = 4
+"""Of how many accounts the programs are started at a time: most of it is waiting for systemd."""
+
 
 def boot() -> None:
     """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again.
@@ -27,9 +30,11 @@ def boot() -> None:
         print(f"{name} stays shut: {why}", file=sys.stderr)
     accounts = [account for account in all_accounts() if standing(account.name).state != UNREADABLE]
     alone = [account for account in accounts if not _may_have_left(account)]
-    failed = [account.name for account in alone if not _succeeds(partial(_bring_up, account))]
+    shown = _succeeds(serving.show_all)
+    bringing_up = [partial(_succeeds, partial(_bring_up, account)) for account in alone]
     asking = [partial(_succeeds, partial(_ask_and_bring_up, account)) for account in accounts if account not in alone]
-    if failed or not all(system.side_by_side(*asking)):
+    up = system.side_by_side(*bringing_up, at_once=_AT_ONCE) + system.side_by_side(*asking)
+    if not all([shown, *up]):
         refuse("not_all_up", "Not every account could be brought up; the journal says why. It is tried again.")
 
 
@@ -49,7 +54,8 @@ def _bring_up(account: Account) -> None:
     if state.state == "serving":
         with guarded(account.name):
             _tidy(account)
-            serving.open_account(account)
+            if not account.part:
+                serving.start_processes(account)
     elif state.state == "test":
         with guarded(account.name):
             copy.reopen(account)

@@ -16,7 +16,8 @@ from .host.codec import decode, encode
 from .host.digest import printable
 from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
-from .verbs import Standing
+from .verbs import Standing, reports
+from .verbs.described import Description
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
 
@@ -135,22 +136,29 @@ def _lead_to(want: verbs.LeadTo) -> verbs.Led:
     return verbs.Led(state=state.state, to=state.to)
 
 
-def _describe(_want: verbs.Describe) -> dict[str, Any]:
+def _describe(_want: verbs.Describe) -> Description:
     from . import describe
 
     return describe.describe()
 
 
-def _prove_empty(_want: verbs.ProveEmpty) -> verbs.Emptiness:
+def _prove_empty(want: verbs.ProveEmpty) -> verbs.Emptiness:
     from . import describe
 
-    return verbs.Emptiness(**describe.prove_empty())
+    return describe.prove_empty(want.signed)
 
 
 def _accept_ips(want: verbs.AcceptIps) -> Nothing:
     from .host import addresses
 
     addresses.accept(want.ips)
+    return Nothing()
+
+
+def _send_mail_from(want: verbs.SendMailFrom) -> Nothing:
+    from .layouts import mail
+
+    mail.send_from(want.ips)
     return Nothing()
 
 
@@ -173,6 +181,14 @@ def _reset_ips(want: verbs.ResetIps) -> verbs.Reset:
     return verbs.Reset(reset=addresses.reset(want.ips))
 
 
+def _run_hook(want: verbs.RunHook) -> verbs.HookRun:
+    from .host import hooks
+
+    about = want.about
+    told = {"account": about.account, "direction": about.direction, "from": about.source, "to": about.target}
+    return verbs.HookRun(ran=hooks.run(want.hook, {**told, "move": about.move, "engine": about.engine}))
+
+
 def _start(want: verbs.Start) -> verbs.OperationStatus:
     # What is wrong is refused now, and not found in the operation's end.
     verb, _ = _long(want.verb, want.args)
@@ -185,8 +201,8 @@ def _status(want: verbs.Status) -> verbs.OperationStatus:
 
 
 def _shown(status: dict[str, Any]) -> verbs.OperationStatus:
-    found: verbs.OperationStatus = decode(verbs.OperationStatus, status)
-    return found
+    shown: verbs.OperationStatus = decode(verbs.OperationStatus, status)
+    return shown
 
 
 VERBS = Answers(
@@ -206,6 +222,8 @@ VERBS = Answers(
     verbs.Remove.answered_by(_remove),
     verbs.ResetIps.answered_by(_reset_ips),
     verbs.Return.answered_by(_return),
+    verbs.RunHook.answered_by(_run_hook),
+    verbs.SendMailFrom.answered_by(_send_mail_from),
     verbs.Start.answered_by(_start),
     verbs.Status.answered_by(_status),
     verbs.TakeBack.answered_by(_take_back),
@@ -213,13 +231,13 @@ VERBS = Answers(
 )
 
 
-def _check(want: verbs.Check, report: operations.Report) -> dict[str, Any]:
+def _check(want: verbs.Check, report: operations.Report) -> reports.Checked:
     from .checks import account
 
     return account.check(want, report)
 
 
-def _copy(want: verbs.Copy, report: operations.Report) -> dict[str, Any]:
+def _copy(want: verbs.Copy, report: operations.Report) -> reports.Copied:
     from .move import switch
 
     return switch.copy(want, report)
@@ -231,10 +249,16 @@ def _discover(want: verbs.Discover, report: operations.Report) -> dict[str, Any]
     return discover.discover(want, report)
 
 
-def _duplicate(want: verbs.Duplicate, report: operations.Report) -> dict[str, Any]:
+def _duplicate(want: verbs.Duplicate, report: operations.Report) -> reports.Duplicated:
     from .trial import duplicate
 
     return duplicate.duplicate(want, report)
+
+
+def _inspect(want: verbs.Inspect, report: operations.Report) -> verbs.Inspected:
+    from .unclaimed import look
+
+    return look.inspect(want, report)
 
 
 def _obstacles(want: verbs.Obstacles, report: operations.Report) -> verbs.LookedAhead:
@@ -243,13 +267,13 @@ def _obstacles(want: verbs.Obstacles, report: operations.Report) -> verbs.Looked
     return obstacles.obstacles(want, report)
 
 
-def _switch(want: verbs.Switch, report: operations.Report) -> dict[str, Any]:
+def _switch(want: verbs.Switch, report: operations.Report) -> reports.Switched:
     from .move import switch
 
     return switch.switch(want, report)
 
 
-def _verify(want: verbs.Verify, report: operations.Report) -> dict[str, Any]:
+def _verify(want: verbs.Verify, report: operations.Report) -> reports.Compared:
     from .move import switch
 
     return switch.verify(want, report)
@@ -260,6 +284,7 @@ LONG_VERBS = Answers(
     verbs.Copy.run_by(_copy),
     verbs.Discover.run_by(_discover),
     verbs.Duplicate.run_by(_duplicate),
+    verbs.Inspect.run_by(_inspect),
     verbs.Obstacles.run_by(_obstacles),
     verbs.Switch.run_by(_switch),
     verbs.Verify.run_by(_verify),
@@ -282,8 +307,8 @@ def answer(text: bytes) -> str:
         return encode({"ok": False, "error": {"code": error.code, "message": error.message}})
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
-        said = printable(f"{type(error).__name__}: {error}"[:1000])
-        message = f"The agent failed: {said}. This is a fault of the agent; report it."
+        why = printable(f"{type(error).__name__}: {error}"[:1000])
+        message = f"The agent failed: {why}. This is a fault of the agent; report it."
         return encode({"ok": False, "error": {"code": "internal_error", "message": message}})
 
 

@@ -172,7 +172,7 @@ def _ask_account(host: Host, login: str, stores: list[str], until: float) -> ver
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
         status = host.call(verbs.Status(operation=operation))
-    return ended(operation, look, status)
+    return ended(operation, verbs.Obstacles, status)
 
 
 # --- who is told what ---

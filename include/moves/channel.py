@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,21 +17,25 @@ import psycopg
 from include import registry
 from include.agent import verbs
 from include.agent.account.engines import DECLARED
+from include.agent.verbs.described import Description, Entry
+from include.agent.verbs.reports import Copied, Switched
 from include.facts import MoveFacts, Peer, TestFacts
-from include.hosts import Host
+from include.hosts import AgentError, Host, ended
 from include.registry.states import MoveState
 
 
-def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
-    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes. What is
-    `stated` in them of an account's uid and mail stays."""
-    stripped: dict[str, Any] = {
-        kind: [_public(entry) for entry in description[kind]] for kind in ("accounts", "parts") if kind in description
-    }
-    return {**description, **stripped}
+def without_secrets(description: Description) -> Description:
+    """A server's description as the registry may keep it."""
+    return replace(
+        description,
+        accounts=[entry_without_secrets(entry) for entry in description.accounts],
+        parts=[entry_without_secrets(entry) for entry in description.parts],
+    )
 
 
-def _public(entry: dict[str, Any]) -> dict[str, Any]:
+def entry_without_secrets(entry: Entry) -> Entry:
+    """What is said of an account, without its file, which holds the mailboxes' password hashes. What is `stated` in it
+    of the account's uid and mail stays."""
     rest = {key: value for key, value in entry.items() if key != "account_file"}
     return {**rest, "stated": stated(entry["account_file"])} if "account_file" in entry else rest
 
@@ -86,7 +91,7 @@ def may_begin(
     for answer in reached:
         answer.result()
     # Its sites may have changed since the registry last heard of them, and names follow their account.
-    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+    registry.sync_accounts(conn, lives_on, [entry_without_secrets(here)])
 
 
 def serving_there(host: Host, account: registry.Account, to: str) -> dict[str, Any]:
@@ -206,10 +211,10 @@ def departure(source: Host, move: MoveFacts) -> dict[str, Any] | None:
 def record(
     conn: psycopg.Connection,
     move: MoveFacts,
-    switched: dict[str, Any] | None,
-    copied: dict[str, Any] | None,
+    switched: Switched | None,
+    copied: Copied | None,
     source: Host,
-) -> dict[str, Any] | None:
+) -> Switched | None:
     """Records that the account lives on the target, with the figures of copy and switch; the latter are given.
 
     Refused when the source itself does not call the switch done, whatever the run says. `switched`: the figures as
@@ -223,12 +228,27 @@ def record(
             "Clear this run from the switch on."
         )
     if switched is None:
-        switched = source.call(verbs.Status(operation=operation(move, "switch"))).result
-    figures = {"copy": copied, "longest_wait_seconds": move.longest_wait_seconds, "switch": switched}
+        switched = _switched(source, move)
+    figures = registry.Figures(
+        copy=copied or Copied(),
+        longest_wait_seconds=move.longest_wait_seconds,
+        switch=switched or Switched(),
+    )
     # However late the registry learns of it: what is billed ends when the account left.
     at = datetime.fromtimestamp(left["since"], UTC)
     registry.advance_move(conn, move.id, MoveState.COMMITTED, figures, committed_at=at, epoch=move.epoch)
     return switched
+
+
+def _switched(source: Host, move: MoveFacts) -> Switched | None:
+    """What the switch gave, as its server still knows it; None where it knows nothing that can be believed: the account
+    has left all the same, and its move is not called verified."""
+    id = operation(move, verbs.Switch.name)
+    status = source.call(verbs.Status(operation=id))
+    try:
+        return ended(id, verbs.Switch, status)
+    except AgentError:
+        return None
 
 
 def operation(move: MoveFacts, verb: str) -> str:
@@ -239,5 +259,4 @@ def operation(move: MoveFacts, verb: str) -> str:
 def entry_of(host: Host, login: str) -> dict[str, Any] | None:
     """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
     description = host.call(verbs.Describe())
-    entries = [*description["accounts"], *description.get("parts", ())]
-    return next((entry for entry in entries if entry["account"] == login), None)
+    return next((entry for entry in [*description.accounts, *description.parts] if entry["account"] == login), None)

@@ -14,18 +14,20 @@ import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.verbs.described import Description
 from include.hosts import AgentError, Host, HostUnreachable
+from include.moves.servers import note_missing
 from include.registry.kinds import EventKind
 
 
 def shut_departed(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
-    accounts, and on each server that does not answer."""
+    accounts, on each that its server has no longer, and on each server that does not answer."""
     hosts = {server.name: reach(server.name) for server in registry.list_servers(conn) if server.host_key is not None}
 
-    def ask(name: str) -> list[dict[str, Any]] | str:
+    def ask(name: str) -> Description | str:
         try:
-            return hosts[name].call(verbs.Describe())["accounts"]
+            return hosts[name].call(verbs.Describe())
         except (HostUnreachable, AgentError) as error:
             return f"{name}: {error}"
 
@@ -34,7 +36,8 @@ def shut_departed(conn: psycopg.Connection, reach: Callable[[str], Host]) -> lis
     sentences = [answer for answer in answers.values() if isinstance(answer, str)]
     for name, answer in answers.items():
         if not isinstance(answer, str):
-            sentences += shut(conn, name, hosts[name], answer)
+            sentences += shut(conn, name, hosts[name], answer.accounts)
+            sentences += note_missing(conn, name, answer)
     return sentences
 
 

@@ -89,6 +89,7 @@ def take_accounts_back(conn: psycopg.Connection, take_back: TakeBackFacts, reach
     if stands_in:
         ips = [ip.address for machine in (transit, server) for ip in registry.ips_of(conn, machine.name)]
         host.call(verbs.AcceptIps(ips=ips))
+        network.send_mail_from_own(conn, transit.name, host)
         for row in registry.accounts_of(conn, server.name):
             if row.server == server.name:
                 host.call(verbs.LeadTo(account=row.login, address=str(server.management_address)))

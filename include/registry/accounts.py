@@ -1,8 +1,8 @@
 """Accounts: where each one lives, and where it belongs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -82,7 +82,7 @@ def add_account(
         INSERT INTO accounts (name, login, server, home_server, domains, customer)
         VALUES (%(name)s, %(login)s, %(server)s, %(home)s, %(domains)s, %(customer)s)
         ON CONFLICT (name) DO UPDATE
-            SET removed_at = NULL, domains = excluded.domains, customer = excluded.customer
+            SET removed_at = NULL, missing_since = NULL, domains = excluded.domains, customer = excluded.customer
         """,
         {
             "name": name,
@@ -327,6 +327,61 @@ def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
         {"account": account, "server": server},
     )
     return moving
+
+
+GONE_FOR = timedelta(minutes=10)
+"""So far apart are the two looks at a server after which an account is taken for removed."""
+
+
+@in_transaction
+def note_missing(
+    conn: psycopg.Connection, server: str, logins: Collection[str], left_of: Callable[[Account], list[str]]
+) -> list[str]:
+    """Take over which accounts a server has no longer: `logins` are those that it has, in any state, readable or not.
+    An account that two looks have missed, and that a migration waits for, is removed, unless something of it is there
+    still: `left_of` says what. A server that nobody migrates may just have an older disk. Gives a sentence on each
+    that is gone."""
+    execute(
+        conn,
+        """
+        UPDATE accounts SET missing_since = NULL
+        WHERE server = %(server)s AND login = ANY(%(logins)s) AND missing_since IS NOT NULL
+        """,
+        {"server": server, "logins": [*logins]},
+    )
+    gone = conn.execute(
+        """
+        SELECT name, missing_since, now() - missing_since >= %(gone_for)s,
+            EXISTS (SELECT FROM live_migrations WHERE server = a.home_server)
+        FROM accounts a
+        WHERE server = %(server)s AND login <> ALL(%(logins)s) AND removed_at IS NULL
+            AND NOT EXISTS (SELECT FROM live_moves WHERE account = a.name)
+        ORDER BY name FOR UPDATE
+        """,
+        {"server": server, "logins": [*logins], "gone_for": GONE_FOR},
+    ).fetchall()
+    return [
+        _gone(conn, server, name, since, long_enough and waited_for, left_of(account(conn, name)))
+        for name, since, long_enough, waited_for in gone
+    ]
+
+
+def _gone(conn: psycopg.Connection, server: str, name: str, since: datetime | None, over: bool, left: list[str]) -> str:
+    if since is None:
+        execute(conn, "UPDATE accounts SET missing_since = now() WHERE name = %(name)s", {"name": name})
+        event(conn, EventKind.ACCOUNT_MISSING, account=name, server=server, detail={"left": left})
+    if left:
+        return (
+            f"{server} itself has no account {name} any more, but there still is {', '.join(left)}: remove that, or "
+            "make it the account again; until then it is waited for."
+        )
+    if not over:
+        return (
+            f"{server} itself has no account {name} any more: find out who has removed it. A migration waits for it "
+            "until the next look says so too."
+        )
+    remove_account(conn, name, f"{server} itself has not had it since {since:%Y-%m-%d %H:%M} UTC.", by=server)
+    return f"{server} itself has no account {name} any more: it was removed, and nobody waits for it."
 
 
 @in_transaction

@@ -1,4 +1,5 @@
-"""Which server takes a test copy, or an account for good: the one with most room on which nobody has its names.
+"""Which server takes a test copy, or an account for good: of those in its site where nobody has its names, the one with
+most room.
 
 Room is what `describe` told last, less what has come or is coming since.
 """
@@ -90,6 +91,10 @@ def choices(conn: psycopg.Connection, kind: str, entry: Entry, account: str, nam
             FROM servers s
             WHERE s.kind = %(kind)s AND (%(name)s::text IS NULL OR s.name = %(name)s) AND s.state = 'serving'
                 AND s.host_key IS NOT NULL AND s.paused_because IS NULL
+                -- a person may name one elsewhere
+                AND (%(name)s::text IS NOT NULL OR s.site IS NOT DISTINCT FROM (
+                    SELECT at.site FROM accounts a JOIN servers at ON at.name = a.server WHERE a.name = %(account)s
+                ))
                 AND version_of(s.infrastructure, s.versions, %(entry_kind)s) = %(version)s
                 AND (%(kind)s <> 'shared' OR NOT EXISTS (
                     SELECT FROM names n WHERE n.account = %(account)s AND n.left_because IS NULL AND NOT EXISTS (

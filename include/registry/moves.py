@@ -1,7 +1,9 @@
 """Moves: one account, out to the transit or home again, one at a time for a server; or, from a shared server, over to
 another one for good, whole or one engine's databases of it."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import Entry, catalogue_entry
 from include.registry.database import RegistryRefused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.figures import Figures, read_figures
 from include.registry.kinds import INFRASTRUCTURE, Direction, EventKind, ServerKind
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
@@ -56,8 +59,12 @@ class Move:
     began_at: datetime
     committed_at: datetime | None
     ended_at: datetime | None
-    figures: dict[str, Any]
+    figures: Figures
     login: str
+
+    @classmethod
+    def of_row(cls, figures: dict[str, Any], **columns: Any) -> Move:
+        return cls(figures=read_figures(figures), **columns)
 
 
 @in_transaction
@@ -67,7 +74,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     second move of the same server, a transit that is not handed over yet, a target that is not the
     migration's transit or home, and moving home before the original is reinstalled."""
     record = account_named(conn, account)
-    same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
+    same = row(conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.to_server) != (account, to_server):
             raise RegistryRefused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
@@ -81,7 +88,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     locked(conn, live.id)
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     # Another caller with the same run may have been first while this one waited for the lock.
-    same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
+    same = row(conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         return begin_move(conn, account, to_server, run_id, requested_by)
     record = account_named(conn, account)
@@ -132,7 +139,7 @@ def begin_over(
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     account_named(conn, account)
     wanted = catalogue_entry(conn, entry)
-    same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
+    same = row(conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.entry) != (account, entry) or to_server not in (None, same.to_server):
             raise RegistryRefused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
@@ -190,7 +197,8 @@ def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, n
         )
     if fitting is None:
         raise RegistryRefused(
-            f"No {kind} server with {entry.kind} {entry.to_version} has room for {account}: add one, or make room."
+            f"No {kind} server{server_named(conn, source).in_site} with {entry.kind} {entry.to_version} has room for"
+            f" {account}: add one, or make room."
         )
     return fitting
 
@@ -221,7 +229,7 @@ def _lock(conn: psycopg.Connection, move: Move) -> None:
 @in_transaction
 def move(conn: psycopg.Connection, id: int) -> Move:
     """A move; refuses an unknown id."""
-    record = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE id = %(id)s", {"id": id})
+    record = row(conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE id = %(id)s", {"id": id})
     if record is None:
         raise RegistryRefused(f"There is no move {id}: check its id.")
     return record
@@ -232,7 +240,7 @@ def moves_of(conn: psycopg.Connection, migration_id: int) -> list[Move]:
     """The moves of a migration, in both directions, oldest first."""
     return rows(
         conn,
-        Move,
+        Move.of_row,
         f"SELECT {COLUMNS} FROM moves WHERE migration = %(migration)s ORDER BY id",
         {"migration": migration_id},
     )
@@ -241,7 +249,9 @@ def moves_of(conn: psycopg.Connection, migration_id: int) -> list[Move]:
 @in_transaction
 def moves_of_account(conn: psycopg.Connection, account: str) -> list[Move]:
     """The moves of an account, oldest first."""
-    return rows(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE account = %(name)s ORDER BY id", {"name": account})
+    return rows(
+        conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE account = %(name)s ORDER BY id", {"name": account}
+    )
 
 
 @in_transaction
@@ -249,7 +259,7 @@ def live_move_of(conn: psycopg.Connection, account: str) -> Move | None:
     """The move that an account is in now; None when it is in none."""
     return row(
         conn,
-        Move,
+        Move.of_row,
         f"SELECT {COLUMNS} FROM live_moves WHERE account = %(account)s",
         {"account": account},
     )
@@ -260,7 +270,7 @@ def advance_move(
     conn: psycopg.Connection,
     move_id: int,
     state: str,
-    figures: dict[str, Any] | None = None,
+    figures: Figures | None = None,
     committed_at: datetime | None = None,
     epoch: int | None = None,
 ) -> Move:
@@ -276,6 +286,7 @@ def advance_move(
         raise RegistryRefused(f"This attempt of the move of {before.account} is over: another has begun since.")
     if states.MOVE.there_or_past(before.state, state):
         return before
+    measured = None if figures is None else asdict(figures)
     execute(
         conn,
         """
@@ -283,10 +294,10 @@ def advance_move(
             committed_at = coalesce(%(committed)s, committed_at)
         WHERE id = %(id)s
         """,
-        {"id": move_id, "state": state, "figures": Jsonb(figures or {}), "committed": committed_at},
+        {"id": move_id, "state": state, "figures": Jsonb(measured or {}), "committed": committed_at},
     )
     after = move(conn, move_id)
-    _log(conn, after, EventKind(f"move.{state}"), figures)
+    _log(conn, after, EventKind(f"move.{state}"), measured)
     return after
 
 

@@ -14,6 +14,7 @@ from include.registry.catalogue import catalogue_entry
 from include.registry.database import RegistryRefused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
+from include.registry.servers import server as server_named
 from include.registry.states import TestState
 
 ABANDONED = timedelta(days=2)
@@ -66,7 +67,7 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
     what the entry starts from, that is being moved or has another copy (see `replace_test`), and when no test server
     of the entry's version has room."""
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
-    account_named(conn, account)
+    living = account_named(conn, account)
     wanted = catalogue_entry(conn, entry)
     same = row(conn, Test, f"SELECT {COLUMNS} FROM tests WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
@@ -89,8 +90,8 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
                 f" {wanted.from_version}: choose another entry of the catalogue."
             )
         raise RegistryRefused(
-            f"No test server with {wanted.kind} {wanted.to_version} has room for {account}: add one, or let older test"
-            " copies expire."
+            f"No test server{server_named(conn, living.server).in_site} with {wanted.kind} {wanted.to_version} has room"
+            f" for {account}: add one, or let older test copies expire."
         )
     server, taken = choice.first_that_fits(conn, [one.name for one in servers], account, wanted.kind)
     if server is None:

@@ -20,7 +20,7 @@ from include.agent.account.engines import ENGINES
 from include.facts import Peer, TestAsked, TestFacts
 from include.hosts import Host
 from include.moves import channel
-from include.moves.channel import entry_of, serving_there, without_secrets
+from include.moves.channel import entry_of, entry_without_secrets, serving_there
 from include.network.names import Names
 from include.registry.kinds import INFRASTRUCTURE, ServerKind
 from include.registry.states import TestState
@@ -58,7 +58,7 @@ def check(
         reached = both.submit(reach(server).call, verbs.Status(operation="reached"))  # it only has to answer
         here = serving_there(reach(lives_on), tested, "be tested")
     reached.result()
-    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+    registry.sync_accounts(conn, lives_on, [entry_without_secrets(here)])
     return TestAsked(account, entry)
 
 

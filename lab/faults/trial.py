@@ -239,7 +239,7 @@ class Trial:
             description = host(server).call(verbs.Describe())
         except (AgentError, HostUnreachable) as error:
             return f"unknown ({error})"
-        return next((entry["state"] for entry in description["accounts"] if entry["account"] == self.account), "absent")
+        return next((entry["state"] for entry in description.accounts if entry["account"] == self.account), "absent")
 
     def _lost(self, visitors: Visitors) -> list[int]:
         """Numbers that were acknowledged and are not exactly once in each store, where the account lives now."""

@@ -6,7 +6,10 @@ from typing import Any
 
 from airflow.sdk import Param
 
-SERVER_NAME = "^[a-z][a-z0-9-]{0,31}$"
+from include.inventory.text import MAX_CHARACTERS
+from include.machines.interface import NAME as MACHINE_NAME
+
+SERVER_NAME = f"^{MACHINE_NAME.pattern}$"
 
 
 def server(title: str, description: str) -> Param:
@@ -54,6 +57,18 @@ def requested_by() -> Param:
         maxLength=100,
         title="Requested by",
         description="Who asks: kept in the event log.",
+    )
+
+
+def document() -> Param:
+    """An inventory."""
+    return Param(
+        type="string",
+        format="multiline",
+        minLength=1,
+        maxLength=MAX_CHARACTERS,
+        title="Inventory",
+        description="The whole document, as YAML: what is not in it is removed.",
     )
 
 

@@ -14,7 +14,10 @@ ROUTES = {
     ("GET", "/servers/{name}/report"): {"name": "vps-1"},
     ("GET", "/tests/{id}/report"): {"id": 1},
     ("POST", "/actions/{action}"): {"action": "resume_transit"},
+    ("GET", "/inventory"): {},
+    ("POST", "/inventory/{action}"): {"action": "plan"},
 }
+FOR_OPS = {("GET", "/inventory"), *(route for route in ROUTES if route[0] == "POST")}
 NOT_THERE = {("GET", "/servers/{name}/report"), ("GET", "/tests/{id}/report")}
 STREAMS = {("GET", "/stream"), ("GET", "/servers/{name}/stream")}
 
@@ -30,7 +33,7 @@ def short_streams(monkeypatch):
 
 def ask(client, route):
     method, path = route
-    data = {"transit": "transit-7"} if method == "POST" else None
+    data = {"transit": "transit-7", "document": "{}"} if method == "POST" else None
     return client.request(method, PREFIX + path.format(**ROUTES[route]), data=data)
 
 
@@ -56,7 +59,7 @@ def test_a_person_without_a_session_is_led_to_the_login(client):
 @pytest.mark.parametrize("route", ROUTES)
 def test_who_may_look_may_not_press(client, route):
     got = ask(client("vera"), route)
-    assert got.status_code == (403 if route[0] == "POST" else 404 if route in NOT_THERE else 200)
+    assert got.status_code == (403 if route in FOR_OPS else 404 if route in NOT_THERE else 200)
 
 
 @pytest.mark.parametrize("route", ROUTES)

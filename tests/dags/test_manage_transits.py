@@ -11,7 +11,7 @@ from include import registry
 from include.moves import forwarding, pool
 from transhumance_airflow import conditions
 
-FORM = {name: None for name in ("transit", "migration", "customer", "plan", "infrastructure", "reason")} | {
+FORM = {name: None for name in ("transit", "migration", "customer", "plan", "reason")} | {
     "larger": False,
     "requested_by": "ops",
 }

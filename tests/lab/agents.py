@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from include.agent import verbs
 from include.agent.host.codec import decode
+from include.agent.verbs.reports import Switched
 from include.agent.verbs.verb import LongVerb
 from include.hosts import AgentError, Host
 
@@ -52,7 +53,11 @@ _FENCE = """
 import json, sys
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
 from agent.move import fence, forward, hold; from agent.host import system; from agent.host.kept import Kept
+from agent.verbs.reports import Switched
 step, args = json.loads(sys.argv[1])
+
+def commit(**args):
+    fence.commit(**args, figures=Switched())
 
 def stay_held(**args):
     held = hold.Hold(**args)
@@ -62,7 +67,7 @@ def stay_held(**args):
 
 try:
     Kept().__enter__()
-    {"hold": stay_held, "commit": fence.commit, "release": forward.release}[step](**args)
+    {"hold": stay_held, "commit": commit, "release": forward.release}[step](**args)
     print("null")
 except system.Refused as refused:
     print(json.dumps([refused.code, refused.message]))
@@ -82,7 +87,7 @@ class Side:
         return self.lab.root(self.name, list(argv), stdin=stdin, check=check)
 
     def state(self, account: str) -> str:
-        found = [a["state"] for a in self.host.call(verbs.Describe())["accounts"] if a["account"] == account]
+        found = [a["state"] for a in self.host.call(verbs.Describe()).accounts if a["account"] == account]
         return found[0] if found else "absent"
 
     def fence(self, step: str, **args: Any) -> None:
@@ -166,7 +171,7 @@ class Move:
     def args(self, **more: Any) -> dict[str, Any]:
         return {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}
 
-    def switch(self, seconds: int = 30, budget: float = 10) -> dict[str, Any]:
+    def switch(self, seconds: int = 30, budget: float = 10) -> Switched:
         """Tests of the behaviour run on machines of any speed, so the budget is wide."""
         args = self.args(hold_seconds=seconds, budget_seconds=budget)
         return self.source.host.run(f"{self.key}-switch", wanted(verbs.Switch, args), poll=0.2)

@@ -118,8 +118,8 @@ def test_they_go_out_and_home(grove: Grove) -> None:
     original, transit, home = grove.sides
     for epoch, (old, new) in enumerate(((original, transit), (transit, home)), 2):
         for name, moved in grove.move(old, new, epoch).items():
-            assert moved["verified"]["equal"], name
-            print(f"{name} epoch {epoch}: held {moved['held_ms']:.0f} ms")
+            assert moved.verified.equal, name
+            print(f"{name} epoch {epoch}: held {moved.held_ms:.0f} ms")
     grove.rest()
 
 
@@ -149,6 +149,6 @@ def test_the_dumps_of_both_servers_are_equal(grove: Grove, app: Application) -> 
     transit.host.call(verbs.Remove(account=app.name))
     statement = grove.statements[app.name]
     moved = Move(f"{app.name}-4", 4, statement, home, transit).prepare().switch(60)
-    assert moved["verified"]["equal"]
+    assert moved.verified.equal
     found = differences(home, transit, statement)
     assert [one for one in found if app.name not in APART or not re.match(APART[app.name], one)] == []

@@ -10,6 +10,7 @@ import pytest
 
 from include import catalogue
 from include.agent import verbs
+from include.agent.verbs.reports import Checked
 from include.hosts import AgentError
 from lab.accounts import Server, fill
 from lab.accounts.wordpress import archive
@@ -78,7 +79,7 @@ def found(lab, sides, filled) -> dict[tuple[str, str], dict[str, Any]]:
     # What customers meet, on an account without any of it; everything that can be asked, on the other.
     checks = {"legacy": CHECKS, "blog": ENTRY.checks()}
 
-    def check(one: Side, account: str, where: str) -> dict[str, Any]:
+    def check(one: Side, account: str, where: str) -> Checked:
         asked = {"account": account, "side": where, "checks": checks[account], "old_addresses": addresses}
         return one.host.run(f"check-{account}-{where}", wanted(verbs.Check, asked), poll=0.2)
 
@@ -95,11 +96,11 @@ def found(lab, sides, filled) -> dict[tuple[str, str], dict[str, Any]]:
     return results
 
 
-def places(result: dict[str, Any]) -> dict[str, set[tuple[str, str, int]]]:
+def places(result: Checked) -> dict[str, set[tuple[str, str, int]]]:
     """{check: {(where, what, count)}}"""
     told: dict[str, set[tuple[str, str, int]]] = {}
-    for row in result["findings"]:
-        told.setdefault(row["check"], set()).add((row["where"], row["what"], row["count"]))
+    for row in result.findings:
+        told.setdefault(row.check, set()).add((row.where, row.what, row.count))
     return told
 
 
@@ -144,8 +145,8 @@ def test_the_new_server_finds_what_old_code_needs_and_nothing_else(lab, sides, f
             (f"{database}stats, table pages, column notes", named, 1),
         },
     }
-    assert result["looked_at"]["php_files"] == 8 and result["looked_at"]["tables"] > 3
-    assert result["not_looked_at"] == []
+    assert result.looked_at.php_files == 8 and result.looked_at.tables > 3
+    assert result.not_looked_at == []
 
 
 def test_the_old_server_finds_what_its_databases_hold(found) -> None:
@@ -178,17 +179,17 @@ def test_the_old_server_finds_what_its_databases_hold(found) -> None:
             (f"{stats}, routine keep_nothing", "sets force_parallel_mode", 1),
         },
     }
-    assert result["not_looked_at"] == []
+    assert result.not_looked_at == []
 
 
 def test_a_wordpress_has_nothing_to_fear(found) -> None:
     """No blocker and no warning. What it calls that is going to go is a note; Deprecated is no error of PHP's."""
     notes = {one.id for one in ENTRY.incompatibilities if one.severity == "note"}
     result = found["blog", "copy"]
-    for row in found["blog", "original"]["findings"] + result["findings"]:
-        assert row["check"] in notes or row["what"].startswith("Deprecated: "), row
-    assert ("php-deprecated-functions", "calls mysqli_ping()") in {(r["check"], r["what"]) for r in result["findings"]}
-    assert result["looked_at"]["php_files"] > 500 and result["not_looked_at"] == []
+    for row in found["blog", "original"].findings + result.findings:
+        assert row.check in notes or row.what.startswith("Deprecated: "), row
+    assert ("php-deprecated-functions", "calls mysqli_ping()") in {(r.check, r.what) for r in result.findings}
+    assert result.looked_at.php_files > 500 and result.not_looked_at == []
 
 
 def test_a_side_that_is_none_is_refused(sides, filled) -> None:
@@ -208,8 +209,8 @@ def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(sides, found) -
     new.root("ln", "-s", "/etc", f"{site}/etc")
     asked = {"account": "legacy", "side": "copy", "checks": CHECKS, "old_addresses": ["root"]}
     result = new.host.run("check-trapped", wanted(verbs.Check, asked), poll=0.2)
-    told = {row["where"] for row in result["findings"]}
+    told = {row.where for row in result.findings}
     assert {"public_html/trap.php:1", "public_html/trap.py:2"} <= told
     assert not [where for where in told if "shadow" in where or "roots" in where or "/etc/" in where]
-    assert result["not_looked_at"] == ["What cannot be read by the account was not looked at: public_html/roots.php."]
+    assert result.not_looked_at == ["What cannot be read by the account was not looked at: public_html/roots.php."]
     assert new.root("sh", "-c", "ls -d /home/legacy/ran /tmp/ran; true") == ""

@@ -20,6 +20,7 @@ BY_HAND = (
     "reroute_ips_to_transit",
     "wait_until_names_lead_to_transit",
     "point_names_at_transit",
+    "look_at_original",
     "wait_until_every_account_is_moved",
 )
 """The tasks between a customer's accounts and `reinstall_original`, the last one first."""
@@ -115,10 +116,10 @@ def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(farm: Far
     tasks = farm.finish(run_id)
     assert tries(tasks, "copy") > 1
     assert tries(tasks, "switch") > 1
-    figures = farm.move(run_id).figures["switch"]
-    assert figures["verified"]["equal"] and figures["verified"]["messages"] == 5
-    print(f"meadow was held {figures['held_ms']:.0f} ms in the end")
-    record_property("held_ms", figures["held_ms"])
+    figures = farm.move(run_id).figures.switch
+    assert figures.verified.equal and figures.verified.messages == 5
+    print(f"meadow was held {figures.held_ms:.0f} ms in the end")
+    record_property("held_ms", figures.held_ms)
     served_by_one(farm, "meadow", began)
 
 
@@ -176,7 +177,7 @@ def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, re
                 **stale,
                 account_file=next(
                     entry["account_file"]
-                    for entry in host.call(verbs.Describe())["accounts"]
+                    for entry in host.call(verbs.Describe()).accounts
                     if entry["account"] == "orchard"
                 ),
                 source_address=farm.lab.server(ORIGINAL).spec.management_address,

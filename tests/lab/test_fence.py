@@ -71,7 +71,7 @@ def test_a_fence_that_is_over_stays_shut(sides) -> None:
             here.fence("hold", name="epochs", move=move, epoch=epoch, seconds=3)
         assert error.value.code == "stale_epoch"
     with pytest.raises(AgentError) as error:
-        here.fence("commit", name="epochs", move="m5", epoch=5, figures={})
+        here.fence("commit", name="epochs", move="m5", epoch=5)
     assert error.value.code == "not_held"
     assert get(here.address, "epochs.example") == 200
 
@@ -105,7 +105,7 @@ def test_an_account_moves_out_and_home_and_nobody_is_turned_away(sides) -> None:
     out = Move("out1", 2, statement, old, new).prepare()
     with visitors(old.address, "traveller.example", 1000) as crowd:
         done = out.switch()
-    assert done["verified"]["equal"] and done["verified"]["messages"] == 1
+    assert done.verified.equal and done.verified.messages == 1
     assert crowd.failed == []
     assert (old.state("traveller"), new.state("traveller")) == ("moved", "serving")
     deliver(old.address, "info@traveller.example", "through the original")
@@ -147,7 +147,7 @@ def test_killed_right_after_commit_goes_forward(sides) -> None:
         with pytest.raises(AgentError) as error:
             old.host.call(verbs.Return(account="committed", move="kill2"))
         assert error.value.code == "committed"
-        assert move.switch(60)["verified"]["equal"]
+        assert move.switch(60).verified.equal
     assert crowd.failed == []
     assert new.visits("committed") == sorted(number for number, _, _ in crowd.answers)
 
@@ -166,11 +166,11 @@ def test_what_differs_is_not_committed(sides) -> None:
     old, new = sides
     move = Move("differs", 2, old.create("differs", 2109), old, new).prepare()
     compared = old.host.run("differs-verify", wanted(verbs.Verify, move.args()))
-    assert compared["equal"]
+    assert compared.equal
     as_account = ("setpriv", "--reuid=2109", "--regid=2109", "--clear-groups")
     old.root(*as_account, "tee", "/home/differs/fresh", stdin=b"fresh")
     compared = old.host.run("differs-verify2", wanted(verbs.Verify, move.args()))
-    assert not compared["equal"] and "fresh" in " ".join(compared["differences"])
+    assert not compared.equal and "fresh" in " ".join(compared.differences)
     assert old.state("differs") == "serving"
 
 

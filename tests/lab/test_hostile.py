@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
 from tests.lab.agents import Move, Side, account_file, side
 
@@ -105,7 +106,7 @@ def databases(one: Side, name: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def moved(sides) -> tuple[Move, dict, str]:
+def moved(sides) -> tuple[Move, Switched, str]:
     """The account, moved while it attacks; the figures of its switch, and what its home was."""
     old, new = sides
     statement = databases(old, "hostile")
@@ -129,7 +130,7 @@ def moved(sides) -> tuple[Move, dict, str]:
 
 def test_it_arrives_whole(moved, sides) -> None:
     _, figures, _ = moved
-    assert figures["committed"] and figures["verified"]["equal"] and figures["verified"]["rows"] > 0
+    assert figures.verified.equal and figures.verified.rows > 0
     assert sides[1].state("hostile") == "serving"
 
 

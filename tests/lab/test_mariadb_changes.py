@@ -24,7 +24,7 @@ def outcome(lab) -> Iterator[Outcome]:
 
 def test_the_account_moves(outcome: Outcome) -> None:
     assert outcome.refused is None
-    assert outcome.moved["verified"]["equal"]
+    assert outcome.moved.verified.equal
 
 
 @pytest.mark.parametrize("number", [case.number for case in CHANGES])

@@ -57,11 +57,11 @@ def test_no_request_fails_and_no_write_is_lost(lab, sides, statement) -> None:
         assert [event for event in events if not event["ok"]] == []
         written |= seen_by.acknowledged(events)
         assert seen_by.lost(written, DOMAIN, lab.server(target.name).ips[0]) == set()
-        assert done["verified"]["equal"] and done["verified"]["tables"] == 10 and done["verified"]["rows"] > 1000
-        assert {(way["store"], way["way"]) for way in done["ways"]} == {("postgresql", "follow"), ("mariadb", "follow")}
-        assert all(way["why"] for way in done["ways"])
+        assert done.verified.equal and done.verified.tables == 10 and done.verified.rows > 1000
+        assert {(way.store, way.way) for way in done.ways} == {("postgresql", "follow"), ("mariadb", "follow")}
+        assert all(way.why for way in done.ways)
         assert near.failed == []
-        (left,) = (one for one in source.host.call(verbs.Describe())["accounts"] if one["account"] == NAME)
+        (left,) = (one for one in source.host.call(verbs.Describe()).accounts if one["account"] == NAME)
         assert left["forwarded"]["http"]["count"] > 0
         for one in (source, target):
             one.host.call(verbs.Unpair(move=move.key))

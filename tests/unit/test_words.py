@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[2]
 EMPTY = {"found", "said", "there", "one", "its", "thing", "what", "told", "ways", "known", "wanted", "got", "it"}
 """Names that fit everything, and so say nothing."""
 STILL_THERE = (
-    *("agent/checks/account.py", "agent/describe.py", "agent/protocol.py"),
+    *("agent/checks/account.py", "agent/protocol.py"),
     *("agent/move/fence.py", "agent/move/forward.py", "agent/move/identity.py", "agent/move/redirect.py"),
     *("agent/move/switch.py", "agent/stores/files/store.py"),
-    *("agent/verbs/__init__.py", "agent/verbs/mariadb.py", "agent/verbs/postgresql.py", "agent/verbs/verb.py"),
+    *("agent/verbs/mariadb.py", "agent/verbs/postgresql.py", "agent/verbs/verb.py"),
     *("hosts/host.py", "moves/servers.py"),
     *("registry/accounts.py", "registry/campaigns.py", "registry/catalogue.py", "registry/migrations.py"),
     *("registry/moves.py", "registry/obstacles.py", "registry/queries/board_server.py", "registry/queries/panel.py"),
@@ -26,7 +26,9 @@ ALLOWED = {
     "include/agent/account/engines.py": {"what", "told"},
     "include/agent/host/scope.py": {"what"},
     "include/agent/layouts/native/php.py": {"told"},
+    "include/agent/stores/duplicated.py": {"said"},
     "include/agent/stores/store.py": {"what", "ways"},
+    "include/agent/verbs/reports.py": {"said", "ways", "what"},
     "include/machines/interface.py": {"there"},
     "include/machines/lxc.py": {"there"},
 }

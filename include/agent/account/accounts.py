@@ -26,6 +26,7 @@ LEAD_PORTS = range(22000, 23000)
 """The front's ports, of its own machine only, from which an account's programs are led to databases elsewhere."""
 PART_PORTS = range(23000, 24000)
 """The front's ports, for other servers' fronts only, at which such programs arrive."""
+_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports")
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man news nobody postfix proxy root sshd sync sys "
     "systemd-network systemd-timesync transhumance uucp www-data".split()
@@ -142,9 +143,9 @@ class Account:
     @classmethod
     def from_json(cls, data: Any) -> "Account":
         """Check an account file; the first thing wrong with it is refused in one sentence."""
-        data = mapping(data, "The account file")
+        data = mapping(data, "The account file", _KEYS)
         name = check_name(data.get("account"))
-        mail = mapping(data.get("mail", {}), "mail")
+        mail = mapping(data.get("mail", {}), "mail", ("domains", "mailboxes", "forwarders"))
         mail_domains = all_of(mail.get("domains", []), "mail.domains", domain)
         mailboxes, forwarders = (
             all_of(mail.get(field, []), f"mail.{field}", partial(kind.from_json, domains=mail_domains))
@@ -179,7 +180,7 @@ _NOTHING: dict[str, dict[str, tuple[Any, ...]]] = {engine.name: dict.fromkeys(en
 
 
 def _in_engine(engine: DeclaredEngine, data: Any) -> dict[str, tuple[Any, ...]]:
-    stated = mapping(data, engine.name)
+    stated = mapping(data, engine.name, engine.lists)
     return {
         key: all_of(stated.get(key, []), f"{engine.name}.{key}", listed.check) for key, listed in engine.lists.items()
     }

@@ -1,14 +1,17 @@
 """What an account file may hold, value by value; the first thing wrong is refused in one sentence."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from ..host.digest import printable
 from ..host.homes import may_be_home
 from ..host.ours import PREFIX
 from ..host.system import refuse
-from .mail_names import DOMAIN
 
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _SHELL = re.compile(r"/(usr/(local/)?)?s?bin/[A-Za-z0-9_][A-Za-z0-9_.+-]{0,60}")
 _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
@@ -35,9 +38,16 @@ def bad(sentence: str) -> NoReturn:
     refuse("bad_account_file", sentence)
 
 
-def mapping(value: Any, label: str) -> dict[str, Any]:
+def mapping(value: Any, label: str, keys: Collection[str]) -> dict[str, Any]:
+    """An object with some of these keys. Any other is refused: whoever wrote it meant something that would be lost."""
     if not isinstance(value, dict):
         bad(f"{label} must be a JSON object.")
+    for key in value:
+        if key not in keys:
+            bad(
+                f"{label} has the key {printable(f'{key!r:.80}')}, which this agent does not know and would lose; take"
+                f" it out, or correct it to one of {', '.join(keys)}."
+            )
     return value
 
 
@@ -80,7 +90,7 @@ def domain(value: Any) -> str:
 
 
 def site(item: Any) -> Site:
-    item = mapping(item, "A site")
+    item = mapping(item, "A site", ("domain", "aliases", "root", "app"))
     root = item.get("root", "public_html")
     if not isinstance(root, str) or not _ROOT.fullmatch(root):
         bad(f"The document root {root!r} must be a plain path below the home, such as public_html.")
@@ -91,9 +101,7 @@ def site(item: Any) -> Site:
 
 
 def ports(value: Any, protocols: tuple[str, ...], allowed: range) -> dict[str, int]:
-    for protocol, port in mapping(value, "ports").items():
-        if protocol not in protocols:
-            bad(f"{protocol!r} has no port of an account; use {', '.join(protocols)}.")
+    for protocol, port in mapping(value, "ports", protocols).items():
         if not isinstance(port, int) or isinstance(port, bool) or port not in allowed:
             bad(f"The port for {protocol} must be from {allowed[0]} to {allowed[-1]}, not {port!r}.")
     if len({*value.values()}) < len(value):

@@ -19,8 +19,11 @@ from typing import Any
 
 from ..account.accounts import Account
 from ..host import bounded
+from ..host.codec import decode, encode
 from ..host.sandbox import enter, python_argv
+from ..host.shapes import Strange, parsed
 from ..host.system import refuse
+from ..verbs.reports import Checked, LookedAt
 from . import php as checks_php
 from . import programs as checks_programs
 from .findings import Clock, Findings
@@ -357,8 +360,8 @@ def main(arguments: list[str]) -> None:
     if scan.of("programs"):
         scan.programs("crontab", checks_programs.missing_in_crontab(crontab))
     scan.run()
-    looked = {"files": scan.files, "php_files": len(scan.php_files)}
-    json.dump({"findings": scan.findings.rows(), "looked_at": looked, "not_looked_at": scan.findings.left}, sys.stdout)
+    looked_at = LookedAt(files=scan.files, php_files=len(scan.php_files))
+    sys.stdout.write(encode(scan.findings.bounded(looked_at)))
 
 
 # --- its user ---
@@ -371,8 +374,9 @@ def look(
     crontab: str,
     findings: Findings,
     clock: Clock,
-) -> dict[str, int]:
-    """Have the account's files looked through, and take in what is found; {"files", "php_files"}."""
+) -> LookedAt:
+    """Have the account's files looked through, and take in what is found. What looks has read hostile files, so nothing
+    that it says is trusted."""
     request: dict[str, Any] = {
         "uid": account.uid,
         "gid": account.gid,
@@ -392,15 +396,15 @@ def look(
         )
     except subprocess.TimeoutExpired:
         findings.leave("The files could not be looked through in time.")
-        return {"files": 0, "php_files": 0}
+        return LookedAt()
     except bounded.TooMuch:
         refuse("check_failed", f"The look through {account.home} told more than {_MAX_OUTPUT >> 20} MB and was ended.")
     if done.returncode != 0:
         last = done.stderr[-2000:].decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or ["no message"]
         refuse("check_failed", f"The files in {account.home} could not be looked through: {last[0]}.")
     try:
-        result = json.loads(done.stdout)
-        findings.take(result["findings"], result["not_looked_at"])
-        return {key: int(result["looked_at"][key]) for key in ("files", "php_files")}
-    except (ValueError, LookupError, TypeError, RecursionError):
+        checked: Checked = decode(Checked, parsed(done.stdout))
+    except Strange:
         refuse("check_failed", f"The look through {account.home} told nothing that can be read; try again.")
+    findings.take(checked)
+    return checked.looked_at or LookedAt()

@@ -44,6 +44,7 @@ WHOSE: dict[str, verbs.Who] = {
     "is_part": HOST,
     "mariadb_failed": HOST,
     "mixed_charsets": CUSTOMER,
+    "mounted_below": HOST,
     "newer_state": HOST,
     "no_such_database": HOST,
     "no_such_role": HOST,

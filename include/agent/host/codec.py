@@ -78,14 +78,15 @@ _OWN_BOUNDS: dict[Any, Shape] = {
 
 
 def _bounded(kind: Any, most: Most) -> Shape:
-    inner = get_args(kind)
-    if get_origin(kind) is list:
-        return shapes.each(shape_of(inner[0]), most.count)
-    return shapes.named(shape_of(inner[1]), most.count, most.name)
+    inner, origin = get_args(kind), get_origin(kind)
+    if origin is dict:
+        return shapes.named(shape_of(inner[1]), most.count, most.name)
+    several = shapes.each(shape_of(inner[0]), most.count)
+    return _as_tuple(several) if origin is tuple else several
 
 
-def _as_tuple(row: Shape) -> Shape:
-    return lambda value: tuple(row(value))
+def _as_tuple(several: Shape) -> Shape:
+    return lambda value: tuple(several(value))
 
 
 def _record(kind: type) -> Shape:

@@ -24,7 +24,7 @@ RUNTIME = Path("/run/transhumance")
 AGENT = Path("/usr/local/lib/transhumance/agent.pyz")
 CRONTABS = Path("/var/spool/cron/crontabs")
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
     "HOME": "/root",
@@ -55,7 +55,7 @@ def run(
     """Run `argv` (never a shell) and return its output; a failure is a Refused with the last of its stderr."""
     data = input.encode() if isinstance(input, str) else input
     try:
-        done = bounded.answer(argv, data, timeout=timeout, env={**_ENVIRONMENT, **(env or {})})
+        done = bounded.answer(argv, data, timeout=timeout, env={**ENVIRONMENT, **(env or {})})
     except FileNotFoundError:
         refuse("program_missing", f"{argv[0]} is not installed on this server; install it and try again.")
     except subprocess.TimeoutExpired:
@@ -143,9 +143,9 @@ def locked(path: Path, *, shared: bool = False, inherited: bool = False, wait: f
         os.close(descriptor)
 
 
-def side_by_side(*works: Callable[[], Any]) -> list[Any]:
-    """Do all of it at once; when one fails, its error is raised after the others have ended."""
-    with Threads(max_workers=max(1, len(works))) as pool:
+def side_by_side(*works: Callable[[], Any], at_once: int | None = None) -> list[Any]:
+    """Do all of it at once, or so many at a time; when one fails, its error is raised after the others have ended."""
+    with Threads(max_workers=at_once or max(1, len(works))) as pool:
         running = [pool.submit(work) for work in works]
     return [work.result() for work in running]
 

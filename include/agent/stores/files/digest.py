@@ -13,7 +13,7 @@ from ...host import sandbox, walk_format
 from ...host.digest import MOST, printable
 from ...host.system import run
 from ...verbs import peers as verbs
-from . import walk
+from . import mounted, walk
 from .changes import mapped
 
 # Parts of the digest asked for at once.
@@ -36,6 +36,7 @@ def digest(account: Account) -> dict[str, Any]:
 
     Only files that changed since the last digest are read. Keys with `_` are no part of the comparison: `_left` is
     what a move leaves behind ({kind: {"count", "first": [paths]}}), `_listing` the file with a line an entry."""
+    mounted.require_none(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     cache, listing = account.directory / "files.hashes", account.directory / "files.listing"
     began = time.monotonic()
@@ -53,6 +54,7 @@ def digest(account: Account) -> dict[str, Any]:
 
 def left_behind(account: Account) -> list[str]:
     """What a move or a test does not carry of the home as it is, in sentences; no content is read."""
+    mounted.require_none(account)
     return left_sentences(json.loads(sandbox.call(account.home, walk.__name__, request={}))["left"])
 
 

@@ -22,7 +22,7 @@ from ...verbs import peers as verbs
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import changes as files_changes
 from . import index as files_index
-from . import look
+from . import look, mounted
 from .changes import Changes, Lost
 from .digest import differing, digest, left_sentences, sentence, without_names
 from .index import Index, parent_of
@@ -67,6 +67,7 @@ class Watched(Following):
         return Rehearsal(seconds, slow)
 
     def final_pass(self) -> None:
+        mounted.require_none(self.account)
         carry(self, held=True)
 
     def compare(self) -> Compared:
@@ -80,8 +81,8 @@ class Watched(Following):
         different = [difference.sentence for difference in unequal.values()]
         return Compared(files=self.index.files, bytes=self.index.bytes, different=tuple(different[:MOST]))
 
-    def counted_later(self) -> dict[str, int]:
-        return {"messages": mail.count(self.account, self.index.rest)}
+    def messages(self) -> int:
+        return mail.count(self.account, self.index.rest)
 
     def stop(self) -> None:
         self.line.close()

@@ -15,6 +15,7 @@ from ...host import homes, sandbox
 from ...host.digest import printable
 from ...host.system import refuse, run
 from ...verbs import peers as verbs
+from . import mounted
 
 Report = Callable[..., None]
 
@@ -101,6 +102,7 @@ class Listed:
 
 
 def _client(account: Account, peer: Any, options: list[str], kind: str) -> sandbox.Client:
+    mounted.require_none(account)
     home = account.home.rstrip("/") + "/"
     argv = ["/usr/bin/rsync", *_OPTIONS, *options, *sandbox.relay_shell(), home, f"peer:{home}"]
     command = shlex.join(["rsync", "--server", *_SERVER_OPTIONS[kind], ".", home])
@@ -144,6 +146,7 @@ def serve_rsync(account: Account, argv: list[str]) -> NoReturn:
         shown = printable(" ".join(options))[:200]
         refuse("rsync_refused", f"The rsync options {shown} are none of those that a move uses; update both agents.")
     homes.keep_plain(account.home)
+    mounted.require_none(account)
     sandbox.enter(account.home, writable=True)
     home = account.home.rstrip("/") + "/"
     os.execve(

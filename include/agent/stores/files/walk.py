@@ -64,9 +64,14 @@ class Unread(Exception):
     """What could not be read, and why, in words."""
 
     def __init__(self, path: bytes, error: OSError) -> None:
-        why = "a program holds a lease on it (fcntl F_SETLEASE); end it" if error.errno == errno.EAGAIN else None
         shown = printable(path[:LONGEST].decode("utf-8", "surrogateescape"))
-        super().__init__(f"{shown[:200]}: {why or error.strerror}")
+        super().__init__(f"{shown[:200]}: {_WHY.get(error.errno or 0) or error.strerror}")
+
+
+_WHY = {
+    errno.EAGAIN: "a program holds a lease on it (fcntl F_SETLEASE); end it",
+    errno.EXDEV: "a file system of its own begins there (such as a subvolume); copy what is in it into a plain folder",
+}
 
 
 class _Names(dict[int, bytes]):
@@ -148,8 +153,7 @@ class Walk:
                         info = item.stat(follow_symlinks=False)
                         if stat.S_ISDIR(info.st_mode):
                             if info.st_dev != device:
-                                self.leave("mounted below the home", path)
-                                continue
+                                raise Unread(path, OSError(errno.EXDEV, os.strerror(errno.EXDEV)))
                             directories.append(path + b"/")
                         self.entry(name, path, info)
         finally:

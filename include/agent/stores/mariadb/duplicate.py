@@ -16,6 +16,7 @@ from ...channel.peer import Peer
 from ...host.digest import differences, printable
 from ...host.system import Refused, read_json, refuse
 from ...verbs import mariadb as verbs
+from ...verbs.reports import Remark
 from ...verbs.verb import Asking
 from .. import duplicated
 from ..store import Report
@@ -28,37 +29,37 @@ from .users import grant_statements, pending_path
 _KINDS = ("table", "view", "routine", "trigger", "event")
 
 
-def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+def duplicate(account: Account, peer: Peer, report: Report, done: duplicated.StoreCopy) -> None:
     """Each database into a fresh one on the peer; its events never run there."""
     if not account.mariadb_users and not account.mariadb_databases:
         return
     defined = definition.definition(account)
-    done["left"] += defined["left"]
+    done.left += defined["left"]
     foreign = writers.foreign(account)
-    done["said"] += [duplicated.note(None, None, writers.sentence(account, writer)) for writer in foreign]
+    done.said += [duplicated.note(None, None, writers.sentence(account, writer)) for writer in foreign]
     try:
         writers.refuse_references(account)
     except Refused as error:
-        done["said"].append(duplicated.note(None, None, error.message))
+        done.said.append(duplicated.note(None, None, error.message))
     peer.call(verbs.Prepare(**verbs.told(defined) | {"events": []}))
     failed: dict[str, set[str]] = {}
     unlogged = changes.why_not()
     for name in account.mariadb_databases:
-        report(done_bytes=done["bytes"], text=f"MariaDB: {printable(name)}")
-        began, before = time.monotonic(), done["bytes"]
+        report(done_bytes=done.bytes, text=f"MariaDB: {printable(name)}")
+        began, before = time.monotonic(), done.bytes
         try:
             definition.refuse_history(account, name)
         except Refused as error:
-            done["said"].append(duplicated.note(name, None, error.message))
+            done.said.append(duplicated.note(name, None, error.message))
         with login(account, "read", "SELECT, SHOW VIEW, LOCK TABLES") as reader:
             for argv in dumps(name, reader):
                 sent = peer.stream(verbs.RestoreCopy(database=name), argv, env=reader.env())
-                done["bytes"] += sent.bytes
-                done["said"] += sent.said
+                done.bytes += sent.bytes
+                done.said += sent.said
                 failed.setdefault(name, set()).update(sent.failed)
         if unlogged:
-            size, seconds = done["bytes"] - before, time.monotonic() - began
-            done["waits"].append(duplicated.waits(name, unlogged, size, seconds))
+            size, seconds = done.bytes - before, time.monotonic() - began
+            done.waits_for(name, unlogged, size, seconds)
     made: list[dict[str, Any]] = []
     broken, heirs = definition.broken_views(account), definers.heirs(account)
     for item in definition.listed_objects(account):
@@ -67,9 +68,9 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
             if (item["database"], item["name"]) not in broken:
                 made.append(item)
         except Refused as error:
-            done["said"].append(duplicated.note(item["database"], _called(item), error.message))
+            done.said.append(duplicated.note(item["database"], _called(item), error.message))
     made = definition.with_statements(account, made)
-    done["said"] += peer.call(verbs.MakeObjectsOfCopy(objects=made)).said
+    done.said += peer.call(verbs.MakeObjectsOfCopy(objects=made)).said
     facts_here, facts_there = definition.facts(account), peer.call(verbs.FactsOfAll())
     for name, kinds in facts_here["objects"].items():
         copied = facts_there["objects"].get(name, {})
@@ -82,12 +83,12 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
             if identity not in copied.get(kind, {})
         }
         missing |= {f"rows of {table}" for table in failed.get(name, ()) if f"table {table}" not in missing}
-        done["missing"] += duplicated.missing(name, missing)
-        done["said"] += [duplicated.note(name, object_name, why) for object_name, why in _unlike(kinds, copied)]
+        done.misses(name, missing)
+        done.said += [duplicated.note(name, object_name, why) for object_name, why in _unlike(kinds, copied)]
     for user, user_facts in facts_here["users"].items():
         if facts_there["users"].get(user, user_facts) != user_facts:
             sentence = f"The user {printable(user)} is not made there as it is here; ask your host to look at it."
-            done["said"].append(duplicated.note(None, f"user {user}", sentence))
+            done.said.append(duplicated.note(None, f"user {user}", sentence))
 
 
 def _unlike(mine: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, str]]:
@@ -138,7 +139,7 @@ def _mariadb_restore(account: Account, want: verbs.RestoreCopy, asking: Asking) 
         except BrokenPipeError:
             pass
         text = client.stderr.read().decode("utf-8", "backslashreplace")
-    notes: duplicated.Notes = []
+    notes: list[Remark] = []
     failed = set()
     for code, at, message in _ERROR.findall(text)[: duplicated.MOST]:
         if table := tables[bisect(starts, int(at)) - 1]:
@@ -154,7 +155,7 @@ def _mariadb_objects(account: Account, want: verbs.MakeObjectsOfCopy, _asking: A
     pending = read_json(pending_path(account))
     if pending is None:
         refuse("not_prepared", f"Nothing of {account.name} was prepared here.")
-    notes: duplicated.Notes = []
+    notes: list[Remark] = []
     objects = []
     for item in want.objects:
         try:
@@ -168,9 +169,9 @@ def _mariadb_objects(account: Account, want: verbs.MakeObjectsOfCopy, _asking: A
     return verbs.CopyMade(said=notes + _grant(account, pending))
 
 
-def _grant(account: Account, pending: dict[str, Any]) -> duplicated.Notes:
+def _grant(account: Account, pending: dict[str, Any]) -> list[Remark]:
     """Every grant that can be given; those that cannot."""
-    notes = []
+    notes: list[Remark] = []
     for user in mariadb_restore.granted(pending):
         for statement in grant_statements(account, user):
             try:

@@ -15,7 +15,8 @@ from ...host.digest import differences as compared
 from ...host.digest import printable
 from ...host.system import refuse
 from ...verbs import mariadb as verbs
-from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store, Way
+from ...verbs.reports import Way
+from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store
 from . import changes, writers
 from .definition import definition
 from .dump import dump
@@ -50,7 +51,9 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
 def _methods(account: Account) -> tuple[Way, ...]:
     why = changes.why_not()
     way, because = ("dump", why.why) if why else ("follow", _WHY)
-    return tuple(Way(database, way, because) for database in account.mariadb_databases)
+    return tuple(
+        Way(store="mariadb", database=database, way=way, why=because) for database in account.mariadb_databases
+    )
 
 
 def _of_method(way: str, methods: tuple[Way, ...]) -> list[str]:

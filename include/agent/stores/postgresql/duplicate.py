@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
 
 from ...account.accounts import Account
 from ...channel.peer import Peer
 from ...host.digest import printable
 from ...host.system import Refused, refuse
 from ...verbs import postgresql as verbs
+from ...verbs.reports import Remark
 from ...verbs.verb import Asking
 from .. import duplicated
 from ..store import Report
@@ -26,18 +26,18 @@ from .send import dump_environment, dumped, dumping
 from .sql import Session, conninfo, kept
 
 
-def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+def duplicate(account: Account, peer: Peer, report: Report, done: duplicated.StoreCopy) -> None:
     """Each database into a fresh one on the peer."""
     if not account.postgresql_roles and not account.postgresql_databases:
         return
     account, unmade = _with_what_can_be_made(account)
-    done["said"] += unmade
+    done.said += unmade
     defined = postgres_definition(account)
     prepared = peer.call(verbs.PrepareCopy(roles=defined["roles"], databases=defined["databases"]))
-    done["left"] += [*defined["left"], *prepared.left]
-    done["said"] += prepared.said
+    done.left += [*defined["left"], *prepared.left]
+    done.said += prepared.said
     for name in account.postgresql_databases:
-        report(done_bytes=done["bytes"], text=f"PostgreSQL: {printable(name)}")
+        report(done_bytes=done.bytes, text=f"PostgreSQL: {printable(name)}")
         began = time.monotonic()
         argv = [*dumping(), "-d", conninfo(name)]
         restore = verbs.RestoreCopy(database=name, grants=grants.grants(account, name))
@@ -48,20 +48,20 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
         except Refused as error:
             if error.code != "unreadable":
                 raise
-            done["said"].append(duplicated.note(name, None, error.message))
+            done.said.append(duplicated.note(name, None, error.message))
             continue
-        done["bytes"] += sent.bytes
-        done["said"] += sent.said
+        done.bytes += sent.bytes
+        done.said += sent.said
         if obstacle:
-            done["waits"].append(duplicated.waits(name, obstacle, sent.bytes, time.monotonic() - began))
+            done.waits_for(name, obstacle, sent.bytes, time.monotonic() - began)
         copied = {tuple(entry) for entry in peer.call(verbs.ObjectsOfCopy(database=name)).objects}
         missing = {f"{kind} {identity}" for kind, identity in _objects(name) if (kind, identity) not in copied}
-        done["missing"] += duplicated.missing(name, missing | set(sent.empty))
+        done.misses(name, missing | set(sent.empty))
 
 
-def _with_what_can_be_made(account: Account) -> tuple[Account, duplicated.Notes]:
+def _with_what_can_be_made(account: Account) -> tuple[Account, list[Remark]]:
     """The account without the databases that a move would refuse, and why it would."""
-    notes: duplicated.Notes = []
+    notes: list[Remark] = []
     made: list[str] = []
     for name in account.postgresql_databases:
         try:
@@ -85,7 +85,7 @@ def _objects(name: str) -> list[tuple[str, str]]:
 
 def _postgresql_prepare(account: Account, want: verbs.PrepareCopy, asking: Asking) -> verbs.CopyPrepared:
     """Roles, and databases without the extensions that nobody may make here: {"left", "said"}."""
-    notes: duplicated.Notes = []
+    notes: list[Remark] = []
     databases = dict(want.databases)
     with Session() as db:
         for name, database in databases.items():
@@ -109,7 +109,7 @@ def _postgresql_restore(account: Account, want: verbs.RestoreCopy, asking: Askin
     """Restore an archive from `stdin` as far as it goes: {"bytes", "said", "empty": ["rows of TABLE" not there]}."""
     name = want.database
     prepared = postgres_restore.use_prepared(account, name)
-    notes: duplicated.Notes = []
+    notes: list[Remark] = []
     empty: list[str] = []
 
     def restore(*options: str, listing: str = "list") -> None:
@@ -140,7 +140,7 @@ def _postgresql_restore(account: Account, want: verbs.RestoreCopy, asking: Askin
     return verbs.CopyRestored(bytes=size, said=notes[: duplicated.MOST], empty=empty[: duplicated.MOST])
 
 
-def notes_of_pg_restore(database: str, text: str) -> tuple[duplicated.Notes, list[str]]:
+def notes_of_pg_restore(database: str, text: str) -> tuple[list[Remark], list[str]]:
     """What a verbose pg_restore says of each object that it begins, and the tables whose rows were refused."""
     entries = tool_messages.messages(text)
     notes = [

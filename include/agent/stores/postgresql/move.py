@@ -17,7 +17,8 @@ from ...host.digest import printable
 from ...host.kept import Threads
 from ...host.system import Refused, refuse
 from ...verbs import postgresql as verbs
-from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store, Way
+from ...verbs.reports import Way
+from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store
 from . import digest as postgres_digest
 from . import follow as postgres_follow
 from . import large as postgres_large
@@ -136,12 +137,16 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
 
 
 def _methods(moving: Moving) -> tuple[Way, ...]:
-    return tuple(
-        Way(name, "dump", moving.dumped[name])
+    return tuple(_way(moving, name) for name in moving.account.postgresql_databases)
+
+
+def _way(moving: Moving, name: str) -> Way:
+    way, why = (
+        ("dump", moving.dumped[name])
         if name in moving.dumped
-        else Way(name, "follow", f"{FOLLOWED}{_with_the_reason(moving, name)}")
-        for name in moving.account.postgresql_databases
+        else ("follow", f"{FOLLOWED}{_with_the_reason(moving, name)}")
     )
+    return Way(store=moving.store.name, database=name, way=way, why=why)
 
 
 def _with_the_reason(moving: Moving, name: str) -> str:

@@ -3,7 +3,7 @@
 from include.registry.schema.plain import run
 
 revision = "0020"
-down_revision = "0015"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

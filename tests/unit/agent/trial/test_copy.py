@@ -95,10 +95,10 @@ pg_restore: warning: errors ignored on restore: 3
 
 def test_each_word_of_pg_restore_has_its_object() -> None:
     said, empty = notes_of_pg_restore("app", SAID)
-    assert [(one["severity"], one["object"], one["message"]) for one in said] == [
+    assert [(remark.severity, remark.object, remark.message) for remark in said] == [
         ("error", "VIEW public.uses it", "function pg_file_rename(unknown, unknown) does not exist"),
         ("error", "rows of public.items", 'COPY failed for table "items": new row violates check constraint'),
         ("warning", "INDEX public.odd", "this is odd"),
     ]
-    assert all(one["database"] == "app" for one in said)
+    assert all(remark.database == "app" for remark in said)
     assert empty == ["rows of public.items"]

@@ -6,7 +6,7 @@ import pytest
 
 from include.agent.stores.mariadb.sql import covered, covers
 
-NAMES = {"shop": [], "shop_a": [], "shop_b": [], "shopxa": [], "50%": [], "a\\b": []}
+NAMES: dict[str, list[str]] = {"shop": [], "shop_a": [], "shop_b": [], "shopxa": [], "50%": [], "a\\b": []}
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_rows_that_name_an_old_time_zone_are_counted_by_column() -> None:
     rows = checks_zones.ZoneRows("zones", ["t, country", "t, zone"], ["country", "zone"], zones, found)
     for line in (b"Japan\tUS/Eastern", b"Japan\tJapan", b"US/Eastern\t\\N", b"x\tUS/Eastern"):
         rows.row(line)
-    assert sorted((one["where"], one["what"].split()[4], one["count"]) for one in found.rows()) == [
+    assert sorted((one.where, one.what.split()[4], one.count) for one in found.rows()) == [
         ("t, country", "US/Eastern,", 1),
         ("t, zone", "Japan,", 1),
         ("t, zone", "US/Eastern,", 2),
