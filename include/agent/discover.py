@@ -18,5 +18,5 @@ def discover(_want: verbs.Discover, report: Report) -> dict[str, Any]:
             report(text=f"reads whose the databases of {engine.title} are")
             owned[engine.name] = engine.owners()
     report(text="reads the configuration of this server")
-    found: dict[str, Any] = plain(layouts.read_inhabitants(owned))
-    return found
+    inhabitants: dict[str, Any] = plain(layouts.read_inhabitants(owned))
+    return inhabitants

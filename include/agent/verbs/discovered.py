@@ -69,7 +69,7 @@ class Extra:
     """What belongs to an account and lies in none of its stores: a file, with what it is."""
 
     path: Path
-    what: Said
+    description: Said
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,15 +22,15 @@ _SHOWN = 5
 class _File:
     """An account file in the making."""
 
-    def __init__(self, found: Discovered) -> None:
-        self.found = found
+    def __init__(self, account: Discovered) -> None:
+        self.account = account
         self._unfit = Notes()
         self.content: dict[str, Any] = {
-            "account": found.name,
-            "uid": found.uid,
-            "gid": found.gid,
-            "home": found.home,
-            "shell": found.shell,
+            "account": account.name,
+            "uid": account.uid,
+            "gid": account.gid,
+            "home": account.home,
+            "shell": account.shell,
         }
 
     def take(self, items: list[Any], check: Callable[[Any], Any]) -> list[Any]:
@@ -46,7 +46,7 @@ class _File:
         return taken
 
     def sites(self) -> list[dict[str, Any]]:
-        sites = [self._site(site) for site in self.found.sites]
+        sites = [self._site(site) for site in self.account.sites]
         return self.take([site for site in sites if site], file_values.site)
 
     def _site(self, site: Site) -> dict[str, Any] | None:
@@ -64,53 +64,53 @@ class _File:
         file: dict[str, Any] = {"domain": plain[0], "aliases": plain[1:]}
         for answered in site.behind:
             below, _, where = answered.rpartition(" at ")
-            if where == f"http {self.found.home}/{_APP}" and "app" not in file:
+            if where == f"http {self.account.home}/{_APP}" and "app" not in file:
                 file["app"] = below
             else:
                 self._cannot(
-                    f"The site {called} passes {answered} on; a program is only reached at {self.found.home}/{_APP}."
+                    f"The site {called} passes {answered} on; a program is only reached at {self.account.home}/{_APP}."
                 )
         if site.root:
-            if not is_below(site.root, self.found.home) or site.root == self.found.home:
-                where = "is the home itself" if site.root == self.found.home else f"is not below {self.found.home}"
+            if not is_below(site.root, self.account.home) or site.root == self.account.home:
+                where = "is the home itself" if site.root == self.account.home else f"is not below {self.account.home}"
                 self._cannot(f"The folder {site.root} of the site {called} {where}; move it below the home.")
                 return None
-            file["root"] = site.root[len(self.found.home) + 1 :]
+            file["root"] = site.root[len(self.account.home) + 1 :]
         return file
 
     def mail(self) -> dict[str, Any]:
-        found = self.found
-        names = tuple(self.take(found.mail_domains, file_values.domain))
-        boxes = [{"address": one.address, "password_hash": one.password_hash} for one in found.mailboxes]
-        forwarders = [{"address": one.address, "to": one.to} for one in found.forwarders]
-        for box in found.mailboxes:
+        account = self.account
+        names = tuple(self.take(account.mail_domains, file_values.domain))
+        boxes = [{"address": box.address, "password_hash": box.password_hash} for box in account.mailboxes]
+        forwarders = [{"address": forwarder.address, "to": forwarder.to} for forwarder in account.forwarders]
+        for box in account.mailboxes:
             local, _, domain = box.address.partition("@")
-            usual = f"{found.home}/mail/{domain}/{local}"
+            usual = f"{account.home}/mail/{domain}/{local}"
             if box.folder and not is_below(box.folder.partition(":")[2] or box.folder, usual):
                 self._cannot(
                     f"The messages of {box.address} lie in {box.folder}, not in {usual}/Maildir; move them.", "folder"
                 )
-            if box.owner is not None and box.owner != found.uid:
+            if box.owner is not None and box.owner != account.uid:
                 self._cannot(
-                    f"The messages of {box.address} belong to the user {box.owner}, not to {found.name}.", "owner"
+                    f"The messages of {box.address} belong to the user {box.owner}, not to {account.name}.", "owner"
                 )
             if box.quota:
                 self._cannot(f"The mailbox {box.address} has a quota ({box.quota}); that is not carried yet.", "quota")
         return {
             "domains": [*names],
-            "mailboxes": self.take(boxes, lambda one: mail_names.Mailbox.from_json(one, names)),
-            "forwarders": self.take(forwarders, lambda one: mail_names.Forwarder.from_json(one, names)),
+            "mailboxes": self.take(boxes, lambda box: mail_names.Mailbox.from_json(box, names)),
+            "forwarders": self.take(forwarders, lambda forwarder: mail_names.Forwarder.from_json(forwarder, names)),
         }
 
     def others(self) -> None:
         """What an account file has no place for."""
-        found = self.found
-        if len(versions := sorted({pool.version for pool in found.pools})) > 1:
-            self._cannot(f"PHP of {found.name} runs as the versions {', '.join(versions)}; use one of them.")
-        for program in found.programs:
+        account = self.account
+        if len(versions := sorted({pool.version for pool in account.pools})) > 1:
+            self._cannot(f"PHP of {account.name} runs as the versions {', '.join(versions)}; use one of them.")
+        for program in account.programs:
             if program.kind not in CARRIED:
                 self._cannot(f"{program.file} is {program.kind}; nothing starts it on another server yet.")
-        outside = [extra.path for extra in found.extras]
+        outside = [extra.path for extra in account.extras]
         if outside:
             more = f" and {len(outside) - _SHOWN} more" if len(outside) > _SHOWN else ""
             self._cannot(f"{', '.join(outside[:_SHOWN])}{more} lie outside of the home and are not carried yet.")
@@ -122,22 +122,22 @@ class _File:
         return self._unfit.sentences()
 
 
-def with_account_file(found: Discovered, sharing: list[str]) -> Discovered:
+def with_account_file(account: Discovered, sharing: list[str]) -> Discovered:
     """The same, with its account file as far as that can say it; with none where it cannot say who the account is.
     `sharing`: who else has its group."""
     if sharing:
         who = ", ".join(sharing[:_SHOWN])
-        cannot = f"The group {found.gid} of {found.name} is that of {who} too; give each a group of its own."
-        return replace(found, unfit=[printable(cannot)])
-    file = _File(found)
+        cannot = f"The group {account.gid} of {account.name} is that of {who} too; give each a group of its own."
+        return replace(account, unfit=[printable(cannot)])
+    file = _File(account)
     try:
         Account.from_json(file.content)
     except Refused as error:
-        return replace(found, unfit=[error.message])
+        return replace(account, unfit=[error.message])
     file.content |= {"sites": file.sites(), "mail": file.mail()}
-    for engine, lists in found.databases.items():
+    for engine, lists in account.databases.items():
         if file.take([{**file.content, engine: lists}], Account.from_json):
             file.content[engine] = lists
     file.others()
     (content,) = file.take([file.content], Account.from_json) or [None]
-    return replace(found, account_file=content, unfit=file.unfit())
+    return replace(account, account_file=content, unfit=file.unfit())

@@ -21,10 +21,10 @@ _WORD = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"?|'((?:[^'\\]|\\.)*)'?|(\S+))"""
 
 def words(text: str) -> tuple[str, ...]:
     """The arguments of a directive: each is a word, or stands in quotes."""
-    found = []
+    arguments = []
     for double, single, bare in _WORD.findall(text.strip()):
-        found.append(re.sub(r"\\([\"'\\])", r"\1", double or single) if not bare else bare)
-    return tuple(found)
+        arguments.append(re.sub(r"\\([\"'\\])", r"\1", double or single) if not bare else bare)
+    return tuple(arguments)
 
 
 def logical_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
@@ -65,7 +65,7 @@ class _Reader:
 
     def _block(self, path: str, lines: Iterator[tuple[int, str]], closing: str | None, depth: int) -> list[Directive]:
         """What stands in a section, up to its end."""
-        found: list[Directive] = []
+        directives: list[Directive] = []
         number = 0
         for number, line in lines:
             if not line or line.startswith("#"):
@@ -74,18 +74,18 @@ class _Reader:
             name, place = name.lower(), Place(path, number)
             if name.startswith("</"):
                 if name.rstrip(">") == closing:
-                    return found
+                    return directives
                 self.tree.notes.add(f"{place}: {line!r:.80} ends a section that was not begun.")
                 continue
             if name.startswith("<"):
                 name, rest = name.rstrip(">"), rest.rstrip().removesuffix(">")
             if name.startswith("<"):
-                found += self._section(name, rest, place, lines, depth)
+                directives += self._section(name, rest, place, lines, depth)
             else:
-                found += self._directive(name, rest, place, depth)
+                directives += self._directive(name, rest, place, depth)
         if closing:
             self.tree.notes.add(f"{Place(path, number)}: the section {closing[2:]!r:.80} has no end.")
-        return found
+        return directives
 
     def _section(
         self, name: str, rest: str, place: Place, lines: Iterator[tuple[int, str]], depth: int
@@ -101,13 +101,13 @@ class _Reader:
 
     def _is_met(self, name: str, args: tuple[str, ...], place: Place) -> bool:
         first = args[0] if args else ""
-        wanted, what = not first.startswith("!"), first.removeprefix("!")
+        expected, subject = not first.startswith("!"), first.removeprefix("!")
         if name == "<ifmodule":
-            return (what in self.modules) == wanted
+            return (subject in self.modules) == expected
         if name == "<ifdefine":
-            return (what in self.defined) == wanted
+            return (subject in self.defined) == expected
         if name == "<iffile":
-            return self.tree.is_there(self._path(what)) == wanted
+            return self.tree.is_there(self._path(subject)) == expected
         return self._is_version(args, place)
 
     def _is_version(self, args: tuple[str, ...], place: Place) -> bool:
@@ -146,12 +146,12 @@ class _Reader:
         paths = self.tree.matching(self._path(pattern))
         if not paths and not optional:
             self.tree.notes.add(f"{place}: {pattern!r:.200} is included and is not there.")
-        found = []
+        directives = []
         for path in paths:
             for file in self._files_of(path):
                 with self.included.once(file, place) as allowed:
-                    found += self.read(file, depth + 1) if allowed else []
-        return found
+                    directives += self.read(file, depth + 1) if allowed else []
+        return directives
 
     def _files_of(self, path: str, depth: int = 0) -> list[str]:
         """The file, or all below the folder."""
@@ -170,12 +170,12 @@ class _Reader:
 
 def _environment(tree: Tree) -> dict[str, str]:
     """The variables that Debian's start of Apache sets, as far as they are plain."""
-    found = {"SUFFIX": ""}
+    variables = {"SUFFIX": ""}
     for line in tree.lines(_ENVIRONMENT):
         if match := re.match(r"\s*(?:export\s+)?([A-Z_]+)=(['\"]?)([\w./$-]*)\2\s*$", line):
-            value = re.sub(r"\$(\w+)", lambda name: found.get(name[1], ""), match[3])
-            found[match[1]] = value
-    return found
+            value = re.sub(r"\$(\w+)", lambda name: variables.get(name[1], ""), match[3])
+            variables[match[1]] = value
+    return variables
 
 
 def read(tree: Tree) -> tuple[tuple[Directive, ...], set[str]]:

@@ -42,43 +42,52 @@ class Served:
 def read(directives: tuple[Directive, ...], tree: Tree) -> Served:
     """What Apache serves."""
     shared = _shared(directives)
-    found = [_site(one, shared, tree.notes) for one in everything(directives) if one.name == "<virtualhost"]
-    for one in everything(directives):
-        if one.name == "use":
-            tree.notes.add(f"{one.place}: the macro {one.first!r:.60} is not understood; write out what it stands for.")
+    sites = [
+        _site(directive, shared, tree.notes) for directive in everything(directives) if directive.name == "<virtualhost"
+    ]
+    for directive in everything(directives):
+        if directive.name == "use":
+            tree.notes.add(
+                f"{directive.place}: the macro {directive.first!r:.60} is not understood; write out what it stands for."
+            )
     if shared.runs_php:
         tree.notes.add(
             "Apache runs PHP itself (mod_php), as www-data where AssignUserId names nobody; give each site a pool of"
             " php-fpm."
         )
-    return Served(found, shared.listens, shared.folders)
+    return Served(sites, shared.listens, shared.folders)
 
 
 def _shared(directives: tuple[Directive, ...]) -> _Shared:
     shared = _Shared()
-    for one, below, folder in _walk(directives):
-        if one.name == "listen":
-            shared.listens.add(one.first)
-        elif one.name == "loadmodule" and one.first.startswith("php"):
+    for directive, below, folder in _walk(directives):
+        if directive.name == "listen":
+            shared.listens.add(directive.first)
+        elif directive.name == "loadmodule" and directive.first.startswith("php"):
             shared.runs_php = True
-        elif one.name == "sethandler" and (passed := target(one.first)):
-            shared.handlers.append((folder, Backend(*passed, below, one.place)))
-        elif one.name == "<directory":
-            shared.folders.append((one.first.rstrip("/"), one.place))
-    for one in everything(directives):
-        if one.name == "<proxy" and one.first.lower().startswith("balancer://"):
-            shared.balancers[one.first.rstrip("/").lower()] = [each.first for each in one.all("balancermember")]
+        elif directive.name == "sethandler" and (passed := target(directive.first)):
+            shared.handlers.append((folder, Backend(*passed, below, directive.place)))
+        elif directive.name == "<directory":
+            shared.folders.append((directive.first.rstrip("/"), directive.place))
+    for directive in everything(directives):
+        if directive.name == "<proxy" and directive.first.lower().startswith("balancer://"):
+            shared.balancers[directive.first.rstrip("/").lower()] = [
+                each.first for each in directive.all("balancermember")
+            ]
     return shared
 
 
 def _walk(directives: tuple[Directive, ...], below: str = "", folder: str = "") -> Iterator[tuple[Directive, str, str]]:
     """Each directive with the path of the site and the folder that it is for; but for those of virtual hosts."""
-    for one in directives:
-        yield one, below, folder
-        if one.name == "<virtualhost":
+    for directive in directives:
+        yield directive, below, folder
+        if directive.name == "<virtualhost":
             continue
-        inner = (one.first if one.name == "<location" else below, one.first if one.name == "<directory" else folder)
-        yield from _walk(one.inside, *inner)
+        inner = (
+            directive.first if directive.name == "<location" else below,
+            directive.first if directive.name == "<directory" else folder,
+        )
+        yield from _walk(directive.inside, *inner)
 
 
 def _site(host: Directive, shared: _Shared, notes: Notes) -> WebSite:
@@ -87,34 +96,37 @@ def _site(host: Directive, shared: _Shared, notes: Notes) -> WebSite:
     backends: list[Backend] = []
     certificates: list[str] = []
     files = [(host.place.file, "Apache's file of the site")]
-    for one, below, _ in _walk(host.inside):
-        if one.place.file != host.place.file:
-            files.append((one.place.file, "Apache's file of the site"))
-        if one.name == "servername":
-            names.insert(0, one.first)
-        elif one.name == "serveralias":
-            names += one.args
-        elif one.name == "documentroot":
-            root = one.first.rstrip("/") or "/"
-        elif one.name in _CERTIFICATES:
-            certificates.append(one.first)
-        elif one.name in _USERS:
-            user = one.first
-        elif one.name in _PASSES or one.name in ("sethandler", "rewriterule"):
-            backends += _passed(one, below, shared, notes)
-        elif one.name == "wsgidaemonprocess":
-            user = next((word.partition("=")[2] for word in one.args if word.startswith("user=")), user)
-        elif one.name == "fastcgiexternalserver" and "-socket" in one.args[:-1]:
-            backends.append(Backend(PHP, one.args[one.args.index("-socket") + 1], below, one.place))
-        elif one.name in _RUNS and one.args:
-            path = one.args[-1] if one.name == "wsgiscriptalias" else one.first.split()[0]
-            files.append((path, _RUNS[one.name]))
-        elif one.name in apache_words.FILES and one.first.startswith("/"):
-            files.append((one.first, apache_words.FILES[one.name]))
-        elif one.name in apache_words.ALIASES and len(one.args) > 1:
-            files.append((one.args[1], "a folder that the site shows too"))
-        elif one.name not in apache_words.KNOWN:
-            notes.add(f"{one.place}: what {one.name.lstrip('<')!r:.60} does for the site is not understood.", one.name)
+    for directive, below, _ in _walk(host.inside):
+        if directive.place.file != host.place.file:
+            files.append((directive.place.file, "Apache's file of the site"))
+        if directive.name == "servername":
+            names.insert(0, directive.first)
+        elif directive.name == "serveralias":
+            names += directive.args
+        elif directive.name == "documentroot":
+            root = directive.first.rstrip("/") or "/"
+        elif directive.name in _CERTIFICATES:
+            certificates.append(directive.first)
+        elif directive.name in _USERS:
+            user = directive.first
+        elif directive.name in _PASSES or directive.name in ("sethandler", "rewriterule"):
+            backends += _passed(directive, below, shared, notes)
+        elif directive.name == "wsgidaemonprocess":
+            user = next((word.partition("=")[2] for word in directive.args if word.startswith("user=")), user)
+        elif directive.name == "fastcgiexternalserver" and "-socket" in directive.args[:-1]:
+            backends.append(Backend(PHP, directive.args[directive.args.index("-socket") + 1], below, directive.place))
+        elif directive.name in _RUNS and directive.args:
+            path = directive.args[-1] if directive.name == "wsgiscriptalias" else directive.first.split()[0]
+            files.append((path, _RUNS[directive.name]))
+        elif directive.name in apache_words.FILES and directive.first.startswith("/"):
+            files.append((directive.first, apache_words.FILES[directive.name]))
+        elif directive.name in apache_words.ALIASES and len(directive.args) > 1:
+            files.append((directive.args[1], "a folder that the site shows too"))
+        elif directive.name not in apache_words.KNOWN:
+            notes.add(
+                f"{directive.place}: what {directive.name.lstrip('<')!r:.60} does for the site is not understood.",
+                directive.name,
+            )
     if not any(backend.kind == PHP for backend in backends):
         backends += _usual_php(root, shared)
     return WebSite(
@@ -129,30 +141,30 @@ def _site(host: Directive, shared: _Shared, notes: Notes) -> WebSite:
     )
 
 
-def _passed(one: Directive, below: str, shared: _Shared, notes: Notes) -> list[Backend]:
+def _passed(directive: Directive, below: str, shared: _Shared, notes: Notes) -> list[Backend]:
     """Where this directive passes requests on to; nothing where it does not."""
-    if one.name == "sethandler":
-        text, where = one.first, below
-    elif one.name == "rewriterule":
-        flags = one.args[2].strip("[]").upper().split(",") if len(one.args) > 2 else []
+    if directive.name == "sethandler":
+        text, where = directive.first, below
+    elif directive.name == "rewriterule":
+        flags = directive.args[2].strip("[]").upper().split(",") if len(directive.args) > 2 else []
         if not {"P", "PROXY"} & {*flags}:
             return []
-        text, where = one.args[1], below
-    elif below or len(one.args) < 2:
-        text, where = one.first, below
+        text, where = directive.args[1], below
+    elif below or len(directive.args) < 2:
+        text, where = directive.first, below
     else:
-        where, text = one.args[:2]
-    if text == "!" or (one.name == "sethandler" and "proxy:" not in text.lower()):
+        where, text = directive.args[:2]
+    if text == "!" or (directive.name == "sethandler" and "proxy:" not in text.lower()):
         return []
     if text.lower().startswith("balancer://"):
         name = "/".join(text.split("/")[:3]).lower()
         members = shared.balancers.get(name, [])
     else:
         members = [text]
-    found = [Backend(*passed, where, one.place) for member in members if (passed := target(member))]
-    if not found:
-        notes.add(f"{one.place}: where {text!r:.120} leads is not understood.")
-    return found
+    backends = [Backend(*passed, where, directive.place) for member in members if (passed := target(member))]
+    if not backends:
+        notes.add(f"{directive.place}: where {text!r:.120} leads is not understood.")
+    return backends
 
 
 def _usual_php(root: str, shared: _Shared) -> list[Backend]:

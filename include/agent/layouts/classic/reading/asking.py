@@ -70,10 +70,10 @@ def _of_mysql(database: Database, query: str, ask: Answer) -> list[dict[str, str
     argv = [*AS_CLIENT, "mariadb", "--no-defaults", "--sandbox", "--batch", "--default-character-set=utf8mb4", *where]
     argv += [f"--init-command=SET SESSION max_statement_time={_SECONDS}, SESSION tx_read_only=1"]
     argv += [f"--user={database.user}", f"--execute={query}", database.name]
-    said = ask(argv, env={"MYSQL_PWD": database.password})
-    if said is None:
+    output = ask(argv, env={"MYSQL_PWD": database.password})
+    if output is None:
         return None
-    lines = [line.split("\t") for line in said.splitlines()]
+    lines = [line.split("\t") for line in output.splitlines()]
     names = [name.lower() for name in lines[0]] if lines else []
     return [_row(names, [_unescaped(value) for value in line]) for line in lines[1 : _MAX_ROWS + 1]]
 
@@ -95,10 +95,10 @@ def _of_postgresql(database: Database, query: str, ask: Answer) -> list[dict[str
     }
     argv = [*AS_CLIENT, "psql", "--no-psqlrc", "--no-password", "--no-align", "--pset=footer=off"]
     argv += [f"--field-separator={_FIELD}", f"--record-separator={_ROW}", f"--command={query}"]
-    said = ask(argv, env=env)
-    if said is None:
+    output = ask(argv, env=env)
+    if output is None:
         return None
-    lines = [line.split(_FIELD) for line in said.rstrip("\n").split(_ROW) if line]
+    lines = [line.split(_FIELD) for line in output.rstrip("\n").split(_ROW) if line]
     names = [name.lower() for name in lines[0]] if lines else []
     return [_row(names, line) for line in lines[1 : _MAX_ROWS + 1]]
 

@@ -19,7 +19,7 @@ Databases = dict[str, dict[str, list[Any]]]
 def by_account(names: Collection[str], owned: Owned, notes: Notes) -> dict[str, Databases]:
     """Each account's databases: an owner is the account's whose name it has, or begins with, before a `_`. What is
     nobody's, or several accounts', is noted."""
-    found: dict[str, Databases] = defaultdict(dict)
+    databases: dict[str, Databases] = defaultdict(dict)
     for engine in DECLARED:
         (users,) = (key for key in engine.lists if key != "databases")
         for database, owners in owned.get(engine.name, {}).items():
@@ -27,11 +27,11 @@ def by_account(names: Collection[str], owned: Owned, notes: Notes) -> dict[str, 
             if len(accounts) != 1:
                 _note(engine.title, database, owners, [*accounts], notes)
             for name in accounts:
-                theirs = found[name].setdefault(engine.name, {users: [], "databases": []})
+                theirs = databases[name].setdefault(engine.name, {users: [], "databases": []})
                 theirs["databases"].append(database)
                 mine = [owner for owner in owners if _account_of(_called(owner), names) == name]
                 theirs[users] += [owner for owner in mine if owner not in theirs[users]]
-    return found
+    return databases
 
 
 def _called(owner: Any) -> str:
@@ -46,7 +46,7 @@ def _account_of(owner: str, names: Collection[str]) -> str | None:
 
 
 def _note(title: str, database: str, owners: list[Any], accounts: list[str], notes: Notes) -> None:
-    who = ", ".join(f"{one['user']}@{one['host']}" if isinstance(one, dict) else one for one in owners[:5])
+    who = ", ".join(f"{owner['user']}@{owner['host']}" if isinstance(owner, dict) else owner for owner in owners[:5])
     if accounts:
         notes.add(f"The {title} database {printable(database)} is of several accounts: {who}; leave it to one.")
     else:

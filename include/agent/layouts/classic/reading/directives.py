@@ -23,13 +23,13 @@ class Directive:
 
     def all(self, *names: str) -> Iterator[Directive]:
         """Those of these names right inside it."""
-        return (one for one in self.inside if one.name in names)
+        return (directive for directive in self.inside if directive.name in names)
 
 
 def everything(directives: tuple[Directive, ...]) -> Iterator[Directive]:
     """Each directive with all that is inside it, in the order of the text."""
     waiting = [*reversed(directives)]
     while waiting:
-        one = waiting.pop()
-        yield one
-        waiting += reversed(one.inside)
+        directive = waiting.pop()
+        yield directive
+        waiting += reversed(directive.inside)

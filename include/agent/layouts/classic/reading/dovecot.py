@@ -34,19 +34,19 @@ class _Block:
     inside: list[_Block] = field(default_factory=list)
 
 
-def read(tree: Tree, ask: Answer, known: list[str], users: dict[str, User]) -> dict[str, Box]:
+def read(tree: Tree, ask: Answer, addresses: list[str], users: dict[str, User]) -> dict[str, Box]:
     """The mailboxes of this server by address: those that Dovecot lists, and those that are known already."""
     if not tree.is_there(MAIN):
         return {}
-    said = ask(["doveconf", "-n"])
+    output = ask(["doveconf", "-n"])
     main = _Block("")
-    _Parser(tree).read(main, said.split("\n") if said is not None else tree.lines(MAIN), MAIN)
+    _Parser(tree).read(main, output.split("\n") if output is not None else tree.lines(MAIN), MAIN)
     reader = _Reader(tree, ask, main, users)
     for block in main.inside:
         if block.name.partition(" ")[0] in ("passdb", "userdb"):
             reader.take(block)
     boxes = {address: box for address, box in reader.boxes.items() if "@" in address}
-    for address in known:
+    for address in addresses:
         boxes.setdefault(address, Box(address))
     for box in boxes.values():
         reader.complete(box)
@@ -102,7 +102,7 @@ class _Reader:
         )
 
     def take(self, block: _Block) -> None:
-        what, _, driver = block.name.partition(" ")
+        section, _, driver = block.name.partition(" ")
         driver = block.settings.get("driver", driver)
         args = block.settings.get("args", "")
         if driver == "passwd-file":
@@ -110,9 +110,9 @@ class _Reader:
             scheme = re.search(r"(?:^|\s)scheme=(\S+)", args)
             usual = scheme[1] if scheme else block.settings.get("default_password_scheme", "")
             given, fixed = (_words(block.settings.get(name, "")) for name in ("default_fields", "override_fields"))
-            self._passwd_file(path, what, usual, given, fixed)
+            self._passwd_file(path, section, usual, given, fixed)
         elif driver == "sql":
-            self._sql(args, what)
+            self._sql(args, section)
         elif driver == "static":
             self.usual |= _words(args) | {
                 name: value
@@ -121,46 +121,46 @@ class _Reader:
                 for name, value in inner.settings.items()
             }
         elif driver not in ("prefetch", "pam", "passwd"):
-            self.tree.notes.add(f"Dovecot's {what} {driver!r:.60} is not understood; use files or SQL.")
+            self.tree.notes.add(f"Dovecot's {section} {driver!r:.60} is not understood; use files or SQL.")
 
     def _box(self, address: str) -> Box:
         return self.boxes.setdefault(address.lower(), Box(address.lower()))
 
-    def _passwd_file(self, path: str, what: str, scheme: str, given: dict[str, str], fixed: dict[str, str]) -> None:
+    def _passwd_file(self, path: str, section: str, scheme: str, given: dict[str, str], fixed: dict[str, str]) -> None:
         """`given` and `fixed`: what counts where the file says nothing, and what counts whatever it says."""
         path = path.partition(":")[2] if re.match(r"\w+:/", path) else path
         if "%" in path:
             self.tree.notes.add(
-                f"Dovecot's {what} {path!r:.120} is another file for each domain; that is not understood."
+                f"Dovecot's {section} {path!r:.120} is another file for each domain; that is not understood."
             )
             return
         if not self.tree.is_there(path):
-            self.tree.notes.add(f"Dovecot's {what} {path!r:.120} is not there.")
+            self.tree.notes.add(f"Dovecot's {section} {path!r:.120} is not there.")
         for line in self.tree.lines(path):
             fields = line.split(":", 7)
             if not fields[0] or line.startswith("#") or len(fields) < 2:
                 continue
             box = self._box(fields[0].replace("\\'", "'"))  # as Dovecot has it looked up
             fields += [""] * (8 - len(fields))
-            if what == "passdb" and fields[1]:
+            if section == "passdb" and fields[1]:
                 box.password_hash = _with_scheme(fields[1], scheme)
             extra = _words(fields[7])
-            row = {"uid": fields[2], "home": fields[5]} if what == "userdb" else {}
-            said = {name: value for name, value in row.items() if value}
+            row = {"uid": fields[2], "home": fields[5]} if section == "userdb" else {}
+            filled = {name: value for name, value in row.items() if value}
             self._set(
                 box,
-                {**given, **said, **{name.removeprefix("userdb_"): value for name, value in extra.items()}, **fixed},
+                {**given, **filled, **{name.removeprefix("userdb_"): value for name, value in extra.items()}, **fixed},
             )
 
-    def _sql(self, path: str, what: str) -> None:
+    def _sql(self, path: str, section: str) -> None:
         settings = _settings(self.tree.lines(path))
         if not settings:
             self.tree.notes.add(
-                f"Dovecot's {what} from SQL ({path!r:.120}) is not understood; put it into a file of its own."
+                f"Dovecot's {section} from SQL ({path!r:.120}) is not understood; put it into a file of its own."
             )
             return
         kind = settings.get("driver", "mysql")
-        query = settings.get("password_query" if what == "passdb" else "user_query", "")
+        query = settings.get("password_query" if section == "passdb" else "user_query", "")
         turned = for_all(query, kind, whole_user=True)
         if not turned:
             self.tree.notes.add(f"{path}: the query {query!r:.300} cannot be asked for all; write it as column = '%u'.")
@@ -171,7 +171,7 @@ class _Reader:
             return
         for row in rows:
             box = self._box(row.get(KEY, ""))
-            if what == "passdb":
+            if section == "passdb":
                 box.password_hash = _with_scheme(row.get("password", ""), settings.get("default_pass_scheme", ""))
                 row = {name.removeprefix("userdb_"): value for name, value in row.items() if name.startswith("userdb_")}
             self._set(box, row)
@@ -204,8 +204,8 @@ class _Reader:
         """Dovecot itself knows best; where it does not answer, its configuration has told."""
         addresses = sorted(address for address in boxes if not re.search(r"^-|[*?]", address))
         for start in range(0, len(addresses), _BATCH):
-            said = self.ask(["doveadm", "user", *addresses[start : start + _BATCH]], partly=True)
-            for address, row in _users_of_doveadm(said or "").items():
+            output = self.ask(["doveadm", "user", *addresses[start : start + _BATCH]], partly=True)
+            for address, row in _users_of_doveadm(output or "").items():
                 if address in boxes:
                     self._set(boxes[address], row)
                     self._expand(boxes[address])
@@ -223,14 +223,14 @@ def _with_scheme(password_hash: str, usual: str) -> str:
 
 def _users_of_doveadm(text: str) -> dict[str, dict[str, str]]:
     """What `doveadm user` prints of several."""
-    found: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {}
     row: dict[str, str] = {}
     for line in text.splitlines():
         if line.startswith("userdb: "):
-            row = found.setdefault(line.removeprefix("userdb: ").strip().lower(), {})
+            row = rows.setdefault(line.removeprefix("userdb: ").strip().lower(), {})
         elif match := re.match(r"\s+(\S+)\s*:\s(.*)", line):
             row[match[1]] = match[2]
-    return found
+    return rows
 
 
 def _expanded(text: str, address: str, home: str) -> str:
@@ -246,8 +246,8 @@ def _expanded(text: str, address: str, home: str) -> str:
             value = value[: int(width.lstrip("."))]
         return value.lower() if match[2] == "L" else value
 
-    found = _PARTS.sub(word, text)
-    return re.sub(r"(^|:)~(?=/|$)", lambda match: match[1] + home, found)
+    path = _PARTS.sub(word, text)
+    return re.sub(r"(^|:)~(?=/|$)", lambda match: match[1] + home, path)
 
 
 def _settings(lines: list[str]) -> dict[str, str]:

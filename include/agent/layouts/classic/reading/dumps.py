@@ -21,9 +21,9 @@ def note_missed(tree: Tree, ask: Answer, read: set[str], hosts: Iterable[str]) -
     take its configuration says nothing here, and is told."""
     files: list[str] = []
     if tree.is_there(apache.MAIN):
-        said = _answer(tree, ask, _APACHE, "Apache")
-        files += _INCLUDED.findall(said)
-        for place in sorted({*_HOST.findall(said)} - {*hosts}):
+        dump = _answer(tree, ask, _APACHE, "Apache")
+        files += _INCLUDED.findall(dump)
+        for place in sorted({*_HOST.findall(dump)} - {*hosts}):
             tree.notes.add(f"{place}: Apache has a site there that was not understood.")
     if tree.is_there(nginx.MAIN):
         files += _DUMPED.findall(_answer(tree, ask, _NGINX, "nginx"))
@@ -33,9 +33,9 @@ def note_missed(tree: Tree, ask: Answer, read: set[str], hosts: Iterable[str]) -
 
 
 def _answer(tree: Tree, ask: Answer, argv: list[str], name: str) -> str:
-    said = ask(argv)
-    if said is None:
+    output = ask(argv)
+    if output is None:
         tree.notes.add(
             f"{name} does not tell what it reads ({' '.join(argv)}); see why, since something may be missed."
         )
-    return said or ""
+    return output or ""

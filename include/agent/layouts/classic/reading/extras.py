@@ -27,7 +27,7 @@ def of_certificates(certificates: list[str], tree: Tree) -> list[Extra]:
     """What Let's Encrypt's client keeps of certificates that lie in its folder."""
     names = dict.fromkeys(match[2] for path in certificates if (match := _LIVE.fullmatch(path)))
     return [
-        Extra(path=path, what="what renews a certificate of Let's Encrypt")
+        Extra(path=path, description="what renews a certificate of Let's Encrypt")
         for name in names
         for path in (f"{_RENEWAL}/{name}.conf", f"/etc/letsencrypt/archive/{name}")
         if tree.is_there(path)
@@ -36,29 +36,29 @@ def of_certificates(certificates: list[str], tree: Tree) -> list[Extra]:
 
 def by_user(users: dict[str, User], tree: Tree) -> dict[str, list[Extra]]:
     """What names each user, or its home, in passwd, logrotate, FTP and SSH."""
-    found: dict[str, list[Extra]] = defaultdict(list)
+    extras: dict[str, list[Extra]] = defaultdict(list)
     by_number = {str(user.uid): user.name for user in users.values()}
     for second, name, place in second_logins(tree, users):
-        found[second.name].append(Extra(path=str(place), what=f"the second login {name}"))
+        extras[second.name].append(Extra(path=str(place), description=f"the second login {name}"))
     for name in tree.names(_LOGROTATE):
         path = f"{_LOGROTATE}/{name}"
         for user in _whose_logs(tree.text(path) or "", users):
-            found[user].append(Extra(path=path, what="how the account's logs are rotated"))
+            extras[user].append(Extra(path=path, description="how the account's logs are rotated"))
     for path in dict.fromkeys((*_FTP_PASSWORDS, *_named_by_proftpd(tree))):
         for number, line in enumerate(tree.lines(path), 1):
             fields = line.split(":")
             if len(fields) >= 6 and fields[2] in by_number:
-                what = f"the FTP user {fields[0]}"
-                found[by_number[fields[2]]].append(Extra(path=str(Place(path, number)), what=what))
+                description = f"the FTP user {fields[0]}"
+                extras[by_number[fields[2]]].append(Extra(path=str(Place(path, number)), description=description))
     folder = _settings(tree, _VSFTPD, "=").get("user_config_dir", "")
     for name in tree.names(folder) if folder else ():
-        found[name].append(Extra(path=f"{folder}/{name}", what="FTP settings of the account"))
+        extras[name].append(Extra(path=f"{folder}/{name}", description="FTP settings of the account"))
     for path in (path for pattern in _SSHD for path in tree.matching(pattern)):
         for number, line in enumerate(tree.lines(path), 1):
             match = re.match(r"\s*match\s+user\s+(\S+)", line, re.IGNORECASE)
             for name in match[1].split(",") if match else ():
-                found[name].append(Extra(path=str(Place(path, number)), what="SSH settings of the account"))
-    return found
+                extras[name].append(Extra(path=str(Place(path, number)), description="SSH settings of the account"))
+    return extras
 
 
 def _whose_logs(text: str, users: dict[str, User]) -> list[str]:
@@ -83,18 +83,18 @@ def _named_by_proftpd(tree: Tree) -> Iterator[str]:
 
 def dkim(domains: list[str], tree: Tree) -> list[Extra]:
     """The keys that sign mail of these domains."""
-    found = []
+    keys = []
     for domain, path in _opendkim_keys(tree):
         if domain in domains:
-            found.append(Extra(path=path, what=f"the key that signs mail of {domain}"))
+            keys.append(Extra(path=path, description=f"the key that signs mail of {domain}"))
     for domain in domains:
         for folder in dict.fromkeys((_RSPAMD_KEYS, *_rspamd_folders(tree))):
-            found += [
-                Extra(path=f"{folder}/{name}", what=f"the key that signs mail of {domain}")
+            keys += [
+                Extra(path=f"{folder}/{name}", description=f"the key that signs mail of {domain}")
                 for name in tree.names(folder)
                 if name.endswith(".key") and re.fullmatch(rf"{re.escape(domain)}\.[\w-]+\.key", name)
             ]
-    return found
+    return keys
 
 
 def _opendkim_keys(tree: Tree) -> Iterator[tuple[str, str]]:

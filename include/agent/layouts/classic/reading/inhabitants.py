@@ -52,8 +52,8 @@ def _where(address: str) -> str:
 
 def read_server(tree: Tree, ask: Answer) -> Server:
     """What the web servers, php-fpm, systemd, cron and the mail servers are told."""
-    said, files = apache.read(tree)
-    served = apache_sites.read(said, tree)
+    directives, files = apache.read(tree)
+    served = apache_sites.read(directives, tree)
     front, more_files = nginx.read(tree)
     dumps.note_missed(tree, ask, files | more_files, (str(site.place) for site in served.sites))
     everybody = users.read(tree)
@@ -76,14 +76,14 @@ def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants
     of_group: dict[int, dict[str, None]] = defaultdict(dict)
     for user in server.users.values():
         of_group[user.gid][user.name] = None
-    found = []
+    discovered_accounts = []
     for account in accounts(server, owned).values():
         whole = with_account_file(account, [name for name in of_group[account.gid] if name != account.name])
         try:
-            found.append(decode(discovered.Discovered, plain(whole)))
+            discovered_accounts.append(decode(discovered.Discovered, plain(whole)))
         except Strange as strange:
             tree.notes.add(f"What is said of the user {account.name} cannot be told: it is {strange}.")
-    return discovered.Inhabitants(accounts=found, unclear=tree.notes.sentences())
+    return discovered.Inhabitants(accounts=discovered_accounts, unclear=tree.notes.sentences())
 
 
 def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovered]:
@@ -95,11 +95,11 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
     domains = _domains_by_owner(server, sites)
     of_several = _files_of_several(sites, owned)
     named = extras.by_user({name: user for name, user in server.users.items() if user.is_person}, server.tree)
-    found = {}
+    by_name = {}
     for name in sorted({*sites, *owned, *domains, *of_databases}):
         user = server.users[name]
         mailboxes, forwarders = server.mail.of_domains(domains[name])
-        found[name] = discovered.Discovered(
+        by_name[name] = discovered.Discovered(
             name=name,
             uid=user.uid,
             gid=user.gid,
@@ -113,9 +113,9 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
                 for pool in owned[name]
             ],
             programs=[
-                discovered.Program(kind=one.kind, file=one.file, command=one.command)
-                for one in server.programs
-                if one.user == name
+                discovered.Program(kind=program.kind, file=program.file, command=program.command)
+                for program in server.programs
+                if program.user == name
             ],
             mail_domains=domains[name],
             mailboxes=mailboxes,
@@ -129,8 +129,8 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
                 *server.mail.scripts(domains[name], user.home, server.tree),
             ],
         )
-    _note_who_is_left(server, found)
-    return found
+    _note_who_is_left(server, by_name)
+    return by_name
 
 
 # --- whose a site is ---
@@ -147,7 +147,7 @@ def _sites_by_owner(server: Server) -> dict[str, list[WebSite]]:
         by_file[server.sites[number].place.file].add(user.name)
         for name in server.sites[number].names:
             by_name.setdefault(name, user)
-    found: dict[str, list[WebSite]] = defaultdict(list)
+    by_owner: dict[str, list[WebSite]] = defaultdict(list)
     for number, site in enumerate(server.sites):
         user = owners.get(number) or next((by_name[name] for name in site.names if name in by_name), None)
         beside = by_file[site.place.file]
@@ -156,8 +156,8 @@ def _sites_by_owner(server: Server) -> dict[str, list[WebSite]]:
         if user is None:
             _note_nobodys(server, site)
         else:
-            found[user.name].append(site)
-    return found
+            by_owner[user.name].append(site)
+    return by_owner
 
 
 def _shows_nothing(server: Server, site: WebSite) -> bool:
@@ -189,8 +189,8 @@ def _owner_of_folder(server: Server, path: str) -> User | None:
 
 
 def _pools_of(server: Server, site: WebSite) -> list[Pool]:
-    found = [server.pool_at(backend.address) for backend in site.backends if backend.kind == PHP]
-    return [pool for pool in found if pool is not None]
+    listening = [server.pool_at(backend.address) for backend in site.backends if backend.kind == PHP]
+    return [pool for pool in listening if pool is not None]
 
 
 def _called(site: WebSite) -> str:
@@ -210,17 +210,17 @@ def _note_nobodys(server: Server, site: WebSite) -> None:
 
 def _domains_by_owner(server: Server, sites: dict[str, list[WebSite]]) -> dict[str, list[str]]:
     of_site = {name: user for user, theirs in sites.items() for site in theirs for name in site.names}
-    found: dict[str, list[str]] = defaultdict(list)
+    by_owner: dict[str, list[str]] = defaultdict(list)
     for domain, user in mail.owners(server.mail, of_site, server.users, server.tree).items():
-        found[user].append(domain)
-    return found
+        by_owner[user].append(domain)
+    return by_owner
 
 
 # --- pools ---
 
 
 def _pools_by_owner(server: Server) -> dict[str, list[Pool]]:
-    found: dict[str, list[Pool]] = defaultdict(list)
+    by_owner: dict[str, list[Pool]] = defaultdict(list)
     taken: dict[str, Pool] = {}
     for pool in server.pools:
         user = server.users.get(pool.user)
@@ -230,7 +230,7 @@ def _pools_by_owner(server: Server) -> dict[str, list[Pool]]:
         if user is None:
             server.tree.notes.add(f"{pool.place}: the pool {pool.name!r:.60} runs as {pool.user!r:.60}, who is nobody.")
         elif user.is_person:
-            found[user.name].append(pool)
+            by_owner[user.name].append(pool)
         else:
             using = [site for site in server.sites if pool in _pools_of(server, site)]
             if using:
@@ -238,7 +238,7 @@ def _pools_by_owner(server: Server) -> dict[str, list[Pool]]:
                     f"{pool.place}: the pool {pool.name!r:.60} runs {len(using)} sites as {user.name}, who is the"
                     " server's own user; give each site a pool of its own user."
                 )
-    return found
+    return by_owner
 
 
 # --- what is told of an account ---
@@ -270,7 +270,7 @@ def _told_site(server: Server, blocks: list[WebSite]) -> discovered.Site:
         names=[*names],
         served_by=" behind ".join(dict.fromkeys(block.served_by for block in reversed(blocks))),
         root=next(iter(roots), ""),
-        behind=[*dict.fromkeys(said for block in blocks for said in _behind(server, block))],
+        behind=[*dict.fromkeys(answer for block in blocks for answer in _behind(server, block))],
         certificates=[*dict.fromkeys(path for block in blocks for path in block.certificates)],
         place=str(blocks[0].place),
     )
@@ -278,7 +278,7 @@ def _told_site(server: Server, blocks: list[WebSite]) -> discovered.Site:
 
 def _behind(server: Server, site: WebSite) -> list[str]:
     """What answers for a site, but for a pool that is known and for Apache itself."""
-    found = []
+    answers = []
     for backend in site.backends:
         if backend.kind == PHP and server.pool_at(backend.address):
             continue
@@ -286,27 +286,29 @@ def _behind(server: Server, site: WebSite) -> list[str]:
             continue
         if backend.kind == PHP:
             server.tree.notes.add(f"{backend.place}: no pool of php-fpm listens at {backend.address!r:.120}.")
-        found.append(f"{backend.below or '/'} at {backend.kind} {backend.address}")
-    return found
+        answers.append(f"{backend.below or '/'} at {backend.kind} {backend.address}")
+    return answers
 
 
 def _leads_to_apache(server: Server, backend: Backend) -> bool:
     host, _, port = backend.address.rpartition(":")
     here = backend.address in server.apache_listens or host in ("127.0.0.1", "localhost", "[::1]")
-    listens = any(port == one.rpartition(":")[2] for one in server.apache_listens)
+    listens = any(port == address.rpartition(":")[2] for address in server.apache_listens)
     return backend.kind == "http" and here and listens
 
 
 def _extras(server: Server, user: User, files: list[tuple[str, str]], of_several: set[str]) -> list[discovered.Extra]:
     """Files of an account's that lie outside its home; one that says something of several accounts is the server's."""
-    found = [*files]
-    found += [(file, "Apache's rules for a folder") for folder, file in server.rules if is_below(folder, user.home)]
-    started = (one for one in server.programs if one.user == user.name and one.kind not in programs.CARRIED)
-    found += [(one.file, one.kind) for one in started]
-    first = dict(reversed(found))
+    described = [*files]
+    described += [(file, "Apache's rules for a folder") for folder, file in server.rules if is_below(folder, user.home)]
+    started = (
+        program for program in server.programs if program.user == user.name and program.kind not in programs.CARRIED
+    )
+    described += [(program.file, program.kind) for program in started]
+    first = dict(reversed(described))
     return [
-        discovered.Extra(path=path, what=first[path])
-        for path in dict.fromkeys(path for path, _ in found)
+        discovered.Extra(path=path, description=first[path])
+        for path in dict.fromkeys(path for path, _ in described)
         if path not in of_several
         and not is_below(server.tree.settled(path), user.home)
         and not any(is_below(path, folder) for folder in _OF_THE_SYSTEM)
@@ -324,19 +326,19 @@ def _files_of_several(sites: dict[str, list[WebSite]], owned: dict[str, list[Poo
 
 
 def _files_of_sites(sites: list[WebSite]) -> list[tuple[str, str]]:
-    found = [(path, what) for site in sites for path, what in site.files]
-    return found + [(path, "a certificate or its key") for site in sites for path in site.certificates]
+    files = [(path, description) for site in sites for path, description in site.files]
+    return files + [(path, "a certificate or its key") for site in sites for path in site.certificates]
 
 
 def _files_of_pools(owned: list[Pool]) -> list[tuple[str, str]]:
     return [(pool.place.file, "a pool of php-fpm") for pool in owned]
 
 
-def _note_who_is_left(server: Server, found: dict[str, discovered.Discovered]) -> None:
+def _note_who_is_left(server: Server, by_name: dict[str, discovered.Discovered]) -> None:
     """Persons who have nothing that is served, and may be customers all the same."""
     of_mail = {box.owner for box in server.mail.boxes.values()} | {server.mail.system_user}
     for user in dict.fromkeys(server.users.values()):
-        if user.is_person and user.name not in found and user.uid not in of_mail:
+        if user.is_person and user.name not in by_name and user.uid not in of_mail:
             server.tree.notes.add(
                 f"/etc/passwd: the user {user.name} (number {user.uid}, home {user.home}) has no site, pool, mail or"
                 " database."

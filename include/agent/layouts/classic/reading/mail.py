@@ -56,7 +56,7 @@ class Mail:
     def scripts(self, domains: list[str], home: str, tree: Tree) -> list[discovered.Extra]:
         """The Sieve scripts of mailboxes that lie outside of the account's home."""
         return [
-            discovered.Extra(path=f"{box.home}/{name}", what=f"Sieve scripts of {box.address}")
+            discovered.Extra(path=f"{box.home}/{name}", description=f"Sieve scripts of {box.address}")
             for domain in domains
             for box in self._boxes[domain]
             if box.home.startswith("/") and not is_below(box.home, home)
@@ -101,16 +101,16 @@ def owners(mail: Mail, site_owners: Mapping[str, str], users: dict[str, User], t
         if box.owner in by_number and box.owner != mail.system_user:
             of_domain[domain].add(by_number[box.owner])
     many = Counter(name for names in of_domain.values() for name in names)
-    known = {*site_owners.values()}
-    found: dict[str, str] = {}
+    with_sites = {*site_owners.values()}
+    owner_of: dict[str, str] = {}
     for domain in mail.domains:
         owner = site_owners.get(domain) or site_owners.get(f"www.{domain}")
-        theirs = {name for name in of_domain[domain] if name in known or many[name] == 1}
+        theirs = {name for name in of_domain[domain] if name in with_sites or many[name] == 1}
         if owner or len(theirs) == 1:
-            found[domain] = owner or theirs.pop()
+            owner_of[domain] = owner or theirs.pop()
             continue
         tree.notes.add(
             f"The mail domain {printable(domain)} ({mail.counted(domain)}) belongs to no account:"
             " no site has its name; say whose it is in that account's file."
         )
-    return found
+    return owner_of

@@ -25,12 +25,12 @@ Token = tuple[int, str, str]
 def tokens(text: str) -> Iterator[Token]:
     line = 1
     for match in _TOKEN.finditer(text):
-        kind, found = match.lastgroup or "", match[0]
+        kind, token = match.lastgroup or "", match[0]
         if kind == "sign":
-            yield line, "sign", found
+            yield line, "sign", token
         elif kind not in ("space", "comment"):
             yield line, "word", _ESCAPED.sub(r"\1", match[kind])
-        line += found.count("\n")
+        line += token.count("\n")
 
 
 class _Reader:
@@ -47,55 +47,57 @@ class _Reader:
 
     def _block(self, path: str, given: Iterator[Token], depth: int, top: bool = False) -> list[Directive]:
         """What stands up to the brace that ends it, or to the end of the file."""
-        found: list[Directive] = []
-        said: list[str] = []
+        directives: list[Directive] = []
+        words: list[str] = []
         first = line = 0
         for line, kind, text in given:
             if kind == "word":
-                first = first if said else line
-                said.append(text)
+                first = first if words else line
+                words.append(text)
             elif text == "}":
-                if top or said:
+                if top or words:
                     self.tree.notes.add(f"{Place(path, line)}: a brace stands here that ends nothing.")
                 if not top:
-                    return found
-            elif said:
+                    return directives
+            elif words:
                 place = Place(path, first)
-                if text == "{" and said[0].endswith("_by_lua_block"):
+                if text == "{" and words[0].endswith("_by_lua_block"):
                     self.tree.notes.add(f"{place}: the program in Lua is not looked at.", "lua")
                     _skip(given)
                 elif text == "{":
-                    found += self._section(path, given, said, place, depth)
+                    directives += self._section(path, given, words, place, depth)
                 else:
-                    found += self._directive(said, place, depth)
-                said = []
+                    directives += self._directive(words, place, depth)
+                words = []
             elif text == "{":
                 _skip(given)
-        if said or not top:
+        if words or not top:
             self.tree.notes.add(f"{Place(path, line)}: the file ends in the middle of what it says.")
-        return found
+        return directives
 
-    def _section(self, path: str, given: Iterator[Token], said: list[str], place: Place, depth: int) -> list[Directive]:
+    def _section(
+        self, path: str, given: Iterator[Token], words: list[str], place: Place, depth: int
+    ) -> list[Directive]:
         if depth > _DEEPEST:
             self.tree.notes.add(f"{place}: blocks and files are nested more than {_DEEPEST} deep.", "deep")
             _skip(given)
             return []
         inside = self._block(path, given, depth + 1)
-        return [Directive(said[0].lower(), tuple(said[1:]), place, tuple(inside))]
+        return [Directive(words[0].lower(), tuple(words[1:]), place, tuple(inside))]
 
-    def _directive(self, said: list[str], place: Place, depth: int) -> list[Directive]:
-        name, args = said[0].lower(), tuple(said[1:])
+    def _directive(self, words: list[str], place: Place, depth: int) -> list[Directive]:
+        name, args = words[0].lower(), tuple(words[1:])
         if name != "include" or len(args) != 1:
             return [Directive(name, args, place)]
         pattern = args[0] if args[0].startswith("/") else f"{_FOLDER}/{args[0]}"
         paths = self.tree.matching(pattern)
         if not paths and not re.search(r"[*?\[]", pattern):
             self.tree.notes.add(f"{place}: {pattern!r:.200} is included and is not there.")
-        found = []
+        directives = []
         for file in paths:
             with self.included.once(file, place) as allowed:
-                found += self.read(file, depth + 1) if allowed else []
-        return found
+                directives += self.read(file, depth + 1) if allowed else []
+        return directives
 
 
 def _skip(given: Iterator[Token]) -> None:

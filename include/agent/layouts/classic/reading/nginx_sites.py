@@ -35,25 +35,25 @@ _KNOWN_WORDS = frozenset(
 def sites(directives: tuple[Directive, ...], tree: Tree) -> list[WebSite]:
     """The servers of nginx's http block."""
     upstreams = {
-        one.first: [each.first for each in one.all("server")]
-        for one in everything(directives)
-        if one.name == "upstream"
+        directive.first: [each.first for each in directive.all("server")]
+        for directive in everything(directives)
+        if directive.name == "upstream"
     }
-    found = []
+    served = []
     for http in directives:
         if http.name == "http":
-            usual = next((one.first for one in http.all("root")), "")
-            found += [_site(server, usual, upstreams, tree) for server in http.all("server")]
+            usual = next((root.first for root in http.all("root")), "")
+            served += [_site(server, usual, upstreams, tree) for server in http.all("server")]
         elif http.name == "stream" and http.inside:
             tree.notes.add(f"{http.place}: what nginx passes on in its stream block is nobody's.")
-    return found
+    return served
 
 
 def _walk(directives: tuple[Directive, ...], below: str = "") -> Iterator[tuple[Directive, str]]:
     """Each directive with the path of the site that it is for."""
-    for one in directives:
-        yield one, below
-        yield from _walk(one.inside, " ".join(one.args) if one.name == "location" else below)
+    for directive in directives:
+        yield directive, below
+        yield from _walk(directive.inside, " ".join(directive.args) if directive.name == "location" else below)
 
 
 def _site(server: Directive, usual_root: str, upstreams: dict[str, list[str]], tree: Tree) -> WebSite:
@@ -63,28 +63,32 @@ def _site(server: Directive, usual_root: str, upstreams: dict[str, list[str]], t
     backends: list[Backend] = []
     certificates: list[str] = []
     files = [(server.place.file, "nginx's file of the site")]
-    for one, below in _walk(server.inside):
-        if one.place.file != server.place.file:
-            files.append((one.place.file, "nginx's file of the site"))
-        if one.name == "server_name":
-            names += _plain_names(one, tree)
-        elif one.name == "root":
+    for directive, below in _walk(server.inside):
+        if directive.place.file != server.place.file:
+            files.append((directive.place.file, "nginx's file of the site"))
+        if directive.name == "server_name":
+            names += _plain_names(directive, tree)
+        elif directive.name == "root":
             if not below or not root:
-                root = one.first.rstrip("/") or "/"
-            if below and one.first.rstrip("/") != root:
-                files.append((one.first, "a folder that the site shows too"))
-            if "$" in one.first:
-                notes.add(f"{one.place}: the folder {one.first!r:.120} changes with what is asked; write it out.")
-        elif one.name == "alias":
-            files.append((one.first, "a folder that the site shows too"))
-        elif one.name in _CERTIFICATES:
-            certificates.append(one.first)
-        elif one.name in _FILES:
-            files.append((one.first, _FILES[one.name]))
-        elif one.name in _PASSES:
-            backends += _passed(one, below, upstreams, tree)
-        elif one.name not in _KNOWN_WORDS and not _KNOWN.fullmatch(one.name):
-            notes.add(f"{one.place}: what {one.name!r:.60} does for the site is not understood.", one.name)
+                root = directive.first.rstrip("/") or "/"
+            if below and directive.first.rstrip("/") != root:
+                files.append((directive.first, "a folder that the site shows too"))
+            if "$" in directive.first:
+                notes.add(
+                    f"{directive.place}: the folder {directive.first!r:.120} changes with what is asked; write it out."
+                )
+        elif directive.name == "alias":
+            files.append((directive.first, "a folder that the site shows too"))
+        elif directive.name in _CERTIFICATES:
+            certificates.append(directive.first)
+        elif directive.name in _FILES:
+            files.append((directive.first, _FILES[directive.name]))
+        elif directive.name in _PASSES:
+            backends += _passed(directive, below, upstreams, tree)
+        elif directive.name not in _KNOWN_WORDS and not _KNOWN.fullmatch(directive.name):
+            notes.add(
+                f"{directive.place}: what {directive.name!r:.60} does for the site is not understood.", directive.name
+            )
     return WebSite(
         served_by="nginx",
         names=host_names(names, server.place, notes),
@@ -92,34 +96,40 @@ def _site(server: Directive, usual_root: str, upstreams: dict[str, list[str]], t
         backends=tuple(dict.fromkeys(backends)),
         certificates=tuple(dict.fromkeys(path for path in certificates if path.startswith("/"))),
         user="",
-        files=tuple(dict.fromkeys((path, what) for path, what in files if path.startswith("/") and "$" not in path)),
+        files=tuple(
+            dict.fromkeys(
+                (path, description) for path, description in files if path.startswith("/") and "$" not in path
+            )
+        ),
         place=server.place,
     )
 
 
-def _plain_names(one: Directive, tree: Tree) -> Iterator[str]:
-    for name in one.args:
+def _plain_names(directive: Directive, tree: Tree) -> Iterator[str]:
+    for name in directive.args:
         if name.startswith("~"):
-            tree.notes.add(f"{one.place}: the pattern {name!r:.120} stands for names that are not known; list them.")
+            tree.notes.add(
+                f"{directive.place}: the pattern {name!r:.120} stands for names that are not known; list them."
+            )
         elif name.startswith("."):
             yield name[1:]
             yield f"*{name}"
         elif name.endswith(".*"):
-            tree.notes.add(f"{one.place}: the name {name!r:.120} has no end; list the names that it stands for.")
+            tree.notes.add(f"{directive.place}: the name {name!r:.120} has no end; list the names that it stands for.")
         else:
             yield name
 
 
-def _passed(one: Directive, below: str, upstreams: dict[str, list[str]], tree: Tree) -> list[Backend]:
+def _passed(directive: Directive, below: str, upstreams: dict[str, list[str]], tree: Tree) -> list[Backend]:
     """Where requests are passed on to: one place, or all those of an upstream."""
-    text = re.sub(r"^[a-z]+://", "", one.first)
+    text = re.sub(r"^[a-z]+://", "", directive.first)
     if text.startswith("unix:"):
         members = [text]
     else:
         host = text.partition("/")[0]
         members = upstreams.get(host, [host])
     if any("$" in member or not member for member in members) or not members:
-        tree.notes.add(f"{one.place}: where {one.first!r:.120} leads is not understood; write it out.")
+        tree.notes.add(f"{directive.place}: where {directive.first!r:.120} leads is not understood; write it out.")
         return []
     sockets = [re.sub(r"^unix:([^:]*).*", r"\1", member) for member in members]
-    return [Backend(_PASSES[one.name], socket, below, one.place) for socket in sockets]
+    return [Backend(_PASSES[directive.name], socket, below, directive.place) for socket in sockets]

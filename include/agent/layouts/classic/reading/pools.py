@@ -28,12 +28,12 @@ class Pool:
 
 def read(tree: Tree) -> list[Pool]:
     """The pools of every php-fpm that Debian's packages or a unit of systemd's run."""
-    found: list[Pool] = []
+    pools: list[Pool] = []
     for main in dict.fromkeys([*tree.matching(_MAINS), *_of_units(tree)]):
         parser = _Parser(tree, _version(main))
         parser.read(main)
-        found += parser.pools()
-    return found
+        pools += parser.pools()
+    return pools
 
 
 def _version(main: str) -> str:
@@ -44,7 +44,7 @@ def _version(main: str) -> str:
 
 def _of_units(tree: Tree) -> list[str]:
     """The configurations that units name themselves, such as those of a PHP that the host built."""
-    found = []
+    paths = []
     for folder in _UNITS:
         for name in tree.names(folder):
             if "php" not in name or not name.endswith(".service"):
@@ -53,8 +53,8 @@ def _of_units(tree: Tree) -> list[str]:
                 match = _OWN_CONFIG.search(line) if line.startswith("ExecStart=") else None
                 if match:
                     path = (match[1] or match[2]).strip("\"'")
-                    found += [path] if tree.is_there(path) else []
-    return found
+                    paths += [path] if tree.is_there(path) else []
+    return paths
 
 
 class _Parser:
@@ -84,7 +84,7 @@ class _Parser:
                 self.sections.setdefault(self.section, (place, {}))[1][key] = value
 
     def pools(self) -> list[Pool]:
-        found = []
+        pools = []
         for name, (place, given) in self.sections.items():
             if name == "global":
                 continue
@@ -95,8 +95,8 @@ class _Parser:
             if not listen:
                 self.tree.notes.add(f"{place}: the pool {name!r:.80} listens nowhere.")
                 continue
-            found.append(Pool(name, user, settings.get("group", ""), listen, self.version, place, settings))
-        return found
+            pools.append(Pool(name, user, settings.get("group", ""), listen, self.version, place, settings))
+        return pools
 
 
 def _value(text: str) -> str:

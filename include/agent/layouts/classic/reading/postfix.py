@@ -43,21 +43,21 @@ def read(tree: Tree, ask: Answer) -> Postfix:
     if not tree.is_there(MAIN):
         return Postfix()
     settings = _Settings(tree, ask)
-    found = Postfix(base=settings.value("virtual_mailbox_base"))
+    postfix = Postfix(base=settings.value("virtual_mailbox_base"))
     domains = {
         **settings.table("virtual_mailbox_domains"),
         **settings.table("virtual_alias_domains", "virtual_alias_maps"),
     }
-    found.boxes = settings.table("virtual_mailbox_maps")
+    postfix.boxes = settings.table("virtual_mailbox_maps")
     maps = settings.table("virtual_alias_maps")
     # A table of aliases may name the domain itself, with anything behind it.
-    found.aliases = {key: _addresses(value) for key, value in maps.items() if "@" in key}
-    found.domains = sorted({name for name in domains if "@" not in name and "." in name})
+    postfix.aliases = {key: _addresses(value) for key, value in maps.items() if "@" in key}
+    postfix.domains = sorted({name for name in domains if "@" not in name and "." in name})
     owners = settings.value("virtual_uid_maps")
-    found.owners = owners.removeprefix("static:") if owners.startswith("static:") else ""
-    found.files = settings.files
+    postfix.owners = owners.removeprefix("static:") if owners.startswith("static:") else ""
+    postfix.files = settings.files
     settings.note_the_rest()
-    return found
+    return postfix
 
 
 def _addresses(text: str) -> list[str]:
@@ -87,24 +87,24 @@ class _Settings:
         return self._values[name]
 
     def _resolved(self, text: str) -> str:
-        found, at = "", 0
+        resolved, at = "", 0
         for match in _NAME.finditer(text):
-            if len(found) > _LONGEST:
+            if len(resolved) > _LONGEST:
                 break
-            found += text[at : match.start()] + self.value(match[1] or match[2] or match[3])
+            resolved += text[at : match.start()] + self.value(match[1] or match[2] or match[3])
             at = match.end()
-        return (found + text[at:])[:_LONGEST]
+        return (resolved + text[at:])[:_LONGEST]
 
     def table(self, name: str, usual: str = "") -> dict[str, str]:
         """All that a setting's lists and tables say, by what is looked up."""
-        found: dict[str, str] = {}
+        rows: dict[str, str] = {}
         place = self.given[name][1] if name in self.given else Place(MAIN, 0)
         for word in _addresses(self.value(name)) if name in self.given else []:
-            for key, value in self._one(word.removeprefix("proxy:"), place).items():
-                found.setdefault(key.lower(), value)
-        return found
+            for key, value in self._rows(word.removeprefix("proxy:"), place).items():
+                rows.setdefault(key.lower(), value)
+        return rows
 
-    def _one(self, word: str, place: Place) -> dict[str, str]:
+    def _rows(self, word: str, place: Place) -> dict[str, str]:
         kind, colon, path = word.partition(":")
         if not colon:
             return (
@@ -128,12 +128,12 @@ class _Settings:
 
     def _indexed(self, kind: str, path: str) -> dict[str, str] | None:
         """As postmap lists it, or as its text says."""
-        said = self.ask(["postmap", "-s", f"{kind}:{path}"])
-        if said is None:
+        listing = self.ask(["postmap", "-s", f"{kind}:{path}"])
+        if listing is None:
             if not self.tree.is_there(path):
                 return None
-            said = "\n".join(line for _, line in logical_lines(self.tree.lines(path)))
-        rows = (line.split(None, 1) for line in said.splitlines())
+            listing = "\n".join(line for _, line in logical_lines(self.tree.lines(path)))
+        rows = (line.split(None, 1) for line in listing.splitlines())
         return {row[0].lower(): row[1].strip() if len(row) > 1 else "" for row in rows if row}
 
     def _of_sql(self, kind: str, path: str, place: Place) -> dict[str, str] | None:
@@ -174,11 +174,11 @@ class _Settings:
 
 def _joined(rows: list[dict[str, str]]) -> dict[str, str]:
     """All values of a key, as Postfix joins them."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for row in rows:
         key, value = row.get(KEY, "").lower(), next((row[name] for name in row if name != KEY), "")
-        found[key] = f"{found[key]},{value}" if key in found else value
-    return found
+        values[key] = f"{values[key]},{value}" if key in values else value
+    return values
 
 
 def _query_of_old(settings: dict[str, str]) -> str:
@@ -190,12 +190,12 @@ def _query_of_old(settings: dict[str, str]) -> str:
 
 def logical_lines(lines: list[str]) -> list[tuple[int, str]]:
     """The lines of one of Postfix's files with their numbers: one that begins with a space goes on with the last."""
-    found: list[tuple[int, str]] = []
+    logical: list[tuple[int, str]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        if line[0] in " \t" and found:
-            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
+        if line[0] in " \t" and logical:
+            logical[-1] = (logical[-1][0], f"{logical[-1][1]} {line.strip()}")
         else:
-            found.append((number, line.strip()))
-    return found
+            logical.append((number, line.strip()))
+    return logical

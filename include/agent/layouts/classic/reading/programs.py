@@ -33,23 +33,23 @@ class Program:
 
 def read(tree: Tree, users: dict[str, User]) -> list[Program]:
     """Every program that is started for a person."""
-    found = [*_system_units(tree, users), *_cron_lines(tree, users)]
+    programs = [*_system_units(tree, users), *_cron_lines(tree, users)]
     for user in users.values():
         if user.is_person:
-            found += _user_units(tree, user)
+            programs += _user_units(tree, user)
             if tree.is_there(f"{CRONTABS}/{user.name}"):
-                found.append(Program(user.name, _CRONTAB, f"{CRONTABS}/{user.name}", ""))
-    known = {*users}
+                programs.append(Program(user.name, _CRONTAB, f"{CRONTABS}/{user.name}", ""))
+    names = {*users}
     for name in tree.names(_LINGER):
-        if name not in known:
+        if name not in names:
             tree.notes.add(f"{_LINGER}/{name} lets programs of a user run that there is not; remove it.")
-    return found
+    return programs
 
 
 def _system_units(tree: Tree, users: dict[str, User]) -> list[Program]:
     """Units of the host's that run as a person."""
     by_number = {str(user.uid): user for user in users.values()}
-    found = []
+    units = []
     for name in tree.names(_SYSTEM_UNITS):
         path = f"{_SYSTEM_UNITS}/{name}"
         if not name.endswith(".service") or tree.is_folder(path):
@@ -58,15 +58,15 @@ def _system_units(tree: Tree, users: dict[str, User]) -> list[Program]:
         word = settings.get("User", "")
         user = users.get(word) or by_number.get(word)
         if user and user.is_person:
-            found.append(Program(user.name, "a unit of systemd", path, settings.get("ExecStart", "")[:_MAX_COMMAND]))
+            units.append(Program(user.name, "a unit of systemd", path, settings.get("ExecStart", "")[:_MAX_COMMAND]))
         elif "%" in word:
             tree.notes.add(f"{path} runs as {word!r:.60}, which each instance of the unit says for itself.")
-    return found
+    return units
 
 
 def _unit(lines: list[str]) -> dict[str, str]:
     """The settings of a unit's file, the last of each name."""
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     whole = ""
     for line in lines:
         if line.lstrip()[:1] in ("#", ";"):
@@ -75,9 +75,9 @@ def _unit(lines: list[str]) -> dict[str, str]:
         if not line.endswith("\\"):
             key, sign, value = whole.partition("=")
             if sign:
-                found[key.strip()] = value.strip()
+                settings[key.strip()] = value.strip()
             whole = ""
-    return found
+    return settings
 
 
 def _user_units(tree: Tree, user: User) -> list[Program]:
@@ -93,11 +93,11 @@ def _user_units(tree: Tree, user: User) -> list[Program]:
 
 
 def _cron_lines(tree: Tree, users: dict[str, User]) -> list[Program]:
-    found = []
+    programs = []
     files = [_CRON_FILE, *(f"{_CRON_FOLDER}/{name}" for name in tree.names(_CRON_FOLDER) if "." not in name)]
     for path in files:
         for number, line in enumerate(tree.lines(path), 1):
             match = _LINE.match(line.strip()) if line.strip()[:1] != "#" else None
             if match and (user := users.get(match[1])) and user.is_person:
-                found.append(Program(user.name, "a line of cron", str(Place(path, number)), match[2][:_MAX_COMMAND]))
-    return found
+                programs.append(Program(user.name, "a line of cron", str(Place(path, number)), match[2][:_MAX_COMMAND]))
+    return programs

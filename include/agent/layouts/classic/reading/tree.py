@@ -261,18 +261,18 @@ class Tree:
 
     def matching(self, pattern: str) -> list[str]:
         """The paths that a pattern of a shell's kind matches, in order; one without wildcards is taken as it is."""
-        found = [""]
+        paths = [""]
         for part in pattern.split("/")[1:]:
             if re.search(r"[*?\[]", part):
-                found = [
+                paths = [
                     f"{at}/{name}"
-                    for at in found
+                    for at in paths
                     for name in self.names(at or "/")
                     if fnmatch(name, part) and (not name.startswith(".") or part.startswith("."))
                 ][:MAX_NAMES]
             else:
-                found = [f"{at}/{part}" for at in found]
-        return [path for path in found if self.is_there(path)]
+                paths = [f"{at}/{part}" for at in paths]
+        return [path for path in paths if self.is_there(path)]
 
     def is_folder(self, path: str) -> bool:
         try:

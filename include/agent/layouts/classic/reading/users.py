@@ -27,16 +27,16 @@ class User:
 
 def read(tree: Tree) -> dict[str, User]:
     """The user of every login name: several with one number are one user, called by the first of them."""
-    found: dict[str, User] = {}
+    users: dict[str, User] = {}
     by_number: dict[str, User] = {}
     for number, line in enumerate(tree.lines(_FILE), 1):
         fields = line.split(":")
         if len(fields) == 7 and fields[0] and is_number(fields[2]) and is_number(fields[3]):
             user = User(fields[0], int(fields[2]), int(fields[3]), fields[5].rstrip("/"), fields[6])
-            found.setdefault(user.name, by_number.setdefault(fields[2], user))
+            users.setdefault(user.name, by_number.setdefault(fields[2], user))
         elif line.strip():
             tree.notes.add(f"{Place(_FILE, number)}: the line {line!r:.80} is no user's.", "passwd")
-    return found
+    return users
 
 
 def is_number(text: str) -> bool:

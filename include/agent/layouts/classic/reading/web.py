@@ -43,7 +43,7 @@ class WebSite:
 
 def host_names(given: Iterable[str], place: Place, notes: Notes) -> tuple[str, ...]:
     """The names of a site, in lower case and each once; what is none is noted."""
-    found = []
+    names = []
     for text in given:
         name = re.sub(r"^[a-z]+://", "", text.lower())
         name = name if _NUMBERS.fullmatch(name) else re.sub(r":\d+$", "", name)
@@ -52,8 +52,8 @@ def host_names(given: Iterable[str], place: Place, notes: Notes) -> tuple[str, .
         if not _HOST.fullmatch(name):
             notes.add(f"{place}: {text!r:.120} is no name of a site that can be understood.")
             continue
-        found.append(name.rstrip("."))
-    return tuple(dict.fromkeys(found))
+        names.append(name.rstrip("."))
+    return tuple(dict.fromkeys(names))
 
 
 def target(text: str) -> tuple[str, str] | None:

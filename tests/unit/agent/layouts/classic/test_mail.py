@@ -74,7 +74,7 @@ def test_what_an_account_file_says_of_mail(tmp_path: Path) -> None:
 
 def test_what_else_speaks_of_an_account(tmp_path: Path) -> None:
     press, shop = inhabitants(laid(tmp_path, "mail"), {}, silent).accounts
-    assert [(one.path, one.what) for one in shop.extras if "apache" not in one.path] == [
+    assert [(one.path, one.description) for one in shop.extras if "apache" not in one.path] == [
         ("/etc/letsencrypt/live/www.shop.example/fullchain.pem", "a certificate or its key"),
         ("/etc/letsencrypt/renewal/www.shop.example.conf", "what renews a certificate of Let's Encrypt"),
         ("/etc/logrotate.d/shop", "how the account's logs are rotated"),
@@ -83,7 +83,7 @@ def test_what_else_speaks_of_an_account(tmp_path: Path) -> None:
         ("/var/lib/rspamd/dkim/shop.example.mail.key", "the key that signs mail of shop.example"),
         ("/var/vmail/shop.example/info/.dovecot.sieve", "Sieve scripts of info@shop.example"),
     ]
-    assert [(one.path, one.what) for one in press.extras] == [
+    assert [(one.path, one.description) for one in press.extras] == [
         ("/etc/ssh/sshd_config:2", "SSH settings of the account"),
         ("/etc/opendkim/keys/press.private", "the key that signs mail of press.example"),
     ]

@@ -58,7 +58,7 @@ def test_what_starts_by_itself(tmp_path: Path) -> None:
 
 def test_what_belongs_to_an_account_and_lies_elsewhere_is_named(tmp_path: Path) -> None:
     found, _ = read(tmp_path, "apache")
-    assert [(extra.path, extra.what) for extra in found["shop"].extras] == [
+    assert [(extra.path, extra.description) for extra in found["shop"].extras] == [
         ("/etc/apache2/sites-enabled/shop.conf", "Apache's file of the site"),
         ("/etc/apache2/passwords/shop", "passwords of the site"),
         ("/etc/letsencrypt/options-ssl-apache.conf", "Apache's file of the site"),
@@ -95,8 +95,8 @@ def test_nginx_with_upstreams_certbot_and_a_home_elsewhere(tmp_path: Path) -> No
     assert (first.root, first.served_by) == ("/home2/blog/www", "nginx")
     assert first.behind == ["/live at http /home2/blog/app.sock"]
     assert old.names == ["old-blog.example"] and not old.root
-    assert ("/srv/blog/assets/", "a folder that the site shows too") in [(e.path, e.what) for e in blog.extras]
-    assert ("/etc/nginx/passwords/blog", "passwords of the site") in [(e.path, e.what) for e in blog.extras]
+    assert ("/srv/blog/assets/", "a folder that the site shows too") in [(e.path, e.description) for e in blog.extras]
+    assert ("/etc/nginx/passwords/blog", "passwords of the site") in [(e.path, e.description) for e in blog.extras]
     odd = "/etc/nginx/conf.d/odd.conf"
     assert notes == [
         f"{odd}:5: the program in Lua is not looked at.",
@@ -189,7 +189,9 @@ def test_several_logins_with_one_number_are_one_user(tmp_path: Path) -> None:
     logins = "shop:x:1001:1001::/home/shop/:/bin/sh\nshop_ftp:x:1001:1001::/home/shop/public html:/bin/false\n"
     found, notes = read(tmp_path, "apache", **{"etc/passwd": logins})
     assert [*found] == ["shop"] and found["shop"].home == "/home/shop"
-    assert ("/etc/passwd:2", "the second login shop_ftp") in [(one.path, one.what) for one in found["shop"].extras]
+    assert ("/etc/passwd:2", "the second login shop_ftp") in [
+        (one.path, one.description) for one in found["shop"].extras
+    ]
     assert not any("shop_ftp" in note or "shop.example" in note for note in notes)
 
 
