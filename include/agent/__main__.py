@@ -58,10 +58,10 @@ def main(words: list[str]) -> int:
             from . import installation
 
             installation.enrol()
-        case ["homes"]:
+        case ["homes", *folders]:
             from .host import homes
 
-            homes.make_plain()
+            homes.make_plain(*folders[:1])
         case ["reboot-lines"]:
             from .layouts import reboot_lines
 

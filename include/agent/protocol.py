@@ -244,6 +244,12 @@ def _copy(want: verbs.Copy, report: operations.Report) -> reports.Copied:
     return switch.copy(want, report)
 
 
+def _discover(want: verbs.Discover, report: operations.Report) -> dict[str, Any]:
+    from . import discover
+
+    return discover.discover(want, report)
+
+
 def _duplicate(want: verbs.Duplicate, report: operations.Report) -> reports.Duplicated:
     from .trial import duplicate
 
@@ -277,6 +283,7 @@ def _verify(want: verbs.Verify, report: operations.Report) -> reports.Compared:
 LONG_VERBS = Answers(
     verbs.Check.run_by(_check),
     verbs.Copy.run_by(_copy),
+    verbs.Discover.run_by(_discover),
     verbs.Duplicate.run_by(_duplicate),
     verbs.Inspect.run_by(_inspect),
     verbs.Obstacles.run_by(_obstacles),

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..host.system import CONFIG, RUNTIME, STATE, Refused, locked, read_json, refuse, sync_directory, write_durably
 from .engines import DECLARED, ENGINES, DeclaredEngine
-from .file_values import Site, all_of, bad, domain, identifier, mapping, ports, site
+from .file_values import Site, all_of, bad, domain, home, identifier, mapping, ports, shell, site
 from .mail_names import Forwarder, Mailbox, require_an_end
 from .state import TRANSITIONS, UNREADABLE, State, read_state
 
@@ -27,7 +27,6 @@ LEAD_PORTS = range(22000, 23000)
 PART_PORTS = range(23000, 24000)
 """The front's ports, for other servers' fronts only, at which such programs arrive."""
 _KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports")
-_SHELLS = ("/bin/bash", "/bin/sh", "/bin/false", "/usr/sbin/nologin")
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man news nobody postfix proxy root sshd sync sys "
     "systemd-network systemd-timesync transhumance uucp www-data".split()
@@ -147,11 +146,6 @@ class Account:
         data = mapping(data, "The account file", _KEYS)
         name = check_name(data.get("account"))
         mail = mapping(data.get("mail", {}), "mail", ("domains", "mailboxes", "forwarders"))
-        home, shell = data.get("home"), data.get("shell", "/bin/bash")
-        if home != f"/home/{name}":
-            bad(f"The home of {name} must be /home/{name}, not {home!r}.")
-        if shell not in _SHELLS:
-            bad(f"The shell {shell!r} is not one of {', '.join(_SHELLS)}.")
         mail_domains = all_of(mail.get("domains", []), "mail.domains", domain)
         mailboxes, forwarders = (
             all_of(mail.get(field, []), f"mail.{field}", partial(kind.from_json, domains=mail_domains))
@@ -161,8 +155,8 @@ class Account:
             name=name,
             uid=identifier(data.get("uid"), "uid"),
             gid=identifier(data.get("gid"), "gid"),
-            home=home,
-            shell=shell,
+            home=home(data.get("home")),
+            shell=shell(data.get("shell", "/bin/bash")),
             sites=all_of(data.get("sites", []), "sites", site),
             in_engines={engine.name: _in_engine(engine, data.get(engine.name, {})) for engine in DECLARED},
             mail_domains=mail_domains,

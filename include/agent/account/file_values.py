@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ..host.digest import printable
+from ..host.homes import may_be_home
 from ..host.ours import PREFIX
 from ..host.system import refuse
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
+_SHELL = re.compile(r"/(usr/(local/)?)?s?bin/[A-Za-z0-9_][A-Za-z0-9_.+-]{0,60}")
 _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
 
 
@@ -55,9 +57,29 @@ def all_of(value: Any, label: str, check: Any) -> tuple[Any, ...]:
     return tuple(check(item) for item in value)
 
 
+def is_number(value: int) -> bool:
+    """Whether a person may have it as uid or gid: Debian gives out those between for services, some while they run."""
+    return 1000 <= value < 60000 or 65536 <= value < 1 << 31
+
+
 def identifier(value: Any, label: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1000 <= value < 60000:
-        bad(f"The {label} must be a number from 1000 to 59999, not {value!r}.")
+    if not isinstance(value, int) or isinstance(value, bool) or not is_number(value):
+        bad(f"The {label} must be a number from 1000 to 59999 or from 65536 on, not {value!r}.")
+    return value
+
+
+def shell(value: Any) -> str:
+    if not isinstance(value, str) or not _SHELL.fullmatch(value):
+        bad(f"The shell {value!r} must be a program in one of the system's folders, such as /bin/bash.")
+    return value
+
+
+def home(value: Any) -> str:
+    if not isinstance(value, str) or not may_be_home(value):
+        bad(
+            f"The home {value!r} must be a plain path such as /home/name or /var/www/clients/name, in no folder of the"
+            " operating system's."
+        )
     return value
 
 

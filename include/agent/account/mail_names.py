@@ -12,6 +12,7 @@ from .file_values import DOMAIN, bad, mapping
 # server ("%", "!"). "#" begins no name of the account's own: with it a line of Postfix's tables would be a comment.
 _ATOM = r"[A-Za-z0-9#$&'*+=?^_`{|}~-]"
 _LOCAL_PART = re.compile(rf"(?=.{{1,64}}\Z){_ATOM}+(\.{_ATOM}+)*")
+_OF_CRYPT = re.compile(r"\$(1|2[abxy]|5|6|7|y|gy)\$")
 _HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
 _MOST_TARGETS = 100
 _MOST_FORWARDERS = 10_000
@@ -48,6 +49,8 @@ class Mailbox:
         item = mapping(item, "A mailbox", ("address", "password_hash"))
         address, password_hash = item.get("address"), item.get("password_hash")
         _require_own("mailbox", address, domains)
+        if isinstance(password_hash, str) and _OF_CRYPT.match(password_hash):
+            password_hash = "{CRYPT}" + password_hash  # as Dovecot takes one that names no scheme
         if not isinstance(password_hash, str) or not _HASH.fullmatch(password_hash):
             bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
         return cls(address, password_hash)

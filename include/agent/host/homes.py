@@ -1,21 +1,29 @@
-"""Where homes are filled by another server, no file gives its rights to whoever runs it, and a device is no device.
+"""Where homes are, and what stands before all of them: root's folders alone, of which none holds a file that gives its
+rights to whoever runs it, or a device that is one.
 
 rsync is told to leave such things behind. This does not depend on it, nor on the other server."""
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 from pathlib import Path
 
-from .system import AGENT, run, write_if_changed
+from .system import AGENT, refuse, run, write_if_changed
 
-_HOMES = "/home"
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_HOME = re.compile(rf"(?=.{{1,100}}\Z)(/{_PART}){{2,12}}")
+_OF_THE_SYSTEM = re.compile(
+    r"/(bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|mnt|old|proc|relay|root|run|sbin|sys|tmp|usr"
+    r"|opt(?=/[^/]*\Z)|var/(?!www/|home/|customers/|vhosts/)[^/]*)(/|\Z)"
+)
+"""And what the sandbox has for itself (mnt, old, relay). Right in /opt lie programs, which may need their rights."""
 _PLAIN = os.ST_NOSUID | os.ST_NODEV
-_UNIT_NAME = "transhumance-homes.service"
-_UNIT = f"""[Unit]
+_UNIT = """[Unit]
 Description=No file in a home gives its rights to whoever runs it
 DefaultDependencies=no
-RequiresMountsFor={_HOMES}
+RequiresMountsFor={folder}
 After=local-fs.target
 Before=sysinit.target shutdown.target
 Conflicts=shutdown.target
@@ -23,32 +31,66 @@ Conflicts=shutdown.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/bin/python3 {AGENT} homes
+ExecStart=/usr/bin/python3 {agent} homes {folder}
 
 [Install]
 WantedBy=sysinit.target
 """
 
 
-def keep_plain() -> None:
-    """From now on, and from the beginning of every boot; can be repeated, and costs nothing then."""
-    if are_plain():
+def may_be_home(path: str) -> bool:
+    """Whether a customer's home may be there: a plain path, in no folder of the operating system's."""
+    return bool(_HOME.fullmatch(path)) and not _OF_THE_SYSTEM.match(path)
+
+
+def make_way(home: str) -> None:
+    """Make the folders above a home; refused unless each is root's, so that nobody leads root elsewhere by it, and no
+    home lies in another one."""
+    at = "/"
+    for part in Path(home).parent.parts[1:]:
+        at = os.path.join(at, part)
+        try:
+            os.mkdir(at)
+            os.chmod(at, 0o755)
+        except FileExistsError:
+            pass
+        status = os.lstat(at)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or status.st_mode & 0o022:
+            refuse(
+                "bad_home",
+                f"The home {home} lies below {at}, which must be a folder that root alone may write; make it that, or"
+                " move the home.",
+            )
+
+
+def keep_plain(home: str) -> None:
+    """What lies beside and in this home is plain from now on, and from the beginning of every boot; can be repeated,
+    and costs nothing then."""
+    folder = os.path.dirname(home)
+    if are_plain(folder):
         return
-    if write_if_changed(Path("/etc/systemd/system") / _UNIT_NAME, _UNIT):
+    name = _unit_name(folder)
+    if write_if_changed(Path("/etc/systemd/system") / name, _UNIT.format(folder=folder, agent=AGENT)):
         run(["systemctl", "daemon-reload"])
-        run(["systemctl", "enable", "--quiet", _UNIT_NAME])
-    make_plain()
+        run(["systemctl", "enable", "--quiet", name])
+    make_plain(folder)
 
 
-def are_plain() -> bool:
+def _unit_name(folder: str) -> str:
+    """As systemd writes paths; that of /home goes without."""
+    written = folder.strip("/").replace("-", "\\x2d").replace("/", "-")
+    return "transhumance-homes.service" if folder == "/home" else f"transhumance-homes-{written}.service"
+
+
+def are_plain(folder: str) -> bool:
     """Whether it is so at this moment."""
-    return os.statvfs(_HOMES).f_flag & _PLAIN == _PLAIN
+    return os.statvfs(folder).f_flag & _PLAIN == _PLAIN
 
 
-def make_plain() -> None:
+def make_plain(folder: str = "/home") -> None:
     """For as long as this server runs."""
-    if are_plain():
+    if are_plain(folder):
         return
-    if not os.path.ismount(_HOMES):
-        run(["mount", "--rbind", _HOMES, _HOMES])
-    run(["mount", "-o", "remount,bind,nosuid,nodev", _HOMES])
+    if not os.path.ismount(folder):
+        run(["mount", "--rbind", folder, folder])
+    run(["mount", "-o", "remount,bind,nosuid,nodev", folder])

@@ -81,6 +81,15 @@ def _subordinate(name: str, uid: int) -> list[range]:
     return ranges
 
 
+def whose_subordinate(uid: int) -> str | None:
+    """Who may make processes of this user, if it is a subordinate one."""
+    for line in _SUBORDINATE.read_text().splitlines() if _SUBORDINATE.exists() else []:
+        whose = line.partition(":")[0]
+        if any(uid in some for some in _subordinate(whose, -1)):
+            return whose
+    return None
+
+
 def _processes_of(users: list[range]) -> dict[int, set[int]]:
     """The processes that have the rights of any of these users, and which users' they have."""
     uids_of = {pid: _among(_users(pid), users) for pid in _all()}

@@ -48,7 +48,7 @@ _ALLOWED, _REFUSED, _UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 
 _KEPT_CAPABILITIES = {0, 1, 2, 3, 4}
 _STAGE = b"/mnt"
 # The ids of accounts and persons, as Debian gives them out.
-_FIRST_ACCOUNT, _NOBODY = 1000, 65534
+_FIRST_ACCOUNT, _NOBODY = 1000, b"65534"
 _RELAY = "/relay"
 _RELAY_TEXT = """#!/usr/bin/python3 -IS
 import socket, sys
@@ -180,7 +180,7 @@ def _refuse_calls() -> None:
 def _is_of_the_system(line: bytes) -> bool:
     """Whether a line of passwd or group names one of the operating system's own, not a person's or an account's."""
     number = line.split(b":")[2:3]
-    return bool(number and number[0].isdigit()) and not _FIRST_ACCOUNT <= int(number[0]) < _NOBODY
+    return bool(number and number[0].isdigit()) and (int(number[0]) < _FIRST_ACCOUNT or number[0] == _NOBODY)
 
 
 def open_beneath(directory: int, path: bytes, flags: int) -> int:

@@ -168,7 +168,8 @@ def failpoint(name: str) -> None:
 
 
 def create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
-    """Make the Unix group, user and empty home, or check that they are what they should be."""
+    """Make the Unix group, user and empty home, or check that they are what they should be. The way to the home is
+    made by `homes.make_way`."""
     # Programs that change /etc/passwd give up after a while when another one does.
     with locked(RUNTIME / "users.lock"):
         _create_user(name, uid, gid, home, shell)
@@ -188,8 +189,13 @@ def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        pass
+        if not os.access(shell, os.X_OK):
+            refuse("no_shell", f"The shell {shell} of {name} is not on this server; install it, then try again.")
     else:
+        if os.path.normpath(entry.pw_dir) != home:
+            refuse(
+                "other_home", f"The home of the user {name} is {entry.pw_dir} here, not {home}; remove that user first."
+            )
         if (entry.pw_uid, entry.pw_gid) != (uid, gid):
             refuse(
                 "uid_taken",

@@ -5,7 +5,10 @@ the file LAYOUT which is its own, `native` where there is none; the file is the 
 other files.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,10 @@ from ..host.system import AGENT
 
 LAYOUT = AGENT.parent / "layout"
 """Beside the agent: the accounts' own programs run parts of it too, and have to read this."""
-KNOWN = tuple(module.name for module in iter_modules(__path__))
+KNOWN = tuple(
+    module.name for module in iter_modules(__path__) if find_spec(f"{__name__}.{module.name}.front") is not None
+)
+"""Of the others a server is only read yet."""
 
 
 def in_force() -> str:
@@ -24,7 +30,18 @@ def in_force() -> str:
     return name
 
 
+def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
+    """Who lives on this server by its own configuration, whichever layout is in force, and whose these databases are:
+    it is asked before the server is ours. Nothing else needs these modules, so they are loaded here."""
+    from .classic.reading.asking import of_program
+    from .classic.reading.inhabitants import inhabitants
+    from .classic.reading.tree import Tree
+
+    return inhabitants(Tree(), databases, of_program)
+
+
 if TYPE_CHECKING:
+    from ..verbs.discovered import Inhabitants
     from .native import SERVICES, forward, front, mail, own, php, reboot_lines, trial_names
 
 
@@ -36,4 +53,4 @@ def __getattr__(part: str) -> Any:
     return import_module(package).SERVICES if part == "SERVICES" else import_module(f"{package}.{part}")
 
 
-__all__ = ["SERVICES", "forward", "front", "mail", "own", "php", "reboot_lines", "trial_names"]
+__all__ = ["SERVICES", "forward", "front", "mail", "own", "php", "read_inhabitants", "reboot_lines", "trial_names"]

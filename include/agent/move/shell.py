@@ -19,7 +19,7 @@ from ..account.accounts import (
 )
 from ..account.engines import DECLARED
 from ..channel import pairing
-from ..host import processes, server_role, system
+from ..host import homes, processes, server_role, system
 from ..host.digest import printable
 from ..host.system import refuse
 from ..layouts import front, mail, php, reboot_lines
@@ -106,6 +106,8 @@ def _make_shell(account: Account) -> None:
                 "uid_taken",
                 f"The uid or gid of {account.name} is that of {other.name} here; change one of them.",
             )
+        if not kin and (f"{account.home}/".startswith(f"{other.home}/") or other.home.startswith(f"{account.home}/")):
+            refuse("home_taken", f"The home of {account.name} and that of {other.name} lie in each other; move one.")
         if both := sorted({*account.domains} & {*other.domains}):
             refuse(
                 "domain_taken",
@@ -125,6 +127,13 @@ def _make_shell(account: Account) -> None:
         with system.locked(system.RUNTIME / "parts.lock"):
             save(_with_port(account, account.part))
     else:
+        if other_user := processes.whose_subordinate(account.uid):
+            refuse(
+                "uid_taken",
+                f"The uid {account.uid} of {account.name} is one that {printable(other_user)} may use (/etc/subuid);"
+                " take it away there first.",
+            )
+        homes.make_way(account.home)
         system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
         save(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -194,6 +194,10 @@ class Engine(Store):
         """Every database of this server, but for the engine's own."""
 
     @abstractmethod
+    def owners(self) -> dict[str, list[Any]]:
+        """Each of these databases with who owns it, as an account file lists the users of this engine."""
+
+    @abstractmethod
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..account.accounts import Account, standing
+from ..account.file_values import is_number
 from ..move import stores
 from ..verbs import Unclaimed
 from .here import Here, unclaimed
@@ -33,7 +34,7 @@ def look(here: Here) -> list[Unclaimed]:
 def names_unclaimed(accounts: Collection[Account]) -> dict[str, list[str]]:
     """Databases and users that are no account's, not even left behind by the move of an engine."""
     names = {account.name for account in accounts}
-    users = {entry.pw_name for entry in pwd.getpwall() if 1000 <= entry.pw_uid < 60000}
+    users = {entry.pw_name for entry in pwd.getpwall() if is_number(entry.pw_uid)}
     homes = in_use(Path("/home"))
     databases = {}
     for engine in stores.ENGINES:

@@ -43,6 +43,10 @@ class Here:
         return {account.name for account in self.accounts} | {*self.unreadable}
 
     @property
+    def homes(self) -> set[str]:
+        return {account.home for account in self.accounts}
+
+    @property
     def users(self) -> set[int]:
         """The Unix users of accounts."""
         return {account.uid for account in self.accounts if not account.part}

@@ -39,8 +39,8 @@ def look(report: Report = lambda **_: None) -> list[Unclaimed]:
         report(step=part_name)
         things += _tried(part_name, partial(part, here))
     report(step="files")
-    elsewhere = [each.name for each in things if each.kind in (clusters.KIND, containers.KIND, "crontab", "timer")]
-    things += _tried("files", partial(files.look, here, elsewhere))
+    elsewhere = {each.name for each in things if each.kind in (clusters.KIND, containers.KIND, "crontab", "timer")}
+    things += _tried("files", partial(files.look, here, elsewhere | here.homes))
     return sorted(at_most(things), key=lambda each: (each.kind, each.name))
 
 

@@ -478,3 +478,13 @@ class Obstacles(LongVerb[LookedAhead], name="obstacles", by=ORCHESTRATOR, bounde
 
     account: AccountName
     stores: Stores
+
+
+Unread = Annotated[dict[str, Any], named(tree())]
+"""An answer that its caller reads by types of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discover(LongVerb[Unread], name="discover", by=ORCHESTRATOR, bounded=True):
+    """Who lives on this server by its own configuration (`discovered.Inhabitants`), and what of it is not understood.
+    It only reads. Its types are made where they are needed: no other call pays for them."""

@@ -20,7 +20,13 @@ _EPOCH = whole(0, 1 << 31)
 _DATABASES = each(record({"name": _NAME, "bytes": whole()}), 100_000)
 _LEFT = {"to": maybe(_ADDRESS), "move": maybe(text(48)), "epoch": _EPOCH, "released": flag, "since": _SEEN}
 _ACCOUNT_FILE = record(
-    {"account": _ACCOUNT, "uid": whole(1000, 59999), "gid": whole(1000, 59999), "home": text(100), "shell": text(100)}
+    {
+        "account": _ACCOUNT,
+        "uid": whole(1000, 1 << 31),
+        "gid": whole(1000, 1 << 31),
+        "home": text(100),
+        "shell": text(100),
+    }
     | {key: _ANY for key in ("sites", *ENGINES, "mail")},
     ports=named(whole(1, 65535), 10),
 )

@@ -146,7 +146,7 @@ def serve_rsync(account: Account, argv: list[str]) -> NoReturn:
     if tuple(options) not in _SERVER_OPTIONS.values():
         shown = printable(" ".join(options))[:200]
         refuse("rsync_refused", f"The rsync options {shown} are none of those that a move uses; update both agents.")
-    homes.keep_plain()
+    homes.keep_plain(account.home)
     mounted.require_none(account)
     sandbox.enter(account.home, writable=True)
     home = account.home.rstrip("/") + "/"

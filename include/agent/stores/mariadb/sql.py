@@ -12,7 +12,7 @@ import re
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -144,6 +144,14 @@ def covers(wildcard: str, name: str) -> bool:
         for escaped, plain in parts
     )
     return re.fullmatch(expression, name, re.DOTALL) is not None
+
+
+def covered(wildcard: str, names: Collection[str]) -> list[str]:
+    """Those of the databases that a pattern of a grant covers."""
+    plain = re.sub(r"\\(.)", r"\1", wildcard, flags=re.DOTALL)
+    if not re.search("[_%]", re.sub(r"\\.", "", wildcard, flags=re.DOTALL)):
+        return [plain] if plain in names else []
+    return [name for name in names if covers(wildcard, name)]
 
 
 def select(columns: Sequence[str], rest: str) -> str:

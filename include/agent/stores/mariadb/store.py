@@ -26,7 +26,7 @@ from . import users as mariadb_users
 from .definition import facts, held_path, users_of
 from .events import enabled, switch
 from .following import forget
-from .sql import UNLOGGED, existing, is_own, literal, login, queries, query, select, user_name
+from .sql import UNLOGGED, covered, existing, is_own, literal, login, queries, query, select, user_name
 
 SCOPE = Scope(
     what="every row of every table, sequences, and whatever defines them: users and roles with their passwords, limits"
@@ -102,6 +102,14 @@ class Mariadb(Engine):
         own = "'mysql', 'information_schema', 'performance_schema', 'sys'"
         rows = query(["SCHEMA_NAME"], f"FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ({own})")
         return [str(name) for (name,) in rows]
+
+    def owners(self) -> dict[str, list[Any]]:
+        """By the users who have rights on each as a whole: MariaDB knows no owner."""
+        owners: dict[str, list[Any]] = {name: [] for name in self.databases()}
+        for user, host, of in query(["User", "Host", "Db"], "FROM mysql.db ORDER BY User, Host"):
+            for name in covered(str(of), owners) if user else ():
+                owners[name].append({"user": user, "host": host})
+        return owners
 
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""

@@ -84,6 +84,15 @@ class Postgresql(Engine):
         own = "datistemplate OR datname = 'postgres'"
         return query(f"SELECT to_json(datname::text) FROM pg_database WHERE NOT ({own});")
 
+    def owners(self) -> dict[str, list[Any]]:
+        """By the owner of each; a superuser is no account's."""
+        rows = query(
+            "SELECT json_build_array(datname::text, rolname::text, rolsuper) FROM pg_database JOIN pg_roles r"
+            " ON r.oid = datdba ORDER BY datname;"
+        )
+        theirs = {database: [] if is_super else [role] for database, role, is_super in rows}
+        return {database: theirs.get(database, []) for database in self.databases()}
+
     def enrol(self) -> None:
         """Refuse a server on which somebody has roles with names of ours. Customers stay out of the databases that are
         nobody's, and of which new ones are made."""

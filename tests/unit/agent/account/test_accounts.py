@@ -39,6 +39,29 @@ HASH = "{SHA512-CRYPT}$6$salt$hash"
         {"uid": True},
         {"gid": 65534},
         {"home": "/root"},
+        *(
+            {"home": home}
+            for home in (
+                *("/", "/home", "/home/", "/home/alice/", "//home/alice", "/home/./alice", "/home/a b", "/home/a;b"),
+                *("/etc/alice", "/usr/local/alice", "/var/lib/alice", "/var/spool/a", "/root/a", "/proc/1", "/run/a/b"),
+                *(
+                    "/tmp/alice",
+                    "/dev/shm/alice",
+                    "/mnt/alice",
+                    "/old/alice",
+                    "/opt/alice",
+                    "/home/.alice",
+                    "home/alice",
+                ),
+                *("/home/" + "a" * 95, "/var/www", "/home/a\n", "/home/$x", "/home/\udcff"),
+            )
+        ),
+        {"uid": 65535},
+        {"uid": 61184},
+        {"uid": 1 << 31},
+        {"shell": "/home/alice/sh"},
+        {"shell": "bash"},
+        {"shell": "/bin/../home/sh"},
         {"home": "/home/alice/../bob"},
         {"home": None},
         {"shell": "/bin/bash\n"},
@@ -87,6 +110,31 @@ def test_wrong_account_file_is_refused_in_one_sentence(values) -> None:
     with pytest.raises(Refused) as refused:
         Account.from_json(changed(**values))
     assert refused.value.message.endswith(".") and "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *(
+            {"home": home}
+            for home in (
+                *("/home/bob", "/home2/alice", "/var/www/clients/client1/web1", "/srv/www/alice.example"),
+                *("/var/www/alice", "/data/home/alice", "/var/customers/webs/alice", "/opt/sites/a_1", "/HOME/Alice"),
+            )
+        ),
+        {"uid": 70001, "gid": 70001},
+        {"uid": 1_234_567_890},
+        *({"shell": shell} for shell in ("/usr/bin/zsh", "/bin/rbash", "/usr/sbin/jk_chrootsh", "/usr/local/bin/fish")),
+    ],
+)
+def test_accounts_are_taken_as_hosts_have_them(values) -> None:
+    assert Account.from_json(changed(**values)).to_json() == changed(**values)
+
+
+def test_a_hash_of_crypt_needs_no_scheme() -> None:
+    box = {"address": "a@x.example", "password_hash": "$6$salt$hash"}
+    account = Account.from_json(changed(mail={"domains": ["x.example"], "mailboxes": [box]}))
+    assert account.mailboxes[0].password_hash == "{CRYPT}$6$salt$hash"
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -151,7 +151,7 @@ _MORE = [
 @pytest.mark.parametrize("told", rsync._SERVER_OPTIONS.values(), ids=list(rsync._SERVER_OPTIONS))
 def test_no_word_or_letter_more_is_let_through_to_rsync(told: tuple[str, ...], monkeypatch) -> None:
     entered = []
-    monkeypatch.setattr(rsync.homes, "keep_plain", lambda: entered.append("plain"))
+    monkeypatch.setattr(rsync.homes, "keep_plain", lambda _home: entered.append("plain"))
     monkeypatch.setattr(rsync.sandbox, "enter", lambda *_, **__: entered.append("enter"))
     monkeypatch.setattr(rsync.os, "execve", lambda *_: entered.append("rsync"))
     rsync.serve_rsync(ACCOUNT, ["rsync", "--server", *told, ".", "/"])

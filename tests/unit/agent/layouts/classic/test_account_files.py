@@ -1,0 +1,148 @@
+"""Who was found becomes an account file as far as that can say it; the rest is told, a sentence each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from include.agent import discover, layouts, protocol, verbs
+from include.agent.account.accounts import Account
+from include.agent.host.codec import decode, plain
+from include.agent.layouts.classic.reading.databases import Owned, by_account
+from include.agent.layouts.classic.reading.inhabitants import inhabitants
+from include.agent.layouts.classic.reading.tree import Notes
+from include.agent.move import stores
+from include.agent.verbs import discovered
+from include.agent.verbs.discovered import Discovered, Inhabitants
+from include.agent.verbs.verb import ORCHESTRATOR
+
+from .laid import laid, silent
+
+PHP = "[{user}]\nuser = {user}\nlisten = /run/php/{user}.sock\n"
+HOST = """<VirtualHost *:80>
+ServerName {user}.example
+DocumentRoot {root}
+<FilesMatch \\.php$>
+SetHandler "proxy:unix:/run/php/{user}.sock|fcgi://localhost"
+</FilesMatch>
+{more}
+</VirtualHost>
+"""
+
+
+def of_user(
+    folder: Path, user: str, home: str, root: str, more: str = "", owned: Owned | None = None, **files: str
+) -> Inhabitants:
+    return inhabitants(
+        laid(
+            folder,
+            **{
+                "etc/passwd": f"{user}:x:1001:1001::{home}:/bin/bash\n",
+                "etc/apache2/apache2.conf": HOST.format(user=user, root=root, more=more),
+                "etc/php/8.2/fpm/php-fpm.conf": PHP.format(user=user),
+                **files,
+            },
+        ),
+        owned or {},
+        silent,
+    )
+
+
+def only(found: Inhabitants) -> Discovered:
+    (account,) = found.accounts
+    return account
+
+
+def test_an_account_that_can_be_said_is_said(tmp_path: Path) -> None:
+    owned: dict[str, dict[str, list[Any]]] = {
+        "postgresql": {"shop": ["shop"], "shop_old": ["shop_owner"], "theirs": ["shopping"], "none": []},
+        "mariadb": {"wp": [{"user": "shop_wp", "host": "localhost"}, {"user": "bob", "host": "%"}]},
+    }
+    more = "ServerAlias www.shop.example\nProxyPass /live unix:/home/shop/app.sock|http://x/"
+    found = of_user(tmp_path, "shop", "/home/shop", "/home/shop/public_html", more, owned)
+    account = only(found)
+    assert account.account_file is not None
+    assert Account.from_json(account.account_file).to_json() == {
+        "account": "shop",
+        "uid": 1001,
+        "gid": 1001,
+        "home": "/home/shop",
+        "shell": "/bin/bash",
+        "sites": [{"domain": "shop.example", "aliases": ["www.shop.example"], "root": "public_html", "app": "/live"}],
+        "postgresql": {"roles": ["shop", "shop_owner"], "databases": ["shop", "shop_old"]},
+        "mariadb": {"users": [{"user": "shop_wp", "host": "localhost"}], "databases": ["wp"]},
+        "mail": {"domains": [], "mailboxes": []},
+    }
+    assert account.unfit == [
+        "/etc/apache2/apache2.conf, /etc/php/8.2/fpm/php-fpm.conf lie outside of the home and are not carried yet."
+    ]
+    assert found.unclear == [
+        "The PostgreSQL database theirs is owned by shopping, who is no account here; say whose it is in that account's"
+        " file.",
+        "The PostgreSQL database none has no user of its own; say whose it is in that account's file.",
+    ]
+    assert decode(Inhabitants, plain(found)) == found
+
+
+def test_what_an_account_file_cannot_say_is_told(tmp_path: Path) -> None:
+    other = "[shop4]\nuser = shop\nlisten = /run/php/shop4.sock\n"
+    more = "ServerAlias *.shop.example\nProxyPass / http://127.0.0.1:3000/"
+    found = of_user(
+        tmp_path,
+        "shop",
+        "/home/shop",
+        "/srv/shop",
+        more,
+        {},
+        **{"etc/php/8.4/fpm/php-fpm.conf": other, "etc/cron.d/shop": "@daily shop /home/shop/x\n"},
+    )
+    assert [sentence for sentence in only(found).unfit if "outside of" not in sentence] == [
+        "The site shop.example answers to every name of *.shop.example; list those that are used.",
+        "The site shop.example passes / at http 127.0.0.1:3000 on; a program is only reached at /home/shop/app.sock.",
+        "The folder /srv/shop of the site shop.example is not below /home/shop; move it below the home.",
+        "PHP of shop runs as the versions 8.2, 8.4; use one of them.",
+        "/etc/cron.d/shop:1 is a line of cron; nothing starts it on another server yet.",
+    ]
+    file = only(found).account_file
+    assert file is not None and file["sites"] == []
+
+
+def test_the_verb_asks_the_engines_that_run_and_gives_what_its_types_say(tmp_path: Path, monkeypatch: Any) -> None:
+    running, down = tmp_path / "running", tmp_path / "down"
+    running.touch()
+    first, second = stores.ENGINES
+    monkeypatch.setattr(first, "socket", running)
+    monkeypatch.setattr(second, "socket", down)
+    monkeypatch.setattr(first, "owners", lambda: {"shop": ["shop"]})
+    asked: list[Any] = []
+    nobody = Inhabitants(accounts=[], unclear=[])
+
+    def read(owned: Owned) -> Inhabitants:
+        asked.append(owned)
+        return nobody
+
+    monkeypatch.setattr(layouts, "read_inhabitants", read)
+    result = discover.discover(verbs.Discover(), lambda **_: None)
+    assert asked == [{first.name: {"shop": ["shop"]}}]
+    assert decode(discovered.Inhabitants, result) == nobody
+    _, handler = protocol.LONG_VERBS.open_to(ORCHESTRATOR)["discover"]
+    assert handler(verbs.Discover(), lambda **_: None) == result
+
+
+def test_a_database_is_his_whose_name_its_owner_has(tmp_path: Path) -> None:
+    notes = Notes()
+    owned: Owned = {
+        "postgresql": {"a": ["shop_old_app"], "b": ["shop_app"], "c": ["shop_old"], "d": ["shopping"], "e": ["_"]},
+        "mariadb": {"both": [{"user": "shop", "host": "%"}, {"user": "shop_old", "host": "%"}]},
+    }
+    found = by_account({"shop", "shop_old"}, owned, notes)
+    assert {name: theirs["postgresql"]["databases"] for name, theirs in found.items()} == {
+        "shop_old": ["a", "c"],
+        "shop": ["b"],
+    }
+    assert notes.sentences() == [
+        "The PostgreSQL database d is owned by shopping, who is no account here; say whose it is in that account's"
+        " file.",
+        "The PostgreSQL database e is owned by _, who is no account here; say whose it is in that account's file.",
+        "The MariaDB database both is of several accounts: shop@%, shop_old@%; leave it to one.",
+    ]
