@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -184,8 +185,7 @@ def test_an_account_that_comes_back_or_cannot_be_read_is_not_gone(dag, dags, hos
 def test_an_agent_of_before_says_nothing_of_who_is_gone(dag, dags, hosting, monkeypatch):
     up_to_hand_over(dag, hosting.conn)
     del hosting.servers["vps-1"].accounts["app"]
-    was = hosting.host("vps-1").call(verbs.Describe())
-    del was["unreadable"]
+    was = replace(hosting.host("vps-1").call(verbs.Describe()), unreadable=None)
     monkeypatch.setattr("tests.dags.hosting.FakeHost._describe", lambda *_: was)
     assert looked(dags, hosting) == [] == looked(dags, hosting, minutes=60)
 
