@@ -18,7 +18,15 @@ from tests.dags.hosting import Hosting
 from transhumance_airflow import connections, failures
 
 BEGAN = datetime(2026, 11, 1, 12, tzinfo=UTC)
-FORM = {"server": "vps-1", "account": "app", "to_server": "vps-1", "entry": "infrastructure-2026", "because": "a test"}
+FORM = {
+    "document": "{}",
+    "access": "ssh_root_vps_1",
+    "server": "vps-1",
+    "account": "app",
+    "to_server": "vps-1",
+    "entry": "infrastructure-2026",
+    "because": "a test",
+}
 """What any DAG's form wants filled in."""
 REFUSAL = "There is no server vps-9: see the list of servers."
 
@@ -162,7 +170,7 @@ def test_a_registry_that_cannot_be_told_breaks_nothing(dags, monkeypatch):
 def test_by_airflow_itself(airflow, dags, hosting, monkeypatch):
     """A nightly DAG, which told nobody before: its task fails, and the run tells it once."""
     dag = dags["look_at_servers"]
-    (task,) = dag.tasks
+    task = dag.task_dict["look_at_servers"]
     monkeypatch.setattr(task, "retries", 0)
 
     def refuse(*_: Any, **__: Any) -> None:
