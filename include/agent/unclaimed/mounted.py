@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from ..host import mounts
@@ -20,6 +21,8 @@ _OF_THE_SYSTEM = re.compile(r"/(proc|sys|dev|run|snap)(/|\Z)")
 def look(here: Here) -> list[Unclaimed]:
     """What is mounted, below homes or anywhere else."""
     own_homes = {f"/home/{name}" for name in here.unreadable} | here.homes
+    # The folders that homes lie in, which the agent makes plain (host/homes).
+    own_homes |= {os.path.dirname(home) for home in here.homes}
     things = {}
     for mount in mounts.all_mounts():
         of_the_system = mount.kind in _OF_THE_KERNEL or _OF_THE_SYSTEM.match(mount.at) or mount.at in debian.MOUNTS

@@ -24,7 +24,7 @@ from include.agent.stores.files import digest, follow, rsync, walk
 home = sys.argv[1]
 account = SimpleNamespace(name="shop", uid=59998, home=home, directory=Path(home).parent / "kept")
 peer = SimpleNamespace(ssh_argv=lambda: ["false"])
-homes.keep_plain = lambda: None
+homes.keep_plain = lambda _folder: None
 ways = {
     "send": lambda: rsync.send(account, peer, lambda **_: None),
     "listed": lambda: rsync.Listed(account, peer).abandon(),
