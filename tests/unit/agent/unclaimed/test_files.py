@@ -144,7 +144,7 @@ def test_another_file_system_is_not_entered(here: Here, tmp_path: Path) -> None:
         ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", str(tmp_path)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd(), "code": code},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4]), "code": code},
     )
     assert done.stdout == "[]\n", done.stderr
 

@@ -51,7 +51,7 @@ def in_private(home: Path, *ways: str, mount: str) -> Any:
         ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", "-", mount, str(home), *ways],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd(), "inside": INSIDE},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[5]), "inside": INSIDE},
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
