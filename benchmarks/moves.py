@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.stage import Machine
 from include.agent import verbs
 from include.agent.verbs.verb import LongVerb, Result
+from lab.pairing import End, receive
 
 HOLD_SECONDS = 60
 """As the DAG has it."""
@@ -32,18 +33,8 @@ class Move:
 
     def open(self) -> None:
         """Pairs the two servers."""
-        paired = self.source.agent.call(verbs.Pair(move=self.key, account=self.account))
-        received = self.target.agent.call(
-            verbs.Receive(
-                move=self.key,
-                account=self.account,
-                epoch=self.epoch,
-                account_file=self.statement,
-                source_address=self.source.address,
-                public_key=paired.public_key,
-            )
-        )
-        self.peer = verbs.PeerAt(address=self.target.address, host_keys=received.host_keys)
+        source, target = (End(one.agent, one.address) for one in (self.source, self.target))
+        self.peer = receive(self.key, self.epoch, self.statement, source, target)
 
     def copy(self) -> tuple[dict[str, Any], float]:
         """The copy: what it tells, and how long it took from here."""

@@ -4,17 +4,15 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from include.agent import verbs
-from include.agent.host.codec import decode
-from include.agent.verbs.verb import LongVerb
 from include.hosts import AgentError, Host
-
-Asked = TypeVar("Asked", bound=LongVerb)
+from lab.pairing import End, receive
+from tests.lab.handles import Lab, Running
 
 # The hash of "secret".
 PASSWORD_HASH = (
@@ -41,11 +39,6 @@ def account_file(name: str, uid: int) -> dict[str, Any]:
             "mailboxes": [{"address": f"info@{name}.example", "password_hash": PASSWORD_HASH}],
         },
     }
-
-
-def wanted(verb: type[Asked], args: dict[str, Any]) -> Asked:
-    """A verb from its arguments by name, as JSON has them."""
-    return decode(verb, args)
 
 
 _FENCE = """
@@ -76,7 +69,12 @@ class Side:
     name: str
     address: str
     host: Host
-    lab: Any
+    lab: Lab
+
+    @property
+    def end(self) -> End:
+        """As one of the two servers of a move."""
+        return End(self.host, self.address)
 
     def root(self, *argv: str, stdin: bytes | None = None, check: bool = True) -> str:
         return self.lab.root(self.name, list(argv), stdin=stdin, check=check)
@@ -111,7 +109,7 @@ class Side:
         return sorted(int(line) for line in self.root("cat", f"/home/{name}/visits").split())
 
 
-def side(lab: Any, running: Any) -> Side:
+def side(lab: Lab, running: Running) -> Side:
     host = Host.connect(running.address, str(lab.ops_key), running.installed.host_key)
     host.push_agent()
     return Side(running.name, running.address, host, lab)
@@ -124,7 +122,7 @@ class Place:
         self.agent = one.host
         self.one = one
 
-    def root(self, argv: Any, stdin: bytes | None = None) -> bytes:
+    def root(self, argv: Sequence[str], stdin: bytes | None = None) -> bytes:
         return self.one.root(*argv, stdin=stdin).encode()
 
 
@@ -137,7 +135,7 @@ class Move:
     statement: dict[str, Any]
     source: Side
     target: Side
-    peer: dict[str, Any] = field(default_factory=dict)
+    peer: verbs.PeerAt | None = None
 
     @property
     def account(self) -> str:
@@ -145,31 +143,20 @@ class Move:
 
     def prepare(self) -> "Move":
         self.receive()
-        self.source.host.run(f"{self.key}-copy", wanted(verbs.Copy, self.args()))
+        self.source.host.run(f"{self.key}-copy", verbs.Copy(**self.args()))
         return self
 
     def receive(self) -> None:
         """The target waits for the account."""
-        public_key = self.source.host.call(verbs.Pair(move=self.key, account=self.account)).public_key
-        received = self.target.host.call(
-            verbs.Receive(
-                move=self.key,
-                account=self.account,
-                epoch=self.epoch,
-                account_file=self.statement,
-                source_address=self.source.address,
-                public_key=public_key,
-            )
-        )
-        self.peer = {"address": self.target.address, "host_keys": received.host_keys}
+        self.peer = receive(self.key, self.epoch, self.statement, self.source.end, self.target.end)
 
     def args(self, **more: Any) -> dict[str, Any]:
         return {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}
 
     def switch(self, seconds: int = 30, budget: float = 10) -> dict[str, Any]:
         """Tests of the behaviour run on machines of any speed, so the budget is wide."""
-        args = self.args(hold_seconds=seconds, budget_seconds=budget)
-        return self.source.host.run(f"{self.key}-switch", wanted(verbs.Switch, args), poll=0.2)
+        verb = verbs.Switch(**self.args(hold_seconds=seconds, budget_seconds=budget))
+        return self.source.host.run(f"{self.key}-switch", verb, poll=0.2)
 
     def switch_that_is_killed(self, seconds: int) -> None:
         try:

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +23,7 @@ from lab.accounts.filling import Server
 from lab.demo.inside import inside
 from lab.demo.stage import executor
 from tests.lab.agents import Move, Side, side
+from tests.lab.handles import Lab
 from tests.lab.independent import differences
 
 NAMES = [app.name for app in APPLICATIONS]
@@ -76,7 +78,7 @@ class Visitor:
 class Grove:
     """An original with the applications, the transit, and a new original; visitors never stop."""
 
-    def __init__(self, lab: Any, sides: list[Side]) -> None:
+    def __init__(self, lab: Lab, sides: list[Side]) -> None:
         self.lab, self.sides = lab, sides
         original = sides[0]
         for one in sides:
@@ -105,7 +107,7 @@ class Grove:
 
 
 @pytest.fixture(scope="module")
-def grove(lab):
+def grove(lab: Lab) -> Iterator[Grove]:
     with lab.fresh("2022", "2026", "2026") as servers:
         made = Grove(lab, [side(lab, one) for one in servers])
         try:
@@ -137,9 +139,9 @@ def test_nobody_noticed(grove: Grove, app: Application) -> None:
 @pytest.mark.parametrize("name", ("bench", "ledger"))
 def test_the_balances_are_equal(grove: Grove, name: str) -> None:
     if name == "bench":
-        argv = ("runuser", "-u", "postgres", "--", "psql", "-XqAt", "-d", name, "-c", BALANCES)
+        argv = ["runuser", "-u", "postgres", "--", "psql", "-XqAt", "-d", name, "-c", BALANCES]
     else:
-        argv = ("mariadb", "--batch", "--skip-column-names", name, "-e", BALANCES)
+        argv = ["mariadb", "--batch", "--skip-column-names", name, "-e", BALANCES]
     assert grove.sides[2].root(*argv).replace("\t", "|").strip() in ("t|t|t", "1|1|1")
 
 

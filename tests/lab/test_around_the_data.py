@@ -8,7 +8,8 @@ import pytest
 
 from include.agent import verbs
 from tests.lab import post
-from tests.lab.agents import Move, Side, account_file, side, wanted
+from tests.lab.agents import Move, Side, account_file, side
+from tests.lab.handles import Lab, Running
 
 NAME, UID, NEIGHBOUR = "around", 2461, 2402
 DAEMON = """#!/usr/bin/python3
@@ -71,7 +72,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(lab, pair) -> World:
+def world(lab: Lab, pair: tuple[Running, Running]) -> World:
     return World(side(lab, pair[0]), side(lab, pair[1]))
 
 
@@ -93,8 +94,8 @@ def test_a_hold_ends_what_the_crontab_started_and_a_return_starts_it_again(world
 def test_what_is_odd_comes_over_or_is_told(world: World) -> None:
     before = world.answers(world.old)
     move = Move("around-out", 3, world.statement, world.old, world.new).prepare()
-    left = world.old.host.run("around-left", wanted(verbs.Copy, move.args()))["left"]
-    left += world.old.host.run("around-out-copy", wanted(verbs.Copy, move.args()))["left"]
+    left = world.old.host.run("around-left", verbs.Copy(**move.args()))["left"]
+    left += world.old.host.run("around-out-copy", verbs.Copy(**move.args()))["left"]
     told = "\n".join(left)
     for words in ("immutable (chattr +i)) are not carried as they are: .htaccess", "append only", "path of more than"):
         assert words in told, told

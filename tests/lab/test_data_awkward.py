@@ -1,5 +1,6 @@
 """Databases with objects of every awkward kind move out and home again, and work as they did."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from include.agent import verbs
 from tests.lab import independent
 from tests.lab.agents import Move, Side, account_file, side
+from tests.lab.handles import Lab
 
 DATA = Path(__file__).parent / "data_sets"
 NAME = "awkward"
@@ -149,7 +151,7 @@ def names_of(old: Side, new: Side, statement: dict) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sides(lab):
+def sides(lab: Lab) -> Iterator[list[Side]]:
     with lab.fresh("2022", "2026", "2026") as servers:
         yield [side(lab, one) for one in servers]
 

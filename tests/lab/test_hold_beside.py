@@ -15,6 +15,7 @@ from benchmarks.accounts import Sizes, fill
 from include.agent import verbs
 from lab.accounts.certificates import authority
 from tests.lab.agents import Move, Place, Side, side
+from tests.lab.handles import Lab
 from tests.lab.hostile_neighbour import Neighbour
 
 NAME, UID, DOMAIN = "quarry", 2711, "quarry.example"
@@ -26,7 +27,7 @@ programs take of the machine's processors he takes here as well: how much longer
 
 
 @pytest.fixture(scope="module")
-def sides(lab) -> Iterator[list[Side]]:
+def sides(lab: Lab) -> Iterator[list[Side]]:
     with lab.fresh("2026", "2026") as machines:
         found = [side(lab, machine) for machine in machines]
         for one in found:
@@ -46,7 +47,7 @@ def written_on(target: Side) -> list[Any]:
     ]
 
 
-def test_a_hold_beside_a_hostile_neighbour_ends_in_time_and_loses_nothing(lab, sides) -> None:
+def test_a_hold_beside_a_hostile_neighbour_ends_in_time_and_loses_nothing(lab: Lab, sides: list[Side]) -> None:
     statement = lab.at_home(fill, Place(sides[0]), NAME, UID, Sizes.thirds(12)).account_file
     neighbours = {one.name: Neighbour(one, "loud", 2712) for one in sides}
     holds: dict[bool, list[float]] = {False: [], True: []}

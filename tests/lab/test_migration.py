@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.lab.waiting import wait_for
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_end(farm: Farm):
+def the_end(farm: Farm) -> Iterator[None]:
     """These are the last tests of the farm: what comes after them finds a quiet lab."""
     yield
     farm.close()
@@ -29,7 +30,7 @@ def test_the_customer_moves_what_is_left(farm: Farm) -> None:
     assert farm.migration().state != "handed_over" or {*map(farm.lives_on, ACCOUNTS)} == {TRANSIT}
 
 
-def test_the_migration_ends_well(farm: Farm, record_property) -> None:
+def test_the_migration_ends_well(farm: Farm, record_property: Callable[[str, object], None]) -> None:
     began = time.time()
     farm.agreed()
     tasks = {task["task_id"]: task["state"] for task in farm.finish(farm.run_id, "migrate_server", 420)}
@@ -48,7 +49,7 @@ def test_the_migration_ends_well(farm: Farm, record_property) -> None:
                 record_property(f"held_ms_{move.account}_{direction}", move.figures["switch"]["held_ms"])
         # One at a time: each began when the one before had ended.
         for before, after in zip(moves, moves[1:], strict=False):
-            assert before.ended_at <= after.began_at
+            assert before.ended_at and before.ended_at <= after.began_at
     print(f"from the last account's move to the end: {time.time() - began:.0f} s")
 
 
