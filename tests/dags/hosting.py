@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -19,14 +19,15 @@ from include.agent import verbs
 from include.agent.host import codec
 from include.agent.verbs.verb import Result, Verb
 from include.catalogue import infrastructures
-from include.hosts import AgentError, HostUnreachable
+from include.hosts import AgentError, Host, HostUnreachable
 from include.moves.channel import without_secrets
+from include.network.names import Names
 from include.testing import reports
 from include.testing.copies import Place
 from tests.support.zone import Zone
 
 TEST_DOMAIN = "test.example"
-RESULTS = {
+RESULTS: dict[str, dict[str, Any]] = {
     "copy": {
         "files": 3,
         "ways": [{"store": "postgresql", "database": "shop", "way": "follow", "why": "It has keys everywhere."}],
@@ -227,7 +228,7 @@ class FakeHost:
         return self._status(server, operation)
 
     def _status(self, server: FakeServer, operation: str) -> dict[str, Any]:
-        unknown = {"state": "unknown", "progress": {}, "result": None, "error": None, "seconds": 0.1}
+        unknown: dict[str, Any] = {"state": "unknown", "progress": {}, "result": None, "error": None, "seconds": 0.1}
         return unknown | server.operations.get(operation, {})
 
 
@@ -280,6 +281,10 @@ class Hosting:
         registry.server(self.conn, name)
         return FakeHost(self, name)
 
+    def reach(self, name: str) -> Host:
+        """The same for what asks for a `Host`: it answers as one."""
+        return cast(Host, self.host(name))
+
     def agent_of(self, server: registry.Server) -> FakeHost:
         standing = self.servers.get(server.name)
         assert standing is None or server.host_key == standing.host_key, "it is known by its key"
@@ -289,7 +294,7 @@ class Hosting:
 
     def there(self, server: registry.Server) -> SimpleNamespace | None:
         standing = self.servers.get(server.name)
-        return standing and SimpleNamespace(host_key=standing.host_key)
+        return SimpleNamespace(host_key=standing.host_key) if standing else None
 
     def reinstall(self, server: registry.Server, infrastructure: str) -> SimpleNamespace:
         self.servers[server.name] = made(server.name, infrastructure, server.management_address)
@@ -325,8 +330,8 @@ class Hosting:
             assert ip in self.servers[there.name].ips, "an IP was routed to a server that does not accept it"
             self.routes[argv[-3]] = hop
             return ""
-        hop = self.routes.get(argv[-1])
-        return json.dumps([{"gateway": hop}] if hop else [])
+        gateway = self.routes.get(argv[-1])
+        return json.dumps([{"gateway": gateway}] if gateway else [])
 
     @contextmanager
     def registry_connection(self) -> Iterator[psycopg.Connection]:
@@ -340,7 +345,7 @@ class Hosting:
         monkeypatch.setattr(connections, "host", self.host)
         monkeypatch.setattr(connections, "agent_of", self.agent_of)
         monkeypatch.setattr(connections, "names", lambda: self.names)
-        monkeypatch.setattr(connections, "tests", lambda conn: Place(self.host, self.names, TEST_DOMAIN))
+        monkeypatch.setattr(connections, "tests", lambda conn: Place(self.reach, cast(Names, self.names), TEST_DOMAIN))
         monkeypatch.setattr(reports, "compare_pages", lambda sites: {"pages": self.pages, "not_looked_at": []})
         monkeypatch.setattr(connections, "router", lambda: self.route)
         monkeypatch.setattr(connections, "machines", lambda: (self, lambda server: server))
