@@ -337,7 +337,7 @@ def test_an_account_that_is_too_slow_at_a_moment_is_tried_again_and_the_others_g
         task.execute({})
     put_off(dags, hosting, "app", app)
     states[app] = "failed"
-    kept = deferred.value.kwargs or {}
+    kept: dict[str, Any] = deferred.value.kwargs or {}
 
     def resume(event: dict[str, str]) -> TaskDeferred:
         """How the task waits after that."""

@@ -192,7 +192,7 @@ def test_it_stops_by_itself_when_too_many_of_a_wave_fail(dag: Any, runs: Runs, s
         step(dag, "tell_result", campaign=campaign)
     # Another campaign takes what is left.
     shared.failing.clear()
-    again = act(dag, "start", "another-run")
+    again = start(dag, "another-run")
     assert again != campaign and {"a2", "a3", "a5", "shop", "wiki"} <= {*states(shared.conn, again)}
 
 
