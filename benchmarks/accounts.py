@@ -110,8 +110,8 @@ def _with_connections(statement: dict[str, Any], password: str) -> Filled:
         if databases:
             connection = f"account_{name}_{kind}"
             filled.look[f"{kind}_connection"] = connection
-            known = {"conn_id": connection, "conn_type": kind, "host": f"{name}.example", "port": port}
-            filled.connections.append({**known, "login": name, "password": password, "schema": name})
+            fields = {"conn_id": connection, "conn_type": kind, "host": f"{name}.example", "port": port}
+            filled.connections.append({**fields, "login": name, "password": password, "schema": name})
     return filled
 
 

@@ -165,11 +165,11 @@ class _Runs:
 
     def _ours(self, number: int) -> None:
         move = self._move(number)
-        result, _ = move.copy()
+        copied, _ = move.copy()
         move.verify()
         self.measured.copies.append(self.recorder.last(f"{move.key}-copy").seconds)
         self.measured.verified.append(self.recorder.last(f"{move.key}-verify").seconds)
-        self.measured.verifying.append(verify_seconds(result))
+        self.measured.verifying.append(copied.verify_seconds)
         move.give_up()
 
     def _tool(self, method: str) -> None:
@@ -184,7 +184,7 @@ class _Runs:
     def _switch(self, number: int) -> None:
         move = self._move(number)
         move.copy()
-        steps = {step["name"]: step["seconds"] for step in move.switch()["steps"]}
+        steps = {step.name: step.seconds for step in move.switch().steps}
         self.measured.in_hold = steps.get(f"{self.store} compared")
         move.close()
 
@@ -192,14 +192,6 @@ class _Runs:
 def operation_of(words: list[str]) -> str | None:
     """The operation that a program on a server runs, if it is the agent with a long verb."""
     return words[3] if len(words) == 4 and words[1].endswith("/agent.pyz") and words[2] == "run" else None
-
-
-def verify_seconds(result: Any) -> float:
-    """What a copy says of its verification, wherever in its result that stands."""
-    if isinstance(result, dict):
-        own = result.get("verify_seconds")
-        return float(own) if own is not None else sum(verify_seconds(value) for value in result.values())
-    return 0.0
 
 
 def copy_table(measured: Measured) -> Table:

@@ -17,6 +17,7 @@ from benchmarks.accounts import Sizes, fill
 from benchmarks.processes import Ran, Recorder
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
 from include.moves.enrol import enrol
 from include.moves.servers import without_secrets
 from include.registry.schema import upgrade
@@ -106,8 +107,8 @@ class _Migration:
             with _database(AIRFLOW, "airflow"):
                 try:
                     self.at_home(airflow.up)
-                    known = {each["connection_id"]: each for each in airflow.lab_connections()}
-                    airflow.connect({**known["registry"], "schema": REGISTRY})
+                    connections = {each["connection_id"]: each for each in airflow.lab_connections()}
+                    airflow.connect({**connections["registry"], "schema": REGISTRY})
                     yield
                 finally:
                     airflow.stop()
@@ -146,19 +147,19 @@ class _Migration:
     def _names(self, conn: psycopg.Connection, machine: stage.Machine, filled: list[Filled]) -> Iterator[None]:
         """The registry and the host's DNS know the accounts' names while this lasts."""
         description = without_secrets(machine.agent.call(verbs.Describe()))
-        registry.record_description(conn, machine.name, description)
-        registry.sync_accounts(conn, machine.name, description["accounts"])
+        registry.record_description(conn, machine.name, plain(description))
+        registry.sync_accounts(conn, machine.name, description.accounts)
         zone = names.client()
-        known = []
+        pointed = []
         try:
             for account in filled:
                 for fqdn, kind, value, _ in account.names(*machine.ips):
                     registry.add_name(conn, fqdn, kind, account.account, value, TTL)
                     zone.point(fqdn, kind, zone.current(fqdn, kind), value, TTL)
-                    known.append((fqdn, kind))
+                    pointed.append((fqdn, kind))
             yield
         finally:
-            for fqdn, kind in known:
+            for fqdn, kind in pointed:
                 zone.point(fqdn, kind, zone.current(fqdn, kind), None, 5)
 
     def _migrated(self, conn: psycopg.Connection, filled: list[Filled]) -> Whole:
@@ -185,9 +186,9 @@ class _Migration:
         migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == self.run_id)
         holds = []
         for move in registry.moves_of(conn, migration.id):
-            figures = move.figures.get("switch") or {}
-            if "held_at" in figures:
-                held = (figures["held_at"], figures["held_at"] + figures.get("held_ms", 0) / 1000)
+            switched = move.figures.switch
+            if switched.held_at is not None:
+                held = (switched.held_at, switched.held_at + (switched.held_ms or 0) / 1000)
                 holds.append((f"{move.account} {move.direction}", *held))
         tasks = airflow.tasks("migrate_server", self.run_id)
         return Whole(begin, end, recorder.ran, tasks, holds, resolving, sticking, gone)

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.stage import Machine
 from include.agent import verbs
+from include.agent.verbs.reports import Copied, Switched
 from include.agent.verbs.verb import LongVerb, Result
 from lab.pairing import End, receive
 
@@ -36,7 +37,7 @@ class Move:
         source, target = (End(one.agent, one.address) for one in (self.source, self.target))
         self.peer = receive(self.key, self.epoch, self.statement, source, target)
 
-    def copy(self) -> tuple[dict[str, Any], float]:
+    def copy(self) -> tuple[Copied, float]:
         """The copy: what it tells, and how long it took from here."""
         began = time.perf_counter()
         return self._run(verbs.Copy(**self._ours())), time.perf_counter() - began
@@ -45,7 +46,7 @@ class Move:
         """Compares both copies as a whole."""
         self._run(verbs.Verify(**self._ours()))
 
-    def switch(self, budget_seconds: float = verbs.BUDGET_SECONDS) -> dict[str, Any]:
+    def switch(self, budget_seconds: float = verbs.BUDGET_SECONDS) -> Switched:
         """The switch-over; refused as `over_budget` when the rehearsal takes longer than is allowed."""
         return self._run(verbs.Switch(**self._ours(), hold_seconds=HOLD_SECONDS, budget_seconds=budget_seconds))
 

@@ -15,6 +15,7 @@ from benchmarks.moves import Move
 from benchmarks.options import Options
 from benchmarks.report import Figure, Seconds, Table
 from benchmarks.stage import Machine, lab, machines, reinstalled, route_changes
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
 from lab.accounts.certificates import authority
 from lab.say import LabError
@@ -146,12 +147,13 @@ def _run(move: Move, written: set[str]) -> Run:
     written |= visitors.acknowledged(seen)
     gone = visitors.lost(written, f"{move.account}.example", move.target.ips[0])
     move.close()
-    before = [event["s"] * 1000 for event in seen if began <= event["t"] + event["s"] <= switched["held_at"]]
+    assert switched.held_at is not None and switched.held_ms is not None
+    before = [event["s"] * 1000 for event in seen if began <= event["t"] + event["s"] <= switched.held_at]
     waits = visitors.Waits.of(seen, began, ended)
-    return Run(waits, len(gone), copy_s, max(before, default=0.0), switched["held_ms"], over_budget)
+    return Run(waits, len(gone), copy_s, max(before, default=0.0), switched.held_ms, over_budget)
 
 
-def _switch(move: Move) -> tuple[dict[str, Any], str]:
+def _switch(move: Move) -> tuple[Switched, str]:
     """Switches; one that is over the budget is switched with a larger one. Gives its result, and with what it was
     refused at first."""
     try:

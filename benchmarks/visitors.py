@@ -104,11 +104,11 @@ def acknowledged(seen: Iterable[Event]) -> set[str]:
     return {e["id"] for e in seen if e["kind"] == "write" and e["ok"]}
 
 
-def lost(wanted: set[str], domain: str, address: str) -> set[str]:
+def lost(ids: set[str], domain: str, address: str) -> set[str]:
     """Those of the ids that the site at this address does not hold in every store, asked from the visitor host."""
     missing = set()
     for store in STORES:
-        missing |= wanted - inside(VISITOR, _listed, domain, address, store)
+        missing |= ids - inside(VISITOR, _listed, domain, address, store)
     return missing
 
 

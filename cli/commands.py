@@ -150,6 +150,63 @@ def campaigns(as_json: Json = False) -> None:
         show(api.get("/campaigns"), as_json, tables.campaigns)
 
 
+inventory = typer.Typer(no_args_is_help=True, help="What the host has, as one YAML document (docs/inventory.md).")
+app.add_typer(inventory, name="inventory")
+Document = Annotated[typer.FileText, typer.Argument(help="The document; - reads it from standard input.")]
+
+
+@inventory.command()
+def plan(document: Document, as_json: Json = False) -> None:
+    """What applying the document would do; nothing is changed."""
+    with calling(None) as api:
+        show(api.post("/inventory", document=document.read()), as_json, tables.inventory)
+
+
+@inventory.command()
+def apply(
+    document: Document,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the registry say what the document says: all of it, or nothing."""
+    text = document.read()
+    with calling(None) as api:
+        if not yes:
+            planned = api.post("/inventory", document=text)
+            Console(stderr=True).print(tables.inventory(planned))
+            typer.confirm("Apply this?", abort=True, err=True)
+        show(api.post("/inventory", document=text, apply=True), as_json, tables.inventory)
+
+
+@inventory.command()
+def export(as_json: Json = False) -> None:
+    """The document of what the registry knows."""
+    with calling(None) as api:
+        answer = api.get("/inventory")
+        sys.stdout.write(json.dumps(answer) + "\n" if as_json else answer["document"])
+
+
+@app.command()
+def unclaimed(server: str, as_json: Json = False) -> None:
+    """What lives on a server and is no account's: it stops a migration until somebody signs for it."""
+    with calling(None) as api:
+        show(api.get(f"/servers/{server}/unclaimed"), as_json, tables.unclaimed)
+
+
+@app.command()
+def sign(
+    server: str,
+    kind: Annotated[str, typer.Argument(help="As `unclaimed` tells it.")],
+    name: Annotated[str, typer.Argument(help="As `unclaimed` tells it.")],
+    reason: Annotated[str, typer.Option(help="Why it may stay behind, and be lost; it is kept.")],
+    as_json: Json = False,
+) -> None:
+    """Answer for something on a server that is no account's."""
+    with calling(None) as api:
+        signed = api.post(f"/servers/{server}/unclaimed/sign", kind=kind, name=name, reason=reason)
+        show(signed, as_json, lambda answer: tables.unclaimed({"unclaimed": [answer]}))
+
+
 @app.command()
 def follow(
     server: Annotated[str | None, typer.Option(help="Only this server and its accounts.")] = None,

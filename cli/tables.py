@@ -70,6 +70,15 @@ def status(answer: dict[str, Any]) -> dict[str, Any]:
     return pairs
 
 
+def unclaimed(answer: dict[str, Any]) -> Table:
+    """What is no account's, and who has signed for it."""
+    made = table("No account's", "kind", "name", "what it is", "since", "signed by", "reason")
+    for row in answer["unclaimed"]:
+        cells = (row["kind"], row["name"], row["sentence"], when(row["first_seen"]), row["signed_by"], row["reason"])
+        add(made, *cells, style=None if row["signed_by"] else COLOURS["host"])
+    return made
+
+
 def server(answer: dict[str, Any]) -> Group:
     """One server."""
     parts: list[Any] = [fields(answer["server"], customer=answer["customer"], plan=answer["plan"], **status(answer))]
@@ -159,6 +168,12 @@ def campaigns(answer: dict[str, Any]) -> Table:
             campaign["why"],
         )
     return made
+
+
+def inventory(answer: dict[str, Any]) -> Group:
+    """What was changed, or would be, a line each."""
+    lines = [Text(change["line"], style="red" if change["refused"] else "") for change in answer["changes"]]
+    return Group(*lines, Text(f"{'Applied: ' if answer['applied'] else ''}{answer['sentence']}", style="bold"))
 
 
 def event(answer: dict[str, Any]) -> Text:

@@ -5,6 +5,8 @@ Runs every hour.
 ## What it does
 **look_at_servers**: asks each server whom it serves. One that serves an account which has left it (it came back from a
 snapshot or a backup) is told so: the account is shut there, and what still comes for it is passed on to where it lives.
+An account that its server has no longer is told. Where a migration waits for it, and nothing of it is left, it is
+removed when the next look finds the same.
 
 ## How to resume
 Nothing to do: the next hour looks again.

@@ -2,7 +2,7 @@
 
 ## What it does
 1. **act**: what the form's *action* says, at once, with who asked and why in the event log. What cannot be done is
-   refused with one sentence, and nothing has changed.
+   refused with one sentence, and nothing has changed. (Transits are added, and taken away, by `apply_inventory`.)
 2. **show_queue**: its log shows every transit, and every waiting request with its place and estimate; and for each
    account that has left its server what still came by the old path, and for how long nothing has.
 
@@ -11,9 +11,9 @@
 | show_queue | nothing |
 | pause_transit, resume_transit | transit, reason (to pause); a lease that it has goes on |
 | reserve_transit | transit, customer (empty: for everybody again) |
-| add_transit | transit, plan, infrastructure, and its three addresses |
 | allow_larger_transit | plan, larger: whether its requests may get a larger transit, at no cost |
 | ask_before_reinstall | plan, approval: whether a person has to agree before a server of this plan is reinstalled |
+| keep_host_keys | server, keep: whether a customer's own server shows its old SSH host keys after its reinstall |
 | move_up | migration, reason: to the front of the queue |
 | cancel_migration | migration, reason; not once an account has been performed |
 
@@ -55,10 +55,8 @@ from transhumance_airflow.step import Registry, log_sentences, log_text, step
         "plan": forms.optional("Plan", maxLength=64),
         "larger": Param(False, type="boolean", title="Larger transits", description="For allow_larger_transit."),
         "approval": Param(False, type="boolean", title="Approval", description="For ask_before_reinstall."),
-        "infrastructure": forms.optional("Infrastructure", "For add_transit, such as 2026.", maxLength=32),
-        "management_address": forms.optional("Management address", "For add_transit."),
-        "lan_address": forms.optional("IPv4 next hop", "For add_transit: where the router sends its IPs."),
-        "lan_address6": forms.optional("IPv6 next hop", "For add_transit."),
+        "server": forms.optional("Server", "For keep_host_keys, such as vps-1.", pattern=forms.SERVER_NAME),
+        "keep": Param(True, type="boolean", title="Keep", description="For keep_host_keys."),
         "reason": forms.optional("Reason", "Kept in the event log.", maxLength=500),
         "requested_by": forms.requested_by(),
     },

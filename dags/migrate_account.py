@@ -12,14 +12,17 @@ is no way back once it has switched.
 3. **list_names**: names that its customer added since are taken in, so that they follow; names outside our DNS are told
    in the log, each with what the customer has to do.
 4. **look_before**: the account as its visitors and its customer see it, any time before the switch.
-5. **open_path**: a key that only this move may use, from the one server to the other.
-6. **copy**: everything is copied while the account goes on serving.
-7. **switch**: hold, last pass, verify, commit, release. Not verified, not committed. A rehearsal comes first: if
+5. **run_hook_before**: the host's own programs on both servers, where there are any, may refuse the move with a line.
+6. **open_path**: a key that only this move may use, from the one server to the other.
+7. **copy**: everything is copied while the account goes on serving.
+8. **switch**: hold, last pass, verify, commit, release. Not verified, not committed. A rehearsal comes first: if
    visitors would wait longer than was agreed, nothing is held, and the run says why.
-8. **record_move**: the registry learns where the account lives, and belongs, from now on.
-9. **point_names**: its names in the host's DNS lead there.
-10. **look_after**: the same look; whatever is not as it was fails the run.
-11. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where it was.
+9. **record_move**: the registry learns where the account lives, and belongs, from now on.
+10. **point_names**: its names in the host's DNS lead there.
+11. **look_after**: the same look; whatever is not as it was fails the run.
+12. **run_hook_after**: the same programs hear that it has moved. What fails of that is told to ops, and changes
+    nothing.
+13. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where it was.
 
 Where the migration is that of one engine (PostgreSQL, MariaDB), the account stays where it is, and its databases of
 that engine go to a server of the new version: its programs reach them by the same host name and credentials.
@@ -47,7 +50,6 @@ from airflow.sdk import dag
 from include.facts import MoveFacts, MoveOverAsked
 from include.moves import begin, names
 from transhumance_airflow import connections, forms
-from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators.wait import WaitForRegistry
 from transhumance_airflow.step import Registry, log_sentences, step
@@ -61,12 +63,7 @@ from transhumance_airflow.step import Registry, log_sentences, step
     catchup=False,
     max_active_runs=16,
     tags=["transhumance", "account"],
-    default_args={
-        "owner": "transhumance",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=5),
-        "on_failure_callback": tell_failure,
-    },
+    default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
         "account": forms.account(),
         "entry": forms.entry("The migration to perform, as the catalogue names it."),

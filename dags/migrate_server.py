@@ -2,7 +2,9 @@
 
 ## What it does
 1. **check_server**: the server, its accounts, the catalogue entry, and whether a transit can ever fit. Every account
-   has been tested for it, without a blocker. Refusals end here and change nothing.
+   has been tested for it, without a blocker. The whole server is looked at: what lives there and is no account's
+   (files, disks, other databases, containers, programs that listen, crontabs, zones) was signed for by a person.
+   Refusals end here and change nothing.
 2. **request_transit**, **wait_for_transit**: a transit of the same plan; first come, first served. *Waits for
    the pool.*
 3. **install_transit**, **enrol_transit**: the transit runs the new infrastructure; its host key is pinned. Only what
@@ -12,12 +14,14 @@
 5. **wait_until_every_account_is_moved**: *waits for the customer*, who performs each account in their own
    order and time (each a run of `move_account`, started by the panel; its names follow it). An account created
    meanwhile is waited for as well.
-6. **point_names_at_transit**, **reroute_ips_to_transit**: makes sure that every name has followed, and waits
-   until no cache holds an older answer; the transit accepts the IPs first, then they are routed to it.
+6. **look_at_original**, **point_names_at_transit**, **reroute_ips_to_transit**: the original itself serves nobody any
+   more, and what lives there and is no account's was signed for. Every name has followed, and no cache holds an older
+   answer; the transit accepts the IPs first, then they are routed to it.
 7. **prove_original_empty**, **approve_reinstall**, **reinstall_original**, **enrol_original**: only what the registry
    *and* the server itself call empty is reinstalled; both are asked again at the moment of the act. Where the plan says
    so (**Manage transits**, `ask_before_reinstall`), a person sees that proof and agrees before. *Waits for ops.* The
-   disk that the original had is kept: until the accounts are home, the transit has the only other copy.
+   disk that the original had is kept: until the accounts are home, the transit has the only other copy. Its SSH host
+   keys are the original's again, so that nobody who logs in there is warned (**Manage transits**, `keep_host_keys`).
 8. **move_accounts_home**: one run of `move_account` for each account, one after the other.
 9. **point_names_home**, **reroute_ips_home**: names, TTLs and IPs are as they were before; the original accepts
    its IPs first. What caches still know of the transit is waited out before the transit is wiped.
@@ -43,10 +47,15 @@ refuse.
   *wait_until_every_account_is_moved* is cleared, and when their account moves.
 * *Is the old path idle?* **Manage transits**, `show_queue`, and later the report, say what the original has passed on
   for each account that left it, and for how long nothing.
-* *prove_original_empty* names what still lives there: move it (it may be a database that no account claims),
-  clear the task.
+* *check_server*, *look_at_original* and *prove_original_empty* name what lives there and is no account's: make it an
+  account's, take it away, or sign for it (the board's page of the server, or `python -m cli sign`), with a reason that
+  is kept; then start again, or clear the task. What was signed for may be lost with the reinstallation.
+* *An account that was deleted* on the original is not waited for once two looks (every hour, and whenever the wait is
+  cleared) have not found it, nor anything of it.
 * *approve_reinstall* waits: *Required actions* of the run, or the board. It fails when the answer is no, and asks again
   when it is cleared.
+* *reinstall_original* says that the SSH host keys cannot be kept: it names the file. Put it right on the kept disk, or
+  let the server have a new key; then clear the task.
 * *reinstall_original* was cut off: clear it. While it was at work the server holds nothing of anybody.
 * *wipe_transit*, or *install_transit*, names what is on the transit: an account that is in no registry, or mail that
   waits in its queue (it is tried again by itself; `postqueue -f` there does it now). Clear the task when it is gone.
@@ -132,6 +141,11 @@ def migrate_server() -> None:
         return log_sentences(servers.hand_over(conn, migration, host, connections.names()))
 
     @step()
+    def look_at_original(conn: Registry, migration: MigrationFacts) -> None:
+        """The original itself serves nobody any more, and what else lives there was signed for."""
+        reroute.look_at_original(conn, migration, connections.host(migration.server, conn))
+
+    @step()
     def point_names_at_transit(conn: Registry, migration: MigrationFacts) -> list[str]:
         """Makes sure that every name in the host's DNS leads to the transit's own addresses."""
         return log_sentences(reroute.names_to_transit(conn, migration, connections.names()))
@@ -148,7 +162,7 @@ def migrate_server() -> None:
 
     @step(execution_timeout=INSTALLING)
     def reinstall_original(conn: Registry, migration: MigrationFacts) -> None:
-        """Asks both again, reinstalls the original with the new infrastructure, and pins its new host key."""
+        """Asks both again, reinstalls the original with the new infrastructure, and pins the host key that it shows."""
         original = connections.host(migration.server, conn)
         servers.reinstall(conn, migration, original, *connections.machines())
 
@@ -215,6 +229,7 @@ def migrate_server() -> None:
     # Until no cache that keeps to TTLs holds an older answer; meanwhile the old place goes on forwarding.
     with group("reroute_to_transit", "Names and IPs of the original lead to the transit") as rerouted:
         chain(
+            look_at_original(MIGRATION),
             point_names_at_transit(MIGRATION),
             WaitForRegistry(task_id="wait_until_names_lead_to_transit", condition="names_settled", about=MIGRATION),
             reroute_ips_to_transit(MIGRATION, TRANSIT),

@@ -9,15 +9,18 @@ the switch-over run on the account's own server and need nobody: from hold to re
 2. **wait_for_turn**: one account of a server moves at a time. What a customer performs *waits for
    the others*, within ten seconds of the end of one; a run by hand is refused, unless its form says *wait*.
 3. **look_before**: the account as its visitors and its customer see it, any time before the switch.
-4. **open_path**: a key that only this move may use, from the one server to the other.
-5. **copy**: everything is copied while the account goes on serving.
-6. **switch**: hold, last pass, verify, commit, release. Not verified, not committed.
+4. **run_hook_before**: the host's own programs on both servers, where there are any, may refuse the move with a line.
+5. **open_path**: a key that only this move may use, from the one server to the other.
+6. **copy**: everything is copied while the account goes on serving.
+7. **switch**: hold, last pass, verify, commit, release. Not verified, not committed.
    A rehearsal comes first: if visitors would wait longer than was agreed, nothing is held, and the run says why.
-7. **record_move**: the registry learns where the account lives now, and what was measured and verified.
-8. **point_names**: its names in the host's DNS lead there; once it is home they have their TTLs back. A name that
+8. **record_move**: the registry learns where the account lives now, and what was measured and verified.
+9. **point_names**: its names in the host's DNS lead there; once it is home they have their TTLs back. A name that
    somebody else has changed, or that is not in our DNS, is told in the log and in the report.
-9. **look_after**: the same look; whatever is not as it was fails the run.
-10. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where
+10. **look_after**: the same look; whatever is not as it was fails the run.
+11. **run_hook_after**: the same programs hear that it has moved. What fails of that is told to ops, and changes
+    nothing.
+12. **close_path**: the key is taken away again, whatever happened; before the commit the account stays where
     it was.
 
 ## How to resume
@@ -47,7 +50,6 @@ from airflow.sdk import Param, dag
 from include.facts import MoveAsked
 from include.moves import begin
 from transhumance_airflow import connections, forms
-from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait, move_steps
 from transhumance_airflow.operators.wait import WaitForRegistry
 from transhumance_airflow.step import Registry, step
@@ -61,12 +63,7 @@ from transhumance_airflow.step import Registry, step
     catchup=False,
     max_active_runs=256,
     tags=["transhumance", "account"],
-    default_args={
-        "owner": "transhumance",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=5),
-        "on_failure_callback": tell_failure,
-    },
+    default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
         "account": forms.account(),
         "to_server": forms.server(

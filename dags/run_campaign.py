@@ -49,7 +49,6 @@ from include import registry
 from include.campaigns import preflight, report, steering, waves
 from include.settings import read_settings
 from transhumance_airflow import connections, forms
-from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.moving import longest_wait
 from transhumance_airflow.operators.runs import PerformInWaves
 from transhumance_airflow.step import Registry, log_text, step, task
@@ -63,12 +62,7 @@ from transhumance_airflow.step import Registry, log_text, step, task
     catchup=False,
     max_active_runs=16,
     tags=["transhumance", "campaign"],
-    default_args={
-        "owner": "transhumance",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=5),
-        "on_failure_callback": tell_failure,
-    },
+    default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
         "entry": forms.entry("The migration to perform, as the catalogue names it."),
         "action": Param(

@@ -41,12 +41,12 @@ from typing import Any
 
 from airflow.sdk import chain, dag
 
+from include.agent.verbs.reports import Checked, Duplicated
 from include.compatibility.report import Seen
 from include.facts import Peer, TestAsked, TestFacts, TestResult
 from include.settings import read_settings
 from include.testing import copies, names, reports
 from transhumance_airflow import connections, forms
-from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.operators.agent import CopyOperation
 from transhumance_airflow.step import Registry, step
 
@@ -59,12 +59,7 @@ from transhumance_airflow.step import Registry, step
     catchup=False,
     max_active_runs=16,
     tags=["transhumance", "account"],
-    default_args={
-        "owner": "transhumance",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=5),
-        "on_failure_callback": tell_failure,
-    },
+    default_args={"owner": "transhumance", "retries": 3, "retry_delay": timedelta(seconds=5)},
     params={
         "account": forms.account(),
         "entry": forms.entry("The migration to test for, as the catalogue names it."),
@@ -109,9 +104,9 @@ def test_account() -> None:
     def write_report(
         conn: Registry,
         test: TestFacts,
-        duplicated: dict[str, Any],
-        original: dict[str, Any],
-        copy: dict[str, Any],
+        duplicated: Duplicated,
+        original: Checked,
+        copy: Checked,
         pages: dict[str, Any],
     ) -> TestResult:
         """The report, into its files and the registry; the test is ready from now on."""

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import include.agent
 import include.catalogue
 import include.compatibility
+import include.inventory
 import lab
 import lab.visitors
 from include import billing, registry
@@ -29,6 +30,7 @@ from include.agent.stores.postgresql import door
 from include.agent.trial import server
 from include.billing import outbox
 from include.catalogue import infrastructures
+from include.inventory import document
 from include.machines import Machines
 from include.moves import network, proof
 from include.panel import webhooks
@@ -58,6 +60,7 @@ WORDS = {
     "hold": hold.Hold,
     "incompatibility": include.catalogue.Incompatibility,
     "infrastructure": infrastructures.Infrastructure,
+    "inventory": include.inventory,
     "IP": registry.Ip,
     "kept disk": Machines.keep,
     "lab": lab,
@@ -80,6 +83,7 @@ WORDS = {
     "return": hold.return_,
     "scope": scope.Scope,
     "server": registry.Server,
+    "site": document.Site,
     "shell": shell,
     "state file": accounts.State,
     "switch": switch.switch,
@@ -89,6 +93,7 @@ WORDS = {
     "test server": server,
     "transit": transits,
     "transit request": registry.TransitRequest,
+    "unclaimed": registry.Unclaimed,
     "verb": protocol,
     "visitors": lab.visitors,
     "watcher": watch,

@@ -80,12 +80,13 @@ class MoveOverAsked:
 
 @dataclass(frozen=True)
 class MoveFacts:
-    """A move of an account, or of its databases of one `engine`."""
+    """A move of an account, or of its databases of one `engine`; `login` is what servers call the account."""
 
     id: int
     key: str
     migration: int | None
     account: str
+    login: str
     from_server: str
     to_server: str
     direction: str
@@ -101,6 +102,7 @@ class MoveFacts:
             move.key,
             move.migration,
             move.account,
+            move.login,
             move.from_server,
             move.to_server,
             move.direction,
@@ -128,11 +130,12 @@ class TestAsked:
 
 @dataclass(frozen=True)
 class TestFacts:
-    """A test copy; `only` is the engine whose databases alone are copied."""
+    """A test copy; `login` is what servers call its account, `only` is the engine whose databases alone are copied."""
 
     id: int
     key: str
     account: str
+    login: str
     entry: str
     from_server: str
     to_server: str
@@ -151,6 +154,24 @@ class TestResult:
     expires_at: str
     verdict: str
     sentence: str
+
+
+@dataclass(frozen=True)
+class FinishFacts:
+    """What is to become of a shared server that is empty; `infrastructure` is empty where it is wiped."""
+
+    server: str
+    run_id: str
+    then: str
+    infrastructure: str
+    because: str
+    not_quiet_because: str
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any], run_id: str) -> FinishFacts:
+        """As the form says it; a field that was left empty is an empty text."""
+        words = (params[name] or "" for name in ("then", "infrastructure", "because", "not_quiet_because"))
+        return cls(params["server"], run_id, *words)
 
 
 class NothingToDo(Exception):

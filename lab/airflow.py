@@ -48,13 +48,13 @@ FRESH = {"password": 12, "fernet": 0, "jwt": 48, "api": 32}
 def secret(name: str) -> str:
     """A secret of this lab's Airflow: made at the first use, kept in the state, readable by root only."""
     path = HOME / "secrets.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    if name not in known:
+    secrets_kept = json.loads(path.read_text()) if path.exists() else {}
+    if name not in secrets_kept:
         HOME.mkdir(parents=True, exist_ok=True)
-        known = {key: secrets.token_urlsafe(length) for key, length in FRESH.items()}
-        known["fernet"] = fernet_key()
-        _write_private(path, known)
-    return known[name]
+        secrets_kept = {key: secrets.token_urlsafe(length) for key, length in FRESH.items()}
+        secrets_kept["fernet"] = fernet_key()
+        _write_private(path, secrets_kept)
+    return secrets_kept[name]
 
 
 def fernet_key() -> str:

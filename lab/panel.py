@@ -81,13 +81,13 @@ class Panel:
         """Returns the server when it is in `state`; raises LabError when the host has to look at it, or after
         `seconds`."""
 
-        def there() -> dict[str, Any] | None:
+        def in_state() -> dict[str, Any] | None:
             now = self.server(server)
             if now["waits_for"] == "host" and now["state"] != "waiting_for_transit":
                 raise LabError(f"{server} is {now['state']}: {now['next']}")
             return now if now["state"] == state else None
 
-        return self._until(there, f"{server} {state}", seconds)
+        return self._until(in_state, f"{server} {state}", seconds)
 
     def _until(self, ask: Callable[[], dict[str, Any] | None], awaited: str, seconds: float) -> dict[str, Any]:
         until = time.monotonic() + seconds

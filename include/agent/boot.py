@@ -14,6 +14,9 @@ from .move import deadline, fence, forward, redirect, serving, stores
 from .trial import copy, server
 from .verbs.peers import HowItStands, Stands
 
+_AT_ONCE = 4
+"""Of how many accounts the programs are started at a time: most of it is waiting for systemd."""
+
 
 def boot() -> None:
     """After a boot: held accounts return, serving ones get their PHP, addresses are accepted again.
@@ -27,13 +30,15 @@ def boot() -> None:
         print(f"{name} stays shut: {why}", file=sys.stderr)
     accounts = [account for account in all_accounts() if standing(account.name).state != UNREADABLE]
     alone = [account for account in accounts if not _may_have_left(account)]
-    failed = [account.name for account in alone if not _told(partial(_bring_up, account))]
-    asking = [partial(_told, partial(_ask_and_bring_up, account)) for account in accounts if account not in alone]
-    if failed or not all(system.side_by_side(*asking)):
+    shown = _succeeds(serving.show_all)
+    bringing_up = [partial(_succeeds, partial(_bring_up, account)) for account in alone]
+    asking = [partial(_succeeds, partial(_ask_and_bring_up, account)) for account in accounts if account not in alone]
+    up = system.side_by_side(*bringing_up, at_once=_AT_ONCE) + system.side_by_side(*asking)
+    if not all([shown, *up]):
         refuse("not_all_up", "Not every account could be brought up; the journal says why. It is tried again.")
 
 
-def _told(work: Callable[[], Any]) -> bool:
+def _succeeds(work: Callable[[], Any]) -> bool:
     """Whether it could be done; what was in the way is told."""
     try:
         work()
@@ -49,7 +54,8 @@ def _bring_up(account: Account) -> None:
     if state.state == "serving":
         with guarded(account.name):
             _tidy(account)
-            serving.open_account(account)
+            if not account.part:
+                serving.start_processes(account)
     elif state.state == "test":
         with guarded(account.name):
             copy.reopen(account)
@@ -72,28 +78,28 @@ def _ask_and_bring_up(account: Account) -> None:
     shut: so it looks after an ordinary boot, too."""
     for move in pairing.moves_of(account.name):
         try:
-            other = known_peer(move)
-            peer = Peer(move, other["address"], other["host_keys"])
-            said = peer.call(HowItStands())
+            contact = known_peer(move)
+            peer = Peer(move, contact["address"], contact["host_keys"])
+            stands = peer.call(HowItStands())
             peer.close()
         except system.Refused:
             continue
         # Without the proof it never got the account: a server that was taken over could say so to have it.
-        left = said.proof is not None and said.proof == pairing.proof(move)
-        if left and said.state in ("serving", "held", "moved") and said.epoch >= state_of(account.name).epoch:
-            _learn(account.name, move, other, said)
+        left = stands.proof is not None and stands.proof == pairing.proof(move)
+        if left and stands.state in ("serving", "held", "moved") and stands.epoch >= state_of(account.name).epoch:
+            _learn(account.name, move, contact, stands)
     _bring_up(account)
 
 
-def _learn(name: str, move: str, other: dict[str, Any], said: Stands) -> None:
+def _learn(name: str, move: str, contact: dict[str, Any], stands: Stands) -> None:
     """This disk is older than the account's departure: what the other server says is written down."""
-    if said.account != name:
+    if stands.account != name:
         refuse(
             "older_disk",
-            f"{said.account} lives on {other['address']}, which the disk of this server does not know: it is that of"
-            f" a snapshot or backup. {name} stays shut; restore what was on the disk after the move.",
+            f"{stands.account} lives on {contact['address']}, which the disk of this server does not know: it is that"
+            f" of a snapshot or backup. {name} stays shut; restore what was on the disk after the move.",
         )
-    forward.learn(name, move, said.epoch, other["address"], other)
+    forward.learn(name, move, stands.epoch, contact["address"], contact)
 
 
 def _tidy(account: Account) -> None:

@@ -1,23 +1,23 @@
-"""What answers the verbs that the orchestrator may call: one JSON request in and one JSON reply out."""
+"""What answers the verbs that the orchestrator may call: one JSON request in and one JSON reply out.
+
+A run of the agent answers one request: each handler loads what it needs, since to load all of the agent takes longer
+than most requests do.
+"""
 
 import sys
 import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
-from . import describe, verbs
+from . import verbs
 from .account.accounts import Account, State, load, state_of
-from .channel import pairing
-from .checks import account as checks
-from .checks import obstacles
-from .host import addresses, operations, shapes
+from .host import operations, shapes
 from .host.codec import decode, encode
 from .host.digest import printable
 from .host.shapes import Strange, parsed, record, tree
 from .host.system import Refused, refuse
-from .move import fence, forward, hold, shell, switch, take_back
-from .trial import copy, duplicate, server
-from .verbs import Standing
+from .verbs import Standing, reports
+from .verbs.described import Description
 from .verbs.verb import ORCHESTRATOR, Answers, LongVerb, Nothing, asked
 
 
@@ -26,10 +26,15 @@ def _standing(state: State) -> Standing:
 
 
 def _create(want: verbs.Create) -> Standing:
+    from .move import shell
+
     return _standing(shell.create(Account.from_json(want.account_file), want.epoch, want.unix_password_hash))
 
 
 def _pair(want: verbs.Pair) -> verbs.Paired:
+    from .channel import pairing
+    from .move import hold
+
     load(want.account)
     if want.epoch is not None:
         hold.admit(want.account, want.move, want.epoch)
@@ -37,6 +42,9 @@ def _pair(want: verbs.Pair) -> verbs.Paired:
 
 
 def _receive(want: verbs.Receive) -> verbs.Received:
+    from .channel import pairing
+    from .move import shell
+
     account = Account.from_json(want.account_file)
     if account.name != want.account or account.part:
         refuse("bad_args", f"The account file is that of {account.name}, not of {want.account}.")
@@ -48,6 +56,9 @@ def _receive(want: verbs.Receive) -> verbs.Received:
 
 
 def _unpair(want: verbs.Unpair) -> Nothing:
+    from .channel import pairing
+    from .move import switch
+
     if want.epoch is None or not pairing.over(want.move, want.epoch):
         _require_released(want.move)
         operations.stop_all_of(want.move)
@@ -60,6 +71,9 @@ def _unpair(want: verbs.Unpair) -> Nothing:
 
 def _require_released(move: str) -> None:
     """The path of a committed move is what opens the account on the other server: it stays until that is done."""
+    from .channel import pairing
+    from .move import fence
+
     name = pairing.account_of(move)
     if name is not None and fence.committed(state := state_of(name), move) and not fence.released(state, move):
         refuse(
@@ -68,68 +82,111 @@ def _require_released(move: str) -> None:
 
 
 def _return(want: verbs.Return) -> Standing:
+    from .move import hold
+
     if want.epoch is None:
         return _standing(hold.return_(want.account, want.move))
     return _standing(hold.give_up(want.account, want.move, want.epoch))
 
 
 def _left(want: verbs.Left) -> Standing:
+    from .move import forward
+
     return _standing(forward.learn(want.account, want.move, want.epoch, want.to))
 
 
 def _remove(want: verbs.Remove) -> Nothing:
+    from .move import shell
+
     shell.remove(want.account, want.move)
     return Nothing()
 
 
 def _become_test_server(want: verbs.BecomeTestServer) -> verbs.TestServer:
+    from .trial import server
+
     return verbs.TestServer(**server.become(want.domain, want.certificate))
 
 
 def _open_test(want: verbs.OpenTest) -> verbs.TestOpened:
+    from .trial import copy
+
     state = copy.open_test(want.account, want.move, want.epoch, want.names, want.stores)
     opened: verbs.TestOpened = decode(verbs.TestOpened, {"state": state.state, "epoch": state.epoch, **state.test})
     return opened
 
 
 def _drop_left(want: verbs.DropLeft) -> Nothing:
+    from .move import forward
+
     forward.drop_left(want.account, want.engine)
     return Nothing()
 
 
 def _take_back(want: verbs.TakeBack) -> Standing:
+    from .move import take_back
+
     return _standing(take_back.take_back(want.account, want.epoch, want.because[:500]))
 
 
 def _lead_to(want: verbs.LeadTo) -> verbs.Led:
+    from .move import take_back
+
     state = take_back.lead_to(want.account, want.address)
     return verbs.Led(state=state.state, to=state.to)
 
 
-def _describe(_want: verbs.Describe) -> dict[str, Any]:
+def _describe(_want: verbs.Describe) -> Description:
+    from . import describe
+
     return describe.describe()
 
 
-def _prove_empty(_want: verbs.ProveEmpty) -> verbs.Emptiness:
-    return verbs.Emptiness(**describe.prove_empty())
+def _prove_empty(want: verbs.ProveEmpty) -> verbs.Emptiness:
+    from . import describe
+
+    return describe.prove_empty(want.signed)
 
 
 def _accept_ips(want: verbs.AcceptIps) -> Nothing:
+    from .host import addresses
+
     addresses.accept(want.ips)
     return Nothing()
 
 
+def _send_mail_from(want: verbs.SendMailFrom) -> Nothing:
+    from .layouts import mail
+
+    mail.send_from(want.ips)
+    return Nothing()
+
+
 def _drop_ips(want: verbs.DropIps) -> Nothing:
+    from .host import addresses
+
     addresses.drop(want.ips)
     return Nothing()
 
 
 def _drain_ips(want: verbs.DrainIps) -> verbs.Drained:
+    from .host import addresses
+
     return verbs.Drained(still_open=addresses.drain(want.ips, want.seconds))
 
 
 def _reset_ips(want: verbs.ResetIps) -> verbs.Reset:
+    from .host import addresses
+
     return verbs.Reset(reset=addresses.reset(want.ips))
+
+
+def _run_hook(want: verbs.RunHook) -> verbs.HookRun:
+    from .host import hooks
+
+    about = want.about
+    told = {"account": about.account, "direction": about.direction, "from": about.source, "to": about.target}
+    return verbs.HookRun(ran=hooks.run(want.hook, {**told, "move": about.move, "engine": about.engine}))
 
 
 def _start(want: verbs.Start) -> verbs.OperationStatus:
@@ -144,8 +201,8 @@ def _status(want: verbs.Status) -> verbs.OperationStatus:
 
 
 def _shown(status: dict[str, Any]) -> verbs.OperationStatus:
-    found: verbs.OperationStatus = decode(verbs.OperationStatus, status)
-    return found
+    shown: verbs.OperationStatus = decode(verbs.OperationStatus, status)
+    return shown
 
 
 VERBS = Answers(
@@ -165,18 +222,65 @@ VERBS = Answers(
     verbs.Remove.answered_by(_remove),
     verbs.ResetIps.answered_by(_reset_ips),
     verbs.Return.answered_by(_return),
+    verbs.RunHook.answered_by(_run_hook),
+    verbs.SendMailFrom.answered_by(_send_mail_from),
     verbs.Start.answered_by(_start),
     verbs.Status.answered_by(_status),
     verbs.TakeBack.answered_by(_take_back),
     verbs.Unpair.answered_by(_unpair),
 )
+
+
+def _check(want: verbs.Check, report: operations.Report) -> reports.Checked:
+    from .checks import account
+
+    return account.check(want, report)
+
+
+def _copy(want: verbs.Copy, report: operations.Report) -> reports.Copied:
+    from .move import switch
+
+    return switch.copy(want, report)
+
+
+def _duplicate(want: verbs.Duplicate, report: operations.Report) -> reports.Duplicated:
+    from .trial import duplicate
+
+    return duplicate.duplicate(want, report)
+
+
+def _inspect(want: verbs.Inspect, report: operations.Report) -> verbs.Inspected:
+    from .unclaimed import look
+
+    return look.inspect(want, report)
+
+
+def _obstacles(want: verbs.Obstacles, report: operations.Report) -> verbs.LookedAhead:
+    from .checks import obstacles
+
+    return obstacles.obstacles(want, report)
+
+
+def _switch(want: verbs.Switch, report: operations.Report) -> reports.Switched:
+    from .move import switch
+
+    return switch.switch(want, report)
+
+
+def _verify(want: verbs.Verify, report: operations.Report) -> reports.Compared:
+    from .move import switch
+
+    return switch.verify(want, report)
+
+
 LONG_VERBS = Answers(
-    verbs.Check.run_by(checks.check),
-    verbs.Copy.run_by(switch.copy),
-    verbs.Duplicate.run_by(duplicate.duplicate),
-    verbs.Obstacles.run_by(obstacles.obstacles),
-    verbs.Switch.run_by(switch.switch),
-    verbs.Verify.run_by(switch.verify),
+    verbs.Check.run_by(_check),
+    verbs.Copy.run_by(_copy),
+    verbs.Duplicate.run_by(_duplicate),
+    verbs.Inspect.run_by(_inspect),
+    verbs.Obstacles.run_by(_obstacles),
+    verbs.Switch.run_by(_switch),
+    verbs.Verify.run_by(_verify),
 )
 """What `start` starts; each runs as an operation."""
 
@@ -196,8 +300,8 @@ def answer(text: bytes) -> str:
         return encode({"ok": False, "error": {"code": error.code, "message": error.message}})
     except Exception as error:  # the caller must get an answer; what happened goes to stderr whole
         traceback.print_exc(file=sys.stderr)
-        said = printable(f"{type(error).__name__}: {error}"[:1000])
-        message = f"The agent failed: {said}. This is a fault of the agent; report it."
+        why = printable(f"{type(error).__name__}: {error}"[:1000])
+        message = f"The agent failed: {why}. This is a fault of the agent; report it."
         return encode({"ok": False, "error": {"code": "internal_error", "message": message}})
 
 

@@ -82,26 +82,27 @@ def check_campaign(conn: psycopg.Connection, campaign: int, sight: Sight) -> str
 
 def check(conn: psycopg.Connection, entry: str, accounts: Iterable[str], sight: Sight) -> list[Preflight]:
     """What lies ahead of each of these accounts on its way through the entry, by name."""
-    now, wanted = datetime.now(UTC), registry.catalogue_entry(conn, entry)
-    known: dict[str, Preflight] = {}
-    to_ask: dict[str, list[str]] = defaultdict(list)
+    now, target = datetime.now(UTC), registry.catalogue_entry(conn, entry)
+    ahead: dict[str, Preflight] = {}
+    to_ask: dict[str, list[registry.Account]] = defaultdict(list)
     for name in sorted(accounts):
         if waves.in_hand(conn, name):
             continue  # what is at work on it tells by itself
-        here = Preflight(name, registry.account(conn, name).server, _against(conn, name, entry))
+        account = registry.account(conn, name)
+        here = Preflight(name, account.server, _against(conn, name, entry))
         tested = registry.latest_test_of(conn, name, entry)
         if tested is not None and (tested.blockers or registry.certain(tested.tested_at) > now - sight.recent):
             report = registry.certain(tested.report)
             stops = [Obstacle(sentence=blocker, who="customer") for blocker in blockers(report)]
-            known[name] = Preflight(name, here.server, here.obstacles + stops, left_behind(report))
+            ahead[name] = Preflight(name, here.server, here.obstacles + stops, left_behind(report))
         else:
-            known[name] = here
-            to_ask[here.server].append(name)
-    stores = [*STORES] if wanted.kind == "infrastructure" else [wanted.kind]
+            ahead[name] = here
+            to_ask[here.server].append(account)
+    stores = [*STORES] if target.kind == "infrastructure" else [target.kind]
     for name, asked in _ask(to_ask, stores, sight.reach).items():
-        here = known[name]
-        known[name] = Preflight(name, here.server, here.obstacles + asked.obstacles, asked.left, asked.unknown)
-    return list(known.values())
+        here = ahead[name]
+        ahead[name] = Preflight(name, here.server, here.obstacles + asked.obstacles, asked.left, asked.unknown)
+    return list(ahead.values())
 
 
 def _against(conn: psycopg.Connection, account: str, entry: str) -> list[Obstacle]:
@@ -118,33 +119,38 @@ def _against(conn: psycopg.Connection, account: str, entry: str) -> list[Obstacl
     return []
 
 
-def _ask(to_ask: Mapping[str, list[str]], stores: list[str], reach: Callable[[str], Host]) -> dict[str, Preflight]:
+def _ask(
+    to_ask: Mapping[str, list[registry.Account]], stores: list[str], reach: Callable[[str], Host]
+) -> dict[str, Preflight]:
     """What the servers' own agents find, several servers at a time."""
     until = time.monotonic() + TIMEOUT
-    work: list[tuple[str, Host, list[str]]] = []
+    work: list[tuple[str, Host, list[registry.Account]]] = []
     answers: dict[str, Preflight] = {}
-    for server, names in to_ask.items():
+    for server, accounts in to_ask.items():
         try:
-            work.append((server, reach(server), names))
+            work.append((server, reach(server), accounts))
         except registry.RegistryRefused as refused:
-            answers |= {name: Preflight(name, server, unknown=str(refused)) for name in names}
+            answers |= {each.name: Preflight(each.name, server, unknown=str(refused)) for each in accounts}
     with ThreadPoolExecutor(MAX_SERVERS) as pool:
         for part in pool.map(lambda job: _ask_server(job[0], job[1], job[2], stores, until), work):
             answers |= part
     return answers
 
 
-def _ask_server(server: str, host: Host, names: list[str], stores: list[str], until: float) -> dict[str, Preflight]:
+def _ask_server(
+    server: str, host: Host, accounts: list[registry.Account], stores: list[str], until: float
+) -> dict[str, Preflight]:
     answers: dict[str, Preflight] = {}
     unreached: str | None = None
-    for name in names:
+    for account in accounts:
+        name = account.name
         if unreached is None and time.monotonic() > until:
             unreached = f"there was no time left; {server} takes long."
         if unreached is not None:
             answers[name] = Preflight(name, server, unknown=unreached)
             continue
         try:
-            answer = _ask_account(host, name, stores, min(until, time.monotonic() + ACCOUNT_TIMEOUT))
+            answer = _ask_account(host, account.login, stores, min(until, time.monotonic() + ACCOUNT_TIMEOUT))
             answers[name] = Preflight(name, server, answer.obstacles, answer.left)
         except AgentError as error:
             answers[name] = Preflight(name, server, unknown=error.message)
@@ -154,19 +160,19 @@ def _ask_server(server: str, host: Host, names: list[str], stores: list[str], un
     return answers
 
 
-def _ask_account(host: Host, account: str, stores: list[str], until: float) -> verbs.LookedAhead:
+def _ask_account(host: Host, login: str, stores: list[str], until: float) -> verbs.LookedAhead:
     """The agent's `obstacles`; each look is one of its own, since a person who mended something looks again."""
-    operation = f"ahead-{secrets.token_hex(6)}-{account}"
-    look = verbs.Obstacles(account=account, stores=stores)
+    operation = f"ahead-{secrets.token_hex(6)}-{login}"
+    look = verbs.Obstacles(account=login, stores=stores)
     status = host.call(verbs.start(operation, look))
     pause = 0.1
     while status.state == "running":
         if time.monotonic() > until:
-            raise AgentError("timed_out", f"the look at {account} took too long; it may still run there.")
+            raise AgentError("timed_out", f"the look at {login} took too long; it may still run there.")
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
         status = host.call(verbs.Status(operation=operation))
-    return ended(operation, look, status)
+    return ended(operation, verbs.Obstacles, status)
 
 
 # --- who is told what ---

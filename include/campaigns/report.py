@@ -34,8 +34,8 @@ def _account(
 ) -> dict[str, Any]:
     test = registry.latest_test_of(conn, account.account, campaign.entry)
     move = registry.move(conn, account.move) if account.move is not None else None
-    figures = move.figures if move is not None else {}
-    switched, proven = figures.get("switch") or {}, proof.of(figures)
+    figures = move.figures if move is not None else registry.Figures()
+    proven = proof.of(figures)
     return {
         "account": account.account,
         "wave": account.wave,
@@ -44,7 +44,7 @@ def _account(
         "lives_on": account.server,
         "test": test and {"id": test.id, "blockers": test.blockers, "warnings": test.warnings},
         "move": account.move,
-        "held_ms": switched.get("held_ms"),
+        "held_ms": figures.switch.held_ms,
         "verified": {**proven.counts, "equal": proven.equal, "complete": proven.verified},
         "left": proven.left,
     }

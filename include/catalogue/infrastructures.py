@@ -35,11 +35,11 @@ class Infrastructure:
     def unlike(self, debian: str, versions: Mapping[str, str]) -> list[str]:
         """What a server of this infrastructure runs otherwise than declared: "Debian 12, not 13"."""
         programs = {"Debian": (self.debian, debian)}
-        programs |= {name: (wanted, versions.get(name, "")) for name, wanted in self.programs.items()}
+        programs |= {name: (declared, versions.get(name, "")) for name, declared in self.programs.items()}
         return [
-            f"{name} {runs or 'of no known version'}, not {wanted}"
-            for name, (wanted, runs) in programs.items()
-            if not f"{runs}.".startswith(f"{wanted}.")
+            f"{name} {runs or 'of no known version'}, not {declared}"
+            for name, (declared, runs) in programs.items()
+            if not f"{runs}.".startswith(f"{declared}.")
         ]
 
 

@@ -63,13 +63,13 @@ class Place:
             raise self.wrong("this is no list with something in it: write one item or more")
         return [Place(self.file, item) for item in self.node.value]
 
-    def fields(self, known: Collection[str], required: Collection[str] = ()) -> dict[str, Place]:
+    def fields(self, allowed: Collection[str], required: Collection[str] = ()) -> dict[str, Place]:
         """The fields of a mapping: known ones only, each once, all that are required."""
         fields: dict[str, Place] = {}
         for key, value in self._pairs():
             name = key.text()
-            if name not in known:
-                raise key.wrong(f"{name!r} is not known here: use {_either(known)}")
+            if name not in allowed:
+                raise key.wrong(f"{name!r} is not known here: use {_either(allowed)}")
             if name in fields:
                 raise key.wrong(f"{name!r} stands here twice: remove one")
             fields[name] = value

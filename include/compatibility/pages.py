@@ -160,14 +160,14 @@ def _links(answer: _Answer, side: Side) -> list[str]:
 
 def _compared(site: Site, url: str, test_url: str, before: _Answer, after: _Answer) -> dict[str, Any]:
     old, new = ([text.without_hosts(word, site.hosts) for word in side.content.words] for side in (before, after))
-    known = set(text.complaints(old))
+    old_complaints = set(text.complaints(old))
     return {
         "url": url,
         "test_url": test_url,
         "status": [before.status, after.status],
         "title": [before.content.title, after.content.title],
         "likeness": text.likeness(old, new),
-        "php_errors": [complaint for complaint in text.complaints(new) if complaint not in known],
+        "php_errors": [complaint for complaint in text.complaints(new) if complaint not in old_complaints],
         "seconds": [round(before.seconds, 3), round(after.seconds, 3)],
         **({"of_app": True} if _of_app(site, before.path) else {}),
     }

@@ -7,12 +7,13 @@ only read in the account's code is as grave as the catalogue says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from include.agent.account.engines import DECLARED
 from include.agent.host.digest import printable
+from include.agent.verbs.reports import Checked, Duplicated, Finding, Missing, Remark
 from include.catalogue import Entry
 from include.compatibility import text
 from include.compatibility.pages import slower
@@ -29,9 +30,9 @@ class Seen:
     """What the looks of a test gave: the agent's `duplicate`; its `check` on the original and on the copy, which run
     different kinds of checks; and `compare_pages`. What was not done is empty."""
 
-    duplicated: Mapping[str, Any]
-    original: Mapping[str, Any]
-    copy: Mapping[str, Any]
+    duplicated: Duplicated
+    original: Checked
+    copy: Checked
     pages: Mapping[str, Any]
 
 
@@ -49,13 +50,11 @@ def build(
     "names", "verdict": ready|warnings|blocked, "sentence", "findings", "pages", "copied", "looked_at", "not_looked_at",
     "unchecked": [{"title", "explanation", "fix"}: what nothing could look for]}; the gravest findings first."""
     pages = list(seen.pages.get("pages", ()))
-    looks = (seen.original, seen.copy, seen.pages)
+    looks = (seen.original.not_looked_at, seen.copy.not_looked_at, seen.pages.get("not_looked_at", ()))
     findings = [
         *_restore(seen.duplicated, entry),
         *_pages(pages),
-        *_checks(
-            entry, [row for look in looks for row in look.get("findings", ())], seen.original.get("php_extensions")
-        ),
+        *_checks(entry, [*seen.original.findings, *seen.copy.findings], seen.original.php_extensions),
         *_waits(seen.duplicated),
         *_left(seen.duplicated),
     ]
@@ -75,12 +74,12 @@ def build(
         "findings": findings,
         "pages": pages,
         "copied": {
-            "files": seen.duplicated.get("files", 0),
-            "bytes": seen.duplicated.get("bytes", 0),
+            "files": seen.duplicated.files,
+            "bytes": seen.duplicated.bytes,
             "databases": sorted(databases),
         },
-        "looked_at": dict(seen.copy.get("looked_at", {})),
-        "not_looked_at": list(dict.fromkeys(sentence for look in looks for sentence in look.get("not_looked_at", ()))),
+        "looked_at": asdict(seen.copy.looked_at) if seen.copy.looked_at else {},
+        "not_looked_at": list(dict.fromkeys(sentence for sentences in looks for sentence in sentences)),
         "unchecked": _unchecked(entry),
     }
 
@@ -131,12 +130,11 @@ def _finding(
 # --- what the copy's restore said ---
 
 
-def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, Any]]:
-    messages = list(duplicated.get("said", ()))
-    errors = [message for message in messages if message["severity"] == "error"]
-    warnings = [message for message in messages if message["severity"] != "error"]
-    reported = {_object(message) for message in errors}
-    missing = [_object(message) for message in duplicated.get("missing", ()) if _object(message) not in reported]
+def _restore(duplicated: Duplicated, entry: Entry) -> Iterator[dict[str, Any]]:
+    errors = [remark for remark in duplicated.said if remark.severity == "error"]
+    warnings = [remark for remark in duplicated.said if remark.severity != "error"]
+    reported = {_object(remark) for remark in errors}
+    missing = [_object(missing) for missing in duplicated.missing if _object(missing) not in reported]
     if errors:
         yield _finding(
             "restore-errors",
@@ -144,7 +142,7 @@ def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, 
             "Parts of your databases that the new version refuses",
             f"When we restored your databases on {entry.title}, these objects could not be made, or not as they were.",
             "Change or remove them in the original as each message says, then test again.",
-            (f"{_object(message)}: {message['message']}" for message in errors),
+            (f"{_object(remark)}: {remark.message}" for remark in errors),
         )
     if missing:
         yield _finding(
@@ -163,19 +161,21 @@ def _restore(duplicated: Mapping[str, Any], entry: Entry) -> Iterator[dict[str, 
             "What the new version remarked on your databases",
             "Everything named here was restored, and the database server had something to say about it.",
             "Read the messages; where one names something of yours, look whether it works in the test.",
-            (f"{_object(message)}: {message['message']}" for message in warnings),
+            (f"{_object(remark)}: {remark.message}" for remark in warnings),
         )
 
 
-def _object(message: Mapping[str, Any]) -> str:
-    where = " ".join(
-        str(word) for word in (_STORES.get(message["store"], message["store"]), message.get("database")) if word
-    )
-    return f"{where}, {message['object']}" if message.get("object") else where
+def _object(remark: Remark | Missing) -> str:
+    where = _where(remark.store, remark.database)
+    return f"{where}, {remark.object}" if remark.object else where
 
 
-def _waits(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    if waits := list(duplicated.get("waits", ())):
+def _where(store: str, database: str | None) -> str:
+    return " ".join(word for word in (_STORES.get(store, store), database) if word)
+
+
+def _waits(duplicated: Duplicated) -> Iterator[dict[str, Any]]:
+    if duplicated.waits:
         yield _finding(
             "copied-while-visitors-wait",
             "warning",
@@ -184,28 +184,26 @@ def _waits(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             " whole, and requests wait for that. A move is not begun when they would wait longer than a second, unless"
             " you allow more.",
             "Have set what is named with each and test again; or choose a quiet hour, and allow as long a wait.",
-            (f"{_object(wait)}: {wait['message']}" for wait in waits),
+            (f"{_where(wait.store, wait.database)}: {wait.message}" for wait in duplicated.waits),
         )
 
 
-def _left(duplicated: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    if left := list(duplicated.get("left", ())):
+def _left(duplicated: Duplicated) -> Iterator[dict[str, Any]]:
+    if duplicated.left:
         yield _finding(
             "left",
             "note",
             "What is not carried over",
             "These things of your account are not copied, neither in the test nor when you move.",
             "Nothing, as a rule. Ask us if you need one of them.",
-            left,
+            duplicated.left,
         )
 
 
 # --- the catalogue's checks ---
 
 
-def _checks(
-    entry: Entry, rows: list[Mapping[str, Any]], present: Iterable[str] | None = None
-) -> Iterator[dict[str, Any]]:
+def _checks(entry: Entry, findings: list[Finding], present: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
     """One finding for each incompatibility that was found. What the agent was asked by a catalogue that has changed
     since then is left out: the catalogue's present word counts. `present`: the extensions that PHP has on the present
     server, where it says so; what it has not, the new version takes from nobody."""
@@ -213,11 +211,11 @@ def _checks(
         if incompatibility.check is not None and incompatibility.check.kind == "php_extensions" and present is not None:
             if not {name.lower() for name in incompatibility.check.arguments["extensions"]} & {*present}:
                 continue
-        of_it = [row for row in rows if row["check"] == incompatibility.id]
+        of_it = [finding for finding in findings if finding.check == incompatibility.id]
         # PHP itself says which files it reads all the same.
         mild = incompatibility.check is not None and incompatibility.check.kind == "php_lint"
-        deprecated = [row for row in of_it if mild and row["what"].startswith("Deprecated: ")]
-        grave = [row for row in of_it if row not in deprecated]
+        deprecated = [finding for finding in of_it if mild and finding.what.startswith("Deprecated: ")]
+        grave = [finding for finding in of_it if finding not in deprecated]
         if grave:
             yield _finding(
                 incompatibility.id,
@@ -239,12 +237,12 @@ def _checks(
             )
 
 
-def _places(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], int]:
-    rows = list(rows)
+def _places(findings: list[Finding]) -> tuple[list[str], int]:
     places = [
-        f"{row['where']}: {row['what']}" + (f" ({row['count']:,} times)" if row["count"] > 1 else "") for row in rows
+        f"{finding.where}: {finding.what}" + (f" ({finding.count:,} times)" if finding.count > 1 else "")
+        for finding in findings
     ]
-    return places, sum(row["count"] for row in rows)
+    return places, sum(finding.count for finding in findings)
 
 
 def _unchecked(entry: Entry) -> list[dict[str, str]]:

@@ -25,6 +25,10 @@ Connect = Callable[[], paramiko.SSHClient]
 Progress = Callable[[verbs.Progress], None]
 
 
+NO_AGENT = "none"
+"""What a launcher says where no agent was pushed to it."""
+
+
 class HostUnreachable(Exception):
     """No connection, or one that was lost: the verb may or may not have run, and can be repeated."""
 
@@ -90,7 +94,7 @@ class Host:
         return True
 
     def agent_digest(self) -> str:
-        """SHA-256 of the agent that is installed there, or "none"."""
+        """SHA-256 of the agent that is installed there, or NO_AGENT."""
         code, output, errors = self._run("digest", b"", 30)
         if code != 0:
             raise AgentError(
@@ -128,7 +132,7 @@ class Host:
             if progress:
                 progress(status.progress)
             if status.state != "running":
-                return ended(operation, verb, status)
+                return ended(operation, type(verb), status)
             if time.monotonic() > end:
                 raise HostUnreachable(
                     f"The operation {operation} still runs after {timeout:.0f} s; attach to it again."
@@ -180,7 +184,7 @@ class Host:
         return transport.open_session(timeout=min(timeout, 20))
 
 
-def ended(operation: str, verb: LongVerb[Result], status: verbs.OperationStatus) -> Result:
+def ended(operation: str, verb: type[LongVerb[Result]], status: verbs.OperationStatus) -> Result:
     """What a long verb has given; AgentError where it gave nothing."""
     if status.error is not None:
         raise AgentError(status.error.code, status.error.message)
@@ -193,7 +197,7 @@ def ended(operation: str, verb: LongVerb[Result], status: verbs.OperationStatus)
     return result
 
 
-def _strange(verb: Verb[Any], strange: Strange, more: str = "") -> AgentError:
+def _strange(verb: Verb[Any] | type[Verb[Any]], strange: Strange, more: str = "") -> AgentError:
     return AgentError(
         "strange_reply",
         f"What answers {verb.name} on this server is not its agent{strange}{more}; find out what it is before anything "

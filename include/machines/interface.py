@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""As the registry has it: a label of a host name."""
 
 
 class MachineError(Exception):
@@ -28,7 +29,7 @@ class MachineSpec:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise MachineError(
-                f"{self.name!r} is no server name: use a lower-case letter, then at most 31 of a-z, 0-9 and '-'."
+                f"{self.name!r} is no server name: use at most 63 of a-z, 0-9 and '-', with no '-' at its ends."
             )
         for version, field in (
             (4, "management_address"),
@@ -66,8 +67,10 @@ class Machines(Protocol):
         Raises MachineError.
         """
 
-    def reinstall(self, spec: MachineSpec, infrastructure: str) -> Installed:
-        """Destroy what the server holds, also while it runs, and install it anew with a new host key."""
+    def reinstall(self, spec: MachineSpec, infrastructure: str, host_keys_of: str | None = None) -> Installed:
+        """Destroy what the server holds, also while it runs, and install it anew: with a new SSH host key, or with the
+        keys that are on the disk kept under the label `host_keys_of`. Raises MachineError, with nothing destroyed,
+        where that disk has none that could be kept."""
 
     def wipe(self, spec: MachineSpec) -> None:
         """Stop the server and remove everything it holds; one that is already wiped stays so."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from include.catalogue import infrastructures
 from include.catalogue.infrastructures import Infrastructure
+from include.machines.host_keys import HostKey
 from include.machines.interface import MachineError, MachineSpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCHER = "/usr/local/lib/transhumance/launcher"
 SSHD = """\
-HostKey /etc/ssh/ssh_host_ed25519_key
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 UseDNS no
@@ -39,10 +39,10 @@ class LaidFile:
 
 def declared(infrastructure: str, repository: Path = REPOSITORY) -> Infrastructure:
     """The infrastructure of that name. Raises MachineError where nothing declares it."""
-    known = infrastructures.load(repository / "config" / "infrastructures")
-    if infrastructure not in known:
-        raise MachineError(f"Nothing declares infrastructure {infrastructure!r}: use one of {', '.join(known)}.")
-    return known[infrastructure]
+    by_name = infrastructures.load(repository / "config" / "infrastructures")
+    if infrastructure not in by_name:
+        raise MachineError(f"Nothing declares infrastructure {infrastructure!r}: use one of {', '.join(by_name)}.")
+    return by_name[infrastructure]
 
 
 def trees(infrastructure: str, repository: Path = REPOSITORY) -> tuple[Path, Path]:
@@ -51,9 +51,14 @@ def trees(infrastructure: str, repository: Path = REPOSITORY) -> tuple[Path, Pat
 
 
 def files(
-    spec: MachineSpec, infrastructure: str, authorized_key: str, resolver: str, repository: Path = REPOSITORY
+    spec: MachineSpec,
+    infrastructure: str,
+    authorized_key: str,
+    host_keys: Sequence[HostKey],
+    resolver: str,
+    repository: Path = REPOSITORY,
 ) -> Iterator[LaidFile]:
-    """Names, name server, sshd's settings, and the one key that runs the launcher and nothing else."""
+    """Names, name server, sshd's keys and settings, and the one key that runs the launcher and nothing else."""
     lines = ("127.0.0.1 localhost", "::1 localhost", f"{spec.lan_address} {spec.name}.example {spec.name}")
     network = ipaddress.ip_network(f"{spec.management_address}/24", strict=False)
     more = declared(infrastructure, repository).sshd.format(network=network)
@@ -62,6 +67,10 @@ def files(
     yield LaidFile("/etc/hosts", "\n".join(lines) + "\n")
     yield LaidFile("/etc/resolv.conf", f"nameserver {resolver}\noptions timeout:1 attempts:2\n")
     yield LaidFile("/etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
-    yield LaidFile("/etc/ssh/sshd_config.d/management.conf", f"{SSHD}{more}\n")
+    for key in host_keys:
+        yield LaidFile(key.path, key.private, 0o600)
+        yield LaidFile(f"{key.path}.pub", f"{key.public} {spec.name}\n")
+    shown = "".join(f"HostKey {key.path}\n" for key in host_keys)
+    yield LaidFile("/etc/ssh/sshd_config.d/management.conf", f"{shown}{SSHD}{more}\n")
     yield LaidFile("/root/.ssh/authorized_keys", f'restrict,command="{LAUNCHER}" {authorized_key}\n', 0o600)
     yield LaidFile(LAUNCHER, launcher.read_bytes(), 0o755)

@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
-from include.machines import laid_down
+from include.machines import host_keys, laid_down
 from include.machines.delta import Delta
+from include.machines.host_keys import HostKey
 from include.machines.interface import NAME, Installed, MachineError, MachineSpec
 
 # LXC looks for a bridge in the first network namespace; this attaches the interface in the one we are in.
@@ -45,7 +46,7 @@ lxc.net.1.ipv6.address = {lan_address6}/64
 lxc.net.1.ipv6.gateway = {router_address6}
 lxc.apparmor.profile = unconfined
 lxc.environment = SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1
-lxc.mount.auto = proc:mixed sys:mixed cgroup:rw
+lxc.mount.auto = proc:mixed sys:mixed cgroup:rw:force
 lxc.cgroup.dir = transhumance
 lxc.tty.max = 0
 lxc.pty.max = 64
@@ -90,15 +91,16 @@ class LxcMachines:
             record = self._record(spec.name)
             if record is None or record["infrastructure"] != infrastructure:
                 self._wipe(spec.name)
-                self._lay_out(spec, infrastructure)
+                self._lay_out(spec, infrastructure, [host_keys.fresh()])
             return self._start(spec)
 
-    def reinstall(self, spec: MachineSpec, infrastructure: str) -> Installed:
+    def reinstall(self, spec: MachineSpec, infrastructure: str, host_keys_of: str | None = None) -> Installed:
         """See `Machines.reinstall`."""
         with self._alone(spec.name):
             self._base(infrastructure)  # an unknown infrastructure is refused before anything is lost
+            keys = [host_keys.fresh()] if host_keys_of is None else self._kept_host_keys(host_keys_of)
             self._wipe(spec.name)
-            self._lay_out(spec, infrastructure)
+            self._lay_out(spec, infrastructure, keys)
             return self._start(spec)
 
     def wipe(self, spec: MachineSpec) -> None:
@@ -190,15 +192,16 @@ class LxcMachines:
     def _base(self, infrastructure: str) -> Path:
         base = self.bases / infrastructure
         if "/" in infrastructure or not (base / "usr").is_dir():
-            known = sorted(p.name for p in self.bases.iterdir() if p.is_symlink()) if self.bases.is_dir() else []
+            names = sorted(p.name for p in self.bases.iterdir() if p.is_symlink()) if self.bases.is_dir() else []
             raise MachineError(
                 f"There is no base tree for the infrastructure {infrastructure!r}: "
-                f"build it, or use one of {', '.join(known) or 'none yet'}."
+                f"build it, or use one of {', '.join(names) or 'none yet'}."
             )
         return base.resolve()
 
-    def _lay_out(self, spec: MachineSpec, infrastructure: str) -> None:
-        files = list(laid_down.files(spec, infrastructure, self.authorized_key, self.resolver, self.repository))
+    def _lay_out(self, spec: MachineSpec, infrastructure: str, keys: list[HostKey]) -> None:
+        own = (self.authorized_key, keys, self.resolver, self.repository)
+        files = list(laid_down.files(spec, infrastructure, *own))
         home, base = self.servers / spec.name, self._base(infrastructure)
         delta = Delta(base, home / "delta")
         self.servers.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -215,10 +218,9 @@ class LxcMachines:
         delta.directory("/root/.ssh", 0o700)
         for file in files:
             delta.write(file.path, file.content, file.mode)
-        host_key = self._host_key(delta, spec.name)
         self._configure(spec, base, home)
         # written last, by renaming: a server without it was never laid out whole and is begun anew
-        replace(home / "installed.json", json.dumps({"infrastructure": infrastructure, "host_key": host_key}))
+        replace(home / "installed.json", json.dumps({"infrastructure": infrastructure, "host_key": keys[0].public}))
 
     def _configure(self, spec: MachineSpec, base: Path, folder: Path) -> None:
         """Write to `folder` what LXC has to know of a server that stands, or will stand, at its place."""
@@ -243,12 +245,12 @@ class LxcMachines:
             raise MachineError(f"{label!r} is no name of a kept disk: use lower-case letters, digits and '-'.")
         return self.kept / label
 
-    @staticmethod
-    def _host_key(delta: Delta, name: str) -> str:
-        path = delta.directory("/etc/ssh") / "ssh_host_ed25519_key"
-        path.unlink(missing_ok=True)
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)])
-        return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
+    def _kept_host_keys(self, label: str) -> list[HostKey]:
+        """Those of a kept disk; the base trees below it have none."""
+        delta = self._kept(label) / "delta"
+        if not delta.is_dir():
+            raise MachineError(f"There is no kept disk {label}: no host keys can be taken from it.")
+        return host_keys.of_disk(delta, f"the kept disk {label}")
 
     def _start(self, spec: MachineSpec) -> Installed:
         record = self._record(spec.name)
@@ -344,7 +346,7 @@ def hardware_address(port: int, address: str) -> str:
 def processes_on(delta: Path) -> list[int]:
     """The processes whose root is the overlay with this writable layer."""
     mark = f"upperdir={delta},".encode()
-    found = []
+    pids = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
@@ -352,8 +354,8 @@ def processes_on(delta: Path) -> list[int]:
             except OSError:
                 continue  # it ended meanwhile
             if mark in mounts:
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids
 
 
 def kill(pid: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,21 +17,25 @@ import psycopg
 from include import registry
 from include.agent import verbs
 from include.agent.account.engines import DECLARED
+from include.agent.verbs.described import Description, Entry
+from include.agent.verbs.reports import Copied, Switched
 from include.facts import MoveFacts, Peer, TestFacts
-from include.hosts import Host
+from include.hosts import AgentError, Host, ended
 from include.registry.states import MoveState
 
 
-def without_secrets(description: dict[str, Any]) -> dict[str, Any]:
-    """A server's description as the registry may keep it: account files hold the mailboxes' password hashes. What is
-    `stated` in them of an account's uid and mail stays."""
-    stripped: dict[str, Any] = {
-        kind: [_public(entry) for entry in description[kind]] for kind in ("accounts", "parts") if kind in description
-    }
-    return {**description, **stripped}
+def without_secrets(description: Description) -> Description:
+    """A server's description as the registry may keep it."""
+    return replace(
+        description,
+        accounts=[entry_without_secrets(entry) for entry in description.accounts],
+        parts=[entry_without_secrets(entry) for entry in description.parts],
+    )
 
 
-def _public(entry: dict[str, Any]) -> dict[str, Any]:
+def entry_without_secrets(entry: Entry) -> Entry:
+    """What is said of an account, without its file, which holds the mailboxes' password hashes. What is `stated` in it
+    of the account's uid and mail stays."""
     rest = {key: value for key, value in entry.items() if key != "account_file"}
     return {**rest, "stated": stated(entry["account_file"])} if "account_file" in entry else rest
 
@@ -43,16 +48,16 @@ def stated(account_file: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def require_as_known(account: str, server: str, known: dict[str, Any] | None, account_file: dict[str, Any]) -> None:
+def require_as_known(account: str, server: str, confirmed: dict[str, Any] | None, account_file: dict[str, Any]) -> None:
     """Refuse an account file that claims more than the registry has of the account: another uid, or mail of domains
     that nobody has confirmed. The server that it came from may have been taken over, and the next one would believe it:
     it would keep its other customers' mail to such a domain to itself."""
-    if known is None:
+    if confirmed is None:
         return
     says = stated(account_file)
-    if more := sorted({*says["mail_domains"]} - {*known["mail_domains"]}):
+    if more := sorted({*says["mail_domains"]} - {*confirmed["mail_domains"]}):
         claim = f"that mail to {more[0]!r:.260} is {account}'s"
-    elif says["uid"] != known["uid"]:
+    elif says["uid"] != confirmed["uid"]:
         claim = f"that the uid of {account} is {says['uid']!r:.20}"
     else:
         return
@@ -70,7 +75,8 @@ def may_begin(
     reach: Callable[[str], Host],
 ) -> None:
     """Refused when anything is known against the move, but for its having to wait its turn. Nothing begins."""
-    lives_on = registry.account(conn, account).server
+    to_move = registry.account(conn, account)
+    lives_on = to_move.server
     live = registry.live_move_of(conn, account)
     if live is not None and live.run_id == run_id:
         return
@@ -81,19 +87,19 @@ def may_begin(
     with ThreadPoolExecutor() as both:
         # It has to answer.
         reached = [both.submit(reach(server).call, verbs.Status(operation="reached")) for server in to]
-        here = serving_there(reach(lives_on), lives_on, account, "move")
+        here = serving_there(reach(lives_on), to_move, "move")
     for answer in reached:
         answer.result()
     # Its sites may have changed since the registry last heard of them, and names follow their account.
-    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+    registry.sync_accounts(conn, lives_on, [entry_without_secrets(here)])
 
 
-def serving_there(host: Host, server: str, account: str, to: str) -> dict[str, Any]:
-    """What the server says of an account that it serves; refused when it does not, since it is to `to` ("move")."""
-    here = entry_of(host, account)
+def serving_there(host: Host, account: registry.Account, to: str) -> dict[str, Any]:
+    """What its server says of an account that it serves; refused when it does not, since it is to `to` ("move")."""
+    here = entry_of(host, account.login)
     if here is None or here["state"] != "serving":
         raise registry.RegistryRefused(
-            f"{account} is not ready to {to}: on {server} it is {here['state'] if here else 'unknown'}, "
+            f"{account.name} is not ready to {to}: on {account.server} it is {here['state'] if here else 'unknown'}, "
             "not serving. Look at that server first."
         )
     return here
@@ -111,9 +117,9 @@ def open_channel(conn: psycopg.Connection, move: MoveFacts | TestFacts, reach: C
     peer = Peer(to.management_address, [pinned])
     engine = move.engine if isinstance(move, MoveFacts) else None
     only = move.only if isinstance(move, TestFacts) else None
-    arrives_as = f"{move.account}.{engine}" if engine else move.account
+    arrives_as = f"{move.login}.{engine}" if engine else move.login
     with ThreadPoolExecutor() as both:
-        own, arrived = both.map(entry_of, (source, target), (move.account, arrives_as))
+        own, arrived = both.map(entry_of, (source, target), (move.login, arrives_as))
     if arrived is not None and arrived["state"] in ("serving", "test") and arrived["epoch"] == move.epoch:
         return peer
     if own is None:
@@ -123,11 +129,11 @@ def open_channel(conn: psycopg.Connection, move: MoveFacts | TestFacts, reach: C
     require_as_known(move.account, from_.name, registry.account(conn, move.account).stated, own["account_file"])
     # A test holds nothing: it does not end what another attempt has begun.
     attempt = move.epoch if isinstance(move, MoveFacts) else None
-    public_key = source.call(verbs.Pair(move=move.key, account=move.account, epoch=attempt)).public_key
+    public_key = source.call(verbs.Pair(move=move.key, account=move.login, epoch=attempt)).public_key
     received = target.call(
         verbs.Receive(
             move=move.key,
-            account=move.account,
+            account=move.login,
             epoch=move.epoch,
             account_file=databases_only(own["account_file"], only) if only else own["account_file"],
             source_address=from_.management_address,
@@ -160,12 +166,12 @@ def close_channel(conn: psycopg.Connection, move: MoveFacts, reach: Callable[[st
     Nothing happens when a later attempt has begun: the channel is that one's.
     """
     source, target = reach(move.from_server), reach(move.to_server)
-    known = registry.move(conn, move.id)
-    if known.epoch != move.epoch:
-        return known.state
-    if known.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
+    recorded = registry.move(conn, move.id)
+    if recorded.epoch != move.epoch:
+        return recorded.state
+    if recorded.state not in (MoveState.COMMITTED, MoveState.DONE, MoveState.RETURNED):
         _give_up(source, move)
-    end = MoveState.DONE if known.state in (MoveState.COMMITTED, MoveState.DONE) else MoveState.RETURNED
+    end = MoveState.DONE if recorded.state in (MoveState.COMMITTED, MoveState.DONE) else MoveState.RETURNED
     for server in (source, target):
         server.call(verbs.Unpair(move=move.key, epoch=move.epoch))
     registry.advance_move(conn, move.id, end, epoch=move.epoch)
@@ -179,7 +185,7 @@ def _give_up(source: Host, move: MoveFacts) -> None:
             f"{move.account} has left {move.from_server} for good but its move is not finished: "
             "clear this run, it goes forward from there."
         )
-    answer = source.call(verbs.Return(account=move.account, move=move.key, epoch=move.epoch))
+    answer = source.call(verbs.Return(account=move.login, move=move.key, epoch=move.epoch))
     if answer.state == "moved":
         raise registry.RegistryRefused(
             f"{move.from_server} says that {move.account} has left it by another move: find out where it lives."
@@ -194,7 +200,7 @@ def committed_on(source: Host, move: MoveFacts) -> bool:
 def departure(source: Host, move: MoveFacts) -> dict[str, Any] | None:
     """What the source says of the account, or of its databases of an engine, that have left it with this move; None
     while they have not."""
-    here = entry_of(source, move.account)
+    here = entry_of(source, move.login)
     if here is None:
         return None
     if (here["state"], here["move"]) == ("moved", move.key):
@@ -205,10 +211,10 @@ def departure(source: Host, move: MoveFacts) -> dict[str, Any] | None:
 def record(
     conn: psycopg.Connection,
     move: MoveFacts,
-    switched: dict[str, Any] | None,
-    copied: dict[str, Any] | None,
+    switched: Switched | None,
+    copied: Copied | None,
     source: Host,
-) -> dict[str, Any] | None:
+) -> Switched | None:
     """Records that the account lives on the target, with the figures of copy and switch; the latter are given.
 
     Refused when the source itself does not call the switch done, whatever the run says. `switched`: the figures as
@@ -222,12 +228,27 @@ def record(
             "Clear this run from the switch on."
         )
     if switched is None:
-        switched = source.call(verbs.Status(operation=operation(move, "switch"))).result
-    figures = {"copy": copied, "longest_wait_seconds": move.longest_wait_seconds, "switch": switched}
+        switched = _switched(source, move)
+    figures = registry.Figures(
+        copy=copied or Copied(),
+        longest_wait_seconds=move.longest_wait_seconds,
+        switch=switched or Switched(),
+    )
     # However late the registry learns of it: what is billed ends when the account left.
     at = datetime.fromtimestamp(left["since"], UTC)
     registry.advance_move(conn, move.id, MoveState.COMMITTED, figures, committed_at=at, epoch=move.epoch)
     return switched
+
+
+def _switched(source: Host, move: MoveFacts) -> Switched | None:
+    """What the switch gave, as its server still knows it; None where it knows nothing that can be believed: the account
+    has left all the same, and its move is not called verified."""
+    id = operation(move, verbs.Switch.name)
+    status = source.call(verbs.Status(operation=id))
+    try:
+        return ended(id, verbs.Switch, status)
+    except AgentError:
+        return None
 
 
 def operation(move: MoveFacts, verb: str) -> str:
@@ -235,8 +256,7 @@ def operation(move: MoveFacts, verb: str) -> str:
     return f"{move.key}-e{move.epoch}-{verb}"
 
 
-def entry_of(host: Host, account: str) -> dict[str, Any] | None:
+def entry_of(host: Host, login: str) -> dict[str, Any] | None:
     """What the server says of one account, or of a part of one ("shop.postgresql"); None when it does not know it."""
     description = host.call(verbs.Describe())
-    known = [*description["accounts"], *description.get("parts", ())]
-    return next((entry for entry in known if entry["account"] == account), None)
+    return next((entry for entry in [*description.accounts, *description.parts] if entry["account"] == login), None)

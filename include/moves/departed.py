@@ -14,18 +14,20 @@ import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.verbs.described import Description
 from include.hosts import AgentError, Host, HostUnreachable
+from include.moves.servers import note_missing
 from include.registry.kinds import EventKind
 
 
 def shut_departed(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
-    accounts, and on each server that does not answer."""
+    accounts, on each that its server has no longer, and on each server that does not answer."""
     hosts = {server.name: reach(server.name) for server in registry.list_servers(conn) if server.host_key is not None}
 
-    def ask(name: str) -> list[dict[str, Any]] | str:
+    def ask(name: str) -> Description | str:
         try:
-            return hosts[name].call(verbs.Describe())["accounts"]
+            return hosts[name].call(verbs.Describe())
         except (HostUnreachable, AgentError) as error:
             return f"{name}: {error}"
 
@@ -34,7 +36,8 @@ def shut_departed(conn: psycopg.Connection, reach: Callable[[str], Host]) -> lis
     sentences = [answer for answer in answers.values() if isinstance(answer, str)]
     for name, answer in answers.items():
         if not isinstance(answer, str):
-            sentences += shut(conn, name, hosts[name], answer)
+            sentences += shut(conn, name, hosts[name], answer.accounts)
+            sentences += note_missing(conn, name, answer)
     return sentences
 
 
@@ -47,7 +50,7 @@ def shut(conn: psycopg.Connection, server: str, host: Host, described: list[dict
             continue
         lives_on = registry.account(conn, move.account).server
         to = str(registry.server(conn, lives_on).management_address)
-        host.call(verbs.Left(account=move.account, move=move.key, epoch=move.epoch, to=to))
+        host.call(verbs.Left(account=move.login, move=move.key, epoch=move.epoch, to=to))
         detail = {"lives_on": lives_on, "epoch_there": entry["epoch"], "epoch": move.epoch}
         registry.event(conn, EventKind.ACCOUNT_SHUT, account=move.account, server=server, move=move.id, detail=detail)
         sentences.append(
@@ -61,13 +64,10 @@ def _left_with(conn: psycopg.Connection, server: str, entry: dict[str, Any]) -> 
     """The move by which an account has left the server that says it serves it; None when there is none."""
     if entry["state"] not in ("serving", "held"):
         return None
-    try:
-        known = registry.account(conn, entry["account"])
-    except registry.RegistryRefused:
-        return None  # created there since the registry last heard of that server
-    if known.server == server:
-        return None
-    moves = registry.moves_of_account(conn, entry["account"])
+    recorded = registry.called(conn, entry["account"], server)
+    if recorded is None or recorded.server == server:
+        return None  # created there since the registry last heard of that server, or at home
+    moves = registry.moves_of_account(conn, recorded.name)
     left = [
         move for move in moves if move.from_server == server and move.engine is None and move.committed_at is not None
     ]

@@ -11,6 +11,7 @@ import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.verbs.described import Description
 from include.hosts import AgentError, Host, HostUnreachable
 from include.registry.kinds import EventKind
 from include.registry.states import MigrationState
@@ -23,11 +24,11 @@ ASKED = (
 )
 
 
-def record(conn: psycopg.Connection, migration: int, description: dict[str, Any]) -> list[str]:
+def record(conn: psycopg.Connection, migration: int, description: Description) -> list[str]:
     """Notes in the event log what a described original has passed on so far; gives a sentence for each account."""
     now = {
         account["account"]: account["forwarded"]
-        for account in description["accounts"]
+        for account in description.accounts
         if account["state"] == "moved" and account.get("forwarded") is not None
     }
     if now and now != last(conn, migration):

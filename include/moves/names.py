@@ -63,15 +63,15 @@ def _point(conn: psycopg.Connection, names: Names, name: registry.Name, address:
         if low and not name.lowered and held in (name.points_at, address):
             # Remembered before it is lowered: whoever comes after a crash must not take ours for the customer's.
             name = registry.lower_name(conn, name.fqdn, name.type, min(max(ttl or 0, 1), MAX_TTL))
-        wanted = min(names.lowered_ttl, name.ttl) if low else name.ttl
-        names.point(name.fqdn, name.type, name.points_at, address, wanted)
+        new_ttl = min(names.lowered_ttl, name.ttl) if low else name.ttl
+        names.point(name.fqdn, name.type, name.points_at, address, new_ttl)
     except (NameChanged, NotInZone) as error:
         reason = f"{str(error).partition(':')[0]}, so it does not follow {name.account}"
         because = f"{reason}: it is left to whoever changed it; tell us if that was not meant."
         registry.name_left(conn, name.fqdn, name.type, because)
         return [because]
     replaced = None if held is None or ttl is None else (held, ttl)
-    registry.name_points(conn, name.fqdn, name.type, address, wanted, low, replaced)
+    registry.name_points(conn, name.fqdn, name.type, address, new_ttl, low, replaced)
     return []
 
 
@@ -130,16 +130,16 @@ def _take_in(
 ) -> dict[str, str]:
     """`stays`: what is said of a name that our DNS does not lead, `moves`: of one that leads to `away`."""
     ours = {ip.address for ip in registry.ips_of(conn, server)}
-    known = {name.fqdn for name in registry.names_of(conn, server)}
+    recorded = {name.fqdn for name in registry.names_of(conn, server)}
     sentences: dict[str, str] = {}
-    for fqdn in sorted({*account.domains, *_mail_domains(account)} - known):
+    for fqdn in sorted({*account.domains, *_mail_domains(account)} - recorded):
         if not names.has(fqdn):
             sentences[fqdn] = f"{fqdn} is not in our DNS: {stays}"
             continue
         resolved = names.resolve(fqdn)
         hosts = [] if resolved.records or resolved.name != fqdn else names.mail_hosts(fqdn)
         if resolved.name != fqdn:
-            if resolved.name not in known:
+            if resolved.name not in recorded:
                 sentences[fqdn] = f"{fqdn} is an alias of {resolved.name}, which is not the account's: {stays}"
         elif mine := [record for record in resolved.records if record[1] in ours]:
             for rdtype, address, ttl in mine:
@@ -153,7 +153,7 @@ def _take_in(
                 "is left as it is; change nothing."
             )
         elif hosts:
-            if not {*hosts} & known:
+            if not {*hosts} & recorded:
                 sentences[fqdn] = (
                     f"Mail for {fqdn} goes to {_and(hosts)}, which is not the account's: it is left as it is."
                 )

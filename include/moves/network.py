@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -33,6 +33,13 @@ def record_type(address: Any) -> str:
     return "A" if ip_address(str(address)).version == 4 else "AAAA"
 
 
+def send_mail_from_own(conn: psycopg.Connection, server: str, host: Host, *, but: Sequence[str] = ()) -> None:
+    """The server's mail to the world leaves by the IPs that lead to it, `but` those that soon will not. On a transit
+    the customer's own come before the transit's: from the reroute on their receivers see the address that they know."""
+    leading = [ip.address for ip in registry.ips_routed_to(conn, server) if ip.address not in but]
+    host.call(verbs.SendMailFrom(ips=leading))
+
+
 def reroute(
     conn: psycopg.Connection,
     run: Run,
@@ -50,10 +57,13 @@ def reroute(
     ips = registry.ips_of(conn, original)
     addresses = [str(ip.address) for ip in ips]
     host(to.name).call(verbs.AcceptIps(ips=addresses))
-    hops = {ip: str(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
+    hops = {ip: registry.certain(to.lan_address if record_type(ip) == "A" else to.lan_address6) for ip in addresses}
+    before = [] if lost else sorted({ip.routed_to for ip in ips} - {to.name})
+    for server in before:
+        # Mail that leaves by an address that leads elsewhere would get no answer.
+        send_mail_from_own(conn, server, host(server), but=addresses)
     # Asked before the drain: the connection to the router stands when it counts.
     waiting = [ip for ip in addresses if routes.current_next_hop(run, ip) != str(ip_address(hops[ip]))]
-    before = [] if lost else sorted({ip.routed_to for ip in ips} - {to.name})
     for server in before if waiting else []:
         host(server).call(verbs.DrainIps(ips=waiting, seconds=DRAIN_SECONDS))
     # Nothing but the changes themselves while visitors wait; that they are so is looked at afterwards.
@@ -66,4 +76,5 @@ def reroute(
         host(server).call(verbs.ResetIps(ips=addresses))
     for ip in addresses:
         registry.ip_routed(conn, ip, to.name)
+    send_mail_from_own(conn, to.name, host(to.name))
     return addresses

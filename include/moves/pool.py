@@ -68,12 +68,6 @@ def _reserve(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     registry.reserve_transit(conn, transit, params.get("customer") or None, by)
 
 
-def _add(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
-    names = ("transit", "plan", "infrastructure", "management_address", "lan_address", "lan_address6")
-    name, plan, infrastructure, *addresses = _needs(params, *names)
-    registry.add_server(conn, name, ServerKind.TRANSIT, plan, infrastructure, None, *addresses)
-
-
 def _larger(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     (plan,) = _needs(params, "plan")
     registry.allow_larger_transit(conn, plan, bool(params.get("larger")), by)
@@ -82,6 +76,11 @@ def _larger(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
 def _approval(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
     (plan,) = _needs(params, "plan")
     registry.ask_before_reinstall(conn, plan, bool(params.get("approval")), by)
+
+
+def _host_keys(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
+    (server,) = _needs(params, "server")
+    registry.keep_host_keys(conn, server, bool(params.get("keep")), by)
 
 
 def _move_up(conn: psycopg.Connection, params: dict[str, Any], by: str) -> None:
@@ -99,9 +98,9 @@ ACTIONS: dict[str, Callable[[psycopg.Connection, dict[str, Any], str], None]] = 
     "pause_transit": _pause,
     "resume_transit": _resume,
     "reserve_transit": _reserve,
-    "add_transit": _add,
     "allow_larger_transit": _larger,
     "ask_before_reinstall": _approval,
+    "keep_host_keys": _host_keys,
     "move_up": _move_up,
     "cancel_migration": _cancel,
 }

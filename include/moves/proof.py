@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from include.agent.host.scope import Scope
+from include.agent.verbs.reports import Verified
+from include.registry import Figures
 
 COUNTED = ("files", "tables", "rows", "messages")
 
@@ -17,8 +19,8 @@ class Proof:
     equal: bool
     left: list[str]
     """What the account has and was not carried, a sentence each."""
-    scope: dict[str, dict[str, Any]]
-    """By part of the account: {"what" was compared, "how", "when", "without": what was not, and why}."""
+    scope: dict[str, Scope]
+    """By part of the account, what was compared and what was not."""
 
     @property
     def verified(self) -> bool:
@@ -33,13 +35,13 @@ class Proof:
         return f"but {len(self.left)}" if self.left else "yes"
 
 
-def of(figures: Mapping[str, Any]) -> Proof:
+def of(figures: Figures) -> Proof:
     """The proof among a move's figures; one of a move that was not proven says so."""
-    copied, switched = (figures.get(verb) or {} for verb in ("copy", "switch"))
-    verified = switched.get("verified") or {}
+    copied, switched = figures.copy, figures.switch
+    verified = switched.verified or Verified()
     return Proof(
-        counts={unit: int(verified.get(unit, 0)) for unit in COUNTED},
-        equal=verified.get("equal") is True,
-        left=switched.get("left", copied.get("left", [])),
-        scope=switched.get("scope", {}),
+        counts={unit: getattr(verified, unit) for unit in COUNTED},
+        equal=verified.equal,
+        left=copied.left if switched.left is None else switched.left,
+        scope=switched.scope,
     )

@@ -37,20 +37,20 @@ def gather(conn: psycopg.Connection, migration: int) -> dict[str, Any]:
 def account(move: registry.Move) -> dict[str, Any]:
     """One account's move: the wait that was expected and agreed to, the real hold, how each database was followed and
     why; what was verified, with which scope, and what was left out."""
-    copied, switched = (move.figures.get(verb) or {} for verb in ("copy", "switch"))
-    agreed = move.figures.get("longest_wait_seconds")
+    copied, switched = move.figures.copy, move.figures.switch
+    agreed = move.figures.longest_wait_seconds
     proven = proof.of(move.figures)
     return {
         "account": move.account,
         "direction": move.direction,
         "agreed_ms": None if agreed is None else agreed * 1000,
-        "expected_ms": switched.get("expected_ms"),
-        "held_ms": switched.get("held_ms"),
-        "steps": switched.get("steps", []),
-        "databases": switched.get("ways") or copied.get("ways", []),
+        "expected_ms": switched.expected_ms,
+        "held_ms": switched.held_ms,
+        "steps": [asdict(step) for step in switched.steps],
+        "databases": [asdict(way) for way in switched.ways or copied.ways],
         "verified": {**proven.counts, "equal": proven.equal, "complete": proven.verified},
         "left": proven.left,
-        "scope": proven.scope,
+        "scope": {part: asdict(scope) for part, scope in proven.scope.items()},
     }
 
 

@@ -10,9 +10,22 @@ from include import registry
 from include.agent import verbs
 from include.facts import MigrationFacts
 from include.hosts import Host
-from include.moves import names, network, servers
+from include.moves import names, network, servers, unclaimed
 from include.network.names import Names
 from include.registry.states import MigrationState
+
+
+def look_at_original(conn: psycopg.Connection, migration: MigrationFacts, original: Host) -> None:
+    """The original itself says that it serves nobody any more, and has nothing of nobody's that is not signed for.
+    Refused otherwise, while its names and IPs still lead to it."""
+    if servers.past(registry.migration(conn, migration.id).state, MigrationState.ACCOUNTS_MOVED):
+        return
+    if still := [account["account"] for account in servers.serving(original.call(verbs.Describe()))]:
+        raise registry.RegistryRefused(
+            f"{migration.server} itself serves {', '.join(still)}, so its names and IPs stay with it: have these "
+            "moved, or removed there; then clear this task."
+        )
+    unclaimed.require_signed(conn, migration.server, original)
 
 
 def names_to_transit(conn: psycopg.Connection, migration: MigrationFacts, zone: Names) -> list[str]:

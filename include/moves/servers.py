@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.account.engines import DECLARED
+from include.agent.host.codec import plain
+from include.agent.verbs.described import Description, Entry
 from include.facts import MigrationFacts, NothingToDo
-from include.hosts import AgentError, Host, HostUnreachable
+from include.hosts import NO_AGENT, AgentError, Host, HostUnreachable
 from include.machines import Machines, MachineSpec
-from include.moves import forwarding, names
+from include.moves import forwarding, names, unclaimed
 from include.moves.channel import without_secrets
 from include.network.names import Names
 from include.registry import states
@@ -37,27 +39,52 @@ def past(state: str, other: str) -> bool:
     return state != other and states.MIGRATION.there_or_past(state, other)
 
 
-def serving(description: dict[str, Any]) -> list[dict[str, Any]]:
+def serving(description: Description) -> list[Entry]:
     """The accounts that a described server serves, or would serve when its hold ends."""
-    return [account for account in description["accounts"] if account["state"] in ("serving", "held")]
+    return [account for account in description.accounts if account["state"] in ("serving", "held")]
 
 
 def refresh(conn: psycopg.Connection, server: str, host: Host) -> list[str]:
     """Brings the registry up to date with what `server` says that it serves (an account created meanwhile); gives a
-    sentence on the old path of each account that has left it."""
+    sentence on each account that it has no longer, and on the old path of each that has left it."""
     description = without_secrets(host.call(verbs.Describe()))
-    registry.record_description(conn, server, description)
-    registry.sync_accounts(conn, server, serving(description))
+    gone = take_description(conn, server, description)
     migration = registry.migration_of(conn, server)
-    return forwarding.record(conn, migration.id, description) if migration is not None else []
+    return gone + (forwarding.record(conn, migration.id, description) if migration is not None else [])
+
+
+def take_description(conn: psycopg.Connection, server: str, description: Description) -> list[str]:
+    """The registry knows what a server, without secrets, says of itself; gives a sentence on each account that it has
+    no longer."""
+    registry.record_description(conn, server, plain(description))
+    registry.sync_accounts(conn, server, serving(description))
+    return note_missing(conn, server, description)
+
+
+def note_missing(conn: psycopg.Connection, server: str, description: Description) -> list[str]:
+    """Which accounts the server has no longer, a sentence each. An agent of before does not tell which files it cannot
+    read: nothing follows from what it does not list."""
+    if description.unreadable is None:
+        return []
+    logins = [account["account"] for account in description.accounts] + description.unreadable
+    return registry.note_missing(conn, server, logins, lambda gone: _left_of(gone, description.unclaimed))
+
+
+def _left_of(account: registry.Account, nobodys: dict[str, list[str]]) -> list[str]:
+    """What of an account is still on its server, among what is nobody's there."""
+    left = ["a user or home of that name"] if account.login in nobodys["users"] else []
+    for engine in DECLARED:
+        known = (account.description or {}).get(engine.name, {}).get("databases", [])
+        left += [f"the {engine.title} database {one['name']!r}" for one in known if one["name"] in nobodys[engine.name]]
+    return left
 
 
 def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[str]:
     """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
-    a sentence on each that does not answer."""
+    a sentence on each that does not answer, and on each account that its server has no longer."""
     hosts = {server.name: reach(server.name) for server in registry.list_servers(conn) if _may_get_accounts(server)}
 
-    def ask(name: str) -> dict[str, Any] | str:
+    def ask(name: str) -> Description | str:
         try:
             return without_secrets(hosts[name].call(verbs.Describe()))
         except (HostUnreachable, AgentError) as error:
@@ -65,11 +92,11 @@ def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[
 
     with ThreadPoolExecutor(16) as pool:
         answers = dict(zip(hosts, pool.map(ask, hosts), strict=True))
+    sentences = [answer for answer in answers.values() if isinstance(answer, str)]
     for name, answer in answers.items():
         if not isinstance(answer, str):
-            registry.record_description(conn, name, answer)
-            registry.sync_accounts(conn, name, serving(answer))
-    return [answer for answer in answers.values() if isinstance(answer, str)]
+            sentences += take_description(conn, name, answer)
+    return sentences
 
 
 def _may_get_accounts(server: registry.Server) -> bool:
@@ -103,6 +130,9 @@ def begin(
     Refused, with nothing changed, for whatever the registry or the server itself knows against it.
     """
     begun = registry.migration_of(conn, server)
+    if begun is None:
+        # Before anything begins, and kept whatever it comes to: a person signs for what is told there.
+        unclaimed.require_signed(conn, server, reach(server))
     if begun is None or begun.run_id != run_id:
         with conn.transaction():
             # In a migration already: refused without asking a server that may just be reinstalled.
@@ -140,7 +170,7 @@ def hand_over(conn: psycopg.Connection, migration: MigrationFacts, transit: Host
     sentences = names.repoint(conn, zone, migration.server)
     if registry.lease_of(conn, migration.id) is None:
         name = registry.migration(conn, migration.id).transit
-        _ask_whether_empty(f"{name} is not empty and is not handed over", transit)
+        require_empty(conn, registry.certain(name), f"{name} is not empty and is not handed over", transit)
     registry.hand_over(conn, migration.id)
     return sentences
 
@@ -172,12 +202,13 @@ def prove_original_empty(conn: psycopg.Connection, migration: MigrationFacts, or
     """Records that the registry and the original itself say that nothing lives there. Refused otherwise."""
     if not _past(conn, migration, MigrationState.REROUTED):
         forwarding.record(conn, migration.id, original.call(verbs.Describe()))
-        _ask_original(migration, original)
+        _ask_original(conn, migration, original)
         registry.advance(conn, migration.id, MigrationState.ORIGINAL_EMPTY)
 
 
-def emptiness(proof: registry.Proof, answer: verbs.Emptiness) -> str:
-    """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment."""
+def emptiness(proof: registry.Proof, answer: verbs.Emptiness, unclaimed: list[registry.Unclaimed]) -> str:
+    """What a person who is asked sees, as Markdown: what the registry and the server itself say at this moment, and
+    what is erased because somebody has signed for it."""
     lines = [
         f"After a yes everything on **{proof.server}** is erased, and it is installed with infrastructure "
         f"{proof.to_infrastructure}. Both are asked once more at that moment.",
@@ -193,7 +224,12 @@ def emptiness(proof: registry.Proof, answer: verbs.Emptiness) -> str:
         "",
     ]
     # What a server tells may hold names that customers chose: shown as code, so that nothing in it is a link.
-    return "\n".join([*lines, *(f"    {sentence}" for sentence in answer.because)]).rstrip()
+    lines += [f"    {sentence}" for sentence in answer.because]
+    signed = [each for each in unclaimed if each.signed_by is not None]
+    if signed:
+        lines += ["", "**Signed for, and erased with it**", ""]
+        lines += [f"    {each.sentence} (signed by {each.signed_by}: {each.reason})" for each in signed]
+    return "\n".join(lines).rstrip()
 
 
 def _all_of(names: list[str]) -> str:
@@ -203,11 +239,12 @@ def _all_of(names: list[str]) -> str:
 def reinstall(
     conn: psycopg.Connection, migration: MigrationFacts, original: Host, machines: Machines, spec: Specify
 ) -> None:
-    """Reinstalls the original if the registry and the server both say, now, that it is empty; pins its new key. The
-    disk that it had is kept: until the accounts are home, the transit has the only other copy.
+    """Reinstalls the original if the registry and the server both say, now, that it is empty; pins the key that it
+    shows then. The disk that it had is kept: until the accounts are home, the transit has the only other copy. The SSH
+    host keys on that disk are the server's again, unless the registry says that it gets a new one.
 
-    Cut off in the middle, the next call finds the proof in the event log: a server that no longer answers is
-    then on its way to the new infrastructure, while one that answers is asked again.
+    Cut off in the middle, the next call finds the proof in the event log: a server that no longer answers, or has no
+    agent, is then on its way to the new infrastructure, while one that answers is asked again.
     """
     if _past(conn, migration, MigrationState.REINSTALLING):
         return
@@ -215,18 +252,24 @@ def reinstall(
     registry.advance(conn, migration.id, MigrationState.REINSTALLING)
     registry.may_reinstall(conn, migration.id)
     try:
-        _ask_original(migration, original)
+        _ask_original(conn, migration, original)
         registry.event(conn, EventKind.ORIGINAL_PROVEN_EMPTY, migration=migration.id, server=migration.server)
     except (HostUnreachable, AgentError) as error:
-        # A server that shows another host key than the pinned one is a new one that was not pinned yet.
-        if isinstance(error, AgentError) and error.code != "host_key_changed":
+        if isinstance(error, AgentError) and not was_just_installed(original, error):
             raise
         if not _proven(conn, migration, EventKind.ORIGINAL_PROVEN_EMPTY):
             raise
-    machine = spec(registry.server(conn, migration.server))
-    machines.keep(machine, registry.certain(registry.migration(conn, migration.id).disk_kept))
-    installed = machines.reinstall(machine, migration.to_infrastructure)
+    server = registry.server(conn, migration.server)
+    machine, disk = spec(server), registry.certain(registry.migration(conn, migration.id).disk_kept)
+    machines.keep(machine, disk)
+    installed = machines.reinstall(machine, migration.to_infrastructure, disk if server.keep_host_keys else None)
     registry.enrol_server(conn, migration.server, migration.to_infrastructure, installed.host_key, {})
+
+
+def was_just_installed(host: Host, error: AgentError) -> bool:
+    """Whether a server that refused to say whether it is empty is a new one: it shows another host key than the pinned
+    one, or the same key, kept, and has no agent yet."""
+    return error.code == "host_key_changed" or (error.code == "no_answer" and host.agent_digest() == NO_AGENT)
 
 
 def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts, original: Host, machines: Machines) -> None:
@@ -236,7 +279,7 @@ def discard_kept_disk(conn: psycopg.Connection, migration: MigrationFacts, origi
     if record.disk_kept is None or record.disk_discarded_at is not None:
         return
     here = {account["account"] for account in serving(original.call(verbs.Describe()))}
-    if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.name not in here]:
+    if missing := [account.name for account in registry.accounts_of(conn, record.server) if account.login not in here]:
         raise registry.RegistryRefused(
             f"{record.server} itself does not serve {', '.join(missing)}: the disk that it had before is kept. Find "
             "out where that is, then clear this task."
@@ -286,7 +329,7 @@ def _prove_transit_empty(
         try:
             # A free transit has no pinned key: what it is known by is what its machine was made with.
             agent = reach(replace(transit, host_key=machine.host_key))
-            _ask_whether_empty(f"Transit {transit.name} is not empty, so it stays as it is", agent)
+            require_empty(conn, transit.name, f"Transit {transit.name} is not empty, so it stays as it is", agent)
         except (HostUnreachable, AgentError) as error:
             handed_over = registry.lease_of(conn, migration.id) is not None
             before = (act,) if handed_over else (act, "install")  # until then it may have no agent yet
@@ -308,14 +351,25 @@ def _proven(conn: psycopg.Connection, migration: MigrationFacts, kind: EventKind
     return any(event.kind == kind and detail.items() <= event.detail.items() for event in log)
 
 
-def _ask_original(migration: MigrationFacts, original: Host) -> None:
-    _ask_whether_empty(f"{migration.server} is not empty and is not reinstalled", original)
+def _ask_original(conn: psycopg.Connection, migration: MigrationFacts, original: Host) -> None:
+    require_empty(conn, migration.server, f"{migration.server} is not empty and is not reinstalled", original)
 
 
-def _ask_whether_empty(otherwise: str, host: Host) -> None:
-    proof = host.call(verbs.ProveEmpty())
+def require_empty(conn: psycopg.Connection, server: str, otherwise: str, host: Host) -> None:
+    """Refused, beginning with `otherwise`, unless the server itself says that nothing of anybody is on it, but for what
+    was signed for."""
+    proof = ask_whether_empty(conn, server, host)
     if not proof.empty:
-        raise registry.RegistryRefused(f"{otherwise}: {' '.join(proof.because)}")
+        unsigned = any(one.signed_by is None for one in registry.unclaimed_of(conn, server))
+        to_do = f" {unclaimed.what_to_do(server)}" if unsigned else ""
+        raise registry.RegistryRefused(f"{otherwise}: {unclaimed.some(proof.because)}{to_do}")
+
+
+def ask_whether_empty(conn: psycopg.Connection, server: str, host: Host) -> verbs.Emptiness:
+    """What the server itself says at this moment, which knows what was signed for."""
+    proof = host.call(verbs.ProveEmpty(signed=unclaimed.signed(conn, server)), timeout=unclaimed.TIMEOUT)
+    unclaimed.keep(conn, server, proof.unclaimed)
+    return proof
 
 
 def _past(conn: psycopg.Connection, migration: MigrationFacts, state: str) -> bool:

@@ -89,12 +89,13 @@ def take_accounts_back(conn: psycopg.Connection, take_back: TakeBackFacts, reach
     if stands_in:
         ips = [ip.address for machine in (transit, server) for ip in registry.ips_of(conn, machine.name)]
         host.call(verbs.AcceptIps(ips=ips))
+        network.send_mail_from_own(conn, transit.name, host)
         for row in registry.accounts_of(conn, server.name):
             if row.server == server.name:
-                host.call(verbs.LeadTo(account=row.name, address=str(server.management_address)))
+                host.call(verbs.LeadTo(account=row.login, address=str(server.management_address)))
     because = registry.certain(migration.taken_back_because)
     for account, epoch in epochs.items():
-        host.call(verbs.TakeBack(account=account, epoch=epoch, because=because))
+        host.call(verbs.TakeBack(account=registry.account(conn, account).login, epoch=epoch, because=because))
         if not stands_in:
             registry.serves_again(conn, migration.id, account)
     for lost in registry.lost(conn, migration.id):

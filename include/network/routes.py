@@ -56,11 +56,11 @@ def current_next_hop(run: Run, ip: str) -> str | None:
 
 def reroute(run: Run, ip: str, next_hop: str) -> str | None:
     """Route `ip` to `next_hop` and see that it is so. Returns the next hop before; can be repeated."""
-    wanted = str(ipaddress.ip_address(next_hop)) if _parse(ip, next_hop) else next_hop
+    target = str(ipaddress.ip_address(next_hop)) if _parse(ip, next_hop) else next_hop
     before = current_next_hop(run, ip)
-    if before != wanted:
+    if before != target:
         run(replace_argv(ip, next_hop))
         after = current_next_hop(run, ip)
-        if after != wanted:
-            raise RouteError(f"{ip} is routed to {after or 'nowhere'}, not {wanted}: look at the router.")
+        if after != target:
+            raise RouteError(f"{ip} is routed to {after or 'nowhere'}, not {target}: look at the router.")
     return before

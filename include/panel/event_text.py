@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.moves import proof
-from include.registry import Event
+from include.registry import Event, read_figures
 from include.registry.kinds import EventKind
 
 
@@ -36,6 +36,7 @@ TEXTS = {
     EventKind.ACCOUNT_FORESEEN: Text(
         "Before {account} is moved: {why}", "{account} was looked at before its move: {why}"
     ),
+    EventKind.ACCOUNT_MISSING: _ops_only("{account} is no longer on {server}, by the server's own list."),
     EventKind.ACCOUNT_REMOVED: Text("The account {account} was removed.", "{account} was removed: {reason}"),
     EventKind.ACCOUNT_SHUT: _ops_only("{server} served {account}, which lives on {lives_on}: it is shut there now."),
     EventKind.ACCOUNT_TAKEN_BACK: _ops_only("{account} serves from {server} again."),
@@ -51,11 +52,14 @@ TEXTS = {
     EventKind.CAMPAIGN_ACCOUNT_LEFT: _ops_only("The campaign {entry} left {account} as it is: {reason}"),
     EventKind.CATALOGUE_CHANGED: _ops_only("The entry {name} of the catalogue has changed."),
     EventKind.CUSTOMER_MAIL: _ops_only("The address for reminders to {customer} has changed."),
+    EventKind.CUSTOMER_REMOVED: _ops_only("The customer {customer} was removed."),
     EventKind.DISK_DISCARDED: _ops_only("The disk that {server} had before is discarded."),
     EventKind.GATE_LIFTED: Text(
         "The host lets the migration begin without every test: {reason}", "The gate was lifted for {subject}: {reason}"
     ),
+    EventKind.HOOK_FAILED: _ops_only("{hook} on {server} did not succeed for {account}: {why}"),
     EventKind.IP_ADDED: _ops_only("The IP {ip} of {server} was added."),
+    EventKind.IP_REMOVED: _ops_only("The IP {ip} of {server} was taken away."),
     EventKind.IP_ROUTED: _ops_only("The IP {ip} leads to {server}."),
     EventKind.LEASE_LEFT: Text(
         "The last account has left: the transit costs nothing from here on.",
@@ -110,7 +114,10 @@ TEXTS = {
     EventKind.PLAN_LARGER_TRANSIT: _ops_only(
         "Whether a request for plan {plan} may take a larger transit has changed."
     ),
+    EventKind.PLAN_OFFERED: _ops_only("Plan {plan} is offered again."),
     EventKind.PLAN_PRICED: _ops_only("Plan {plan} costs {monthly_price} {currency} a month from {valid_from}."),
+    EventKind.PLAN_PRICE_WITHDRAWN: _ops_only("The price of plan {plan} from {valid_from} was withdrawn."),
+    EventKind.PLAN_WITHDRAWN: _ops_only("Plan {plan} was withdrawn."),
     EventKind.PROBE_GAP: _ops_only("The IP {ip} was away for {longest_gap_ms} ms at most ({step})."),
     EventKind.PROBE_WAIT: _ops_only("Visitors of {account} waited for {longest_wait_ms} ms at most ({direction})."),
     EventKind.QUEUE_MOVED_UP: Text(
@@ -121,9 +128,19 @@ TEXTS = {
     EventKind.REPORT_WRITTEN: _ops_only("A report was written: {file}."),
     EventKind.RUN_FAILED: Text("A step did not succeed: {why}", "{task} of {subject} failed: {why}"),
     EventKind.SERVER_ADDED: _ops_only("{server} was added."),
+    EventKind.SERVER_CHANGED: _ops_only("What {server} is was changed{changed}."),
     EventKind.SERVER_ENROLLED: _ops_only("{server} runs infrastructure {infrastructure}."),
+    EventKind.SERVER_FINISH_ASKED: _ops_only("{server} is to be finished, if a person agrees: {because}"),
+    EventKind.SERVER_FINISH_APPROVED: _ops_only("A person agreed that {server} is finished."),
+    EventKind.SERVER_FINISHING: _ops_only("{server} is erased, and forwards nothing any more: {because}"),
+    EventKind.SERVER_FINISHED: _ops_only("{server} is finished: it is {state} now."),
+    EventKind.SERVER_HOST_KEYS: _ops_only("At its reinstall {server} {keeps}."),
     EventKind.SERVER_PAUSED: _ops_only("{server} was paused: {paused_because}"),
+    EventKind.SERVER_PROVEN_EMPTY: _ops_only("{server} says itself that it is empty."),
+    EventKind.SERVER_REMOVED: _ops_only("{server} was removed."),
     EventKind.SERVER_RESUMED: _ops_only("{server} is offered again."),
+    EventKind.SITE_ADDED: _ops_only("The site {site} was added."),
+    EventKind.SITE_REMOVED: _ops_only("The site {site} was removed."),
     EventKind.TAKE_BACK_APPROVED: _ops_only("A person agreed to take {server} back from its transit."),
     EventKind.TAKE_BACK_BEGAN: _ops_only("{server} is taken back from {transit}: {because}"),
     EventKind.TAKE_BACK_DISK_STARTED: _ops_only("The disk that the original had before runs in the place of {server}."),
@@ -144,6 +161,10 @@ TEXTS = {
     EventKind.TRANSIT_PROVEN_EMPTY: _ops_only("{server} says itself that it is empty."),
     EventKind.TRANSIT_WIPED: _ops_only("{server} was wiped."),
     EventKind.TRANSIT_RETURNED: Text("The transit was returned.", "{server} is back in the pool."),
+    EventKind.ZONE_REMOVED: _ops_only("The zone {zone} was removed."),
+    EventKind.ZONE_SET: _ops_only("The zone {zone} is changed through {primary_server}."),
+    EventKind.UNCLAIMED_FOUND: _ops_only("On {server} {things} more things are no account's: look at them."),
+    EventKind.UNCLAIMED_SIGNED: _ops_only("On {server} the {kind} {name} may stay behind: {reason}"),
 }
 
 TOLD = tuple(kind for kind, text in TEXTS.items() if text.customer is not None)
@@ -179,7 +200,7 @@ def _filled(text: str, event: Event) -> str:
 
 def _words(event: Event) -> _Unknown:
     detail = event.detail
-    known = {key: value for key, value in detail.items() if isinstance(value, str | int)}
+    values = {key: value for key, value in detail.items() if isinstance(value, str | int)}
     subjects = {
         "account": event.account,
         "server": event.server,
@@ -187,12 +208,14 @@ def _words(event: Event) -> _Unknown:
     }
     made = {
         "held": _held(detail),
-        "found": _found(detail),
+        "changed": _changed(detail),
+        "found": _counts(detail),
         "free_days": _free_days(detail.get("free_days")),
         "left": _left(event),
         "who": "a person agrees" if detail.get("asks") else "nobody is asked",
+        "keeps": "keeps its SSH host keys" if detail.get("keep") else "gets a new SSH host key",
     }
-    return _Unknown(known | {key: value for key, value in subjects.items() if value is not None} | made)
+    return _Unknown(values | {key: value for key, value in subjects.items() if value is not None} | made)
 
 
 def _free_days(days: int | None) -> str:
@@ -205,16 +228,26 @@ def _free_days(days: int | None) -> str:
 
 
 def _held(detail: dict[str, Any]) -> str:
-    held = (detail.get("switch") or {}).get("held_ms")
-    return f", held for {held:,.0f} ms" if isinstance(held, int | float) else ""
+    held = read_figures(detail).switch.held_ms
+    return "" if held is None else f", held for {held:,.0f} ms"
 
 
-def _found(detail: dict[str, Any]) -> str:
+def _changed(detail: dict[str, Any]) -> str:
+    """What of a server was changed, from what to what."""
+    changes = [
+        f"{field.replace('_', ' ')} {change['to'] or 'none'}, before {change['from'] or 'none'}"
+        for field, change in detail.items()
+        if isinstance(change, dict) and change.get("from") != change.get("to")
+    ]
+    return f": {'; '.join(changes)}" if changes else ""
+
+
+def _counts(detail: dict[str, Any]) -> str:
     counts = [(detail.get(f"{severity}s"), severity) for severity in ("blocker", "warning")]
     parts = [f"{count:,} {severity}{'' if count == 1 else 's'}" for count, severity in counts if count]
     return f": {' and '.join(parts)}" if parts else ""
 
 
 def _left(event: Event) -> str:
-    left = proof.of(event.detail).left if event.kind == EventKind.MOVE_COMMITTED else []
+    left = proof.of(read_figures(event.detail)).left if event.kind == EventKind.MOVE_COMMITTED else []
     return f" Not carried: {' '.join(left)}" if left else ""

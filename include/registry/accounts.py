@@ -1,8 +1,8 @@
 """Accounts: where each one lives, and where it belongs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,17 +12,24 @@ from include.registry.database import RegistryRefused, execute, in_transaction, 
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
 
-COLUMNS = "name, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at, stated"
+COLUMNS = """
+    name, login, server, home_server, epoch, customer, domains, description, described_at, added_at, removed_at, stated
+"""
+
+FIRST_EPOCH = 1
+"""The epoch at which a server has an account that was made there and has never moved."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account. `server` is where it lives now, `home_server` where it belongs; `epoch` is the last one
-    that was given to a move or a test of it; `customer` is whose it is where the server has no customer;
-    `description` is what the agent's `describe` said of it last; `stated` is what was said first, or was
-    confirmed, of its uid and mail: {"uid", "mail_domains"}."""
+    """An account. `name` is the registry's and everybody's; `login` is what its servers call it, which is the same
+    unless an account of another server had that name first. `server` is where it lives now, `home_server` where it
+    belongs; `epoch` is the last one that was given to a move or a test of it; `customer` is whose it is where the
+    server has no customer; `description` is what the agent's `describe` said of it last; `stated` is what was said
+    first, or was confirmed, of its uid and mail: {"uid", "mail_domains"}."""
 
     name: str
+    login: str
     server: str
     home_server: str
     epoch: int
@@ -37,11 +44,16 @@ class Account:
 
 @in_transaction
 def add_account(
-    conn: psycopg.Connection, name: str, server: str, domains: Iterable[str] = (), customer: str | None = None
+    conn: psycopg.Connection,
+    name: str,
+    server: str,
+    domains: Iterable[str] = (),
+    customer: str | None = None,
+    login: str | None = None,
 ) -> Account:
-    """Add an account that lives on `server`. On a transit it belongs to the original that the transit stands
-    in for. `customer` is whose it is on a shared server; None leaves that as it is. Repeating it is fine; a name that
-    lives elsewhere is refused."""
+    """Add an account that lives on `server`, where it is called `login` (None: by its name). On a transit it belongs to
+    the original that the transit stands in for. `customer` is whose it is on a shared server; None leaves that as it
+    is. Repeating it is fine; a name that lives elsewhere is refused."""
     record = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": name})
     if isinstance(domains, str):
         raise TypeError("domains is a list of names, not one")
@@ -67,12 +79,19 @@ def add_account(
     execute(
         conn,
         """
-        INSERT INTO accounts (name, server, home_server, domains, customer)
-        VALUES (%(name)s, %(server)s, %(home)s, %(domains)s, %(customer)s)
+        INSERT INTO accounts (name, login, server, home_server, domains, customer)
+        VALUES (%(name)s, %(login)s, %(server)s, %(home)s, %(domains)s, %(customer)s)
         ON CONFLICT (name) DO UPDATE
-            SET removed_at = NULL, domains = excluded.domains, customer = excluded.customer
+            SET removed_at = NULL, missing_since = NULL, domains = excluded.domains, customer = excluded.customer
         """,
-        {"name": name, "server": server, "home": home, "domains": wanted, "customer": customer},
+        {
+            "name": name,
+            "login": login or name,
+            "server": server,
+            "home": home,
+            "domains": wanted,
+            "customer": customer,
+        },
     )
     event(conn, EventKind.ACCOUNT_ADDED, account=name, server=server, detail={"domains": wanted})
     return account(conn, name)
@@ -102,6 +121,26 @@ def account(conn: psycopg.Connection, name: str) -> Account:
 
 
 _account = account  # where a parameter has that name
+
+
+@in_transaction
+def called(conn: psycopg.Connection, login: str, server: str) -> Account | None:
+    """The account that a server means by a login: who lives there, else who belongs there or was there before; None
+    when nobody of that login has had to do with the server."""
+    return row(
+        conn,
+        Account,
+        f"""
+        SELECT {COLUMNS} FROM accounts a
+        WHERE login = %(login)s AND (%(server)s IN (server, home_server) OR EXISTS (
+            SELECT FROM moves m WHERE m.account = a.name AND %(server)s IN (m.from_server, m.to_server)
+        ))
+        ORDER BY (server = %(server)s AND removed_at IS NULL) DESC, removed_at IS NULL DESC,
+            home_server = %(server)s DESC, added_at DESC
+        LIMIT 1
+        """,
+        {"login": login, "server": server},
+    )
 
 
 @in_transaction
@@ -173,8 +212,9 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
     for entry in described:
         if entry.get("state", "serving") not in ("serving", "held"):
             continue
-        name = entry["account"]
-        known = row(conn, Account, f"SELECT {COLUMNS} FROM accounts WHERE name = %(name)s", {"name": name})
+        login = entry["account"]
+        known = called(conn, login, server) or _same_or_other(conn, login, entry)
+        name = known.name if known is not None else _free_name(conn, login, server)
         if known is not None and known.server != server:
             if not _moving_to(conn, name, server):
                 event(
@@ -185,7 +225,7 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
                     detail={"registry_says": known.server, "epoch_there": entry.get("epoch")},
                 )
             continue
-        add_account(conn, name, server, _domains(entry))
+        add_account(conn, name, server, _domains(entry), login=login)
         if "stated" in entry:
             _take_stated(conn, known, name, server, entry["stated"])
         execute(
@@ -203,6 +243,27 @@ def sync_accounts(conn: psycopg.Connection, server: str, described: Iterable[Map
         f"SELECT {COLUMNS} FROM accounts WHERE server = %(server)s AND removed_at IS NULL ORDER BY name",
         {"server": server},
     )
+
+
+def _same_or_other(conn: psycopg.Connection, login: str, entry: Mapping[str, Any]) -> Account | None:
+    """Whom a server means that the account of that login has never had to do with, as far as the registry knows.
+
+    One that has never moved, by its own server's word, is another account of the same login: None. One that has is the
+    same, and the registry is behind its hosts: it may have been restored from a backup."""
+    if entry.get("epoch") == FIRST_EPOCH:
+        return None
+    return row(
+        conn,
+        Account,
+        f"SELECT {COLUMNS} FROM accounts WHERE login = %(login)s ORDER BY removed_at IS NULL DESC, added_at LIMIT 1",
+        {"login": login},
+    )
+
+
+def _free_name(conn: psycopg.Connection, login: str, server: str) -> str:
+    """The login itself, or with the server's name where another account is called so."""
+    is_taken = value(conn, "SELECT EXISTS (SELECT FROM accounts WHERE name = %(name)s)", {"name": login})
+    return f"{login}.{server}" if is_taken else login
 
 
 def _take_stated(
@@ -266,6 +327,61 @@ def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:
         {"account": account, "server": server},
     )
     return moving
+
+
+GONE_FOR = timedelta(minutes=10)
+"""So far apart are the two looks at a server after which an account is taken for removed."""
+
+
+@in_transaction
+def note_missing(
+    conn: psycopg.Connection, server: str, logins: Collection[str], left_of: Callable[[Account], list[str]]
+) -> list[str]:
+    """Take over which accounts a server has no longer: `logins` are those that it has, in any state, readable or not.
+    An account that two looks have missed, and that a migration waits for, is removed, unless something of it is there
+    still: `left_of` says what. A server that nobody migrates may just have an older disk. Gives a sentence on each
+    that is gone."""
+    execute(
+        conn,
+        """
+        UPDATE accounts SET missing_since = NULL
+        WHERE server = %(server)s AND login = ANY(%(logins)s) AND missing_since IS NOT NULL
+        """,
+        {"server": server, "logins": [*logins]},
+    )
+    gone = conn.execute(
+        """
+        SELECT name, missing_since, now() - missing_since >= %(gone_for)s,
+            EXISTS (SELECT FROM live_migrations WHERE server = a.home_server)
+        FROM accounts a
+        WHERE server = %(server)s AND login <> ALL(%(logins)s) AND removed_at IS NULL
+            AND NOT EXISTS (SELECT FROM live_moves WHERE account = a.name)
+        ORDER BY name FOR UPDATE
+        """,
+        {"server": server, "logins": [*logins], "gone_for": GONE_FOR},
+    ).fetchall()
+    return [
+        _gone(conn, server, name, since, long_enough and waited_for, left_of(account(conn, name)))
+        for name, since, long_enough, waited_for in gone
+    ]
+
+
+def _gone(conn: psycopg.Connection, server: str, name: str, since: datetime | None, over: bool, left: list[str]) -> str:
+    if since is None:
+        execute(conn, "UPDATE accounts SET missing_since = now() WHERE name = %(name)s", {"name": name})
+        event(conn, EventKind.ACCOUNT_MISSING, account=name, server=server, detail={"left": left})
+    if left:
+        return (
+            f"{server} itself has no account {name} any more, but there still is {', '.join(left)}: remove that, or "
+            "make it the account again; until then it is waited for."
+        )
+    if not over:
+        return (
+            f"{server} itself has no account {name} any more: find out who has removed it. A migration waits for it "
+            "until the next look says so too."
+        )
+    remove_account(conn, name, f"{server} itself has not had it since {since:%Y-%m-%d %H:%M} UTC.", by=server)
+    return f"{server} itself has no account {name} any more: it was removed, and nobody waits for it."
 
 
 @in_transaction

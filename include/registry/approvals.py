@@ -7,8 +7,8 @@ import psycopg
 from include.registry.database import RegistryRefused, execute, in_transaction, row, value
 from include.registry.events import event
 from include.registry.kinds import EventKind
-from include.registry.servers import Plan
-from include.registry.servers import plan as plan_named
+from include.registry.plans import Plan
+from include.registry.plans import plan as plan_named
 
 
 @dataclass(frozen=True)

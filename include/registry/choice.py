@@ -1,17 +1,22 @@
-"""Which server takes a test copy, or an account for good: the one with most room.
+"""Which server takes a test copy, or an account for good: of those in its site where nobody has its names, the one with
+most room.
 
 Room is what `describe` told last, less what has come or is coming since.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from include.registry.catalogue import Entry
-from include.registry.database import execute, rows
+from include.registry.database import column, execute, rows
 
 SPARE = 1.2
 """How much room a copy wants, in parts of what it copies: restoring takes more than what is there in the end."""
+
+GIVE_WAY = "Change the one of the two that can be changed, or add a server."
+"""What to do where two accounts would have the same login, uid or database on a server."""
 
 _LOCK = 7_203_102  # any number: who chooses a server takes turns on it
 
@@ -31,6 +36,24 @@ def lock(conn: psycopg.Connection) -> None:
     """Take the turn; held until the transaction ends. Taken after the account's row, so that what is chosen stays
     true; the schema takes it as well."""
     execute(conn, "SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": _LOCK})
+
+
+def first_that_fits(
+    conn: psycopg.Connection, servers: Sequence[str], account: str, kind: str
+) -> tuple[str | None, list[str]]:
+    """The first of the servers on which nobody else has what the account would bring, and what others have on those
+    before it: one sentence each."""
+    taken: list[str] = []
+    for server in servers:
+        here = column(
+            conn,
+            "SELECT taken(%(account)s, %(server)s, %(kind)s)",
+            {"account": account, "server": server, "kind": kind},
+        )
+        if not here:
+            return server, taken
+        taken += here
+    return None, taken
 
 
 def choices(conn: psycopg.Connection, kind: str, entry: Entry, account: str, name: str | None = None) -> list[Choice]:
@@ -68,6 +91,10 @@ def choices(conn: psycopg.Connection, kind: str, entry: Entry, account: str, nam
             FROM servers s
             WHERE s.kind = %(kind)s AND (%(name)s::text IS NULL OR s.name = %(name)s) AND s.state = 'serving'
                 AND s.host_key IS NOT NULL AND s.paused_because IS NULL
+                -- a person may name one elsewhere
+                AND (%(name)s::text IS NOT NULL OR s.site IS NOT DISTINCT FROM (
+                    SELECT at.site FROM accounts a JOIN servers at ON at.name = a.server WHERE a.name = %(account)s
+                ))
                 AND version_of(s.infrastructure, s.versions, %(entry_kind)s) = %(version)s
                 AND (%(kind)s <> 'shared' OR NOT EXISTS (
                     SELECT FROM names n WHERE n.account = %(account)s AND n.left_because IS NULL AND NOT EXISTS (

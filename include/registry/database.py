@@ -6,7 +6,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import kwargs_row, scalar_row
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,11 +24,16 @@ SENTENCES = {
     "servers_kind": "A server's kind is shared, dedicated, vps, transit, test or database: give one of these.",
     "servers_customer": "A dedicated server or VPS has one customer, other servers have none: correct it.",
     "servers_state_fits_kind": "A transit is free, assigned, handed_over or wiped, another server serving or"
-    " reinstalling: give a state that fits the server's kind.",
+    " reinstalling, and a shared one wiped, too: give a state that fits the server's kind.",
+    "sites_name": "A site needs a name of 1 to 64 printable characters: choose another.",
+    "zones_name": "This is not the name of a zone: correct it.",
+    "zones_primary": "A zone's primary is a host name or an address: correct it.",
+    "zones_key_connection": "A zone's key is the name of a connection of Airflow's: give that, never the key itself.",
     "servers_addresses_are_hosts": "A server's addresses are single ones, without a prefix: correct them.",
     "servers_reserved_is_transit": "Only a transit can be reserved: give the name of a transit.",
     "servers_management_address_key": "Another server has this management address: give each its own.",
     "servers_lan_address_key": "Another server has this LAN address: give each its own.",
+    "servers_site_fkey": "There is no such site: add the site first.",
     "servers_lan_address6_key": "Another server has this IPv6 LAN address: give each its own.",
     "servers_plan_fkey": "There is no such plan: add the plan first.",
     "servers_host_key": "A host key is 'TYPE BASE64', such as 'ssh-ed25519 AAAA...': give the whole key.",
@@ -37,7 +42,9 @@ SENTENCES = {
     "plan_prices_price": "A price is 0 or more, in a currency of three capital letters: correct it.",
     "plan_prices_currency_fkey": "The currency is not known: give an ISO 4217 code, such as EUR.",
     "plan_prices_plan_fkey": "There is no such plan: add the plan first.",
-    "accounts_name": "An account's name is a lower-case letter and up to 31 letters, digits, '_' or '-': correct it.",
+    "accounts_login": "An account's login is a lower-case letter and up to 31 letters, digits, '_' or '-': correct it.",
+    "accounts_name": "An account's name is its login, or its login, a dot and its server's name: correct it.",
+    "one_login_a_server": "Another account of that server has this login: give each its own.",
     "accounts_domains": "An account's domain is not a host name: correct the account's sites.",
     "accounts_epoch": "An epoch is 0 or more: correct it.",
     "accounts_server_fkey": "There is no such server: add the server first.",
@@ -45,6 +52,11 @@ SENTENCES = {
     "accounts_customer": "A customer's name is not empty: give it, or none.",
     "account_engines_engine_fkey": "There is no such engine: check its name.",
     "account_engines_account_fkey": "There is no such account: check its name.",
+    "unclaimed_kind": "The kind of what is no account's is a word: give it as it is told.",
+    "unclaimed_name": "The name of what is no account's has 1 to 500 characters: give it as it is told.",
+    "unclaimed_reason": "What is signed for may be lost: give the reason.",
+    "unclaimed_server_fkey": "There is no such server: check its name.",
+    "unclaimed_signed": "Who signs for what is no account's says who they are and why: give both.",
     "account_engines_server_fkey": "There is no such server: check its name.",
     "catalogue_name": "A catalogue entry is named in lower-case letters, digits, '-' and '.': correct it.",
     "catalogue_changes_something": "A catalogue entry leads to another version: give two that differ.",
@@ -181,15 +193,15 @@ def in_transaction(
     return wrapped
 
 
-def rows(conn: psycopg.Connection, cls: type[T], sql: str, params: Params | None = None) -> list[T]:
-    """Every row, as `cls`."""
-    with conn.cursor(row_factory=class_row(cls)) as cursor:
+def rows(conn: psycopg.Connection, make: Callable[..., T], sql: str, params: Params | None = None) -> list[T]:
+    """Every row, as a class, or what else takes its columns by name, makes of it."""
+    with conn.cursor(row_factory=kwargs_row(make)) as cursor:
         return cursor.execute(sql, params).fetchall()
 
 
-def row(conn: psycopg.Connection, cls: type[T], sql: str, params: Params | None = None) -> T | None:
-    """The first row, as `cls`."""
-    with conn.cursor(row_factory=class_row(cls)) as cursor:
+def row(conn: psycopg.Connection, make: Callable[..., T], sql: str, params: Params | None = None) -> T | None:
+    """The first row, in the same way."""
+    with conn.cursor(row_factory=kwargs_row(make)) as cursor:
         return cursor.execute(sql, params).fetchone()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from include.registry import queue, states
+from include.registry.addresses import unfit_addresses
 from include.registry.catalogue import catalogue_entry
 from include.registry.database import RegistryRefused, column, execute, in_transaction, names, row, rows, value
 from include.registry.events import event
@@ -60,8 +61,9 @@ def begin_migration(
 ) -> Migration:
     """Begin a server's migration; the same `run_id` gives the same row. Refuses an unknown server or entry, a
     server that is no VPS and not dedicated, has no accounts, is being migrated already or does not run what
-    the entry starts from, and a plan that no transit of the pool can ever serve. The gate refuses an account that was
-    not tested for the entry or has blockers (see `untested`), unless it is lifted with a reason."""
+    the entry starts from, addresses that cannot be rerouted, and a plan that no transit of the pool can ever serve.
+    The gate refuses an account that was not tested for the entry or has blockers (see `untested`), unless it is lifted
+    with a reason."""
     execute(conn, "SELECT FROM servers WHERE name = %(server)s FOR UPDATE", {"server": server})
     same = row(conn, Migration, f"SELECT {COLUMNS} FROM migrations WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
@@ -88,7 +90,9 @@ def begin_migration(
         )
     if not value(conn, "SELECT living_on(%(server)s)", {"server": server}):
         raise RegistryRefused(f"Server {server} has no accounts: reinstall it directly, there is nothing to migrate.")
-    queue.refuse_never_servable(conn, record.plan)
+    for sentence in unfit_addresses(conn, record):
+        raise RegistryRefused(sentence)
+    queue.refuse_never_servable(conn, record)
     why_not = untested(conn, server, entry)
     id = value(
         conn,

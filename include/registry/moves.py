@@ -1,7 +1,9 @@
 """Moves: one account, out to the transit or home again, one at a time for a server; or, from a shared server, over to
 another one for good, whole or one engine's databases of it."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ from include.registry.accounts import next_epoch
 from include.registry.catalogue import Entry, catalogue_entry
 from include.registry.database import RegistryRefused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
+from include.registry.figures import Figures, read_figures
 from include.registry.kinds import INFRASTRUCTURE, Direction, EventKind, ServerKind
 from include.registry.migrations import locked, migration_of
 from include.registry.servers import server as server_named
@@ -24,7 +27,8 @@ MAX_MOVES_PER_SERVER = 2
 
 COLUMNS = """
     id, key, account, migration, entry, engine, original, from_server, to_server, direction, epoch, run_id,
-    requested_by, state, state_since, began_at, committed_at, ended_at, figures
+    requested_by, state, state_since, began_at, committed_at, ended_at, figures,
+    (SELECT login FROM accounts WHERE name = account) AS login
 """
 
 
@@ -32,10 +36,10 @@ COLUMNS = """
 class Move:
     """One account, or its databases of one engine, on its way to another server.
 
-    `direction` is out (to the transit), home, or over (to another server for good). Those out and home are
-    of a migration, one over of a catalogue entry; `engine` says that only its databases move. `original` is the server
-    that the account leaves. `key` is what hosts call it; `epoch` grows with every attempt; `figures` are what the
-    agents reported."""
+    `direction` is out (to the transit), home, or over (to another server for good). Those out and home are of a
+    migration, one over of a catalogue entry; `engine` says that only its databases move. `original` is the server that
+    the account leaves. `key` is what hosts call it, as `login` is what they call the account; `epoch` grows with every
+    attempt; `figures` are what the agents reported."""
 
     id: int
     key: str
@@ -55,7 +59,12 @@ class Move:
     began_at: datetime
     committed_at: datetime | None
     ended_at: datetime | None
-    figures: dict[str, Any]
+    figures: Figures
+    login: str
+
+    @classmethod
+    def of_row(cls, figures: dict[str, Any], **columns: Any) -> Move:
+        return cls(figures=read_figures(figures), **columns)
 
 
 @in_transaction
@@ -65,7 +74,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     second move of the same server, a transit that is not handed over yet, a target that is not the
     migration's transit or home, and moving home before the original is reinstalled."""
     record = account_named(conn, account)
-    same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
+    same = row(conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.to_server) != (account, to_server):
             raise RegistryRefused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
@@ -79,7 +88,7 @@ def begin_move(conn: psycopg.Connection, account: str, to_server: str, run_id: s
     locked(conn, live.id)
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     # Another caller with the same run may have been first while this one waited for the lock.
-    same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
+    same = row(conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         return begin_move(conn, account, to_server, run_id, requested_by)
     record = account_named(conn, account)
@@ -130,7 +139,7 @@ def begin_over(
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
     account_named(conn, account)
     wanted = catalogue_entry(conn, entry)
-    same = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
+    same = row(conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
         if (same.account, same.entry) != (account, entry) or to_server not in (None, same.to_server):
             raise RegistryRefused(f"Run {run_id} moves {same.account} to {same.to_server}: give each move its own run.")
@@ -176,18 +185,22 @@ def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, n
     database refuses then, and it can be tried again)."""
     kind = ServerKind.SHARED if entry.kind == INFRASTRUCTURE else ServerKind.DATABASE
     choice.lock(conn)
-    fitting = [server.name for server in choice.choices(conn, kind, entry, account, named) if server.name != source]
-    if named is not None and not fitting:
+    roomy = [server.name for server in choice.choices(conn, kind, entry, account, named) if server.name != source]
+    fitting, taken = choice.first_that_fits(conn, roomy, account, entry.kind)
+    if fitting is None and taken:
+        raise RegistryRefused(f"Account {account} does not fit where there is room: {taken[0]}. {choice.GIVE_WAY}")
+    if named is not None and fitting is None:
         server_named(conn, named)
         raise RegistryRefused(
             f"Server {named} cannot take {account}: give a {kind} server with {entry.kind} {entry.to_version} that has"
             " room, an IP of each family of the account's names, and is not paused."
         )
-    if not fitting:
+    if fitting is None:
         raise RegistryRefused(
-            f"No {kind} server with {entry.kind} {entry.to_version} has room for {account}: add one, or make room."
+            f"No {kind} server{server_named(conn, source).in_site} with {entry.kind} {entry.to_version} has room for"
+            f" {account}: add one, or make room."
         )
-    return fitting[0]
+    return fitting
 
 
 def _again(conn: psycopg.Connection, returned: Move) -> Move:
@@ -216,7 +229,7 @@ def _lock(conn: psycopg.Connection, move: Move) -> None:
 @in_transaction
 def move(conn: psycopg.Connection, id: int) -> Move:
     """A move; refuses an unknown id."""
-    record = row(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE id = %(id)s", {"id": id})
+    record = row(conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE id = %(id)s", {"id": id})
     if record is None:
         raise RegistryRefused(f"There is no move {id}: check its id.")
     return record
@@ -227,7 +240,7 @@ def moves_of(conn: psycopg.Connection, migration_id: int) -> list[Move]:
     """The moves of a migration, in both directions, oldest first."""
     return rows(
         conn,
-        Move,
+        Move.of_row,
         f"SELECT {COLUMNS} FROM moves WHERE migration = %(migration)s ORDER BY id",
         {"migration": migration_id},
     )
@@ -236,7 +249,9 @@ def moves_of(conn: psycopg.Connection, migration_id: int) -> list[Move]:
 @in_transaction
 def moves_of_account(conn: psycopg.Connection, account: str) -> list[Move]:
     """The moves of an account, oldest first."""
-    return rows(conn, Move, f"SELECT {COLUMNS} FROM moves WHERE account = %(name)s ORDER BY id", {"name": account})
+    return rows(
+        conn, Move.of_row, f"SELECT {COLUMNS} FROM moves WHERE account = %(name)s ORDER BY id", {"name": account}
+    )
 
 
 @in_transaction
@@ -244,7 +259,7 @@ def live_move_of(conn: psycopg.Connection, account: str) -> Move | None:
     """The move that an account is in now; None when it is in none."""
     return row(
         conn,
-        Move,
+        Move.of_row,
         f"SELECT {COLUMNS} FROM live_moves WHERE account = %(account)s",
         {"account": account},
     )
@@ -255,7 +270,7 @@ def advance_move(
     conn: psycopg.Connection,
     move_id: int,
     state: str,
-    figures: dict[str, Any] | None = None,
+    figures: Figures | None = None,
     committed_at: datetime | None = None,
     epoch: int | None = None,
 ) -> Move:
@@ -271,6 +286,7 @@ def advance_move(
         raise RegistryRefused(f"This attempt of the move of {before.account} is over: another has begun since.")
     if states.MOVE.there_or_past(before.state, state):
         return before
+    measured = None if figures is None else asdict(figures)
     execute(
         conn,
         """
@@ -278,10 +294,10 @@ def advance_move(
             committed_at = coalesce(%(committed)s, committed_at)
         WHERE id = %(id)s
         """,
-        {"id": move_id, "state": state, "figures": Jsonb(figures or {}), "committed": committed_at},
+        {"id": move_id, "state": state, "figures": Jsonb(measured or {}), "committed": committed_at},
     )
     after = move(conn, move_id)
-    _log(conn, after, EventKind(f"move.{state}"), figures)
+    _log(conn, after, EventKind(f"move.{state}"), measured)
     return after
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from include.registry.database import RegistryRefused, execute, in_transaction, row, rows, value
+from include.registry.database import RegistryRefused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind
 
@@ -47,7 +47,7 @@ _NAME = """
 
 
 @in_transaction
-def add_ip(conn: psycopg.Connection, address: str, server: str) -> Ip:
+def add_ip(conn: psycopg.Connection, address: str, server: str, by: str | None = None) -> Ip:
     """Add a service IP of a server, routed to it. Repeating it is fine."""
     params = {"address": address, "server": server}
     added = execute(
@@ -60,10 +60,23 @@ def add_ip(conn: psycopg.Connection, address: str, server: str) -> Ip:
     )
     record = ip(conn, address)
     if added:
-        event(conn, EventKind.IP_ADDED, server=server, detail={"ip": record.address})
+        event(conn, EventKind.IP_ADDED, server=server, by=by, detail={"ip": record.address})
     elif record.home_server != server:
         raise RegistryRefused(f"IP {address} belongs to {record.home_server}: give {server} another.")
     return record
+
+
+@in_transaction
+def remove_ip(conn: psycopg.Connection, address: str, by: str) -> None:
+    """Take an IP away from its server. Refused while accounts belong to the server, or the IP takes part in a
+    migration. Repeating it is fine."""
+    gone = column(
+        conn,
+        "DELETE FROM ips WHERE address = %(address)s RETURNING home_server",
+        {"address": address},
+    )
+    for server in gone:
+        event(conn, EventKind.IP_REMOVED, server=server, by=by, detail={"ip": address})
 
 
 @in_transaction
@@ -79,6 +92,23 @@ def ip(conn: psycopg.Connection, address: str) -> Ip:
 def ips_of(conn: psycopg.Connection, server: str) -> list[Ip]:
     """The IPs that belong to a server, wherever they are routed now."""
     return rows(conn, Ip, f"{_IP} WHERE home_server = %(server)s ORDER BY ips.address", {"server": server})
+
+
+@in_transaction
+def ips_routed_to(conn: psycopg.Connection, server: str) -> list[Ip]:
+    """The IPs that lead to a server: those of another server before its own."""
+    return rows(
+        conn,
+        Ip,
+        f"{_IP} WHERE routed_to = %(server)s ORDER BY home_server = %(server)s, ips.address",
+        {"server": server},
+    )
+
+
+@in_transaction
+def list_ips(conn: psycopg.Connection) -> list[Ip]:
+    """Every IP, by number."""
+    return rows(conn, Ip, f"{_IP} ORDER BY ips.address")
 
 
 @in_transaction

@@ -1,8 +1,8 @@
 """The queue for transits: first come, first served.
 
-Nobody is overtaken by one who could take the same transit. Places are by plan. A request takes a transit that
-is reserved for its customer before any other, then one of its own plan, then, where ops allow it, the
-smallest of those that are at least as large in everything.
+Nobody is overtaken by one who could take the same transit. Places are by plan. Of the transits of its server's site, a
+request takes one that is reserved for its customer before any other, then one of its own plan, then, where ops allow
+it, the smallest of those that are at least as large in everything.
 """
 
 from collections import Counter
@@ -16,8 +16,9 @@ import psycopg
 from include.registry.database import RegistryRefused, certain, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
-from include.registry.servers import Plan, Server
-from include.registry.servers import plan as plan_named
+from include.registry.plans import Plan
+from include.registry.plans import plan as plan_named
+from include.registry.servers import Server
 from include.registry.servers import server as server_named
 from include.registry.states import RequestState
 
@@ -58,6 +59,7 @@ class Wanted:
     plan: str
     larger_transit: bool
     size: tuple[int, int, int]
+    site: str | None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Offered:
     reserved_for: str | None
     size: tuple[int, int, int]
     at: datetime
+    site: str | None
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ _REQUEST = "SELECT id, migration, plan, rank, transit, state, requested_at FROM 
 
 def fits(wanted: Wanted, offered: Offered) -> bool:
     """Whether the request may have this transit, now or later."""
-    if offered.reserved_for not in (None, wanted.customer):
+    if offered.site != wanted.site or offered.reserved_for not in (None, wanted.customer):
         return False
     if offered.plan == wanted.plan:
         return True
@@ -148,7 +151,7 @@ def any_free(conn: psycopg.Connection) -> bool:
         conn,
         """
         SELECT EXISTS (
-            SELECT FROM servers WHERE kind = 'transit' AND state = 'free' AND paused_because IS NULL
+            SELECT FROM pool WHERE state = 'free' AND paused_because IS NULL
         )
         """,
     )
@@ -161,7 +164,7 @@ def _wanted(conn: psycopg.Connection) -> list[Wanted]:
         Wanted,
         """
         SELECT r.id, r.migration, s.name AS server, s.customer, r.plan, p.larger_transit,
-            ARRAY[p.cpus, p.memory_bytes, p.disk_bytes] AS size
+            ARRAY[p.cpus, p.memory_bytes, p.disk_bytes] AS size, s.site
         FROM transit_requests r
             JOIN migrations m ON m.id = r.migration
             JOIN servers s ON s.name = m.server
@@ -178,9 +181,9 @@ def serve(conn: psycopg.Connection) -> None:
         Offered,
         """
         SELECT s.name, s.plan, s.reserved_for, ARRAY[p.cpus, p.memory_bytes, p.disk_bytes] AS size,
-            now() AS at
-        FROM servers s JOIN plans p ON p.name = s.plan
-        WHERE s.kind = 'transit' AND s.state = 'free' AND s.paused_because IS NULL
+            now() AS at, s.site
+        FROM pool s JOIN plans p ON p.name = s.plan
+        WHERE s.state = 'free' AND s.paused_because IS NULL
         FOR UPDATE OF s
         """,
     )
@@ -218,22 +221,23 @@ def _assign(conn: psycopg.Connection, wanted: Wanted, transit: str) -> None:
     )
 
 
-def refuse_never_servable(conn: psycopg.Connection, plan: str) -> None:
-    """Refuse when the pool has no transit that could serve the plan, were it free."""
+def refuse_never_servable(conn: psycopg.Connection, server: Server) -> None:
+    """Refuse when the pool has no transit that could serve the server's plan in its site, were it free."""
     servable = value(
         conn,
         """
         SELECT EXISTS (
-            SELECT FROM servers t JOIN plans o ON o.name = t.plan, plans w
-            WHERE w.name = %(plan)s AND t.kind = 'transit' AND (o.name = w.name OR w.larger_transit
+            SELECT FROM pool t JOIN plans o ON o.name = t.plan, plans w
+            WHERE w.name = %(plan)s AND t.site IS NOT DISTINCT FROM %(site)s AND (o.name = w.name OR w.larger_transit
                 AND o.cpus >= w.cpus AND o.memory_bytes >= w.memory_bytes AND o.disk_bytes >= w.disk_bytes)
         )
         """,
-        {"plan": plan},
+        {"plan": server.plan, "site": server.site},
     )
     if not servable:
         raise RegistryRefused(
-            f"The pool has no transit that fits plan {plan}: add one, or allow larger ones for this plan."
+            f"The pool has no transit{server.in_site} that fits plan {server.plan}: add one, or allow larger ones for"
+            " this plan."
         )
 
 
@@ -254,10 +258,11 @@ def places(conn: psycopg.Connection) -> list[Queued]:
             WHEN s.state = 'assigned' THEN s.state_since + %(keeps)s
             WHEN l.last_account_left_at IS NOT NULL OR s.state = 'wiped' THEN now() + interval '1 hour'
             ELSE greatest(l.expected_end_at, now() + interval '1 day')
-            END AS at
-        FROM servers s JOIN plans p ON p.name = s.plan
+            END AS at,
+            s.site
+        FROM pool s JOIN plans p ON p.name = s.plan
             LEFT JOIN leases l ON l.transit = s.name AND l.ended_at IS NULL
-        WHERE s.kind = 'transit' AND s.paused_because IS NULL
+        WHERE s.paused_because IS NULL
         """,
         {"keeps": keeps},
     )

@@ -8,8 +8,6 @@ from datetime import date
 import psycopg
 
 from include.registry.database import execute, in_transaction, value
-from include.registry.events import event
-from include.registry.kinds import EventKind
 
 # A reminder whose days have passed (nothing ran, or the account is new) is not sent belatedly: the next one says more.
 REMIND = """
@@ -64,18 +62,3 @@ def remind(conn: psycopg.Connection, on: date, days_before: Sequence[int]) -> in
     execute(conn, "SET LOCAL jit = off")  # compiling takes longer than running
     count: int = value(conn, REMIND, {"on": on, "days": list(days_before)})
     return count
-
-
-@in_transaction
-def set_customer_mail(conn: psycopg.Connection, customer: str, mail: str | None, by: str | None = None) -> None:
-    """Where a customer's reminders go as mail; None: nowhere. Can be repeated."""
-    changed = execute(
-        conn,
-        """
-        INSERT INTO customers (name, mail) VALUES (%(customer)s, %(mail)s)
-        ON CONFLICT (name) DO UPDATE SET mail = excluded.mail WHERE customers.mail IS DISTINCT FROM excluded.mail
-        """,
-        {"customer": customer, "mail": mail},
-    )
-    if changed:
-        event(conn, EventKind.CUSTOMER_MAIL, by=by, detail={"customer": customer, "given": mail is not None})

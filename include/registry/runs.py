@@ -1,6 +1,7 @@
 """Runs of Airflow, as far as others ask why one of them failed: the panel, a campaign, the board."""
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from include.registry.database import in_transaction, value
 from include.registry.events import event
@@ -23,13 +24,26 @@ def run_failed(
     account: str | None,
     by: str | None,
     server: str | None = None,
+    attempt: int | None = None,
 ) -> None:
-    """Note that a task of a run failed for good, and its sentence. What the form names, an account or a server, and is
-    not known is left out."""
+    """Note that a task of a run failed for good at this attempt, and its sentence. What the form names, an account or a
+    server, and is not known is left out."""
     known = value(conn, "SELECT name FROM accounts WHERE name = %(name)s", {"name": account})
     at = value(conn, "SELECT name FROM servers WHERE name = %(name)s", {"name": server})
-    detail = {"dag": dag, "run_id": run_id, "task": task, "why": why}
+    detail = {"dag": dag, "run_id": run_id, "task": task, "why": why, "attempt": attempt}
     event(conn, EventKind.RUN_FAILED, account=known, server=at, by=by, detail=detail)
+
+
+@in_transaction
+def run_failure_told(conn: psycopg.Connection, dag: str, run_id: str, task: str, attempt: int) -> bool:
+    """Whether this task of the run has told why this attempt of it failed."""
+    failure = {"dag": dag, "run_id": run_id, "task": task, "attempt": attempt}
+    was_told: bool = value(
+        conn,
+        "SELECT EXISTS (SELECT FROM events WHERE kind = %(kind)s AND detail @> %(failure)s)",
+        {"kind": EventKind.RUN_FAILED, "failure": Jsonb(failure)},
+    )
+    return was_told
 
 
 @in_transaction

@@ -201,6 +201,7 @@ class ServerState(StrEnum):
     ASSIGNED = "assigned"
     HANDED_OVER = "handed_over"
     WIPED = "wiped"
+    REMOVED = "removed"
 
 
 SERVER = Machine(
@@ -211,16 +212,22 @@ SERVER = Machine(
             ServerState.SERVING, "In service: accounts live on it, or their databases, or test copies.", initial=True
         ),
         State(
-            ServerState.REINSTALLING, "An original that is being reinstalled: no account lives on it or can be added."
+            ServerState.REINSTALLING,
+            "Being erased and installed anew, or given up: no account lives on it or can be added.",
         ),
         State(ServerState.FREE, "A transit in the pool: nothing of any customer is on it.", initial=True),
         State(ServerState.ASSIGNED, "A transit that is being installed for a migration."),
         State(ServerState.HANDED_OVER, "A transit under a lease: accounts live on it."),
-        State(ServerState.WIPED, "A transit with no trace of its last customer."),
+        State(
+            ServerState.WIPED,
+            "Nothing of anybody is on it: a transit after its lease, or a shared server that was given up.",
+        ),
+        State(ServerState.REMOVED, "The host has it no more: what happened to it is kept."),
     ),
     (
         Transition(ServerState.SERVING, ServerState.REINSTALLING, "no account lives on it"),
         Transition(ServerState.REINSTALLING, ServerState.SERVING, "enrolled with the new version"),
+        Transition(ServerState.REINSTALLING, ServerState.WIPED, "a shared server is given up"),
         Transition(ServerState.FREE, ServerState.ASSIGNED, "first in the queue got it"),
         Transition(ServerState.ASSIGNED, ServerState.HANDED_OVER, "installed with the new version"),
         Transition(ServerState.ASSIGNED, ServerState.WIPED, "the migration was given up before the hand-over"),
@@ -230,6 +237,11 @@ SERVER = Machine(
             "no account lives on it and no other server's IP is routed to it",
         ),
         Transition(ServerState.WIPED, ServerState.FREE, "back to the pool"),
+        Transition(ServerState.SERVING, ServerState.REMOVED, "nothing of anybody is on it or belongs to it"),
+        Transition(ServerState.WIPED, ServerState.REMOVED, "a shared server that was given up"),
+        Transition(ServerState.FREE, ServerState.REMOVED, "it leaves the pool"),
+        Transition(ServerState.REMOVED, ServerState.SERVING, "another machine got its name"),
+        Transition(ServerState.REMOVED, ServerState.FREE, "another transit got its name"),
     ),
     (),
 )

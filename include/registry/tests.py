@@ -14,6 +14,7 @@ from include.registry.catalogue import catalogue_entry
 from include.registry.database import RegistryRefused, column, execute, in_transaction, row, rows, value
 from include.registry.events import event
 from include.registry.kinds import EventKind, ServerKind
+from include.registry.servers import server as server_named
 from include.registry.states import TestState
 
 ABANDONED = timedelta(days=2)
@@ -21,7 +22,8 @@ ABANDONED = timedelta(days=2)
 
 COLUMNS = """
     id, key, account, entry, server, epoch, run_id, requested_by, state, state_since, names, expires_at, report,
-    blockers, warnings, failure, began_at, tested_at, ended_at
+    blockers, warnings, failure, began_at, tested_at, ended_at,
+    (SELECT login FROM accounts WHERE name = account) AS login
 """
 _AT_WORK = (TestState.PREPARING, TestState.COPYING)
 
@@ -30,9 +32,9 @@ _AT_WORK = (TestState.PREPARING, TestState.COPYING)
 class Test:
     """A copy of an account on a test server, for its customer to look at before they perform.
 
-    `key` is what hosts call it, in place of a move; `server` is the test server; `names` is
-    {site domain: test name}; `report`, `blockers` and `warnings` stand from `tested_at` on, also when the copy is
-    gone; `failure` is why it was removed before it was ready."""
+    `key` is what hosts call it, in place of a move, as `login` is what they call the account; `server` is the test
+    server; `names` is {site domain: test name}; `report`, `blockers` and `warnings` stand from `tested_at` on, also
+    when the copy is gone; `failure` is why it was removed before it was ready."""
 
     __test__ = False  # no test of pytest's
 
@@ -55,6 +57,7 @@ class Test:
     began_at: datetime
     tested_at: datetime | None
     ended_at: datetime | None
+    login: str
 
 
 @in_transaction
@@ -64,7 +67,7 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
     what the entry starts from, that is being moved or has another copy (see `replace_test`), and when no test server
     of the entry's version has room."""
     execute(conn, "SELECT FROM accounts WHERE name = %(name)s FOR UPDATE", {"name": account})
-    account_named(conn, account)
+    living = account_named(conn, account)
     wanted = catalogue_entry(conn, entry)
     same = row(conn, Test, f"SELECT {COLUMNS} FROM tests WHERE run_id = %(run)s", {"run": run_id})
     if same is not None:
@@ -87,8 +90,14 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
                 f" {wanted.from_version}: choose another entry of the catalogue."
             )
         raise RegistryRefused(
-            f"No test server with {wanted.kind} {wanted.to_version} has room for {account}: add one, or let older test"
-            " copies expire."
+            f"No test server{server_named(conn, living.server).in_site} with {wanted.kind} {wanted.to_version} has room"
+            f" for {account}: add one, or let older test copies expire."
+        )
+    server, taken = choice.first_that_fits(conn, [one.name for one in servers], account, wanted.kind)
+    if server is None:
+        raise RegistryRefused(
+            f"Account {account} cannot be tested beside the copies that are there: {taken[0]}. Let that copy expire, or"
+            " add a test server."
         )
     id = value(
         conn,
@@ -102,7 +111,7 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
         {
             "account": account,
             "entry": entry,
-            "server": servers[0].name,
+            "server": server,
             "epoch": next_epoch(conn, account),
             "run": run_id,
             "by": requested_by,

@@ -13,6 +13,7 @@ from include.registry.database import RegistryRefused, certain, column, execute,
 from include.registry.events import event
 from include.registry.kinds import EventKind
 from include.registry.migrations import advance, locked, migration
+from include.registry.servers import server as server_named
 from include.registry.states import MigrationState, RequestState, ServerState
 
 LEASE_COLUMNS = """
@@ -46,11 +47,11 @@ def request_transit(conn: psycopg.Connection, migration_id: int) -> queue.Transi
     same = queue.request_of(conn, migration_id)
     if same is not None:
         return same
-    plan = value(conn, "SELECT plan FROM servers WHERE name = %(server)s", {"server": record.server})
-    queue.refuse_never_servable(conn, plan)
+    server = server_named(conn, record.server)
+    queue.refuse_never_servable(conn, server)
     advance(conn, migration_id, MigrationState.WAITING_FOR_TRANSIT)
-    queue.enqueue(conn, migration_id, plan)
-    event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=record.server, detail={"plan": plan})
+    queue.enqueue(conn, migration_id, server.plan)
+    event(conn, EventKind.TRANSIT_REQUESTED, migration=migration_id, server=server.name, detail={"plan": server.plan})
     return certain(queue.request_of(conn, migration_id))
 
 
@@ -135,15 +136,20 @@ def lease_of(conn: psycopg.Connection, migration_id: int) -> Lease | None:
 @in_transaction
 def last_account_left(conn: psycopg.Connection, migration_id: int) -> Lease:
     """Record that every account has left the original: the migration is accounts_moved, and the lease ends
-    for billing when the last of them left (by the moves' own record, however late this is called). Refuses
-    while an account lives on the original. Can be repeated."""
+    for billing when the last of them left: by the moves' own record, however late this is called, or when it was gone
+    from its server by itself. Refuses while an account lives on the original. Can be repeated."""
     record = locked(conn, migration_id)
     advance(conn, migration_id, MigrationState.ACCOUNTS_MOVED)
     changed = execute(
         conn,
         """
         UPDATE leases SET last_account_left_at = greatest(handed_over_at, coalesce((
-            SELECT max(committed_at) FROM moves WHERE migration = %(migration)s AND direction = 'out'
+            SELECT max(at) FROM (
+                SELECT committed_at AS at FROM moves WHERE migration = %(migration)s AND direction = 'out'
+                UNION ALL
+                SELECT coalesce(a.missing_since, a.removed_at) FROM accounts a
+                WHERE a.server = leases.server AND a.removed_at >= leases.handed_over_at
+            ) AS ends
         ), now()))
         WHERE migration = %(migration)s AND last_account_left_at IS NULL
         """,

@@ -20,7 +20,7 @@ from include.agent.account.engines import ENGINES
 from include.facts import Peer, TestAsked, TestFacts
 from include.hosts import Host
 from include.moves import channel
-from include.moves.channel import entry_of, serving_there, without_secrets
+from include.moves.channel import entry_of, entry_without_secrets, serving_there
 from include.network.names import Names
 from include.registry.kinds import INFRASTRUCTURE, ServerKind
 from include.registry.states import TestState
@@ -48,16 +48,17 @@ def check(
     """What is to be tested, by the catalogue's files. Refused, with nothing changed, for whatever the
     registry or one of the servers knows against it; a test that is there already is none, it is replaced."""
     catalogue.take_over(conn)
-    lives_on = registry.account(conn, account).server
+    tested = registry.account(conn, account)
+    lives_on = tested.server
     with conn.transaction(force_rollback=True):
         if (old := registry.replace_test(conn, account, run_id)) is not None:
             registry.advance_test(conn, old.id, TestState.REMOVED)
         server = registry.begin_test(conn, account, entry, run_id, requested_by).server
     with ThreadPoolExecutor() as both:
         reached = both.submit(reach(server).call, verbs.Status(operation="reached"))  # it only has to answer
-        here = serving_there(reach(lives_on), lives_on, account, "be tested")
+        here = serving_there(reach(lives_on), tested, "be tested")
     reached.result()
-    registry.sync_accounts(conn, lives_on, without_secrets({"accounts": [here]})["accounts"])
+    registry.sync_accounts(conn, lives_on, [entry_without_secrets(here)])
     return TestAsked(account, entry)
 
 
@@ -73,7 +74,7 @@ def facts(conn: psycopg.Connection, test: registry.Test) -> TestFacts:
     kind = registry.catalogue_entry(conn, test.entry).kind
     lives_on = registry.account(conn, test.account).server
     only = None if kind == INFRASTRUCTURE else kind
-    return TestFacts(test.id, test.key, test.account, test.entry, lives_on, test.server, only, test.epoch)
+    return TestFacts(test.id, test.key, test.account, test.login, test.entry, lives_on, test.server, only, test.epoch)
 
 
 def stores(test: TestFacts) -> list[str]:
@@ -109,7 +110,7 @@ def open_copy(conn: psycopg.Connection, test: TestFacts, place: Place) -> dict[s
     names = registry.test(conn, test.id).names
     place.reach(test.to_server).call(
         verbs.OpenTest(
-            account=test.account,
+            account=test.login,
             move=test.key,
             epoch=test.epoch,
             names={site["domain"]: names[site["domain"]] for site in sites_of(conn, test) if site["domain"] in names},
@@ -158,11 +159,11 @@ def remove(conn: psycopg.Connection, id: int, place: Place, failure: str | None 
     registry.advance_test(conn, id, TestState.REMOVING, failure=failure)
     test_names.take_away(conn, place.zone, test.names.values(), test.server)
     host = place.reach(test.server)
-    copy = entry_of(host, test.account)
+    copy = entry_of(host, test.login)
     if copy is not None and copy["move"] == test.key:
         if copy["state"] not in OURS:
             raise registry.RegistryRefused(
                 f"{test.server} calls {test.account} {copy['state']}, which no test copy is: find out why."
             )
-        host.call(verbs.Remove(account=test.account, move=test.key))
+        host.call(verbs.Remove(account=test.login, move=test.key))
     registry.advance_test(conn, id, TestState.REMOVED)

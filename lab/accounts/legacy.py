@@ -54,8 +54,8 @@ def fill(server: Server) -> Filled:
 
 def _address(server: Server) -> str:
     """The server's own address, as such accounts have it in their files."""
-    known = re.findall(r"inet ([0-9.]+)/", server.run("ip", "-4", "-o", "address", "show").decode())
-    return next((address for address in known if address.startswith(_SERVICE)), known[-1])
+    addresses = re.findall(r"inet ([0-9.]+)/", server.run("ip", "-4", "-o", "address", "show").decode())
+    return next((address for address in addresses if address.startswith(_SERVICE)), addresses[-1])
 
 
 def _settings(passwords: dict[str, str], address: str) -> str:

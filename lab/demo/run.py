@@ -142,7 +142,7 @@ class Watch:
             if key in self.printed:
                 continue
             self.printed.add(key)
-            held = (move.figures.get("switch") or {}).get("held_ms")
+            held = move.figures.switch.held_ms
             more = f" (held {held / 1000:.2f} s)" if move.state == "done" and held else ""
             say(f"    {move.account}, {move.direction}: {move.state}{more}")
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
 from include.hosts import Host
+from include.inventory import difference as inventory
+from include.inventory import text
 from include.moves.enrol import enrol
 from include.moves.servers import without_secrets
 from include.registry.schema import upgrade
@@ -27,6 +30,8 @@ OLD, NEW = "2022", "2026"
 ENTRY = "infrastructure-2026"
 PLAN = "VPS M"
 CUSTOMER = "Alpine Herders"
+HOST = Path(__file__).parent / "host.yaml"
+"""The host's inventory."""
 
 
 def registry_connection() -> psycopg.Connection:
@@ -35,21 +40,10 @@ def registry_connection() -> psycopg.Connection:
 
 
 def write_registry() -> None:
-    """The schema, and what a host knows beforehand: plan, servers, catalogue, IPs. Can be repeated."""
+    """The schema, the catalogue, and what the host has: its inventory, applied to an empty registry."""
     upgrade(postgres.dsn("registry"))
     with registry_connection() as conn:
-        registry.add_plan(conn, PLAN, Decimal("29.90"), "CHF", 2, 4 << 30, 80 << 30)
-        for name, kind, infrastructure, customer in (
-            (ORIGINAL, "vps", OLD, CUSTOMER),
-            (TRANSIT, "transit", NEW, None),
-            (TEST, "test", NEW, None),
-        ):
-            machine = server(name)
-            spec = machine.spec
-            addresses = (spec.management_address, spec.lan_address, spec.lan_address6)
-            registry.add_server(conn, name, kind, PLAN, infrastructure, customer, *addresses)
-            for ip in machine.ips:
-                registry.add_ip(conn, ip, name)
+        inventory.apply(conn, text.read(HOST.read_text()), "the demo")
         registry.sync_catalogue(conn, [registry.Entry(ENTRY, "Debian 13", "infrastructure", OLD, NEW)])
 
 
@@ -108,8 +102,8 @@ def write_names(filled: dict[str, Filled], host_key: str) -> None:
     agent = host(ORIGINAL, host_key)
     with registry_connection() as conn:
         description = without_secrets(inside(OPS, agent.call, verbs.Describe()))
-        registry.record_description(conn, ORIGINAL, description)
-        registry.sync_accounts(conn, ORIGINAL, description["accounts"])
+        registry.record_description(conn, ORIGINAL, plain(description))
+        registry.sync_accounts(conn, ORIGINAL, description.accounts)
         ips = [ip.address for ip in registry.ips_of(conn, ORIGINAL)]
         inside(OPS, agent.call, verbs.AcceptIps(ips=ips))
         zone = names.client()

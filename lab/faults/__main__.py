@@ -138,10 +138,10 @@ def _on_one_pair(share: list[Attempt], source: str, target: str) -> Iterator[Out
                 Trial(pair, "out", account).broken_by(None, 0.1)
             stage.bring_home(pair, accounts)
         for account, attempt in zip(accounts, attempts, strict=False):
-            yield _one(pair, direction, account, attempt)
+            yield _outcome_of(pair, direction, account, attempt)
 
 
-def _one(pair: Pair, way: str, account: str, attempt: Attempt) -> Outcome:
+def _outcome_of(pair: Pair, way: str, account: str, attempt: Attempt) -> Outcome:
     try:
         return Trial(pair, way, account).broken_by(FAULTS[attempt.fault], attempt.moment)
     except Exception as error:  # whatever went wrong, the others are tried

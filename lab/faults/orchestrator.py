@@ -109,7 +109,7 @@ class Run:
         self._process.join(seconds)
         return not self.running
 
-    def said(self) -> str:
+    def last_error(self) -> str:
         """The last sentences of its log that tell why it failed."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         errors = [line for line in lines if "Refused: " in line or "Error: " in line or "Exception: " in line]

@@ -14,6 +14,7 @@ import psycopg
 
 from include import catalogue, registry
 from include.agent import verbs
+from include.agent.host.codec import plain
 from include.hosts import AgentError, Host, HostUnreachable
 from include.moves.channel import without_secrets
 from include.moves.enrol import enrol
@@ -138,7 +139,7 @@ def record(server: str) -> None:
     except (AgentError, HostUnreachable):
         return
     with connection() as conn:
-        registry.record_description(conn, server, description)
+        registry.record_description(conn, server, plain(description))
 
 
 def root(server: str, *argv: str, stdin: str = "", check: bool = True) -> str:
@@ -156,8 +157,8 @@ def create_accounts(pair: Pair, number: int) -> None:
     agent = host(pair.source)
     with connection() as conn:
         description = without_secrets(agent.call(verbs.Describe()))
-        registry.record_description(conn, pair.source, description)
-        registry.sync_accounts(conn, pair.source, description["accounts"])
+        registry.record_description(conn, pair.source, plain(description))
+        registry.sync_accounts(conn, pair.source, description.accounts)
     pair.accounts += made
 
 

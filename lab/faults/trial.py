@@ -166,9 +166,9 @@ class Trial:
         """Wait for the moment; whether the move had not ended before it."""
         if isinstance(moment, float):
             return not self.run.wait(moment)
-        where, wanted = STEPS[moment]
+        where, state = STEPS[moment]
         while self.run.running:
-            if (self._state_of_move() if where == "move" else self._state_on(self.pair_source)) == wanted:
+            if (self._state_of_move() if where == "move" else self._state_on(self.pair_source)) == state:
                 return True
             time.sleep(0.03)
         return False
@@ -200,7 +200,7 @@ class Trial:
             self._record_both()
             self.run.begin()
         self.run.kill()
-        return [f"the move did not end: {self.run.said()}"]
+        return [f"the move did not end: {self.run.last_error()}"]
 
     def _record_both(self) -> None:
         """As every hour: the last look may have met a disk that was full."""
@@ -239,7 +239,7 @@ class Trial:
             description = host(server).call(verbs.Describe())
         except (AgentError, HostUnreachable) as error:
             return f"unknown ({error})"
-        return next((entry["state"] for entry in description["accounts"] if entry["account"] == self.account), "absent")
+        return next((entry["state"] for entry in description.accounts if entry["account"] == self.account), "absent")
 
     def _lost(self, visitors: Visitors) -> list[int]:
         """Numbers that were acknowledged and are not exactly once in each store, where the account lives now."""

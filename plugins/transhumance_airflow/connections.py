@@ -159,6 +159,8 @@ def machines() -> tuple[Machines, Callable[[registry.Server], MachineSpec]]:
     routers = {key: settings.pop(key) for key in ("router_address", "router_address6")}
 
     def spec(server: registry.Server) -> MachineSpec:
+        for sentence in registry.missing_addresses(server):
+            raise registry.RegistryRefused(sentence)
         return MachineSpec(
             name=server.name,
             management_address=str(server.management_address),

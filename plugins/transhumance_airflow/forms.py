@@ -6,7 +6,10 @@ from typing import Any
 
 from airflow.sdk import Param
 
-SERVER_NAME = "^[a-z][a-z0-9-]{0,31}$"
+from include.inventory.text import MAX_CHARACTERS
+from include.machines.interface import NAME as MACHINE_NAME
+
+SERVER_NAME = f"^{MACHINE_NAME.pattern}$"
 
 
 def server(title: str, description: str) -> Param:
@@ -18,7 +21,7 @@ def account() -> Param:
     """An account's name."""
     return Param(
         type="string",
-        pattern="^[a-z][a-z0-9_-]{0,31}$",
+        pattern=r"^[a-z][a-z0-9_-]{0,31}(\.[a-z0-9-]{1,63})?$",
         title="Account",
         description="The Unix name of the account, as `describe` lists it.",
     )
@@ -54,6 +57,18 @@ def requested_by() -> Param:
         maxLength=100,
         title="Requested by",
         description="Who asks: kept in the event log.",
+    )
+
+
+def document() -> Param:
+    """An inventory."""
+    return Param(
+        type="string",
+        format="multiline",
+        minLength=1,
+        maxLength=MAX_CHARACTERS,
+        title="Inventory",
+        description="The whole document, as YAML: what is not in it is removed.",
     )
 
 

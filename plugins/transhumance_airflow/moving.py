@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 from airflow.sdk import Param
 
 from include import registry
+from include.agent.verbs.reports import Copied, Switched
 from include.facts import MoveFacts, Peer
-from include.moves import channel, names
+from include.moves import channel, hooks, names
 from include.moves import look as looks
 from transhumance_airflow import connections
 from transhumance_airflow.look import look
@@ -43,7 +45,8 @@ def longest_wait() -> Param:
 def move_steps(move: Any) -> Steps:
     """From the look before to the end of the path; `move` is what the DAG's `wait_for_turn` gives.
 
-    look_before and open_path, copy, switch, record_move, then point_names, look_after and close_path side by side.
+    look_before, and run_hook_before, open_path, copy, switch, record_move; then point_names, look_after, run_hook_after
+    and close_path side by side.
     """
 
     @step()
@@ -52,6 +55,11 @@ def move_steps(move: Any) -> Steps:
         commit."""
         return looks.before(conn, move, look)
 
+    @step(refusal_is_final=True)
+    def run_hook_before(conn: Registry, move: MoveFacts) -> list[str]:
+        """The host's own programs on both servers may refuse the move, with a line; gives on which there is one."""
+        return hooks.before_move(conn, move, connections.reach(conn))
+
     @step()
     def open_path(conn: Registry, move: MoveFacts) -> Peer:
         """Pairs the two servers; the target is ready to receive."""
@@ -59,8 +67,8 @@ def move_steps(move: Any) -> Steps:
 
     @step(refusal_is_final=True)
     def record_move(
-        conn: Registry, move: MoveFacts, switched: dict[str, Any] | None, copied: dict[str, Any] | None
-    ) -> dict[str, Any] | None:
+        conn: Registry, move: MoveFacts, switched: Switched | None, copied: Copied | None
+    ) -> Switched | None:
         """The registry learns in one transaction where the account lives, and what was verified. The server that it
         left is asked first."""
         return channel.record(conn, move, switched, copied, connections.host(move.from_server, conn))
@@ -77,6 +85,11 @@ def move_steps(move: Any) -> Steps:
         looks.after(conn, move, before, look)
 
     @step()
+    def run_hook_after(conn: Registry, move: MoveFacts) -> list[str]:
+        """The host's own programs on both servers hear that the account has moved; gives what failed of that."""
+        return log_sentences(hooks.after_move(conn, move, connections.reach(conn)), logging.WARNING)
+
+    @step()
     def close_path(conn: Registry, move: MoveFacts) -> str:
         """Takes the move's key off both servers. Before the commit the account goes back into service first."""
         return channel.close_channel(conn, move, connections.reach(conn))
@@ -90,8 +103,9 @@ def move_steps(move: Any) -> Steps:
     recorded = record_move(move, switched.output, copied.output)
     closed = close_path(move)
 
-    peer >> copied
-    [before, copied] >> switched >> recorded >> [point_names(move), look_after(move, before), closed]
+    run_hook_before(move) >> peer >> copied
+    last = [point_names(move), look_after(move, before), run_hook_after(move), closed]
+    [before, copied] >> switched >> recorded >> last
     copied >> closed  # should the look fail while the copy still runs
     # A teardown runs whatever failed between, and is cleared together with any of it: the path opens again.
     # Every end of the graph decides whether the run ended well.

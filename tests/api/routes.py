@@ -28,6 +28,10 @@ NEEDS: dict[str, str | None] = {
     "report_page": "read",
     "queue": "ops",
     "campaigns": "ops",
+    "inventory": "ops",
+    "apply_inventory": "ops",
+    "unclaimed": "ops",
+    "sign": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -45,6 +49,8 @@ BODIES: dict[str, dict[str, object]] = {
     "perform": {},
     "test": {"entry": "2026"},
     "replay": {"after": 0},
+    "apply_inventory": {"document": "{}"},
+    "sign": {"kind": "files", "name": "/srv/erp/", "reason": "a test"},
 }
 
 

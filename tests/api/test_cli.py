@@ -21,7 +21,8 @@ from transhumance_airflow.api import streams
 from transhumance_airflow.api.runs import Found
 
 COMMANDS = {
-    "overview", "server", "account", "test", "perform", "ask", "cancel", "queue", "charges", "campaigns", "follow"
+    "overview", "server", "account", "test", "perform", "ask", "cancel", "queue", "charges", "campaigns", "unclaimed",
+    "sign", "follow",
 }  # fmt: skip
 
 
@@ -81,6 +82,20 @@ def test_queue_charges_and_campaigns(api: Api, run: Callable[..., Any]) -> None:
         {"wave_size": 1, "canaries": 1, "most_per_server": 1, "most_failures_percent": 20, "longest_wait_seconds": 1},
     )
     assert "2 waiting" in run("campaigns").stdout
+
+
+def test_what_is_no_accounts_is_shown_and_signed_for(api, run):
+    registry.record_unclaimed(api.conn, "vps-1", [("files", "/srv/erp/", "3 files."), ("mount", "/data", "A disk.")])
+    said = run("unclaimed", "vps-1").stdout
+    assert "/srv/erp/" in said and "A disk." in said
+    said = run("sign", "vps-1", "files", "/srv/erp/", "--reason", "the customer knows")
+    assert said.exit_code == 0 and "ops ops" in said.stdout and "the customer knows" in said.stdout
+    told = json.loads(run("unclaimed", "vps-1", "--json").stdout)["unclaimed"]
+    assert [(one["name"], one["signed_by"]) for one in told] == [("/data", None), ("/srv/erp/", "ops ops")]
+    refused = run("sign", "vps-1", "files", "/srv", "--reason", "a guess")
+    assert refused.exit_code == 1 and "was seen on vps-1" in " ".join(refused.stderr.split())
+    assert run("unclaimed", "nowhere").exit_code == 1
+    assert run("unclaimed", "transit-1").exit_code == 0, "a transit is looked at as well"
 
 
 def test_actions_start_runs_and_show_where(api: Api, run: Callable[..., Any]) -> None:

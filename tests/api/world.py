@@ -14,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from include import billing, catalogue, compatibility, registry
+from include.agent.verbs.reports import Checked, Duplicated
 from include.compatibility.report import Seen
 from tests.api import callers
 from tests.registry import host
@@ -120,7 +121,7 @@ def with_test(conn: psycopg.Connection, account: str, blockers: int = 0, entry: 
     registry.advance_test(conn, test.id, "copying")
     names = {f"{account}.example": f"{account}-t{test.id}.test.example"}
     expires_at = datetime.now(UTC) + timedelta(days=7)
-    seen = Seen({"files": 3, "bytes": 4096}, {}, {}, {})
+    seen = Seen(Duplicated(files=3, bytes=4096), Checked(), Checked(), {})
     report = compatibility.build(
         DEBIAN, account, seen, names=names, databases=[], tested_at=datetime.now(UTC), expires_at=expires_at
     )

@@ -115,7 +115,8 @@ def move(conn: psycopg.Connection, account: str, to: str, n: int = 1, until: str
     begun = registry.begin_move(conn, account, to, f"perform-{account}-{to}", "the panel")
     path = ["copying", "switching", "committed", "done"]
     for state in ["copying", "returned"] if until == "returned" else path[: path.index(until) + 1]:
-        registry.advance_move(conn, begun.id, state, figures(n) if state == "committed" else None)
+        measured = registry.read_figures(figures(n)) if state == "committed" else None
+        registry.advance_move(conn, begun.id, state, measured)
     with behind_its_back(conn):
         conn.execute(
             """
@@ -269,8 +270,8 @@ def many(conn: psycopg.Connection, servers: int = 1000, accounts: int = 5) -> No
         )
         conn.execute(
             """
-            INSERT INTO accounts (name, server, home_server, epoch)
-            SELECT 'big' || n || '-' || a, 'big-' || n, 'big-' || n, 0
+            INSERT INTO accounts (name, login, server, home_server, epoch)
+            SELECT 'big' || n || '-' || a, 'big' || n || '-' || a, 'big-' || n, 'big-' || n, 0
             FROM generate_series(1, %(servers)s) n, generate_series(1, %(accounts)s) a
             """,
             {"servers": servers, "accounts": accounts},

@@ -12,6 +12,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from include import registry
+from include.inventory import text
+from include.inventory.document import Customer
+from include.inventory.stored import stored
 from tests.board import look
 from tests.support.chromium import CHROMIUM, browser
 from transhumance_airflow.board import PREFIX, live, runs
@@ -97,7 +100,10 @@ def test_a_servers_page_follows_a_move(opened: Callable[..., Page], conn: psycop
     move = registry.certain(registry.live_move_of(conn, "mail3"))
     registry.advance_move(conn, move.id, "switching")
     registry.advance_move(
-        conn, move.id, "committed", {"switch": {"held_ms": 312.0, "verified": {"files": 3, "equal": True}}}
+        conn,
+        move.id,
+        "committed",
+        registry.read_figures({"switch": {"held_ms": 312.0, "verified": {"files": 3, "equal": True}}}),
     )
     mail3.get_by_text("for 312 ms").wait_for(timeout=8000)
     assert "lives on transit-4" in mail3.inner_text()
@@ -215,3 +221,19 @@ def test_light_and_dark_as_the_system_says(opened: Callable[..., Page]) -> None:
     for scheme in ("light", "dark"):
         page = ready(opened(PREFIX + "/", color_scheme=scheme))
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
+
+
+def test_the_inventory_is_changed_in_the_page(opened, conn):
+    page = opened(PREFIX + "/")
+    page.get_by_role("link", name="Change the inventory").click()
+    known = text.read(page.locator("#document").input_value())
+    assert known == stored(conn)
+    wanted = known.model_copy(update={"customers": (*known.customers, Customer(name="Baker & Sons"))})
+    page.locator("#document").fill(text.write(wanted))
+    page.get_by_role("button", name="Show what would change").click()
+    page.wait_for_selector("#answer li")
+    assert page.locator("#answer").inner_text().split("\n")[0] == "1 to add."
+    assert "add customer Baker & Sons" in page.locator("#answer").inner_text() and stored(conn) == known
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_selector("#answer p.done")
+    assert stored(conn) == wanted.ordered()

@@ -300,6 +300,24 @@ def test_a_button_does_it_at_once_and_says_so(olga: TestClient, conn: psycopg.Co
     assert got.status_code == 200 and registry.places(conn)[0].migration == last.migration
 
 
+def test_what_is_no_accounts_is_listed_and_signed_for(olga, client, conn):
+    registry.record_unclaimed(conn, "vps-1", [("files", HOSTILE, "3 files."), ("mount", "/data", HOSTILE)])
+    page = olga.get(PREFIX + "/servers/vps-1").text
+    shown = section(page, "unclaimed")
+    assert HOSTILE not in page and shown.count("It may be lost") == 2
+    got = olga.post(
+        PREFIX + "/actions/sign", data={"server": "vps-1", "kind": "files", "name": HOSTILE, "reason": "they know"}
+    )
+    assert got.status_code == 200 and "Done: sign." in got.text
+    (open_, signed) = registry.unclaimed_of(conn, "vps-1")
+    assert (open_.name, signed.name, signed.signed_by, signed.reason) == ("/data", HOSTILE, "olga", "they know")
+    shown = section(olga.get(PREFIX + "/servers/vps-1").text, "unclaimed")
+    assert shown.count("It may be lost") == 1 and "Signed by olga" in text(shown) and "they know" in shown
+    assert "/data" in section(client("vera").get(PREFIX + "/servers/vps-1").text, "unclaimed")
+    got = olga.post(PREFIX + "/actions/sign", data={"server": "vps-1", "kind": "files", "name": "/", "reason": "x"})
+    assert got.status_code == 200 and "was seen on vps-1" in got.text
+
+
 def test_a_button_that_is_refused_says_why(olga: TestClient, conn: psycopg.Connection) -> None:
     got = olga.post(PREFIX + "/actions/pause_transit", data={"transit": "vps-1", "reason": "x"})
     assert got.status_code == 200 and "customer" in got.text and 'class="late"' in got.text

@@ -19,7 +19,10 @@ ROUTES: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/servers/{name}/report"): {"name": "vps-1"},
     ("GET", "/tests/{id}/report"): {"id": 1},
     ("POST", "/actions/{action}"): {"action": "resume_transit"},
+    ("GET", "/inventory"): {},
+    ("POST", "/inventory/{action}"): {"action": "plan"},
 }
+FOR_OPS = {("GET", "/inventory"), *(route for route in ROUTES if route[0] == "POST")}
 NOT_THERE = {("GET", "/servers/{name}/report"), ("GET", "/tests/{id}/report")}
 STREAMS = {("GET", "/stream"), ("GET", "/servers/{name}/stream")}
 
@@ -39,7 +42,7 @@ Asked = tuple[str, str]
 
 def ask(client: TestClient, route: Asked) -> Response:
     method, path = route
-    data = {"transit": "transit-7"} if method == "POST" else None
+    data = {"transit": "transit-7", "document": "{}"} if method == "POST" else None
     return client.request(method, PREFIX + path.format(**ROUTES[route]), data=data)
 
 
@@ -66,7 +69,7 @@ def test_a_person_without_a_session_is_led_to_the_login(client: Callable[[str | 
 @pytest.mark.parametrize("route", ROUTES)
 def test_who_may_look_may_not_press(client: Callable[[str | None], TestClient], route: Asked) -> None:
     got = ask(client("vera"), route)
-    assert got.status_code == (403 if route[0] == "POST" else 404 if route in NOT_THERE else 200)
+    assert got.status_code == (403 if route in FOR_OPS else 404 if route in NOT_THERE else 200)
 
 
 @pytest.mark.parametrize("route", ROUTES)

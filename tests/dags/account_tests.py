@@ -54,6 +54,6 @@ def whole(dag: Any, account: str = "shop", entry: str = ENTRY, run_id: str = "te
 
 def tell(dag: Any, task_id: str, run_id: str, account: str, error: BaseException) -> None:
     """What Airflow does when a task has failed for good."""
-    instance = type("Instance", (), {"dag_id": dag.dag_id, "run_id": run_id, "task_id": task_id})()
+    instance = type("Instance", (), {"dag_id": dag.dag_id, "run_id": run_id, "task_id": task_id, "try_number": 1})()
     params = {"account": account, "requested_by": "the customer"}
     failures.tell_failure({"ti": instance, "params": params, "exception": error})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,13 +17,16 @@ import pytest
 from include import catalogue, registry
 from include.agent import verbs
 from include.agent.host import codec
-from include.agent.verbs.verb import Result, Verb
+from include.agent.verbs.described import Description
+from include.agent.verbs.verb import LongVerb, Result, Verb
 from include.catalogue import infrastructures
-from include.hosts import AgentError, Host, HostUnreachable
+from include.hosts import NO_AGENT, AgentError, Host, HostUnreachable
+from include.hosts.host import ended
 from include.moves.channel import without_secrets
 from include.network.names import Names
 from include.testing import reports
 from include.testing.copies import Place
+from tests.support.described import description
 from tests.support.zone import Zone
 
 TEST_DOMAIN = "test.example"
@@ -68,6 +71,13 @@ class FakeServer:
     domain: str | None = None
     on: bool = True
     queued: int = 0
+    agent: bool = True
+    sends_from: list[str] = field(default_factory=list)
+    unclaimed: list[dict[str, str]] = field(default_factory=list)
+    """What is no account's there."""
+    unreadable: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
+    """Homes that are nobody's."""
 
 
 class FakeHost:
@@ -82,33 +92,46 @@ class FakeHost:
     def __exit__(self, *_: object) -> None: ...
 
     def push_agent(self) -> bool:
+        self.hosting.servers[self.name].agent = True
         return True
+
+    def agent_digest(self) -> str:
+        return "0" * 64 if self.hosting.servers[self.name].agent else NO_AGENT
 
     def call(self, verb: Verb[Result], /, timeout: float = 300) -> Result:
         if self.name not in self.hosting.servers or not self.hosting.servers[self.name].on:
             raise HostUnreachable(f"{self.name} cannot be reached.")
+        if not self.hosting.servers[self.name].agent:
+            raise AgentError("no_answer", f"The agent gave no answer to {verb.name}.")
         self.hosting.log.append((self.name, verb.name))
         said = getattr(self, f"_{verb.name}")(self.hosting.servers[self.name], **codec.plain(verb))
-        # A description is less than what an agent says of itself, and is nothing but JSON.
+        # Of an account these say less than an agent does.
         return said if isinstance(verb, verbs.Describe) else codec.decode(verb.result, said)
 
-    def _describe(self, server: FakeServer) -> dict[str, Any]:
-        return {
-            "debian": VERSIONS[server.infrastructure]["debian"],
-            "services_down": [],
-            "versions": VERSIONS[server.infrastructure],
-            "disk": {"total_bytes": 1 << 40, "free_bytes": 1 << 39},
-            "test_server": server.domain,
-            "accounts": [described(*one) for one in server.accounts.items() if "." not in one[0]],
-            "parts": [described(*one) for one in server.accounts.items() if "." in one[0]],
-        }
+    def _describe(self, server: FakeServer) -> Description:
+        return description(
+            debian=VERSIONS[server.infrastructure]["debian"],
+            versions=VERSIONS[server.infrastructure],
+            test_server=server.domain,
+            accounts=[described(*one) for one in server.accounts.items() if "." not in one[0]],
+            parts=[described(*one) for one in server.accounts.items() if "." in one[0]],
+            unclaimed={"postgresql": [], "mariadb": [], "users": sorted(server.left)},
+            unreadable=sorted(server.unreadable),
+        )
 
-    def _prove_empty(self, server: FakeServer) -> dict[str, Any]:
+    def run(self, operation: str, verb: LongVerb[Result], /, timeout: float = 3600) -> Result:
+        status = self.call(verbs.start(operation, verb))
+        return ended(operation, type(verb), status)
+
+    def _prove_empty(self, server: FakeServer, signed: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
         because = [
             f"The account {n} is {e['state']} here." for n, e in server.accounts.items() if e["state"] != "moved"
         ]
+        because += [
+            one["sentence"] for one in server.unclaimed if {"kind": one["kind"], "name": one["name"]} not in signed
+        ]
         because += [f"{server.queued} messages are in the mail queue."] if server.queued else []
-        return {"empty": not because, "because": because}
+        return {"empty": not because, "because": because, "unclaimed": server.unclaimed}
 
     def _drain_ips(self, server: FakeServer, ips: list[str], seconds: float) -> dict[str, Any]:
         assert set(ips) <= server.ips, "only the server that answers for an IP can let its connections end"
@@ -195,14 +218,25 @@ class FakeHost:
         server.ips |= set(ips)
         return {}
 
+    def _send_mail_from(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
+        assert set(ips) <= server.ips, "an IP that mail is sent from is this server's"
+        server.sends_from = ips
+        return {}
+
     def _drop_ips(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
         server.ips -= set(ips)
         return {}
 
+    def _run_hook(self, server: FakeServer, hook: str, about: dict[str, Any]) -> dict[str, Any]:
+        self.hosting.hooked.append((self.name, hook, about))
+        if line := self.hosting.hooks.get((self.name, hook)):
+            raise AgentError("hook_refused", f'The host\'s hook /etc/transhumance/hooks/{hook} says: "{line}"')
+        return {"ran": (self.name, hook) in self.hosting.hooks}
+
     def _start(self, server: FakeServer, operation: str, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         self.hosting.started.append(operation)
         self.hosting.args[verb] = args
-        if failing := self.hosting.failing.get(verb) or self.hosting.failing.get(f"{verb} {args['account']}"):
+        if failing := self.hosting.failing.get(verb) or self.hosting.failing.get(f"{verb} {args.get('account')}"):
             code, message = failing
             ended = {"state": "failed", "error": {"code": code, "message": message}}
             server.operations[operation] = {"verb": verb, "args": args, **ended}
@@ -221,8 +255,11 @@ class FakeHost:
             target.accounts[args["account"]]["state"] = "serving"
         if verb == "check":
             self.hosting.sides[self.name] = args["side"]
-        looked = {"obstacles": self.hosting.obstacles.get(args["account"], []), "left": []}
-        result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, "obstacles": looked}[verb]
+        told = {
+            "obstacles": {"obstacles": self.hosting.obstacles.get(args.get("account", ""), []), "left": []},
+            "inspect": {"unclaimed": server.unclaimed},
+        }
+        result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, **told}[verb]
         done = {"state": "succeeded", "result": {"verb": verb, **result}}
         server.operations[operation] = {"verb": verb, "args": args, **done}
         return self._status(server, operation)
@@ -269,6 +306,9 @@ class Hosting:
     obstacles: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     """What the agent says that stands in an account's way."""
     pages: list[dict[str, Any]] = field(default_factory=list)
+    hooks: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The host's own, by server and name: what each says against it, empty where it agrees."""
+    hooked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     sides: dict[str, str] = field(default_factory=dict)
     """As which side each server was checked."""
 
@@ -296,8 +336,13 @@ class Hosting:
         standing = self.servers.get(server.name)
         return SimpleNamespace(host_key=standing.host_key) if standing else None
 
-    def reinstall(self, server: registry.Server, infrastructure: str) -> SimpleNamespace:
-        self.servers[server.name] = made(server.name, infrastructure, server.management_address)
+    def reinstall(
+        self, server: registry.Server, infrastructure: str, host_keys_of: str | None = None
+    ) -> SimpleNamespace:
+        fresh = made(server.name, infrastructure, server.management_address)
+        if host_keys_of is not None:
+            fresh.host_key, fresh.agent = self.kept[host_keys_of].host_key, False
+        self.servers[server.name] = fresh
         return SimpleNamespace(host_key=self.servers[server.name].host_key)
 
     def wipe(self, server: registry.Server) -> None:
@@ -406,9 +451,9 @@ def write_shared(hosting: Hosting) -> None:
     for account in ("shop", "wiki"):
         add_shared(hosting, account)
     for name, *_ in SHARED:
-        description = without_secrets(hosting.host(name).call(verbs.Describe()))
-        registry.record_description(conn, name, description)
-        registry.sync_accounts(conn, name, description["accounts"])
+        told = without_secrets(hosting.host(name).call(verbs.Describe()))
+        registry.record_description(conn, name, codec.plain(told))
+        registry.sync_accounts(conn, name, told.accounts)
 
 
 def add_shared(hosting: Hosting, account: str) -> None:

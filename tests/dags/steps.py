@@ -21,12 +21,14 @@ MOVE = [
     "check_account",
     "wait_for_turn",
     "look_before",
+    "run_hook_before",
     "open_path",
     "copy",
     "switch",
     "record_move",
     "point_names",
     "look_after",
+    "run_hook_after",
     "close_path",
 ]
 """The tasks of `move_account`, in order."""
@@ -91,6 +93,7 @@ def up_to_rerouted(dag: Any, dags: dict[str, Any], conn: psycopg.Connection) -> 
     migration = up_to_hand_over(dag, conn)
     for account in ("blog", "app"):
         move(dags, account, "transit-1", f"perform-{account}")
+    step(dag, "look_at_original", migration=migration)
     step(dag, "point_names_at_transit", migration=migration)
     step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     return migration

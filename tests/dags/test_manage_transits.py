@@ -12,7 +12,7 @@ from include.moves import forwarding, pool
 from tests.dags.hosting import Hosting
 from transhumance_airflow import conditions
 
-FORM = {name: None for name in ("transit", "migration", "customer", "plan", "infrastructure", "reason")} | {
+FORM = {name: None for name in ("transit", "migration", "customer", "plan", "reason")} | {
     "larger": False,
     "requested_by": "ops",
 }

@@ -33,6 +33,8 @@ from transhumance_airflow.operators import runs as of_runs
 from transhumance_airflow.operators import wait
 from transhumance_airflow.step import read
 
+ORIGINALS = ["198.51.100.11", "2001:db8:100::11"]
+TRANSITS = ["198.51.100.21", "2001:db8:100::21"]
 STEPS = [
     "check_server",
     "request_transit",
@@ -41,6 +43,7 @@ STEPS = [
     "enrol_transit",
     "hand_over",
     "wait_until_every_account_is_moved",
+    "look_at_original",
     "point_names_at_transit",
     "reroute_ips_to_transit",
     "prove_original_empty",
@@ -108,9 +111,12 @@ def test_a_migration_from_end_to_end(dag: Any, dags: dict[str, Any], hosting: Ho
     assert hosting.names.records["app.example", "A"] == ("198.51.100.21", 30)
     step(dag, "reroute_ips_to_transit", migration=migration, transit="transit-1")
     assert hosting.routes == {"198.51.100.11/32": "10.30.0.21", "2001:db8:100::11/128": "fd30::21"}
+    assert hosting.servers["transit-1"].sends_from == [*ORIGINALS, *TRANSITS]
+    assert hosting.servers["vps-1"].sends_from == [], "no answer comes back to an address that leads elsewhere"
     step(dag, "prove_original_empty", migration=migration)
     step(dag, "reinstall_original", migration=migration)
     assert step(dag, "enrol_original", migration=migration)["debian"] == "13"
+    assert hosting.servers["vps-1"].sends_from == [], "its IPs lead to the transit until they are home"
     for account in ("app", "blog", "late"):
         move(dags, account, "vps-1", f"home-{migration['id']}-{account}")
     assert conditions.ask(conn, "every_account_moved", waiting) is True, "what was true once does not wait again"
@@ -119,6 +125,8 @@ def test_a_migration_from_end_to_end(dag: Any, dags: dict[str, Any], hosting: Ho
     step(dag, "reroute_ips_home", migration=migration, transit="transit-1")
     assert hosting.routes == {"198.51.100.11/32": "10.30.0.11", "2001:db8:100::11/128": "fd30::11"}
     assert not hosting.servers["transit-1"].ips & {"198.51.100.11", "2001:db8:100::11"}
+    assert hosting.servers["transit-1"].sends_from == TRANSITS
+    assert hosting.servers["vps-1"].sends_from == ORIGINALS
     (disk,) = hosting.kept.values()
     assert {one["state"] for one in disk.accounts.values()} == {"moved"}, "the disk that the original had before"
     step(dag, "discard_kept_disk", migration=migration)
@@ -201,7 +209,7 @@ def test_a_reinstall_that_was_cut_off_goes_on(
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
 
-    def cut_off(server: Any, infrastructure: str) -> None:
+    def cut_off(*_: Any) -> None:
         raise RuntimeError("killed")
 
     monkeypatch.setattr(hosting, "reinstall", cut_off)
@@ -211,6 +219,47 @@ def test_a_reinstall_that_was_cut_off_goes_on(
     hosting.stand_in(monkeypatch)
     step(dag, "reinstall_original", migration=migration)
     assert hosting.servers["vps-1"].infrastructure == "2026"
+
+
+def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
+    """The worker died when the new server stood, before the registry knew: it answers by the pinned key, and has no
+    agent that could be asked."""
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    step(dag, "prove_original_empty", migration=migration)
+    pinned = hosting.servers["vps-1"].host_key
+
+    def killed(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(registry, "enrol_server", killed)
+    with pytest.raises(RuntimeError):
+        step(dag, "reinstall_original", migration=migration)
+    assert (hosting.servers["vps-1"].host_key, hosting.servers["vps-1"].agent) == (pinned, False)
+    monkeypatch.undo()
+    hosting.stand_in(monkeypatch)
+    step(dag, "reinstall_original", migration=migration)
+    step(dag, "enrol_original", migration=migration)
+    assert registry.server(hosting.conn, "vps-1").infrastructure == "2026"
+
+
+def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalled(dag, dags, hosting):
+    migration = up_to_rerouted(dag, dags, hosting.conn)
+    step(dag, "prove_original_empty", migration=migration)
+    hosting.servers["vps-1"].agent = False
+    with pytest.raises(AgentError):
+        step(dag, "reinstall_original", migration=migration)
+    assert hosting.servers["vps-1"].infrastructure == "2022"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_host_key_is_what_it_was_unless_ops_want_a_new_one(dag, dags, hosting, keep):
+    before = registry.server(hosting.conn, "vps-1").host_key
+    if not keep:
+        registry.keep_host_keys(hosting.conn, "vps-1", False, "ops")
+    up_to_reinstalled(dag, dags, hosting.conn)
+    after = registry.server(hosting.conn, "vps-1").host_key
+    assert after == hosting.servers["vps-1"].host_key and (after == before) is keep
+    assert registry.server(hosting.conn, "transit-1").host_key not in (before, after)
 
 
 def test_another_host_key_stops_the_reinstall(

@@ -10,10 +10,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from include.agent.verbs.described import Description
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
-from include.moves.channel import without_secrets
-from tests.dags.hosting import FakeHost, FakeServer, Hosting, described
+from include.moves import proof
+from include.moves.channel import entry_without_secrets
+from tests.dags.hosting import RESULTS, FakeHost, FakeServer, Hosting, described
 from tests.dags.steps import MOVE, begin, operation, stand_in_for_look, step
+from tests.dags.steps import move as move_as_a_whole
 from transhumance_airflow import connections
 from transhumance_airflow.operators import agent
 
@@ -44,13 +48,13 @@ def handed_over(hosting: Hosting) -> int:
 def test_steps_in_order(dags: dict[str, Any]) -> None:
     dag = dags["move_account"]
     assert set(dag.task_dict) == set(MOVE)
-    in_a_row = [step for step in MOVE[:7] if step != "look_before"]
+    in_a_row = [step for step in MOVE[:8] if step != "look_before"]
     for before, after in itertools.pairwise(in_a_row):
         assert dag.task_dict[before].downstream_task_ids >= {after}
     assert dag.task_dict["look_before"].upstream_task_ids == {"wait_for_turn"}
     assert "switch" in dag.task_dict["look_before"].downstream_task_ids
     # Once the commit is recorded, what is left goes side by side.
-    assert dag.task_dict["record_move"].downstream_task_ids == {"point_names", "look_after", "close_path"}
+    assert dag.task_dict["record_move"].downstream_task_ids == {*MOVE[8:]}
     close = dag.task_dict["close_path"]
     assert close.is_teardown and close.on_failure_fail_dagrun
     # Both ends decide how the run ended: a look that found a difference must not be hidden by the clean-up.
@@ -91,7 +95,7 @@ def test_a_source_that_claims_anothers_mail_is_asked_about_before_the_target_hea
         step(dag, "open_path", move=move)
     assert "receive" not in hosting.args
     with connections.registry_connection() as conn:
-        registry.sync_accounts(conn, "vps-1", without_secrets({"accounts": [described("app", entry)]})["accounts"])
+        registry.sync_accounts(conn, "vps-1", [entry_without_secrets(described("app", entry))])
         registry.confirm_account(conn, "app", "ops")
     step(dag, "open_path", move=move)
     assert hosting.args["receive"]["account_file"]["mail"]["domains"] == ["gmail.com"]
@@ -165,7 +169,7 @@ def test_a_failure_before_the_commit_returns_and_may_begin_again(dag: Any, hosti
     again = begin(dag)
     assert again["epoch"] > move["epoch"] and again["key"] == move["key"]
     peer = step(dag, "open_path", move=again)
-    assert operation(dag, "switch", again, peer)["verb"] == "switch"
+    assert operation(dag, "switch", again, peer)["held_ms"] == 310.4
 
 
 def test_a_move_that_visitors_would_wait_too_long_for_ends_at_once_and_is_returned(
@@ -221,7 +225,7 @@ def test_a_switch_that_has_committed_is_started_as_often_as_it_takes(
             operation(dag, "switch", move, peer)
     hosting.servers["vps-1"].accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"])
     hosting.failing.clear()
-    assert operation(dag, "switch", move, peer)["verb"] == "switch"
+    assert operation(dag, "switch", move, peer)["held_ms"] == 310.4
 
 
 def test_a_name_that_somebody_changed_does_not_stop_a_move(dag: Any, hosting: Hosting, handed_over: int) -> None:
@@ -303,7 +307,7 @@ def test_a_switch_that_commits_before_it_is_given_up_is_not_called_returned(
     move, _ = given_up_while_it_rehearses(dag, hosting)
     asked = FakeHost._describe
 
-    def describe(self: FakeHost, server: FakeServer) -> dict[str, Any]:
+    def describe(self: FakeHost, server: FakeServer) -> Description:
         answer = asked(self, server)
         # It commits right after it was asked.
         server.accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"], released=False)
@@ -348,7 +352,19 @@ def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag: Any, host
         step(dag, "record_move", move=move, switched=None, copied=None)
     hosting.servers["vps-1"].accounts["app"]["released"] = True
     step(dag, "record_move", move=move, switched=None, copied=None)
-    assert registry.move(hosting.conn, move["id"]).figures["switch"]["held_ms"] == 310.4
+    assert registry.move(hosting.conn, move["id"]).figures.switch.held_ms == 310.4
+    assert registry.account(hosting.conn, "app").server == "transit-1"
+
+
+def test_a_switch_that_gives_nonsense_is_told_and_proves_nothing(dag, hosting, handed_over, monkeypatch):
+    """The server that the account has left may have been taken over: it does not keep it from being recorded."""
+    move, peer = given_up_while_it_rehearses(dag, hosting)
+    monkeypatch.setitem(RESULTS, "switch", {"held_ms": "long", "verified": {"equal": True}})
+    with pytest.raises(AirflowFailException, match="What answers switch on this server is not its agent"):
+        operation(dag, "switch", move, peer)
+    step(dag, "record_move", move=move, switched=None, copied=None)
+    recorded = registry.move(hosting.conn, move["id"])
+    assert recorded.figures.switch == Switched() and not proof.of(recorded.figures).verified
     assert registry.account(hosting.conn, "app").server == "transit-1"
 
 
@@ -386,3 +402,33 @@ def test_the_registry_has_the_sources_own_time_of_the_commit(dag: Any, hosting: 
     step(dag, "record_move", move=move, switched={}, copied={})
     committed = registry.certain(registry.move(hosting.conn, move["id"]).committed_at)
     assert (committed - began).total_seconds() == pytest.approx(0.001, abs=1e-4)
+
+
+def test_a_hook_that_refuses_ends_the_move_with_its_line(dag, hosting, handed_over):
+    hosting.hooks["transit-1", "before-move"] = "The disk of transit-1 is being checked."
+    move = begin(dag)
+    with pytest.raises(AirflowFailException, match='says: "The disk of transit-1 is being checked."'):
+        step(dag, "run_hook_before", move=move)
+    assert [(server, hook) for server, hook, _ in hosting.hooked] == [
+        ("vps-1", "before-move"),
+        ("transit-1", "before-move"),
+    ]
+    assert step(dag, "close_path", move=move) == "returned"
+    assert hosting.servers["vps-1"].accounts["app"]["state"] == "serving"
+    hosting.hooks["transit-1", "before-move"] = ""
+    assert step(dag, "run_hook_before", move=begin(dag)) == ["transit-1"]
+
+
+def test_a_hook_that_fails_after_the_move_changes_nothing_and_is_told(dag, dags, hosting, handed_over):
+    hosting.hooks["vps-1", "after-move"] = "No route to the panel."
+    move_as_a_whole(dags, "app", "transit-1", "perform-1")
+    made = registry.moves_of(hosting.conn, handed_over)[0]
+    facts = begin(dag, run_id="perform-1")
+    (told,) = step(dag, "run_hook_after", move=facts)
+    assert told.startswith("vps-1: ") and "No route to the panel." in told
+    assert registry.account(hosting.conn, "app").server == "transit-1"
+    (event,) = [event for event in registry.list_events(hosting.conn, limit=100_000) if event.kind == "hook.failed"]
+    assert (event.account, event.server, event.move, event.migration) == ("app", "vps-1", made.id, handed_over)
+    about = {"account": "app", "direction": "out", "source": "vps-1", "target": "transit-1", "move": made.key}
+    assert hosting.hooked[-2:] == [(one, "after-move", about) for one in ("vps-1", "transit-1")]
+    assert step(dag, "run_hook_before", move=facts) == [], "after the commit nobody is asked any more"

@@ -49,7 +49,7 @@ def test_what_an_older_release_gave_is_read_and_what_is_no_facts_is_not() -> Non
 
 def test_facts_come_back_as_they_were() -> None:
     billed = billing.Billed(date(2026, 1, 1), None, 3, ("M",))
-    move = MoveFacts(1, "m1-x", None, "shop", "web-1", "web-2", "over", "mariadb", 3, 0.5)
+    move = MoveFacts(1, "m1-x", None, "shop", "shop", "web-1", "web-2", "over", "mariadb", 3, 0.5)
     for facts in (billed, move, MigrationFacts(**MIGRATION)):
         assert read(type(facts), json.loads(json.dumps(written(facts)))) == facts
     assert written({"a": 1}) == {"a": 1} and written(None) is None

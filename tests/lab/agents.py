@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError, Host
 from lab.pairing import End, receive
 from tests.lab.handles import Lab, Running
+
+Figure = TypeVar("Figure")
 
 # The hash of "secret".
 PASSWORD_HASH = (
@@ -45,7 +48,11 @@ _FENCE = """
 import json, sys
 sys.path.insert(0, "/usr/local/lib/transhumance/agent.pyz")
 from agent.move import fence, forward, hold; from agent.host import system; from agent.host.kept import Kept
+from agent.verbs.reports import Switched
 step, args = json.loads(sys.argv[1])
+
+def commit(**args):
+    fence.commit(**args, figures=Switched())
 
 def stay_held(**args):
     held = hold.Hold(**args)
@@ -55,7 +62,7 @@ def stay_held(**args):
 
 try:
     Kept().__enter__()
-    {"hold": stay_held, "commit": fence.commit, "release": forward.release}[step](**args)
+    {"hold": stay_held, "commit": commit, "release": forward.release}[step](**args)
     print("null")
 except system.Refused as refused:
     print(json.dumps([refused.code, refused.message]))
@@ -80,7 +87,7 @@ class Side:
         return self.lab.root(self.name, list(argv), stdin=stdin, check=check)
 
     def state(self, account: str) -> str:
-        found = [a["state"] for a in self.host.call(verbs.Describe())["accounts"] if a["account"] == account]
+        found = [a["state"] for a in self.host.call(verbs.Describe()).accounts if a["account"] == account]
         return found[0] if found else "absent"
 
     def fence(self, step: str, **args: Any) -> None:
@@ -153,7 +160,7 @@ class Move:
     def args(self, **more: Any) -> dict[str, Any]:
         return {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}
 
-    def switch(self, seconds: int = 30, budget: float = 10) -> dict[str, Any]:
+    def switch(self, seconds: int = 30, budget: float = 10) -> Switched:
         """Tests of the behaviour run on machines of any speed, so the budget is wide."""
         verb = verbs.Switch(**self.args(hold_seconds=seconds, budget_seconds=budget))
         return self.source.host.run(f"{self.key}-switch", verb, poll=0.2)
@@ -165,6 +172,12 @@ class Move:
             assert error.code == "vanished"
         else:
             raise AssertionError("the switch was not killed")
+
+
+def measured(figure: Figure | None) -> Figure:
+    """What every report of this release has: only one that is kept since an earlier release may lack it."""
+    assert figure is not None
+    return figure
 
 
 class Visitors:

@@ -8,6 +8,7 @@ from typing import Any
 import paramiko
 
 from include.agent import verbs
+from include.agent.verbs.reports import Duplicated
 from lab.accounts.certificates import authority
 from lab.pairing import receive
 from tests.lab.agents import Side, account_file
@@ -167,7 +168,7 @@ class Copy:
     def args(self) -> dict[str, Any]:
         return {"account": NAME, "move": self.key, "epoch": self.epoch, "peer": self.peer, "stores": self.stores}
 
-    def duplicate(self) -> dict[str, Any]:
+    def duplicate(self) -> Duplicated:
         return self.old.host.run(f"{self.key}-duplicate", verbs.Duplicate(**self.args()), poll=0.2)
 
     def opening(self, names: dict[str, str]) -> verbs.OpenTest:

@@ -161,11 +161,11 @@ def a_neighbours_statements(alice: Account) -> dict[str, Any]:
     time.sleep(3.1)  # a table of MyISAM that is younger is another at every look
 
     def found(start: changes.Position) -> tuple[bool, list[str], dict[Any, str]]:
-        seen = changes.window(alice, start, changes.here(), {})
+        seen = changes.window(alice, start, changes.position_now(), {})
         texts = [text.decode("latin1")[:60] for text in seen.statements]
         return seen.as_statements, texts, mariadb_print.prints(alice, ["adb"])[0]
 
-    start = changes.here()
+    start = changes.position_now()
     _, _, before = found(start)
     worded = [
         b"CREATE TABLE x1 (a int) COMMENT 'adb posts users'//",

@@ -12,17 +12,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from lab import topology
 from lab.accounts.applications import APPLICATIONS, BALANCES, Application
 from lab.accounts.filling import Server
 from lab.demo.inside import inside
 from lab.demo.stage import executor
-from tests.lab.agents import Move, Side, side
+from tests.lab.agents import Move, Side, measured, side
 from tests.lab.handles import Lab
 from tests.lab.independent import differences
 
@@ -94,7 +94,7 @@ class Grove:
             visitor.start()
         time.sleep(3)
 
-    def move(self, old: Side, new: Side, epoch: int) -> dict[str, dict[str, Any]]:
+    def move(self, old: Side, new: Side, epoch: int) -> dict[str, Switched]:
         """Every account goes from one server to the next, one after the other; what each switch answered."""
         moved = {}
         for name, statement in self.statements.items():
@@ -120,8 +120,8 @@ def test_they_go_out_and_home(grove: Grove) -> None:
     original, transit, home = grove.sides
     for epoch, (old, new) in enumerate(((original, transit), (transit, home)), 2):
         for name, moved in grove.move(old, new, epoch).items():
-            assert moved["verified"]["equal"], name
-            print(f"{name} epoch {epoch}: held {moved['held_ms']:.0f} ms")
+            assert measured(moved.verified).equal, name
+            print(f"{name} epoch {epoch}: held {moved.held_ms:.0f} ms")
     grove.rest()
 
 
@@ -151,6 +151,6 @@ def test_the_dumps_of_both_servers_are_equal(grove: Grove, app: Application) -> 
     transit.host.call(verbs.Remove(account=app.name))
     statement = grove.statements[app.name]
     moved = Move(f"{app.name}-4", 4, statement, home, transit).prepare().switch(60)
-    assert moved["verified"]["equal"]
+    assert measured(moved.verified).equal
     found = differences(home, transit, statement)
     assert [one for one in found if app.name not in APART or not re.match(APART[app.name], one)] == []

@@ -10,11 +10,12 @@ import pytest
 
 from include import catalogue
 from include.agent import verbs
+from include.agent.verbs.reports import Checked
 from include.hosts import AgentError
 from lab.accounts import Server, fill
 from lab.accounts.wordpress import archive
 from lab.demo.stage import executor
-from tests.lab.agents import Move, Side, side
+from tests.lab.agents import Move, Side, measured, side
 from tests.lab.handles import Lab
 
 ENTRY = catalogue.load()["infrastructure-2026"]
@@ -71,9 +72,7 @@ def filled(lab: Lab, sides: tuple[Side, Side]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def found(
-    lab: Lab, sides: tuple[Side, Side], filled: dict[str, dict[str, Any]]
-) -> dict[tuple[str, str], dict[str, Any]]:
+def found(lab: Lab, sides: tuple[Side, Side], filled: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Checked]:
     """What `check` says of (account, side)."""
     old, new = sides
     addresses = list(lab.server(old.name).ips)
@@ -81,7 +80,7 @@ def found(
     # What customers meet, on an account without any of it; everything that can be asked, on the other.
     checks = {"legacy": CHECKS, "blog": ENTRY.checks()}
 
-    def check(one: Side, account: str, where: Literal["original", "copy"]) -> dict[str, Any]:
+    def check(one: Side, account: str, where: Literal["original", "copy"]) -> Checked:
         asked = verbs.Check(account=account, side=where, checks=checks[account], old_addresses=addresses)
         return one.host.run(f"check-{account}-{where}", asked, poll=0.2)
 
@@ -98,16 +97,16 @@ def found(
     return results
 
 
-def places(result: dict[str, Any]) -> dict[str, set[tuple[str, str, int]]]:
+def places(result: Checked) -> dict[str, set[tuple[str, str, int]]]:
     """{check: {(where, what, count)}}"""
     told: dict[str, set[tuple[str, str, int]]] = {}
-    for row in result["findings"]:
-        told.setdefault(row["check"], set()).add((row["where"], row["what"], row["count"]))
+    for row in result.findings:
+        told.setdefault(row.check, set()).add((row.where, row.what, row.count))
     return told
 
 
 def test_the_new_server_finds_what_old_code_needs_and_nothing_else(
-    lab: Lab, sides: tuple[Side, Side], found: dict[tuple[str, str], dict[str, Any]]
+    lab: Lab, sides: tuple[Side, Side], found: dict[tuple[str, str], Checked]
 ) -> None:
     result = found["legacy", "copy"]
     address, _ = lab.server(sides[0].name).ips
@@ -149,11 +148,12 @@ def test_the_new_server_finds_what_old_code_needs_and_nothing_else(
             (f"{database}stats, table pages, column notes", named, 1),
         },
     }
-    assert result["looked_at"]["php_files"] == 8 and result["looked_at"]["tables"] > 3
-    assert result["not_looked_at"] == []
+    looked_at = measured(result.looked_at)
+    assert looked_at.php_files == 8 and looked_at.tables > 3
+    assert result.not_looked_at == []
 
 
-def test_the_old_server_finds_what_its_databases_hold(found: dict[tuple[str, str], dict[str, Any]]) -> None:
+def test_the_old_server_finds_what_its_databases_hold(found: dict[tuple[str, str], Checked]) -> None:
     result = found["legacy", "original"]
     shop, stats = "database legacy_shop", "database legacy_stats"
     assert places(result) == {
@@ -183,17 +183,17 @@ def test_the_old_server_finds_what_its_databases_hold(found: dict[tuple[str, str
             (f"{stats}, routine keep_nothing", "sets force_parallel_mode", 1),
         },
     }
-    assert result["not_looked_at"] == []
+    assert result.not_looked_at == []
 
 
-def test_a_wordpress_has_nothing_to_fear(found: dict[tuple[str, str], dict[str, Any]]) -> None:
+def test_a_wordpress_has_nothing_to_fear(found: dict[tuple[str, str], Checked]) -> None:
     """No blocker and no warning. What it calls that is going to go is a note; Deprecated is no error of PHP's."""
     notes = {one.id for one in ENTRY.incompatibilities if one.severity == "note"}
     result = found["blog", "copy"]
-    for row in found["blog", "original"]["findings"] + result["findings"]:
-        assert row["check"] in notes or row["what"].startswith("Deprecated: "), row
-    assert ("php-deprecated-functions", "calls mysqli_ping()") in {(r["check"], r["what"]) for r in result["findings"]}
-    assert result["looked_at"]["php_files"] > 500 and result["not_looked_at"] == []
+    for row in found["blog", "original"].findings + result.findings:
+        assert row.check in notes or row.what.startswith("Deprecated: "), row
+    assert ("php-deprecated-functions", "calls mysqli_ping()") in {(r.check, r.what) for r in result.findings}
+    assert measured(result.looked_at).php_files > 500 and result.not_looked_at == []
 
 
 def test_a_side_that_is_none_is_refused(sides: tuple[Side, Side], filled: dict[str, dict[str, Any]]) -> None:
@@ -203,7 +203,7 @@ def test_a_side_that_is_none_is_refused(sides: tuple[Side, Side], filled: dict[s
 
 
 def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(
-    sides: tuple[Side, Side], found: dict[tuple[str, str], dict[str, Any]]
+    sides: tuple[Side, Side], found: dict[tuple[str, str], Checked]
 ) -> None:
     _, new = sides
     site = "/home/legacy/public_html"
@@ -215,8 +215,8 @@ def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(
     new.root("ln", "-s", "/etc", f"{site}/etc")
     asked = verbs.Check(account="legacy", side="copy", checks=CHECKS, old_addresses=["root"])
     result = new.host.run("check-trapped", asked, poll=0.2)
-    told = {row["where"] for row in result["findings"]}
+    told = {row.where for row in result.findings}
     assert {"public_html/trap.php:1", "public_html/trap.py:2"} <= told
     assert not [where for where in told if "shadow" in where or "roots" in where or "/etc/" in where]
-    assert result["not_looked_at"] == ["What cannot be read by the account was not looked at: public_html/roots.php."]
+    assert result.not_looked_at == ["What cannot be read by the account was not looked at: public_html/roots.php."]
     assert new.root("sh", "-c", "ls -d /home/legacy/ran /tmp/ran; true") == ""

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
 from lab.pairing import receive
-from tests.lab.agents import Move, Side, account_file, side, visitors
+from tests.lab.agents import Move, Side, account_file, measured, side, visitors
 from tests.lab.handles import Lab, Running
 from tests.lab.waiting import wait_for
 
@@ -111,7 +112,7 @@ class EngineMove(Move):
     def args(self, **more: Any) -> dict[str, Any]:
         return super().args(engine=self.engine, **more)
 
-    def switch(self, seconds: int = 30, budget: float = 10) -> dict[str, Any]:
+    def switch(self, seconds: int = 30, budget: float = 10) -> Switched:
         """On a machine that is busy with other things too, PHP may need longer than a hold waits: then once more."""
         for _ in range(3):
             try:
@@ -145,11 +146,11 @@ def written(here: Side, name: str, engine: str, what: str = "visit") -> list[int
 
 
 def described(here: Side, name: str) -> dict[str, Any]:
-    return next(one for one in here.host.call(verbs.Describe())["accounts"] if one["account"] == name)
+    return next(one for one in here.host.call(verbs.Describe()).accounts if one["account"] == name)
 
 
 def part_state(here: Side, name: str) -> str:
-    found = [one["state"] for one in here.host.call(verbs.Describe())["parts"] if one["account"] == name]
+    found = [one["state"] for one in here.host.call(verbs.Describe()).parts if one["account"] == name]
     return found[0] if found else "absent"
 
 
@@ -174,7 +175,7 @@ def test_an_engine_moves_and_no_visitor_notices(sides: tuple[Side, Side], shop: 
         done = move.switch()
     move.end()
     assert crowd.failed == []
-    assert done["verified"]["equal"] and done["verified"]["tables"] == 2
+    assert measured(done.verified).equal and measured(done.verified).tables == 2
     # By the socket, by either loopback address, by the server's own.
     for host in ("", "host=127.0.0.1;", "host=localhost;", f"host={old.address};"):
         said = visit(old.address, "shop.example", f"?host={host}")
@@ -240,7 +241,7 @@ def test_what_is_left_takes_no_login_and_can_be_dropped(sides: tuple[Side, Side]
             old.root("env", f"PGPASSWORD={SECRET}", *argv, "-U", "shop", "-c", "SELECT 1")
     with pytest.raises(AssertionError, match="account is locked"):
         old.root("mariadb", "--protocol=tcp", "--user=shop", f"--password={SECRET}", "shop")
-    unclaimed = old.host.call(verbs.Describe())["unclaimed"]
+    unclaimed = old.host.call(verbs.Describe()).unclaimed
     assert unclaimed["postgresql"] == unclaimed["mariadb"] == []
     with pytest.raises(AgentError) as refused:
         old.host.call(verbs.DropLeft(account="other", engine="mariadb"))
@@ -294,7 +295,7 @@ def test_killed_before_and_after_the_commit(sides: tuple[Side, Side], engine: st
         assert visit(old.address, f"{name}.example", "?n=2")[engine].startswith(VERSIONS[engine][1])
     assert crowd.failed == []
     assert written(new, name, engine) == sorted([1, 2, *(n for n, _, _ in crowd.answers)])
-    assert move.switch()["verified"]["equal"]
+    assert measured(move.switch().verified).equal
     move.end()
 
 

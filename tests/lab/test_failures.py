@@ -13,6 +13,7 @@ from include.moves import servers
 from lab import airflow
 from lab.demo import stage
 from lab.pairing import End, receive
+from tests.lab.agents import measured
 from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
 from tests.lab.waiting import wait_for
 
@@ -22,6 +23,7 @@ BY_HAND = (
     "reroute_ips_to_transit",
     "wait_until_names_lead_to_transit",
     "point_names_at_transit",
+    "look_at_original",
     "wait_until_every_account_is_moved",
 )
 """The tasks between a customer's accounts and `reinstall_original`, the last one first."""
@@ -119,10 +121,10 @@ def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(
     tasks = farm.finish(run_id)
     assert tries(tasks, "copy") > 1
     assert tries(tasks, "switch") > 1
-    figures = farm.move(run_id).figures["switch"]
-    assert figures["verified"]["equal"] and figures["verified"]["messages"] == 5
-    print(f"meadow was held {figures['held_ms']:.0f} ms in the end")
-    record_property("held_ms", figures["held_ms"])
+    figures = farm.move(run_id).figures.switch
+    assert measured(figures.verified).equal and measured(figures.verified).messages == 5
+    print(f"meadow was held {figures.held_ms:.0f} ms in the end")
+    record_property("held_ms", figures.held_ms)
     served_by_one(farm, "meadow", began)
 
 
@@ -178,7 +180,7 @@ def test_airflow_and_the_operation_killed_between_hold_and_commit(
         host_key = registry.certain(registry.server(conn, TRANSIT).host_key)
     peer, stale = verbs.PeerAt(address=there.address, host_keys=[host_key]), move.epoch - 1
     switch = verbs.Switch(account="orchard", move=move.key, epoch=stale, peer=peer, hold_seconds=5)
-    described = host.call(verbs.Describe())["accounts"]
+    described = host.call(verbs.Describe()).accounts
     account_file = next(entry["account_file"] for entry in described if entry["account"] == "orchard")
     for refused in (
         lambda: host.run("stale-switch", switch),

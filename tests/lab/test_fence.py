@@ -8,7 +8,7 @@ import pytest
 
 from include.agent import verbs
 from include.hosts import AgentError
-from tests.lab.agents import Move, Side, get, side, visitors
+from tests.lab.agents import Move, Side, get, measured, side, visitors
 from tests.lab.handles import Lab, Running
 from tests.lab.waiting import wait_for
 
@@ -67,7 +67,7 @@ def test_a_fence_that_is_over_stays_shut(sides: tuple[Side, Side]) -> None:
             here.fence("hold", name="epochs", move=move, epoch=epoch, seconds=3)
         assert error.value.code == "stale_epoch"
     with pytest.raises(AgentError) as error:
-        here.fence("commit", name="epochs", move="m5", epoch=5, figures={})
+        here.fence("commit", name="epochs", move="m5", epoch=5)
     assert error.value.code == "not_held"
     assert get(here.address, "epochs.example") == 200
 
@@ -101,7 +101,7 @@ def test_an_account_moves_out_and_home_and_nobody_is_turned_away(sides: tuple[Si
     out = Move("out1", 2, statement, old, new).prepare()
     with visitors(old.address, "traveller.example", 1000) as crowd:
         done = out.switch()
-    assert done["verified"]["equal"] and done["verified"]["messages"] == 1
+    assert measured(done.verified).equal and measured(done.verified).messages == 1
     assert crowd.failed == []
     assert (old.state("traveller"), new.state("traveller")) == ("moved", "serving")
     deliver(old.address, "info@traveller.example", "through the original")
@@ -143,7 +143,7 @@ def test_killed_right_after_commit_goes_forward(sides: tuple[Side, Side]) -> Non
         with pytest.raises(AgentError) as error:
             old.host.call(verbs.Return(account="committed", move="kill2"))
         assert error.value.code == "committed"
-        assert move.switch(60)["verified"]["equal"]
+        assert measured(move.switch(60).verified).equal
     assert crowd.failed == []
     assert new.visits("committed") == sorted(number for number, _, _ in crowd.answers)
 
@@ -162,11 +162,11 @@ def test_what_differs_is_not_committed(sides: tuple[Side, Side]) -> None:
     old, new = sides
     move = Move("differs", 2, old.create("differs", 2109), old, new).prepare()
     compared = old.host.run("differs-verify", verbs.Verify(**move.args()))
-    assert compared["equal"]
+    assert compared.equal
     as_account = ("setpriv", "--reuid=2109", "--regid=2109", "--clear-groups")
     old.root(*as_account, "tee", "/home/differs/fresh", stdin=b"fresh")
     compared = old.host.run("differs-verify2", verbs.Verify(**move.args()))
-    assert not compared["equal"] and "fresh" in " ".join(compared["differences"])
+    assert not compared.equal and "fresh" in " ".join(compared.differences)
     assert old.state("differs") == "serving"
 
 

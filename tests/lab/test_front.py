@@ -15,7 +15,7 @@ import pytest
 from include.agent import verbs
 from include.hosts import AgentError
 from lab.accounts.certificates import certificate
-from tests.lab.agents import Move, Side, account_file, side, visitors
+from tests.lab.agents import Move, Side, account_file, measured, side, visitors
 from tests.lab.handles import Lab, Running
 
 UPLOAD = b"""<?php
@@ -208,10 +208,10 @@ def test_a_switch_beside_slow_visitors(sides: tuple[Side, Side]) -> None:
     answers = asking.end()
     assert {status for status, _, _ in answers} == {200} and answers[-1][1] == b"3.13"
     assert 2 < max(seconds for _, _, seconds in answers) < 20, "who asks an app that has just been started waits for it"
-    assert done["verified"]["equal"]
+    assert measured(done.verified).equal
     assert crowd.failed == []
-    print(f"held {done['held_ms']} ms, longest wait {crowd.longest * 1000:.0f} ms of {len(crowd.answers)}")
-    assert crowd.longest < done["held_ms"] / 1000 + 1, "no ordinary request waits for a slow one"
+    print(f"held {done.held_ms} ms, longest wait {crowd.longest * 1000:.0f} ms of {len(crowd.answers)}")
+    assert crowd.longest < measured(done.held_ms) / 1000 + 1, "no ordinary request waits for a slow one"
     status, text = upload.end()
     assert status == 200
     assert text.startswith(f"{len(body)} {hashlib.sha256(body).hexdigest()} by PHP 8.4".encode())
@@ -437,4 +437,4 @@ def test_no_customer_speaks_in_a_visitors_name(sides: tuple[Side, Side]) -> None
 
 
 def forwarded(here: Side, name: str) -> dict[str, Any]:
-    return next(a["forwarded"] for a in here.host.call(verbs.Describe())["accounts"] if a["account"] == name)
+    return next(a["forwarded"] for a in here.host.call(verbs.Describe()).accounts if a["account"] == name)

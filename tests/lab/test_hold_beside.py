@@ -13,8 +13,9 @@ import pytest
 from benchmarks import visitors as seen_by
 from benchmarks.accounts import Sizes, fill
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from lab.accounts.certificates import authority
-from tests.lab.agents import Move, Place, Side, side
+from tests.lab.agents import Move, Place, Side, measured, side
 from tests.lab.handles import Lab
 from tests.lab.hostile_neighbour import Neighbour
 
@@ -59,7 +60,7 @@ def test_a_hold_beside_a_hostile_neighbour_ends_in_time_and_loses_nothing(lab: L
         asks += [word for ip in lab.server(source.name).ips for word in ("--address", ip)]
         move = Move(f"beside{epoch}", epoch, statement, source, target)
 
-        def moved(move: Move = move, asks: list[str] = asks) -> dict[str, Any]:
+        def moved(move: Move = move, asks: list[str] = asks) -> tuple[Switched, float]:
             move.prepare()
             before = written_on(move.target)
             with seen_by.probe("load", *asks) as events:
@@ -72,20 +73,20 @@ def test_a_hold_beside_a_hostile_neighbour_ends_in_time_and_loses_nothing(lab: L
             seen = seen_by.Waits.of(events, began, ended)
             assert [event for event in events if not event["ok"]] == [] and seen.requests > 10
             written.update(seen_by.acknowledged(events))
-            return {**done, "longest": seen.longest}
+            return done, seen.longest
 
         if hostile:
             with neighbours[source.name].beside(NAME) as did:
-                done = moved()
+                done, longest = moved()
             print("beside:", did)
             assert did.pop("running") == 7 and min(did.values()) > 50, did
         else:
-            done = moved()
-        print(hostile, source.name, done["held_ms"], done["longest"], done["steps"])
-        holds[hostile].append(done["held_ms"])
-        waits[hostile].append(done["longest"])
-        assert done["verified"]["equal"] and done["verified"]["tables"] == 10
-        assert {(way["store"], way["way"]) for way in done["ways"]} == {("postgresql", "follow"), ("mariadb", "follow")}
+            done, longest = moved()
+        print(hostile, source.name, done.held_ms, longest, done.steps)
+        holds[hostile].append(measured(done.held_ms))
+        waits[hostile].append(longest)
+        assert measured(done.verified).equal and measured(done.verified).tables == 10
+        assert {(way.store, way.way) for way in done.ways} == {("postgresql", "follow"), ("mariadb", "follow")}
         assert seen_by.lost(written, DOMAIN, lab.server(target.name).ips[0]) == set()
         for one in (source, target):
             one.host.call(verbs.Unpair(move=move.key))

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
-from tests.lab.agents import Move, Side, account_file, side
+from tests.lab.agents import Move, Side, account_file, measured, side
 from tests.lab.handles import Lab, Running
 
 DATA = Path(__file__).parent / "data_sets"
@@ -106,7 +107,7 @@ def databases(one: Side, name: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def moved(sides: tuple[Side, Side]) -> tuple[Move, dict, str]:
+def moved(sides: tuple[Side, Side]) -> tuple[Move, Switched, str]:
     """The account, moved while it attacks; the figures of its switch, and what its home was."""
     old, new = sides
     statement = databases(old, "hostile")
@@ -128,14 +129,14 @@ def moved(sides: tuple[Side, Side]) -> tuple[Move, dict, str]:
     return move, figures, before
 
 
-def test_it_arrives_whole(moved: tuple[Move, dict, str], sides: tuple[Side, Side]) -> None:
+def test_it_arrives_whole(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     _, figures, _ = moved
-    assert figures["committed"] and figures["verified"]["equal"] and figures["verified"]["rows"] > 0
+    assert measured(figures.verified).equal and measured(figures.verified).rows > 0
     assert sides[1].state("hostile") == "serving"
 
 
 def test_the_home_is_what_it_was_but_for_what_would_run_as_somebody_else(
-    moved: tuple[Move, dict, str], sides: tuple[Side, Side]
+    moved: tuple[Move, Switched, str], sides: tuple[Side, Side]
 ) -> None:
     _, _, before = moved
     after = sides[1].root("sh", "-c", WHAT)
@@ -152,7 +153,7 @@ def test_the_home_is_what_it_was_but_for_what_would_run_as_somebody_else(
 
 
 def test_nothing_was_written_outside_and_no_command_ran(
-    moved: tuple[Move, dict, str], sides: tuple[Side, Side]
+    moved: tuple[Move, Switched, str], sides: tuple[Side, Side]
 ) -> None:
     for one in sides:
         found = one.root(
@@ -161,13 +162,13 @@ def test_nothing_was_written_outside_and_no_command_ran(
         assert found == ""
 
 
-def test_nothing_of_roots_was_given_to_it(moved: tuple[Move, dict, str], sides: tuple[Side, Side]) -> None:
+def test_nothing_of_roots_was_given_to_it(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     tried, won = map(int, sides[1].root("cat", "/var/tmp/raced").split())
     assert tried > 0 and won == 0
     assert sides[1].root("stat", "-c", "%U %a", "/root/canary").split() == ["root", "644"]
 
 
-def test_nobody_became_superuser(moved: tuple[Move, dict, str], sides: tuple[Side, Side]) -> None:
+def test_nobody_became_superuser(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     for one in sides:
         powers = "rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls"
         assert as_postgres(one, f"SELECT rolname FROM pg_roles WHERE ({powers})").split() == ["postgres"]
@@ -179,7 +180,7 @@ def test_nobody_became_superuser(moved: tuple[Move, dict, str], sides: tuple[Sid
         assert as_mariadb_root(one, "SELECT User FROM mysql.global_priv WHERE User LIKE 'th\\_%'") == ""
 
 
-def test_its_functions_ran_as_nobody_of_power(moved: tuple[Move, dict, str], sides: tuple[Side, Side]) -> None:
+def test_its_functions_ran_as_nobody_of_power(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     """The attack is real: run by a superuser, one SELECT on the table makes the customer a superuser."""
     new = sides[1]
     try:
@@ -191,7 +192,7 @@ def test_its_functions_ran_as_nobody_of_power(moved: tuple[Move, dict, str], sid
         new.root("rm", "-f", ESCAPED)
 
 
-def test_the_names_arrived(moved: tuple[Move, dict, str], sides: tuple[Side, Side]) -> None:
+def test_the_names_arrived(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     for one in sides:
         assert DATABASE in as_postgres(one, "SELECT datname FROM pg_database", "postgres", "-R", "\x01")
         assert SECOND_ROLE in as_postgres(one, "SELECT rolname FROM pg_roles", "postgres", "-R", "\x01")

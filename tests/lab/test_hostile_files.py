@@ -88,7 +88,7 @@ os.makedirs("/etc/systemd/system", exist_ok=True)
 os.symlink("/usr/bin/true", "/usr/local/bin/systemctl")
 sent = {}
 names = b"".join(b"./%s\0" % os.fsencode(name) for name in os.listdir("/root/other"))
-for kind, words in files_rsync._TELL.items():
+for kind, words in files_rsync._SERVER_OPTIONS.items():
     home()
     options = ["-aHAXS", "--modify-window=-1", "-DD", "--filter=+x *"]
     options += ["--delete", "--ignore-errors", "--stats"] if kind.startswith("whole") else []

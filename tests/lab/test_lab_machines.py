@@ -114,6 +114,25 @@ def test_reinstall_while_it_runs_leaves_nothing(lab: Lab) -> None:
         assert not (lab.machines.servers / server.name).exists()
 
 
+def test_a_reinstall_shows_the_host_keys_that_the_server_had(lab, tmp_path):
+    """All that sshd made, to whoever knows only the one of RSA, and with root's rights; cut off or not."""
+    with lab.fresh("2022") as (server,):
+        lab.root(server.name, ["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", "/etc/ssh/ssh_host_rsa_key"])
+        rsa = lab.root(server.name, ["cat", "/etc/ssh/ssh_host_rsa_key.pub"])
+        lab.machines.keep(server.spec, f"{server.name}-before")
+        try:
+            again = lab.machines.reinstall(server.spec, "2026", f"{server.name}-before")
+            assert again == server.installed
+            assert ssh(lab, server, server.installed.host_key, tmp_path / "known", "digest").stdout.strip() == "none"
+            assert ssh(lab, server, rsa.strip(), tmp_path / "known", "digest").stdout.strip() == "none"
+            assert lab.root(server.name, ["stat", "-c", "%a %U", "/etc/ssh/ssh_host_rsa_key"]).strip() == "600 root"
+        finally:
+            lab.machines.discard(f"{server.name}-before")
+        with pytest.raises(MachineError, match="no kept disk"):
+            lab.machines.reinstall(server.spec, "2026", f"{server.name}-before")
+        assert lab.machines.running(server.name), "nothing is destroyed where there are no keys"
+
+
 def test_half_an_install_is_begun_anew(lab: Lab) -> None:
     with lab.fresh("2022") as (server,):
         lab.machines.cut_power(server.spec)

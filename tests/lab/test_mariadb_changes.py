@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.agents import side
+from tests.lab.agents import measured, side
 from tests.lab.cases.case import read
 from tests.lab.cases.run import Outcome, World
 from tests.lab.handles import Lab
@@ -25,7 +25,7 @@ def outcome(lab: Lab) -> Iterator[Outcome]:
 
 def test_the_account_moves(outcome: Outcome) -> None:
     assert outcome.refused is None
-    assert outcome.moved["verified"]["equal"]
+    assert measured(outcome.moved.verified).equal
 
 
 @pytest.mark.parametrize("number", [case.number for case in CHANGES])

@@ -13,6 +13,7 @@ from lab import airflow
 from lab.demo import stage
 from lab.state import STATE
 from lab.topology import RESOLVER, VISITOR
+from tests.lab.agents import measured
 from tests.lab.airflow_lab import ACCOUNTS, ORIGINAL, TRANSIT, Farm
 from tests.lab.waiting import wait_for
 
@@ -43,10 +44,10 @@ def test_the_migration_ends_well(farm: Farm, record_property: Callable[[str, obj
             done = [move for move in moves if move.direction == direction and move.state == "done"]
             assert sorted(move.account for move in done) == [*ACCOUNTS]
             for move in done:
-                assert move.figures["switch"]["verified"]["equal"]
+                assert measured(move.figures.switch.verified).equal
                 assert airflow.run("move_account", move.run_id)["state"] == "success"
-                print(f"{move.account} {direction}: held {move.figures['switch']['held_ms']:.0f} ms")
-                record_property(f"held_ms_{move.account}_{direction}", move.figures["switch"]["held_ms"])
+                print(f"{move.account} {direction}: held {move.figures.switch.held_ms:.0f} ms")
+                record_property(f"held_ms_{move.account}_{direction}", move.figures.switch.held_ms)
         # One at a time: each began when the one before had ended.
         for before, after in zip(moves, moves[1:], strict=False):
             assert before.ended_at and before.ended_at <= after.began_at
@@ -55,14 +56,21 @@ def test_the_migration_ends_well(farm: Farm, record_property: Callable[[str, obj
 
 def test_the_original_runs_the_new_infrastructure(farm: Farm) -> None:
     described = farm.host(ORIGINAL).call(verbs.Describe())
-    versions = described["versions"]
+    versions = described.versions
     for name, wanted in (("debian", "13"), ("postgresql", "17"), ("mariadb", "11.8"), ("php", "8.4")):
         assert versions[name].startswith(wanted), versions
-    assert sorted(entry["account"] for entry in described["accounts"]) == [*ACCOUNTS]
-    assert {entry["state"] for entry in described["accounts"]} == {"serving"}
-    assert {key: found for key, found in described["unclaimed"].items() if found} == {}
+    assert sorted(entry["account"] for entry in described.accounts) == [*ACCOUNTS]
+    assert {entry["state"] for entry in described.accounts} == {"serving"}
+    assert {key: found for key, found in described.unclaimed.items() if found} == {}
     with stage.registry_connection() as conn:
         assert registry.server(conn, ORIGINAL).infrastructure == stage.NEW
+
+
+def test_who_logs_in_to_the_original_sees_the_host_key_that_they_know(farm: Farm) -> None:
+    with stage.registry_connection() as conn:
+        events = [event for event in registry.list_events(conn, server=ORIGINAL) if event.kind == "server.enrolled"]
+        assert len({event.detail["infrastructure"] for event in events}) == 2, "it was installed and installed again"
+        assert {event.detail["host_key"] for event in events} == {registry.server(conn, ORIGINAL).host_key}
 
 
 def test_ips_and_names_are_home_and_the_transit_is_wiped_and_free(farm: Farm) -> None:

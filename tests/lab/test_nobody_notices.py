@@ -16,7 +16,7 @@ from benchmarks.accounts import Sizes, fill
 from include.agent import verbs
 from include.hosts import AgentError
 from lab.accounts.certificates import authority
-from tests.lab.agents import Move, Place, Side, side, visitors
+from tests.lab.agents import Move, Place, Side, measured, side, visitors
 from tests.lab.handles import Lab
 
 NAME, DOMAIN = "unnoticed", "unnoticed.example"
@@ -61,11 +61,12 @@ def test_no_request_fails_and_no_write_is_lost(
         assert [event for event in events if not event["ok"]] == []
         written |= seen_by.acknowledged(events)
         assert seen_by.lost(written, DOMAIN, lab.server(target.name).ips[0]) == set()
-        assert done["verified"]["equal"] and done["verified"]["tables"] == 10 and done["verified"]["rows"] > 1000
-        assert {(way["store"], way["way"]) for way in done["ways"]} == {("postgresql", "follow"), ("mariadb", "follow")}
-        assert all(way["why"] for way in done["ways"])
+        verified = measured(done.verified)
+        assert verified.equal and verified.tables == 10 and verified.rows > 1000
+        assert {(way.store, way.way) for way in done.ways} == {("postgresql", "follow"), ("mariadb", "follow")}
+        assert all(way.why for way in done.ways)
         assert near.failed == []
-        (left,) = (one for one in source.host.call(verbs.Describe())["accounts"] if one["account"] == NAME)
+        (left,) = (one for one in source.host.call(verbs.Describe()).accounts if one["account"] == NAME)
         assert left["forwarded"]["http"]["count"] > 0
         for one in (source, target):
             one.host.call(verbs.Unpair(move=move.key))

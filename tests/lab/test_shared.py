@@ -19,6 +19,7 @@ import pytest
 
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
 from include.moves.channel import without_secrets
 from include.moves.enrol import enrol
 from lab import airflow, names, router
@@ -176,8 +177,8 @@ def create(made: Shared, uid: int, name: str) -> None:
 def describe(made: Shared, accounts: Sequence[str] = (PILOT, *HERD)) -> None:
     """The registry learns of the accounts, and Airflow of how they are looked at."""
     description = without_secrets(made.farm.host(OLD).call(verbs.Describe()))
-    registry.record_description(made.conn, OLD, description)
-    registry.sync_accounts(made.conn, OLD, description["accounts"])
+    registry.record_description(made.conn, OLD, plain(description))
+    registry.sync_accounts(made.conn, OLD, description.accounts)
     for name in accounts:
         registry.set_customer(made.conn, name, f"the owner of {name}")
         airflow.connect_account(name, {"urls": [f"http://{name}.example/"]}, [])

@@ -79,7 +79,7 @@ def test_it_moves_all_the_same(sides: tuple[Side, Side], told: list[str]) -> Non
     for world in outcome:
         world.fill()
         done = world.move(f"stock-{world.name}")
-        assert done.refused is None and {way["way"] for way in done.moved["ways"]} == {"dump"}
+        assert done.refused is None and {way.way for way in done.moved.ways} == {"dump"}
         case = world.cases[0]
         assert done.after[case.number] == done.before.get(case.number, case.expect) and done.apart == []
 
@@ -99,5 +99,5 @@ def test_what_is_typed_helps(sides: tuple[Side, Side], told: list[str]) -> None:
         world = World(*sides, [replace(case, number=case.number)])
         world.fill()
         done = world.move(f"typed-{world.name}", epoch=4)
-        assert done.refused is None and {way["way"] for way in done.moved["ways"]} == {"follow"}
+        assert done.refused is None and {way.way for way in done.moved.ways} == {"follow"}
         assert done.after[case.number] == case.expect and done.apart == []

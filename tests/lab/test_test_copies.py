@@ -13,6 +13,7 @@ import paramiko
 import pytest
 
 from include.agent import verbs
+from include.agent.verbs.reports import Duplicated
 from include.agent.verbs.verb import Verb
 from include.hosts import AgentError, HostUnreachable
 from lab.accounts.certificates import certificate
@@ -74,7 +75,7 @@ class Stage:
     old: Side
     new: Side
     copy: Copy
-    done: dict[str, Any]
+    done: Duplicated
     before: str
     crowd: Visitors
 
@@ -143,13 +144,13 @@ def test_the_copy_answers_under_its_test_name_as_the_original_does(stage: Stage)
 
 
 def test_what_the_new_version_refuses_is_told_and_the_rest_is_there(stage: Stage) -> None:
-    said = {(one["store"], one["object"]): one for one in stage.done["said"]}
-    assert "not installed" in said["postgresql", "extension adminpack"]["message"]
-    assert "pg_file_rename" in said["postgresql", "VIEW public.uses_it"]["message"]
-    assert any("copied_wp.of_gone is broken" in sentence for sentence in stage.done["left"])
-    assert "CONSTRAINT" in said["mariadb", "table above"]["message"]
-    assert {one["severity"] for one in said.values()} == {"error"} and len(stage.done["said"]) == 3
-    missing = {(one["store"], one["database"], one["object"]) for one in stage.done["missing"]}
+    said = {(remark.store, remark.object): remark for remark in stage.done.said}
+    assert "not installed" in said["postgresql", "extension adminpack"].message
+    assert "pg_file_rename" in said["postgresql", "VIEW public.uses_it"].message
+    assert any("copied_wp.of_gone is broken" in sentence for sentence in stage.done.left)
+    assert "CONSTRAINT" in said["mariadb", "table above"].message
+    assert {remark.severity for remark in said.values()} == {"error"} and len(stage.done.said) == 3
+    missing = {(gone.store, gone.database, gone.object) for gone in stage.done.missing}
     assert missing == {
         ("postgresql", "copied_app", "extension adminpack"),
         ("postgresql", "copied_app", "relation public.uses_it"),
@@ -160,7 +161,7 @@ def test_what_the_new_version_refuses_is_told_and_the_rest_is_there(stage: Stage
     fitting = "SELECT count(*) FROM fitting"
     assert int(postgres(stage.new, fitting, "copied_app")) == int(postgres(stage.old, fitting, "copied_app")) > 0
     assert mariadb(stage.new, "SELECT COUNT(*) FROM copied_wp.of_posts") == "300"
-    assert stage.done["files"] > 3 and stage.done["bytes"] > 1000 and set(stage.done["stores"]) == set(ALL)
+    assert stage.done.files > 3 and stage.done.bytes > 1000 and set(stage.done.stores) == set(ALL)
 
 
 def test_the_copy_reaches_nobody(stage: Stage) -> None:
@@ -304,8 +305,8 @@ def test_a_test_copy_never_becomes_the_account(stage: Stage) -> None:
     with pytest.raises(AgentError, match="holds test copies only"):
         new.host.call(verbs.Create(account_file={**account_file("newcomer", 2602)}))
     told = new.host.call(verbs.Describe())
-    assert told["test_server"] == "test.example" and old.host.call(verbs.Describe())["test_server"] is None
-    assert [a["state"] for a in told["accounts"]] == ["test"]
+    assert told.test_server == "test.example" and old.host.call(verbs.Describe()).test_server is None
+    assert [a["state"] for a in told.accounts] == ["test"]
 
 
 def test_it_is_the_same_after_a_reboot(stage: Stage) -> None:
@@ -341,7 +342,7 @@ def test_again_is_replaced_and_one_engine_touches_no_file(stage: Stage) -> None:
     [key] = [line for line in new.root("cat", "/root/.ssh/authorized_keys").splitlines() if "move:t13" in line]
     assert "port" not in key, "nothing on a test server leads back to the original"
     done = second.duplicate()
-    assert set(done["stores"]) == {"mariadb"} and done["files"] == 0
+    assert set(done.stores) == {"mariadb"} and done.files == 0
     second.open()
     second.unpair()
     assert mariadb(new, "SELECT COUNT(*) FROM copied_wp.posts") == "300"

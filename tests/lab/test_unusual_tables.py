@@ -60,7 +60,7 @@ def test_rows_of_an_extension_that_are_the_customers_move(sides: tuple[Side, Sid
     world = World(*sides, [EXTENSIONS_ROWS])
     world.fill()
     outcome = world.move("extension")
-    assert outcome.refused is None and {way["way"] for way in outcome.moved["ways"]} == {"follow"}
+    assert outcome.refused is None and {way.way for way in outcome.moved.ways} == {"follow"}
     assert outcome.after["27"] == EXTENSIONS_ROWS.expect
     left = "what stands in public.inner_table, which the extension kinds has made and does not name as yours,"
     assert [one for one in outcome.left if left in one], outcome.left

@@ -5,10 +5,12 @@ from decimal import Decimal
 import psycopg
 
 from include import registry
+from include.agent.verbs.reports import Copied
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
 GB = 1024**3
 DISK = {"disk": {"total_bytes": 100 * GB, "free_bytes": 50 * GB}, "accounts": []}
+FIGURES = registry.Figures(copy=Copied(files=3))
 UNTESTED = "what is looked at here is not the gate"
 
 
@@ -55,7 +57,7 @@ def moved(conn: psycopg.Connection, account: str, to: str) -> registry.Move:
     """Move an account from beginning to end."""
     move = registry.begin_move(conn, account, to, f"move-{account}-{to}", "customer")
     for state in ("copying", "switching", "committed", "done"):
-        move = registry.advance_move(conn, move.id, state, {"files": 3} if state == "committed" else None)
+        move = registry.advance_move(conn, move.id, state, FIGURES if state == "committed" else None)
     return move
 
 

@@ -79,6 +79,29 @@ def test_empty_server_is_reinstalled_only_by_its_migration(conn: psycopg.Connect
     refused(conn, "UPDATE servers SET state = 'reinstalling' WHERE name = 'vps-7'", "has no migration")
 
 
+def test_a_shared_server_is_finished_when_nobody_is_on_it_or_on_the_way(conn, migrating):
+    for number, infrastructure in ((77, "2022"), (78, "2026")):
+        host.add_server(conn, f"shared-{number}", "shared", number)
+        registry.enrol_server(conn, f"shared-{number}", infrastructure, f"{host.KEY}{number}", {})
+        registry.add_ip(conn, f"198.51.100.{number}", f"shared-{number}")
+        registry.record_description(conn, f"shared-{number}", host.DISK)
+    registry.add_account(conn, "shop", "shared-77", [], customer="c")
+    finish = "UPDATE servers SET state = 'reinstalling' WHERE name = 'shared-77'"
+    refused(conn, finish, "Accounts live on shared-77")
+    move = registry.begin_over(conn, "shop", "2026", "r", "c", None, "a test")
+    for state in ("copying", "switching", "committed"):
+        registry.advance_move(conn, move.id, state)
+    refused(conn, finish, "Server shared-77 takes part in moves")
+    registry.advance_move(conn, move.id, "done")
+    conn.execute(finish)
+    conn.execute("UPDATE servers SET state = 'wiped' WHERE name = 'shared-77'")
+    assert registry.server(conn, "shared-77").host_key is None
+    refused(conn, "UPDATE servers SET state = 'serving' WHERE name = 'shared-77'", "from wiped")
+    host.add_server(conn, "test-7", "test", 79)
+    conn.execute("ALTER TABLE servers DISABLE TRIGGER USER")
+    violates(conn, "UPDATE servers SET state = 'wiped' WHERE name = 'test-7'", "servers_state_fits_kind")
+
+
 def test_original_with_routed_ip_is_not_reinstalled(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     id = host.handed_over(conn)

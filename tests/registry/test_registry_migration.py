@@ -31,7 +31,7 @@ def test_whole_way(conn: psycopg.Connection) -> None:
         ("a1-1", "home"),
         ("a1-2", "home"),
     ]
-    assert all(move.figures == {"files": 3} for move in registry.moves_of(conn, id))
+    assert all(move.figures == host.FIGURES for move in registry.moves_of(conn, id))
     kinds = [event.kind for event in registry.list_events(conn, migration_id=id)]
     steps = [kind.removeprefix("migration.") for kind in kinds if kind.startswith("migration.")]
     assert steps == [
@@ -181,6 +181,23 @@ def test_lease_ends_when_the_last_account_left_however_late_that_is_recorded(con
     assert registry.last_account_left(conn, id).last_account_left_at == move.committed_at
 
 
+def test_lease_ends_when_the_customer_removed_the_last_account_instead_of_moving_it(conn):
+    """It lived on the original until then, and no longer: neither from the last move on, nor until that was noticed."""
+    host.add_host(conn, accounts=2)
+    id = host.handed_over(conn)
+    move = host.moved(conn, "a1-1", "transit-1")
+    conn.commit()
+    conn.execute("SELECT pg_sleep(0.05)")
+    conn.commit()
+    registry.remove_account(conn, "a1-2", "the customer deleted it", "ops")
+    conn.commit()
+    conn.execute("SELECT pg_sleep(0.05)")
+    conn.commit()
+    left = registry.last_account_left(conn, id).last_account_left_at
+    removed, moved = registry.account(conn, "a1-2").removed_at, move.committed_at
+    assert left == removed and registry.certain(removed) > registry.certain(moved)
+
+
 def test_hand_over_recorded_late(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     id = host.begin(conn)
@@ -238,7 +255,7 @@ def test_a_commit_is_as_old_as_its_source_says_within_reason(
         registry.advance_move(conn, move.id, state)
     now = datetime.now(UTC)
     committed = registry.advance_move(
-        conn, move.id, "committed", {}, None if told is None else now + timedelta(seconds=told)
+        conn, move.id, "committed", None, None if told is None else now + timedelta(seconds=told)
     )
     assert abs(registry.certain(committed.committed_at) - now - timedelta(seconds=kept)) < timedelta(seconds=30)
 

@@ -163,7 +163,7 @@ def test_bad_values(conn: psycopg.Connection) -> None:
     refused(conn, "belongs to vps-1", registry.add_ip, "198.51.100.11", "transit-1")
     refused(conn, "no IP 192.0.2.9", registry.ip_routed, "192.0.2.9", "vps-1")
     for name in ("Alice", "a b", "a\n", "a'; DROP TABLE accounts; --", "", "a" * 33):
-        refused(conn, "account's name", registry.add_account, name, "vps-1", [])
+        refused(conn, "account's login", registry.add_account, name, "vps-1", [])
     for domain in ("a b.example", "a/b", "a\nb", "'"):
         refused(conn, "not a host name", registry.add_account, "x", "vps-1", [domain])
     refused(conn, "lives on vps-1", registry.add_account, "a1-1", "transit-1", [])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from include.agent.host.codec import decode
+from include.agent.verbs.reports import Checked, Duplicated
 from include.catalogue import Check, Entry, Incompatibility
 from include.compatibility import build
 from include.compatibility.report import Seen
@@ -46,15 +48,18 @@ def seen(
     copy: tuple[dict[str, Any], ...] = (),
     pages: tuple[dict[str, Any], ...] = (),
 ) -> Seen:
+    copied = {"files": 2, "bytes": 1_500_000, "said": list(said), "missing": list(missing), "left": list(left)}
     return Seen(
-        {"files": 2, "bytes": 1_500_000, "said": list(said), "missing": list(missing), "left": list(left)}
-        | {"waits": list(waits)},
-        {"findings": list(original), "not_looked_at": ["The database late.", "Files above 2 MB."]},
-        {
-            "findings": list(copy),
-            "looked_at": {"files": 2, "php_files": 1, "tables": 3, "seconds": 0.5},
-            "not_looked_at": ["Files above 2 MB."],
-        },
+        decode(Duplicated, {**copied, "waits": list(waits)}),
+        decode(Checked, {"findings": list(original), "not_looked_at": ["The database late.", "Files above 2 MB."]}),
+        decode(
+            Checked,
+            {
+                "findings": list(copy),
+                "looked_at": {"files": 2, "php_files": 1, "tables": 3, "seconds": 0.5},
+                "not_looked_at": ["Files above 2 MB."],
+            },
+        ),
         {"pages": list(pages), "not_looked_at": ["https://shop.example/late"]},
     )
 

@@ -12,12 +12,14 @@ from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host import holds, system
+from include.agent.host.codec import plain
 from include.agent.host.scope import Scope
 from include.agent.layouts.native import front, php
 from include.agent.move import fence, forward, hold, identity, moment, serving, stores, switch
 from include.agent.stores import store as true
-from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow, Way
+from include.agent.stores.store import Compared, Followed, Following, Rehearsal, Slow
 from include.agent.verbs import peers
+from include.agent.verbs.reports import Way
 from include.agent.verbs.verb import Nothing, PeerVerb
 
 ALICE = Account.from_json(
@@ -38,7 +40,7 @@ class Store:
 
     def follow(self, account, peer, report) -> Following:
         self.asked.append(f"{self.name} follow")
-        left, ways = tuple(self.left), (Way("db", "follow", "It is large."),)
+        left, ways = tuple(self.left), (Way(store=self.name, database="db", way="follow", why="It is large."),)
         return OnItsWay(self, account, peer, Followed(1, 1, 0.1, left=left, ways=ways))
 
     def unfollow(self, account) -> None:
@@ -67,8 +69,8 @@ class OnItsWay(Following):
             return Compared(files=1, bytes=1, different=different)
         return Compared(tables=1, rows=1, different=different)
 
-    def counted_later(self) -> dict[str, int]:
-        return {"messages": 3} if self.fake.name == "files" else {}
+    def messages(self) -> int:
+        return 3 if self.fake.name == "files" else 0
 
 
 class FakePeer:
@@ -114,11 +116,11 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def commit(name, move, epoch, figures):
         asked.append("commit")
-        accounts.put_state(name, State("moved", epoch, move, figures=figures))
+        accounts.put_state(name, State("moved", epoch, move, figures=plain(figures)))
 
     def go_on(name, figures):
         state = accounts.state_of(name)
-        accounts.put_state(name, State(**{**state.to_json(), "released": True, "figures": figures}))
+        accounts.put_state(name, State(**{**state.to_json(), "released": True, "figures": plain(figures)}))
 
     def give_back(name, move, epoch):
         asked.append("return")

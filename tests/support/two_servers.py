@@ -62,7 +62,9 @@ class TwoServers:
                 monkeypatch.setattr(engine, name, nothing)
         monkeypatch.setattr(switch, "STORES", ())
         monkeypatch.setattr(deadline, "arm", lambda name, _seconds: self.armed.append(name))
-        monkeypatch.setattr(serving, "open_account", lambda account: self.opened.append(account.name))
+        for opens in ("open_account", "start_processes"):
+            monkeypatch.setattr(serving, opens, lambda account: self.opened.append(account.name))
+        monkeypatch.setattr(serving, "show_all", lambda: None)
         monkeypatch.setattr(pairing, "CONTROLS", tmp_path / "controls")
 
     def _run(self, argv: list[str], **_: Any) -> SimpleNamespace:

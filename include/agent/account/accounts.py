@@ -26,6 +26,7 @@ LEAD_PORTS = range(22000, 23000)
 """The front's ports, of its own machine only, from which an account's programs are led to databases elsewhere."""
 PART_PORTS = range(23000, 24000)
 """The front's ports, for other servers' fronts only, at which such programs arrive."""
+_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports")
 _SHELLS = ("/bin/bash", "/bin/sh", "/bin/false", "/usr/sbin/nologin")
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man news nobody postfix proxy root sshd sync sys "
@@ -127,15 +128,15 @@ class Account:
             "sites": [site.to_json() for site in self.sites],
             **{
                 engine.name: {
-                    key: [each.to_json(item) for item in self.names(engine.name, key)]
-                    for key, each in engine.lists.items()
+                    key: [listed.to_json(item) for item in self.names(engine.name, key)]
+                    for key, listed in engine.lists.items()
                 }
                 for engine in DECLARED
             },
             "mail": {
                 "domains": list(self.mail_domains),
                 "mailboxes": [mailbox.to_json() for mailbox in self.mailboxes],
-                **({"forwarders": [each.to_json() for each in self.forwarders]} if self.forwarders else {}),
+                **({"forwarders": [forwarder.to_json() for forwarder in self.forwarders]} if self.forwarders else {}),
             },
             **({"ports": dict(self.ports)} if self.ports else {}),
         }
@@ -143,9 +144,9 @@ class Account:
     @classmethod
     def from_json(cls, data: Any) -> "Account":
         """Check an account file; the first thing wrong with it is refused in one sentence."""
-        data = mapping(data, "The account file")
+        data = mapping(data, "The account file", _KEYS)
         name = check_name(data.get("account"))
-        mail = mapping(data.get("mail", {}), "mail")
+        mail = mapping(data.get("mail", {}), "mail", ("domains", "mailboxes", "forwarders"))
         home, shell = data.get("home"), data.get("shell", "/bin/bash")
         if home != f"/home/{name}":
             bad(f"The home of {name} must be /home/{name}, not {home!r}.")
@@ -153,8 +154,8 @@ class Account:
             bad(f"The shell {shell!r} is not one of {', '.join(_SHELLS)}.")
         mail_domains = all_of(mail.get("domains", []), "mail.domains", domain)
         mailboxes, forwarders = (
-            all_of(mail.get(what, []), f"mail.{what}", partial(kind.from_json, domains=mail_domains))
-            for what, kind in (("mailboxes", Mailbox), ("forwarders", Forwarder))
+            all_of(mail.get(field, []), f"mail.{field}", partial(kind.from_json, domains=mail_domains))
+            for field, kind in (("mailboxes", Mailbox), ("forwarders", Forwarder))
         )
         account = cls(
             name=name,
@@ -169,14 +170,14 @@ class Account:
             forwarders=forwarders,
             ports=ports(data.get("ports", {}), _PORTS, PART_PORTS if "." in name else PORT_RANGE),
         )
-        given = {
+        keys_by_noun = {
             "host name": account.hosts,
             "mailbox": [mailbox.key for mailbox in mailboxes],
             "forwarder": [forwarder.address for forwarder in forwarders],
         }
-        for what, names in given.items():
+        for noun, names in keys_by_noun.items():
             if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-                bad(f"The {what} {twice[0]} stands twice in the account file; give it once.")
+                bad(f"The {noun} {twice[0]} stands twice in the account file; give it once.")
         require_an_end(mailboxes, forwarders, mail_domains)
         return account
 
@@ -185,8 +186,10 @@ _NOTHING: dict[str, dict[str, tuple[Any, ...]]] = {engine.name: dict.fromkeys(en
 
 
 def _in_engine(engine: DeclaredEngine, data: Any) -> dict[str, tuple[Any, ...]]:
-    stated = mapping(data, engine.name)
-    return {key: all_of(stated.get(key, []), f"{engine.name}.{key}", each.check) for key, each in engine.lists.items()}
+    stated = mapping(data, engine.name, engine.lists)
+    return {
+        key: all_of(stated.get(key, []), f"{engine.name}.{key}", listed.check) for key, listed in engine.lists.items()
+    }
 
 
 def part_name(account: str, engine: str) -> str:
@@ -246,23 +249,23 @@ def load(name: str) -> Account:
 def all_accounts() -> list[Account]:
     """Every account whose file is on this host, by name; but for those of `unreadable`: one damaged file must not stop
     what is done for the others. An account of which only the state cannot be read is there whole, and shut."""
-    found = []
+    accounts = []
     for name in _names():
         with suppress(Refused):
             account = whole(name)
-            found.append(account.without(standing(name).engines))
-    return found
+            accounts.append(account.without(standing(name).engines))
+    return accounts
 
 
 def unreadable() -> dict[str, str]:
     """The accounts whose file or state cannot be read, and why."""
-    found = {}
+    reasons = {}
     for name in _names():
         try:
             load(name)
         except Refused as error:
-            found[name] = error.message
-    return found
+            reasons[name] = error.message
+    return reasons
 
 
 def _names() -> list[str]:

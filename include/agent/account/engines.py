@@ -81,7 +81,7 @@ def _mariadb_database(value: Any) -> str:
 
 
 def _mariadb_user(item: Any) -> tuple[str, str]:
-    item = mapping(item, "A MariaDB user")
+    item = mapping(item, "A MariaDB user", ("user", "host"))
     user = text(item.get("user"), "MariaDB user", 320)
     if user in _MARIADB_OWN_USERS:
         bad(f"The MariaDB user {user!r} belongs to the server, not to an account.")

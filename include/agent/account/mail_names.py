@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..host.digest import printable
-from ..host.system import refuse
+from .file_values import DOMAIN, bad, mapping
 
 # Atoms and dots of RFC 5321, without the signs that mean something to a file system ("/") or as a route through another
 # server ("%", "!"). "#" begins no name of the account's own: with it a line of Postfix's tables would be a comment.
 _ATOM = r"[A-Za-z0-9#$&'*+=?^_`{|}~-]"
 _LOCAL_PART = re.compile(rf"(?=.{{1,64}}\Z){_ATOM}+(\.{_ATOM}+)*")
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _HASH = re.compile(r"\{[A-Z0-9.-]{3,32}\}[!-9;-~]{1,400}")
 _MOST_TARGETS = 100
 _MOST_FORWARDERS = 10_000
@@ -47,11 +45,11 @@ class Mailbox:
 
     @classmethod
     def from_json(cls, item: Any, domains: tuple[str, ...]) -> "Mailbox":
-        item = item if isinstance(item, dict) else {}
+        item = mapping(item, "A mailbox", ("address", "password_hash"))
         address, password_hash = item.get("address"), item.get("password_hash")
         _require_own("mailbox", address, domains)
         if not isinstance(password_hash, str) or not _HASH.fullmatch(password_hash):
-            _bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
+            bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
         return cls(address, password_hash)
 
 
@@ -77,15 +75,15 @@ class Forwarder:
 
     @classmethod
     def from_json(cls, item: Any, domains: tuple[str, ...]) -> "Forwarder":
-        item = item if isinstance(item, dict) else {}
+        item = mapping(item, "A forwarder", ("address", "to"))
         address, to = item.get("address"), item.get("to")
         if not isinstance(address, str) or address[:1] != "@" or address[1:] not in domains:
             _require_own("forwarder", address, domains)
         if not isinstance(to, list) or not 1 <= len(to) <= _MOST_TARGETS:
-            _bad(f"The forwarder {address} must have a list `to` of 1 to {_MOST_TARGETS} addresses.")
+            bad(f"The forwarder {address} must have a list `to` of 1 to {_MOST_TARGETS} addresses.")
         for target in to:
             if not isinstance(target, str) or not _is_address(target):
-                _bad(
+                bad(
                     f"The forwarder {address} leads to {_shown(target)}, which is no address such as"
                     " name@domain.example; correct it or take it out."
                 )
@@ -104,12 +102,12 @@ def _as_looked_up(target: str, domains: tuple[str, ...]) -> str:
     return f"{local_part.lower() if domain in domains else local_part}@{domain}"
 
 
-def _require_own(what: str, address: Any, domains: tuple[str, ...]) -> None:
+def _require_own(kind: str, address: Any, domains: tuple[str, ...]) -> None:
     local_part, _, domain = address.partition("@") if isinstance(address, str) else ("", "", "")
     if not _LOCAL_PART.fullmatch(local_part) or local_part[0] == "#" or domain not in domains:
-        also = ", or @domain for all other mail of a domain" if what == "forwarder" else ""
-        _bad(
-            f"The {what} {_shown(address)} must be a name of letters, digits and . _ - + ' & = ~ ^ # $ * ? ` {{ | }} at"
+        also = ", or @domain for all other mail of a domain" if kind == "forwarder" else ""
+        bad(
+            f"The {kind} {_shown(address)} must be a name of letters, digits and . _ - + ' & = ~ ^ # $ * ? ` {{ | }} at"
             f" one of the account's mail domains{also}; rename it (mail to +anything behind a name arrives there too)."
         )
 
@@ -119,39 +117,39 @@ def require_an_end(mailboxes: Iterable[Mailbox], forwarders: tuple[Forwarder, ..
 
     A mail server finds it out with every message, and then takes none."""
     if len(forwarders) > _MOST_FORWARDERS:
-        _bad(f"The account has {len(forwarders)} forwarders; {_MOST_FORWARDERS} are the most.")
-    _Ways({mailbox.key for mailbox in mailboxes}, {f.address: f for f in forwarders}, {*domains}).check()
+        bad(f"The account has {len(forwarders)} forwarders; {_MOST_FORWARDERS} are the most.")
+    _Forwarding({mailbox.key for mailbox in mailboxes}, {f.address: f for f in forwarders}, {*domains}).check()
 
 
 @dataclass(frozen=True)
-class _Ways:
+class _Forwarding:
     mailboxes: set[str]
     forwarders: dict[str, Forwarder]
     domains: set[str]
 
     def check(self) -> None:
-        known: dict[str, tuple[int, int]] = {}
+        counted: dict[str, tuple[int, int]] = {}
         for address in self.forwarders:
-            self._follow(address, (), known)
+            self._follow(address, (), counted)
 
-    def _follow(self, address: str, before: tuple[str, ...], known: dict[str, tuple[int, int]]) -> tuple[int, int]:
+    def _follow(self, address: str, before: tuple[str, ...], counted: dict[str, tuple[int, int]]) -> tuple[int, int]:
         """Into how many messages this forwarder makes one, and through how many forwarders the longest way leads."""
         if address in before:
-            _bad(f"The forwarder {address} leads to itself in the end; take it out of what it leads to.")
+            bad(f"The forwarder {address} leads to itself in the end; take it out of what it leads to.")
         if len(before) >= _LONGEST_WAY:
             _bad_way(before[0])
-        if address not in known:
+        if address not in counted:
             copies = way = 0
             for target in self.forwarders[address].to:
                 name = self._next(address, target)
-                further = self._follow(name, (*before, address), known) if name else (1, 0)
+                further = self._follow(name, (*before, address), counted) if name else (1, 0)
                 copies, way = copies + further[0], max(way, further[1])
                 if len(before) + way >= _LONGEST_WAY:
                     _bad_way((*before, address)[0])
                 if copies > _MOST_COPIES:
-                    _bad(f"The forwarder {address} makes more than {_MOST_COPIES} messages of one; use a mailing list.")
-            known[address] = copies, way + 1
-        return known[address]
+                    bad(f"The forwarder {address} makes more than {_MOST_COPIES} messages of one; use a mailing list.")
+            counted[address] = copies, way + 1
+        return counted[address]
 
     def _next(self, address: str, target: str) -> str | None:
         """The forwarder that takes what this one sends to the target; None when the way ends there."""
@@ -169,12 +167,8 @@ class _Ways:
 
 
 def _bad_way(address: str) -> None:
-    _bad(f"The forwarder {address} leads through more than {_LONGEST_WAY} others; lead it on directly.")
+    bad(f"The forwarder {address} leads through more than {_LONGEST_WAY} others; lead it on directly.")
 
 
 def _shown(value: Any) -> str:
     return printable(f"{value!r:.340}")
-
-
-def _bad(sentence: str) -> None:
-    refuse("bad_account_file", sentence)

@@ -56,8 +56,8 @@ UNREADABLE = "unreadable"
 
 def read_state(name: str, data: Any) -> State:
     """What a state file says; refused when this agent does not understand it."""
-    known = {one.name for one in fields(State)}
-    if isinstance(data, dict) and (newer := sorted({*data} - known)):
+    names = {field.name for field in fields(State)}
+    if isinstance(data, dict) and (newer := sorted({*data} - names)):
         refuse(
             "newer_state",
             f"The state of the account {name} was written by a newer agent ({printable(newer[0])}); install that agent "
@@ -85,8 +85,8 @@ def _is(kind: type) -> Callable[[Any], bool]:
 
 def _engines(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        engine in ENGINES and isinstance(there, dict) and isinstance(there.get("released"), bool)
-        for engine, there in value.items()
+        engine in ENGINES and isinstance(entry, dict) and isinstance(entry.get("released"), bool)
+        for engine, entry in value.items()
     )
 
 

@@ -61,19 +61,19 @@ def require_same_protocol(theirs: Any) -> None:
 
 def make_key(move: str, account: str, epoch: int | None = None) -> str:
     """On the source: the public key of this move, made at the first call. `epoch`: of the attempt it is for."""
-    here = directory(move)
-    here.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(here / "lock"):
-        known = read_json(here / "source.json")
-        if known and known["account"] != account:
-            refuse("move_in_use", f"The move {move} belongs to the account {known['account']}, not to {account}.")
-        proof = (known or {}).get("proof") or secrets.token_hex(16)
-        key, pair = here / "key", {"account": account, "epoch": epoch, "proof": proof}
-        if not known:
+    folder = directory(move)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(folder / "lock"):
+        saved = read_json(folder / "source.json")
+        if saved and saved["account"] != account:
+            refuse("move_in_use", f"The move {move} belongs to the account {saved['account']}, not to {account}.")
+        proof = (saved or {}).get("proof") or secrets.token_hex(16)
+        key, pair = folder / "key", {"account": account, "epoch": epoch, "proof": proof}
+        if not saved:
             key.unlink(missing_ok=True)
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"transhumance-{move}", "-f", str(key)])
-        if known != pair:
-            write_durably(here / "source.json", json.dumps(pair))
+        if saved != pair:
+            write_durably(folder / "source.json", json.dumps(pair))
         return " ".join(key.with_suffix(".pub").read_text().split()[:2])
 
 
@@ -82,11 +82,11 @@ def proof(move: str) -> str | None:
     return (read_json(directory(move) / "source.json") or _pair(move) or {}).get("proof")
 
 
-def keep_proof(move: str, told: Any) -> None:
+def keep_proof(move: str, claimed: Any) -> None:
     """On the target: the source has committed, as it can say in turn."""
     pair = _pair(move)
-    if pair and isinstance(told, str) and pair.get("proof") != told:
-        write_durably(directory(move) / "target.json", json.dumps({**pair, "proof": told}))
+    if pair and isinstance(claimed, str) and pair.get("proof") != claimed:
+        write_durably(directory(move) / "target.json", json.dumps({**pair, "proof": claimed}))
 
 
 def authorized_line(move: str, address: str, public_key: str) -> str:
@@ -113,8 +113,8 @@ def admit(move: str, account: str, address: Any, public_key: Any, epoch: int = 0
 
 def _pair(move: str) -> dict[str, Any] | None:
     """On the target: {"account", "epoch"} of an admitted move, and its "proof" from the commit on."""
-    found: dict[str, Any] | None = read_json(directory(move) / "target.json")
-    return found
+    pair: dict[str, Any] | None = read_json(directory(move) / "target.json")
+    return pair
 
 
 def host_keys() -> list[str]:
@@ -150,14 +150,14 @@ def _rewrite_keys(move: str, line: str | None) -> None:
 
 def over(move: str, epoch: int) -> bool:
     """Whether a later attempt of this move than that of `epoch` has begun here."""
-    known = read_json(directory(move) / "source.json") or _pair(move) or {}
-    return epoch < (known.get("epoch") or 0)
+    pair = read_json(directory(move) / "source.json") or _pair(move) or {}
+    return epoch < (pair.get("epoch") or 0)
 
 
 def account_of(move: str) -> str | None:
     """Whose move it is, as this server knows it; None when it knows nothing of it."""
-    known = read_json(directory(move) / "source.json") or _pair(move)
-    return known["account"] if known else None
+    pair = read_json(directory(move) / "source.json") or _pair(move)
+    return pair["account"] if pair else None
 
 
 def leaves(account: str, besides: str | None = None) -> bool:
@@ -176,14 +176,15 @@ def moves_of(account: str) -> list[str]:
 
 def serve_peer(
     move: str,
-    verbs: Answers,
+    verbs: Callable[[], Answers],
     rsync: Callable[[Account, list[str]], NoReturn],
     stream: Callable[[Path], int],
 ) -> int:
     """What a peer's key runs: a verb, many verbs one after the other, an rsync, or the changes of a database; for the
     move's account alone.
 
-    It must be receiving in this move, unless the verb may be called in any state.
+    It must be receiving in this move, unless the verb may be called in any state. `verbs` are asked for only where
+    one is called: to load what answers them takes longer than an rsync of what changed.
     """
     pair = _pair(move)
     epoch, words = _attempt(shlex.split(os.environ.get("SSH_ORIGINAL_COMMAND", "")))
@@ -205,12 +206,13 @@ def serve_peer(
     if words[0] == "call":
         line = sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST)
         asking = Asking(move, cast(io.BufferedIOBase, sys.stdin.buffer))
-        print(_answer(pair["account"], epoch, line, verbs, asking), flush=True)
+        print(_answer(pair["account"], epoch, line, verbs(), asking), flush=True)
         return 0
     # Now, and not at the first request of each kind: that may be inside a hold.
-    verbs.get_ready()
+    answers = verbs()
+    answers.get_ready()
     while line := sys.stdin.buffer.readline(peer_words.LONGEST_REQUEST):
-        print(_answer(pair["account"], epoch, line, verbs, Asking(move, io.BytesIO())), flush=True)
+        print(_answer(pair["account"], epoch, line, answers, Asking(move, io.BytesIO())), flush=True)
     return 0
 
 

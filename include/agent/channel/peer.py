@@ -46,9 +46,9 @@ class Peer:
         for key in host_keys:
             if not isinstance(key, str) or not pairing.HOST_KEY.fullmatch(key):
                 refuse("bad_key", f"{key!r} is no SSH host key; take it from the verb receive.")
-        known = "".join(f"peer {key}\n" for key in host_keys)
-        if not (directory / "known_hosts").is_file() or (directory / "known_hosts").read_text() != known:
-            write_durably(directory / "known_hosts", known)
+        known_hosts = "".join(f"peer {key}\n" for key in host_keys)
+        if not (directory / "known_hosts").is_file() or (directory / "known_hosts").read_text() != known_hosts:
+            write_durably(directory / "known_hosts", known_hosts)
             write_durably(directory / "peer.json", json.dumps({"address": self.address, "host_keys": host_keys}))
         pairing.CONTROLS.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._options = {
@@ -101,9 +101,9 @@ class Peer:
 
     def apart(self) -> Peer:
         """The same server with programs of its own: what one call has started there is met by the next."""
-        other = copy.copy(self)
-        other._idle, other._lock = [], threading.Lock()
-        return other
+        peer = copy.copy(self)
+        peer._idle, peer._lock = [], threading.Lock()
+        return peer
 
     def warm(self, sessions: int) -> None:
         """Let as many programs wait there, so that none has to be started later."""
@@ -134,7 +134,7 @@ class Peer:
             ) as source:
                 # The other server must see the end of the stream when the source ends.
                 stdin.close()
-                _, said = source.communicate()
+                _, errors = source.communicate()
             line = remote.hear(verb.longest)
             if not line:
                 self._unanswered(*remote.end())
@@ -142,10 +142,10 @@ class Peer:
             result = peer_words.reply(verb, line)
         except Refused:
             if source.returncode > 0:
-                refuse("source_failed", f"{source_argv[0]} failed here: {_last(said)}")
+                refuse("source_failed", f"{source_argv[0]} failed here: {_last(errors)}")
             raise
         if source.returncode != 0:
-            refuse("source_failed", f"{source_argv[0]} failed here ({source.returncode}): {_last(said)}")
+            refuse("source_failed", f"{source_argv[0]} failed here ({source.returncode}): {_last(errors)}")
         return result
 
     def ssh_argv(self) -> list[str]:
@@ -168,7 +168,7 @@ class _Session:
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        self._said = b""
+        self._errors = b""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -210,14 +210,14 @@ class _Session:
             self._process.kill()
             self._process.wait()
         self._listener.join(2)
-        return self._process.returncode, self._said
+        return self._process.returncode, self._errors
 
     def _listen(self) -> None:
         """Keep the end of what it says beside its replies: all of that may be without end."""
         assert isinstance(self._process.stderr, BufferedReader)
         with self._process.stderr as pipe:
             while block := pipe.read1(1 << 16):
-                self._said = (self._said + block)[-4096:]
+                self._errors = (self._errors + block)[-4096:]
 
 
 def _ssh(options: dict[str, str]) -> list[str]:

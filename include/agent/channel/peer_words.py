@@ -21,14 +21,14 @@ _REQUEST = record({"verb": text(100), "args": named(lambda value: value)})
 def request(line: bytes, answers: Answers, caller: Callers) -> tuple[PeerVerb[Any], Callable[..., Any]]:
     """What the other server asks for, each argument of its kind, and what serves it; refused otherwise."""
     try:
-        said = _REQUEST(parsed(line))
+        message = _REQUEST(parsed(line))
     except Strange as strange:
         refuse("bad_request", f'A request is {{"verb": ..., "args": {{...}}}}; this is none{strange}.')
-    known = answers.open_to(caller)
-    if said["verb"] not in known:
-        refuse("unknown_verb", f"A peer may not call {said['verb']!r:.60} here.")
-    verb, serve = known[said["verb"]]
-    want = asked(verb, said["args"])
+    open_verbs = answers.open_to(caller)
+    if message["verb"] not in open_verbs:
+        refuse("unknown_verb", f"A peer may not call {message['verb']!r:.60} here.")
+    verb, serve = open_verbs[message["verb"]]
+    want = asked(verb, message["args"])
     assert isinstance(want, PeerVerb)
     return want, serve
 

@@ -8,14 +8,15 @@ burdens nobody. On the *original* stands what the new version may not have taken
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import verbs
 from ..account.accounts import Account, load, state_of
+from ..host.operations import Report
 from ..host.system import refuse
 from ..move import identity
+from ..verbs.reports import Checked, LookedAt
 from . import files, mariadb, php, postgresql
 from .findings import Clock, Findings
 
@@ -62,28 +63,24 @@ KINDS = {
 }
 
 
-def check(want: verbs.Check, report: Callable[..., None]) -> dict[str, Any]:
-    """Of checks, each {"id", "kind", ...}, ->
-
-    {"findings": [{"check", "where", "what", "count"}], "looked_at": {"files", "php_files", "tables", "seconds"},
-    "not_looked_at": [sentences]}; of the original also "php_extensions", those that its PHP has. Checks whose kind runs
-    on the other side are passed over. It only reads."""
+def check(want: verbs.Check, report: Report) -> Checked:
+    """Of checks, each {"id", "kind", ...}, those whose kind runs on this side; of the original also what its PHP has.
+    It only reads."""
     began = time.monotonic()
     account = load(want.account)
     state = state_of(account.name).state
     if state not in _STATES:
         refuse("wrong_state", f"The account {account.name} is {state} here: check it where it serves, or its copy.")
-    wanted = [one for one in map(_checked, want.checks) if KINDS[one["kind"]].side == want.side]
+    wanted = [asked for asked in map(_checked, want.checks) if KINDS[asked["kind"]].side == want.side]
     addresses = [_text(address, "An old address") for address in want.old_addresses]
     findings, clock = Findings(), Clock(SECONDS)
     looked_at = _look(account, wanted, addresses, findings, clock, report)
-    seconds = round(time.monotonic() - began, 1)
-    return {
-        "findings": findings.rows(),
-        "looked_at": {**looked_at, "seconds": seconds},
-        "not_looked_at": findings.left,
-        **({"php_extensions": php.extensions()} if want.side == ORIGINAL else {}),
-    }
+    return Checked(
+        findings=findings.rows(),
+        looked_at=replace(looked_at, seconds=round(time.monotonic() - began, 1)),
+        not_looked_at=findings.left,
+        php_extensions=php.extensions() if want.side == ORIGINAL else None,
+    )
 
 
 def _look(
@@ -92,45 +89,45 @@ def _look(
     addresses: list[str],
     findings: Findings,
     clock: Clock,
-    report: Callable[..., None],
-) -> dict[str, int]:
+    report: Report,
+) -> LookedAt:
     """Each store once, for all checks that read it."""
-    looked_at = {"files": 0, "php_files": 0, "tables": 0}
+    tables = 0
     for store, look in ((POSTGRESQL, postgresql.look), (MARIADB, mariadb.look)):
         report(step=store)
-        if reading := [one for one in checks if store in KINDS[one["kind"]].reads]:
-            looked_at["tables"] += look(account, reading, addresses, findings, clock)
+        if reading := [check for check in checks if store in KINDS[check["kind"]].reads]:
+            tables += look(account, reading, addresses, findings, clock)
     report(step=FILES)
-    if reading := [one for one in checks if FILES in KINDS[one["kind"]].reads]:
+    if reading := [check for check in checks if FILES in KINDS[check["kind"]].reads]:
         crontab = identity.read(account)["crontab"] or ""
-        looked_at |= files.look(account, reading, addresses, crontab, findings, clock)
-    return looked_at
+        return replace(files.look(account, reading, addresses, crontab, findings, clock), tables=tables)
+    return LookedAt(tables=tables)
 
 
 # --- what was asked for ---
 
 
-def _checked(one: Any) -> dict[str, Any]:
+def _checked(asked: Any) -> dict[str, Any]:
     """A check as it was asked for, or a refusal."""
-    if not isinstance(one, dict) or not isinstance(one.get("kind"), str) or one["kind"] not in KINDS:
-        refuse("bad_args", f"{one!r:.100} is no check; its kind must be one of {', '.join(KINDS)}.")
-    kind = KINDS[one["kind"]]
-    _text(one.get("id"), "The id of a check")
+    if not isinstance(asked, dict) or not isinstance(asked.get("kind"), str) or asked["kind"] not in KINDS:
+        refuse("bad_args", f"{asked!r:.100} is no check; its kind must be one of {', '.join(KINDS)}.")
+    kind = KINDS[asked["kind"]]
+    _text(asked.get("id"), "The id of a check")
     for name in kind.arguments:
         if name == "engine":
-            if one.get(name) not in (MARIADB, POSTGRESQL):
-                refuse("bad_args", f"The engine of check {one['id']} must be {MARIADB} or {POSTGRESQL}.")
+            if asked.get(name) not in (MARIADB, POSTGRESQL):
+                refuse("bad_args", f"The engine of check {asked['id']} must be {MARIADB} or {POSTGRESQL}.")
         elif name == "patterns":
-            for pattern in _list(one, name):
+            for pattern in _list(asked, name):
                 if not isinstance(pattern, dict):
-                    refuse("bad_args", f"A pattern of check {one['id']} must be an object.")
+                    refuse("bad_args", f"A pattern of check {asked['id']} must be an object.")
                 _text(pattern.get("pattern"), "A pattern")
                 _text(pattern.get("what"), "What a pattern finds")
         else:
-            _texts(one, name)
-    if kind.either and not any(_texts(one, name) for name in kind.either if name in one):
-        refuse("bad_args", f"The check {one['id']} needs {' or '.join(kind.either)}.")
-    return one
+            _texts(asked, name)
+    if kind.either and not any(_texts(asked, name) for name in kind.either if name in asked):
+        refuse("bad_args", f"The check {asked['id']} needs {' or '.join(kind.either)}.")
+    return asked
 
 
 def _list(args: dict[str, Any], name: str) -> list[Any]:
@@ -144,7 +141,7 @@ def _texts(args: dict[str, Any], name: str) -> list[str]:
     return [_text(item, f"Each of the {name}") for item in _list(args, name)]
 
 
-def _text(value: Any, what: str) -> str:
+def _text(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value or not value.isprintable() or len(value) > 2000:
-        refuse("bad_args", f"{what} must be text, not {value!r:.60}.")
+        refuse("bad_args", f"{name} must be text, not {value!r:.60}.")
     return value

@@ -19,8 +19,11 @@ from typing import Any
 
 from ..account.accounts import Account
 from ..host import bounded
+from ..host.codec import decode, encode
 from ..host.sandbox import enter, python_argv
+from ..host.shapes import Strange, parsed
 from ..host.system import refuse
+from ..verbs.reports import Checked, LookedAt
 from . import php as checks_php
 from . import programs as checks_programs
 from .findings import Clock, Findings
@@ -80,7 +83,7 @@ class Scan:
         """Every file of the home that is worth a look, by name."""
         device = os.lstat(self.home).st_dev
         waiting = [self.home]
-        while waiting and not self.clock.over:
+        while waiting and not self.clock.expired:
             directory = waiting.pop()
             try:
                 with os.scandir(directory) as directory_entries:
@@ -109,11 +112,11 @@ class Scan:
             if self.files >= _MAX_FILES:
                 self.findings.leave(f"The account has more than {_MAX_FILES:,} files; the others were not looked at.")
                 break
-            if self.clock.over:
+            if self.clock.expired:
                 break
             self.files += 1
             self.file(entry)
-        if self.clock.over:
+        if self.clock.expired:
             self.findings.leave(f"There was time for {self.files:,} files only; the others were not looked at.")
         self.tell("is larger than 2 MB", self.large)
         self.tell("cannot be read by the account", self.unreadable)
@@ -180,8 +183,8 @@ class Scan:
 
     def time_zone(self, name: str, shown: str, line: int) -> None:
         """A time zone that this server does not know, by the files that PHP reads as well."""
-        known = re.fullmatch(r"[\w+-]+(/[\w+-]+)*", name) and os.path.isfile(f"/usr/share/zoneinfo/{name}")
-        if not known:
+        exists = re.fullmatch(r"[\w+-]+(/[\w+-]+)*", name) and os.path.isfile(f"/usr/share/zoneinfo/{name}")
+        if not exists:
             for check in self.of("php_time_zones"):
                 sentence = f"names the time zone {name}, which the new server does not know"
                 self.findings.add(check["id"], shown, sentence, line)
@@ -278,15 +281,15 @@ class Scan:
         """What PHP files use, as findings of the checks that ask for it."""
         for path, kind, name, line in uses.foreign():
             shown = self.shown(path)
-            what = {"function": "calls {}()", "class": "uses the class {}", "constant": "uses the constant {}"}[kind]
+            phrase = {"function": "calls {}()", "class": "uses the class {}", "constant": "uses the constant {}"}[kind]
             for check in self.of("php_functions"):
                 if kind == "function" and name in map(str.lower, check["functions"]):
-                    self.findings.add(check["id"], shown, what.format(name), line)
+                    self.findings.add(check["id"], shown, phrase.format(name), line)
             for check in self.of("php_extensions"):
                 for extension in check["extensions"]:
                     own = checks_php.belongs(checks_php.extension(extension), kind, name)
                     if own and not uses.asks_for(path, extension):
-                        sentence = f"{what.format(name)} of the extension {extension}"
+                        sentence = f"{phrase.format(name)} of the extension {extension}"
                         self.findings.add(check["id"], shown, sentence, line)
         for path, name, line in uses.required:
             for check in self.of("php_extensions"):
@@ -297,8 +300,8 @@ class Scan:
         for path, name, line in uses.replaced:
             for check in self.of("php_declares"):
                 if name in map(str.lower, (*check.get("functions", ()), *check.get("classes", ()))):
-                    what = f"declares {name} for PHP without it; the new PHP has its own, which takes its place"
-                    self.findings.add(check["id"], self.shown(path), what, line)
+                    sentence = f"declares {name} for PHP without it; the new PHP has its own, which takes its place"
+                    self.findings.add(check["id"], self.shown(path), sentence, line)
         for path, name, line in uses.settings:
             self.setting(name, self.shown(path), line)
         for path, text, line in uses.strings:
@@ -357,8 +360,8 @@ def main(arguments: list[str]) -> None:
     if scan.of("programs"):
         scan.programs("crontab", checks_programs.missing_in_crontab(crontab))
     scan.run()
-    looked = {"files": scan.files, "php_files": len(scan.php_files)}
-    json.dump({"findings": scan.findings.rows(), "looked_at": looked, "not_looked_at": scan.findings.left}, sys.stdout)
+    looked_at = LookedAt(files=scan.files, php_files=len(scan.php_files))
+    sys.stdout.write(encode(scan.findings.bounded(looked_at)))
 
 
 # --- its user ---
@@ -371,8 +374,9 @@ def look(
     crontab: str,
     findings: Findings,
     clock: Clock,
-) -> dict[str, int]:
-    """Have the account's files looked through, and take in what is found; {"files", "php_files"}."""
+) -> LookedAt:
+    """Have the account's files looked through, and take in what is found. What looks has read hostile files, so nothing
+    that it says is trusted."""
     request: dict[str, Any] = {
         "uid": account.uid,
         "gid": account.gid,
@@ -392,15 +396,15 @@ def look(
         )
     except subprocess.TimeoutExpired:
         findings.leave("The files could not be looked through in time.")
-        return {"files": 0, "php_files": 0}
+        return LookedAt()
     except bounded.TooMuch:
         refuse("check_failed", f"The look through {account.home} told more than {_MAX_OUTPUT >> 20} MB and was ended.")
     if done.returncode != 0:
         last = done.stderr[-2000:].decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or ["no message"]
         refuse("check_failed", f"The files in {account.home} could not be looked through: {last[0]}.")
     try:
-        result = json.loads(done.stdout)
-        findings.take(result["findings"], result["not_looked_at"])
-        return {key: int(result["looked_at"][key]) for key in ("files", "php_files")}
-    except (ValueError, LookupError, TypeError, RecursionError):
+        checked: Checked = decode(Checked, parsed(done.stdout))
+    except Strange:
         refuse("check_failed", f"The look through {account.home} told nothing that can be read; try again.")
+    findings.take(checked)
+    return checked.looked_at or LookedAt()

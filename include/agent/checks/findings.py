@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from ..host.digest import printable
+from ..verbs.reports import Checked, Finding, LookedAt
 
 MAX_PLACES = 100
 _MAX_TAKEN = 10_000
@@ -19,20 +19,20 @@ class Findings:
     def __init__(self) -> None:
         self._places: dict[tuple[str, str], dict[tuple[str, str], list[int]]] = {}
         self._more: dict[tuple[str, str], int] = {}
-        self._taken: list[dict[str, Any]] = []
+        self._taken: list[Finding] = []
         self.left: list[str] = []
 
-    def add(self, check: str, where: str, what: str, line: int = 0, count: int = 1, group: str = "") -> None:
+    def add(self, check: str, where: str, sentence: str, line: int = 0, count: int = 1, group: str = "") -> None:
         """A place of a check; the first `line` of a file that is found is the one that is told.
 
-        A check whose places differ in weight has groups, so that the many do not hide the grave; `what` begins with
+        A check whose places differ in weight has groups, so that the many do not hide the grave; `sentence` begins with
         the group."""
         places = self._places.setdefault((check, group), {})
-        place = places.get((where, what))
+        place = places.get((where, sentence))
         if place is not None:
             place[1] += count
         elif len(places) < MAX_PLACES:
-            places[where, what] = [line, count]
+            places[where, sentence] = [line, count]
         else:
             self._more[check, group] = self._more.get((check, group), 0) + count
 
@@ -40,25 +40,26 @@ class Findings:
         """Something that was not looked at."""
         self.left.append(sentence)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """[{"check", "where", "what", "count"}]; the counts of a check add up to all of its places."""
+    def rows(self) -> list[Finding]:
+        """The counts of a check add up to all of its places."""
         rows = []
         for (check, group), places in self._places.items():
-            for (where, what), (line, count) in places.items():
+            for (where, sentence), (line, count) in places.items():
                 at = f"{_short(where)}:{line}" if line else _short(where)
-                rows.append({"check": check, "where": at, "what": _short(what), "count": count})
+                rows.append(Finding(check=check, where=at, what=_short(sentence), count=count))
             if more := self._more.get((check, group)):
-                what = f"{group}: {more:,} more" if group else f"{more:,} more"
-                rows.append({"check": check, "where": "further places", "what": what, "count": more})
+                sentence = f"{group}: {more:,} more" if group else f"{more:,} more"
+                rows.append(Finding(check=check, where="further places", what=sentence, count=more))
         return rows + self._taken
 
-    def take(self, rows: Any, left: Any) -> None:
-        """Take in what a program without rights has found; it has read hostile files, so nothing of it is trusted."""
-        self._taken += [
-            {key: _short(str(row[key])) for key in ("check", "where", "what")} | {"count": int(row["count"])}
-            for row in rows[:_MAX_TAKEN]
-        ]
-        self.left += [_short(str(sentence)) for sentence in left[:MAX_PLACES]]
+    def bounded(self, looked_at: LookedAt) -> Checked:
+        """All of it, as far as `take` wants it."""
+        return Checked(findings=self.rows()[:_MAX_TAKEN], looked_at=looked_at, not_looked_at=self.left[:MAX_PLACES])
+
+    def take(self, checked: Checked) -> None:
+        """Take in what a program without rights has found."""
+        self._taken += checked.findings[:_MAX_TAKEN]
+        self.left += [_short(sentence) for sentence in checked.not_looked_at[:MAX_PLACES]]
 
 
 def _short(text: str) -> str:
@@ -77,5 +78,5 @@ class Clock:
         return self._end - time.monotonic()
 
     @property
-    def over(self) -> bool:
+    def expired(self) -> bool:
         return self.left <= 0

@@ -71,7 +71,7 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
     """Run these checks on each of the account's databases here; how many tables were looked at."""
     tables = 0
     for name in existing(account.mariadb_databases):
-        if clock.over:
+        if clock.expired:
             findings.leave(f"There was no time for the MariaDB database {printable(name)}.")
             continue
         database = Database(name, findings, clock)
@@ -236,7 +236,7 @@ def _old_addresses(
     read = 0
     with login(account, "check", "SELECT") as reader:
         for table, texts in columns.items():
-            if clock.over:
+            if clock.expired:
                 findings.leave(f"There was no time for {len(columns) - read:,} tables of {printable(database)}.")
                 break
             asked = [(text, address) for text in texts for address in addresses]
@@ -246,7 +246,7 @@ def _old_addresses(
                 _, rows = queries(
                     [limit, select(counts, f"FROM {ident(database)}.{ident(table)}")],
                     login=reader,
-                    what=printable(table),
+                    purpose=printable(table),
                 )
             except Refused as error:
                 findings.leave(f"The table {printable(table)} of {printable(database)} was not read: {error.message}")

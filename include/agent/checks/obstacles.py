@@ -44,6 +44,7 @@ WHOSE: dict[str, verbs.Who] = {
     "is_part": HOST,
     "mariadb_failed": HOST,
     "mixed_charsets": CUSTOMER,
+    "mounted_below": HOST,
     "newer_state": HOST,
     "no_such_database": HOST,
     "no_such_role": HOST,
@@ -61,16 +62,16 @@ WHOSE: dict[str, verbs.Who] = {
 has looked, and the verb is refused with it."""
 
 
-class Found:
+class ObstacleList:
     """The obstacles of one account, each told once."""
 
     def __init__(self) -> None:
         self.obstacles: list[verbs.Obstacle] = []
 
     def add(self, code: str, sentence: str) -> None:
-        one = verbs.Obstacle(sentence=printable(sentence)[:_LONGEST], who=WHOSE[code])
-        if one not in self.obstacles and len(self.obstacles) < MOST:
-            self.obstacles.append(one)
+        obstacle = verbs.Obstacle(sentence=printable(sentence)[:_LONGEST], who=WHOSE[code])
+        if obstacle not in self.obstacles and len(self.obstacles) < MOST:
+            self.obstacles.append(obstacle)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -86,16 +87,18 @@ class Found:
 def obstacles(want: verbs.Obstacles, report: Report) -> verbs.LookedAhead:
     """What would refuse a move of these stores, and what of them it would not carry. It only reads."""
     name, stores = want.account, check_stores(want.stores)
-    found, left = Found(), []
-    with found.noting():
+    noted, left = ObstacleList(), []
+    with noted.noting():
         account = _serving(name, stores)
         for store in stores:
             report(step=store)
-            left += _files(account, found) if store == FILES.name else engine_named(store).obstacles(account, found)
+            left += _files(account, noted) if store == FILES.name else engine_named(store).obstacles(account, noted)
         for engine in stores if "files" not in stores else []:
-            with found.noting():
+            with noted.noting():
                 redirect.require_leadable(account, engine)
-    return verbs.LookedAhead(obstacles=found.obstacles, left=[printable(each)[:_LONGEST] for each in left[:MOST]])
+    return verbs.LookedAhead(
+        obstacles=noted.obstacles, left=[printable(sentence)[:_LONGEST] for sentence in left[:MOST]]
+    )
 
 
 def _serving(name: str, stores: list[str]) -> Account:
@@ -110,7 +113,7 @@ def _serving(name: str, stores: list[str]) -> Account:
     return account
 
 
-def _files(account: Account, found: Found) -> list[str]:
-    with found.noting():
+def _files(account: Account, noted: ObstacleList) -> list[str]:
+    with noted.noting():
         return [*digest.left_behind(account), *reboot_lines.left_behind(account)]
     return []

@@ -256,7 +256,7 @@ def lint(php: str, paths: list[bytes], clock: Clock) -> tuple[list[tuple[bytes, 
     version = int(_run([php, "-n", "-r", "echo PHP_VERSION_ID;"], b"", clock) or 0)
     most = _BATCH_FILES if version >= _MANY_AT_ONCE else 1
     messages, unread, waiting = [], Unread(), list(paths)
-    while waiting and not clock.over:
+    while waiting and not clock.expired:
         batch = waiting[: _fitting(waiting, most)]
         out = _run([php, *_BARE, "-l", *map(os.fsdecode, batch)], b"", clock)
         done = 0
@@ -270,7 +270,7 @@ def lint(php: str, paths: list[bytes], clock: Clock) -> tuple[list[tuple[bytes, 
             if b"Allowed memory size of " in own:
                 unread.failed.append(path)
             else:
-                messages += _said(path, own)
+                messages += _messages(path, own)
         del waiting[:done]
     unread.late = waiting
     return messages, unread
@@ -287,7 +287,7 @@ def _fitting(paths: list[bytes], most: int) -> int:
     return number
 
 
-def _said(path: bytes, text: bytes) -> list[tuple[bytes, str, int]]:
+def _messages(path: bytes, text: bytes) -> list[tuple[bytes, str, int]]:
     """What PHP says of a file, apart from the other files."""
     pattern = rb"^(?:PHP )?(Parse error|Fatal error|Deprecated): +(.*) in " + re.escape(path) + rb" on line (\d+)$"
     return [
@@ -296,12 +296,12 @@ def _said(path: bytes, text: bytes) -> list[tuple[bytes, str, int]]:
     ]
 
 
-def _run(argv: list[str], given: bytes, clock: Clock) -> bytes:
+def _run(argv: list[str], data: bytes, clock: Clock) -> bytes:
     """What PHP puts out until it ends, or until its time is over."""
     seconds = max(0.1, min(_TIMEOUT, clock.left))
     try:
         return subprocess.run(
-            argv, input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=False
+            argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=False
         ).stdout
     except subprocess.TimeoutExpired as error:
         return error.stdout or b""
@@ -330,7 +330,7 @@ class Uses:
         """Take in what the tokenizer says of a file. What a file asks for before it uses it is no use."""
         guards = frozenset(facts["guards"])
         for key, kind in _FACTS.items():
-            uses = [(path, kind, name, line, here) for name, line, here in facts[key] if name not in guards]
+            uses = [(path, kind, name, line, namespace) for name, line, namespace in facts[key] if name not in guards]
             self.uses += uses[: _MAX_USES - len(self.uses)]
         self.declared |= set(facts["declared"])
         self.guards[path] = guards | {f"extension {name}" for name, _, negated in facts["loaded"] if not negated}
@@ -349,8 +349,8 @@ class Uses:
 
     def foreign(self) -> Iterator[tuple[bytes, str, str, int]]:
         """The uses of what the account does not declare itself, where the name would find it."""
-        for path, kind, name, line, here in self.uses:
-            if f"{kind} {name}" not in self.declared and f"{kind} {here}{name}" not in self.declared:
+        for path, kind, name, line, namespace in self.uses:
+            if f"{kind} {name}" not in self.declared and f"{kind} {namespace}{name}" not in self.declared:
                 yield path, kind, name, line
 
 
@@ -366,11 +366,11 @@ def belongs(own: Extension, kind: str, name: str) -> bool:
 def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], clock: Clock) -> tuple[Uses, Unread]:
     """What these files use of what the checks ask for; and what was not read."""
     uses, unread, waiting = Uses(), Unread(), list(paths)
-    wanted = json.dumps(_wanted(checks)).encode() + b"\n"
+    question = json.dumps(_question(checks)).encode() + b"\n"
     argv = [php, *_BARE, "-d", "extension=tokenizer", "-d", "display_errors=stderr", "-r", _TOKENIZER]
-    while waiting and not clock.over:
+    while waiting and not clock.expired:
         batch = waiting[:_BATCH_TOKENS]
-        lines = _run(argv, wanted + b"".join(path + b"\0" for path in batch), clock).split(b"\n")[:-1]
+        lines = _run(argv, question + b"".join(path + b"\0" for path in batch), clock).split(b"\n")[:-1]
         done = 0
         for path, line in zip(batch, [*lines, b""], strict=False):
             done += 1
@@ -385,7 +385,7 @@ def uses_of(php: str, paths: list[bytes], checks: Iterable[dict[str, Any]], cloc
     return uses, unread
 
 
-def _wanted(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _question(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
     names: dict[str, set[str]] = {kind: set() for kind in ("functions", "classes", "settings", "strings")}
     prefixes: dict[str, set[str]] = {"functions_from": set(), "constants_from": set()}
     replaced: dict[str, dict[str, int]] = {"own_functions": {}, "own_classes": {}}
@@ -403,6 +403,6 @@ def _wanted(checks: Iterable[dict[str, Any]]) -> dict[str, Any]:
             prefixes["functions_from"] |= set(own.functions)
             prefixes["constants_from"] |= set(own.constants)
             names["classes"] |= set(own.classes)
-    wanted: dict[str, Any] = {kind: {name: 1 for name in sorted(some)} for kind, some in names.items()}
-    wanted["strings"] = sorted(names["strings"])
-    return wanted | replaced | {"zones": zones} | {kind: sorted(some) for kind, some in prefixes.items()}
+    question: dict[str, Any] = {kind: {name: 1 for name in sorted(group)} for kind, group in names.items()}
+    question["strings"] = sorted(names["strings"])
+    return question | replaced | {"zones": zones} | {kind: sorted(group) for kind, group in prefixes.items()}

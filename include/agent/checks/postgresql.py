@@ -101,13 +101,13 @@ def look(account: Account, checks: list[dict[str, Any]], addresses: list[str], f
     """Run these checks on each of the account's databases here; how many tables were looked at."""
     tables = 0
     with Session() as db:
-        here = db.existing(account.postgresql_databases)
-        if here:
+        databases = db.existing(account.postgresql_databases)
+        if databases:
             for check in checks:
                 if check["kind"] == "postgresql_settings":
                     _role_settings(account, check, db, findings)
-    for name in here:
-        if clock.over:
+    for name in databases:
+        if clock.expired:
             findings.leave(f"There was no time for the PostgreSQL database {printable(name)}.")
             continue
         with Session(name) as session:
@@ -193,16 +193,16 @@ def _collations(database: Database, check: dict[str, Any], findings: Findings) -
     """Keys whose order is the operating system's or ICU's: another version of it may order them otherwise.
 
     Indexes are built anew on the new server, so only those count that decide which rows may be there, or where."""
-    here = (
+    condition = (
         f"EXISTS (SELECT FROM pg_collation c, pg_database d WHERE c.oid = u.oid AND d.datname = current_database()"
         f" AND CASE WHEN c.collprovider = 'd' THEN d.datcollate NOT IN {_FIXED} OR d.datlocprovider = 'i' ELSE"
         f" c.collname NOT IN {_FIXED} AND coalesce(c.collcollate NOT IN {_FIXED}, true) END)"
     )
     indexes, tables = database.query(
         "SELECT count(*) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indisunique AND"
-        f" {_own('x.relnamespace')} AND EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u(oid) WHERE {here});\n"
+        f" {_own('x.relnamespace')} AND EXISTS (SELECT FROM unnest(i.indcollation::oid[]) u(oid) WHERE {condition});\n"
         f"SELECT count(*) FROM pg_partitioned_table p {_RELATION.format('p.partrelid')} WHERE p.partstrat = 'r' AND"
-        f" {_own('o.relnamespace')} AND EXISTS (SELECT FROM unnest(p.partcollation::oid[]) u(oid) WHERE {here});\n"
+        f" {_own('o.relnamespace')} AND EXISTS (SELECT FROM unnest(p.partcollation::oid[]) u(oid) WHERE {condition});\n"
     )
     sentence = "{} ordered by the rules of a language"
     for number, kind in ((indexes, "unique indexes are"), (tables, "tables in ranges are")):
@@ -217,7 +217,7 @@ def _time_zones(database: Database, check: dict[str, Any], findings: Findings) -
         return
     for definition in [*database.definitions, *database.expressions]:
         for name, now in checks_zones.in_text(definition.text, zones).items():
-            findings.add(check["id"], definition.where, checks_zones.told(name, now))
+            findings.add(check["id"], definition.where, checks_zones.sentence(name, now))
 
 
 _KINDS: dict[str, Callable[[Database, dict[str, Any], Findings], None]] = {
@@ -258,7 +258,7 @@ def _rows(database: str, checks: list[dict[str, Any]], addresses: list[str], fin
     )
     read = 0
     for schema, table, columns in rows:
-        if clock.over:
+        if clock.expired:
             findings.leave(f"There was no time for {len(rows) - read:,} tables of {printable(database)}.")
             break
         shown = _plain(f"{schema}.{table}")

@@ -137,7 +137,7 @@ def as_read(where: str, text: str, engine: str, mode: str, findings: Findings) -
 def match(definitions: list[Definition], check: dict[str, Any], findings: Findings, clock: Clock) -> None:
     """The patterns of a check in these definitions."""
     for number, definition in enumerate(definitions):
-        if clock.over:
+        if clock.expired:
             findings.leave(f"There was no time to look through {len(definitions) - number:,} definitions.")
             return
         for pattern in check["patterns"]:

@@ -49,9 +49,9 @@ class ZoneRows:
                 continue
             name = value.decode("utf-8", "replace")
             if now := self.zones.get(name.lower()):
-                self.findings.add(self.check, where, told(name, now))
+                self.findings.add(self.check, where, sentence(name, now))
 
 
-def told(name: str, now: str) -> str:
+def sentence(name: str, now: str) -> str:
     """What is wrong with a name."""
     return f"names the time zone {name}, which is {now} on the new server"

@@ -31,21 +31,21 @@ _KEPT_SHUT = 3
 
 def accept(addresses: list[str]) -> None:
     """Answer for these addresses from now on, also after a reboot."""
-    wanted = _parsed(addresses)
+    added = _parsed(addresses)
     with locked(RUNTIME / "ips.lock"):
-        known = read_json(_IPS) or []
-        write_durably(_IPS, json.dumps(sorted({*known, *wanted})))
-        for address in wanted:
+        listed = read_json(_IPS) or []
+        write_durably(_IPS, json.dumps(sorted({*listed, *added})))
+        for address in added:
             _put("replace", address)
 
 
 def drop(addresses: list[str]) -> None:
     """No longer answer for these addresses."""
-    gone = _parsed(addresses)
+    dropped = _parsed(addresses)
     with locked(RUNTIME / "ips.lock"):
-        known = read_json(_IPS) or []
-        write_durably(_IPS, json.dumps(sorted({*known} - {*gone})))
-        for address in gone:
+        listed = read_json(_IPS) or []
+        write_durably(_IPS, json.dumps(sorted({*listed} - {*dropped})))
+        for address in dropped:
             _put("delete", address)
 
 
@@ -86,14 +86,14 @@ def reset(addresses: list[str]) -> int:
     visitor at once. None could get a packet any more: the next server knows nothing of them, and resets whatever asks.
     Gives how many there were.
     """
-    gone = _parsed(addresses)
-    if not gone:
+    dropped = _parsed(addresses)
+    if not dropped:
         return 0
     killed = run(
-        ["ss", "--kill", "--no-header", "--numeric", "--tcp", "state", "connected", *_from(gone)]
+        ["ss", "--kill", "--no-header", "--numeric", "--tcp", "state", "connected", *_from(dropped)]
     ).stdout.splitlines()
-    if left := _open_connections(gone):
-        refuse("not_reset", f"{left} connections to {gone[0]} stay open: this kernel does not end them (ss --kill).")
+    if left := _open_connections(dropped):
+        refuse("not_reset", f"{left} connections to {dropped[0]} stay open: this kernel does not end them (ss --kill).")
     return len(killed)
 
 

@@ -23,23 +23,23 @@ class TooMuch(Exception):
 
 
 def answer(
-    argv: list[str], data: bytes | None = None, *, timeout: float | None, most: int = MAX_BYTES, **given: Any
+    argv: list[str], data: bytes | None = None, *, timeout: float | None, most: int = MAX_BYTES, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
     """As `subprocess.run`, which keeps whatever comes. TimeoutExpired and TooMuch leave nothing of it running; with a
     session of its own (`start_new_session`), nothing of what it has started either."""
     stdin = subprocess.DEVNULL if data is None else subprocess.PIPE
-    with subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **given) as process:
+    with subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
         try:
-            out, error = _said(process, data, timeout, most)
+            out, error = _output(process, data, timeout, most)
         except BaseException:
-            if given.get("start_new_session"):
+            if options.get("start_new_session"):
                 os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             raise
     return subprocess.CompletedProcess(argv, process.returncode, out, error)
 
 
-def _said(process: subprocess.Popen[bytes], data: bytes | None, timeout: float | None, most: int) -> list[bytes]:
+def _output(process: subprocess.Popen[bytes], data: bytes | None, timeout: float | None, most: int) -> list[bytes]:
     end = None if timeout is None else time.monotonic() + timeout
     output = {process.stdout: bytearray(), process.stderr: bytearray()}
     unsent = memoryview(data or b"")

@@ -44,8 +44,8 @@ def _fields_of(value: Any) -> dict[str, Any]:
     """What is as it would be if it were missing is not said."""
     if not is_dataclass(value):
         raise TypeError(f"{type(value).__name__} is nothing for JSON")
-    found = ((field, getattr(value, field.name)) for field in fields(value))
-    return {field.name: part for field, part in found if field.default is MISSING or part is not field.default}
+    values = ((field, getattr(value, field.name)) for field in fields(value))
+    return {field.name: part for field, part in values if field.default is MISSING or part is not field.default}
 
 
 @cache
@@ -56,8 +56,8 @@ def shape_of(kind: Any) -> Shape:
         bound = inner[1]
         return _bounded(inner[0], bound) if isinstance(bound, Most) else cast(Shape, bound)
     if origin in (Union, UnionType):
-        (one,) = (each for each in inner if each is not NoneType)
-        return shapes.maybe(shape_of(one))
+        (actual,) = (member for member in inner if member is not NoneType)
+        return shapes.maybe(shape_of(actual))
     if origin is Literal:
         return shapes.one_of(*inner)
     if origin is tuple:
@@ -78,14 +78,15 @@ _OWN_BOUNDS: dict[Any, Shape] = {
 
 
 def _bounded(kind: Any, most: Most) -> Shape:
-    inner = get_args(kind)
-    if get_origin(kind) is list:
-        return shapes.each(shape_of(inner[0]), most.count)
-    return shapes.named(shape_of(inner[1]), most.count, most.name)
+    inner, origin = get_args(kind), get_origin(kind)
+    if origin is dict:
+        return shapes.named(shape_of(inner[1]), most.count, most.name)
+    several = shapes.each(shape_of(inner[0]), most.count)
+    return _as_tuple(several) if origin is tuple else several
 
 
-def _as_tuple(row: Shape) -> Shape:
-    return lambda value: tuple(row(value))
+def _as_tuple(several: Shape) -> Shape:
+    return lambda value: tuple(several(value))
 
 
 def _record(kind: type) -> Shape:
@@ -101,10 +102,10 @@ def _record(kind: type) -> Shape:
         if not isinstance(value, dict):
             raise Strange(": an object was expected")
         # One that is missing is shown to its shape all the same, which says what was expected there.
-        known = [name for name in inner if name in value or name in needed]
-        parts = shapes.parts(((name, value.get(name)) for name in known), inner.__getitem__, ".{}")
-        if missing := next((name for name in known if name not in value), None):
+        present = [name for name in inner if name in value or name in needed]
+        parts = shapes.parts(((name, value.get(name)) for name in present), inner.__getitem__, ".{}")
+        if missing := next((name for name in present if name not in value), None):
             raise Strange(f".{missing}: it is missing")
-        return make(**dict(zip(known, parts, strict=True)))
+        return make(**dict(zip(present, parts, strict=True)))
 
     return shape

@@ -18,5 +18,5 @@ def usual_rest() -> float:
 
 def note(seconds: float) -> None:
     """Learn from a hold that has just ended."""
-    known = [*(read_json(_HOLDS) or []), round(seconds, 3)]
-    write_durably(_HOLDS, json.dumps(known[-_KEPT:]))
+    holds = [*(read_json(_HOLDS) or []), round(seconds, 3)]
+    write_durably(_HOLDS, json.dumps(holds[-_KEPT:]))

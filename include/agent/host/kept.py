@@ -29,7 +29,7 @@ class Kept:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._things: dict[type, Any] = {}
+        self._kept: dict[type, Any] = {}
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Kept:
@@ -41,14 +41,14 @@ class Kept:
         for thread in self._threads:
             thread.join()
         with ExitStack() as closing:
-            for opened in self._things.values():
+            for opened in self._kept.values():
                 closing.callback(opened.close)
 
-    def thing(self, kind: type[Kind]) -> Kind:
+    def of(self, kind: type[Kind]) -> Kind:
         with self._lock:
-            if kind not in self._things:
-                self._things[kind] = kind()
-            return self._things[kind]
+            if kind not in self._kept:
+                self._kept[kind] = kind()
+            return self._kept[kind]
 
     def begin(self, thread: threading.Thread) -> None:
         self._threads.append(thread)
@@ -60,15 +60,15 @@ _RUN: ContextVar[Kept] = ContextVar("what this run keeps")
 
 def of(kind: type[Kind]) -> Kind:
     """The one of this kind that this run keeps; made when it is first asked for."""
-    return _RUN.get().thing(kind)
+    return _RUN.get().of(kind)
 
 
 class _Answers:
     def __init__(self) -> None:
-        self.known: dict[Any, Any] = {}
+        self.by_call: dict[Any, Any] = {}
 
     def close(self) -> None:
-        self.known.clear()
+        self.by_call.clear()
 
 
 def once(ask: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -76,10 +76,10 @@ def once(ask: Callable[Given, Result]) -> Callable[Given, Result]:
 
     @wraps(ask)
     def asked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-        known, key = of(_Answers).known, (ask, args, *kwargs.items())
-        if key not in known:
-            known[key] = ask(*args, **kwargs)
-        return known[key]
+        answers, key = of(_Answers).by_call, (ask, args, *kwargs.items())
+        if key not in answers:
+            answers[key] = ask(*args, **kwargs)
+        return answers[key]
 
     return asked
 

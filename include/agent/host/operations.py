@@ -16,6 +16,8 @@ from .system import AGENT, STATE, Refused, locked, read_json, refuse, run, write
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KEPT_SECONDS = 60 * 86400
 _YIELDING = ("--property=Nice=10", "--property=IOSchedulingClass=idle")
+_AWAITED = ("--property=CPUWeight=10000",)
+"""However busy a neighbour keeps the processors, who waits for this waits no longer."""
 _BOUNDS = ("--property=RuntimeMaxSec=1200", "--property=MemoryMax=1536M", "--property=TasksMax=200")
 """What reads nothing but what customers wrote has bounds of its own; the verb keeps to less by itself."""
 _FIRST_TO_GO = "--property=OOMScoreAdjust=500"
@@ -35,7 +37,7 @@ class Manner:
     bounded: bool = False
 
     def properties(self) -> list[str]:
-        return [*(_YIELDING if self.yields else ()), *(_BOUNDS if self.bounded else ())]
+        return [*(_YIELDING if self.yields else _AWAITED), *(_BOUNDS if self.bounded else ())]
 
 
 def _directory(operation: Any) -> Path:
@@ -57,11 +59,11 @@ def start(operation: str, verb: str, args: dict[str, Any], manner: Manner) -> di
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(directory / "lock"):
         request = read_json(directory / "request.json")
-        known = status(operation)
-        if known["state"] in ("running", "succeeded"):
+        current = status(operation)
+        if current["state"] in ("running", "succeeded"):
             if (request["verb"], request["args"]) != (verb, args):
                 refuse("operation_in_use", f"The operation {operation} has other arguments; use another id.")
-            return known
+            return current
         (directory / "result.json").unlink(missing_ok=True)
         write_durably(directory / "progress.json", json.dumps({}))
         write_durably(directory / "request.json", json.dumps({"verb": verb, "args": args, "started": time.time()}))
@@ -98,15 +100,15 @@ def status(operation: str) -> dict[str, Any]:
     if ended is None and shown.strip() not in (b"active", b"activating", b"deactivating"):
         # Killed, or the server was rebooted: a result may just have been written, so look once more.
         ended = read_json(directory / "result.json") or {"state": "vanished", "at": time.time()}
-    found = ended or {"state": "running", "at": time.time()}
+    outcome = ended or {"state": "running", "at": time.time()}
     return {
         "verb": request["verb"],
         "args": request["args"],
-        "state": found["state"],
+        "state": outcome["state"],
         "progress": read_json(directory / "progress.json") or {},
-        "result": found.get("result"),
-        "error": found.get("error"),
-        "seconds": round(max(0.0, found["at"] - request["started"]), 3),
+        "result": outcome.get("result"),
+        "error": outcome.get("error"),
+        "seconds": round(max(0.0, outcome["at"] - request["started"]), 3),
     }
 
 

@@ -34,7 +34,7 @@ def _users(pid: int) -> set[int]:
     uids = re.search(r"^Uid:\t(\d+)\t(\d+)\t(\d+)\t(\d+)", status, re.MULTILINE)
     # One whose first thread has ended looks dead, and its others go on.
     dead = "\nState:\tZ" in status and re.search(r"^Threads:\t[01]$", status, re.MULTILINE)
-    return {int(each) for each in uids.groups()} if uids and not dead else set()
+    return {int(uid) for uid in uids.groups()} if uids and not dead else set()
 
 
 def end_all(name: str, uid: int, *, patience: float = 1.0) -> int:
@@ -88,7 +88,7 @@ def _processes_of(users: list[range]) -> dict[int, set[int]]:
 
 
 def _among(uids: set[int], users: list[range]) -> set[int]:
-    return {uid for uid in uids if any(uid in some for some in users)}
+    return {uid for uid in uids if any(uid in ids for ids in users)}
 
 
 def _end_foreign(pid: int, uids: set[int], uid: int, users: list[range]) -> None:

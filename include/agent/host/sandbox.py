@@ -228,10 +228,10 @@ class Client:
 
     def __init__(self, home: str, argv: list[str], remote_argv: list[str]) -> None:
         self.argv = argv
-        self._said: list[str] = []
+        self._errors: list[str] = []
         ours, theirs = socket.socketpair()
         with theirs:
-            self._relay = threading.Thread(target=_connect, args=(ours, remote_argv, self._said), daemon=True)
+            self._relay = threading.Thread(target=_connect, args=(ours, remote_argv, self._errors), daemon=True)
             self._relay.start()
             self.process = subprocess.Popen(
                 python_argv(__name__, home, str(theirs.fileno()), *argv),
@@ -241,11 +241,11 @@ class Client:
                 pass_fds=[theirs.fileno()],
             )
 
-    def finish(self, given: bytes = b"") -> subprocess.CompletedProcess[str]:
+    def finish(self, data: bytes = b"") -> subprocess.CompletedProcess[str]:
         """Give it its input, and wait for its end."""
-        out, err = (text.decode("utf-8", "backslashreplace") for text in self.process.communicate(given))
+        out, err = (text.decode("utf-8", "backslashreplace") for text in self.process.communicate(data))
         self._relay.join(timeout=10)
-        return subprocess.CompletedProcess(self.argv, self.process.returncode, out, "".join(self._said) + err)
+        return subprocess.CompletedProcess(self.argv, self.process.returncode, out, "".join(self._errors) + err)
 
     def abandon(self) -> None:
         """End it at once; what it is connected to ends with it."""

@@ -19,10 +19,10 @@ def mark(domain: str) -> None:
 
 def require() -> str:
     """That domain; refused on a server that is not a test server."""
-    here = domain()
-    if here is None:
+    served = domain()
+    if served is None:
         refuse("no_test_server", "This is no test server, so no test copy is opened on it; use one that is.")
-    return here
+    return served
 
 
 def refuse_to_serve(name: str) -> None:

@@ -54,8 +54,8 @@ def number(most: float = 1e12, least: float = 0) -> Shape:
     def shape(value: Any) -> float:
         if type(value) not in (int, float) or not least <= value <= most:
             raise Strange(f": a number from {least:g} to {most:g} was expected")
-        found: float = value  # a whole number stays one
-        return found
+        checked: float = value  # a whole number stays one
+        return checked
 
     return shape
 
@@ -154,19 +154,19 @@ def record(inner: Mapping[str, Shape], **more: Shape) -> Shape:
         for key in inner:
             if key not in value:
                 raise Strange(f".{key}: it is missing")
-        known = [key for key in shapes if key in value]
-        return dict(zip(known, parts(((key, value[key]) for key in known), shapes.__getitem__, ".{}"), strict=True))
+        present = [key for key in shapes if key in value]
+        return dict(zip(present, parts(((key, value[key]) for key in present), shapes.__getitem__, ".{}"), strict=True))
 
     return shape
 
 
 def holding(inner: Mapping[str, Shape], rest: Shape, **more: Shape) -> Shape:
     """An object with these names, and perhaps those of `more`; whatever else is in it has the other shape."""
-    known, others = record(inner, **more), named(rest)
+    declared, others = record(inner, **more), named(rest)
 
     def shape(value: Any) -> dict[str, Any]:
-        found = known(value)
-        return {**others({key: one for key, one in value.items() if key not in found}), **found}
+        checked = declared(value)
+        return {**others({key: part for key, part in value.items() if key not in checked}), **checked}
 
     return shape
 
@@ -191,9 +191,9 @@ def tree(longest: int = 1 << 20) -> Shape:
         if depth > _DEEPEST:
             raise Strange(f": at most {_DEEPEST} levels were expected")
         if isinstance(value, dict):
-            return {words(key): shape(one, depth + 1) for key, one in value.items()}
+            return {words(key): shape(part, depth + 1) for key, part in value.items()}
         if isinstance(value, list):
-            return [shape(one, depth + 1) for one in value]
+            return [shape(part, depth + 1) for part in value]
         if isinstance(value, str):
             return words(value)
         if type(value) is int and not -_SUM <= value <= _SUM:
@@ -207,10 +207,10 @@ def tree(longest: int = 1 << 20) -> Shape:
 
 def parts(placed: Iterable[tuple[Any, Any]], shape_of: Callable[[Any], Shape], shown: str) -> list[Any]:
     """The parts of a value, each of its shape; what is strange says where it stands."""
-    found = []
+    checked = []
     for place, part in placed:
         try:
-            found.append(shape_of(place)(part))
+            checked.append(shape_of(place)(part))
         except Strange as strange:
             raise Strange(f"{printable(shown.format(place))}{strange}") from None
-    return found
+    return checked

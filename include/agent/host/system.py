@@ -24,7 +24,7 @@ RUNTIME = Path("/run/transhumance")
 AGENT = Path("/usr/local/lib/transhumance/agent.pyz")
 CRONTABS = Path("/var/spool/cron/crontabs")
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
     "HOME": "/root",
@@ -55,7 +55,7 @@ def run(
     """Run `argv` (never a shell) and return its output; a failure is a Refused with the last of its stderr."""
     data = input.encode() if isinstance(input, str) else input
     try:
-        done = bounded.answer(argv, data, timeout=timeout, env={**_ENVIRONMENT, **(env or {})})
+        done = bounded.answer(argv, data, timeout=timeout, env={**ENVIRONMENT, **(env or {})})
     except FileNotFoundError:
         refuse("program_missing", f"{argv[0]} is not installed on this server; install it and try again.")
     except subprocess.TimeoutExpired:
@@ -143,9 +143,9 @@ def locked(path: Path, *, shared: bool = False, inherited: bool = False, wait: f
         os.close(descriptor)
 
 
-def side_by_side(*works: Callable[[], Any]) -> list[Any]:
-    """Do all of it at once; when one fails, its error is raised after the others have ended."""
-    with Threads(max_workers=max(1, len(works))) as pool:
+def side_by_side(*works: Callable[[], Any], at_once: int | None = None) -> list[Any]:
+    """Do all of it at once, or so many at a time; when one fails, its error is raised after the others have ended."""
+    with Threads(max_workers=at_once or max(1, len(works))) as pool:
         running = [pool.submit(work) for work in works]
     return [work.result() for work in running]
 
@@ -185,14 +185,14 @@ def create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
 
 def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
     try:
-        known = pwd.getpwnam(name)
+        entry = pwd.getpwnam(name)
     except KeyError:
         pass
     else:
-        if (known.pw_uid, known.pw_gid) != (uid, gid):
+        if (entry.pw_uid, entry.pw_gid) != (uid, gid):
             refuse(
                 "uid_taken",
-                f"The user {name} has uid {known.pw_uid} and gid {known.pw_gid} here, not {uid} and {gid}; "
+                f"The user {name} has uid {entry.pw_uid} and gid {entry.pw_gid} here, not {uid} and {gid}; "
                 "remove that user first.",
             )
         return

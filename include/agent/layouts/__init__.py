@@ -7,7 +7,7 @@ other files.
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..host.system import AGENT
 
@@ -25,13 +25,15 @@ def in_force() -> str:
 
 
 if TYPE_CHECKING:
-    from .native import SERVICES, forward, front, mail, php, reboot_lines, trial_names
-else:
-    _package = f"{__name__}.{in_force()}"
-    SERVICES = import_module(_package).SERVICES
-    forward, front, mail, php, reboot_lines, trial_names = (
-        import_module(f"{_package}.{part}")
-        for part in ("forward", "front", "mail", "php", "reboot_lines", "trial_names")
-    )
+    from .native import SERVICES, forward, front, mail, own, php, reboot_lines, trial_names
 
-__all__ = ["SERVICES", "forward", "front", "mail", "php", "reboot_lines", "trial_names"]
+
+def __getattr__(part: str) -> Any:
+    """A part of this server's layout, loaded when it is asked for."""
+    if part not in __all__:
+        raise AttributeError(f"A layout has no part {part!r}.")
+    package = f"{__name__}.{in_force()}"
+    return import_module(package).SERVICES if part == "SERVICES" else import_module(f"{package}.{part}")
+
+
+__all__ = ["SERVICES", "forward", "front", "mail", "own", "php", "reboot_lines", "trial_names"]

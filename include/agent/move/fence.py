@@ -17,7 +17,9 @@ from ..account.accounts import State, guarded, load, part_name, put_state, state
 from ..channel import pairing
 from ..channel.peer import known_peer
 from ..host import system
+from ..host.codec import plain
 from ..host.system import failpoint, refuse
+from ..verbs.reports import Switched
 from . import deadline, redirect
 
 # --- what a state says ---
@@ -25,20 +27,20 @@ from . import deadline, redirect
 
 def leaving(state: State) -> str | None:
     """The engine whose databases have moved by a commit after which nothing was opened yet."""
-    return next((engine for engine, there in state.engines.items() if not there["released"]), None)
+    return next((engine for engine, moved in state.engines.items() if not moved["released"]), None)
 
 
 def committed(state: State, move: str) -> bool:
     """Whether this move, of the account or of an engine, is past its point of no return."""
     whole_account = (state.state, state.move) == ("moved", move)
-    return whole_account or any(there["move"] == move for there in state.engines.values())
+    return whole_account or any(moved["move"] == move for moved in state.engines.values())
 
 
 def released(state: State, move: str) -> bool:
     """Whether the other server has opened what this move, past its point of no return here, brought there."""
     if (state.state, state.move) == ("moved", move):
         return state.released
-    return all(there["released"] for there in state.engines.values() if there["move"] == move)
+    return all(moved["released"] for moved in state.engines.values() if moved["move"] == move)
 
 
 def refuse_leaving(name: str, state: State) -> None:
@@ -64,10 +66,10 @@ def require_held(name: str, move: str, epoch: int) -> State:
 
 def require_whole(name: str) -> None:
     """Refuse to move or copy an account as a whole of which a part lives elsewhere."""
-    for engine, there in state_of(name).engines.items():
+    for engine, moved in state_of(name).engines.items():
         refuse(
             "engine_elsewhere",
-            f"The {engine} databases of {name} live on {there['to']}, so the account cannot be moved or copied as a "
+            f"The {engine} databases of {name} live on {moved['to']}, so the account cannot be moved or copied as a "
             "whole; give the stores that are here.",
         )
 
@@ -99,7 +101,7 @@ def begin(name: str, move: str, epoch: int, seconds: float) -> None:
 # --- committed ---
 
 
-def commit(name: str, move: str, epoch: int, figures: dict[str, Any]) -> dict[str, Any]:
+def commit(name: str, move: str, epoch: int, figures: Switched) -> dict[str, Any]:
     """The point of no return: one durable rename. Returns the commit record that releases the other copy."""
     with guarded(name):
         state = state_of(name)
@@ -110,12 +112,12 @@ def commit(name: str, move: str, epoch: int, figures: dict[str, Any]) -> dict[st
         other = known_peer(move)
         failpoint("before_commit")
         moved = replace(state, state="moved", deadline=None, to=other["address"], peer=other)
-        state = put_state(name, replace(moved, figures=figures, since=time.time()))
+        state = put_state(name, replace(moved, figures=plain(figures), since=time.time()))
         failpoint("committed")
         return record(name, state)
 
 
-def commit_engine(name: str, move: str, epoch: int, engine: str, port: int, figures: dict[str, Any]) -> None:
+def commit_engine(name: str, move: str, epoch: int, engine: str, port: int, figures: Switched) -> None:
     """The point of no return of one engine's databases: one durable rename. The account stays held until `forward`.
 
     `port`: where the other server's front takes what is led to them."""
@@ -124,7 +126,7 @@ def commit_engine(name: str, move: str, epoch: int, engine: str, port: int, figu
         state = _require_time(name, move, epoch)
         other = known_peer(move)
         failpoint("before_commit")
-        there = {
+        moved = {
             "to": other["address"],
             "peer": other,
             "port": port,
@@ -133,10 +135,10 @@ def commit_engine(name: str, move: str, epoch: int, engine: str, port: int, figu
             "epoch": state.epoch,
             "released": False,
             "left": account.part_of(engine).to_json()[engine],
-            "figures": figures,
+            "figures": plain(figures),
             "since": time.time(),
         }
-        put_state(name, replace(state, deadline=None, engines={**state.engines, engine: there}))
+        put_state(name, replace(state, deadline=None, engines={**state.engines, engine: moved}))
         failpoint("committed")
 
 
@@ -152,8 +154,7 @@ def record(name: str, state: State) -> dict[str, Any]:
     """What proves to the other server that this move is committed here."""
     engine = leaving(state)
     if engine:
-        there = state.engines[engine]
-        name, committed_at = part_name(name, engine), there["since"]
+        name, committed_at = part_name(name, engine), state.engines[engine]["since"]
     else:
         committed_at = state.since
     known = {"account": name, "move": state.move, "epoch": state.epoch, "committed_at": committed_at}

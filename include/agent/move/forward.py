@@ -10,10 +10,13 @@ from ..account.accounts import ENGINES, Account, State, guarded, load, put_state
 from ..channel import pairing
 from ..channel.peer import Peer
 from ..host import server_role, system
+from ..host.codec import decode, plain
+from ..host.shapes import Strange
 from ..host.system import refuse
 from ..layouts import front, mail, php
 from ..stores.files.store import FILES
 from ..verbs.peers import Release
+from ..verbs.reports import Step, Switched, Verified
 from . import fence, hold, redirect, serving, stores
 from .steps import Steps
 
@@ -31,8 +34,8 @@ def release(name: str, move: str, epoch: int, commit_record: Any, steps: Steps |
                 "wrong_move",
                 f"The account {name} is {state.state} here, at epoch {state.epoch} of {state.move}.",
             )
-        named = commit_record if isinstance(commit_record, dict) else {}
-        if (named.get("account"), named.get("move"), named.get("epoch")) != (name, move, epoch):
+        committed = commit_record if isinstance(commit_record, dict) else {}
+        if (committed.get("account"), committed.get("move"), committed.get("epoch")) != (name, move, epoch):
             refuse("no_commit", f"Nothing proves that the source has committed the move {move}; it stays shut.")
         if state.state == "receiving":
             with steps("opened"), pairing.no_data_session(name):
@@ -45,13 +48,13 @@ def release(name: str, move: str, epoch: int, commit_record: Any, steps: Steps |
             works = {store.name: partial(store.finish, account) for store in (*stores.ENGINES, FILES)}
             works["processes"] = partial(serving.start_processes, account)
             works["mail"] = partial(mail.follow, account)
-        works["proof"] = partial(pairing.keep_proof, move, named.get("proof"))
+        works["proof"] = partial(pairing.keep_proof, move, committed.get("proof"))
 
-        def timed(what: str) -> None:
-            with steps(what):
-                works[what]()
+        def timed(step: str) -> None:
+            with steps(step):
+                works[step]()
 
-        system.side_by_side(*(partial(timed, what) for what in works))
+        system.side_by_side(*(partial(timed, step) for step in works))
         # Who comes in finds everything open: the front is the last.
         with steps("front"):
             front.set_entry(account)
@@ -61,15 +64,15 @@ def release(name: str, move: str, epoch: int, commit_record: Any, steps: Steps |
 # --- on the source ---
 
 
-def forward(name: str, figures: dict[str, Any] | None = None) -> State:
+def forward(name: str, figures: Switched | None = None) -> None:
     """On the source, after the release: send visitors and mail to the other server; keep the move's figures."""
     with guarded(name):
         state = state_of(name)
         _require_moved(name, state)
-        state = put_state(name, replace(state, released=True, figures=figures or state.figures))
+        kept = state.figures if figures is None else plain(figures)
+        put_state(name, replace(state, released=True, figures=kept))
         serving.show(load(name))
         serving.rest(name)
-        return state
 
 
 def let_go(name: str) -> None:
@@ -105,19 +108,19 @@ def let_back(name: str) -> None:
     with guarded(name):
         state = state_of(name)
         if engine := fence.leaving(state):
-            there = {**state.engines[engine], "released": True}
-            put_state(name, replace(state, engines={**state.engines, engine: there}))
+            moved = {**state.engines[engine], "released": True}
+            put_state(name, replace(state, engines={**state.engines, engine: moved}))
         if state.state == "held":
             serving.reopen(load(name))
 
 
-def forward_engine(name: str, engine: str, figures: dict[str, Any]) -> None:
+def forward_engine(name: str, engine: str, figures: Switched) -> None:
     """`let_back`, and what is in nobody's way after it; keeps the move's figures."""
     let_back(name)
     with guarded(name):
         state = state_of(name)
-        there = {**state.engines[engine], "figures": figures}
-        put_state(name, replace(state, engines={**state.engines, engine: there}))
+        moved = {**state.engines[engine], "figures": plain(figures)}
+        put_state(name, replace(state, engines={**state.engines, engine: moved}))
         serving.rest(name)
 
 
@@ -125,20 +128,20 @@ def drop_left(name: str, engine: str) -> None:
     """Drop what an engine's move has left behind here, locked; can be repeated."""
     with guarded(name):
         state = state_of(name)
-        there = state.engines.get(engine)
-        if not there or not there["released"]:
+        moved = state.engines.get(engine)
+        if not moved or not moved["released"]:
             refuse("not_moved", f"The {engine} databases of {name} live on this server; nothing is dropped.")
-        if there["left"] is None:
+        if moved["left"] is None:
             return
         nothing = whole(name).without(ENGINES).to_json()
-        stores.engine_named(engine).discard(Account.from_json({**nothing, engine: there["left"]}))
-        put_state(name, replace(state, engines={**state.engines, engine: {**there, "left": None}}))
+        stores.engine_named(engine).discard(Account.from_json({**nothing, engine: moved["left"]}))
+        put_state(name, replace(state, engines={**state.engines, engine: {**moved, "left": None}}))
 
 
-def release_peer(name: str, peer: Peer | None = None) -> list[dict[str, Any]]:
+def release_peer(name: str, peer: Peer | None = None) -> list[Step]:
     """Open the account on the other server; it must be committed here. `peer`: a connection that stands.
 
-    Gives the steps that it took there: [{"name", "seconds"}]."""
+    Gives the steps that it took there."""
     state = state_of(name)
     engine = fence.leaving(state)
     known = (state.engines[engine]["peer"] if engine else state.peer) or {}
@@ -148,28 +151,46 @@ def release_peer(name: str, peer: Peer | None = None) -> list[dict[str, Any]]:
     return other.call(Release(epoch=state.epoch, commit_record=fence.record(name, state))).steps
 
 
-def go_forward(name: str) -> dict[str, Any]:
+def go_forward(name: str) -> Switched:
     """Release the committed account on the peer, then forward to it; the move's figures. Can be repeated."""
     state = state_of(name)
+    figures = _figures(state.figures)
     if state.released:
-        return forward(name).figures
+        forward(name)
+        return figures
     sync_state(name)
     release_peer(name)
-    held = (time.time() - (state.figures.get("held_at") or state.since or time.time())) * 1000
-    verified = {**state.figures.get("verified", {}), "messages": FILES.messages(load(name))}
-    return forward(name, {**state.figures, "verified": verified, "held_ms": round(held, 1)}).figures
+    verified = replace(figures.verified or Verified(), messages=FILES.messages(load(name)))
+    figures = replace(figures, verified=verified, held_ms=_held_ms(figures.held_at or state.since))
+    forward(name, figures)
+    return figures
 
 
-def go_forward_engine(name: str, engine: str) -> dict[str, Any]:
+def go_forward_engine(name: str, engine: str) -> Switched:
     """Release the committed databases on the other server and open the account here; the move's figures. Repeatable."""
-    there = state_of(name).engines[engine]
-    figures = there["figures"]
-    if not there["released"]:
+    moved = state_of(name).engines[engine]
+    figures = _figures(moved["figures"])
+    if not moved["released"]:
         sync_state(name)
         system.side_by_side(partial(release_peer, name), partial(lead, name))
-        figures = {**figures, "held_ms": round((time.time() - figures["held_at"]) * 1000, 1)}
+        figures = replace(figures, held_ms=_held_ms(figures.held_at or moved["since"]))
     forward_engine(name, engine, figures)
     return figures
+
+
+def _figures(kept: Any) -> Switched:
+    """What was kept at the commit, perhaps by another release: what cannot be read keeps nobody from going on."""
+    try:
+        figures: Switched = decode(Switched, kept)
+    except Strange:
+        return Switched()
+    return figures
+
+
+def _held_ms(since: float | None) -> float:
+    """How long it has been held by the clock, which may have been set back meanwhile."""
+    now = time.time()
+    return round(max(0.0, now - (since or now)) * 1000, 1)
 
 
 # --- by itself ---

@@ -9,6 +9,7 @@ from ..account.accounts import Account, State, guarded, load, put_state, state_o
 from ..host.system import refuse
 from ..layouts import front, php
 from ..stores.store import Engine
+from ..verbs.reports import Cut
 from . import fence, serving, stores
 from .steps import Steps
 
@@ -34,7 +35,7 @@ class Hold:
         requests: php.Requests | None = None,
     ) -> None:
         self.name, self.move, self.epoch, self.seconds = name, move, epoch, seconds
-        self.cut = {"requests": 0, "processes": 0}
+        self.cut = Cut()
         """What was cut short."""
         self._steps, self._requests = steps or Steps(), requests or php.Requests(load(name))
         self._stops = {"files": self._stop_processes, **{engine.name: engine.hold for engine in engines}}
@@ -71,10 +72,11 @@ class Hold:
         self._account = load(self.name)
         with self._steps("front"):
             front.hold(self._account)
-            self.cut["requests"] = replace(self._requests, account=self._account).drain(DRAIN_SECONDS)
+            cut = replace(self._requests, account=self._account).drain(DRAIN_SECONDS)
+            self.cut = replace(self.cut, requests=cut)
 
     def _stop_processes(self, account: Account) -> None:
-        self.cut["processes"] = serving.stop_processes(account)
+        self.cut = replace(self.cut, processes=serving.stop_processes(account))
 
     def _undo(self) -> None:
         if not fence.committed(state_of(self.name), self.move):

@@ -33,7 +33,7 @@ def restore() -> None:
     """Firewall and PAM lead whom the states say; nothing happens where nothing changed."""
     with locked(RUNTIME / "lead.lock"):
         led = list(_led())
-        ports = [(account.uid, stores.engine_named(engine).port, there["lead_port"]) for account, engine, there in led]
+        ports = [(account.uid, stores.engine_named(engine).port, moved["lead_port"]) for account, engine, moved in led]
         # The file is what the firewall begins with at a boot.
         if write_if_changed(_RULES, rules(ports)) or not _in_force():
             run(["nft", "--file", str(_RULES)])
@@ -51,7 +51,7 @@ def open_sockets(account: Account) -> None:
 def allotted(account: Account, engine: str) -> Iterator[int]:
     """A port of the front for this account and engine, which the state must name by the end of the block."""
     with locked(RUNTIME / "lead.lock"):
-        taken = {there["lead_port"] for _, _, there in _led()}
+        taken = {moved["lead_port"] for _, _, moved in _led()}
         port = next((port for port in LEAD_PORTS if port not in taken), None)
         if port is None:
             refuse("no_lead_port", f"All {len(LEAD_PORTS)} ports that lead to databases elsewhere are in use here.")
@@ -60,8 +60,8 @@ def allotted(account: Account, engine: str) -> Iterator[int]:
 
 def _led() -> Iterator[tuple[Account, str, dict[str, Any]]]:
     for account in all_accounts():
-        for engine, there in standing(account.name).engines.items():
-            yield account, engine, there
+        for engine, moved in standing(account.name).engines.items():
+            yield account, engine, moved
 
 
 def rules(led: list[tuple[int, int, int]]) -> str:

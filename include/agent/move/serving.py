@@ -28,6 +28,14 @@ def end_programs(account: Account) -> int:
 # --- begun ---
 
 
+def show_all() -> None:
+    """The servers in front of the accounts send everybody where each account's state says: at a boot, once for all,
+    since each of these reads what every account has."""
+    front.render_sites()
+    front.render_maps()
+    mail.render()
+
+
 def open_account(account: Account) -> None:
     """Everything an account that serves here needs; each step may have been done before."""
     front.render_sites()

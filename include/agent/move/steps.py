@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from ..stores.store import Report
+from ..verbs.reports import Step
 
 
 def _untold(**_: object) -> None:
@@ -17,7 +17,7 @@ class Steps:
 
     def __init__(self, report: Report = _untold) -> None:
         self.report = report
-        self.taken: list[dict[str, Any]] = []
+        self.taken: list[Step] = []
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -26,4 +26,4 @@ class Steps:
         try:
             yield
         finally:
-            self.taken.append({"name": name, "seconds": round(time.monotonic() - began, 3)})
+            self.taken.append(Step(name=name, seconds=round(time.monotonic() - began, 3)))

@@ -7,7 +7,7 @@ last changes go over, and only what changed is compared.
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,11 @@ from ..channel.peer import Peer
 from ..host import digest, holds
 from ..host.kept import Threads
 from ..host.operations import Report
+from ..host.scope import Scope
 from ..host.system import failpoint, refuse, side_by_side
 from ..layouts import mail, php
 from ..stores.store import Compared, Engine, Following, Store
-from ..verbs import peers
+from ..verbs import peers, reports
 from ..verbs.verb import PeerVerb
 from . import fence, forward, hold, identity, moment, redirect, shell
 from .steps import Steps
@@ -34,42 +35,39 @@ REHEARSALS = 3
 """A machine that was busy for a moment gets another chance before the move is called too slow."""
 
 
-def copy(want: verbs.Copy, report: Report) -> dict[str, Any]:
-    """Copy everything while the account serves, prove the copy, and let it follow; what cannot move is refused here.
-
-    {"files", "bytes", "seconds", "verify_seconds", "left": [what the account has and is not carried, a sentence each],
-    "scope": {part: what is compared of it}, "ways": [{"store", "database", "way": follow|dump, "why"}],
-    "stores": {store: seconds}}.
-    """
+def copy(want: verbs.Copy, report: Report) -> reports.Copied:
+    """Copy everything while the account serves, prove the copy, and let it follow; what cannot move is refused here."""
     account, peer = _sides(want)
     began = time.monotonic()
     _require_serving(account, want)
     followings = _follow(account, peer, report, stores_of(account, want.stores))
-    found = [following.followed for following in followings]
-    return {
-        "files": sum(each.files for each in found),
-        "bytes": sum(each.bytes for each in found),
-        "seconds": round(time.monotonic() - began, 3),
-        "verify_seconds": round(sum(each.verify_seconds for each in found), 3),
-        "stores": {following.store.name: following.followed.seconds for following in followings},
-        **_covered(followings),
-    }
+    followed = [following.followed for following in followings]
+    return reports.Copied(
+        files=sum(each.files for each in followed),
+        bytes=sum(each.bytes for each in followed),
+        seconds=round(time.monotonic() - began, 3),
+        verify_seconds=round(sum(each.verify_seconds for each in followed), 3),
+        stores={following.store.name: following.followed.seconds for following in followings},
+        left=_left(followings),
+        scope=_scope(followings),
+        ways=_ways(followings),
+    )
 
 
-def _covered(followings: list[Following]) -> dict[str, Any]:
-    """What the proof of these stores, as they are followed, covers and what it leaves out; and how each goes over."""
+def _left(followings: list[Following]) -> list[str]:
+    return [sentence for following in followings for sentence in following.followed.left]
+
+
+def _scope(followings: list[Following]) -> dict[str, Scope]:
+    """What the proof of these stores covers and what it leaves out, by part of the account."""
     scopes = {following.store.name: following.store.scope for following in followings}
     if "files" in scopes:
         scopes |= {"identity": identity.SCOPE, "mail": mail.SCOPE}
-    return {
-        "left": [sentence for following in followings for sentence in following.followed.left],
-        "scope": {part: scope.to_json() for part, scope in scopes.items()},
-        "ways": [
-            {"store": following.store.name, **way.to_json()}
-            for following in followings
-            for way in following.followed.ways
-        ],
-    }
+    return scopes
+
+
+def _ways(followings: list[Following]) -> list[reports.Way]:
+    return [way for following in followings for way in following.followed.ways]
 
 
 def stores_of(account: Account, names: list[str] | None) -> list[Store]:
@@ -86,17 +84,17 @@ def stores_of(account: Account, names: list[str] | None) -> list[Store]:
 def begin_alone(account: Account, peer: Peer, stores: Collection[str]) -> None:
     """No operation but this one writes there from here on, and both agents mean the same by what they say. Refused
     where an engine there is older than the one here."""
-    said = peer.call(peers.Alone(protocol=pairing.PROTOCOL))
-    pairing.require_same_protocol(said.protocol)
+    target = peer.call(peers.Alone(protocol=pairing.PROTOCOL))
+    pairing.require_same_protocol(target.protocol)
     for engine in ENGINES:
         if engine.name not in stores or not account.has(engine.name):
             continue
-        here, there = engine.version(), tuple(said.versions.get(engine.name, ()))
-        if there < here:
-            mine, theirs = (".".join(str(part) for part in version) or "unknown" for version in (here, there))
+        ours, theirs = engine.version(), tuple(target.versions.get(engine.name, ()))
+        if theirs < ours:
+            newer, older = (".".join(str(part) for part in version) or "unknown" for version in (ours, theirs))
             refuse(
                 "older_engine",
-                f"{engine.title} {theirs} on the new server is older than {mine} here and cannot take what that has:"
+                f"{engine.title} {older} on the new server is older than {newer} here and cannot take what that has:"
                 " choose a server that runs the same or a newer one.",
             )
 
@@ -108,19 +106,18 @@ def _follow(account: Account, peer: Peer, report: Report, stores: list[Store]) -
     return side_by_side(*(partial(store.follow, account, peer, report) for store in stores))
 
 
-def switch(want: verbs.Switch, report: Report) -> dict[str, Any]:
+def switch(want: verbs.Switch, report: Report) -> reports.Switched:
     """From rehearsal to forward, with nobody's help. Before the commit a failure returns the account at once.
 
     Refused as `over_budget`, with no hold, when the rehearsal says that visitors would wait longer than
-    `budget_seconds`. {"committed", "released", "held_ms", "expected_ms", "steps", "verified", "left", "scope", "ways"}.
-    With an `engine` its databases alone go over, and the account opens again here.
+    `budget_seconds`. With an `engine` its databases alone go over, and the account opens again here.
     """
     account, peer = _sides(want)
     state, engine = state_of(account.name), want.engine
     if engine and state.engines.get(engine, {}).get("move") == want.move:
-        return {"committed": True, "released": True, **forward.go_forward_engine(account.name, engine)}
+        return forward.go_forward_engine(account.name, engine)
     if (state.state, state.move) == ("moved", want.move):
-        return {"committed": True, "released": True, **forward.go_forward(account.name)}
+        return forward.go_forward(account.name)
     _require_serving(account, want)
     stores = stores_of(account, [engine] if engine else None)
     if state.state == "held":
@@ -129,17 +126,22 @@ def switch(want: verbs.Switch, report: Report) -> dict[str, Any]:
     steps = Steps(report)
     with steps("follow"):
         followings = _follow(account, peer, report, stores)
-    what = _EngineOnly(account, engine, peer) if engine else _Whole(account)
+    end = _EngineOnly(account, engine, peer) if engine else _Whole(account)
     with steps("rehearse"):
         requests = php.Requests(account)
         expected = _rehearse(account, peer, want.budget_seconds, followings, requests)
-    figures = {"expected_ms": round(expected * 1000, 1), **_covered(followings)}
-    block = hold.Hold(account.name, want.move, want.epoch, want.hold_seconds, steps, what.engines, requests)
-    moved = _hold_and_commit(block, account, peer, steps, figures, followings, what)
+    foreseen = reports.Switched(
+        expected_ms=round(expected * 1000, 1),
+        left=_left(followings),
+        scope=_scope(followings),
+        ways=_ways(followings),
+    )
+    block = hold.Hold(account.name, want.move, want.epoch, want.hold_seconds, steps, end.engines, requests)
+    measured = _hold_and_commit(block, account, peer, steps, foreseen, followings, end)
     with steps("unfollow"):
         for following in followings:
             following.stop()
-    return {"committed": True, "released": True, **moved}
+    return replace(measured, steps=steps.taken)
 
 
 class _Whole:
@@ -150,16 +152,16 @@ class _Whole:
     def __init__(self, account: Account) -> None:
         self.name = account.name
 
-    def commit(self, move: str, epoch: int, figures: dict[str, Any]) -> None:
+    def commit(self, move: str, epoch: int, figures: reports.Switched) -> None:
         fence.commit(self.name, move, epoch, figures)
 
-    def release(self, peer: Peer) -> list[dict[str, Any]]:
+    def release(self, peer: Peer) -> list[reports.Step]:
         return forward.release_peer(self.name, peer)
 
     def open(self) -> None:
         forward.let_go(self.name)
 
-    def keep(self, figures: dict[str, Any]) -> None:
+    def keep(self, figures: reports.Switched) -> None:
         forward.forward(self.name, figures)
 
 
@@ -172,10 +174,10 @@ class _EngineOnly:
         self.port = peer.call(peers.PartPort()).port
         redirect.rehearse(account, engine, peer.address, self.port)
 
-    def commit(self, move: str, epoch: int, figures: dict[str, Any]) -> None:
+    def commit(self, move: str, epoch: int, figures: reports.Switched) -> None:
         fence.commit_engine(self.name, move, epoch, self.engine, self.port, figures)
 
-    def release(self, peer: Peer) -> list[dict[str, Any]]:
+    def release(self, peer: Peer) -> list[reports.Step]:
         """Its programs may start meanwhile: they are let in only when the databases are open."""
         steps, _ = side_by_side(partial(forward.release_peer, self.name, peer), partial(forward.lead, self.name))
         return steps
@@ -183,7 +185,7 @@ class _EngineOnly:
     def open(self) -> None:
         forward.let_back(self.name)
 
-    def keep(self, figures: dict[str, Any]) -> None:
+    def keep(self, figures: reports.Switched) -> None:
         forward.forward_engine(self.name, self.engine, figures)
 
 
@@ -195,12 +197,12 @@ def _rehearse(
         moment.await_it(account, 2 * budget, requests)  # the rehearsal, then the hold
         peer.warm(2 * len(followings))
         peer.call(peers.Warm())
-        found = side_by_side(*(following.rehearse for following in followings))
-        expected = max(each.seconds for each in found) + holds.usual_rest()
+        rehearsals = side_by_side(*(following.rehearse for following in followings))
+        expected = max(rehearsal.seconds for rehearsal in rehearsals) + holds.usual_rest()
         if expected <= budget:
             return expected
-    slow = sorted((one for each in found for one in each.slow), key=lambda one: -one.seconds)
-    why = "".join(f" {one.what} takes {one.seconds:.1f} s: {one.why}" for one in slow[:3])
+    slowest = sorted((slow for rehearsal in rehearsals for slow in rehearsal.slow), key=lambda slow: -slow.seconds)
+    why = "".join(f" {slow.what} takes {slow.seconds:.1f} s: {slow.why}" for slow in slowest[:3])
     refuse(
         "over_budget",
         f"Visitors of {account.name} would wait about {expected:.1f} s, more than the {budget:g} s that are allowed, so"
@@ -213,33 +215,32 @@ def _hold_and_commit(
     account: Account,
     peer: Peer,
     steps: Steps,
-    figures: dict[str, Any],
+    foreseen: reports.Switched,
     followings: list[Following],
-    what: _Whole | _EngineOnly,
-) -> dict[str, Any]:
-    """From the hold to the end, which is `what`'s; the move's figures. Who is held waits as long as its block lasts."""
+    end: _Whole | _EngineOnly,
+) -> reports.Switched:
+    """From the hold to the end, which is `end`; the move's figures. Who is held waits as long as its block lasts."""
     began, held_at = time.monotonic(), time.time()
     with block as held:
         brought = _bring_over(held, account, peer, steps, followings)
         failpoint("held")
-        verified, different = _together(account, peer, {part: one.compared for part, one in brought.items()})
+        verified, different = _together(account, peer, {part: store.compared for part, store in brought.items()})
         if different:
             refuse("not_equal", f"The copies differ, so nothing was committed: {' '.join(different)}")
         with steps("commit"):
-            known = {**figures, "verified": verified, "cut": held.cut, "steps": steps.taken, "held_at": held_at}
-            what.commit(held.move, held.epoch, known)
+            figures = replace(foreseen, verified=verified, cut=held.cut, steps=steps.taken, held_at=held_at)
+            end.commit(held.move, held.epoch, figures)
         with steps("release"):
-            there = what.release(peer)
-        steps.taken += [{**step, "name": f"release: {step['name']}"} for step in there]
+            of_release = end.release(peer)
+        steps.taken += [replace(step, name=f"release: {step.name}") for step in of_release]
         with steps("forward"):
-            what.open()
+            end.open()
         seconds = time.monotonic() - began
-    holds.note(seconds - max(one.seconds for one in brought.values()))
-    for following in followings:
-        verified |= following.counted_later()
-    known |= {"verified": verified, "steps": steps.taken, "held_ms": round(seconds * 1000, 1)}
-    what.keep(known)
-    return known
+    holds.note(seconds - max(store.seconds for store in brought.values()))
+    verified = replace(verified, messages=sum(following.messages() for following in followings))
+    figures = replace(figures, verified=verified, steps=steps.taken, held_ms=round(seconds * 1000, 1))
+    end.keep(figures)
+    return figures
 
 
 @dataclass(frozen=True)
@@ -271,20 +272,23 @@ def _bring_over(
         return _Brought(compared, time.monotonic() - began)
 
     done = dict(zip(held.parts, side_by_side(*(partial(bring, part) for part in held.parts)), strict=True))
-    return {part: one for part, one in done.items() if one is not None}
+    return {part: brought for part, brought in done.items() if brought is not None}
 
 
-def _together(account: Account, peer: Peer, compared: dict[str, Compared]) -> tuple[dict[str, Any], list[str]]:
+def _together(account: Account, peer: Peer, compared: dict[str, Compared]) -> tuple[reports.Verified, list[str]]:
     """The figures of the stores that go over, and at most 20 differences."""
     different = [f"{part}: {text}" for part, each in compared.items() for text in each.different]
     if "files" in compared:
         theirs = peer.call(peers.IdentityDigest())
         different += [f"identity: {text}" for text in digest.differences(identity.digest(account), theirs)]
-    figures = {of: sum(getattr(each, of) for each in compared.values()) for of in _FIGURES}
-    return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
-
-
-_FIGURES = ("files", "bytes", "tables", "rows")
+    verified = reports.Verified(
+        files=sum(each.files for each in compared.values()),
+        bytes=sum(each.bytes for each in compared.values()),
+        tables=sum(each.tables for each in compared.values()),
+        rows=sum(each.rows for each in compared.values()),
+        equal=not different,
+    )
+    return verified, different[:MOST_DIFFERENCES]
 
 
 def forget(move: str) -> None:
@@ -307,12 +311,11 @@ def forget(move: str) -> None:
                 engine.discard(account)
 
 
-def verify(want: verbs.Verify, report: Report) -> dict[str, Any]:
-    """Compare both copies as a whole, now: {"files", "bytes", "tables", "rows", "messages", "equal", "differences"}."""
+def verify(want: verbs.Verify, report: Report) -> reports.Compared:
+    """Compare both copies as a whole, now; at most 20 differences."""
     account, peer = _sides(want)
     report(text="comparing")
-    verified, different = compare(account, peer, stores_of(account, want.stores))
-    return {**verified, "differences": different}
+    return _compare(account, peer, stores_of(account, want.stores))
 
 
 def _sides(want: Leaving) -> tuple[Account, Peer]:
@@ -335,8 +338,7 @@ def _require_serving(account: Account, want: Leaving) -> None:
 # --- comparison ---
 
 
-def compare(account: Account, peer: Peer, stores: Collection[Store]) -> tuple[dict[str, Any], list[str]]:
-    """The figures of what was compared, and what differs (at most 20 sentences, none when equal)."""
+def _compare(account: Account, peer: Peer, stores: Collection[Store]) -> reports.Compared:
     parts: dict[type[PeerVerb[dict[str, Any]]], Callable[[Account], dict[str, Any]]]
     parts = {store.digest_verb: store.digest for store in stores}
     of_home = "files" in [store.name for store in stores]
@@ -345,14 +347,21 @@ def compare(account: Account, peer: Peer, stores: Collection[Store]) -> tuple[di
     with Threads(max_workers=2 * len(parts)) as pool:
         theirs = {verb: pool.submit(peer.call, verb()) for verb in parts}
         mine = {verb: pool.submit(read, account) for verb, read in parts.items()}
-    here, there = ({verb: work.result() for verb, work in side.items()} for side in (mine, theirs))
+    source, target = ({verb: work.result() for verb, work in side.items()} for side in (mine, theirs))
     different = []
     for store in stores:
-        different += store.differences(account, peer, here[store.digest_verb], there[store.digest_verb])
+        different += store.differences(account, peer, source[store.digest_verb], target[store.digest_verb])
     if of_home:
-        different += mail.differences(here[peers.MessagesDigest], there[peers.MessagesDigest])
-        both = here[peers.IdentityDigest], there[peers.IdentityDigest]
-        different += [f"identity: {text}" for text in digest.differences(*both)]
-    figures = {of: sum(here[store.digest_verb].get(of, 0) for store in stores) for of in _FIGURES}
-    figures["messages"] = here[peers.MessagesDigest]["messages"] if of_home else 0
-    return {**figures, "equal": not different}, different[:MOST_DIFFERENCES]
+        different += mail.differences(source[peers.MessagesDigest], target[peers.MessagesDigest])
+        identities = source[peers.IdentityDigest], target[peers.IdentityDigest]
+        different += [f"identity: {text}" for text in digest.differences(*identities)]
+    compared = [source[store.digest_verb] for store in stores]
+    return reports.Compared(
+        files=sum(each.get("files", 0) for each in compared),
+        bytes=sum(each.get("bytes", 0) for each in compared),
+        tables=sum(each.get("tables", 0) for each in compared),
+        rows=sum(each.get("rows", 0) for each in compared),
+        messages=source[peers.MessagesDigest]["messages"] if of_home else 0,
+        equal=not different,
+        differences=different[:MOST_DIFFERENCES],
+    )

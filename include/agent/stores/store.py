@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,22 +19,12 @@ from ..account.engines import declared
 from ..channel.peer import Peer
 from ..host import digest
 from ..host.scope import Scope
+from ..verbs.reports import Way
 from ..verbs.verb import Answer, PeerVerb
+from .duplicated import StoreCopy
 
 Report = Callable[..., None]
 """Told how far the work is, in keywords: text, done_bytes."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a database goes over, and why: its changes are followed, or it is dumped whole inside the hold."""
-
-    database: str
-    way: str
-    why: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -95,9 +85,9 @@ class Following(ABC):
     def compare(self) -> Compared:
         """Inside the hold: prove what may have changed since it was last proven equal."""
 
-    def counted_later(self) -> dict[str, int]:
-        """Figures that belong to the proof and are counted when nobody waits any more."""
-        return {}
+    def messages(self) -> int:
+        """How many messages belong to what was proven: they are counted when nobody waits any more."""
+        return 0
 
     def stop(self) -> None:
         """The move is over: nothing of the following runs or stays on this server."""
@@ -223,9 +213,8 @@ class Engine(Store):
         """Target: nobody writes the copy any more; what was under way is rolled back."""
 
     @abstractmethod
-    def duplicate(self, account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
-        """Copy it for a test while it serves and is not followed; what is to be told goes into `done` (`bytes`, and
-        the lists `left`, `said`, `waits` and `missing`; see `duplicated`)."""
+    def duplicate(self, account: Account, peer: Peer, report: Report, done: StoreCopy) -> None:
+        """Copy it for a test while it serves and is not followed; what is to be told goes into `done`."""
 
     @abstractmethod
     def obstacles(self, account: Account, noted: Noted) -> list[str]:

@@ -18,10 +18,10 @@ from . import server
 
 def check_stores(value: Any) -> list[str]:
     """Which of an account's stores are meant, or a refusal."""
-    known = [store.name for store in stores.STORES]
-    if not isinstance(value, list) or not value or any(name not in known for name in value):
-        refuse("bad_args", f"The stores must be some of {', '.join(known)}, not {value!r:.60}.")
-    return [name for name in known if name in value]
+    store_names = [store.name for store in stores.STORES]
+    if not isinstance(value, list) or not value or any(name not in store_names for name in value):
+        refuse("bad_args", f"The stores must be some of {', '.join(store_names)}, not {value!r:.60}.")
+    return [name for name in store_names if name in value]
 
 
 def open_test(name: str, move: str, epoch: int, names: Any, copied: Any) -> State:
@@ -57,7 +57,7 @@ def _check_names(account: Account, names: Any, domain: str) -> None:
     if not isinstance(names, dict):
         refuse("bad_args", "The names must be an object: each site's domain and its test name.")
     for site, name in names.items():
-        if site not in [one.domain for one in account.sites]:
+        if site not in [own_site.domain for own_site in account.sites]:
             refuse("no_such_site", f"{site!r:.80} is no site of {account.name}; give the domains of its sites.")
         label, _, below = name.partition(".") if isinstance(name, str) else ("", "", "")
         if below != domain or not trial_names.LABEL.fullmatch(label):

@@ -4,8 +4,8 @@ What the new version refuses is told with its object, and the rest comes over al
 """
 
 import time
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from .. import verbs
 from ..account.accounts import Account, state_of
@@ -16,13 +16,11 @@ from ..layouts import reboot_lines
 from ..move import identity
 from ..move.stores import FILES, engine_named
 from ..move.switch import _require_serving, _sides, begin_alone
+from ..stores.duplicated import StoreCopy, note
 from ..stores.files import digest, rsync
 from ..verbs.peers import Identity
+from ..verbs.reports import Duplicated
 from .copy import check_stores
-
-Done = dict[str, Any]
-_TOLD = ("said", "waits", "missing")
-"""What is told of databases, each with its store."""
 
 # Refusals that speak of the account, and not of servers or the way between them: they are the test's result.
 _OF_THE_ACCOUNT = frozenset(
@@ -41,6 +39,7 @@ _OF_THE_ACCOUNT = frozenset(
         "locale_missing",
         "mariadb_failed",
         "mixed_charsets",
+        "mounted_below",
         "no_such_database",
         "no_such_role",
         "no_such_user",
@@ -53,37 +52,32 @@ _OF_THE_ACCOUNT = frozenset(
 )
 
 
-def duplicate(want: verbs.Duplicate, report: Report) -> dict[str, Any]:
-    """Copy these stores into the copy that is being received; nothing of it stays here but the key, until `unpair`.
-
-    {"files", "bytes", "seconds", "stores": {store: seconds}, "left": [sentences on what is not carried],
-    "said": [{"store", "database", "severity": error|warning, "object", "message"}],
-    "waits": [{"store", "database", "message"}: a database that a move would copy while visitors wait],
-    "missing": [{"store", "database", "object"}]}.
-    """
+def duplicate(want: verbs.Duplicate, report: Report) -> Duplicated:
+    """Copy these stores into the copy that is being received; nothing of it stays here but the key, until `unpair`."""
     account, peer = _sides(want)
-    wanted = check_stores(want.stores)
+    store_names = check_stores(want.stores)
     _require_serving(account, want)
     if state_of(account.name).state == "held":
         refuse("wrong_state", f"The account {account.name} is held for a move; test it when that is over.")
     began = time.monotonic()
-    begin_alone(account, peer, wanted)
-    found = dict(
-        zip(wanted, side_by_side(*(partial(_tolerant, store, account, peer, report) for store in wanted)), strict=True)
+    begin_alone(account, peer, store_names)
+    works = (partial(_tolerant, store, account, peer, report) for store in store_names)
+    copies: list[tuple[StoreCopy, float]] = side_by_side(*works)
+    return Duplicated(
+        files=sum(copy.files for copy, _ in copies),
+        bytes=sum(copy.bytes for copy, _ in copies),
+        seconds=round(time.monotonic() - began, 3),
+        stores={copy.store: seconds for copy, seconds in copies},
+        left=[sentence for copy, _ in copies for sentence in copy.left],
+        said=[replace(remark, store=copy.store) for copy, _ in copies for remark in copy.said],
+        waits=[wait for copy, _ in copies for wait in copy.waits],
+        missing=[missing for copy, _ in copies for missing in copy.missing],
     )
-    return {
-        "files": found.get("files", {}).get("files", 0),
-        "bytes": sum(each["bytes"] for each in found.values()),
-        "seconds": round(time.monotonic() - began, 3),
-        "stores": {store: each["seconds"] for store, each in found.items()},
-        "left": [sentence for each in found.values() for sentence in each["left"]],
-        **{key: [{"store": s, **one} for s, each in found.items() for one in each[key]] for key in _TOLD},
-    }
 
 
-def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> Done:
-    began = time.monotonic()
-    done: Done = {"bytes": 0, "left": [], "said": [], "waits": [], "missing": []}
+def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> tuple[StoreCopy, float]:
+    """What came over of a store, and the seconds that it took; a refusal that speaks of the account is told with it."""
+    began, done = time.monotonic(), StoreCopy(store)
     try:
         if store == FILES.name:
             _files(account, peer, report, done)
@@ -92,16 +86,13 @@ def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> Done:
     except Refused as error:
         if error.code not in _OF_THE_ACCOUNT:
             raise
-        done["said"].append({"database": None, "severity": "error", "object": None, "message": error.message})
-    return {**done, "seconds": round(time.monotonic() - began, 3)}
+        done.said.append(note(None, None, error.message))
+    return done, round(time.monotonic() - began, 3)
 
 
-def _files(account: Account, peer: Peer, report: Report, done: Done) -> None:
+def _files(account: Account, peer: Peer, report: Report, done: StoreCopy) -> None:
     # A test has names of its own: the original's certificates stay where they are.
     peer.call(Identity(**identity.read(account) | {"certificates": {}}))
     sent = rsync.send(account, peer, report)
-    done |= {
-        "files": sent["files"],
-        "bytes": sent["bytes"],
-        "left": [*digest.left_behind(account), *reboot_lines.left_behind(account)],
-    }
+    done.files, done.bytes = sent["files"], sent["bytes"]
+    done.left += [*digest.left_behind(account), *reboot_lines.left_behind(account)]

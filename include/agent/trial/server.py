@@ -147,8 +147,8 @@ def _firewall() -> str:
 
 
 def _keep_mail_in() -> None:
-    wanted = [f"{key} = {value}" for key, value in _POSTFIX.items()]
-    if {*run(["postconf", *_POSTFIX]).stdout.decode().splitlines()} != {*wanted}:
-        run(["postconf", "-e", *wanted])
+    lines = [f"{key} = {value}" for key, value in _POSTFIX.items()]
+    if {*run(["postconf", *_POSTFIX]).stdout.decode().splitlines()} != {*lines}:
+        run(["postconf", "-e", *lines])
         # What it listens at and leaves by, it learns at its start only.
         run(["systemctl", "restart", "postfix.service"])

@@ -14,6 +14,7 @@ from ..host.addresses import check_address
 from ..host.codec import Most, plain
 from ..host.shapes import maybe, named, number, sentence, text, tree, whole
 from .described import Description
+from .reports import Checked, Compared, Copied, Duplicated, Sentence, Sentences, Switched, Word
 from .verb import ORCHESTRATOR, LongVerb, Nothing, Verb
 
 LONGEST_TEXT = 16 << 20
@@ -26,8 +27,8 @@ _LONG_REPLY = 16 << 20
 
 def _account_file(value: Any) -> dict[str, Any]:
     Account.from_json(value)
-    found: dict[str, Any] = value
-    return found
+    account_file: dict[str, Any] = value
+    return account_file
 
 
 # What is asked for; what is none is refused with a code and a sentence of its own.
@@ -43,12 +44,9 @@ Long = Annotated[str, text(LONGEST_TEXT)]
 Stores = Annotated[list[Annotated[str, text(40)]], Most(10)]
 
 # What is answered.
-Word = Annotated[str, text(40, "[a-z_]*")]
 Domain = Annotated[str, text(253, r"[a-z0-9.-]+")]
 Domains = Annotated[dict[str, Domain], Most(10_000)]
 SshKey = Annotated[str, text(1200, "[A-Za-z0-9+/= -]+")]
-Sentence = Annotated[str, sentence()]
-Sentences = Annotated[list[Sentence], Most(100_000)]
 ShortSentence = Annotated[str, sentence(1000)]
 
 
@@ -218,14 +216,39 @@ class Describe(Verb[Description], name="describe", by=ORCHESTRATOR, longest=_LON
 
 
 @dataclass(frozen=True, kw_only=True)
-class Emptiness:
-    empty: bool
-    because: Sentences
+class Unclaimed:
+    """Something that lives on a server and is no account's. It is another one when its kind or name changes."""
+
+    kind: Word
+    name: Annotated[str, sentence(500)]
+    sentence: ShortSentence
+
+
+AllUnclaimed = Annotated[list[Unclaimed], Most(10_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProveEmpty(Verb[Emptiness], name="prove_empty", by=ORCHESTRATOR):
-    """Whether anything of a customer is here and nowhere else: one sentence each."""
+class Signed:
+    """A thing that a person has signed for: it may stay behind, and be lost."""
+
+    kind: Word
+    name: Annotated[str, text(500)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emptiness:
+    """`because`: whatever is here and nowhere else, unless it is signed for; `unclaimed`: all that is no account's."""
+
+    empty: bool
+    because: Sentences
+    unclaimed: AllUnclaimed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProveEmpty(Verb[Emptiness], name="prove_empty", by=ORCHESTRATOR, longest=_LONG_REPLY):
+    """Whether anything of a customer, or of nobody, is here and nowhere else: one sentence each."""
+
+    signed: Annotated[list[Signed], Most(10_000)] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +261,13 @@ class AcceptIps(Verb[Nothing], name="accept_ips", by=ORCHESTRATOR):
 @dataclass(frozen=True, kw_only=True)
 class DropIps(Verb[Nothing], name="drop_ips", by=ORCHESTRATOR):
     """Answer for them no longer."""
+
+    ips: Addresses
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendMailFrom(Verb[Nothing], name="send_mail_from", by=ORCHESTRATOR):
+    """Let mail to the world leave by the first of these addresses of each family, which lead here."""
 
     ips: Addresses
 
@@ -265,6 +295,38 @@ class ResetIps(Verb[Reset], name="reset_ips", by=ORCHESTRATOR):
     """After a reroute: end what is still open to these addresses."""
 
     ips: Addresses
+
+
+# --- the host's own programs ---
+
+Hook = Literal["before-move", "after-move"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveTold:
+    """What the hooks of a move are told of it, but for its words (docs/hooks.md)."""
+
+    account: AccountName
+    direction: Annotated[str, text(40, "[a-z_]+")]
+    source: Annotated[str, text(253, "[a-z0-9.-]+")]
+    target: Annotated[str, text(253, "[a-z0-9.-]+")]
+    move: MoveKey
+    engine: Engine | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookRun:
+    """`ran`: False where the host has no such hook on this server."""
+
+    ran: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunHook(Verb[HookRun], name="run_hook", by=ORCHESTRATOR):
+    """Run the host's own program for this step; refused with what it says against it."""
+
+    hook: Hook
+    about: MoveTold
 
 
 # --- operations: long verbs ---
@@ -327,11 +389,8 @@ class PeerAt:
     host_keys: Annotated[list[Annotated[str, text(2000)]], Most(10)]
 
 
-Report = Annotated[dict[str, Any], named(tree())]
-
-
 @dataclass(frozen=True, kw_only=True)
-class Copy(LongVerb[Report], name="copy", by=ORCHESTRATOR):
+class Copy(LongVerb[Copied], name="copy", by=ORCHESTRATOR):
     """Copy the stores while the account serves, prove the copy, and let it follow."""
 
     account: AccountName
@@ -342,7 +401,7 @@ class Copy(LongVerb[Report], name="copy", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verify(LongVerb[Report], name="verify", by=ORCHESTRATOR):
+class Verify(LongVerb[Compared], name="verify", by=ORCHESTRATOR):
     """Compare both copies as a whole, now."""
 
     account: AccountName
@@ -353,7 +412,7 @@ class Verify(LongVerb[Report], name="verify", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switch(LongVerb[Report], name="switch", by=ORCHESTRATOR, visitors_wait=True):
+class Switch(LongVerb[Switched], name="switch", by=ORCHESTRATOR, visitors_wait=True):
     """From rehearsal to forward, with nobody's help; with an `engine`, its databases alone."""
 
     account: AccountName
@@ -366,7 +425,7 @@ class Switch(LongVerb[Report], name="switch", by=ORCHESTRATOR, visitors_wait=Tru
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duplicate(LongVerb[Report], name="duplicate", by=ORCHESTRATOR):
+class Duplicate(LongVerb[Duplicated], name="duplicate", by=ORCHESTRATOR):
     """Copy these stores for a test."""
 
     account: AccountName
@@ -377,13 +436,23 @@ class Duplicate(LongVerb[Report], name="duplicate", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check(LongVerb[Report], name="check", by=ORCHESTRATOR, bounded=True):
+class Check(LongVerb[Checked], name="check", by=ORCHESTRATOR, bounded=True):
     """What in an account will not work, or works otherwise, on the new version. `checks`: the catalogue's."""
 
     account: AccountName
     side: Literal["copy", "original"]
     checks: Annotated[list[Any], Most(10_000)] = field(default_factory=list)
     old_addresses: Annotated[list[Any], Most(10_000)] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspected:
+    unclaimed: AllUnclaimed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect(LongVerb[Inspected], name="inspect", by=ORCHESTRATOR, bounded=True):
+    """What lives on the server and is no account's."""
 
 
 Who = Literal["customer", "host", "nobody"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..account.engines import DECLARED, ENGINES, DeclaredEngine
+from ..host.codec import Most
 from ..host.shapes import Shape, each, flag, maybe, named, number, record, text, tree, whole
 
 _ANY = tree()
@@ -57,26 +59,34 @@ _DESCRIBED = record(
     test=_ANY,
     forwarders=each(text(400), 100_000),
 )
-_VERSION = text(100, r"[\w.+:~/-]*")
+Version = Annotated[str, text(100, r"[\w.+:~/-]*")]
+Entry = Annotated[dict[str, Any], _DESCRIBED]
+"""An account, or the part of one. It has bounds and no class: it is kept and shown as it is, and what stands in it of
+each engine goes by the engine's name."""
 
-Description = Annotated[
-    dict[str, Any],
-    record(
-        {
-            "hostname": text(253, r"[\w.-]*"),
-            "debian": _VERSION,
-            "versions": named(_VERSION, 50, _WORD),
-            "services_down": each(text(100, r"[\w@.-]+"), 100),
-            "boot_id": text(40, "[0-9a-f-]*"),
-            "agent_digest": text(64, "[0-9a-f]*"),
-            "disk": record({"total_bytes": whole(), "free_bytes": whole()}),
-            "memory_bytes": whole(),
-            "cpus": whole(1, 1 << 20),
-            "test_server": maybe(_HOST),
-            "accounts": each(_DESCRIBED, 10_000),
-            "parts": each(_DESCRIBED, 10_000),
-            "unclaimed": named(each(_NAME, 100_000), 10, _WORD),
-        }
-    ),
-]
-"""A server's description; the registry keeps it as it is, without secrets."""
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    total_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a server says of itself. `unclaimed`: databases by engine, and users, that are no account's."""
+
+    hostname: Annotated[str, text(253, r"[\w.-]*")]
+    debian: Version
+    versions: Annotated[dict[str, Version], Most(50, _WORD)]
+    services_down: Annotated[list[Annotated[str, text(100, r"[\w@.-]+")]], Most(100)]
+    boot_id: Annotated[str, text(40, "[0-9a-f-]*")]
+    agent_digest: Annotated[str, text(64, "[0-9a-f]*")]
+    disk: Disk
+    memory_bytes: int
+    cpus: Annotated[int, whole(1, 1 << 20)]
+    test_server: Annotated[str | None, maybe(_HOST)]
+    accounts: Annotated[list[Entry], Most(10_000)]
+    parts: Annotated[list[Entry], Most(10_000)]
+    unclaimed: Annotated[dict[str, list[str]], named(each(_NAME, 100_000), 10, _WORD)]
+    # Accounts whose own file or state cannot be read; an agent of before does not tell them.
+    unreadable: Annotated[list[str] | None, maybe(each(text(1000), 10_000))] = None

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..host.codec import Most
-from ..host.shapes import each, holding, maybe, named, number, one_of, record, row, sentence, text, tree, whole
+from ..host.shapes import each, holding, maybe, named, record, row, text, tree, whole
 from ..host.walk_format import BUCKETS, FIELDS
+from .reports import Remark, Step
 from .verb import PARTS, PEER, Nothing, PeerVerb
 
 SHORT, LONG = 1 << 20, 64 << 20
@@ -26,7 +27,6 @@ State = Annotated[str, text(40, "[a-z]*")]
 Name = Annotated[str, NAME]
 Token = Annotated[str | None, TOKEN]
 Paths = Annotated[list[str], each(_PATH, MANY)]
-Sentences = Annotated[list[str], each(sentence(), 100_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class HowItStands(PeerVerb[Stands], name="standing", by=PEER | PARTS, any_state=
 @dataclass(frozen=True, kw_only=True)
 class Released:
     state: State
-    steps: Annotated[list[dict[str, Any]], each(record({"name": sentence(100), "seconds": number()}), 1000)]
+    steps: Annotated[list[Step], Most(1000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,14 +212,7 @@ class Bytes:
     bytes: int
 
 
-SAID = each(
-    record(
-        {"database": maybe(sentence()), "severity": one_of("error", "warning"), "object": maybe(sentence())}
-        | {"message": sentence()}
-    ),
-    10_000,
-)
-Said = Annotated[list[dict[str, Any]], SAID]
+Said = Annotated[list[Remark], Most(10_000)]
 TABLE = row(NAME, NAME)
 Tables = Annotated[list[Any], each(TABLE, 1_000_000)]
 COUNTED = row(whole(), maybe(tree(100)))

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from ..host.codec import Most
 from ..host.shapes import each, flag, maybe, named, number, one_of, record, row, sentence, text, tree, whole
 from .definitions import LARGE_OBJECT, NAME, POSTGRESQL_DATABASES, POSTGRESQL_GRANTS, POSTGRESQL_ROLES
-from .peers import CONTENTS, COUNTED, DIGEST, HASH, LONG, MANY, TABLE, Bytes, Name, Said, Sentences, Tables
+from .peers import CONTENTS, COUNTED, DIGEST, HASH, LONG, MANY, TABLE, Bytes, Name, Said, Tables
+from .reports import Sentences
 from .verb import PEER, Nothing, PeerVerb, part_of
 
 _ENGINE = part_of("postgresql")
@@ -158,11 +159,11 @@ class Look(
     databases: Annotated[dict[str, Any], named(_QUESTION, 100_000)]
 
     def unfit(self, result: dict[str, Any]) -> str | None:
-        if said := _all_named(self.databases, result):
-            return said
+        if unfit := _all_named(self.databases, result):
+            return unfit
         for name, question in self.databases.items():
-            asked = {table: len(what["keys"]) for table, what in question["keys"].items()}
-            if {table: len(found) for table, found in result[name]["rows"].items()} != asked:
+            asked = {table: len(rows["keys"]) for table, rows in question["keys"].items()}
+            if {table: len(hashes) for table, hashes in result[name]["rows"].items()} != asked:
                 return ".rows: an answer to each key was expected"
             if question.get("large") and "large" not in result[name]:
                 return ".large: it is missing"

@@ -130,7 +130,7 @@ class Answers:
 
     def open_to(self, caller: Callers) -> dict[str, Answer]:
         """By name, what this caller may call."""
-        return {name: one for name, one in self._by_name.items() if one[0].by & caller}
+        return {name: answer for name, answer in self._by_name.items() if answer[0].by & caller}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,22 +152,22 @@ def request(verb: Verb[Any]) -> bytes:
 def asked(verb: type[Verb[Any]], args: Any) -> Verb[Any]:
     """What was asked for, each argument of its kind; refused otherwise."""
     try:
-        found: Verb[Any] = decode(verb, args)
+        wanted: Verb[Any] = decode(verb, args)
     except Strange as strange:
         refuse("bad_args", f"The arguments of {verb.name} are not what they must be: {str(strange).lstrip('.: ')}.")
-    return found
+    return wanted
 
 
-def answer(verb: Verb[Result], said: bytes) -> Result:
+def answer(verb: Verb[Result], reply: bytes) -> Result:
     """The result that a reply holds. The other side's refusal is raised as Refused; Strange where it is no reply to
     this request."""
-    if len(said) > verb.longest:
+    if len(reply) > verb.longest:
         raise Strange(f": {verb.longest} bytes at most were expected")
-    value = parsed(said)
+    value = parsed(reply)
     if not record({"ok": flag})(value)["ok"]:
         error = record({"error": _ERROR})(value)["error"]
         raise Refused(error["code"], error["message"])
-    result: Result = record({"result": lambda found: decode(verb.result, found)})(value)["result"]
+    result: Result = record({"result": lambda result: decode(verb.result, result)})(value)["result"]
     if unfit := verb.unfit(result):
         raise Strange(unfit)
     return result

@@ -12,6 +12,7 @@ import psycopg
 from include.registry.database import in_transaction, rows, value
 from include.registry.events import COLUMNS as EVENT_COLUMNS
 from include.registry.events import Event
+from include.registry.kinds import EventKind
 
 FIRST_PAGE = 1
 
@@ -38,6 +39,14 @@ class UnderWay:
     of: int | None
     accounts: int
     left: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A shared server that is being finished, and the run that does it."""
+
+    server: str
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,27 @@ def now(conn: psycopg.Connection) -> datetime:
 
 
 @in_transaction
+def finishing(conn: psycopg.Connection) -> list[Finished]:
+    """The shared servers whose end was asked for within a month and is not there yet, by the run that asked last."""
+    return rows(
+        conn,
+        Finished,
+        """
+        SELECT server, run_id FROM (
+            SELECT DISTINCT ON (server) server, detail ->> 'run_id' AS run_id FROM events
+            WHERE kind = %(asked)s AND at > now() - interval '1 month' ORDER BY server, id DESC
+        ) a
+        WHERE NOT EXISTS (
+            SELECT FROM events e
+            WHERE e.kind = %(finished)s AND e.server = a.server AND e.detail ->> 'run_id' = a.run_id
+        )
+        ORDER BY server
+        """,
+        {"asked": EventKind.SERVER_FINISH_ASKED, "finished": EventKind.SERVER_FINISHED},
+    )
+
+
+@in_transaction
 def last_event(conn: psycopg.Connection) -> int:
     """The id of the newest event; 0 before the first."""
     id: int = value(conn, "SELECT coalesce(max(id), 0) FROM events")
@@ -178,7 +208,7 @@ def pool(conn: psycopg.Connection) -> list[PoolTransit]:
             LEFT JOIN migrations m ON m.id = r.migration
             LEFT JOIN servers s ON s.name = m.server
             LEFT JOIN billing_leases l ON l.migration = m.id
-        WHERE t.kind = 'transit' ORDER BY t.plan, length(t.name), t.name
+        WHERE t.kind = 'transit' AND t.state <> 'removed' ORDER BY t.plan, length(t.name), t.name
         """,
     )
 
@@ -247,7 +277,7 @@ def listed(
         FROM servers s
             LEFT JOIN live_migrations m ON m.server = s.name
             LEFT JOIN ({_LIVING}) a ON a.home_server = s.name
-        WHERE s.kind <> 'transit'
+        WHERE s.kind <> 'transit' AND s.state <> 'removed'
             AND (%(state)s::text IS NULL OR coalesce(m.state, s.state) = %(state)s)
             AND (%(text)s::text IS NULL OR strpos(s.name, lower(%(text)s)) > 0
                 OR strpos(lower(s.customer), lower(%(text)s)) > 0
@@ -270,7 +300,7 @@ def states(conn: psycopg.Connection) -> dict[str, int]:
                 SELECT coalesce(m.state, s.state), count(*)
                 FROM servers s
                     LEFT JOIN live_migrations m ON m.server = s.name
-                WHERE s.kind <> 'transit' GROUP BY 1
+                WHERE s.kind <> 'transit' AND s.state <> 'removed' GROUP BY 1
                 """
             ).fetchall()
         )

@@ -86,7 +86,7 @@ def moves_on(conn: psycopg.Connection, server: str, migration: int | None) -> li
     the newest thousand."""
     newest = rows(
         conn,
-        Move,
+        Move.of_row,
         f"""
         SELECT {MOVE_COLUMNS} FROM moves
         WHERE migration = %(migration)s OR direction = 'over' AND %(server)s IN (from_server, to_server)

@@ -52,7 +52,7 @@ def servers_with_accounts(
         Server,
         f"""
         SELECT {SERVER} FROM servers
-        WHERE kind IN ('shared', 'dedicated', 'vps', 'database') AND name > %(after)s
+        WHERE kind IN ('shared', 'dedicated', 'vps', 'database') AND state <> 'removed' AND name > %(after)s
             AND (%(customer)s::text IS NULL OR customer = %(customer)s)
         ORDER BY name LIMIT %(limit)s
         """,
@@ -68,7 +68,7 @@ def server_of_customer(conn: psycopg.Connection, name: str, customer: str | None
         Server,
         f"""
         SELECT {SERVER} FROM servers
-        WHERE name = %(name)s AND kind IN ('shared', 'dedicated', 'vps', 'database')
+        WHERE name = %(name)s AND kind IN ('shared', 'dedicated', 'vps', 'database') AND state <> 'removed'
             AND (%(customer)s::text IS NULL OR customer = %(customer)s)
         """,
         {"name": name, "customer": customer},
@@ -173,7 +173,7 @@ def live_moves(conn: psycopg.Connection, accounts: Sequence[str]) -> dict[str, M
     """The live move of each of these accounts that is in one."""
     moves = rows(
         conn,
-        Move,
+        Move.of_row,
         f"""
         SELECT {MOVE} FROM live_moves WHERE account = ANY (%(accounts)s)
         """,

@@ -28,7 +28,7 @@ TAGS = [
     {"name": "requests", "description": "What was asked for, and the run that does it."},
     {"name": "events", "description": "What happened, as pages and live."},
     {"name": "webhooks", "description": "Events that are delivered again."},
-    {"name": "ops", "description": "What only the host's ops see."},
+    {"name": "ops", "description": "What only the host's ops see and do."},
     {"name": "health", "description": "Whether the API can do its work."},
 ]
 

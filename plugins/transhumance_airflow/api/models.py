@@ -9,8 +9,15 @@ from typing import Annotated, Any, Literal
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from include.inventory.text import MAX_CHARACTERS
+
 AccountName = Annotated[
-    str, Path(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="The account's Unix name.", examples=["blog"])
+    str,
+    Path(
+        pattern=r"^[a-z][a-z0-9_-]{0,31}(\.[a-z0-9-]{1,63})?$",
+        description="The account's name: its login, with its server's name behind a dot where another has that login.",
+        examples=["blog", "www.vps-7"],
+    ),
 ]
 ServerName = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The server's name.", examples=["vps-1"])
@@ -26,6 +33,12 @@ def _printable(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("give one line of text")
     return text.strip()
+
+
+def _as_told(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("give the name as it is told")
+    return text
 
 
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
@@ -89,6 +102,33 @@ class Servers(BaseModel):
 
     servers: list[ServerSummary]
     next: str | None = Field(description="`after` of the next page; null on the last one.")
+
+
+class Unclaimed(BaseModel):
+    """Something that lives on a server and is no account's. It stops the server's migration until somebody signs."""
+
+    kind: str = Field(examples=["files"])
+    name: str = Field(examples=["/srv/erp/"])
+    sentence: str = Field(description="What it is.")
+    first_seen: datetime
+    last_seen: datetime
+    signed_by: str | None = Field(description="Who answers for it; null: nobody yet.")
+    reason: str | None = Field(description="Why it may stay behind, and be lost.")
+    signed_at: datetime | None
+
+
+class UnclaimedThings(BaseModel):
+    """What was seen when the whole server was looked at last; what nobody has signed for comes first."""
+
+    unclaimed: list[Unclaimed]
+
+
+class Sign(Strict):
+    """Somebody answers for one of them."""
+
+    kind: str = Field(pattern=r"^[a-z_]{1,40}$", examples=["files"])
+    name: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_as_told)]
+    reason: Line
 
 
 class Place(BaseModel):
@@ -405,6 +445,41 @@ class OpenMigrations(BaseModel):
     """The migrations that are open to an account, the most urgent first."""
 
     migrations: list[OpenMigration]
+
+
+class InventoryDocument(BaseModel):
+    """What the host has, as the registry knows it."""
+
+    document: str = Field(description="YAML, by the schema docs/inventory.schema.json.")
+
+
+class ApplyInventory(Strict):
+    """What the host has."""
+
+    document: str = Field(
+        max_length=MAX_CHARACTERS,
+        description="YAML or JSON, by the schema docs/inventory.schema.json.",
+        examples=["sites:\n- name: Zurich\n"],
+    )
+    apply: bool = Field(False, description="Make it so. Without it: only tell what would be done.")
+
+
+class InventoryChange(BaseModel):
+    """One thing that was done, or would be."""
+
+    verb: Literal["add", "change", "remove", "keep"]
+    subject: str = Field(examples=["server vps-1"])
+    detail: str = Field(examples=["plan VPS M becomes VPS L"])
+    refused: str | None = Field(description="Why it cannot be done; null: it can.")
+    line: str = Field(description="All of it in one line.")
+
+
+class InventoryChanges(BaseModel):
+    """The difference between a document and the registry."""
+
+    applied: bool
+    sentence: str = Field(examples=["2 to add, 1 to change."])
+    changes: list[InventoryChange]
 
 
 class Campaign(BaseModel):

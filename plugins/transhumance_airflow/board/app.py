@@ -19,6 +19,8 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include import registry
+from include.inventory import difference, text
+from include.inventory.stored import stored
 from include.moves import pool
 from include.panel import event_text
 from transhumance_airflow import connections
@@ -29,7 +31,7 @@ from transhumance_airflow.open_streams import OpenStreams, TooMany
 FOLDER = Path(__file__).parent
 SECTIONS = ("numbers", "stuck", "groups", "moves", "pool", "campaigns", "events", "servers", "said")
 """The front page's sections, each a template and an event of its stream."""
-SERVER_SECTIONS = ("path", "accounts", "plots", "said")
+SERVER_SECTIONS = ("path", "unclaimed", "accounts", "plots", "said")
 
 HEADERS = {
     # Everything comes from Airflow's own address, and only Airflow's own page may frame it.
@@ -197,9 +199,17 @@ ACTIONS = {
     "pause_campaign": lambda conn, asked: registry.pause_campaign(
         conn, asked["campaign"], asked["reason"] or "", asked["requested_by"]
     ),
+    "sign": lambda conn, asked: registry.sign_unclaimed(
+        conn,
+        asked["server"] or "",
+        asked["kind"] or "",
+        asked["name"] or "",
+        asked["reason"] or "",
+        asked["requested_by"],
+    ),
     "resume_campaign": lambda conn, asked: registry.resume_campaign(conn, asked["campaign"], asked["requested_by"]),
 }
-"""What the buttons do; all of it can be undone by another button, or overtakes somebody for a reason that is kept."""
+"""What the buttons do; all of it can be undone by another button, or is done for a reason that is kept."""
 
 
 @app.post("/actions/{action}", dependencies=[may_manage, Depends(of_this_origin)])
@@ -209,10 +219,14 @@ def act(
     transit: Annotated[str | None, Form(pattern=SERVER)] = None,
     migration: Annotated[int | None, Form(ge=1, lt=2**63)] = None,
     campaign: Annotated[int | None, Form(ge=1, lt=2**63)] = None,
+    server: Annotated[str | None, Form(pattern=SERVER)] = None,
+    kind: Annotated[str | None, Form(max_length=40, pattern=TEXT)] = None,
+    name: Annotated[str | None, Form(max_length=500, pattern=TEXT)] = None,
     reason: Annotated[str | None, Form(max_length=500, pattern=TEXT)] = None,
 ) -> Response:
     """What a button says, done at once; answers with one sentence, also when it is refused."""
     asked = {"action": action, "transit": transit, "migration": migration, "campaign": campaign, "reason": reason}
+    asked |= {"server": server, "kind": kind, "name": name}
     with connections.registry_connection() as conn:
         try:
             ACTIONS[action](conn, asked | {"requested_by": user.get_name()})
@@ -220,6 +234,30 @@ def act(
             return said(str(refusal), bad=True)
     gather.shared_glance.forget()
     return said(f"Done: {action.replace('_', ' ')}.")
+
+
+@app.get("/inventory", dependencies=[may_manage])
+def inventory(request: Request, may: MayAct) -> Response:
+    """What the host has, as a document to be changed."""
+    with connections.registry_connection() as conn:
+        document = text.write(stored(conn))
+    return page("inventory.html", document=document, **where(request, may))
+
+
+@app.post("/inventory/{action}", dependencies=[may_manage, Depends(of_this_origin)])
+def change_inventory(
+    action: Annotated[str, InPath(pattern="^(plan|apply)$")],
+    user: GetUserDep,
+    document: Annotated[str, Form(max_length=text.MAX_CHARACTERS)],
+) -> Response:
+    """What a document would change, a line each, or has changed; a sentence where it is refused."""
+    with connections.registry_connection() as conn:
+        try:
+            changes = difference.plan_or_apply(conn, document, action == "apply", user.get_name())
+        except registry.RegistryRefused as refusal:
+            return said(str(refusal), bad=True)
+    gather.shared_glance.forget()
+    return page("changes.html", changes=changes, sentence=difference.summary(changes), applied=action == "apply")
 
 
 def said(sentence: str, bad: bool = False) -> Response:

@@ -32,6 +32,7 @@ class Glance:
     now: datetime
     last_event: int
     under_way: list[board.UnderWay]
+    finishing: list[board.Finished]
     transits: list[board.PoolTransit]
     moving: list[board.Moving]
     queue: list[registry.Queued]
@@ -51,6 +52,7 @@ def glance(conn: psycopg.Connection) -> Glance:
             "now": board.now(conn),
             "last_event": board.last_event(conn),
             "under_way": under_way,
+            "finishing": board.finishing(conn),
             "transits": board.pool(conn),
             "moving": moving,
             "queue": registry.places(conn),
@@ -59,7 +61,7 @@ def glance(conn: psycopg.Connection) -> Glance:
             "campaigns": board.campaigns(conn),
             "events": board.latest_events(conn),
         }
-    run_ids = [each.run_id for each in (*under_way, *moving, *found["campaigns"])]
+    run_ids = [each.run_id for each in (*under_way, *moving, *found["campaigns"], *found["finishing"])]
     return Glance(**found, troubles=runs.troubles(run_ids), approvals=runs.approvals(run_ids))
 
 
@@ -123,6 +125,7 @@ class ServerPage:
     server: registry.Server
     migration: board_server.ServersMigration | None
     place: registry.Place | None
+    unclaimed: list[registry.Unclaimed]
     accounts: list[board_server.Lived]
     ips: list[registry.Ip]
     moves: list[registry.Move]
@@ -158,6 +161,7 @@ def server_page(name: str) -> ServerPage:
             "server": server,
             "migration": migration,
             "place": None if id is None else queue.get(id),
+            "unclaimed": registry.unclaimed_of(conn, name),
             "accounts": board_server.lived(conn, name),
             "ips": registry.ips_of(conn, migration.server if migration else name),
             "moves": board_server.moves_on(conn, name, id),

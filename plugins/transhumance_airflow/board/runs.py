@@ -10,7 +10,7 @@ from urllib.parse import quote
 DAG_OF = {"out": "move_account", "home": "move_account", "over": "migrate_account", "test": "test_account"}
 """The DAG whose run moves or copies an account, by the direction."""
 
-DAGS = ("migrate_server", "run_campaign", *sorted(set(DAG_OF.values())))
+DAGS = ("migrate_server", "run_campaign", "finish_server", *sorted(set(DAG_OF.values())))
 """The DAGs whose runs the registry's rows name."""
 
 

@@ -13,8 +13,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include import registry
 from include.agent import verbs
+from include.agent.host.codec import plain
+from include.agent.verbs.verb import LongVerb
 from include.facts import MoveFacts, Peer, TestFacts
-from include.hosts import Host
+from include.hosts import AgentError, Host, ended
 from include.moves import channel
 from include.testing import copies, reports
 from transhumance_airflow import connections
@@ -24,6 +26,10 @@ from transhumance_airflow.triggers import AgentOperationTrigger
 
 OVER_BUDGET = "over_budget"
 """With this code a switch is refused before any hold: its rehearsal took longer than visitors may wait."""
+
+LONG_VERBS: dict[str, type[LongVerb[Any]]] = {
+    verb.name: verb for verb in (verbs.Check, verbs.Copy, verbs.Duplicate, verbs.Switch)
+}
 
 MOST_SWITCHES = 2
 """How often a run switches an account before it gives up: so many holds at most can a visitor meet."""
@@ -103,11 +109,18 @@ class AgentOperation(BaseOperator):
                 timeout=self.timeout,
             )
         if state == "succeeded":
-            return status.result
+            return self._given(status)
         if status.error is not None and status.error.code == OVER_BUDGET:
             # Refused before any hold, and a retry would be as slow.
             raise AirflowFailException(status.error.message)
         raise AirflowException(self.ended(status))
+
+    def _given(self, status: verbs.OperationStatus) -> Any:
+        """What the verb gives, as Airflow keeps it."""
+        try:
+            return plain(ended(self.operation, LONG_VERBS[self.verb], status))
+        except AgentError as strange:
+            raise AirflowFailException(strange.message) from None
 
     def ended(self, status: verbs.OperationStatus) -> str:
         """How an operation that did not succeed ended: one sentence."""
@@ -181,7 +194,7 @@ class MoveOperation(AgentOperation):
         self.server = move.from_server
         self.operation = channel.operation(move, self.verb)
         self.args = {
-            "account": move.account,
+            "account": move.login,
             "move": move.key,
             "epoch": move.epoch,
             "peer": asdict(read(Peer, self.peer)),
@@ -227,4 +240,4 @@ class CopyOperation(AgentOperation):
                 asks = reports.checks(conn, test, self.on)
             else:
                 asks = {**copies.duplicate(test), "peer": asdict(read(Peer, self.peer))}
-        self.args = {"account": test.account, **asks}
+        self.args = {"account": test.login, **asks}

@@ -176,9 +176,10 @@ class MoveAccountsHome(StartOrAttachDagRun):
             moves = registry.moves_of(conn, self._facts().id)
         return next(
             (
-                {"longest_wait_seconds": move.figures["longest_wait_seconds"]}
+                {"longest_wait_seconds": move.figures.longest_wait_seconds}
                 for move in moves
-                if (move.account, move.direction) == (account, Direction.OUT) and "longest_wait_seconds" in move.figures
+                if (move.account, move.direction) == (account, Direction.OUT)
+                and move.figures.longest_wait_seconds is not None
             ),
             {},
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
 from tests.lab.agents import Move, Side, account_file
 from tests.lab.cases.case import Case, Step, numbers
@@ -38,7 +39,7 @@ class Outcome:
     refused: AgentError | None = None
     left: list[str] = field(default_factory=list)
     """What the move says that it did not carry."""
-    moved: dict[str, Any] = field(default_factory=dict)
+    moved: Switched = Switched()
     """What the switch answered."""
     apart: list[str] = field(default_factory=list)
     """Where the two servers differ after the move, as other code than the mover's has found."""
@@ -105,7 +106,7 @@ class World:
         move = Move(key, epoch, self.statement, self.old, self.new)
         try:
             move.prepare()
-            outcome.left = self.old.host.run(f"{key}-copy", verbs.Copy(**move.args()))["left"]
+            outcome.left = self.old.host.run(f"{key}-copy", verbs.Copy(**move.args())).left
             for case in self.cases:
                 for step in case.meanwhile:
                     self._do(self.old, case, step, check=True)
@@ -125,14 +126,14 @@ class World:
         move.receive()
         stores = ["files", "postgresql", "mariadb"]
         done = old.run(f"{key}-duplicate", verbs.Duplicate(**move.args(stores=stores)))
-        told = [str(one["message"]) for one in done["said"]] + list(done["left"])
-        told += [f"database {one['database']}: {one['message']}" for one in done["waits"]]
+        told = [remark.message for remark in done.said] + done.left
+        told += [f"database {wait.database}: {wait.message}" for wait in done.waits]
         for host, asked in (
             (old, verbs.Check(account=self.name, side="original", checks=[*checks])),
             (new, verbs.Check(account=self.name, side="copy", checks=[*checks])),
         ):
-            found = host.run(f"{key}-check-{asked.side}", asked)["findings"]
-            told += [f"{one['where']}: {one['what']}" for one in found]
+            findings = host.run(f"{key}-check-{asked.side}", asked).findings
+            told += [f"{finding.where}: {finding.what}" for finding in findings]
         return told
 
     def ask(self, side: Side, case: Case) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from include.agent import describe
+from include.agent.unclaimed import claims
 
 
 def test_whatever_lies_beside_the_homes_is_told_and_breaks_nothing(tmp_path: Path) -> None:
@@ -14,4 +14,4 @@ def test_whatever_lies_beside_the_homes_is_told_and_breaks_nothing(tmp_path: Pat
     (tmp_path / "aquota.user").write_bytes(bytes(64))
     (tmp_path / "backup.tar").write_bytes(bytes(64))
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    assert describe.in_use(tmp_path) == {"alba", "backup.tar", "gone"}
+    assert claims.in_use(tmp_path) == {"alba", "backup.tar", "gone"}

@@ -157,7 +157,7 @@ def test_a_peer_gets_no_shell(tmp_path, monkeypatch, capsys, command: str) -> No
     (tmp_path / "pairs" / "m1").mkdir(parents=True)
     (tmp_path / "pairs" / "m1" / "target.json").write_text(json.dumps({"account": "alice"}))
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", command)
-    assert pairing.serve_peer("m1", Answers(), *[lambda *_: pytest.fail("another program ran")] * 2) == 1
+    assert pairing.serve_peer("m1", Answers, *[lambda *_: pytest.fail("another program ran")] * 2) == 1
     assert "not admitted" in capsys.readouterr().err
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import copying, migration, orchestrator, report, switchover
-from benchmarks.copying import Measured, Store, verify_seconds
+from benchmarks.copying import Measured, Store
 from benchmarks.options import Options
 from benchmarks.processes import Ran, merged, total, within, without
 from benchmarks.report import Figure, Seconds, Table
@@ -122,12 +122,6 @@ def test_an_operation_is_known_by_its_program():
     assert copying.operation_of(["/usr/bin/python3", agent, "run", "m1-copy"]) == "m1-copy"
     assert copying.operation_of(["/usr/bin/python3", agent, "serve"]) is None
     assert copying.operation_of([]) is None
-
-
-def test_the_verification_is_found_wherever_a_copy_tells_it():
-    assert verify_seconds({"seconds": 3, "verify_seconds": 1.5, "stores": {"files": {"verify_seconds": 1}}}) == 1.5
-    assert verify_seconds({"stores": {"files": {"verify_seconds": 1}, "mariadb": {"verify_seconds": 0.5}}}) == 1.5
-    assert verify_seconds({"seconds": 3, "left": ["x"]}) == 0
 
 
 def test_copying_is_compared_with_the_best_tool_and_without_the_verification():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.agent.verbs.reports import Checked
 from include.catalogue import load
 from include.compatibility import counts, report_page
 from include.compatibility.report import MAX_PLACES, Seen
@@ -248,7 +250,7 @@ def test_the_page_of_a_blocked_account_begins_with_what_to_do() -> None:
 
 def test_a_test_of_one_engine_is_told_of_databases() -> None:
     looks = seen()
-    text = Structure(report_page(report_of(Seen({**looks.duplicated, "files": 0}, {}, looks.copy, {})))).text
+    text = Structure(report_page(report_of(Seen(replace(looks.duplicated, files=0), Checked(), looks.copy, {})))).text
     assert "Use your databases in the test" in text and "Your pages" not in text
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from include.agent import protocol, verbs
 from include.agent.host.shapes import Strange
 from include.agent.host.system import Refused
+from include.agent.verbs.reports import Copied
 from include.agent.verbs.verb import Verb, answer
 from include.hosts import AgentError, Host, HostUnreachable, build_agent, package
 from include.hosts import host as module
@@ -130,8 +131,14 @@ def test_a_long_verb_is_followed_through_a_lost_connection(monkeypatch) -> None:
     seen: list[object] = []
     # A cut channel is one OSError for the kept connection and one for the new one.
     channels.insert(1, OSError("cut"))
-    assert host(*channels).run("o1", COPY, progress=seen.append) == {"files": 3}
+    assert host(*channels).run("o1", COPY, progress=seen.append) == Copied(files=3)
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize("result", [{"files": -1}, {"left": "all"}, {"ways": [{"store": "files"}]}, {"stores": []}])
+def test_what_a_long_verb_gives_is_of_its_kind(result: dict) -> None:
+    with pytest.raises(AgentError, match="What answers copy on this server is not its agent.(files|left|ways|stores)"):
+        host(status("succeeded", result=result)).run("o1", COPY)
 
 
 def test_a_long_verb_that_failed_or_vanished_is_an_error(monkeypatch) -> None:

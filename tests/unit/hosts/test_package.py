@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from include.agent import __main__ as agent
+from include.agent import installation
 from include.hosts.package import build_agent
 
 
 @pytest.fixture
 def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where packages are, with that of an agent which came two days ago."""
-    monkeypatch.setattr(agent, "AGENT", tmp_path / "agent.pyz")
+    monkeypatch.setattr(installation, "AGENT", tmp_path / "agent.pyz")
     (tmp_path / "new.pyz").write_bytes(build_agent())
     old = tmp_path / "unpacked" / "0123456789abcdef"
     (old / "agent").mkdir(parents=True)
@@ -31,7 +32,7 @@ def age(package: Path) -> None:
 
 
 def push(unpacked: Path) -> set[str]:
-    agent._unpack(unpacked.parent / "new.pyz")
+    installation._unpack(unpacked.parent / "new.pyz")
     return {path.name for path in unpacked.iterdir()}
 
 

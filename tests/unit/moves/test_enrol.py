@@ -5,10 +5,11 @@ import re
 import pytest
 
 from include.catalogue import infrastructures
-from include.moves.channel import require_as_known, stated, without_secrets
+from include.moves.channel import entry_without_secrets, require_as_known, stated, without_secrets
 from include.moves.enrol import unfit, version
 from include.moves.servers import past, serving
 from include.registry import RegistryRefused
+from tests.support import described
 
 VERSIONS = {
     "rsync": "3.5.0",
@@ -17,8 +18,7 @@ VERSIONS = {
 
 
 def description(**more):
-    well = {"debian": "13", "versions": VERSIONS, "services_down": []}
-    return {**well, "accounts": [], **more}
+    return described.description(**{"versions": VERSIONS, **more})
 
 
 def test_what_was_ordered_fits():
@@ -65,12 +65,12 @@ def test_versions_are_compared_as_numbers(text, numbers):
 def test_an_account_that_left_does_not_serve():
     states = ["serving", "held", "moved", "receiving"]
     accounts = [{"account": state, "state": state, "account_file": {"secret": 1}} for state in states]
-    assert [one["account"] for one in serving({"accounts": accounts})] == ["serving", "held"]
-    kept = without_secrets({"accounts": accounts, "debian": "13"})
-    assert "secret" not in str(kept) and len(kept["accounts"]) == 4
+    assert [one["account"] for one in serving(description(accounts=accounts))] == ["serving", "held"]
+    kept = without_secrets(description(accounts=accounts, parts=accounts))
+    assert "secret" not in str(kept) and len(kept.accounts) == len(kept.parts) == 4
     mail = {"domains": ["b.example", "a.example"], "mailboxes": [{"password_hash": "secret"}]}
-    (kept,) = without_secrets({"accounts": [{"account": "x", "account_file": {"uid": 2001, "mail": mail}}]})["accounts"]
-    assert kept == {"account": "x", "stated": {"uid": 2001, "mail_domains": ["a.example", "b.example"]}}
+    public = entry_without_secrets({"account": "x", "account_file": {"uid": 2001, "mail": mail}})
+    assert public == {"account": "x", "stated": {"uid": 2001, "mail_domains": ["a.example", "b.example"]}}
 
 
 @pytest.mark.parametrize(

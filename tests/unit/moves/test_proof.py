@@ -6,7 +6,7 @@ import pytest
 
 from include.moves import proof
 from include.panel import event_text
-from include.registry import Event
+from include.registry import Event, read_figures
 
 EQUAL = {"files": 3, "tables": 1, "rows": 2, "messages": 0, "bytes": 7, "equal": True}
 LEFT = "Database shop: publication p is not carried."
@@ -22,13 +22,14 @@ LEFT = "Database shop: publication p is not carried."
     ],
 )
 def test_verified_is_said_only_of_what_is_equal_and_whole(switched: dict, word: str) -> None:
-    found = proof.of({"copy": {"left": []}, "switch": switched})
+    found = proof.of(read_figures({"copy": {"left": []}, "switch": switched}))
     assert found.word == word and found.verified == (word == "yes")
 
 
 def test_what_the_copy_left_counts_until_the_switch_has_said_it() -> None:
-    assert proof.of({"copy": {"left": [LEFT]}, "switch": {"verified": EQUAL}}).left == [LEFT]
-    assert proof.of({"copy": {"left": [LEFT]}, "switch": {"verified": EQUAL, "left": []}}).left == []
+    copied = {"left": [LEFT]}
+    assert proof.of(read_figures({"copy": copied, "switch": {"verified": EQUAL}})).left == [LEFT]
+    assert proof.of(read_figures({"copy": copied, "switch": {"verified": EQUAL, "left": []}})).left == []
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ SMALL, LARGE, ODD = (2, 4, 40), (4, 8, 80), (8, 2, 80)
 WEEK = timedelta(days=7)
 
 
-def wanted(id=1, larger=False, customer="c"):
-    return Wanted(id, id, f"vps-{id}", customer, "small", larger, SMALL)
+def wanted(id=1, larger=False, customer="c", site=None):
+    return Wanted(id, id, f"vps-{id}", customer, "small", larger, SMALL, site)
 
 
-def offered(name, plan="small", size=SMALL, reserved_for=None, days=0):
-    return Offered(name, plan, reserved_for, size, NOW + timedelta(days=days))
+def offered(name, plan="small", size=SMALL, reserved_for=None, days=0, site=None):
+    return Offered(name, plan, reserved_for, size, NOW + timedelta(days=days), site)
 
 
 def test_own_plan_fits_and_others_do_not():

@@ -31,20 +31,20 @@ def counts(account: Account) -> dict[str, dict[str, Any]]:
 def _collect() -> dict[str, Any]:
     """The sums, with what is new. {"sums": {account: {protocol: ...}}, "front": what it counted, "cursor", "at"}"""
     with locked(RUNTIME / "forwarded.lock"):
-        known = read_json(_FILE) or {"sums": {}, "front": {}, "cursor": None, "at": 0.0}
-        if time.time() - known["at"] < 1:
-            return known
+        saved = read_json(_FILE) or {"sums": {}, "front": {}, "cursor": None, "at": 0.0}
+        if time.time() - saved["at"] < 1:
+            return saved
         accounts = [(a, standing(a.name)) for a in all_accounts()]
         moved = [(a, s) for a, s in accounts if s.to]
-        sums = {a.name: known["sums"].get(a.name, {}) for a, _ in moved}
+        sums = {a.name: saved["sums"].get(a.name, {}) for a, _ in moved}
         counted, rows = _of_the_front(front.command("show table forwarded"), time.time())
         for (name, protocol), (count, last) in rows.items():
-            before = known["front"].get(f"{name}/{protocol}", 0)
+            before = saved["front"].get(f"{name}/{protocol}", 0)
             # A front that counts less than before was restarted, and began anew.
             _add(sums, name, protocol, count - before if count >= before else count, last)
-        cursor = known["cursor"]
+        cursor = saved["cursor"]
         if moved:
-            since = known["at"] or min(s.since or 0.0 for _, s in moved)
+            since = saved["at"] or min(s.since or 0.0 for _, s in moved)
             entries, cursor = _journal(cursor, since)
             for name, protocol, at in _of_the_mail(entries, moved):
                 _add(sums, name, protocol, 1, at)

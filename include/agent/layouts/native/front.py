@@ -200,16 +200,16 @@ def parse_map(answer: str) -> dict[str, str]:
     return {row[1]: row[2] if len(row) > 2 else "" for row in rows if len(row) > 1}
 
 
-def _sync(path: Path, wanted: dict[str, str]) -> None:
-    """Make the file and the running map say `wanted`. The file first: a restart in between reads the new one."""
-    write_if_changed(path, "".join(f"{key} {value}\n" for key, value in sorted(wanted.items())))
+def _sync(path: Path, entries: dict[str, str]) -> None:
+    """Make the file and the running map say these `entries`. The file first: a restart in between reads the new one."""
+    write_if_changed(path, "".join(f"{key} {value}\n" for key, value in sorted(entries.items())))
     running = parse_map(command(f"show map {path}"))
-    for key, value in wanted.items():
+    for key, value in entries.items():
         if key not in running:
             _expect_silence(f"add map {path} {key} {value}")
         elif running[key] != value:
             _expect_silence(f"set map {path} {key} {value}")
-    for key in running.keys() - wanted.keys():
+    for key in running.keys() - entries.keys():
         _expect_silence(f"del map {path} {key}")
 
 
@@ -252,13 +252,15 @@ def _require_pair(domain: str, pem: str) -> None:
         check=False,
     )
     names = {name.lower() for name in _CERTIFIED.findall(named.stdout.decode(errors="replace"))}
-    for other in all_accounts():
-        taken = [host for host in other.domains if domain not in other.domains and {host, _any_beside(host)} & names]
-        if taken:
+    for account in all_accounts():
+        foreign_hosts = [
+            host for host in account.domains if domain not in account.domains and {host, _any_beside(host)} & names
+        ]
+        if foreign_hosts:
             refuse(
                 "foreign_certificate",
-                f"The certificate of {domain} is also one for {taken[0]}, which is {other.name}'s here; install one "
-                f"without that name on the old server.",
+                f"The certificate of {domain} is also one for {foreign_hosts[0]}, which is {account.name}'s here; "
+                f"install one without that name on the old server.",
             )
 
 
@@ -290,17 +292,17 @@ def load_certificate(domain: str) -> None:
 def _load_certificate(domain: str, pem: str) -> None:
     """HAProxy takes one certificate at a time."""
     path = f"{CERTIFICATES}/{domain}.pem"
-    known = path in command(f"show ssl crt-list {CERTIFICATES}/").splitlines()
-    if not known:
+    listed = path in command(f"show ssl crt-list {CERTIFICATES}/").splitlines()
+    if not listed:
         command(f"new ssl cert {path}")
     lines = "\n".join(line for line in pem.splitlines() if line.strip())
     command(f"set ssl cert {path} <<\n{lines}\n")
     if "Success" not in (answer := command(f"commit ssl cert {path}")):
         command(f"abort ssl cert {path}")
-        if not known:
+        if not listed:
             command(f"del ssl cert {path}")
         refuse("bad_certificate", f"HAProxy does not take the certificate of {domain}: {printable(answer[-200:])}")
-    if not known and "Success" not in (answer := command(f"add ssl crt-list {CERTIFICATES}/ {path}")):
+    if not listed and "Success" not in (answer := command(f"add ssl crt-list {CERTIFICATES}/ {path}")):
         refuse("bad_certificate", f"HAProxy does not list the certificate of {domain}: {printable(answer[-200:])}")
 
 

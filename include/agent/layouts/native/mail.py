@@ -28,6 +28,8 @@ _MAX_MEMORY = 2 << 30
 """Of the child that reads messages: some two million in one folder."""
 _ENTER_AGAIN = "smtp:[127.0.0.1]:26"
 _TO_DOVECOT = "lmtp:unix:private/dovecot-lmtp"
+_SENT_FROM = {4: "sent_from_address", 6: "sent_from_address6"}
+"""Settings of main.cf, by the IP version."""
 _WAIT = "4.2.1 The account is being moved; try again in a moment"
 
 SCOPE = Scope(
@@ -152,6 +154,20 @@ def render(*, certificates: bool = False) -> None:
             version = ".".join(run(["dovecot", "--version"]).stdout.decode().split(".")[:2])
             if write_if_changed(_MAIL / "certificates.conf", certificate_settings(accounts, version)):
                 run(["systemctl", "reload-or-restart", "dovecot.service"])
+
+
+def send_from(addresses: list[str]) -> None:
+    """Let mail to the world leave by these service addresses, the first of each family; of a family that has none, by
+    the address that this server reaches the world with. Mail between servers is not meant: see Postfix's main.cf."""
+    first = {family: "" for family in _SENT_FROM}
+    for address in reversed(addresses):
+        first[ipaddress.ip_address(address).version] = address
+    settings = [f"{_SENT_FROM[family]} = {address}".rstrip() for family, address in first.items()]
+    with locked(RUNTIME / "mail.lock"):
+        in_force = run(["postconf", *_SENT_FROM.values()]).stdout.decode().splitlines()
+        if [line.rstrip() for line in in_force] != settings:
+            run(["postconf", "-e", *settings])
+            _reload_postfix()
 
 
 def follow(account: Account) -> None:

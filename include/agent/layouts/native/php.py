@@ -279,8 +279,8 @@ def _in_php(text: str) -> list[dict[str, Any]]:
     for block in text.split("*" * 24)[1:]:
         fields = dict(re.findall(r"^([a-z ]+):[ \t]*(.*?)\r?$", block, re.MULTILINE))
         if fields.get("state") not in ("Idle", None):
-            method, taken = fields.get("request method", ""), fields.get("request duration", "")
-            seconds = int(taken) / 1e6 if re.fullmatch(r"[0-9]{1,15}", taken) else 0.0
+            method, duration = fields.get("request method", ""), fields.get("request duration", "")
+            seconds = int(duration) / 1e6 if re.fullmatch(r"[0-9]{1,15}", duration) else 0.0
             requests.append({"method": method if _METHOD.fullmatch(method) else UNKNOWN, "seconds": seconds})
     return requests
 

@@ -30,27 +30,27 @@ _MAX_BYTES = 90_000
 
 def of(crontab: str) -> list[dict[str, Any]]:
     """[{"command", "input", "set": the variables that stand before it}] of each such line, as cron reads them."""
-    found: list[dict[str, Any]] = []
+    commands: list[dict[str, Any]] = []
     variables: dict[str, str] = {}
     for line in crontab.splitlines():
         if line.lstrip().startswith("#"):
             continue
         if started := _LINE.match(line):
-            command, _, given = re.sub(r"(?<!\\)%", "\n", started[1]).replace("\\%", "%").partition("\n")
-            found.append({"command": command, "input": given, "set": {**variables}})
+            command, _, stdin_text = re.sub(r"(?<!\\)%", "\n", started[1]).replace("\\%", "%").partition("\n")
+            commands.append({"command": command, "input": stdin_text, "set": {**variables}})
         elif set_ := _ASSIGNED.match(line):
             value = set_[4]
             if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1:
                 value = value[1:-1]
             variables[set_[1] or set_[2] or set_[3]] = value
-    return found
+    return commands
 
 
 def left_behind(account: Account) -> list[str]:
     """What else begins by itself and does not come over, in sentences."""
-    found = []
+    sentences = []
     if (_LINGER / account.name).exists():
-        found.append(
+        sentences.append(
             f"Lingering is on for {account.name} (loginctl enable-linger), and is not on the new server: services of"
             " its own (systemctl --user) run only while it is logged in there. Ask us to switch it on."
         )
@@ -59,24 +59,24 @@ def left_behind(account: Account) -> list[str]:
     except FileNotFoundError:
         waiting = 0
     if waiting:
-        found.append(
+        sentences.append(
             f"{waiting} of {account.name}'s jobs of at(1) or batch are still to come (atq lists them); they are not"
             " carried. Give them to at again on the new server, or let them run before the move."
         )
-    return found
+    return sentences
 
 
 def start(account: Account, crontab: bytes) -> None:
     """Start what these lines start; nothing is waited for, and nothing of it keeps the account shut."""
     lines = of(crontab.decode("utf-8", "surrogateescape"))
-    given = json.dumps({"home": account.home, "name": account.name, "lines": lines}).encode()
-    if not lines or len(given) > _MAX_BYTES:
+    task = json.dumps({"home": account.home, "name": account.name, "lines": lines}).encode()
+    if not lines or len(task) > _MAX_BYTES:
         return
     properties = {
         "User": account.name,
         "PAMName": "cron",
         "StandardInput": "data",
-        "StandardInputData": base64.b64encode(given).decode(),
+        "StandardInputData": base64.b64encode(task).decode(),
         "StandardOutput": "null",
         "StandardError": "null",
     }
@@ -103,13 +103,13 @@ def main() -> None:
     """Run the lines that stdin holds; already the account's user, with nothing but its rights.
 
     What a line leaves running stays, as under cron: the unit would end it, so it lasts as long as any of it."""
-    given = json.load(sys.stdin)
+    task = json.load(sys.stdin)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     os.umask(0o022)
-    os.chdir(given["home"])
-    own = {"HOME": given["home"], "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
-    named = {"LOGNAME": given["name"], "USER": given["name"]}
-    for line in given["lines"]:
+    os.chdir(task["home"])
+    own = {"HOME": task["home"], "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+    named = {"LOGNAME": task["name"], "USER": task["name"]}
+    for line in task["lines"]:
         environment = {**own, **line["set"], **named}
         _begin(environment, line["command"], line["input"])
     with suppress(ChildProcessError):
@@ -117,7 +117,7 @@ def main() -> None:
             os.wait()
 
 
-def _begin(environment: dict[str, str], command: str, given: str) -> None:
+def _begin(environment: dict[str, str], command: str, stdin_text: str) -> None:
     try:
         process = subprocess.Popen(
             [environment["SHELL"], "-c", command],
@@ -128,6 +128,6 @@ def _begin(environment: dict[str, str], command: str, given: str) -> None:
         )
         assert process.stdin
         with process.stdin as stdin:
-            stdin.write(given.encode("utf-8", "surrogateescape"))
+            stdin.write(stdin_text.encode("utf-8", "surrogateescape"))
     except (OSError, ValueError) as error:
         print(f"A line of the crontab was not started: {error}", file=sys.stderr)

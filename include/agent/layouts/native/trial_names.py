@@ -27,20 +27,20 @@ _MAX_HOSTS = 250 // sum(len(ends) for _, ends in _ADDRESSES)
 def asked_as(site: Site) -> str:
     """The host that a site wants to be asked as. One that sends its visitors from its domain on to an alias would send
     those of the test name round in a circle."""
-    known, asked = (site.domain, *site.aliases), ("http", site.domain)
+    hosts, asked = (site.domain, *site.aliases), ("http", site.domain)
     for _ in range(4):
         connection = HTTPConnection("127.0.0.1", 8080, timeout=10)
         try:
             connection.request("GET", "/", headers={"Host": asked[1], "X-Forwarded-Proto": asked[0]})
             to = urlsplit(connection.getresponse().getheader("Location") or "")
-            wanted = (to.scheme, to.hostname or "")
+            target = (to.scheme, to.hostname or "")
         except (OSError, HTTPException, ValueError):
             return site.domain
         finally:
             connection.close()
-        if wanted[0] not in ("http", "https") or wanted[1] not in known or wanted == asked:
+        if target[0] not in ("http", "https") or target[1] not in hosts or target == asked:
             return asked[1]
-        asked = wanted
+        asked = target
     return site.domain
 
 
@@ -56,15 +56,19 @@ def blocks(account: Account, test: dict[str, Any]) -> str:
 
 def _block(key: str, site: Site, host: str, sites: list[Site], names: dict[str, str]) -> str:
     own = names[site.domain]
-    led_back = [(known, names[one.domain]) for one in [site, *sites] for known in (one.domain, *one.aliases)]
+    led_back = [
+        (domain, names[account_site.domain])
+        for account_site in [site, *sites]
+        for domain in (account_site.domain, *account_site.aliases)
+    ]
     led_back = list(dict(led_back).items())[:_MAX_HOSTS]
     headers = "\n".join(_header_map(key, header, own, host) for header in ("referer", "origin"))
     lines = [
-        f'proxy_redirect "~*^(https?:)?//{re.escape(known)}(:\\d+)?([/?#].*)?$" $1//{name}$3;'
-        for known, name in led_back
+        f'proxy_redirect "~*^(https?:)?//{re.escape(domain)}(:\\d+)?([/?#].*)?$" $1//{name}$3;'
+        for domain, name in led_back
     ]
-    lines += [f"proxy_cookie_domain {known} {name};" for known, name in led_back]
-    lines += [f"sub_filter {old} {new};" for known, name in led_back for old, new in _replaced(known, name)]
+    lines += [f"proxy_cookie_domain {domain} {name};" for domain, name in led_back]
+    lines += [f"sub_filter {old} {new};" for domain, name in led_back for old, new in _replaced(domain, name)]
     more = "\n        ".join(lines)
     return f"""{headers}
 server {{
@@ -106,8 +110,8 @@ def _header_map(key: str, header: str, own: str, host: str) -> str:
 }}"""
 
 
-def _replaced(known: str, name: str) -> list[tuple[str, str]]:
-    return [(_quoted(begin + known + end), _quoted(begin + name + end)) for begin, ends in _ADDRESSES for end in ends]
+def _replaced(domain: str, name: str) -> list[tuple[str, str]]:
+    return [(_quoted(begin + domain + end), _quoted(begin + name + end)) for begin, ends in _ADDRESSES for end in ends]
 
 
 def _quoted(text: str) -> str:

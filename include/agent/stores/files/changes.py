@@ -87,7 +87,7 @@ def mapped(account: Account) -> set[bytes]:
     """The files that processes of the account have mapped and may write to without any event.
 
     On most file systems the last close tells of such writes, on an overlay nothing does."""
-    home, found = os.fsencode(account.home) + b"/", set()
+    home, paths = os.fsencode(account.home) + b"/", set()
     for process in processes.of_user(account.uid):
         try:
             with open(f"/proc/{process}/maps", "rb") as maps:
@@ -96,8 +96,8 @@ def mapped(account: Account) -> set[bytes]:
             continue  # ended: its files were closed
         for row in rows:
             if len(row) == 6 and row[1].endswith(b"s") and row[5].startswith(home):
-                found.add(row[5][len(home) :].replace(b"\\012", b"\n"))
-    return found
+                paths.add(row[5][len(home) :].replace(b"\\012", b"\n"))
+    return paths
 
 
 def _socket(account: Account) -> Path:

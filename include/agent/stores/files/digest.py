@@ -13,7 +13,7 @@ from ...host import sandbox, walk_format
 from ...host.digest import MOST, printable
 from ...host.system import run
 from ...verbs import peers as verbs
-from . import walk
+from . import mounted, walk
 from .changes import mapped
 
 # Parts of the digest asked for at once.
@@ -36,6 +36,7 @@ def digest(account: Account) -> dict[str, Any]:
 
     Only files that changed since the last digest are read. Keys with `_` are no part of the comparison: `_left` is
     what a move leaves behind ({kind: {"count", "first": [paths]}}), `_listing` the file with a line an entry."""
+    mounted.require_none(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     cache, listing = account.directory / "files.hashes", account.directory / "files.listing"
     began = time.monotonic()
@@ -53,14 +54,15 @@ def digest(account: Account) -> dict[str, Any]:
 
 def left_behind(account: Account) -> list[str]:
     """What a move or a test does not carry of the home as it is, in sentences; no content is read."""
+    mounted.require_none(account)
     return left_sentences(json.loads(sandbox.call(account.home, walk.__name__, request={}))["left"])
 
 
 def left_sentences(left: dict[str, dict[str, Any]]) -> list[str]:
     """`_left` of a digest, one sentence a kind."""
     return [
-        f"Of the files, {found['count']} ({kind}) are not carried as they are: {_shortened(found['first'][0])}."
-        for kind, found in left.items()
+        f"Of the files, {entry['count']} ({kind}) are not carried as they are: {_shortened(entry['first'][0])}."
+        for kind, entry in left.items()
     ]
 
 
@@ -71,12 +73,12 @@ def _shortened(path: str) -> str:
 
 def differences(account: Account, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """At most 20 sentences, each naming a path that differs and in what; both digests must be fresh."""
-    found = []
-    for path, here, there in differing(account, peer, mine, theirs):
-        found.append(sentence(path, here, there))
-        if len(found) == MOST:
+    sentences = []
+    for path, line_here, line_there in differing(account, peer, mine, theirs):
+        sentences.append(sentence(path, line_here, line_there))
+        if len(sentences) == MOST:
             break
-    return found
+    return sentences
 
 
 def differing(
@@ -87,21 +89,21 @@ def differing(
         return
     parts = [n for n in range(walk_format.BUCKETS) if mine["parts"][n] != theirs["parts"][n]]
     for start in range(0, len(parts), _AT_ONCE):
-        some = parts[start : start + _AT_ONCE]
-        here = _entries(listed(account, some))
-        there = _entries(peer.call(verbs.FilesListed(parts=some)).lines)
-        for path in sorted({*here, *there}):
-            if here.get(path) != there.get(path):
-                yield path, here.get(path), there.get(path)
+        batch = parts[start : start + _AT_ONCE]
+        lines_here = _entries(listed(account, batch))
+        lines_there = _entries(peer.call(verbs.FilesListed(parts=batch)).lines)
+        for path in sorted({*lines_here, *lines_there}):
+            if lines_here.get(path) != lines_there.get(path):
+                yield path, lines_here.get(path), lines_there.get(path)
 
 
 def listed(account: Account, parts: list[int]) -> list[str]:
     """The lines of the last digest's listing that belong to these parts."""
-    wanted, lines = set(parts), []
+    buckets, lines = set(parts), []
     with open(account.directory / "files.listing", "rb") as listing:
         for row in listing:
             line = row[row.index(b"\t") + 1 :]
-            if walk.bucket_of(line[: line.index(b"\t")]) in wanted:
+            if walk.bucket_of(line[: line.index(b"\t")]) in buckets:
                 lines.append(line.decode("utf-8", "surrogateescape").rstrip("\n"))
     return lines
 
@@ -117,14 +119,14 @@ def _entries(lines: list[str]) -> dict[str, str]:
     return {path: rest for path, _, rest in (line.partition("\t") for line in lines)}
 
 
-def sentence(path: str, here: str | None, there: str | None) -> str:
+def sentence(path: str, line_here: str | None, line_there: str | None) -> str:
     """What differs between two lines of one path."""
     name = printable(path)
-    if here is None or there is None:
-        return f"{name}: only on the {'target' if here is None else 'source'}."
+    if line_here is None or line_there is None:
+        return f"{name}: only on the {'target' if line_here is None else 'source'}."
     parted = [
         f"{field} {printable(a)[:40]} / {printable(b)[:40]}"
-        for field, a, b in zip(walk_format.FIELDS, here.split("\t"), there.split("\t"), strict=True)
+        for field, a, b in zip(walk_format.FIELDS, line_here.split("\t"), line_there.split("\t"), strict=True)
         if a != b
     ]
     return f"{name}: {', '.join(parted)} (source / target)."

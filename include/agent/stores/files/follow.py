@@ -22,7 +22,7 @@ from ...verbs import peers as verbs
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import changes as files_changes
 from . import index as files_index
-from . import look
+from . import look, mounted
 from .changes import Changes, Lost
 from .digest import differing, digest, left_sentences, sentence, without_names
 from .index import Index, parent_of
@@ -52,7 +52,7 @@ class Watched(Following):
         self.unproven: dict[bytes, int] = {}
         # Files that may be written to without an event: every pass takes them.
         self.mapped: set[bytes] = set()
-        self.said = ""
+        self.rsync_errors = ""
         self.sizes: dict[bytes, int] = {}
         self.ready: Listed | None = None
 
@@ -67,21 +67,22 @@ class Watched(Following):
         return Rehearsal(seconds, slow)
 
     def final_pass(self) -> None:
+        mounted.require_none(self.account)
         carry(self, held=True)
 
     def compare(self) -> Compared:
         note(self)
-        found = prove(self)
-        if found and len(found) <= FEW:
+        unequal = prove(self)
+        if unequal and len(unequal) <= FEW:
             # Nobody writes any more: what one pass left (a directory's time, the names of a file that were parted) a
             # second one brings over, which is less than another hold.
             carry(self, held=True)
-            found = prove(self)
-        different = [one.sentence for one in found.values()]
+            unequal = prove(self)
+        different = [difference.sentence for difference in unequal.values()]
         return Compared(files=self.index.files, bytes=self.index.bytes, different=tuple(different[:MOST]))
 
-    def counted_later(self) -> dict[str, int]:
-        return {"messages": mail.count(self.account, self.index.rest)}
+    def messages(self) -> int:
+        return mail.count(self.account, self.index.rest)
 
     def stop(self) -> None:
         self.line.close()
@@ -108,9 +109,9 @@ def resume(store: Store, account: Account, peer: Peer) -> Watched | None:
             index = files_index.load(file)
     except FileNotFoundError:
         return None
-    known = Watched(store, account, peer, Followed(left=tuple(head["left"])), head["token"], head["since"], index)
-    known.unproven = {os.fsencode(path): 0 for path in head["unproven"]}
-    return known
+    watched = Watched(store, account, peer, Followed(left=tuple(head["left"])), head["token"], head["since"], index)
+    watched.unproven = {os.fsencode(path): 0 for path in head["unproven"]}
+    return watched
 
 
 def begin(store: Store, account: Account, peer: Peer, report: Report) -> Watched:
@@ -124,8 +125,8 @@ def begin(store: Store, account: Account, peer: Peer, report: Report) -> Watched
     report(text="reading both copies")
     with Threads() as pool:
         durable = pool.submit(peer.call, verbs.FilesSettleAll())
-        one, other = pool.submit(digest, account), pool.submit(peer.call, verbs.FilesDigest())
-        mine, theirs = one.result(), other.result()
+        digest_here, digest_there = pool.submit(digest, account), pool.submit(peer.call, verbs.FilesDigest())
+        mine, theirs = digest_here.result(), digest_there.result()
         with open(mine["_listing"], "rb") as listing:
             index = files_index.load(listing)
         left = (*left_sentences(mine["_left"]), *reboot_lines.left_behind(account))
@@ -156,14 +157,14 @@ def catch_up(following: Watched) -> None:
         # What is being written at this moment differs at every look; the hold brings it over.
         if len(moved) <= FEW and moving.issuperset(following.unproven):
             return
-    told = [
-        found.sentence
-        for path, found in different.items()
-        if found.itself and path not in moving and before.get(path, b"") == following.index.rest.get(path)
+    sentences = [
+        difference.sentence
+        for path, difference in different.items()
+        if difference.itself and path not in moving and before.get(path, b"") == following.index.rest.get(path)
     ]
-    if told:
-        said = f"{' '.join(told[:3])} {following.said}"
-        refuse("files_differ", f"Files differ after {_MOST_ROUNDS} copies: {said[:1000]}")
+    if sentences:
+        message = f"{' '.join(sentences[:3])} {following.rsync_errors}"
+        refuse("files_differ", f"Files differ after {_MOST_ROUNDS} copies: {message[:1000]}")
 
 
 def save(following: Watched) -> None:
@@ -211,13 +212,13 @@ def carry(following: Watched, *, held: bool) -> set[bytes]:
         same, again = _unchanged(following, present, states)
         if removed := _to_remove(following, paths, present, states):
             following.line.call(verbs.FilesRemove(paths=[os.fsdecode(path) for path in removed]))
-        if wanted := present - same:
-            again = again or any(path in wanted for path in following.unproven)
+        if to_copy := present - same:
+            again = again or any(path in to_copy for path in following.unproven)
             parts = any(
                 states[path][4] >= _LARGE and index.kind(path) == "f" and (again or not _as_listed(index, path, states))
-                for path in wanted
+                for path in to_copy
             )
-            following.said = _listed(following, again, parts).copy(wanted, held=held)
+            following.rsync_errors = _listed(following, again, parts).copy(to_copy, held=held)
         following.line.call(verbs.FilesSettle(paths=[os.fsdecode(path) for path in paths]))
     if held and following.ready:
         # Unused, it would hold the target's data open for writing.
@@ -235,21 +236,21 @@ def prove(following: Watched) -> dict[bytes, Different]:
         return {}
     paths, index = list(following.unproven), following.index
     with Threads() as pool:
-        other = pool.submit(following.line.call, verbs.FilesLook(paths=[os.fsdecode(path) for path in paths]))
+        asked_there = pool.submit(following.line.call, verbs.FilesLook(paths=[os.fsdecode(path) for path in paths]))
         mine = look.ask(following.account, "lines", paths)["lines"]
-        there = other.result()
-    strange, theirs = set(there["strange"]), there["lines"]
+        reply = asked_there.result()
+    strange, theirs = set(reply["strange"]), reply["lines"]
     different: dict[bytes, Different] = {}
     for path in paths:
         name = os.fsdecode(path)
-        (inode, here), (_, copy) = mine.get(name, (0, None)), theirs.get(name, (0, None))
-        if here is None:
+        (inode, original), (_, copy) = mine.get(name, (0, None)), theirs.get(name, (0, None))
+        if original is None:
             index.drop(path)
         else:
-            index.put(path, inode, os.fsencode(here))
-        if here != copy:
-            told = sentence(os.fsdecode(escaped(path)), here, copy)
-            different[path] = Different(told, without_names(here) != without_names(copy))
+            index.put(path, inode, os.fsencode(original))
+        if original != copy:
+            text = sentence(os.fsdecode(escaped(path)), original, copy)
+            different[path] = Different(text, without_names(original) != without_names(copy))
         elif name in strange:
             different[path] = Different(f"{printable(name)}: has a further name on the target.", False)
     following.unproven = {path: following.unproven[path] + 1 for path in different}
@@ -292,9 +293,9 @@ def _concerned(following: Watched, changes: Changes) -> tuple[set[bytes], dict[b
     """The paths that one pass must take together, and what they are now: [type, inode, names, time, size]."""
     index = following.index
     paths = following.mapped.union(following.unproven)
-    for path, said in changes.paths.items():
+    for path, flags in changes.paths.items():
         paths.add(path)
-        if said & DEEP:
+        if flags & DEEP:
             paths.update(index.below(path))
     states: dict[bytes, list[Any]] = {}
     fresh = {name for path in paths for name in (*index.group(path), parent_of(path))}
@@ -303,8 +304,8 @@ def _concerned(following: Watched, changes: Changes) -> tuple[set[bytes], dict[b
         new = _states(following.account, fresh | paths if not states else fresh)
         states |= new
         # A second name made for a file that has one in the index: they belong together.
-        others = {index.named.get(state[1]) for state in new.values() if state[0] == "f" and state[2] > 1}
-        fresh = {name for other in others if other is not None for name in index.group(other)} - paths
+        linked = {index.named.get(state[1]) for state in new.values() if state[0] == "f" and state[2] > 1}
+        fresh = {name for linked_path in linked if linked_path is not None for name in index.group(linked_path)} - paths
         fresh |= {parent_of(name) for name in fresh} - paths
     return paths, states
 

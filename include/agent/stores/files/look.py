@@ -20,7 +20,7 @@ from ...account.accounts import Account
 from ...host.kept import Threads, of
 from ...host.sandbox import enter, open_beneath, python_argv
 from ...host.system import refuse
-from .walk import LONGEST, VANISHED, WORTH_CACHING, Known, Unread, Walk, load_cache, unescaped
+from .walk import LONGEST, VANISHED, WORTH_CACHING, Cached, Unread, Walk, load_cache, unescaped
 
 # As many files are made durable at once: they share the file system's commits.
 _SYNC_WIDTH = 16
@@ -32,7 +32,7 @@ _SYNC_WIDTH = 16
 class Looker:
     """The home, and the questions that can be asked about paths below it; no part of a path is ever a link."""
 
-    def __init__(self, home: str, cache: dict[tuple[int, int], Known]) -> None:
+    def __init__(self, home: str, cache: dict[tuple[int, int], Cached]) -> None:
         self.root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         self.device = os.fstat(self.root).st_dev
         self.cache = cache
@@ -40,12 +40,12 @@ class Looker:
     def each(self, paths: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
         """(path, its name in the directory that is current meanwhile, its state) of each path that is there."""
         current: bytes | None = None
-        there = False
+        entered = False
         for path in sorted(paths):
             parent, _, name = (b".", b"", path) if b"/" not in path else path.rpartition(b"/")
             if parent != current:
-                current, there = parent, self._go(parent)
-            if there and name != b".." and len(path) <= LONGEST:
+                current, entered = parent, self._go(parent)
+            if entered and name != b".." and len(path) <= LONGEST:
                 with contextlib.suppress(*VANISHED):
                     info = os.lstat(name)
                     if not stat.S_ISDIR(info.st_mode) or info.st_dev == self.device:
@@ -62,12 +62,12 @@ class Looker:
 
     def states(self, paths: list[bytes]) -> dict[str, Any]:
         """[type, inode, names, time, size] of each file, directory and link among the paths."""
-        found = {}
+        states = {}
         for path, _, info in self.each(paths):
             kind = stat.S_IFMT(info.st_mode)
             letter = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}.get(kind, "-")
-            found[os.fsdecode(path)] = [letter, info.st_ino, info.st_nlink, info.st_mtime_ns, info.st_size]
-        return found
+            states[os.fsdecode(path)] = [letter, info.st_ino, info.st_nlink, info.st_mtime_ns, info.st_size]
+        return states
 
     def lines(self, paths: list[bytes]) -> dict[str, Any]:
         """{"lines": {path: [inode, rest of its line]}, "strange": paths that have names besides those asked for}."""
@@ -96,8 +96,8 @@ class Looker:
 
     def _written_out(self, name: bytes, info: os.stat_result) -> os.stat_result:
         """A page that stays dirty keeps its file's times; written out, the next change shows in them again."""
-        known = self.cache.get((info.st_dev, info.st_ino))
-        if known and known[:3] == (info.st_size, info.st_mtime_ns, info.st_ctime_ns):
+        cached = self.cache.get((info.st_dev, info.st_ino))
+        if cached and cached[:3] == (info.st_size, info.st_mtime_ns, info.st_ctime_ns):
             return info
         with contextlib.suppress(OSError):
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC)
@@ -117,11 +117,11 @@ class Looker:
                     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                     running.append(pool.submit(_sync, os.open(name, flags)))
                 if len(running) >= 500:
-                    for one in running:
-                        one.result()
+                    for future in running:
+                        future.result()
                     running.clear()
-            for one in running:
-                one.result()
+            for future in running:
+                future.result()
         return {}
 
     def remove(self, paths: list[bytes]) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _sync(descriptor: int) -> None:
 def main(arguments: list[str]) -> None:
     """`HOME CACHE read|write`: a JSON line in, {"ask": ..., "paths": [...]}; a JSON line out; ends with its input."""
     home, cache, rights = arguments
-    kept = {key: known for key, known in load_cache(cache).items() if known[0] >= WORTH_CACHING}
+    kept = {key: cached for key, cached in load_cache(cache).items() if cached[0] >= WORTH_CACHING}
     enter(home, writable=rights == "write")
     # A directory can be as deep as a path is long, and is taken away level by level.
     sys.setrecursionlimit(2 * LONGEST)
@@ -198,16 +198,16 @@ def begin(account: Account, *, writable: bool) -> Looking:
     """Have the program run for this account, from now until `end` or until this run ends."""
     running = of(_Running)
     with running.starting:
-        known = running.of.get(account.name)
-        if known is None or known.process.poll() is not None:
-            known = running.of[account.name] = Looking(account, writable=writable)
-        return known
+        looking = running.of.get(account.name)
+        if looking is None or looking.process.poll() is not None:
+            looking = running.of[account.name] = Looking(account, writable=writable)
+        return looking
 
 
-def ask(account: Account, what: str, paths: Iterable[bytes], *, writable: bool = False) -> dict[str, Any]:
-    """What the program answers to `what` ("states", "lines", "settle", "remove") about these paths."""
+def ask(account: Account, question: str, paths: Iterable[bytes], *, writable: bool = False) -> dict[str, Any]:
+    """What the program answers to this `question` ("states", "lines", "settle", "remove") about these paths."""
     looking = begin(account, writable=writable)
-    request = json.dumps({"ask": what, "paths": [os.fsdecode(path) for path in paths]})
+    request = json.dumps({"ask": question, "paths": [os.fsdecode(path) for path in paths]})
     with looking.lock:
         assert looking.process.stdin and looking.process.stdout
         try:

@@ -15,6 +15,7 @@ from ...host import homes, sandbox
 from ...host.digest import printable
 from ...host.system import refuse, run
 from ...verbs import peers as verbs
+from . import mounted
 
 Report = Callable[..., None]
 
@@ -29,10 +30,10 @@ _OPTIONS = [
 ]
 # What the other end is told for each of the copies below, word by word; it takes nothing else. rsync's own command is
 # not passed on: with one letter more (secluded arguments) it would take further words, unseen, as root.
-_TELL_WHOLE = ("--delete", "--stats", "-@-1", "--ignore-errors")
-_TELL = {
-    "whole": ("-lHogtpAXrSe.iLsfxCIvu", *_TELL_WHOLE),
-    "whole by content": ("-lHogtpAXrcSe.iLsfxCIvu", *_TELL_WHOLE),
+_WHOLE_SERVER_OPTIONS = ("--delete", "--stats", "-@-1", "--ignore-errors")
+_SERVER_OPTIONS = {
+    "whole": ("-lHogtpAXrSe.iLsfxCIvu", *_WHOLE_SERVER_OPTIONS),
+    "whole by content": ("-lHogtpAXrcSe.iLsfxCIvu", *_WHOLE_SERVER_OPTIONS),
     "listed": ("-lWHogtpAXRSe.LsfxCIvu", "-@-1"),
     "listed again": ("-lWHogtpAXIRSe.LsfxCIvu", "-@-1"),
     "listed in parts": ("-lHogtpAXRSe.LsfxCIvu", "-@-1", "--inplace"),
@@ -94,16 +95,17 @@ class Listed:
         done = self.client.finish(b"".join(b"./%s\0" % path for path in sorted(paths)))
         if held:
             _judge(self.account, done, held=True)
-        return _said(done)
+        return _error_text(done)
 
     def abandon(self) -> None:
         self.client.abandon()
 
 
 def _client(account: Account, peer: Any, options: list[str], kind: str) -> sandbox.Client:
+    mounted.require_none(account)
     home = account.home.rstrip("/") + "/"
     argv = ["/usr/bin/rsync", *_OPTIONS, *options, *sandbox.relay_shell(), home, f"peer:{home}"]
-    command = shlex.join(["rsync", "--server", *_TELL[kind], ".", home])
+    command = shlex.join(["rsync", "--server", *_SERVER_OPTIONS[kind], ".", home])
     return sandbox.Client(account.home, argv, [*peer.ssh_argv(), command])
 
 
@@ -116,20 +118,21 @@ def _judge(account: Account, done: subprocess.CompletedProcess[str], *, held: bo
     if done.returncode and (held or (done.returncode not in _FINE and not raced)):
         refuse(
             "files_not_copied",
-            f"rsync ended with {done.returncode} while it copied {account.home}: {_said(done) or 'it said nothing'}",
+            f"rsync ended with {done.returncode} while it copied {account.home}: "
+            f"{_error_text(done) or 'it said nothing'}",
         )
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def _error_text(done: subprocess.CompletedProcess[str]) -> str:
     """The first of what it said, and what is usual while files change only where there is nothing else."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    told = [line for line in lines if not _RACED.search(line)] or lines
-    return " | ".join(printable(line) for line in told[:5])[:600]
+    shown = [line for line in lines if not _RACED.search(line)] or lines
+    return " | ".join(printable(line) for line in shown[:5])[:600]
 
 
 def _stat(text: str, name: str) -> int:
-    found = re.search(rf"^{name}: ([\d,.]+)", text, re.MULTILINE)
-    return int(re.sub(r"\D", "", found[1])) if found else 0
+    match = re.search(rf"^{name}: ([\d,.]+)", text, re.MULTILINE)
+    return int(re.sub(r"\D", "", match[1])) if match else 0
 
 
 def serve_rsync(account: Account, argv: list[str]) -> NoReturn:
@@ -138,24 +141,25 @@ def serve_rsync(account: Account, argv: list[str]) -> NoReturn:
     Whatever path the source names, the account's home is written."""
     if argv[:2] != ["rsync", "--server"] or len(argv) < 4 or argv[-2] != ".":
         refuse("rsync_refused", "Only the receiving end of a copy can be started here.")
-    told = argv[2:-2]
-    if tuple(told) not in _TELL.values():
-        said = printable(" ".join(told))[:200]
-        refuse("rsync_refused", f"The rsync options {said} are none of those that a move uses; update both agents.")
+    options = argv[2:-2]
+    if tuple(options) not in _SERVER_OPTIONS.values():
+        shown = printable(" ".join(options))[:200]
+        refuse("rsync_refused", f"The rsync options {shown} are none of those that a move uses; update both agents.")
     homes.keep_plain()
+    mounted.require_none(account)
     sandbox.enter(account.home, writable=True)
     home = account.home.rstrip("/") + "/"
     os.execve(
         "/usr/bin/rsync",
-        ["rsync", "--server", *told, "--chmod=Fug-s,Du-s", ".", home],
+        ["rsync", "--server", *options, "--chmod=Fug-s,Du-s", ".", home],
         {"PATH": "/usr/bin", "LC_ALL": "C"},
     )
 
 
 def require_rsync() -> None:
     """Refuse a server whose rsync follows customers' links as root (before 3.5.0)."""
-    said = run(["rsync", "--version"]).stdout.decode(errors="replace")
-    found = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
-    if not found or tuple(map(int, found.groups())) < (3, 5, 0):
-        version = found[0] if found else "unknown version"
+    output = run(["rsync", "--version"]).stdout.decode(errors="replace")
+    match = re.search(r"version (\d+)\.(\d+)\.(\d+)", output)
+    if not match or tuple(map(int, match.groups())) < (3, 5, 0):
+        version = match[0] if match else "unknown version"
         refuse("rsync_too_old", f"rsync here is {version}; install 3.5.0 or later (CVE-2026-53797 and others).")

@@ -32,7 +32,6 @@ SCOPE = Scope(
         "Paths of more than 4,000 bytes from the home on: they are beyond what the system's own tools take.",
         "When a file was made, and quotas: they are a server's own.",
         "What is written meanwhile by others whom the account lets into its home: a hold stops the account's own.",
-        "What is mounted below the home: it is not on the server's disk.",
     ),
 )
 
@@ -56,21 +55,21 @@ class Walked(Following):
 
     def compare(self) -> Compared:
         with Threads() as pool:
-            one, other = pool.submit(digest, self.account), pool.submit(self.peer.call, verbs.FilesDigest())
-            mine, theirs = one.result(), other.result()
+            here, away = pool.submit(digest, self.account), pool.submit(self.peer.call, verbs.FilesDigest())
+            mine, theirs = here.result(), away.result()
         different = differences(self.account, self.peer, mine, theirs)
         return Compared(files=mine["files"], bytes=mine["bytes"], different=tuple(different))
 
-    def counted_later(self) -> dict[str, int]:
-        return {"messages": FILES.messages(self.account)}
+    def messages(self) -> int:
+        return FILES.messages(self.account)
 
 
 # --- the target's side ---
 
 
-def _ask(account: Account, what: str, paths: list[str]) -> dict[str, Any]:
+def _ask(account: Account, question: str, paths: list[str]) -> dict[str, Any]:
     """A question to the program that waits in the sandbox."""
-    return look.ask(account, what, [path.encode("utf-8", "surrogateescape") for path in paths], writable=True)
+    return look.ask(account, question, [path.encode("utf-8", "surrogateescape") for path in paths], writable=True)
 
 
 def _look(account: Account, want: verbs.FilesLook, _asking: Asking) -> dict[str, Any]:

@@ -42,7 +42,7 @@ _FLAGS |= {0x40: "not dumped (chattr +d)", 0x80: "without access times (chattr +
 _FLAGS |= {0x00010000: "synchronous directory (chattr +D)", 0x40000000: "without case (chattr +F)"}
 _FLAGS |= {0x00800000: "without copy-on-write (chattr +C)", 0x04: "compressed (chattr +c)"}
 _SHOWN_FLAGS = sum(_FLAGS)
-Known = tuple[int, int, int, int, bytes]
+Cached = tuple[int, int, int, int, bytes]
 """What is known of a file's content: size, mtime and ctime in nanoseconds, flags, hash."""
 _ACLS = {"system.posix_acl_access": b"A", "system.posix_acl_default": b"D"}
 # An account that serves changes while it is read. In a hold nothing does, and what one side misses is a difference.
@@ -64,9 +64,14 @@ class Unread(Exception):
     """What could not be read, and why, in words."""
 
     def __init__(self, path: bytes, error: OSError) -> None:
-        why = "a program holds a lease on it (fcntl F_SETLEASE); end it" if error.errno == errno.EAGAIN else None
         shown = printable(path[:LONGEST].decode("utf-8", "surrogateescape"))
-        super().__init__(f"{shown[:200]}: {why or error.strerror}")
+        super().__init__(f"{shown[:200]}: {_WHY.get(error.errno or 0) or error.strerror}")
+
+
+_WHY = {
+    errno.EAGAIN: "a program holds a lease on it (fcntl F_SETLEASE); end it",
+    errno.EXDEV: "a file system of its own begins there (such as a subvolume); copy what is in it into a plain folder",
+}
 
 
 class _Names(dict[int, bytes]):
@@ -88,7 +93,7 @@ class _Names(dict[int, bytes]):
 class Walk:
     """Collects the lines of one home; `cache` maps (dev, ino) to what was known of a file's content."""
 
-    def __init__(self, cache: dict[tuple[int, int], Known], *, reads: bool = True) -> None:
+    def __init__(self, cache: dict[tuple[int, int], Cached], *, reads: bool = True) -> None:
         self.cache, self.reads = cache, reads
         self.kept = bytearray()
         self.users, self.groups = _Names(pwd.getpwuid), _Names(grp.getgrgid)
@@ -129,15 +134,15 @@ class Walk:
     def directory(self, top: int, prefix: bytes, device: int) -> list[bytes]:
         """Take in what is in one directory; the directories among it, as prefixes."""
         try:
-            here = open_beneath(top, prefix or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
+            descriptor = open_beneath(top, prefix or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
         except OSError as error:
             if isinstance(error, VANISHED) or error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
                 return []  # something else has taken its place
             raise Unread(prefix, error) from None
-        found = []
+        directories = []
         try:
-            os.fchdir(here)
-            with os.scandir(here) as items:
+            os.fchdir(descriptor)
+            with os.scandir(descriptor) as items:
                 for item in items:
                     name = os.fsencode(item.name)
                     path = prefix + name
@@ -148,13 +153,12 @@ class Walk:
                         info = item.stat(follow_symlinks=False)
                         if stat.S_ISDIR(info.st_mode):
                             if info.st_dev != device:
-                                self.leave("mounted below the home", path)
-                                continue
-                            found.append(path + b"/")
+                                raise Unread(path, OSError(errno.EXDEV, os.strerror(errno.EXDEV)))
+                            directories.append(path + b"/")
                         self.entry(name, path, info)
         finally:
-            os.close(here)
-        return found
+            os.close(descriptor)
+        return directories
 
     def entry(self, full: bytes, path: bytes, info: os.stat_result) -> None:
         """Take in one entry, by its path from the current directory; raises Unread."""
@@ -218,10 +222,10 @@ class Walk:
             self.flagged(path, self.flags_of(full, 0))
             return b"-"
         key = (info.st_dev, info.st_ino)
-        known = self.cache.get(key)
+        cached = self.cache.get(key)
         state = (info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-        if known is not None and known[:3] == state:
-            flags, value = known[3:]
+        if cached is not None and cached[:3] == state:
+            flags, value = cached[3:]
         else:
             flags, value = self.read(full, info.st_size)
             self.read_bytes += info.st_size
@@ -329,8 +333,8 @@ class Walk:
         first = {key: min(paths) for key, paths in self.links.items() if len(paths) > 1}
         self.entries.sort(key=lambda entry: entry[0])
         for path, inode, text, attributes, linked in self.entries:
-            other = first.get(linked[:2], b"") if linked else b""
-            shown = escaped(other) if other != path else b"."
+            first_path = first.get(linked[:2], b"") if linked else b""
+            shown = escaped(first_path) if first_path != path else b"."
             yield inode, b"%s\t%s\t%s\t%s\n" % (escaped(path), text, shown, attributes)
 
 
@@ -347,10 +351,10 @@ def _next_data(descriptor: int, at: int) -> int:
 def _flags(descriptor: int) -> int:
     """Those flags of an open file that are told; none where its file system knows none."""
     try:
-        found = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))
+        raw = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))
     except OSError:
         return 0
-    return struct.unpack_from("=I", found)[0] & _SHOWN_FLAGS
+    return struct.unpack_from("=I", raw)[0] & _SHOWN_FLAGS
 
 
 def bucket_of(path: bytes) -> int:
@@ -366,10 +370,10 @@ def escaped(name: bytes) -> bytes:
 def unescaped(field: bytes) -> bytes:
     if b"\\" not in field:
         return field
-    return re.sub(rb"\\(.)", lambda found: {b"t": b"\t", b"n": b"\n"}.get(found[1], found[1]), field)
+    return re.sub(rb"\\(.)", lambda match: {b"t": b"\t", b"n": b"\n"}.get(match[1], match[1]), field)
 
 
-def load_cache(path: str) -> dict[tuple[int, int], Known]:
+def load_cache(path: str) -> dict[tuple[int, int], Cached]:
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -378,7 +382,7 @@ def load_cache(path: str) -> dict[tuple[int, int], Known]:
     return _cached(content)
 
 
-def _cached(content: bytes) -> dict[tuple[int, int], Known]:
+def _cached(content: bytes) -> dict[tuple[int, int], Cached]:
     content = content[: len(content) - len(content) % _CACHED.size]
     return {
         (dev, ino): (size, mtime * 10**9 + mtime_ns, ctime * 10**9 + ctime_ns, flags, value)
@@ -405,12 +409,12 @@ def _main(home: str, request: dict[str, str]) -> None:
         json.dump({"left": walk.left}, sys.stdout)
         return
     with contextlib.ExitStack() as opened:
-        known = opened.enter_context(open(request["cache"], "a+b"))
+        old_cache = opened.enter_context(open(request["cache"], "a+b"))
         cache = opened.enter_context(open(request["cache"] + ".new", "wb"))
         listing = opened.enter_context(open(request["listing"] + ".new", "wb"))
         enter(home, writable=False)
-        known.seek(0)
-        walk = Walk(_cached(known.read()))
+        old_cache.seek(0)
+        walk = Walk(_cached(old_cache.read()))
         walk.tree(os.fsencode(home))
         hashes = [hashlib.blake2b(digest_size=8) for _ in range(BUCKETS)]
         entries = 0

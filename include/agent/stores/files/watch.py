@@ -63,12 +63,12 @@ class Watch:
             os.close(self.queue)
             self.queue = -1
 
-    def mark(self, path: bytes, said: int = 0) -> None:
+    def mark(self, path: bytes, flags: int = 0) -> None:
         if len(path) > LONGEST:
             return  # left behind, as the walk says
         self.number += 1
         before = self.dirty.get(path)
-        self.dirty[path] = (self.number, said | before[1] if before else said)
+        self.dirty[path] = (self.number, flags | before[1] if before else flags)
 
     def scan(self, top: bytes, *, mark: bool) -> None:
         """Watch a directory and all below it. The watch comes first: what is made later shows as an event."""
@@ -90,13 +90,13 @@ class Watch:
                 if watch is None:
                     continue
                 self.directories[watch] = path
-                with os.scandir(directory) as found:
-                    for item in found:
-                        self.found(path, os.fsencode(item.name), item, waiting, mark)
+                with os.scandir(directory) as items:
+                    for item in items:
+                        self.take_in(path, os.fsencode(item.name), item, waiting, mark)
             finally:
                 os.close(directory)
 
-    def found(self, parent: bytes, name: bytes, item: os.DirEntry, waiting: list[bytes], mark: bool) -> None:
+    def take_in(self, parent: bytes, name: bytes, item: os.DirEntry, waiting: list[bytes], mark: bool) -> None:
         path = name if parent == b"." else parent + b"/" + name
         if mark:
             self.mark(path, DATA | DEEP)
@@ -152,9 +152,9 @@ class Watch:
             self.directories.pop(watch, None)
             self.linked.pop(watch, None)
             return
-        said = DATA if mask & (_MODIFY | _CLOSE_WRITE) else 0
+        flags = DATA if mask & (_MODIFY | _CLOSE_WRITE) else 0
         for path in self.linked.get(watch, ()):
-            self.mark(path, said)
+            self.mark(path, flags)
         if watch in self.linked:
             return
         parent = self.directories.get(watch)
@@ -171,7 +171,7 @@ class Watch:
             if mask & (_CREATE | _MOVED_TO):
                 self.arrived(parent, name, path, mask)
         else:
-            self.mark(path, said)
+            self.mark(path, flags)
 
     def arrived(self, parent: bytes, name: bytes, path: bytes, mask: int) -> None:
         if mask & _ISDIR:
@@ -193,7 +193,7 @@ class Watch:
     def since(self, number: int) -> tuple[int, list[tuple[bytes, int]]]:
         """The number of the last event, and every path with an event after `number`."""
         self.drain()
-        return self.number, [(path, said) for path, (last, said) in self.dirty.items() if last > number]
+        return self.number, [(path, flags) for path, (last, flags) in self.dirty.items() if last > number]
 
     def forget(self, number: int) -> None:
         """What had its last event then or before is safely over: no need to remember it."""
@@ -208,7 +208,7 @@ def _answer(watch: Watch, token: str, line: socket.socket) -> None:
         if request.get("forget") is not None:
             watch.forget(request["forget"])
         number, changed = watch.since(request["since"])
-        paths = b"\0".join(b"%d%s" % (said, path) for path, said in changed)
+        paths = b"\0".join(b"%d%s" % (flags, path) for path, flags in changed)
         head = {"token": token, "number": number, "lost": watch.lost, "length": len(paths)}
         stream.write(json.dumps(head).encode() + b"\n" + paths)
 

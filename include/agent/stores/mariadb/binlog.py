@@ -198,13 +198,13 @@ class _File:
         return _Map(name, count, _widths(types, body[at : at + length]), old)
 
     def _rows(self, table: _Map, kind: int, body: bytes) -> None:
-        found = self.window.tables.setdefault(table.name, Table())
+        changed = self.window.tables.setdefault(table.name, Table())
         shape = self.shapes.get(table.name)
         if shape is None or table.widths is None:
-            found.unclear = True
+            changed.unclear = True
             return
-        if not found.referred:
-            found.referred = [set() for _ in shape.referred]
+        if not changed.referred:
+            changed.referred = [set() for _ in shape.referred]
         count, at = _count(body, 0)
         length = (count + 7) // 8
         images = 2 if kind in _UPDATE else 1
@@ -214,34 +214,34 @@ class _File:
             present.append([number for number in range(count) if bits >> number & 1])
             at += length
         rows = _expanded(body[at:]) if kind >= 165 else body[at:]
-        wanted = {number for part in (shape.key, *shape.referred) for number, _ in part}
+        needed = {number for part in (shape.key, *shape.referred) for number, _ in part}
         at = 0
         try:
             while at < len(rows):
                 seen: list[dict[int, bytes]] = []
                 for columns in present:
-                    values, at = _row(rows, at, columns, table.widths, wanted)
+                    values, at = _row(rows, at, columns, table.widths, needed)
                     values |= {n: renewed(table.old[n], values[n]) for n in table.old.keys() & values.keys()}
                     if seen:  # an image may leave out what did not change
                         values = {**{n: v for n, v in seen[0].items() if n not in columns}, **values}
                     key = _key(values, shape.key)
                     if key is not None:
-                        found.keys.add(key)
+                        changed.keys.add(key)
                     elif not seen:
-                        found.unclear = True
+                        changed.unclear = True
                     seen.append(values)
-                self._refer(found, shape, kind, seen, present)
+                self._refer(changed, shape, kind, seen, present)
         except (IndexError, ValueError, OverflowError):
-            found.unclear = True
+            changed.unclear = True
 
     @staticmethod
-    def _refer(found: Table, shape: Shape, kind: int, seen: list[dict[int, bytes]], present: list[list[int]]) -> None:
+    def _refer(changed: Table, shape: Shape, kind: int, seen: list[dict[int, bytes]], present: list[list[int]]) -> None:
         if kind in _WRITE:
             return
-        for at, (part, values) in enumerate(zip(shape.referred, found.referred, strict=True)):
+        for at, (part, values) in enumerate(zip(shape.referred, changed.referred, strict=True)):
             # A smaller image (binlog_row_image) holds the old value of what it is found by alone.
             if any(n not in present[0] and (len(present) == 1 or n in present[1]) for n, _ in part):
-                found.untold.add(at)
+                changed.untold.add(at)
             if len(seen) == 2 and all(seen[0].get(n) == seen[1].get(n) for n, _ in part):
                 continue
             for image in seen:
@@ -334,7 +334,7 @@ def _string_width(first: int, second: int) -> tuple[int, int]:
 
 
 def _row(
-    rows: bytes, at: int, columns: list[int], widths: list[tuple[int, int]], wanted: set[int]
+    rows: bytes, at: int, columns: list[int], widths: list[tuple[int, int]], needed: set[int]
 ) -> tuple[dict[int, bytes], int]:
     """The wanted columns of the row at `at`, those that are not NULL; and where the row ends."""
     nulls = int.from_bytes(rows[at : at + (len(columns) + 7) // 8], "little")
@@ -349,7 +349,7 @@ def _row(
             at += width
         else:
             size = width
-        if number in wanted:
+        if number in needed:
             values[number] = rows[at : at + size]
         at += size
     if at > len(rows):

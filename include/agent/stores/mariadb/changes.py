@@ -44,7 +44,7 @@ class Position:
         return [self.file, self.at, self.stamp]
 
 
-def here() -> Position:
+def position_now() -> Position:
     """Where the binary log ends now."""
     rows = queries(["SHOW MASTER STATUS"])[0]
     if not rows:
@@ -74,7 +74,7 @@ def started() -> str:
 def begin(account: Account) -> tuple[Position, list[Piece]]:
     """From where to follow an account that is loaded now, and what transactions change that are prepared: it is in no
     load, and their commits name no rows."""
-    stop = here()
+    stop = position_now()
     waiting = [_xid(*row) for row in queries(["XA RECOVER"])[0]]
     if not waiting:
         return stop, []
@@ -179,7 +179,7 @@ def named_in(names: list[str]) -> re.Pattern[bytes]:
 
 
 @dataclass
-class Wanted:
+class ToBring:
     """What must be brought over: of some tables the rows of these keys, of others every row, and why."""
 
     keys: dict[Name, set[Key]] = field(default_factory=dict)
@@ -195,42 +195,42 @@ class Wanted:
             self.keys.pop(name, None)
 
 
-def wanted(
+def changed_rows(
     both: Both,
     seen: Window,
     tables: dict[Name, Table],
     carried: dict[Name, set[Key]],
     merged: Collection[Name] = (),
-) -> Wanted:
+) -> ToBring:
     """What a window says, with the rows that foreign keys have changed unlogged, and what was carried from before."""
-    found = Wanted()
+    to_bring = ToBring()
     for name, keys in carried.items():
         if name in tables:
-            found.add(name, keys)
+            to_bring.add(name, keys)
     if seen.as_statements:
-        found.all_of(
+        to_bring.all_of(
             {*tables}, "somebody has logged changes of rows as statements, which may change whatever they like"
         )
     if seen.statements:
         loose = {name for name, table in tables.items() if table.engine.upper() not in mariadb_print.IDENTIFIED}
-        found.all_of(loose, "its engine does not tell which table it is, and something was defined meanwhile")
+        to_bring.all_of(loose, "its engine does not tell which table it is, and something was defined meanwhile")
     for name in _below_merged(seen, tables, merged):
-        found.whole[name] = "it was written to through a MERGE table"
+        to_bring.whole[name] = "it was written to through a MERGE table"
     for name, changes in seen.tables.items():
         table = tables.get(name)
         if table is None:
             continue
         if changes.unclear or not table.key:
-            found.whole.setdefault(name, "its log is unclear" if table.key else NO_KEY)
+            to_bring.whole.setdefault(name, "its log is unclear" if table.key else NO_KEY)
         else:
-            found.add(name, changes.keys)
-    _follow_references(both, seen, tables, found)
-    for name, keys in list(found.keys.items()):
+            to_bring.add(name, changes.keys)
+    _follow_references(both, seen, tables, to_bring)
+    for name, keys in list(to_bring.keys.items()):
         if len(keys) > MOST_KEYS:
-            found.whole.setdefault(name, f"more than {MOST_KEYS} of its rows changed")
-    for name in found.whole:
-        found.keys.pop(name, None)
-    return found
+            to_bring.whole.setdefault(name, f"more than {MOST_KEYS} of its rows changed")
+    for name in to_bring.whole:
+        to_bring.keys.pop(name, None)
+    return to_bring
 
 
 def _below_merged(seen: Window, tables: dict[Name, Table], merged: Collection[Name]) -> list[Name]:
@@ -243,8 +243,8 @@ class _Spreading:
     """What foreign keys may have changed in rows that cannot be told: every row of the tables that refer, and of those
     that refer to them in turn."""
 
-    def __init__(self, tables: dict[Name, Table], found: Wanted) -> None:
-        self.tables, self.found = tables, found
+    def __init__(self, tables: dict[Name, Table], to_bring: ToBring) -> None:
+        self.tables, self.to_bring = tables, to_bring
         self._through: set[Name] = set()
 
     def below(self, name: Name) -> None:
@@ -258,20 +258,20 @@ class _Spreading:
     def whole(self, name: Name) -> None:
         """Any row of this table may have changed."""
         if name in self.tables:
-            self.found.whole.setdefault(name, "a foreign key may have changed its rows")
+            self.to_bring.whole.setdefault(name, "a foreign key may have changed its rows")
             self.below(name)
 
 
-def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], found: Wanted) -> None:
+def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], to_bring: ToBring) -> None:
     """Rows that a foreign key deletes or changes are in no log: they are those that refer, on either side, to a value
     that a changed row had or has."""
-    known: dict[Reference, set[Key]] = {}
+    asked_before: dict[Reference, set[Key]] = {}
     waiting: dict[Reference, set[Key]] = {}
-    spreading = _Spreading(tables, found)
+    spreading = _Spreading(tables, to_bring)
     for name, changes in seen.tables.items():
         if name not in tables:
             continue
-        if name in found.whole:
+        if name in to_bring.whole:
             spreading.below(name)
         for at, reference in enumerate(tables[name].references):
             if at in changes.untold:
@@ -281,40 +281,42 @@ def _follow_references(both: Both, seen: Window, tables: dict[Name, Table], foun
     while waiting:
         asked: list[tuple[Table, str]] = []
         for reference, values in waiting.items():
-            fresh = values - known.setdefault(reference, set())
-            known[reference] |= fresh
+            fresh = values - asked_before.setdefault(reference, set())
+            asked_before[reference] |= fresh
             child = tables.get(reference.child)
             if child is None or not fresh:
                 continue
-            if child.name in found.whole:
+            if child.name in to_bring.whole:
                 spreading.below(child.name)
                 continue
-            if not child.key or len(known[reference]) > MOST_KEYS:
-                found.whole[child.name] = "a foreign key changed rows of it that cannot be told"
+            if not child.key or len(asked_before[reference]) > MOST_KEYS:
+                to_bring.whole[child.name] = "a foreign key changed rows of it that cannot be told"
                 spreading.below(child.name)
                 continue
-            columns = [*child.key, *(name for one in child.references for name in one.referred)]
+            columns = [*child.key, *(name for onward in child.references for name in onward.referred)]
             asked += [(child, child.keys(columns, where)) for where in matching(reference.columns, fresh)]
         waiting = {}
         for sides in both.same([statement for _, statement in asked]) if asked else ():
             for (child, _), rows in zip(asked, sides, strict=True):
                 for row in rows:
-                    _refer(child, [str(part) for part in row], found, waiting)
+                    _refer(child, [str(part) for part in row], to_bring, waiting)
 
 
 _LITERAL = re.compile(r"NULL|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|(?:_[a-z0-9]+ )?X'[0-9A-Fa-f]*'")
 
 
-def _refer(child: Table, row: list[str], found: Wanted, waiting: dict[Reference, set[Key]]) -> None:
+def _refer(child: Table, row: list[str], to_bring: ToBring, waiting: dict[Reference, set[Key]]) -> None:
     """A row that refers to what changed, and the values of it that others refer to in turn. The other server told it,
     perhaps: what becomes part of a statement is a literal, as `Table.keys` words it."""
     at = len(child.key)
-    if len(row) != at + sum(len(one.referred) for one in child.references) or not all(map(_LITERAL.fullmatch, row)):
+    if len(row) != at + sum(len(reference.referred) for reference in child.references) or not all(
+        map(_LITERAL.fullmatch, row)
+    ):
         refuse("strange_reply", f"The new server's keys of {printable('.'.join(child.name))} are none; look at it.")
-    found.add(child.name, {tuple(row[:at])})
-    for one in child.references:
-        waiting.setdefault(one, set()).add(tuple(row[at : at + len(one.referred)]))
-        at += len(one.referred)
+    to_bring.add(child.name, {tuple(row[:at])})
+    for reference in child.references:
+        waiting.setdefault(reference, set()).add(tuple(row[at : at + len(reference.referred)]))
+        at += len(reference.referred)
 
 
 # --- bringing it over ---
@@ -328,13 +330,13 @@ class Brought:
     slow: list[dict[str, Any]] = field(default_factory=list)
 
 
-def bring(both: Both, what: Wanted, tables: dict[Name, Table]) -> Brought:
+def bring(both: Both, to_bring: ToBring, tables: dict[Name, Table]) -> Brought:
     """Write over there what the reading session sees here."""
     done = Brought()
     counts: list[Name] = []
     statements: list[Any] = []
     inserts: list[bytes] = []
-    for name, keys in what.keys.items():
+    for name, keys in to_bring.keys.items():
         table = tables[name]
         rows: dict[bytes, None] = {}  # two keys that only their collation calls equal may name one row
         for where in matching(table.key, keys):
@@ -344,34 +346,34 @@ def bring(both: Both, what: Wanted, tables: dict[Name, Table]) -> Brought:
         done.grown[name] = len(rows)
         inserts += load.inserts(table, rows)
         both.let_go()
-    for name, (before, *_) in zip(counts, both.write([*statements, *inserts], what.keys), strict=False):
+    for name, (before, *_) in zip(counts, both.write([*statements, *inserts], to_bring.keys), strict=False):
         done.grown[name] -= int(before)
-    for name, why in what.whole.items():
+    for name, why in to_bring.whole.items():
         began = time.monotonic()
         table = tables[name]
         count = table.count()
         before = both.write([count, *table.empty()], [name])[0][0]
         load.fill(both, table)
-        done.grown[name] = int(both.there([count])[0][0][0] or 0) - int(before)
+        done.grown[name] = int(both.on_target([count])[0][0][0] or 0) - int(before)
         seconds = round(time.monotonic() - began, 3)
         done.slow.append({"what": f"MariaDB table {printable('.'.join(name))}", "seconds": seconds, "why": why})
         both.let_go()
     return done
 
 
-def proofs(what: Wanted, tables: dict[Name, Table]) -> list[tuple[Name, str]]:
+def proofs(to_bring: ToBring, tables: dict[Name, Table]) -> list[tuple[Name, str]]:
     """The statements whose answers are equal on both sides when all of this has arrived."""
     asked = [
         (name, tables[name].proof(where))
-        for name, keys in what.keys.items()
+        for name, keys in to_bring.keys.items()
         for where in matching(tables[name].key, keys)
     ]
-    return asked + [(name, tables[name].proof()) for name in what.whole]
+    return asked + [(name, tables[name].proof()) for name in to_bring.whole]
 
 
-def unequal(both: Both, what: Wanted, tables: dict[Name, Table]) -> list[Name]:
+def unequal(both: Both, to_bring: ToBring, tables: dict[Name, Table]) -> list[Name]:
     """The tables of which the rows that were brought over are not the same on both sides."""
-    asked = proofs(what, tables)
+    asked = proofs(to_bring, tables)
     if not asked:
         return []
     mine, theirs = both.same([statement for _, statement in asked])

@@ -34,8 +34,8 @@ class Head:
 
 def head_of(statement: bytes) -> Head | None:
     """How a CREATE begins; nothing when it is no such statement."""
-    found = _HEAD.match(statement)
-    return Head(_unquoted(found[1]), _unquoted(found[2]), found[3].decode(), found[0]) if found else None
+    match = _HEAD.match(statement)
+    return Head(_unquoted(match[1]), _unquoted(match[2]), match[3].decode(), match[0]) if match else None
 
 
 def _unquoted(name: bytes) -> str:
@@ -44,12 +44,12 @@ def _unquoted(name: bytes) -> str:
 
 def renamed(statement: bytes, definer: str) -> bytes:
     """The statement with this definer (`user@host`)."""
-    found = _HEAD.match(statement)
-    if not found:
+    match = _HEAD.match(statement)
+    if not match:
         return statement
     user, _, host = definer.rpartition("@")
     name = f"{ident(user)}@{ident(host)}".encode()
-    return statement[: found.start(1)] + name + statement[found.end(2) :]
+    return statement[: match.start(1)] + name + statement[match.end(2) :]
 
 
 def heirs(account: Account) -> dict[str, str | None]:
@@ -67,11 +67,11 @@ def heirs(account: Account) -> dict[str, str | None]:
             (number for (who, at), number in rights.items() if who == grantee and covers(at, database)), default=0
         )
 
-    found = {}
+    heir_of = {}
     for database in account.mariadb_databases:
         best = max(account.mariadb_users, key=lambda user: may(user, database), default=None)
-        found[database] = "@".join(best) if best else None
-    return found
+        heir_of[database] = "@".join(best) if best else None
+    return heir_of
 
 
 def own(account: Account, definer: Any, heir: str | None) -> str | None:

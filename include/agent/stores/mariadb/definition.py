@@ -22,8 +22,8 @@ PLUGINS = ("mysql_native_password", "ed25519", "unix_socket", "parsec", "caching
 def users_of(account: Account) -> dict[tuple[str, str], dict[str, Any]]:
     """The account's users that exist here, with what the server keeps of each."""
     rows = query(["User", "Host", "Priv"], "FROM mysql.global_priv ORDER BY User, Host")
-    wanted = {(user, host.lower()) for user, host in account.mariadb_users}
-    return {(str(u), str(h)): json.loads(p or "{}") for u, h, p in rows if (u, str(h).lower()) in wanted}
+    named = {(user, host.lower()) for user, host in account.mariadb_users}
+    return {(str(u), str(h)): json.loads(p or "{}") for u, h, p in rows if (u, str(h).lower()) in named}
 
 
 def held_path(account: Account) -> Path:
@@ -41,9 +41,9 @@ def definition(account: Account) -> dict[str, Any]:
                 f"The MariaDB user {printable('@'.join(user_at_host))} of {account.name} does not exist here; "
                 "create it or take it out of the account file.",
             )
-    here = existing(account.mariadb_databases)
+    databases_here = existing(account.mariadb_databases)
     for name in account.mariadb_databases:
-        if name not in here:
+        if name not in databases_here:
             refuse(
                 "no_such_database",
                 f"The MariaDB database {printable(name)} of {account.name} does not exist here; "
@@ -74,16 +74,23 @@ def definition(account: Account) -> dict[str, Any]:
     left += [_told_of_role(account, name) for name in shared if name != "PUBLIC" or _opens(account, name)]
     broken, heirs = broken_views(account), definers.heirs(account)
     for item in listed_objects(account):
-        said = definers.sentence(account, item, heirs[item["database"]])
-        if said and (item["database"], item["name"]) not in broken:
-            left.append(said)
+        sentence = definers.sentence(account, item, heirs[item["database"]])
+        if sentence and (item["database"], item["name"]) not in broken:
+            left.append(sentence)
     for database, view in sorted(broken):
         left.append(
             f"The MariaDB view {printable(database)}.{printable(view)} is broken: what it reads is not there any more."
             " It stays behind; correct it, or drop it."
         )
-    given = mariadb_roles.memberships(account, names)
-    return {"databases": databases, "users": listed, "roles": roles, "given": given, "events": events, "left": left}
+    memberships = mariadb_roles.memberships(account, names)
+    return {
+        "databases": databases,
+        "users": listed,
+        "roles": roles,
+        "given": memberships,
+        "events": events,
+        "left": left,
+    }
 
 
 def _opens(account: Account, role: str) -> bool:
@@ -128,21 +135,21 @@ def objects(account: Account) -> list[dict[str, Any]]:
     for database in account.mariadb_databases:
         refuse_history(account, database)
     broken, heirs = broken_views(account), definers.heirs(account)
-    found = [item for item in listed_objects(account) if (item["database"], item["name"]) not in broken]
-    for item in found:
+    listed = [item for item in listed_objects(account) if (item["database"], item["name"]) not in broken]
+    for item in listed:
         refuse_unmovable(account, item, heirs)
-    return with_statements(account, found)
+    return with_statements(account, listed)
 
 
 def listed_objects(account: Account) -> list[dict[str, Any]]:
     """Routines, views, triggers and events with their context."""
-    found: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     keys = ["kind", "name", "definer", "sql_mode", "charset", "collation", "time_zone", "security", "made_in", "moment"]
     keys.append("comment")
     for database in account.mariadb_databases:
         for rows in queries([select(columns, source.format(literal(database))) for columns, source in _OBJECTS]):
-            found += [{"database": database} | dict(zip(keys, row, strict=True)) for row in rows]
-    return found
+            listed += [{"database": database} | dict(zip(keys, row, strict=True)) for row in rows]
+    return listed
 
 
 def refuse_unmovable(account: Account, item: dict[str, Any], heirs: dict[str, str | None]) -> None:
@@ -158,32 +165,32 @@ def refuse_unmovable(account: Account, item: dict[str, Any], heirs: dict[str, st
     charsets.refuse_mixed(item, runs_as)
 
 
-def with_statements(account: Account, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_statements(account: Account, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """These objects, each with the statement that makes it as one of the account's."""
     functions: dict[str, set[bytes]] = {}
-    for item in found:
+    for item in listed:
         if item["kind"] == "FUNCTION":
             functions.setdefault(item["database"], set()).add(str(item["name"]).lower().encode())
     made, heirs = [], definers.heirs(account)
-    for item, text in zip(found, _show(found), strict=True):
+    for item, text in zip(listed, _show(listed), strict=True):
         if item["kind"] == "VIEW":
             text = printed.qualified(text, item["database"].encode(), functions.get(item["database"], ()))
         new = definers.own(account, item["definer"], heirs[item["database"]])
         if new and new != item["definer"]:
             text = definers.renamed(text, new)
-        told = {key: value for key, value in item.items() if key != "comment"}  # it is in the statement
-        made.append(told | {"statement": base64.b64encode(text).decode()})
+        described = {key: value for key, value in item.items() if key != "comment"}  # it is in the statement
+        made.append(described | {"statement": base64.b64encode(text).decode()})
     return made
 
 
 def refuse_history(account: Account, database: str) -> None:
     """Refuse a table whose old rows are told apart by numbers of this server's transactions."""
-    found = query(
+    rows = query(
         ["TABLE_NAME"],
         f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {literal(database)}"
         " AND GENERATION_EXPRESSION = 'ROW START' AND DATA_TYPE = 'bigint'",
     )
-    for name in (str(name) for (name,) in found):
+    for name in (str(name) for (name,) in rows):
         refuse(
             "history_blocked",
             f"The table {printable(name)} of database {printable(database)} tells its old rows apart by transactions of"
@@ -226,13 +233,13 @@ _OBJECTS = (
 _SHOWN = {"VIEW": 1, "EVENT": 3}
 
 
-def _show(found: list[dict[str, Any]]) -> list[bytes]:
+def _show(listed: list[dict[str, Any]]) -> list[bytes]:
     statements = ["SET character_set_results = NULL"]
-    for item in found:
+    for item in listed:
         name = f"{ident(item['database'])}.{ident(item['name'])}"
         statements.append(f"SHOW CREATE {item['kind']} {name}")
     texts = []
-    for item, rows in zip(found, queries(statements)[1:], strict=True):
+    for item, rows in zip(listed, queries(statements)[1:], strict=True):
         text = rows[0][_SHOWN.get(item["kind"], 2)] or ""
         texts.append(text.encode("utf-8", "surrogateescape"))
     return texts
@@ -242,7 +249,7 @@ def facts(account: Account) -> dict[str, Any]:
     """{"users", "roles", "objects": {database: facts}}: all that is no row and no number, equal on both sides.
 
     What runs as somebody else here counts as the account's own, which it is there; a broken view stays behind."""
-    known = mariadb_users.user_facts(account, users_of(account), read_json(held_path(account)))
+    users = mariadb_users.user_facts(account, users_of(account), read_json(held_path(account)))
     names, _ = mariadb_roles.roles_of(account)
     roles, _ = mariadb_roles.grants(account, names)
     objects = {name: digest.facts(name) for name in existing(account.mariadb_databases)}
@@ -250,12 +257,12 @@ def facts(account: Account) -> dict[str, Any]:
     for database, kinds in objects.items():
         kinds.pop("numbering", None)
         for kind in ("view", "table", "column") if broken else ():
-            kinds[kind] = {name: known for name, known in kinds.get(kind, {}).items() if (database, name) not in broken}
+            kinds[kind] = {name: entry for name, entry in kinds.get(kind, {}).items() if (database, name) not in broken}
             if not kinds[kind]:
                 del kinds[kind]
         for kind in ("view", "routine", "trigger", "event"):
             for listed in kinds.get(kind, {}).values():
                 for fact in listed:
                     fact[0] = definers.own(account, fact[0], heirs[database])
-    given = sorted(map(str, mariadb_roles.memberships(account, names)))
-    return {"users": known, "roles": roles, "given": given, "objects": objects}
+    memberships = sorted(map(str, mariadb_roles.memberships(account, names)))
+    return {"users": users, "roles": roles, "given": memberships, "objects": objects}

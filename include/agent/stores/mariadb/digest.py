@@ -55,9 +55,9 @@ def columns_of(database: str, tables: dict[str, dict[str, str]]) -> dict[str, li
     columns: dict[str, list[tuple[str, str, str]]] = {}
     for table, column, kind, extra in rows:
         columns.setdefault(str(table), []).append((str(column), str(kind).lower(), str(extra)))
-    for name, known in columns.items():
+    for name, listed in columns.items():
         if tables.get(name, {}).get("kind") == "SYSTEM VERSIONED":
-            known += hidden(known)
+            listed += hidden(listed)
     return columns
 
 
@@ -114,7 +114,7 @@ def of_database(database: str, reader: Login) -> dict[str, Any]:
     sequences = [name for name, table in tables.items() if table["kind"] == "SEQUENCE"]
     statements = [content(database, name, columns[name]) for name in plain]
     statements += [sequence(database, name) for name in sequences]
-    results = queries(statements, login=reader, what=printable(database))
+    results = queries(statements, login=reader, purpose=printable(database))
     contents = {str(rows[0][0]): rows[0][1:] for rows in results}
     return {
         "tables": {name: [int(contents[name][0] or 0), contents[name][1]] for name in plain},
@@ -127,9 +127,9 @@ def facts(database: str) -> dict[str, dict[str, Any]]:
     """{kind: {name: facts}} of a database's tables, columns, keys, routines...; its "numbering" changes with rows."""
     objects: dict[str, dict[str, Any]] = {}
     kinds = list(_FACTS)
-    found = queries([select(_FACTS[kind][0], _FACTS[kind][1].format(literal(database))) for kind in kinds])
-    views = {row[0] for row in found[kinds.index("view")]}
-    for kind, rows in zip(kinds, found, strict=True):
+    answers = queries([select(_FACTS[kind][0], _FACTS[kind][1].format(literal(database))) for kind in kinds])
+    views = {row[0] for row in answers[kinds.index("view")]}
+    for kind, rows in zip(kinds, answers, strict=True):
         for name, *fact in rows:
             if kind == "column":
                 fact = _column(fact, name in views)

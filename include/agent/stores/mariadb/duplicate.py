@@ -16,6 +16,7 @@ from ...channel.peer import Peer
 from ...host.digest import differences, printable
 from ...host.system import Refused, read_json, refuse
 from ...verbs import mariadb as verbs
+from ...verbs.reports import Remark
 from ...verbs.verb import Asking
 from .. import duplicated
 from ..store import Report
@@ -28,37 +29,37 @@ from .users import grant_statements, pending_path
 _KINDS = ("table", "view", "routine", "trigger", "event")
 
 
-def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+def duplicate(account: Account, peer: Peer, report: Report, done: duplicated.StoreCopy) -> None:
     """Each database into a fresh one on the peer; its events never run there."""
     if not account.mariadb_users and not account.mariadb_databases:
         return
     defined = definition.definition(account)
-    done["left"] += defined["left"]
-    others = writers.foreign(account)
-    done["said"] += [duplicated.said(None, None, writers.sentence(account, one)) for one in others]
+    done.left += defined["left"]
+    foreign = writers.foreign(account)
+    done.said += [duplicated.note(None, None, writers.sentence(account, writer)) for writer in foreign]
     try:
         writers.refuse_references(account)
     except Refused as error:
-        done["said"].append(duplicated.said(None, None, error.message))
+        done.said.append(duplicated.note(None, None, error.message))
     peer.call(verbs.Prepare(**verbs.told(defined) | {"events": []}))
     failed: dict[str, set[str]] = {}
     unlogged = changes.why_not()
     for name in account.mariadb_databases:
-        report(done_bytes=done["bytes"], text=f"MariaDB: {printable(name)}")
-        began, before = time.monotonic(), done["bytes"]
+        report(done_bytes=done.bytes, text=f"MariaDB: {printable(name)}")
+        began, before = time.monotonic(), done.bytes
         try:
             definition.refuse_history(account, name)
         except Refused as error:
-            done["said"].append(duplicated.said(name, None, error.message))
+            done.said.append(duplicated.note(name, None, error.message))
         with login(account, "read", "SELECT, SHOW VIEW, LOCK TABLES") as reader:
             for argv in dumps(name, reader):
                 sent = peer.stream(verbs.RestoreCopy(database=name), argv, env=reader.env())
-                done["bytes"] += sent.bytes
-                done["said"] += sent.said
+                done.bytes += sent.bytes
+                done.said += sent.said
                 failed.setdefault(name, set()).update(sent.failed)
         if unlogged:
-            size, seconds = done["bytes"] - before, time.monotonic() - began
-            done["waits"].append(duplicated.waits(name, unlogged, size, seconds))
+            size, seconds = done.bytes - before, time.monotonic() - began
+            done.waits_for(name, unlogged, size, seconds)
     made: list[dict[str, Any]] = []
     broken, heirs = definition.broken_views(account), definers.heirs(account)
     for item in definition.listed_objects(account):
@@ -67,22 +68,27 @@ def duplicate(account: Account, peer: Peer, report: Report, done: dict[str, Any]
             if (item["database"], item["name"]) not in broken:
                 made.append(item)
         except Refused as error:
-            done["said"].append(duplicated.said(item["database"], _called(item), error.message))
+            done.said.append(duplicated.note(item["database"], _called(item), error.message))
     made = definition.with_statements(account, made)
-    done["said"] += peer.call(verbs.MakeObjectsOfCopy(objects=made)).said
-    here, there = definition.facts(account), peer.call(verbs.FactsOfAll())
-    for name, kinds in here["objects"].items():
-        copied = there["objects"].get(name, {})
+    done.said += peer.call(verbs.MakeObjectsOfCopy(objects=made)).said
+    facts_here, facts_there = definition.facts(account), peer.call(verbs.FactsOfAll())
+    for name, kinds in facts_here["objects"].items():
+        copied = facts_there["objects"].get(name, {})
         for view in kinds.get("view", {}):
             kinds["table"].pop(view, None)  # it is listed as a table too
-        gone = {f"{kind} {each}" for kind in _KINDS for each in kinds.get(kind, {}) if each not in copied.get(kind, {})}
-        gone |= {f"rows of {table}" for table in failed.get(name, ()) if f"table {table}" not in gone}
-        done["missing"] += duplicated.missing(name, gone)
-        done["said"] += [duplicated.said(name, what, why) for what, why in _unlike(kinds, copied)]
-    for user, known in here["users"].items():
-        if there["users"].get(user, known) != known:
-            what = f"The user {printable(user)} is not made there as it is here; ask your host to look at it."
-            done["said"].append(duplicated.said(None, f"user {user}", what))
+        missing = {
+            f"{kind} {identity}"
+            for kind in _KINDS
+            for identity in kinds.get(kind, {})
+            if identity not in copied.get(kind, {})
+        }
+        missing |= {f"rows of {table}" for table in failed.get(name, ()) if f"table {table}" not in missing}
+        done.misses(name, missing)
+        done.said += [duplicated.note(name, object_name, why) for object_name, why in _unlike(kinds, copied)]
+    for user, user_facts in facts_here["users"].items():
+        if facts_there["users"].get(user, user_facts) != user_facts:
+            sentence = f"The user {printable(user)} is not made there as it is here; ask your host to look at it."
+            done.said.append(duplicated.note(None, f"user {user}", sentence))
 
 
 def _unlike(mine: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, str]]:
@@ -92,8 +98,8 @@ def _unlike(mine: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, str
             f"{kind} {name}",
             f"This {kind} is made there otherwise than it is here: {differences(facts, theirs[kind][name])[0]}",
         )
-        for kind, known in mine.items()
-        for name, facts in known.items()
+        for kind, objects in mine.items()
+        for name, facts in objects.items()
         if name in theirs.get(kind, {}) and theirs[kind][name] != facts
     ][: duplicated.MOST]
 
@@ -124,24 +130,24 @@ def _mariadb_restore(account: Account, want: verbs.RestoreCopy, asking: Asking) 
         try:
             for line in asking.stdin:
                 size, number = size + len(line), number + 1
-                found = _NAMED.match(line[:2000])
-                if found:
+                match = _NAMED.match(line[:2000])
+                if match:
                     starts.append(number)
-                    tables.append(found[1].decode("utf-8", "surrogateescape").replace("``", "`"))
+                    tables.append(match[1].decode("utf-8", "surrogateescape").replace("``", "`"))
                 client.stdin.write(line)
             client.stdin.close()
         except BrokenPipeError:
             pass
         text = client.stderr.read().decode("utf-8", "backslashreplace")
-    said: duplicated.Said = []
+    notes: list[Remark] = []
     failed = set()
     for code, at, message in _ERROR.findall(text)[: duplicated.MOST]:
         if table := tables[bisect(starts, int(at)) - 1]:
             failed.add(table)
-        said.append(duplicated.said(database, table and f"table {table}", f"{message} [{code}]"))
-    if client.returncode != 0 and not said:
+        notes.append(duplicated.note(database, table and f"table {table}", f"{message} [{code}]"))
+    if client.returncode != 0 and not notes:
         refuse("restore_broken", f"MariaDB's client broke off in {printable(database)}: {printable(text[-300:])}")
-    return verbs.CopyRestored(bytes=size, said=said, failed=sorted(failed))
+    return verbs.CopyRestored(bytes=size, said=notes, failed=sorted(failed))
 
 
 def _mariadb_objects(account: Account, want: verbs.MakeObjectsOfCopy, _asking: Asking) -> verbs.CopyMade:
@@ -149,30 +155,30 @@ def _mariadb_objects(account: Account, want: verbs.MakeObjectsOfCopy, _asking: A
     pending = read_json(pending_path(account))
     if pending is None:
         refuse("not_prepared", f"Nothing of {account.name} was prepared here.")
-    said: duplicated.Said = []
-    known = []
+    notes: list[Remark] = []
+    objects = []
     for item in want.objects:
         try:
-            known.append(mariadb_restore.checked(account, item))
+            objects.append(mariadb_restore.checked(account, item))
         except Refused as error:
-            said.append(duplicated.said(item["database"], _called(item), error.message))
+            notes.append(duplicated.note(item["database"], _called(item), error.message))
     # A view's definer must be allowed what it reads before it is made; what is granted on new objects comes after.
     _grant(account, pending)
-    for item, why in mariadb_restore.make_most(account, known):
-        said.append(duplicated.said(item["database"], _called(item), why))
-    return verbs.CopyMade(said=said + _grant(account, pending))
+    for item, why in mariadb_restore.make_most(account, objects):
+        notes.append(duplicated.note(item["database"], _called(item), why))
+    return verbs.CopyMade(said=notes + _grant(account, pending))
 
 
-def _grant(account: Account, pending: dict[str, Any]) -> duplicated.Said:
+def _grant(account: Account, pending: dict[str, Any]) -> list[Remark]:
     """Every grant that can be given; those that cannot."""
-    said = []
+    notes: list[Remark] = []
     for user in mariadb_restore.granted(pending):
         for statement in grant_statements(account, user):
             try:
                 queries([statement])
             except Refused as error:
-                said.append(duplicated.said(None, f"grant to {user['user']}@{user['host']}", error.message))
-    return said
+                notes.append(duplicated.note(None, f"grant to {user['user']}@{user['host']}", error.message))
+    return notes
 
 
 PEER_VERBS = (

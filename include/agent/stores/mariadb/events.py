@@ -40,14 +40,14 @@ def enabled(account: Account) -> list[list[str]]:
     return [[event["database"], event["name"]] for event in _all(account) if event["enabled"]]
 
 
-def switch(account: Account, wanted: list[list[str]], word: str) -> list[str]:
+def switch(account: Account, chosen: list[list[str]], word: str) -> list[str]:
     """ALTER EVENT takes definer, sql_mode and time zone from whoever runs it, so each is set to what it was.
 
     It takes the character sets too, but a name is safe in UTF-8 alone: in another one its last byte and the quote after
     it may be one letter. So those are given back where the server keeps them."""
     statements = []
     for event in _all(account):
-        if [event["database"], event["name"]] in wanted:
+        if [event["database"], event["name"]] in chosen:
             user, _, host = str(event["definer"]).rpartition("@")
             name = f"{ident(event['database'])}.{ident(event['name'])}"
             statements += [

@@ -62,16 +62,16 @@ class Sessions:
     def of(self, account: Account, kind: str) -> Session:
         """The one of this kind; opened when there is none that answers."""
         key = (account.name, kind)
-        known = self._open.pop(key, None)
-        if known is not None and not (known.alive and known.answers()):
-            known.close()
-            known = None
-        if known is None:
+        session = self._open.pop(key, None)
+        if session is not None and not (session.alive and session.answers()):
+            session.close()
+            session = None
+        if session is None:
             with entering():
-                known = Session(login(account, kind))
-            known.run([START])
-        self._open[key] = known
-        return known
+                session = Session(login(account, kind))
+            session.run([START])
+        self._open[key] = session
+        return session
 
     def end(self, account: Account) -> None:
         for key in [key for key in self._open if key[0] == account.name]:
@@ -113,7 +113,7 @@ def entering() -> Iterator[None]:
     """A block in which sessions begin: they may send and receive rows of any size.
 
     A connection keeps the max_allowed_packet that was the server's when it began, so it is raised for the moment. What
-    it was is on record meanwhile: after a crash the next block, or `settle`, gives it back."""
+    it was is on record meanwhile: after a crash the next block, or `give_back_settings`, gives it back."""
     with locked(RUNTIME / "mariadb.lock", wait=_PATIENCE):
         if not _BEFORE.exists():
             write_durably(_BEFORE, str(query(["@@GLOBAL.max_allowed_packet"], "")[0][0]))
@@ -124,7 +124,7 @@ def entering() -> Iterator[None]:
             _give_back()
 
 
-def settle() -> None:
+def give_back_settings() -> None:
     """No setting of this server is other than it was."""
     with locked(RUNTIME / "mariadb.lock", wait=_PATIENCE):
         _give_back()
@@ -145,7 +145,7 @@ def loader(account: Account, statement: str, **popen: Any) -> Iterator[subproces
         user, role = login(account, LOADING), literal(_QUIET + secrets.token_hex(8))
         steps = [f"SET ROLE {role}", "SET SESSION sql_log_bin = 0", "SET ROLE NONE"]
         steps += [f"{START}, time_zone = '+00:00', max_statement_time = 0, lock_wait_timeout = 3600", statement]
-        known = _newest()
+        newest = _newest()
         queries(
             [
                 UNLOGGED,
@@ -157,7 +157,7 @@ def loader(account: Account, statement: str, **popen: Any) -> Iterator[subproces
         try:
             argv = user.argv("--local-infile", "--binary-mode", "-e", "; ".join(steps))
             client = subprocess.Popen(argv, env=user.env(), **popen)
-            _wait_for_load(user, known, client)
+            _wait_for_load(user, newest, client)
         finally:
             queries([UNLOGGED, f"DROP ROLE IF EXISTS {role}"])
     with client:
@@ -168,8 +168,8 @@ def _newest() -> int:
     return int(query(["IFNULL(MAX(ID), 0)"], "FROM information_schema.PROCESSLIST")[0][0] or 0)
 
 
-def _wait_for_load(user: Login, known: int, client: subprocess.Popen[bytes]) -> None:
-    begun = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)} AND ID > {known}"
+def _wait_for_load(user: Login, newest: int, client: subprocess.Popen[bytes]) -> None:
+    begun = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)} AND ID > {newest}"
     begun += " AND INFO LIKE 'LOAD DATA %'"
     end = time.monotonic() + 10
     while client.poll() is None and query(["COUNT(*)"], begun)[0][0] == "0" and time.monotonic() < end:
@@ -194,9 +194,9 @@ class Both:
         begin = ["ROLLBACK", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"]
         begin += ["START TRANSACTION WITH CONSISTENT SNAPSHOT", "SAVEPOINT th"]
         shown = self.source.run([*begin, "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'"])[-1]
-        found = {str(name).lower(): str(value) for name, value in shown}
+        status = {str(name).lower(): str(value) for name, value in shown}
         self._frozen = True
-        return found["binlog_snapshot_file"], int(found["binlog_snapshot_position"])
+        return status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
 
     def thaw(self) -> None:
         """Read from now on what is there when it is read."""
@@ -208,7 +208,9 @@ class Both:
         if self._frozen:
             self.source.run(["ROLLBACK TO SAVEPOINT th"])
 
-    def there(self, statements: list[Any], tables: Collection[tuple[str, str]] = ()) -> list[list[list[str | None]]]:
+    def on_target(
+        self, statements: list[Any], tables: Collection[tuple[str, str]] = ()
+    ) -> list[list[list[str | None]]]:
         """The rows of statements that are run on the target; `tables` are those whose triggers must not run."""
         texts = [s.decode("utf-8", "surrogateescape") if isinstance(s, bytes) else s for s in statements]
         return self.peer.call(verbs.Run(statements=texts, tables=sorted(tables))).rows if texts else []
@@ -221,21 +223,21 @@ class Both:
     def write(self, statements: list[Any], tables: Collection[tuple[str, str]]) -> list[list[str]]:
         """Run statements that write to these tables on the target, a few megabytes a transaction; the rows that they
         return, in order."""
-        found: list[list[str]] = []
+        returned: list[list[str]] = []
         while statements:
             size, number = 0, 0
             while number < len(statements) and size < _CALL:
                 size += len(statements[number])
                 number += 1
-            some, statements = statements[:number], statements[number:]
-            answers = self.there(["START TRANSACTION", *some, "COMMIT"], tables)
-            found += [[str(field) for field in row] for rows in answers for row in rows]
-        return found
+            batch, statements = statements[:number], statements[number:]
+            answers = self.on_target(["START TRANSACTION", *batch, "COMMIT"], tables)
+            returned += [[str(field) for field in row] for rows in answers for row in rows]
+        return returned
 
     def same(self, statements: list[str]) -> tuple[list[list[list[str | None]]], list[list[list[str | None]]]]:
         """The rows of the same statements on both sides, run side by side."""
         with Threads(1) as pool:
-            theirs = pool.submit(self.there, statements)
+            theirs = pool.submit(self.on_target, statements)
             mine = self.source.run(statements, "following")
             self.let_go()
             return mine, theirs.result()

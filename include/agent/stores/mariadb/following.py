@@ -19,10 +19,10 @@ from . import changes, digest, follower, load
 from . import print as mariadb_print
 from . import tables as mariadb_tables
 from .binlog import Unreadable
-from .changes import Wanted
+from .changes import ToBring
 from .definition import definition, objects
 from .follower import READING, Both
-from .proof import Known, Proof, Seen
+from .proof import Proof, Remembered, Seen
 from .sql import ident, literal, queries, select
 from .state import State, state_path
 from .tables import Name
@@ -37,15 +37,15 @@ _MOST_ANEW = 5_000_000
 class Passes:
     """The passes of one step of a move, over those databases of the account that can be followed."""
 
-    def __init__(self, account: Account, peer: Peer, databases: list[str], known: Known) -> None:
-        self.known = known
+    def __init__(self, account: Account, peer: Peer, databases: list[str], remembered: Remembered) -> None:
+        self.remembered = remembered
         self.account, self.databases, self.both = account, databases, Both(account, peer)
         self.peer, self.state = peer, State(account)
-        self.proof = Proof(self.both, databases, known, self.state)
+        self.proof = Proof(self.both, databases, remembered, self.state)
         self.bytes = 0
         self.slow: list[dict[str, Any]] = []
         self.left: list[str] = []
-        self.wanted = Wanted()
+        self.to_bring = ToBring()
         self.behind: set[Name] = set()
         self.retold = False
         self.rest = ""
@@ -64,8 +64,8 @@ class Passes:
         """Load what is not there yet, bring over what has changed, and prove what was not proven yet.
 
         When `patient`, tables without a key that were written to meanwhile are loaded once more."""
-        self.known.seen = None
-        if not self._known_there():
+        self.remembered.seen = None
+        if not self._followed_there():
             self._begin()
         elif self.state.started != changes.started():
             self._doubt_all()
@@ -91,23 +91,23 @@ class Passes:
             except Unreadable:
                 self._begin()
             except Refused:
-                self.known.rows = None
+                self.remembered.rows = None
                 # A table that is altered while it is read ends the session; the next pass finds the statement.
                 if not self._altered():
                     raise
         refuse("not_followed", f"The MariaDB tables of {self.account.name} are altered all the time; try again.")
 
-    def _known_there(self) -> bool:
-        there = self.peer.call(verbs.WhichFollowed()).token
-        return bool(self.state.token) and there == self.state.token and self.state.databases == self.databases
+    def _followed_there(self) -> bool:
+        token = self.peer.call(verbs.WhichFollowed()).token
+        return bool(self.state.token) and token == self.state.token and self.state.databases == self.databases
 
     def _begin(self) -> None:
         """Empty databases there, and the position here from which on changes are brought over."""
-        what = definition(self.account)
+        defined = definition(self.account)
         objects(self._followed())  # what cannot be carried is refused before anything is done
         self.state.clear()
         self.state.token, self.state.databases = secrets.token_hex(16), self.databases
-        self.peer.call(verbs.Prepare(**verbs.told(what), token=self.state.token))
+        self.peer.call(verbs.Prepare(**verbs.told(defined), token=self.state.token))
         self.state.started = changes.started()
         if self.databases:
             self.state.position, self.state.prepared = changes.begin(self.account)
@@ -137,13 +137,13 @@ class Passes:
             listed = digest.tables_of(database)
             sequences += [(database, name) for name, table in listed.items() if table["kind"] == "SEQUENCE"]
             merged += [(database, name) for name, table in listed.items() if table["engine"] == "MRG_MyISAM"]
-        found = self.known.seen = Seen(mariadb_tables.tables(self.databases), sequences, merged)
-        return found
+        seen = self.remembered.seen = Seen(mariadb_tables.tables(self.databases), sequences, merged)
+        return seen
 
     def _altered(self) -> bool:
         if not self.state.position:
             return False
-        seen = changes.window(self.account, self.state.position, changes.here(), {})
+        seen = changes.window(self.account, self.state.position, changes.position_now(), {})
         return bool(seen.statements)
 
     def _load(self, report: Report) -> None:
@@ -152,9 +152,9 @@ class Passes:
         tables = self._look().tables
         state = self.state
         self._make_anew(state.load)
-        wanted = [tables[name] for name in sorted(state.load) if name in tables]
-        self.bytes += load.load(self.both, wanted, report)
-        state.unproven |= {table.name for table in wanted}
+        to_fill = [tables[name] for name in sorted(state.load) if name in tables]
+        self.bytes += load.load(self.both, to_fill, report)
+        state.unproven |= {table.name for table in to_fill}
         state.load = set()
         state.save()
 
@@ -166,16 +166,16 @@ class Passes:
         for database, table in sorted(names):
             at = f"{ident(database)}.{ident(table)}"
             drops.append(f"DROP TABLE IF EXISTS {at}")  # a sequence is one
-        self.both.there(drops)
+        self.both.on_target(drops)
         for name in names:
-            (self.known.rows or {}).pop(name, None)
+            (self.remembered.rows or {}).pop(name, None)
             state.prints.pop(name, None)
             state.prints |= {name: printed[name]} if name in printed else {}
         state.told = ""
         for database in self.databases:
-            here = sorted(name for of, name in names & made if of == database)
-            if here:
-                self.bytes += self._make(database, here)
+            names_here = sorted(name for of, name in names & made if of == database)
+            if names_here:
+                self.bytes += self._make(database, names_here)
 
     def _prints(self) -> tuple[dict[Name, str], str]:
         """Of each table and sequence, and of all else."""
@@ -185,13 +185,13 @@ class Passes:
         """The same, what is neither table nor sequence by what was last seen with all else."""
         made = self.seen.made
         views = [printed[name] for name in sorted(printed.keys() - made)]
-        both = hashlib.sha256(json.dumps([rest, views]).encode()).hexdigest()
-        return {name: printed[name] for name in printed.keys() & made}, both
+        rest_print = hashlib.sha256(json.dumps([rest, views]).encode()).hexdigest()
+        return {name: printed[name] for name in printed.keys() & made}, rest_print
 
     def _anew(self, printed: dict[Name, str]) -> set[Name]:
         """What is defined otherwise than it was when it was made there."""
-        known = self.state.prints
-        return {name for name in printed.keys() | known.keys() if printed.get(name) != known.get(name)}
+        prints = self.state.prints
+        return {name for name in printed.keys() | prints.keys() if printed.get(name) != prints.get(name)}
 
     def _make(self, database: str, names: list[str]) -> int:
         """Tables without rows, and sequences, as the source's own tool words them."""
@@ -213,15 +213,15 @@ class Passes:
         comes after (`differences`)."""
         state = self.state
         if not state.position:  # there is no database that can be followed
-            self.known.seen = Seen({}, [], [])
+            self.remembered.seen = Seen({}, [], [])
             return
         touched = {} if held else self._touched()  # before the moment of the reading, so that the log has all of it
         if held:
             self.both.thaw()
-            stop = changes.here()
+            stop = changes.position_now()
         else:
             stop = changes.position(*self.both.freeze())
-        tables = (self.known.seen or self._look()).tables
+        tables = (self.remembered.seen or self._look()).tables
         seen = changes.window(self.account, state.position, stop, tables, state.prepared)
         print_of_all = mariadb_print.prints(self.account, self.databases)
         printed, self.rest = self._parted(*print_of_all)
@@ -233,28 +233,28 @@ class Passes:
             seen = changes.window(self.account, state.position, stop, tables, state.prepared)
         anew = self._anew(printed) | (self.seen.made - state.prints.keys())
         self.prepared = [xid.decode() for xid in seen.prepared]
-        what = changes.wanted(self.both, seen, tables, state.carried, self.seen.merged)
+        to_bring = changes.changed_rows(self.both, seen, tables, state.carried, self.seen.merged)
         if held:
             self._refuse_prepared()
             unproven = state.unproven & {*tables}
-            what.all_of(unproven, "it was written to while it was compared, and its engine has no snapshots")
-            self._define_anew(anew, what)
+            to_bring.all_of(unproven, "it was written to while it was compared, and its engine has no snapshots")
+            self._define_anew(anew, to_bring)
         else:
-            self._put_off(what, anew)
-        done = changes.bring(self.both, what, tables)
-        counted = self.known.rows or {}
+            self._put_off(to_bring, anew)
+        done = changes.bring(self.both, to_bring, tables)
+        counted = self.remembered.rows or {}
         for name in counted.keys() & done.grown.keys():
             counted[name] += done.grown[name]
         self.slow += done.slow
-        self.wanted = what
+        self.to_bring = to_bring
         if held:
             self._stop, self._printed = stop, printed
             return
-        different = changes.unequal(self.both, what, tables)
-        state.carried = {name: what.keys[name] for name in different if name in what.keys}
+        different = changes.unequal(self.both, to_bring, tables)
+        state.carried = {name: to_bring.keys[name] for name in different if name in to_bring.keys}
         state.position, state.prepared = stop, [*seen.prepared.values()]
-        told = {*seen.tables, *what.keys, *state.load, *state.unproven}
-        unlogged = {name for name, at in touched.items() if at != state.touched.get(name, at)} - told
+        explained = {*seen.tables, *to_bring.keys, *state.load, *state.unproven}
+        unlogged = {name for name, at in touched.items() if at != state.touched.get(name, at)} - explained
         state.unproven |= unlogged & {*tables}  # somebody wrote to it and kept that out of the log
         state.touched = touched
         state.save()
@@ -287,12 +287,12 @@ class Passes:
             self.advance()
         self._refuse_prepared()
 
-    def _define_anew(self, names: set[Name], what: Wanted) -> None:
+    def _define_anew(self, names: set[Name], to_bring: ToBring) -> None:
         """In the hold: make what was defined since the rehearsal, to be filled with all its rows."""
         tables = self.seen.tables
         fresh = names & {*tables}
         if sum(tables[name].bytes for name in fresh) > _MOST_ANEW:
-            name = max(fresh, key=lambda one: tables[one].bytes)
+            name = max(fresh, key=lambda fresh_name: tables[fresh_name].bytes)
             refuse(
                 "defined_anew",
                 f"The MariaDB table {printable('.'.join(name))} was altered a moment ago and is too large to be sent"
@@ -300,52 +300,52 @@ class Passes:
             )
         if names:
             self._make_anew(names)
-            what.all_of(fresh, "its definition or all of it was changed")
+            to_bring.all_of(fresh, "its definition or all of it was changed")
 
-    def _put_off(self, what: Wanted, anew: set[Name]) -> None:
+    def _put_off(self, to_bring: ToBring, anew: set[Name]) -> None:
         """While the account serves, a table of which all must go over is loaded anew, after the pass.
 
         One that is written to and has no key would be loaded for ever: it is again when there is time for it."""
         state = self.state
-        self.behind |= {name for name, why in what.whole.items() if why == changes.NO_KEY} - anew
+        self.behind |= {name for name, why in to_bring.whole.items() if why == changes.NO_KEY} - anew
         state.unproven |= self.behind
-        state.load |= {*what.whole, *anew} - self.behind
-        what.whole.clear()
+        state.load |= {*to_bring.whole, *anew} - self.behind
+        to_bring.whole.clear()
         state.unproven -= state.load
         for name in state.load:
-            what.keys.pop(name, None)
+            to_bring.keys.pop(name, None)
 
     # --- users and objects ---
 
-    def tell(self, empty: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> None:
+    def tell(self, empty: tuple[str, ...] = (), dumped: tuple[str, ...] = ()) -> None:
         """Users, events and objects there as they are here now; `empty`: databases that are made empty first, when
-        no objects come yet (`others` are those that are there by now)."""
-        what = definition(self.account)
-        self.left = what["left"]
-        followed = self.account.with_databases("mariadb", (*self.databases, *others))
+        no objects come yet (`dumped` are those that are there by now)."""
+        defined = definition(self.account)
+        self.left = defined["left"]
+        followed = self.account.with_databases("mariadb", (*self.databases, *dumped))
         made = objects(followed)
-        told = hashlib.sha256(json.dumps([what, made], sort_keys=True).encode()).hexdigest()
+        fingerprint = hashlib.sha256(json.dumps([defined, made], sort_keys=True).encode()).hexdigest()
         self.state.rest = self.rest
-        if told == self.state.told:
+        if fingerprint == self.state.told:
             return
-        self.peer.call(verbs.Expect(**verbs.told(what), token=self.state.token, empty=list(empty)))
+        self.peer.call(verbs.Expect(**verbs.told(defined), token=self.state.token, empty=list(empty)))
         # Objects of one database may need another's, so they come when all tables are there.
         if {*followed.mariadb_databases} == {*self.account.mariadb_databases}:
             self.peer.call(verbs.MakeObjects(objects=made))
-        self.state.told = told
+        self.state.told = fingerprint
         self.state.save()
 
     # --- proof ---
 
     def differences(self) -> list[str]:
         """What of all that the last pass brought over, and of all numbers, is not equal, as sentences."""
-        return self.proof.differences(self.wanted) + self._late()
+        return self.proof.differences(self.to_bring) + self._late()
 
     def _late(self) -> list[str]:
         """What the log tells since the hold's last pass: nobody but the host itself can still write then."""
         if not self._stop:
             return []
-        seen = changes.window(self.account, self._stop, changes.here(), {})
+        seen = changes.window(self.account, self._stop, changes.position_now(), {})
         names = [printable(".".join(name)) for name in seen.tables]
         if seen.as_statements or (seen.statements and self._prints() != (self._printed, self.rest)):
             names += [printable(text.decode("utf-8", "replace"))[:80] for text in seen.statements]
@@ -356,5 +356,5 @@ def forget(account: Account) -> None:
     """Nothing is followed any more."""
     state_path(account).unlink(missing_ok=True)
     follower.close(account)
-    follower.settle()
+    follower.give_back_settings()
     queries(follower.gone(account))

@@ -38,13 +38,13 @@ _INTEGERS = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 _PLAIN = re.compile(r"[\w$ .,-]+")
 
 
-def load(both: Both, wanted: list[Table], report: Report) -> int:
+def load(both: Both, to_fill: list[Table], report: Report) -> int:
     """Fill these tables, which are there and empty; the bytes that went over."""
-    big = [table for table in wanted if table.bytes > SMALL and _speakable(table) and not table.versioned]
+    big = [table for table in to_fill if table.bytes > SMALL and _speakable(table) and not table.versioned]
     total = 0
     if big:
         total += _Big(both, big, report).run()
-    for table in wanted:
+    for table in to_fill:
         if table not in big:
             total += fill(both, table)
             report(done_bytes=total, text=f"MariaDB: {printable('.'.join(table.name))}")
@@ -62,25 +62,25 @@ def fill(both: Both, table: Table) -> int:
     """Every row of a table, as the reading session sees it, as INSERTs; the bytes that went over."""
     total = 0
     for statement in inserts(table, both.source.lines(table.rows(), printable(table.name[1]))):
-        both.there([statement], [table.name])
+        both.on_target([statement], [table.name])
         total += len(statement)
     return total
 
 
 def inserts(table: Table, rows: Iterable[bytes]) -> Iterator[bytes]:
     """The INSERTs of rows, a few megabytes each."""
-    some: list[bytes] = []
+    batch: list[bytes] = []
     size = 0
     for row in rows:
         if not row.startswith(b"("):
             refuse("row_too_large", f"A row of the table {printable(table.name[1])} is too large to be read.")
-        some.append(row)
+        batch.append(row)
         size += len(row)
         if size > _STATEMENT:
-            yield table.insert(some)
-            some, size = [], 0
-    if some:
-        yield table.insert(some)
+            yield table.insert(batch)
+            batch, size = [], 0
+    if batch:
+        yield table.insert(batch)
 
 
 # --- big tables ---
@@ -106,11 +106,11 @@ class _Big:
                 streams.submit(self._part, table, part) for table in self.tables for part in self.parts[table.name][:]
             ]
             try:
-                for one in running:
-                    one.result()
+                for future in running:
+                    future.result()
             except BaseException:
-                for one in running:
-                    one.cancel()
+                for future in running:
+                    future.cancel()
                 raise
         return self.done
 
@@ -128,7 +128,7 @@ class _Big:
         text = self.both.source.run([f"SHOW CREATE TABLE {table.at}"])[0][0][1] or ""
         later = keys_to_put_off(text)
         if later:
-            self.both.there([f"ALTER TABLE {table.at} {', '.join(f'DROP KEY {ident(name)}' for name, _ in later)}"])
+            self.both.on_target([f"ALTER TABLE {table.at} {', '.join(f'DROP KEY {ident(name)}' for name, _ in later)}"])
         return [definition for _, definition in later]
 
     def _make(self, table: Table, definitions: list[str]) -> None:
@@ -137,9 +137,9 @@ class _Big:
 
     def _parts(self, table: Table) -> list[str]:
         """WHERE clauses that part a very big table by its key."""
-        found = {column.name: column for column in table.columns}
+        columns = {column.name: column for column in table.columns}
         number = min(16, table.bytes // _RANGE + 1)
-        if number == 1 or len(table.key) != 1 or found[table.key[0]].kind not in _INTEGERS:
+        if number == 1 or len(table.key) != 1 or columns[table.key[0]].kind not in _INTEGERS:
             return [""]
         key = ident(table.key[0])
         low, high = self.both.source.run([select([f"MIN({key})", f"MAX({key})"], f"FROM {table.at}")])[0][0]
@@ -164,10 +164,10 @@ class _Big:
         script += " " + immediate(table.tabs(where)).decode().strip()
         with follower.entering():
             reader = follower.login(both.account, READING)
-            known = _newest()
-            with Threads(1) as one:
-                work = one.submit(both.peer.stream, load, reader.argv("-e", script), env=reader.env())
-                _wait_for_session(reader, known, work)
+            newest = _newest()
+            with Threads(1) as pool:
+                work = pool.submit(both.peer.stream, load, reader.argv("-e", script), env=reader.env())
+                _wait_for_session(reader, newest, work)
         size = work.result().bytes
         with self.lock:
             self.done += size
@@ -178,8 +178,8 @@ def _newest() -> int:
     return int(query(["IFNULL(MAX(ID), 0)"], "FROM information_schema.PROCESSLIST")[0][0] or 0)
 
 
-def _wait_for_session(user: Login, known: int, work: Future[Any]) -> None:
-    seen = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)} AND ID > {known}"
+def _wait_for_session(user: Login, newest: int, work: Future[Any]) -> None:
+    seen = f"FROM information_schema.PROCESSLIST WHERE USER = {literal(user.user)} AND ID > {newest}"
     end = time.monotonic() + 20
     while not work.done() and query(["COUNT(*)"], seen)[0][0] == "0" and time.monotonic() < end:
         time.sleep(0.005)
@@ -205,18 +205,18 @@ def keys_to_put_off(statement: str) -> list[tuple[str, str]]:
         elif depth == 0 and token == ")":
             items.append(item.strip())
             break
-    resting = {name for one in items if "FOREIGN KEY" in one for name in _NAME.findall(one)}
-    first = {_NAME.findall(one)[0] for one in items if one.startswith("PRIMARY KEY")}
-    numbered = {_NAME.findall(one)[0] for one in items if one.startswith("`") and "AUTO_INCREMENT" in one}
+    resting = {name for clause in items if "FOREIGN KEY" in clause for name in _NAME.findall(clause)}
+    first = {_NAME.findall(clause)[0] for clause in items if clause.startswith("PRIMARY KEY")}
+    numbered = {_NAME.findall(clause)[0] for clause in items if clause.startswith("`") and "AUTO_INCREMENT" in clause}
     resting |= numbered - first
-    found: list[tuple[str, str]] = []
-    for one in items:
-        names = _NAME.findall(one)
-        if one.startswith("KEY `") and resting.intersection(names[1:]):
-            found = []
-        elif one.startswith("KEY `"):
-            found.append((names[0].replace("``", "`"), one))
-    return found
+    put_off: list[tuple[str, str]] = []
+    for clause in items:
+        names = _NAME.findall(clause)
+        if clause.startswith("KEY `") and resting.intersection(names[1:]):
+            put_off = []
+        elif clause.startswith("KEY `"):
+            put_off.append((names[0].replace("``", "`"), clause))
+    return put_off
 
 
 # --- on the target ---
@@ -255,13 +255,13 @@ def _load(account: Account, want: verbs.Load, asking: Asking) -> Bytes:
                 pass
             os.close(write_end)
             write_end = -1
-            said = client.stderr.read().decode("utf-8", "backslashreplace")
+            errors = client.stderr.read().decode("utf-8", "backslashreplace")
     finally:
         for end in (read_end, write_end):
             if end >= 0:
                 os.close(end)
     if client.returncode != 0:
-        lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
+        lines = [line for line in errors.splitlines() if line.startswith("ERROR")] or errors.splitlines()[-1:]
         refuse(
             "restore_failed", f"The table {printable(table)} could not be loaded: {printable(' '.join(lines))[:500]}"
         )

@@ -12,12 +12,12 @@ from . import definers, definition, writers
 from . import digest as mariadb_digest
 
 
-def obstacles(account: Account, found: Noted) -> list[str]:
+def obstacles(account: Account, noted: Noted) -> list[str]:
     """Users and databases as a whole, then each database and each object in it."""
     if not account.mariadb_users and not account.mariadb_databases:
         return []
     left: list[str] = []
-    with found.noting():
+    with noted.noting():
         left += definition.definition(account)["left"]
         looks: list[Callable[[], Any]] = [partial(writers.refuse_references, account)]
         for name in account.mariadb_databases:
@@ -28,8 +28,8 @@ def obstacles(account: Account, found: Noted) -> list[str]:
             if (item["database"], item["name"]) not in broken:
                 looks.append(partial(definition.refuse_unmovable, account, item, heirs))
         for look in looks:
-            with found.noting():
+            with noted.noting():
                 look()
-        for one in writers.foreign(account):
-            found.add("foreign_writer", writers.sentence(account, one))
+        for writer in writers.foreign(account):
+            noted.add("foreign_writer", writers.sentence(account, writer))
     return left

@@ -88,8 +88,8 @@ IDENTIFIED = frozenset({"INNODB", "MYISAM", "ARIA"})
 def catalogues() -> dict[str, list[str]]:
     """The columns of each catalogue that are in the print; a catalogue that this version does not have has none."""
     columns: dict[str, list[str]] = {}
-    wanted = [*OF_TABLES, *OF_DATABASES, *OF_USERS]
-    among = ", ".join(literal(name) for name in wanted)
+    names = [*OF_TABLES, *OF_DATABASES, *OF_USERS]
+    among = ", ".join(literal(name) for name in names)
     rows = query(
         ["CONCAT(TABLE_SCHEMA, '.', TABLE_NAME)", "COLUMN_NAME"],
         "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA IN ('information_schema', 'mysql')"
@@ -110,11 +110,11 @@ def _sum(catalogue: str) -> str:
 
 def prints(account: Account, databases: list[str]) -> tuple[dict[Name, str], str]:
     """Of each table, view and sequence in these databases, and of all else that defines the account's databases."""
-    known = catalogues()
+    present = catalogues()
     asked: list[tuple[str, str]] = []
     for database in databases:
         for name, (schema, table) in OF_TABLES.items():
-            if name in known:
+            if name in present:
                 where = f"FROM {name} WHERE {schema} = {literal(database)} GROUP BY BINARY {table}"
                 asked.append((database, select([literal(name), table, _sum(name)], where)))
         asked.append((database, _identities(database)))

@@ -18,11 +18,14 @@ def default(text: str | None, binary: bool) -> str | None:
     prints them as text, 11.8 as x'...'."""
     if text is None or not binary:
         return text
-    if found := _HEX.fullmatch(text):
-        return f"x'{found[1].lower()}'"
-    if found := _TEXT.fullmatch(text):
+    if match := _HEX.fullmatch(text):
+        return f"x'{match[1].lower()}'"
+    if match := _TEXT.fullmatch(text):
         plain = re.sub(
-            r"''|\\(.)", lambda one: _ESCAPES.get(one[1], one[1]) if one[1] else "'", found[1], flags=re.DOTALL
+            r"''|\\(.)",
+            lambda escape: _ESCAPES.get(escape[1], escape[1]) if escape[1] else "'",
+            match[1],
+            flags=re.DOTALL,
         )
         return f"x'{plain.encode('utf-8', 'surrogateescape').hex()}'"
     return text
@@ -30,26 +33,26 @@ def default(text: str | None, binary: bool) -> str | None:
 
 def column_type(text: str | None) -> str | None:
     """A column's type without the mark of how an old table stores its times: a copy stores them the new way."""
-    found = _TEMPORAL.fullmatch(text or "")
-    return found[1] if found else text
+    match = _TEMPORAL.fullmatch(text or "")
+    return match[1] if match else text
 
 
 def options(text: str | None) -> str | None:
     """A table's options without Aria's PAGE_CHECKSUM=1, which a dump says and a CREATE TABLE need not."""
-    return text if text is None else " ".join(one for one in text.split(" ") if one != "page_checksum=1")
+    return text if text is None else " ".join(option for option in text.split(" ") if option != "page_checksum=1")
 
 
 def qualified(statement: bytes, database: bytes, functions: Collection[bytes]) -> bytes:
     """A view's statement with its database before each call of a stored function there: a later version may have a
     function of its own of that name, which would be meant."""
 
-    def one(found: re.Match[bytes]) -> bytes:
-        whole = found[0]
-        if not found["name"] or found["at"] or not found["call"]:
+    def qualify(match: re.Match[bytes]) -> bytes:
+        whole = match[0]
+        if not match["name"] or match["at"] or not match["call"]:
             return whole
-        name = found["name"][1:-1].replace(b"``", b"`")
+        name = match["name"][1:-1].replace(b"``", b"`")
         if name.lower() not in functions:
             return whole
         return b"`" + database.replace(b"`", b"``") + b"`." + whole
 
-    return _CALL.sub(one, statement)
+    return _CALL.sub(qualify, statement)

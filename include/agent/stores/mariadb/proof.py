@@ -13,7 +13,7 @@ from ...host.system import refuse
 from ...verbs import mariadb as verbs
 from ..store import Report
 from . import changes, digest
-from .changes import Wanted
+from .changes import ToBring
 from .definition import facts
 from .follower import Both
 from .sql import ident, literal, select
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 
 
 @dataclass
-class Known:
+class Remembered:
     """What the passes of one step of a move leave to those of the next."""
 
     seen: Seen | None = None
@@ -47,17 +47,17 @@ class Known:
 class Proof:
     """Tables that were brought over, compared at one moment of both sides; what is not equal is to be loaded again."""
 
-    def __init__(self, both: Both, databases: list[str], known: Known, state: State) -> None:
-        self.both, self.databases, self.known, self.state = both, databases, known, state
+    def __init__(self, both: Both, databases: list[str], remembered: Remembered, state: State) -> None:
+        self.both, self.databases, self.remembered, self.state = both, databases, remembered, state
         self.seconds = 0.0
         """How long whole tables were compared."""
-        self._again: set[Name] = set()
+        self._loaded_again: set[Name] = set()
 
     @property
     def seen(self) -> Seen:
         """What the last pass has found."""
-        assert self.known.seen is not None
-        return self.known.seen
+        assert self.remembered.seen is not None
+        return self.remembered.seen
 
     def prove(self, report: Report) -> None:
         """The whole of each table is equal on both sides, at the moment that the reading session stands at."""
@@ -70,13 +70,13 @@ class Proof:
         began = time.monotonic()
         checks = [f"CHECKSUM TABLE {tables[name].at} EXTENDED" for name in unproven]
         with Threads(1) as pool:
-            theirs = pool.submit(self.both.there, checks)
+            theirs = pool.submit(self.both.on_target, checks)
             mine = []
             for check in checks:
                 mine.append(self.both.source.run([check])[0])
                 self.both.let_go()
-            there = theirs.result()
-        for name, a, b in zip(unproven, mine, there, strict=True):
+            answers = theirs.result()
+        for name, a, b in zip(unproven, mine, answers, strict=True):
             # Another version may add up the same rows otherwise: then what is in them decides.
             same = a[0][1] == b[0][1] and not tables[name].versioned  # a checksum does not tell the rows that were
             if same or self._same_rows(tables[name]):
@@ -87,36 +87,36 @@ class Proof:
         state.save()
 
     def _load_again(self, name: Name) -> None:
-        if name in self._again:
+        if name in self._loaded_again:
             shown = printable(".".join(name))
             refuse("not_equal", f"The MariaDB table {shown} did not arrive as it is here; try again.")
-        self._again.add(name)
+        self._loaded_again.add(name)
         self.state.load.add(name)
 
     def count(self, whole: bool) -> None:
         """Count the rows on both sides at the moment that the reading session stands at: of every table when `whole`,
         else of those that were not counted yet. What differs is loaded again."""
         tables = self.seen.tables
-        if self.known.rows is None:
-            self.known.rows = {}
-        known = self.known.rows
-        fresh = [name for name in tables if whole or name not in known]
+        if self.remembered.rows is None:
+            self.remembered.rows = {}
+        counts = self.remembered.rows
+        fresh = [name for name in tables if whole or name not in counts]
         mine, theirs = self.both.same([tables[name].count() for name in fresh])
-        for name, ours, there in zip(fresh, mine, theirs, strict=True):
-            known[name] = int(there[0][0] or 0)
-            if ours != there and name not in self.state.unproven:
+        for name, our_count, their_count in zip(fresh, mine, theirs, strict=True):
+            counts[name] = int(their_count[0][0] or 0)
+            if our_count != their_count and name not in self.state.unproven:
                 if tables[name].steady and tables[name].key:
                     self._load_again(name)
                 else:
                     self.state.unproven.add(name)
-        for name in known.keys() - tables.keys():
-            del known[name]
+        for name in counts.keys() - tables.keys():
+            del counts[name]
 
     def rows(self) -> dict[Name, int]:
         """How many rows each followed table has."""
-        if self.known.rows is None:
+        if self.remembered.rows is None:
             self.count(whole=True)
-        return self.known.rows or {}
+        return self.remembered.rows or {}
 
     def _same_rows(self, table: Table) -> bool:
         mine, theirs = self.both.same([table.proof()])
@@ -127,18 +127,18 @@ class Proof:
         tables, sequences, _ = self.seen
         mine, theirs = self.both.same(self._numbers())
         steps = []
-        for database, ours, there in zip(self.databases, mine, theirs, strict=False):
-            known = {str(table): number for table, number in there}
-            for table, number in ours:
-                if known.get(str(table)) != number and (database, str(table)) in tables:
+        for database, our_rows, their_rows in zip(self.databases, mine, theirs, strict=False):
+            their_numbers = {str(table): number for table, number in their_rows}
+            for table, number in our_rows:
+                if their_numbers.get(str(table)) != number and (database, str(table)) in tables:
                     steps.append(
                         f"ALTER TABLE {ident(database)}.{ident(str(table))} AUTO_INCREMENT = {int(number or 1)}"
                     )
-        for name, ours, there in zip(
+        for name, our_rows, their_rows in zip(
             sequences, mine[len(self.databases) :], theirs[len(self.databases) :], strict=True
         ):
-            if ours != there:
-                _, following, least, most, step, cycles, start, cached = [str(part) for part in ours[0]]
+            if our_rows != their_rows:
+                _, following, least, most, step, cycles, start, cached = [str(part) for part in our_rows[0]]
                 settings = (
                     f"START WITH {int(start)} MINVALUE {int(least)} MAXVALUE {int(most)} INCREMENT BY {int(step)}"
                 )
@@ -146,7 +146,7 @@ class Proof:
                 steps.append(
                     f"ALTER SEQUENCE {ident(name[0])}.{ident(name[1])} {settings} RESTART WITH {int(following)}"
                 )
-        self.both.there(steps)
+        self.both.on_target(steps)
 
     def _numbers(self) -> list[str]:
         numbering = "FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND AUTO_INCREMENT IS NOT NULL"
@@ -166,10 +166,10 @@ class Proof:
         """The same of every table: what a load has written is much more than what a hold does."""
         self.sync(self.seen.tables)
 
-    def differences(self, wanted: Wanted) -> list[str]:
+    def differences(self, brought: ToBring) -> list[str]:
         """What of all that the last pass brought over, and of all numbers, is not equal, as sentences."""
         tables, sequences, _ = self.seen
-        asked = changes.proofs(wanted, tables)
+        asked = changes.proofs(brought, tables)
         numbers = self._numbers()
         mine, theirs = self.both.same([statement for _, statement in asked] + numbers)
         names = [name for name, _ in asked] + [(database, "numbering") for database in self.databases] + sequences

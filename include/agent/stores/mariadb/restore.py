@@ -65,14 +65,14 @@ def _prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> Nothing:
     expected = {(user, host.lower()) for user, host in account.mariadb_users}
     if set(databases) != set(account.mariadb_databases) or named != expected:
         refuse("other_account", f"These are not the MariaDB users and databases of {account.name}.")
-    known = read_json(pending_path(account)) or {"databases": {}, "users": []}
-    here = existing(account.mariadb_databases)
+    earlier = read_json(pending_path(account)) or {"databases": {}, "users": []}
+    databases_here = existing(account.mariadb_databases)
     rows = query(["User", "Host"], "FROM mysql.global_priv")
     users_here = {(str(user), str(host).lower()) for user, host in rows}
-    ours = {(user["user"], user["host"].lower()) for user in known["users"]}
-    taken = [f"database {name}" for name in here if name not in known["databases"]]
+    ours = {(user["user"], user["host"].lower()) for user in earlier["users"]}
+    taken = [f"database {name}" for name in databases_here if name not in earlier["databases"]]
     taken += [f"user {user}@{host}" for user, host in sorted((named & users_here) - ours)]
-    theirs = {name for name, host in users_here if not host} - {role["name"] for role in known.get("roles", [])}
+    theirs = {name for name, host in users_here if not host} - {role["name"] for role in earlier.get("roles", [])}
     taken += [f"role {role['name']}" for role in want.roles if role["name"] in theirs]
     if taken:
         refuse(
@@ -82,16 +82,16 @@ def _prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> Nothing:
         )
     _require_plugins(users)
     require_free_prefixes(account, [*users, *want.roles])
-    _write_pending(account, _told(want) | {"token": want.token})
-    statements = [f"DROP DATABASE {ident(name)}" for name in here]
+    _write_pending(account, _defined(want) | {"token": want.token})
+    statements = [f"DROP DATABASE {ident(name)}" for name in databases_here]
     for name, database in databases.items():
         made = f"CREATE DATABASE {ident(name)} CHARACTER SET {ident(database['charset'])}"
         statements.append(f"{made} COLLATE {ident(database['collation'])} COMMENT {literal(database['comment'] or '')}")
-    queries(statements + _users(account, want, known.get("roles", [])))
+    queries(statements + _users(account, want, earlier.get("roles", [])))
     return Nothing()
 
 
-def _told(want: verbs.Defined) -> dict[str, Any]:
+def _defined(want: verbs.Defined) -> dict[str, Any]:
     return {key: getattr(want, key) for key in verbs.DEFINED}
 
 
@@ -123,14 +123,14 @@ def _expect(account: Account, want: verbs.Expect, _asking: Asking) -> Nothing:
     }:
         refuse("other_account", f"These are not the MariaDB users and databases of {account.name}.")
     _require_plugins(want.users)
-    known = pending.get("roles", [])
-    new = {role["name"] for role in want.roles} - {role["name"] for role in known}
+    earlier_roles = pending.get("roles", [])
+    new = {role["name"] for role in want.roles} - {role["name"] for role in earlier_roles}
     rows = query(["User"], "FROM mysql.global_priv WHERE Host = '' ORDER BY User")
     for (role,) in rows:
         if role in new:
             refuse("name_taken", f"The MariaDB role {printable(str(role))} exists on this server; rename it there.")
     require_free_prefixes(account, [*want.users, *want.roles])
-    _write_pending(account, pending | _told(want))
+    _write_pending(account, pending | _defined(want))
     statements = []
     for name, database in want.databases.items():
         settings = f"{ident(name)} CHARACTER SET {ident(database['charset'])} COLLATE {ident(database['collation'])}"
@@ -139,7 +139,7 @@ def _expect(account: Account, want: verbs.Expect, _asking: Asking) -> Nothing:
             statements += [f"DROP DATABASE IF EXISTS {ident(name)}", f"CREATE DATABASE {settings}"]
         else:
             statements.append(f"ALTER DATABASE {settings}")
-    queries(statements + _users(account, want, known))
+    queries(statements + _users(account, want, earlier_roles))
     _drop_objects(want.databases)
     return Nothing()
 
@@ -148,7 +148,7 @@ def _drop_objects(databases: Collection[str]) -> None:
     if not databases:
         return
     among = "(" + ", ".join(literal(name) for name in databases) + ")"
-    found = queries(
+    answers = queries(
         [
             select(
                 ["'VIEW'", "TABLE_SCHEMA", "TABLE_NAME"], f"FROM information_schema.VIEWS WHERE TABLE_SCHEMA IN {among}"
@@ -164,7 +164,7 @@ def _drop_objects(databases: Collection[str]) -> None:
             select(["type", "db", "name"], f"FROM mysql.proc WHERE db IN {among} ORDER BY type = 'PACKAGE'"),
         ]
     )
-    drops = [(str(kind), ident(str(database)), ident(str(name))) for rows in found for kind, database, name in rows]
+    drops = [(str(kind), ident(str(database)), ident(str(name))) for rows in answers for kind, database, name in rows]
     queries([f"DROP {kind} IF EXISTS {database}.{name}" for kind, database, name in drops])
 
 
@@ -200,9 +200,9 @@ def _restore(account: Account, want: verbs.Restore, asking: Asking) -> Bytes:
             client.stdin.close()
         except BrokenPipeError:
             pass
-        said = client.stderr.read().decode("utf-8", "backslashreplace")
+        errors = client.stderr.read().decode("utf-8", "backslashreplace")
     if client.returncode != 0:
-        lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
+        lines = [line for line in errors.splitlines() if line.startswith("ERROR")] or errors.splitlines()[-1:]
         message = printable(" ".join(lines))[:500] or "the client said nothing"
         refuse("restore_failed", f"The database {printable(database)} could not be restored: {message}")
     return Bytes(bytes=size)
@@ -238,9 +238,9 @@ def _objects(account: Account, want: verbs.MakeObjects, _asking: Asking) -> Noth
     rows = query(["TABLE_SCHEMA", "TABLE_NAME"], "FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW'")
     tables = {(row[0], row[1]) for row in rows}
     grantees = granted(pending)
-    queries([grant for each in grantees for grant in grant_statements(account, each, tables)])
+    queries([grant for grantee in grantees for grant in grant_statements(account, grantee, tables)])
     make(account, waiting)
-    queries([grant for each in grantees for grant in grant_statements(account, each)])
+    queries([grant for grantee in grantees for grant in grant_statements(account, grantee)])
     return Nothing()
 
 
@@ -251,17 +251,17 @@ def granted(pending: dict[str, Any]) -> list[dict[str, Any]]:
 
 def put_back(account: Account, triggers: list[dict[str, Any]]) -> None:
     """Make triggers that were here a moment ago."""
-    known = [checked(account, item) for item in triggers]
+    to_make = [checked(account, item) for item in triggers]
     session = follower.session(account, follower.MAKING)
     databases = _databases(account)
     with _binary_log_trusts():
-        for item in known:
+        for item in to_make:
             session.run(_making(item, databases))
 
 
-def make(account: Account, known: list[dict[str, Any]]) -> None:
+def make(account: Account, to_make: list[dict[str, Any]]) -> None:
     """Make objects that were checked; refused when one cannot be made."""
-    for item, why in make_most(account, known):
+    for item, why in make_most(account, to_make):
         refuse(
             "object_failed",
             f"The {item['kind'].lower()} {printable(item['database'])}.{printable(item['name'])} cannot be made on"
@@ -269,12 +269,12 @@ def make(account: Account, known: list[dict[str, Any]]) -> None:
         )
 
 
-def make_most(account: Account, known: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+def make_most(account: Account, to_make: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
     """Make objects that were checked; those that cannot be made, and the server's words.
 
     Those of all databases together, as one may need another database's."""
     with login(account, "create", "ALL", "SET USER") as user, _binary_log_trusts():
-        failed = _make_together(known, _databases(account), user)
+        failed = _make_together(to_make, _databases(account), user)
     # Each was made disabled. Should one run all the same, it stops here and not at the release.
     if running := enabled(account):
         queries([UNLOGGED, *switch(account, running, "DISABLE")])
@@ -345,12 +345,12 @@ def checked(account: Account, item: dict[str, Any]) -> dict[str, Any]:
         refuse("other_kind", f"{name} was announced as another thing than its statement makes; it cannot be made here.")
     read = head.text
     if head.kind == "EVENT":
-        found = _EVENT.match(text)
-        if not found:
+        match = _EVENT.match(text)
+        if not match:
             refuse("event_failed", "An event's statement is not in the form that MariaDB prints; it cannot be moved.")
         # The word stands before all that the customer has worded.
-        read = text[: found.start(4)]
-        text = read + b"DISABLE" + text[found.end(4) :]
+        read = text[: match.start(4)]
+        text = read + b"DISABLE" + text[match.end(4) :]
     if not charsets.is_plain(read.decode("utf-8", "replace"), str(item.get("charset"))):
         refuse("mixed_charsets", f"The statement of {name} is in two character sets; it cannot be made here.")
     return item | {"text": text}
@@ -374,7 +374,7 @@ def discard(account: Account) -> None:
     statements += [f"DROP ROLE IF EXISTS {literal(name)}" for name in roles]
     statements += [f"DROP USER IF EXISTS {user_name(user, host)}" for user, host in account.mariadb_users]
     statements += users_dropped([f"th_{purpose}_{account.name}" for purpose in ("restore", "create", "read")])
-    follower.settle()
+    follower.give_back_settings()
     queries(statements + follower.gone(account))
     _forget(account)
 

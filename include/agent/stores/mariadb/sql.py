@@ -90,15 +90,15 @@ def _making(word: str, user: str, password: str) -> str:
 def users_dropped(users: Sequence[str]) -> list[str]:
     """Statements that drop those of these users that are there and ours, and end their sessions."""
     names = [user_name(user, host) for user, host, is_ours in _named(users) if is_ours]
-    return [each for name in names for each in (f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}")]
+    return [statement for name in names for statement in (f"KILL HARD USER {name}", f"DROP USER IF EXISTS {name}")]
 
 
 def _is_there(user: str) -> bool:
     """Whether a user of ours is there; refused when one of that name is somebody else's."""
-    for _, host, is_ours in (found := _named([user])):
+    for _, host, is_ours in (rows := _named([user])):
         if not is_ours:
             ours.refuse_taken("MariaDB user", f"{user}@{host}")
-    return bool(found)
+    return bool(rows)
 
 
 def _named(users: Sequence[str]) -> list[tuple[str, str, bool]]:
@@ -206,11 +206,11 @@ class Session:
             return False
         return True
 
-    def run(self, statements: Sequence[str | bytes], what: str = "") -> list[list[list[str | None]]]:
+    def run(self, statements: Sequence[str | bytes], purpose: str = "") -> list[list[list[str | None]]]:
         """The rows of each statement; only those made by `select` are decoded, others come as their raw fields."""
-        return [[_decode(line) for line in self.lines(statement, what)] for statement in statements]
+        return [[_decode(line) for line in self.lines(statement, purpose)] for statement in statements]
 
-    def lines(self, statement: str | bytes, what: str = "") -> Iterator[bytes]:
+    def lines(self, statement: str | bytes, purpose: str = "") -> Iterator[bytes]:
         """The rows of one statement as the client prints them. To be read to the end."""
         assert self._client.stdin is not None and self._client.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -222,10 +222,10 @@ class Session:
             yield line[:-1]
         self._client.wait()
         self._errors.seek(0)
-        said = self._errors.read().decode("utf-8", "backslashreplace")
-        found = re.search(r"ERROR (\d+ \(\w+\))(?: at line \d+)?: (.*)", said)
-        message = printable(f"{found[2]} [{found[1]}]" if found else said.strip()[-300:])
-        refuse("mariadb_failed", f"MariaDB refused a step{' (' + what + ')' if what else ''}: {message}")
+        errors = self._errors.read().decode("utf-8", "backslashreplace")
+        match = re.search(r"ERROR (\d+ \(\w+\))(?: at line \d+)?: (.*)", errors)
+        message = printable(f"{match[2]} [{match[1]}]" if match else errors.strip()[-300:])
+        refuse("mariadb_failed", f"MariaDB refused a step{' (' + purpose + ')' if purpose else ''}: {message}")
 
 
 class _Idle:
@@ -259,26 +259,26 @@ def root() -> Iterator[Session]:
 
 
 def queries(
-    statements: Sequence[str | bytes], *, login: Login | None = None, what: str = ""
+    statements: Sequence[str | bytes], *, login: Login | None = None, purpose: str = ""
 ) -> list[list[list[str | None]]]:
     """Run statements as root (or as `login`) in one session, up to the first error; what `Session.run` returns."""
     with Session(login) if login else root() as session:
-        return session.run(statements, what)
+        return session.run(statements, purpose)
 
 
 def attempts(groups: Sequence[Sequence[str | bytes]], *, login: Login) -> dict[int, str]:
     """Run each group of statements, going on after errors: {index of a group that failed: the server's words}."""
-    lines = [immediate(_PINNED)] + [b"".join(immediate(each) for each in group) for group in groups]
+    lines = [immediate(_PINNED)] + [b"".join(immediate(statement) for statement in group) for group in groups]
     done = run([*login.argv(), "--force"], input=b"".join(lines), env=login.env(), check=False, timeout=None)
     first, owners = 1 + lines[0].count(b"\n"), []
     for number, line in enumerate(lines[1:]):
         owners += [number] * line.count(b"\n")
-    said = done.stderr.decode("utf-8", "backslashreplace")
+    errors = done.stderr.decode("utf-8", "backslashreplace")
     failed: dict[int, str] = {}
-    for code, at, message in re.findall(r"^ERROR (\d+ \(\w+\)) at line (\d+): (.*)", said, re.MULTILINE):
+    for code, at, message in re.findall(r"^ERROR (\d+ \(\w+\)) at line (\d+): (.*)", errors, re.MULTILINE):
         failed.setdefault(owners[int(at) - first], printable(f"{message} [{code}]"))
     if done.returncode != 0 and not failed:
-        refuse("mariadb_failed", f"The MariaDB client failed: {printable(said.strip()[-300:])}")
+        refuse("mariadb_failed", f"The MariaDB client failed: {printable(errors.strip()[-300:])}")
     return failed
 
 
@@ -296,7 +296,7 @@ _ESCAPES = {b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 
 
 def _unescaped(field: bytes) -> bytes:
-    return re.sub(rb"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), field, flags=re.DOTALL)
+    return re.sub(rb"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), field, flags=re.DOTALL)
 
 
 def query(columns: Sequence[str], rest: str) -> list[list[str | None]]:
@@ -308,6 +308,6 @@ def existing(names: Sequence[str]) -> list[str]:
     """Which of these databases exist here."""
     if not names:
         return []
-    wanted = ", ".join(literal(name) for name in names)
-    rows = query(["SCHEMA_NAME"], f"FROM information_schema.SCHEMATA WHERE BINARY SCHEMA_NAME IN ({wanted})")
+    among = ", ".join(literal(name) for name in names)
+    rows = query(["SCHEMA_NAME"], f"FROM information_schema.SCHEMATA WHERE BINARY SCHEMA_NAME IN ({among})")
     return sorted(str(row[0]) for row in rows)

@@ -75,4 +75,4 @@ def _keys(rows: list[list[Any]]) -> dict[Name, set[Key]]:
 
 
 def _rows(keys: dict[Name, set[Key]]) -> list[list[Any]]:
-    return [[*name, sorted(some)] for name, some in keys.items()]
+    return [[*name, sorted(values)] for name, values in keys.items()]

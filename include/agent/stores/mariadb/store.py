@@ -16,6 +16,7 @@ from ...host.scope import Scope
 from ...host.system import Refused, read_json, refuse, write_durably
 from ...verbs import mariadb as verbs
 from ...verbs.verb import Answer
+from ..duplicated import StoreCopy
 from ..store import Engine, Following, Noted, Report
 from . import digest as mariadb_digest
 from . import duplicate, load, obstacles, restore, write, writers
@@ -170,7 +171,7 @@ class Mariadb(Engine):
         ]
         _end_connections(users, account.name, patience=0)
 
-    def duplicate(self, account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+    def duplicate(self, account: Account, peer: Peer, report: Report, done: StoreCopy) -> None:
         duplicate.duplicate(account, peer, report, done)
 
     def obstacles(self, account: Account, noted: Noted) -> list[str]:

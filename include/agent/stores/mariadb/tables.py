@@ -86,8 +86,8 @@ class Column:
             return HEXADECIMAL
         if self.kind in _NUMBERED:
             return NUMBERED
-        known = self.kind in _TEXT or self.kind in _BYTES or self.kind in _NUMBERS or self.kind in _TIMES
-        return None if known or self.kind == "float" else WORDED
+        plain = self.kind in _TEXT or self.kind in _BYTES or self.kind in _NUMBERS or self.kind in _TIMES
+        return None if plain or self.kind == "float" else WORDED
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,11 @@ class Table:
         """What the binary log's reader must know."""
         if not self.key:
             return None
-        return Shape(self._parts(self.key), tuple(self._parts(one.referred) for one in self.references))
+        return Shape(self._parts(self.key), tuple(self._parts(reference.referred) for reference in self.references))
 
     def _parts(self, names: Sequence[str]) -> tuple[tuple[int, Decoder], ...]:
-        found = {column.name: column for column in self.columns}
-        return tuple((found[name].number, found[name].decoder() or _no_decoder) for name in names)
+        by_name = {column.name: column for column in self.columns}
+        return tuple((by_name[name].number, by_name[name].decoder() or _no_decoder) for name in names)
 
     # --- statements ---
 
@@ -148,8 +148,8 @@ class Table:
 
     def keys(self, columns: Sequence[str], where: str) -> str:
         """A SELECT of these columns of rows, as literals."""
-        found = {column.name: column for column in self.columns}
-        return select([f"IFNULL({found[name].worded()}, 'NULL')" for name in columns], f"FROM {self.at}{where}")
+        by_name = {column.name: column for column in self.columns}
+        return select([f"IFNULL({by_name[name].worded()}, 'NULL')" for name in columns], f"FROM {self.at}{where}")
 
     def count(self, where: str = "") -> str:
         """A SELECT of how many rows there are."""
@@ -191,13 +191,13 @@ def matching(columns: Sequence[str], values: Iterable[Key]) -> list[str]:
     ordered = sorted(values)
     clauses = []
     for first in range(0, len(ordered), BATCH):
-        some = ordered[first : first + BATCH]
+        batch = ordered[first : first + BATCH]
         if len(columns) == 1:
-            clauses.append(f" WHERE {ident(columns[0])} IN ({', '.join(value[0] for value in some)})")
+            clauses.append(f" WHERE {ident(columns[0])} IN ({', '.join(value[0] for value in batch)})")
         else:
             names = [ident(name) for name in columns]
-            each = (" AND ".join(f"{n} = {v}" for n, v in zip(names, value, strict=True)) for value in some)
-            clauses.append(" WHERE (" + ") OR (".join(each) + ")")
+            conditions = (" AND ".join(f"{n} = {v}" for n, v in zip(names, value, strict=True)) for value in batch)
+            clauses.append(" WHERE (" + ") OR (".join(conditions) + ")")
     return clauses
 
 
@@ -246,50 +246,50 @@ def tables(databases: Sequence[str]) -> dict[Name, Table]:
         folder, _, file = str(path).partition("/")
         at = (folder, re.split("#[Pp]#", file)[0])
         files[at] = files.get(at, 0) + int(size or 0)
-    found: dict[Name, Table] = {}
+    by_name: dict[Name, Table] = {}
     for database, name, engine, size, kind in listed:
         at = (str(database), str(name))
-        found[at] = Table(at, str(engine), max(int(size or 0), files.get(at, 0)), [])
-        found[at].versioned = kind == "SYSTEM VERSIONED"
+        by_name[at] = Table(at, str(engine), max(int(size or 0), files.get(at, 0)), [])
+        by_name[at].versioned = kind == "SYSTEM VERSIONED"
     for database, name, column, number, kind, column_type, charset, length, scale, extra in columns:
-        table = found.get((str(database), str(name)))
+        table = by_name.get((str(database), str(name)))
         if table:
             numbers = (int(number or 1) - 1, int(length or 0), int(scale or 0))
             kinds = (str(kind).lower(), str(column_type).lower(), charset)
             table.columns.append(Column(str(column), numbers[0], *kinds, *numbers[1:], str(extra)))
-    for one in found.values():
-        if one.versioned:
-            named = [(column.name, column.kind, column.extra) for column in one.columns]
+    for each_table in by_name.values():
+        if each_table.versioned:
+            named = [(column.name, column.kind, column.extra) for column in each_table.columns]
             for name, kind, extra in digest.hidden(named):
-                one.columns.append(Column(name, len(one.columns), kind, f"{kind}(6)", None, 0, 6, extra))
-    _add_keys(found, keys)
-    _add_references(found, parents)
-    return found
+                each_table.columns.append(Column(name, len(each_table.columns), kind, f"{kind}(6)", None, 0, 6, extra))
+    _add_keys(by_name, keys)
+    _add_references(by_name, parents)
+    return by_name
 
 
-def _add_keys(found: dict[Name, Table], rows: list[list[str | None]]) -> None:
+def _add_keys(tables: dict[Name, Table], rows: list[list[str | None]]) -> None:
     indexes: dict[tuple[Name, str], list[tuple[str, bool]]] = {}
     for database, name, index, column, non_unique, prefix, nullable in rows:
         at = (str(database), str(name))
-        if at not in found or found[at].versioned:  # a key names all versions of a row, and none can be taken out
+        if at not in tables or tables[at].versioned:  # a key names all versions of a row, and none can be taken out
             continue
         good = non_unique == "0" and prefix is None and nullable != "YES"
         indexes.setdefault((at, str(index)), []).append((str(column), good))
     for (at, _), parts in indexes.items():
-        table = found[at]
+        table = tables[at]
         columns = {column.name: column for column in table.columns}
         usable = all(good and name in columns and columns[name].decoder() for name, good in parts)
         if usable and not table.key:
             table.key = tuple(name for name, _ in parts)
 
 
-def _add_references(found: dict[Name, Table], rows: list[list[str | None]]) -> None:
+def _add_references(tables: dict[Name, Table], rows: list[list[str | None]]) -> None:
     parts: dict[tuple[str, str, str], list[list[str]]] = {}
     for row in rows:
         database, name, constraint, *rest = (str(value) for value in row)
         parts.setdefault((database, name, constraint), []).append(rest)
     for (database, name, _), columns in parts.items():
-        parent = found.get((columns[0][1], columns[0][2]))
+        parent = tables.get((columns[0][1], columns[0][2]))
         if parent:
             own, referred = tuple(c[0] for c in columns), tuple(c[3] for c in columns)
             parent.references.append(Reference((database, name), own, referred))

@@ -36,56 +36,56 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
     grants, left = [], []
     rows = _whole(*_all_grants(user, host))
     patterns = sorted({str(row[1]) for row in rows if row[0] == "database"}, key=_first_wildcard, reverse=True)
-    counts = {name: next((each for each in patterns if covers(each, name)), None) for name in databases}
+    counts = {name: next((wildcard for wildcard in patterns if covers(wildcard, name)), None) for name in databases}
     foreign = _foreign_matches(account, patterns)
     for level, where, name, column, privilege, grantable in rows:
-        what = f"MariaDB {'user' if host else 'role'} {printable(user)}: "
+        heading = f"MariaDB {'user' if host else 'role'} {printable(user)}: "
         if level == "global":
             if privilege != "USAGE":
-                left.append(f"{what}the global privilege {privilege} is not carried.")
+                left.append(f"{heading}the global privilege {privilege} is not carried.")
             continue
         if level == "database" and own_prefix(account, str(where)):
             if where not in foreign:
                 grants.append(["prefix", where, None, None, privilege, grantable == "YES"])
                 continue
             left.append(
-                f"{what}{privilege} on {printable(str(where))} is carried for the account's databases only, as"
+                f"{heading}{privilege} on {printable(str(where))} is carried for the account's databases only, as"
                 f" {printable(foreign[str(where)])} is not one of them; name it in the account file if it is."
             )
         elif level == "database" and re.search(r"(?<!\\)%", str(where)):
-            left.append(f"{what}{privilege} on {printable(str(where))} is carried for the account's databases only.")
+            left.append(f"{heading}{privilege} on {printable(str(where))} is carried for the account's databases only.")
         matching = [d for d in databases if counts[d] == where] if level == "database" else [where]
-        if not matching or any(each not in databases for each in matching):
+        if not matching or any(database not in databases for database in matching):
             if not any(covers(str(where), d) for d in databases):
-                left.append(f"{what}{privilege} on {printable(str(where))} is not carried.")
+                left.append(f"{heading}{privilege} on {printable(str(where))} is not carried.")
             continue
-        grants += [[level, each, name, column, privilege, grantable == "YES"] for each in matching]
+        grants += [[level, database, name, column, privilege, grantable == "YES"] for database in matching]
     return sorted(grants, key=str), sorted(set(left))
 
 
 def own_prefix(account: Account, wildcard: str) -> bool:
     """Whether a grant's pattern is all names that begin as the account's do, by the custom of hosts' panels: the name
     of the account or of a user of its, `_`, and whatever follows."""
-    found = re.fullmatch(r"((?:[^\\_%]|\\[\\_%])+)\\_%", wildcard, re.DOTALL)
-    name = re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else None
+    match = re.fullmatch(r"((?:[^\\_%]|\\[\\_%])+)\\_%", wildcard, re.DOTALL)
+    name = re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match else None
     return name in {account.name, *(user for user, _ in account.mariadb_users)}
 
 
 def _first_wildcard(wildcard: str) -> int:
     """How long a pattern is up to its first wildcard: of several that match, MariaDB takes the longest."""
-    found = re.match(r"(?:[^\\_%]|\\.|\\$)*", wildcard, re.DOTALL)
-    return found.end() if found else 0
+    match = re.match(r"(?:[^\\_%]|\\.|\\$)*", wildcard, re.DOTALL)
+    return match.end() if match else 0
 
 
 def _foreign_matches(account: Account, patterns: list[str]) -> dict[str, str]:
     """{prefix of the account's: a database here that it covers and that is not the account's}."""
-    prefixes = [each for each in patterns if own_prefix(account, each)]
+    prefixes = [prefix for prefix in patterns if own_prefix(account, prefix)]
     if not prefixes:
         return {}
     rows = queries([select(["SCHEMA_NAME"], "FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME")])[0]
-    others = [str(name) for (name,) in rows if name not in account.mariadb_databases]
-    found = {each: next((name for name in others if covers(each, name)), None) for each in prefixes}
-    return {each: name for each, name in found.items() if name is not None}
+    foreign = [str(name) for (name,) in rows if name not in account.mariadb_databases]
+    covered = {prefix: next((name for name in foreign if covers(prefix, name)), None) for prefix in prefixes}
+    return {prefix: name for prefix, name in covered.items() if name is not None}
 
 
 def require_free_prefixes(account: Account, users: list[dict[str, Any]]) -> None:
@@ -105,7 +105,7 @@ def _whole(rows: list[list[Any]], number: int) -> list[list[Any]]:
     for row in rows:
         if row[0] == "database":
             on.setdefault(row[1], []).append(row)
-    everything = {where for where, some in on.items() if len(some) == number}
+    everything = {where for where, privileges in on.items() if len(privileges) == number}
     whole = [["database", where, None, None, "ALL PRIVILEGES", on[where][0][5]] for where in everything]
     return [row for row in rows if row[0] != "database" or row[1] not in everything] + whole
 
@@ -181,10 +181,10 @@ def grant_statements(account: Account, user: dict[str, Any], only: set[tuple[Any
             on = f"{level} {ident(database)}.{ident(item)}"
         else:
             refuse("bad_grant", f"A grant of {printable(user['user'])} is of an unknown level {printable(level)}.")
-        what = f"{privilege} ({ident(column)})" if column else privilege
+        granted = f"{privilege} ({ident(column)})" if column else privilege
         if privilege == "USAGE" and not grantable:
             continue
-        statements.append(f"GRANT {what} ON {on} TO {name}{' WITH GRANT OPTION' if grantable else ''}")
+        statements.append(f"GRANT {granted} ON {on} TO {name}{' WITH GRANT OPTION' if grantable else ''}")
     return statements
 
 

@@ -42,7 +42,9 @@ def _without_triggers(account: Account, tables: list[tuple[str, str]]) -> Iterat
         return
     write_durably(_aside(account), json.dumps(triggers))
     try:
-        queries([f"DROP TRIGGER IF EXISTS {ident(one['database'])}.{ident(one['name'])}" for one in triggers])
+        queries(
+            [f"DROP TRIGGER IF EXISTS {ident(trigger['database'])}.{ident(trigger['name'])}" for trigger in triggers]
+        )
         yield
     finally:
         _bring_back(account)
@@ -60,15 +62,17 @@ def _triggers(tables: list[tuple[str, str]]) -> list[dict[str, Any]]:
         f" AND (EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE) IN ({among})"
         " ORDER BY EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
     )
-    found = [dict(zip(keys, row, strict=True)) for row in rows]
-    if not found:
+    triggers = [dict(zip(keys, row, strict=True)) for row in rows]
+    if not triggers:
         return []
-    shown = [f"SHOW CREATE TRIGGER {ident(str(one['database']))}.{ident(str(one['name']))}" for one in found]
+    shown = [
+        f"SHOW CREATE TRIGGER {ident(str(trigger['database']))}.{ident(str(trigger['name']))}" for trigger in triggers
+    ]
     made = queries(["SET character_set_results = NULL", *shown])[1:]
     texts = [str(rows[0][2]).encode("utf-8", "surrogateescape") for rows in made]
     return [
-        one | {"kind": "TRIGGER", "statement": base64.b64encode(text).decode()}
-        for one, text in zip(found, texts, strict=True)
+        trigger | {"kind": "TRIGGER", "statement": base64.b64encode(text).decode()}
+        for trigger, text in zip(triggers, texts, strict=True)
     ]
 
 
@@ -77,7 +81,7 @@ def _bring_back(account: Account) -> None:
     if triggers is None:
         return
     # In their order from the first on: one that is there already would come before its elders.
-    queries([f"DROP TRIGGER IF EXISTS {ident(one['database'])}.{ident(one['name'])}" for one in triggers])
+    queries([f"DROP TRIGGER IF EXISTS {ident(trigger['database'])}.{ident(trigger['name'])}" for trigger in triggers])
     restore.put_back(account, triggers)
     _aside(account).unlink()
 

@@ -44,8 +44,8 @@ class Writer:
 
 def refuse_foreign(account: Account) -> None:
     """Refuse an account whose databases others may write to."""
-    for one in foreign(account):
-        refuse("foreign_writer", sentence(account, one))
+    for writer in foreign(account):
+        refuse("foreign_writer", sentence(account, writer))
 
 
 def refuse_references(account: Account) -> None:
@@ -59,12 +59,12 @@ def refuse_references(account: Account) -> None:
         )
 
 
-def sentence(account: Account, one: Writer) -> str:
+def sentence(account: Account, writer: Writer) -> str:
     """What is wrong with a writer, and what to do."""
-    name = printable(f"{one.user or '(anonymous)'}@{one.host}")
+    name = printable(f"{writer.user or '(anonymous)'}@{writer.host}")
     return (
-        f"The MariaDB user {name}, which is no user of {account.name}, may write to its databases ({one.by}), and would"
-        f" go on writing to the copy that stays behind; {one.cure}, or name it in the account file."
+        f"The MariaDB user {name}, which is no user of {account.name}, may write to its databases ({writer.by}), and"
+        f" would go on writing to the copy that stays behind; {writer.cure}, or name it in the account file."
     )
 
 
@@ -113,14 +113,14 @@ def foreign(account: Account) -> list[Writer]:
     granted: dict[Grantee, list[str]] = {}
     for user, host, role in roles:
         granted.setdefault((str(user), str(host)), []).append(str(role))
-    customers = {one.name for one in all_accounts()}
-    found = []
+    customers = {customer.name for customer in all_accounts()}
+    writers = []
     for user_at_host, priv in kept.items():
-        if priv.get("is_role") or priv.get("account_locked") or _known(account, user_at_host, priv, customers):
+        if priv.get("is_role") or priv.get("account_locked") or _is_trusted(account, user_at_host, priv, customers):
             continue
         if writer := _writer(user_at_host, powers, granted):
-            found.append(writer)
-    return found
+            writers.append(writer)
+    return writers
 
 
 def _refuse_unclear(users: Collection[Grantee]) -> None:
@@ -156,7 +156,7 @@ def _writer(grantee: Grantee, powers: Powers, granted: dict[Grantee, list[str]])
     return None
 
 
-def _known(account: Account, grantee: Grantee, priv: dict[str, Any], customers: set[str]) -> bool:
+def _is_trusted(account: Account, grantee: Grantee, priv: dict[str, Any], customers: set[str]) -> bool:
     """Whether it is a user of the account, one of this program's for it, or the host's administration."""
     user, host = grantee
     if (user, host.lower()) in {(name, of.lower()) for name, of in account.mariadb_users}:

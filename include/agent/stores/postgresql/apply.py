@@ -102,26 +102,29 @@ def catch_up(account: Account, want: verbs.CatchUp, _asking: Asking) -> dict[str
 
     Of each database {"lsn", "sequences": [[schema, name, last value, is called]]} is given.
     Returns {name: "applied" | "late" | "broken"}."""
-    databases = {name: what for name, what in want.databases.items() if name in account.postgresql_databases}
+    databases = {name: goal for name, goal in want.databases.items() if name in account.postgresql_databases}
     with Threads(max(1, len(databases))) as pool:
-        work = {name: pool.submit(_catch_up, name, what, want.seconds) for name, what in databases.items()}
+        work = {name: pool.submit(_catch_up, name, goal, want.seconds) for name, goal in databases.items()}
     return {name: done.result() for name, done in work.items()}
 
 
-def _catch_up(name: str, what: dict[str, Any], seconds: float) -> str:
+def _catch_up(name: str, goal: dict[str, Any], seconds: float) -> str:
     session, end = kept(name), time.monotonic() + seconds
     while True:
-        found = session.query(_PROGRESS)
-        if not found or not found[0][0]:
+        progress = session.query(_PROGRESS)
+        if not progress or not progress[0][0]:
             return "broken"
-        _, applied, busy = found[0]
+        _, applied, busy = progress[0]
         # The position moves a moment before what was committed can be seen: the worker has no transaction then.
-        if (applied and lsn(applied) >= what["lsn"] or what["lsn"] == 0) and not busy:
+        if (applied and lsn(applied) >= goal["lsn"] or goal["lsn"] == 0) and not busy:
             break
         if time.monotonic() > end:
             return "late"
         time.sleep(0.002)
-    script = "".join(_SETVAL.format(*map(literal, each[:2]), int(each[2]), bool(each[3])) for each in what["sequences"])
+    script = "".join(
+        _SETVAL.format(*map(literal, sequence[:2]), int(sequence[2]), bool(sequence[3]))
+        for sequence in goal["sequences"]
+    )
     # A commit that waits for the disk takes with it all that was applied before.
     session.query(
         f"BEGIN; SET LOCAL synchronous_commit = 'local';\n{script}SELECT 1 FROM pg_logical_emit_message("
@@ -173,9 +176,9 @@ def serve_stream(directory: Path) -> int:
     """What the source's program runs here: this server's PostgreSQL finds the stream of one slot in this directory, and
     what it says goes over standard input and output. Ends when the source does."""
     group = grp.getgrnam("postgres").gr_gid
-    for each in (pairing.STREAMS, directory):
-        each.mkdir(mode=0o700, exist_ok=True)
-        _let_through(each, group)
+    for folder in (pairing.STREAMS, directory):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _let_through(folder, group)
     # A connection that was lost may have left its program here.
     with pairing.only_holder(directory / "lock", 0.1), socket.socket(socket.AF_UNIX) as door:
         path = directory / f".s.PGSQL.{_PORT}"
@@ -218,9 +221,9 @@ def stream_up(account: Account, want: verbs.StreamUp, _asking: Asking) -> Nothin
     directory = pairing.stream_directory(state_of(account.name).move or "", want.slot)
     end = time.monotonic() + want.seconds
     while True:
-        with socket.socket(socket.AF_UNIX) as one:
+        with socket.socket(socket.AF_UNIX) as connection:
             try:
-                one.connect(str(directory / f".s.PGSQL.{_PORT}"))
+                connection.connect(str(directory / f".s.PGSQL.{_PORT}"))
                 return Nothing()
             except OSError as error:
                 if time.monotonic() > end:
@@ -232,8 +235,8 @@ def drop_ours(names: list[str], db: Session) -> None:
     """Drop those of these roles that are there and ours, and own nothing; their sessions end."""
     marks = ", ".join(f"({literal(name)}, {ours.mark(name)})" for name in names)
     names = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
-    wanted = literals(names)
-    db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({wanted});")
+    names_in_sql = literals(names)
+    db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names_in_sql});")
     drop_roles(names, db)
 
 

@@ -57,7 +57,7 @@ class Line:
                 return
 
     def _exactly(self, length: int) -> bytes:
-        found = self._incoming.read(length)
-        if len(found) < length:
+        data = self._incoming.read(length)
+        if len(data) < length:
             raise EOFError
-        return found
+        return data

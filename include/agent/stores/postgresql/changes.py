@@ -60,26 +60,26 @@ class _Reader:
         end = self.data.find(b"\0", self.at)
         if end < 0:
             raise Short
-        found = self.data[self.at : end]
+        raw = self.data[self.at : end]
         self.at = end + 1
-        return _decoded(found)
+        return _decoded(raw)
 
     def row(self, positions: list[int], *, to_its_end: bool) -> Key:
         """The columns at these positions of a row; the rest is skipped where something comes after it."""
-        found: dict[int, str] = {}
+        values: dict[int, str] = {}
         for number in range(self.take(">H")):
-            if len(found) == len(positions) and not to_its_end:
+            if len(values) == len(positions) and not to_its_end:
                 break
             kind = self.bytes(1)
             if kind == b"t":
                 value = self.bytes(self.take(">I"))
                 if number in positions:
-                    found[number] = _decoded(value)
+                    values[number] = _decoded(value)
             elif number in positions:
                 raise Short  # NULL is in no key; "unchanged" tells no value
-        if len(found) < len(positions):
+        if len(values) < len(positions):
             raise Short
-        return tuple(found[position] for position in positions)
+        return tuple(values[position] for position in positions)
 
 
 def _decoded(data: bytes) -> str:
@@ -147,9 +147,9 @@ class Changes:
             self._all_of(table.shown)  # its key is another one since
             return
         self.columns[table.shown] = table.columns
-        known = self.keys.setdefault(table.shown, set())
-        known.add(key)
-        if len(known) > MOST_KEYS:
+        keys = self.keys.setdefault(table.shown, set())
+        keys.add(key)
+        if len(keys) > MOST_KEYS:
             self._all_of(table.shown)
 
     def _emptied(self, table: Table) -> None:

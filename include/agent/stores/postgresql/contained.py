@@ -25,8 +25,7 @@ from ...host.system import read_json, refuse, run, write_durably
 from ...verbs import postgresql as verbs
 from ...verbs.peers import Bytes
 from ...verbs.verb import Asking
-from . import digest, extensions, look, unchecked
-from . import said as postgres_said
+from . import digest, extensions, look, tool_messages, unchecked
 from . import views as postgres_views
 from .digest import shown
 from .roles_gone import drop_roles
@@ -96,13 +95,19 @@ def take(account: Account, name: str, database: dict[str, Any], stdin: Any) -> i
     """Take an archive from `stdin` and make ready what restores it; its bytes."""
     abandon(account, name)
     spool, password = _spool(), secrets.token_urlsafe(24)
-    known = {"database": name, "role": f"th_restore_{_number(name)}", "spool": spool, "password": password, "paths": []}
-    write_durably(_path(account, name), json.dumps(known))
+    restoring = {
+        "database": name,
+        "role": f"th_restore_{_number(name)}",
+        "spool": spool,
+        "password": password,
+        "paths": [],
+    }
+    write_durably(_path(account, name), json.dumps(restoring))
     with _readable(spool, "archive") as file:
         shutil.copyfileobj(stdin, file, 1 << 20)
         size = file.tell()
     _choose(spool, {schema[0] for schema in database.get("schemas", [])})
-    _make_restore_role(account, known, [schema[1] for schema in database.get("schemas", [])])
+    _make_restore_role(account, restoring, [schema[1] for schema in database.get("schemas", [])])
     return size
 
 
@@ -130,30 +135,30 @@ def _readable(spool: str, name: str) -> IO[bytes]:
 def open_for_rows(account: Account, name: str) -> None:
     """Rows that were checked where they come from are not checked again; what is worked out of them finds its names."""
     give_paths(account, name)
-    known = _restoring(account, name)
-    extensions.open_for_rows(name, known["role"])
-    known["unchecked"] = unchecked.begin(name, lambda statements: _require_each(known, statements))
-    write_durably(_path(account, name), json.dumps(known))
+    restoring = _restoring(account, name)
+    extensions.open_for_rows(name, restoring["role"])
+    restoring["unchecked"] = unchecked.begin(name, lambda statements: _require_each(restoring, statements))
+    write_durably(_path(account, name), json.dumps(restoring))
 
 
 def give_paths(account: Account, name: str) -> None:
     """Functions that are there find their names, also when a table is made whose columns are worked out by them."""
-    known = _restoring(account, name)
-    known["paths"] += unchecked.give_paths(name, lambda statements: _require_each(known, statements))
-    write_durably(_path(account, name), json.dumps(known))
+    restoring = _restoring(account, name)
+    restoring["paths"] += unchecked.give_paths(name, lambda statements: _require_each(restoring, statements))
+    write_durably(_path(account, name), json.dumps(restoring))
 
 
 def fill(account: Account, want: verbs.Fill, asking: Asking) -> Bytes:
     """The rows of one table of the database that is being restored, as COPY puts them out, which are streamed."""
-    known = _restoring(account, want.database)
+    restoring = _restoring(account, want.database)
     schema, table = want.schema, want.table
     columns = digest.columns_of(want.database)[schema, table]
     # Truncated in the same transaction: its rows may be written as seen by everybody at once.
-    argv = [*AS_CLIENT, program("psql"), "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(known)]
+    argv = [*AS_CLIENT, program("psql"), "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", _login(restoring)]
     argv += ["-c", f"TRUNCATE ONLY {ident(schema)}.{ident(table)}"]
     argv += ["-c", f"COPY {digest.copied(schema, table, columns)} FROM STDIN WITH (FREEZE)"]
     with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment(known)
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment(restoring)
     ) as process:
         assert process.stdin is not None
         size = 0
@@ -162,8 +167,8 @@ def fill(account: Account, want: verbs.Fill, asking: Asking) -> Bytes:
                 size += process.stdin.write(block)
         except BrokenPipeError:
             pass  # it says itself why
-        _, said = process.communicate()
-    _require(process.returncode, said, want.database)
+        _, errors = process.communicate()
+    _require(process.returncode, errors, want.database)
     return Bytes(bytes=size)
 
 
@@ -171,34 +176,34 @@ def complete(account: Account, name: str, grants: dict[str, Any], views: Views) 
     """Build indexes and constraints, give the grants, fill views, collect statistics.
 
     The role with which it was restored is gone afterwards, and what it was given."""
-    known = _restoring(account, name)
+    restoring = _restoring(account, name)
     try:
         postgres_views.as_views(name, views)
         close_for_rows(account, name)
         _run(account, name, "--section=post-data")
-        if Path(known["spool"], "secured").stat().st_size:
+        if Path(restoring["spool"], "secured").stat().st_size:
             _run(account, name, listing="secured")
-        if said := give(account, name, grants):
-            refuse("restore_failed", f"The database {printable(name)}: {said[0]}")
-        if not views and Path(known["spool"], "views").stat().st_size:
+        if failures := give(account, name, grants):
+            refuse("restore_failed", f"The database {printable(name)}: {failures[0]}")
+        if not views and Path(restoring["spool"], "views").stat().st_size:
             _run(account, name, listing="views")
-        settle(account, name)
+        analyze(account, name)
     finally:
         abandon(account, name)
 
 
 def close_for_rows(account: Account, name: str) -> None:
     """The checks are there again, as they were: the rows are proven to be those that they were true of."""
-    known = _restoring(account, name)
-    unchecked.end(name, known["unchecked"], lambda statements: _require_each(known, statements))
+    restoring = _restoring(account, name)
+    unchecked.end(name, restoring["unchecked"], lambda statements: _require_each(restoring, statements))
 
 
 def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
     """Give what is granted in a database; what could not be given, in sentences."""
-    known = _restoring(account, name)
+    restoring = _restoring(account, name)
     schemas: dict[str, list[str]] = {}
     statements = list(grants["statements"])
-    said = [f"{printable(statements[at])} failed: {printable(why)}" for at, why in _each(known, statements)]
+    failures = [f"{printable(statements[at])} failed: {printable(why)}" for at, why in _each(restoring, statements)]
     for schema, owner, grantor, grantee, privilege, grantable in grants["schemas"]:
         made = schemas.setdefault(schema, [f"REVOKE ALL ON SCHEMA {ident(schema)} FROM PUBLIC, {ident(owner)}"])
         to = "PUBLIC" if grantee is None else ident(grantee)
@@ -208,20 +213,20 @@ def give(account: Account, name: str, grants: dict[str, Any]) -> list[str]:
         made += [f"SET ROLE {ident(grantor)}", granted, "RESET ROLE"] if as_other else [granted]
     execute([statement for made in schemas.values() for statement in made], name)
     extensions.give(account, name, grants.get("extensions", []))
-    return said
+    return failures
 
 
-def settle(account: Account, name: str) -> list[str]:
+def analyze(account: Account, name: str) -> list[str]:
     """Statistics for the planner; then functions look for names where they did before.
 
     What can be done with the help alone that functions had meanwhile, and so not by the new server later, in sentences.
     """
-    known = _restoring(account, name)
+    restoring = _restoring(account, name)
     tables = [(f"{ident(schema)}.{ident(table)}", shown(schema, table)) for schema, table in query(_ANALYZED, name)]
-    _each(known, [f"ANALYZE {table}" for table, _ in tables])
-    reset = known["paths"]
-    _require_each(known, reset)
-    failed = _each(known, [f"ANALYZE {table}" for table, _ in tables]) if reset else []
+    _each(restoring, [f"ANALYZE {table}" for table, _ in tables])
+    reset = restoring["paths"]
+    _require_each(restoring, reset)
+    failed = _each(restoring, [f"ANALYZE {table}" for table, _ in tables]) if reset else []
     return [
         f"ANALYZE and autovacuum will fail for the table {printable(tables[number][1])} ({printable(why)}): a function "
         "behind one of its indexes has to say where its names are. Type ALTER FUNCTION ... SET search_path = public, "
@@ -252,62 +257,62 @@ def abandon_all(account: Account) -> None:
 
 
 def _abandon(path: Path, db: Session) -> None:
-    known = read_json(path)
-    if known:
-        _drop_restore_role(known, db)
-        shutil.rmtree(known["spool"], ignore_errors=True)
+    restoring = read_json(path)
+    if restoring:
+        _drop_restore_role(restoring, db)
+        shutil.rmtree(restoring["spool"], ignore_errors=True)
         path.unlink()
 
 
 def _restoring(account: Account, name: str) -> dict[str, Any]:
-    known = read_json(_path(account, name))
-    if not known:
+    restoring = read_json(_path(account, name))
+    if not restoring:
         refuse("not_restoring", f"The database {printable(str(name))} is not being restored; begin again.")
-    return known
+    return restoring
 
 
-def _each(known: dict[str, Any], statements: list[str]) -> list[tuple[int, str]]:
+def _each(restoring: dict[str, Any], statements: list[str]) -> list[tuple[int, str]]:
     """Run statements as the role that restores, each by itself; which of them failed, and why."""
     if not statements:
         return []
-    login = (known["role"], known["password"])
-    with Session(known["database"], login, settings=_SETTINGS) as session:
+    login = (restoring["role"], restoring["password"])
+    with Session(restoring["database"], login, settings=_SETTINGS) as session:
         return session.execute_each(statements)
 
 
-def _require_each(known: dict[str, Any], statements: list[str]) -> None:
-    for number, why in _each(known, statements):
-        at = printable(known["database"])
+def _require_each(restoring: dict[str, Any], statements: list[str]) -> None:
+    for number, why in _each(restoring, statements):
+        at = printable(restoring["database"])
         refuse("restore_failed", f"The database {at}: {printable(statements[number])} failed: {printable(why)}")
 
 
-def _make_restore_role(account: Account, known: dict[str, Any], schemas: list[str]) -> None:
-    role, name = known["role"], known["database"]
+def _make_restore_role(account: Account, restoring: dict[str, Any], schemas: list[str]) -> None:
+    role, name = restoring["role"], restoring["database"]
     group = ident(role + "_all")
-    roles = [ident(each) for each in account.postgresql_roles]
-    for each in (role, role + "_all"):
-        look.is_there(each)
+    roles = [ident(member) for member in account.postgresql_roles]
+    for own_role in (role, role + "_all"):
+        look.is_there(own_role)
     statements = [f"CREATE ROLE {group} NOLOGIN CONNECTION LIMIT {ours.mark(role + '_all')}"]
     # It may set another password for itself, and lives as long as the restore: so it may nothing that the account's
     # roles may not, in any database.
-    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT PASSWORD {literal(known['password'])}")
+    statements.append(f"CREATE ROLE {ident(role)} LOGIN INHERIT PASSWORD {literal(restoring['password'])}")
     statements[-1] += f" CONNECTION LIMIT {ours.mark(role)}"
     statements += unbound(role, [name])
-    statements += [f"GRANT {each} TO {ident(role)}" for each in roles]
+    statements += [f"GRANT {member} TO {ident(role)}" for member in roles]
     # To be given a table, a role must be allowed to create in its schema, which the grants given last may say or
     # not: for the time of the restore all of the account's roles are.
-    statements += [f"GRANT {group} TO {each}" for each in [*roles, ident(role)]]
+    statements += [f"GRANT {group} TO {grantee}" for grantee in [*roles, ident(role)]]
     statements.append(f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {ident(name)} TO {group}")
     execute(statements)
     execute([f"GRANT CREATE, USAGE ON SCHEMA {ident(schema)} TO {group}" for schema in schemas], name)
 
 
-def _login(known: dict[str, Any]) -> str:
-    return conninfo(known["database"], host="127.0.0.1", user=known["role"], sslmode="disable")
+def _login(restoring: dict[str, Any]) -> str:
+    return conninfo(restoring["database"], host="127.0.0.1", user=restoring["role"], sslmode="disable")
 
 
-def _environment(known: dict[str, Any]) -> dict[str, str]:
-    return environment(known["database"], _SETTINGS, known["password"]) | {"HOME": "/"}
+def _environment(restoring: dict[str, Any]) -> dict[str, str]:
+    return environment(restoring["database"], _SETTINGS, restoring["password"]) | {"HOME": "/"}
 
 
 def _run(account: Account, name: str, *sections: str, listing: str = "list", one_by_one: bool = False) -> None:
@@ -318,16 +323,16 @@ def _run(account: Account, name: str, *sections: str, listing: str = "list", one
 
 def pg_restore(account: Account, name: str, *options: str, listing: str = "list") -> subprocess.CompletedProcess[bytes]:
     """Restore what was taken, with these options; how it ended and what it said."""
-    known = _restoring(account, name)
+    restoring = _restoring(account, name)
     argv = [*AS_CLIENT, program("pg_restore"), "--no-tablespaces", "--no-security-labels", *options]
-    argv += [f"--use-list={known['spool']}/{listing}", "-d", _login(known), f"{known['spool']}/archive"]
-    return run(argv, env=_environment(known), check=False, timeout=None)
+    argv += [f"--use-list={restoring['spool']}/{listing}", "-d", _login(restoring), f"{restoring['spool']}/archive"]
+    return run(argv, env=_environment(restoring), check=False, timeout=None)
 
 
-def _require(code: int, said: bytes, name: str) -> None:
+def _require(code: int, errors: bytes, name: str) -> None:
     if code != 0:
-        text = said.decode("utf-8", "backslashreplace")
-        sentences = [one.sentence for one in postgres_said.told(text) if one.error][:6]
+        text = errors.decode("utf-8", "backslashreplace")
+        sentences = [entry.sentence for entry in tool_messages.messages(text) if entry.error][:6]
         message = " | ".join(sentences)[:900] or printable(text.strip()[-300:]) or "it said nothing"
         refuse("restore_failed", f"The database {printable(name)} could not be restored as its owner: {message}")
 
@@ -339,10 +344,10 @@ def _choose(spool: str, schemas: set[int]) -> None:
     listing = "first"
     chosen: dict[str, list[bytes]] = {"first": [], "list": [], "secured": [], "views": []}
     for line in done.stdout.splitlines():
-        found = _ENTRY.match(line.decode("utf-8", "backslashreplace"))
-        if not found or line.startswith(b";"):
+        match = _ENTRY.match(line.decode("utf-8", "backslashreplace"))
+        if not match or line.startswith(b";"):
             continue
-        catalog, oid, rest = found[2], int(found[3]), found[4]
+        catalog, oid, rest = match[2], int(match[3]), match[4]
         skip = _SKIPPED.match(rest)
         if skip and (skip[1] != "SCHEMA" or (catalog == "2615" and oid in schemas)):
             continue
@@ -350,22 +355,24 @@ def _choose(spool: str, schemas: set[int]) -> None:
             listing = "views"
         elif listing == "first" and rest.startswith(_RELATIONS) or listing == "views":
             listing = "list"
-        chosen["secured" if rest.startswith(_SECURITY) else listing].append(found[1].encode() + b";\n")
+        chosen["secured" if rest.startswith(_SECURITY) else listing].append(match[1].encode() + b";\n")
     for listing, lines in chosen.items():
         with _readable(spool, listing) as file:
             file.write(b"".join(lines))
 
 
-def _drop_restore_role(known: dict[str, Any], db: Session) -> None:
+def _drop_restore_role(restoring: dict[str, Any], db: Session) -> None:
     """Take the restore role away, and all that it was given."""
-    marks = ", ".join(f"({literal(each)}, {ours.mark(each)})" for each in (known["role"], known["role"] + "_all"))
-    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
-    if not here:
+    marks = ", ".join(
+        f"({literal(own_role)}, {ours.mark(own_role)})" for own_role in (restoring["role"], restoring["role"] + "_all")
+    )
+    roles = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE (rolname, rolconnlimit) IN ({marks});")
+    if not roles:
         return
-    names = literals(here)
-    dropped = f"DROP OWNED BY {', '.join(ident(each) for each in here)}"
+    names = literals(roles)
+    dropped = f"DROP OWNED BY {', '.join(ident(role) for role in roles)}"
     db.query(f"SELECT to_json(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY({names});")
-    for database in db.existing([known["database"]]):
+    for database in db.existing([restoring["database"]]):
         execute([dropped], database)
     db.execute([dropped])
-    drop_roles(here, db)
+    drop_roles(roles, db)

@@ -37,14 +37,14 @@ def definition(account: Account) -> dict[str, Any]:
     Refuses what cannot be moved; `left` in the result says in sentences what will not be."""
     cluster = kept()
     roles = {row["rolname"]: row for row in cluster.query(_ROLES.format(names=literals(account.postgresql_roles)))}
-    wanted = _DATABASES.format(names=literals(account.postgresql_databases))
-    databases = {row["datname"]: row for row in cluster.query(wanted)}
-    for kind, names, found in (
+    statement = _DATABASES.format(names=literals(account.postgresql_databases))
+    databases = {row["datname"]: row for row in cluster.query(statement)}
+    for kind, names, present in (
         ("role", account.postgresql_roles, roles),
         ("database", account.postgresql_databases, databases),
     ):
         for name in names:
-            if name not in found:
+            if name not in present:
                 refuse(
                     "no_such_" + kind,
                     f"The PostgreSQL {kind} {printable(name)} of {account.name} does not exist here; "
@@ -55,8 +55,8 @@ def definition(account: Account) -> dict[str, Any]:
     for name, role in roles.items():
         role["rolcanlogin"] |= name in before["logins"]
         left += [f"Role {printable(name)}: {word} is not carried." for key, word in _FORBIDDEN.items() if role.pop(key)]
-        for other in role["foreign"]:
-            left.append(f"Role {printable(name)}: membership in {printable(other)} is not carried.")
+        for group in role["foreign"]:
+            left.append(f"Role {printable(name)}: membership in {printable(group)} is not carried.")
     for name, database in databases.items():
         if database["owner"] not in roles and database["owner"] != ADMINISTRATOR:
             refuse(
@@ -72,11 +72,11 @@ def definition(account: Account) -> dict[str, Any]:
             refuse("too_many_tables", why)
         _refuse_strangers(account, db, database["owner"])
         extensions.refuse_given_away(db)
-        left += [*grants.left(account, name), *extensions.left(account, db)]
+        left += [*grants.not_carried(account, name), *extensions.not_carried(account, db)]
         for key, value in db.query(_INSIDE):
             database.setdefault(key, []).append(value)
-        for kind, what in database.pop("left", []):
-            left.append(f"Database {printable(name)}: {kind} {printable(what)} is not carried.")
+        for kind, object_name in database.pop("left", []):
+            left.append(f"Database {printable(name)}: {kind} {printable(object_name)} is not carried.")
     return {"roles": roles, "databases": databases, "left": left}
 
 

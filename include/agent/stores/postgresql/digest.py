@@ -66,15 +66,15 @@ def of_database(
     database: str,
     snapshot: str | None = None,
     identities: dict[int, str] | None = None,
-    known: dict[str, Any] | None = None,
+    hashed: dict[str, Any] | None = None,
     roles: Sequence[str] = (),
 ) -> dict[str, Any]:
     """{"tables": {name: [rows, sum]}, "sequences", "large objects", "objects": {kind: {identity: facts}}}.
 
-    As of now, or of an exported snapshot; tables that are `known` are not read."""
+    As of now, or of an exported snapshot; tables whose hashes are given (`hashed`) are not read."""
     objects = of_roles(_LARGE_OBJECTS, roles) + inventory(identities or {}, roles)
     script = _BEGIN + _at(snapshot) + TABLES + _SEQUENCES + objects + "COMMIT;\n"
-    result: dict[str, Any] = {"sequences": {}, "objects": {}, "tables": dict(known or {})}
+    result: dict[str, Any] = {"sequences": {}, "objects": {}, "tables": dict(hashed or {})}
     tables = []
     with Session(database) as session:
         lines = session.lines(script)
@@ -152,7 +152,7 @@ _BLOCK = 1 << 20
 def sums(stream: IO[bytes], end: bytes) -> list[list[int]]:
     """[rows, sum of their hashes] of each part of a stream; a line `end` ends a part. However long a line is, it is
     hashed as it comes."""
-    found: list[list[int]] = []
+    parts: list[list[int]] = []
     rows, total, rest, long = 0, 0, b"", None
     while block := stream.read(_BLOCK):
         if long is not None:
@@ -166,13 +166,13 @@ def sums(stream: IO[bytes], end: bytes) -> list[list[int]]:
         while end in lines:
             at = lines.index(end)
             count, amount = _add(lines[:at])
-            found.append([rows + count, (total + amount) % _MODULUS])
+            parts.append([rows + count, (total + amount) % _MODULUS])
             rows, total, lines = 0, 0, lines[at + 1 :]
         count, amount = _add(lines)
         rows, total = rows + count, total + amount
         if len(rest) > _BLOCK:
             long, rest = blake2b(rest, digest_size=8), b""
-    return found
+    return parts
 
 
 def columns_of(database: str) -> dict[tuple[str, str], list[str]]:
@@ -188,11 +188,11 @@ def _copying(schema: str, table: str, columns: list[str] | None, condition: str 
     listed = ", ".join(map(ident, columns or []))
     parts = [f"COPY (SELECT {listed} FROM {ident(schema)}.{ident(table)} ", ") TO STDOUT"]
     # Nothing can come in its place once it is locked: what is read is what the catalogue says an extension has made.
-    here = f"format('%I.%I', {literal(schema)}, {literal(table)})::regclass"
+    oid = f"format('%I.%I', {literal(schema)}, {literal(table)})::regclass"
     return (
         f"LOCK TABLE ONLY {ident(schema)}.{ident(table)} IN ACCESS SHARE MODE;\n"
         f"SELECT {literal(parts[0])} || {CONDITION} || {literal(parts[1])} FROM pg_class o"
-        f" WHERE o.oid = {here} \\gexec\n"
+        f" WHERE o.oid = {oid} \\gexec\n"
     )
 
 

@@ -79,27 +79,27 @@ def _oid(slot: str) -> int:
 
 def serve(move: str, slot: str) -> None:
     """What the unit runs: one connection of the subscription after the other, until the peer is gone."""
-    found = query(f"SELECT to_json(datname::text) FROM pg_database WHERE oid = {_oid(slot)};")
-    if not found:
+    databases = query(f"SELECT to_json(datname::text) FROM pg_database WHERE oid = {_oid(slot)};")
+    if not databases:
         refuse("no_database", f"The database of the slot {slot} is no more.")
     # What is set for a customer's database binds no session of ours, but that money is written as it is read there.
-    settings = settings_of(found, superuser=True) | _SETTINGS
+    settings = settings_of(databases, superuser=True) | _SETTINGS
     settings = {name: value for name, value in settings.items() if name != "lc_monetary"}
     end_kept(["postgres"])
     peer = Peer(move, **known_peer(move))
     with subprocess.Popen(
         [*peer.lasting_argv(), "stream", slot], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as there:
-        assert there.stdin is not None and there.stdout is not None
+    ) as remote:
+        assert remote.stdin is not None and remote.stdout is not None
         # What comes from the other server is read with no more power than the session has that it is for.
         user = pwd.getpwnam("postgres")
         os.setgroups([])
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
-        line = Line(there.stdout, there.stdin)
+        line = Line(remote.stdout, remote.stdin)
         while True:
             try:
-                Visit(line, found[0], slot, settings).last()
+                Visit(line, databases[0], slot, settings).serve()
             except (EOFError, OSError):
                 return
 
@@ -117,13 +117,13 @@ class Visit:
         self._rest = b""
         self._server: socket.socket | None = None
         self._carrying: Any = None
-        self._streams = self._over = False
+        self._streams = self._ended = False
 
-    def last(self) -> None:
+    def serve(self) -> None:
         """Serve it; EOFError when the target is gone."""
         try:
             for block in self.line.heard():
-                if not self._over:
+                if not self._ended:
                     self._take(block)
         finally:
             self._close()
@@ -135,17 +135,17 @@ class Visit:
         if self._server:
             with suppress(OSError):  # it has gone by itself
                 self._server.shutdown(socket.SHUT_RDWR)
-        elif not self._over:
+        elif not self._ended:
             self.line.say(b"")
-        self._over = True
+        self._ended = True
 
     def _take(self, block: bytes) -> None:
         try:
             data, at = self._rest + block, 0
             while message := _first(data, at, typed=self._server is not None):
                 at += len(message)
-                self._said(message)
-                if self._over:
+                self._take_message(message)
+                if self._ended:
                     return
             self._rest = data[at:]
         except Forbidden as error:
@@ -155,7 +155,7 @@ class Visit:
         except OSError:
             self._close()
 
-    def _said(self, message: bytes) -> None:
+    def _take_message(self, message: bytes) -> None:
         if self._server is None:
             self._begin(message)
             return
@@ -168,7 +168,7 @@ class Visit:
         elif not (kind == b"X" or (self._streams and (kind == b"c" or (kind == b"d" and _is_status(body))))):
             raise Forbidden("Only a subscription is served here.")
         self._server.sendall(message)
-        self._over = kind == b"X"
+        self._ended = kind == b"X"
 
     def _begin(self, message: bytes) -> None:
         (code,) = struct.unpack(">I", message[4:8])
@@ -221,18 +221,18 @@ def _startup(database: str, encoding: str, settings: dict[str, str]) -> bytes:
 
 def _greeting(answers: Any) -> bytes:
     """What the server says up to its being ready, without the key by which a session is cancelled."""
-    said = b""
+    greeting = b""
     while True:
         head = answers.read(5)
         if len(head) < 5:
-            return said
+            return greeting
         message = head + answers.read(struct.unpack(">I", head[1:])[0] - 4)
         if head[:1] == b"R" and message[5:] != b"\0\0\0\0":
             raise Forbidden("PostgreSQL of the source asks its own administrator for a password at its local socket.")
         if head[:1] != b"K":
-            said += message
+            greeting += message
         if head[:1] in (b"Z", b"E"):
-            return said
+            return greeting
 
 
 def _refusal(sentence: str) -> bytes:

@@ -60,26 +60,28 @@ _PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES",
 def refuse_given_away(inside: Session) -> None:
     """Refuse data that no dump would hold as a part of its extension, or that is not read as its owner would let it."""
     for extension, schema, name, kind, owner, config in inside.query(_GIVEN_AWAY)[:1]:
-        what = f"{name_in_sql(schema)}.{name_in_sql(name)}"
+        qualified = f"{name_in_sql(schema)}.{name_in_sql(name)}"
         if config:
             word = "SEQUENCE" if kind == "S" else "TABLE"
-            typed = f"ALTER {word} {what} OWNER TO postgres; GRANT ALL ON {word} {what} TO {name_in_sql(owner)};"
+            typed = (
+                f"ALTER {word} {qualified} OWNER TO postgres; GRANT ALL ON {word} {qualified} TO {name_in_sql(owner)};"
+            )
         else:
-            typed = f"ALTER EXTENSION {name_in_sql(extension)} DROP {_TYPED[kind]} {what};"
+            typed = f"ALTER EXTENSION {name_in_sql(extension)} DROP {_TYPED[kind]} {qualified};"
         refuse(
             "foreign_owner",
-            f"In database {printable(inside.database)} {what} is a part of the extension {printable(extension)} and "
-            f"belongs to {printable(owner)}, so it would not come over as it is: let the administrator type there "
+            f"In database {printable(inside.database)} {qualified} is a part of the extension {printable(extension)} "
+            f"and belongs to {printable(owner)}, so it would not come over as it is: let the administrator type there "
             f"{typed} Then test again.",
         )
 
 
-def left(account: Account, inside: Session) -> list[str]:
+def not_carried(account: Account, inside: Session) -> list[str]:
     """What an extension's tables hold, or roles of the account may do with what is an extension's, and is left here."""
     at, sentences = f"Database {printable(inside.database)}", []
     roles = literals(account.postgresql_roles)
-    for kind, extension, what, role in inside.query(_UNNAMED + _OTHER_GRANTS.format(roles=roles)):
-        of = f"{printable(what)}, which the extension {printable(extension)} has made"
+    for kind, extension, object_name, role in inside.query(_UNNAMED + _OTHER_GRANTS.format(roles=roles)):
+        of = f"{printable(object_name)}, which the extension {printable(extension)} has made"
         if kind == "rows":
             sentences.append(f"{at}: what stands in {of} and does not name as yours, is not carried.")
         else:
@@ -95,7 +97,7 @@ def granted(account: Account, name: str) -> list[list[Any]]:
         f" FROM {GRANTED.format(roles=roles)};\n",
         name,
     )
-    return [[schema, relation, *each] for schema, relation, grants in rows for each in grants]
+    return [[schema, relation, *grant] for schema, relation, grants in rows for grant in grants]
 
 
 # --- on the target ---
@@ -106,22 +108,22 @@ def open_for_rows(name: str, role: str) -> None:
     their place is gone.
 
     Nothing of the customer's rests on these tables yet: triggers and references come behind the rows."""
-    found = query(
+    tables = query(
         f"SELECT json_build_array(n.nspname, o.relname, o.relkind, f.condition) FROM {_CONFIG}"
         " WHERE o.relkind IN ('r', 'p', 'S');\n",
         name,
     )
     statements = ["BEGIN", "SET LOCAL session_replication_role = 'replica'"]
-    for schema, relation, kind, condition in found:
-        what, word = f"{ident(schema)}.{ident(relation)}", "SEQUENCE" if kind == "S" else "TABLE"
+    for schema, relation, kind, condition in tables:
+        qualified, word = f"{ident(schema)}.{ident(relation)}", "SEQUENCE" if kind == "S" else "TABLE"
         statements += [f"GRANT USAGE ON SCHEMA {ident(schema)} TO {ident(role)}"]
         rights = "SELECT, UPDATE" if kind == "S" else "SELECT, INSERT, REFERENCES"
-        statements += [f"GRANT {rights} ON {word} {what} TO {ident(role)}"]
+        statements += [f"GRANT {rights} ON {word} {qualified} TO {ident(role)}"]
         if kind != "S":
             # The condition is what this server's extension says; no client reads it as anything else.
-            wanted = f"{literal(f'DELETE FROM {what} ')} || {literal(condition or '')}"
-            statements += [f"DO $do$ BEGIN EXECUTE {wanted}; END $do$"]
-    execute([*statements, "COMMIT"] if found else [], name)
+            command = f"{literal(f'DELETE FROM {qualified} ')} || {literal(condition or '')}"
+            statements += [f"DO $do$ BEGIN EXECUTE {command}; END $do$"]
+    execute([*statements, "COMMIT"] if tables else [], name)
 
 
 def refer_to_each_other(name: str) -> bool:
@@ -133,12 +135,12 @@ def refer_to_each_other(name: str) -> bool:
 
 def give(account: Account, name: str, grants: list[list[Any]]) -> None:
     """Give these grants on configuration of this server's extensions, and on nothing else."""
-    here = {(schema, relation) for schema, relation in query(_HERE, name)}
+    relations = {(schema, relation) for schema, relation in query(_HERE, name)}
     statements = [
         f"GRANT {privilege} ON {ident(schema)}.{ident(relation)} TO {ident(grantee)}"
         f"{' WITH GRANT OPTION' if grantable else ''}"
         for schema, relation, grantee, privilege, grantable in grants
-        if (schema, relation) in here and grantee in account.postgresql_roles and privilege in _PRIVILEGES
+        if (schema, relation) in relations and grantee in account.postgresql_roles and privilege in _PRIVILEGES
     ]
     execute(statements, name)
 

@@ -115,11 +115,11 @@ Prints = dict[str, str]
 
 def hashed(columns: list[list[str]]) -> dict[str, list[str]]:
     """The columns of each catalogue that are hashed, of all that a server has."""
-    found: dict[str, list[str]] = {}
+    chosen: dict[str, list[str]] = {}
     for catalogue, column in columns:
         if catalogue not in LEFT_OUT and column not in NOT_HASHED.get(catalogue, {}):
-            found.setdefault(catalogue, []).append(column)
-    return found
+            chosen.setdefault(catalogue, []).append(column)
+    return chosen
 
 
 def rows(columns: list[list[str]]) -> str:
@@ -136,9 +136,9 @@ def rows(columns: list[list[str]]) -> str:
             f" FROM {catalogue} o WHERE {ours} AND {_WHERE.get(catalogue, 'true')}"
             f" AND {part_of} NOT IN (SELECT oid FROM gone)"
         )
-    each = " UNION ALL ".join(parts)
+    rows_of_each = " UNION ALL ".join(parts)
     return (
-        f"{_AWAY}, each AS ({each}), objects AS (SELECT catalogue, oid, md5(string_agg(hash, '' ORDER BY hash"
+        f"{_AWAY}, each AS ({rows_of_each}), objects AS (SELECT catalogue, oid, md5(string_agg(hash, '' ORDER BY hash"
         ' COLLATE "C")) AS hash FROM each GROUP BY catalogue, oid)'
     )
 

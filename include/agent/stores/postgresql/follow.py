@@ -42,14 +42,14 @@ def _path(account: Account) -> Path:
     return account.directory / "postgres.follow.json"
 
 
-def known(account: Account) -> dict[str, Any]:
+def recorded(account: Account) -> dict[str, Any]:
     """{"move", "identities": {database: {oid: identity}}, "databases": {name: {"start", ...}}}."""
     return read_json(_path(account)) or {"move": None, "identities": {}, "databases": {}}
 
 
-def _note(account: Account, what: dict[str, Any]) -> None:
+def _note(account: Account, state: dict[str, Any]) -> None:
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_durably(_path(account), json.dumps(what))
+    write_durably(_path(account), json.dumps(state))
 
 
 def _changes_path(account: Account, slot: str) -> Path:
@@ -60,13 +60,13 @@ def changes(account: Account, name: str) -> Changes:
     return Changes.from_json(read_json(_changes_path(account, _slots(name)[1])))
 
 
-def keep_changes(account: Account, name: str, found: Changes) -> None:
-    write_durably(_changes_path(account, _slots(name)[1]), json.dumps(found.to_json()))
+def keep_changes(account: Account, name: str, changed: Changes) -> None:
+    write_durably(_changes_path(account, _slots(name)[1]), json.dumps(changed.to_json()))
 
 
 def identities(account: Account, name: str) -> dict[int, str]:
     """The tables of a database whose replica identity is not what the customer set, and what that was."""
-    return {int(oid): identity for oid, identity in known(account)["identities"].get(name, {}).items()}
+    return {int(oid): identity for oid, identity in recorded(account)["identities"].get(name, {}).items()}
 
 
 def _slots(name: str) -> tuple[str, str]:
@@ -100,14 +100,16 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
             sent = send.send(account, peer, name, named, snapshot)
             began = time.monotonic()
             with Threads(1) as pool:
-                there = pool.submit(peer.call, verbs.Contents(database=name, apart=sent.apart))
-                here = postgres_digest.of_database(name, snapshot, original, sent.streams, account.postgresql_roles)
-            found = Changes(start, {table: rows for table, (rows, _) in here["tables"].items()}, files=files)
+                contents_there = pool.submit(peer.call, verbs.Contents(database=name, apart=sent.apart))
+                contents_here = postgres_digest.of_database(
+                    name, snapshot, original, sent.streams, account.postgresql_roles
+                )
+            changed = Changes(start, {table: rows for table, (rows, _) in contents_here["tables"].items()}, files=files)
             # A table that was emptied after the snapshot may have been read as empty already: the log tells its rows.
-            found.written_anew(kept(name).query(publish.FILES))
+            changed.written_anew(kept(name).query(publish.FILES))
             for schema, view in sent.views:
-                found.anywhere(schema, view)  # compared by a query, as soon as it is followed
-            different = _differences(peer, name, snapshot, found.whole, here, there.result(), sent)
+                changed.anywhere(schema, view)  # compared by a query, as soon as it is followed
+            different = _differences(peer, name, snapshot, changed.whole, contents_here, contents_there.result(), sent)
             if different:
                 sentences = " ".join(different)
                 refuse("not_equal", f"The copy of a PostgreSQL database differs from what was sent: {sentences}")
@@ -116,12 +118,12 @@ def load(account: Account, peer: Peer, name: str) -> dict[str, Any]:
                 raise ChangedMeanwhile from error
             raise
     verified = time.monotonic() - began
-    keep_changes(account, name, found)
+    keep_changes(account, name, changed)
     fingerprint.keep(account, name, prints)
     door.open_to(peer, follow)
     forced = kept(name).query("SELECT 1 FROM pg_class WHERE relforcerowsecurity LIMIT 1;")
     peer.call(verbs.Subscribe(database=name, slot=follow, forced=bool(forced)))
-    state = known(account)
+    state = recorded(account)
     _note(account, {**state, "databases": {**state["databases"], name: {"start": start, "marks": marks}}})
     return {"bytes": sent.bytes, "verify_seconds": verified}
 
@@ -130,13 +132,13 @@ def foreseen(account: Account, name: str) -> WhyNot | None:
     """Why a database could not be followed if its account moved now; refused when it cannot even be read. Nothing of
     asking stays."""
     role = look.reader_role(account)
-    there = look.is_there(role)
+    existed = look.is_there(role)
     try:
         look.make_reader(account)
         values.refuse_too_large(account, name)
         return publish.obstacle(account, name)
     finally:
-        if not there:
+        if not existed:
             apply.drop_roles([role], kept())
             (account.directory / "postgres.reader").unlink(missing_ok=True)
 
@@ -147,21 +149,21 @@ def resume(peer: Peer, name: str) -> None:
 
 
 def _differences(
-    peer: Peer, name: str, snapshot: str, whole: set[str], here: dict[str, Any], there: dict[str, Any], sent: Sent
+    peer: Peer, name: str, snapshot: str, whole: set[str], mine: dict[str, Any], theirs: dict[str, Any], sent: Sent
 ) -> list[str]:
     """What differs in two digests; of tables that were sent apart, when the same rows stand in any order."""
-    here, there = _lasting(here, whole), _lasting(there, whole)
-    turned = [each for each in sent.apart if here["tables"].get(shown(*each)) != there["tables"].get(shown(*each))]
+    mine, theirs = _lasting(mine, whole), _lasting(theirs, whole)
+    turned = [apart for apart in sent.apart if mine["tables"].get(shown(*apart)) != theirs["tables"].get(shown(*apart))]
     if turned:
-        here["tables"] |= postgres_digest.of_tables(name, [(schema, table) for schema, table in turned], snapshot)
-        there["tables"] |= peer.call(verbs.TableDigests(database=name, tables=turned))
-    return digest.differences(here, there, printable(name))
+        mine["tables"] |= postgres_digest.of_tables(name, [(schema, table) for schema, table in turned], snapshot)
+        theirs["tables"] |= peer.call(verbs.TableDigests(database=name, tables=turned))
+    return digest.differences(mine, theirs, printable(name))
 
 
-def _lasting(found: dict[str, Any], whole: set[str]) -> dict[str, Any]:
+def _lasting(contents: dict[str, Any], whole: set[str]) -> dict[str, Any]:
     """A digest without what is set, or proven, only later."""
-    tables = {name: counts for name, counts in found["tables"].items() if name not in whole}
-    return {**{key: value for key, value in found.items() if key != "sequences"}, "tables": tables}
+    tables = {name: counts for name, counts in contents["tables"].items() if name not in whole}
+    return {**{key: value for key, value in contents.items() if key != "sequences"}, "tables": tables}
 
 
 @contextmanager
@@ -172,7 +174,7 @@ def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
             with waiting(session, _SLOT_SECONDS) as wait:
                 row = session.lines(f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput (SNAPSHOT 'export');\n")[0]
         except Refused as error:
-            if not wait.over:
+            if not wait.timed_out:
                 raise CannotFollow(f"no slot could be made ({error.message})") from error
             who = f" ({'; '.join(wait.blockers[:3])})" if wait.blockers else ""
             raise CannotFollow(
@@ -183,7 +185,7 @@ def _exported(name: str, slot: str) -> Iterator[tuple[int, str]]:
 
 
 def _publish(account: Account, name: str) -> None:
-    state = known(account)
+    state = recorded(account)
     bare = publish.bare(name)
     state["identities"][name] = {**state["identities"].get(name, {}), **bare}
     _note(account, state)
@@ -198,13 +200,13 @@ def take(account: Account, name: str, *, keep: bool = True, since: int | None = 
 
     With `keep` it is written down, and the slot moves on behind it."""
     _, slot = _slots(name)
-    found = changes(account, name) if since is None else Changes(since)
+    changed = changes(account, name) if since is None else Changes(since)
     session = kept(name)
     # Everything committed before, with or without waiting for the disk, is on the disk after this.
     session.query("SET synchronous_commit = 'local'; SELECT 1 FROM pg_logical_emit_message(true, 'th', '');\n")
     if keep:
         _mark_log(name)
-    found.written_anew(session.query(publish.FILES))
+    changed.written_anew(session.query(publish.FILES))
     end = session.query("SELECT to_json(pg_current_wal_flush_lsn()::text);\n")[0]
     most = "10000" if keep else "NULL"
     while True:
@@ -212,15 +214,15 @@ def take(account: Account, name: str, *, keep: bool = True, since: int | None = 
             f"SELECT encode(substring(data FOR {LONGEST}), 'hex') FROM pg_logical_slot_peek_binary_changes('{slot}',"
             f" '{end}', {most}, 'proto_version', '1', 'publication_names', '{NAME}');\n"
         )
-        found.take(bytes.fromhex(row.decode()) for row in rows)
+        changed.take(bytes.fromhex(row.decode()) for row in rows)
         if not keep:
-            return found
-        keep_changes(account, name, found)
+            return changed
+        keep_changes(account, name, changed)
         full = len(rows) >= 10000
-        position = f"{found.lsn >> 32:X}/{found.lsn & 0xFFFFFFFF:X}" if full else end
+        position = f"{changed.lsn >> 32:X}/{changed.lsn & 0xFFFFFFFF:X}" if full else end
         session.query(f"SELECT 1 FROM pg_replication_slot_advance('{slot}', '{position}');\n")
         if not full:
-            return found
+            return changed
 
 
 def _mark_log(name: str) -> None:
@@ -250,7 +252,7 @@ def stale(account: Account, name: str) -> str | None:
     """Why a database must be loaded, as seen from here: a sentence's end; None when it is followed."""
     slots = _slots(name)
     good = f"SELECT 1 FROM pg_replication_slots WHERE slot_name = ANY({literals(slots)}) AND wal_status <> 'lost';\n"
-    if name not in known(account)["databases"] or not _changes_path(account, slots[1]).exists():
+    if name not in recorded(account)["databases"] or not _changes_path(account, slots[1]).exists():
         return "it was not loaded yet"
     if len(kept().query(good)) < 2:
         return "this server's log of its changes is gone"
@@ -261,36 +263,36 @@ def stale(account: Account, name: str) -> str | None:
 
 def changed(account: Account, name: str) -> str | None:
     """What was done to a database since it was loaded that no replication carries: a sentence's end."""
-    what = fingerprint.changed(account, name)
-    return f"its definitions were changed ({printable(', '.join(what))})" if what else None
+    kinds = fingerprint.changed(account, name)
+    return f"its definitions were changed ({printable(', '.join(kinds))})" if kinds else None
 
 
 def starts(account: Account) -> dict[str, int]:
     """Where in the log the following of each database began."""
-    return {name: what["start"] for name, what in known(account)["databases"].items()}
+    return {name: followed["start"] for name, followed in recorded(account)["databases"].items()}
 
 
 def view_mark(account: Account, name: str) -> Any:
-    return known(account)["databases"][name]["marks"]["views"]
+    return recorded(account)["databases"][name]["marks"]["views"]
 
 
 def large_mark(account: Account, name: str) -> Any:
     """The mark at which the large objects were equal on both sides."""
-    return known(account)["databases"][name]["marks"]["large"]
+    return recorded(account)["databases"][name]["marks"]["large"]
 
 
 def keep_large_mark(account: Account, name: str, mark: Any) -> None:
-    state = known(account)
+    state = recorded(account)
     state["databases"][name]["marks"]["large"] = mark
     _note(account, state)
 
 
 def begin(account: Account, move: str) -> None:
     """Following is to one target: what was begun towards another is over."""
-    state = known(account)
+    state = recorded(account)
     if state["move"] != move:
         end(account)
-        _note(account, {**known(account), "move": move})
+        _note(account, {**recorded(account), "move": move})
 
 
 # --- ending ---
@@ -298,8 +300,8 @@ def begin(account: Account, move: str) -> None:
 
 def drop(account: Account, names: list[str]) -> None:
     """These databases are not followed any more; their replica identities stay as they are."""
-    state = known(account)
-    state["databases"] = {name: what for name, what in state["databases"].items() if name not in names}
+    state = recorded(account)
+    state["databases"] = {name: followed for name, followed in state["databases"].items() if name not in names}
     if _path(account).exists():
         _note(account, state)
     for name in kept().existing(names):
@@ -330,7 +332,7 @@ def _drop_slot(slot: str) -> None:
 
 def end(account: Account) -> None:
     """Nothing of following stays here. Repeatable."""
-    state = known(account)
+    state = recorded(account)
     drop(account, list(account.postgresql_databases))
     for name in state["identities"]:
         give_back(account, name)
@@ -346,6 +348,6 @@ def give_back(account: Account, name: str) -> None:
     if kept().existing([name]):
         for oid, identity in identities(account, name).items():
             publish.give_back(name, oid, identity)
-    state = known(account)
+    state = recorded(account)
     if state["identities"].pop(name, None):
         _note(account, state)

@@ -123,10 +123,10 @@ def _revoked(kind: str, on: str, part: str | None, owner: str) -> list[str]:
 
 def _granted(kind: str, on: str, part: str | None, owner: str, grantee: str | None, privileges: list[str]) -> str:
     to = "PUBLIC" if grantee is None else ident(grantee)
-    given = ", ".join(f"{each} ({part})" if part else each for each in privileges)
+    listed = ", ".join(f"{privilege} ({part})" if part else privilege for privilege in privileges)
     if kind.startswith("FUTURE "):
-        return f"{_future(on, owner)} GRANT {given} ON {kind[7:]} TO {to}"
-    return f"GRANT {given} ON {kind} {on} TO {to}"
+        return f"{_future(on, owner)} GRANT {listed} ON {kind[7:]} TO {to}"
+    return f"GRANT {listed} ON {kind} {on} TO {to}"
 
 
 def _future(schema: str | None, owner: str) -> str:
@@ -134,7 +134,7 @@ def _future(schema: str | None, owner: str) -> str:
     return f"ALTER DEFAULT PRIVILEGES FOR ROLE {ident(owner)}{at}"
 
 
-def left(account: Account, name: str) -> list[str]:
+def not_carried(account: Account, name: str) -> list[str]:
     """A sentence for each role of the host's, or of another account, that was granted something here or granted it."""
     roles = literals(account.postgresql_roles)
     first, second = _LEFT.format(travels=TRAVELS.format("r.role", roles=roles), owned=_owned(roles)).split(";\n")[:2]

@@ -109,10 +109,10 @@ def unhold(account: Account) -> None:
     if not held_path(account).exists():
         return
     roles = literals(saved["logins"])
-    here = [name for name in kept().existing(account.postgresql_databases) if name in saved["limits"]]
+    names = [name for name in kept().existing(account.postgresql_databases) if name in saved["limits"]]
     logins = kept().query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({roles});")
     open_ = [f"ALTER ROLE {ident(name)} LOGIN" for name in logins if name in account.postgresql_roles]
-    open_ += [f"ALTER DATABASE {ident(name)} CONNECTION LIMIT {int(saved['limits'][name])}" for name in here]
+    open_ += [f"ALTER DATABASE {ident(name)} CONNECTION LIMIT {int(saved['limits'][name])}" for name in names]
     _alter(account, open_)
     held_path(account).unlink(missing_ok=True)
 
@@ -120,5 +120,5 @@ def unhold(account: Account) -> None:
 def lock(account: Account) -> None:
     """For good: what was held here belongs to another server now."""
     roles = literals(account.postgresql_roles)
-    here = kept().query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolcanlogin AND rolname = ANY({roles});")
-    _alter(account, [f"ALTER ROLE {ident(name)} NOLOGIN" for name in here])
+    names = kept().query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolcanlogin AND rolname = ANY({roles});")
+    _alter(account, [f"ALTER ROLE {ident(name)} NOLOGIN" for name in names])

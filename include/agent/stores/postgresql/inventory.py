@@ -313,12 +313,12 @@ def parsed(line: bytes) -> list[Any]:
     return [kind, *rest]
 
 
-def _words_of(said: Any) -> Any:
-    if isinstance(said, dict):
-        return {key: _words_of(value) for key, value in said.items()}
-    if isinstance(said, list):
-        return [_words_of(value) for value in said]
-    return words(said) if isinstance(said, str) else said
+def _words_of(facts: Any) -> Any:
+    if isinstance(facts, dict):
+        return {key: _words_of(value) for key, value in facts.items()}
+    if isinstance(facts, list):
+        return [_words_of(value) for value in facts]
+    return words(facts) if isinstance(facts, str) else facts
 
 
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|::|[\w$]+(?:\.\d+)?|[^\w\s]""")

@@ -25,12 +25,12 @@ _DATA = """SELECT json_build_array(pageno, encode(data, 'hex')) FROM pg_largeobj
 """
 
 
-def carry(account: Account, peer: Any, name: str, here: dict[str, int], there: dict[str, int]) -> None:
-    """Make the large objects on the peer what they are here; `here` and `there` are their hashes by oid."""
-    for oid in sorted(there.keys() - here.keys()):
+def carry(account: Account, peer: Any, name: str, our_hashes: dict[str, int], their_hashes: dict[str, int]) -> None:
+    """Make the large objects on the peer what they are here; the hashes of both sides are by oid."""
+    for oid in sorted(their_hashes.keys() - our_hashes.keys()):
         peer.call(verbs.WriteLarge(database=name, oid=int(oid), facts=None, new=True, pages=[]))
-    for oid in sorted(here):
-        if there.get(oid) == here[oid]:
+    for oid in sorted(our_hashes):
+        if their_hashes.get(oid) == our_hashes[oid]:
             continue
         new, after = True, -1
         while True:

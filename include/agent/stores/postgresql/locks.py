@@ -24,14 +24,15 @@ def needed(inside: Session) -> int:
 
 def why_not(database: str, tables: int, db: Session, server: str) -> str | None:
     """That `server`, to which `db` is connected, cannot lock so many tables, and what to type: a sentence."""
-    each, connections = db.query(_ROOM)[0]
-    if tables <= each * connections:
+    per_connection, connections = db.query(_ROOM)[0]
+    room = per_connection * connections
+    if tables <= room:
         return None
-    wanted = 64
-    while wanted * connections < 1.25 * tables:
-        wanted *= 2
+    raised = 64
+    while raised * connections < 1.25 * tables:
+        raised *= 2
     return (
-        f"The database {printable(database)} has {tables:,} tables, and {server} can lock {each * connections:,} at "
-        f"once: let its administrator type ALTER SYSTEM SET max_locks_per_transaction = {wanted}; and restart it. Then "
+        f"The database {printable(database)} has {tables:,} tables, and {server} can lock {room:,} at "
+        f"once: let its administrator type ALTER SYSTEM SET max_locks_per_transaction = {raised}; and restart it. Then "
         "test again."
     )

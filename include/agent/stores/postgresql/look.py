@@ -71,15 +71,15 @@ def look(account: Account, name: str, question: dict[str, Any]) -> dict[str, Any
     {"schema", "table", "columns", "keys"}}, "whole": [[schema, table]]}. With "large" in it, {"large": {oid: hash}} is
     answered too."""
     kept(name, reader(account))  # opened in any case: in a hold nobody gets in any more
-    found: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "changed": fingerprint.changed(account, name),
         "sequences": sequences(account, name),
         **_rows(account, name, question),
     }
     if question.get("large"):
         each_large = inventory.of_roles(digest.EACH_LARGE_OBJECT, account.postgresql_roles)
-        found["large"] = dict(kept(name).query(each_large))
-    return found
+        answer["large"] = dict(kept(name).query(each_large))
+    return answer
 
 
 _SEQUENCES = (
@@ -93,12 +93,15 @@ _SEQUENCES = (
 
 def sequences(account: Account, name: str) -> list[list[Any]]:
     """[schema, name, last value, is called] of each sequence."""
-    found = kept(name).query(_SEQUENCES)
-    own = [each for *each, of_extension in found if not of_extension]
+    listed = kept(name).query(_SEQUENCES)
+    own = [sequence for *sequence, of_extension in listed if not of_extension]
     values = read(account, name, values_of(own)) if own else []
     # The account may have no right to read an extension's, of which the catalogue tells enough.
-    others = [[*each, *of_extension] for *each, of_extension in found if of_extension]
-    return [*([*each, value, called] for each, (value, called) in zip(own, values, strict=True)), *others]
+    of_extensions = [[*sequence, *of_extension] for *sequence, of_extension in listed if of_extension]
+    return [
+        *([*sequence, value, called] for sequence, (value, called) in zip(own, values, strict=True)),
+        *of_extensions,
+    ]
 
 
 def values_of(sequences: list[list[str]]) -> str:
@@ -153,19 +156,19 @@ def _rows(account: Account, name: str, question: dict[str, Any]) -> dict[str, An
         if (schema, table) in columns:
             script.append(_sum(len(answers), schema, table, columns[schema, table]))
             answers.append((whole.setdefault(shown, [None]), 0))
-    for number, position, found in read(account, name, "".join(script)):
+    for number, position, hashed in read(account, name, "".join(script)):
         answer, first = answers[number]
-        answer[first + position] = found
-    return {"rows": rows, "whole": {shown: found for shown, (found,) in whole.items()}}
+        answer[first + position] = hashed
+    return {"rows": rows, "whole": {shown: hashed for shown, (hashed,) in whole.items()}}
 
 
 Columns = dict[str, tuple[str, str, str]]  # type, kind of generation and the key's operator `=`, by name
 
 
 def _columns(name: str, tables: list[list[str]]) -> dict[tuple[str, str], Columns]:
-    wanted = _COLUMNS.format(schemas=literals(schema for schema, _ in tables), tables=literals(t for _, t in tables))
+    statement = _COLUMNS.format(schemas=literals(schema for schema, _ in tables), tables=literals(t for _, t in tables))
     columns: dict[tuple[str, str], Columns] = {}
-    for schema, table, column, type_schema, kind, generated, equal in kept(name).query(wanted):
+    for schema, table, column, type_schema, kind, generated, equal in kept(name).query(statement):
         types = columns.setdefault((schema, table), {})
         if column is not None:
             # A type's operators are not in pg_catalog when an extension brought it.

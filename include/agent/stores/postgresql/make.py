@@ -46,10 +46,10 @@ class Made:
 
 def make_roles(roles: dict[str, Any], db: Session) -> Made:
     """The roles, which may not log in yet."""
-    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(roles)});")
+    existing = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(roles)});")
     statements, made = [], Made()
     for name, role in roles.items():
-        word = "ALTER" if name in here else "CREATE"
+        word = "ALTER" if name in existing else "CREATE"
         options = ["NOLOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL"]
         options.append("INHERIT" if role["rolinherit"] else "NOINHERIT")
         options.append("CREATEDB" if role["rolcreatedb"] else "NOCREATEDB")
@@ -77,11 +77,11 @@ def _set(settings: list[str], database: str | None, where: str, alter: str, db: 
     split = [setting.partition("=") for setting in settings]
     names = literals(name for name, _, _ in split)
     rows = db.query(f"SELECT json_build_array(name, context, vartype) FROM pg_settings WHERE name = ANY({names});")
-    known = {name: (context, kind) for name, context, kind in rows}
+    contexts = {name: (context, kind) for name, context, kind in rows}
     lists = {"search_path", "temp_tablespaces", "DateStyle", "local_preload_libraries"}
     for name, _, value in split:
-        if known.get(name, ("user" if "." in name else "", ""))[0] != "user":
-            word = "only a superuser may set it here" if name in known else "the new server does not know it"
+        if contexts.get(name, ("user" if "." in name else "", ""))[0] != "user":
+            word = "only a superuser may set it here" if name in contexts else "the new server does not know it"
             made.left.append(f"Setting {printable(name)} of {_words(where)} is not carried: {word}.")
         else:
             written = (
@@ -103,7 +103,7 @@ def _set(settings: list[str], database: str | None, where: str, alter: str, db: 
 
 def _words(where: str) -> str:
     """What is typed (ROLE ann IN DATABASE shop) as words."""
-    return re.sub("(^| IN )(ROLE|DATABASE) ", lambda found: found[0].lower(), where)
+    return re.sub("(^| IN )(ROLE|DATABASE) ", lambda match: match[0].lower(), where)
 
 
 def _setting_name(name: str) -> str:
@@ -129,11 +129,11 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
             options.append(f"ICU_RULES {literal(database['rules'])}")
     elif provider == "builtin":
         options.append(f"BUILTIN_LOCALE {literal(database['locale'])}")
-    here, roles = ident(name), {*account.postgresql_roles, database["owner"]}
-    _create(name, database, f"CREATE DATABASE {here} {' '.join(options)}", db)
+    database_in_sql, roles = ident(name), {*account.postgresql_roles, database["owner"]}
+    _create(name, database, f"CREATE DATABASE {database_in_sql} {' '.join(options)}", db)
     made = Made()
-    statements = [f"COMMENT ON DATABASE {here} IS {literal(database['comment'])}"]
-    statements.append(f"REVOKE ALL ON DATABASE {here} FROM PUBLIC, {ident(database['owner'])}")
+    statements = [f"COMMENT ON DATABASE {database_in_sql} IS {literal(database['comment'])}"]
+    statements.append(f"REVOKE ALL ON DATABASE {database_in_sql} FROM PUBLIC, {ident(database['owner'])}")
     for grantee, privilege, grantable in database["grants"] or []:
         if grantee is not None and grantee not in roles:
             made.left.append(
@@ -142,7 +142,9 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
             continue
         to = "PUBLIC" if grantee is None else ident(grantee)
         word = {"CREATE": "CREATE", "CONNECT": "CONNECT", "TEMPORARY": "TEMPORARY"}[privilege]
-        statements.append(f"GRANT {word} ON DATABASE {here} TO {to}{' WITH GRANT OPTION' if grantable else ''}")
+        statements.append(
+            f"GRANT {word} ON DATABASE {database_in_sql} TO {to}{' WITH GRANT OPTION' if grantable else ''}"
+        )
     inside = _inside(account, name, database, db)
     db.execute(statements)
     execute(inside, name)
@@ -151,10 +153,10 @@ def make_database(account: Account, name: str, database: dict[str, Any], db: Ses
     typed = f"DATABASE {name_in_sql(name)}"
     for role, settings in database["settings"]:
         if role is None:
-            _set(settings, name, typed, f"ALTER DATABASE {here}", db, made)
+            _set(settings, name, typed, f"ALTER DATABASE {database_in_sql}", db, made)
         elif role in account.postgresql_roles:
             where = f"ROLE {name_in_sql(role)} IN {typed}"
-            _set(settings, name, where, f"ALTER ROLE {ident(role)} IN DATABASE {here}", db, made)
+            _set(settings, name, where, f"ALTER ROLE {ident(role)} IN DATABASE {database_in_sql}", db, made)
     return made
 
 
@@ -201,13 +203,13 @@ def _inside(account: Account, name: str, database: dict[str, Any], db: Session) 
 
 def blocked_extensions(database: dict[str, Any], db: Session) -> dict[str, str]:
     """The extensions of a database that nobody may make here, and why."""
-    wanted = [extension for extension, _, _ in database.get("extensions", [])]
+    names = [extension for extension, _, _ in database.get("extensions", [])]
     rows = db.query(
         "SELECT json_build_array(name, bool_or(trusted)) FROM pg_available_extension_versions"
-        f" WHERE name::text = ANY({literals(wanted)}) GROUP BY name;"
+        f" WHERE name::text = ANY({literals(names)}) GROUP BY name;"
     )
     trusted, blocked = dict(rows), {}
-    for extension in wanted:
+    for extension in names:
         if extension not in trusted:
             blocked[extension] = "is not installed on the new server; install its package there, or drop it"
         elif extension not in VETTED and not trusted[extension]:

@@ -17,7 +17,8 @@ from ...host.digest import printable
 from ...host.kept import Threads
 from ...host.system import Refused, refuse
 from ...verbs import postgresql as verbs
-from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store, Way
+from ...verbs.reports import Way
+from ..store import Compared, Followed, Following, Nothing, Rehearsal, Report, Slow, Store
 from . import digest as postgres_digest
 from . import follow as postgres_follow
 from . import large as postgres_large
@@ -44,7 +45,7 @@ class Moving(Following):
         self.dumped: dict[str, str] = {}  # the databases that are not applied, and why
         self.changes: dict[str, Changes] = {}
         self.sequences: dict[str, list[list[Any]]] = {}  # as the peer has them
-        self.again: dict[str, str] = {}  # why databases were loaded again
+        self.loaded_again: dict[str, str] = {}  # why databases were loaded again
         self.carried: set[str] = set()  # databases whose large objects are to be compared
 
     @property
@@ -53,21 +54,21 @@ class Moving(Following):
 
     def rehearse(self) -> Rehearsal:
         """Differences are ignored: the account serves meanwhile."""
-        for name, why in _settle(self).items():
+        for name, why in _catch_up_and_prove(self).items():
             at = printable(name)
             refuse("changed_meanwhile", f"The database {at} must be loaded again, as {why}; perform again.")
         began = time.monotonic()
         parts: list[Slow] = []
-        _last(self, parts)
+        _final_pass(self, parts)
         _compare(self, parts)
         seconds = round(time.monotonic() - began, 3)
         if self.dumped:  # what was restored now is stale: the hold finds an empty database
             _prepare(self, self.applied)
-        _settle(self)
+        _catch_up_and_prove(self)
         return Rehearsal(seconds, tuple(part for part in parts if part.seconds > _SLOW))
 
     def final_pass(self) -> None:
-        _last(self, [])
+        _final_pass(self, [])
 
     def compare(self) -> Compared:
         return _compare(self, [])
@@ -96,8 +97,8 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
             if name in prepared.kept:
                 postgres_follow.resume(peer, name)
                 continue
-            if why := stale[name] if name in postgres_follow.known(account)["databases"] else None:
-                moving.again[name] = why
+            if why := stale[name] if name in postgres_follow.recorded(account)["databases"] else None:
+                moving.loaded_again[name] = why
             report(text=f"PostgreSQL: {printable(name)}{f' again: {why}' if why else ''}")
             try:
                 loaded = postgres_follow.load(account, peer, name)
@@ -115,12 +116,12 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
             sent += loaded["bytes"]
             report(done_bytes=sent, text=f"PostgreSQL: {printable(name)}")
             verify_seconds += loaded["verify_seconds"]
-        again = {} if changed else _settle(moving)
+        again = {} if changed else _catch_up_and_prove(moving)
         if not again and not changed:
             break
         postgres_follow.drop(account, list(again))
         tries.update(again.keys())
-        moving.again |= again
+        moving.loaded_again |= again
         for name, why in again.items():
             if tries[name] > 2:
                 postgres_follow.give_back(account, name)
@@ -128,24 +129,28 @@ def follow(store: Store, account: Account, peer: Peer, report: Report) -> Follow
     left = [*moving.defined["left"], *prepared.left]
     for name in moving.dumped:
         for schema, view, _ in kept(name).query(views.VIEWS):
-            what = printable(postgres_digest.shown(schema, view))
-            left.append(f"Database {printable(name)}: the materialized view {what} is computed anew.")
+            view_name = printable(postgres_digest.shown(schema, view))
+            left.append(f"Database {printable(name)}: the materialized view {view_name} is computed anew.")
     seconds = round(time.monotonic() - began, 3)
-    moving.followed = Followed(0, sent, seconds, verify_seconds, tuple(left), _ways(moving))
+    moving.followed = Followed(0, sent, seconds, verify_seconds, tuple(left), _methods(moving))
     return moving
 
 
-def _ways(moving: Moving) -> tuple[Way, ...]:
-    return tuple(
-        Way(name, "dump", moving.dumped[name])
+def _methods(moving: Moving) -> tuple[Way, ...]:
+    return tuple(_way(moving, name) for name in moving.account.postgresql_databases)
+
+
+def _way(moving: Moving, name: str) -> Way:
+    way, why = (
+        ("dump", moving.dumped[name])
         if name in moving.dumped
-        else Way(name, "follow", f"{FOLLOWED}{_loaded_again(moving, name)}")
-        for name in moving.account.postgresql_databases
+        else ("follow", f"{FOLLOWED}{_with_the_reason(moving, name)}")
     )
+    return Way(store=moving.store.name, database=name, way=way, why=why)
 
 
-def _loaded_again(moving: Moving, name: str) -> str:
-    return f"; it was loaded again, as {moving.again[name]}" if name in moving.again else ""
+def _with_the_reason(moving: Moving, name: str) -> str:
+    return f"; it was loaded again, as {moving.loaded_again[name]}" if name in moving.loaded_again else ""
 
 
 def _changing(name: str) -> Refused:
@@ -162,69 +167,73 @@ def _prepare(moving: Moving, keep: list[str]) -> verbs.Prepared:
     return prepared
 
 
-def _settle(moving: Moving) -> dict[str, str]:
+def _catch_up_and_prove(moving: Moving) -> dict[str, str]:
     """Catch up, and prove equal what can be while the account serves; {database: why it must be loaded again}."""
     names = moving.applied
-    found = {name: postgres_follow.take(moving.account, name) for name in names}
-    points = _points(moving.account, found, {})
+    changes = {name: postgres_follow.take(moving.account, name) for name in names}
+    points = _points(moving.account, changes, {})
     reply = moving.line.call(verbs.CatchUp(seconds=_CATCH_UP_SECONDS, databases=points))
     words = {
         "broken": "its changes could not be applied on the new server",
         "late": "the new server does not keep up with its changes",
     }
     again = {name: words[reply[name]] for name in names if reply[name] != "applied"}
-    looks = _both_look(moving, {name: found[name] for name in names if name not in again}, set())
-    for name, (asked, here, there) in looks.items():
-        if here["changed"] or there["changed"]:
+    looks = _both_look(moving, {name: changes[name] for name in names if name not in again}, set())
+    for name, (asked, mine, theirs) in looks.items():
+        if mine["changed"] or theirs["changed"]:
             again[name] = postgres_follow.changed(moving.account, name) or "it was changed on the new server"
             continue
-        found[name].equal(*_equal(asked, here, there))
-        later = postgres_follow.take(moving.account, name, keep=False, since=found[name].lsn)
-        if found[name].unlike(later):
+        changes[name].equal(*_equal(asked, mine, theirs))
+        later = postgres_follow.take(moving.account, name, keep=False, since=changes[name].lsn)
+        if changes[name].unlike(later):
             again[name] = "its rows differ on the new server"
             continue
-        postgres_follow.keep_changes(moving.account, name, found[name])
-        _settle_large(moving, name)
-    moving.changes = found
+        postgres_follow.keep_changes(moving.account, name, changes[name])
+        _bring_large(moving, name)
+    moving.changes = changes
     return again
 
 
-def _points(account: Account, found: dict[str, Changes], sequences: dict[str, Any]) -> dict[str, Any]:
+def _points(account: Account, changes: dict[str, Changes], sequences: dict[str, Any]) -> dict[str, Any]:
     start = postgres_follow.starts(account)
     return {
         # Nothing was applied yet where nothing has changed yet.
-        name: {"lsn": each.lsn if each.lsn > start[name] else 0, "sequences": sequences.get(name, [])}
-        for name, each in found.items()
+        name: {"lsn": changed.lsn if changed.lsn > start[name] else 0, "sequences": sequences.get(name, [])}
+        for name, changed in changes.items()
     }
 
 
 def _both_look(
-    moving: Moving, found: dict[str, Changes], large: set[str]
+    moving: Moving, changes: dict[str, Changes], large: set[str]
 ) -> dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """{database: (what was asked, what this side says, what the peer says)}."""
-    asked = {name: {**each.question(), "large": name in large} for name, each in found.items()}
+    asked = {name: {**changed.question(), "large": name in large} for name, changed in changes.items()}
     if not asked:
         return {}
     with Threads(len(asked) + 1) as pool:
-        there = pool.submit(moving.line.call, verbs.Look(databases=asked))
-        here = {name: pool.submit(look.look, moving.account, name, asked[name]) for name in asked}
-    return {name: (asked[name], here[name].result(), there.result()[name]) for name in asked}
+        their_answers = pool.submit(moving.line.call, verbs.Look(databases=asked))
+        our_answers = {name: pool.submit(look.look, moving.account, name, asked[name]) for name in asked}
+    return {name: (asked[name], our_answers[name].result(), their_answers.result()[name]) for name in asked}
 
 
-def _equal(asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _equal(
+    asked: dict[str, Any], our_answer: dict[str, Any], their_answer: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
     """The keys and the whole tables that both sides say the same of."""
     keys = {
         table: [
             tuple(key)
-            for key, mine, theirs in zip(what["keys"], here["rows"][table], there["rows"][table], strict=True)
+            for key, mine, theirs in zip(
+                question["keys"], our_answer["rows"][table], their_answer["rows"][table], strict=True
+            )
             if mine == theirs
         ]
-        for table, what in asked["keys"].items()
+        for table, question in asked["keys"].items()
     }
-    return keys, [table for table, mine in here["whole"].items() if mine == there["whole"].get(table)]
+    return keys, [table for table, mine in our_answer["whole"].items() if mine == their_answer["whole"].get(table)]
 
 
-def _settle_large(moving: Moving, name: str) -> None:
+def _bring_large(moving: Moving, name: str) -> None:
     """Carry the large objects that changed; equal ones are not looked at until they change."""
     mark = postgres_follow.read_marks(name)["large"]
     if mark != postgres_follow.large_mark(moving.account, name) and not _carry_large(moving, name):
@@ -234,23 +243,23 @@ def _settle_large(moving: Moving, name: str) -> None:
 def _carry_large(moving: Moving, name: str) -> bool:
     """Make the peer's large objects what they are here; whether anything had to be done."""
     nothing = {name: Changes(0)}
-    _, here, there = _both_look(moving, nothing, {name})[name]
-    postgres_large.carry(moving.account, moving.peer, name, here["large"], there["large"])
-    return here["large"] != there["large"]
+    _, our_answer, their_answer = _both_look(moving, nothing, {name})[name]
+    postgres_large.carry(moving.account, moving.peer, name, our_answer["large"], their_answer["large"])
+    return our_answer["large"] != their_answer["large"]
 
 
 # --- inside the hold ---
 
 
-def _last(moving: Moving, parts: list[Slow]) -> None:
+def _final_pass(moving: Moving, parts: list[Slow]) -> None:
     with Threads(len(moving.dumped) + 2) as pool:
         roles = pool.submit(_redefine, moving)
-        work = [pool.submit(_last_followed, moving, parts)]
+        work = [pool.submit(_final_pass_followed, moving, parts)]
         for name in moving.dumped:
             roles.result()
-            work.append(pool.submit(_dump_last, moving, name, parts))
-    for each in [roles, *work]:
-        each.result()
+            work.append(pool.submit(_final_dump, moving, name, parts))
+    for future in [roles, *work]:
+        future.result()
 
 
 def _redefine(moving: Moving) -> None:
@@ -265,7 +274,7 @@ def _redefine(moving: Moving) -> None:
             refuse("changed_meanwhile", f"The database {printable(name)} was changed as a whole; perform again.")
 
 
-def _last_followed(moving: Moving, parts: list[Slow]) -> None:
+def _final_pass_followed(moving: Moving, parts: list[Slow]) -> None:
     names, began = moving.applied, time.monotonic()
     if not names:
         return
@@ -273,7 +282,9 @@ def _last_followed(moving: Moving, parts: list[Slow]) -> None:
         changes = pool.map(lambda name: postgres_follow.take(moving.account, name, keep=False), names)
         moving.changes = dict(zip(names, changes, strict=True))
     now = {name: look.sequences(moving.account, name) for name in names}
-    new = {name: [each for each in now[name] if each not in moving.sequences.get(name, [])] for name in names}
+    new = {
+        name: [sequence for sequence in now[name] if sequence not in moving.sequences.get(name, [])] for name in names
+    }
     points = _points(moving.account, moving.changes, new)
     reply = moving.line.call(verbs.CatchUp(seconds=_LAST_SECONDS, databases=points))
     moving.sequences = now
@@ -294,14 +305,14 @@ def _last_followed(moving: Moving, parts: list[Slow]) -> None:
     _tell(parts, began, "bringing over the last changes of the PostgreSQL databases", why)
 
 
-def _dump_last(moving: Moving, name: str, parts: list[Slow]) -> None:
+def _final_dump(moving: Moving, name: str, parts: list[Slow]) -> None:
     began = time.monotonic()
     send.send(moving.account, moving.peer, name, [])
     _tell(parts, began, f"the dump of the PostgreSQL database {printable(name)}", moving.dumped[name])
 
 
-def _tell(parts: list[Slow], began: float, what: str, why: str) -> None:
-    parts.append(Slow(what, round(time.monotonic() - began, 3), f"{why}."))
+def _tell(parts: list[Slow], began: float, step: str, why: str) -> None:
+    parts.append(Slow(step, round(time.monotonic() - began, 3), f"{why}."))
 
 
 def _compare(moving: Moving, parts: list[Slow]) -> Compared:
@@ -312,7 +323,7 @@ def _compare(moving: Moving, parts: list[Slow]) -> Compared:
         began = time.monotonic()
         looks = _both_look(moving, followed, moving.carried)
         whole = sum(len(asked["whole"]) for asked, _, _ in looks.values())
-        rows = sum(len(what["keys"]) for asked, _, _ in looks.values() for what in asked["keys"].values())
+        rows = sum(len(question["keys"]) for asked, _, _ in looks.values() for question in asked["keys"].values())
         why = f"{rows} rows changed since they were last compared"
         if whole:
             why += f", and {whole} tables without a usable key (or with too many changes) are compared as a whole"
@@ -320,8 +331,8 @@ def _compare(moving: Moving, parts: list[Slow]) -> Compared:
     mine = restore.role_facts(moving.account, kept())
     theirs = moving.line.call(verbs.RoleFacts())
     different = digest.differences(mine, theirs, "roles")
-    for name, (asked, here, there) in looks.items():
-        different += _differences(moving, name, asked, here, there)
+    for name, (asked, our_answer, their_answer) in looks.items():
+        different += _differences(moving, name, asked, our_answer, their_answer)
     counts = [count for changes in followed.values() for count in changes.rows.values()] + dumped.result()[0]
     different += dumped.result()[1]
     return Compared(tables=len(counts), rows=sum(counts), different=tuple(different))
@@ -333,31 +344,33 @@ def _compare_dumped(moving: Moving, parts: list[Slow]) -> tuple[list[int], list[
         began = time.monotonic()
         with Threads(1) as pool:
             theirs = pool.submit(moving.peer.call, verbs.Contents(database=name))
-            here = postgres_digest.of_database(name, roles=moving.account.postgresql_roles)
-        different += digest.differences(here, theirs.result(), printable(name))
-        counts += [rows for rows, _ in here["tables"].values()]
+            mine = postgres_digest.of_database(name, roles=moving.account.postgresql_roles)
+        different += digest.differences(mine, theirs.result(), printable(name))
+        counts += [rows for rows, _ in mine["tables"].values()]
         _tell(parts, began, f"comparing the PostgreSQL database {printable(name)}", moving.dumped[name])
     return counts, different
 
 
 def _differences(
-    moving: Moving, name: str, asked: dict[str, Any], here: dict[str, Any], there: dict[str, Any]
+    moving: Moving, name: str, asked: dict[str, Any], our_answer: dict[str, Any], their_answer: dict[str, Any]
 ) -> list[str]:
-    at, found = printable(name), []
-    if here["changed"]:
+    at, sentences = printable(name), []
+    if our_answer["changed"]:
         why = postgres_follow.changed(moving.account, name)
         refuse("changed_meanwhile", f"The database {at} must be loaded again, as {why}; perform again.")
-    found += [f"{at} > {printable(each)}: changed on the target." for each in there["changed"]]
-    for table, what in asked["keys"].items():
-        for key, mine, theirs in zip(what["keys"], here["rows"][table], there["rows"][table], strict=True):
+    sentences += [f"{at} > {printable(object_name)}: changed on the target." for object_name in their_answer["changed"]]
+    for table, question in asked["keys"].items():
+        for key, mine, theirs in zip(
+            question["keys"], our_answer["rows"][table], their_answer["rows"][table], strict=True
+        ):
             row = f"{at} > {printable(table)} > {printable(', '.join(key))}"
-            mine, theirs = ({} if one is None else {row: one} for one in (mine, theirs))
-            found += digest.differences(mine, theirs)
+            mine, theirs = ({} if hashed is None else {row: hashed} for hashed in (mine, theirs))
+            sentences += digest.differences(mine, theirs)
     for part in ("sequences", "whole", "large"):
-        mine, theirs = (_by_name(side.get(part, {})) for side in (here, there))
-        found += digest.differences(mine, theirs, f"{at} > {part}")
-    return found[: digest.MOST]
+        mine, theirs = (_by_name(side.get(part, {})) for side in (our_answer, their_answer))
+        sentences += digest.differences(mine, theirs, f"{at} > {part}")
+    return sentences[: digest.MOST]
 
 
-def _by_name(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {postgres_digest.shown(*each[:2]): each[2:] for each in found}
+def _by_name(answer: Any) -> dict[str, Any]:
+    return answer if isinstance(answer, dict) else {postgres_digest.shown(*row[:2]): row[2:] for row in answer}

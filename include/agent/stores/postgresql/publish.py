@@ -78,17 +78,17 @@ def obstacle(account: Account, name: str, ours: Iterable[str] = ()) -> WhyNot | 
         )
     look.make_reader(account)
     role = literal(look.reader_role(account)) + "::name"
-    for what, which in kept(name).query(_OBSTACLES.format(role=role)):
-        return WhyNot(f"it has {what} ({printable(which)})", _REMEDIES[what].format(name_in_sql(which)))
+    for kind, which in kept(name).query(_OBSTACLES.format(role=role)):
+        return WhyNot(f"it has {kind} ({printable(which)})", _REMEDIES[kind].format(name_in_sql(which)))
     return None
 
 
 # A table, and whether a row of it can be told by a key when it is updated or deleted.
-_TOLD = (
+_HAS_KEY = (
     "o.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = o.oid AND i.indisvalid"
     " AND i.indimmediate AND (o.relreplident = 'd' AND i.indisprimary OR o.relreplident = 'i' AND i.indisreplident))"
 )
-TABLES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relreplident, {_TOLD})
+TABLES = f"""SELECT json_build_array(o.oid::int8, n.nspname, o.relname, o.relreplident, {_HAS_KEY})
  FROM {_RELATIONS} AND o.relkind = 'r' AND o.relpersistence = 'p' ORDER BY 1::text;
 """
 
@@ -115,10 +115,10 @@ def published(name: str, snapshot: str) -> dict[str, int]:
 
 def bare(name: str) -> dict[str, str]:
     """The tables (by oid, as text) whose rows no key tells, and their replica identity."""
-    found = {str(oid): identity for oid, _, _, identity, key in kept(name).query(TABLES) if not key}
-    if "i" in found.values():
+    identities = {str(oid): identity for oid, _, _, identity, key in kept(name).query(TABLES) if not key}
+    if "i" in identities.values():
         raise CannotFollow("a table of it has lost the index that was its replica identity")
-    return found
+    return identities
 
 
 # A customer's function cannot be called by its name here, and what it is called for is no business of the customer's
@@ -130,7 +130,7 @@ DECLARE
   one regclass;
 BEGIN
   FOR one IN SELECT o.oid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class o
-    ON o.oid = r.prrelid WHERE p.pubname = '{NAME}' AND NOT ({_TOLD})
+    ON o.oid = r.prrelid WHERE p.pubname = '{NAME}' AND NOT ({_HAS_KEY})
   LOOP
     EXECUTE format('ALTER PUBLICATION {NAME} DROP TABLE ONLY %s', one);
   END LOOP;
@@ -142,12 +142,12 @@ CREATE EVENT TRIGGER {NAME} ON ddl_command_end EXECUTE FUNCTION {NAME}.let_go()"
 
 def publish(name: str, bare: dict[str, str]) -> None:
     """A publication of the tables that exist now: one of tables to come would refuse updates of those without a key."""
-    for what, column, catalogue in (
+    for kind, column, catalogue in (
         ("schema", "nspname", "pg_namespace"),
         ("publication", "pubname", "pg_publication"),
     ):
         if kept(name).query(f"SELECT 1 FROM {catalogue} WHERE {column} = '{NAME}';\n"):
-            raise CannotFollow(f"it has a {what} {NAME} of its own, which is the agent's name: rename it")
+            raise CannotFollow(f"it has a {kind} {NAME} of its own, which is the agent's name: rename it")
     tables = kept(name).query(TABLES)
     for oid, schema, table, _, _ in tables:
         if str(oid) in bare:
@@ -155,8 +155,8 @@ def publish(name: str, bare: dict[str, str]) -> None:
     _patiently(name, f"CREATE PUBLICATION {NAME};\n{_GUARD}")
     named = [f"ONLY {ident(schema)}.{ident(table)}" for _, schema, table, _, _ in tables]
     for start in range(0, len(named), locks.MOST):
-        some = ", ".join(named[start : start + locks.MOST])
-        _patiently(name, f"ALTER PUBLICATION {NAME} ADD TABLE {some}")
+        batch = ", ".join(named[start : start + locks.MOST])
+        _patiently(name, f"ALTER PUBLICATION {NAME} ADD TABLE {batch}")
 
 
 def withdraw(name: str) -> None:
@@ -165,7 +165,7 @@ def withdraw(name: str) -> None:
         f"SELECT to_json('SCHEMA {NAME} CASCADE'::text) FROM pg_namespace WHERE nspname = '{NAME}' AND nspowner = 10;\n"
         f"SELECT to_json('PUBLICATION {NAME}'::text) FROM pg_publication WHERE pubname = '{NAME}' AND pubowner = 10;\n"
     )
-    drops = [f"DROP {what};\n" for what in kept(name).query(ours)]
+    drops = [f"DROP {item};\n" for item in kept(name).query(ours)]
     query(f"DROP EVENT TRIGGER IF EXISTS {NAME};\n{''.join(drops)}", name)
 
 

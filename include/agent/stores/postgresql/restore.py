@@ -53,24 +53,24 @@ def prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> verbs.Pre
     roles, databases = want.roles, want.databases
     if set(roles) != set(account.postgresql_roles) or set(databases) != set(account.postgresql_databases):
         refuse("other_account", f"These are not the PostgreSQL roles and databases of {account.name}.")
-    known = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}, "refused": {}}
+    earlier = _read_pending(account) or {"roles": {}, "databases": {}, "fresh": [], "left": {}, "refused": {}}
     with Session() as db:
-        here = db.existing(databases)
-        _refuse_taken(account, known, here, db)
-        same_roles = known["roles"] == roles
+        existing = db.existing(databases)
+        _refuse_taken(account, earlier, existing, db)
+        same_roles = earlier["roles"] == roles
         same = [
             name
-            for name in here
-            if name in known["databases"] and _lasting(databases[name]) == _lasting(known["databases"][name])
+            for name in existing
+            if name in earlier["databases"] and _lasting(databases[name]) == _lasting(earlier["databases"][name])
         ]
-        fresh = [name for name in known["fresh"] if name in same and same_roles]
+        fresh = [name for name in earlier["fresh"] if name in same and same_roles]
         kept = [name for name in want.keep if name in same and name in apply.subscribed(account)]
         left = {
             name: sentences
-            for name, sentences in known["left"].items()
+            for name, sentences in earlier["left"].items()
             if name in fresh or name in kept or (name == "" and same_roles)
         }
-        refused = {name: each for name, each in known.get("refused", {}).items() if name in left}
+        refused = {name: entries for name, entries in earlier.get("refused", {}).items() if name in left}
         pending: dict[str, Any] = {
             "roles": roles,
             "databases": databases,
@@ -82,15 +82,15 @@ def prepare(account: Account, want: verbs.Prepare, _asking: Asking) -> verbs.Pre
         if same_roles and len(fresh) + len(kept) == len(databases):
             return _prepared(pending, kept)
         contained.abandon_all(account)
-        stale = [name for name in here if name not in fresh and name not in kept]
+        stale = [name for name in existing if name not in fresh and name not in kept]
         apply.end(account, stale)
         db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in stale])
         made = {"": make_roles(roles, db)}
         for name, database in databases.items():
             if name not in fresh and name not in kept:
                 made[name] = make_database(account, name, database, db)
-    pending["left"] |= {name: each.left for name, each in made.items()}
-    pending["refused"] |= {name: each.refused for name, each in made.items()}
+    pending["left"] |= {name: made_of.left for name, made_of in made.items()}
+    pending["refused"] |= {name: made_of.refused for name, made_of in made.items()}
     pending["fresh"] = [name for name in databases if name not in kept]
     _write_pending(account, pending)
     return _prepared(pending, kept)
@@ -102,15 +102,15 @@ def _lasting(database: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepared(pending: dict[str, Any], kept: list[str]) -> verbs.Prepared:
-    parts = {part: [one for each in pending[part].values() for one in each] for part in ("left", "refused")}
+    parts = {part: [entry for entries in pending[part].values() for entry in entries] for part in ("left", "refused")}
     return verbs.Prepared(**parts, kept=kept)
 
 
-def _refuse_taken(account: Account, known: dict[str, Any], here: list[str], db: Session) -> None:
+def _refuse_taken(account: Account, earlier: dict[str, Any], existing: list[str], db: Session) -> None:
     """A role or database of that name that no earlier attempt of this account made is somebody else's."""
-    names = literals(name for name in account.postgresql_roles if name not in known["roles"])
+    names = literals(name for name in account.postgresql_roles if name not in earlier["roles"])
     taken = db.query(f"SELECT to_json('role ' || rolname) FROM pg_roles WHERE rolname = ANY({names});")
-    taken += [f"database {name}" for name in here if name not in known["databases"]]
+    taken += [f"database {name}" for name in existing if name not in earlier["databases"]]
     if taken:
         refuse(
             "name_taken",
@@ -144,7 +144,7 @@ def use_prepared(account: Account, name: Any) -> dict[str, Any]:
             refuse("other_account", f"The database {printable(str(name))} was not prepared for {account.name}.")
         if name not in pending["fresh"]:
             refuse("not_prepared", f"The database {printable(name)} holds an earlier copy; prepare it again first.")
-        _write_pending(account, {**pending, "fresh": [each for each in pending["fresh"] if each != name]})
+        _write_pending(account, {**pending, "fresh": [database for database in pending["fresh"] if database != name]})
     return pending["databases"][name]
 
 
@@ -214,8 +214,8 @@ def discard(account: Account) -> None:
     apply.end(account)
     sql.end_kept(account.postgresql_databases)
     with Session() as db:
-        here = db.existing(account.postgresql_databases)
-        db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in here])
+        existing = db.existing(account.postgresql_databases)
+        db.execute([f"DROP DATABASE {ident(name)} WITH (FORCE)" for name in existing])
         contained.abandon_all(account)
         drop_roles([*account.postgresql_roles], db)
     _forget(account)
@@ -231,9 +231,9 @@ def _contents(account: Account, want: verbs.Contents, _asking: Asking) -> dict[s
     name = want.database
     ours(account, name)
     with Threads(os.cpu_count()) as pool:
-        hashes = {shown(*each): pool.submit(stream.hashed, name, *each) for each in want.apart or []}
-    known = {table: work.result() for table, work in hashes.items()}
-    return digest.of_database(name, known=known, roles=account.postgresql_roles)
+        hashes = {shown(*apart): pool.submit(stream.hashed, name, *apart) for apart in want.apart or []}
+    hashed = {table: work.result() for table, work in hashes.items()}
+    return digest.of_database(name, hashed=hashed, roles=account.postgresql_roles)
 
 
 def _tables(account: Account, want: verbs.TableDigests, _asking: Asking) -> dict[str, Any]:

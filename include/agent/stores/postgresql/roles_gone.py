@@ -24,15 +24,15 @@ _GRANTED_IN = """SELECT to_json(d.datname::text) FROM pg_shdepend s JOIN pg_role
 
 def drop_roles(names: list[str], db: Session) -> None:
     """Drop these roles; those that are not there are passed over. Refused when one still owns something."""
-    wanted = literals(names)
-    here = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname::text = ANY({wanted});")
-    if not here:
+    names_in_sql = literals(names)
+    existing = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname::text = ANY({names_in_sql});")
+    if not existing:
         return
-    if not db.execute_each([f"DROP ROLE {_listed(here)}"]):
+    if not db.execute_each([f"DROP ROLE {_listed(existing)}"]):
         return
     # Under names that nobody knows: who grants as fast as he can would else do so again at each try.
-    hidden = {name: f"th_gone_{secrets.token_hex(8)}" for name in here}
-    db.execute([f"ALTER ROLE {ident(name)} RENAME TO {ident(other)}" for name, other in hidden.items()])
+    hidden = {name: f"th_gone_{secrets.token_hex(8)}" for name in existing}
+    db.execute([f"ALTER ROLE {ident(name)} RENAME TO {ident(alias)}" for name, alias in hidden.items()])
     for _ in range(_TRIES):
         for database in db.query(_GRANTED_IN.format(names=literals(hidden.values()))):
             with suppress(Refused):  # a grant is being made at this moment, or the database is gone
@@ -40,8 +40,8 @@ def drop_roles(names: list[str], db: Session) -> None:
         if not db.execute_each([f"DROP ROLE {_listed(hidden.values())}"]):
             return
         time.sleep(_PAUSE)
-    db.execute([f"ALTER ROLE {ident(other)} RENAME TO {ident(name)}" for name, other in hidden.items()])
-    db.execute([f"DROP ROLE {_listed(here)}"])
+    db.execute([f"ALTER ROLE {ident(alias)} RENAME TO {ident(name)}" for name, alias in hidden.items()])
+    db.execute([f"DROP ROLE {_listed(existing)}"])
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -16,8 +16,7 @@ from ...host.sandbox import python_argv
 from ...host.system import Refused, refuse
 from ...verbs import postgresql as verbs
 from ...verbs.verb import Result
-from . import grants
-from . import said as postgres_said
+from . import grants, tool_messages
 from . import stream as postgres_stream
 from . import views as postgres_views
 from .apply import NAME
@@ -60,22 +59,22 @@ def send(account: Account, peer: Peer, name: str, identities: list[Any], snapsho
     argv += ["-d", conninfo(name)]
     views = kept(name).query(postgres_views.VIEWS) if snapshot else []
     sent.views = [[schema, view] for schema, view, _ in views]
-    what: dict[str, Any] = {"database": name, "identities": identities, "apart": bool(sent.apart or views)}
-    what |= {"views": sent.views, "grants": grants.grants(account, name, snapshot)}
+    arguments: dict[str, Any] = {"database": name, "identities": identities, "apart": bool(sent.apart or views)}
+    arguments |= {"views": sent.views, "grants": grants.grants(account, name, snapshot)}
     env = dump_environment(name)
-    sent.bytes = dumped(name, lambda: peer.stream(verbs.Restore(**what), argv, env=env)).bytes
+    sent.bytes = dumped(name, lambda: peer.stream(verbs.Restore(**arguments), argv, env=env)).bytes
     if sent.apart:
         with Threads(_STREAMS) as pool:
             for (schema, table), (size, row) in zip(
-                sent.apart, pool.map(lambda each: _stream(peer, name, snapshot, *each), sent.apart), strict=True
+                sent.apart, pool.map(lambda apart: _stream(peer, name, snapshot, *apart), sent.apart), strict=True
             ):
                 sent.bytes += size
                 sent.streams[shown(schema, table)] = row
     for schema, view, columns in views:
         argv, env = postgres_views.reading(account, name, snapshot or "", schema, view, columns)
         sent.bytes += peer.stream(verbs.Fill(database=name, schema=schema, table=view), argv, env=env).bytes
-    if what["apart"]:
-        peer.call(verbs.Complete(**what))
+    if arguments["apart"]:
+        peer.call(verbs.Complete(**arguments))
     return sent
 
 
@@ -107,7 +106,7 @@ def dumped(name: str, stream: Callable[[], Result]) -> Result:
     try:
         return stream()
     except Refused as error:
-        if error.code == "source_failed" and (sentence := postgres_said.of_pg_dump(name, error.message)):
+        if error.code == "source_failed" and (sentence := tool_messages.of_pg_dump(name, error.message)):
             refuse("unreadable", sentence)
         raise
 
@@ -120,9 +119,9 @@ def _pattern(name: str) -> str:
 def _stream(peer: Peer, name: str, snapshot: str | None, schema: str, table: str) -> tuple[int, Row]:
     """One table's rows to the peer: how many bytes, and [rows, hash]."""
     reading, writing = os.pipe()
-    said: list[str] = []
+    printed: list[str] = []
     with open(reading) as answer:
-        listener = threading.Thread(target=lambda: said.append(answer.read()))
+        listener = threading.Thread(target=lambda: printed.append(answer.read()))
         listener.start()
         try:
             argv = python_argv(postgres_stream.__name__, name, schema, table, snapshot or "", str(writing))
@@ -131,4 +130,4 @@ def _stream(peer: Peer, name: str, snapshot: str | None, schema: str, table: str
         finally:
             os.close(writing)
             listener.join()
-    return size, json.loads(said[0])
+    return size, json.loads(printed[0])

@@ -246,9 +246,9 @@ class Session:
             writer.join()
             self.process.wait()
             self.errors.seek(0)
-            said = self.errors.read().decode("utf-8", "backslashreplace")
-        found = re.search(r"(?:ERROR|FATAL):\s+(.*)", said)
-        message = printable(found[1] if found else said.strip()[-300:])
+            errors = self.errors.read().decode("utf-8", "backslashreplace")
+        match = re.search(r"(?:ERROR|FATAL):\s+(.*)", errors)
+        message = printable(match[1] if match else errors.strip()[-300:])
         if message == "out of shared memory":
             message += "; its administrator has to raise max_locks_per_transaction (1024, say), which takes a restart"
         if "invalid memory alloc request size" in message or message == "out of memory":
@@ -385,11 +385,11 @@ def unbound(role: str, databases: Iterable[str]) -> list[str]:
     """Statements by which the settings of customers' databases do not bind a role that is made for a move.
 
     Its words are English, as programs read them. Some settings are newer than some servers."""
-    here = kept().query(f"SELECT to_json(name) FROM pg_settings WHERE name = ANY({literals(_UNBOUND)});")
-    wanted = settings_of(databases, superuser=True) | {name: _UNBOUND[name] for name in here}
+    names = kept().query(f"SELECT to_json(name) FROM pg_settings WHERE name = ANY({literals(_UNBOUND)});")
+    settings = settings_of(databases, superuser=True) | {name: _UNBOUND[name] for name in names}
     for name in _LISTS:  # which a worker does not take from a role, and a client is told
-        wanted.pop(name, None)
-    return [f"ALTER ROLE {ident(role)} SET {name} = {literal(value)}" for name, value in sorted(wanted.items())]
+        settings.pop(name, None)
+    return [f"ALTER ROLE {ident(role)} SET {name} = {literal(value)}" for name, value in sorted(settings.items())]
 
 
 def end_kept(databases: Iterable[str]) -> None:

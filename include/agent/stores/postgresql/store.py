@@ -15,6 +15,7 @@ from ...host import ours
 from ...host.scope import Scope
 from ...verbs import postgresql as verbs
 from ...verbs.verb import Answer
+from ..duplicated import StoreCopy
 from ..store import Engine, Following, Noted, Report
 from . import apply, duplicate, large, logins, move, obstacles, restore
 from . import digest as postgres_digest
@@ -125,7 +126,7 @@ class Postgresql(Engine):
                 f" ANY({names}) AND pid <> pg_backend_pid() AND backend_type = 'client backend';"
             )
 
-    def duplicate(self, account: Account, peer: Peer, report: Report, done: dict[str, Any]) -> None:
+    def duplicate(self, account: Account, peer: Peer, report: Report, done: StoreCopy) -> None:
         duplicate.duplicate(account, peer, report, done)
 
     def obstacles(self, account: Account, noted: Noted) -> list[str]:

@@ -31,8 +31,8 @@ def read(database: str, schema: str, table: str, snapshot: str | None, take: Cal
     begin = ["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"]
     begin += [f"SET TRANSACTION SNAPSHOT {literal(snapshot)}"] if snapshot else []
     argv = [*AS_POSTGRES, program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database)]
-    what = copied(schema, table, columns_of(database)[schema, table])
-    for statement in [*begin, f"COPY {what} TO STDOUT"]:
+    source = copied(schema, table, columns_of(database)[schema, table])
+    for statement in [*begin, f"COPY {source} TO STDOUT"]:
         argv += ["-c", statement]
     total, rows = blake2b(digest_size=16), 0
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment(database)) as process:
@@ -49,7 +49,7 @@ def read(database: str, schema: str, table: str, snapshot: str | None, take: Cal
 def main(arguments: list[str]) -> None:
     """`DATABASE SCHEMA TABLE SNAPSHOT DESCRIPTOR`: the rows to stdout; [rows, hash] as JSON to the descriptor."""
     database, schema, table, snapshot, descriptor = arguments
-    found = read(database, schema, table, snapshot, sys.stdout.buffer.write)
+    row = read(database, schema, table, snapshot, sys.stdout.buffer.write)
     sys.stdout.buffer.flush()
     with open(int(descriptor), "w") as file:
-        json.dump(found, file)
+        json.dump(row, file)

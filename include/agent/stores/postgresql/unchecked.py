@@ -65,13 +65,15 @@ def begin(name: str, run: Run) -> dict[str, Any]:
 def end(name: str, opened: dict[str, Any], run: Run) -> None:
     """The checks are there again, and as true of the rows as they were."""
     run(opened["checks"])
-    wanted = ", ".join(f"({int(table)}, {int(domain)}, {literal(check)})" for table, domain, check in opened["true"])
-    if wanted:
+    true_checks = ", ".join(
+        f"({int(table)}, {int(domain)}, {literal(check)})" for table, domain, check in opened["true"]
+    )
+    if true_checks:
         # Nothing else can say so without looking at each row, now.
         execute(
             [
                 "UPDATE pg_constraint SET convalidated = true WHERE contype = 'c' AND NOT convalidated AND"
-                f" (conrelid::int8, contypid::int8, conname::text) IN ({wanted})"
+                f" (conrelid::int8, contypid::int8, conname::text) IN ({true_checks})"
             ],
             name,
         )

@@ -42,12 +42,12 @@ def refuse_too_large(account: Account, name: str) -> None:
             f" WHERE {' + '.join(parts)} > {MOST} LIMIT 1;\n",
         )
         for place, size in large:
-            what = f"{name_in_sql(schema)}.{name_in_sql(table)}"
+            table_in_sql = f"{name_in_sql(schema)}.{name_in_sql(table)}"
             names = ", ".join(f"octet_length({name_in_sql(column)})" for column, _ in columns)
             refuse(
                 "unreadable",
-                f"The database {printable(name)} has a row in {what} that is {size / 1e9:.1f} GB as text, and"
+                f"The database {printable(name)} has a row in {table_in_sql} that is {size / 1e9:.1f} GB as text, and"
                 " PostgreSQL writes none of 1 GB or more, so no dump can read it (a bytea is twice as long there): look"
-                f" at it with SELECT {names} FROM {what} WHERE ctid = '{printable(place)}'; keep it in a file or in"
-                " parts of less than 500 MB, and test again.",
+                f" at it with SELECT {names} FROM {table_in_sql} WHERE ctid = '{printable(place)}'; keep it in a file"
+                " or in parts of less than 500 MB, and test again.",
             )

@@ -33,7 +33,7 @@ class Waiting:
     """How a session waits for a slot: whether it was given up, and who was in the way when it was looked last."""
 
     def __init__(self) -> None:
-        self.over = False
+        self.timed_out = False
         self.blockers: list[str] = []
         self._made = threading.Event()
 
@@ -42,14 +42,14 @@ class Waiting:
         end = time.monotonic() + seconds
         while not self._made.wait(0.5):
             try:
-                found = kept().query(_OPEN.format(idle=IDLE_SECONDS))
+                sessions = kept().query(_OPEN.format(idle=IDLE_SECONDS))
             except Refused:  # what is awaited says itself what is wrong
                 continue
-            self.blockers = [printable(who) for who, ended in found if not ended]
-            for who in (who for who, ended in found if ended):
+            self.blockers = [printable(who) for who, ended in sessions if not ended]
+            for who in (who for who, ended in sessions if ended):
                 print(f"A slot waited for {printable(who)}, idle in a transaction; it was ended.", file=sys.stderr)
             if time.monotonic() > end:
-                self.over = True
+                self.timed_out = True
                 client.process.kill()
                 return
 
@@ -60,11 +60,11 @@ class Waiting:
 @contextmanager
 def waiting(client: Session, seconds: float) -> Iterator[Waiting]:
     """A block in which the session waits for a slot, `seconds` at most."""
-    one = Waiting()
-    clearing = thread(one.clear, client, seconds)
+    wait = Waiting()
+    clearing = thread(wait.clear, client, seconds)
     clearing.start()
     try:
-        yield one
+        yield wait
     finally:
-        one.end()
+        wait.end()
         clearing.join()

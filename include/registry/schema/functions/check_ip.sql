@@ -6,6 +6,9 @@ BEGIN
     IF state_ IS NULL THEN
         RETURN NEW;  -- the foreign key refuses
     END IF;
+    IF state_ = 'removed' THEN
+        PERFORM refuse(format('Server %s was removed: add it again before IP %s.', NEW.routed_to, host(NEW.address)));
+    END IF;
     IF NEW.routed_to <> NEW.home_server AND NOT EXISTS (
         SELECT FROM migrations WHERE server = NEW.home_server AND transit = NEW.routed_to
             AND state IN ('accounts_moved', 'rerouted')

@@ -1,6 +1,12 @@
 CREATE OR REPLACE FUNCTION check_original() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.state <> OLD.state AND NEW.state = 'reinstalling' AND NOT EXISTS (
+    -- A shared server has no migration of its own: its accounts leave it one by one, and then it is finished.
+    IF NEW.state <> OLD.state AND NEW.state = 'reinstalling' AND NEW.kind = 'shared' AND EXISTS (
+        SELECT FROM live_moves WHERE NEW.name IN (from_server, to_server)
+    ) THEN
+        PERFORM refuse(format('Server %s takes part in moves: wait until they have ended.', NEW.name));
+    END IF;
+    IF NEW.state <> OLD.state AND NEW.state = 'reinstalling' AND NEW.kind <> 'shared' AND NOT EXISTS (
         SELECT FROM migrations WHERE server = NEW.name AND state = 'reinstalling'
     ) THEN
         PERFORM refuse(format('Server %s has no migration that reinstalls it: bring its migration there.',

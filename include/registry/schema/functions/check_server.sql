@@ -13,7 +13,10 @@ BEGIN
                 NEW.name, who, NEW.state));
         END IF;
         SELECT string_agg(host(address), ', ' ORDER BY address) INTO who
-        FROM ips WHERE routed_to = NEW.name AND (home_server <> NEW.name OR NEW.state = 'reinstalling');
+        FROM ips WHERE routed_to = NEW.name AND (
+            -- A customer's own are at the transit by now; those of a shared server stay.
+            home_server <> NEW.name OR (NEW.state = 'reinstalling' AND NEW.kind <> 'shared')
+        );
         IF who IS NOT NULL THEN
             PERFORM refuse(format('IPs are routed to %s (%s): route them elsewhere before it becomes %s.',
                 NEW.name, who, NEW.state));

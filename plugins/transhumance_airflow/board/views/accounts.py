@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from include import registry
+from include.agent.host.scope import Scope
+from include.agent.verbs.reports import Copied, Way
 from include.moves import proof
 from include.registry.kinds import EventKind
 from include.registry.queries import board_server
@@ -32,10 +33,10 @@ class AccountMove:
     state: str
     path: str
     points: list[Happened] = field(default_factory=list)
-    ways: list[dict[str, str]] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     """What the account has and was not carried."""
-    scope: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scope: dict[str, Scope] = field(default_factory=dict)
     """By part of the account, what was compared and what was not."""
 
 
@@ -71,30 +72,26 @@ def account_view(account: board_server.Lived, moves: list[AccountMove], now: dat
 def account_move(move: registry.Move, events: list[registry.Event]) -> AccountMove:
     """A move's timeline: asked, copied, followed, held, verified, committed, done, by its figures and events."""
     at = {event.kind: event.at for event in events}
-    copied, switched = (move.figures.get(verb) or {} for verb in ("copy", "switch"))
+    copied, switched = move.figures.copy, move.figures.switch
     seen = AccountMove(move.direction, move.state, runs.run_path(runs.DAG_OF[move.direction], move.run_id))
     seen.points.append(Happened("asked", at.get(EventKind.MOVE_BEGAN), f"by {move.requested_by}"))
-    if copied:
-        amount = f"{words.counted(copied.get('files', 0), 'file')}, {words.size(copied.get('bytes', 0))}"
-        took = f" in {words.lasting(copied['seconds'])}" if copied.get("seconds") else ""
+    if copied != Copied():
+        amount = f"{words.counted(copied.files, 'file')}, {words.size(copied.bytes)}"
+        took = f" in {words.lasting(copied.seconds)}" if copied.seconds else ""
         seen.points.append(Happened("copied", at.get(EventKind.MOVE_COPYING), amount + took))
     elif EventKind.MOVE_COPYING in at:
         seen.points.append(Happened("copying", at[EventKind.MOVE_COPYING], "it goes on serving"))
-    ways = switched.get("ways") or copied.get("ways") or []
-    seen.ways = [{key: str(way.get(key, "")) for key in ("store", "database", "way", "why")} for way in ways]
-    if ways:
-        followed = sum(way.get("way") != "dump" for way in ways)
-        seen.points.append(
-            Happened(
-                "followed", at.get(EventKind.MOVE_SWITCHING), f"{followed} of {words.counted(len(ways), 'database')}"
-            )
-        )
-    if switched.get("held_ms") is not None:
-        says = f"for {words.milliseconds(switched['held_ms'])}"
-        if switched.get("expected_ms") is not None:
-            says += f", {words.milliseconds(switched['expected_ms'])} expected"
+    seen.ways = switched.ways or copied.ways
+    if seen.ways:
+        followed = sum(way.way != "dump" for way in seen.ways)
+        says = f"{followed} of {words.counted(len(seen.ways), 'database')}"
+        seen.points.append(Happened("followed", at.get(EventKind.MOVE_SWITCHING), says))
+    if switched.held_ms is not None:
+        says = f"for {words.milliseconds(switched.held_ms)}"
+        if switched.expected_ms is not None:
+            says += f", {words.milliseconds(switched.expected_ms)} expected"
         seen.points.append(Happened("held", at.get(EventKind.MOVE_SWITCHING), says))
-    if switched.get("verified"):
+    if switched.verified is not None:
         proven = proof.of(move.figures)
         counts = ", ".join(f"{number:,} {what}" for what, number in proven.counts.items() if number)
         word = "verified" if proven.verified else "equal" if proven.equal else "not equal"

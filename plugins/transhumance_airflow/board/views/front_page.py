@@ -157,7 +157,9 @@ def groups(now: Glance) -> list[Group]:
 
 
 def _server_of(approval: runs.Approval, now: Glance) -> str:
-    return next((one.server for one in now.under_way if one.run_id == approval.run), "")
+    servers = {migration.run_id: migration.server for migration in now.under_way}
+    servers |= {finishing.run_id: finishing.server for finishing in now.finishing}
+    return servers.get(approval.run, "")
 
 
 def _for_customer(one: board.UnderWay, now: datetime) -> Line:

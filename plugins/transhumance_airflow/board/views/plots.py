@@ -14,12 +14,11 @@ def waits(page: ServerPage) -> dict[str, Any]:
     probed = {(e.account, e.detail.get("direction")): e.detail for e in page.events if e.kind == EventKind.PROBE_WAIT}
     labels, held, expected, longest = [], [], [], []
     for move in page.moves:
-        switched = move.figures.get("switch") or {}
         if move.committed_at is None:
             continue
         labels.append(f"{move.account} {move.direction}")
-        held.append(_number(switched.get("held_ms")))
-        expected.append(_number(switched.get("expected_ms")))
+        held.append(_number(move.figures.switch.held_ms))
+        expected.append(_number(move.figures.switch.expected_ms))
         longest.append(_number(probed.get((move.account, move.direction), {}).get("longest_wait_ms")))
     series = [("held", held), ("expected", expected), ("longest wait of a visitor", longest)]
     return {

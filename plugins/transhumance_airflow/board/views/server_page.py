@@ -50,6 +50,7 @@ def view(page: ServerPage) -> dict[str, Any]:
             account_view(account, [account_move(m, events[m.id]) for m in by_account[account.name]], page.now)
             for account in page.accounts
         ],
+        "unclaimed": page.unclaimed,
         "ips": page.ips,
         "events": page.events[::-1],
         "waits": waits(page),

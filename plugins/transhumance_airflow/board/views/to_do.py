@@ -29,7 +29,8 @@ class Stuck:
 
 def stuck(now: Glance) -> list[Stuck]:
     """What goes on only when somebody does something, and what that is."""
-    servers = {one.run_id: one.server for one in now.under_way}
+    servers = {migration.run_id: migration.server for migration in now.under_way}
+    servers |= {finishing.run_id: finishing.server for finishing in now.finishing}
     accounts = {move.run_id: move for move in now.moving}
     found = [trouble_line(trouble, servers, accounts) for trouble in now.troubles]
     known = {trouble.run for trouble in now.troubles}

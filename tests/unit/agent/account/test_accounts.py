@@ -1,6 +1,7 @@
 """The account file is checked to the last value, and states change only as the table allows."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,34 @@ def test_wrong_account_file_is_refused_in_one_sentence(values) -> None:
     with pytest.raises(Refused) as refused:
         Account.from_json(changed(**values))
     assert refused.value.message.endswith(".") and "\n" not in refused.value.message
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _objects(part)
+
+
+def _whole() -> dict[str, Any]:
+    """An account file with an object of every kind there is."""
+    whole = changed(ports={"ssh": 20001})
+    whole["mail"]["forwarders"] = [{"address": "@alice.example", "to": ["a@b.example"]}]
+    return whole
+
+
+@pytest.mark.parametrize("place", range(len([*_objects(_whole())])))
+@pytest.mark.parametrize("key", ["quota_bytes", "aliases2", "Home", "", "new\nline"])
+def test_no_key_is_dropped_wherever_it_stands(place: int, key: str) -> None:
+    data = _whole()
+    [*_objects(data)][place][key] = 1
+    with pytest.raises(Refused, match="has the key .*, which this agent does not know") as refused:
+        Account.from_json(data)
+    assert refused.value.code == "bad_account_file" and refused.value.message.isprintable()
+
+
+def test_what_has_every_kind_of_object_is_taken() -> None:
+    assert Account.from_json(_whole()).to_json() == _whole()
 
 
 def test_account_file_that_is_no_object_is_refused() -> None:

@@ -156,7 +156,7 @@ def test_a_session_answers_until_its_input_ends(tmp_path, monkeypatch, capsys) -
         return Greeting(to=account, n=want.n, input=asking.stdin.read().decode())
 
     verbs = Answers(Hello.served_by(greet))
-    assert pairing.serve_peer("m1", verbs, *[lambda *_: pytest.fail("another program ran")] * 2) == 0
+    assert pairing.serve_peer("m1", lambda: verbs, *[lambda *_: pytest.fail("another program ran")] * 2) == 0
     replies = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [reply["ok"] for reply in replies] == [True, False, True, False]
     assert [reply["result"]["n"] for reply in replies if reply["ok"]] == [1, 2]

@@ -398,7 +398,7 @@ def served(tmp_path, monkeypatch, capsys, account: str, lines: list[bytes]) -> l
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"".join(lines))))
     monkeypatch.setattr(pairing, "data_session", lambda *_: nullcontext())
     verbs = Answers(*(verb.served_by(lambda *_: Nothing()) for verb in VERBS.values()))
-    assert pairing.serve_peer("m1", verbs, *[lambda *_: pytest.fail("another program ran")] * 2) == 0
+    assert pairing.serve_peer("m1", lambda: verbs, *[lambda *_: pytest.fail("another program ran")] * 2) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 

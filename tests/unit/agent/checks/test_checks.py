@@ -26,7 +26,9 @@ from include.agent.checks.text import (
     whole_word,
     without_comments,
 )
+from include.agent.host.codec import decode, plain
 from include.agent.host.system import Refused
+from include.agent.verbs.reports import Checked, Finding, LookedAt
 
 ADDRESSES = ("198.51.100.1", "2001:db8:100::1", "vps-1.host.example")
 
@@ -161,7 +163,7 @@ def test_a_pattern_ends_in_time_and_says_so() -> None:
     bad = {"id": "x", "patterns": [{"pattern": r"(a+)+$", "what": "many"}, {"pattern": "B", "what": "a b"}]}
     match([Definition("view v", "a" * 60 + "b")], bad, found, Clock(60))
     assert found.left == ["In the view v the search took too long for this: many."]
-    assert found.rows() == [{"check": "x", "where": "view v", "what": "a b", "count": 1}]
+    assert found.rows() == [Finding(check="x", where="view v", what="a b", count=1)]
 
 
 def test_places_are_bounded_and_their_counts_add_up() -> None:
@@ -170,9 +172,9 @@ def test_places_are_bounded_and_their_counts_add_up() -> None:
         found.add("x", f"file{number}\n", "calls it", line=number + 1)
     found.add("x", "file0\n", "calls it", line=70, count=3)
     rows = found.rows()
-    assert len(rows) == MAX_PLACES + 1 and sum(row["count"] for row in rows) == MAX_PLACES + 53
-    assert rows[0] == {"check": "x", "where": "file0\\n:1", "what": "calls it", "count": 4}
-    assert rows[-1] == {"check": "x", "where": "further places", "what": "50 more", "count": 50}
+    assert len(rows) == MAX_PLACES + 1 and sum(row.count for row in rows) == MAX_PLACES + 53
+    assert rows[0] == Finding(check="x", where="file0\\n:1", what="calls it", count=4)
+    assert rows[-1] == Finding(check="x", where="further places", what="50 more", count=50)
 
 
 def test_many_that_are_mild_do_not_hide_the_grave() -> None:
@@ -180,10 +182,10 @@ def test_many_that_are_mild_do_not_hide_the_grave() -> None:
     for number in range(MAX_PLACES + 2):
         found.add("lint", f"{number}.php", "Deprecated: this", 1, group="Deprecated")
     found.add("lint", "z.php", "Parse error: that", 1, group="Parse error")
-    told = [(row["where"], row["what"]) for row in found.rows()[MAX_PLACES:]]
+    told = [(row.where, row.what) for row in found.rows()[MAX_PLACES:]]
     assert told == [("further places", "Deprecated: 2 more"), ("z.php:1", "Parse error: that")]
     other = Findings()
-    other.take(found.rows(), ["left\n"])
+    other.take(decode(Checked, plain(found.bounded(LookedAt(files=1))) | {"not_looked_at": ["left\n"]}))
     assert other.rows() == found.rows() and other.left == ["left\\n"]
 
 
@@ -231,7 +233,7 @@ def test_files_are_looked_at_but_links_mail_and_others_packages_are_not(tmp_path
     with open(os.fsencode(home) + b"/odd\n\xff.txt", "w") as file:
         file.write(text)
     found = scan(home, ADDRESS).findings
-    assert {(row["where"], row["count"]) for row in found.rows()} == {
+    assert {(row.where, row.count) for row in found.rows()} == {
         ("a.conf:2", 2),
         (".env:2", 2),
         ("deep/er/b.txt:2", 2),
@@ -275,7 +277,7 @@ def test_settings_requirements_and_virtualenvs(tmp_path: Path) -> None:
         {"id": "venv", "kind": "virtualenvs"},
         {"id": "python", "kind": "python_modules", "modules": ["imp"]},
     ).findings
-    assert {(row["check"], row["where"]) for row in found.rows()} == {
+    assert {(row.check, row.where) for row in found.rows()} == {
         ("ini", ".htaccess:3"),
         ("ini", ".user.ini:3"),
         ("imap", "composer.json"),
@@ -294,8 +296,8 @@ def test_python_that_brings_its_own_module_or_does_not_parse(tmp_path: Path) -> 
     (tmp_path / "deep.py").write_text("(" * 5000)
     (tmp_path / "nul.py").write_bytes(b"import imp\0")
     rows = scan(tmp_path, {"id": "p", "kind": "python_modules", "modules": ["imp"]}).findings.rows()
-    assert {row["where"] for row in rows if row["what"] == "imports imp"} == {"run:2"}
-    assert "old.py:2" in {row["where"] for row in rows if "is no Python" in row["what"]}
+    assert {row.where for row in rows if row.what == "imports imp"} == {"run:2"}
+    assert "old.py:2" in {row.where for row in rows if "is no Python" in row.what}
 
 
 def test_php_that_fails_at_a_file_costs_that_file_only(tmp_path: Path) -> None:
@@ -356,4 +358,4 @@ def test_a_check_that_is_none_is_refused(asked: dict[str, Any]) -> None:
 
 
 def test_check_is_a_long_verb() -> None:
-    assert (verbs.Check, account.check) in [*protocol.LONG_VERBS]
+    assert verbs.Check in dict(protocol.LONG_VERBS)

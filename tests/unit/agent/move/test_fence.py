@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from include.agent.host import operations, system
 from include.agent.host.codec import decode
 from include.agent.host.system import Refused
 from include.agent.move import fence, forward, hold, serving
-from include.agent.verbs import Standing
+from include.agent.unclaimed import claims, look
+from include.agent.verbs import Emptiness, Signed, Standing
 from include.agent.verbs.peers import HowItStands, Stands
+from include.agent.verbs.reports import Switched, Verified
 from include.agent.verbs.verb import Asking
 from tests.support.two_servers import TwoServers
 
@@ -41,15 +44,15 @@ def test_an_operation_does_not_commit_the_hold_of_another_epoch(servers: TwoServ
     hold.return_("alice", "m5")  # the deadline: visitors write again
     fence.begin("alice", "m5", 3, 60)  # the run was cleared: that of epoch 3 has just begun its hold
     with pytest.raises(Refused) as no:
-        fence.commit("alice", "m5", 2, {})
+        fence.commit("alice", "m5", 2, Switched())
     assert code_of(no) == "not_held"
     with pytest.raises(Refused) as no:
-        fence.commit_engine("alice", "m5", 2, "mariadb", 23000, {})
+        fence.commit_engine("alice", "m5", 2, "mariadb", 23000, Switched())
     assert code_of(no) == "not_held"
     hold.return_("alice", "m5", 2)  # and its failure does not end that hold either
     assert (servers.alice.state, servers.alice.epoch) == ("held", 3)
-    assert fence.commit("alice", "m5", 3, {})["epoch"] == 3
-    assert fence.commit("alice", "m5", 3, {})["epoch"] == 3, "a repeated commit is the same one"
+    assert fence.commit("alice", "m5", 3, Switched())["epoch"] == 3
+    assert fence.commit("alice", "m5", 3, Switched())["epoch"] == 3, "a repeated commit is the same one"
 
 
 def test_a_hold_that_was_given_up_before_it_began_does_not_begin(servers: TwoServers) -> None:
@@ -66,7 +69,7 @@ def test_a_hold_that_was_given_up_before_it_began_does_not_begin(servers: TwoSer
 def test_giving_up_ends_the_hold_it_finds(servers: TwoServers) -> None:
     fence.begin("alice", "m5", 2, 60)
     assert protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2}).state == "serving"
-    for refused in (lambda: fence.begin("alice", "m5", 2, 60), lambda: fence.commit("alice", "m5", 2, {})):
+    for refused in (lambda: fence.begin("alice", "m5", 2, 60), lambda: fence.commit("alice", "m5", 2, Switched())):
         with pytest.raises(Refused):
             refused()
     assert servers.alice.state == "serving"
@@ -76,7 +79,7 @@ def test_giving_up_an_attempt_leaves_a_later_one_alone(servers: TwoServers) -> N
     fence.begin("alice", "m5", 3, 60)
     protocol.perform("return", {"account": "alice", "move": "m5", "epoch": 2})
     assert (servers.alice.state, servers.alice.epoch, servers.alice.move) == ("held", 3, "m5")
-    assert fence.commit("alice", "m5", 3, {})
+    assert fence.commit("alice", "m5", 3, Switched())
 
 
 def test_a_deadline_lets_the_same_attempt_hold_once_more(servers: TwoServers) -> None:
@@ -115,7 +118,7 @@ def test_what_is_received_in_the_next_epoch_is_not_committed_in_this_one(servers
         fence.begin("alice", "m5", 2, 60)
     assert code_of(no) == "stale_epoch"
     fence.begin("alice", "m5", 3, 60)
-    record = fence.commit("alice", "m5", 3, {})
+    record = fence.commit("alice", "m5", 3, Switched())
     servers.at("target")
     assert forward.release("alice", "m5", 3, record).state == "serving"
 
@@ -151,7 +154,7 @@ def test_a_peers_command_names_its_attempt(said: str, epoch: int | None, words: 
 def test_the_path_stays_until_the_other_server_has_opened_the_account(servers: TwoServers) -> None:
     unpair = partial(protocol.perform, "unpair")
     fence.begin("alice", "m5", 2, 60)
-    fence.commit("alice", "m5", 2, {})
+    fence.commit("alice", "m5", 2, Switched())
     for args in ({"move": "m5"}, {"move": "m5", "epoch": 2}):
         with pytest.raises(Refused) as no:
             unpair(args)
@@ -166,7 +169,7 @@ def test_the_path_stays_until_the_other_server_has_opened_the_account(servers: T
 def test_the_path_of_an_engines_move_stays_as_well(servers: TwoServers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "reopen", lambda account: accounts.state_of(account.name))
     fence.begin("alice", "m5", 2, 60)
-    fence.commit_engine("alice", "m5", 2, "mariadb", 23000, {"held_at": 0.0})
+    fence.commit_engine("alice", "m5", 2, "mariadb", 23000, Switched(held_at=0.0))
     with pytest.raises(Refused) as no:
         protocol.perform("unpair", {"move": "m5", "epoch": 2})
     assert code_of(no) == "not_released"
@@ -251,7 +254,7 @@ def test_one_damaged_state_keeps_nobody_else_shut(servers: TwoServers, damage: s
         accounts.state_of("bob")
     code_of(no)
     boot.boot()
-    assert servers.opened == ["alice", "zoe"]
+    assert sorted(servers.opened) == ["alice", "zoe"]
     assert "bob stays shut: " in capsys.readouterr().err
     assert [account.name for account in accounts.all_accounts()] == ["alice", "bob", "zoe"]
     assert accounts.standing("bob").state == "unreadable"
@@ -265,7 +268,7 @@ def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, caps
     three(servers)
     accounts.account_path("bob").write_bytes(b"{}")
     boot.boot()
-    assert servers.opened == ["alice", "zoe"]
+    assert sorted(servers.opened) == ["alice", "zoe"]
     assert "bob stays shut: " in capsys.readouterr().err
     with pytest.raises(Refused):
         servers.receive("m7", "carol", 2)
@@ -273,15 +276,23 @@ def test_a_damaged_account_file_keeps_nobody_else_shut(servers: TwoServers, caps
 
 def test_a_server_with_an_account_that_cannot_be_read_is_not_empty(servers: TwoServers, monkeypatch) -> None:
     three(servers)
-    monkeypatch.setattr(describe, "unclaimed", lambda _accounts: {name: [] for name in (*accounts.ENGINES, "users")})
+    monkeypatch.setattr(
+        claims, "names_unclaimed", lambda _accounts: {name: [] for name in (*accounts.ENGINES, "users")}
+    )
+    monkeypatch.setattr(look, "_PARTS", {"accounts": claims.look})
+    monkeypatch.setattr(look.files, "look", lambda *_: [])
     monkeypatch.setattr(describe.mail, "queue", lambda: [])
     for name in ("alice", "zoe"):
         accounts.put_state(name, accounts.State("moved", 2, "m1", released=True))
     servers.state_file("bob").write_bytes(b"")
-    assert describe.prove_empty() == {"empty": False, "because": ["The account bob is unreadable here."]}
+    shut = ["The account bob is unreadable here."]
+    assert describe.prove_empty() == Emptiness(empty=False, because=shut, unclaimed=[])
     accounts.account_path("bob").write_bytes(b"{}")
     proof = describe.prove_empty()
-    assert not proof["empty"] and len(proof["because"]) == 1
+    assert not proof.empty and [(one.kind, one.name) for one in proof.unclaimed] == [("account", "bob")]
+    assert proof.because == [one.sentence for one in proof.unclaimed]
+    assert describe.prove_empty([Signed(kind="account", name="bob")]).empty, "somebody has signed for it"
+    assert not describe.prove_empty([Signed(kind="user", name="bob")]).empty
 
 
 def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers) -> None:
@@ -292,7 +303,7 @@ def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers
         accounts.state_of("bob")
     assert code_of(no) == "newer_state"
     boot.boot()
-    assert servers.opened == ["alice", "zoe"]
+    assert sorted(servers.opened) == ["alice", "zoe"]
     answer = protocol.answer(json.dumps({"verb": "return", "args": {"account": "bob", "move": "m1"}}).encode())
     assert json.loads(answer)["error"]["code"] == "newer_state"
     assert protocol.perform("return", {"account": "zoe", "move": "m1"}).state == "serving"
@@ -301,37 +312,61 @@ def test_a_state_of_a_newer_agent_is_refused_in_one_sentence(servers: TwoServers
 def test_an_account_that_cannot_be_opened_keeps_nobody_else_shut(servers: TwoServers, monkeypatch) -> None:
     three(servers)
 
-    def open_account(account):
+    def start_processes(account):
         if account.name == "bob":
             raise RuntimeError("its database is not up yet")
         servers.opened.append(account.name)
 
-    monkeypatch.setattr(serving, "open_account", open_account)
+    monkeypatch.setattr(serving, "start_processes", start_processes)
     with pytest.raises(Refused, match="tried again"):
         boot.boot()
-    assert servers.opened == ["alice", "zoe"]
+    assert sorted(servers.opened) == ["alice", "zoe"]
+
+
+def test_what_reads_every_account_is_done_once_for_all(servers: TwoServers, monkeypatch) -> None:
+    three(servers)
+    times: list[None] = []
+    monkeypatch.setattr(serving, "show_all", lambda: times.append(None))
+    boot.boot()
+    assert len(times) == 1 and len(servers.opened) == 3
 
 
 def test_a_server_that_does_not_answer_delays_nobody(servers: TwoServers, monkeypatch) -> None:
     three(servers)
     fence.begin("alice", "m5", 2, 60)
     servers.pair("m5", "alice", 2)
-    fence.commit("alice", "m5", 2, {})
+    fence.commit("alice", "m5", 2, Switched())
     monkeypatch.setattr(boot, "Peer", None)  # nobody is asked while others wait
     servers.armed.clear()
     boot.boot()
-    assert servers.opened == ["bob", "zoe"] and servers.armed == ["alice"]
+    assert sorted(servers.opened) == ["bob", "zoe"] and servers.armed == ["alice"]
 
 
 def test_what_a_killed_process_wrote_is_durable_before_the_release(servers: TwoServers, monkeypatch) -> None:
     did = []
     fence.begin("alice", "m5", 2, 60)
-    fence.commit("alice", "m5", 2, {})
+    fence.commit("alice", "m5", 2, Switched())
     monkeypatch.setattr(accounts, "sync_directory", lambda path: did.append(path.name))
     monkeypatch.setattr(forward, "release_peer", lambda name: did.append("release"))
     monkeypatch.setattr(forward.FILES, "messages", lambda account: 0)
     forward.go_forward("alice")
     assert did[:2] == ["alice", "release"]
+
+
+@pytest.mark.parametrize(
+    "kept", [{}, {"held_at": "yesterday"}, {"verified": {"rows": -1}}, {"steps": [{}], "lease": 1}]
+)
+def test_figures_that_another_release_has_kept_keep_nobody_from_going_on(
+    servers: TwoServers, monkeypatch, kept
+) -> None:
+    fence.begin("alice", "m5", 2, 60)
+    fence.commit("alice", "m5", 2, Switched(held_at=1.0))
+    accounts.put_state("alice", replace(accounts.state_of("alice"), figures=kept))
+    monkeypatch.setattr(forward, "release_peer", lambda name: [])
+    monkeypatch.setattr(forward.FILES, "messages", lambda account: 4)
+    figures = forward.go_forward("alice")
+    assert figures.verified == Verified(messages=4) and figures.held_ms is not None
+    assert forward.go_forward("alice") == figures, "repeated, it says the same"
 
 
 # --- a disk that is older than the account's departure ---
@@ -359,7 +394,7 @@ def restored(servers: TwoServers, answer: dict | None, monkeypatch: pytest.Monke
         fence.begin("alice", "m5", 2, 60)
     before = servers.state_file("alice").read_bytes()
     fence.begin("alice", "m5", 2, 60)
-    fence.commit("alice", "m5", 2, {})
+    fence.commit("alice", "m5", 2, Switched())
     forward.forward("alice")
     servers.state_file("alice").write_bytes(before)
     monkeypatch.setattr(Asked, "answer", answer)
@@ -389,7 +424,7 @@ def test_a_source_in_the_middle_of_a_move_that_is_booted_serves(servers: TwoServ
 
 def test_what_proves_it_is_told_with_the_commit_and_not_before(servers: TwoServers) -> None:
     fence.begin("alice", "m5", 2, 60)
-    told = fence.commit("alice", "m5", 2, {})
+    told = fence.commit("alice", "m5", 2, Switched())
     assert told["proof"] == pairing.proof("m5") == "p"
     servers.at("target").receive("m5", "alice", 2)
     pairing.directory("m5").mkdir(parents=True)

@@ -15,6 +15,7 @@ from include.agent.host.system import Refused
 from include.agent.layouts.native import front, mail, php
 from include.agent.move import fence, forward, hold, stores
 from include.agent.move.steps import Steps
+from include.agent.verbs.reports import Cut, Switched
 from tests.support.two_servers import TwoServers
 
 
@@ -41,7 +42,7 @@ def test_a_block_that_is_left_without_a_commit_is_undone(servers: TwoServers) ->
         assert block.parts == ("files", *accounts.ENGINES)
         for part in block.parts:
             block.still(part)
-    assert servers.alice.state == "serving" and block.cut == {"requests": 2, "processes": 3}
+    assert servers.alice.state == "serving" and block.cut == Cut(requests=2, processes=3)
 
 
 @pytest.mark.parametrize("error", [Refused("not_equal", "They differ."), OSError(28, "full"), KeyboardInterrupt()])
@@ -71,7 +72,7 @@ def test_a_hold_that_nobody_would_wait_for_is_refused(servers: TwoServers, secon
 
 def test_what_was_committed_in_the_block_stays_committed(servers: TwoServers) -> None:
     with held():
-        fence.commit("alice", "m5", 2, {})
+        fence.commit("alice", "m5", 2, Switched())
     assert servers.alice.state == "moved"
     with pytest.raises(Refused, match="cannot be held"), held():
         raise AssertionError("what has moved is not held again")
@@ -80,14 +81,14 @@ def test_what_was_committed_in_the_block_stays_committed(servers: TwoServers) ->
 
 def test_a_failure_after_the_commit_undoes_nothing(servers: TwoServers) -> None:
     with pytest.raises(Refused, match="no answer"), held():
-        fence.commit("alice", "m5", 2, {})
+        fence.commit("alice", "m5", 2, Switched())
         raise Refused("peer_unreachable", "The peer gave no answer.")
     assert servers.alice.state == "moved"
 
 
 def test_databases_that_were_committed_keep_the_account_held_until_they_are_open(servers: TwoServers) -> None:
     with pytest.raises(Refused, match="no answer"), held():
-        fence.commit_engine("alice", "m5", 2, "mariadb", 23000, {"held_at": 0.0})
+        fence.commit_engine("alice", "m5", 2, "mariadb", 23000, Switched(held_at=0.0))
         raise Refused("peer_unreachable", "The peer gave no answer.")
     assert servers.alice.state == "held" and fence.leaving(servers.alice) == "mariadb"
 
@@ -98,12 +99,12 @@ def test_a_block_whose_deadline_is_over_stops_and_commits_nothing_more(servers: 
     with pytest.raises(Refused) as no, held() as block:
         forward.settle("alice")
         assert servers.alice.state == "serving"
-        for work in (lambda: block.still("files"), lambda: fence.commit("alice", "m5", 2, {})):
+        for work in (lambda: block.still("files"), lambda: fence.commit("alice", "m5", 2, Switched())):
             with pytest.raises(Refused) as refused:
                 work()
             stopped.append(refused.value.code)
         raise Refused("not_held", "It was not held any more.")
-    assert no.value.code == "not_held" and stopped == ["not_held", "not_held"] and block.cut["processes"] == 0
+    assert no.value.code == "not_held" and stopped == ["not_held", "not_held"] and block.cut.processes == 0
     assert servers.alice.state == "serving"
 
 
@@ -151,6 +152,6 @@ def test_each_step_is_told_and_timed(servers: TwoServers) -> None:
         system.side_by_side(*(lambda part=part: block.still(part) for part in block.parts))
     assert told[:2] == ["deadline", "front"]
     assert sorted(told[2:]) == sorted(f"{part} still" for part in ("files", *accounts.ENGINES))
-    assert sorted(step["name"] for step in steps.taken) == sorted(told)
-    assert all(step["seconds"] < 10 for step in steps.taken)
+    assert sorted(step.name for step in steps.taken) == sorted(told)
+    assert all(step.seconds < 10 for step in steps.taken)
     assert accounts.state_of("alice").state == "serving"

@@ -14,6 +14,7 @@ from include.agent.layouts.native import mail
 from include.agent.move import forward, identity, stores, switch
 from include.agent.stores.postgresql.store import POSTGRESQL
 from include.agent.verbs import verb
+from include.agent.verbs.reports import Verified
 from tests.support.switching import ALICE, FakePeer, OnItsWay, args, faked
 
 
@@ -23,19 +24,19 @@ def test_only_the_last_and_its_comparison_happen_in_the_hold(asked: list[str]) -
     names = ("files", *accounts.ENGINES)
     assert held == ["hold", *(f"{s} {w}" for s in names for w in ("final pass", "compare")), "commit", "release"]
     count = len(accounts.ENGINES)
-    assert done["verified"] == {"files": 1, "bytes": 1, "tables": count, "rows": count, "equal": True, "messages": 3}
+    assert done.verified == Verified(files=1, bytes=1, tables=count, rows=count, equal=True, messages=3)
     assert asked[-len(names) :] == [f"{name} unfollow" for name in names]
-    assert {way["store"] for way in done["ways"]} == {*names}
+    assert {way.store for way in done.ways} == {*names}
 
 
 def test_the_proof_says_what_it_covers_and_what_was_left(asked: list[str]) -> None:
     faked("mariadb").left = ["A grant is not carried."]
     done = switch.switch(args(), lambda **_: None)
-    assert done["left"] == ["A grant is not carried."]
-    assert {*done["scope"]} == {"files", *accounts.ENGINES, "identity", "mail"}
-    assert done["scope"]["mariadb"]["how"] == "word by word"
+    assert done.left == ["A grant is not carried."]
+    assert {*done.scope} == {"files", *accounts.ENGINES, "identity", "mail"}
+    assert done.scope["mariadb"].how == "word by word"
     # What is told must outlive a switch that is killed after its commit.
-    assert accounts.state_of("alice").figures["left"] == done["left"]
+    assert accounts.state_of("alice").figures["left"] == done.left
 
 
 def test_every_part_of_an_account_states_what_is_compared_of_it() -> None:
@@ -53,7 +54,7 @@ def test_a_move_that_is_too_slow_is_not_begun_but_explained(asked: list[str]) ->
 
 def test_a_larger_budget_lets_it_begin(asked: list[str]) -> None:
     faked("mariadb").seconds = 4.2
-    assert switch.switch(args(budget_seconds=5), lambda **_: None)["expected_ms"] == 4500
+    assert switch.switch(args(budget_seconds=5), lambda **_: None).expected_ms == 4500
 
 
 @pytest.mark.parametrize("budget", [0, 61, "1", True, None])
@@ -95,7 +96,7 @@ STEPS = ("still", "last", "compared")
 
 
 def test_the_steps_of_a_hold_are_timed(asked: list[str]) -> None:
-    steps = [step["name"] for step in switch.switch(args(), lambda **_: None)["steps"]]
+    steps = [step.name for step in switch.switch(args(), lambda **_: None).steps]
     of_stores = [f"{name} {step}" for name in ("files", *accounts.ENGINES) for step in STEPS]
     of_stores.insert(1, "identity")
     assert steps == ["follow", "rehearse", "deadline", "front", *of_stores, "commit", "release", "forward", "unfollow"]

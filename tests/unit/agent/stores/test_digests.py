@@ -148,7 +148,7 @@ _MORE = [
 ]
 
 
-@pytest.mark.parametrize("told", rsync._TELL.values(), ids=list(rsync._TELL))
+@pytest.mark.parametrize("told", rsync._SERVER_OPTIONS.values(), ids=list(rsync._SERVER_OPTIONS))
 def test_no_word_or_letter_more_is_let_through_to_rsync(told: tuple[str, ...], monkeypatch) -> None:
     entered = []
     monkeypatch.setattr(rsync.homes, "keep_plain", lambda: entered.append("plain"))
@@ -160,7 +160,7 @@ def test_no_word_or_letter_more_is_let_through_to_rsync(told: tuple[str, ...], m
     others = [[told[0][:at] + one + told[0][at:], *told[1:]] for one in letters for at in range(len(told[0]) + 1)]
     others += [[*told[:at], word, *told[at:]] for word in _MORE for at in range(len(told) + 1)]
     others += [[word if n == at else one for n, one in enumerate(told)] for word in _MORE for at in range(len(told))]
-    others = [words for words in others if tuple(words) not in rsync._TELL.values()]
+    others = [words for words in others if tuple(words) not in rsync._SERVER_OPTIONS.values()]
     assert len(others) > 1000
     for words in others:
         with pytest.raises(Refused):

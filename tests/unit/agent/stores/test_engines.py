@@ -17,6 +17,7 @@ from include.agent.stores.mariadb.store import MARIADB
 from include.agent.stores.postgresql import logins
 from include.agent.stores.postgresql.store import POSTGRESQL
 from include.agent.verbs import peers, verb
+from include.agent.verbs.reports import Switched, Verified
 from include.agent.verbs.verb import PeerVerb
 from tests.support.account_files import FILE, HOSTILE
 from tests.support.switching import args
@@ -112,7 +113,7 @@ def held(host: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def commit() -> None:
-    fence.commit_engine("alice", "m1", 2, "postgresql", 23004, {"held_at": 0.0})
+    fence.commit_engine("alice", "m1", 2, "postgresql", 23004, Switched(held_at=0.0))
 
 
 def test_before_the_commit_a_deadline_returns_and_after_it_goes_forward(held: list[str]) -> None:
@@ -124,7 +125,7 @@ def test_before_the_commit_a_deadline_returns_and_after_it_goes_forward(held: li
         with pytest.raises(Refused, match="only goes forward"):
             undo()
     with pytest.raises(Refused):
-        fence.commit("alice", "m1", 2, {})
+        fence.commit("alice", "m1", 2, Switched())
     held.clear()
     forward.settle("alice")
     assert sorted(held[:2]) == ["lead", "release"] and held[2:] == ["open"]
@@ -178,7 +179,7 @@ def test_an_engines_switch_moves_that_store_alone(asked: list[str], monkeypatch:
         "mariadb unfollow",
     ]
     assert asked[:3] == ["mariadb follow", "leading", "mariadb rehearse"]
-    assert done["verified"] == {"files": 0, "bytes": 0, "tables": 1, "rows": 1, "equal": True}
+    assert done.verified == Verified(tables=1, rows=1, equal=True)
 
 
 class Peer:

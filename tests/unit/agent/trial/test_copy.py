@@ -6,7 +6,7 @@ from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.host.system import Refused
 from include.agent.layouts.native import front, mail, trial_names
-from include.agent.stores.postgresql.duplicate import told_by_pg_restore
+from include.agent.stores.postgresql.duplicate import notes_of_pg_restore
 from include.agent.trial import copy
 from tests.support.account_files import FILE, changed
 
@@ -94,11 +94,11 @@ pg_restore: warning: errors ignored on restore: 3
 
 
 def test_each_word_of_pg_restore_has_its_object() -> None:
-    said, empty = told_by_pg_restore("app", SAID)
-    assert [(one["severity"], one["object"], one["message"]) for one in said] == [
+    said, empty = notes_of_pg_restore("app", SAID)
+    assert [(remark.severity, remark.object, remark.message) for remark in said] == [
         ("error", "VIEW public.uses it", "function pg_file_rename(unknown, unknown) does not exist"),
         ("error", "rows of public.items", 'COPY failed for table "items": new row violates check constraint'),
         ("warning", "INDEX public.odd", "this is odd"),
     ]
-    assert all(one["database"] == "app" for one in said)
+    assert all(remark.database == "app" for remark in said)
     assert empty == ["rows of public.items"]

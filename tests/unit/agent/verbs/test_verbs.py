@@ -157,3 +157,13 @@ def test_a_refusal_of_arguments_says_which_verb_and_which_argument() -> None:
         "The arguments of drain_ips are not what they must be: seconds: a number from 0 to 3600 was expected."
     )
     assert [field.name for field in fields(cast(Any, verb))] == ["ips", "seconds"]
+
+
+def test_what_never_changes_holds_a_row_of_any_length_up_to_its_bound() -> None:
+    from typing import Annotated
+
+    kind = Annotated[tuple[Text, ...], Most(2)]
+    assert decode(kind, ["a", "b"]) == ("a", "b") and decode(kind, []) == ()
+    for wrong in (["a", "b", "c"], [1], "ab"):
+        with pytest.raises(Strange):
+            decode(kind, wrong)

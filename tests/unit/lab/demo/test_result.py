@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from include.agent.verbs.reports import Switched, Verified
 from include.catalogue import infrastructures
+from include.registry import Figures
 from lab.demo import result
 
 NEW = {"debian": "13.4", **{name: f"{wanted}.9" for name, wanted in infrastructures.load()["2026"].programs.items()}}
@@ -20,14 +22,14 @@ HOME = {"blog": "vps-1"}
 
 
 def move(direction, begin, equal=True, left=()):
-    verified = {"files": 7, "bytes": 1, "tables": 2, "rows": 30, "messages": 4, "equal": equal}
+    verified = Verified(files=7, bytes=1, tables=2, rows=30, messages=4, equal=equal)
     return SimpleNamespace(
         account="blog",
         direction=direction,
         state="done",
         began_at=datetime.fromtimestamp(begin, UTC),
         ended_at=datetime.fromtimestamp(begin + 10, UTC),
-        figures={"switch": {"verified": verified, "left": [*left]}},
+        figures=Figures(switch=Switched(verified=verified, left=[*left])),
     )
 
 

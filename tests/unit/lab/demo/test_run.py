@@ -6,6 +6,8 @@ from typing import cast
 
 import pytest
 
+from include.agent.verbs.reports import Switched
+from include.registry import Figures
 from lab.demo import run
 from lab.panel import CallFailed, Panel
 from lab.say import LabError
@@ -51,7 +53,7 @@ def world(monkeypatch):
                     direction="out",
                     state="done",
                     epoch=2,
-                    figures={"switch": {"held_ms": 900}},
+                    figures=Figures(switch=Switched(held_ms=900)),
                 )
             ],
         )

@@ -59,7 +59,7 @@ def test_no_text_of_a_statement_makes_a_table_go_over_whole(window: Window, whol
     """What was defined anew has another print; only an engine without identities leaves it to the text."""
     tables = {("a", name): made(name, engine) for name, engine in (("t", "InnoDB"), ("i", "MyISAM"), ("m", "MEMORY"))}
     both: Any = None
-    assert {*changes.wanted(both, window, tables, {}).whole} == whole
+    assert {*changes.changed_rows(both, window, tables, {}).whole} == whole
 
 
 CREATE = """CREATE TABLE `odd ``name, KEY (` (
@@ -127,7 +127,7 @@ def test_a_row_is_worded_as_literals(name: str, kind: str) -> None:
 def test_a_row_that_a_foreign_key_changed_leads_to_those_that_refer_to_it() -> None:
     reference = Reference(("d", "grandchildren"), ("child",), ("id",))
     child = Table(("d", "children"), "InnoDB", 0, [column("id", "int")], ("id",), [reference])
-    found = changes.Wanted()
+    found = changes.ToBring()
     waiting: dict[Reference, set[tuple[str, ...]]] = {}
     changes._refer(child, ["5", "5"], found, waiting)
     assert found.keys == {("d", "children"): {("5",)}} and waiting == {reference: {("5",)}}
@@ -151,6 +151,6 @@ def test_what_the_new_server_tells_of_keys_is_literals_or_refused(row: list[str]
     reference = Reference(("d", "grandchildren"), ("child",), ("id",))
     child = Table(("d", "children"), "InnoDB", 0, [column("id", "int")], ("id",), [reference])
     with pytest.raises(Refused, match="keys of d.children are none"):
-        changes._refer(child, row, changes.Wanted(), {})
+        changes._refer(child, row, changes.ToBring(), {})
     for good in ("NULL", "-5.25", "1e20", "1.5e-7", "X'00ff'", "_utf8mb4 X''"):
-        changes._refer(child, [good, good], changes.Wanted(), {})
+        changes._refer(child, [good, good], changes.ToBring(), {})

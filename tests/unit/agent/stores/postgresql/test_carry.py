@@ -4,7 +4,7 @@ from pathlib import Path
 
 from include.agent.checks import zones as checks_zones
 from include.agent.checks.findings import Findings
-from include.agent.stores.postgresql import make, said
+from include.agent.stores.postgresql import make, tool_messages
 
 REFUSED = """pg_restore: from TOC entry 3340; 1259 16447 INDEX login_name acct
 pg_restore: error: could not execute query: ERROR:  could not create unique index "login_name"
@@ -19,7 +19,7 @@ pg_restore: warning: errors ignored on restore: 2
 
 
 def test_a_duplicate_is_told_with_its_table_its_key_and_what_to_do() -> None:
-    first, second = said.told(REFUSED)
+    first, second = tool_messages.messages(REFUSED)
     assert first.object == "INDEX login_name" and first.detail == "Key (name)=(bob) is duplicated."
     assert "Two rows of login have the same key" in first.sentence and "REINDEX TABLE login" in first.sentence
     assert "ALTER FUNCTION f_unaccent SET search_path" in second.sentence
@@ -27,9 +27,9 @@ def test_a_duplicate_is_told_with_its_table_its_key_and_what_to_do() -> None:
 
 def test_what_pg_dump_cannot_read_is_told_with_what_to_do() -> None:
     large = 'Dumping the contents of table "file" failed: invalid memory alloc request size 1258291203'
-    assert "octet_length" in (said.of_pg_dump("shop", large) or "")
-    assert "max_locks_per_transaction" in (said.of_pg_dump("shop", "out of shared memory") or "")
-    assert said.of_pg_dump("shop", "connection refused") is None
+    assert "octet_length" in (tool_messages.of_pg_dump("shop", large) or "")
+    assert "max_locks_per_transaction" in (tool_messages.of_pg_dump("shop", "out of shared memory") or "")
+    assert tool_messages.of_pg_dump("shop", "connection refused") is None
 
 
 def test_the_place_of_a_setting_is_said_in_words() -> None:
@@ -56,7 +56,7 @@ def test_rows_that_name_an_old_time_zone_are_counted_by_column() -> None:
     rows = checks_zones.ZoneRows("zones", ["t, country", "t, zone"], ["country", "zone"], zones, found)
     for line in (b"Japan\tUS/Eastern", b"Japan\tJapan", b"US/Eastern\t\\N", b"x\tUS/Eastern"):
         rows.row(line)
-    assert sorted((one["where"], one["what"].split()[4], one["count"]) for one in found.rows()) == [
+    assert sorted((one.where, one.what.split()[4], one.count) for one in found.rows()) == [
         ("t, country", "US/Eastern,", 1),
         ("t, zone", "Japan,", 1),
         ("t, zone", "US/Eastern,", 2),

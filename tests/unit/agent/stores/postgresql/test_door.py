@@ -66,7 +66,7 @@ def _joined(server: str, directory: Path) -> Iterator[None]:
     def serve_source() -> None:
         with suppress(EOFError, OSError, ValueError):
             while True:
-                postgres_door.Visit(source, "alice", "th_follow_7", postgres_door._SETTINGS, behind).last()
+                postgres_door.Visit(source, "alice", "th_follow_7", postgres_door._SETTINGS, behind).serve()
 
     ended = threading.Event()
     with socket.socket(socket.AF_UNIX) as listener:

@@ -60,7 +60,7 @@ def test_grants_rows_and_owners_of_an_extensions_tables_are_known(dsn: str, requ
             f" FROM {extensions.GRANTED.format(roles=roles)};\n"
         )
         assert found == [["kind", [[role, "INSERT", False]]]]
-        rows, grant = extensions.left(account, inside)  # type: ignore[arg-type]
+        rows, grant = extensions.not_carried(account, inside)  # type: ignore[arg-type]
         assert "what stands in public.other" in rows and f"granted to {role} on f()" in grant
         extensions.refuse_given_away(inside)  # type: ignore[arg-type]
         conn.execute(f"ALTER TABLE kind OWNER TO {role}")

@@ -10,12 +10,12 @@ from ...host.digest import printable
 IGNORED = re.compile(r"^pg_restore: warning: errors ignored on restore: \d+$", re.MULTILINE)
 _BEGUN = re.compile(r"(?:creating ([A-Z ]+) |(processing data for table) |executing ([A-Z ]+) )\"?(.*?)\"?")
 _ENTRY = re.compile(r"from TOC entry \d+; \d+ \d+ ((?:[A-Z]+ )+)(.*) \S+")
-_TOLD = re.compile(r"(?:(error|warning): |(WARNING):  )(.*)")
+_REPORTED = re.compile(r"(?:(error|warning): |(WARNING):  )(.*)")
 _ON = re.compile(r'(?:\bON(?: ONLY)?|^ALTER TABLE(?: ONLY)?) ((?:"(?:[^"]|"")*"|\w+)(?:\.(?:"(?:[^"]|"")*"|\w+))?)')
 
 
 @dataclass
-class Told:
+class ToolMessage:
     """An error or a warning: of which object, in the server's words, and what it adds to them."""
 
     object: str | None
@@ -33,63 +33,63 @@ class Told:
     @property
     def explained(self) -> str:
         """What is wrong, and what can be typed where that is known."""
-        said = f"{self.message}. {self.detail}" if self.detail else self.message
+        sentence = f"{self.message}. {self.detail}" if self.detail else self.message
         table = (
-            found[1].replace('"public".', "").replace('"', "") if (found := _ON.search(self.command)) else "its table"
+            match[1].replace('"public".', "").replace('"', "") if (match := _ON.search(self.command)) else "its table"
         )
         if self.message.startswith("could not create unique index"):
             return (
-                f"{said} Two rows of {table} have the same key, which only an index that is damaged lets in (that "
+                f"{sentence} Two rows of {table} have the same key, which only an index that is damaged lets in (that "
                 "happens when the sorting rules of the system change). Look at them with SELECT ctid, * and SET "
                 "enable_indexscan = off, enable_indexonlyscan = off and enable_bitmapscan = off, delete or change one "
                 f"of them, type REINDEX TABLE {table}; and test again."
             )
-        if found := re.search(r'(?:SQL|PL/pgSQL) function "?([^"(\s]+)"?', self.context):
+        if match := re.search(r'(?:SQL|PL/pgSQL) function "?([^"(\s]+)"?', self.context):
             if "does not exist" in self.message:
                 return (
-                    f"{said}. The function {found[1]} does not find what it names while it is called from here: "
-                    f"type ALTER FUNCTION {found[1]} SET search_path = public, pg_temp (with your schemas) and test "
+                    f"{sentence}. The function {match[1]} does not find what it names while it is called from here: "
+                    f"type ALTER FUNCTION {match[1]} SET search_path = public, pg_temp (with your schemas) and test "
                     "again."
                 )
-        return said
+        return sentence
 
 
-def told(text: str) -> list[Told]:
+def messages(text: str) -> list[ToolMessage]:
     """What pg_restore says, verbose or not, of each object.
 
     Of an object the first error alone is told: that it cannot be given an owner follows from its not being there."""
-    found: list[Told] = []
+    entries: list[ToolMessage] = []
     entry, failed = None, False
     for line in text.splitlines():
-        what = line.removeprefix("pg_restore: ")
-        if what == line:
-            _add(found, line)
+        words = line.removeprefix("pg_restore: ")
+        if words == line:
+            _add(entries, line)
         elif IGNORED.match(line):
             continue
-        elif begun := _BEGUN.fullmatch(what):
+        elif begun := _BEGUN.fullmatch(words):
             entry, failed = f"{begun[1] or begun[3] or 'rows of'} {begun[4]}", False
-        elif (named := _ENTRY.fullmatch(what)) and not (entry or "").endswith(named[2]):
+        elif (named := _ENTRY.fullmatch(words)) and not (entry or "").endswith(named[2]):
             kind = "rows of" if named[1] == "TABLE DATA " else named[1].strip()
             entry, failed = f"{kind} {named[2]}", False
-        elif said := _TOLD.fullmatch(what):
-            error = said[1] == "error"
+        elif reported := _REPORTED.fullmatch(words):
+            error = reported[1] == "error"
             if error and entry and failed:
-                found.append(Told(None, False, ""))  # takes what is added to it
+                entries.append(ToolMessage(None, False, ""))  # takes what is added to it
                 continue
-            message = re.sub(r"^could not execute query: |\bERROR:\s+", "", said[3])
-            found.append(Told(entry, error, message))
+            message = re.sub(r"^could not execute query: |\bERROR:\s+", "", reported[3])
+            entries.append(ToolMessage(entry, error, message))
             failed = failed or error
-    return [one for one in found if one.message]
+    return [told_entry for told_entry in entries if told_entry.message]
 
 
 _ADDED = {"DETAIL:  ": "detail", "CONTEXT:  ": "context", "Command was: ": "command"}
 
 
-def _add(found: list[Told], line: str) -> None:
+def _add(entries: list[ToolMessage], line: str) -> None:
     """A line that goes with what was told last."""
     for begin, part in _ADDED.items():
-        if found and line.startswith(begin) and not getattr(found[-1], part):
-            setattr(found[-1], part, line.removeprefix(begin).strip())
+        if entries and line.startswith(begin) and not getattr(entries[-1], part):
+            setattr(entries[-1], part, line.removeprefix(begin).strip())
 
 
 def of_pg_dump(database: str, message: str) -> str | None:
