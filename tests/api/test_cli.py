@@ -84,7 +84,7 @@ def test_queue_charges_and_campaigns(api: Api, run: Callable[..., Any]) -> None:
     assert "2 waiting" in run("campaigns").stdout
 
 
-def test_what_is_no_accounts_is_shown_and_signed_for(api, run):
+def test_what_is_no_accounts_is_shown_and_signed_for(api: Api, run: Callable[..., Any]) -> None:
     registry.record_unclaimed(api.conn, "vps-1", [("files", "/srv/erp/", "3 files."), ("mount", "/data", "A disk.")])
     said = run("unclaimed", "vps-1").stdout
     assert "/srv/erp/" in said and "A disk." in said

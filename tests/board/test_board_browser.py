@@ -223,7 +223,7 @@ def test_light_and_dark_as_the_system_says(opened: Callable[..., Page]) -> None:
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
 
 
-def test_the_inventory_is_changed_in_the_page(opened, conn):
+def test_the_inventory_is_changed_in_the_page(opened: Callable[..., Page], conn: psycopg.Connection) -> None:
     page = opened(PREFIX + "/")
     page.get_by_role("link", name="Change the inventory").click()
     known = text.read(page.locator("#document").input_value())

@@ -300,7 +300,9 @@ def test_a_button_does_it_at_once_and_says_so(olga: TestClient, conn: psycopg.Co
     assert got.status_code == 200 and registry.places(conn)[0].migration == last.migration
 
 
-def test_what_is_no_accounts_is_listed_and_signed_for(olga, client, conn):
+def test_what_is_no_accounts_is_listed_and_signed_for(
+    olga: TestClient, client: Callable[[str | None], TestClient], conn: psycopg.Connection
+) -> None:
     registry.record_unclaimed(conn, "vps-1", [("files", HOSTILE, "3 files."), ("mount", "/data", HOSTILE)])
     page = olga.get(PREFIX + "/servers/vps-1").text
     shown = section(page, "unclaimed")

@@ -221,7 +221,9 @@ def test_a_reinstall_that_was_cut_off_goes_on(
     assert hosting.servers["vps-1"].infrastructure == "2026"
 
 
-def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
+def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The worker died when the new server stood, before the registry knew: it answers by the pinned key, and has no
     agent that could be asked."""
     migration = up_to_rerouted(dag, dags, hosting.conn)
@@ -242,7 +244,9 @@ def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(dag, dags, h
     assert registry.server(hosting.conn, "vps-1").infrastructure == "2026"
 
 
-def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalled(dag, dags, hosting):
+def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalled(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
     hosting.servers["vps-1"].agent = False
@@ -252,7 +256,9 @@ def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalle
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_the_host_key_is_what_it_was_unless_ops_want_a_new_one(dag, dags, hosting, keep):
+def test_the_host_key_is_what_it_was_unless_ops_want_a_new_one(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, keep: bool
+) -> None:
     before = registry.server(hosting.conn, "vps-1").host_key
     if not keep:
         registry.keep_host_keys(hosting.conn, "vps-1", False, "ops")

@@ -356,7 +356,9 @@ def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag: Any, host
     assert registry.account(hosting.conn, "app").server == "transit-1"
 
 
-def test_a_switch_that_gives_nonsense_is_told_and_proves_nothing(dag, hosting, handed_over, monkeypatch):
+def test_a_switch_that_gives_nonsense_is_told_and_proves_nothing(
+    dag: Any, hosting: Hosting, handed_over: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server that the account has left may have been taken over: it does not keep it from being recorded."""
     move, peer = given_up_while_it_rehearses(dag, hosting)
     monkeypatch.setitem(RESULTS, "switch", {"held_ms": "long", "verified": {"equal": True}})
@@ -404,7 +406,7 @@ def test_the_registry_has_the_sources_own_time_of_the_commit(dag: Any, hosting: 
     assert (committed - began).total_seconds() == pytest.approx(0.001, abs=1e-4)
 
 
-def test_a_hook_that_refuses_ends_the_move_with_its_line(dag, hosting, handed_over):
+def test_a_hook_that_refuses_ends_the_move_with_its_line(dag: Any, hosting: Hosting, handed_over: int) -> None:
     hosting.hooks["transit-1", "before-move"] = "The disk of transit-1 is being checked."
     move = begin(dag)
     with pytest.raises(AirflowFailException, match='says: "The disk of transit-1 is being checked."'):
@@ -419,7 +421,9 @@ def test_a_hook_that_refuses_ends_the_move_with_its_line(dag, hosting, handed_ov
     assert step(dag, "run_hook_before", move=begin(dag)) == ["transit-1"]
 
 
-def test_a_hook_that_fails_after_the_move_changes_nothing_and_is_told(dag, dags, hosting, handed_over):
+def test_a_hook_that_fails_after_the_move_changes_nothing_and_is_told(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, handed_over: int
+) -> None:
     hosting.hooks["vps-1", "after-move"] = "No route to the panel."
     move_as_a_whole(dags, "app", "transit-1", "perform-1")
     made = registry.moves_of(hosting.conn, handed_over)[0]

@@ -114,7 +114,7 @@ def test_reinstall_while_it_runs_leaves_nothing(lab: Lab) -> None:
         assert not (lab.machines.servers / server.name).exists()
 
 
-def test_a_reinstall_shows_the_host_keys_that_the_server_had(lab, tmp_path):
+def test_a_reinstall_shows_the_host_keys_that_the_server_had(lab: Lab, tmp_path: Path) -> None:
     """All that sshd made, to whoever knows only the one of RSA, and with root's rights; cut off or not."""
     with lab.fresh("2022") as (server,):
         lab.root(server.name, ["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", "/etc/ssh/ssh_host_rsa_key"])

@@ -79,7 +79,9 @@ def test_empty_server_is_reinstalled_only_by_its_migration(conn: psycopg.Connect
     refused(conn, "UPDATE servers SET state = 'reinstalling' WHERE name = 'vps-7'", "has no migration")
 
 
-def test_a_shared_server_is_finished_when_nobody_is_on_it_or_on_the_way(conn, migrating):
+def test_a_shared_server_is_finished_when_nobody_is_on_it_or_on_the_way(
+    conn: psycopg.Connection, migrating: int
+) -> None:
     for number, infrastructure in ((77, "2022"), (78, "2026")):
         host.add_server(conn, f"shared-{number}", "shared", number)
         registry.enrol_server(conn, f"shared-{number}", infrastructure, f"{host.KEY}{number}", {})

@@ -181,7 +181,7 @@ def test_lease_ends_when_the_last_account_left_however_late_that_is_recorded(con
     assert registry.last_account_left(conn, id).last_account_left_at == move.committed_at
 
 
-def test_lease_ends_when_the_customer_removed_the_last_account_instead_of_moving_it(conn):
+def test_lease_ends_when_the_customer_removed_the_last_account_instead_of_moving_it(conn: psycopg.Connection) -> None:
     """It lived on the original until then, and no longer: neither from the last move on, nor until that was noticed."""
     host.add_host(conn, accounts=2)
     id = host.handed_over(conn)
