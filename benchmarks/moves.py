@@ -34,7 +34,7 @@ class Move:
 
     def open(self) -> None:
         """Pairs the two servers."""
-        source, target = (End(one.agent, one.address) for one in (self.source, self.target))
+        source, target = (End(stand.agent, stand.address) for stand in (self.source, self.target))
         self.peer = receive(self.key, self.epoch, self.statement, source, target)
 
     def copy(self) -> tuple[Copied, float]:
