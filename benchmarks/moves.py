@@ -10,6 +10,7 @@ from benchmarks.stage import Machine
 from include.agent import verbs
 from include.agent.verbs.reports import Copied, Switched
 from include.agent.verbs.verb import LongVerb, Result
+from lab.pairing import End, receive
 
 HOLD_SECONDS = 60
 """As the DAG has it."""
@@ -33,18 +34,8 @@ class Move:
 
     def open(self) -> None:
         """Pairs the two servers."""
-        paired = self.source.agent.call(verbs.Pair(move=self.key, account=self.account))
-        received = self.target.agent.call(
-            verbs.Receive(
-                move=self.key,
-                account=self.account,
-                epoch=self.epoch,
-                account_file=self.statement,
-                source_address=self.source.address,
-                public_key=paired.public_key,
-            )
-        )
-        self.peer = verbs.PeerAt(address=self.target.address, host_keys=received.host_keys)
+        source, target = (End(stand.agent, stand.address) for stand in (self.source, self.target))
+        self.peer = receive(self.key, self.epoch, self.statement, source, target)
 
     def copy(self) -> tuple[Copied, float]:
         """The copy: what it tells, and how long it took from here."""

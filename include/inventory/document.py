@@ -73,7 +73,7 @@ class Customer(Part):
     """A customer who has a server, or whose mail address is known."""
 
     name: CustomerName = Field(description="As the panel names them.")
-    mail: Mail | None = Field(None, description="Where reminders go besides the webhook.")
+    mail: Mail | None = Field(default=None, description="Where reminders go besides the webhook.")
 
 
 class Server(Part):
@@ -86,14 +86,16 @@ class Server(Part):
         description="What it runs, by its name in config/infrastructures. Once it is enrolled it says so itself."
     )
     management_address: Address = Field(description="Where its SSH answers. It may be one of its service addresses.")
-    site: Name | None = Field(None, description="One of `sites`; every server has one, or none has.")
-    customer: CustomerName | None = Field(None, description="One of `customers`; of a dedicated server or VPS only.")
-    lan_address: Address4 | None = Field(None, description="Where the router sends its IPv4 addresses.")
-    lan_address6: Address6 | None = Field(None, description="Where the router sends its IPv6 addresses.")
+    site: Name | None = Field(default=None, description="One of `sites`; every server has one, or none has.")
+    customer: CustomerName | None = Field(
+        default=None, description="One of `customers`; of a dedicated server or VPS only."
+    )
+    lan_address: Address4 | None = Field(default=None, description="Where the router sends its IPv4 addresses.")
+    lan_address6: Address6 | None = Field(default=None, description="Where the router sends its IPv6 addresses.")
     service_addresses: tuple[Address, ...] = Field(
         (), description="What its visitors know, IPv4 and IPv6; any or none."
     )
-    host_key: HostKey | None = Field(None, description="Pinned at its enrolment where it is left out here.")
+    host_key: HostKey | None = Field(default=None, description="Pinned at its enrolment where it is left out here.")
 
 
 class Zone(Part):

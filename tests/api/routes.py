@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from fastapi.routing import APIRoute
+
 from transhumance_airflow.api.app import make_app
 
 NEEDS: dict[str, str | None] = {
@@ -57,4 +61,14 @@ BODIES: dict[str, dict[str, object]] = {
     "upgrade": {},
     "enrol": {"access": "root_access"},
 }
-ROUTES = [(route.operation_id, method, route) for route in make_app().routes for method in sorted(route.methods)]
+
+
+def _routes() -> Iterator[tuple[str, str, APIRoute]]:
+    """The operation, its method and its route."""
+    for route in make_app().routes:
+        assert isinstance(route, APIRoute) and route.operation_id, route
+        for method in sorted(route.methods):
+            yield route.operation_id, method, route
+
+
+ROUTES = list(_routes())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
+from httpx import Response
 
 from include import registry
-from tests.api.world import with_test
+from tests.api.world import Api, with_test
 from tests.registry import host
 from transhumance_airflow.api import auth, database
 from transhumance_airflow.api.problems import Problem
@@ -16,7 +18,7 @@ from transhumance_airflow.api.problems import Problem
 PROBLEM = "application/problem+json"
 
 
-def refused(answer, status: int, sentence: str) -> None:
+def refused(answer: Response, status: int, sentence: str) -> None:
     """The answer is a problem that says the sentence."""
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, PROBLEM), answer.text
     problem = answer.json()
@@ -24,12 +26,12 @@ def refused(answer, status: int, sentence: str) -> None:
     assert sentence in problem["detail"], problem
 
 
-def all_tested(api) -> None:
+def all_tested(api: Api) -> None:
     for account in ("a1-1", "a1-2"):
         with_test(api.conn, account)
 
 
-def test_a_transit_is_asked_for_once_however_often_the_key_comes(api):
+def test_a_transit_is_asked_for_once_however_often_the_key_comes(api: Api) -> None:
     all_tested(api)
     first = api.post("/servers/vps-1/transit", {"entry": "2026"}, key="one-and-only")
     assert first.status_code == 202
@@ -52,7 +54,7 @@ def test_a_transit_is_asked_for_once_however_often_the_key_comes(api):
     assert registry.migration_of(api.conn, "vps-1") is None, "what was tried was undone"
 
 
-def test_a_key_is_its_callers_own_and_for_one_request(api):
+def test_a_key_is_its_callers_own_and_for_one_request(api: Api) -> None:
     all_tested(api)
     for account in ("a2-1", "a2-2"):
         with_test(api.conn, account)
@@ -63,19 +65,19 @@ def test_a_key_is_its_callers_own_and_for_one_request(api):
     refused(api.post("/servers/vps-1/transit", {"entry": "other"}, key="the-same-key"), 422, "another request")
 
 
-def test_the_gate_refuses_with_its_sentences_and_the_key_may_be_used_again(api):
+def test_the_gate_refuses_with_its_sentences_and_the_key_may_be_used_again(api: Api) -> None:
     with_test(api.conn, "a1-1", blockers=2)
     answer = api.post("/servers/vps-1/transit", {"entry": "2026"}, key="the-gate-key")
     refused(answer, 409, "The test of account a1-1 for 2026 found 2 blockers: correct it and test again.")
     refused(answer, 409, "Account a1-2 has not been tested for 2026: test it.")
     assert api.runs.started == {}
-    copy = registry.replace_test(api.conn, "a1-1", "again")
+    copy = registry.certain(registry.replace_test(api.conn, "a1-1", "again"))
     registry.advance_test(api.conn, copy.id, "removed")
     all_tested(api)
     assert api.post("/servers/vps-1/transit", {"entry": "2026"}, key="the-gate-key").status_code == 202
 
 
-def test_only_ops_lift_the_gate(api):
+def test_only_ops_lift_the_gate(api: Api) -> None:
     body = {"entry": "2026", "lift_gate_because": "they insist"}
     refused(api.post("/servers/vps-1/transit", body), 403, "Only the host's ops can lift the gate")
     assert api.post("/servers/vps-1/transit", body, user="ops", customer=None).status_code == 202
@@ -93,7 +95,7 @@ def test_only_ops_lift_the_gate(api):
         ("/accounts/a1-1/tests", {"entry": "no-such"}, "There is no catalogue entry no-such"),
     ],
 )
-def test_what_cannot_be_done_now_is_a_conflict(api, path, body, sentence):
+def test_what_cannot_be_done_now_is_a_conflict(api: Api, path: str, body: dict[str, str], sentence: str) -> None:
     refused(api.post(path, body), 409, sentence)
     assert api.runs.started == {}
 
@@ -112,11 +114,11 @@ def test_what_cannot_be_done_now_is_a_conflict(api, path, body, sentence):
         ("/webhooks/replay", {"after": -1}),
     ],
 )
-def test_a_bad_call_is_told_what_is_wrong_with_it(api, path, body):
+def test_a_bad_call_is_told_what_is_wrong_with_it(api: Api, path: str, body: dict[str, Any]) -> None:
     refused(api.post(path, body), 422, ": correct the call.")
 
 
-def test_a_call_without_a_key_or_with_a_bad_one_is_refused(api):
+def test_a_call_without_a_key_or_with_a_bad_one_is_refused(api: Api) -> None:
     headers = {"Authorization": "Bearer panel", "Transhumance-Customer": "customer-1"}
     for more in ({}, {"Idempotency-Key": "short"}, {"Idempotency-Key": "with a space"}):
         answer = api.client.post("/v1/servers/vps-1/transit", json={"entry": "2026"}, headers={**headers, **more})
@@ -124,13 +126,13 @@ def test_a_call_without_a_key_or_with_a_bad_one_is_refused(api):
 
 
 @pytest.mark.parametrize("name", ["\xff\xfe", " ", "a\nb", "a\x00b"])
-def test_a_customers_name_is_text(name):
+def test_a_customers_name_is_text(name: str) -> None:
     with pytest.raises(Problem, match="not a name in UTF-8"):
         auth._decoded(name)
     assert auth._decoded("Bergère & fils".encode().decode("latin-1")) == "Bergère & fils"
 
 
-def test_accounts_are_performed_in_any_order_once_the_transit_is_handed_over(api):
+def test_accounts_are_performed_in_any_order_once_the_transit_is_handed_over(api: Api) -> None:
     host.handed_over(api.conn, 1)
     for account in ("a1-2", "a1-1"):
         assert api.post(f"/accounts/{account}/perform", {"longest_wait_seconds": 2}).status_code == 202
@@ -144,9 +146,9 @@ def test_accounts_are_performed_in_any_order_once_the_transit_is_handed_over(api
     refused(api.post("/accounts/a1-2/perform", lifted, user="ops", customer=None), 409, "leave `lift_gate_because` out")
 
 
-def test_a_shared_account_is_performed_through_its_entry(api):
+def test_a_shared_account_is_performed_through_its_entry(api: Api) -> None:
     with_test(api.conn, "s1")
-    copy = registry.replace_test(api.conn, "s1", "again")
+    copy = registry.certain(registry.replace_test(api.conn, "s1", "again"))
     registry.advance_test(api.conn, copy.id, "removed")
     assert api.post("/accounts/s1/perform", {"entry": "2026"}).status_code == 202
     (conf,) = api.runs.of("migrate_account")
@@ -154,17 +156,17 @@ def test_a_shared_account_is_performed_through_its_entry(api):
     assert registry.live_move_of(api.conn, "s1") is None
 
 
-def test_a_test_replaces_the_copy_that_is_there(api):
+def test_a_test_replaces_the_copy_that_is_there(api: Api) -> None:
     assert api.post("/accounts/a1-1/tests", {"entry": "2026"}).status_code == 202
     with_test(api.conn, "a1-1")
     assert api.post("/accounts/a1-1/tests", {"entry": "2026"}).status_code == 202
-    assert registry.live_test_of(api.conn, "a1-1").state == "ready", "what was tried was undone"
+    assert registry.certain(registry.live_test_of(api.conn, "a1-1")).state == "ready", "what was tried was undone"
     at_work = registry.begin_test(api.conn, "a1-2", "2026", "a run", "customer")
     assert at_work.state == "preparing"
     refused(api.post("/accounts/a1-2/tests", {"entry": "2026"}), 409, "is being tested already")
 
 
-def test_cancelling_ends_a_migration_before_the_first_account_only(api):
+def test_cancelling_ends_a_migration_before_the_first_account_only(api: Api) -> None:
     host.handed_over(api.conn, 1)
     assert api.post("/servers/vps-1/cancel", {"reason": "we stay"}).status_code == 202
     (conf,) = api.runs.of("manage_transits")
@@ -173,7 +175,7 @@ def test_cancelling_ends_a_migration_before_the_first_account_only(api):
     refused(api.post("/servers/vps-1/cancel", {"reason": "we stay"}), 409, "a1-1")
 
 
-def test_too_many_actions_of_one_customer_leave_the_others_alone(api):
+def test_too_many_actions_of_one_customer_leave_the_others_alone(api: Api) -> None:
     answers = [api.post("/webhooks/replay", {"after": 0}) for _ in range(auth.ACTIONS.amount + 1)]
     assert {answer.status_code for answer in answers[:-1]} == {202}
     refused(answers[-1], 429, "More than 30 actions in a minute for this customer: try again in")
@@ -182,8 +184,8 @@ def test_too_many_actions_of_one_customer_leave_the_others_alone(api):
     assert api.get("/servers").status_code == 200, "reading is counted apart"
 
 
-def test_a_registry_that_does_not_answer_is_no_fault_of_the_caller(api, monkeypatch):
-    def gone():
+def test_a_registry_that_does_not_answer_is_no_fault_of_the_caller(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
         raise psycopg.OperationalError("connection refused")
 
     database.forget()
@@ -193,8 +195,8 @@ def test_a_registry_that_does_not_answer_is_no_fault_of_the_caller(api, monkeypa
         assert answer.headers["Retry-After"] == "5"
 
 
-def test_a_fault_is_a_problem_and_tells_nothing_of_the_inside(api, monkeypatch):
-    def broken(*_, **__):
+def test_a_fault_is_a_problem_and_tells_nothing_of_the_inside(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyError("secret")
 
     monkeypatch.setattr("transhumance_airflow.api.views.panel.live_migrations", broken)
@@ -203,12 +205,12 @@ def test_a_fault_is_a_problem_and_tells_nothing_of_the_inside(api, monkeypatch):
     assert "secret" not in answer.text
 
 
-def test_what_is_nowhere_is_a_problem_too(api):
+def test_what_is_nowhere_is_a_problem_too(api: Api) -> None:
     refused(api.client.get("/v1/nowhere"), 404, "Nothing is at /v1/nowhere")
     refused(api.client.delete("/v1/health"), 405, "does not take DELETE")
 
 
-def test_a_second_click_is_refused_at_once_while_the_first_has_not_begun(api):
+def test_a_second_click_is_refused_at_once_while_the_first_has_not_begun(api: Api) -> None:
     host.handed_over(api.conn, 1)
     assert api.post("/accounts/a1-1/perform", {}).status_code == 202
     refused(api.post("/accounts/a1-1/perform", {}), 409, "was asked to be performed already and waits for its turn")
@@ -220,7 +222,7 @@ def test_a_second_click_is_refused_at_once_while_the_first_has_not_begun(api):
     assert api.post("/accounts/a1-2/perform", {}).status_code == 202
 
 
-def test_of_two_clicks_at_once_one_is_refused(api):
+def test_of_two_clicks_at_once_one_is_refused(api: Api) -> None:
     host.handed_over(api.conn, 1)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: api.post("/accounts/a1-1/perform", {}).status_code, range(8)))

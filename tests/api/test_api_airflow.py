@@ -6,14 +6,17 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from httpx import Response
 
 from include import registry
+from include.registry.kinds import EventKind
 from tests.registry import host
 from tests.support.airflow_home import HOME, REPOSITORY
 from tests.support.postgres import url
@@ -73,10 +76,10 @@ def tokens(airflow: TestClient) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def call(airflow: TestClient, tokens: dict[str, str]) -> Callable[..., object]:
+def call(airflow: TestClient, tokens: dict[str, str]) -> Callable[..., Response]:
     """Calls as a user."""
 
-    def made(method: str, path: str, user: str, customer: str | None = None, **more):
+    def made(method: str, path: str, user: str, customer: str | None = None, **more: Any) -> Response:
         headers = {"Authorization": f"Bearer {tokens[user]}", "Idempotency-Key": more.pop("key", "a-key-of-the-test")}
         headers |= {"Transhumance-Customer": customer} if customer else {}
         return airflow.request(method, path, headers=headers, **more)
@@ -84,14 +87,14 @@ def call(airflow: TestClient, tokens: dict[str, str]) -> Callable[..., object]:
     return made
 
 
-def test_only_health_is_open(airflow):
+def test_only_health_is_open(airflow: TestClient) -> None:
     assert airflow.get("/transhumance/v1/health").json() == {"status": "healthy", "registry": "answers"}
     for token in ({}, {"Authorization": "Bearer nonsense"}):
         answer = airflow.get("/transhumance/v1/servers", headers=token)
         assert answer.status_code == 401 and answer.json()["type"].endswith("no-token")
 
 
-def test_rights_are_airflows_roles(call):
+def test_rights_are_airflows_roles(call: Callable[..., Response]) -> None:
     servers = call("GET", "/transhumance/v1/servers", "watcher", "customer-1")
     assert [one["server"] for one in servers.json()["servers"]] == ["vps-1"]
     assert call("GET", "/transhumance/v1/servers", "watcher").status_code == 403
@@ -101,7 +104,7 @@ def test_rights_are_airflows_roles(call):
     assert refused.status_code == 403 and "may not perform accounts" in refused.json()["detail"]
 
 
-def test_a_request_is_an_ordinary_run(call, dsn):
+def test_a_request_is_an_ordinary_run(call: Callable[..., Response], dsn: str) -> None:
     body = {"entry": "2026", "lift_gate_because": "a test of runs"}
     path = "/transhumance/v1/servers/vps-1/transit"
     first = call("POST", path, "panel", json=body)
@@ -119,7 +122,7 @@ def test_a_request_is_an_ordinary_run(call, dsn):
         assert registry.migration_of(conn, "vps-1") is None, "the run itself begins it"
 
 
-def test_a_run_that_another_call_started_meanwhile_is_found(call):
+def test_a_run_that_another_call_started_meanwhile_is_found(call: Callable[..., Response]) -> None:
     from transhumance_airflow.api import runs
 
     conf = {"server": "vps-1", "entry": "2026", "requested_by": "x"}
@@ -128,7 +131,7 @@ def test_a_run_that_another_call_started_meanwhile_is_found(call):
     assert first.conf == conf and first.state == "queued"
 
 
-def test_events_arrive_while_the_stream_is_open(airflow, tokens, dsn):
+def test_events_arrive_while_the_stream_is_open(airflow: TestClient, tokens: dict[str, str], dsn: str) -> None:
     """Through all that Airflow's API server puts around an answer, compression too."""
     server = uvicorn.Server(uvicorn.Config(airflow.app, host="127.0.0.1", port=0, lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run)
@@ -146,7 +149,7 @@ def test_events_arrive_while_the_stream_is_open(airflow, tokens, dsn):
             lines = answer.iter_lines()
             assert next(lines) == ": following"
             time.sleep(1)
-            for kind in ("move.copying", "move.done"):
+            for kind in (EventKind.MOVE_COPYING, EventKind.MOVE_DONE):
                 written = registry.event(conn, kind, account="a1-1")
                 begun = time.monotonic()
                 assert next(line for line in lines if line.startswith("id:")) == f"id: {written}"
@@ -156,10 +159,10 @@ def test_events_arrive_while_the_stream_is_open(airflow, tokens, dsn):
         thread.join(20)
 
 
-def test_what_the_params_refuse_is_a_bad_request(call):
+def test_what_the_params_refuse_is_a_bad_request(call: Callable[..., Response]) -> None:
     from transhumance_airflow.api import runs
 
-    def start(conf):
+    def start(conf: dict[str, str]) -> runs.Found:
         return runs.AirflowRuns().start("migrate_server", "panel-bad", conf, "panel", "a note")
 
     with pytest.raises(runs.Problem, match="server"):
@@ -169,7 +172,7 @@ def test_what_the_params_refuse_is_a_bad_request(call):
         runs.AirflowRuns().start("no_such_dag", "panel-none", {}, "panel", "a note")
 
 
-def test_triggering_the_dag_directly_is_checked_by_the_same_rules(call, dsn):
+def test_triggering_the_dag_directly_is_checked_by_the_same_rules(call: Callable[..., Response], dsn: str) -> None:
     """Airflow's own API checks the params; the run's first task says the sentence that the panel's API says at once."""
     bad = {"logical_date": None, "conf": {"server": "vps-1", "entry": "../etc"}}
     assert call("POST", "/api/v2/dags/migrate_server/dagRuns", "panel", json=bad).status_code == 400

@@ -8,7 +8,9 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -26,7 +28,7 @@ SETUP, *EXAMPLES = BLOCKS.findall(TEXT)
 
 
 @pytest.fixture
-def api(new_registry, monkeypatch) -> Iterator[Api]:
+def api(new_registry: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The API of a host whose customer of the examples has vps-1 with a blog, vps-2, and a shop on a shared server."""
     monkeypatch.setattr(streams, "LIFETIME_SECONDS", 0)
     with serving(new_registry(), monkeypatch, accounts=0) as api:
@@ -59,7 +61,7 @@ def address(api: Api) -> Iterator[str]:
     thread.join()
 
 
-def test_every_example_works(api, address, tmp_path):
+def test_every_example_works(api: Api, address: str, tmp_path: Path) -> None:
     meanwhile = {  # what the host does between two of the customer's calls
         "REPORT=": lambda: with_test(api.conn, "blog", entry="infrastructure-2026"),
         "/accounts/shop/perform": lambda: gone(api, with_test(api.conn, "shop", entry="infrastructure-2026")),
@@ -103,9 +105,9 @@ def gone(api: Api, test: registry.Test) -> None:
     registry.advance_test(api.conn, test.id, "removed")
 
 
-def test_a_receiver_tells_ours_from_others_as_the_docs_say():
-    code = re.search(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE).group(1)
-    scope = {"hmac": hmac, "hashlib": hashlib}
+def test_a_receiver_tells_ours_from_others_as_the_docs_say() -> None:
+    code, *_ = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    scope: dict[str, Any] = {"hmac": hmac, "hashlib": hashlib}
     exec(code, scope)
     signature = hmac.new(b"secret", b"1000.{}", hashlib.sha256).hexdigest()
     is_ours = scope["is_ours"]

@@ -30,7 +30,7 @@ from transhumance_airflow.board import PREFIX as BOARD
 
 ADMIN, PASSWORD = "admin", "a password of the tests"
 DOCS = (REPOSITORY / "docs" / "api.md").read_text()
-PANELS_ROLE = json.loads(re.search(r"^```json\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)[1])
+PANELS_ROLE = json.loads(re.findall(r"^```json\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)[0])
 
 
 @dataclass
@@ -40,7 +40,9 @@ class Server:
     http: httpx.Client
     tokens: dict[str, str]
 
-    def call(self, method: str, path: str, user: str | None, customer: str | None = None, **more) -> httpx.Response:
+    def call(
+        self, method: str, path: str, user: str | None, customer: str | None = None, **more: Any
+    ) -> httpx.Response:
         """One call; of a stream only its beginning."""
         headers = {"Idempotency-Key": f"fab-{os.urandom(8).hex()}"}
         headers |= {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
@@ -164,7 +166,7 @@ def named(fab: Server, dsn: str) -> dict[str, str]:
     return {"server": "vps-1", "account": "a1-1", "test": str(test.id), "request": asked.json()["id"]}
 
 
-def test_the_role_in_the_docs_is_the_panels():
+def test_the_role_in_the_docs_is_the_panels() -> None:
     def rights(role: dict[str, Any]) -> set[tuple[str, str]]:
         return {(one["action"]["name"], one["resource"]["name"]) for one in role["actions"]}
 
@@ -173,7 +175,7 @@ def test_the_role_in_the_docs_is_the_panels():
 
 
 @pytest.mark.parametrize("user", [None, *callers.RIGHTS, PANELS_ROLE["name"]])
-def test_every_route_asks_for_its_right(fab, named, user):
+def test_every_route_asks_for_its_right(fab: Server, named: dict[str, str], user: str | None) -> None:
     allowed = callers.ALLOWED["panel" if user == PANELS_ROLE["name"] else user] if user else set()
     wrong = {}
     for operation, method, route in ROUTES:
@@ -189,29 +191,29 @@ def test_every_route_asks_for_its_right(fab, named, user):
     assert wrong == {}
 
 
-def test_without_a_customer_only_ops_get_through(fab, named):
+def test_without_a_customer_only_ops_get_through(fab: Server, named: dict[str, str]) -> None:
     for user in callers.RIGHTS:
         status = fab.call("GET", "/transhumance/v1/servers/vps-1", user).status_code
         assert status == (200 if user == "ops" else 403), user
 
 
-def test_another_customers_things_are_not_there(fab, named):
+def test_another_customers_things_are_not_there(fab: Server, named: dict[str, str]) -> None:
     assert fab.call("GET", "/transhumance/v1/accounts/a1-1", "panel", "customer-2").status_code == 404
 
 
-def test_a_run_says_who_asked(fab, named):
+def test_a_run_says_who_asked(fab: Server, named: dict[str, str]) -> None:
     run = fab.call("GET", f"/transhumance/v1/requests/{named['request']}", "panel", "customer-1").json()["run"]
     found = fab.call("GET", f"/api/v2/dags/{run['dag_id']}/dagRuns/{run['run_id']}", ADMIN).json()
     assert found["triggering_user_name"] == "panel" and found["conf"]["requested_by"] == "customer-1 (panel panel)"
 
 
-def test_airflows_own_api_keeps_to_the_same_roles(fab, named):
+def test_airflows_own_api_keeps_to_the_same_roles(fab: Server, named: dict[str, str]) -> None:
     conf = {"logical_date": None, "conf": {"action": "show_queue", "requested_by": "x"}}
     assert fab.call("POST", "/api/v2/dags/manage_transits/dagRuns", "panel", json=conf).status_code == 403
     assert fab.call("POST", "/api/v2/dags/manage_transits/dagRuns", "ops", json=conf).status_code == 200
 
 
-def test_the_board_is_for_those_who_may_read(fab, named):
+def test_the_board_is_for_those_who_may_read(fab: Server, named: dict[str, str]) -> None:
     seen = {user: fab.call("GET", f"{BOARD}/", user).status_code for user in (None, "nobody", "viewer", "ops")}
     assert seen == {None: 401, "nobody": 403, "viewer": 200, "ops": 200}
     pressed = {}
@@ -220,6 +222,6 @@ def test_the_board_is_for_those_who_may_read(fab, named):
     assert [answer.status_code for answer in pressed.values()] == [401, 403, 403, 200], pressed["ops"].text
 
 
-def test_a_wrong_password_gets_no_token(fab):
+def test_a_wrong_password_gets_no_token(fab: Server) -> None:
     answer = fab.http.post("/auth/token", json={"username": "panel", "password": "wrong"})
     assert answer.status_code == 401

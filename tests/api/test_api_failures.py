@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from include import registry
-from tests.api.world import with_test
+from tests.api.world import Api, with_test
 from tests.registry import host
 
 WHY = "The copies differ, so nothing was committed: mariadb: a1-1.t: not the same on both sides."
@@ -30,7 +30,7 @@ def attempt(api: Any, run: str, *states: str, to: str = "transit-1") -> registry
     return move
 
 
-def test_a_click_is_told_until_something_has_begun(api):
+def test_a_click_is_told_until_something_has_begun(api: Api) -> None:
     host.handed_over(api.conn, 1)
     assert api.post("/accounts/a1-1/perform", {}).status_code == 202
     assert told(api)[:2] == ("waiting", "nobody")
@@ -39,7 +39,7 @@ def test_a_click_is_told_until_something_has_begun(api):
     assert told(api)[:2] == ("moving", "nobody")
 
 
-def test_what_was_refused_after_all_is_told(api):
+def test_what_was_refused_after_all_is_told(api: Api) -> None:
     host.handed_over(api.conn, 1)
     assert api.post("/accounts/a1-1/perform", {}).status_code == 202
     ((_, run),) = api.runs.started
@@ -50,7 +50,7 @@ def test_what_was_refused_after_all_is_told(api):
     assert told(api)[0] == "waiting"
 
 
-def test_a_switch_that_failed_is_told_until_the_next_attempt(api):
+def test_a_switch_that_failed_is_told_until_the_next_attempt(api: Api) -> None:
     host.handed_over(api.conn, 1)
     attempt(api, "perform-1", "copying", "switching", "returned")
     failed(api, "perform-1", "switch", WHY)
@@ -61,7 +61,7 @@ def test_a_switch_that_failed_is_told_until_the_next_attempt(api):
     assert told(api)[:2] == ("moving", "nobody")
 
 
-def test_a_wait_that_would_be_too_long_is_the_customers_to_mend(api):
+def test_a_wait_that_would_be_too_long_is_the_customers_to_mend(api: Api) -> None:
     host.handed_over(api.conn, 1)
     move = attempt(api, "perform-1", "copying", "switching")
     registry.put_off(api.conn, move.id, SLOW)
@@ -71,7 +71,7 @@ def test_a_wait_that_would_be_too_long_is_the_customers_to_mend(api):
     assert (state, who) == ("not_moved", "customer") and what.startswith(SLOW)
 
 
-def test_a_run_that_is_cleared_has_not_failed_any_more(api):
+def test_a_run_that_is_cleared_has_not_failed_any_more(api: Api) -> None:
     host.handed_over(api.conn, 1)
     attempt(api, "perform-1", "copying", "returned")
     failed(api, "perform-1", "copy", WHY)
@@ -82,7 +82,7 @@ def test_a_run_that_is_cleared_has_not_failed_any_more(api):
     assert told(api)[0] == "serving"
 
 
-def test_a_look_that_differs_after_the_move_is_told(api):
+def test_a_look_that_differs_after_the_move_is_told(api: Api) -> None:
     host.handed_over(api.conn, 1)
     attempt(api, "perform-1", "copying", "switching", "committed", "done")
     failed(api, "perform-1", "look_after", "https://a1-1.example/live/ answers with another status: 502, not 200.")
@@ -90,7 +90,7 @@ def test_a_look_that_differs_after_the_move_is_told(api):
     assert (state, who) == ("differs", "host") and "502, not 200" in what
 
 
-def test_the_way_home_says_what_stopped_it(api):
+def test_the_way_home_says_what_stopped_it(api: Api) -> None:
     id = host.reinstalled(api.conn, 1)
     assert told(api) == ("away", "nobody", "It moves home by itself, one account after the other.")
     move = attempt(api, f"home-{id}-a1-1", "copying", "switching", to="vps-1")
@@ -111,7 +111,7 @@ def fail_test(api: Any, run: str, task: str, why: str) -> None:
     api.runs.fail("test_account", run)
 
 
-def test_a_test_that_failed_or_was_refused_says_why_until_the_next(api):
+def test_a_test_that_failed_or_was_refused_says_why_until_the_next(api: Api) -> None:
     assert told(api, "s1")[0] == "serving"
     fail_test(api, "t-1", "check_account", "No test server with infrastructure 2026 has room for s1: add one.")
     state, who, what = told(api, "s1")
@@ -138,7 +138,7 @@ def test_a_test_that_failed_or_was_refused_says_why_until_the_next(api):
     assert told(api, "s1")[0] == "tested"
 
 
-def test_a_migration_that_stopped_says_why(api):
+def test_a_migration_that_stopped_says_why(api: Api) -> None:
     host.begin(api.conn, 1)
     registry.run_failed(api.conn, "migrate_server", "run-1", "install_transit", "No image of 2026.", None, "ops")
     assert "No image" not in api.get("/servers/vps-1").json()["next"], "Airflow's run goes on: it is tried again"
@@ -148,7 +148,7 @@ def test_a_migration_that_stopped_says_why(api):
     assert here["next"] == "A step did not succeed: No image of 2026. The host looks at it and goes on from there."
 
 
-def test_a_migration_that_was_refused_after_all_says_why(api):
+def test_a_migration_that_was_refused_after_all_says_why(api: Api) -> None:
     why = "Server vps-1 cannot be reached."
     registry.run_failed(api.conn, "migrate_server", "run-0", "check_server", why, None, "customer", "vps-1")
     api.runs.fail("migrate_server", "run-0")
@@ -163,7 +163,7 @@ def test_a_migration_that_was_refused_after_all_says_why(api):
     registry.run_failed(api.conn, "migrate_server", "run-9", "check_server", why, None, "ops", "vps-404")
 
 
-def test_what_stands_in_the_way_is_told_with_whose_it_is(api):
+def test_what_stands_in_the_way_is_told_with_whose_it_is(api: Api) -> None:
     lease = {"sentence": "The files cannot be read: data/a: a program holds a lease on it; end it.", "who": "customer"}
     eve = {"sentence": "The MariaDB user eve@% may write to its databases", "who": "host"}
     registry.foresee(api.conn, "s1", "2026", [eve, lease], [], "It cannot be moved.", "campaign 1")
@@ -179,7 +179,7 @@ def test_what_stands_in_the_way_is_told_with_whose_it_is(api):
     assert told(api, "a1-1")[0] == "serving"
 
 
-def test_ops_read_who_was_not_moved_and_why(api):
+def test_ops_read_who_was_not_moved_and_why(api: Api) -> None:
     settings = dict(zip(registry.CAMPAIGN_SETTINGS, (1, 1, 1, 20, 1), strict=True))
     id = registry.begin_campaign(api.conn, "2026", "campaign-1", "ops", ["s1", "s2"], settings).id
     registry.set_campaign_account(api.conn, id, "s1", "left", "It cannot be moved. data/a is too deep.")

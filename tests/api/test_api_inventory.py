@@ -35,12 +35,12 @@ def with_a_site(api: Api) -> str:
     return text.write(known.model_copy(update={"sites": (Site(name="Zurich"),), "servers": tuple(everywhere)}))
 
 
-def test_an_export_changes_nothing(api):
+def test_an_export_changes_nothing(api: Api) -> None:
     answer = api.post("/inventory", {"document": document(api), "apply": True}, **NOBODYS)
     assert answer.json() == {"applied": True, "sentence": "There is nothing to do.", "changes": []}
 
 
-def test_a_document_is_planned_then_applied(api):
+def test_a_document_is_planned_then_applied(api: Api) -> None:
     wanted = with_a_site(api)
     planned = api.post("/inventory", {"document": wanted}, **NOBODYS).json()
     assert not planned["applied"] and planned["sentence"] == "1 to add; 6 to change."
@@ -54,7 +54,7 @@ def test_a_document_is_planned_then_applied(api):
     assert registry.list_events(api.conn)[-1].by == "ops ops"
 
 
-def test_what_is_refused_is_told_and_nothing_of_it_applied(api):
+def test_what_is_refused_is_told_and_nothing_of_it_applied(api: Api) -> None:
     wanted = text.write(stored(api.conn).model_copy(update={"servers": (), "sites": (Site(name="Zurich"),)}))
     planned = api.post("/inventory", {"document": wanted}, **NOBODYS).json()
     assert "refused: server vps-1" in planned["sentence"]
@@ -65,19 +65,19 @@ def test_what_is_refused_is_told_and_nothing_of_it_applied(api):
 
 
 @pytest.mark.parametrize("wrong", ["servers: [{}]", "a: &a [*a]", "\x07", "- " * 50_000])
-def test_a_document_that_cannot_be_read_is_told_with_its_line(api, wrong):
+def test_a_document_that_cannot_be_read_is_told_with_its_line(api: Api, wrong: str) -> None:
     answer = api.post("/inventory", {"document": wrong}, **NOBODYS)
     assert answer.status_code == 422 and answer.json()["type"].endswith("bad-request")
     assert answer.json()["detail"].startswith("Line 1: ")
 
 
-def test_a_document_has_a_bound(api):
+def test_a_document_has_a_bound(api: Api) -> None:
     answer = api.post("/inventory", {"document": "x" * (text.MAX_CHARACTERS + 1)}, **NOBODYS)
     assert answer.status_code == 422 and "document: string should have at most" in answer.json()["detail"]
 
 
 @pytest.fixture
-def run(api, monkeypatch, tmp_path) -> Callable[..., Any]:
+def run(api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """Runs a command of the inventory as ops, with what is typed."""
     whole = FastAPI()
     whole.mount("/transhumance", api.client.app)
@@ -88,7 +88,7 @@ def run(api, monkeypatch, tmp_path) -> Callable[..., Any]:
     return lambda *words, typed="": CliRunner().invoke(commands.app, ["inventory", *words], input=typed)
 
 
-def test_the_command_line_plans_asks_and_applies(api, run, tmp_path):
+def test_the_command_line_plans_asks_and_applies(api: Api, run: Callable[..., Any], tmp_path: Path) -> None:
     file = tmp_path / "host.yaml"
     file.write_text(with_a_site(api))
     assert "add site Zurich" in run("plan", str(file)).stdout
@@ -102,7 +102,7 @@ def test_the_command_line_plans_asks_and_applies(api, run, tmp_path):
     assert run("apply", "--yes", str(file)).exit_code == 0
 
 
-def test_the_command_line_tells_what_is_refused(run, tmp_path):
+def test_the_command_line_tells_what_is_refused(run: Callable[..., Any], tmp_path: Path) -> None:
     file = tmp_path / "empty.yaml"
     file.write_text("sites: []\n")
     assert "refuse to remove server vps-1" in run("plan", str(file)).stdout
@@ -110,7 +110,7 @@ def test_the_command_line_tells_what_is_refused(run, tmp_path):
     assert refused.exit_code == 1 and "Nothing was applied." in refused.stderr
 
 
-def test_the_page_s_document_begins_a_host(api):
+def test_the_page_s_document_begins_a_host(api: Api) -> None:
     page = (Path(__file__).parents[2] / "docs" / "inventory.md").read_text()
     written = page.partition("```yaml\n")[2].partition("```")[0]
     (plan,) = text.read(written).plans

@@ -61,8 +61,9 @@ NAMES = {"server": "vps-1", "account": "blog", "test": 1}
 
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("user", ["panel", "ops"])
-def test_nothing_undocumented_is_met(document, label, user):
+def test_nothing_undocumented_is_met(document: schemathesis.schemas.BaseSchema, label: str, user: str) -> None:
     operation = document.find_operation_by_label(label)
+    assert operation
     named = {name: NAMES[name] for name in NAMES if f"{{{name}}}" in label}
     caller = callers.headers(user, "customer-1" if user == "panel" else None)
 

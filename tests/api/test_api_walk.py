@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
 from tests.api import callers
 from tests.api.routes import BODIES, NEEDS, ROUTES
@@ -53,12 +54,13 @@ def walk(new_registry: Callable[[], str]) -> Iterator[Walk]:
         yield Walk(api, {"server": "vps-1", "account": "a1-1", "test": str(test.id), "request": asked})
 
 
-def test_every_route_is_known_with_its_permission():
-    assert {operation: route.openapi_extra.get("x-permission") for operation, _, route in ROUTES} == NEEDS
+def test_every_route_is_known_with_its_permission() -> None:
+    known = {operation: (route.openapi_extra or {}).get("x-permission") for operation, _, route in ROUTES}
+    assert known == NEEDS
 
 
 @pytest.mark.parametrize(("operation", "method", "route"), PATHS)
-def test_the_anonymous_get_no_further_than_health(walk, operation, method, route):
+def test_the_anonymous_get_no_further_than_health(walk: Walk, operation: str, method: str, route: APIRoute) -> None:
     answer = walk.call(operation, method, walk.path(route.path), None, "customer-1")
     assert answer.status_code == (200 if NEEDS[operation] is None else 401)
     if NEEDS[operation] is not None:
@@ -68,7 +70,9 @@ def test_the_anonymous_get_no_further_than_health(walk, operation, method, route
 
 @pytest.mark.parametrize("user", sorted(callers.RIGHTS))
 @pytest.mark.parametrize(("operation", "method", "route"), PATHS)
-def test_who_lacks_the_permission_is_told_so_and_who_has_it_is_not(walk, operation, method, route, user):
+def test_who_lacks_the_permission_is_told_so_and_who_has_it_is_not(
+    walk: Walk, operation: str, method: str, route: APIRoute, user: str
+) -> None:
     ops_only = NEEDS[operation] == "ops"
     answer = walk.call(operation, method, walk.path(route.path), user, None if ops_only else "customer-1")
     allowed = NEEDS[operation] is None or NEEDS[operation] in callers.ALLOWED[user]
@@ -80,14 +84,14 @@ def test_who_lacks_the_permission_is_told_so_and_who_has_it_is_not(walk, operati
 
 
 @pytest.mark.parametrize(("operation", "method", "route"), PATHS)
-def test_without_a_customer_only_ops_get_through(walk, operation, method, route):
+def test_without_a_customer_only_ops_get_through(walk: Walk, operation: str, method: str, route: APIRoute) -> None:
     for user in callers.RIGHTS:
         answer = walk.call(operation, method, walk.path(route.path), user, None)
         assert (answer.status_code != 403) == (user == "ops" or NEEDS[operation] is None), (user, answer.text)
 
 
 @pytest.mark.parametrize(("operation", "method", "route"), PATHS)
-def test_what_is_another_customers_is_not_there(walk, operation, method, route):
+def test_what_is_another_customers_is_not_there(walk: Walk, operation: str, method: str, route: APIRoute) -> None:
     before = dict(walk.api.runs.started)
     answer = walk.call(operation, method, walk.path(route.path), "panel", "customer-2")
     if NEEDS[operation] == "ops":

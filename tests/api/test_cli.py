@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from cli import client, commands
 from include import billing, registry
 from include.moves.requirements import Judged
 from include.settings import Settings
-from tests.api.world import with_test
+from tests.api.world import Api, with_test
 from tests.registry import host
 from transhumance_airflow.api import streams
 from transhumance_airflow.api.runs import Found
@@ -29,7 +29,7 @@ COMMANDS = {
 
 
 @pytest.fixture
-def run(api, monkeypatch) -> Callable[..., Any]:
+def run(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs a command as ops; gives its result, with stdout and stderr apart."""
     whole = FastAPI()
     whole.mount("/transhumance", api.client.app)
@@ -42,11 +42,11 @@ def run(api, monkeypatch) -> Callable[..., Any]:
     return lambda *words: CliRunner().invoke(commands.app, list(words))
 
 
-def test_the_commands_are_those_of_the_docs():
-    assert {command.callback.__name__ for command in commands.app.registered_commands} == COMMANDS
+def test_the_commands_are_those_of_the_docs() -> None:
+    assert {one.callback.__name__ for one in commands.app.registered_commands if one.callback} == COMMANDS
 
 
-def test_overview_server_and_account(api, run):
+def test_overview_server_and_account(api: Api, run: Callable[..., Any]) -> None:
     host.handed_over(api.conn, 1)
     with_test(api.conn, "s1", blockers=1)
     said = run("overview").stdout
@@ -62,13 +62,13 @@ def test_overview_server_and_account(api, run):
     assert parsed == told
 
 
-def test_a_customers_view_is_the_customers(api, run):
+def test_a_customers_view_is_the_customers(api: Api, run: Callable[..., Any]) -> None:
     parsed = json.loads(run("overview", "--json", "--customer", "customer-2").stdout)
     assert [one["server"] for one in parsed["servers"]] == ["vps-2"]
     assert [one["account"] for one in parsed["accounts"]] == ["a2-1", "a2-2", "s2"]
 
 
-def test_queue_charges_and_campaigns(api, run):
+def test_queue_charges_and_campaigns(api: Api, run: Callable[..., Any]) -> None:
     billing.apply_settings(api.conn, Settings("Europe/Paris"))
     host.handed_over(api.conn, 1)
     id = host.begin(api.conn, 2)
@@ -86,7 +86,7 @@ def test_queue_charges_and_campaigns(api, run):
     assert "2 waiting" in run("campaigns").stdout
 
 
-def test_what_is_no_accounts_is_shown_and_signed_for(api, run):
+def test_what_is_no_accounts_is_shown_and_signed_for(api: Api, run: Callable[..., Any]) -> None:
     registry.record_unclaimed(api.conn, "vps-1", [("files", "/srv/erp/", "3 files."), ("mount", "/data", "A disk.")])
     said = run("unclaimed", "vps-1").stdout
     assert "/srv/erp/" in said and "A disk." in said
@@ -100,7 +100,7 @@ def test_what_is_no_accounts_is_shown_and_signed_for(api, run):
     assert run("unclaimed", "transit-1").exit_code == 0, "a transit is looked at as well"
 
 
-def test_actions_start_runs_and_show_where(api, run):
+def test_actions_start_runs_and_show_where(api: Api, run: Callable[..., Any]) -> None:
     said = run("ask", "vps-1", "2026", "--lift-gate-because", "a test")
     assert said.exit_code == 0 and "migrate_server" in said.stdout and "queued" in said.stdout
     run("test", "s1", "2026")
@@ -110,7 +110,9 @@ def test_actions_start_runs_and_show_where(api, run):
     assert {dag for dag, _ in api.runs.started} == {"migrate_server", "test_account", "move_account", "manage_transits"}
 
 
-def test_waiting_shows_progress_and_ends_with_the_run(api, run, monkeypatch):
+def test_waiting_shows_progress_and_ends_with_the_run(
+    api: Api, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.handed_over(api.conn, 1)
     asked = []
 
@@ -125,14 +127,14 @@ def test_waiting_shows_progress_and_ends_with_the_run(api, run, monkeypatch):
     assert done.exit_code == 1 and "The run failed" in done.stderr and len(asked) == 4
 
 
-def test_a_refusal_is_a_line_on_stderr_and_exit_code_1(run, api):
+def test_a_refusal_is_a_line_on_stderr_and_exit_code_1(run: Callable[..., Any], api: Api) -> None:
     refused = run("perform", "a1-1")
     assert refused.exit_code == 1 and refused.stdout == ""
     assert "has no transit: ask for one" in " ".join(refused.stderr.split())
     assert run("server", "no-such").exit_code == 1
 
 
-def test_it_says_which_setting_is_missing(monkeypatch):
+def test_it_says_which_setting_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("URL", "TOKEN", "USER", "PASSWORD"):
         monkeypatch.delenv(f"TRANSHUMANCE_{name}", raising=False)
     said = CliRunner().invoke(commands.app, ["overview"])
@@ -144,7 +146,7 @@ def test_it_says_which_setting_is_missing(monkeypatch):
     assert "does not answer" in " ".join(CliRunner().invoke(commands.app, ["overview"]).stderr.split())
 
 
-def test_a_user_and_password_become_a_token():
+def test_a_user_and_password_become_a_token() -> None:
     def token(request: httpx.Request) -> httpx.Response:
         right = json.loads(request.content) == {"username": "ops", "password": "secret"}
         return httpx.Response(201, json={"access_token": "t"}) if right else httpx.Response(401)
@@ -155,7 +157,7 @@ def test_a_user_and_password_become_a_token():
             client.fetch_token(http, "ops", "wrong")
 
 
-def test_a_call_whose_answer_was_lost_is_made_again_with_the_same_key(monkeypatch):
+def test_a_call_whose_answer_was_lost_is_made_again_with_the_same_key(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -170,7 +172,7 @@ def test_a_call_whose_answer_was_lost_is_made_again_with_the_same_key(monkeypatc
     assert len(keys) == 3 and len(set(keys)) == 1
 
 
-def test_following_goes_on_behind_the_last_event_after_a_break(monkeypatch):
+def test_following_goes_on_behind_the_last_event_after_a_break(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     event = 'event: move.done\ndata: {"id": %d}\nid: %d\n\n'
 
@@ -186,10 +188,10 @@ def test_following_goes_on_behind_the_last_event_after_a_break(monkeypatch):
     assert asked == [None, "2"]
 
 
-def test_follow_prints_events(api, run, monkeypatch):
+def test_follow_prints_events(api: Api, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     host.handed_over(api.conn, 1)
 
-    def once(self, path, last=None):
+    def once(self: client.Client, path: str, last: int | None = None) -> Iterator[dict[str, Any]]:
         with self.http.stream("GET", client.BASE + path, headers={**self.headers, "Last-Event-ID": "0"}) as answer:
             yield from client.events(answer.iter_lines())
 
@@ -200,7 +202,7 @@ def test_follow_prints_events(api, run, monkeypatch):
     assert {line["account"] for line in lines} == {"a1-1"}
 
 
-def test_nothing_in_an_answer_is_markup():
+def test_nothing_in_an_answer_is_markup() -> None:
     from cli import tables
 
     text = tables.event({"at": "2026-11-25T12:00:00Z", "account": "[red]x", "server": None, "sentence": "[bold]no"})

@@ -48,7 +48,7 @@ def lease(
     plan: str = "medium",
 ) -> int:
     """A lease of vps-`number`'s transit; its id."""
-    return conn.execute(
+    ((id,),) = conn.execute(
         "INSERT INTO leases (migration, transit, server, plan, handed_over_at, expected_end_at,"
         " last_account_left_at) VALUES ((SELECT id FROM migrations WHERE server = %(server)s), %(transit)s,"
         " %(server)s, %(plan)s, %(at)s, %(end)s, %(left)s) RETURNING id",
@@ -60,7 +60,8 @@ def lease(
             "end": handed_over_at + timedelta(days=14),
             "left": left_at,
         },
-    ).fetchone()[0]
+    ).fetchall()
+    return id
 
 
 def leave(conn: psycopg.Connection, lease_id: int, at: datetime) -> None:

@@ -65,7 +65,7 @@ def same_time_later(moment: datetime, days: int, zone: str) -> datetime:
     wanted = moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) + days * DAY
     around = [wanted.replace(tzinfo=UTC) + hours * timedelta(hours=1) for hours in range(-30, 31)]
     offsets = [m.astimezone(ZoneInfo(zone)).utcoffset() for m in around]
-    instants = {wanted.replace(tzinfo=UTC) - offset for offset in offsets}
+    instants = {wanted.replace(tzinfo=UTC) - offset for offset in offsets if offset is not None}
     right = [i for i in instants if i.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wanted]
     return max(right) if right else max(instants)
 

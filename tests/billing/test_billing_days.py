@@ -24,7 +24,7 @@ def use(conn: psycopg.Connection, zone: str = "Europe/Paris") -> None:
     apply_settings(conn, Settings(zone))
 
 
-def test_a_lease_is_free_for_seven_days_then_costs_each_whole_day(conn):
+def test_a_lease_is_free_for_seven_days_then_costs_each_whole_day(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "40.00", date(2026, 1, 1))
     lease(conn, 1, at("2026-03-01 10:00"), left_at=at("2026-03-12 09:00"))
@@ -38,7 +38,7 @@ def test_a_lease_is_free_for_seven_days_then_costs_each_whole_day(conn):
     ]
 
 
-def test_a_day_that_begins_with_the_end_of_the_free_days_counts(conn):
+def test_a_day_that_begins_with_the_end_of_the_free_days_counts(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "31.00", date(2026, 1, 1))
     lease(conn, 1, at("2026-03-01 00:00"), left_at=at("2026-03-10 00:00"))
@@ -49,7 +49,7 @@ def test_a_day_that_begins_with_the_end_of_the_free_days_counts(conn):
 @pytest.mark.parametrize(
     ("currency", "monthly"), [("EUR", "49.99"), ("JPY", "5000"), ("KWD", "12.345"), ("EUR", "0.07"), ("USD", "0")]
 )
-def test_every_month_sums_to_the_monthly_price(conn, currency, monthly):
+def test_every_month_sums_to_the_monthly_price(conn: psycopg.Connection, currency: str, monthly: str) -> None:
     use(conn)
     price(conn, monthly, date(2023, 1, 1), currency)
     lease(conn, 1, at("2023-12-01 10:00"))
@@ -63,7 +63,7 @@ def test_every_month_sums_to_the_monthly_price(conn, currency, monthly):
     assert {amount for _, amount, _ in sums} == {Decimal(monthly)}
 
 
-def test_a_price_change_within_a_month_changes_no_day_before_it(conn):
+def test_a_price_change_within_a_month_changes_no_day_before_it(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "31.00", date(2026, 1, 1))
     price(conn, "62.00", date(2026, 3, 17))
@@ -73,7 +73,7 @@ def test_a_price_change_within_a_month_changes_no_day_before_it(conn):
     assert march == [Decimal("1.00")] * 16 + [Decimal("2.00")] * 15
 
 
-def test_days_that_were_missed_are_caught_up_as_they_would_have_been(conn):
+def test_days_that_were_missed_are_caught_up_as_they_would_have_been(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "40.00", date(2026, 1, 1))
     for number in range(1, 6):
@@ -90,19 +90,19 @@ def test_days_that_were_missed_are_caught_up_as_they_would_have_been(conn):
     assert bill_days(conn, now=at("2026-03-30 00:15")).first is None
 
 
-def test_a_day_that_is_not_over_is_refused(conn):
+def test_a_day_that_is_not_over_is_refused(conn: psycopg.Connection) -> None:
     use(conn)
     with pytest.raises(RegistryRefused, match="not over"):
         bill_days(conn, through_day=date(2026, 3, 20), now=at("2026-03-20 23:59"))
     assert bill_days(conn, through_day=date(2026, 3, 20), now=at("2026-03-21 00:00")).charges == 0
 
 
-def test_without_a_time_zone_nothing_is_billed(conn):
+def test_without_a_time_zone_nothing_is_billed(conn: psycopg.Connection) -> None:
     with pytest.raises(RegistryRefused, match="no billing time zone"):
         bill_days(conn, now=at("2026-03-20 23:59"))
 
 
-def test_late_facts_are_settled_by_new_entries(conn):
+def test_late_facts_are_settled_by_new_entries(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "31.00", date(2026, 1, 1))
     known = lease(conn, 1, at("2026-03-01 10:00"))
@@ -123,7 +123,7 @@ def test_late_facts_are_settled_by_new_entries(conn):
     assert reasons == [("the last account left 2026-03-10 14:00 UTC",)]
 
 
-def test_a_price_that_becomes_known_late_is_settled(conn):
+def test_a_price_that_becomes_known_late_is_settled(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "31.00", date(2026, 1, 1))
     lease(conn, 1, at("2026-03-01 10:00"))
@@ -138,7 +138,7 @@ def test_a_price_that_becomes_known_late_is_settled(conn):
     assert [(k[2], v) for k, v in balances(conn).items() if k[1].day == 12] == [("JPY", Decimal(100))]
 
 
-def test_a_plan_without_a_price_is_billed_once_it_has_one(conn):
+def test_a_plan_without_a_price_is_billed_once_it_has_one(conn: psycopg.Connection) -> None:
     use(conn)
     lease(conn, 1, at("2026-03-01 10:00"))
     billed = bill_days(conn, now=at("2026-03-13 00:15"))
@@ -147,7 +147,7 @@ def test_a_plan_without_a_price_is_billed_once_it_has_one(conn):
     assert settle_late_facts(conn).charges == 4
 
 
-def test_a_wrong_record_is_corrected_with_a_reason(conn):
+def test_a_wrong_record_is_corrected_with_a_reason(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "31.00", date(2026, 1, 1))
     wrong = lease(conn, 1, at("2026-03-01 10:00"))
@@ -171,7 +171,7 @@ def test_a_wrong_record_is_corrected_with_a_reason(conn):
 
 @pytest.mark.parametrize("table", ["ledger_entries", "billing_days", "billing_time_zones", "lease_corrections"])
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
-def test_history_is_append_only(conn, table, statement):
+def test_history_is_append_only(conn: psycopg.Connection, table: str, statement: str) -> None:
     column = {"ledger_entries": "amount", "lease_corrections": "reason", "billing_time_zones": "zone"}.get(
         table, "charges"
     )
@@ -179,7 +179,7 @@ def test_history_is_append_only(conn, table, statement):
         conn.execute(statement.format(table, column, column))
 
 
-def test_a_lease_day_cannot_be_charged_twice_by_anyone(conn):
+def test_a_lease_day_cannot_be_charged_twice_by_anyone(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "31.00", date(2026, 1, 1))
     lease(conn, 1, at("2026-03-01 10:00"))
@@ -204,12 +204,12 @@ def test_a_lease_day_cannot_be_charged_twice_by_anyone(conn):
         ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00Z"),
     ],
 )
-def test_a_day_begins_at_its_first_instant(conn, zone, day, begins):
-    (found,) = conn.execute("SELECT billing_day_begins(%s, %s)", (day, zone)).fetchone()
+def test_a_day_begins_at_its_first_instant(conn: psycopg.Connection, zone: str, day: str, begins: str) -> None:
+    ((found,),) = conn.execute("SELECT billing_day_begins(%s, %s)", (day, zone)).fetchall()
     assert found == datetime.fromisoformat(begins)
 
 
-def test_the_free_days_end_at_the_same_time_of_day_through_summer_time(conn):
+def test_the_free_days_end_at_the_same_time_of_day_through_summer_time(conn: psycopg.Connection) -> None:
     use(conn)
     lease(conn, 1, at("2026-03-24 10:00"))  # clocks go forward on the 29th
     lease(conn, 2, at("2026-03-22 02:30"))  # ends in the hour that is skipped
@@ -223,7 +223,7 @@ def test_the_free_days_end_at_the_same_time_of_day_through_summer_time(conn):
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
-def test_a_new_zone_neither_doubles_nor_loses_a_day(conn, zone):
+def test_a_new_zone_neither_doubles_nor_loses_a_day(conn: psycopg.Connection, zone: str) -> None:
     use(conn)
     price(conn, "31.00", date(2026, 1, 1))
     lease(conn, 1, at("2026-02-01 00:00"))
@@ -241,7 +241,9 @@ def test_a_new_zone_neither_doubles_nor_loses_a_day(conn, zone):
     assert sum(row[4] for row in march) == 31
 
 
-def test_a_zone_is_refused_that_is_unknown_or_for_days_already_billed_or_that_swallows_a_day(conn):
+def test_a_zone_is_refused_that_is_unknown_or_for_days_already_billed_or_that_swallows_a_day(
+    conn: psycopg.Connection,
+) -> None:
     use(conn)
     lease(conn, 1, at("2026-03-01 00:00"))
     bill_days(conn, now=at("2026-03-10 12:00"))
@@ -254,20 +256,20 @@ def test_a_zone_is_refused_that_is_unknown_or_for_days_already_billed_or_that_sw
         apply_settings(conn, Settings("Pacific/Kiritimati"), now=at("2026-03-20 12:00"))
 
 
-def test_the_setting_for_free_days_holds_for_later_leases_only(conn):
+def test_the_setting_for_free_days_holds_for_later_leases_only(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "31.00", date(2026, 1, 1))
     first = lease(conn, 1, at("2026-03-01 10:00"))
     assert len(apply_settings(conn, Settings("Europe/Paris", free_days=3))) == 1
     second = lease(conn, 2, at("2026-03-01 10:00"))
     bill_days(conn, now=at("2026-03-10 00:15"))
-    days = {}
+    days: dict[int, list[int]] = {}
     for entry in ledger(conn):
         days.setdefault(entry[0], []).append(entry[1].day)
     assert days == {first: [9], second: [5, 6, 7, 8, 9]}
 
 
-def test_a_price_must_fit_its_currency(conn):
+def test_a_price_must_fit_its_currency(conn: psycopg.Connection) -> None:
     for monthly, currency, sentence in (("9.999", "EUR", "more decimals"), ("9.5", "JPY", "more decimals")):
         with pytest.raises(psycopg.Error, match=sentence), conn.transaction():
             price(conn, monthly, date(2026, 1, 1), currency)
@@ -275,7 +277,7 @@ def test_a_price_must_fit_its_currency(conn):
         price(conn, "9.00", date(2026, 1, 1), "XQQ")
 
 
-def test_the_clock_can_be_moved_in_the_database(conn):
+def test_the_clock_can_be_moved_in_the_database(conn: psycopg.Connection) -> None:
     use(conn)
     lease(conn, 1, datetime.now(UTC))
     conn.execute("SET transhumance.clock_offset = '9 days'")
@@ -283,7 +285,7 @@ def test_the_clock_can_be_moved_in_the_database(conn):
     assert billed_through(conn) == (datetime.now(PARIS) + timedelta(days=8)).date()
 
 
-def test_a_day_that_costs_nothing_is_charged_all_the_same(conn):
+def test_a_day_that_costs_nothing_is_charged_all_the_same(conn: psycopg.Connection) -> None:
     use(conn)
     price(conn, "0.00", date(2026, 1, 1))
     lease(conn, 1, at("2026-03-01 10:00"))

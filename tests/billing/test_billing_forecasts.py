@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from decimal import Decimal
 
+import psycopg
 import pytest
 
 from include.billing import (
@@ -21,13 +22,13 @@ DAYS = (2, 1, 0)
 
 
 @pytest.fixture
-def paris(conn):
+def paris(conn: psycopg.Connection) -> psycopg.Connection:
     apply_settings(conn, Settings("Europe/Paris"))
     price(conn, "40.00", date(2026, 1, 1))
     return conn
 
 
-def test_the_dry_run_says_what_the_run_then_does_and_changes_nothing(paris):
+def test_the_dry_run_says_what_the_run_then_does_and_changes_nothing(paris: psycopg.Connection) -> None:
     lease(paris, 1, at("2026-03-01 10:00"))
     gone = lease(paris, 2, at("2026-03-01 10:00"))
     lease(paris, 3, at("2026-03-11 10:00"))
@@ -58,7 +59,7 @@ def test_the_dry_run_says_what_the_run_then_does_and_changes_nothing(paris):
     assert would_bill(paris, now=at("2026-03-20 00:15")).table() == "No day to bill."
 
 
-def test_the_forecast_tells_the_customer_what_waiting_costs(paris):
+def test_the_forecast_tells_the_customer_what_waiting_costs(paris: psycopg.Connection) -> None:
     number = lease(paris, 1, at("2026-03-01 10:00"))
     early = forecast(paris, number, now=at("2026-03-02 12:00"))
     assert early.sentence() == "If you finish by Monday 9 March: 0.00 EUR; each day after: 1.29 to 1.34 EUR."
@@ -73,7 +74,7 @@ def test_the_forecast_tells_the_customer_what_waiting_costs(paris):
     assert sum(row[4] for row in ledger(paris)) == Decimal("3.87")
 
 
-def test_a_forecast_is_refused_without_a_lease_or_a_price(paris):
+def test_a_forecast_is_refused_without_a_lease_or_a_price(paris: psycopg.Connection) -> None:
     with pytest.raises(RegistryRefused, match="no lease 12345"):
         forecast(paris, 12345)
     number = lease(paris, 1, at("2026-03-01 10:00"), plan="large")
@@ -85,16 +86,16 @@ def test_a_forecast_is_refused_without_a_lease_or_a_price(paris):
         forecast(paris, number, now=at("2026-03-02 12:00"))
 
 
-def reminders(conn) -> list[str]:
+def reminders(conn: psycopg.Connection) -> list[str]:
     return [
         r[0]
         for r in conn.execute("SELECT payload ->> 'reminder' FROM outbox WHERE kind = 'lease.reminder' ORDER BY id")
     ]
 
 
-def test_each_reminder_is_sent_once_on_its_day(paris):
+def test_each_reminder_is_sent_once_on_its_day(paris: psycopg.Connection) -> None:
     lease(paris, 1, at("2026-03-01 10:00"))
-    sent = {}
+    sent: dict[str, list[tuple[int, int]]] = {}
     for day in range(1, 15):
         for hour in (0, 12):
             now = at("2026-03-01 00:15") + timedelta(days=day - 1, hours=hour)
@@ -111,13 +112,13 @@ def test_each_reminder_is_sent_once_on_its_day(paris):
     }
 
 
-def test_fourteen_free_days_and_a_reminder_more(conn):
+def test_fourteen_free_days_and_a_reminder_more(conn: psycopg.Connection) -> None:
     apply_settings(conn, Settings("Europe/Paris", free_days=14))
     price(conn, "40.00", date(2026, 1, 1))
     number = lease(conn, 1, at("2026-03-01 10:00"))
     sentence = forecast(conn, number, now=at("2026-03-02 12:00")).sentence()
     assert sentence == "If you finish by Monday 16 March: 0.00 EUR; each day after: 1.29 to 1.34 EUR."
-    sent = {}
+    sent: dict[str, int] = {}
     for day in range(1, 20):
         now = at("2026-03-01 00:15") + timedelta(days=day - 1)
         bill_days(conn, now=now)
@@ -134,14 +135,14 @@ def test_fourteen_free_days_and_a_reminder_more(conn):
     assert ledger(conn)[0][1] == date(2026, 3, 16)
 
 
-def test_a_reminder_that_would_be_before_the_hand_over_is_none(conn):
+def test_a_reminder_that_would_be_before_the_hand_over_is_none(conn: psycopg.Connection) -> None:
     apply_settings(conn, Settings("Europe/Paris", free_days=3))
     lease(conn, 1, at("2026-03-01 10:00"))
     send_reminders(conn, (7, 5), now=at("2026-03-01 23:00"))
     assert reminders(conn) == []
 
 
-def test_no_reminder_comes_too_late_or_to_who_has_finished(paris):
+def test_no_reminder_comes_too_late_or_to_who_has_finished(paris: psycopg.Connection) -> None:
     finished = lease(paris, 1, at("2026-03-01 10:00"))
     leave(paris, finished, at("2026-03-03 10:00"))
     lease(paris, 2, at("2026-03-01 10:00"))

@@ -6,6 +6,7 @@ import hmac
 import io
 import json
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
@@ -32,7 +33,7 @@ from tests.billing.facts import at, lease, leave, ledger, price
 
 
 @pytest.fixture
-def billed(dsn):
+def billed(dsn: str) -> Iterator[psycopg.Connection]:
     """A connection to a registry with six leases, billed through 12 March 2026: 24 charges."""
     with psycopg.connect(dsn) as conn:
         with conn.transaction():
@@ -44,40 +45,50 @@ def billed(dsn):
         yield conn
 
 
-@pytest.fixture
-def receiver():
+class Panel(ThreadingHTTPServer):
     """A real HTTP server; `answers` is what it says, the last for ever, `got` what came."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.got.append((dict(self.headers), body))
-            status = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = [204]
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.receiver = Receiver(f"http://127.0.0.1:{self.server_port}/billing", "a secret")
 
-        def log_message(self, *args):
-            pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.answers, server.got = [204], []
+class Handler(BaseHTTPRequestHandler):
+    server: Panel
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append((dict(self.headers), body))
+        answers = self.server.answers
+        self.send_response(answers.pop(0) if len(answers) > 1 else answers[0])
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Panel]:
+    """The host's panel, which listens."""
+    server = Panel()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    server.receiver = Receiver(f"http://127.0.0.1:{server.server_port}/billing", "a secret")
     yield server
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def due_now(conn):
+def due_now(conn: psycopg.Connection) -> None:
     """Time passes: what waits is due."""
     with conn.transaction():
         conn.execute("UPDATE outbox SET next_attempt_at = now() WHERE delivered_at IS NULL")
 
 
-def test_a_charge_is_told_once_signed_and_with_its_key(billed, receiver):
+def test_a_charge_is_told_once_signed_and_with_its_key(billed: psycopg.Connection, receiver: Panel) -> None:
     told = deliver(billed, receiver.receiver)
     assert (told.delivered, told.failed, told.waiting) == (1, 0, 0)
     ((headers, body),) = receiver.got
@@ -90,14 +101,16 @@ def test_a_charge_is_told_once_signed_and_with_its_key(billed, receiver):
     assert "secret" not in repr(receiver.receiver)
 
 
-def test_a_refused_message_waits_longer_each_time_and_is_the_same_again(billed, receiver):
+def test_a_refused_message_waits_longer_each_time_and_is_the_same_again(
+    billed: psycopg.Connection, receiver: Panel
+) -> None:
     receiver.answers = [500, 503, 204]
     told = deliver(billed, receiver.receiver)
     assert (told.delivered, told.failed, told.waiting, told.error) == (0, 1, 1, "500 Internal Server Error")
     assert deliver(billed, receiver.receiver).failed == 0, "it must wait first"
     waits = []
     for _ in range(2):
-        (wait,) = billed.execute("SELECT next_attempt_at - now() FROM outbox").fetchone()
+        ((wait,),) = billed.execute("SELECT next_attempt_at - now() FROM outbox").fetchall()
         billed.rollback()
         waits.append(wait.total_seconds())
         due_now(billed)
@@ -107,11 +120,11 @@ def test_a_refused_message_waits_longer_each_time_and_is_the_same_again(billed, 
     assert len({body for _, body in receiver.got}) == 1
 
 
-def test_a_receiver_that_is_down_is_not_tried_for_every_message(billed):
+def test_a_receiver_that_is_down_is_not_tried_for_every_message(billed: psycopg.Connection) -> None:
     send_reminders(billed, (2, 1, 0), now=at("2026-03-13 00:15"))
     told = deliver(billed, Receiver("http://127.0.0.1:9/", "x"))
     assert (told.delivered, told.failed, told.waiting) == (0, 3, 7)
-    assert told.error.startswith("ConnectError")
+    assert told.error and told.error.startswith("ConnectError")
     attempts = [row[0] for row in billed.execute("SELECT attempts FROM outbox ORDER BY id")]
     assert attempts == [1, 1, 1, 0, 0, 0, 0]
 
@@ -130,28 +143,28 @@ def test_a_receiver_that_is_down_is_not_tried_for_every_message(billed):
         ("https://panel.example/hook", " \n", "no secret to sign with"),
     ],
 )
-def test_what_anybody_could_read_or_sign_is_not_sent(url, secret, why):
+def test_what_anybody_could_read_or_sign_is_not_sent(url: str, secret: str, why: str) -> None:
     with pytest.raises(RegistryRefused, match=why):
         Receiver(url, secret)
 
 
-def test_a_receiver_of_this_machine_may_be_asked_by_http():
+def test_a_receiver_of_this_machine_may_be_asked_by_http() -> None:
     assert [Receiver(url, "x").url[:7] for url in ("http://localhost:1/", "http://[::1]:1/")] == ["http://"] * 2
 
 
-def test_delivery_does_not_begin_within_a_transaction(billed, receiver):
+def test_delivery_does_not_begin_within_a_transaction(billed: psycopg.Connection, receiver: Panel) -> None:
     billed.execute("SELECT 1")
     with pytest.raises(RuntimeError, match="open transaction"):
         deliver(billed, receiver.receiver)
 
 
-def test_a_message_cannot_be_changed_or_taken_back(billed):
+def test_a_message_cannot_be_changed_or_taken_back(billed: psycopg.Connection) -> None:
     for statement in ("UPDATE outbox SET payload = '{}'", "DELETE FROM outbox", "TRUNCATE outbox"):
         with pytest.raises(psycopg.Error, match="outbox"), billed.transaction():
             billed.execute(statement)
 
 
-def test_an_export_hands_over_each_entry_once(billed):
+def test_an_export_hands_over_each_entry_once(billed: psycopg.Connection) -> None:
     stream = io.StringIO()
     assert export_ledger(billed, "books", "csv", stream) == 24
     rows = list(csv.DictReader(io.StringIO(stream.getvalue())))
@@ -174,9 +187,9 @@ def test_an_export_hands_over_each_entry_once(billed):
         export_ledger(billed, "books", "xml", io.StringIO())
 
 
-def test_an_export_that_fails_marks_nothing(billed):
+def test_an_export_that_fails_marks_nothing(billed: psycopg.Connection) -> None:
     class Full(io.StringIO):
-        def write(self, text):
+        def write(self, text: str) -> int:
             raise OSError("no space left")
 
     with pytest.raises(OSError):
@@ -186,7 +199,7 @@ def test_an_export_that_fails_marks_nothing(billed):
 
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
-def test_runs_at_once_bill_once(dsn, isolation):
+def test_runs_at_once_bill_once(dsn: str, isolation: str) -> None:
     with psycopg.connect(dsn) as conn, conn.transaction():
         apply_settings(conn, Settings("Europe/Paris"))
         price(conn, "31.00", date(2026, 1, 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 from tests.support.airflow_home import REPOSITORY  # isort: skip  # noqa: F401  (before anything of Airflow)
 
 import itertools
@@ -33,7 +35,7 @@ class Counting(psycopg.Cursor):
 
     asked = 0
 
-    def execute(self, *args, **kwargs):
+    def execute(self, *args: Any, **kwargs: Any) -> Self:
         Counting.asked += 1
         return super().execute(*args, **kwargs)
 
@@ -87,7 +89,7 @@ def airflow() -> Iterator[FastAPI]:
 
 @pytest.fixture
 def client(
-    airflow: FastAPI, conn: psycopg.Connection, tmp_path: Path, monkeypatch
+    airflow: FastAPI, conn: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str | None], TestClient]:
     """A client for a user (None: anonymous) with a browser's session."""
     from airflow.api_fastapi.app import get_auth_manager

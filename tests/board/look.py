@@ -11,17 +11,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import psycopg
+from fastapi import FastAPI
 
 from tests.board import made_up, standing_alone
 from tests.support.chromium import browser
 from transhumance_airflow.board import PREFIX
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: FastAPI) -> Iterator[str]:
     """The app on a free port of 127.0.0.1; its address. Streams that are open are cut off at the end."""
     import uvicorn
 
@@ -59,10 +63,12 @@ def main() -> None:
             take(chromium, address + PREFIX, asked.folder, asked.readme)
 
 
-def take(chromium: Any, board: str, folder: Path | None, readme: Path | None) -> None:
+def take(chromium: Browser, board: str, folder: Path | None, readme: Path | None) -> None:
     """One PNG a page, theme and size."""
 
-    def picture(path: str, to: Path, scheme: str, width: int, height: int, whole: bool = True) -> None:
+    def picture(
+        path: str, to: Path, scheme: Literal["light", "dark"], width: int, height: int, whole: bool = True
+    ) -> None:
         page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         page.on("console", lambda said: print(said.type, said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: print("error", error))

@@ -84,7 +84,7 @@ def begin(conn: psycopg.Connection, server: str) -> int:
 def hand_over(conn: psycopg.Connection, server: str, days: float) -> int:
     """The server's transit was handed over so many days ago."""
     id = begin(conn, server)
-    transit = registry.assign_transit(conn, id)
+    transit = registry.certain(registry.assign_transit(conn, id))
     registry.may_install_transit(conn, id)
     registry.enrol_server(conn, transit, "2026", KEY + "new", {"debian": "13"})
     registry.hand_over(conn, id, ago(days=days))
@@ -137,7 +137,7 @@ def move(conn: psycopg.Connection, account: str, to: str, n: int = 1, until: str
 def empty(conn: psycopg.Connection, server: str, days: float) -> int:
     """Every account left for the transit that was handed over so many days ago, and the original proved to be empty."""
     id = hand_over(conn, server, days)
-    transit = registry.migration(conn, id).transit
+    transit = registry.certain(registry.migration(conn, id).transit)
     for n, name in enumerate(registry.accounts_not_on(conn, id, transit), 1):
         move(conn, name, transit, n, began=30 - 3 * n)
     registry.last_account_left(conn, id)
@@ -223,7 +223,11 @@ def fill(conn: psycopg.Connection) -> dict[str, int]:
     for server in ("vps-4", "vps-3"):
         with behind_its_back(conn):
             conn.execute("UPDATE migrations SET began_at = %s WHERE server = %s", (ago(days=6), server))
-    transit = {server: registry.migration(conn, id).transit for server, id in made.items()}
+    transit = {
+        server: registry.certain(registry.migration(conn, id).transit)
+        for server, id in made.items()
+        if server != "vps-6"  # whose transit is not assigned yet
+    }
     move(conn, "shop3", transit["vps-3"], 2, began=26)
     move(conn, "blog3", transit["vps-3"], 1, began=20)
     move(conn, "mail3", transit["vps-3"], until="copying", began=0.02)
@@ -246,7 +250,8 @@ def fill(conn: psycopg.Connection) -> dict[str, int]:
             WHERE move IS NULL
             """
         )
-    made |= {server: registry.migration_of(conn, server).id for server in ("vps-7", "vps-8", "vps-9", "ded-15")}
+    for server in ("vps-7", "vps-8", "vps-9", "ded-15"):
+        made[server] = registry.certain(registry.migration_of(conn, server)).id
     return made
 
 

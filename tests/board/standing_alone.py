@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import psycopg
 from fastapi import FastAPI
@@ -19,8 +20,13 @@ from fastapi import FastAPI
 from tests.board import made_up
 from tests.support import airflow_home  # noqa: F401  (before anything of Airflow)
 
+if TYPE_CHECKING:
+    from transhumance_airflow.board.runs import Approval, Trouble
 
-def app(dsn: str, troubles: list | None = None, approvals: list | None = None, may_act: bool = True) -> FastAPI:
+
+def app(
+    dsn: str, troubles: list[Trouble] | None = None, approvals: list[Approval] | None = None, may_act: bool = True
+) -> FastAPI:
     """The board on the registry at `dsn`, for a person who may look and, with `may_act`, press."""
     from airflow.api_fastapi.core_api.security import get_user
 
@@ -49,7 +55,7 @@ def app(dsn: str, troubles: list | None = None, approvals: list | None = None, m
     return around
 
 
-def told(made: dict[str, int]) -> tuple[list, list]:
+def told(made: dict[str, int]) -> tuple[list[Trouble], list[Approval]]:
     """What Airflow would know of the made-up host: two failed tasks, one question."""
     from transhumance_airflow.board import runs
 

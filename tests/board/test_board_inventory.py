@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 
+import psycopg
 import pytest
+from fastapi.testclient import TestClient
 
 from include import registry
 from include.inventory import text
@@ -15,23 +18,23 @@ from transhumance_airflow.board import PREFIX
 
 
 @pytest.fixture
-def olga(client):
+def olga(client: Callable[[str | None], TestClient]) -> TestClient:
     return client("olga")
 
 
-def with_a_customer(conn, name: str) -> str:
+def with_a_customer(conn: psycopg.Connection, name: str) -> str:
     known = stored(conn)
     return text.write(known.model_copy(update={"customers": (*known.customers, Customer(name=name))}))
 
 
-def test_the_page_has_the_document_and_the_board_leads_to_it(olga, conn):
+def test_the_page_has_the_document_and_the_board_leads_to_it(olga: TestClient, conn: psycopg.Connection) -> None:
     assert f'href="{PREFIX}/inventory"' in olga.get(PREFIX + "/").text
     page = olga.get(PREFIX + "/inventory").text
     (document,) = re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", page, re.DOTALL)
     assert html.unescape(document) == text.write(stored(conn))
 
 
-def test_a_document_is_shown_then_applied(olga, conn):
+def test_a_document_is_shown_then_applied(olga: TestClient, conn: psycopg.Connection) -> None:
     document = with_a_customer(conn, "<script>'s farm & co")
     shown = olga.post(PREFIX + "/inventory/plan", data={"document": document}).text
     assert "1 to add." in shown and "add customer &lt;script&gt;&#39;s farm &amp; co: mail none" in shown
@@ -41,7 +44,7 @@ def test_a_document_is_shown_then_applied(olga, conn):
     assert registry.list_events(conn, after=registry.settled(conn) - 1)[-1].by == "olga"
 
 
-def test_what_cannot_be_is_told_and_nothing_is_done(olga, conn):
+def test_what_cannot_be_is_told_and_nothing_is_done(olga: TestClient, conn: psycopg.Connection) -> None:
     before = stored(conn)
     shown = olga.post(PREFIX + "/inventory/plan", data={"document": "{}"}).text
     assert '<li class="late">refuse to remove server vps-1: ' in shown
@@ -53,7 +56,7 @@ def test_what_cannot_be_is_told_and_nothing_is_done(olga, conn):
     assert stored(conn) == before
 
 
-def test_another_sites_page_cannot_apply(olga, conn):
+def test_another_sites_page_cannot_apply(olga: TestClient, conn: psycopg.Connection) -> None:
     headers = {"origin": "https://evil.example"}
     document = with_a_customer(conn, "Evil")
     assert olga.post(PREFIX + "/inventory/apply", data={"document": document}, headers=headers).status_code == 403

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import delete, text
+from sqlalchemy.orm import Session
 
 from transhumance_airflow.board import runs
 
@@ -15,7 +17,7 @@ AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def session(airflow) -> Iterator[object]:
+def session(airflow: FastAPI) -> Iterator[Session]:
     """A session of Airflow's database, which is empty again afterwards."""
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
@@ -28,7 +30,7 @@ def session(airflow) -> Iterator[object]:
 
 
 @pytest.fixture
-def task(session):
+def task(session: Session) -> Callable[..., None]:
     """Writes a task instance without the rows that it refers to, and a question when it has a subject."""
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
@@ -54,7 +56,7 @@ def task(session):
     return written
 
 
-def test_what_failed_for_good(task):
+def test_what_failed_for_good(task: Callable[..., None]) -> None:
     task("migrate_server", "ready-1", "install_transit", "failed")
     task("migrate_server", "ready-1", "hand_over", "upstream_failed")
     task("migrate_server", "ready-1", "request_transit", "success")
@@ -67,7 +69,7 @@ def test_what_failed_for_good(task):
     assert runs.troubles([]) == []
 
 
-def test_questions_that_nobody_has_answered(task):
+def test_questions_that_nobody_has_answered(task: Callable[..., None]) -> None:
     task("migrate_server", "ready-1", "approve_reinstall", "awaiting_input", "Reinstall vps-1?")
     task("migrate_server", "ready-2", "approve_reinstall", "awaiting_input", "Reinstall vps-2?", answered=True)
     task("migrate_server", "ready-3", "approve_reinstall", "success", "Reinstall vps-3?")
@@ -76,7 +78,7 @@ def test_questions_that_nobody_has_answered(task):
     assert one.path == "/dags/migrate_server/runs/ready-1/tasks/approve_reinstall/required_actions"
 
 
-def test_a_run_id_is_one_part_of_an_address():
+def test_a_run_id_is_one_part_of_an_address() -> None:
     assert runs.run_path("move_account", "manual__2026-01-01T00:00:00+00:00/..") == (
         "/dags/move_account/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00%2F.."
     )

@@ -32,7 +32,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("width", [1100, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_verdict_is_on_top_and_nothing_runs_out_of_the_page(chromium, file, width, scheme, tmp_path) -> None:
+def test_the_verdict_is_on_top_and_nothing_runs_out_of_the_page(
+    chromium: Any, file: str, width: int, scheme: str, tmp_path: Path
+) -> None:
     shown = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     asked: list[str] = []
     shown.on("request", lambda request: asked.append(request.url))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.support.airflow_home import REPOSITORY  # isort: skip  (before anything of Airflow)
 
 import itertools
@@ -20,7 +22,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def dags() -> dict:
+def dags() -> dict[str, Any]:
     """Every DAG of the repository, parsed once. They must parse."""
     from airflow.dag_processing.dagbag import DagBag
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -20,16 +20,17 @@ from include.agent.host import codec
 from include.agent.verbs.described import Description
 from include.agent.verbs.verb import LongVerb, Result, Verb
 from include.catalogue import infrastructures
-from include.hosts import NO_AGENT, AgentError, HostUnreachable, agent_digest
+from include.hosts import NO_AGENT, AgentError, Host, HostUnreachable, agent_digest
 from include.hosts.host import ended
 from include.moves.channel import without_secrets
+from include.network.names import Names
 from include.testing import reports
 from include.testing.copies import Place
 from tests.support.described import description
 from tests.support.zone import Zone
 
 TEST_DOMAIN = "test.example"
-RESULTS = {
+RESULTS: dict[str, dict[str, Any]] = {
     "copy": {
         "files": 3,
         "ways": [{"store": "postgresql", "database": "shop", "way": "follow", "why": "It has keys everywhere."}],
@@ -135,7 +136,7 @@ class FakeHost:
 
     def run(self, operation: str, verb: LongVerb[Result], /, timeout: float = 3600) -> Result:
         status = self.call(verbs.start(operation, verb))
-        return ended(operation, verb, status)
+        return ended(operation, type(verb), status)
 
     def _prove_empty(self, server: FakeServer, signed: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
         because = [
@@ -279,7 +280,7 @@ class FakeHost:
         return self._status(server, operation)
 
     def _status(self, server: FakeServer, operation: str) -> dict[str, Any]:
-        unknown = {"state": "unknown", "progress": {}, "result": None, "error": None, "seconds": 0.1}
+        unknown: dict[str, Any] = {"state": "unknown", "progress": {}, "result": None, "error": None, "seconds": 0.1}
         return unknown | server.operations.get(operation, {})
 
 
@@ -335,6 +336,10 @@ class Hosting:
         registry.server(self.conn, name)
         return FakeHost(self, name)
 
+    def reach(self, name: str) -> Host:
+        """The same for what asks for a `Host`: it answers as one."""
+        return cast(Host, self.host(name))
+
     def agent_of(self, server: registry.Server) -> FakeHost:
         standing = self.servers.get(server.name)
         assert standing is None or server.host_key == standing.host_key, "it is known by its key"
@@ -344,7 +349,7 @@ class Hosting:
 
     def there(self, server: registry.Server) -> SimpleNamespace | None:
         standing = self.servers.get(server.name)
-        return standing and SimpleNamespace(host_key=standing.host_key)
+        return SimpleNamespace(host_key=standing.host_key) if standing else None
 
     def reinstall(
         self, server: registry.Server, infrastructure: str, host_keys_of: str | None = None
@@ -385,8 +390,8 @@ class Hosting:
             assert ip in self.servers[there.name].ips, "an IP was routed to a server that does not accept it"
             self.routes[argv[-3]] = hop
             return ""
-        hop = self.routes.get(argv[-1])
-        return json.dumps([{"gateway": hop}] if hop else [])
+        gateway = self.routes.get(argv[-1])
+        return json.dumps([{"gateway": gateway}] if gateway else [])
 
     @contextmanager
     def registry_connection(self) -> Iterator[psycopg.Connection]:
@@ -400,7 +405,7 @@ class Hosting:
         monkeypatch.setattr(connections, "host", self.host)
         monkeypatch.setattr(connections, "agent_of", self.agent_of)
         monkeypatch.setattr(connections, "names", lambda: self.names)
-        monkeypatch.setattr(connections, "tests", lambda conn: Place(self.host, self.names, TEST_DOMAIN))
+        monkeypatch.setattr(connections, "tests", lambda conn: Place(self.reach, cast(Names, self.names), TEST_DOMAIN))
         monkeypatch.setattr(reports, "compare_pages", lambda sites: {"pages": self.pages, "not_looked_at": []})
         monkeypatch.setattr(connections, "router", lambda: self.route)
         monkeypatch.setattr(connections, "machines", lambda: (self, lambda server: server))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from transhumance_airflow import conditions, connections, moving
@@ -43,7 +44,7 @@ def step(dag: Any, task_id: str, **arguments: Any) -> Any:
     return dag.task_dict[task_id].python_callable(**arguments)
 
 
-def operation(dag: Any, task_id: str, move: dict, peer: dict) -> Any:
+def operation(dag: Any, task_id: str, move: dict[str, Any], peer: dict[str, Any]) -> Any:
     """Runs one agent operation of the DAG, with what its templates would have become."""
     task = dag.task_dict[task_id]
     fresh = MoveOperation(task_id=task_id, verb=task.verb, move=move, peer=peer, extra=task.extra, timeout=task.timeout)
@@ -57,15 +58,15 @@ def begin(
     run_id: str = "perform-1",
     longest_wait_seconds: float = 1,
     if_another_moves: str = "refuse",
-) -> dict:
-    params = {"account": account, "to_server": to_server, "requested_by": "acme"}
+) -> dict[str, Any]:
+    params: dict[str, Any] = {"account": account, "to_server": to_server, "requested_by": "acme"}
     params |= {"longest_wait_seconds": longest_wait_seconds, "if_another_moves": if_another_moves}
     asked = step(dag, "check_account", params=params, run_id=run_id)
     with connections.registry_connection() as conn:
         return conditions.ask(conn, dag.task_dict["wait_for_turn"].condition, asked)
 
 
-def move(dags: dict, account: str, to_server: str, run_id: str) -> None:
+def move(dags: dict[str, Any], account: str, to_server: str, run_id: str) -> None:
     """A whole run of `move_account`."""
     dag = dags["move_account"]
     facts_ = begin(dag, account, to_server, run_id)
@@ -78,7 +79,7 @@ def move(dags: dict, account: str, to_server: str, run_id: str) -> None:
     step(dag, "close_path", move=facts_)
 
 
-def up_to_hand_over(dag: Any, conn: Any) -> dict:
+def up_to_hand_over(dag: Any, conn: psycopg.Connection) -> dict[str, Any]:
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     step(dag, "request_transit", migration=migration)
     assert conditions.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
@@ -88,7 +89,7 @@ def up_to_hand_over(dag: Any, conn: Any) -> dict:
     return migration
 
 
-def up_to_rerouted(dag: Any, dags: dict, conn: Any) -> dict:
+def up_to_rerouted(dag: Any, dags: dict[str, Any], conn: psycopg.Connection) -> dict[str, Any]:
     migration = up_to_hand_over(dag, conn)
     for account in ("blog", "app"):
         move(dags, account, "transit-1", f"perform-{account}")
@@ -98,7 +99,7 @@ def up_to_rerouted(dag: Any, dags: dict, conn: Any) -> dict:
     return migration
 
 
-def up_to_reinstalled(dag: Any, dags: dict, conn: Any) -> dict:
+def up_to_reinstalled(dag: Any, dags: dict[str, Any], conn: psycopg.Connection) -> dict[str, Any]:
     migration = up_to_rerouted(dag, dags, conn)
     for task_id in ("prove_original_empty", "reinstall_original", "enrol_original"):
         step(dag, task_id, migration=migration)

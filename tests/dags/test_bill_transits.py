@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -30,7 +32,7 @@ def dsn(postgresql: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def dag():
+def dag() -> Any:
     """The DAG as Airflow's processor would parse it."""
     from airflow.dag_processing.dagbag import DagBag
 
@@ -39,7 +41,7 @@ def dag():
     return bag.dags["bill_transits"]
 
 
-def test_it_reads_like_the_runbook(dag):
+def test_it_reads_like_the_runbook(dag: Any) -> None:
     steps = [
         "take_over_settings",
         "bill_days",
@@ -54,13 +56,13 @@ def test_it_reads_like_the_runbook(dag):
     assert all(each.doc_md or each.python_callable.__doc__ for each in dag.tasks)
 
 
-def test_it_runs_daily_in_the_hosts_zone_one_at_a_time_and_never_back(dag):
+def test_it_runs_daily_in_the_hosts_zone_one_at_a_time_and_never_back(dag: Any) -> None:
     assert dag.max_active_runs == 1 and dag.catchup is False
     assert "Europe/Paris" in repr(vars(dag.timetable))
     assert all(each.retries >= 2 for each in dag.tasks)
 
 
-def test_its_form_is_typed(dag):
+def test_its_form_is_typed(dag: Any) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
     assert dag.params.dump() == {"through_day": None, "dry_run": False}
@@ -78,8 +80,12 @@ for conf in json.loads(sys.argv[2]):
 """
 
 
+Runs = Callable[..., tuple[list[dict[str, str]], str]]
+"""Runs the DAG, once for each conf; the states of their tasks, and what was logged."""
+
+
 @pytest.fixture
-def airflow(tmp_path, dsn):
+def airflow(tmp_path: Path, dsn: str) -> Runs:
     """Runs of the DAG in an Airflow of their own, as processes; gives each run's states, and what was logged."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")},
@@ -93,7 +99,7 @@ def airflow(tmp_path, dsn):
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=environment, check=True, capture_output=True, timeout=120)
 
-    def run(*confs: dict) -> tuple[list[dict[str, str]], str]:
+    def run(*confs: dict[str, Any]) -> tuple[list[dict[str, str]], str]:
         file = str(FOLDER / "dags" / "bill_transits.py")
         done = subprocess.run(
             [sys.executable, "-c", RUN, file, json.dumps(confs)],
@@ -110,7 +116,7 @@ def airflow(tmp_path, dsn):
     return run
 
 
-def test_an_overdue_transit_is_billed_when_the_clock_has_moved(airflow, dsn):
+def test_an_overdue_transit_is_billed_when_the_clock_has_moved(airflow: Runs, dsn: str) -> None:
     today = datetime.now(UTC)
     with psycopg.connect(dsn) as conn:
         price(conn, "40.00", date(2020, 1, 1))

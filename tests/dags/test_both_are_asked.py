@@ -12,7 +12,7 @@ import pytest
 from include import registry
 from include.hosts import HostUnreachable
 from include.moves import servers
-from tests.dags.hosting import made
+from tests.dags.hosting import Hosting, made
 from tests.dags.steps import (
     PARAMS,
     begin,
@@ -26,7 +26,7 @@ from tests.dags.steps import (
 
 
 @pytest.fixture
-def dag(dags, hosting, monkeypatch):
+def dag(dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`migrate_server`; accounts look the same wherever they are."""
     stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return dags["migrate_server"]
@@ -52,7 +52,7 @@ def _env(dsn: str) -> dict[str, str]:
     return {**os.environ, "PGHOST": dict(word.split("=") for word in dsn.split())["host"], "PGUSER": "postgres"}
 
 
-def home(dag: Any, dags: dict, migration: dict, *accounts: str) -> None:
+def home(dag: Any, dags: dict[str, Any], migration: dict[str, Any], *accounts: str) -> None:
     """The accounts move home, and everything leads there again."""
     for account in accounts:
         move(dags, account, "vps-1", f"home-{migration['id']}-{account}")
@@ -60,7 +60,7 @@ def home(dag: Any, dags: dict, migration: dict, *accounts: str) -> None:
     step(dag, "reroute_ips_home", migration=migration, transit="transit-1")
 
 
-def test_an_account_made_on_the_transit_comes_home_too(dag, dags, hosting):
+def test_an_account_made_on_the_transit_comes_home_too(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     conn = hosting.conn
     migration = up_to_reinstalled(dag, dags, conn)
     hosting.servers["transit-1"].accounts["newshop"] = {"state": "serving", "epoch": 1, "move": None}
@@ -74,15 +74,17 @@ def test_an_account_made_on_the_transit_comes_home_too(dag, dags, hosting):
     assert hosting.servers["vps-1"].accounts["newshop"]["state"] == "serving"
 
 
-def test_a_look_at_all_servers_finds_accounts_that_were_made_on_a_transit(dag, hosting):
+def test_a_look_at_all_servers_finds_accounts_that_were_made_on_a_transit(dag: Any, hosting: Hosting) -> None:
     up_to_hand_over(dag, hosting.conn)
     hosting.servers["transit-1"].accounts["newshop"] = {"state": "serving", "epoch": 1, "move": None}
-    assert servers.refresh_all(hosting.conn, hosting.host) == []
+    assert servers.refresh_all(hosting.conn, hosting.reach) == []
     found = registry.account(hosting.conn, "newshop")
     assert (found.server, found.home_server) == ("transit-1", "vps-1")
 
 
-def test_a_transit_is_not_wiped_while_it_says_that_something_is_there(dag, dags, hosting):
+def test_a_transit_is_not_wiped_while_it_says_that_something_is_there(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     migration = up_to_reinstalled(dag, dags, hosting.conn)
     home(dag, dags, migration, "app", "blog")
     step(dag, "discard_kept_disk", migration=migration)
@@ -99,7 +101,9 @@ def test_a_transit_is_not_wiped_while_it_says_that_something_is_there(dag, dags,
     assert "transit-1" not in hosting.servers
 
 
-def test_a_transit_that_does_not_answer_is_not_wiped_unless_it_was_at_it(dag, dags, hosting, monkeypatch):
+def test_a_transit_that_does_not_answer_is_not_wiped_unless_it_was_at_it(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     migration = up_to_reinstalled(dag, dags, hosting.conn)
     home(dag, dags, migration, "app", "blog")
     step(dag, "discard_kept_disk", migration=migration)
@@ -121,7 +125,7 @@ def test_a_transit_that_does_not_answer_is_not_wiped_unless_it_was_at_it(dag, da
     assert "transit-1" not in hosting.servers
 
 
-def test_a_transit_is_handed_over_only_when_it_says_that_it_is_empty(dag, hosting):
+def test_a_transit_is_handed_over_only_when_it_says_that_it_is_empty(dag: Any, hosting: Hosting) -> None:
     conn = hosting.conn
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     step(dag, "request_transit", migration=migration)
@@ -139,7 +143,9 @@ def test_a_transit_is_handed_over_only_when_it_says_that_it_is_empty(dag, hostin
     step(dag, "hand_over", migration=migration, transit="transit-1")
 
 
-def test_the_kept_disk_stays_until_the_original_itself_serves_every_account(dag, dags, hosting):
+def test_the_kept_disk_stays_until_the_original_itself_serves_every_account(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     migration = up_to_reinstalled(dag, dags, hosting.conn)
     with pytest.raises(registry.RegistryRefused, match="kept until every account is home"):
         registry.disk_discarded(hosting.conn, migration["id"])
@@ -154,7 +160,9 @@ def test_the_kept_disk_stays_until_the_original_itself_serves_every_account(dag,
     assert not hosting.kept
 
 
-def test_a_restored_registry_does_not_take_an_earlier_move_for_another_accounts(dag, dags, hosting, postgresql):
+def test_a_restored_registry_does_not_take_an_earlier_move_for_another_accounts(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, postgresql: str
+) -> None:
     """Ids and epochs come again, and hosts keep what became of operations: no key may come again with them."""
     conn = hosting.conn
     up_to_hand_over(dag, conn)
@@ -177,7 +185,9 @@ def test_a_restored_registry_does_not_take_an_earlier_move_for_another_accounts(
         begin(dags["move_account"], "blog", "transit-1", "perform-blog")
 
 
-def test_a_restored_registry_gives_nobody_a_transit_that_is_lived_on(dag, dags, hosting, postgresql):
+def test_a_restored_registry_gives_nobody_a_transit_that_is_lived_on(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, postgresql: str
+) -> None:
     conn = hosting.conn
     backup = dumped(conn, postgresql)  # the transit is free in it
     up_to_hand_over(dag, conn)
@@ -203,7 +213,9 @@ def test_a_restored_registry_gives_nobody_a_transit_that_is_lived_on(dag, dags, 
     assert hosting.servers["transit-1"].accounts == before
 
 
-def test_an_install_that_was_cut_off_goes_on_with_a_transit_that_has_no_agent_yet(dag, hosting, monkeypatch):
+def test_an_install_that_was_cut_off_goes_on_with_a_transit_that_has_no_agent_yet(
+    dag: Any, hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     step(dag, "request_transit", migration=migration)
     registry.assign_transit(hosting.conn, migration["id"])

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
+import pytest
+
 from include import registry
 from include.panel import event_text
+from tests.dags.hosting import Hosting
 from transhumance_airflow import outbox
 
 
-def test_it_is_off_until_somebody_wants_it(dags):
+def test_it_is_off_until_somebody_wants_it(dags: dict[str, Any]) -> None:
     dag = dags["deliver_events"]
     assert dag.is_paused_upon_creation and dag.max_active_runs == 1
 
 
-def test_it_announces_then_delivers_and_replays_on_demand(dags, hosting, monkeypatch):
+def test_it_announces_then_delivers_and_replays_on_demand(
+    dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waiting = []
 
-    def deliver(conn: Any) -> dict:
+    def deliver(conn: psycopg.Connection) -> dict[str, Any]:
         sql = "UPDATE outbox SET delivered_at = now() WHERE delivered_at IS NULL RETURNING payload ->> 'id'"
         waiting.append([int(id) for (id,) in hosting.conn.execute(sql)])
         return {}

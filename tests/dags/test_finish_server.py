@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from include import registry
 from include.registry.queries import board
 from tests.dags import over
+from tests.dags.hosting import Hosting
 from tests.dags.steps import stand_in_for_look, step
 from transhumance_airflow import approvals
 
@@ -27,12 +28,12 @@ PARAMS = {
 
 
 @pytest.fixture
-def dag(dags) -> Any:
+def dag(dags: dict[str, Any]) -> Any:
     return dags["finish_server"]
 
 
 @pytest.fixture
-def emptied(dags, shared, monkeypatch):
+def emptied(dags: dict[str, Any], shared: Hosting, monkeypatch: pytest.MonkeyPatch) -> Hosting:
     """The old shared server, whose two accounts have moved to the new one."""
     stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     for account in ("shop", "wiki"):
@@ -53,7 +54,7 @@ def kinds(hosting: Any) -> list[str]:
     return [event.kind for event in registry.list_events(hosting.conn, server="web-1", limit=100_000)]
 
 
-def test_steps_in_order(dag):
+def test_steps_in_order(dag: Any) -> None:
     names = ["check_server", "approve_finish", "erase_server", "put_into_service"]
     assert [task.task_id for task in dag.topological_sort()] == names
     for before, after in zip(names, names[1:], strict=False):
@@ -63,7 +64,7 @@ def test_steps_in_order(dag):
     )
 
 
-def test_an_emptied_server_is_installed_anew_and_takes_accounts_again(dag, emptied):
+def test_an_emptied_server_is_installed_anew_and_takes_accounts_again(dag: Any, emptied: Hosting) -> None:
     conn = emptied.conn
     facts = check(dag)
     for _ in range(2):  # each step twice
@@ -81,7 +82,7 @@ def test_an_emptied_server_is_installed_anew_and_takes_accounts_again(dag, empti
     assert registry.account(conn, "shop").server == "web-2"
 
 
-def test_one_that_is_given_up_is_wiped_and_takes_none(dag, emptied):
+def test_one_that_is_given_up_is_wiped_and_takes_none(dag: Any, emptied: Hosting) -> None:
     facts = check(dag, then="wipe", infrastructure=None)
     for _ in range(2):
         erase(dag, facts)
@@ -102,13 +103,15 @@ def test_one_that_is_given_up_is_wiped_and_takes_none(dag, emptied):
         ("x-1", "no server"),
     ],
 )
-def test_one_that_is_lived_on_or_no_shared_one_is_refused(dag, shared, server, sentence):
+def test_one_that_is_lived_on_or_no_shared_one_is_refused(
+    dag: Any, shared: Hosting, server: str, sentence: str
+) -> None:
     with pytest.raises(AirflowFailException, match=sentence):
         check(dag, server=server)
     assert "server.finishing" not in kinds(shared)
 
 
-def test_the_server_itself_is_asked_at_each_step(dag, emptied):
+def test_the_server_itself_is_asked_at_each_step(dag: Any, emptied: Hosting) -> None:
     facts = check(dag)
     here = emptied.servers["web-1"].accounts
     here["ghost"] = {"state": "serving", "epoch": 1, "move": None}
@@ -122,7 +125,7 @@ def test_the_server_itself_is_asked_at_each_step(dag, emptied):
     assert "ghost" in emptied.servers["web-1"].accounts
 
 
-def test_who_has_come_meanwhile_or_is_on_the_way_keeps_it(dag, emptied):
+def test_who_has_come_meanwhile_or_is_on_the_way_keeps_it(dag: Any, emptied: Hosting) -> None:
     conn = emptied.conn
     facts = check(dag)
     registry.add_account(conn, "late", "web-1", [])
@@ -137,12 +140,12 @@ def test_who_has_come_meanwhile_or_is_on_the_way_keeps_it(dag, emptied):
 
 
 @pytest.mark.parametrize("infrastructure", [None, "1999", "../x"])
-def test_an_infrastructure_that_nothing_declares_is_refused(dag, emptied, infrastructure):
+def test_an_infrastructure_that_nothing_declares_is_refused(dag: Any, emptied: Hosting, infrastructure: str) -> None:
     with pytest.raises(AirflowFailException, match="Nothing declares infrastructure"):
         check(dag, infrastructure=infrastructure)
 
 
-def test_what_still_comes_by_the_old_path_is_told_and_waited_for_or_signed_for(dag, emptied):
+def test_what_still_comes_by_the_old_path_is_told_and_waited_for_or_signed_for(dag: Any, emptied: Hosting) -> None:
     now = time.time()
     passed = {"http": {"count": 4, "last": now - 3600}, "smtp": {"count": 0, "last": None}}
     emptied.servers["web-1"].accounts["shop"]["forwarded"] = passed
@@ -158,7 +161,7 @@ def test_what_still_comes_by_the_old_path_is_told_and_waited_for_or_signed_for(d
     assert event.detail["not_quiet_because"] == "Its owner is gone." and event.by == "ops"
 
 
-def test_the_board_knows_the_run_until_it_has_ended(dag, emptied):
+def test_the_board_knows_the_run_until_it_has_ended(dag: Any, emptied: Hosting) -> None:
     assert board.finishing(emptied.conn) == []
     check(dag, "finish-1")
     facts = check(dag, "finish-2")
@@ -169,19 +172,19 @@ def test_the_board_knows_the_run_until_it_has_ended(dag, emptied):
     assert board.finishing(emptied.conn) == []
 
 
-def test_what_came_long_ago_is_quiet(dag, emptied):
+def test_what_came_long_ago_is_quiet(dag: Any, emptied: Hosting) -> None:
     forwarded = {"http": {"count": 4, "last": time.time() - 8 * 86400}}
     emptied.servers["web-1"].accounts["shop"]["forwarded"] = forwarded
     assert check(dag)["server"] == "web-1"
 
 
-def test_a_name_that_leads_there_is_no_quiet(dag, emptied):
+def test_a_name_that_leads_there_is_no_quiet(dag: Any, emptied: Hosting) -> None:
     emptied.conn.execute("UPDATE names SET points_at = '198.51.100.31' WHERE fqdn = 'shop.example'")
     with pytest.raises(AirflowFailException, match="The name shop.example leads to it"):
         check(dag)
 
 
-def test_an_erasure_that_was_cut_off_goes_on(dag, emptied, monkeypatch):
+def test_an_erasure_that_was_cut_off_goes_on(dag: Any, emptied: Hosting, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = check(dag)
 
     def killed(*_: Any) -> None:
@@ -198,7 +201,7 @@ def test_an_erasure_that_was_cut_off_goes_on(dag, emptied, monkeypatch):
     assert registry.server(emptied.conn, "web-1").state == "serving"
 
 
-def test_another_run_does_not_go_on_with_it(dag, emptied):
+def test_another_run_does_not_go_on_with_it(dag: Any, emptied: Hosting) -> None:
     facts = check(dag)
     registry.begin_finish(emptied.conn, "web-1", "finish-1", "ops", {"because": "x"})
     with pytest.raises(AirflowFailException, match="another run finishes it"):
@@ -206,13 +209,16 @@ def test_another_run_does_not_go_on_with_it(dag, emptied):
     erase(dag, facts)
 
 
-def test_a_person_reads_what_both_say_and_may_say_no(dag, emptied, monkeypatch):
+def test_a_person_reads_what_both_say_and_may_say_no(
+    dag: Any, emptied: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     emptied.servers["web-1"].accounts["shop"]["forwarded"] = {"http": {"count": 4, "last": time.time() - 60}}
     facts = check(dag, not_quiet_because="Its owner is gone.")
     monkeypatch.setattr(ApprovalOperator, "execute", lambda self, context: "asked")
     asked = approvals.ApproveFinish(task_id="approve", facts=facts)
     assert asked.execute({}) == "asked"
     assert asked.subject == "Erase web-1, and reinstall it?"
+    assert asked.body is not None
     for words in (
         "infrastructure 2022 ends",
         "have moved: shop, wiki",
@@ -242,7 +248,7 @@ def test_a_person_reads_what_both_say_and_may_say_no(dag, emptied, monkeypatch):
     assert asked.execute({}) is None
 
 
-def test_by_airflow_itself(airflow, dag, emptied, monkeypatch):
+def test_by_airflow_itself(airflow: None, dag: Any, emptied: Hosting, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole run; a person has said yes before."""
     monkeypatch.setattr(approvals.ApproveFinish, "question", lambda self, conn: None)
     ended = dag.test(run_conf={key: value for key, value in PARAMS.items() if value is not None})

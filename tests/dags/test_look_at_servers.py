@@ -29,17 +29,17 @@ def moved(hosting: Hosting, run_id: str = "perform-1") -> registry.Move:
     return registry.move(conn, move.id)
 
 
-def look(dags: Any) -> list[str]:
+def look(dags: dict[str, Any]) -> list[str]:
     return step(dags["look_at_servers"], "look_at_servers")
 
 
-def test_where_all_is_well_nothing_is_told(dags, hosting):
+def test_where_all_is_well_nothing_is_told(dags: dict[str, Any], hosting: Hosting) -> None:
     moved(hosting)
     assert look(dags) == []
     assert {verb for _, verb in hosting.log} == {"describe"}
 
 
-def test_a_server_from_a_snapshot_shuts_what_has_left_it(dags, hosting):
+def test_a_server_from_a_snapshot_shuts_what_has_left_it(dags: dict[str, Any], hosting: Hosting) -> None:
     move = moved(hosting)
     here = hosting.servers["vps-1"].accounts
     here["app"] = {"state": "serving", "epoch": 1, "move": None}
@@ -52,20 +52,20 @@ def test_a_server_from_a_snapshot_shuts_what_has_left_it(dags, hosting):
     assert look(dags) == []
 
 
-def test_what_came_back_before_the_registry_knows_is_left_alone(dags, hosting):
+def test_what_came_back_before_the_registry_knows_is_left_alone(dags: dict[str, Any], hosting: Hosting) -> None:
     move = moved(hosting)
     hosting.servers["vps-1"].accounts["app"] = {"state": "serving", "epoch": move.epoch + 1, "move": "m9"}
     assert look(dags) == []
     assert hosting.servers["vps-1"].accounts["app"]["state"] == "serving"
 
 
-def test_an_account_that_the_registry_does_not_know_is_left_alone(dags, hosting):
+def test_an_account_that_the_registry_does_not_know_is_left_alone(dags: dict[str, Any], hosting: Hosting) -> None:
     moved(hosting)
     hosting.servers["vps-1"].accounts["fresh"] = {"state": "serving", "epoch": 1, "move": None}
     assert look(dags) == []
 
 
-def test_a_server_that_does_not_answer_hides_no_other(dags, hosting):
+def test_a_server_that_does_not_answer_hides_no_other(dags: dict[str, Any], hosting: Hosting) -> None:
     moved(hosting)
     hosting.servers["vps-1"].accounts["app"] = {"state": "serving", "epoch": 1, "move": None}
     del hosting.servers["web-1"]

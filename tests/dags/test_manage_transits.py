@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include import registry
 from include.moves import forwarding, pool
+from tests.dags.hosting import Hosting
 from transhumance_airflow import conditions
 
 FORM = {name: None for name in ("transit", "migration", "customer", "plan", "reason")} | {
@@ -18,12 +19,12 @@ FORM = {name: None for name in ("transit", "migration", "customer", "plan", "rea
 
 
 @pytest.fixture
-def act(dags) -> Any:
+def act(dags: dict[str, Any]) -> Any:
     return dags["manage_transits"].task_dict["act"].python_callable
 
 
 @pytest.fixture
-def migration(dags, hosting) -> dict[str, Any]:
+def migration(dags: dict[str, Any], hosting: Hosting) -> dict[str, Any]:
     params = {
         "server": "vps-1",
         "entry": "infrastructure-2026",
@@ -33,11 +34,13 @@ def migration(dags, hosting) -> dict[str, Any]:
     return dags["migrate_server"].task_dict["check_server"].python_callable(params=params, run_id="run-1")
 
 
-def test_every_action_of_the_form_is_there(dags):
+def test_every_action_of_the_form_is_there(dags: dict[str, Any]) -> None:
     assert dags["manage_transits"].params.get_param("action").schema["enum"] == list(pool.ACTIONS)
 
 
-def test_a_paused_transit_is_given_to_nobody_until_it_is_offered_again(act, dags, hosting, migration):
+def test_a_paused_transit_is_given_to_nobody_until_it_is_offered_again(
+    act: Any, dags: dict[str, Any], hosting: Hosting, migration: dict[str, Any]
+) -> None:
     act(params={**FORM, "action": "pause_transit", "transit": "transit-1", "reason": "a broken fan"})
     said = dags["migrate_server"].task_dict["request_transit"].python_callable(migration=migration)
     assert said == "place 1 of 1, a transit is expected at a time that cannot be told"
@@ -49,7 +52,7 @@ def test_a_paused_transit_is_given_to_nobody_until_it_is_offered_again(act, dags
     assert conditions.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
 
 
-def test_what_the_form_lacks_is_said_and_nothing_changes(act, hosting):
+def test_what_the_form_lacks_is_said_and_nothing_changes(act: Any, hosting: Hosting) -> None:
     before = pool.show(hosting.conn)
     with pytest.raises(AirflowFailException, match="pause_transit needs transit and reason"):
         act(params={**FORM, "action": "pause_transit"})
@@ -58,7 +61,9 @@ def test_what_the_form_lacks_is_said_and_nothing_changes(act, hosting):
     assert pool.show(hosting.conn) == before
 
 
-def test_a_migration_given_up_while_it_waits_ends_its_waits(act, dags, hosting, migration):
+def test_a_migration_given_up_while_it_waits_ends_its_waits(
+    act: Any, dags: dict[str, Any], hosting: Hosting, migration: dict[str, Any]
+) -> None:
     act(params={**FORM, "action": "pause_transit", "transit": "transit-1", "reason": "a test"})
     registry.request_transit(hosting.conn, migration["id"])
     act(params={**FORM, "action": "cancel_migration", "migration": migration["id"], "reason": "they stay"})
@@ -74,7 +79,9 @@ def test_a_migration_given_up_while_it_waits_ends_its_waits(act, dags, hosting, 
         tasks["wipe_transit"].python_callable(migration=migration)
 
 
-def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(act, dags, hosting, migration):
+def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(
+    act: Any, dags: dict[str, Any], hosting: Hosting, migration: dict[str, Any]
+) -> None:
     tasks, conn = dags["migrate_server"].task_dict, hosting.conn
     registry.request_transit(conn, migration["id"])
     assert conditions.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
@@ -95,26 +102,26 @@ def test_a_migration_given_up_after_the_hand_over_returns_its_transit_wiped(act,
     tasks["write_report"].python_callable(migration=migration)
     assert registry.migration(conn, migration["id"]).state == "cancelled"
     assert registry.server(conn, "transit-1").state == "free"
-    assert registry.lease_of(conn, migration["id"]).ended_at is not None
+    assert registry.certain(registry.lease_of(conn, migration["id"])).ended_at is not None
 
 
-def test_the_old_paths_are_shown(dags, hosting, migration):
+def test_the_old_paths_are_shown(dags: dict[str, Any], hosting: Hosting, migration: dict[str, Any]) -> None:
     tasks, conn = dags["migrate_server"].task_dict, hosting.conn
     registry.request_transit(conn, migration["id"])
     assert conditions.ask(conn, "transit_assigned", {"migration": migration["id"]}) == "transit-1"
-    assert forwarding.record_all(conn, hosting.host) == []
+    assert forwarding.record_all(conn, hosting.reach) == []
     tasks["install_transit"].python_callable(migration=migration)
     tasks["enrol_transit"].python_callable(migration=migration, transit="transit-1")
     tasks["hand_over"].python_callable(migration=migration, transit="transit-1")
-    assert forwarding.record_all(conn, hosting.host) == ["vps-1: no account has left it."]
+    assert forwarding.record_all(conn, hosting.reach) == ["vps-1: no account has left it."]
     passed = {"http": {"count": 4, "last": 1e9}, "smtp": {"count": 0, "last": None}}
     hosting.servers["vps-1"].accounts["app"] |= {"state": "moved", "forwarded": passed}
-    (said,) = forwarding.record_all(conn, hosting.host)
+    (said,) = forwarding.record_all(conn, hosting.reach)
     assert said.startswith("app: by the old path came 4 http; nothing since ")
     dags["manage_transits"].task_dict["show_queue"].python_callable()
     assert [event.kind for event in registry.list_events(conn, migration["id"])].count("original.forwarded") == 1
     del hosting.servers["vps-1"]
-    assert forwarding.record_all(conn, hosting.host) == ["vps-1: vps-1 cannot be reached."]
+    assert forwarding.record_all(conn, hosting.reach) == ["vps-1: vps-1 cannot be reached."]
 
 
 def _wait(tasks: dict[str, Any], migration: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from include import registry
 from tests.dags.account_tests import ENTRY
-from tests.dags.hosting import add_shared
+from tests.dags.hosting import Hosting, add_shared
 from tests.dags.over import begin, have_tested, move
 from tests.dags.steps import MOVE, operation, stand_in_for_look, step
 from transhumance_airflow.operators import wait
@@ -18,7 +18,7 @@ STEPS = ["check_account", "wait_for_turn", "list_names", *MOVE[1:]]
 
 
 @pytest.fixture
-def dag(dags, shared, monkeypatch):
+def dag(dags: dict[str, Any], shared: Hosting, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The DAG; accounts look the same wherever they are, and say where they were looked at."""
     dag = dags["migrate_account"]
     shared.looks = {}
@@ -31,7 +31,7 @@ def dag(dags, shared, monkeypatch):
     return dag
 
 
-def test_steps_in_order(dags):
+def test_steps_in_order(dags: dict[str, Any]) -> None:
     dag = dags["migrate_account"]
     assert {*dag.task_dict} == {*STEPS}
     tasks = dag.task_dict
@@ -46,7 +46,7 @@ def test_steps_in_order(dags):
     assert isinstance(tasks["wait_for_turn"], wait.WaitForRegistry)
 
 
-def test_a_shared_account_moves_for_good(dag, dags, shared):
+def test_a_shared_account_moves_for_good(dag: Any, dags: dict[str, Any], shared: Hosting) -> None:
     have_tested(dags)
     begun = begin(dag)
     assert (begun["to_server"], begun["direction"], begun["engine"]) == ("web-2", "over", None)
@@ -65,7 +65,7 @@ def test_a_shared_account_moves_for_good(dag, dags, shared):
         begin(dag, run_id="perform-2")
 
 
-def test_every_step_can_be_repeated_after_the_end(dag, dags, shared):
+def test_every_step_can_be_repeated_after_the_end(dag: Any, dags: dict[str, Any], shared: Hosting) -> None:
     have_tested(dags)
     begun = begin(dag)
     move(dag, begun)
@@ -76,7 +76,9 @@ def test_every_step_can_be_repeated_after_the_end(dag, dags, shared):
     assert shared.started == started
 
 
-def test_an_account_that_was_not_tested_or_has_a_blocker_is_refused_unless_ops_say_why(dag, dags, shared):
+def test_an_account_that_was_not_tested_or_has_a_blocker_is_refused_unless_ops_say_why(
+    dag: Any, dags: dict[str, Any], shared: Hosting
+) -> None:
     events = len(registry.list_events(shared.conn, limit=1_000_000))
     with pytest.raises(AirflowFailException, match="shop has not been tested for infrastructure-2026"):
         begin(dag)
@@ -95,21 +97,23 @@ def test_an_account_that_was_not_tested_or_has_a_blocker_is_refused_unless_ops_s
         ("app", ENTRY, "vps-1, a vps server"),
     ],
 )
-def test_refusals_change_nothing(dag, shared, account, entry, sentence):
+def test_refusals_change_nothing(dag: Any, shared: Hosting, account: str, entry: str, sentence: str) -> None:
     events = len(registry.list_events(shared.conn, limit=1_000_000))
     with pytest.raises(AirflowFailException, match=sentence):
         begin(dag, account, entry=entry)
     assert len(registry.list_events(shared.conn, limit=1_000_000)) == events
 
 
-def test_refused_when_no_server_has_room(dag, dags, shared):
+def test_refused_when_no_server_has_room(dag: Any, dags: dict[str, Any], shared: Hosting) -> None:
     have_tested(dags)
     registry.pause_server(shared.conn, "web-2", "full", "ops")
     with pytest.raises(AirflowFailException, match="No shared server with infrastructure 2026"):
         begin(dag)
 
 
-def test_a_third_move_waits_its_turn_and_begins_when_one_has_ended(dag, dags, shared, monkeypatch):
+def test_a_third_move_waits_its_turn_and_begins_when_one_has_ended(
+    dag: Any, dags: dict[str, Any], shared: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wait, "SHORT", 0.0)
     add_shared(shared, "club")
     for account in ("shop", "wiki", "club"):
@@ -118,7 +122,7 @@ def test_a_third_move_waits_its_turn_and_begins_when_one_has_ended(dag, dags, sh
     assert first and second
     assert begin(dag, "club", "perform-3") is None
     assert registry.live_move_of(shared.conn, "club") is None
-    asked = {"account": "club", "entry": ENTRY, "run_id": "perform-3", "requested_by": "the customer"}
+    asked: dict[str, Any] = {"account": "club", "entry": ENTRY, "run_id": "perform-3", "requested_by": "the customer"}
     asked |= {"to_server": None, "lift_gate_because": None, "longest_wait_seconds": 1}
     waiting = wait.WaitForRegistry(task_id="wait", condition="over_begun", about=asked)
     with pytest.raises(TaskDeferred):
@@ -132,7 +136,9 @@ def test_a_third_move_waits_its_turn_and_begins_when_one_has_ended(dag, dags, sh
         ).execute({}, {"refused": "removed"})
 
 
-def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, dags, shared):
+def test_a_failure_before_the_commit_returns_and_may_begin_again(
+    dag: Any, dags: dict[str, Any], shared: Hosting
+) -> None:
     have_tested(dags)
     begun = begin(dag)
     peer = step(dag, "open_path", move=begun)
@@ -150,7 +156,9 @@ def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, dags, shar
     move(dag, again)
 
 
-def test_names_that_were_added_follow_and_those_elsewhere_are_told(dag, dags, shared):
+def test_names_that_were_added_follow_and_those_elsewhere_are_told(
+    dag: Any, dags: dict[str, Any], shared: Hosting
+) -> None:
     have_tested(dags)
     shared.servers["web-1"].accounts["shop"]["sites"] = [
         {"domain": "shop.example", "aliases": ["new.example", "shop.test"]},
@@ -164,7 +172,7 @@ def test_names_that_were_added_follow_and_those_elsewhere_are_told(dag, dags, sh
     assert step(dag, "list_names", move=begun) == [], "it has moved: nothing is to be told before"
 
 
-def test_of_one_engine_its_databases_only(dag, dags, shared):
+def test_of_one_engine_its_databases_only(dag: Any, dags: dict[str, Any], shared: Hosting) -> None:
     have_tested(dags, entry="postgresql-17")
     begun = begin(dag, entry="postgresql-17")
     assert (begun["to_server"], begun["engine"]) == ("data-1", "postgresql")
@@ -178,7 +186,7 @@ def test_of_one_engine_its_databases_only(dag, dags, shared):
     assert shared.looks["shop"] == registry.server(shared.conn, "web-1").management_address
 
 
-def test_databases_that_have_left_go_forward(dag, dags, shared):
+def test_databases_that_have_left_go_forward(dag: Any, dags: dict[str, Any], shared: Hosting) -> None:
     have_tested(dags, entry="postgresql-17")
     begun = begin(dag, entry="postgresql-17")
     peer = step(dag, "open_path", move=begun)

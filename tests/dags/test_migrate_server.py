@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from include.hosts import NO_AGENT, AgentError, HostUnreachable
 from include.moves import report
 from include.registry.queries import board
 from tests.dags.account_tests import whole
+from tests.dags.hosting import Hosting
 from tests.dags.steps import (
     PARAMS,
     begin,
@@ -59,26 +61,28 @@ STEPS = [
 
 
 @pytest.fixture
-def dag(dags, hosting, monkeypatch):
+def dag(dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The DAG; accounts look the same wherever they are."""
     stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return dags["migrate_server"]
 
 
-def test_from_the_hand_over_on_everybody_knows_until_when_the_transit_is_free(dag, hosting):
+def test_from_the_hand_over_on_everybody_knows_until_when_the_transit_is_free(dag: Any, hosting: Hosting) -> None:
     migration = up_to_hand_over(dag, hosting.conn)
     (transit,) = (one for one in board.pool(hosting.conn) if one.migration == migration["id"])
-    assert (transit.free_until - datetime.now(UTC)).days == 6
+    assert (registry.certain(transit.free_until) - datetime.now(UTC)).days == 6
 
 
-def test_an_account_created_since_the_hand_over_can_be_performed_at_once(dag, dags, hosting):
+def test_an_account_created_since_the_hand_over_can_be_performed_at_once(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     up_to_hand_over(dag, hosting.conn)
     hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
     move(dags, "late", "transit-1", "perform-late")
     assert registry.account(hosting.conn, "late").server == "transit-1"
 
 
-def test_steps_in_order(dags):
+def test_steps_in_order(dags: dict[str, Any]) -> None:
     dag = dags["migrate_server"]
     assert [task.task_id for task in dag.topological_sort() if not task.task_id.startswith("wait_until_names")] == STEPS
     for task_id in ("wait_for_transit", "wait_until_every_account_is_moved"):
@@ -86,7 +90,7 @@ def test_steps_in_order(dags):
         assert dag.task_dict[task_id].task_display_name != task_id, "the graph says for whom it waits"
 
 
-def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
+def test_a_migration_from_end_to_end(dag: Any, dags: dict[str, Any], hosting: Hosting, tmp_path: Path) -> None:
     conn = hosting.conn
     migration = up_to_hand_over(dag, conn)
     waiting = {"migration": migration["id"]}
@@ -160,7 +164,7 @@ def test_a_migration_from_end_to_end(dag, dags, hosting, tmp_path):
         ("transit-1", "infrastructure-2026", "transit-1"),
     ],
 )
-def test_refusals_change_nothing(dag, hosting, server, entry, sentence):
+def test_refusals_change_nothing(dag: Any, hosting: Hosting, server: str, entry: str, sentence: str) -> None:
     hosting.servers["vps-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
     hosting.reinstall(registry.server(hosting.conn, "transit-1"), "2022")
     events = len(registry.list_events(hosting.conn))
@@ -169,7 +173,7 @@ def test_refusals_change_nothing(dag, hosting, server, entry, sentence):
     assert len(registry.list_events(hosting.conn)) == events, "something was written in spite of the refusal"
 
 
-def test_a_server_that_lacks_what_a_move_needs_does_not_begin(dag, hosting):
+def test_a_server_that_lacks_what_a_move_needs_does_not_begin(dag: Any, hosting: Hosting) -> None:
     """By the same sentence as the doctor's."""
     hosting.servers["vps-1"].readiness = {"missing_programs": ["nft"]}
     with pytest.raises(AirflowFailException, match="vps-1 lacks nft: install what brings them"):
@@ -179,13 +183,13 @@ def test_a_server_that_lacks_what_a_move_needs_does_not_begin(dag, hosting):
     assert step(dag, "check_server", params=PARAMS, run_id="run-1")["server"] == "vps-1"
 
 
-def test_a_server_that_is_being_migrated_is_refused(dag, hosting):
+def test_a_server_that_is_being_migrated_is_refused(dag: Any, hosting: Hosting) -> None:
     step(dag, "check_server", params=PARAMS, run_id="run-1")
     with pytest.raises(AirflowFailException, match="being migrated already"):
         step(dag, "check_server", params=PARAMS, run_id="run-2")
 
 
-def test_an_original_that_holds_an_account_is_not_reinstalled(dag, dags, hosting):
+def test_an_original_that_holds_an_account_is_not_reinstalled(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     migration = up_to_rerouted(dag, dags, hosting.conn)
     hosting.servers["vps-1"].accounts["left"] = {"state": "serving", "epoch": 1, "move": None}
     with pytest.raises(registry.RegistryRefused, match="The account left is serving here"):
@@ -199,7 +203,7 @@ def test_an_original_that_holds_an_account_is_not_reinstalled(dag, dags, hosting
     assert hosting.servers["vps-1"].infrastructure == "2022"
 
 
-def test_a_server_that_does_not_answer_is_not_reinstalled(dag, dags, hosting):
+def test_a_server_that_does_not_answer_is_not_reinstalled(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
     kept = hosting.servers.pop("vps-1")
@@ -209,7 +213,9 @@ def test_a_server_that_does_not_answer_is_not_reinstalled(dag, dags, hosting):
     hosting.servers["vps-1"] = kept
 
 
-def test_a_reinstall_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
+def test_a_reinstall_that_was_cut_off_goes_on(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
 
@@ -225,7 +231,9 @@ def test_a_reinstall_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
     assert hosting.servers["vps-1"].infrastructure == "2026"
 
 
-def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(dag, dags, hosting, monkeypatch):
+def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The worker died when the new server stood, before the registry knew: it answers by the pinned key, and has no
     agent that could be asked."""
     migration = up_to_rerouted(dag, dags, hosting.conn)
@@ -246,7 +254,9 @@ def test_a_reinstall_with_the_old_host_key_that_was_cut_off_goes_on(dag, dags, h
     assert registry.server(hosting.conn, "vps-1").infrastructure == "2026"
 
 
-def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalled(dag, dags, hosting):
+def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalled(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
     hosting.servers["vps-1"].agent = NO_AGENT
@@ -256,7 +266,9 @@ def test_a_server_without_an_agent_that_was_never_proven_empty_is_not_reinstalle
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_the_host_key_is_what_it_was_unless_ops_want_a_new_one(dag, dags, hosting, keep):
+def test_the_host_key_is_what_it_was_unless_ops_want_a_new_one(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, keep: bool
+) -> None:
     before = registry.server(hosting.conn, "vps-1").host_key
     if not keep:
         registry.keep_host_keys(hosting.conn, "vps-1", False, "ops")
@@ -266,7 +278,9 @@ def test_the_host_key_is_what_it_was_unless_ops_want_a_new_one(dag, dags, hostin
     assert registry.server(hosting.conn, "transit-1").host_key not in (before, after)
 
 
-def test_another_host_key_stops_the_reinstall(dag, dags, hosting, monkeypatch):
+def test_another_host_key_stops_the_reinstall(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     migration = up_to_rerouted(dag, dags, hosting.conn)
     step(dag, "prove_original_empty", migration=migration)
 
@@ -279,7 +293,7 @@ def test_another_host_key_stops_the_reinstall(dag, dags, hosting, monkeypatch):
     assert hosting.servers["vps-1"].infrastructure == "2022"
 
 
-def test_names_and_ips_stay_while_an_account_has_not_left(dag, dags, hosting):
+def test_names_and_ips_stay_while_an_account_has_not_left(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     migration = up_to_hand_over(dag, hosting.conn)
     move(dags, "blog", "transit-1", "perform-blog")
     with pytest.raises(registry.RegistryRefused):
@@ -290,7 +304,7 @@ def test_names_and_ips_stay_while_an_account_has_not_left(dag, dags, hosting):
     assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 30)
 
 
-def test_names_outside_our_dns_are_told_at_the_hand_over_and_in_the_report(dag, hosting):
+def test_names_outside_our_dns_are_told_at_the_hand_over_and_in_the_report(dag: Any, hosting: Hosting) -> None:
     hosting.servers["vps-1"].accounts["app"]["sites"] = [
         {"domain": "app.example", "aliases": ["shop.test"]},
     ]
@@ -303,17 +317,17 @@ def test_names_outside_our_dns_are_told_at_the_hand_over_and_in_the_report(dag, 
     assert f"app: {sentence}" in report.summary(report.gather(hosting.conn, migration["id"]))
 
 
-def home(migration: dict) -> of_runs.MoveAccountsHome:
+def home(migration: dict[str, Any]) -> of_runs.MoveAccountsHome:
     return of_runs.MoveAccountsHome(task_id="move_accounts_home", migration=migration)
 
 
 @pytest.fixture
-def runs(monkeypatch):
+def runs(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, str], list[tuple[str, bool]]]:
     """Airflow's runs by id, as start-or-attach sees them, and what it started."""
     states: dict[str, str] = {}
     started: list[tuple[str, bool]] = []
 
-    def start(dag_id: str, run_id: str, conf: dict, again: bool) -> None:
+    def start(dag_id: str, run_id: str, conf: dict[str, Any], again: bool) -> None:
         assert dag_id == "move_account"
         started.append((run_id, again))
         states[run_id] = "queued"
@@ -323,7 +337,13 @@ def runs(monkeypatch):
     return states, started
 
 
-def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs, monkeypatch):
+def test_accounts_move_home_one_after_the_other(
+    dag: Any,
+    dags: dict[str, Any],
+    hosting: Hosting,
+    runs: tuple[dict[str, str], list[tuple[str, bool]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(of_runs, "BUSY", 0.0)
     states, started = runs
     migration = up_to_reinstalled(dag, dags, hosting.conn)
@@ -341,16 +361,16 @@ def test_accounts_move_home_one_after_the_other(dag, dags, hosting, runs, monkey
     assert started[-1] == (blog, False), "the others go on meanwhile"
     move(dags, "blog", "vps-1", blog)
     with pytest.raises(AirflowException, match=f"The run {app} of move_account failed"):
-        task.resume({}, {"state": "success"}, **deferred.value.kwargs)
+        task.resume({}, {"state": "success"}, **(deferred.value.kwargs or {}))
     again = home(migration)
     with pytest.raises(TaskDeferred) as deferred:
         again.execute({})
     assert started[-1] == (app, True), "a failed run is cleared"
     move(dags, "app", "vps-1", app)
-    assert again.resume({}, {"state": "success"}, **deferred.value.kwargs) is None
+    assert again.resume({}, {"state": "success"}, **(deferred.value.kwargs or {})) is None
 
 
-def put_off(dags: dict, hosting: Any, account: str, run_id: str) -> None:
+def put_off(dags: dict[str, Any], hosting: Hosting, account: str, run_id: str) -> None:
     """A run of `move_account` whose rehearsal finds the moment too busy."""
     dag, sentence = dags["move_account"], f"Visitors of {account} would wait 3.9 s, more than the 3 s agreed."
     facts_ = begin(dag, account, "vps-1", run_id)
@@ -365,8 +385,12 @@ def put_off(dags: dict, hosting: Any, account: str, run_id: str) -> None:
 
 
 def test_an_account_that_is_too_slow_at_a_moment_is_tried_again_and_the_others_go_on(
-    dag, dags, hosting, runs, monkeypatch
-):
+    dag: Any,
+    dags: dict[str, Any],
+    hosting: Hosting,
+    runs: tuple[dict[str, str], list[tuple[str, bool]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(of_runs, "BUSY", 0.0)
     states, started = runs
     migration = up_to_reinstalled(dag, dags, hosting.conn)
@@ -378,7 +402,7 @@ def test_an_account_that_is_too_slow_at_a_moment_is_tried_again_and_the_others_g
         task.execute({})
     put_off(dags, hosting, "app", app)
     states[app] = "failed"
-    kept = deferred.value.kwargs
+    kept: dict[str, Any] = deferred.value.kwargs or {}
 
     def resume(event: dict[str, str]) -> TaskDeferred:
         """How the task waits after that."""
@@ -386,31 +410,33 @@ def test_an_account_that_is_too_slow_at_a_moment_is_tried_again_and_the_others_g
             task.resume({}, event, **kept)
         return again.value
 
-    kept = resume({"state": "failed"}).kwargs
+    kept = resume({"state": "failed"}).kwargs or {}
     assert kept["run_id"] == blog
     move(dags, "blog", "vps-1", blog)
     states[blog] = "success"
     pause = resume({"state": "success"})
-    kept = pause.kwargs
+    kept = pause.kwargs or {}
     assert kept["run_id"] is None, "nothing is left to do before the moment has passed"
     assert pause.trigger.serialize()[0].endswith("DateTimeTrigger")
     for minutes in of_runs.QUIETER:
         clock[0] += 60 * minutes + 1
-        kept = resume({}).kwargs
+        kept = resume({}).kwargs or {}
         assert started[-1] == (app, True)
         put_off(dags, hosting, "app", app)
         states[app] = "failed"
         if minutes != of_runs.QUIETER[-1]:
-            kept = resume({"state": "failed"}).kwargs
+            kept = resume({"state": "failed"}).kwargs or {}
     with pytest.raises(AirflowException, match=r"failed \(tried 7 times\): Visitors of app would wait 3.9 s"):
         task.resume({}, {"state": "failed"}, **kept)
 
 
-def test_small_accounts_move_home_without_a_deferral_and_as_the_customer_agreed(dag, dags, hosting, monkeypatch):
+def test_small_accounts_move_home_without_a_deferral_and_as_the_customer_agreed(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     migration = up_to_reinstalled(dag, dags, hosting.conn)
     confs, states = [], {}
 
-    def start(dag_id: str, run_id: str, conf: dict, again: bool) -> None:
+    def start(dag_id: str, run_id: str, conf: dict[str, Any], again: bool) -> None:
         confs.append(conf)
         move(dags, conf["account"], conf["to_server"], run_id)
         states[run_id] = "success"
@@ -424,7 +450,9 @@ def test_small_accounts_move_home_without_a_deferral_and_as_the_customer_agreed(
     ]
 
 
-def test_a_switch_home_that_failed_is_looked_at_before_visitors_meet_another(dag, dags, hosting, runs):
+def test_a_switch_home_that_failed_is_looked_at_before_visitors_meet_another(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, runs: tuple[dict[str, str], list[tuple[str, bool]]]
+) -> None:
     states, _ = runs
     migration = up_to_reinstalled(dag, dags, hosting.conn)
     run_id = f"home-{migration['id']}-app"
@@ -441,7 +469,7 @@ def test_a_switch_home_that_failed_is_looked_at_before_visitors_meet_another(dag
         home(migration).resume({}, {"state": "failed"}, run_id)
 
 
-def test_a_wait_asks_before_it_defers_and_after(dag, hosting, monkeypatch):
+def test_a_wait_asks_before_it_defers_and_after(dag: Any, hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait, "SHORT", 0.0)
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     step(dag, "request_transit", migration=migration)
@@ -455,7 +483,9 @@ def test_a_wait_asks_before_it_defers_and_after(dag, hosting, monkeypatch):
     assert waiting.execute({}, {"value": "transit-1"}) == "transit-1"
 
 
-def test_untested_accounts_stop_a_migration_until_they_are_tested_or_ops_say_why(dag, dags, shared):
+def test_untested_accounts_stop_a_migration_until_they_are_tested_or_ops_say_why(
+    dag: Any, dags: dict[str, Any], shared: Hosting
+) -> None:
     conn, closed = shared.conn, {**PARAMS, "lift_gate_because": None}
     with pytest.raises(AirflowFailException, match="app has not been tested.*blog has not been tested"):
         step(dag, "check_server", params=closed, run_id="run-1")
@@ -465,7 +495,7 @@ def test_untested_accounts_stop_a_migration_until_they_are_tested_or_ops_say_why
     assert "gate.lifted" not in {event.kind for event in registry.list_events(conn, limit=1_000_000)}
 
 
-def test_a_lifted_gate_is_logged_with_its_reason(dag, hosting):
+def test_a_lifted_gate_is_logged_with_its_reason(dag: Any, hosting: Hosting) -> None:
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     (lifted,) = [one for one in registry.list_events(hosting.conn, migration["id"]) if one.kind == "gate.lifted"]
     assert lifted.detail["reason"] == PARAMS["lift_gate_because"] and lifted.by == "ops"

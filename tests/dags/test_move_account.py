@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from include import registry
+from include.agent.verbs.described import Description
 from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
 from include.moves import proof
 from include.moves.channel import entry_without_secrets
-from tests.dags.hosting import RESULTS, FakeHost, described
+from tests.dags.hosting import RESULTS, FakeHost, FakeServer, Hosting, described
 from tests.dags.steps import MOVE, begin, operation, stand_in_for_look, step
 from tests.dags.steps import move as move_as_a_whole
 from transhumance_airflow import connections
@@ -21,7 +23,7 @@ from transhumance_airflow.operators import agent
 
 
 @pytest.fixture
-def dag(dags, hosting, monkeypatch):
+def dag(dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The DAG, with a look that sees one site."""
     dag = dags["move_account"]
     look = {"urls": {"https://app.example/": {"status": 200, "title": "x", "certificate": "c"}}}
@@ -31,7 +33,7 @@ def dag(dags, hosting, monkeypatch):
 
 
 @pytest.fixture
-def handed_over(hosting):
+def handed_over(hosting: Hosting) -> int:
     """A migration whose transit the customer has."""
     conn = hosting.conn
     migration = registry.begin_migration(conn, "vps-1", "infrastructure-2026", "run-1", "ops", "a test of moves")
@@ -43,7 +45,7 @@ def handed_over(hosting):
     return migration.id
 
 
-def test_steps_in_order(dags):
+def test_steps_in_order(dags: dict[str, Any]) -> None:
     dag = dags["move_account"]
     assert set(dag.task_dict) == set(MOVE)
     in_a_row = [step for step in MOVE[:8] if step != "look_before"]
@@ -61,7 +63,7 @@ def test_steps_in_order(dags):
     assert dag.task_dict["switch"].extra["hold_seconds"] <= 85
 
 
-def test_a_move_from_end_to_end(dag, hosting, handed_over):
+def test_a_move_from_end_to_end(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move = begin(dag)
     assert begin(dag) == move
     before = step(dag, "look_before", move=move)
@@ -81,7 +83,9 @@ def test_a_move_from_end_to_end(dag, hosting, handed_over):
     assert hosting.started == [f"{move['key']}-e{move['epoch']}-{verb}" for verb in ("copy", "switch")]
 
 
-def test_a_source_that_claims_anothers_mail_is_asked_about_before_the_target_hears_of_it(dag, hosting, handed_over):
+def test_a_source_that_claims_anothers_mail_is_asked_about_before_the_target_hears_of_it(
+    dag: Any, hosting: Hosting, handed_over: int
+) -> None:
     move = begin(dag)
     entry = hosting.servers["vps-1"].accounts["app"]
     file = described("app", entry)["account_file"]
@@ -97,7 +101,7 @@ def test_a_source_that_claims_anothers_mail_is_asked_about_before_the_target_hea
     assert hosting.args["receive"]["account_file"]["mail"]["domains"] == ["gmail.com"]
 
 
-def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):
+def test_every_step_can_be_repeated_after_the_end(dag: Any, hosting: Hosting, handed_over: int) -> None:
     test_a_move_from_end_to_end(dag, hosting, handed_over)
     move = begin(dag)
     before = step(dag, "look_before", move=move)
@@ -120,7 +124,9 @@ def test_every_step_can_be_repeated_after_the_end(dag, hosting, handed_over):
         ("app", "web-1", "to transit-1 only"),
     ],
 )
-def test_refusals_change_nothing(dag, hosting, handed_over, account, to_server, sentence):
+def test_refusals_change_nothing(
+    dag: Any, hosting: Hosting, handed_over: int, account: str, to_server: str, sentence: str
+) -> None:
     events = len(registry.list_events(hosting.conn))
     with pytest.raises(AirflowFailException, match=sentence):
         begin(dag, account, to_server)
@@ -128,13 +134,13 @@ def test_refusals_change_nothing(dag, hosting, handed_over, account, to_server, 
     assert {entry["state"] for entry in hosting.servers["vps-1"].accounts.values()} == {"serving"}
 
 
-def test_an_account_that_is_not_ready_is_refused(dag, hosting, handed_over):
+def test_an_account_that_is_not_ready_is_refused(dag: Any, hosting: Hosting, handed_over: int) -> None:
     hosting.servers["vps-1"].accounts["app"]["state"] = "held"
     with pytest.raises(AirflowFailException, match="app is not ready to move: on vps-1 it is held"):
         begin(dag)
 
 
-def test_a_second_account_waits_its_turn(dag, hosting, handed_over):
+def test_a_second_account_waits_its_turn(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move = begin(dag)
     with pytest.raises(AirflowFailException, match="Account app of vps-1 is being moved: wait until"):
         begin(dag, "blog", run_id="perform-2")
@@ -144,13 +150,13 @@ def test_a_second_account_waits_its_turn(dag, hosting, handed_over):
     assert begin(dag, "blog", run_id="perform-2")["account"] == "blog"
 
 
-def test_the_same_account_does_not_wait_for_itself(dag, handed_over):
+def test_the_same_account_does_not_wait_for_itself(dag: Any, handed_over: int) -> None:
     begin(dag)
     with pytest.raises(AirflowFailException, match="Account app is being moved already"):
         begin(dag, run_id="perform-2")
 
 
-def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, handed_over):
+def test_a_failure_before_the_commit_returns_and_may_begin_again(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     operation(dag, "copy", move, peer)
@@ -166,7 +172,9 @@ def test_a_failure_before_the_commit_returns_and_may_begin_again(dag, hosting, h
     assert operation(dag, "switch", again, peer)["held_ms"] == 310.4
 
 
-def test_a_move_that_visitors_would_wait_too_long_for_ends_at_once_and_is_returned(dag, hosting, handed_over):
+def test_a_move_that_visitors_would_wait_too_long_for_ends_at_once_and_is_returned(
+    dag: Any, hosting: Hosting, handed_over: int
+) -> None:
     move = begin(dag, longest_wait_seconds=0.2)
     peer = step(dag, "open_path", move=move)
     sentence = "Visitors of app would wait 0.9 s, more than the 0.2 s agreed: the database shop has no keys; add them."
@@ -183,7 +191,9 @@ def test_a_move_that_visitors_would_wait_too_long_for_ends_at_once_and_is_return
     assert hosting.args["switch"]["budget_seconds"] == 2
 
 
-def test_a_visitor_meets_two_holds_at_most_and_the_first_failure_is_told(dag, hosting, handed_over):
+def test_a_visitor_meets_two_holds_at_most_and_the_first_failure_is_told(
+    dag: Any, hosting: Hosting, handed_over: int
+) -> None:
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     hosting.failing["switch"] = ("not_equal", "The table a differs.")
@@ -203,7 +213,9 @@ def test_a_visitor_meets_two_holds_at_most_and_the_first_failure_is_told(dag, ho
     assert operation(dag, "switch", again, peer)["held_ms"] == 310.4
 
 
-def test_a_switch_that_has_committed_is_started_as_often_as_it_takes(dag, hosting, handed_over):
+def test_a_switch_that_has_committed_is_started_as_often_as_it_takes(
+    dag: Any, hosting: Hosting, handed_over: int
+) -> None:
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     operation(dag, "copy", move, peer)
@@ -216,7 +228,7 @@ def test_a_switch_that_has_committed_is_started_as_often_as_it_takes(dag, hostin
     assert operation(dag, "switch", move, peer)["held_ms"] == 310.4
 
 
-def test_a_name_that_somebody_changed_does_not_stop_a_move(dag, hosting, handed_over):
+def test_a_name_that_somebody_changed_does_not_stop_a_move(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     copied, switched = (operation(dag, verb, move, peer) for verb in ("copy", "switch"))
@@ -227,7 +239,7 @@ def test_a_name_that_somebody_changed_does_not_stop_a_move(dag, hosting, handed_
     assert step(dag, "close_path", move=move) == "done"
 
 
-def test_a_committed_move_keeps_its_path_and_goes_forward(dag, hosting, handed_over):
+def test_a_committed_move_keeps_its_path_and_goes_forward(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
     operation(dag, "copy", move, peer)
@@ -239,7 +251,7 @@ def test_a_committed_move_keeps_its_path_and_goes_forward(dag, hosting, handed_o
     assert step(dag, "open_path", move=begin(dag)) == peer
 
 
-def test_a_look_that_differs_fails_with_every_difference(dag, hosting, handed_over):
+def test_a_look_that_differs_fails_with_every_difference(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move = begin(dag)
     before = step(dag, "look_before", move=move)
     hosting.looks["app"] = {"urls": {"https://app.example/": {"status": 500, "title": "y", "certificate": "c"}}}
@@ -247,7 +259,9 @@ def test_a_look_that_differs_fails_with_every_difference(dag, hosting, handed_ov
         step(dag, "look_after", move=move, before=before)
 
 
-def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, hosting, handed_over, monkeypatch):
+def test_an_operation_that_lasts_is_waited_for_without_a_worker(
+    dag: Any, hosting: Hosting, handed_over: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(agent, "BUSY", 0.0)
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
@@ -263,7 +277,7 @@ def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, hosting, ha
     assert hosting.started == [], "what runs was started again"
 
 
-def given_up_while_it_rehearses(dag, hosting) -> tuple[dict, dict]:
+def given_up_while_it_rehearses(dag: Any, hosting: Hosting) -> tuple[dict[str, Any], dict[str, Any]]:
     """The switch has been started and rehearses; nothing is held yet."""
     move = begin(dag)
     peer = step(dag, "open_path", move=move)
@@ -272,7 +286,9 @@ def given_up_while_it_rehearses(dag, hosting) -> tuple[dict, dict]:
     return move, peer
 
 
-def test_marked_failed_while_it_rehearses_the_switch_can_commit_no_more(dag, hosting, handed_over):
+def test_marked_failed_while_it_rehearses_the_switch_can_commit_no_more(
+    dag: Any, hosting: Hosting, handed_over: int
+) -> None:
     move, _ = given_up_while_it_rehearses(dag, hosting)
     assert step(dag, "close_path", move=move) == "returned"
     here = hosting.servers["vps-1"].accounts["app"]
@@ -285,11 +301,13 @@ def test_marked_failed_while_it_rehearses_the_switch_can_commit_no_more(dag, hos
     assert (here["epoch"], here["move"]) == (again["epoch"], again["key"])
 
 
-def test_a_switch_that_commits_before_it_is_given_up_is_not_called_returned(dag, hosting, handed_over, monkeypatch):
+def test_a_switch_that_commits_before_it_is_given_up_is_not_called_returned(
+    dag: Any, hosting: Hosting, handed_over: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     move, _ = given_up_while_it_rehearses(dag, hosting)
     asked = FakeHost._describe
 
-    def describe(self, server):
+    def describe(self: FakeHost, server: FakeServer) -> Description:
         answer = asked(self, server)
         # It commits right after it was asked.
         server.accounts["app"].update(state="moved", move=move["key"], epoch=move["epoch"], released=False)
@@ -302,7 +320,7 @@ def test_a_switch_that_commits_before_it_is_given_up_is_not_called_returned(dag,
     assert move["key"] in hosting.servers["vps-1"].pairs and move["key"] in hosting.servers["transit-1"].pairs
 
 
-def test_the_end_of_an_attempt_that_is_over_does_nothing(dag, hosting, handed_over):
+def test_the_end_of_an_attempt_that_is_over_does_nothing(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move, _ = given_up_while_it_rehearses(dag, hosting)
     step(dag, "close_path", move=move)
     again = begin(dag)
@@ -315,7 +333,9 @@ def test_the_end_of_an_attempt_that_is_over_does_nothing(dag, hosting, handed_ov
     assert registry.move(hosting.conn, move["id"]).state == "preparing"
 
 
-def test_a_switch_marked_as_success_changes_nothing_that_is_not_so(dag, hosting, handed_over):
+def test_a_switch_marked_as_success_changes_nothing_that_is_not_so(
+    dag: Any, hosting: Hosting, handed_over: int
+) -> None:
     move, _ = given_up_while_it_rehearses(dag, hosting)
     with pytest.raises(AirflowFailException, match="app has not moved: vps-1 itself says so"):
         step(dag, "record_move", move=move, switched=None, copied=None)
@@ -324,7 +344,7 @@ def test_a_switch_marked_as_success_changes_nothing_that_is_not_so(dag, hosting,
     assert hosting.names.records["app.example", "A"] == ("198.51.100.11", 3600)
 
 
-def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag, hosting, handed_over):
+def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move, peer = given_up_while_it_rehearses(dag, hosting)
     operation(dag, "switch", move, peer)
     hosting.servers["vps-1"].accounts["app"]["released"] = False
@@ -336,7 +356,9 @@ def test_a_switch_marked_as_success_that_is_one_keeps_its_figures(dag, hosting, 
     assert registry.account(hosting.conn, "app").server == "transit-1"
 
 
-def test_a_switch_that_gives_nonsense_is_told_and_proves_nothing(dag, hosting, handed_over, monkeypatch):
+def test_a_switch_that_gives_nonsense_is_told_and_proves_nothing(
+    dag: Any, hosting: Hosting, handed_over: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server that the account has left may have been taken over: it does not keep it from being recorded."""
     move, peer = given_up_while_it_rehearses(dag, hosting)
     monkeypatch.setitem(RESULTS, "switch", {"held_ms": "long", "verified": {"equal": True}})
@@ -349,7 +371,9 @@ def test_a_switch_that_gives_nonsense_is_told_and_proves_nothing(dag, hosting, h
 
 
 @pytest.mark.parametrize("other", [{"account": "blog"}, {"epoch": 9}, {"peer": {"address": "10.20.0.99"}}])
-def test_an_operation_of_the_same_name_for_something_else_is_not_taken_for_this_one(dag, hosting, handed_over, other):
+def test_an_operation_of_the_same_name_for_something_else_is_not_taken_for_this_one(
+    dag: Any, hosting: Hosting, handed_over: int, other: dict[str, Any]
+) -> None:
     """A registry that was restored from a backup gives its ids once more, and servers keep results for weeks."""
     move, peer = given_up_while_it_rehearses(dag, hosting)
     known = hosting.servers["vps-1"].operations[f"{move['key']}-e{move['epoch']}-copy"]
@@ -364,26 +388,25 @@ def test_an_operation_of_the_same_name_for_something_else_is_not_taken_for_this_
         operation(dag, "copy", move, peer)
 
 
-def test_an_operation_may_have_been_given_another_time(dag, hosting, handed_over):
+def test_an_operation_may_have_been_given_another_time(dag: Any, hosting: Hosting, handed_over: int) -> None:
     move, peer = given_up_while_it_rehearses(dag, hosting)
     operation(dag, "switch", move, peer)
     hosting.servers["vps-1"].operations[f"{move['key']}-e{move['epoch']}-switch"]["args"]["hold_seconds"] = 5
     assert operation(dag, "switch", move, peer)["held_ms"] == 310.4
 
 
-def test_the_registry_has_the_sources_own_time_of_the_commit(dag, hosting, handed_over):
+def test_the_registry_has_the_sources_own_time_of_the_commit(dag: Any, hosting: Hosting, handed_over: int) -> None:
     """Airflow may come back a day after a switch: what is billed goes by the commit."""
     move, peer = given_up_while_it_rehearses(dag, hosting)
     operation(dag, "switch", move, peer)
     began = registry.move(hosting.conn, move["id"]).began_at
     hosting.servers["vps-1"].accounts["app"]["since"] = began.timestamp() + 0.001
     step(dag, "record_move", move=move, switched={}, copied={})
-    assert (registry.move(hosting.conn, move["id"]).committed_at - began).total_seconds() == pytest.approx(
-        0.001, abs=1e-4
-    )
+    committed = registry.certain(registry.move(hosting.conn, move["id"]).committed_at)
+    assert (committed - began).total_seconds() == pytest.approx(0.001, abs=1e-4)
 
 
-def test_a_hook_that_refuses_ends_the_move_with_its_line(dag, hosting, handed_over):
+def test_a_hook_that_refuses_ends_the_move_with_its_line(dag: Any, hosting: Hosting, handed_over: int) -> None:
     hosting.hooks["transit-1", "before-move"] = "The disk of transit-1 is being checked."
     move = begin(dag)
     with pytest.raises(AirflowFailException, match='says: "The disk of transit-1 is being checked."'):
@@ -398,7 +421,9 @@ def test_a_hook_that_refuses_ends_the_move_with_its_line(dag, hosting, handed_ov
     assert step(dag, "run_hook_before", move=begin(dag)) == ["transit-1"]
 
 
-def test_a_hook_that_fails_after_the_move_changes_nothing_and_is_told(dag, dags, hosting, handed_over):
+def test_a_hook_that_fails_after_the_move_changes_nothing_and_is_told(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, handed_over: int
+) -> None:
     hosting.hooks["vps-1", "after-move"] = "No route to the panel."
     move_as_a_whole(dags, "app", "transit-1", "perform-1")
     made = registry.moves_of(hosting.conn, handed_over)[0]

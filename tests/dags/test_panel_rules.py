@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def host(hosting: Hosting) -> Hosting:
     return hosting
 
 
-def understood(dags: dict, started: tuple[str, dict[str, Any]]) -> None:
+def understood(dags: dict[str, Any], started: tuple[str, dict[str, Any]]) -> None:
     """Resolves the run's params as Airflow does."""
     dag, params = started
     assert params.keys() <= dags[dag].params.keys()
@@ -29,7 +30,7 @@ def understood(dags: dict, started: tuple[str, dict[str, Any]]) -> None:
         dags[dag].params.get_param(name).resolve(value)
 
 
-def test_every_action_is_a_run_that_its_dag_understands(dags, host):
+def test_every_action_is_a_run_that_its_dag_understands(dags: dict[str, Any], host: Hosting) -> None:
     conn = host.conn
     understood(dags, rules.to_test(conn, "app", ENTRY, "acme (panel p)"))
     understood(dags, rules.to_ask(conn, "vps-1", ENTRY, "ops", "a reason"))
@@ -47,7 +48,7 @@ def test_every_action_is_a_run_that_its_dag_understands(dags, host):
     assert registry.live_move_of(conn, "app") is None and registry.live_test_of(conn, "app") is None
 
 
-def test_a_dag_that_is_triggered_directly_refuses_with_the_same_sentence(dags, host):
+def test_a_dag_that_is_triggered_directly_refuses_with_the_same_sentence(dags: dict[str, Any], host: Hosting) -> None:
     """The first task of the run, and the rule, ask the same registry."""
     tasks = {name: dags[name].task_dict for name in ("migrate_server", "migrate_account")}
     params = {"server": "vps-1", "entry": ENTRY, "lift_gate_because": None, "requested_by": "ops"}
@@ -65,7 +66,7 @@ def test_a_dag_that_is_triggered_directly_refuses_with_the_same_sentence(dags, h
     )
 
 
-def same(rule, task) -> None:
+def same(rule: Callable[[], object], task: Callable[[], object]) -> None:
     with pytest.raises(registry.RegistryRefused) as by_the_rule:
         rule()
     with pytest.raises(AirflowFailException) as by_the_task:

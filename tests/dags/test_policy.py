@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseOperator
 
+from tests.dags.hosting import Hosting
 from transhumance_airflow.step import INSTALLING
 
 FOLDER = Path(__file__).parents[2]
@@ -20,11 +22,11 @@ def deferrable(task: BaseOperator) -> bool:
     return type(task).__module__.startswith("transhumance_airflow")
 
 
-def test_every_file_is_a_dag(dags):
+def test_every_file_is_a_dag(dags: dict[str, Any]) -> None:
     assert {path.stem for path in (FOLDER / "dags").glob("*.py")} == set(dags)
 
 
-def test_owner_tags_runbook_and_no_catch_up(dags):
+def test_owner_tags_runbook_and_no_catch_up(dags: dict[str, Any]) -> None:
     for dag in dags.values():
         assert "transhumance" in dag.tags
         assert dag.catchup is False
@@ -32,7 +34,7 @@ def test_owner_tags_runbook_and_no_catch_up(dags):
         assert all(task.owner not in ("", "airflow") for task in dag.tasks), dag.dag_id
 
 
-def test_no_task_holds_a_worker_for_ever(dags):
+def test_no_task_holds_a_worker_for_ever(dags: dict[str, Any]) -> None:
     """By Airflow's policy, as a worker applies it when it parses the file."""
     for dag in dags.values():
         for task in dag.tasks:
@@ -40,13 +42,15 @@ def test_no_task_holds_a_worker_for_ever(dags):
             assert task.execution_timeout <= INSTALLING, (dag.dag_id, task.task_id)
 
 
-def test_what_waits_for_a_person_waits(dags):
+def test_what_waits_for_a_person_waits(dags: dict[str, Any]) -> None:
     asking = [task for dag in dags.values() for task in dag.tasks if isinstance(task, ApprovalOperator)]
     assert len(asking) == 3
     assert {task.response_timeout for task in asking} == {None}
 
 
-def test_a_task_that_hangs_is_ended(dags, hosting, monkeypatch, airflow):
+def test_a_task_that_hangs_is_ended(
+    dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch, airflow: None
+) -> None:
     """By Airflow itself: the step of a real DAG hangs in the worker."""
     dag = dags["look_at_servers"]
     task = dag.task_dict["look_at_servers"]
@@ -69,7 +73,7 @@ RUNBOOKS = [
 
 
 @pytest.mark.parametrize("dag_id", RUNBOOKS)
-def test_the_runbook_is_the_files_own_text(dags, dag_id):
+def test_the_runbook_is_the_files_own_text(dags: dict[str, Any], dag_id: str) -> None:
     text = (FOLDER / "dags" / f"{dag_id}.py").read_text()
     doc = dags[dag_id].doc_md
     assert text.startswith('"""' + doc.strip())
@@ -80,7 +84,7 @@ def test_the_runbook_is_the_files_own_text(dags, dag_id):
 
 
 @pytest.mark.parametrize("dag_id", RUNBOOKS)
-def test_what_defers_is_retried_soon(dags, dag_id):
+def test_what_defers_is_retried_soon(dags: dict[str, Any], dag_id: str) -> None:
     for task in dags[dag_id].tasks:
         assert task.retries >= 2, task.task_id
         assert task.retry_delay <= timedelta(seconds=30), task.task_id
@@ -88,7 +92,7 @@ def test_what_defers_is_retried_soon(dags, dag_id):
 
 
 @pytest.mark.parametrize("dag_id", RUNBOOKS)
-def test_the_trigger_form_explains_itself(dags, dag_id):
+def test_the_trigger_form_explains_itself(dags: dict[str, Any], dag_id: str) -> None:
     for name in dags[dag_id].params:
         param = dags[dag_id].params.get_param(name)
         schema = param.schema
@@ -103,7 +107,7 @@ def test_the_trigger_form_explains_itself(dags, dag_id):
     ("name", "value"),
     [("account", "A b"), ("account", "x" * 33), ("account", "../etc"), ("to_server", "a;b"), ("to_server", "")],
 )
-def test_params_refuse_what_is_no_name(dags, name, value):
+def test_params_refuse_what_is_no_name(dags: dict[str, Any], name: str, value: str) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
     param = dags["move_account"].params.get_param(name)
@@ -111,7 +115,7 @@ def test_params_refuse_what_is_no_name(dags, name, value):
         param.resolve(value)
 
 
-def test_triggers_are_imported_by_the_name_they_are_stored_under():
+def test_triggers_are_imported_by_the_name_they_are_stored_under() -> None:
     from airflow.sdk._shared.module_loading import import_string
 
     from transhumance_airflow import triggers

@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 import socketserver
 import threading
+from collections.abc import Iterator
 from datetime import date
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -14,14 +16,28 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, A
 
 from include import registry
 from include.settings import Settings
+from tests.dags.hosting import Hosting
 from tests.dags.steps import step
 from transhumance_airflow import outbox
 
 DEADLINE = date(2026, 12, 31)
 
 
+class Server(socketserver.ThreadingTCPServer):
+    """A mail server: what it took, and whether it refuses."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Post)
+        self.mails: list[Message] = []
+        self.refusing = False
+
+
 class Post(socketserver.StreamRequestHandler):
     """Enough of SMTP to take mail, or to refuse it."""
+
+    server: Server
 
     def handle(self) -> None:
         self._say("220 here")
@@ -48,9 +64,8 @@ class Post(socketserver.StreamRequestHandler):
 
 
 @pytest.fixture
-def post():
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Post) as server:
-        server.mails, server.refusing, server.daemon_threads = [], False, True
+def post() -> Iterator[Server]:
+    with Server() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -59,7 +74,7 @@ def post():
 
 
 @pytest.fixture
-def connections(monkeypatch, post) -> dict[str, Any]:
+def connections(monkeypatch: pytest.MonkeyPatch, post: Server) -> dict[str, Any]:
     """What Airflow knows: the mail server."""
 
     class Smtp:
@@ -78,7 +93,7 @@ def connections(monkeypatch, post) -> dict[str, Any]:
 
 
 @pytest.fixture
-def dag(dags, shared, connections, monkeypatch):
+def dag(dags: dict[str, Any], shared: Hosting, connections: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     """The DAG; the entry is mandatory, and one of two customers has an address."""
     entry = registry.Entry("infrastructure-2026", "Infrastructure 2026", "infrastructure", "2022", "2026")
     known = {**vars(entry), "mandatory": True, "opens": date(2026, 9, 1), "deadline": DEADLINE}
@@ -95,7 +110,7 @@ def remind(dag: Any, monkeypatch: pytest.MonkeyPatch, on: date) -> int:
     return step(dag, "enter_reminders")
 
 
-def test_it_reads_like_the_runbook(dags):
+def test_it_reads_like_the_runbook(dags: dict[str, Any]) -> None:
     dag = dags["remind_customers"]
     assert dag.task_dict["take_over_catalogue"].downstream_task_ids == {"refresh_servers"}
     assert dag.task_dict["refresh_servers"].downstream_task_ids == {"enter_reminders"}
@@ -104,7 +119,7 @@ def test_it_reads_like_the_runbook(dags):
     assert dag.max_active_runs == 1 and "Europe/Paris" in repr(vars(dag.timetable))
 
 
-def test_each_reminder_goes_out_once(dag, shared, post, monkeypatch):
+def test_each_reminder_goes_out_once(dag: Any, shared: Hosting, post: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     subjects = []
     for on in ("2026-09-01", "2026-12-01", "2026-12-24", "2026-12-30", "2026-12-31"):
         for _ in range(2):
@@ -122,20 +137,26 @@ def test_each_reminder_goes_out_once(dag, shared, post, monkeypatch):
     ]
     # Everybody else is reached through the host's own system, whose webhook tells all of them.
     told = shared.conn.execute("SELECT count(*) FROM outbox WHERE channel = 'webhook' AND kind = 'entry.reminder'")
-    assert told.fetchone()[0] == 5 * 4  # app, blog, shop, wiki
+    assert told.fetchall() == [(5 * 4,)]  # app, blog, shop, wiki
 
 
-def test_a_mail_says_what_to_do_and_until_when(dag, shared, post, monkeypatch):
+def test_a_mail_says_what_to_do_and_until_when(
+    dag: Any, shared: Hosting, post: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     remind(dag, monkeypatch, date(2026, 12, 24))
     outbox.send_mails(shared.conn)
     (mail,) = post.mails
-    text = mail.get_payload(decode=True).decode()
+    payload = mail.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    text = payload.decode()
     assert "your account shop" in text and "31 December 2026" in text and "{" not in text
     assert mail["Message-ID"] == "<entry-infrastructure-2026-shop-7_days-mail@host.example>"
     assert mail["From"] == "Your host <care@host.example>"
 
 
-def test_what_is_not_taken_waits_and_fails_the_task(dag, shared, post, monkeypatch):
+def test_what_is_not_taken_waits_and_fails_the_task(
+    dag: Any, shared: Hosting, post: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     remind(dag, monkeypatch, date(2026, 12, 24))
     post.refusing = True
     with pytest.raises(AirflowException, match="1 messages were not taken.*451"):
@@ -145,7 +166,9 @@ def test_what_is_not_taken_waits_and_fails_the_task(dag, shared, post, monkeypat
     assert outbox.send_mails(shared.conn).delivered == 1
 
 
-def test_an_account_created_since_is_reminded_too_and_a_server_that_is_down_delays_nothing(dag, shared, monkeypatch):
+def test_an_account_created_since_is_reminded_too_and_a_server_that_is_down_delays_nothing(
+    dag: Any, shared: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shared.servers["web-1"].accounts["late"] = {"state": "serving", "epoch": 1, "move": None}
     shared.servers["web-1"].accounts["gone"] = {"state": "moved", "epoch": 1, "move": "m1"}
     del shared.servers["test-1"]
@@ -156,7 +179,9 @@ def test_an_account_created_since_is_reminded_too_and_a_server_that_is_down_dela
         registry.account(shared.conn, "gone")
 
 
-def test_without_a_connection_messages_wait(dag, shared, connections, monkeypatch):
+def test_without_a_connection_messages_wait(
+    dag: Any, shared: Hosting, connections: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     connections.clear()
     assert remind(dag, monkeypatch, date(2026, 12, 24)) == 4
     for send in (outbox.send_mails, outbox.deliver_webhooks):

@@ -11,6 +11,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
+from tests.dags.hosting import Hosting
 from tests.dags.steps import move, stand_in_for_look, step, up_to_hand_over, up_to_reinstalled, up_to_rerouted
 from transhumance_airflow import approvals, conditions
 
@@ -18,7 +19,7 @@ PARAMS = {"server": "vps-1", "because": "its disk is gone", "requested_by": "ops
 
 
 @pytest.fixture
-def dag(dags, hosting, monkeypatch):
+def dag(dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`migrate_server`; accounts look the same wherever they are."""
     stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return dags["migrate_server"]
@@ -28,7 +29,7 @@ def approval(found: dict[str, Any]) -> approvals.ApproveTakeBack:
     return approvals.ApproveTakeBack(task_id="approve", facts=found)
 
 
-def taken_back(dags: dict, twice: bool = True) -> dict[str, Any]:
+def taken_back(dags: dict[str, Any], twice: bool = True) -> dict[str, Any]:
     """A whole run after a person's yes, each step twice."""
     back = dags["take_back"]
     found = step(back, "check_transit", params=PARAMS)
@@ -41,7 +42,7 @@ def taken_back(dags: dict, twice: bool = True) -> dict[str, Any]:
     return found
 
 
-def test_before_the_reroute_the_original_serves_again(dag, dags, hosting):
+def test_before_the_reroute_the_original_serves_again(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     conn = hosting.conn
     migration = up_to_hand_over(dag, conn)
     move(dags, "blog", "transit-1", "perform-blog")
@@ -52,7 +53,7 @@ def test_before_the_reroute_the_original_serves_again(dag, dags, hosting):
     assert registry.account(conn, "blog").server == "vps-1"
     assert hosting.names.records["blog.example", "A"][0] == "198.51.100.11"
     assert registry.migration(conn, migration["id"]).state == "failed"
-    assert registry.lease_of(conn, migration["id"]).ended_at is not None, "it costs nothing any more"
+    assert registry.certain(registry.lease_of(conn, migration["id"])).ended_at is not None, "it costs nothing any more"
     # The run of migrate_server goes its way out, and does not wipe what nobody has looked at.
     assert conditions.ask(conn, "every_account_moved", {"migration": migration["id"]}) == conditions.GIVEN_UP
     step(dag, "point_names_home", migration=migration)
@@ -65,7 +66,7 @@ def test_before_the_reroute_the_original_serves_again(dag, dags, hosting):
     assert registry.server(conn, "transit-1").state == "free"
 
 
-def test_after_the_reroute_the_ips_come_back_too(dag, dags, hosting):
+def test_after_the_reroute_the_ips_come_back_too(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     conn = hosting.conn
     migration = up_to_rerouted(dag, dags, conn)
     step(dag, "prove_original_empty", migration=migration)
@@ -77,7 +78,9 @@ def test_after_the_reroute_the_ips_come_back_too(dag, dags, hosting):
     assert {one["state"] for one in hosting.servers["vps-1"].accounts.values()} == {"serving"}
 
 
-def test_after_the_reinstall_the_kept_disk_stands_in_and_accounts_go_on_home(dag, dags, hosting):
+def test_after_the_reinstall_the_kept_disk_stands_in_and_accounts_go_on_home(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     conn = hosting.conn
     migration = up_to_reinstalled(dag, dags, conn)
     move(dags, "app", "vps-1", f"home-{migration['id']}-app")
@@ -103,7 +106,7 @@ def test_after_the_reinstall_the_kept_disk_stands_in_and_accounts_go_on_home(dag
     assert {one["state"] for one in hosting.servers["vps-1"].accounts.values()} == {"serving"}
 
 
-def test_a_move_home_that_was_under_way_is_ended(dag, dags, hosting):
+def test_a_move_home_that_was_under_way_is_ended(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     conn = hosting.conn
     up_to_reinstalled(dag, dags, conn)
     begun = registry.begin_move(conn, "app", "vps-1", "home-1-app", "ops")
@@ -115,19 +118,23 @@ def test_a_move_home_that_was_under_way_is_ended(dag, dags, hosting):
     assert hosting.servers["vps-1"].accounts["app"]["state"] == "serving"
 
 
-def test_while_the_transit_answers_nothing_is_taken_back(dag, dags, hosting):
+def test_while_the_transit_answers_nothing_is_taken_back(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     up_to_rerouted(dag, dags, hosting.conn)
     with pytest.raises(AirflowFailException, match="Transit transit-1 answers, and has what was written since"):
         step(dags["take_back"], "check_transit", params=PARAMS)
 
 
 @pytest.mark.parametrize(("server", "sentence"), [("vps-1", "no accounts on a transit"), ("web-1", "no accounts on")])
-def test_where_nothing_is_away_nothing_is_taken_back(dag, dags, hosting, server, sentence):
+def test_where_nothing_is_away_nothing_is_taken_back(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, server: str, sentence: str
+) -> None:
     with pytest.raises(AirflowFailException, match=sentence):
         step(dags["take_back"], "check_transit", params={**PARAMS, "server": server})
 
 
-def test_a_person_reads_what_is_lost_before_and_may_say_no(dag, dags, hosting, monkeypatch):
+def test_a_person_reads_what_is_lost_before_and_may_say_no(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conn = hosting.conn
     up_to_rerouted(dag, dags, conn)
     registry.add_account(conn, "newshop", "transit-1", [])
@@ -137,6 +144,7 @@ def test_a_person_reads_what_is_lost_before_and_may_say_no(dag, dags, hosting, m
     asked = approval(found)
     assert asked.execute({}) == "asked"
     moved = next(one for one in registry.moves_of_account(conn, "app") if one.direction == "out")
+    assert asked.body
     assert f"* app: everything since {moved.committed_at:%Y-%m-%d %H:%M:%S}" in asked.body
     assert "* newshop: **all of it**" in asked.body and "transit-1 is switched off" in asked.body
 
@@ -154,7 +162,7 @@ def test_a_person_reads_what_is_lost_before_and_may_say_no(dag, dags, hosting, m
     ]
 
 
-def test_an_account_moves_nowhere_else_by_a_take_back(dag, dags, hosting):
+def test_an_account_moves_nowhere_else_by_a_take_back(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     """The registry lets an account go home without a move for this alone."""
     conn = hosting.conn
     migration = up_to_rerouted(dag, dags, conn)

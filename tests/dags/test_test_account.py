@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from include.hosts import HostUnreachable
 from include.settings import read_settings
 from include.testing import names
 from tests.dags.account_tests import ENTRY, begin, operation, tell, whole
+from tests.dags.hosting import Hosting
 from tests.dags.steps import step
 from transhumance_airflow.operators import agent
 
@@ -23,11 +25,11 @@ SIDE_BY_SIDE = {"check_original", "check_copy", "look_at_pages"}
 
 
 @pytest.fixture
-def dag(dags, shared):
+def dag(dags: dict[str, Any], shared: Hosting) -> Any:
     return dags["test_account"]
 
 
-def test_steps_in_order(dag):
+def test_steps_in_order(dag: Any) -> None:
     tasks = dag.task_dict
     assert {*tasks} == {*IN_A_ROW, *SIDE_BY_SIDE, "tell_result", "close_path"}
     for before, after in itertools.pairwise(IN_A_ROW[:6]):
@@ -42,7 +44,7 @@ def test_steps_in_order(dag):
     assert all(task.on_failure_callback for task in dag.tasks)
 
 
-def test_a_test_from_end_to_end(dag, shared, tmp_path):
+def test_a_test_from_end_to_end(dag: Any, shared: Hosting, tmp_path: Path) -> None:
     before = dict(shared.servers["web-1"].accounts["shop"])
     result = whole(dag)
     assert result["names"] == {"shop.example": "shop-example.test.example"}
@@ -63,7 +65,7 @@ def test_a_test_from_end_to_end(dag, shared, tmp_path):
     assert shared.servers["web-1"].accounts["shop"] == before
     assert shared.names.records["shop.example", "A"] == ("198.51.100.31", 3600)
     assert shared.servers["web-1"].pairs == shared.servers["test-1"].pairs == set()
-    test = registry.latest_test_of(shared.conn, "shop", ENTRY)
+    test = registry.certain(registry.latest_test_of(shared.conn, "shop", ENTRY))
     assert (test.state, test.blockers, test.requested_by) == ("ready", 0, "the customer")
     written = json.loads((tmp_path / f"test-{test.id}.json").read_text())
     assert written == test.report and written["copied"]["databases"] == ["PostgreSQL shop"]
@@ -71,7 +73,7 @@ def test_a_test_from_end_to_end(dag, shared, tmp_path):
     assert "secret" not in json.dumps(written)
 
 
-def test_every_step_can_be_repeated_after_the_end(dag, shared):
+def test_every_step_can_be_repeated_after_the_end(dag: Any, shared: Hosting) -> None:
     first = whole(dag)
     started = list(shared.started)
     again = whole(dag)
@@ -79,7 +81,7 @@ def test_every_step_can_be_repeated_after_the_end(dag, shared):
     assert shared.started == started, "a finished operation was started again"
 
 
-def test_findings_reach_the_report_and_the_gate(dag, shared):
+def test_findings_reach_the_report_and_the_gate(dag: Any, shared: Hosting) -> None:
     checks = {check["kind"]: check["id"] for check in _checks()}
     shared.findings["web-1"] = [
         {"check": checks["postgresql_settings"], "where": "database shop", "what": "a setting", "count": 1}
@@ -87,12 +89,16 @@ def test_findings_reach_the_report_and_the_gate(dag, shared):
     shared.findings["test-1"] = [
         {"check": checks["php_lint"], "where": "index.php:7", "what": "Parse error: unexpected token", "count": 1}
     ]
-    page = {"url": "https://shop.example/", "test_url": "https://shop-example.test.example/", "status": [200, 500]}
+    page: dict[str, Any] = {
+        "url": "https://shop.example/",
+        "test_url": "https://shop-example.test.example/",
+        "status": [200, 500],
+    }
     page |= {"title": ["Shop", ""], "likeness": 0.1, "php_errors": ["Fatal error: gone"], "seconds": [0.1, 0.1]}
     shared.pages = [page]
     result = whole(dag)
     assert result["verdict"] == "blocked" and result["blockers"] >= 1
-    report = registry.latest_test_of(shared.conn, "shop", ENTRY).report
+    report = registry.certain(registry.certain(registry.latest_test_of(shared.conn, "shop", ENTRY)).report)
     places = [place for found in report["findings"] for place in found["places"]]
     for side in ("index.php:7", "database shop"):
         assert any(side in place for place in places)
@@ -100,17 +106,17 @@ def test_findings_reach_the_report_and_the_gate(dag, shared):
         registry.begin_over(shared.conn, "shop", ENTRY, "perform-1", "a test")
 
 
-def test_tested_again_the_copy_is_replaced(dag, shared):
+def test_tested_again_the_copy_is_replaced(dag: Any, shared: Hosting) -> None:
     first = whole(dag)
     second = whole(dag, run_id="test-2")
     assert second["test"] != first["test"]
     assert registry.test(shared.conn, first["test"]).state == "removed"
-    assert registry.live_test_of(shared.conn, "shop").id == second["test"]
+    assert registry.certain(registry.live_test_of(shared.conn, "shop")).id == second["test"]
     assert shared.servers["test-1"].accounts["shop"]["move"] == registry.test(shared.conn, second["test"]).key
-    assert registry.latest_test_of(shared.conn, "shop", ENTRY).id == second["test"]
+    assert registry.certain(registry.latest_test_of(shared.conn, "shop", ENTRY)).id == second["test"]
 
 
-def test_a_test_of_one_engine_copies_that_engines_databases_only(dag, shared):
+def test_a_test_of_one_engine_copies_that_engines_databases_only(dag: Any, shared: Hosting) -> None:
     result = whole(dag, entry="postgresql-17")
     assert shared.args["duplicate"]["stores"] == ["postgresql"]
     file = shared.args["receive"]["account_file"]
@@ -129,7 +135,7 @@ def test_a_test_of_one_engine_copies_that_engines_databases_only(dag, shared):
         ("shop", "nothing", "no catalogue entry nothing"),
     ],
 )
-def test_refusals_change_nothing(dag, shared, account, entry, sentence):
+def test_refusals_change_nothing(dag: Any, shared: Hosting, account: str, entry: str, sentence: str) -> None:
     whole(dag, "wiki", run_id="before")
     events = len(registry.list_events(shared.conn, limit=1_000_000))
     with pytest.raises(AirflowFailException, match=sentence):
@@ -138,7 +144,9 @@ def test_refusals_change_nothing(dag, shared, account, entry, sentence):
     assert shared.servers["test-1"].accounts["wiki"]["state"] == "test"
 
 
-def test_refused_while_another_run_tests_it_or_it_is_not_serving_or_no_server_has_room(dag, shared):
+def test_refused_while_another_run_tests_it_or_it_is_not_serving_or_no_server_has_room(
+    dag: Any, shared: Hosting
+) -> None:
     begin(dag, run_id="other")
     with pytest.raises(AirflowFailException, match="being tested already"):
         begin(dag)
@@ -152,7 +160,7 @@ def test_refused_while_another_run_tests_it_or_it_is_not_serving_or_no_server_ha
 
 
 @pytest.mark.parametrize("verb", ["duplicate", "check"])
-def test_a_test_that_failed_leaves_nothing_and_says_why(dag, shared, verb):
+def test_a_test_that_failed_leaves_nothing_and_says_why(dag: Any, shared: Hosting, verb: str) -> None:
     test = begin(dag)
     peer = step(dag, "open_path", test=test)
     shared.failing[verb] = ("peer", "The other server does not answer.")
@@ -177,7 +185,7 @@ def test_a_test_that_failed_leaves_nothing_and_says_why(dag, shared, verb):
     assert whole(dag)["verdict"] == "ready"
 
 
-def test_a_failure_is_told_without_what_others_wrote(dag, shared):
+def test_a_failure_is_told_without_what_others_wrote(dag: Any, shared: Hosting) -> None:
     tell(dag, "duplicate", "r1", "shop", ValueError("password=hunter2"))
     assert registry.why_run_failed(shared.conn, "r1", "shop") == "ValueError: see the log of duplicate."
     tell(dag, "duplicate", "r1", "shop", AirflowException("The copies differ."))
@@ -187,7 +195,7 @@ def test_a_failure_is_told_without_what_others_wrote(dag, shared):
     assert registry.why_run_failed(shared.conn, "r2", "shop") is None
 
 
-def test_a_name_of_somebody_else_is_left_and_the_test_refused(dag, shared):
+def test_a_name_of_somebody_else_is_left_and_the_test_refused(dag: Any, shared: Hosting) -> None:
     shared.names.put("shop-example.test.example", "A", "203.0.113.9", 60)
     test = begin(dag)
     operation(dag, "duplicate", test, step(dag, "open_path", test=test))
@@ -198,7 +206,9 @@ def test_a_name_of_somebody_else_is_left_and_the_test_refused(dag, shared):
     assert shared.names.records["shop-example.test.example", "A"] == ("203.0.113.9", 60)
 
 
-def test_an_operation_that_lasts_is_waited_for_without_a_worker(dag, shared, monkeypatch):
+def test_an_operation_that_lasts_is_waited_for_without_a_worker(
+    dag: Any, shared: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(agent, "BUSY", 0.0)
     test = begin(dag)
     peer = step(dag, "open_path", test=test)
@@ -224,7 +234,7 @@ def expire(dags: dict[str, Any], test: int | None = None) -> list[int]:
     return found
 
 
-def test_it_runs_hourly_and_maps_over_what_is_expired(dags):
+def test_it_runs_hourly_and_maps_over_what_is_expired(dags: dict[str, Any]) -> None:
     dag = dags["expire_tests"]
     assert dag.max_active_runs == 1
     assert dag.task_dict["list_expired"].downstream_task_ids == {"remove_test"}
@@ -232,7 +242,7 @@ def test_it_runs_hourly_and_maps_over_what_is_expired(dags):
     assert all(f"**{name}**" in dag.doc_md for name in dag.task_dict)
 
 
-def test_only_what_is_expired_goes(dag, dags, shared):
+def test_only_what_is_expired_goes(dag: Any, dags: dict[str, Any], shared: Hosting) -> None:
     result, other = whole(dag), whole(dag, "wiki", run_id="test-2")
     assert expire(dags) == []
     shared.conn.execute("UPDATE tests SET expires_at = now() - interval '1 hour' WHERE id = %s", [result["test"]])
@@ -245,7 +255,7 @@ def test_only_what_is_expired_goes(dag, dags, shared):
     assert shared.servers["test-1"].accounts == {}
 
 
-def test_a_server_that_does_not_answer_is_tried_again(dag, dags, shared):
+def test_a_server_that_does_not_answer_is_tried_again(dag: Any, dags: dict[str, Any], shared: Hosting) -> None:
     result = whole(dag)
     gone = shared.servers.pop("test-1")
     with pytest.raises(HostUnreachable):
@@ -257,7 +267,9 @@ def test_a_server_that_does_not_answer_is_tried_again(dag, dags, shared):
 
 
 @pytest.mark.parametrize("state", ["serving", "held", "moved"])
-def test_nothing_that_is_no_test_copy_can_be_removed(dag, dags, shared, state):
+def test_nothing_that_is_no_test_copy_can_be_removed(
+    dag: Any, dags: dict[str, Any], shared: Hosting, state: str
+) -> None:
     result = whole(dag)
     shared.servers["test-1"].accounts["shop"]["state"] = state
     with pytest.raises(AirflowFailException, match=f"calls shop {state}, which no test copy is"):
@@ -266,7 +278,9 @@ def test_nothing_that_is_no_test_copy_can_be_removed(dag, dags, shared, state):
     assert ("test-1", "remove") not in shared.log
 
 
-def test_a_copy_that_another_test_made_is_not_removed_with_this_one(dag, dags, shared):
+def test_a_copy_that_another_test_made_is_not_removed_with_this_one(
+    dag: Any, dags: dict[str, Any], shared: Hosting
+) -> None:
     result = whole(dag)
     shared.servers["test-1"].accounts["shop"]["move"] = "t4711"
     expire(dags, result["test"])

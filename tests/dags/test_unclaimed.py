@@ -21,7 +21,7 @@ DATA = {"kind": "mount", "name": "/data", "sentence": "/dev/sdb1 (ext4) is mount
 
 
 @pytest.fixture
-def dag(dags, hosting, monkeypatch) -> Any:
+def dag(dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`migrate_server`; accounts look the same wherever they are."""
     stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     return dags["migrate_server"]
@@ -38,7 +38,7 @@ def everybody_moved(dag: Any, dags: Any, hosting: Hosting) -> dict:
     return migration
 
 
-def test_nothing_begins_before_each_thing_is_signed_for(dag, hosting):
+def test_nothing_begins_before_each_thing_is_signed_for(dag: Any, hosting: Hosting) -> None:
     hosting.servers["vps-1"].unclaimed = [ERP, DATA]
     with pytest.raises(AirflowFailException) as refused:
         step(dag, "check_server", params=PARAMS, run_id="run-1")
@@ -56,7 +56,9 @@ def test_nothing_begins_before_each_thing_is_signed_for(dag, hosting):
     assert signed == ["olga", "olga"]
 
 
-def test_nothing_is_rerouted_before_what_came_meanwhile_is_signed_for(dag, dags, hosting):
+def test_nothing_is_rerouted_before_what_came_meanwhile_is_signed_for(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     migration = everybody_moved(dag, dags, hosting)
     hosting.servers["vps-1"].unclaimed = [DATA]
     with pytest.raises(registry.RegistryRefused, match="mounted at /data"):
@@ -68,7 +70,9 @@ def test_nothing_is_rerouted_before_what_came_meanwhile_is_signed_for(dag, dags,
     step(dag, "look_at_original", migration=migration)
 
 
-def test_nothing_is_rerouted_while_the_original_itself_serves_somebody(dag, dags, hosting):
+def test_nothing_is_rerouted_while_the_original_itself_serves_somebody(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     """One whose name the registry knows from elsewhere is in no migration: the reinstallation would erase it."""
     migration = everybody_moved(dag, dags, hosting)
     hosting.servers["vps-1"].accounts["shop"] = {"state": "serving", "epoch": 1, "move": None}
@@ -76,7 +80,9 @@ def test_nothing_is_rerouted_while_the_original_itself_serves_somebody(dag, dags
         step(dag, "look_at_original", migration=migration)
 
 
-def test_nothing_is_erased_before_what_is_there_at_the_act_is_signed_for(dag, dags, hosting):
+def test_nothing_is_erased_before_what_is_there_at_the_act_is_signed_for(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     migration = up_to_rerouted(dag, dags, hosting.conn)
     hosting.servers["vps-1"].unclaimed = [ERP]
     with pytest.raises(registry.RegistryRefused, match="vps-1 is not empty and is not reinstalled: /srv/erp/"):
@@ -92,7 +98,7 @@ def test_nothing_is_erased_before_what_is_there_at_the_act_is_signed_for(dag, da
     assert hosting.servers["vps-1"].infrastructure == "2026"
 
 
-def test_who_agrees_to_the_reinstall_sees_what_was_signed_for():
+def test_who_agrees_to_the_reinstall_sees_what_was_signed_for() -> None:
     proof = registry.Proof("vps-1", "transit-1", "2026", True, [], ["app"], [], ["198.51.100.11"])
     now = datetime.now(UTC)
     signed = registry.Unclaimed("vps-1", "files", "/srv/erp/", "3 files.", now, now, "olga", "the customer knows", now)
@@ -103,7 +109,7 @@ def test_who_agrees_to_the_reinstall_sees_what_was_signed_for():
     assert "Signed for" not in servers.emptiness(proof, answer, [unsigned])
 
 
-def test_a_transit_is_not_handed_over_with_what_is_nobodys(dag, hosting):
+def test_a_transit_is_not_handed_over_with_what_is_nobodys(dag: Any, hosting: Hosting) -> None:
     migration = step(dag, "check_server", params=PARAMS, run_id="run-1")
     step(dag, "request_transit", migration=migration)
     conditions.ask(hosting.conn, "transit_assigned", {"migration": migration["id"]})
@@ -125,7 +131,9 @@ def looked(dags: Any, hosting: Hosting, minutes: int = 0) -> list[str]:
     return step(dags["look_at_servers"], "look_at_servers")
 
 
-def test_an_account_that_was_deleted_is_not_waited_for_after_two_looks(dag, dags, hosting):
+def test_an_account_that_was_deleted_is_not_waited_for_after_two_looks(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     conn = hosting.conn
     migration = up_to_hand_over(dag, conn)
     move(dags, "blog", "transit-1", "perform-blog")
@@ -141,15 +149,15 @@ def test_an_account_that_was_deleted_is_not_waited_for_after_two_looks(dag, dags
     assert looked(dags, hosting) == []
     step(dag, "look_at_original", migration=migration)
     step(dag, "point_names_at_transit", migration=migration)
-    lease = registry.lease_of(conn, migration["id"])
-    gone = conn.execute("SELECT missing_since FROM accounts WHERE name = 'app'").fetchone()[0]
+    lease = registry.certain(registry.lease_of(conn, migration["id"]))
+    (gone,) = registry.certain(conn.execute("SELECT missing_since FROM accounts WHERE name = 'app'").fetchone())
     moved = registry.moves_of_account(conn, "blog")[-1].committed_at
     assert lease.last_account_left_at == max(lease.handed_over_at, gone, moved)
     kinds = [event.kind for event in registry.list_events(conn, account="app")]
     assert kinds.count("account.missing") == 1 and kinds[-1] == "account.removed"
 
 
-def test_an_account_of_which_something_is_left_is_waited_for(dag, dags, hosting):
+def test_an_account_of_which_something_is_left_is_waited_for(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     up_to_hand_over(dag, hosting.conn)
     del hosting.servers["vps-1"].accounts["app"]
     hosting.servers["vps-1"].left = {"app"}
@@ -159,7 +167,9 @@ def test_an_account_of_which_something_is_left_is_waited_for(dag, dags, hosting)
     assert registry.account(hosting.conn, "app").removed_at is None
 
 
-def test_where_nobody_migrates_an_account_that_is_gone_is_only_told(dag, dags, hosting):
+def test_where_nobody_migrates_an_account_that_is_gone_is_only_told(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     """The server's disk may be an older one."""
     del hosting.servers["vps-1"].accounts["app"]
     said = looked(dags, hosting)
@@ -167,7 +177,9 @@ def test_where_nobody_migrates_an_account_that_is_gone_is_only_told(dag, dags, h
     assert registry.account(hosting.conn, "app").removed_at is None
 
 
-def test_an_account_that_comes_back_or_cannot_be_read_is_not_gone(dag, dags, hosting):
+def test_an_account_that_comes_back_or_cannot_be_read_is_not_gone(
+    dag: Any, dags: dict[str, Any], hosting: Hosting
+) -> None:
     up_to_hand_over(dag, hosting.conn)
     here = hosting.servers["vps-1"]
     app = here.accounts.pop("app")
@@ -182,7 +194,9 @@ def test_an_account_that_comes_back_or_cannot_be_read_is_not_gone(dag, dags, hos
     assert registry.account(hosting.conn, "app").removed_at is None
 
 
-def test_an_agent_of_before_says_nothing_of_who_is_gone(dag, dags, hosting, monkeypatch):
+def test_an_agent_of_before_says_nothing_of_who_is_gone(
+    dag: Any, dags: dict[str, Any], hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     up_to_hand_over(dag, hosting.conn)
     del hosting.servers["vps-1"].accounts["app"]
     was = replace(hosting.host("vps-1").call(verbs.Describe()), unreadable=None)
@@ -190,7 +204,7 @@ def test_an_agent_of_before_says_nothing_of_who_is_gone(dag, dags, hosting, monk
     assert looked(dags, hosting) == [] == looked(dags, hosting, minutes=60)
 
 
-def test_an_account_that_is_moving_is_not_gone(dag, dags, hosting):
+def test_an_account_that_is_moving_is_not_gone(dag: Any, dags: dict[str, Any], hosting: Hosting) -> None:
     up_to_hand_over(dag, hosting.conn)
     registry.begin_move(hosting.conn, "app", "transit-1", "perform-app", "acme")
     del hosting.servers["vps-1"].accounts["app"]

@@ -66,7 +66,7 @@ def _wrong_step(function: ast.FunctionDef) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_dag_is_wiring(file):
+def test_a_dag_is_wiring(file: Path) -> None:
     assert list(wrong(file.read_text())) == []
 
 
@@ -91,7 +91,7 @@ def step_of(*lines: str) -> str:
         ("return Wait(\"{{ ti.xcom_pull(task_ids='one')['id'] }}\")", "takes what a step gave apart"),
     ],
 )
-def test_what_is_more_than_wiring_is_found(line, sentence):
+def test_what_is_more_than_wiring_is_found(line: str, sentence: str) -> None:
     assert list(wrong(step_of("return servers.wipe(conn, migration)"))) == []
     assert any(sentence in found for found in wrong(step_of(line)))
 
@@ -105,5 +105,5 @@ def test_what_is_more_than_wiring_is_found(line, sentence):
         ('        """Doc."""\n', "", "does not say what it does"),
     ],
 )
-def test_a_step_is_a_step_with_a_doc_and_types(was, now, sentence):
+def test_a_step_is_a_step_with_a_doc_and_types(was: str, now: str, sentence: str) -> None:
     assert any(sentence in found for found in wrong(step_of("return servers.wipe(conn)").replace(was, now)))

@@ -4,18 +4,18 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from include.agent import verbs
-from include.agent.host.codec import decode
 from include.agent.verbs.reports import Switched
-from include.agent.verbs.verb import LongVerb
 from include.hosts import AgentError, Host
+from lab.pairing import End, receive
+from tests.lab.handles import Lab, Running
 
-Asked = TypeVar("Asked", bound=LongVerb)
+Figure = TypeVar("Figure")
 
 # The hash of "secret".
 PASSWORD_HASH = (
@@ -42,11 +42,6 @@ def account_file(name: str, uid: int) -> dict[str, Any]:
             "mailboxes": [{"address": f"info@{name}.example", "password_hash": PASSWORD_HASH}],
         },
     }
-
-
-def wanted(verb: type[Asked], args: dict[str, Any]) -> Asked:
-    """A verb from its arguments by name, as JSON has them."""
-    return decode(verb, args)
 
 
 _FENCE = """
@@ -81,7 +76,12 @@ class Side:
     name: str
     address: str
     host: Host
-    lab: Any
+    lab: Lab
+
+    @property
+    def end(self) -> End:
+        """As one of the two servers of a move."""
+        return End(self.host, self.address)
 
     def root(self, *argv: str, stdin: bytes | None = None, check: bool = True) -> str:
         return self.lab.root(self.name, list(argv), stdin=stdin, check=check)
@@ -116,7 +116,7 @@ class Side:
         return sorted(int(line) for line in self.root("cat", f"/home/{name}/visits").split())
 
 
-def side(lab: Any, running: Any) -> Side:
+def side(lab: Lab, running: Running) -> Side:
     host = Host.connect(running.address, str(lab.ops_key), running.installed.host_key)
     host.push_agent()
     return Side(running.name, running.address, host, lab)
@@ -129,7 +129,7 @@ class Place:
         self.agent = one.host
         self.one = one
 
-    def root(self, argv: Any, stdin: bytes | None = None) -> bytes:
+    def root(self, argv: Sequence[str], stdin: bytes | None = None) -> bytes:
         return self.one.root(*argv, stdin=stdin).encode()
 
 
@@ -142,7 +142,7 @@ class Move:
     statement: dict[str, Any]
     source: Side
     target: Side
-    peer: dict[str, Any] = field(default_factory=dict)
+    peer: verbs.PeerAt | None = None
 
     @property
     def account(self) -> str:
@@ -150,31 +150,20 @@ class Move:
 
     def prepare(self) -> "Move":
         self.receive()
-        self.source.host.run(f"{self.key}-copy", wanted(verbs.Copy, self.args()))
+        self.source.host.run(f"{self.key}-copy", verbs.Copy(**self.args()))
         return self
 
     def receive(self) -> None:
         """The target waits for the account."""
-        public_key = self.source.host.call(verbs.Pair(move=self.key, account=self.account)).public_key
-        received = self.target.host.call(
-            verbs.Receive(
-                move=self.key,
-                account=self.account,
-                epoch=self.epoch,
-                account_file=self.statement,
-                source_address=self.source.address,
-                public_key=public_key,
-            )
-        )
-        self.peer = {"address": self.target.address, "host_keys": received.host_keys}
+        self.peer = receive(self.key, self.epoch, self.statement, self.source.end, self.target.end)
 
     def args(self, **more: Any) -> dict[str, Any]:
         return {"account": self.account, "move": self.key, "epoch": self.epoch, "peer": self.peer, **more}
 
     def switch(self, seconds: int = 30, budget: float = 10) -> Switched:
         """Tests of the behaviour run on machines of any speed, so the budget is wide."""
-        args = self.args(hold_seconds=seconds, budget_seconds=budget)
-        return self.source.host.run(f"{self.key}-switch", wanted(verbs.Switch, args), poll=0.2)
+        verb = verbs.Switch(**self.args(hold_seconds=seconds, budget_seconds=budget))
+        return self.source.host.run(f"{self.key}-switch", verb, poll=0.2)
 
     def switch_that_is_killed(self, seconds: int) -> None:
         try:
@@ -183,6 +172,12 @@ class Move:
             assert error.code == "vanished"
         else:
             raise AssertionError("the switch was not killed")
+
+
+def measured(figure: Figure | None) -> Figure:
+    """What every report of this release has: only one that is kept since an earlier release may lack it."""
+    assert figure is not None
+    return figure
 
 
 class Visitors:

@@ -24,6 +24,7 @@ from lab.panel import Panel
 from lab.visitors import crowd
 from tests.lab.farm_accounts import MAILBOX, meadow, of_files, orchard
 from tests.lab.farm_visitors import Visitors
+from tests.lab.handles import Lab
 from tests.lab.waiting import wait_for
 
 ORIGINAL, TRANSIT, TEST = stage.ORIGINAL, stage.TRANSIT, stage.TEST
@@ -43,17 +44,22 @@ SOONER = {
 class Farm:
     """The VPS, its transit, a test server and their Airflow, with everything that a test does to them."""
 
-    def __init__(self, lab: Any, host_key: str) -> None:
+    def __init__(self, lab: Lab, host_key: str) -> None:
         self.lab, self.host_key = lab, host_key
         self.visitors = Visitors(topology.server(ORIGINAL).ips[0])
         self.outages: list[tuple[float, float, tuple[str, ...]]] = []
         """From when to when visitors of which accounts may be turned away."""
-        self.run_id: str | None = None
-        """The migration's, once it was asked for."""
+        self._run_id: str | None = None
         self.content: dict[str, str] = {}
         """What each account kept when it was filled."""
         self.mail_password = new_password()
         self._closed = False
+
+    @property
+    def run_id(self) -> str:
+        """The migration's, which was asked for."""
+        assert self._run_id, "no migration was asked for"
+        return self._run_id
 
     @cached_property
     def panel(self) -> Panel:
@@ -80,7 +86,7 @@ class Farm:
     def host(self, name: str) -> Host:
         """The server's agent, by the key that the registry has pinned."""
         with stage.registry_connection() as conn:
-            return stage.host(name, registry.server(conn, name).host_key)
+            return stage.host(name, registry.certain(registry.server(conn, name).host_key))
 
     def state(self, server: str, account: str) -> dict[str, Any]:
         """What the server keeps of the account: {"state": "absent"} if nothing."""
@@ -148,9 +154,9 @@ class Farm:
     def begin(self) -> str:
         """Ops ask for the transit on the customer's behalf, unless that was done; gives the run id. They lift the gate:
         not every account was tested."""
-        if self.run_id is None:
+        if self._run_id is None:
             asked = self.ops.ask_for_transit(ORIGINAL, stage.ENTRY, "the test is of the path")
-            self.run_id = asked["run"]["run_id"]
+            self._run_id = asked["run"]["run_id"]
         return self.run_id
 
     def handed_over(self) -> registry.Migration:
@@ -158,7 +164,7 @@ class Farm:
         self.begin()
 
         def there() -> registry.Migration | None:
-            found = self.migration()
+            found = self._known_migration()
             if found and found.state not in ("checking", "waiting_for_transit", "installing_transit"):
                 return found
             failed = airflow.run("migrate_server", self.run_id)["state"] == "failed"
@@ -167,8 +173,12 @@ class Farm:
 
         return wait_for(there, 120, "the transit is handed over")
 
-    def migration(self) -> registry.Migration | None:
+    def migration(self) -> registry.Migration:
         """The migration as the registry has it."""
+        return registry.certain(self._known_migration())
+
+    def _known_migration(self) -> registry.Migration | None:
+        """The same, once its run has written it down."""
         with stage.registry_connection() as conn:
             return next((one for one in registry.list_migrations(conn) if one.run_id == self.run_id), None)
 
@@ -349,7 +359,7 @@ class Farm:
 
 
 @contextmanager
-def farm_of(lab: Any) -> Iterator[Farm]:
+def farm_of(lab: Lab) -> Iterator[Farm]:
     """Everything anew in the lab that is up: databases, Airflow, the original with its accounts, visitors at it, a test
     server. The plan asks a person before a reinstall."""
     clear_away(lab)
@@ -379,7 +389,7 @@ def farm_of(lab: Any) -> Iterator[Farm]:
                 airflow.stop()
 
 
-def clear_away(lab: Any) -> None:
+def clear_away(lab: Lab) -> None:
     """Takes away what a demo or an earlier test run left of Airflow, the registry, the servers and their routes."""
     crowd.stop()
     airflow.stop()

@@ -62,6 +62,7 @@ class Visitors:
 
     def _ask(self, account: str, n: int) -> None:
         sent = time.time()
+        status: int | str
         try:
             status, server, php = post(self.address, account, n)
         except (OSError, http.client.HTTPException, ValueError) as error:

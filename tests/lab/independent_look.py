@@ -15,47 +15,53 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 LONGEST = 3_800  # bytes of a path that is still walked into: what is below has paths of 4,096 at most
 KEPT = 20_000  # characters of a text that are told as they are
 POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 MARIADB = ["--no-defaults", "--default-character-set=utf8mb4", "--skip-ssl"]
 
+Found = dict[str, str]
+"""What there is, and what it is."""
+
 
 class Rows:
     """Rows in any order: how many, and what they sum up to."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = self.sum = 0
-        self.first = []
+        self.first: list[bytes] = []
 
-    def add(self, row):
+    def add(self, row: bytes) -> None:
         self.count += 1
         self.sum += int.from_bytes(hashlib.blake2b(row, digest_size=16).digest(), "big")
         if len(self.first) < 6:
             self.first.append(row)
 
-    def __str__(self):
+    def __str__(self) -> str:
         sample = b" | ".join(sorted(self.first)).decode("utf-8", "backslashreplace") if self.count < 6 else ""
         return f"{self.count} rows {self.sum % (1 << 128):032x} {sample}"
 
 
-def told(text):
+def told(text: str) -> str:
     """A text that can be compared: itself when it is short, else its hash too."""
     if len(text) <= KEPT:
         return text
     return f"{text[:KEPT]}... {hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
-def lines_of(argv, **more):
+def lines_of(argv: list[str], env: dict[str, str] | None = None) -> Iterator[bytes]:
     """The lines that a program prints, one by one; its failure is ours."""
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, **more) as program:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=env) as program:
+        assert program.stdout
         yield from program.stdout
     if program.returncode:
         sys.exit(f"{argv} ended with {program.returncode}")
 
 
-def dumper(folder, program):
+def dumper(folder: str, program: str) -> list[str]:
     """How the newer server's program is run here: by its own loader and libraries."""
     return [f"{folder}/ld.so", "--library-path", f"{folder}/lib", f"{folder}/{program}"]
 
@@ -63,18 +69,18 @@ def dumper(folder, program):
 # --- PostgreSQL ---
 
 
-def psql(database, sql):
+def psql(database: str, sql: str) -> list[str]:
     argv = [*POSTGRES, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", database]
     done = subprocess.run(argv, input=sql.encode(), stdout=subprocess.PIPE, check=True)
     return done.stdout.decode().splitlines()
 
 
-def quoted(names):
+def quoted(names: list[str]) -> str:
     """A list of SQL literals, never empty."""
     return ", ".join("'" + name.replace("'", "''") + "'" for name in [*names, ""])
 
 
-def postgresql(statement, folder):
+def postgresql(statement: dict[str, Any], folder: str) -> Found:
     wanted = statement["postgresql"]
     found = roles(quoted(wanted["roles"]), quoted(wanted["databases"]))
     for database in psql(
@@ -85,7 +91,7 @@ def postgresql(statement, folder):
     return found
 
 
-def roles(names, databases):
+def roles(names: str, databases: str) -> Found:
     """Who may log in how, and what is set for whom. The source is locked by now: NOLOGIN is not looked at."""
     sql = f"""
 SELECT 'role ' || quote_ident(rolname), json_build_array(rolsuper, rolinherit, rolcreaterole, rolcreatedb,
@@ -101,7 +107,7 @@ SELECT 'settings of ' || setrole::regrole || ' in ' || coalesce(datname, 'all'),
     return {f"postgresql {key}": value for key, _, value in (line.partition("|") for line in psql("postgres", sql))}
 
 
-def dumped(database, folder):
+def dumped(database: str, folder: str) -> Found:
     """Each object of a database as pg_dump writes it, and each table's rows."""
     environment = {**os.environ, "PGCLIENTENCODING": "UTF8", "LC_ALL": "C.UTF-8"}
     if psql(database, "SHOW server_encoding") == ["SQL_ASCII"]:
@@ -115,7 +121,10 @@ def dumped(database, folder):
         "-d",
         f"dbname='{escape(database)}'",
     ]
-    found, heading, text, rows, columns = collections.defaultdict(list), "", [], None, []
+    found: collections.defaultdict[str, list[str]] = collections.defaultdict(list)
+    heading, rows = "", None
+    text: list[str] = []
+    columns: list[int] = []
     for line in lines_of(argv, env=environment):
         if rows is not None:
             if line == b"\\.\n":
@@ -150,14 +159,14 @@ def dumped(database, folder):
     }
 
 
-def escape(value):
+def escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
 _ALL_BUT_MAINTAIN = "SELECT,INSERT,REFERENCES,DELETE,TRIGGER,TRUNCATE,UPDATE"
 
 
-def settled(heading, text):
+def settled(heading: str, text: list[str]) -> str:
     """What defines an object, without what is of the dump or of the server."""
     kept = [
         line
@@ -188,7 +197,7 @@ def settled(heading, text):
     return told(whole)
 
 
-def snapshots(database):
+def snapshots(database: str) -> Found:
     """The rows of materialized views, which no dump holds."""
     sql = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
     found = {}
@@ -204,8 +213,8 @@ def snapshots(database):
 # --- MariaDB ---
 
 
-def mariadb(statement, folder):
-    found = {}
+def mariadb(statement: dict[str, Any], folder: str) -> Found:
+    found: Found = {}
     for user in statement["mariadb"]["users"]:
         found |= rights(user["user"], user["host"])
     for database in statement["mariadb"]["databases"]:
@@ -216,17 +225,17 @@ def mariadb(statement, folder):
     return found
 
 
-def literal(text):
+def literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def asked(sql):
+def asked(sql: str) -> str:
     argv = ["mariadb", *MARIADB, "--batch", "--skip-column-names", "--raw"]
     done = subprocess.run(argv, input=sql.encode(), stdout=subprocess.PIPE, check=True)
     return done.stdout.decode("utf-8", "backslashreplace").strip()
 
 
-def rights(user, host):
+def rights(user: str, host: str) -> Found:
     who = f"{literal(user)}@{literal(host)}"
     if not asked(f"SELECT 1 FROM mysql.global_priv WHERE User = {literal(user)} AND Host = {literal(host)}"):
         return {}
@@ -245,14 +254,16 @@ _SECTION = re.compile(
 _COUNTER = re.compile(r" AUTO_INCREMENT=(\d+)(?= DEFAULT CHARSET=)")
 
 
-def dumped_mariadb(database, folder):
+def dumped_mariadb(database: str, folder: str) -> Found:
     """Each object of a database as mariadb-dump writes it, and each table's rows."""
     argv = [*dumper(folder, "mariadb-dump"), *MARIADB, "--socket=/run/mysqld/mysqld.sock", "--routines", "--events"]
     argv += ["--triggers", "--hex-blob", "--skip-extended-insert", "--skip-dump-date", "--skip-add-locks", "--skip-opt"]
     argv += ["--create-options", "--single-transaction", "--quick", "--dump-history", "--tz-utc", "--set-charset"]
     broken = broken_views(database)
     argv += [f"--ignore-table={database}.{view}" for view in broken]
-    tables, texts, heading = {}, collections.defaultdict(list), ""
+    tables: dict[str, Rows] = {}
+    texts: collections.defaultdict[str, list[str]] = collections.defaultdict(list)
+    heading = ""
     for line in lines_of([*argv, "--", database]):
         if title := _SECTION.fullmatch(line):
             heading = (title[1] + b" " + title[2]).decode("utf-8", "backslashreplace")
@@ -272,18 +283,18 @@ def dumped_mariadb(database, folder):
     return found | {f"mariadb {database}: rows: {heading}": str(rows) for heading, rows in tables.items()}
 
 
-def broken_views(database):
+def broken_views(database: str) -> list[str]:
     """Views of what is gone, which mariadb-dump ends at."""
     sql = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'VIEW' AND TABLE_SCHEMA ="
     return [view for view in asked(f"{sql} {literal(database)}").splitlines() if is_broken(database, view)]
 
 
-def is_broken(database, view):
+def is_broken(database: str, view: str) -> bool:
     fields = "SHOW FIELDS FROM {}.{}".format(*("`" + name.replace("`", "``") + "`" for name in (database, view)))
     return subprocess.run(["mariadb", *MARIADB, "-e", fields], capture_output=True).returncode != 0
 
 
-def settled_mariadb(text):
+def settled_mariadb(text: list[str]) -> str:
     """What defines an object, without what is of the dump or of the server's version."""
     # What the program sets and sets back around an object; what an object itself depends on (sql_mode, character set,
     # time zone) it sets too, and that stays.
@@ -297,13 +308,13 @@ def settled_mariadb(text):
     return " ".join(modern(whole).split())
 
 
-def as_text(found):
+def as_text(found: re.Match[str]) -> str:
     """Bytes as MariaDB 10 prints them as a default."""
     value = bytes.fromhex(found[1]).decode("utf-8", "backslashreplace").replace("\\", "\\\\").replace("'", "''")
     return "'" + value.replace("\0", "\\0").replace("\n", "\\n").replace("\r", "\\r") + "'"
 
 
-def modern(text):
+def modern(text: str) -> str:
     """A definition in one way of printing: MariaDB 10 has other orders, and 11 prints bytes in hexadecimal."""
     text = re.sub(r"(?<= DEFAULT )x'([0-9a-f]*)'", as_text, text)
     # A column of before 10.1 comes in the form of today.
@@ -314,7 +325,7 @@ def modern(text):
 # --- files ---
 
 
-def files(statement, apart):
+def files(statement: dict[str, Any], apart: list[str]) -> Found:
     home = os.fsencode(statement["home"])
     found, links = {}, collections.defaultdict(list)
     for path in walked(home, {os.path.join(home, os.fsencode(one)) for one in apart}):
@@ -343,7 +354,7 @@ def files(statement, apart):
     return found | acls(statement["home"], {f"file {one}" for one in apart})
 
 
-def walked(home, apart):
+def walked(home: bytes, apart: set[bytes]) -> Iterator[bytes]:
     """Every path of a home, itself among them, but nothing of another file system."""
     yield home
     waiting, device = [home], os.lstat(home).st_dev
@@ -360,17 +371,17 @@ def walked(home, apart):
                     waiting.append(entry.path)
 
 
-def of_dovecot(path):
+def of_dovecot(path: bytes) -> bool:
     """What Dovecot makes anew from the messages, and writes whenever it likes."""
     return re.match(rb"dovecot\.(list\.)?index|dovecot-uidlist$|maildirsize$", os.path.basename(path)) is not None
 
 
-def hashed(path):
+def hashed(path: str | bytes) -> str:
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NOATIME), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def acls(home, apart):
+def acls(home: str, apart: set[str]) -> Found:
     """The ACLs that say more than the permissions, by number."""
     argv = ["getfacl", "-nRPs", "--absolute-names", home]
     done = subprocess.run(argv, capture_output=True, env={**os.environ, "LC_ALL": "C"})
@@ -389,9 +400,9 @@ def acls(home, apart):
 # --- mail ---
 
 
-def mail(statement):
+def mail(statement: dict[str, Any]) -> Found:
     """Each message of each mailbox by its folder, with its flags and number: how often it is there."""
-    found = collections.Counter()
+    found: collections.Counter[str] = collections.Counter()
     for mailbox in statement["mail"]["mailboxes"]:
         local_part, _, domain = mailbox["address"].partition("@")
         maildir = f"{statement['home']}/mail/{domain}/{local_part}/Maildir"
@@ -414,7 +425,7 @@ def mail(statement):
     return {what: str(times) for what, times in found.items()}
 
 
-def uids(path):
+def uids(path: str) -> dict[str, str]:
     try:
         with open(path, encoding="utf-8", errors="backslashreplace") as file:
             lines = file.read().splitlines()[1:]
@@ -427,7 +438,7 @@ def uids(path):
 # --- what lies around ---
 
 
-def around(statement):
+def around(statement: dict[str, Any]) -> Found:
     """The Unix user, and what root keeps for it."""
     name = statement["account"]
     user = pwd.getpwnam(name)
@@ -436,7 +447,7 @@ def around(statement):
         # The date of its expiry is what locks the source.
         found["password"] = next(line.split(":")[1] for line in file if line.startswith(f"{name}:"))
     found["lingering"] = str(os.path.exists(f"/var/lib/systemd/linger/{name}"))
-    jobs = os.scandir("/var/spool/cron/atjobs") if os.path.isdir("/var/spool/cron/atjobs") else []
+    jobs = [*os.scandir("/var/spool/cron/atjobs")] if os.path.isdir("/var/spool/cron/atjobs") else []
     found["jobs of at"] = str(sum(job.stat().st_uid == user.pw_uid for job in jobs))
     found["groups"] = " ".join(map(str, sorted(os.getgrouplist(name, user.pw_gid))))
     for what, paths in {
@@ -454,7 +465,7 @@ def around(statement):
     return found
 
 
-def main():
+def main() -> None:
     request = json.load(sys.stdin)
     statement = request["statement"]
     found = postgresql(statement, request["dumpers"]) | mariadb(statement, request["dumpers"])

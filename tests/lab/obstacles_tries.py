@@ -31,7 +31,7 @@ def in_the_way(alice: Account, bob: Account) -> dict[str, Any]:
     put_state("carol", State("serving", epoch=1))
     psql("carol", "carol", "CREATE TABLE t (n int)")
     sql.queries(["CREATE TABLE carol.t (n int PRIMARY KEY)"])
-    found = {"nothing": _look()}
+    found: dict[str, Any] = {"nothing": _look()}
 
     _make_deep(home)
     postgres_sql.execute(["CREATE TABLE public.audit ()"], "carol")

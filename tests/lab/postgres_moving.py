@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from include.agent import verbs
+from lab.pairing import receive
 from tests.lab.agents import Side, account_file
 
 STORE_STEPS = (Path(__file__).parent / "data_sets" / "store_steps.py").read_text()
@@ -54,9 +55,7 @@ class Moving:
             sql(old, f"CREATE DATABASE {database} OWNER {name};", "postgres")
             sql(old, script, database, name)
         old.host.call(verbs.Create(account_file=statement))
-        key = old.host.call(verbs.Pair(move=self.move, account=name)).public_key
-        more = {"epoch": 2, "account_file": statement, "source_address": old.address, "public_key": key}
-        self.host_keys = new.host.call(verbs.Receive(move=self.move, account=name, **more)).host_keys
+        self.host_keys = receive(self.move, 2, statement, old.end, new.end).host_keys
 
     def do(self, body: str) -> dict[str, dict]:
         """Run steps in one process on the source: {step: {"seconds", "result"}} of the last of each name."""

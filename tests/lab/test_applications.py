@@ -10,18 +10,20 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
 from include.agent import verbs
+from include.agent.verbs.reports import Switched
 from lab import topology
 from lab.accounts.applications import APPLICATIONS, BALANCES, Application
 from lab.accounts.filling import Server
 from lab.demo.inside import inside
 from lab.demo.stage import executor
-from tests.lab.agents import Move, Side, side
+from tests.lab.agents import Move, Side, measured, side
+from tests.lab.handles import Lab
 from tests.lab.independent import differences
 
 NAMES = [app.name for app in APPLICATIONS]
@@ -76,7 +78,7 @@ class Visitor:
 class Grove:
     """An original with the applications, the transit, and a new original; visitors never stop."""
 
-    def __init__(self, lab: Any, sides: list[Side]) -> None:
+    def __init__(self, lab: Lab, sides: list[Side]) -> None:
         self.lab, self.sides = lab, sides
         original = sides[0]
         for one in sides:
@@ -92,7 +94,7 @@ class Grove:
             visitor.start()
         time.sleep(3)
 
-    def move(self, old: Side, new: Side, epoch: int) -> dict[str, dict[str, Any]]:
+    def move(self, old: Side, new: Side, epoch: int) -> dict[str, Switched]:
         """Every account goes from one server to the next, one after the other; what each switch answered."""
         moved = {}
         for name, statement in self.statements.items():
@@ -105,7 +107,7 @@ class Grove:
 
 
 @pytest.fixture(scope="module")
-def grove(lab):
+def grove(lab: Lab) -> Iterator[Grove]:
     with lab.fresh("2022", "2026", "2026") as servers:
         made = Grove(lab, [side(lab, one) for one in servers])
         try:
@@ -118,7 +120,7 @@ def test_they_go_out_and_home(grove: Grove) -> None:
     original, transit, home = grove.sides
     for epoch, (old, new) in enumerate(((original, transit), (transit, home)), 2):
         for name, moved in grove.move(old, new, epoch).items():
-            assert moved.verified.equal, name
+            assert measured(moved.verified).equal, name
             print(f"{name} epoch {epoch}: held {moved.held_ms:.0f} ms")
     grove.rest()
 
@@ -137,9 +139,9 @@ def test_nobody_noticed(grove: Grove, app: Application) -> None:
 @pytest.mark.parametrize("name", ("bench", "ledger"))
 def test_the_balances_are_equal(grove: Grove, name: str) -> None:
     if name == "bench":
-        argv = ("runuser", "-u", "postgres", "--", "psql", "-XqAt", "-d", name, "-c", BALANCES)
+        argv = ["runuser", "-u", "postgres", "--", "psql", "-XqAt", "-d", name, "-c", BALANCES]
     else:
-        argv = ("mariadb", "--batch", "--skip-column-names", name, "-e", BALANCES)
+        argv = ["mariadb", "--batch", "--skip-column-names", name, "-e", BALANCES]
     assert grove.sides[2].root(*argv).replace("\t", "|").strip() in ("t|t|t", "1|1|1")
 
 
@@ -149,6 +151,6 @@ def test_the_dumps_of_both_servers_are_equal(grove: Grove, app: Application) -> 
     transit.host.call(verbs.Remove(account=app.name))
     statement = grove.statements[app.name]
     moved = Move(f"{app.name}-4", 4, statement, home, transit).prepare().switch(60)
-    assert moved.verified.equal
+    assert measured(moved.verified).equal
     found = differences(home, transit, statement)
     assert [one for one in found if app.name not in APART or not re.match(APART[app.name], one)] == []

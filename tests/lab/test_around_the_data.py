@@ -8,7 +8,8 @@ import pytest
 
 from include.agent import verbs
 from tests.lab import post
-from tests.lab.agents import Move, Side, account_file, side, wanted
+from tests.lab.agents import Move, Side, account_file, measured, side
+from tests.lab.handles import Lab, Running
 
 NAME, UID, NEIGHBOUR = "around", 2461, 2402
 DAEMON = """#!/usr/bin/python3
@@ -71,7 +72,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(lab, pair) -> World:
+def world(lab: Lab, pair: tuple[Running, Running]) -> World:
     return World(side(lab, pair[0]), side(lab, pair[1]))
 
 
@@ -93,14 +94,14 @@ def test_a_hold_ends_what_the_crontab_started_and_a_return_starts_it_again(world
 def test_what_is_odd_comes_over_or_is_told(world: World) -> None:
     before = world.answers(world.old)
     move = Move("around-out", 3, world.statement, world.old, world.new).prepare()
-    left = world.old.host.run("around-left", wanted(verbs.Copy, move.args())).left
-    left += world.old.host.run("around-out-copy", wanted(verbs.Copy, move.args())).left
+    left = world.old.host.run("around-left", verbs.Copy(**move.args())).left
+    left += world.old.host.run("around-out-copy", verbs.Copy(**move.args())).left
     told = "\n".join(left)
     for words in ("immutable (chattr +i)) are not carried as they are: .htaccess", "append only", "path of more than"):
         assert words in told, told
     assert "access times" in told
     moved = move.switch()
-    assert moved.verified.equal
+    assert measured(moved.verified).equal
     assert world.answers(world.new) == before
     assert world.workers(world.new, 2) == 2 and world.workers(world.old, 0) == 0
     # What is immutable does not keep the account on the server that it has left.
@@ -128,7 +129,7 @@ def test_mail_to_every_name_arrives_once_before_a_move_and_after_it(world: World
     assert len(seen["flags of INBOX"][0]) > 40
     assert post.went_elsewhere(old, 4) == 4
     moved = Move("names-out", 3, statement, old, new).prepare().switch()
-    assert moved.verified.equal
+    assert measured(moved.verified).equal
     assert post.look(new) == seen
 
     post.send(new, "after")

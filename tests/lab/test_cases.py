@@ -14,6 +14,7 @@ from include import catalogue
 from tests.lab.agents import Side, side
 from tests.lab.cases.case import INPUTS, Case, find, numbers
 from tests.lab.cases.run import Outcome, World
+from tests.lab.handles import Lab
 
 ENTRY = catalogue.load()["infrastructure-2026"]
 AS_TOLD = ("setpriv", "--reuid=5900", "--regid=5900", "--clear-groups")
@@ -85,7 +86,7 @@ def of(engine: str) -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def sides(lab) -> Iterator[tuple[Side, Side]]:
+def sides(lab: Lab) -> Iterator[tuple[Side, Side]]:
     with lab.fresh("2022", "2026") as servers:
         old, new = servers
         yield side(lab, old), side(lab, new)
@@ -117,7 +118,7 @@ class Moves:
 
 
 @pytest.fixture(scope="module")
-def moves(sides) -> Moves:
+def moves(sides: tuple[Side, Side]) -> Moves:
     return Moves(sides)
 
 
@@ -141,7 +142,7 @@ def test_it_moves_right(moves: Moves, case: Case) -> None:
 
 
 @pytest.mark.parametrize("number", REFUSED)
-def test_what_cannot_move_is_told_by_the_test(sides, number: str) -> None:
+def test_what_cannot_move_is_told_by_the_test(sides: tuple[Side, Side], number: str) -> None:
     world = World(*sides, [find(number)])
     world.fill()
     outcome = world.move(f"refused-{number}")
@@ -149,7 +150,7 @@ def test_what_cannot_move_is_told_by_the_test(sides, number: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(lab) -> Iterator[list[str]]:
+def told(lab: Lab) -> Iterator[list[str]]:
     """The report of a test of an account that has all that is reported, on servers without the others."""
     with lab.fresh("2022", "2026") as servers:
         old, new = (side(lab, one) for one in servers)

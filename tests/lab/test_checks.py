@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,10 +15,11 @@ from include.hosts import AgentError
 from lab.accounts import Server, fill
 from lab.accounts.wordpress import archive
 from lab.demo.stage import executor
-from tests.lab.agents import Move, Side, side, wanted
+from tests.lab.agents import Move, Side, measured, side
+from tests.lab.handles import Lab
 
 ENTRY = catalogue.load()["infrastructure-2026"]
-CHECKS = [
+CHECKS: list[dict[str, Any]] = [
     {"id": "lint", "kind": "php_lint"},
     {"id": "functions", "kind": "php_functions", "functions": ["each", "create_function", "money_format", "strptime"]},
     {"id": "imap", "kind": "php_extensions", "extensions": ["imap", "pspell", "oci8", "pdo_oci"]},
@@ -47,7 +48,7 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def sides(lab) -> Iterator[tuple[Side, Side]]:
+def sides(lab: Lab) -> Iterator[tuple[Side, Side]]:
     """The old infrastructure with both accounts, and the new one with copies of them."""
     with lab.fresh("2022", "2026") as machines:
         old, new = (side(lab, machine) for machine in machines)
@@ -57,7 +58,7 @@ def sides(lab) -> Iterator[tuple[Side, Side]]:
 
 
 @pytest.fixture(scope="module")
-def filled(lab, sides) -> dict[str, dict[str, Any]]:
+def filled(lab: Lab, sides: tuple[Side, Side]) -> dict[str, dict[str, Any]]:
     """Both accounts' files."""
     old, _ = sides
     lab.at_home(archive)  # from the network, which the operators' namespace does not reach
@@ -71,7 +72,7 @@ def filled(lab, sides) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def found(lab, sides, filled) -> dict[tuple[str, str], dict[str, Any]]:
+def found(lab: Lab, sides: tuple[Side, Side], filled: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Checked]:
     """What `check` says of (account, side)."""
     old, new = sides
     addresses = list(lab.server(old.name).ips)
@@ -79,9 +80,9 @@ def found(lab, sides, filled) -> dict[tuple[str, str], dict[str, Any]]:
     # What customers meet, on an account without any of it; everything that can be asked, on the other.
     checks = {"legacy": CHECKS, "blog": ENTRY.checks()}
 
-    def check(one: Side, account: str, where: str) -> Checked:
-        asked = {"account": account, "side": where, "checks": checks[account], "old_addresses": addresses}
-        return one.host.run(f"check-{account}-{where}", wanted(verbs.Check, asked), poll=0.2)
+    def check(one: Side, account: str, where: Literal["original", "copy"]) -> Checked:
+        asked = verbs.Check(account=account, side=where, checks=checks[account], old_addresses=addresses)
+        return one.host.run(f"check-{account}-{where}", asked, poll=0.2)
 
     results = {(name, "original"): check(old, name, "original") for name in filled}
     # What the new version refuses would stop a move (a test's copy only tells it).
@@ -104,7 +105,9 @@ def places(result: Checked) -> dict[str, set[tuple[str, str, int]]]:
     return told
 
 
-def test_the_new_server_finds_what_old_code_needs_and_nothing_else(lab, sides, found) -> None:
+def test_the_new_server_finds_what_old_code_needs_and_nothing_else(
+    lab: Lab, sides: tuple[Side, Side], found: dict[tuple[str, str], Checked]
+) -> None:
     result = found["legacy", "copy"]
     address, _ = lab.server(sides[0].name).ips
     mailbox, database = "public_html/lib/mailbox.php", "database legacy_"
@@ -145,11 +148,12 @@ def test_the_new_server_finds_what_old_code_needs_and_nothing_else(lab, sides, f
             (f"{database}stats, table pages, column notes", named, 1),
         },
     }
-    assert result.looked_at.php_files == 8 and result.looked_at.tables > 3
+    looked_at = measured(result.looked_at)
+    assert looked_at.php_files == 8 and looked_at.tables > 3
     assert result.not_looked_at == []
 
 
-def test_the_old_server_finds_what_its_databases_hold(found) -> None:
+def test_the_old_server_finds_what_its_databases_hold(found: dict[tuple[str, str], Checked]) -> None:
     result = found["legacy", "original"]
     shop, stats = "database legacy_shop", "database legacy_stats"
     assert places(result) == {
@@ -182,23 +186,25 @@ def test_the_old_server_finds_what_its_databases_hold(found) -> None:
     assert result.not_looked_at == []
 
 
-def test_a_wordpress_has_nothing_to_fear(found) -> None:
+def test_a_wordpress_has_nothing_to_fear(found: dict[tuple[str, str], Checked]) -> None:
     """No blocker and no warning. What it calls that is going to go is a note; Deprecated is no error of PHP's."""
     notes = {one.id for one in ENTRY.incompatibilities if one.severity == "note"}
     result = found["blog", "copy"]
     for row in found["blog", "original"].findings + result.findings:
         assert row.check in notes or row.what.startswith("Deprecated: "), row
     assert ("php-deprecated-functions", "calls mysqli_ping()") in {(r.check, r.what) for r in result.findings}
-    assert result.looked_at.php_files > 500 and result.not_looked_at == []
+    assert measured(result.looked_at).php_files > 500 and result.not_looked_at == []
 
 
-def test_a_side_that_is_none_is_refused(sides, filled) -> None:
+def test_a_side_that_is_none_is_refused(sides: tuple[Side, Side], filled: dict[str, dict[str, Any]]) -> None:
     old, _ = sides
     with pytest.raises(AgentError, match="side: one of copy, original was expected"):
         old.host.run("wrong", verbs.Check(account="blog", side="both"), poll=0.1)  # type: ignore[arg-type]
 
 
-def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(sides, found) -> None:
+def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(
+    sides: tuple[Side, Side], found: dict[tuple[str, str], Checked]
+) -> None:
     _, new = sides
     site = "/home/legacy/public_html"
     new.root("tee", f"{site}/trap.php", stdin=b"<?php touch('/home/legacy/ran'); touch('/tmp/ran'); imap_open('x');")
@@ -207,8 +213,8 @@ def test_nothing_of_a_customers_is_run_and_root_reads_none_of_it(sides, found) -
     new.root("chmod", "600", f"{site}/roots.php")
     new.root("ln", "-s", "/etc/shadow", f"{site}/shadow.php")
     new.root("ln", "-s", "/etc", f"{site}/etc")
-    asked = {"account": "legacy", "side": "copy", "checks": CHECKS, "old_addresses": ["root"]}
-    result = new.host.run("check-trapped", wanted(verbs.Check, asked), poll=0.2)
+    asked = verbs.Check(account="legacy", side="copy", checks=CHECKS, old_addresses=["root"])
+    result = new.host.run("check-trapped", asked, poll=0.2)
     told = {row.where for row in result.findings}
     assert {"public_html/trap.php:1", "public_html/trap.py:2"} <= told
     assert not [where for where in told if "shadow" in where or "roots" in where or "/etc/" in where]

@@ -1,12 +1,14 @@
 """Databases with objects of every awkward kind move out and home again, and work as they did."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from include.agent import verbs
 from tests.lab import independent
-from tests.lab.agents import Move, Side, account_file, side
+from tests.lab.agents import Move, Side, account_file, measured, side
+from tests.lab.handles import Lab
 
 DATA = Path(__file__).parent / "data_sets"
 NAME = "awkward"
@@ -149,7 +151,7 @@ def names_of(old: Side, new: Side, statement: dict) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sides(lab):
+def sides(lab: Lab) -> Iterator[list[Side]]:
     with lab.fresh("2022", "2026", "2026") as servers:
         yield [side(lab, one) for one in servers]
 
@@ -163,13 +165,13 @@ def test_it_moves_out_and_home(sides: list[Side]) -> None:
     for number, (old, new) in enumerate([(original, transit), (transit, home)], 2):
         seen = look(old)
         done = Move(f"awkward-{number}", number, statement, old, new).prepare().switch(60)
-        assert done.verified.equal
-        assert done.verified.tables == 25 and done.verified.rows > 25000
+        assert measured(done.verified).equal
+        assert measured(done.verified).tables == 25 and measured(done.verified).rows > 25000
         different = independent.differences(old, new, statement)
         assert [text for text in different if not text.startswith(NOT_THE_SAME)] == []
         # Who leaves something out says so; on the transit there is neither any more.
         told = ["publication all_of_it is not carried", "is carried for the account's databases only"]
-        assert [text for text in told if text not in " ".join(done.left)] == ([] if old is original else told)
+        assert [text for text in told if text not in " ".join(measured(done.left))] == ([] if old is original else told)
         assert look(new) == seen
         used = use(new)
         assert used[0] == "42" and used[-2:] == ["new!?", "\U0001f600\té;"]

@@ -13,6 +13,7 @@ from include.moves.network import DRAIN_SECONDS
 from include.network.routes import reroute
 from lab import state
 from tests.lab.agents import Side, side
+from tests.lab.handles import Lab, Running
 
 PORT = 8099
 # Answers after 150 ms, so that there is always a request in flight.
@@ -97,12 +98,14 @@ Server(("::", %d), Endless).serve_forever()
 
 
 @pytest.fixture(scope="module")
-def sides(lab, pair) -> tuple[Side, Side]:
+def sides(lab: Lab, pair: tuple[Running, Running]) -> tuple[Side, Side]:
     return side(lab, pair[0]), side(lab, pair[1])
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_no_request_in_flight_breaks_at_a_reroute(lab, pair, sides, family):
+def test_no_request_in_flight_breaks_at_a_reroute(
+    lab: Lab, pair: tuple[Running, Running], sides: tuple[Side, Side], family: int
+) -> None:
     old, new = pair
     ip = old.server.ips[0 if family == 4 else 1]
     hop = new.spec.lan_address if family == 4 else new.spec.lan_address6
@@ -117,6 +120,7 @@ def test_no_request_in_flight_breaks_at_a_reroute(lab, pair, sides, family):
         drained = sides[0].host.call(verbs.DrainIps(ips=[ip], seconds=DRAIN_SECONDS))
         before = reroute(lab.route, ip, hop)
         asked, failed, longest = visitor.communicate(timeout=40)[0].split()
+    assert before
     reroute(lab.route, ip, before)
     print(f"IPv{family}: {asked} requests, {failed} failed, longest wait {float(longest) * 1000:.0f} ms")
     assert int(asked) > 100
@@ -128,7 +132,9 @@ def test_no_request_in_flight_breaks_at_a_reroute(lab, pair, sides, family):
 
 @pytest.mark.parametrize("told", [True, False], ids=["reset", "by-the-next-server-only"])
 @pytest.mark.parametrize("family", [4, 6])
-def test_connections_that_last_end_by_a_reset_at_a_reroute(lab, pair, sides, family, told):
+def test_connections_that_last_end_by_a_reset_at_a_reroute(
+    lab: Lab, pair: tuple[Running, Running], sides: tuple[Side, Side], family: int, told: bool
+) -> None:
     old, new = pair
     ip = old.server.ips[0 if family == 4 else 1]
     hop = new.spec.lan_address if family == 4 else new.spec.lan_address6
@@ -140,7 +146,7 @@ def test_connections_that_last_end_by_a_reset_at_a_reroute(lab, pair, sides, fam
     _await_answer(lab, f"http://{f'[{ip}]' if family == 6 else ip}:{idle}/")
     command = state.in_ns("th-visitor", [sys.executable, "-c", LASTING, ip, str(idle), str(stream)])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as visitor:
-        assert visitor.stdout.readline() == "stands\n"
+        assert visitor.stdout and visitor.stdout.readline() == "stands\n"
         assert sides[0].host.call(verbs.DrainIps(ips=[ip], seconds=0.1)).still_open >= 2
         rerouted = time.time()
         before = reroute(lab.route, ip, hop)
@@ -148,6 +154,7 @@ def test_connections_that_last_end_by_a_reset_at_a_reroute(lab, pair, sides, fam
             assert sides[0].host.call(verbs.ResetIps(ips=[ip])).reset >= 2
             assert sides[0].host.call(verbs.ResetIps(ips=[ip])).reset == 0
         time.sleep(3)
+        assert before
         reroute(lab.route, ip, before)
         if not told:
             sides[0].host.call(verbs.ResetIps(ips=[ip]))
@@ -158,7 +165,7 @@ def test_connections_that_last_end_by_a_reset_at_a_reroute(lab, pair, sides, fam
     assert (ends["idle"][1] < 3) == told, "whoever is not told notices with the next word only"
 
 
-def _await_answer(lab, url: str) -> None:
+def _await_answer(lab: Lab, url: str) -> None:
     for _ in range(50):
         asked = lab.in_ns("th-visitor", [sys.executable, "-c", f"import urllib.request as u; u.urlopen({url!r})"])
         if asked.returncode == 0:

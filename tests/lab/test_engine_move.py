@@ -12,7 +12,10 @@ import pytest
 from include.agent import verbs
 from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
-from tests.lab.agents import Move, Side, account_file, side, visitors, wanted
+from lab.pairing import receive
+from tests.lab.agents import Move, Side, account_file, measured, side, visitors
+from tests.lab.handles import Lab, Running
+from tests.lab.waiting import wait_for
 
 SECRET = "a secret; with 'quotes'"
 SITE = rb"""<?php
@@ -47,7 +50,7 @@ VERSIONS = {"postgresql": ("PostgreSQL 15.", "PostgreSQL 17."), "mariadb": ("10.
 
 
 @pytest.fixture(scope="module")
-def sides(lab, pair) -> tuple[Side, Side]:
+def sides(lab: Lab, pair: tuple[Running, Running]) -> tuple[Side, Side]:
     return side(lab, pair[0]), side(lab, pair[1])
 
 
@@ -102,12 +105,8 @@ class EngineMove(Move):
         return self
 
     def prepare(self) -> "EngineMove":
-        more = {"engine": self.engine, "account_file": self.statement, "source_address": self.source.address}
-        named = {"move": self.key, "account": self.account}
-        more["public_key"] = self.source.host.call(verbs.Pair(**named)).public_key
-        received = self.target.host.call(verbs.Receive(**named, **more, epoch=self.epoch))
-        self.peer = {"address": self.target.address, "host_keys": received.host_keys}
-        self.source.host.run(f"{self.key}-copy", wanted(verbs.Copy, super().args(stores=[self.engine])))
+        self.peer = receive(self.key, self.epoch, self.statement, self.source.end, self.target.end, self.engine)
+        self.source.host.run(f"{self.key}-copy", verbs.Copy(**super().args(stores=[self.engine])))
         return self
 
     def args(self, **more: Any) -> dict[str, Any]:
@@ -155,15 +154,8 @@ def part_state(here: Side, name: str) -> str:
     return found[0] if found else "absent"
 
 
-def wait_for(what, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
-def shop(sides) -> dict[str, Any]:
+def shop(sides: tuple[Side, Side]) -> dict[str, Any]:
     """The account whose engines move one after the other in the tests below."""
     old, _ = sides
     statement = create(old, "shop", 2301, ports={"postgresql": 20301, "mariadb": 20302})
@@ -173,7 +165,7 @@ def shop(sides) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("engine", VERSIONS)
-def test_an_engine_moves_and_no_visitor_notices(sides, shop, engine: str) -> None:
+def test_an_engine_moves_and_no_visitor_notices(sides: tuple[Side, Side], shop: dict[str, Any], engine: str) -> None:
     old, new = sides
     number = 1 + [*VERSIONS].index(engine)
     before, after = VERSIONS[engine]
@@ -183,7 +175,7 @@ def test_an_engine_moves_and_no_visitor_notices(sides, shop, engine: str) -> Non
         done = move.switch()
     move.end()
     assert crowd.failed == []
-    assert done.verified.equal and done.verified.tables == 2
+    assert measured(done.verified).equal and measured(done.verified).tables == 2
     # By the socket, by either loopback address, by the server's own.
     for host in ("", "host=127.0.0.1;", "host=localhost;", f"host={old.address};"):
         said = visit(old.address, "shop.example", f"?host={host}")
@@ -199,25 +191,27 @@ def test_an_engine_moves_and_no_visitor_notices(sides, shop, engine: str) -> Non
     assert left != written(new, "shop", engine)
 
 
-def test_programs_beside_php_are_led_too(sides, shop) -> None:
+def test_programs_beside_php_are_led_too(sides: tuple[Side, Side], shop: dict[str, Any]) -> None:
     old, new = sides
     asked = (
         'php -r \'echo (new PDO("mysql:host=localhost", "shop", $argv[1]))->query("SELECT VERSION()")->fetchColumn();\''
     )
     assert old.root("su", "-", "shop", "-c", f'{asked} "$0"', SECRET).startswith(VERSIONS["mariadb"][1])
-    wait_for(lambda: all(written(new, "shop", engine, "cron") for engine in VERSIONS), 70)
+    wait_for(lambda: all(written(new, "shop", engine, "cron") for engine in VERSIONS), 70, "cron has written to both")
 
 
-def test_who_comes_from_outside_by_the_accounts_port_is_led_too(sides, shop) -> None:
+def test_who_comes_from_outside_by_the_accounts_port_is_led_too(sides: tuple[Side, Side], shop: dict[str, Any]) -> None:
     old, new = sides
-    login = {"dbname": "shop", "user": "shop", "password": SECRET, "connect_timeout": 20}
-    with psycopg.connect(host=old.address, port=20301, **login) as session:
-        assert session.execute("SELECT VERSION()").fetchone()[0].startswith(VERSIONS["postgresql"][1])
+    with psycopg.connect(
+        host=old.address, port=20301, dbname="shop", user="shop", password=SECRET, connect_timeout=20
+    ) as session:
+        ((version,),) = session.execute("SELECT VERSION()").fetchall()
+        assert version.startswith(VERSIONS["postgresql"][1])
     with socket.create_connection((old.address, 20302), 20) as connection:
         assert VERSIONS["mariadb"][1].encode() in connection.recv(200)
 
 
-def test_nobody_else_can_use_the_way(sides, shop) -> None:
+def test_nobody_else_can_use_the_way(sides: tuple[Side, Side], shop: dict[str, Any]) -> None:
     old, new = sides
     leads = [there["lead_port"] for there in json.loads(old.root("cat", _STATE.format("shop")))["engines"].values()]
     ask = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)"
@@ -239,7 +233,7 @@ _HOST_KEY = f"ssh-ed25519 {'A' * 68}"
 _STATE = "/var/lib/transhumance/accounts/{}/state.json"
 
 
-def test_what_is_left_takes_no_login_and_can_be_dropped(sides, shop) -> None:
+def test_what_is_left_takes_no_login_and_can_be_dropped(sides: tuple[Side, Side], shop: dict[str, Any]) -> None:
     old, _ = sides
     for argv in (("psql", "-h", "127.0.0.1", "-d", "shop"), ("psql", "-h", "127.0.0.1", "-d", "postgres")):
         # As root, whom nobody leads elsewhere.
@@ -260,15 +254,15 @@ def test_what_is_left_takes_no_login_and_can_be_dropped(sides, shop) -> None:
     assert visit(old.address, "shop.example", "?n=3")["postgresql"].startswith(VERSIONS["postgresql"][1])
 
 
-def test_such_an_account_is_not_moved_as_a_whole(sides, shop) -> None:
+def test_such_an_account_is_not_moved_as_a_whole(sides: tuple[Side, Side], shop: dict[str, Any]) -> None:
     old, new = sides
     whole = Move("shop-whole", 9, shop, old, new)
     with pytest.raises(AgentError) as refused:
         whole.prepare()
     assert refused.value.code == "name_taken"
-    whole.peer = {"address": new.address, "host_keys": [_HOST_KEY]}
+    whole.peer = verbs.PeerAt(address=new.address, host_keys=[_HOST_KEY])
     with pytest.raises(AgentError) as refused:
-        old.host.run("shop-whole-copy", wanted(verbs.Copy, whole.args()))
+        old.host.run("shop-whole-copy", verbs.Copy(**whole.args()))
     assert refused.value.code == "engine_elsewhere"
     for one in sides:
         one.host.call(verbs.Unpair(move="shop-whole"))
@@ -276,7 +270,7 @@ def test_such_an_account_is_not_moved_as_a_whole(sides, shop) -> None:
 
 
 @pytest.mark.parametrize("engine", VERSIONS)
-def test_killed_before_and_after_the_commit(sides, engine: str) -> None:
+def test_killed_before_and_after_the_commit(sides: tuple[Side, Side], engine: str) -> None:
     old, new = sides
     name = f"killed{engine[0]}"
     statement = create(old, name, 2310 + [*VERSIONS].index(engine))
@@ -284,7 +278,7 @@ def test_killed_before_and_after_the_commit(sides, engine: str) -> None:
     with visitors(old.address, f"{name}.example", 1000) as crowd:
         old.fail_at("held")
         move.switch_that_is_killed(4)
-        wait_for(lambda: old.state(name) == "serving", 8)
+        wait_for(lambda: old.state(name) == "serving", 8, "the source serves again")
         assert visit(old.address, f"{name}.example", "?n=1")[engine].startswith(VERSIONS[engine][0])
         assert part_state(new, f"{name}.{engine}") == "receiving"
         old.fail_at("committed")
@@ -293,15 +287,19 @@ def test_killed_before_and_after_the_commit(sides, engine: str) -> None:
             old.host.call(verbs.Return(account=name, move=name))
         assert error.value.code == "committed"
         # With nobody there the deadline brings it forward.
-        wait_for(lambda: (old.state(name), part_state(new, f"{name}.{engine}")) == ("serving", "serving"), 15)
+        wait_for(
+            lambda: (old.state(name), part_state(new, f"{name}.{engine}")) == ("serving", "serving"),
+            15,
+            "it goes forward",
+        )
         assert visit(old.address, f"{name}.example", "?n=2")[engine].startswith(VERSIONS[engine][1])
     assert crowd.failed == []
     assert written(new, name, engine) == sorted([1, 2, *(n for n, _, _ in crowd.answers)])
-    assert move.switch().verified.equal
+    assert measured(move.switch().verified).equal
     move.end()
 
 
-def test_a_user_whom_only_this_server_knows_is_refused(sides) -> None:
+def test_a_user_whom_only_this_server_knows_is_refused(sides: tuple[Side, Side]) -> None:
     old, new = sides
     statement = create(old, "keyed", 2320)
     mariadb(old, "ALTER USER keyed@localhost IDENTIFIED VIA unix_socket OR mysql_native_password USING PASSWORD('x')")
@@ -314,7 +312,7 @@ def test_a_user_whom_only_this_server_knows_is_refused(sides) -> None:
     assert mariadb(new, "SHOW DATABASES LIKE 'keyed'") == []
 
 
-def test_a_rebooted_server_finds_its_databases_again(sides, shop) -> None:
+def test_a_rebooted_server_finds_its_databases_again(sides: tuple[Side, Side], shop: dict[str, Any]) -> None:
     old, new = sides
     old.root("systemctl", "reboot", "--force", check=False)
     time.sleep(2)
@@ -325,7 +323,7 @@ def test_a_rebooted_server_finds_its_databases_again(sides, shop) -> None:
         except (OSError, AssertionError, http.client.HTTPException):
             return False
 
-    wait_for(answers, 60)
+    wait_for(answers, 60, "the site answers again")
     said = visit(old.address, "shop.example", "?n=6")
     assert all(said[engine].startswith(after) for engine, (_, after) in VERSIONS.items())
     assert all({5, 6} <= {*written(new, "shop", engine)} for engine in VERSIONS)

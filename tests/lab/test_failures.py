@@ -1,6 +1,7 @@
 """Whatever dies or is cut off while accounts move out: one writable copy, nothing lost, and it ends well."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +12,8 @@ from include.hosts import AgentError
 from include.moves import servers
 from lab import airflow
 from lab.demo import stage
+from lab.pairing import End, receive
+from tests.lab.agents import measured
 from tests.lab.airflow_lab import ORIGINAL, TRANSIT, Farm
 from tests.lab.waiting import wait_for
 
@@ -84,7 +87,9 @@ def test_an_original_that_holds_accounts_is_not_reinstalled_by_hand(farm: Farm) 
     assert farm.migration().state == "handed_over"
 
 
-def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(farm: Farm, record_property) -> None:
+def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(
+    farm: Farm, record_property: Callable[[str, object], None]
+) -> None:
     farm.handed_over()
     spec = farm.lab.server(ORIGINAL).spec
     began = time.time()
@@ -117,13 +122,15 @@ def test_a_reboot_during_the_copy_and_a_lost_network_during_the_switch(farm: Far
     assert tries(tasks, "copy") > 1
     assert tries(tasks, "switch") > 1
     figures = farm.move(run_id).figures.switch
-    assert figures.verified.equal and figures.verified.messages == 5
+    assert measured(figures.verified).equal and measured(figures.verified).messages == 5
     print(f"meadow was held {figures.held_ms:.0f} ms in the end")
     record_property("held_ms", figures.held_ms)
     served_by_one(farm, "meadow", began)
 
 
-def test_a_write_during_the_hold_waits_and_is_there_on_the_new_server(farm: Farm, record_property) -> None:
+def test_a_write_during_the_hold_waits_and_is_there_on_the_new_server(
+    farm: Farm, record_property: Callable[[str, object], None]
+) -> None:
     """Of the move before: who posted while meadow was held was answered by the transit, which has it."""
     committed = farm.state(ORIGINAL, "meadow")
     assert committed["state"] == "moved"
@@ -139,7 +146,9 @@ def test_a_write_during_the_hold_waits_and_is_there_on_the_new_server(farm: Farm
     record_property("longest_wait_seconds", round(longest, 2))
 
 
-def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, record_property) -> None:
+def test_airflow_and_the_operation_killed_between_hold_and_commit(
+    farm: Farm, record_property: Callable[[str, object], None]
+) -> None:
     farm.handed_over()
     farm.create_late()
     farm.fail_at(ORIGINAL, "before_commit")
@@ -166,24 +175,16 @@ def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, re
     assert farm.state(TRANSIT, "orchard")["state"] == "receiving"
 
     # An operation of an epoch that is over, on the one host and on the other.
-    stale = {"account": "orchard", "move": move.key, "epoch": move.epoch - 1}
-    peer = {"address": farm.lab.server(TRANSIT).spec.management_address, "host_keys": []}
+    here, there = (End(farm.host(name), farm.lab.server(name).spec.management_address) for name in (ORIGINAL, TRANSIT))
     with stage.registry_connection() as conn:
-        peer["host_keys"].append(registry.server(conn, TRANSIT).host_key)
+        host_key = registry.certain(registry.server(conn, TRANSIT).host_key)
+    peer, stale = verbs.PeerAt(address=there.address, host_keys=[host_key]), move.epoch - 1
+    switch = verbs.Switch(account="orchard", move=move.key, epoch=stale, peer=peer, hold_seconds=5)
+    described = host.call(verbs.Describe()).accounts
+    account_file = next(entry["account_file"] for entry in described if entry["account"] == "orchard")
     for refused in (
-        lambda: host.run("stale-switch", verbs.Switch(**stale, peer=verbs.PeerAt(**peer), hold_seconds=5)),
-        lambda: farm.host(TRANSIT).call(
-            verbs.Receive(
-                **stale,
-                account_file=next(
-                    entry["account_file"]
-                    for entry in host.call(verbs.Describe()).accounts
-                    if entry["account"] == "orchard"
-                ),
-                source_address=farm.lab.server(ORIGINAL).spec.management_address,
-                public_key=host.call(verbs.Pair(move=move.key, account="orchard")).public_key,
-            )
-        ),
+        lambda: host.run("stale-switch", switch),
+        lambda: receive(move.key, stale, account_file, here, there),
     ):
         with pytest.raises(AgentError) as error:
             refused()
@@ -197,7 +198,9 @@ def test_airflow_and_the_operation_killed_between_hold_and_commit(farm: Farm, re
     served_by_one(farm, "orchard", began)
 
 
-def test_airflow_and_the_operation_killed_right_after_the_commit(farm: Farm, record_property) -> None:
+def test_airflow_and_the_operation_killed_right_after_the_commit(
+    farm: Farm, record_property: Callable[[str, object], None]
+) -> None:
     migration = farm.handed_over()
     farm.performed("copse")
 

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.lab.handles import Lab
+
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_whatever_breaks_a_move_ends_right(lab, tmp_path) -> None:
+def test_whatever_breaks_a_move_ends_right(lab: Lab, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lab.faults", "--random", "4", "--pairs", "1", "--seed", "7"]
     report = tmp_path / "faults.json"
 

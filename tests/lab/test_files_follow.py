@@ -1,12 +1,15 @@
 """Files are followed: whatever changes while the account serves, the last pass and its comparison leave nothing out."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from include.agent import verbs
+from lab.pairing import receive
 from tests.lab.agents import Side, account_file, side
+from tests.lab.handles import Lab, Running
 
 DATA = Path(__file__).parent / "data_sets"
 NAME, UID = "followed", 2451
@@ -30,11 +33,8 @@ class Driven:
         self.old, self.new = old, new
         statement = account_file(NAME, UID)
         old.host.call(verbs.Create(account_file=statement))
-        key = old.host.call(verbs.Pair(move="followed", account=NAME)).public_key
-        given = {"move": "followed", "account": NAME, "epoch": 2, "account_file": statement}
-        received = new.host.call(verbs.Receive(**given, source_address=old.address, public_key=key))
-        peer = {"address": new.address, "host_keys": received.host_keys}
-        self.given = {"account": NAME, "move": "followed", "peer": peer}
+        peer = receive("followed", 2, statement, old.end, new.end)
+        self.given = {"account": NAME, "move": "followed", "peer": asdict(peer)}
         old.root("tee", "/run/files_stress.py", stdin=(DATA / "files_stress.py").read_bytes())
         old.root("chmod", "a+r", "/run/files_stress.py")
 
@@ -46,7 +46,7 @@ class Driven:
 
 
 @pytest.fixture(scope="module")
-def driven(lab, pair) -> Driven:
+def driven(lab: Lab, pair: tuple[Running, Running]) -> Driven:
     return Driven(side(lab, pair[0]), side(lab, pair[1]))
 
 
@@ -103,7 +103,7 @@ def test_a_writer_through_a_mapping(driven: Driven) -> None:
         "while True: m[os.urandom(1)[0]] = os.urandom(1)[0]; time.sleep(0.01)"
     )
     said = driven.run(
-        f"writer = subprocess.Popen(['python3', '-c', {program!r}], **IDS)\n"
+        f"writer = start(['python3', '-c', {program!r}])\n"
         "import time; time.sleep(0.5); follow(); files.rehearse(); time.sleep(0.2)\n"
         "writer.kill(); writer.wait(); said['different'] = moved()"
     )

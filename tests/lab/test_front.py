@@ -15,7 +15,8 @@ import pytest
 from include.agent import verbs
 from include.hosts import AgentError
 from lab.accounts.certificates import certificate
-from tests.lab.agents import Move, Side, account_file, side, visitors
+from tests.lab.agents import Move, Side, account_file, measured, side, visitors
+from tests.lab.handles import Lab, Running
 
 UPLOAD = b"""<?php
 $body = file_get_contents("php://input");
@@ -61,7 +62,7 @@ BIG = 48 << 20
 
 
 @pytest.fixture(scope="module")
-def sides(lab, pair) -> tuple[Side, Side]:
+def sides(lab: Lab, pair: tuple[Running, Running]) -> tuple[Side, Side]:
     return side(lab, pair[0]), side(lab, pair[1])
 
 
@@ -91,7 +92,8 @@ class Doing(threading.Thread):
 
     def __init__(self, work: Callable[..., Any], *args: Any) -> None:
         super().__init__(daemon=True)
-        self.work, self.args, self.result = work, args, None
+        self.work, self.args = work, args
+        self.result: Any = None
         self.start()
 
     def run(self) -> None:
@@ -178,7 +180,7 @@ def websocket(address: str, host: str) -> tuple[bytes, float]:
     return said, time.time()
 
 
-def test_a_switch_beside_slow_visitors(sides) -> None:
+def test_a_switch_beside_slow_visitors(sides: tuple[Side, Side]) -> None:
     old, new = sides
     statement = create(old, "slowly", 2201)
     statement["sites"][0]["app"] = "/live"
@@ -206,10 +208,10 @@ def test_a_switch_beside_slow_visitors(sides) -> None:
     answers = asking.end()
     assert {status for status, _, _ in answers} == {200} and answers[-1][1] == b"3.13"
     assert 2 < max(seconds for _, _, seconds in answers) < 20, "who asks an app that has just been started waits for it"
-    assert done.verified.equal
+    assert measured(done.verified).equal
     assert crowd.failed == []
     print(f"held {done.held_ms} ms, longest wait {crowd.longest * 1000:.0f} ms of {len(crowd.answers)}")
-    assert crowd.longest < done.held_ms / 1000 + 1, "no ordinary request waits for a slow one"
+    assert crowd.longest < measured(done.held_ms) / 1000 + 1, "no ordinary request waits for a slow one"
     status, text = upload.end()
     assert status == 200
     assert text.startswith(f"{len(body)} {hashlib.sha256(body).hexdigest()} by PHP 8.4".encode())
@@ -229,7 +231,7 @@ def test_a_switch_beside_slow_visitors(sides) -> None:
     assert new.visits("slowly") == sorted(number for number, _, _ in crowd.answers)
 
 
-def test_a_request_that_cannot_be_begun_again_undoes_the_hold(sides) -> None:
+def test_a_request_that_cannot_be_begun_again_undoes_the_hold(sides: tuple[Side, Side]) -> None:
     here = sides[0]
     create(here, "posting", 2202)
     post = Doing(ask, here.address, "posting.example", "/wait.php?s=3", "POST", b"x")
@@ -244,7 +246,9 @@ def test_a_request_that_cannot_be_begun_again_undoes_the_hold(sides) -> None:
     here.host.call(verbs.Return(account="posting", move="m1"))
 
 
-def test_every_way_to_ask_is_held_and_answered(lab, pair, sides) -> None:
+def test_every_way_to_ask_is_held_and_answered(
+    lab: Lab, pair: tuple[Running, Running], sides: tuple[Side, Side]
+) -> None:
     old, new = sides
     pem = certificate(["every.example"])
     old.root("install", "-m", "0600", "/dev/stdin", "/etc/transhumance/certificates/every.example.pem", stdin=pem)
@@ -324,7 +328,7 @@ def test_every_way_to_ask_is_held_and_answered(lab, pair, sides) -> None:
     assert forwarded(old, "every")["http"]["count"] == before["http"]["count"] + len(asked)
 
 
-def test_an_accounts_own_ports_follow_it(sides) -> None:
+def test_an_accounts_own_ports_follow_it(sides: tuple[Side, Side]) -> None:
     old, new = sides
     users = {"users": [{"user": "ported", "host": "%"}], "databases": []}
     statement = {**account_file("ported", 2205), "mariadb": users, "ports": {"mariadb": 20002, "ssh": 20003}}
@@ -353,14 +357,15 @@ def test_an_accounts_own_ports_follow_it(sides) -> None:
     move.switch()
     assert b"11.8" in greeting(20002) and b"OpenSSH_10" in greeting(20003)
     assert b"11.8" in greeting(20002)
-    found = forwarded(old, "ported")
-    assert (found["mariadb"]["count"], found["ssh"]["count"]) == (2, 1)
+    passed_on = forwarded(old, "ported")
+    assert (passed_on["mariadb"]["count"], passed_on["ssh"]["count"]) == (2, 1)
 
 
-def test_mail_comes_once_through_a_move_and_idle_sessions_end(sides) -> None:
+def test_mail_comes_once_through_a_move_and_idle_sessions_end(sides: tuple[Side, Side]) -> None:
     old, new = sides
     statement = old.create("posted", 2207)
-    mailbox, sent, over = "info@posted.example", [], threading.Event()
+    mailbox, over = "info@posted.example", threading.Event()
+    sent: list[str] = []
 
     def keep_sending() -> None:
         while not over.wait(0.05):
@@ -414,7 +419,7 @@ def test_mail_comes_once_through_a_move_and_idle_sessions_end(sides) -> None:
     assert found["smtp"]["count"] > 0 and found["imap"]["count"] > 0
 
 
-def test_no_customer_speaks_in_a_visitors_name(sides) -> None:
+def test_no_customer_speaks_in_a_visitors_name(sides: tuple[Side, Side]) -> None:
     old, new = sides
     old.create("liar", 2208)
     source = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5, (sys.argv[3], 0))"

@@ -15,7 +15,8 @@ from benchmarks.accounts import Sizes, fill
 from include.agent import verbs
 from include.agent.verbs.reports import Switched
 from lab.accounts.certificates import authority
-from tests.lab.agents import Move, Place, Side, side
+from tests.lab.agents import Move, Place, Side, measured, side
+from tests.lab.handles import Lab
 from tests.lab.hostile_neighbour import Neighbour
 
 NAME, UID, DOMAIN = "quarry", 2711, "quarry.example"
@@ -27,7 +28,7 @@ programs take of the machine's processors he takes here as well: how much longer
 
 
 @pytest.fixture(scope="module")
-def sides(lab) -> Iterator[list[Side]]:
+def sides(lab: Lab) -> Iterator[list[Side]]:
     with lab.fresh("2026", "2026") as machines:
         found = [side(lab, machine) for machine in machines]
         for one in found:
@@ -47,7 +48,7 @@ def written_on(target: Side) -> list[Any]:
     ]
 
 
-def test_a_hold_beside_a_hostile_neighbour_ends_in_time_and_loses_nothing(lab, sides) -> None:
+def test_a_hold_beside_a_hostile_neighbour_ends_in_time_and_loses_nothing(lab: Lab, sides: list[Side]) -> None:
     statement = lab.at_home(fill, Place(sides[0]), NAME, UID, Sizes.thirds(12)).account_file
     neighbours = {one.name: Neighbour(one, "loud", 2712) for one in sides}
     holds: dict[bool, list[float]] = {False: [], True: []}
@@ -82,9 +83,9 @@ def test_a_hold_beside_a_hostile_neighbour_ends_in_time_and_loses_nothing(lab, s
         else:
             done, longest = moved()
         print(hostile, source.name, done.held_ms, longest, done.steps)
-        holds[hostile].append(done.held_ms)
+        holds[hostile].append(measured(done.held_ms))
         waits[hostile].append(longest)
-        assert done.verified.equal and done.verified.tables == 10
+        assert measured(done.verified).equal and measured(done.verified).tables == 10
         assert {(way.store, way.way) for way in done.ways} == {("postgresql", "follow"), ("mariadb", "follow")}
         assert seen_by.lost(written, DOMAIN, lab.server(target.name).ips[0]) == set()
         for one in (source, target):

@@ -8,7 +8,8 @@ import pytest
 from include.agent import verbs
 from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
-from tests.lab.agents import Move, Side, account_file, side
+from tests.lab.agents import Move, Side, account_file, measured, side
+from tests.lab.handles import Lab, Running
 
 DATA = Path(__file__).parent / "data_sets"
 ESCAPED = "/tmp/transhumance-escaped"
@@ -61,7 +62,7 @@ WHAT = r"find /home/hostile/odd -printf '%P %y %m %u %g %s %l %n %T@\n' | LC_ALL
 
 
 @pytest.fixture(scope="module")
-def sides(lab, pair) -> tuple[Side, Side]:
+def sides(lab: Lab, pair: tuple[Running, Running]) -> tuple[Side, Side]:
     return side(lab, pair[0]), side(lab, pair[1])
 
 
@@ -106,7 +107,7 @@ def databases(one: Side, name: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def moved(sides) -> tuple[Move, Switched, str]:
+def moved(sides: tuple[Side, Side]) -> tuple[Move, Switched, str]:
     """The account, moved while it attacks; the figures of its switch, and what its home was."""
     old, new = sides
     statement = databases(old, "hostile")
@@ -128,13 +129,15 @@ def moved(sides) -> tuple[Move, Switched, str]:
     return move, figures, before
 
 
-def test_it_arrives_whole(moved, sides) -> None:
+def test_it_arrives_whole(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     _, figures, _ = moved
-    assert figures.verified.equal and figures.verified.rows > 0
+    assert measured(figures.verified).equal and measured(figures.verified).rows > 0
     assert sides[1].state("hostile") == "serving"
 
 
-def test_the_home_is_what_it_was_but_for_what_would_run_as_somebody_else(moved, sides) -> None:
+def test_the_home_is_what_it_was_but_for_what_would_run_as_somebody_else(
+    moved: tuple[Move, Switched, str], sides: tuple[Side, Side]
+) -> None:
     _, _, before = moved
     after = sides[1].root("sh", "-c", WHAT)
     gone = {"device c", "fifo p"}
@@ -149,7 +152,9 @@ def test_the_home_is_what_it_was_but_for_what_would_run_as_somebody_else(moved, 
     assert int(sides[1].root("stat", "-c", "%b", "/home/hostile/odd/sparse")) < 1000
 
 
-def test_nothing_was_written_outside_and_no_command_ran(moved, sides) -> None:
+def test_nothing_was_written_outside_and_no_command_ran(
+    moved: tuple[Move, Switched, str], sides: tuple[Side, Side]
+) -> None:
     for one in sides:
         found = one.root(
             "sh", "-c", "ls -d /tmp/transhumance-* /etc/transhumance-planted /transhumance-planted || true"
@@ -157,13 +162,13 @@ def test_nothing_was_written_outside_and_no_command_ran(moved, sides) -> None:
         assert found == ""
 
 
-def test_nothing_of_roots_was_given_to_it(moved, sides) -> None:
+def test_nothing_of_roots_was_given_to_it(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     tried, won = map(int, sides[1].root("cat", "/var/tmp/raced").split())
     assert tried > 0 and won == 0
     assert sides[1].root("stat", "-c", "%U %a", "/root/canary").split() == ["root", "644"]
 
 
-def test_nobody_became_superuser(moved, sides) -> None:
+def test_nobody_became_superuser(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     for one in sides:
         powers = "rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls"
         assert as_postgres(one, f"SELECT rolname FROM pg_roles WHERE ({powers})").split() == ["postgres"]
@@ -175,7 +180,7 @@ def test_nobody_became_superuser(moved, sides) -> None:
         assert as_mariadb_root(one, "SELECT User FROM mysql.global_priv WHERE User LIKE 'th\\_%'") == ""
 
 
-def test_its_functions_ran_as_nobody_of_power(moved, sides) -> None:
+def test_its_functions_ran_as_nobody_of_power(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     """The attack is real: run by a superuser, one SELECT on the table makes the customer a superuser."""
     new = sides[1]
     try:
@@ -187,7 +192,7 @@ def test_its_functions_ran_as_nobody_of_power(moved, sides) -> None:
         new.root("rm", "-f", ESCAPED)
 
 
-def test_the_names_arrived(moved, sides) -> None:
+def test_the_names_arrived(moved: tuple[Move, Switched, str], sides: tuple[Side, Side]) -> None:
     for one in sides:
         assert DATABASE in as_postgres(one, "SELECT datname FROM pg_database", "postgres", "-R", "\x01")
         assert SECOND_ROLE in as_postgres(one, "SELECT rolname FROM pg_roles", "postgres", "-R", "\x01")
@@ -203,7 +208,9 @@ def test_the_names_arrived(moved, sides) -> None:
         ("function", "CREATE FUNCTION c() RETURNS int LANGUAGE internal AS 'pg_backend_pid';", "restore_failed"),
     ],
 )
-def test_what_a_customer_cannot_own_stops_the_move_and_the_account_returns(sides, kind, sql, code) -> None:
+def test_what_a_customer_cannot_own_stops_the_move_and_the_account_returns(
+    sides: tuple[Side, Side], kind: str, sql: str, code: str
+) -> None:
     old, new = sides
     name = "blocked"
     if old.state(name) == "absent":

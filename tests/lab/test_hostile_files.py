@@ -1,5 +1,7 @@
 """The file copy against a hostile other server and a hostile program in its place, with each infrastructure's rsync."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.lab import base_tree
@@ -136,13 +138,13 @@ print(json.dumps(pairs))
 
 
 @pytest.mark.parametrize("infrastructure", ["2022", "2026"])
-def test_what_is_told_is_what_rsync_says(infrastructure: str, tmp_path) -> None:
+def test_what_is_told_is_what_rsync_says(infrastructure: str, tmp_path: Path) -> None:
     pairs = base_tree.run(infrastructure, WORDS, tmp_path)
     assert len({told for told, _ in pairs}) == 6 and all(said == told for said, told in pairs), pairs
 
 
 @pytest.mark.parametrize("infrastructure", ["2022", "2026"])
-def test_a_hostile_sender_brings_no_power_into_the_home(infrastructure: str, tmp_path) -> None:
+def test_a_hostile_sender_brings_no_power_into_the_home(infrastructure: str, tmp_path: Path) -> None:
     plain, sent = base_tree.run(infrastructure, SENDS, tmp_path)
     # Nor is anything one that gets there otherwise.
     assert plain
@@ -211,7 +213,7 @@ print(json.dumps([os.path.exists("/tmp/pwned"), told, before, sleeping(), done.s
 
 
 @pytest.mark.parametrize("infrastructure", ["2022", "2026"])
-def test_nothing_of_the_host_is_reached_from_the_sandbox(infrastructure: str, tmp_path) -> None:
+def test_nothing_of_the_host_is_reached_from_the_sandbox(infrastructure: str, tmp_path: Path) -> None:
     as_root, as_account = base_tree.run(infrastructure, TRIES, tmp_path)
     for reached in (as_root, as_account):
         # Of its own processes it may do as it likes.
@@ -219,6 +221,6 @@ def test_nothing_of_the_host_is_reached_from_the_sandbox(infrastructure: str, tm
         assert reached == {"tries": "39", "said": ""}
 
 
-def test_the_relay_hears_nothing_and_all_ends_together(tmp_path) -> None:
+def test_the_relay_hears_nothing_and_all_ends_together(tmp_path: Path) -> None:
     pwned, told, before, after, said = base_tree.run("2026", RELAY, tmp_path)
     assert (pwned, told, before, after) == (False, "['rsync --server']", True, False), said

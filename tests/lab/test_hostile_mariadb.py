@@ -19,7 +19,7 @@ print(json.dumps(said))
 
 
 @pytest.fixture(scope="module", params=["2022", "2026"])
-def said(request, tmp_path_factory) -> dict[str, Any]:
+def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return base_tree.run(request.param, _CODE, tmp_path_factory.mktemp("tree"), seconds=400)
 
 

@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.stage import enter
 from include.machines.lxc import processes_on
 from lab import __main__ as lab_cli
 from lab import router, servers, state, topology
-from tests.lab.conftest import enter
+from tests.lab.handles import Lab
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
@@ -52,7 +54,7 @@ def gone() -> None:
 
 
 @pytest.fixture
-def outside(lab):
+def outside(lab: Lab) -> Iterator[Lab]:
     """The test's process in the machine's own namespace, as somebody who types `make down`."""
     if not lab.ours:
         pytest.skip("the lab was up before these tests: what is in it is not theirs to end")
@@ -62,7 +64,7 @@ def outside(lab):
     enter(f"/run/netns/{topology.OPS}")
 
 
-def test_up_down_crashed_repeated_and_half_up(outside):
+def test_up_down_crashed_repeated_and_half_up(outside: Lab) -> None:
     before = machines_own()
     with subprocess.Popen(["sleep", "600"]) as stranger:
         try:

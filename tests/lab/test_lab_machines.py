@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from include.machines import MachineError
+from tests.lab.handles import Lab, Running
 
 SSH = [
     "ssh",
@@ -22,7 +24,7 @@ SSH = [
 ]
 
 
-def ssh(lab, server, host_key, known_hosts, *command):
+def ssh(lab: Lab, server: Running, host_key: str, known_hosts: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Log in as the operators do, the host key pinned."""
     known_hosts.write_text(f"{server.spec.management_address} {host_key}\n")
     pinned = ["-i", str(lab.ops_key), "-o", f"UserKnownHostsFile={known_hosts}"]
@@ -30,7 +32,7 @@ def ssh(lab, server, host_key, known_hosts, *command):
     return subprocess.run([*SSH, *pinned, address, *command], capture_output=True, text=True, timeout=30)
 
 
-def test_a_pair_is_what_was_asked_for(lab, pair):
+def test_a_pair_is_what_was_asked_for(lab: Lab, pair: tuple[Running, Running]) -> None:
     old, new = pair
     for server, infrastructure, debian in ((old, "2022", "12"), (new, "2026", "13")):
         assert lab.root(server.name, ["hostname"]).strip() == server.name
@@ -43,20 +45,22 @@ def test_a_pair_is_what_was_asked_for(lab, pair):
     assert old.installed.host_key != new.installed.host_key
 
 
-def test_the_operators_key_can_run_the_launcher_and_nothing_else(lab, pair, tmp_path):
+def test_the_operators_key_can_run_the_launcher_and_nothing_else(
+    lab: Lab, pair: tuple[Running, Running], tmp_path: Path
+) -> None:
     old, _ = pair
     assert ssh(lab, old, old.installed.host_key, tmp_path / "known", "digest").stdout.strip()
     told = ssh(lab, old, old.installed.host_key, tmp_path / "known", "cat", "/etc/shadow")
     assert "root:" not in told.stdout
 
 
-def test_another_host_key_is_not_spoken_to(lab, pair, tmp_path):
+def test_another_host_key_is_not_spoken_to(lab: Lab, pair: tuple[Running, Running], tmp_path: Path) -> None:
     old, new = pair
     refused = ssh(lab, old, new.installed.host_key, tmp_path / "known", "digest")
     assert refused.returncode == 255 and "Host key verification failed" in refused.stderr
 
 
-def test_a_server_reaches_the_world_of_the_lab(lab, pair):
+def test_a_server_reaches_the_world_of_the_lab(lab: Lab, pair: tuple[Running, Running]) -> None:
     old, new = pair
     lab.root(old.name, ["ping", "-c1", "-W2", new.spec.lan_address])
     lab.root(old.name, ["ping", "-c1", "-W2", new.spec.management_address])
@@ -64,14 +68,14 @@ def test_a_server_reaches_the_world_of_the_lab(lab, pair):
     lab.root(old.name, ["getent", "hosts", "ns.example"])
 
 
-def test_nothing_of_the_machine_can_be_set_from_inside(lab, pair):
+def test_nothing_of_the_machine_can_be_set_from_inside(lab: Lab, pair: tuple[Running, Running]) -> None:
     # the value it has already, should this ever be let through
     write = "v=$(cat /proc/sys/vm/swappiness); echo $v > /proc/sys/vm/swappiness"
     told = lab.machines.execute(pair[0].name, ["sh", "-c", write])
     assert told.returncode and b"Read-only" in told.stderr
 
 
-def test_a_reboot_from_inside_keeps_all_and_is_reached_again(lab, pair):
+def test_a_reboot_from_inside_keeps_all_and_is_reached_again(lab: Lab, pair: tuple[Running, Running]) -> None:
     old, _ = pair
     boot = lab.root(old.name, ["cat", "/proc/1/stat"]).split()[21]
     lab.root(old.name, ["touch", "/root/kept"])
@@ -87,7 +91,7 @@ def test_a_reboot_from_inside_keeps_all_and_is_reached_again(lab, pair):
     lab.root(old.name, ["test", "-e", "/root/kept"])
 
 
-def test_power_cut_then_install_again_switches_it_on(lab, pair):
+def test_power_cut_then_install_again_switches_it_on(lab: Lab, pair: tuple[Running, Running]) -> None:
     old, _ = pair
     lab.root(old.name, ["sh", "-c", "echo kept > /root/synced; sync"])
     lab.machines.cut_power(old.spec)
@@ -96,7 +100,7 @@ def test_power_cut_then_install_again_switches_it_on(lab, pair):
     assert lab.root(old.name, ["cat", "/root/synced"]) == "kept\n"
 
 
-def test_reinstall_while_it_runs_leaves_nothing(lab):
+def test_reinstall_while_it_runs_leaves_nothing(lab: Lab) -> None:
     with lab.fresh("2022") as (server,):
         lab.root(server.name, ["touch", "/root/left"])
         began = time.monotonic()
@@ -110,7 +114,7 @@ def test_reinstall_while_it_runs_leaves_nothing(lab):
         assert not (lab.machines.servers / server.name).exists()
 
 
-def test_a_reinstall_shows_the_host_keys_that_the_server_had(lab, tmp_path):
+def test_a_reinstall_shows_the_host_keys_that_the_server_had(lab: Lab, tmp_path: Path) -> None:
     """All that sshd made, to whoever knows only the one of RSA, and with root's rights; cut off or not."""
     with lab.fresh("2022") as (server,):
         lab.root(server.name, ["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", "/etc/ssh/ssh_host_rsa_key"])
@@ -129,14 +133,14 @@ def test_a_reinstall_shows_the_host_keys_that_the_server_had(lab, tmp_path):
         assert lab.machines.running(server.name), "nothing is destroyed where there are no keys"
 
 
-def test_half_an_install_is_begun_anew(lab):
+def test_half_an_install_is_begun_anew(lab: Lab) -> None:
     with lab.fresh("2022") as (server,):
         lab.machines.cut_power(server.spec)
         (lab.machines.servers / server.name / "installed.json").unlink()
         assert lab.machines.install(server.spec, "2022").host_key != server.installed.host_key
 
 
-def test_an_unknown_infrastructure_is_refused_and_nothing_is_lost(lab):
+def test_an_unknown_infrastructure_is_refused_and_nothing_is_lost(lab: Lab) -> None:
     with lab.fresh("2022") as (server,):
         with pytest.raises(MachineError, match="no base tree for the infrastructure '1999'"):
             lab.machines.reinstall(server.spec, "1999")

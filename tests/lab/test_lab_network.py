@@ -13,6 +13,7 @@ from include.network.routes import current_next_hop, reroute
 from lab import names as lab_names
 from lab import router, state
 from lab.say import LabError
+from tests.lab.handles import Lab, Running
 
 # connects again and again for 2 s; prints how often, how often in vain, and the longest wait in seconds
 PROBE = """
@@ -30,7 +31,7 @@ print(made, failed, longest)
 """
 
 
-def test_an_ip_follows_its_route_and_no_connection_fails(lab, pair):
+def test_an_ip_follows_its_route_and_no_connection_fails(lab: Lab, pair: tuple[Running, Running]) -> None:
     old, new = pair
     for number, hops in (
         (0, (old.spec.lan_address, new.spec.lan_address)),
@@ -54,13 +55,13 @@ def test_an_ip_follows_its_route_and_no_connection_fails(lab, pair):
         assert reroute(lab.route, ip, hops[0]) == hops[1]
 
 
-def test_the_routers_key_can_do_nothing_else(lab):
+def test_the_routers_key_can_do_nothing_else(lab: Lab) -> None:
     for argv in (["id"], ["ip", "link"], ["ip", "route", "replace", "0.0.0.0/0", "via", "10.30.0.31"]):
         with pytest.raises(LabError, match="refused"):
             router.execute(argv)
 
 
-def test_a_name_is_swapped_once_and_seen_by_resolvers(lab):
+def test_a_name_is_swapped_once_and_seen_by_resolvers(lab: Lab) -> None:
     fqdn = "test-lab-network.example"
     try:
         assert lab.names.point(fqdn, "A", None, "198.51.100.31", 5)
@@ -79,7 +80,7 @@ def test_a_name_is_swapped_once_and_seen_by_resolvers(lab):
     assert lab.names.current(fqdn, "A") is None
 
 
-def test_a_wrong_key_changes_nothing(lab):
+def test_a_wrong_key_changes_nothing(lab: Lab) -> None:
     wrong = Names(lab.names.server, lab.names.zone, lab.names.key_name, "AAAA" * 8)
     with pytest.raises(NameServerFailed):
         wrong.point("test-wrong-key.example", "A", None, "198.51.100.31", 5)

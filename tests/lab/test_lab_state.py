@@ -9,6 +9,7 @@ import sys
 import time
 
 from lab import state
+from tests.lab.handles import Lab
 
 # a parent that hears no SIGTERM, with a child that hears none either
 STUBBORN = """
@@ -19,7 +20,7 @@ time.sleep(600)
 """
 
 
-def test_a_tree_that_will_not_listen_is_ended(lab):
+def test_a_tree_that_will_not_listen_is_ended(lab: Lab) -> None:
     state.spawn("test-stubborn", [sys.executable, "-c", STUBBORN])
     pid = state.recorded()["test-stubborn"]["pid"]
     until = time.monotonic() + 10
@@ -33,7 +34,7 @@ def test_a_tree_that_will_not_listen_is_ended(lab):
     assert state.end(["test-stubborn"]) == []
 
 
-def test_a_pid_that_was_used_again_is_left_alone(lab):
+def test_a_pid_that_was_used_again_is_left_alone(lab: Lab) -> None:
     with subprocess.Popen(["sleep", "600"]) as stranger:
         try:
             state.record("test-stranger", stranger.pid)
@@ -47,7 +48,7 @@ def test_a_pid_that_was_used_again_is_left_alone(lab):
             stranger.send_signal(signal.SIGKILL)
 
 
-def test_only_the_labs_namespaces_are_searched(lab):
+def test_only_the_labs_namespaces_are_searched(lab: Lab) -> None:
     with subprocess.Popen(state.in_ns("th-visitor", ["sleep", "600"])) as visitor:
         try:
             until = time.monotonic() + 5

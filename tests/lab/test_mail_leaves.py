@@ -17,6 +17,7 @@ from include.network.routes import reroute
 from lab import state
 from lab.topology import VISITOR, VISITOR_ADDRESS, VISITOR_ADDRESS6
 from tests.lab.agents import Side, side
+from tests.lab.handles import Lab, Running
 from tests.lab.waiting import wait_for
 
 NAME, UID = "leaves", 2240
@@ -55,7 +56,7 @@ def send_from(one: Side, addresses: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def sides(lab, pair) -> tuple[Side, Side]:
+def sides(lab: Lab, pair: tuple[Running, Running]) -> tuple[Side, Side]:
     both = side(lab, pair[0]), side(lab, pair[1])
     for one, running in zip(both, pair, strict=True):
         one.host.call(verbs.AcceptIps(ips=list(running.server.ips)))
@@ -65,7 +66,7 @@ def sides(lab, pair) -> tuple[Side, Side]:
 
 
 @pytest.fixture(scope="module")
-def seen(lab, tmp_path_factory) -> Iterator[Path]:
+def seen(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What the receiving side has seen: a line for each message."""
     path = tmp_path_factory.mktemp("sink") / "seen"
     with (
@@ -106,7 +107,9 @@ def lead(lab: Any, ip: str, spec: Any) -> None:
     reroute(lab.route, ip, spec.lan_address6 if ":" in ip else spec.lan_address)
 
 
-def test_mail_leaves_by_the_service_address_of_whom_the_account_belongs_to(lab, pair, sides, seen):
+def test_mail_leaves_by_the_service_address_of_whom_the_account_belongs_to(
+    lab: Lab, pair: tuple[Running, Running], sides: tuple[Side, Side], seen: Path
+) -> None:
     old, new = pair
     original, transit = sides
     own, transits = list(old.server.ips), list(new.server.ips)
@@ -132,13 +135,15 @@ def test_mail_leaves_by_the_service_address_of_whom_the_account_belongs_to(lab, 
     assert seen_from(transit, seen, "the-transits-again") == ips(new)
 
 
-def test_it_is_so_after_a_restart_of_postfix(pair, sides, seen):
+def test_it_is_so_after_a_restart_of_postfix(
+    pair: tuple[Running, Running], sides: tuple[Side, Side], seen: Path
+) -> None:
     for running, one in zip(pair, sides, strict=True):
         one.root("systemctl", "restart", "postfix.service")
         assert seen_from(one, seen, f"restarted-{running.name}") == ips(running)
 
 
-def test_mail_between_the_servers_does_not_leave_by_it(pair, sides):
+def test_mail_between_the_servers_does_not_leave_by_it(pair: tuple[Running, Running], sides: tuple[Side, Side]) -> None:
     """What is passed on to the other server, or enters the queue again, goes as before."""
     for one in sides:
         settings = one.root("postconf", "-h", "smtp_bind_address", "smtp_bind_address6", "default_transport").split()

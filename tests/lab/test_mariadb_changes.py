@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.agents import side
+from tests.lab.agents import measured, side
 from tests.lab.cases.case import read
 from tests.lab.cases.run import Outcome, World
+from tests.lab.handles import Lab
 
 CHANGES = [read(path) for path in sorted((Path(__file__).parent / "cases" / "changes").glob("m*.sql"))]
 
 
 @pytest.fixture(scope="module")
-def outcome(lab) -> Iterator[Outcome]:
+def outcome(lab: Lab) -> Iterator[Outcome]:
     """All changes in one account and one move."""
     with lab.fresh("2022", "2026") as (old, new):
         world = World(side(lab, old), side(lab, new), CHANGES)
@@ -24,7 +25,7 @@ def outcome(lab) -> Iterator[Outcome]:
 
 def test_the_account_moves(outcome: Outcome) -> None:
     assert outcome.refused is None
-    assert outcome.moved.verified.equal
+    assert measured(outcome.moved.verified).equal
 
 
 @pytest.mark.parametrize("number", [case.number for case in CHANGES])
@@ -33,7 +34,7 @@ def test_a_change_is_there(outcome: Outcome, number: str) -> None:
     assert outcome.after[number] == outcome.before[number]
 
 
-def test_the_catalogues_are_those_that_the_print_was_held_against(lab) -> None:
+def test_the_catalogues_are_those_that_the_print_was_held_against(lab: Lab) -> None:
     stored = json.loads((Path(__file__).parents[1] / "unit/agent/stores/mariadb/catalogue.json").read_text())
     sql = "SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME), COLUMN_NAME FROM information_schema.COLUMNS"
     sql += " WHERE TABLE_SCHEMA IN ('information_schema', 'mysql') ORDER BY 1, ORDINAL_POSITION"

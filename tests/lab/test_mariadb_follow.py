@@ -1,12 +1,16 @@
 """MariaDB databases are followed while everything writes to them; in the hold little is left, and it is proven."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from include.agent import verbs
+from lab.pairing import receive
 from tests.lab.agents import Side, account_file, side
+from tests.lab.handles import Lab
 
 DATA = Path(__file__).parent / "data_sets"
 STEPS = (DATA / "store_steps.py").read_text()
@@ -68,11 +72,8 @@ class Pair:
         statement["mariadb"] = {"users": [{"user": NAME, "host": "localhost"}], "databases": DATABASES}
         self._fill()
         old.host.call(verbs.Create(account_file=statement))
-        self.given = {"account": NAME, "move": "follow-1", "databases": DATABASES, "peer": {"address": new.address}}
-        key = old.host.call(verbs.Pair(move="follow-1", account=NAME)).public_key
-        admitted = {"epoch": 2, "account_file": statement, "source_address": old.address, "public_key": key}
-        received = new.host.call(verbs.Receive(move="follow-1", account=NAME, **admitted))
-        self.given["peer"]["host_keys"] = received.host_keys
+        peer = receive("follow-1", 2, statement, old.end, new.end)
+        self.given = {"account": NAME, "move": "follow-1", "databases": DATABASES, "peer": asdict(peer)}
 
     def _fill(self) -> None:
         as_root(self.old, f"CREATE USER {NAME}@localhost IDENTIFIED BY 'secret'; CREATE DATABASE {OTHER};")
@@ -95,7 +96,7 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def moving(lab) -> Pair:
+def moving(lab: Lab) -> Iterator[Pair]:
     with lab.fresh("2022", "2026") as (old, new):
         yield Pair(side(lab, old), side(lab, new))
 

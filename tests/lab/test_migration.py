@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,12 +13,13 @@ from lab import airflow
 from lab.demo import stage
 from lab.state import STATE
 from lab.topology import RESOLVER, VISITOR
+from tests.lab.agents import measured
 from tests.lab.airflow_lab import ACCOUNTS, ORIGINAL, TRANSIT, Farm
 from tests.lab.waiting import wait_for
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_end(farm: Farm):
+def the_end(farm: Farm) -> Iterator[None]:
     """These are the last tests of the farm: what comes after them finds a quiet lab."""
     yield
     farm.close()
@@ -29,7 +31,7 @@ def test_the_customer_moves_what_is_left(farm: Farm) -> None:
     assert farm.migration().state != "handed_over" or {*map(farm.lives_on, ACCOUNTS)} == {TRANSIT}
 
 
-def test_the_migration_ends_well(farm: Farm, record_property) -> None:
+def test_the_migration_ends_well(farm: Farm, record_property: Callable[[str, object], None]) -> None:
     began = time.time()
     farm.agreed()
     tasks = {task["task_id"]: task["state"] for task in farm.finish(farm.run_id, "migrate_server", 420)}
@@ -42,24 +44,24 @@ def test_the_migration_ends_well(farm: Farm, record_property) -> None:
             done = [move for move in moves if move.direction == direction and move.state == "done"]
             assert sorted(move.account for move in done) == [*ACCOUNTS]
             for move in done:
-                assert move.figures.switch.verified.equal
+                assert measured(move.figures.switch.verified).equal
                 assert airflow.run("move_account", move.run_id)["state"] == "success"
                 print(f"{move.account} {direction}: held {move.figures.switch.held_ms:.0f} ms")
                 record_property(f"held_ms_{move.account}_{direction}", move.figures.switch.held_ms)
         # One at a time: each began when the one before had ended.
         for before, after in zip(moves, moves[1:], strict=False):
-            assert before.ended_at <= after.began_at
+            assert before.ended_at and before.ended_at <= after.began_at
     print(f"from the last account's move to the end: {time.time() - began:.0f} s")
 
 
 def test_the_original_runs_the_new_infrastructure(farm: Farm) -> None:
     described = farm.host(ORIGINAL).call(verbs.Describe())
-    versions = described["versions"]
+    versions = described.versions
     for name, wanted in (("debian", "13"), ("postgresql", "17"), ("mariadb", "11.8"), ("php", "8.4")):
         assert versions[name].startswith(wanted), versions
     assert sorted(entry["account"] for entry in described.accounts) == [*ACCOUNTS]
     assert {entry["state"] for entry in described.accounts} == {"serving"}
-    assert {key: found for key, found in described["unclaimed"].items() if found} == {}
+    assert {key: found for key, found in described.unclaimed.items() if found} == {}
     with stage.registry_connection() as conn:
         assert registry.server(conn, ORIGINAL).infrastructure == stage.NEW
 

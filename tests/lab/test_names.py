@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from include import registry
 from include.moves import names
+from include.network.names import Names
 from lab import names as lab_names
+from tests.lab.handles import Lab
 from tests.registry import host
 from tests.support.postgres import create
 
@@ -20,7 +23,7 @@ TTL = 4
 
 
 @pytest.fixture
-def zone(lab):
+def zone(lab: Lab) -> Iterator[Names]:
     """The lab's zone with one name of a short TTL, which is lowered to a second."""
 
     def without() -> None:
@@ -33,7 +36,7 @@ def zone(lab):
     without()
 
 
-def test_a_resolver_knows_the_new_address_as_soon_as_names_are_settled(postgresql, zone):
+def test_a_resolver_knows_the_new_address_as_soon_as_names_are_settled(postgresql: str, zone: Names) -> None:
     with psycopg.connect(create(postgresql, "names_in_the_lab", "template"), autocommit=True) as conn:
         host.add_host(conn, accounts=1)
         conn.execute("DELETE FROM names")
@@ -67,8 +70,7 @@ def test_a_resolver_knows_the_new_address_as_soon_as_names_are_settled(postgresq
         assert lab_names.resolve(NAME) == lab_names.resolve(LATE) == AWAY
         assert TTL - 0.5 < time.monotonic() - asked < TTL + 5
 
-        by_hand = ["A", AWAY, "198.51.100.99", 60]
-        zone.point(LATE, *by_hand)
+        zone.point(LATE, "A", AWAY, "198.51.100.99", 60)
         (_, told) = names.repoint(conn, zone, "vps-1", "a1-1")
         assert told.startswith(f"{LATE} A holds 198.51.100.99, not {AWAY}, so it does not follow a1-1: ")
         assert zone.held(LATE, "A") == ("198.51.100.99", 60)

@@ -7,6 +7,7 @@ import pytest
 
 from include.agent import verbs
 from tests.lab.agents import PAGE, Side, account_file, side, visitors
+from tests.lab.handles import Lab, Running
 
 WOLF, LAMB = ("wolf", 3501), ("lamb", 3502)
 SECRET = "lambs-secret"
@@ -110,7 +111,7 @@ def with_app(who: tuple[str, int]) -> dict:
 
 
 @pytest.fixture(scope="module")
-def sides(lab, pair) -> tuple[Side, Side]:
+def sides(lab: Lab, pair: tuple[Running, Running]) -> tuple[Side, Side]:
     both = side(lab, pair[0]), side(lab, pair[1])
     for here in both:
         for who in (WOLF, LAMB):
@@ -153,7 +154,7 @@ print("\\n".join(sorted(found)))
 """
 
 
-def test_nothing_that_is_opened_by_name_is_the_accounts_but_its_home(sides) -> None:
+def test_nothing_that_is_opened_by_name_is_the_accounts_but_its_home(sides: tuple[Side, Side]) -> None:
     for here in sides:
         opened = here.root("sh", "-c", OPENED)
         assert "/run/transhumance-gate/wolf.sock" in opened and "/run/transhumance-web/wolf.status" in opened
@@ -163,7 +164,7 @@ def test_nothing_that_is_opened_by_name_is_the_accounts_but_its_home(sides) -> N
         assert owned[0] == "/home/wolf" and {*owned[1:]} <= {f"/home/wolf/{one}" for one in ("app.sock", "public_html")}
 
 
-def test_whatever_stands_in_the_place_of_its_socket_leads_to_no_neighbour(sides) -> None:
+def test_whatever_stands_in_the_place_of_its_socket_leads_to_no_neighbour(sides: tuple[Side, Side]) -> None:
     for here in sides:
         of_lamb = [f"/run/transhumance-web/lamb.{kind}" for kind in ("php", "status", "app")]
         of_lamb += ["/run/transhumance-gate/lamb.sock", "/run/transhumance-gate/lamb.app", "/home/lamb/app.sock"]
@@ -189,7 +190,7 @@ def test_whatever_stands_in_the_place_of_its_socket_leads_to_no_neighbour(sides)
         assert ask(here, WOLF, "/live") == (200, "wolf")
 
 
-def test_a_request_that_an_app_gives_back_to_the_front_ends(sides) -> None:
+def test_a_request_that_an_app_gives_back_to_the_front_ends(sides: tuple[Side, Side]) -> None:
     here = sides[0]
     run_app(here, WOLF, CIRCLE)
     with visitors(here.address, "lamb.example", 0) as crowd:
@@ -199,7 +200,7 @@ def test_a_request_that_an_app_gives_back_to_the_front_ends(sides) -> None:
     run_app(here, WOLF, APP)
 
 
-def test_sockets_that_pretend_to_be_a_neighbours_are_not_counted_as_its(sides) -> None:
+def test_sockets_that_pretend_to_be_a_neighbours_are_not_counted_as_its(sides: tuple[Side, Side]) -> None:
     here = sides[0]
     put(here, WOLF, "pretend.py", PRETENDED)
     user = (f"--uid={WOLF[1]}", f"--gid={WOLF[1]}")

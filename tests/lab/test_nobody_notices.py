@@ -14,31 +14,35 @@ import pytest
 from benchmarks import visitors as seen_by
 from benchmarks.accounts import Sizes, fill
 from include.agent import verbs
+from include.hosts import AgentError
 from lab.accounts.certificates import authority
-from tests.lab.agents import Move, Place, Side, side, visitors
+from tests.lab.agents import Move, Place, Side, measured, side, visitors
+from tests.lab.handles import Lab
 
 NAME, DOMAIN = "unnoticed", "unnoticed.example"
 
 
 @pytest.fixture(scope="module")
-def sides(lab) -> Iterator[tuple[Side, Side, Side]]:
+def sides(lab: Lab) -> Iterator[tuple[Side, Side, Side]]:
     """The old infrastructure, and two servers of the new one."""
     with lab.fresh("2022", "2026", "2026") as machines:
-        found = tuple(side(lab, machine) for machine in machines)
-        for one in found:
+        old, new, other = (side(lab, machine) for machine in machines)
+        for one in (old, new, other):
             one.host.call(verbs.AcceptIps(ips=list(lab.server(one.name).ips)))
-        yield found
+        yield old, new, other
 
 
 @pytest.fixture(scope="module")
-def statement(lab, sides) -> dict[str, Any]:
+def statement(lab: Lab, sides: tuple[Side, Side, Side]) -> dict[str, Any]:
     place = Place(sides[0])
     filled = lab.at_home(fill, place, NAME, 2701, Sizes.thirds(12)).account_file
     sides[0].create("neighbour", 2702)
     return filled
 
 
-def test_no_request_fails_and_no_write_is_lost(lab, sides, statement) -> None:
+def test_no_request_fails_and_no_write_is_lost(
+    lab: Lab, sides: tuple[Side, Side, Side], statement: dict[str, Any]
+) -> None:
     old, new, other = sides
     written: set[str] = set()
     for epoch, (source, target) in enumerate([(old, new), (new, other)], start=2):
@@ -57,7 +61,8 @@ def test_no_request_fails_and_no_write_is_lost(lab, sides, statement) -> None:
         assert [event for event in events if not event["ok"]] == []
         written |= seen_by.acknowledged(events)
         assert seen_by.lost(written, DOMAIN, lab.server(target.name).ips[0]) == set()
-        assert done.verified.equal and done.verified.tables == 10 and done.verified.rows > 1000
+        verified = measured(done.verified)
+        assert verified.equal and verified.tables == 10 and verified.rows > 1000
         assert {(way.store, way.way) for way in done.ways} == {("postgresql", "follow"), ("mariadb", "follow")}
         assert all(way.why for way in done.ways)
         assert near.failed == []
@@ -85,7 +90,9 @@ def leftovers(one: Side) -> list[str]:
     return (postgres + users + channels + units).split()
 
 
-def test_a_wait_that_is_longer_than_agreed_is_explained_and_nothing_begun(lab, sides, statement) -> None:
+def test_a_wait_that_is_longer_than_agreed_is_explained_and_nothing_begun(
+    lab: Lab, sides: tuple[Side, Side, Side], statement: dict[str, Any]
+) -> None:
     other, new = sides[2], sides[1]
     # Nobody can be that quick: 0.1 s is less than a hold without any data.
     move = Move("toolong", 9, statement, other, new).prepare()
@@ -93,7 +100,7 @@ def test_a_wait_that_is_longer_than_agreed_is_explained_and_nothing_begun(lab, s
     asks = ["--account", NAME, "--domain", DOMAIN, "--ca", str(authority()), "--address", address[0]]
     with seen_by.probe("load", *asks) as events:
         time.sleep(0.5)
-        with pytest.raises(Exception, match="would wait about .* more than the 0.1 s .* nothing was begun") as refused:
+        with pytest.raises(AgentError, match="would wait about .* more than the 0.1 s .* nothing was begun") as refused:
             move.switch(budget=0.1)
         time.sleep(0.5)
     assert refused.value.code == "over_budget"

@@ -2,21 +2,23 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from include.agent import verbs
 from include.hosts import AgentError, Host
-from tests.lab.agents import Move, Side, side, wanted
+from tests.lab.agents import Move, Side, side
+from tests.lab.handles import Lab, Running
 
 
 @pytest.fixture(scope="module")
-def sides(lab, pair) -> tuple[Side, Side]:
+def sides(lab: Lab, pair: tuple[Running, Running]) -> tuple[Side, Side]:
     return side(lab, pair[0]), side(lab, pair[1])
 
 
 @pytest.fixture(scope="module")
-def move(sides) -> Move:
+def move(sides: tuple[Side, Side]) -> Move:
     old, new = sides
     return Move("pairing", 2, old.create("paired", 2201), old, new).prepare()
 
@@ -84,23 +86,24 @@ def test_no_port_and_no_socket_is_opened_on_the_target(move: Move, door: str) ->
     assert "remote port forwarding failed" in said.lower() and "exit 255" in said
 
 
-def test_the_key_works_from_the_source_only(move: Move, lab, tmp_path) -> None:
+def test_the_key_works_from_the_source_only(move: Move, lab: Lab, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(move.source.root("cat", f"/var/lib/transhumance/pairs/{move.key}/key"))
     key.chmod(0o600)
+    assert move.peer
     with pytest.raises(AgentError) as error:
-        Host.connect(move.target.address, str(key), move.peer["host_keys"][0]).call(verbs.Describe())
+        Host.connect(move.target.address, str(key), move.peer.host_keys[0]).call(verbs.Describe())
     assert error.value.code == "key_refused"
 
 
 def test_another_host_key_stops_the_copy(move: Move) -> None:
-    strange = {"address": move.target.address, "host_keys": ["ssh-ed25519 " + "A" * 68]}
+    strange = verbs.PeerAt(address=move.target.address, host_keys=["ssh-ed25519 " + "A" * 68])
     with pytest.raises(AgentError) as error:
-        move.source.host.run("strange-copy", wanted(verbs.Copy, {**move.args(), "peer": strange}))
+        move.source.host.run("strange-copy", verbs.Copy(**{**move.args(), "peer": strange}))
     assert error.value.code == "peer_unreachable"
 
 
-def test_an_account_that_serves_takes_no_data(move: Move, sides) -> None:
+def test_an_account_that_serves_takes_no_data(move: Move, sides: tuple[Side, Side]) -> None:
     old, new = sides
     # What a connection that was cut may have left there: it could write behind the back of the comparison.
     hold = "import fcntl, time; f = open('/run/transhumance/accounts/paired.data'); fcntl.flock(f, fcntl.LOCK_SH)"
@@ -114,7 +117,7 @@ def test_an_account_that_serves_takes_no_data(move: Move, sides) -> None:
     assert "is serving here" in said
 
 
-def test_after_unpair_the_door_is_gone(move: Move, sides) -> None:
+def test_after_unpair_the_door_is_gone(move: Move, sides: tuple[Side, Side]) -> None:
     old, new = sides
     new.host.call(verbs.Unpair(move=move.key))
     assert "Permission denied" in knock(move, "call")
@@ -123,7 +126,7 @@ def test_after_unpair_the_door_is_gone(move: Move, sides) -> None:
     old.host.call(verbs.Unpair(move=move.key))
 
 
-def test_the_orchestrators_key_runs_the_agent_and_nothing_else(lab, pair) -> None:
+def test_the_orchestrators_key_runs_the_agent_and_nothing_else(lab: Lab, pair: tuple[Running, Running]) -> None:
     running = pair[0]
     argv = ["ssh", "-i", str(lab.ops_key), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
     argv += ["-o", "UserKnownHostsFile=/dev/null", f"root@{running.address}", "cat /etc/shadow"]

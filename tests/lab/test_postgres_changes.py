@@ -4,6 +4,7 @@ the hold ends in one sentence, and goes over when the switch is tried again."""
 import pytest
 
 from tests.lab.agents import side
+from tests.lab.handles import Lab, Running
 from tests.lab.postgres_moving import FOLLOW, SWITCH, Moving, sql
 from tests.support.postgres_changes import BEFORE, CHANGES, Change
 
@@ -24,7 +25,7 @@ def keys(change: Change) -> str:
 
 
 @pytest.fixture(scope="module")
-def moving(lab, pair) -> Moving:
+def moving(lab: Lab, pair: tuple[Running, Running]) -> Moving:
     each = "".join(f"CREATE SCHEMA {change.name};\n{within(change.name, BEFORE + keys(change))}" for change in CHANGES)
     quiet = "CREATE TABLE quiet (id int PRIMARY KEY, v text); INSERT INTO quiet VALUES (1, 'a'), (2, 'b');"
     filled = {ALL: each, IDENTITY: BEFORE, REWRITTEN: BEFORE, QUIET: quiet}

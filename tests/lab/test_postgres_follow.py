@@ -8,6 +8,7 @@ import pytest
 
 from include.agent.host.digest import differences
 from tests.lab.agents import Side, side
+from tests.lab.handles import Lab, Running
 from tests.lab.postgres_moving import FOLLOW, SWITCH, Moving
 from tests.lab.postgres_moving import sql as run_sql
 
@@ -21,7 +22,7 @@ def sql(one: Side, script: str, role: str = "postgres") -> str:
 
 
 @pytest.fixture(scope="module")
-def moving(lab, pair) -> Moving:
+def moving(lab: Lab, pair: tuple[Running, Running]) -> Moving:
     filled = {APP: (DATA / "postgres_followed.sql").read_text()}
     return Moving(side(lab, pair[0]), side(lab, pair[1]), NAME, UID, filled)
 

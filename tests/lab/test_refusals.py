@@ -2,8 +2,11 @@
 changes."""
 
 import time
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
+import psycopg
 import pytest
 
 from include import registry
@@ -31,7 +34,7 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def asked(farm: Farm):
+def asked(farm: Farm) -> Iterator[dict[str, tuple[str, str]]]:
     """Everything that is to be refused, asked for at once: {case: (DAG, run id)}, and what the registry then says.
 
     Three more servers: a shared one, and VPSes with and without an account, the latter of a plan of its own.
@@ -76,7 +79,7 @@ def asked(farm: Farm):
         assert farm.state(crowded, "lodger")["state"] == "serving"
 
 
-def snapshot(conn, names: list[str]) -> list:
+def snapshot(conn: psycopg.Connection, names: list[str]) -> list[list[Any]]:
     """What a refusal leaves as it was."""
     migrations = registry.list_migrations(conn)
     return [
@@ -89,7 +92,7 @@ def snapshot(conn, names: list[str]) -> list:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_with_one_sentence(farm: Farm, asked: dict, case: str) -> None:
+def test_refused_with_one_sentence(farm: Farm, asked: dict[str, tuple[str, str]], case: str) -> None:
     said = farm.refusal(*asked[case])
     print(said)
     assert REFUSED[case] in said

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -205,15 +205,17 @@ def fetched(made: Shared, fqdn: str) -> str:
     return made.farm.lab.in_ns(VISITOR, argv).stdout
 
 
-def test_the_test_button_gives_an_address_that_works(shared: Shared, record_property) -> None:
+def test_the_test_button_gives_an_address_that_works(
+    shared: Shared, record_property: Callable[[str, object], None]
+) -> None:
     before = shared.kept(OLD, PILOT)
     began = time.monotonic()
     conf = {"account": PILOT, "entry": stage.ENTRY, "requested_by": "the owner"}
     tasks = shared.run("test_account", "test-heath", conf)
     record_property("test_seconds", round(time.monotonic() - began, 1))
     assert {task["state"] for task in tasks} == {"success"}
-    test = registry.latest_test_of(shared.conn, PILOT, stage.ENTRY)
-    assert test.state == "ready" and test.blockers == 0, test.report["findings"]
+    test = registry.certain(registry.latest_test_of(shared.conn, PILOT, stage.ENTRY))
+    assert test.state == "ready" and test.blockers == 0, registry.certain(test.report)["findings"]
     name = f"{PILOT}-example.{names.TEST_DOMAIN}"
     assert test.names == {f"{PILOT}.example": name}
     assert resolved(shared, name) == server(TEST).ips[0]
@@ -221,9 +223,10 @@ def test_the_test_button_gives_an_address_that_works(shared: Shared, record_prop
     print(page)
     assert "HTTP/1.1 200" in page and "noindex" in page.lower() and f"{TEST} 8.4" in page and "100 notes" in page
     # The copy is reached with the account's own credentials; the original was not touched and serves on.
-    login = {"host": server(TEST).ips[0], "user": PILOT, "password": shared.passwords[PILOT], "dbname": PILOT}
-    with psycopg.connect(**login, connect_timeout=10) as copy:
-        assert copy.execute("SELECT count(*) FROM notes").fetchone()[0] == 100
+    with psycopg.connect(
+        host=server(TEST).ips[0], user=PILOT, password=shared.passwords[PILOT], dbname=PILOT, connect_timeout=10
+    ) as copy:
+        assert copy.execute("SELECT count(*) FROM notes").fetchall() == [(100,)]
     assert shared.kept(OLD, PILOT) == before == shared.kept(TEST, PILOT)
     assert f"{OLD} 8.2" in fetched(shared, f"{PILOT}.example")
     report = json.loads((STATE / "reports" / f"test-{test.id}.json").read_text())
@@ -232,7 +235,9 @@ def test_the_test_button_gives_an_address_that_works(shared: Shared, record_prop
     print(report["sentence"], [finding["title"] for finding in report["findings"]])
 
 
-def test_perform_moves_the_account_for_good_and_no_visitor_notices(shared: Shared, record_property) -> None:
+def test_perform_moves_the_account_for_good_and_no_visitor_notices(
+    shared: Shared, record_property: Callable[[str, object], None]
+) -> None:
     visitors = Visitors(server(OLD).ips[0], every=0.2)
     visitors.accounts.append(PILOT)
     before = shared.kept(OLD, PILOT)
@@ -259,7 +264,7 @@ def test_perform_moves_the_account_for_good_and_no_visitor_notices(shared: Share
 
 
 def test_an_expired_copy_is_taken_away(shared: Shared) -> None:
-    test = registry.latest_test_of(shared.conn, PILOT, stage.ENTRY)
+    test = registry.certain(registry.latest_test_of(shared.conn, PILOT, stage.ENTRY))
     shared.conn.execute("UPDATE tests SET expires_at = now() - interval '1 hour' WHERE id = %s", [test.id])
     shared.run("expire_tests", "expire-heath", {})
     assert registry.test(shared.conn, test.id).state == "removed"
@@ -297,7 +302,7 @@ def kept_busy() -> Iterator[None]:
 
 
 @pytest.mark.timeout(1800)
-def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property) -> None:
+def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property: Callable[[str, object], None]) -> None:
     """Somebody sends them requests that take long all the time, which no hold may cut."""
     before = {account: shared.kept(OLD, account) for account in HERD}
     create(shared, 2540, IMMOVABLE)
@@ -320,8 +325,8 @@ def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property)
     reasons = {one.account: one.reason for one in ended}
     # What cannot be moved is said before anything begins, with the place, and is left.
     assert (states.pop(IMMOVABLE), shared.farm.state(OLD, IMMOVABLE)["state"]) == ("left", "serving")
-    assert "In database wold table public.audit belongs to postgres" in reasons[IMMOVABLE]
-    (obstacle,) = registry.foreseen(shared.conn, IMMOVABLE, stage.ENTRY).obstacles
+    assert "In database wold table public.audit belongs to postgres" in registry.certain(reasons[IMMOVABLE])
+    (obstacle,) = registry.certain(registry.foreseen(shared.conn, IMMOVABLE, stage.ENTRY)).obstacles
     assert obstacle["who"] == "host" and registry.tests_of(shared.conn, IMMOVABLE) == []
     assert states == {account: "failed" if account in FAILING else "done" for account in HERD}, reasons
     for account in HERD:
@@ -329,7 +334,7 @@ def test_a_campaign_of_twelve_of_which_two_fail(shared: Shared, record_property)
         assert registry.account(shared.conn, account).server == lives_on
         assert shared.farm.state(lives_on, account)["state"] == "serving"
         assert shared.kept(lives_on, account) == before[account]
-        assert registry.latest_test_of(shared.conn, account, stage.ENTRY).blockers == 0
+        assert registry.certain(registry.latest_test_of(shared.conn, account, stage.ENTRY)).blockers == 0
     report = json.loads((STATE / "reports" / f"campaign-{campaign.id}.json").read_text())
     assert report["counts"] == {"done": 10, "failed": 2, "left": 1}
     for one in report["accounts"]:
@@ -347,7 +352,7 @@ def test_one_engines_databases_move_and_the_account_stays(shared: Shared) -> Non
     describe(shared, [STAYS])
     asked = {"account": STAYS, "entry": "postgresql-17", "requested_by": "the owner"}
     shared.run("test_account", "test-moor", asked)
-    test = registry.latest_test_of(shared.conn, STAYS, "postgresql-17")
+    test = registry.certain(registry.latest_test_of(shared.conn, STAYS, "postgresql-17"))
     assert test.blockers == 0
     assert test.names == {STAYS: f"{STAYS}.{names.TEST_DOMAIN}"}, (
         "a copy of databases is reached by a name and has no sites"

@@ -13,6 +13,7 @@ from include.agent import verbs
 from tests.lab.agents import Side, side
 from tests.lab.cases.case import Step, find
 from tests.lab.cases.run import World
+from tests.lab.handles import Lab
 
 # 500 tables with a sequence each, where 420 locks are: as 12,000 tables are where there are 7,808.
 TABLES = 500
@@ -43,7 +44,7 @@ def settings(one: Side, mariadb: str, postgresql: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def sides(lab) -> Iterator[tuple[Side, Side]]:
+def sides(lab: Lab) -> Iterator[tuple[Side, Side]]:
     with lab.fresh("2022", "2026") as servers:
         old, new = (side(lab, one) for one in servers)
         settings(old, "skip-log-bin", f"wal_level=replica max_replication_slots=10 {FEW_LOCKS}")
@@ -52,7 +53,7 @@ def sides(lab) -> Iterator[tuple[Side, Side]]:
 
 
 @pytest.fixture(scope="module")
-def told(sides) -> list[str]:
+def told(sides: tuple[Side, Side]) -> list[str]:
     """What the test of an account says, whose copy is gone then."""
     world = World(*sides, [TWO_DATABASES, PLAIN, MANY_TABLES], "stock", 5910)
     world.fill()
@@ -73,7 +74,7 @@ def test_what_is_copied_while_visitors_wait_is_told_beforehand(told: list[str]) 
     assert any(re.match(wanted, line) for line in told), told
 
 
-def test_it_moves_all_the_same(sides, told: list[str]) -> None:
+def test_it_moves_all_the_same(sides: tuple[Side, Side], told: list[str]) -> None:
     outcome = World(*sides, [TWO_DATABASES]), World(*sides, [PLAIN])
     for world in outcome:
         world.fill()
@@ -83,7 +84,7 @@ def test_it_moves_all_the_same(sides, told: list[str]) -> None:
         assert done.after[case.number] == done.before.get(case.number, case.expect) and done.apart == []
 
 
-def test_what_is_typed_helps(sides, told: list[str]) -> None:
+def test_what_is_typed_helps(sides: tuple[Side, Side], told: list[str]) -> None:
     said = next(line for line in told if line.startswith("The database acct25_db has 500 tables"))
     found = re.search(r"ALTER SYSTEM SET (max_locks_per_transaction) = (\d+); and restart it", said)
     assert found, said

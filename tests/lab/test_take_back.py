@@ -2,6 +2,7 @@
 that it had, in the transit's place, once it was reinstalled."""
 
 import smtplib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from include.agent import verbs
 from include.hosts import AgentError, Host
 from include.machines import MachineError
 from tests.lab.agents import Move, Side, get, side
+from tests.lab.handles import Lab, Running
 
 UID = 2310
 SQL = {
@@ -63,7 +65,7 @@ def take_back(server: Side, account: str, epoch: int) -> verbs.Standing:
     return server.host.call(verbs.TakeBack(account=account, epoch=epoch, because="the transit's disk is gone"))
 
 
-def test_the_way_back_from_a_transit_that_died(lab) -> None:
+def test_the_way_back_from_a_transit_that_died(lab: Lab) -> None:
     machines = lab.machines
     with lab.fresh("2022", "2026") as (first, second):
         original, transit = side(lab, first), side(lab, second)
@@ -105,7 +107,8 @@ def test_the_way_back_from_a_transit_that_died(lab) -> None:
         assert machines.there(second.spec) is None
         for _ in range(2):
             stands_in = machines.put_back(second.spec, "kept-rehearsal")
-        assert stands_in.host_key == first.installed.host_key == machines.there(second.spec).host_key
+        standing = machines.there(second.spec)
+        assert standing and stands_in.host_key == first.installed.host_key == standing.host_key
         host = Host.connect(second.address, str(lab.ops_key), stands_in.host_key)
         there = Side(second.name, second.address, host, lab)
         assert there.state("herd") == "moved"
@@ -130,13 +133,15 @@ def late(statement: dict[str, Any], other: Side) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept(lab):
+def nothing_kept(lab: Lab) -> Iterator[None]:
     """No disk stays behind, however a test ends."""
     yield
     for label in ("kept-rehearsal", "kept-rehearsal-lost"):
         lab.machines.discard(label)
 
 
-def lab_running(lab: Any, running: Any) -> Any:
+def lab_running(lab: Lab, running: Running) -> Running:
     """The same server after another install."""
-    return type(running)(running.server, lab.machines.there(running.spec))
+    installed = lab.machines.there(running.spec)
+    assert installed
+    return Running(running.server, installed)

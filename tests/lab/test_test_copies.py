@@ -3,10 +3,10 @@
 import http.client
 import imaplib
 import json
-import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import paramiko
@@ -14,48 +14,29 @@ import pytest
 
 from include.agent import verbs
 from include.agent.verbs.reports import Duplicated
+from include.agent.verbs.verb import Verb
 from include.hosts import AgentError, HostUnreachable
-from lab.accounts.certificates import authority, certificate
+from lab.accounts.certificates import certificate
 from lab.topology import RESOLVER
-from tests.lab.agents import Move, Side, account_file, side, visitors, wanted
+from tests.lab.agents import Side, Visitors, account_file, side, visitors
+from tests.lab.copied_account import (
+    ALL,
+    AS_ACCOUNT,
+    DOMAIN,
+    KEY,
+    NAME,
+    UID,
+    Copy,
+    ask,
+    databases,
+    fill,
+    mails,
+    mariadb,
+    postgres,
+)
+from tests.lab.handles import Lab
+from tests.lab.waiting import wait_for
 
-NAME, UID = "copied", 2601
-DOMAIN = f"{NAME}.example"
-ALL = ["files", "postgresql", "mariadb"]
-KEY = paramiko.ECDSAKey.generate()
-AS_ACCOUNT = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
-
-HOME = """<?php
-header("X-Robots-Tag: all");
-if ($_SERVER["HTTP_HOST"] == "copied.example" && $_SERVER["REQUEST_URI"] == "/") {
-    header("Location: http://www.copied.example/", true, 301);
-    exit;
-}
-file_put_contents(dirname(__DIR__) . "/visits", "x", FILE_APPEND);
-$items = (new PDO("pgsql:host=127.0.0.1;dbname=copied_app", "copied", "secret"))->query("SELECT count(*) FROM items");
-$posts = (new PDO("mysql:host=localhost;dbname=copied_wp", "copied", "secret"))->query("SELECT count(*) FROM posts");
-echo $items->fetchColumn(), " items, ", $posts->fetchColumn(), " posts, https=", $_SERVER["HTTPS"] ?? "", "\\n";
-echo "host=", $_SERVER["HTTP_HOST"], " referer=[", $_SERVER["HTTP_REFERER"] ?? "", "]\\n";
-?>
-<a href="http://copied.example/a">a</a> <a href='https://www.copied.example/b'>b</a> <img src="//copied.example/c">
-<script>var d = {"u": "http:\\/\\/copied.example\\/d"}, e = "/e?to=https%3A%2F%2Fwww.copied.example%2Fe";</script>
-<a href="https://copied.example.org/f">not ours</a>
-"""
-GO = """<?php
-setcookie("who", "me", ["domain" => ".copied.example"]);
-header("Location: https://www.copied.example/there?x=1");
-"""
-OUT = """<?php
-foreach (explode(",", $_GET["to"]) as $where) {
-    $one = @stream_socket_client($where, $number, $text, 3);
-    if ($one && str_starts_with($where, "udp")) {
-        stream_set_timeout($one, 2);
-        @fwrite($one, "\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\7example\\0\\0\\2\\0\\1");
-        $one = fread($one, 512);
-    }
-    echo $one ? "open " : "shut ";
-}
-"""
 RESOLVE = """
 import socket, sys
 question = bytes.fromhex("123401000001000000000000") + b"\\7example\\0\\0\\2\\0\\1"
@@ -78,7 +59,6 @@ while True:
     for one in select.select(here, [], [])[0]:
         one.accept()[0].close()
 """
-MAIL = '<?php foreach (explode(",", $_GET["to"]) as $to) { mail($to, "from the copy", "hello"); }'
 CONNECT = """
 import socket, sys
 for address in sys.argv[1:]:
@@ -90,143 +70,6 @@ for address in sys.argv[1:]:
 """
 
 
-def postgres(one: Side, sql: str, database: str = "postgres") -> str:
-    argv = (
-        "setpriv",
-        "--reuid=postgres",
-        "--regid=postgres",
-        "--init-groups",
-        "psql",
-        "-XqAt",
-        "-v",
-        "ON_ERROR_STOP=1",
-    )
-    return one.root(*argv, "-d", database, stdin=sql.encode()).strip()
-
-
-def mariadb(one: Side, sql: str) -> str:
-    argv = ("mariadb", "--no-defaults", "--batch", "--skip-column-names")
-    return one.root(*argv, stdin=sql.encode()).strip()
-
-
-def fill(one: Side) -> dict[str, Any]:
-    """An account with a little of everything, some of which the new version does not take."""
-    statement = account_file(NAME, UID)
-    statement["sites"][0]["aliases"] = [f"www.{DOMAIN}"]
-    statement["postgresql"] = {"roles": [NAME], "databases": ["copied_app"]}
-    statement["mariadb"] = {"users": [{"user": NAME, "host": "%"}], "databases": ["copied_wp"]}
-    statement["mail"]["forwarders"] = [
-        {"address": f"team@{DOMAIN}", "to": [f"info@{DOMAIN}", "partner@elsewhere.example"]}
-    ]
-    statement["ports"] = {"postgresql": 20007, "ssh": 20008}
-    postgres(one, f"CREATE ROLE {NAME} LOGIN PASSWORD 'secret'")
-    postgres(one, f"CREATE DATABASE copied_app OWNER {NAME}")
-    postgres(one, "CREATE EXTENSION adminpack", "copied_app")
-    postgres(
-        one,
-        f"SET ROLE {NAME}; CREATE TABLE items (id int PRIMARY KEY, t text); INSERT INTO items SELECT n, md5(n::text)"
-        " FROM generate_series(1, 500) n; CREATE VIEW uses_it AS SELECT pg_catalog.pg_file_rename('a', 'b');"
-        " CREATE VIEW first_ones AS SELECT * FROM items WHERE id < 10; CREATE FUNCTION fits(int) RETURNS bool"
-        " LANGUAGE plpgsql AS 'BEGIN RETURN $1 <= (SELECT count(*) FROM items); END';"
-        " CREATE TABLE fitting (a int CHECK (fits(a))); INSERT INTO fitting VALUES (7);",
-        "copied_app",
-    )
-    mariadb(
-        one,
-        f"CREATE DATABASE copied_wp; CREATE USER {NAME}@'%' IDENTIFIED BY 'secret';"
-        f" GRANT ALL ON copied_wp.* TO {NAME}@'%'; USE copied_wp; CREATE TABLE posts (id int PRIMARY KEY, t text);"
-        " INSERT INTO posts SELECT seq, md5(seq) FROM seq_1_to_300; CREATE TABLE gone (a int);"
-        f" CREATE DEFINER={NAME}@'%' VIEW of_gone AS SELECT * FROM gone; DROP TABLE gone;"
-        f" CREATE DEFINER={NAME}@'%' VIEW of_posts AS SELECT id FROM posts;"
-        f" CREATE TABLE ticks (a int); CREATE DEFINER={NAME}@'%' EVENT tick ON SCHEDULE EVERY 1 SECOND"
-        " DO INSERT INTO ticks VALUES (1); CREATE TABLE above (a int CHECK (a > 0)); CREATE TABLE above_too (a int);"
-        " SET check_constraint_checks = 0; INSERT INTO above VALUES (-1); INSERT INTO above_too VALUES (1);",
-    )
-    one.host.call(verbs.Create(account_file=statement))
-    public = f"/home/{NAME}/public_html"
-    one.root(*AS_ACCOUNT, "mkdir", public)
-    for path, text in (("index.php", HOME), ("go.php", GO), ("out.php", OUT), ("mail.php", MAIL)):
-        one.root(*AS_ACCOUNT, "tee", f"{public}/{path}", stdin=text.encode())
-    one.root(*AS_ACCOUNT, "chmod", "-R", "a+rX", public)
-    one.root(*AS_ACCOUNT, "mkdir", "-m", "700", f"/home/{NAME}/.ssh")
-    key = f"{KEY.get_name()} {KEY.get_base64()}\n"
-    one.root(*AS_ACCOUNT, "tee", f"/home/{NAME}/.ssh/authorized_keys", stdin=key.encode())
-    one.root("crontab", "-u", NAME, "-", stdin=b"* * * * * touch ~/cron-ran\n")
-    one.root("sendmail", f"info@{DOMAIN}", stdin=b"Subject: kept\n\nhello\n")
-    until(lambda: mails(one) == 1)
-    return statement
-
-
-def until(true: Any, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.2)
-
-
-def mails(one: Side) -> int:
-    return len(one.root("find", f"/home/{NAME}/mail", "-path", "*/new/*", "-type", "f", check=False).split())
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    text: str
-
-
-def ask(one: Side, host: str, path: str = "/", tls: bool = False, **headers: str) -> Answer:
-    connection = http.client.HTTPConnection(one.address, 443 if tls else 80, timeout=30)
-    if tls:
-        context = ssl.create_default_context(cafile=str(authority()))
-        connection.connect()
-        connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
-    try:
-        connection.request("GET", path, headers={"Host": host, **headers})
-        answer = connection.getresponse()
-        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode())
-    finally:
-        connection.close()
-
-
-@dataclass
-class Copy:
-    """One test of the account."""
-
-    key: str
-    epoch: int
-    statement: dict[str, Any]
-    old: Side
-    new: Side
-    stores: list[str]
-    peer: dict[str, Any] | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.key}-{NAME}.test.example"
-
-    def receive(self) -> None:
-        move = Move(self.key, self.epoch, self.statement, self.old, self.new)
-        move.receive()
-        self.peer = move.peer
-
-    def args(self) -> dict[str, Any]:
-        return {"account": NAME, "move": self.key, "epoch": self.epoch, "peer": self.peer, "stores": self.stores}
-
-    def duplicate(self) -> Duplicated:
-        return self.old.host.run(f"{self.key}-duplicate", wanted(verbs.Duplicate, self.args()), poll=0.2)
-
-    def opening(self, names: dict[str, str]) -> verbs.OpenTest:
-        return verbs.OpenTest(account=NAME, move=self.key, epoch=self.epoch, names=names, stores=self.stores)
-
-    def open(self) -> verbs.TestOpened:
-        return self.new.host.call(self.opening({DOMAIN: self.name} if "files" in self.stores else {}))
-
-    def unpair(self) -> None:
-        for one in (self.old, self.new):
-            one.host.call(verbs.Unpair(move=self.key))
-
-
 @dataclass
 class Stage:
     old: Side
@@ -234,18 +77,11 @@ class Stage:
     copy: Copy
     done: Duplicated
     before: str
-    crowd: Any
-
-
-def databases(one: Side) -> str:
-    """What stands in the account's databases."""
-    rows = "SELECT count(*), md5(string_agg(t, ',' ORDER BY id)) FROM items"
-    posts = "SELECT COUNT(*), MD5(GROUP_CONCAT(t ORDER BY id)) FROM copied_wp.posts"
-    return f"{postgres(one, rows, 'copied_app')} {mariadb(one, posts)}"
+    crowd: Visitors
 
 
 @pytest.fixture(scope="module")
-def stage(lab: Any) -> Iterator[Stage]:
+def stage(lab: Lab) -> Iterator[Stage]:
     with lab.fresh("2022", "2026") as servers:
         old, new = (side(lab, one) for one in servers)
         pem = certificate(["*.test.example"]).decode()
@@ -256,7 +92,7 @@ def stage(lab: Any) -> Iterator[Stage]:
         copy.receive()
         with visitors(old.address, f"www.{DOMAIN}", 0) as crowd:
             # Killed on its way, it begins again.
-            old.host.call(verbs.start("t12-duplicate", wanted(verbs.Duplicate, copy.args())))
+            old.host.call(verbs.start("t12-duplicate", verbs.Duplicate(**copy.args())))
             time.sleep(0.5)
             old.root("systemctl", "kill", "--signal=KILL", "transhumance-op-t12-duplicate.service")
             done = copy.duplicate()
@@ -363,7 +199,7 @@ def test_nobody_reaches_a_program_of_the_copy(stage: Stage) -> None:
     unit = ("systemd-run", "--quiet", "--collect", "--unit=listens", f"--uid={UID}", f"--gid={UID}")
     new.root(*unit, "python3", "-c", LISTEN, "7000", "19999", "24000", "60000")
     try:
-        until(lambda: tried(new, "127.0.0.1", 7000) == "open")
+        wait_for(lambda: tried(new, "127.0.0.1", 7000) == "open", 20, "the program of the copy listens")
         for port in (7000, 19999, 24000, 60000):
             for address in (new.address, spec.lan_address, spec.lan_address6):
                 assert tried(old, address, port) == "shut", (address, port)
@@ -384,10 +220,9 @@ def test_mail_stays_in_the_copy(stage: Stage) -> None:
     # By a page, and by the copy's own forwarder.
     sent = f"visitor@elsewhere.example,team@{DOMAIN}"
     assert ask(new, stage.copy.name, f"/mail.php?to={sent}").status == 200
-    until(lambda: mails(new) == 2)
+    wait_for(lambda: mails(new) == 2, 20, "the mailbox of the copy has both")
     for address in ("visitor@elsewhere.example", "partner@elsewhere.example"):
-        until(lambda to=address: f"to=<{to}>" in journal(new))
-        [line] = [one for one in journal(new).splitlines() if f"to=<{address}>" in one]
+        [line] = wait_for(partial(lines_to, new, address), 20, f"what went to {address} is in the journal")
         assert "status=bounced" in line and "This is a test copy" in line
     assert mails(stage.old) == 1 and "elsewhere.example" not in journal(stage.old)
     script = "import smtplib; smtplib.SMTP('127.0.0.1').sendmail('a@copied.example', ['b@elsewhere.example'], 'x')"
@@ -399,6 +234,11 @@ def test_mail_stays_in_the_copy(stage: Stage) -> None:
     with imaplib.IMAP4(new.address) as box:
         box.login(f"info@{DOMAIN}", "secret")
         assert box.select("INBOX")[1] == [b"2"]
+
+
+def lines_to(one: Side, address: str) -> list[str]:
+    """What the journal says of the mail to an address."""
+    return [line for line in journal(one).splitlines() if f"to=<{address}>" in line]
 
 
 def journal(one: Side) -> str:
@@ -436,10 +276,10 @@ def test_its_own_credentials_open_it(stage: Stage) -> None:
         assert old.root(*argv, "-c", "SELECT count(*) FROM items", "copied_app").strip() == "500"
     login = ("env", "MYSQL_PWD=secret", "mariadb", "-N", "-h", new.address, "-u", NAME, "--skip-ssl")
     assert old.root(*login, "-e", "SELECT COUNT(*) FROM posts", "copied_wp").strip() == "300"
-    for port in (22, 20008):
+    for of_ssh in (22, 20008):
         with paramiko.SSHClient() as client:
             client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-            client.connect(new.address, port, NAME, pkey=KEY, allow_agent=False, look_for_keys=False)
+            client.connect(new.address, of_ssh, NAME, pkey=KEY, allow_agent=False, look_for_keys=False)
             assert client.exec_command("id -un")[1].read() == b"copied\n"
     shadow = [one.root("getent", "shadow", NAME).split(":") for one in (old, new)]
     assert shadow[0][1] == shadow[1][1] and shadow[0][7] == shadow[1][7]
@@ -448,7 +288,7 @@ def test_its_own_credentials_open_it(stage: Stage) -> None:
 def test_a_test_copy_never_becomes_the_account(stage: Stage) -> None:
     old, new, copy = stage.old, stage.new, stage.copy
     record = {"account": NAME, "move": copy.key, "epoch": copy.epoch}
-    refused = {
+    refused: dict[str, tuple[Side, Verb[Any]]] = {
         "no_test_server": (old, copy.opening({})),
         "not_empty": (new, verbs.BecomeTestServer(domain="other.example")),
         "wrong_move": (new, verbs.Remove(account=NAME, move="t13")),
@@ -480,7 +320,7 @@ def test_it_is_the_same_after_a_reboot(stage: Stage) -> None:
         except (OSError, http.client.HTTPException):
             return False
 
-    until(answers, 60)
+    wait_for(answers, 60, "the copy answers again")
     assert ask(new, stage.copy.name, f"/out.php?to=tcp://{old.address}:22").text.split() == ["shut"]
     # The rules were there before the agent was.
     assert new.root("systemctl", "is-active", "transhumance-test-server.service").strip() == "active"

@@ -15,6 +15,7 @@ from include.moves import servers
 from include.registry.schema import upgrade
 from lab import postgres
 from tests.lab.agents import Side, side
+from tests.lab.handles import Lab, Running
 
 DATABASE = "unclaimed_test"
 UID = 2401
@@ -22,14 +23,14 @@ LISTENS = "import socket, time; s = socket.create_server(('0.0.0.0', 9191)); tim
 
 
 @pytest.fixture(scope="module")
-def both(lab, pair) -> tuple[Side, Side]:
+def both(lab: Lab, pair: tuple[Running, Running]) -> tuple[Side, Side]:
     """The old server, and the new one."""
     old, new = pair
     return side(lab, old), side(lab, new)
 
 
 @pytest.fixture(scope="module")
-def old(both) -> Side:
+def old(both: tuple[Side, Side]) -> Side:
     return both[0]
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.lab.agents import Side, side
 from tests.lab.cases.case import Step, find
 from tests.lab.cases.run import World
+from tests.lab.handles import Lab
 
 # The new version has more rows of its own. Whether it is trusted or vetted makes no difference to its tables.
 CONTROL = "default_version = '1'\nrelocatable = true\ntrusted = true\n"
@@ -45,7 +46,7 @@ TOO_LARGE = replace(find("89"), fill=(Step("acct89", LARGE),))
 
 
 @pytest.fixture(scope="module")
-def sides(lab) -> Iterator[tuple[Side, Side]]:
+def sides(lab: Lab) -> Iterator[tuple[Side, Side]]:
     with lab.fresh("2022", "2026") as servers:
         old, new = (side(lab, one) for one in servers)
         for one, version, own in ((old, 15, 5), (new, 17, 9)):
@@ -55,7 +56,7 @@ def sides(lab) -> Iterator[tuple[Side, Side]]:
         yield old, new
 
 
-def test_rows_of_an_extension_that_are_the_customers_move(sides) -> None:
+def test_rows_of_an_extension_that_are_the_customers_move(sides: tuple[Side, Side]) -> None:
     world = World(*sides, [EXTENSIONS_ROWS])
     world.fill()
     outcome = world.move("extension")
@@ -65,7 +66,7 @@ def test_rows_of_an_extension_that_are_the_customers_move(sides) -> None:
     assert [one for one in outcome.left if left in one], outcome.left
 
 
-def test_a_row_that_nobody_can_read_is_named_by_the_test(sides) -> None:
+def test_a_row_that_nobody_can_read_is_named_by_the_test(sides: tuple[Side, Side]) -> None:
     world = World(*sides, [TOO_LARGE])
     world.fill()
     told = world.test("large", [])

@@ -20,7 +20,7 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module", params=["2022", "2026"])
-def found(request, tmp_path_factory) -> dict[str, Any]:
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return base_tree.run(request.param, _CODE, tmp_path_factory.mktemp("tree"), seconds=400)
 
 
@@ -88,7 +88,9 @@ def test_what_a_move_would_refuse_is_found_beforehand_with_its_place(found: dict
     assert "The MariaDB database carol of carol does not exist here" in one["gone"]["obstacles"][0]["sentence"]
 
 
-def test_the_password_of_a_restore_is_seen_by_nobody_opens_nothing_of_a_neighbour_and_ends_with_it(found) -> None:
+def test_the_password_of_a_restore_is_seen_by_nobody_opens_nothing_of_a_neighbour_and_ends_with_it(
+    found: dict[str, Any],
+) -> None:
     one = found["restoring"]
     assert one["file"] == ["0o600", 0] and one["opens"] == "its own"
     assert not one["seen by 1500"] and not one["seen by 1501"] and not one["shown to alice"]

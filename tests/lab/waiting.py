@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
-def wait_for(what: Callable[[], Any], seconds: float, why: str, pause: float = 0.2) -> Any:
+def wait_for(what: Callable[[], Value | None], seconds: float, why: str, pause: float = 0.2) -> Value:
     """The first true value of `what()`; AssertionError with `why` when there is none within `seconds`."""
     until = time.monotonic() + seconds
     while not (value := what()):

@@ -9,6 +9,8 @@ import json
 import secrets
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ def _customer(name: str, uid: int) -> Account:
     return account
 
 
-def said(what: Any, *args: Any) -> str:
+def said(what: Callable[..., object], *args: object) -> str:
     """The code of a refusal; "" when there is none."""
     try:
         what(*args)
@@ -87,12 +89,18 @@ def session(user: str, database: str, *statements: str) -> subprocess.Popen[str]
     """A customer's session that has run these, and stays."""
     argv = ["psql", "-XqAt", f"host=127.0.0.1 user={user} password=secret dbname={database}"]
     client = subprocess.Popen(argv, stdin=-1, stdout=-1, stderr=subprocess.STDOUT, text=True)
-    assert client.stdin and client.stdout
-    client.stdin.write(";\n".join(statements) + ";\n\\echo ready\n")
-    client.stdin.flush()
+    write(client, ";\n".join(statements) + ";\n\\echo ready\n")
+    assert client.stdout
     while client.stdout.readline().strip() not in ("ready", ""):
         pass
     return client
+
+
+def write(client: subprocess.Popen[str], statements: str) -> None:
+    """Give a session more to do."""
+    assert client.stdin
+    client.stdin.write(statements)
+    client.stdin.flush()
 
 
 def goes_on(client: subprocess.Popen[str], statement: str) -> bool:
@@ -109,12 +117,12 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
     enrolment, whether it is as it was]}; of what is free, the refusals alone."""
     found: dict[str, Any] = {}
 
-    def as_user(purpose):
+    def as_user(purpose: str) -> None:
         with sql.login(bob, purpose, "SELECT"):
             pass
 
-    made = {
-        f"th_{purpose}_bob": (lambda purpose=purpose: as_user(purpose)) for purpose in ("read", "restore", "create")
+    made: dict[str, Callable[[], object]] = {
+        f"th_{purpose}_bob": partial(as_user, purpose) for purpose in ("read", "restore", "create")
     }
     made["th_follow_bob"] = lambda: follower.login(bob, follower.READING)
     made["th_load_bob"] = lambda: follower.login(bob, follower.LOADING)
@@ -126,9 +134,9 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
             before = sql.queries([f"SHOW GRANTS FOR {user}"])
             refused = [said(make), said(MARIADB.enrol)]
             sql.queries(follower.gone(bob))
-            left = sql.queries([f"SHOW GRANTS FOR {user}"]) == before
+            same = sql.queries([f"SHOW GRANTS FOR {user}"]) == before
             sql.queries([f"DROP USER {user}"])
-            found[f"mariadb {user}"] = [*refused, left]
+            found[f"mariadb {user}"] = [*refused, same]
         found[f"mariadb {name} free"] = [said(make), said(make), said(MARIADB.enrol)]
     sql.queries(follower.gone(bob))
 
@@ -137,7 +145,7 @@ def names(alice: Account, bob: Account) -> dict[str, Any]:
     made["th_read_bob"] = lambda: postgres_look.make_reader(bob)
     made["th_apply_bob"] = lambda: postgres_sql.execute(postgres_look.make_role("th_apply_bob", "LOGIN", bob))
 
-    def gone(role):
+    def gone(role: str) -> None:
         if role in ("th_read_bob", "th_apply_bob"):
             apply.drop_ours([role], postgres_sql.kept())
         else:
@@ -173,10 +181,10 @@ def in_a_hold(alice: Account, bob: Account) -> dict[str, Any]:
     """What gets into a hold, or lifts it."""
     found: dict[str, Any] = {}
 
-    def facts():
+    def facts() -> list[Any]:
         return [restore.role_facts(alice, postgres_sql.kept()), definition.definition(alice)]
 
-    def databases():
+    def databases() -> list[Any]:
         return postgres_sql.query("SELECT json_build_array(datname, datconnlimit) FROM pg_database ORDER BY oid;")
 
     LIFT = "ALTER DATABASE alice CONNECTION LIMIT -1"
@@ -213,11 +221,11 @@ def settings(alice: Account, bob: Account) -> dict[str, Any]:
     """Each setting that a customer may set for a database, all at once, each to what the server does not have."""
     found: dict[str, Any] = {}
 
-    def effective(session):
+    def effective(session: postgres_sql.Session) -> dict[str, str]:
         rows = session.query("SELECT json_build_array(name, setting) FROM pg_settings;")
         return {name: setting for name, setting in rows}
 
-    def odd(name, kind, now, least, most, words):
+    def odd(name: str, kind: str, now: str, least: str, most: str, words: list[str]) -> str:
         """A value that is not the server's."""
         if kind == "bool":
             return "off" if now == "on" else "on"
@@ -263,7 +271,7 @@ def settings(alice: Account, bob: Account) -> dict[str, Any]:
         "whole": [["public", "u"]],
     }
 
-    def dump():
+    def dump() -> str:
         argv = [*send.dumping(), "-d", postgres_sql.conninfo("alice")]
         done = subprocess.run(argv, stdout=-3, stderr=-1, env=send.dump_environment("alice"))
         return done.stderr.decode()[-300:]
@@ -279,7 +287,7 @@ def settings(alice: Account, bob: Account) -> dict[str, Any]:
     }
     found["steps"] = {name: said(step) for name, step in steps.items()} | {"dump": dump()}
 
-    def slot():
+    def slot() -> None:
         follow._publish(alice, "alice")
         with follow._exported("alice", "th_follow_z"):
             pass
@@ -310,8 +318,7 @@ def looks(alice: Account, bob: Account) -> dict[str, Any]:
     for n in range(3):
         view = f"CREATE VIEW s{n} AS SELECT 1::bigint AS last_value, public.evil() AS is_called"
         swap = session("alice", "alice", "BEGIN", f"DROP SEQUENCE s{n}", view)
-        swap.stdin.write("SELECT pg_sleep(1.5);\nCOMMIT;\n")
-        swap.stdin.flush()
+        write(swap, "SELECT pg_sleep(1.5);\nCOMMIT;\n")
         # A sequence that nobody has used is not called yet: the view that took its place says otherwise.
         found["looks"].append([name for _, name, _, called in postgres_look.sequences(alice, "alice") if called])
         swap.communicate()
@@ -349,7 +356,7 @@ def open_transactions(alice: Account, bob: Account) -> dict[str, Any]:
     waits.IDLE_SECONDS = 2
     follow._SLOT_SECONDS = 6
 
-    def slot():
+    def slot() -> tuple[str, float]:
         began = time.monotonic()
         try:
             with follow._exported("alice", "th_follow_9"):
@@ -357,15 +364,14 @@ def open_transactions(alice: Account, bob: Account) -> dict[str, Any]:
         except follow.CannotFollow as error:
             made = str(error)
         follow._drop_slot("th_follow_9")
-        return [made, time.monotonic() - began]
+        return made, time.monotonic() - began
 
     psql("bob", "bob", "CREATE TABLE w (n int)")
     idle = session("bob", "bob", "BEGIN", "INSERT INTO w VALUES (1)")
     found["idle"] = slot()
     found["idle goes on"] = goes_on(idle, "COMMIT")
     busy = session("bob", "bob", "BEGIN", "INSERT INTO w VALUES (2)")
-    busy.stdin.write("SELECT pg_sleep(8); COMMIT;\n")
-    busy.stdin.flush()
+    write(busy, "SELECT pg_sleep(8); COMMIT;\n")
     found["busy"] = slot()
     found["busy goes on"] = goes_on(busy, "SELECT 1")
     found["nobody"] = slot()
@@ -411,8 +417,8 @@ def restoring(alice: Account, bob: Account) -> dict[str, Any]:
     reached = ("SELECT * FROM kept", "INSERT INTO kept VALUES (8)", "SET ROLE bob", "CREATE SCHEMA mine")
     found["of bob"] = [as_restore("bob", statement) for statement in reached]
     found["hidden rows"] = as_restore("bob", "SELECT count(*) FROM hidden")
-    powers = ("CREATE ROLE x", "ALTER ROLE th_restore_7 VALID UNTIL 'infinity'", "COPY kept TO PROGRAM 'id'")
-    powers += ("ALTER SYSTEM SET log_statement = 'all'", "SELECT pg_read_file('/etc/passwd')", "SET ROLE postgres")
+    powers = ["CREATE ROLE x", "ALTER ROLE th_restore_7 VALID UNTIL 'infinity'", "COPY kept TO PROGRAM 'id'"]
+    powers += ["ALTER SYSTEM SET log_statement = 'all'", "SELECT pg_read_file('/etc/passwd')", "SET ROLE postgres"]
     found["powers"] = [as_restore("alice", statement) for statement in powers]
     contained.abandon_all(alice)
     found["afterwards"] = [as_restore("alice", "SELECT 1"), *postgres_sql.query(running), path.exists()]

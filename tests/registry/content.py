@@ -1,5 +1,7 @@
 """What the registry holds, to be compared."""
 
+from typing import Any
+
 import psycopg
 
 TABLES = (
@@ -8,7 +10,7 @@ TABLES = (
 )
 
 
-def content(conn: psycopg.Connection) -> dict[str, list[dict]]:
+def content(conn: psycopg.Connection) -> dict[str, list[dict[str, Any]]]:
     """Every table without its times and what is made up for a row."""
     found = {}
     with conn.transaction():

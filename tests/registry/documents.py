@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from include.inventory import text
 from include.inventory.document import Inventory
 
-HOST = {
+HOST: dict[str, list[dict[str, Any]]] = {
     "sites": [{"name": "Zurich"}, {"name": "Bern"}],
     "plans": [
         {

@@ -46,7 +46,7 @@ def handed_over(conn: psycopg.Connection, n: int = 1) -> int:
     """Bring vps-n to handed_over; the migration's id."""
     id = begin(conn, n)
     registry.request_transit(conn, id)
-    transit = registry.assign_transit(conn, id)
+    transit = registry.certain(registry.assign_transit(conn, id))
     registry.may_install_transit(conn, id)
     registry.enrol_server(conn, transit, "2026", KEY + "new", {"debian": "13"})
     registry.hand_over(conn, id)
@@ -64,9 +64,9 @@ def moved(conn: psycopg.Connection, account: str, to: str) -> registry.Move:
 def reinstalled(conn: psycopg.Connection, n: int = 1) -> int:
     """Bring vps-n to reinstalled, every account on its transit; the migration's id."""
     id = handed_over(conn, n)
-    transit = registry.migration(conn, id).transit
-    for name in registry.accounts_not_on(conn, id, transit):
-        moved(conn, name, transit)
+    transit = registry.certain(registry.migration(conn, id).transit)
+    for account in registry.accounts_not_on(conn, id, transit):
+        moved(conn, account, transit)
     registry.last_account_left(conn, id)
     for name in registry.names_of(conn, f"vps-{n}"):
         registry.name_points(conn, name.fqdn, name.type, "198.51.100.101")
@@ -85,8 +85,8 @@ def done(conn: psycopg.Connection, n: int = 1) -> int:
     """Bring vps-n through its whole migration; the migration's id."""
     id = reinstalled(conn, n)
     server = f"vps-{n}"
-    for name in registry.accounts_not_on(conn, id, server):
-        moved(conn, name, server)
+    for account in registry.accounts_not_on(conn, id, server):
+        moved(conn, account, server)
     registry.advance(conn, id, "accounts_home")
     for ip in registry.ips_of(conn, server):
         registry.ip_routed(conn, ip.address, server)

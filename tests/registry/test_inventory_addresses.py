@@ -36,37 +36,41 @@ def begun(conn: psycopg.Connection, **vps: Any) -> None:
         ({"lan_address6": "2001:db8:100::11"}, "2001:db8:100::11 is the IPv6 LAN address of vps-1 and a service"),
     ],
 )
-def test_a_server_whose_addresses_do_not_do_is_not_migrated(conn, vps, sentence):
+def test_a_server_whose_addresses_do_not_do_is_not_migrated(
+    conn: psycopg.Connection, vps: dict[str, str | None], sentence: str
+) -> None:
     with pytest.raises(registry.RegistryRefused, match=sentence):
         begun(conn, **vps)
     assert registry.unfit_addresses(conn, registry.server(conn, "vps-1")), "the doctor says the same"
     assert registry.migration_of(conn, "vps-1") is None
 
 
-def test_one_whose_addresses_do_is_migrated(conn):
+def test_one_whose_addresses_do_is_migrated(conn: psycopg.Connection) -> None:
     begun(conn)
     assert registry.unfit_addresses(conn, registry.server(conn, "vps-1")) == []
 
 
-def test_of_other_servers_nothing_is_asked(conn):
+def test_of_other_servers_nothing_is_asked(conn: psycopg.Connection) -> None:
     difference.apply(conn, host(), "ops")
     assert registry.unfit_addresses(conn, registry.server(conn, "web-1")) == []
     assert registry.missing_addresses(registry.server(conn, "web-1")), "but it cannot be installed again"
 
 
 @pytest.mark.parametrize("lacking", [{"lan_address": None}, {"lan_address6": None}, {"management_address": "fd20::1"}])
-def test_a_transit_whose_addresses_do_not_do_is_offered_to_nobody(conn, lacking):
+def test_a_transit_whose_addresses_do_not_do_is_offered_to_nobody(
+    conn: psycopg.Connection, lacking: dict[str, str | None]
+) -> None:
     begun(conn)
     difference.apply(conn, host(servers=servers(transit_1=lacking)), "ops")
     assert registry.unfit_addresses(conn, registry.server(conn, "transit-1"))
-    id = registry.migration_of(conn, "vps-1").id
+    id = registry.certain(registry.migration_of(conn, "vps-1")).id
     with pytest.raises(registry.RegistryRefused, match="The pool has no transit in site Zurich that fits plan M"):
         registry.request_transit(conn, id)
 
 
-def test_a_transit_is_assigned_in_its_own_site_only(conn):
+def test_a_transit_is_assigned_in_its_own_site_only(conn: psycopg.Connection) -> None:
     begun(conn)
-    id = registry.migration_of(conn, "vps-1").id
+    id = registry.certain(registry.migration_of(conn, "vps-1")).id
     registry.request_transit(conn, id)
     registry.pause_server(conn, "transit-1", "a broken fan", "ops")
     elsewhere = {
@@ -79,12 +83,12 @@ def test_a_transit_is_assigned_in_its_own_site_only(conn):
     }
     difference.apply(conn, host(servers=[*HOST["servers"], elsewhere]), "ops")
     assert registry.assign_transit(conn, id) is None, "the free one is in Bern"
-    assert registry.place_in_queue(conn, id).estimate is None
+    assert registry.certain(registry.place_in_queue(conn, id)).estimate is None
     difference.apply(conn, host(servers=[*HOST["servers"], {**elsewhere, "site": "Zurich"}]), "ops")
     assert registry.assign_transit(conn, id) == "transit-2"
 
 
-def test_no_transit_of_another_site_is_waited_for(conn):
+def test_no_transit_of_another_site_is_waited_for(conn: psycopg.Connection) -> None:
     with pytest.raises(registry.RegistryRefused, match="The pool has no transit in site Bern that fits plan M"):
         begun(conn, site="Bern")
 
@@ -101,7 +105,7 @@ def shared(name: str, number: int, site: str, kind: str = "shared") -> dict[str,
 
 
 @pytest.mark.parametrize("site", ["Zurich", "Bern"])
-def test_an_account_is_tested_and_performed_within_its_site(conn, site):
+def test_an_account_is_tested_and_performed_within_its_site(conn: psycopg.Connection, site: str) -> None:
     added = [shared("web-2", 32, site), shared("test-1", 41, site, "test")]
     difference.apply(conn, host(servers=[*HOST["servers"], *added]), "ops")
     registry.sync_catalogue(conn, [ENTRY])
@@ -123,7 +127,7 @@ def test_an_account_is_tested_and_performed_within_its_site(conn, site):
 @pytest.mark.parametrize(
     "other", [{"lan_address": "10.30.0.99"}, {"lan_address6": "fd30::99"}, {"customer": "Baker"}, {"site": "Bern"}]
 )
-def test_a_server_that_is_added_again_otherwise_is_refused(conn, other):
+def test_a_server_that_is_added_again_otherwise_is_refused(conn: psycopg.Connection, other: dict[str, str]) -> None:
     difference.apply(conn, host(), "ops")
     vps = registry.server(conn, "vps-1")
     fields = {field: getattr(vps, field) for field in (*registry.CHANGEABLE, "infrastructure")}
@@ -132,7 +136,7 @@ def test_a_server_that_is_added_again_otherwise_is_refused(conn, other):
         registry.add_server(conn, "vps-1", **(fields | other))
 
 
-def test_a_plan_that_is_added_again_at_another_price_is_refused(conn):
+def test_a_plan_that_is_added_again_at_another_price_is_refused(conn: psycopg.Connection) -> None:
     difference.apply(conn, host(), "ops")
     size = (2, 4 << 30, 80 << 30)
     assert registry.add_plan(conn, "M", HOST_PRICE, "CHF", *size) == registry.plan(conn, "M")

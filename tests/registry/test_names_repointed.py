@@ -2,6 +2,8 @@
 still hold of them is waited out, neither too short nor too long."""
 
 import itertools
+from collections.abc import Iterator
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from include import registry
 from include.moves import names
+from include.network.names import Names
 from include.registry.network import ROUNDING
 from tests.registry import host
 from tests.support.zone import Zone
@@ -19,7 +22,7 @@ HOME, AWAY = "198.51.100.11", "198.51.100.101"
 ELSEWHERE = "203.0.113.9"
 
 
-def stages(conn, id):
+def stages(conn: psycopg.Connection, id: int) -> Iterator[str]:
     """A migration from the hand-over to the end, a step at a time."""
     registry.hand_over(conn, id)
     yield "handed over"
@@ -43,7 +46,7 @@ def stages(conn, id):
     yield "accounts home"
 
 
-def installing(conn, ttl=3600, believed=None):
+def installing(conn: psycopg.Connection, ttl: int = 3600, believed: int | None = None) -> tuple[int, Zone]:
     """A migration whose transit is installed, and the zone: `believed` is the TTL that the registry knows."""
     host.add_host(conn)
     registry.add_ip(conn, AWAY, "transit-1")
@@ -55,11 +58,11 @@ def installing(conn, ttl=3600, believed=None):
     return id, Zone({(name, "A"): (HOME, ttl) for name in (NAME, OTHER)})
 
 
-def repoint(conn, zone, account=None):
-    return names.repoint(conn, zone, "vps-1", account)
+def repoint(conn: psycopg.Connection, zone: Zone, account: str | None = None) -> list[str]:
+    return names.repoint(conn, cast(Names, zone), "vps-1", account)  # the zone answers as the real one
 
 
-def wait(conn, zone, seconds):
+def wait(conn: psycopg.Connection, zone: Zone, seconds: int) -> None:
     """Time passes."""
     zone.now += seconds
     conn.execute("UPDATE cached_names SET until = until - make_interval(secs => %s)", [seconds])
@@ -74,11 +77,11 @@ class Fragile(Zone):
 
     killed: str | None = None
 
-    def point(self, *args):
+    def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool:
         when, self.killed = self.killed, None
         if when == "before":
             raise Killed
-        changed = super().point(*args)
+        changed = super().point(fqdn, rdtype, old, new, ttl)
         if when == "after":
             raise Killed
         return changed
@@ -97,7 +100,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def walked(postgresql):
+def walked(postgresql: str) -> Iterator[psycopg.Connection]:
     from tests.support.postgres import create
 
     with psycopg.connect(create(postgresql, f"names{next(_numbers)}", "template")) as conn:
@@ -110,7 +113,9 @@ def walked(postgresql):
     believed=st.sampled_from([None, 300]),
     between=st.lists(BETWEEN, min_size=8, max_size=8),
 )
-def test_no_cache_holds_an_earlier_answer_once_names_are_settled(walked, ttl, believed, between):
+def test_no_cache_holds_an_earlier_answer_once_names_are_settled(
+    walked: psycopg.Connection, ttl: int, believed: int | None, between: list[list[tuple[str, Any]]]
+) -> None:
     with walked.transaction(force_rollback=True):
         id, zone = installing(walked, ttl, believed)
         zone = Fragile(zone.records)
@@ -142,22 +147,30 @@ def test_no_cache_holds_an_earlier_answer_once_names_are_settled(walked, ttl, be
         registry.advance(walked, id, "home")
 
 
-def zone_changes(conn, zone):
+def zone_changes(conn: psycopg.Connection, zone: Zone) -> bool:
     """Whether repointing would ask the zone for anything."""
-    asked = []
-    probe = Zone(dict(zone.records))
-    probe.point = lambda *args: asked.append(args)  # type: ignore[method-assign]
+    probe = Asked(dict(zone.records))
     with conn.transaction(force_rollback=True):
         repoint(conn, probe)
-    return bool(asked)
+    return probe.asked
+
+
+class Asked(Zone):
+    """A zone that notes whether it was asked for a change, and makes none."""
+
+    asked = False
+
+    def point(self, fqdn: str, rdtype: str, old: str | None, new: str | None, ttl: int) -> bool:
+        self.asked = True
+        return False
 
 
 class nothing:
-    def __enter__(self): ...
-    def __exit__(self, *_): ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
-def settled_when_no_cache_is_stale(conn, zone, exact):
+def settled_when_no_cache_is_stale(conn: psycopg.Connection, zone: Zone, exact: bool) -> None:
     stale = max(zone.stale_until(name, "A") for name in (NAME, OTHER)) - zone.now
     if stale > 1:
         with conn.transaction(force_rollback=True):
@@ -171,7 +184,7 @@ def settled_when_no_cache_is_stale(conn, zone, exact):
             assert registry.names_settled(conn, "vps-1"), "longer than any cache"
 
 
-def test_lowered_at_the_hand_over_pointed_with_the_account_restored_at_home(conn):
+def test_lowered_at_the_hand_over_pointed_with_the_account_restored_at_home(conn: psycopg.Connection) -> None:
     id, zone = installing(conn)
     repoint(conn, zone)
     assert zone.records == {(NAME, "A"): (HOME, 30), (OTHER, "A"): (HOME, 30)}
@@ -193,7 +206,7 @@ def test_lowered_at_the_hand_over_pointed_with_the_account_restored_at_home(conn
     assert zone.records == {(NAME, "A"): (HOME, 3600), (OTHER, "A"): (AWAY, 30)}
 
 
-def test_given_up_everything_is_as_it_was(conn):
+def test_given_up_everything_is_as_it_was(conn: psycopg.Connection) -> None:
     id, zone = installing(conn)
     before = dict(zone.records)
     repoint(conn, zone)
@@ -207,7 +220,7 @@ def test_given_up_everything_is_as_it_was(conn):
 
 
 @pytest.mark.parametrize("when", ["handed over", "a1-1 out", "reinstalled"])
-def test_a_name_that_somebody_changed_is_left_and_told_and_stops_nothing(conn, when):
+def test_a_name_that_somebody_changed_is_left_and_told_and_stops_nothing(conn: psycopg.Connection, when: str) -> None:
     id, zone = installing(conn)
     repoint(conn, zone)
     for stage in stages(conn, id):
@@ -226,7 +239,7 @@ def test_a_name_that_somebody_changed_is_left_and_told_and_stops_nothing(conn, w
     assert [event.kind for event in registry.list_events(conn, account="a1-1")].count("name.left") in (1, 2)
 
 
-def test_a_name_that_is_put_right_follows_again(conn):
+def test_a_name_that_is_put_right_follows_again(conn: psycopg.Connection) -> None:
     id, zone = installing(conn)
     way = stages(conn, id)
     next(way)
@@ -240,7 +253,7 @@ def test_a_name_that_is_put_right_follows_again(conn):
     assert registry.names_of_account(conn, "a1-1")[0].left_because is None
 
 
-def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
+def test_names_that_were_added_follow_and_those_of_others_are_listed(conn: psycopg.Connection) -> None:
     id, zone = installing(conn)
     next(stages(conn, id))
     domains = ["a1-1.example", "new.example", "cdn.example", "gone.example", "www.a1-1.example", "host.example"]
@@ -280,7 +293,7 @@ def test_names_that_were_added_follow_and_those_of_others_are_listed(conn):
     assert zone.records["transit-1.example", "A"] == (AWAY, 600)
 
 
-def test_who_may_send_mail_by_number_is_told_until_the_transit_may(conn):
+def test_who_may_send_mail_by_number_is_told_until_the_transit_may(conn: psycopg.Connection) -> None:
     id, zone = installing(conn)
     domain = sorted(registry.account(conn, "a1-1").domains)[0]
     home, transit = f"ip4:{HOME}/32 ip6:2001:db8:100::11", f"ip4:{AWAY}"

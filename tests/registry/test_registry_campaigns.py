@@ -1,8 +1,11 @@
 """Campaigns and reminders: waves, what begins and what no longer, what is overdue, and each reminder once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
+import psycopg
 import pytest
 
 from include import registry
@@ -22,7 +25,7 @@ SETTINGS = {
 
 
 @pytest.fixture
-def due(conn):
+def due(conn: psycopg.Connection) -> psycopg.Connection:
     """web-1 with accounts b1 to b9, a VPS with two; an entry that is mandatory."""
     host.add_host(conn)
     host.add_server(conn, "web-1", "shared", 31)
@@ -36,16 +39,16 @@ def due(conn):
     return conn
 
 
-def begun(conn, **settings):
+def begun(conn: psycopg.Connection, **settings: int) -> registry.Campaign:
     names = [account.name for account in registry.accounts_before(conn, "2026")]
     return registry.begin_campaign(conn, "2026", "run", "ops", names, SETTINGS | settings)
 
 
-def states_of(conn, campaign):
+def states_of(conn: psycopg.Connection, campaign: registry.Campaign) -> dict[str, str]:
     return {one.account: one.state for one in registry.campaign_accounts(conn, campaign.id)}
 
 
-def test_waves(due):
+def test_waves(due: psycopg.Connection) -> None:
     campaign = begun(due)
     assert begun(due) == campaign
     waves = [(one.wave, one.account) for one in registry.campaign_accounts(due, campaign.id)]
@@ -57,7 +60,7 @@ def test_waves(due):
     assert [one.wave for one in registry.campaign_accounts(due, without.id)] == [1, 1, 1, 2]
 
 
-def test_campaign_refuses(due):
+def test_campaign_refuses(due: psycopg.Connection) -> None:
     begin = registry.begin_campaign
     with pytest.raises(RegistryRefused, match="nothing to begin"):
         begin(due, "2026", "r", "ops", [], SETTINGS)
@@ -81,7 +84,7 @@ def test_campaign_refuses(due):
         begin(due, "2026", "r", "ops", ["b1"], SETTINGS)
 
 
-def test_paused_campaign_begins_nothing_and_a_stopped_one_never_again(due):
+def test_paused_campaign_begins_nothing_and_a_stopped_one_never_again(due: psycopg.Connection) -> None:
     campaign = begun(due)
     registry.set_campaign_account(due, campaign.id, "b1", "testing")
     with pytest.raises(RegistryRefused, match="for a reason"):
@@ -102,7 +105,7 @@ def test_paused_campaign_begins_nothing_and_a_stopped_one_never_again(due):
     assert registry.finish_campaign(due, campaign.id) == stopped
 
 
-def test_campaign_is_done_when_every_account_has_ended(due):
+def test_campaign_is_done_when_every_account_has_ended(due: psycopg.Connection) -> None:
     campaign = registry.begin_campaign(due, "2026", "run", "ops", ["b1", "b2"], SETTINGS)
     registry.set_campaign_account(due, campaign.id, "b1", "performing")
     registry.set_campaign_account(due, campaign.id, "b1", "done")
@@ -119,13 +122,13 @@ def test_campaign_is_done_when_every_account_has_ended(due):
     assert kinds.count("campaign.account.left") == 1
 
 
-def test_what_is_foreseen_counts_until_a_test_says_more_and_is_written_once(due):
+def test_what_is_foreseen_counts_until_a_test_says_more_and_is_written_once(due: psycopg.Connection) -> None:
     look = {"sentence": "The files cannot be read: data/a: end the program.", "who": "customer"}
 
-    def foresee(*obstacles, left=()):
+    def foresee(*obstacles: dict[str, str], left: Sequence[str] = ()) -> None:
         registry.foresee(due, "b1", "2026", list(obstacles), list(left), "why", "a test")
 
-    def written():
+    def written() -> list[Any]:
         log = registry.list_events(due, account="b1")
         return [event.detail["obstacles"] for event in log if event.kind == EventKind.ACCOUNT_FORESEEN]
 
@@ -133,13 +136,13 @@ def test_what_is_foreseen_counts_until_a_test_says_more_and_is_written_once(due)
     assert registry.foreseen(due, "b1", "2026") is None and written() == [], "nothing in the way is no news"
     foresee(look)
     foresee(look)
-    assert registry.foreseen(due, "b1", "2026").obstacles == [look] and written() == [[look]]
+    assert registry.certain(registry.foreseen(due, "b1", "2026")).obstacles == [look] and written() == [[look]]
     assert registry.foreseen(due, "b2", "2026") is registry.foreseen(due, "b1", "another") is None
     foresee(look, left=["a pipe"])
-    assert registry.foreseen(due, "b1", "2026").left == ["a pipe"]
+    assert registry.certain(registry.foreseen(due, "b1", "2026")).left == ["a pipe"]
     foresee()
     foresee()
-    assert registry.foreseen(due, "b1", "2026").obstacles == [] and len(written()) == 3
+    assert registry.certain(registry.foreseen(due, "b1", "2026")).obstacles == [] and len(written()) == 3
     foresee(look)
     host.add_server(due, "test-1", "test", 41)
     registry.enrol_server(due, "test-1", "2026", host.KEY + "test", {})
@@ -147,14 +150,14 @@ def test_what_is_foreseen_counts_until_a_test_says_more_and_is_written_once(due)
     registry.record_description(due, "test-1", disk)
     test = registry.begin_test(due, "b1", "2026", "test", "its customer")
     registry.advance_test(due, test.id, "copying", names={})
-    assert registry.foreseen(due, "b1", "2026").obstacles == [look]
+    assert registry.certain(registry.foreseen(due, "b1", "2026")).obstacles == [look]
     registry.record_test_report(due, test.id, {"findings": []}, 0, 0)
     assert registry.foreseen(due, "b1", "2026") is None, "the newer word counts"
     foresee(look)
-    assert registry.foreseen(due, "b1", "2026").obstacles == [look], "and so does a newer look"
+    assert registry.certain(registry.foreseen(due, "b1", "2026")).obstacles == [look], "and so does a newer look"
 
 
-def test_overdue_from_the_deadline_on(due):
+def test_overdue_from_the_deadline_on(due: psycopg.Connection) -> None:
     assert registry.overdue(due, "2026", DEADLINE - timedelta(days=1)) == []
     assert [account.name for account in registry.overdue(due, "2026", DEADLINE)] == [f"b{n}" for n in range(1, 10)]
     registry.remove_account(due, "b1", "gone", "ops")
@@ -164,7 +167,7 @@ def test_overdue_from_the_deadline_on(due):
     assert registry.overdue(due, "2026", DEADLINE) == []
 
 
-def told(conn):
+def told(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     found = conn.execute(
         "SELECT payload ->> 'reminder', payload ->> 'account', channel, payload ->> 'to' FROM outbox ORDER BY id"
     ).fetchall()
@@ -177,14 +180,14 @@ def told(conn):
     [(91, None), (90, "opening"), (31, "opening"), (30, "30_days"), (8, "30_days"), (7, "7_days"), (1, "1_day")]
     + [(0, "end"), (-100, "end")],
 )
-def test_each_reminder_on_its_days(due, days, kind):
+def test_each_reminder_on_its_days(due: psycopg.Connection, days: int, kind: str | None) -> None:
     on = DEADLINE - timedelta(days=days)
     assert registry.remind(due, on, DAYS) == (11 if kind else 0), "nine shared accounts and two of a VPS"
     assert registry.remind(due, on, DAYS) == 0
     assert {row[0] for row in told(due)} == ({kind} if kind else set())
 
 
-def test_reminders_once_whatever_ran_or_did_not(due):
+def test_reminders_once_whatever_ran_or_did_not(due: psycopg.Connection) -> None:
     for n in range(2, 10):
         registry.remove_account(due, f"b{n}", "gone", "ops")
     for name in ("a1-1", "a1-2"):
@@ -198,18 +201,18 @@ def test_reminders_once_whatever_ran_or_did_not(due):
 
 
 @pytest.mark.parametrize(("days", "kind"), [(15, "30_days"), (14, "14_days"), (8, "14_days"), (2, "2_days")])
-def test_a_reminder_more_is_a_number_more(due, days, kind):
+def test_a_reminder_more_is_a_number_more(due: psycopg.Connection, days: int, kind: str) -> None:
     assert registry.remind(due, DEADLINE - timedelta(days=days), (30, 14, 7, 2)) == 11
     assert {row[0] for row in told(due)} == {kind}
 
 
 @pytest.mark.parametrize("mail", ["nobody", "a@b\nBcc: c@d", "a b@c", "@c", "a@", "x" * 250 + "@example.org"])
-def test_mail_address_is_one(due, mail):
+def test_mail_address_is_one(due: psycopg.Connection, mail: str) -> None:
     with pytest.raises(RegistryRefused, match="not a mail address"):
         registry.set_customer_mail(due, "c", mail)
 
 
-def test_catalogue_is_brought_up_to_date(conn):
+def test_catalogue_is_brought_up_to_date(conn: psycopg.Connection) -> None:
     first = registry.Entry("2026", "A new Debian", "infrastructure", "2022", "2026")
     dated = registry.Entry(
         "2026", "A newer Debian", "infrastructure", "2022", "2026", True, DEADLINE - timedelta(days=90), DEADLINE

@@ -8,10 +8,12 @@ import psycopg
 import pytest
 
 from include import registry
+from include.registry.kinds import EventKind
 from tests.registry import host
+from tests.registry.callers import Connect
 
 
-def test_event_is_its_customers_at_the_time(conn):
+def test_event_is_its_customers_at_the_time(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=2)
     host.add_server(conn, "web-1", "shared", 31)
     registry.add_account(conn, "s1", "web-1", [], "first")
@@ -27,15 +29,15 @@ def test_event_is_its_customers_at_the_time(conn):
     ]
 
 
-def test_older_event_that_is_committed_later_holds_back_the_younger(conn, connect):
+def test_older_event_that_is_committed_later_holds_back_the_younger(conn: psycopg.Connection, connect: Connect) -> None:
     assert registry.settled(conn) == 0
-    first = registry.event(conn, "a.first")
+    first = registry.event(conn, EventKind.ACCOUNT_ADDED)
     slow, quick = connect(), connect()
     slow.execute("BEGIN")
-    older = registry.event(slow, "a.older")
+    older = registry.event(slow, EventKind.ACCOUNT_CHANGED)
     with slow.transaction(force_rollback=True):
-        registry.event(slow, "a.never")
-    younger = registry.event(quick, "a.younger")
+        registry.event(slow, EventKind.ACCOUNT_DIFFERS)
+    younger = registry.event(quick, EventKind.ACCOUNT_CONFIRMED)
     assert older < younger
     assert registry.settled(conn) == first
     assert [event.id for event in registry.customers_events(conn, None)] == [first]
@@ -43,37 +45,38 @@ def test_older_event_that_is_committed_later_holds_back_the_younger(conn, connec
     assert [event.id for event in registry.customers_events(conn, None, first)] == [older, younger]
 
 
-def test_writer_that_gave_up_holds_nothing_back(conn, connect):
+def test_writer_that_gave_up_holds_nothing_back(conn: psycopg.Connection, connect: Connect) -> None:
     other = connect()
     for end in (other.rollback, other.commit):
         other.execute("BEGIN")
         with other.transaction(force_rollback=True):
-            registry.event(other, "a.b")
-        id = registry.event(conn, "a.c")
+            registry.event(other, EventKind.ACCOUNT_CHANGED)
+        id = registry.event(conn, EventKind.ACCOUNT_DIFFERS)
         assert registry.settled(conn) == id, "the savepoint's lock went with it"
-        registry.event(other, "a.d")
+        registry.event(other, EventKind.ACCOUNT_CONFIRMED)
         end()
         assert registry.customers_events(conn, None)[-1].id >= id
 
 
-def test_follower_of_the_whole_log_misses_none(conn, connect, dsn):
+def test_follower_of_the_whole_log_misses_none(conn: psycopg.Connection, connect: Connect, dsn: str) -> None:
     """Writers whose transactions overlap at random, and a reader that goes on from the last id that it was given."""
     stop = threading.Event()
 
-    def write(seed):
+    def write(seed: int) -> None:
         chance = random.Random(seed)
         with psycopg.connect(dsn) as mine:
             while not stop.is_set():
                 mine.execute("BEGIN")
                 for _ in range(chance.randint(1, 3)):
-                    registry.event(mine, "a.b", detail={"by": seed})
+                    registry.event(mine, EventKind.ACCOUNT_CHANGED, detail={"by": seed})
                     time.sleep(chance.random() / 300)
                 mine.rollback() if chance.random() < 0.2 else mine.commit()
 
     writers = [threading.Thread(target=write, args=(seed,)) for seed in range(5)]
     for writer in writers:
         writer.start()
-    seen, until, disorder = [], time.monotonic() + 1.5, 0
+    seen: list[int] = []
+    until, disorder = time.monotonic() + 1.5, 0
     while time.monotonic() < until:
         by_id = [event.id for event in registry.list_events(conn)]
         disorder += len(set(range(1, by_id[-1] + 1)) - set(by_id)) > 0 if by_id else 0
@@ -86,8 +89,8 @@ def test_follower_of_the_whole_log_misses_none(conn, connect, dsn):
     assert seen == [event.id for event in registry.list_events(conn, limit=100_000)]
 
 
-def test_reader_goes_on_where_it_stood(conn, connect):
-    ids = [registry.event(conn, "a.b") for _ in range(5)]
+def test_reader_goes_on_where_it_stood(conn: psycopg.Connection, connect: Connect) -> None:
+    ids = [registry.event(conn, EventKind.ACCOUNT_CHANGED) for _ in range(5)]
     assert [event.id for event in registry.unread(conn, "webhook", 2)] == ids[:2]
     registry.read_through(conn, "webhook", ids[1])
     assert [event.id for event in registry.unread(conn, "webhook")] == ids[2:]
@@ -102,13 +105,13 @@ def test_reader_goes_on_where_it_stood(conn, connect):
         registry.unread(two, "webhook")
 
 
-def test_listeners_are_called_when_events_are_committed(conn, connect):
+def test_listeners_are_called_when_events_are_committed(conn: psycopg.Connection, connect: Connect) -> None:
     listening = connect()
     listening.autocommit = True
     listening.execute("LISTEN events")
     conn.execute("BEGIN")
-    registry.event(conn, "a.b")
-    registry.event(conn, "a.c")
+    registry.event(conn, EventKind.ACCOUNT_CHANGED)
+    registry.event(conn, EventKind.ACCOUNT_DIFFERS)
     assert list(listening.notifies(timeout=0.1)) == []
     conn.commit()
     assert len(list(listening.notifies(timeout=2, stop_after=1))) == 1

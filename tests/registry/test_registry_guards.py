@@ -9,25 +9,25 @@ from include.registry.states import MACHINES
 from tests.registry import host
 
 
-def refused(conn, sql, match):
+def refused(conn: psycopg.Connection, sql: str, match: str) -> None:
     with pytest.raises(psycopg.Error, match=match) as caught, conn.transaction():
         conn.execute(sql)
     assert caught.value.sqlstate == REFUSED, caught.value
 
 
-def violates(conn, sql, constraint):
+def violates(conn: psycopg.Connection, sql: str, constraint: str) -> None:
     with pytest.raises(psycopg.errors.IntegrityError) as caught, conn.transaction():
         conn.execute(sql)
     assert caught.value.diag.constraint_name == constraint
 
 
 @pytest.fixture
-def migrating(conn):
+def migrating(conn: psycopg.Connection) -> int:
     host.add_host(conn, originals=2, transits=2)
     return host.handed_over(conn)
 
 
-def test_events_are_append_only(conn, migrating):
+def test_events_are_append_only(conn: psycopg.Connection, migrating: int) -> None:
     refused(conn, "UPDATE events SET kind = 'x'", "cannot be changed")
     refused(conn, "DELETE FROM events", "cannot be deleted")
     refused(conn, "TRUNCATE events", "cannot be deleted")
@@ -35,12 +35,12 @@ def test_events_are_append_only(conn, migrating):
 
 
 @pytest.mark.parametrize("table", ["migrations", "moves", "leases", "accounts", "transit_requests"])
-def test_history_is_kept(conn, migrating, table):
+def test_history_is_kept(conn: psycopg.Connection, migrating: int, table: str) -> None:
     registry.begin_move(conn, "a1-1", "transit-1", "r", "c")
     refused(conn, f"DELETE FROM {table}", "kept for ever")
 
 
-def test_account_lives_where_a_move_brought_it(conn, migrating):
+def test_account_lives_where_a_move_brought_it(conn: psycopg.Connection, migrating: int) -> None:
     change = "UPDATE accounts SET server = 'transit-1' WHERE name = 'a1-1'"
     refused(conn, change, "until a move commits")
     move = registry.begin_move(conn, "a1-1", "transit-1", "r", "c")
@@ -55,13 +55,13 @@ def test_account_lives_where_a_move_brought_it(conn, migrating):
     refused(conn, "UPDATE accounts SET server = 'vps-1' WHERE name = 'a1-1'", "until a move commits")
 
 
-def test_epochs_grow(conn, migrating):
+def test_epochs_grow(conn: psycopg.Connection, migrating: int) -> None:
     registry.begin_move(conn, "a1-1", "transit-1", "r", "c")
     refused(conn, "UPDATE accounts SET epoch = 0 WHERE name = 'a1-1'", "only grows")
     refused(conn, "UPDATE moves SET epoch = 0", "only grows")
 
 
-def test_states(conn, migrating):
+def test_states(conn: psycopg.Connection, migrating: int) -> None:
     refused(conn, "UPDATE migrations SET state = 'checking'", "cannot go from handed_over to checking")
     refused(conn, "UPDATE migrations SET state = NULL", "to nothing")
     refused(conn, "UPDATE migrations SET state = 'accounts_moved'", "Accounts live on vps-1")
@@ -74,12 +74,14 @@ def test_states(conn, migrating):
     refused(conn, "UPDATE migrations SET transit = 'transit-2'", "keeps its server")
 
 
-def test_empty_server_is_reinstalled_only_by_its_migration(conn, migrating):
+def test_empty_server_is_reinstalled_only_by_its_migration(conn: psycopg.Connection, migrating: int) -> None:
     host.add_server(conn, "vps-7", "vps", 77, customer="c")
     refused(conn, "UPDATE servers SET state = 'reinstalling' WHERE name = 'vps-7'", "has no migration")
 
 
-def test_a_shared_server_is_finished_when_nobody_is_on_it_or_on_the_way(conn, migrating):
+def test_a_shared_server_is_finished_when_nobody_is_on_it_or_on_the_way(
+    conn: psycopg.Connection, migrating: int
+) -> None:
     for number, infrastructure in ((77, "2022"), (78, "2026")):
         host.add_server(conn, f"shared-{number}", "shared", number)
         registry.enrol_server(conn, f"shared-{number}", infrastructure, f"{host.KEY}{number}", {})
@@ -102,7 +104,7 @@ def test_a_shared_server_is_finished_when_nobody_is_on_it_or_on_the_way(conn, mi
     violates(conn, "UPDATE servers SET state = 'wiped' WHERE name = 'test-7'", "servers_state_fits_kind")
 
 
-def test_original_with_routed_ip_is_not_reinstalled(conn):
+def test_original_with_routed_ip_is_not_reinstalled(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     id = host.handed_over(conn)
     host.moved(conn, "a1-1", "transit-1")
@@ -116,7 +118,7 @@ def test_original_with_routed_ip_is_not_reinstalled(conn):
     refused(conn, "UPDATE migrations SET state = 'reinstalling'", "IPs are routed to vps-1")
 
 
-def test_one_live_thing_each(conn, migrating):
+def test_one_live_thing_each(conn: psycopg.Connection, migrating: int) -> None:
     insert = "INSERT INTO migrations (server, entry, from_infrastructure, to_infrastructure, run_id,"
     insert += " requested_by, state, lift_gate_because)"
     insert += " VALUES ('vps-1', '2026', '2022', '2026', 'x', 'ops', 'checking', 'no gate')"
@@ -132,14 +134,14 @@ def test_one_live_thing_each(conn, migrating):
     violates(conn, given, "one_assignment_a_transit")
 
 
-def test_lease_keeps_what_billing_counts_from(conn, migrating):
+def test_lease_keeps_what_billing_counts_from(conn: psycopg.Connection, migrating: int) -> None:
     refused(conn, "UPDATE leases SET handed_over_at = now() - interval '1 day'", "stays")
     with conn.transaction():
         conn.execute("UPDATE leases SET last_account_left_at = now(), expected_end_at = now()")
     refused(conn, "UPDATE leases SET last_account_left_at = NULL", "stays")
 
 
-def test_wiped_before_the_pool(conn, migrating):
+def test_wiped_before_the_pool(conn: psycopg.Connection, migrating: int) -> None:
     registry.cancel_migration(conn, migrating, "no", "c")
     refused(conn, "UPDATE transit_requests SET state = 'returned_to_pool'", "is not wiped")
     registry.transit_wiped(conn, migrating)
@@ -148,18 +150,18 @@ def test_wiped_before_the_pool(conn, migrating):
     assert registry.server(conn, "transit-1").state == "free"
 
 
-def test_declared_transitions_are_the_databases(conn):
+def test_declared_transitions_are_the_databases(conn: psycopg.Connection) -> None:
     found = conn.execute("SELECT subject, source, target FROM transitions").fetchall()
     assert set(found) == {(m.subject, t.source, t.target) for m in MACHINES for t in m.transitions}
     for subject, table in (("migration", "migrations"), ("move", "moves"), ("request", "transit_requests")):
         machine = next(m for m in MACHINES if m.subject == subject)
-        (definition,) = conn.execute(
+        ((definition,),) = conn.execute(
             """
             SELECT string_agg(pg_get_expr(indpred, indrelid), ' ') FROM pg_index
             WHERE indrelid = %s::regclass
             """,
             [table],
-        ).fetchone()
+        ).fetchall()
         finals = machine.final() if subject != "move" else ("done", "returned")
         for state in finals if subject != "request" else ("cancelled",):
             assert f"'{state}'" in definition

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import psycopg
 import pytest
 
 from include import registry
@@ -14,7 +15,7 @@ from tests.registry import host
 DAY = timedelta(days=1)
 
 
-def ask(conn, *numbers):
+def ask(conn: psycopg.Connection, *numbers: int) -> list[int]:
     """Begin vps-n's migrations and ask for their transits, in this order; the migrations' ids."""
     ids = [host.begin(conn, n) for n in numbers]
     for id in ids:
@@ -22,16 +23,16 @@ def ask(conn, *numbers):
     return ids
 
 
-def transits(conn, ids):
+def transits(conn: psycopg.Connection, ids: list[int]) -> list[str | None]:
     return [registry.migration(conn, id).transit for id in ids]
 
 
-def give_back(conn, id):
+def give_back(conn: psycopg.Connection, id: int) -> None:
     registry.transit_wiped(conn, id)
     registry.return_transit(conn, id)
 
 
-def test_first_come_first_served_whoever_asks_first(conn):
+def test_first_come_first_served_whoever_asks_first(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=3, transits=1)
     ids = ask(conn, 3, 1, 2)
     assert registry.assign_transit(conn, ids[2]) is None
@@ -45,34 +46,34 @@ def test_first_come_first_served_whoever_asks_first(conn):
     assert registry.assign_transit(conn, ids[1]) == "transit-1"
 
 
-def test_cancelled_request_leaves_the_queue(conn):
+def test_cancelled_request_leaves_the_queue(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=3, transits=1)
     ids = ask(conn, 1, 2, 3)
     registry.assign_transit(conn, ids[0])
     registry.cancel_migration(conn, ids[1], "no", "customer")
     registry.cancel_migration(conn, ids[1], "no", "customer")
     assert registry.place_in_queue(conn, ids[1]) is None
-    assert registry.place_in_queue(conn, ids[2]).place == 1
+    assert registry.certain(registry.place_in_queue(conn, ids[2])).place == 1
     assert registry.assign_transit(conn, ids[1]) is None
     again = registry.begin_migration(conn, "vps-2", "2026", "again", "ops", host.UNTESTED)
     registry.request_transit(conn, again.id)
-    assert registry.place_in_queue(conn, again.id).place == 2
+    assert registry.certain(registry.place_in_queue(conn, again.id)).place == 2
 
 
-def test_cancelled_after_the_hand_over_ends_the_lease(conn):
+def test_cancelled_after_the_hand_over_ends_the_lease(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     id = host.handed_over(conn)
     registry.cancel_migration(conn, id, "no", "customer")
-    ended = registry.lease_of(conn, id).ended_at
+    ended = registry.certain(registry.lease_of(conn, id)).ended_at
     assert ended is not None
     assert registry.server(conn, "transit-1").state == "handed_over"
     registry.may_wipe(conn, id)
     give_back(conn, id)
-    assert registry.lease_of(conn, id).ended_at == ended
+    assert registry.certain(registry.lease_of(conn, id)).ended_at == ended
     assert registry.server(conn, "transit-1").state == "free"
 
 
-def test_cancel_waits_for_a_move(conn):
+def test_cancel_waits_for_a_move(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     id = host.handed_over(conn)
     move = registry.begin_move(conn, "a1-1", "transit-1", "r", "customer")
@@ -84,7 +85,7 @@ def test_cancel_waits_for_a_move(conn):
         registry.begin_move(conn, "a1-2", "transit-1", "r2", "customer")
 
 
-def test_no_cancel_once_an_account_was_created_on_the_transit(conn):
+def test_no_cancel_once_an_account_was_created_on_the_transit(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     id = host.handed_over(conn)
     registry.add_account(conn, "new", "transit-1", [])
@@ -92,12 +93,12 @@ def test_no_cancel_once_an_account_was_created_on_the_transit(conn):
         registry.cancel_migration(conn, id, "no", "customer")
 
 
-def test_paused_and_resumed(conn):
+def test_paused_and_resumed(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=1, transits=1)
     registry.pause_server(conn, "transit-1", "a broken disk", "ops")
     (id,) = ask(conn, 1)
     assert registry.assign_transit(conn, id) is None
-    assert registry.place_in_queue(conn, id).estimate is None
+    assert registry.certain(registry.place_in_queue(conn, id)).estimate is None
     registry.resume_server(conn, "transit-1", "ops")
     assert registry.assign_transit(conn, id) == "transit-1"
     kinds = [event.kind for event in registry.list_events(conn, server="transit-1")]
@@ -109,7 +110,7 @@ def test_paused_and_resumed(conn):
         registry.pause_server(conn, "transit-1", " ", "ops")
 
 
-def test_added_transit_serves_the_first(conn):
+def test_added_transit_serves_the_first(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=3, transits=1)
     ids = ask(conn, 1, 2, 3)
     registry.assign_transit(conn, ids[0])
@@ -118,7 +119,7 @@ def test_added_transit_serves_the_first(conn):
     assert transits(conn, ids) == ["transit-1", "transit-2", None]
 
 
-def test_reserved_for_one_customer(conn):
+def test_reserved_for_one_customer(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=3, transits=2)
     registry.reserve_transit(conn, "transit-1", "customer-3", "ops")
     ids = ask(conn, 1, 2, 3)
@@ -128,7 +129,7 @@ def test_reserved_for_one_customer(conn):
         registry.return_transit(conn, ids[1])
 
 
-def test_reservation_lifted(conn):
+def test_reservation_lifted(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=1, transits=1)
     registry.reserve_transit(conn, "transit-1", "somebody", "ops")
     (id,) = ask(conn, 1)
@@ -137,7 +138,7 @@ def test_reservation_lifted(conn):
     assert registry.assign_transit(conn, id) == "transit-1"
 
 
-def test_larger_at_no_cost_only_when_ops_allow_it(conn):
+def test_larger_at_no_cost_only_when_ops_allow_it(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=1, transits=0)
     registry.add_plan(conn, "large", Decimal("79.99"), "EUR", 4, 8 * host.GB, 80 * host.GB)
     registry.add_plan(conn, "odd", Decimal("79.99"), "EUR", 8, 2 * host.GB, 80 * host.GB)
@@ -152,7 +153,7 @@ def test_larger_at_no_cost_only_when_ops_allow_it(conn):
     assert registry.hand_over(conn, id).plan == "small", "billed as the customer's own server"
 
 
-def test_older_request_gets_the_larger_one_before_a_younger_of_that_size(conn):
+def test_older_request_gets_the_larger_one_before_a_younger_of_that_size(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=1, transits=1)
     registry.add_plan(conn, "large", Decimal("79.99"), "EUR", 4, 8 * host.GB, 80 * host.GB)
     registry.allow_larger_transit(conn, "small", True, "ops")
@@ -165,7 +166,7 @@ def test_older_request_gets_the_larger_one_before_a_younger_of_that_size(conn):
     assert transits(conn, ids) == ["large-1", None]
 
 
-def test_move_up_with_a_reason(conn):
+def test_move_up_with_a_reason(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=4, transits=1)
     ids = ask(conn, 1, 2, 3, 4)
     with pytest.raises(RegistryRefused, match="give the reason"):
@@ -186,39 +187,41 @@ def test_move_up_with_a_reason(conn):
         registry.move_up(conn, ids[2], "why", "ops")
 
 
-def test_place_and_estimate(conn):
+def test_place_and_estimate(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=5, transits=2)
     now = datetime.now(UTC)
     for n, days in ((1, 2), (2, 5)):
         id = host.begin(conn, n)
         registry.request_transit(conn, id)
-        registry.enrol_server(conn, registry.assign_transit(conn, id), "2026", host.KEY, {})
+        registry.enrol_server(conn, registry.certain(registry.assign_transit(conn, id)), "2026", host.KEY, {})
         registry.hand_over(conn, id, now - (7 - days) * DAY)
     ids = ask(conn, 3, 4, 5)
-    places = [registry.place_in_queue(conn, id) for id in ids]
+    places = [registry.certain(registry.place_in_queue(conn, id)) for id in ids]
     assert [(place.place, place.of) for place in places] == [(1, 3), (2, 3), (3, 3)]
     assert [place.estimate for place in places] == [now + 2 * DAY, now + 5 * DAY, now + 9 * DAY]
 
 
-def test_estimate_goes_by_the_free_days_that_are_set(conn):
+def test_estimate_goes_by_the_free_days_that_are_set(conn: psycopg.Connection) -> None:
     apply_settings(conn, Settings("UTC", free_days=14))
     host.add_host(conn, originals=3, transits=1)
     now = datetime.now(UTC)
     id = host.begin(conn, 1)
     registry.request_transit(conn, id)
-    registry.enrol_server(conn, registry.assign_transit(conn, id), "2026", host.KEY, {})
+    registry.enrol_server(conn, registry.certain(registry.assign_transit(conn, id)), "2026", host.KEY, {})
     lease = registry.hand_over(conn, id, now - 3 * DAY)
     assert (lease.free_days, lease.expected_end_at) == (14, now + 11 * DAY)
-    estimates = [registry.place_in_queue(conn, waiting).estimate for waiting in ask(conn, 2, 3)]
+    estimates = [registry.certain(registry.place_in_queue(conn, waiting)).estimate for waiting in ask(conn, 2, 3)]
     assert estimates == [now + 11 * DAY, now + 25 * DAY]
 
 
-def test_overdue_lease_is_expected_tomorrow(conn):
+def test_overdue_lease_is_expected_tomorrow(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=2, transits=1)
     id = host.begin(conn, 1)
     registry.request_transit(conn, id)
-    registry.enrol_server(conn, registry.assign_transit(conn, id), "2026", host.KEY, {})
+    registry.enrol_server(conn, registry.certain(registry.assign_transit(conn, id)), "2026", host.KEY, {})
     registry.hand_over(conn, id, datetime.now(UTC) - 30 * DAY)
     (waiting,) = ask(conn, 2)
-    away = registry.place_in_queue(conn, waiting).estimate - datetime.now(UTC)
+    estimate = registry.certain(registry.place_in_queue(conn, waiting)).estimate
+    assert estimate
+    away = estimate - datetime.now(UTC)
     assert timedelta(hours=23) < away <= DAY

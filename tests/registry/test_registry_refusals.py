@@ -1,8 +1,10 @@
 """What the registry refuses: always one sentence that says what to do, and nothing is changed."""
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
+import psycopg
 import pytest
 
 from include import registry
@@ -12,7 +14,9 @@ from tests.registry import host
 from tests.registry.content import TABLES, content
 
 
-def refused(conn, match, function, *args, **kwargs):
+def refused(
+    conn: psycopg.Connection, match: str, function: Callable[..., object], *args: object, **kwargs: object
+) -> None:
     before = content(conn)
     with pytest.raises(RegistryRefused, match=match) as caught:
         function(conn, *args, **kwargs)
@@ -20,7 +24,7 @@ def refused(conn, match, function, *args, **kwargs):
     assert content(conn) == before
 
 
-def test_begin_migration(conn):
+def test_begin_migration(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     begin = registry.begin_migration
     refused(conn, "no server nowhere", begin, "nowhere", "2026", "r", "ops")
@@ -41,7 +45,7 @@ def test_begin_migration(conn):
     refused(conn, "Run run-1 migrates vps-1", begin, "vps-8", "2026", "run-1", "ops")
 
 
-def test_begin_move(conn):
+def test_begin_move(conn: psycopg.Connection) -> None:
     host.add_host(conn, originals=2, transits=2)
     begin = registry.begin_move
     refused(conn, "no account nobody", begin, "nobody", "transit-1", "r", "c")
@@ -68,7 +72,7 @@ def test_begin_move(conn):
     refused(conn, "not reinstalled yet", begin, "a1-1", "vps-1", "r2", "c")
 
 
-def test_steps_out_of_order(conn):
+def test_steps_out_of_order(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     id = host.begin(conn)
     refused(conn, "cannot go from checking to rerouted", registry.advance, id, "rerouted")
@@ -122,7 +126,7 @@ def test_steps_out_of_order(conn):
     refused(conn, "not back in the pool", registry.advance, id, "done")
 
 
-def test_move_after_commit_goes_forward_only_and_before_it_may_return(conn):
+def test_move_after_commit_goes_forward_only_and_before_it_may_return(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     id = host.handed_over(conn)
     move = registry.begin_move(conn, "a1-1", "transit-1", "r", "c")
@@ -140,7 +144,7 @@ def test_move_after_commit_goes_forward_only_and_before_it_may_return(conn):
     refused(conn, "a1-1 was performed at", registry.advance, id, "failed")
 
 
-def test_bad_values(conn):
+def test_bad_values(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     add_server = registry.add_server
     addresses = ("10.20.0.99", "10.30.0.99", "fd30::99")
@@ -177,12 +181,12 @@ def test_bad_values(conn):
     refused(conn, "event's kind", registry.event, "Not a kind")
 
 
-def test_changed_host_key_is_refused_while_accounts_live_there(conn):
+def test_changed_host_key_is_refused_while_accounts_live_there(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     refused(conn, "another host key", registry.enrol_server, "vps-1", "2022", host.KEY + "other", {})
 
 
-def test_every_constraint_has_a_sentence(conn):
+def test_every_constraint_has_a_sentence(conn: psycopg.Connection) -> None:
     rows = conn.execute(
         """
         SELECT conname FROM pg_constraint

@@ -4,6 +4,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from include.agent.account.engines import DECLARED
@@ -31,7 +32,7 @@ OF_STATE = re.compile(
 
 
 @pytest.fixture
-def tables(conn) -> dict[str, str]:
+def tables(conn: psycopg.Connection) -> dict[str, str]:
     """The subject of every table that has states, as its trigger names it."""
     found = conn.execute(r"""
         SELECT tgrelid::regclass::text, substring(pg_get_triggerdef(oid) FROM '\(''(\w+)''\)') FROM pg_trigger
@@ -41,7 +42,7 @@ def tables(conn) -> dict[str, str]:
     return dict(found)
 
 
-def test_states_of_the_database_are_the_enums(conn):
+def test_states_of_the_database_are_the_enums(conn: psycopg.Connection) -> None:
     assert set(conn.execute("SELECT subject, state FROM states").fetchall()) == {
         (subject, state) for subject, states in STATES.items() for state in states
     }
@@ -51,7 +52,7 @@ def test_states_of_the_database_are_the_enums(conn):
         assert set(enum) == STATES[machine.subject], "a state that no machine has"
 
 
-def test_constraints_allow_the_kinds_that_the_code_knows(conn):
+def test_constraints_allow_the_kinds_that_the_code_knows(conn: psycopg.Connection) -> None:
     counted: dict[str, set[str]] = {}
     for name, definition in conn.execute("""
         SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
@@ -63,12 +64,12 @@ def test_constraints_allow_the_kinds_that_the_code_knows(conn):
     assert counted == KINDS
 
 
-def test_the_database_knows_the_engines_of_the_code(conn):
+def test_the_database_knows_the_engines_of_the_code(conn: psycopg.Connection) -> None:
     known = conn.execute("SELECT name, release_numbers FROM engines").fetchall()
     assert set(known) == {(engine.name, engine.release) for engine in DECLARED}
 
 
-def test_rules_of_tables_speak_of_states_that_there_are(conn, tables):
+def test_rules_of_tables_speak_of_states_that_there_are(conn: psycopg.Connection, tables: dict[str, str]) -> None:
     rules = conn.execute("""
         SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
         WHERE contype = 'c' AND conrelid <> 0
@@ -81,12 +82,12 @@ def test_rules_of_tables_speak_of_states_that_there_are(conn, tables):
         assert words <= STATES[tables[table]], f"{table} has no state {words - STATES[tables[table]]}"
 
 
-def test_live_rows_are_those_that_have_not_ended(conn, tables):
+def test_live_rows_are_those_that_have_not_ended(conn: psycopg.Connection, tables: dict[str, str]) -> None:
     ended = {machine.subject: set(machine.ended) for machine in MACHINES}
     views = [name for name in in_force.files("views") if name.startswith("live_")]
     assert views
     for view in views:
-        (definition,) = conn.execute("SELECT pg_get_viewdef(%s::regclass)", [view]).fetchone()
+        ((definition,),) = conn.execute("SELECT pg_get_viewdef(%s::regclass)", [view]).fetchall()
         assert re.search(r"state <> (ALL|')", definition)
         assert set(WORD.findall(definition)) == ended[tables[view.removeprefix("live_")]]
     # One live row of a kind: the indexes mean the same by it.
@@ -100,7 +101,7 @@ def test_live_rows_are_those_that_have_not_ended(conn, tables):
         assert set(WORD.findall(words)) == ended[tables[table]]
 
 
-def test_sql_speaks_of_states_that_there_are():
+def test_sql_speaks_of_states_that_there_are() -> None:
     folder = Path(in_force.__file__).parents[1]
     texts = {path.name: path.read_text() for path in folder.rglob("*.py")}
     texts |= in_force.files("functions") | in_force.files("views")

@@ -9,13 +9,13 @@ from include import registry
 from include.registry import RegistryRefused
 from include.registry.database import BUSY, REFUSED
 from tests.registry import host
-from tests.registry.callers import at_once
+from tests.registry.callers import Connect, at_once, each_at_once
 
 NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def shared(conn):
+def shared(conn: psycopg.Connection) -> psycopg.Connection:
     """Shared servers web-1 (2022, accounts s1 to s3) and web-2, web-3 (2026), a test server and a database server."""
     host.add_host(conn)
     for name, kind, n, version in (
@@ -39,7 +39,9 @@ def shared(conn):
     return conn
 
 
-def ready_copy(conn, account, entry="2026", blockers=0, run=None):
+def ready_copy(
+    conn: psycopg.Connection, account: str, entry: str = "2026", blockers: int = 0, run: str | None = None
+) -> registry.Test:
     """Test an account; its copy is ready."""
     test = registry.begin_test(conn, account, entry, run or f"test-{account}-{entry}-{blockers}", "customer")
     registry.advance_test(conn, test.id, "copying")
@@ -47,19 +49,19 @@ def ready_copy(conn, account, entry="2026", blockers=0, run=None):
     return registry.advance_test(conn, test.id, "ready", names={}, expires_at=NOW + timedelta(days=7))
 
 
-def gone(conn, account):
+def gone(conn: psycopg.Connection, account: str) -> None:
     """Take the account's test copy away."""
-    test = registry.replace_test(conn, account, "another run")
+    test = registry.certain(registry.replace_test(conn, account, "another run"))
     registry.advance_test(conn, test.id, "removed")
 
 
-def committed(conn, move):
+def committed(conn: psycopg.Connection, move: registry.Move) -> registry.Move:
     for state in ("copying", "switching", "committed"):
         move = registry.advance_move(conn, move.id, state)
     return move
 
 
-def test_test_from_beginning_to_end(shared):
+def test_test_from_beginning_to_end(shared: psycopg.Connection) -> None:
     test = registry.begin_test(shared, "s1", "2026", "r", "customer")
     assert (test.server, test.state, test.epoch) == ("test-1", "preparing", 1)
     assert registry.begin_test(shared, "s1", "2026", "r", "customer") == test
@@ -76,18 +78,18 @@ def test_test_from_beginning_to_end(shared):
     registry.advance_test(shared, test.id, "removing", failure="expired")
     registry.advance_test(shared, test.id, "removed")
     assert registry.live_test_of(shared, "s1") is None
-    assert registry.latest_test_of(shared, "s1", "2026").blockers == 2
+    assert registry.certain(registry.latest_test_of(shared, "s1", "2026")).blockers == 2
     assert registry.account(shared, "s1").server == "web-1", "a test is no move"
     again = registry.begin_test(shared, "s1", "2026", "r", "customer")
     assert (again.id, again.state, again.epoch, again.failure) == (test.id, "preparing", 2, None)
 
 
-def test_ready_copy_is_replaced_and_one_at_work_is_not(shared):
+def test_ready_copy_is_replaced_and_one_at_work_is_not(shared: psycopg.Connection) -> None:
     first = ready_copy(shared, "s1")
     with pytest.raises(RegistryRefused, match="another test copy"):
         registry.begin_test(shared, "s1", "2026", "r2", "customer")
-    assert registry.replace_test(shared, "s1", "r2").id == first.id
-    assert registry.replace_test(shared, "s1", "r2").state == "removing"
+    assert registry.certain(registry.replace_test(shared, "s1", "r2")).id == first.id
+    assert registry.certain(registry.replace_test(shared, "s1", "r2")).state == "removing"
     registry.advance_test(shared, first.id, "removed")
     assert registry.replace_test(shared, "s1", "r2") is None
     second = registry.begin_test(shared, "s1", "2026", "r2", "customer")
@@ -98,7 +100,7 @@ def test_ready_copy_is_replaced_and_one_at_work_is_not(shared):
     assert [one.id for one in registry.tests_of(shared, "s1")] == [second.id, first.id]
 
 
-def test_whole_account_moves_over(shared):
+def test_whole_account_moves_over(shared: psycopg.Connection) -> None:
     ready_copy(shared, "s1")
     move = registry.begin_over(shared, "s1", "2026", "r", "customer")
     assert (move.from_server, move.direction, move.migration, move.engine) == ("web-1", "over", None, None)
@@ -113,7 +115,7 @@ def test_whole_account_moves_over(shared):
         registry.begin_over(shared, "s1", "2026", "r2", "customer")
 
 
-def test_engine_moves_alone(shared):
+def test_engine_moves_alone(shared: psycopg.Connection) -> None:
     ready_copy(shared, "s1", "postgresql-17")
     move = committed(shared, registry.begin_over(shared, "s1", "postgresql-17", "r", "customer"))
     assert (move.engine, move.to_server) == ("postgresql", "db-1")
@@ -127,7 +129,7 @@ def test_engine_moves_alone(shared):
             registry.begin_over(shared, "s1", entry, "r2", "customer", None, "no gate")
 
 
-def test_gate(shared):
+def test_gate(shared: psycopg.Connection) -> None:
     with pytest.raises(RegistryRefused, match="s1 has not been tested for 2026"):
         registry.begin_over(shared, "s1", "2026", "r", "customer")
     ready_copy(shared, "s1", blockers=1)
@@ -143,7 +145,7 @@ def test_gate(shared):
     assert (event.account, event.by, event.detail["reason"]) == ("s2", "ops", "the customer asked by telephone")
 
 
-def test_gate_of_a_server(conn):
+def test_gate_of_a_server(conn: psycopg.Connection) -> None:
     host.add_host(conn)
     host.add_server(conn, "test-1", "test", 41)
     registry.enrol_server(conn, "test-1", "2026", host.KEY, {})
@@ -162,7 +164,7 @@ def test_gate_of_a_server(conn):
     assert "gate.lifted" not in [event.kind for event in registry.list_events(conn)]
 
 
-def test_most_moves_a_server(shared):
+def test_most_moves_a_server(shared: psycopg.Connection) -> None:
     for n in (1, 2, 3):
         ready_copy(shared, f"s{n}")
     first = registry.begin_over(shared, "s1", "2026", "r1", "customer")
@@ -175,7 +177,7 @@ def test_most_moves_a_server(shared):
     assert shared.execute("SELECT most_moves_a_server()").fetchone() == (registry.MAX_MOVES_PER_SERVER,)
 
 
-def refused(conn, sql, match, state=REFUSED):
+def refused(conn: psycopg.Connection, sql: str, match: str, state: str = REFUSED) -> None:
     with pytest.raises(psycopg.Error, match=match) as caught, conn.transaction():
         conn.execute(sql)
     assert caught.value.sqlstate == state, caught.value
@@ -206,20 +208,20 @@ FACTS = {"entry": "2026", "engine": "NULL", "to": "web-2", "lifted": "'sql'", "a
         ({"account": "s3"}, "s3 was removed"),
     ],
 )
-def test_database_refuses_moves_over_by_itself(shared, facts, match):
+def test_database_refuses_moves_over_by_itself(shared: psycopg.Connection, facts: dict[str, str], match: str) -> None:
     registry.begin_test(shared, "s2", "2026", "r", "customer")
     registry.remove_account(shared, "s3", "gone", "ops")
     refused(shared, OVER.format_map(FACTS | facts), match)
 
 
-def test_database_limits_moves_by_itself(shared):
+def test_database_limits_moves_by_itself(shared: psycopg.Connection) -> None:
     with shared.transaction():
         for account in ("s1", "s2"):
             shared.execute(OVER.format_map(FACTS | {"account": account}))
     refused(shared, OVER.format_map(FACTS | {"account": "s3"}), "takes part in 2 moves", BUSY)
 
 
-def test_database_keeps_what_is_fixed(shared):
+def test_database_keeps_what_is_fixed(shared: psycopg.Connection) -> None:
     test = ready_copy(shared, "s1")
     registry.begin_over(shared, "s1", "2026", "r", "customer")
     move = "UPDATE accounts SET home_server = 'web-2' WHERE name = 's1'"
@@ -236,13 +238,13 @@ def test_database_keeps_what_is_fixed(shared):
     assert registry.test(shared, test.id) == test
 
 
-def test_account_lives_on_no_test_or_database_server(shared):
+def test_account_lives_on_no_test_or_database_server(shared: psycopg.Connection) -> None:
     for server in ("test-1", "db-1"):
         with pytest.raises(RegistryRefused, match="an account's home is a shared, dedicated or VPS server"):
             registry.add_account(shared, "late", server, [])
 
 
-def test_test_server_with_a_copy_is_not_taken_for_a_fresh_one(shared):
+def test_test_server_with_a_copy_is_not_taken_for_a_fresh_one(shared: psycopg.Connection) -> None:
     ready_copy(shared, "s1")
     with pytest.raises(RegistryRefused, match="a test copy of s1"):
         registry.enrol_server(shared, "test-1", "2026", host.KEY + "other", {})
@@ -250,13 +252,13 @@ def test_test_server_with_a_copy_is_not_taken_for_a_fresh_one(shared):
     registry.enrol_server(shared, "test-1", "2026", host.KEY + "other", {})
 
 
-def test_what_runs_what(shared):
+def test_what_runs_what(shared: psycopg.Connection) -> None:
     web, database = registry.server(shared, "web-1"), registry.server(shared, "db-1")
     assert (web.runs("infrastructure"), web.runs("postgresql"), web.runs("mariadb")) == ("2022", "15", "")
     assert (database.runs("postgresql"), database.runs("mariadb")) == ("17", "11.8")
     for server in (web, database):
         for kind in ("infrastructure", "postgresql", "mariadb"):
-            (found,) = shared.execute("SELECT server_runs(%s, %s)", [server.name, kind]).fetchone()
+            ((found,),) = shared.execute("SELECT server_runs(%s, %s)", [server.name, kind]).fetchall()
             assert found == server.runs(kind)
     shared.commit()
     with pytest.raises(RegistryRefused, match="s1 runs on postgresql 15, but 2030 starts from 17"):
@@ -264,7 +266,7 @@ def test_what_runs_what(shared):
         registry.begin_test(shared, "s1", "2030", "r", "customer")
 
 
-def test_server_is_chosen_by_room_and_load(shared):
+def test_server_is_chosen_by_room_and_load(shared: psycopg.Connection) -> None:
     big = {"account": "s1", "state": "serving", "home_bytes": 30 * host.GB, "sites": [{"domain": "s1.example"}]}
     registry.sync_accounts(shared, "web-1", [big])
     less = {"disk": {"free_bytes": 35 * host.GB}, "accounts": []}
@@ -284,7 +286,7 @@ def test_server_is_chosen_by_room_and_load(shared):
     assert registry.begin_over(shared, "s2", "2026", "r2", "ops", None, "sql").to_server == "web-2"
 
 
-def test_account_whose_names_have_an_ipv6_address_goes_where_there_is_one(shared):
+def test_account_whose_names_have_an_ipv6_address_goes_where_there_is_one(shared: psycopg.Connection) -> None:
     registry.add_ip(shared, "2001:db8:100::31", "web-1")
     registry.add_name(shared, "s1.example", "AAAA", "s1", "2001:db8:100::31")
     with pytest.raises(RegistryRefused, match="No shared server"):
@@ -298,7 +300,7 @@ def test_account_whose_names_have_an_ipv6_address_goes_where_there_is_one(shared
     }
 
 
-def test_returned_move_over_tries_again_with_a_new_epoch(shared):
+def test_returned_move_over_tries_again_with_a_new_epoch(shared: psycopg.Connection) -> None:
     first = registry.begin_over(shared, "s1", "2026", "r", "ops", None, "sql")
     registry.advance_move(shared, first.id, "copying")
     registry.advance_move(shared, first.id, "returned")
@@ -310,7 +312,7 @@ def test_returned_move_over_tries_again_with_a_new_epoch(shared):
         registry.begin_over(shared, "s2", "2026", "r", "ops", None, "sql")
 
 
-def test_abandoned_and_half_removed_copies_are_removed_too(shared):
+def test_abandoned_and_half_removed_copies_are_removed_too(shared: psycopg.Connection) -> None:
     left = registry.begin_test(shared, "s1", "2026", "r1", "customer")
     half = ready_copy(shared, "s2")
     registry.advance_test(shared, half.id, "removing")
@@ -319,7 +321,7 @@ def test_abandoned_and_half_removed_copies_are_removed_too(shared):
     assert [test.id for test in registry.expired_tests(shared, later)] == [left.id, half.id]
 
 
-def test_report_is_of_a_copy_that_is_there(shared):
+def test_report_is_of_a_copy_that_is_there(shared: psycopg.Connection) -> None:
     test = registry.begin_test(shared, "s1", "2026", "r", "customer")
     with pytest.raises(RegistryRefused, match="is preparing"):
         registry.record_test_report(shared, test.id, {}, 0, 0)
@@ -329,7 +331,7 @@ def test_report_is_of_a_copy_that_is_there(shared):
     assert registry.latest_test_of(shared, "s1", "2026") is None
 
 
-def test_customers(shared):
+def test_customers(shared: psycopg.Connection) -> None:
     assert registry.account(shared, "s1").customer == "customer-s1"
     registry.set_customer(shared, "s1", "another")
     assert registry.add_account(shared, "s1", "web-1", ["s1.example"]).customer == "another"
@@ -337,7 +339,7 @@ def test_customers(shared):
         registry.set_customer(shared, "a1-1", "another")
 
 
-def test_another_account_of_a_removed_ones_name_knows_nothing_of_it(shared):
+def test_another_account_of_a_removed_ones_name_knows_nothing_of_it(shared: psycopg.Connection) -> None:
     test = ready_copy(shared, "s1")
     registry.remove_account(shared, "s1", "gone", "customer")
     registry.add_account(shared, "s1", "web-1")
@@ -347,39 +349,42 @@ def test_another_account_of_a_removed_ones_name_knows_nothing_of_it(shared):
     assert "s1" not in {event.account for event in registry.customers_events(shared, "stranger")}
 
 
-def test_what_a_test_or_database_server_describes_is_no_contradiction(shared):
+def test_what_a_test_or_database_server_describes_is_no_contradiction(shared: psycopg.Connection) -> None:
     for server in ("test-1", "db-1"):
         assert registry.sync_accounts(shared, server, [{"account": "s1", "state": "serving", "sites": []}]) == []
     assert "account.contradiction" not in [event.kind for event in registry.list_events(shared)]
 
 
-def test_one_test_of_an_account_at_once(shared, connect):
-    answers = at_once(
-        connect, [lambda c, n=n: registry.begin_test(c, "s1", "2026", f"run-{n}", "customer") for n in range(20)]
+def test_one_test_of_an_account_at_once(shared: psycopg.Connection, connect: Connect) -> None:
+    answers = each_at_once(
+        connect, range(20), lambda c, n: registry.begin_test(c, "s1", "2026", f"run-{n}", "customer")
     )
     assert sum(isinstance(answer, RegistryRefused) for answer in answers) == 19
     assert registry.account(shared, "s1").epoch == 1
-    same = at_once(connect, [lambda c: registry.begin_test(c, "s2", "2026", "run", "customer")] * 20)
-    assert len({answer.id for answer in same}) == 1
+    same = at_once(connect, [lambda c: registry.begin_test(c, "s2", "2026", "run", "customer").id] * 20)
+    assert len(set(same)) == 1
     assert registry.account(shared, "s2").epoch == 1
 
 
-def test_account_is_either_tested_or_moved(shared, connect):
-    calls = [lambda c, n=n: registry.begin_test(c, "s1", "2026", f"test-{n}", "customer") for n in range(10)]
-    calls += [lambda c, n=n: registry.begin_over(c, "s1", "2026", f"move-{n}", "c", None, "sql") for n in range(10)]
-    answers = at_once(connect, calls)
+def test_account_is_either_tested_or_moved(shared: psycopg.Connection, connect: Connect) -> None:
+    def call(c: psycopg.Connection, n: int) -> object:
+        if n < 10:
+            return registry.begin_test(c, "s1", "2026", f"test-{n}", "customer")
+        return registry.begin_over(c, "s1", "2026", f"move-{n}", "c", None, "sql")
+
+    answers = each_at_once(connect, range(20), call)
     begun = [answer for answer in answers if not isinstance(answer, RegistryRefused)]
     assert len(begun) == 1
     moving, testing = registry.live_move_of(shared, "s1"), registry.live_test_of(shared, "s1")
     assert (moving is None) != (testing is None)
 
 
-def test_moves_over_of_many_accounts_at_once(shared, connect):
+def test_moves_over_of_many_accounts_at_once(shared: psycopg.Connection, connect: Connect) -> None:
     for n in range(4, 20):
         registry.add_account(shared, f"s{n}", "web-1", [])
     names = [f"s{n}" for n in range(1, 20)]
-    answers = at_once(
-        connect, [lambda c, n=n: registry.begin_over(c, n, "2026", f"run-{n}", "ops", None, "sql") for n in names]
+    answers = each_at_once(
+        connect, names, lambda c, name: registry.begin_over(c, name, "2026", f"run-{name}", "ops", None, "sql")
     )
     busy = [answer for answer in answers if isinstance(answer, registry.Busy)]
     assert len(busy) == len(names) - registry.MAX_MOVES_PER_SERVER

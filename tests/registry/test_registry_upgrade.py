@@ -44,25 +44,27 @@ INSERT INTO events (kind, migration, account, server, move) VALUES ('move.began'
 def restored(postgresql: str, name: str, revision: str) -> str:
     """A database as an earlier version made it; its connection string."""
     dsn = create(postgresql, name)
-    psql = ["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", OLDER / f"{revision}.sql"]
+    psql = ["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", str(OLDER / f"{revision}.sql")]
     subprocess.run(psql, check=True, stdout=subprocess.DEVNULL)
     return dsn
 
 
 def schema_of(dsn: str) -> list[str]:
-    dump = subprocess.check_output([binaries() / "pg_dump", "--schema-only", f"--dbname={dsn}"], text=True)
+    dump = subprocess.check_output(
+        [registry.certain(binaries()) / "pg_dump", "--schema-only", f"--dbname={dsn}"], text=True
+    )
     return [line for line in dump.splitlines() if not line.startswith("\\")]  # a random word, of newer pg_dumps
 
 
 @pytest.mark.parametrize("revision", sorted(path.stem for path in OLDER.glob("*.sql")))
-def test_older_registry_comes_to_the_schema_of_a_new_one(postgresql, dsn, revision):
+def test_older_registry_comes_to_the_schema_of_a_new_one(postgresql: str, dsn: str, revision: str) -> None:
     older = restored(postgresql, f"older_{revision}", revision)
     assert schema_of(older) != schema_of(dsn)
     schema.upgrade(older)
     assert schema_of(older) == schema_of(dsn)
 
 
-def test_what_was_changed_by_hand_is_put_right(dsn, conn):
+def test_what_was_changed_by_hand_is_put_right(dsn: str, conn: psycopg.Connection) -> None:
     asked = schema_of(dsn)
     conn.execute("""
         CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
@@ -79,15 +81,17 @@ def test_what_was_changed_by_hand_is_put_right(dsn, conn):
     assert schema_of(dsn) == asked
 
 
-def test_upgrade_of_the_newest_waits_for_nobody_who_reads_or_writes(dsn, conn):
-    tables = conn.execute("SELECT string_agg(tablename, ', ') FROM pg_tables WHERE schemaname = 'public'").fetchone()[0]
-    views = conn.execute("SELECT string_agg(viewname, ', ') FROM pg_views WHERE schemaname = 'public'").fetchone()[0]
+def test_upgrade_of_the_newest_waits_for_nobody_who_reads_or_writes(dsn: str, conn: psycopg.Connection) -> None:
+    ((tables,),) = conn.execute(
+        "SELECT string_agg(tablename, ', ') FROM pg_tables WHERE schemaname = 'public'"
+    ).fetchall()
+    ((views,),) = conn.execute("SELECT string_agg(viewname, ', ') FROM pg_views WHERE schemaname = 'public'").fetchall()
     conn.execute(f"LOCK {tables} IN ROW EXCLUSIVE MODE")
     conn.execute(f"LOCK {views} IN ACCESS SHARE MODE")
     schema.upgrade(f"{dsn} options='-c lock_timeout=2s'")
 
 
-def test_every_function_and_view_of_the_database_has_its_file(conn):
+def test_every_function_and_view_of_the_database_has_its_file(conn: psycopg.Connection) -> None:
     functions = conn.execute("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace").fetchall()
     assert sorted(name for (name,) in functions) == sorted(in_force.files("functions"))
     views = conn.execute("SELECT viewname FROM pg_views WHERE schemaname = 'public'").fetchall()
@@ -96,7 +100,7 @@ def test_every_function_and_view_of_the_database_has_its_file(conn):
         assert re.findall(r"^CREATE (?:OR REPLACE FUNCTION|VIEW) (\w+)", text, re.MULTILINE) == [name]
 
 
-def test_every_trigger_is_in_the_file_of_its_function(conn):
+def test_every_trigger_is_in_the_file_of_its_function(conn: psycopg.Connection) -> None:
     made = conn.execute("""
         SELECT proname, pg_get_triggerdef(t.oid, true) FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid
         WHERE NOT tgisinternal
@@ -108,13 +112,13 @@ def test_every_trigger_is_in_the_file_of_its_function(conn):
     assert guards == {name for name, _ in made}, "a guard that no trigger calls"
 
 
-def test_bodies_of_functions_fit_the_tables(conn):
+def test_bodies_of_functions_fit_the_tables(conn: psycopg.Connection) -> None:
     conn.execute("SET check_function_bodies = on")
     for text in in_force.files("functions").values():
         conn.execute(text[: text.find("\nCREATE TRIGGER ")] if "\nCREATE TRIGGER " in text else text)
 
 
-def test_registry_of_the_first_five_versions(postgresql):
+def test_registry_of_the_first_five_versions(postgresql: str) -> None:
     dsn = restored(postgresql, "in_use", "0005")
     with psycopg.connect(dsn) as conn:
         conn.execute(IN_USE)

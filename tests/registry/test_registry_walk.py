@@ -1,6 +1,7 @@
 """Random walks over the public functions: whatever is called in whatever order, what must hold holds."""
 
 import itertools
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import psycopg
@@ -22,7 +23,7 @@ STEPS = st.sampled_from(states.MIGRATION.path)
 class Walk(RuleBasedStateMachine):
     """Two originals with an account each share one transit."""
 
-    databases = iter(())
+    databases: Iterator[str] = iter(())
     steps = 0  # how far the first migration has come when a walk begins
 
     def __init__(self) -> None:
@@ -34,32 +35,32 @@ class Walk(RuleBasedStateMachine):
         self.seen = 0
         registry.begin_migration(self.conn, "vps-1", "2026", "first", "ops", host.UNTESTED)
         for _ in range(self.steps):
-            self.next_step(self.live(1))
+            self.next_step(registry.certain(self.live(1)))
 
     def teardown(self) -> None:
         self.conn.close()
 
     def live(self, n: int) -> int | None:
         found = registry.migration_of(self.conn, f"vps-{n}")
-        return found and found.id
+        return found.id if found else None
 
     @rule(n=NUMBER, call=st.sampled_from(["request", "assign", "hand_over", "left", "wiped", "return"]))
-    def transit(self, n, call):
-        function = {
+    def transit(self, n: int, call: str) -> None:
+        functions: dict[str, Callable[[psycopg.Connection, int], object]] = {
             "request": registry.request_transit,
             "assign": registry.assign_transit,
             "hand_over": registry.hand_over,
             "left": registry.last_account_left,
             "wiped": registry.transit_wiped,
             "return": registry.return_transit,
-        }[call]
+        }
         found = [m for m in registry.list_migrations(self.conn) if m.server == f"vps-{n}"]
         if found:
             with suppress(RegistryRefused):
-                function(self.conn, found[-1].id)
+                functions[call](self.conn, found[-1].id)
 
     @rule(n=NUMBER, again=st.booleans())
-    def begin(self, n, again):
+    def begin(self, n: int, again: bool) -> None:
         count = len(registry.list_migrations(self.conn))
         with suppress(RegistryRefused):
             registry.begin_migration(
@@ -67,19 +68,19 @@ class Walk(RuleBasedStateMachine):
             )
 
     @rule(n=NUMBER)
-    def cancel(self, n):
+    def cancel(self, n: int) -> None:
         if id := self.live(n):
             with suppress(RegistryRefused):
                 registry.cancel_migration(self.conn, id, "why not", "customer")
 
     @rule(n=NUMBER, to=STEPS)
-    def advance(self, n, to):
+    def advance(self, n: int, to: str) -> None:
         if id := self.live(n):
             with suppress(RegistryRefused):
                 registry.advance(self.conn, id, to)
 
     @rule(n=NUMBER, steps=st.integers(1, 3))
-    def go_on(self, n, steps):
+    def go_on(self, n: int, steps: int) -> None:
         """What a DAG would do next."""
         for _ in range(steps):
             with suppress(RegistryRefused):
@@ -96,16 +97,17 @@ class Walk(RuleBasedStateMachine):
             case "waiting_for_transit":
                 registry.assign_transit(conn, id)
             case "installing_transit":
-                registry.enrol_server(conn, transit, "2026", host.KEY, {})
+                registry.enrol_server(conn, registry.certain(transit), "2026", host.KEY, {})
                 registry.hand_over(conn, id)
             case "handed_over" | "reinstalled" as state:
-                to = transit if state == "handed_over" else server
+                to = registry.certain(transit) if state == "handed_over" else server
                 for name in registry.accounts_not_on(conn, id, to):
                     self.move(name, to)
                 registry.advance(conn, id, following)
             case "accounts_moved" | "accounts_home" as state:
+                to = registry.certain(transit) if state == "accounts_moved" else server
                 for ip in registry.ips_of(conn, server):
-                    registry.ip_routed(conn, ip.address, transit if state == "accounts_moved" else server)
+                    registry.ip_routed(conn, ip.address, to)
                 registry.advance(conn, id, following)
             case "reinstalling":
                 registry.may_reinstall(conn, id)
@@ -127,35 +129,35 @@ class Walk(RuleBasedStateMachine):
             registry.advance_move(self.conn, move.id, state)
 
     @rule(server=SERVERS)
-    def enrol(self, server):
+    def enrol(self, server: str) -> None:
         with suppress(RegistryRefused):
             registry.enrol_server(self.conn, server, "2026", host.KEY, {})
 
     @rule(account=ACCOUNTS, to=SERVERS)
-    def perform(self, account, to):
+    def perform(self, account: str, to: str) -> None:
         with suppress(RegistryRefused):
             self.move(account, to)
 
     @rule(account=ACCOUNTS, to=SERVERS, end=st.sampled_from(["copying", "returned", "committed"]))
-    def begin_or_end_a_move(self, account, to, end):
+    def begin_or_end_a_move(self, account: str, to: str, end: str) -> None:
         with suppress(RegistryRefused):
             move = registry.live_move_of(self.conn, account)
             move = move or registry.begin_move(self.conn, account, to, f"run-{account}-{to}", "customer")
             registry.advance_move(self.conn, move.id, end)
 
     @rule(server=SERVERS)
-    def create_account(self, server):
+    def create_account(self, server: str) -> None:
         with suppress(RegistryRefused):
             registry.add_account(self.conn, "late", server, [])
 
     @rule(n=NUMBER, to=SERVERS)
-    def route(self, n, to):
+    def route(self, n: int, to: str) -> None:
         for ip in registry.ips_of(self.conn, f"vps-{n}"):
             with suppress(RegistryRefused):
                 registry.ip_routed(self.conn, ip.address, to)
 
     @invariant()
-    def what_must_hold(self):
+    def what_must_hold(self) -> None:
         servers = {server.name: server for server in registry.list_servers(self.conn)}
         accounts = [a for name in servers for a in registry.accounts_of(self.conn, name)]
         migrations = registry.list_migrations(self.conn)
@@ -167,7 +169,11 @@ class Walk(RuleBasedStateMachine):
             if on.kind == "transit":
                 lent = [m for m in migrations if m.transit == on.name and m.state not in states.GIVEN_UP]
                 assert account.home_server == lent[-1].server, "another customer's account on a transit"
-        users = [m for m in migrations if m.transit and registry.request_of(self.conn, m.id).state == "assigned"]
+        users = [
+            m
+            for m in migrations
+            if m.transit and registry.certain(registry.request_of(self.conn, m.id)).state == "assigned"
+        ]
         assert len(users) <= 1, "one transit, two users"
         assert (servers["transit-1"].state == "free") == (not users)
         for migration in migrations:
@@ -184,8 +190,8 @@ class Walk(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("steps", [0, 3, 4, 7, 9, 11])
-def test_walks(postgresql, steps):
-    def databases():
+def test_walks(postgresql: str, steps: int) -> None:
+    def databases() -> Iterator[str]:
         for n in itertools.count(1):
             with psycopg.connect(f"{postgresql} dbname=postgres", autocommit=True) as admin:
                 admin.execute(f"CREATE DATABASE walk{steps}_{n} TEMPLATE template")

@@ -1,6 +1,7 @@
 """Random walks over tests and moves over: whatever is called in whatever order, what must hold holds."""
 
 import itertools
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,7 +25,7 @@ VERSIONS = {"2022": {"postgresql": "15.14"}, "2026": {"postgresql": "17.6"}}
 class Walk(RuleBasedStateMachine):
     """Two old shared servers and a new one, a test server, a database server."""
 
-    databases = iter(())
+    databases: Iterator[str] = iter(())
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,17 +60,17 @@ class Walk(RuleBasedStateMachine):
         self.conn.close()
 
     @rule(account=ACCOUNTS, entry=ENTRIES, run=RUNS)
-    def begin_test(self, account, entry, run):
+    def begin_test(self, account: str, entry: str, run: int) -> None:
         with suppress(RegistryRefused):
             self.took(account, registry.begin_test(self.conn, account, entry, f"t-{account}-{entry}-{run}", "c").epoch)
 
     @rule(account=ACCOUNTS, run=RUNS)
-    def replace(self, account, run):
+    def replace(self, account: str, run: int) -> None:
         with suppress(RegistryRefused):
             registry.replace_test(self.conn, account, f"t-{account}-2026-{run}")
 
     @rule(account=ACCOUNTS, steps=st.integers(0, 3))
-    def go_on_with_the_test(self, account, steps):
+    def go_on_with_the_test(self, account: str, steps: int) -> None:
         """What a DAG would do next; without a step, it fails."""
         if test := registry.live_test_of(self.conn, account):
             at = states.TEST.path.index(test.state)
@@ -79,13 +80,13 @@ class Walk(RuleBasedStateMachine):
                     registry.record_test_report(self.conn, test.id, {}, 0, 0)
 
     @rule(account=ACCOUNTS, blockers=st.integers(0, 1))
-    def report(self, account, blockers):
+    def report(self, account: str, blockers: int) -> None:
         if test := registry.live_test_of(self.conn, account):
             with suppress(RegistryRefused):
                 registry.record_test_report(self.conn, test.id, {}, blockers, 0)
 
     @rule(account=ACCOUNTS, entry=ENTRIES, run=RUNS, lifted=st.sampled_from([None, "a walk"]))
-    def begin_over(self, account, entry, run, lifted):
+    def begin_over(self, account: str, entry: str, run: int, lifted: str | None) -> None:
         clear = [
             sentence for sentence in registry.untested(self.conn, self.home(account), entry) if account in sentence
         ]
@@ -97,7 +98,7 @@ class Walk(RuleBasedStateMachine):
             assert run_id in known or lifted or not clear, "past the gate"
 
     @rule(account=ACCOUNTS, steps=st.integers(0, 4))
-    def go_on_with_the_move(self, account, steps):
+    def go_on_with_the_move(self, account: str, steps: int) -> None:
         """What a DAG would do next; without a step, it fails."""
         if move := registry.live_move_of(self.conn, account):
             at = states.MOVE.path.index(move.state)
@@ -106,7 +107,7 @@ class Walk(RuleBasedStateMachine):
                     registry.advance_move(self.conn, move.id, to)
 
     @rule(account=ACCOUNTS)
-    def remove(self, account):
+    def remove(self, account: str) -> None:
         if account == "s3":
             with suppress(RegistryRefused):
                 registry.remove_account(self.conn, account, "a walk", "c")
@@ -118,7 +119,7 @@ class Walk(RuleBasedStateMachine):
         self.epochs.setdefault(account, set()).add(epoch)
 
     @invariant()
-    def what_must_hold(self):
+    def what_must_hold(self) -> None:
         servers = {server.name: server for server in registry.list_servers(self.conn)}
         busy: dict[str, int] = {}
         for name in ("s1", "s2", "s3"):
@@ -146,8 +147,8 @@ class Walk(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_walks_over(postgresql, number):
-    def databases():
+def test_walks_over(postgresql: str, number: int) -> None:
+    def databases() -> Iterator[str]:
         for n in itertools.count(1):
             with psycopg.connect(f"{postgresql} dbname=postgres", autocommit=True) as admin:
                 admin.execute(f"CREATE DATABASE over{number}_{n} TEMPLATE template")

@@ -12,7 +12,7 @@ from lab import servers, state, topology
 from tests.lab.agents import Side, side
 from tests.lab.cases.case import Case, find, numbers
 from tests.lab.cases.run import Outcome, World
-from tests.lab.conftest import Lab, Running
+from tests.lab.handles import Lab, Running
 
 
 def main() -> int:

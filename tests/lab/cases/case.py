@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def read(path: Path) -> Case:
     )
 
 
-def _who(what: str, own) -> str:
+def _who(what: str, own: Callable[[str], str]) -> str:
     """Who does a block: `root`, `root after`, `account`, `check`, `check as shop` ..."""
     named = re.search(r"\bas (\w+)", what)
     if what.split()[0] == "root" or (named and named[1] == "root"):

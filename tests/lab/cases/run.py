@@ -10,7 +10,7 @@ from typing import Any
 from include.agent import verbs
 from include.agent.verbs.reports import Switched
 from include.hosts import AgentError
-from tests.lab.agents import Move, Side, account_file, wanted
+from tests.lab.agents import Move, Side, account_file
 from tests.lab.cases.case import Case, Step, numbers
 from tests.lab.independent import differences
 
@@ -106,7 +106,7 @@ class World:
         move = Move(key, epoch, self.statement, self.old, self.new)
         try:
             move.prepare()
-            outcome.left = self.old.host.run(f"{key}-copy", wanted(verbs.Copy, move.args())).left
+            outcome.left = self.old.host.run(f"{key}-copy", verbs.Copy(**move.args())).left
             for case in self.cases:
                 for step in case.meanwhile:
                     self._do(self.old, case, step, check=True)
@@ -124,14 +124,15 @@ class World:
         old, new = self.old.host, self.new.host
         move = Move(key, 2, self.statement, self.old, self.new)
         move.receive()
-        done = old.run(
-            f"{key}-duplicate", wanted(verbs.Duplicate, move.args(stores=["files", "postgresql", "mariadb"]))
-        )
+        stores = ["files", "postgresql", "mariadb"]
+        done = old.run(f"{key}-duplicate", verbs.Duplicate(**move.args(stores=stores)))
         told = [remark.message for remark in done.said] + done.left
         told += [f"database {wait.database}: {wait.message}" for wait in done.waits]
-        for host, where in ((old, "original"), (new, "copy")):
-            asked = {"account": self.name, "side": where, "checks": checks, "old_addresses": []}
-            findings = host.run(f"{key}-check-{where}", wanted(verbs.Check, asked)).findings
+        for host, asked in (
+            (old, verbs.Check(account=self.name, side="original", checks=[*checks])),
+            (new, verbs.Check(account=self.name, side="copy", checks=[*checks])),
+        ):
+            findings = host.run(f"{key}-check-{asked.side}", asked).findings
             told += [f"{finding.where}: {finding.what}" for finding in findings]
         return told
 

@@ -9,16 +9,17 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
 
 choice = random.Random(int(sys.argv[1]))
 NAMES = [b"a", b"b", b"c", b"new\nline", b"t\tab", b"back\\slash", b"-rf", b"#x", b"; y", b"\xff", b" ", b"*"]
-MAPPED = []
+MAPPED: list[mmap.mmap] = []
 top = os.fsencode(os.getcwd()) + b"/stress"
 os.makedirs(top, exist_ok=True)
 os.makedirs(top + b"-maps", exist_ok=True)
 
 
-def hurry(*_) -> None:
+def hurry(*_: object) -> None:
     """A named pipe stops whoever opens it."""
     raise OSError("too long")
 
@@ -26,8 +27,10 @@ def hurry(*_) -> None:
 signal.signal(signal.SIGALRM, hurry)
 
 
-def listed() -> tuple[list, list, list]:
-    directories, files, others = [top], [], []
+def listed() -> tuple[list[bytes], list[bytes], list[bytes]]:
+    directories: list[bytes] = [top]
+    files: list[bytes] = []
+    others: list[bytes] = []
     for at, below, names in os.walk(top):
         directories += [at + b"/" + name for name in below if not os.path.islink(at + b"/" + name)]
         for name in names:
@@ -40,6 +43,30 @@ def put(path: bytes, data: bytes = b"x", how: int = os.O_APPEND) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | how, 0o666)  # a pipe does not stop it
     os.write(descriptor, data)
     os.close(descriptor)
+
+
+def made(directory: bytes) -> None:
+    """A new directory with a file."""
+    os.makedirs(directory)
+    put(directory + b"/in")
+
+
+def made_instead(file: bytes) -> None:
+    """A directory in a file's place."""
+    os.unlink(file)
+    made(file)
+
+
+def replaced(file: bytes) -> None:
+    """Something else stands in a file's place for a moment."""
+    os.rename(file, file + b"~")
+    put(file)
+    os.rename(file + b"~", file)
+
+
+def copied(directory: bytes, to: bytes) -> None:
+    if directory != top:
+        shutil.copytree(os.fsdecode(directory), os.fsdecode(to), symlinks=True)
 
 
 def forged(path: bytes) -> None:
@@ -83,22 +110,22 @@ def acl(path: bytes) -> None:
     os.setxattr(path, "system.posix_acl_access", value, follow_symlinks=False)
 
 
-def act(directories: list, files: list, others: list) -> None:
+def act(directories: list[bytes], files: list[bytes], others: list[bytes]) -> None:
     at = choice.choice(directories)
     name = choice.choice([*NAMES, b"%d" % choice.randrange(1000)])
     path = at + b"/" + name
     one = choice.choice(files or [path])
     any_ = choice.choice([*directories[1:], *files, *others] or [path])
     size = choice.randrange(40_000)
-    do = [
+    do: list[Callable[[], object]] = [
         lambda: put(path),
         lambda: put(one, os.urandom(size)),
         lambda: put(one, b"new", os.O_TRUNC),
-        lambda: os.mkdir(path) or put(path + b"/in"),
-        lambda: os.makedirs(path + b"/deep/er") or put(path + b"/deep/er/in"),
+        lambda: made(path),
+        lambda: made(path + b"/deep/er"),
         lambda: os.rename(any_, path),
         lambda: os.rename(any_, path),
-        lambda: os.rename(one, one + b"~") or put(one) or os.rename(one + b"~", one),
+        lambda: replaced(one),
         lambda: shutil.rmtree(any_, ignore_errors=True) if choice.random() < 0.3 else os.unlink(any_),
         lambda: os.link(one, path),
         lambda: os.link(one, path),
@@ -108,12 +135,12 @@ def act(directories: list, files: list, others: list) -> None:
         lambda: acl(any_),
         lambda: os.utime(any_, ns=(1, choice.randrange(10**18)), follow_symlinks=False),
         lambda: os.truncate(one, size * 10),
-        lambda: shutil.copytree(at, top + b"/copy" + name, symlinks=True) if at != top else None,
+        lambda: copied(at, top + b"/copy" + name),
         lambda: swapped(choice.choice(directories[1:] or [path])),
         lambda: os.mkfifo(path),
         lambda: forged(one),
         mapped,
-        lambda: os.unlink(one) or os.mkdir(one) or put(one + b"/in"),
+        lambda: made_instead(one),
     ]
     signal.setitimer(signal.ITIMER_REAL, 1)
     with contextlib.suppress(OSError, shutil.Error):
