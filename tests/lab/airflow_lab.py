@@ -164,7 +164,7 @@ class Farm:
         self.begin()
 
         def there() -> registry.Migration | None:
-            found = self._known_migration()
+            found = self.begun_migration()
             if found and found.state not in ("checking", "waiting_for_transit", "installing_transit"):
                 return found
             failed = airflow.run("migrate_server", self.run_id)["state"] == "failed"
@@ -175,9 +175,9 @@ class Farm:
 
     def migration(self) -> registry.Migration:
         """The migration as the registry has it."""
-        return registry.certain(self._known_migration())
+        return registry.certain(self.begun_migration())
 
-    def _known_migration(self) -> registry.Migration | None:
+    def begun_migration(self) -> registry.Migration | None:
         """The same, once its run has written it down."""
         with stage.registry_connection() as conn:
             return next((one for one in registry.list_migrations(conn) if one.run_id == self.run_id), None)

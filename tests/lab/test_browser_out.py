@@ -75,7 +75,7 @@ def test_the_board_follows_a_server_from_the_question_to_the_transit(farm: Farm,
 def performed_too_early(farm: Farm, account: str) -> str:
     """Performs an account before the transit is handed over; the panel refuses it at once, and so will the run whose id
     this is."""
-    wait_for(farm.migration, 60, "the migration has begun", pause=0.1)
+    wait_for(farm.begun_migration, 60, "the migration has begun", pause=0.1)
     with pytest.raises(CallFailed, match="handed over"):
         farm.perform(account)
     return farm.perform_past_the_panel(account, name="early")
