@@ -91,7 +91,7 @@ class World:
                 postgres += [f"CREATE DATABASE {name} OWNER {case.login} {made_with};" for name in case.databases]
             if case.engine == "mariadb":
                 mariadb += [f"CREATE USER {role}@localhost IDENTIFIED BY '{PASSWORD}';" for role in case.roles]
-                mariadb += [f"CREATE DATABASE {name} {case.made_with};" for name in case.databases]
+                mariadb += [f"CREATE DATABASE `{name}` {case.made_with};" for name in case.databases]
                 escaped = [name.replace("_", "\\_") for name in case.databases]
                 mariadb += [f"GRANT ALL ON `{name}`.* TO {case.login}@localhost;" for name in escaped]
         if postgres:
@@ -151,7 +151,7 @@ class World:
             for statement in dropped:
                 side.root(*_POSTGRES, *_PSQL, "-c", statement, check=False)
             maria = self.statement["mariadb"]
-            script = [f"DROP DATABASE IF EXISTS {name};" for name in maria["databases"]]
+            script = [f"DROP DATABASE IF EXISTS `{name}`;" for name in maria["databases"]]
             script += [f"DROP USER IF EXISTS {user['user']}@localhost;" for user in maria["users"]]
             script += [_ROLES.format(user["user"]) for user in maria["users"]]
             if script:
