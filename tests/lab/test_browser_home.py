@@ -49,7 +49,7 @@ def test_an_original_with_a_database_of_nobody_is_not_reinstalled(farm: Farm, op
     expect(ops.page.get_by_text("forgotten").first).to_be_visible()
     ops.picture("log")
     assert boot_of(farm) == before
-    assert farm.migration().state == "accounts_moved", "nothing of it leads elsewhere yet"
+    assert farm.migration().state == "handed_over", "nothing of it leads elsewhere yet"
     farm.lab.root(ORIGINAL, ["mariadb", "-e", "DROP DATABASE forgotten"])
     frame = ops.board()
     frame.locator("#stuck li", has_text=ORIGINAL).get_by_role("button", name="Try again").click()
