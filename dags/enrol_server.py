@@ -28,7 +28,6 @@ from airflow.sdk import Param, dag
 
 from include.moves import enrol as enrolments
 from transhumance_airflow import connections, forms
-from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.step import Registry, log_sentences, step
 
 
@@ -44,7 +43,6 @@ from transhumance_airflow.step import Registry, log_sentences, step
         "owner": "transhumance",
         "retries": 2,
         "retry_delay": timedelta(seconds=5),
-        "on_failure_callback": tell_failure,
     },
     params={
         "server": forms.server("Server", "A server of the registry, such as web-1."),

@@ -21,7 +21,6 @@ from airflow.sdk import dag
 
 from include.moves import upgrade as upgrades
 from transhumance_airflow import connections, forms
-from transhumance_airflow.failures import tell_failure
 from transhumance_airflow.step import Registry, log_text, step
 
 
@@ -37,7 +36,6 @@ from transhumance_airflow.step import Registry, log_text, step
         "owner": "transhumance",
         "retries": 3,
         "retry_delay": timedelta(minutes=2),
-        "on_failure_callback": tell_failure,
     },
     params={
         "server": forms.optional("Server", "Only this one; empty: all.", pattern=forms.SERVER_NAME),
