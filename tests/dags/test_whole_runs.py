@@ -28,7 +28,8 @@ def test_an_account_is_tested_performed_and_its_copy_expires(
     stand_in_for_look(monkeypatch, lambda account, address: {"urls": {}})
     for dag_id, conf in (("test_account", SHOP), ("migrate_account", SHOP)):
         state, tasks = run(dags[dag_id], **conf)
-        assert state == "success" and set(tasks.values()) == {"success"}, (dag_id, tasks)
+        why = [one.detail for one in registry.list_events(shared.conn, limit=1_000_000) if one.kind == "run.failed"]
+        assert state == "success" and set(tasks.values()) == {"success"}, (dag_id, tasks, why)
     assert registry.account(shared.conn, "shop").server == "web-2"
     shared.conn.execute("UPDATE tests SET expires_at = now() - interval '1 hour'")
     assert run(dags["expire_tests"]) == ("success", {"list_expired": "success", "remove_test": "success"})
