@@ -83,7 +83,7 @@ def joined(accounts: Iterable[dict[str, list[str]]]) -> dict[str, str]:
     tables: dict[str, list[str]] = {name: [] for name in NAMES}
     for of_account in accounts:
         for name, rows in of_account.items():
-            tables[name] += rows
+            tables.setdefault(name, []).extend(rows)
     return {name: "".join(f"{row}\n" for row in rows) for name, rows in tables.items()}
 
 
