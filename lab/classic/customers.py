@@ -53,7 +53,7 @@ def fill(server: Server) -> list[Filled]:
 def _packed(server: Server, secrets: dict[str, str]) -> bytes:
     """What `fill` finds in its folder."""
     files = {name: (CONTENT / "blog" / name).read_bytes() for name in ("fill.php", "visit.php", "wp-config.php")}
-    files |= {name: (FOLDER / name).read_bytes() for name in ("fill", "app.py")}
+    files |= {"fill": (FOLDER / "fill").read_bytes(), "app.py": (CONTENT / "flock/app.py").read_bytes()}
     files |= {"wordpress.tar": archive(server.cache).read_bytes()}
     files |= {"secrets": "".join(f"{name}='{value}'\n" for name, value in secrets.items()).encode()}
     for domain in (domain for customer in CUSTOMERS for domain in customer.roots):
