@@ -42,7 +42,7 @@ def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
 
 if TYPE_CHECKING:
     from ..verbs.discovered import Inhabitants
-    from .native import SERVICES, forward, front, mail, own, php, reboot_lines, trial_names
+    from .native import SERVICES, extras, forward, front, mail, own, php, reboot_lines, trial_names
 
 
 def __getattr__(part: str) -> Any:
@@ -53,4 +53,15 @@ def __getattr__(part: str) -> Any:
     return import_module(package).SERVICES if part == "SERVICES" else import_module(f"{package}.{part}")
 
 
-__all__ = ["SERVICES", "forward", "front", "mail", "own", "php", "read_inhabitants", "reboot_lines", "trial_names"]
+__all__ = [
+    "SERVICES",
+    "extras",
+    "forward",
+    "front",
+    "mail",
+    "own",
+    "php",
+    "read_inhabitants",
+    "reboot_lines",
+    "trial_names",
+]
