@@ -1,6 +1,7 @@
 """Who serves, runs and delivers on a server. A layout is a package here; the others ask for that of their server.
 
-What a layout has, `native` shows: the modules below with their functions, and SERVICES. A server says in one word in
+What a layout has, `native` shows: the modules below with their functions, and SERVICES. What layouts share lies beside
+them. A server says in one word in
 the file LAYOUT which is its own, `native` where there is none; the file is the host's, laid down with the server's
 other files.
 """
@@ -17,7 +18,9 @@ from ..host.system import AGENT
 LAYOUT = AGENT.parent / "layout"
 """Beside the agent: the accounts' own programs run parts of it too, and have to read this."""
 KNOWN = tuple(
-    module.name for module in iter_modules(__path__) if find_spec(f"{__name__}.{module.name}.front") is not None
+    module.name
+    for module in iter_modules(__path__)
+    if module.ispkg and find_spec(f"{__name__}.{module.name}.front") is not None
 )
 """Of the others a server is only read yet."""
 
@@ -42,7 +45,7 @@ def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
 
 if TYPE_CHECKING:
     from ..verbs.discovered import Inhabitants
-    from .native import SERVICES, extras, forward, front, mail, own, php, reboot_lines, trial_names
+    from .native import SERVICES, extras, front, mail, own, php
 
 
 def __getattr__(part: str) -> Any:
@@ -53,15 +56,4 @@ def __getattr__(part: str) -> Any:
     return import_module(package).SERVICES if part == "SERVICES" else import_module(f"{package}.{part}")
 
 
-__all__ = [
-    "SERVICES",
-    "extras",
-    "forward",
-    "front",
-    "mail",
-    "own",
-    "php",
-    "read_inhabitants",
-    "reboot_lines",
-    "trial_names",
-]
+__all__ = ["SERVICES", "extras", "front", "mail", "own", "php", "read_inhabitants"]

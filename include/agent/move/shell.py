@@ -22,7 +22,7 @@ from ..channel import pairing
 from ..host import homes, processes, server_role, system
 from ..host.digest import printable
 from ..host.system import refuse
-from ..layouts import front, mail, php, reboot_lines
+from ..layouts import extras, front, mail, php, reboot_lines
 from . import serving, stores
 
 
@@ -94,6 +94,26 @@ def _with_port(account: Account, engine: str) -> Account:
 
 def _make_shell(account: Account) -> None:
     """Unix user, home and the account file; refused where another account has a name, a uid or a domain."""
+    extras.refuse_unfit(account)
+    _refuse_others(account)
+    if account.part:
+        with system.locked(system.RUNTIME / "parts.lock"):
+            save(_with_port(account, account.part))
+    else:
+        if other_user := processes.whose_subordinate(account.uid):
+            refuse(
+                "uid_taken",
+                f"The uid {account.uid} of {account.name} is one that {printable(other_user)} may use (/etc/subuid);"
+                " take it away there first.",
+            )
+        homes.make_way(account.home)
+        system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
+        save(account)
+    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _refuse_others(account: Account) -> None:
+    """Refuse an account of whose another one here has a name, a uid, a home, a domain or a port."""
     for damaged in {*unreadable()} - {account.name}:
         # What it has could be this one's as well.
         whole(damaged)
@@ -118,25 +138,16 @@ def _make_shell(account: Account) -> None:
                 "name_taken",
                 f"The {taken[0][0]} {printable(taken[0][1])} belongs to the account {other.name} here; rename one.",
             )
+        if extras_of_both := sorted({*account.extras} & {*other.extras}):
+            refuse(
+                "extra_taken",
+                f"The file {extras_of_both[0]} is the account {other.name}'s here; rename it on one of the servers.",
+            )
         if ports := sorted({*account.ports.values()} & {*other.ports.values()}):
             refuse(
                 "port_taken",
                 f"The port {ports[0]} belongs to the account {other.name} here; give {account.name} another one.",
             )
-    if account.part:
-        with system.locked(system.RUNTIME / "parts.lock"):
-            save(_with_port(account, account.part))
-    else:
-        if other_user := processes.whose_subordinate(account.uid):
-            refuse(
-                "uid_taken",
-                f"The uid {account.uid} of {account.name} is one that {printable(other_user)} may use (/etc/subuid);"
-                " take it away there first.",
-            )
-        homes.make_way(account.home)
-        system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
-        save(account)
-    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _in_databases(account: Account) -> set[tuple[str, str]]:
@@ -184,6 +195,7 @@ def _discard_whole(account: Account) -> None:
     for store in stores.STORES:
         store.discard(account)
     front.drop_certificates(account)
+    extras.remove(account)
     system.remove_user(account.name, account.uid, account.home)
     (account.directory / "crontab").unlink(missing_ok=True)
     reboot_lines.forget(account)

@@ -267,6 +267,12 @@ def adopt(account: Account) -> None:
     _write_record(account, placed)
 
 
+def paths(account: Account) -> list[str]:
+    """Every path of this server that is the account's."""
+    placed = _record(account).values()
+    return [*account.extras, *(path for each in placed for path in (each.where, each.file))]
+
+
 def sockets(account: Account) -> list[str]:
     """Where the pools of PHP listen that run as the account."""
     tree, whose, record = Tree(ROOT), Whose.of(account), _record(account)

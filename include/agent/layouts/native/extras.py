@@ -32,6 +32,10 @@ def read(_account: Account, only_for_tests: bool = False) -> list[Extra]:
     return []
 
 
+def paths(_account: Account) -> list[str]:
+    return []
+
+
 def install(account: Account, extras: Collection[Extra]) -> None:
     if extras:
         refuse("bad_extra", f"This server has no place for files of the host's about {account.name}; choose another.")

@@ -29,7 +29,7 @@ PLAIN = frozenset(
     limitxmlrequestbody logformat loglevel maxkeepaliverequests multiviewsmatch order protocols protocolshonororder
     proxyaddheaders proxyerroroverride proxyfcgibackendtype proxyfcgisetenvif proxyiobuffersize proxymaxforwards
     proxypassinherit proxypassreverse proxypassreversecookiedomain proxypassreversecookiepath proxypreservehost
-    proxyreceivebuffersize proxyset proxytimeout proxyvia readmename redirect redirectmatch redirectpermanent
+    proxyreceivebuffersize proxytimeout proxyvia readmename redirect redirectmatch redirectpermanent
     redirecttemp removecharset removeencoding removehandler removeinputfilter removelanguage removeoutputfilter
     removetype requestheader require rewritebase rewritecond rewriteengine rewriteoptions rlimitcpu rlimitmem
     rlimitnproc satisfy secrequestbodyaccess secrequestbodylimit secruleengine secruleremovebyid secruleremovebytag
@@ -161,6 +161,12 @@ def _proxy(arguments: tuple[str, ...], whose: Whose) -> Why:
     return check_passed(targets[0], whose)
 
 
+def _proxy_set(arguments: tuple[str, ...], _whose: Whose) -> Why:
+    if any(word.lower().startswith("enablereuse=on") for word in arguments):
+        return "keeps connections to PHP open, so that nobody sees when it works", "take enablereuse out"
+    return None
+
+
 def _handler(arguments: tuple[str, ...], whose: Whose) -> Why:
     handler = arguments[0] if arguments else ""
     if handler.lower().startswith("proxy:"):
@@ -270,6 +276,7 @@ CHECKS: dict[str, Check] = {
     "options": _options,
     "proxypass": _proxy,
     "proxypassmatch": _proxy,
+    "proxyset": _proxy_set,
     "proxyrequests": _off,
     "rewritemap": _rewrite_map,
     "rewriterule": _rewrite_rule,

@@ -18,7 +18,7 @@ _PLAIN = frozenset(
     client_header_buffer_size client_header_timeout client_max_body_size default_type deny disable_symlinks
     error_page etag expires fastcgi_buffer_size fastcgi_buffering fastcgi_buffers fastcgi_busy_buffers_size
     fastcgi_connect_timeout fastcgi_hide_header fastcgi_ignore_client_abort fastcgi_ignore_headers fastcgi_index
-    fastcgi_intercept_errors fastcgi_keep_conn fastcgi_max_temp_file_size fastcgi_next_upstream fastcgi_param
+    fastcgi_intercept_errors fastcgi_max_temp_file_size fastcgi_next_upstream fastcgi_param
     fastcgi_pass_header fastcgi_pass_request_body fastcgi_pass_request_headers fastcgi_read_timeout
     fastcgi_request_buffering fastcgi_send_timeout fastcgi_split_path_info fastcgi_temp_file_write_size gunzip gzip
     gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_min_length gzip_proxied gzip_static gzip_types
