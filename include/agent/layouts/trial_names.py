@@ -25,8 +25,8 @@ _MAX_HOSTS = 250 // sum(len(ends) for _, ends in _ADDRESSES)
 
 
 def asked_as(site: Site, web_server: tuple[str, int]) -> str:
-    """The host that a site wants to be asked as, by the web server behind the front. One that sends its visitors from its
-    domain on to an alias would send those of the test name round in a circle."""
+    """The host that a site wants to be asked as, by the web server behind the front. One that sends its visitors from
+    its domain on to an alias would send those of the test name round in a circle."""
     hosts, asked = (site.domain, *site.aliases), ("http", site.domain)
     for _ in range(4):
         connection = HTTPConnection(*web_server, timeout=10)

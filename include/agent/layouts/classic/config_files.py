@@ -61,12 +61,7 @@ def make_folder(root: Path, path: str) -> None:
             except FileExistsError:
                 pass
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            groups = (0, 4)  # Debian's group adm may read logs
-            if (
-                not stat.S_ISDIR(status.st_mode)
-                or status.st_uid != os.geteuid()
-                or (status.st_mode & 0o020 and status.st_gid not in groups and at != "/var")
-            ):
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o002:
                 refuse(
                     "no_place", f"The folder {printable(f'{at}/{part}')} of this server is not root's; make it that."
                 )
@@ -78,7 +73,7 @@ _PRIVATE = ("/etc/letsencrypt/archive/", "/etc/letsencrypt/live/", "/etc/opendki
 
 
 def written(root: Path, path: str, text: str, mode: int, user: str, group: str) -> Iterator[Undone]:
-    """Write a file as a whole; `user` and `group`: "" for those of its folder."""
+    """Write a file as a whole."""
     for private in _PRIVATE:
         if path.startswith(private):
             _make_private(root, path.rpartition("/")[0])
@@ -88,8 +83,7 @@ def written(root: Path, path: str, text: str, mode: int, user: str, group: str) 
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
             file.write(text.encode("utf-8", "surrogateescape"))
-            of_folder = os.fstat(folder)
-            os.fchown(file.fileno(), _uid(user, of_folder.st_uid), _gid(group, of_folder.st_gid))
+            os.fchown(file.fileno(), _uid(user), _gid(group))
             os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
@@ -127,9 +121,7 @@ def removed(root: Path, path: str, leads_to: str | None) -> Iterator[Undone]:
         with _folder(root, each) as (folder, name):
             yield _now(folder, name, each)
             os.unlink(name, dir_fd=folder)
-        parent = each.rpartition("/")[0]
-        if f"{parent}/".startswith(_PRIVATE):
-            _drop_private(root, parent)
+        _drop_if_private(root, each.rpartition("/")[0])
 
 
 def _behind(root: Path, path: str, leads_to: str | None) -> list[str]:
@@ -145,7 +137,10 @@ def _behind(root: Path, path: str, leads_to: str | None) -> list[str]:
     return [f"{folder}/{each}" for each in names if re.fullmatch(rf"{re.escape(part)}\d+\.pem", each)]
 
 
-def _drop_private(root: Path, path: str) -> None:
+def _drop_if_private(root: Path, path: str) -> None:
+    """Take a domain's own folder away when it is empty."""
+    if not path.startswith(_PRIVATE) or not os.path.isdir(f"{root}/{path.lstrip('/')}"):
+        return
     with _folder(root, path) as (folder, name):
         try:
             os.rmdir(name, dir_fd=folder)
@@ -167,6 +162,7 @@ def put_back(root: Path, undone: Iterable[Undone]) -> None:
                     file.write(was.content)
                     os.fchown(file.fileno(), *was.owner)
                     os.fchmod(file.fileno(), was.mode)
+        _drop_if_private(root, was.path.rpartition("/")[0])
 
 
 def _now(folder: int, name: str, path: str) -> Undone:
@@ -183,19 +179,15 @@ def _now(folder: int, name: str, path: str) -> Undone:
         return Undone(path, content=file.read(), mode=stat.S_IMODE(status.st_mode), owner=owner)
 
 
-def _uid(name: str, of_folder: int) -> int:
-    if os.geteuid() != 0:
-        return -1
+def _uid(name: str) -> int:
     try:
-        return pwd.getpwnam(name).pw_uid if name else of_folder
+        return pwd.getpwnam(name).pw_uid
     except KeyError:
         return 0
 
 
-def _gid(name: str, of_folder: int) -> int:
-    if os.geteuid() != 0:
-        return -1
+def _gid(name: str) -> int:
     try:
-        return grp.getgrnam(name).gr_gid if name else of_folder
+        return grp.getgrnam(name).gr_gid
     except KeyError:
         return 0

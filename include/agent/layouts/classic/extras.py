@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,9 @@ class _Placed:
 # --- what there is ---
 
 
-def read(account: Account, only_for_tests: bool = False) -> list[Extra]:
+def read(account: Account, only_for_tests: bool = False, tree: Tree | None = None) -> list[Extra]:
     """The extras of an account that are on this server, as the account file names them."""
-    whose, record, tree = Whose.of(account), _record(account), Tree(ROOT)
+    whose, record, tree = Whose.of(account), _record(account), tree or Tree(ROOT)
     extras = []
     for path in account.extras:
         kind = kind_of(path, whose)
@@ -62,19 +63,27 @@ def _read_one(path: str, where: str, kind: Kind, tree: Tree) -> Iterator[Extra]:
     """Nothing where there is no such file."""
     if not tree.is_there(where):
         return
-    text = _text_beneath(where) if kind is SIEVE else tree.text(where)
+    real = _led(where, tree) if kind is SIEVE else tree.settled(where)
+    text = _text_beneath(real, tree) if kind is SIEVE else tree.text(where)
     if text is None or len(text) > MOST_BYTES:
         why = f" ({notes[-1]})" if (notes := tree.notes.sentences()) else ""
         refuse("extra_unread", f"The file {path} could not be read{why}; make it a plain file of root's.")
-    real = where if kind is SIEVE else tree.real(where)
     if kind is RENEWAL:
         text = renewal.without_account(text)
     yield Extra(path=path, text=text, leads_to=None if real == where else real)
 
 
-def _text_beneath(path: str) -> str | None:
-    """What a file says in a folder of the mail system's, of which no part is a link."""
-    root = os.open(ROOT, os.O_PATH | os.O_DIRECTORY)
+def _led(where: str, tree: Tree) -> str:
+    """The same in a folder of the mail system's, whose links are not followed but read."""
+    try:
+        return os.path.normpath(os.path.join(os.path.dirname(where), os.readlink(tree.on_disk(where))))
+    except OSError:
+        return where
+
+
+def _text_beneath(path: str, tree: Tree) -> str | None:
+    """What a file says in such a folder, if no part of its path is a link."""
+    root = os.open(tree.on_disk("/"), os.O_PATH | os.O_DIRECTORY)
     try:
         descriptor = open_beneath(root, os.fsencode(path.lstrip("/")), os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
@@ -82,14 +91,39 @@ def _text_beneath(path: str) -> str | None:
     finally:
         os.close(root)
     with open(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_nlink > 1:
+        status = os.fstat(descriptor)
+        if status.st_nlink > 1 or not stat.S_ISREG(status.st_mode):
             return None
         return file.read(MOST_BYTES + 1).decode("utf-8", "surrogateescape")
 
 
-def unfit(account: Account, extras: Iterable[Extra] | None = None) -> list[str]:
+def unfit(account: Account) -> list[str]:
     """What in the extras is not allowed, or has no place: a sentence each."""
-    whose, sentences = _whose(account, extras := [*(read(account) if extras is None else extras)]), []
+    return judged(account, read(account))
+
+
+def carried(account: Account, tree: Tree, tell: Callable[[str], None]) -> list[str]:
+    """Of the paths that are named of an account which is not registered yet, those that may go over; what is wrong with
+    the others is told."""
+    found: list[Extra] = []
+    for path in account.extras:
+        if kind := kind_of(path, Whose.of(account)):
+            try:
+                found += _read_one(path, path, kind, tree)
+            except Refused as error:
+                tell(error.message)
+    whose, fit = _whose(account, found), []
+    for extra in found:
+        sentences = [*_judged(extra, whose)]
+        for sentence in sentences:
+            tell(sentence)
+        fit += [] if sentences else [extra.path]
+    return fit
+
+
+def judged(account: Account, extras: Collection[Extra]) -> list[str]:
+    """The same of extras that are given."""
+    whose, sentences = _whose(account, extras), []
     for path in account.extras:
         if kind_of(path, whose) is None:
             sentences.append(
@@ -119,6 +153,8 @@ def _may_lead(path: str, leads_to: str, kind: Kind, whose: Whose) -> bool:
     """Whether a link of one's leads to another file of that kind: an enabled site, or the certificate of now."""
     if kind_of(leads_to, whose) is not kind or leads_to == path:
         return False
+    if kind is SIEVE:
+        return leads_to.startswith(path.rpartition("/")[0] + "/")
     if path.startswith(LIVE):
         return leads_to.startswith(path.rpartition("/")[0].replace("/live/", "/archive/") + "/")
     return "/sites-enabled/" in path and leads_to.startswith(path.partition("sites-enabled/")[0] + "sites-available/")
@@ -140,7 +176,7 @@ def refuse_unfit(account: Account) -> None:
 
 def install(account: Account, extras: Collection[Extra]) -> None:
     """Have these files, and no others of the account's; where a service does not take them, all is as it was."""
-    for sentence in unfit(account, extras):
+    for sentence in judged(account, extras):
         refuse("bad_extra", sentence)
     with locked(RUNTIME / "extras.lock"):
         before = _record(account)
@@ -235,7 +271,11 @@ def _write(extra: Extra, placed: _Placed, kind: Kind, whose: Whose) -> Iterator[
         text = renewal.without_account(text)
     for folder in _log_folders(text, whose):
         config_files.make_folder(ROOT, folder)
-    yield from config_files.written(ROOT, placed.file, text, kind.mode, kind.user, kind.group)
+    folder = placed.file.rpartition("/")[0]
+    if kind is SIEVE and not os.path.isdir(f"{ROOT}/{folder.lstrip('/')}"):
+        config_files.make_folder(ROOT, folder)
+    user, group = kind.user or whose.name, kind.group or whose.name
+    yield from config_files.written(ROOT, placed.file, text, kind.mode, user, group)
     if placed.leads_to is not None:
         yield from config_files.linked(ROOT, placed.where, placed.leads_to)
 

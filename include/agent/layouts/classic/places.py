@@ -15,8 +15,8 @@ LIVE = "/etc/letsencrypt/live/"
 
 @dataclass(frozen=True)
 class Kind:
-    """`user`: whose the file is, root's where there is no such user; "" whoever has the folder. `read_by`: the service
-    that reads it when it starts. `for_tests`: whether a copy for a test needs it too."""
+    """`user`: whose the file is, root's where there is no such user; "" the account. `read_by`: the service that reads
+    it when it starts. `for_tests`: whether a copy for a test needs it too."""
 
     what: str
     judge: Judge
