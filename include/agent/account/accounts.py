@@ -122,6 +122,11 @@ class Account:
         """Where this host keeps what it knows of the account; root's alone."""
         return STATE / "accounts" / self.name
 
+    @property
+    def adopted(self) -> Path:
+        """There while this host's own configuration has the account, which was here before the agent knew it."""
+        return self.directory / "adopted"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "account": self.name,

@@ -49,6 +49,31 @@ def create(account: Account, epoch: int, password_hash: str | None) -> State:
         return state
 
 
+def adopt(account: Account, epoch: int) -> State:
+    """Register an account that the host itself made: it serves here from now on. Nothing of it is changed, and nothing
+    is started again. Again with another account file: what changed is taken over."""
+    server_role.refuse_to_serve(account.name)
+    with guarded(account.name):
+        state = state_of(account.name)
+        if account.part:
+            refuse("is_part", f"{account.name} is a part of an account; it comes by a move.")
+        if state.state not in ("absent", "serving") or (state.state == "serving" and not account.adopted.exists()):
+            refuse(
+                "wrong_state", f"The account {account.name} is {state.state} here already; nothing is to be adopted."
+            )
+        extras.refuse_unfit(account)
+        _refuse_others(account)
+        system.require_user(account.name, account.uid, account.gid, account.home)
+        extras.adopt(account)
+        system.write_durably(account.adopted, "")
+        save(account)
+        if state.state == "absent":
+            state = put_state(account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time()))
+        front.render_maps()
+        mail.render()
+        return state
+
+
 def receive(account: Account, move: str, epoch: int) -> State:
     """Make the inert shell of an account, or of a part of one, that will come here in this move."""
     with guarded(account.name):
@@ -197,7 +222,8 @@ def _discard_whole(account: Account) -> None:
     front.drop_certificates(account)
     extras.remove(account)
     system.remove_user(account.name, account.uid, account.home)
-    (account.directory / "crontab").unlink(missing_ok=True)
+    for kept in (account.directory / "crontab", account.adopted):
+        kept.unlink(missing_ok=True)
     reboot_lines.forget(account)
 
 
