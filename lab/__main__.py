@@ -26,8 +26,8 @@ def up(first: str | None = "vps-1", layout: str = "native") -> None:
         state.prepare()
         state.key("ops"), state.key("router"), names.tsig_secret()
         with ThreadPoolExecutor() as pool:
-            wanted = [name for name, declared in base.DECLARED.items() if declared.layout == layout]
-            trees = {i: pool.submit(timed, f"base tree of infrastructure {i}", base.build, i) for i in wanted}
+            infrastructures = [name for name, declared in base.DECLARED.items() if declared.layout == layout]
+            trees = {i: pool.submit(timed, f"base tree of infrastructure {i}", base.build, i) for i in infrastructures}
             database = pool.submit(timed, "PostgreSQL for the registry and Airflow", postgres.up)
             timed("namespaces, bridges, addresses and routes", topology.up)
             rest = [

@@ -12,5 +12,5 @@ FOLDER = Path(__file__).parent
 def digest() -> str:
     """Of whatever `install` makes a server of."""
     files = [FOLDER / "install", FOLDER / "mail.sql", *sorted((FOLDER / "files").rglob("*"))]
-    told = [(str(path.relative_to(FOLDER)), path.read_bytes()) for path in files if path.is_file()]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    contents = [(str(path.relative_to(FOLDER)), path.read_bytes()) for path in files if path.is_file()]
+    return hashlib.sha256(repr(contents).encode()).hexdigest()

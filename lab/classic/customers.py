@@ -42,7 +42,10 @@ CUSTOMERS = (
 
 def fill(server: Server) -> list[Filled]:
     """Runs `fill` on the server, and has mail delivered and filed. Raises FillError with a sentence."""
-    secrets = {name: new_password() for name in (*SECRETS, *(s for one in CUSTOMERS for s in one.boxes.values()))}
+    secrets = {
+        name: new_password()
+        for name in (*SECRETS, *(secret for customer in CUSTOMERS for secret in customer.boxes.values()))
+    }
     server.run("mkdir", "-p", "-m", "0700", THERE)
     server.run("tar", "-xf", "-", "--no-same-owner", "-C", THERE, input=_packed(server, secrets))
     server.run("sh", f"{THERE}/fill", THERE)

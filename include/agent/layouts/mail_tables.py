@@ -18,7 +18,7 @@ NOBODY = "proxy=y host=127.0.0.1 port=9"
 
 
 @dataclass(frozen=True)
-class Ways:
+class Transports:
     """How mail goes on a layout's servers. `onward`: Postfix's transport to other servers; `into`: to the mailboxes
     here; `login`: the password and the fields that Dovecot has of a mailbox whose account is "here", "later" or at an
     address."""
@@ -51,7 +51,7 @@ def mailbox_home(account: Account, address: str) -> str:
     return f"{account.home}/mail/{domain}/{local_part}"
 
 
-def lines(account: Account, state: State, ways: Ways) -> dict[str, list[str]]:
+def lines(account: Account, state: State, by: Transports) -> dict[str, list[str]]:
     """The account's lines, by table."""
     lines: dict[str, list[str]] = {name: [] for name in NAMES}
     where = route(state)
@@ -60,15 +60,15 @@ def lines(account: Account, state: State, ways: Ways) -> dict[str, list[str]]:
         if where == "later":
             lines["access"].append(f"{domain} 450 {WAIT}")
         if where != "here":
-            lines["transport"].append(f"{domain} {ways.away(where)}")
+            lines["transport"].append(f"{domain} {by.away(where)}")
     stored_as = _kept_as(account)
     addresses = [*stored_as, *stored_as.values(), *(forwarder.address for forwarder in account.forwarders)]
     lines["mailboxes"] = [f"{address} {account.name}" for address in dict.fromkeys(addresses)]
     if where == "here":
-        _forward(account, stored_as, ways, lines)
+        _forward(account, stored_as, by, lines)
     for mailbox in account.mailboxes:
         for address in dict.fromkeys((mailbox.key, stored_as[mailbox.key])):
-            lines["passwd"].append(login_line(account, mailbox, address, *ways.login(mailbox, where)))
+            lines["passwd"].append(login_line(account, mailbox, address, *by.login(mailbox, where)))
     return lines
 
 
@@ -96,7 +96,7 @@ def _kept_as(account: Account) -> dict[str, str]:
     return {key: f"/{key.replace('+', '/')}" if "+" in key or key in forwarded else key for key in keys}
 
 
-def _forward(account: Account, stored_as: dict[str, str], ways: Ways, lines: dict[str, list[str]]) -> None:
+def _forward(account: Account, stored_as: dict[str, str], by: Transports, lines: dict[str, list[str]]) -> None:
     """What of the account's mail goes on to other addresses, while it is here.
 
     Postfix reads the aliases when a message enters its queue. What entered while the account was held or elsewhere has
@@ -107,14 +107,14 @@ def _forward(account: Account, stored_as: dict[str, str], ways: Ways, lines: dic
     for forwarder in account.forwarders:
         to = [stored_as[target] if target == forwarder.address else target for target in forwarder.to]
         aliases.append(f"{forwarder.address} {', '.join(to)}")
-        transport.append(f"{forwarder.domain if forwarder.catches_all else forwarder.address} {ways.enter_again}")
+        transport.append(f"{forwarder.domain if forwarder.catches_all else forwarder.address} {by.enter_again}")
     for key, address in stored_as.items():
         if address != key and key not in forwarded:
             aliases.append(f"{key} {address}")
-            transport.append(f"{key} {ways.enter_again}")
+            transport.append(f"{key} {by.enter_again}")
         if key.partition("@")[2] in caught:
             aliases.append(f"{address} {address}")
-            transport.append(f"{address} {ways.into}")
+            transport.append(f"{address} {by.into}")
 
 
 def _for_postfix(address: str) -> str:

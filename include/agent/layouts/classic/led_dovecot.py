@@ -77,12 +77,12 @@ def content(release: str) -> str:
 
 def lead_here() -> None:
     """Make Dovecot ask our file first; it has to be there. Can be repeated."""
-    wanted = content(version())
-    if OURS.exists() and OURS.read_text() == wanted:
+    text = content(version())
+    if OURS.exists() and OURS.read_text() == text:
         return
     before = OURS.read_text() if OURS.exists() else None
     OURS.parent.mkdir(exist_ok=True)
-    write_durably(OURS, wanted, 0o644)
+    write_durably(OURS, text, 0o644)
     try:
         _require_led(_doveconf("-n"), _doveconf("protocols"))
     except Refused:

@@ -35,7 +35,7 @@ _FIRST = {
 }
 """What each of these settings begins with."""
 _PORT = 26
-"""Of `mail_tables.Ways.enter_again`."""
+"""Of `mail_tables.Transports.enter_again`."""
 _NO_SECOND_LOOK = ("client", "helo", "sender", "recipient", "data", "end_of_data")
 _SERVICES = {
     # Between servers mail goes by whatever address leads there.
@@ -110,9 +110,9 @@ def send_from(first: dict[int, str]) -> None:
     kept = read_json(KEPT)
     if kept is None or kept["sends_by_its_own"]:
         return
-    wanted = {_SENDS[family]: address for family, address in first.items()}
-    if _options(_SENDS.values()) != {name: address for name, address in wanted.items() if address}:
-        _set_options(wanted)
+    options = {_SENDS[family]: address for family, address in first.items()}
+    if _options(_SENDS.values()) != {name: address for name, address in options.items() if address}:
+        _set_options(options)
         reload_postfix()
 
 
@@ -231,9 +231,9 @@ def _options(names: Iterable[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _set_options(wanted: dict[str, str]) -> None:
-    _postconf("-P", *(f"{name}={value}" for name, value in wanted.items() if value))
-    gone = {name for name, value in wanted.items() if not value} & {*_options(wanted)}
+def _set_options(options: dict[str, str]) -> None:
+    _postconf("-P", *(f"{name}={value}" for name, value in options.items() if value))
+    gone = {name for name, value in options.items() if not value} & {*_options(options)}
     _postconf("-PX", *sorted(gone))
 
 

@@ -12,7 +12,7 @@ from ...account.mail_names import Mailbox
 from ...host.system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 from .. import mail_tables
 from ..mail_queue import drain, flush, queue, reload_postfix
-from ..mail_tables import NOBODY, Ways, route
+from ..mail_tables import NOBODY, Transports, route
 from ..messages import SCOPE, count, differences, main, messages
 from . import led_dovecot, led_postfix
 
@@ -48,7 +48,7 @@ def _login(mailbox: Mailbox, where: str) -> tuple[str, str]:
     return "", f"nopassword=y {NOBODY if where == 'later' else f'proxy=y host={where} starttls=any-cert'}"
 
 
-WAYS = Ways(onward=led_postfix.ONWARD, into=led_postfix.INTO, login=_login)
+BY = Transports(onward=led_postfix.ONWARD, into=led_postfix.INTO, login=_login)
 
 
 def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
@@ -61,31 +61,26 @@ def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
 
 
 def _lines(account: Account, state: State) -> dict[str, list[str]]:
-    where, adopted = route(state), is_adopted(account)
+    where, adopted = route(state), account.adopted.exists()
     if where == "here" and adopted:
         return {}
-    lines = mail_tables.lines(account, state, WAYS)
+    lines = mail_tables.lines(account, state, BY)
     if where == "here":
         caught = {forwarder.domain for forwarder in account.forwarders if forwarder.catches_all}
         # Wherever the host lets mail of other domains go.
-        lines["transport"] += [f"{domain} {WAYS.into}" for domain in account.mail_domains if domain not in caught]
+        lines["transport"] += [f"{domain} {BY.into}" for domain in account.mail_domains if domain not in caught]
     else:
         # What the host's own tables have of these addresses does not count meanwhile.
         lines["aliases"] += [f"{each.address} {each.address}" for each in account.forwarders]
-        known = [box.key for box in account.mailboxes] + [
+        addresses = [box.key for box in account.mailboxes] + [
             each.address for each in account.forwarders if not each.catches_all
         ]
-        lines["transport"] += [f"{address} {WAYS.away(where)}" for address in dict.fromkeys(known)]
+        lines["transport"] += [f"{address} {BY.away(where)}" for address in dict.fromkeys(addresses)]
     if not adopted and where in ("here", "later"):
         lines["senders"] = [
             mail_tables.login_line(account, box, box.key, box.password_hash, "") for box in account.mailboxes
         ]
     return lines
-
-
-def is_adopted(account: Account) -> bool:
-    """Whether it was here before us, and the host's own tables have it."""
-    return (account.directory / "adopted").exists()
 
 
 def lay_down() -> None:
@@ -113,7 +108,7 @@ def lay_down() -> None:
 def take_away() -> None:
     """The host's Postfix and Dovecot as they were; refused while they would know nothing of an account's mail."""
     for account in all_accounts():
-        if account.mail_domains and not (is_adopted(account) and route(standing(account.name)) == "here"):
+        if account.mail_domains and not (account.adopted.exists() and route(standing(account.name)) == "here"):
             refuse(
                 "account_in_the_way",
                 f"Only our tables say where mail of {account.name} goes: move it home, or remove it here, first.",
@@ -130,7 +125,7 @@ def render(*, certificates: bool = False) -> None:
     if _write_tables():
         reload_postfix()
     if certificates:
-        came = [account for account in all_accounts() if not is_adopted(account)]
+        came = [account for account in all_accounts() if not account.adopted.exists()]
         settings = mail_tables.certificate_settings(came, led_dovecot.version(), _CERTIFICATES)
         if write_if_changed(_MAIL / "certificates.conf", settings):
             run(["systemctl", "reload-or-restart", "dovecot.service"])

@@ -14,7 +14,8 @@ from pathlib import Path
 from ...account.accounts import Account, Site, State, all_accounts, standing, state_of
 from ...host.digest import printable
 from ...host.system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
-from . import php, trial_names
+from .. import trial_names
+from . import php
 
 _SOCKET = Path("/run/haproxy/admin.sock")
 DOMAINS_MAP = CONFIG / "front" / "domains.map"
@@ -26,6 +27,8 @@ PEERS = CONFIG / "front" / "peers.lst"
 _BOTH = (0, 1000)
 """An account's port is for visitors; the one a thousand higher is for the front that the account has left."""
 CERTIFICATES = CONFIG / "certificates"
+WEB_SERVER = ("127.0.0.1", 8080)
+"""Where nginx answers what the front passes on."""
 
 
 def believed() -> list[str]:

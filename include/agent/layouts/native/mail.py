@@ -8,7 +8,7 @@ from ...account.mail_names import Mailbox
 from ...host.system import CONFIG, RUNTIME, locked, run, write_if_changed
 from .. import mail_tables
 from ..mail_queue import drain, flush, queue, reload_postfix
-from ..mail_tables import NOBODY, Ways, route
+from ..mail_tables import NOBODY, Transports, route
 from ..messages import SCOPE, count, differences, main, messages
 from .front import CERTIFICATES
 
@@ -40,12 +40,12 @@ def _login(mailbox: Mailbox, where: str) -> tuple[str, str]:
     return "", f"nopassword=y proxy=y host={where} port=143 starttls=any-cert"
 
 
-WAYS = Ways(onward="smtp", into="lmtp:unix:private/dovecot-lmtp", login=_login)
+BY = Transports(onward="smtp", into="lmtp:unix:private/dovecot-lmtp", login=_login)
 
 
 def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
     """The content of Postfix's five tables and Dovecot's passwd-file, by file name."""
-    return mail_tables.joined(mail_tables.lines(account, state, WAYS) for account, state in accounts)
+    return mail_tables.joined(mail_tables.lines(account, state, BY) for account, state in accounts)
 
 
 def render(*, certificates: bool = False) -> None:

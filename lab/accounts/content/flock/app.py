@@ -30,8 +30,8 @@ class Book(BaseHTTPRequestHandler):
         given = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
         if "list" in given:
             return self.answer(200, "\n".join(id for (id,) in self.query("SELECT id FROM visits ORDER BY number")))
-        found = self.query("SELECT id FROM visits WHERE id = %s", given.get("id", [""])[0])
-        self.answer(200, f"visit {found[0][0]}") if found else self.answer(404, "no such visit")
+        rows = self.query("SELECT id FROM visits WHERE id = %s", given.get("id", [""])[0])
+        self.answer(200, f"visit {rows[0][0]}") if rows else self.answer(404, "no such visit")
 
     def query(self, statement, *values):
         connection = psycopg2.connect("dbname=flock")

@@ -28,7 +28,7 @@ def asked() -> set[tuple[str, str]]:
     found = set()
     for _, nodes in others():
         imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "layouts"]
-        parts = {alias.name for node in imports for alias in node.names}
+        parts = {alias.name for node in imports for alias in node.names} & {*layouts.__all__}
         for node in nodes:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in parts:
                 found.add((node.value.id, node.attr))

@@ -89,4 +89,4 @@ def test_mail_to_the_world_and_no_other_leaves_by_it():
     ]
     assert main["sent_from_address"] == main["sent_from_address6"] == "", "until the agent knows"
     assert "smtp_bind_address" not in main
-    assert not mail.WAYS.enter_again.startswith("outside")
+    assert not mail.BY.enter_again.startswith("outside")

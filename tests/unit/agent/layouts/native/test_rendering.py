@@ -6,8 +6,8 @@ from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host import entrance
 from include.agent.host.system import AGENT, Refused
-from include.agent.layouts import mail_tables
-from include.agent.layouts.native import forward, front, mail, php
+from include.agent.layouts import forward, mail_tables
+from include.agent.layouts.native import front, mail, php
 from tests.support.account_files import FILE
 
 ALICE = Account.from_json(FILE)
