@@ -19,6 +19,8 @@ ACCOUNT = Account.from_json({"account": "acct", "uid": 2001, "gid": 2001, "home"
     ("older", "newer"),
     [
         (r"'\0\0\0\0'", "x'00000000'"),
+        ("'\\0\x01?'", "x'0001ff'"),
+        ("'é?'", "x'c3a9fe'"),
         ("'unknown'", "x'756e6b6e6f776e'"),
         ("'Käse'", "x'4bc3a47365'"),
         ("'\\n\\r\x1a\\\\''\"\\0\t'", "x'0a0d1a5c27220009'"),
