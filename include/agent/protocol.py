@@ -32,6 +32,12 @@ def _create(want: verbs.Create) -> Standing:
     return _standing(shell.create(Account.from_json(want.account_file), want.epoch, want.unix_password_hash))
 
 
+def _adopt(want: verbs.Adopt) -> Standing:
+    from .move import shell
+
+    return _standing(shell.adopt(Account.from_json(want.account_file), want.epoch))
+
+
 def _pair(want: verbs.Pair) -> verbs.Paired:
     from .channel import pairing
     from .move import hold
@@ -208,6 +214,7 @@ def _shown(status: dict[str, Any]) -> verbs.OperationStatus:
 
 VERBS = Answers(
     verbs.AcceptIps.answered_by(_accept_ips),
+    verbs.Adopt.answered_by(_adopt),
     verbs.BecomeTestServer.answered_by(_become_test_server),
     verbs.Create.answered_by(_create),
     verbs.Describe.answered_by(_describe),

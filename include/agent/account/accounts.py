@@ -12,7 +12,7 @@ from typing import Any
 
 from ..host.system import CONFIG, RUNTIME, STATE, Refused, locked, read_json, refuse, sync_directory, write_durably
 from .engines import DECLARED, ENGINES, DeclaredEngine
-from .file_values import Site, all_of, bad, domain, home, identifier, mapping, ports, shell, site
+from .file_values import Site, all_of, bad, domain, extra, home, identifier, mapping, ports, shell, site
 from .mail_names import Forwarder, Mailbox, require_an_end
 from .state import TRANSITIONS, UNREADABLE, State, read_state
 
@@ -26,7 +26,8 @@ LEAD_PORTS = range(22000, 23000)
 """The front's ports, of its own machine only, from which an account's programs are led to databases elsewhere."""
 PART_PORTS = range(23000, 24000)
 """The front's ports, for other servers' fronts only, at which such programs arrive."""
-_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports")
+_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports", "extras")
+_MOST_EXTRAS = 1000
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man news nobody postfix proxy root sshd sync sys "
     "systemd-network systemd-timesync transhumance uucp www-data".split()
@@ -39,6 +40,8 @@ class Account:
 
     Here as its file states it, checked: names of databases, roles and users are any text. `in_engines` has them by
     engine and list.
+
+    `extras` are files of the host's own configuration that are this account's alone; they lie outside of its home.
 
     `ports` are those of this account alone, by protocol: who connects there means this account, wherever it is.
     On a database server the databases of one engine are an account of their own, the account's *part*, which is named
@@ -56,6 +59,7 @@ class Account:
     mailboxes: tuple[Mailbox, ...]
     forwarders: tuple[Forwarder, ...] = ()
     ports: dict[str, int] = field(default_factory=dict)
+    extras: tuple[str, ...] = ()
 
     @property
     def part(self) -> str | None:
@@ -95,6 +99,7 @@ class Account:
         """What of this account lives on another server when the databases of this engine do."""
         name = part_name(self.name, engine)
         nothing: dict[str, Any] = {"sites": (), "mail_domains": (), "mailboxes": (), "forwarders": (), "ports": {}}
+        nothing["extras"] = ()
         alone = self.without(other for other in ENGINES if other != engine)
         return replace(alone, name=name, home=f"/home/{name}", shell="/usr/sbin/nologin", **nothing)
 
@@ -117,6 +122,11 @@ class Account:
         """Where this host keeps what it knows of the account; root's alone."""
         return STATE / "accounts" / self.name
 
+    @property
+    def adopted(self) -> Path:
+        """There while this host's own configuration has the account, which was here before the agent knew it."""
+        return self.directory / "adopted"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "account": self.name,
@@ -138,6 +148,7 @@ class Account:
                 **({"forwarders": [forwarder.to_json() for forwarder in self.forwarders]} if self.forwarders else {}),
             },
             **({"ports": dict(self.ports)} if self.ports else {}),
+            **({"extras": list(self.extras)} if self.extras else {}),
         }
 
     @classmethod
@@ -163,11 +174,13 @@ class Account:
             mailboxes=mailboxes,
             forwarders=forwarders,
             ports=ports(data.get("ports", {}), _PORTS, PART_PORTS if "." in name else PORT_RANGE),
+            extras=_extras(data.get("extras", [])),
         )
         keys_by_noun = {
             "host name": account.hosts,
             "mailbox": [mailbox.key for mailbox in mailboxes],
             "forwarder": [forwarder.address for forwarder in forwarders],
+            "extra": [*account.extras],
         }
         for noun, names in keys_by_noun.items():
             if twice := sorted(name for name, count in Counter(names).items() if count > 1):
@@ -177,6 +190,13 @@ class Account:
 
 
 _NOTHING: dict[str, dict[str, tuple[Any, ...]]] = {engine.name: dict.fromkeys(engine.lists, ()) for engine in DECLARED}
+
+
+def _extras(value: Any) -> tuple[str, ...]:
+    extras = all_of(value, "extras", extra)
+    if len(extras) > _MOST_EXTRAS:
+        bad(f"The account file names {len(extras)} extras, more than the {_MOST_EXTRAS} that are carried; name fewer.")
+    return extras
 
 
 def _in_engine(engine: DeclaredEngine, data: Any) -> dict[str, tuple[Any, ...]]:

@@ -14,19 +14,21 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _SHELL = re.compile(r"/(usr/(local/)?)?s?bin/[A-Za-z0-9_][A-Za-z0-9_.+-]{0,60}")
+_EXTRA = re.compile(r"(?=.{1,1000}\Z)(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._@+%:=-]{1,255}){2,12}")
 _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
 
 
 @dataclass(frozen=True)
 class Site:
-    """A site: its domain, the further names it answers to, and its document root relative to the home.
+    """A site: its domain, the further names it answers to, and its document root relative to the home; None where the
+    web server's own file of the site, one of the account's extras, says what is shown.
 
     Requests for `app` and what is below it go to a program of the account's own that listens at ~/app.sock.
     """
 
     domain: str
     aliases: tuple[str, ...]
-    root: str
+    root: str | None
     app: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -92,12 +94,24 @@ def domain(value: Any) -> str:
 def site(item: Any) -> Site:
     item = mapping(item, "A site", ("domain", "aliases", "root", "app"))
     root = item.get("root", "public_html")
-    if not isinstance(root, str) or not _ROOT.fullmatch(root):
-        bad(f"The document root {root!r} must be a plain path below the home, such as public_html.")
+    if root is not None and (not isinstance(root, str) or not _ROOT.fullmatch(root)):
+        bad(
+            f"The document root {root!r} must be a plain path below the home, such as public_html, or null where the"
+            " web server's own file of the site says it."
+        )
     app = item.get("app")
     if app is not None and (not isinstance(app, str) or not _APP.fullmatch(app)):
         bad(f"The path {app!r} of the app must be a plain one that begins with /, such as /live.")
     return Site(domain(item.get("domain")), all_of(item.get("aliases", []), "aliases", domain), root, app)
+
+
+def extra(value: Any) -> str:
+    if not isinstance(value, str) or not _EXTRA.fullmatch(value):
+        bad(
+            f"The extra {value!r} must be the plain path of one of the host's own files, such as"
+            " /etc/apache2/sites-available/shop.example.conf."
+        )
+    return value
 
 
 def ports(value: Any, protocols: tuple[str, ...], allowed: range) -> dict[str, int]:

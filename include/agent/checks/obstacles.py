@@ -14,7 +14,7 @@ from ..account.accounts import Account, load, state_of
 from ..host.digest import printable
 from ..host.operations import Report
 from ..host.system import Refused, refuse
-from ..layouts import reboot_lines
+from ..layouts import extras, reboot_lines
 from ..move import fence, redirect
 from ..move.stores import FILES, engine_named
 from ..stores.files import digest
@@ -29,10 +29,13 @@ HOST: verbs.Who = "host"
 NOBODY: verbs.Who = "nobody"
 WHOSE: dict[str, verbs.Who] = {
     "bad_account_file": HOST,
+    "bad_extra": HOST,
     "bad_name": CUSTOMER,
     "damaged_file": HOST,
     "engine_blocked": CUSTOMER,
     "engine_elsewhere": HOST,
+    "extra_unread": HOST,
+    "extras_too_large": HOST,
     "files_walk_failed": CUSTOMER,
     "foreign_definer": HOST,
     "foreign_member": HOST,
@@ -114,6 +117,9 @@ def _serving(name: str, stores: list[str]) -> Account:
 
 
 def _files(account: Account, noted: ObstacleList) -> list[str]:
+    with noted.noting():
+        for sentence in extras.unfit(account):
+            noted.add("bad_extra", sentence)
     with noted.noting():
         return [*digest.left_behind(account), *reboot_lines.left_behind(account)]
     return []

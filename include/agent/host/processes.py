@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from .system import RUNTIME, locked, refuse
@@ -37,21 +38,27 @@ def _users(pid: int) -> set[int]:
     return {int(uid) for uid in uids.groups()} if uids and not dead else set()
 
 
-def end_all(name: str, uid: int, *, patience: float = 1.0) -> int:
+def is_roots_alone(pid: int) -> bool:
+    """Whether a process has root's rights and nobody else's."""
+    return _users(pid) == {0}
+
+
+def end_all(name: str, uid: int, *, patience: float = 1.0, spared: Callable[[], Collection[int]] = tuple) -> int:
     """End every process of the account, of its subordinate users too: politely, then not. How many there were.
 
-    A look at /proc misses what forks and exits meanwhile, so it is the kernel that ends them, all at one moment."""
+    `spared`: those that are left at the end, since something of root's makes them anew and nobody reaches them. A look
+    at /proc misses what forks and exits meanwhile, so it is the kernel that ends them, all at one moment."""
     users = [range(uid, uid + 1), *_subordinate(name, uid)]
     began = time.monotonic()
-    first = _processes_of(users)
+    first = _remaining(users, spared)
     if first:
         _signal_all(uid, signal.SIGTERM)
-    while time.monotonic() < began + patience and _processes_of(users):
+    while time.monotonic() < began + patience and _remaining(users, spared):
         time.sleep(0.01)
     quiet = 0
     while quiet < 2:
         _signal_all(uid, signal.SIGKILL)
-        left = _processes_of(users)
+        left = _remaining(users, spared)
         for pid, uids in left.items():
             _end_foreign(pid, uids, uid, users)
         quiet = 0 if left else quiet + 1
@@ -60,6 +67,27 @@ def end_all(name: str, uid: int, *, patience: float = 1.0) -> int:
         if left:
             time.sleep(0.005)
     return len(first)
+
+
+def _remaining(users: list[range], spared: Callable[[], Collection[int]]) -> dict[int, set[int]]:
+    """The processes of these users that have to end. Who may stay is asked after the look: what came since is not in
+    it."""
+    there = _processes_of(users)
+    staying = {*spared()} if there else set()
+    return {pid: uids for pid, uids in there.items() if pid not in staying}
+
+
+def tell(pid: int, number: signal.Signals) -> int | None:
+    """Send the signal; a descriptor that tells when the process has ended, None when it has."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        pass
+    return descriptor
 
 
 def become_reader(uid: int, gid: int) -> None:

@@ -192,16 +192,7 @@ def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
         if not os.access(shell, os.X_OK):
             refuse("no_shell", f"The shell {shell} of {name} is not on this server; install it, then try again.")
     else:
-        if os.path.normpath(entry.pw_dir) != home:
-            refuse(
-                "other_home", f"The home of the user {name} is {entry.pw_dir} here, not {home}; remove that user first."
-            )
-        if (entry.pw_uid, entry.pw_gid) != (uid, gid):
-            refuse(
-                "uid_taken",
-                f"The user {name} has uid {entry.pw_uid} and gid {entry.pw_gid} here, not {uid} and {gid}; "
-                "remove that user first.",
-            )
+        _require_same(entry, uid, gid, home)
         return
     try:
         if grp.getgrnam(name).gr_gid != gid:
@@ -214,6 +205,26 @@ def _create_user(name: str, uid: int, gid: int, home: str, shell: str) -> None:
     run([*argv, "--no-create-home", "--no-log-init", name])
     # The web server reads an account's files as a member of its group; others do not get in.
     run(["usermod", "--append", "--groups", name, "www-data"])
+
+
+def require_user(name: str, uid: int, gid: int, home: str) -> None:
+    """Refuse unless this server has that user."""
+    try:
+        _require_same(pwd.getpwnam(name), uid, gid, home)
+    except KeyError:
+        refuse("no_such_user", f"There is no Unix user {name} on this server; adopt only who lives here already.")
+
+
+def _require_same(entry: pwd.struct_passwd, uid: int, gid: int, home: str) -> None:
+    name = entry.pw_name
+    if os.path.normpath(entry.pw_dir) != home:
+        refuse("other_home", f"The home of the user {name} is {entry.pw_dir} here, not {home}; remove that user first.")
+    if (entry.pw_uid, entry.pw_gid) != (uid, gid):
+        refuse(
+            "uid_taken",
+            f"The user {name} has uid {entry.pw_uid} and gid {entry.pw_gid} here, not {uid} and {gid}; remove that user"
+            " first.",
+        )
 
 
 _EVERYBODYS = ["/tmp", "/var/tmp", "/dev/shm"]

@@ -1,8 +1,8 @@
 """Who serves, runs and delivers on a server. A layout is a package here; the others ask for that of their server.
 
 What a layout has, `native` shows: the modules below with their functions, and SERVICES. What layouts share lies beside
-them. A server says in one word in
-the file LAYOUT which is its own, `native` where there is none; `prepare` writes it on a host's own server.
+them. A server says in one word in the file LAYOUT which is its own, `native` where there is none; `prepare` writes it
+on a host's own server.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
 
 if TYPE_CHECKING:
     from ..verbs.discovered import Inhabitants
-    from .native import SERVICES, forward, front, mail, own, php, reboot_lines, trial_names
+    from .native import SERVICES, extras, front, mail, own, php
 
 
 def __getattr__(part: str) -> Any:
@@ -56,4 +56,4 @@ def __getattr__(part: str) -> Any:
     return import_module(package).SERVICES if part == "SERVICES" else import_module(f"{package}.{part}")
 
 
-__all__ = ["SERVICES", "forward", "front", "mail", "own", "php", "read_inhabitants", "reboot_lines", "trial_names"]
+__all__ = ["SERVICES", "extras", "front", "mail", "own", "php", "read_inhabitants"]

@@ -1,4 +1,5 @@
-"""What root keeps for an account: its Unix password and expiry, its crontab, its certificates."""
+"""What root keeps for an account: its Unix password and expiry, its crontab, its certificates, and its extras: its own
+files of the host's configuration."""
 
 import hashlib
 import json
@@ -7,27 +8,45 @@ from typing import Any
 from ..account.accounts import Account, state_of
 from ..channel.peer import Peer
 from ..host import system
+from ..host.codec import plain
 from ..host.scope import Scope
-from ..host.system import Refused
-from ..layouts import front, mail
-from ..verbs.peers import Identity, IdentityDigest
+from ..host.system import Refused, refuse
+from ..layouts import extras, front, mail
+from ..verbs.peers import Extras, Identity, IdentityDigest
 from ..verbs.verb import Asking, Nothing
 from . import shell
 
 SCOPE = Scope(
-    what="the Unix password and its expiry, the crontab, and the key and chain of each certificate",
+    what=(
+        "the Unix password and its expiry, the crontab, the key and chain of each certificate, and the account's own"
+        " files of the host's configuration"
+    ),
     how="a SHA-256 of each",
     when="all of it in the hold",
     without=(
         "Units of systemd and jobs of `at` of the account: they are not carried.",
         "Log files of the server about the account: they stay with the server.",
+        "The account that a server has at Let's Encrypt, by which a certificate is renewed: each server has its own.",
     ),
 )
 
 
 def send(account: Account, peer: Peer) -> None:
-    """Make it the same on the peer."""
+    """Make it the same on the peer, but for the extras."""
     peer.call(Identity(**read(account)))
+
+
+def send_extras(account: Account, peer: Peer) -> None:
+    """Make them the same on the peer; when the home is there, since the files speak of what is in it. What is not
+    allowed in them is refused here, as it would be there."""
+    require_extras(account)
+    if account.extras:
+        peer.call(Extras(extras=extras.read(account)))
+
+
+def require_extras(account: Account) -> None:
+    for sentence in extras.unfit(account):
+        refuse("bad_extra", sentence)
 
 
 def read(account: Account) -> dict[str, Any]:
@@ -50,7 +69,7 @@ def read(account: Account) -> dict[str, Any]:
 
 def digest(account: Account) -> dict[str, Any]:
     """A hash of each part of the account's identity, the same on both sides when they are."""
-    whole = read(account)
+    whole = {**read(account), "extras": plain(extras.read(account))}
     return {key: hashlib.sha256(json.dumps(whole[key]).encode()).hexdigest() for key in sorted(whole)}
 
 
@@ -74,4 +93,9 @@ def _take(account: Account, want: Identity, _asking: Asking) -> Nothing:
     return Nothing()
 
 
-PEER_VERBS = (Identity.served_by(_take), IdentityDigest.told_by(digest))
+def _take_extras(account: Account, want: Extras, _asking: Asking) -> Nothing:
+    extras.install(account, want.extras)
+    return Nothing()
+
+
+PEER_VERBS = (Identity.served_by(_take), Extras.served_by(_take_extras), IdentityDigest.told_by(digest))

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from ..account.accounts import Account, State, put_state, state_of
 from ..host import processes, system
@@ -22,7 +23,7 @@ def end_programs(account: Account) -> int:
     php.stop(account)
     system.set_crontab_aside(account.name, account.directory / "crontab")
     system.set_expiry(account.name, "1")
-    return processes.end_all(account.name, account.uid)
+    return processes.end_all(account.name, account.uid, spared=partial(php.spared, account))
 
 
 # --- begun ---

@@ -22,7 +22,7 @@ from ..channel import pairing
 from ..host import homes, processes, server_role, system
 from ..host.digest import printable
 from ..host.system import refuse
-from ..layouts import front, mail, php, reboot_lines
+from ..layouts import extras, front, mail, php, reboot_lines
 from . import serving, stores
 
 
@@ -49,6 +49,31 @@ def create(account: Account, epoch: int, password_hash: str | None) -> State:
         return state
 
 
+def adopt(account: Account, epoch: int) -> State:
+    """Register an account that the host itself made: it serves here from now on. Nothing of it is changed, and nothing
+    is started again. Again with another account file: what changed is taken over."""
+    server_role.refuse_to_serve(account.name)
+    with guarded(account.name):
+        state = state_of(account.name)
+        if account.part:
+            refuse("is_part", f"{account.name} is a part of an account; it comes by a move.")
+        if state.state not in ("absent", "serving") or (state.state == "serving" and not account.adopted.exists()):
+            refuse(
+                "wrong_state", f"The account {account.name} is {state.state} here already; nothing is to be adopted."
+            )
+        extras.refuse_unfit(account)
+        _refuse_others(account)
+        system.require_user(account.name, account.uid, account.gid, account.home)
+        extras.adopt(account)
+        system.write_durably(account.adopted, "")
+        save(account)
+        if state.state == "absent":
+            state = put_state(account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time()))
+        front.render_maps()
+        mail.render()
+        return state
+
+
 def receive(account: Account, move: str, epoch: int) -> State:
     """Make the inert shell of an account, or of a part of one, that will come here in this move."""
     with guarded(account.name):
@@ -72,6 +97,8 @@ def receive(account: Account, move: str, epoch: int) -> State:
         # What still writes for an attempt before this one ends first.
         with pairing.no_data_session(account.name):
             state = put_state(account.name, fresh)
+        # What the host's own tables say of it is old by now.
+        account.adopted.unlink(missing_ok=True)
         front.render_sites()
         front.render_maps()
         mail.render()
@@ -94,6 +121,26 @@ def _with_port(account: Account, engine: str) -> Account:
 
 def _make_shell(account: Account) -> None:
     """Unix user, home and the account file; refused where another account has a name, a uid or a domain."""
+    extras.refuse_unfit(account)
+    _refuse_others(account)
+    if account.part:
+        with system.locked(system.RUNTIME / "parts.lock"):
+            save(_with_port(account, account.part))
+    else:
+        if other_user := processes.whose_subordinate(account.uid):
+            refuse(
+                "uid_taken",
+                f"The uid {account.uid} of {account.name} is one that {printable(other_user)} may use (/etc/subuid);"
+                " take it away there first.",
+            )
+        homes.make_way(account.home)
+        system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
+        save(account)
+    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _refuse_others(account: Account) -> None:
+    """Refuse an account of whose another one here has a name, a uid, a home, a domain or a port."""
     for damaged in {*unreadable()} - {account.name}:
         # What it has could be this one's as well.
         whole(damaged)
@@ -118,25 +165,16 @@ def _make_shell(account: Account) -> None:
                 "name_taken",
                 f"The {taken[0][0]} {printable(taken[0][1])} belongs to the account {other.name} here; rename one.",
             )
+        if extras_of_both := sorted({*account.extras} & {*other.extras}):
+            refuse(
+                "extra_taken",
+                f"The file {extras_of_both[0]} is the account {other.name}'s here; rename it on one of the servers.",
+            )
         if ports := sorted({*account.ports.values()} & {*other.ports.values()}):
             refuse(
                 "port_taken",
                 f"The port {ports[0]} belongs to the account {other.name} here; give {account.name} another one.",
             )
-    if account.part:
-        with system.locked(system.RUNTIME / "parts.lock"):
-            save(_with_port(account, account.part))
-    else:
-        if other_user := processes.whose_subordinate(account.uid):
-            refuse(
-                "uid_taken",
-                f"The uid {account.uid} of {account.name} is one that {printable(other_user)} may use (/etc/subuid);"
-                " take it away there first.",
-            )
-        homes.make_way(account.home)
-        system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
-        save(account)
-    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _in_databases(account: Account) -> set[tuple[str, str]]:
@@ -184,8 +222,10 @@ def _discard_whole(account: Account) -> None:
     for store in stores.STORES:
         store.discard(account)
     front.drop_certificates(account)
+    extras.remove(account)
     system.remove_user(account.name, account.uid, account.home)
-    (account.directory / "crontab").unlink(missing_ok=True)
+    for kept in (account.directory / "crontab", account.adopted):
+        kept.unlink(missing_ok=True)
     reboot_lines.forget(account)
 
 

@@ -101,10 +101,15 @@ def begin_alone(account: Account, peer: Peer, stores: Collection[str]) -> None:
 
 
 def _follow(account: Account, peer: Peer, report: Report, stores: list[Store]) -> list[Following]:
-    begin_alone(account, peer, [store.name for store in stores])
-    if "files" in [store.name for store in stores]:
+    names = [store.name for store in stores]
+    begin_alone(account, peer, names)
+    if "files" in names:
+        identity.require_extras(account)
         identity.send(account, peer)
-    return side_by_side(*(partial(store.follow, account, peer, report) for store in stores))
+    followings: list[Following] = side_by_side(*(partial(store.follow, account, peer, report) for store in stores))
+    if "files" in names:
+        identity.send_extras(account, peer)
+    return followings
 
 
 def switch(want: verbs.Switch, report: Report) -> reports.Switched:

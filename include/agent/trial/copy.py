@@ -45,7 +45,8 @@ def open_test(name: str, move: str, epoch: int, names: Any, copied: Any) -> Stat
         failpoint("test_open")
         reopen(account)
         if "files" in copied:
-            hosts = {site.domain: trial_names.asked_as(site) for site in account.sites if site.domain in names}
+            sites = [site for site in account.sites if site.domain in names]
+            hosts = {site.domain: trial_names.asked_as(site, front.WEB_SERVER) for site in sites}
             state = put_state(name, replace(state, test={**test, "hosts": hosts}))
             front.render_sites()
         return state

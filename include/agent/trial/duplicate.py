@@ -12,24 +12,29 @@ from ..account.accounts import Account, state_of
 from ..channel.peer import Peer
 from ..host.operations import Report
 from ..host.system import Refused, refuse, side_by_side
-from ..layouts import reboot_lines
+from ..layouts import extras, reboot_lines
 from ..move import identity
 from ..move.stores import FILES, engine_named
 from ..move.switch import _require_serving, _sides, begin_alone
 from ..stores.duplicated import StoreCopy, note
 from ..stores.files import digest, rsync
-from ..verbs.peers import Identity
+from ..verbs.peers import Extras, Identity
 from ..verbs.reports import Duplicated
 from .copy import check_stores
 
 # Refusals that speak of the account, and not of servers or the way between them: they are the test's result.
 _OF_THE_ACCOUNT = frozenset(
     {
+        "bad_extra",
         "bad_grant",
         "bad_name",
         "engine_blocked",
         "event_failed",
         "extension_blocked",
+        "extra_taken",
+        "extra_unread",
+        "extras_not_taken",
+        "extras_too_large",
         "files_walk_failed",
         "foreign_definer",
         "foreign_member",
@@ -96,3 +101,5 @@ def _files(account: Account, peer: Peer, report: Report, done: StoreCopy) -> Non
     sent = rsync.send(account, peer, report)
     done.files, done.bytes = sent["files"], sent["bytes"]
     done.left += [*digest.left_behind(account), *reboot_lines.left_behind(account)]
+    if account.extras:
+        peer.call(Extras(extras=extras.read(account, only_for_tests=True)))

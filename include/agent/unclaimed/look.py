@@ -10,6 +10,7 @@ from .. import verbs
 from ..account.accounts import all_accounts, unreadable
 from ..host.operations import Report
 from ..host.system import Refused
+from ..layouts import extras
 from ..verbs import Inspected, Unclaimed
 from . import claims, clusters, containers, files, listening, mounted, schedules, zones
 from .here import NOT_LOOKED_AT, Here, at_most, unclaimed
@@ -40,7 +41,8 @@ def look(report: Report = lambda **_: None) -> list[Unclaimed]:
         things += _tried(part_name, partial(part, here))
     report(step="files")
     elsewhere = {each.name for each in things if each.kind in (clusters.KIND, containers.KIND, "crontab", "timer")}
-    things += _tried("files", partial(files.look, here, elsewhere | here.homes))
+    accounts_own = here.homes | {path for account in accounts for path in extras.paths(account)}
+    things += _tried("files", partial(files.look, here, elsewhere | accounts_own))
     return sorted(at_most(things), key=lambda each: (each.kind, each.name))
 
 

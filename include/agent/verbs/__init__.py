@@ -71,6 +71,14 @@ class Create(Verb[Standing], name="create", by=ORCHESTRATOR):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adopt(Verb[Standing], name="adopt", by=ORCHESTRATOR):
+    """Register an account that the host itself made: it serves here from now on, and nothing of it is changed."""
+
+    account_file: AccountFile
+    epoch: Epoch = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Remove(Verb[Nothing], name="remove", by=ORCHESTRATOR):
     """Take away what has left, or was given up. `move`: only if it is here by that one."""
 

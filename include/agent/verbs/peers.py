@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from ..host.codec import Most
 from ..host.shapes import each, holding, maybe, named, record, row, text, tree, whole
 from ..host.walk_format import BUCKETS, FIELDS
+from .extras import MOST, Extra
 from .reports import Remark, Step
 from .verb import PARTS, PEER, Nothing, PeerVerb
 
@@ -99,6 +100,13 @@ class Identity(PeerVerb[Nothing], name="identity", by=PEER):
     expiry: Annotated[str, text(40)]
     crontab: Annotated[str | None, maybe(text(SHORT))]
     certificates: Annotated[dict[str, str], named(text(SHORT), 10_000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras(PeerVerb[Nothing], name="extras", by=PEER):
+    """Make the host's files of the account's the same there, when its home is."""
+
+    extras: Annotated[list[Extra], Most(MOST)]
 
 
 @dataclass(frozen=True, kw_only=True)

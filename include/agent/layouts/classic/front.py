@@ -13,6 +13,8 @@ from ..certificates import CERTIFICATES, Shown, certificates
 from ..haproxy import LOCK, HAProxy, believed, entry, hosts
 
 UNIT = "transhumance-front.service"
+WEB_SERVER = ("127.0.0.1", 80)
+"""Where the web server answers what is asked for on this machine."""
 FRONT = HAProxy(Path("/run/transhumance-front/admin.sock"), UNIT)
 SHOWN = Shown(FRONT)
 command, set_entry = FRONT.command, FRONT.set_entry
@@ -20,6 +22,7 @@ put_certificate, load_certificates = SHOWN.put_certificate, SHOWN.load_certifica
 drop_certificates = SHOWN.drop_certificates
 __all__ = [
     "CERTIFICATES",
+    "WEB_SERVER",
     "believed",
     "certificates",
     "command",

@@ -7,15 +7,18 @@ from pathlib import Path
 
 from ...account.accounts import Account, Site, all_accounts, standing
 from ...host.system import CONFIG, locked, run, write_if_changed
+from .. import trial_names
 from ..certificates import CERTIFICATES, Shown, certificates
 from ..haproxy import LOCK, HAProxy, believed, entry, hosts, parse_map
-from . import php, trial_names
+from . import php
 
 PORTS_MAP = CONFIG / "front" / "ports.map"
 PROTOCOLS_MAP = CONFIG / "front" / "protocols.map"
 ENGINES_MAP = CONFIG / "front" / "engines.map"
 _BOTH = (0, 1000)
 """An account's port is for visitors; the one a thousand higher is for the front that the account has left."""
+WEB_SERVER = ("127.0.0.1", 8080)
+"""Where nginx answers what the front passes on."""
 _FRONT = HAProxy(Path("/run/haproxy/admin.sock"), "haproxy.service")
 _SHOWN = Shown(_FRONT)
 command, set_entry = _FRONT.command, _FRONT.set_entry
@@ -23,6 +26,7 @@ put_certificate, load_certificates = _SHOWN.put_certificate, _SHOWN.load_certifi
 drop_certificates = _SHOWN.drop_certificates
 __all__ = [
     "CERTIFICATES",
+    "WEB_SERVER",
     "believed",
     "certificates",
     "command",

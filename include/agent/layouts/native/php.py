@@ -147,23 +147,15 @@ def _end(account: Account) -> None:
     """Master and workers at the same time: its own orderly way takes a worker's whole tidying up."""
     for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
         end = time.monotonic() + patience
-        ending = [_tell(pid, number) for _, pid, _ in _processes(account)]
+        ending = [processes.tell(pid, number) for _, pid, _ in _processes(account)]
         for descriptor in filter(None, ending):
             select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
             os.close(descriptor)
 
 
-def _tell(pid: int, number: signal.Signals) -> int | None:
-    """Send the signal; a descriptor that tells when the process has ended, None when it has."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None
-    try:
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        pass
-    return descriptor
+def spared(_account: Account) -> set[int]:
+    """Which processes of an account that is held may run: none, PHP's own end with it."""
+    return set()
 
 
 def _runs(account: Account) -> bool:

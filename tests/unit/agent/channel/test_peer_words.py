@@ -75,6 +75,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "part_port": ({}, {"port": 23000}),
     "stream_up": ({"slot": "th_follow_7", "seconds": 15}, {}),
     "identity": ({"password_hash": "!", "expiry": "", "crontab": None, "certificates": {"a.example": "pem"}}, {}),
+    "extras": ({"extras": [{"path": "/etc/logrotate.d/a", "text": "a", "leads_to": None}]}, {}),
     "identity_digest": ({}, {"crontab": "0" * 64, "expiry": "f" * 64}),
     "messages_digest": (
         {},

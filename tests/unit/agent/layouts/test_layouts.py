@@ -28,7 +28,7 @@ def asked() -> set[tuple[str, str]]:
     found = set()
     for _, nodes in others():
         imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "layouts"]
-        parts = {alias.name for node in imports for alias in node.names}
+        parts = {alias.name for node in imports for alias in node.names} & {*layouts.__all__}
         for node in nodes:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in parts:
                 found.add((node.value.id, node.attr))
@@ -52,7 +52,12 @@ def test_every_layout_has_what_is_asked_of_one(layout: str) -> None:
         theirs = getattr(import_module(f"{layouts.__name__}.{layout}.{part}"), name)
         native = getattr(import_module(f"{layouts.__name__}.native.{part}"), name)
         if inspect.isfunction(native):
-            assert [*inspect.signature(theirs).parameters] == [*inspect.signature(native).parameters], (part, name)
+            wanted, has = (
+                {key.lstrip("_"): each for key, each in inspect.signature(one).parameters.items()}
+                for one in (native, theirs)
+            )
+            assert [*has][: len(wanted)] == [*wanted], (part, name)
+            assert all(has[key].default is not inspect.Parameter.empty for key in [*has][len(wanted) :]), (part, name)
 
 
 def test_a_server_has_the_layout_that_its_file_names(tmp_path: Path) -> None:
@@ -64,7 +69,7 @@ def test_a_server_has_the_layout_that_its_file_names(tmp_path: Path) -> None:
     assert front_of(tmp_path, "apache\n") == "apache"
     with pytest.raises(subprocess.CalledProcessError) as refused:
         front_of(tmp_path, "../native")
-    assert "is no layout of this agent: use apache or native." in refused.value.stderr
+    assert "is no layout of this agent: use apache or classic or native." in refused.value.stderr
 
 
 def front_of(folder: Path, word: str | None) -> str:

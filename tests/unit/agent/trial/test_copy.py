@@ -5,7 +5,8 @@ import pytest
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.host.system import Refused
-from include.agent.layouts.native import front, mail, trial_names
+from include.agent.layouts import trial_names
+from include.agent.layouts.native import front, mail
 from include.agent.stores.postgresql.duplicate import notes_of_pg_restore
 from include.agent.trial import copy
 from tests.support.account_files import FILE, changed

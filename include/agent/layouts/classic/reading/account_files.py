@@ -11,8 +11,11 @@ from ....account.accounts import Account
 from ....host.digest import printable
 from ....host.system import Refused
 from ....verbs.discovered import Discovered, Site
+from .. import extras
+from ..judges.whose import Whose
+from ..places import kind_of
 from .programs import CARRIED
-from .tree import Notes
+from .tree import Notes, Tree
 from .users import is_below
 
 _APP = "app.sock"
@@ -58,24 +61,22 @@ class _File:
         if not plain:
             self._cannot(f"The site {called} of {site.place} has no plain name of its own; give it one.")
             return None
-        if not site.root and not site.behind:
-            self._cannot(f"The site {called} of {site.place} only leads elsewhere; that is not carried yet.")
-            return None
         file: dict[str, Any] = {"domain": plain[0], "aliases": plain[1:]}
         for answered in site.behind:
             below, _, where = answered.rpartition(" at ")
             if where == f"http {self.account.home}/{_APP}" and "app" not in file:
                 file["app"] = below
-            else:
+            elif not is_below(where.removeprefix("http "), self.account.home):
                 self._cannot(
                     f"The site {called} passes {answered} on; a program is only reached at {self.account.home}/{_APP}."
                 )
-        if site.root:
-            if not is_below(site.root, self.account.home) or site.root == self.account.home:
-                where = "is the home itself" if site.root == self.account.home else f"is not below {self.account.home}"
-                self._cannot(f"The folder {site.root} of the site {called} {where}; move it below the home.")
-                return None
-            file["root"] = site.root[len(self.account.home) + 1 :]
+        if site.root and not is_below(site.root, self.account.home):
+            self._cannot(
+                f"The folder {site.root} of the site {called} is not below {self.account.home}; move it below the home."
+            )
+            return None
+        # The home itself, or nothing: then the web server's own file, an extra, says what is shown.
+        file["root"] = site.root[len(self.account.home) + 1 :] or None
         return file
 
     def mail(self) -> dict[str, Any]:
@@ -110,10 +111,32 @@ class _File:
         for program in account.programs:
             if program.kind not in CARRIED:
                 self._cannot(f"{program.file} is {program.kind}; nothing starts it on another server yet.")
-        outside = [extra.path for extra in account.extras]
+
+    def extras(self, tree: Tree) -> list[str]:
+        """The extras that are carried, as the judges find; the others are told."""
+        account = Account.from_json(self.content)
+        described = dict.fromkeys(extra.path for extra in self.account.extras)
+        places = {path: kind_of(path, Whose.of(account)) for path in described}
+        outside = [path for path, kind in places.items() if kind is None]
         if outside:
             more = f" and {len(outside) - _SHOWN} more" if len(outside) > _SHOWN else ""
             self._cannot(f"{', '.join(outside[:_SHOWN])}{more} lie outside of the home and are not carried yet.")
+        named = replace(account, extras=tuple(path for path, kind in places.items() if kind is not None))
+        carried = extras.carried(named, tree, self._cannot)
+        self._of_several({*described})
+        return carried
+
+    def _of_several(self, described: set[str]) -> None:
+        """A file that says something of several accounts is none of theirs."""
+        for what, place in [
+            *((f"site {site.names[0] if site.names else ''}", site.place) for site in self.account.sites),
+            *((f"pool {pool.name}", pool.place) for pool in self.account.pools),
+        ]:
+            file = place.rpartition(":")[0]
+            if file not in described and not is_below(file, self.account.home):
+                self._cannot(
+                    f"{file}, which has the {what}, has those of other accounts too; give each a file of its own."
+                )
 
     def _cannot(self, sentence: str, kind: str = "") -> None:
         self._unfit.add(sentence, kind)
@@ -122,7 +145,7 @@ class _File:
         return self._unfit.sentences()
 
 
-def with_account_file(account: Discovered, sharing: list[str]) -> Discovered:
+def with_account_file(account: Discovered, sharing: list[str], tree: Tree) -> Discovered:
     """The same, with its account file as far as that can say it; with none where it cannot say who the account is.
     `sharing`: who else has its group."""
     if sharing:
@@ -139,5 +162,7 @@ def with_account_file(account: Discovered, sharing: list[str]) -> Discovered:
         if file.take([{**file.content, engine: lists}], Account.from_json):
             file.content[engine] = lists
     file.others()
+    if carried := file.extras(tree):
+        file.content["extras"] = carried
     (content,) = file.take([file.content], Account.from_json) or [None]
     return replace(account, account_file=content, unfit=file.unfit())

@@ -12,6 +12,7 @@ from .tree import Place, Tree
 from .users import User, owner_of, second_logins
 
 _LIVE = re.compile(r"(/etc/letsencrypt)/live/([^/]+)/[^/]+")
+_PARTS = ("cert", "chain", "fullchain", "privkey")
 _RENEWAL = "/etc/letsencrypt/renewal"
 _LOGROTATE = "/etc/logrotate.d"
 _OPENDKIM = "/etc/opendkim.conf"
@@ -26,12 +27,11 @@ _SSHD = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
 def of_certificates(certificates: list[str], tree: Tree) -> list[Extra]:
     """What Let's Encrypt's client keeps of certificates that lie in its folder."""
     names = dict.fromkeys(match[2] for path in certificates if (match := _LIVE.fullmatch(path)))
-    return [
-        Extra(path=path, description="what renews a certificate of Let's Encrypt")
-        for name in names
-        for path in (f"{_RENEWAL}/{name}.conf", f"/etc/letsencrypt/archive/{name}")
-        if tree.is_there(path)
-    ]
+    described = {
+        **{f"/etc/letsencrypt/live/{name}/{part}.pem": "a certificate or its key" for name in names for part in _PARTS},
+        **{f"{_RENEWAL}/{name}.conf": "what renews a certificate of Let's Encrypt" for name in names},
+    }
+    return [Extra(path=path, description=what) for path, what in described.items() if tree.is_there(path)]
 
 
 def by_user(users: dict[str, User], tree: Tree) -> dict[str, list[Extra]]:

@@ -78,7 +78,8 @@ def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants
         of_group[user.gid][user.name] = None
     discovered_accounts = []
     for account in accounts(server, owned).values():
-        whole = with_account_file(account, [name for name in of_group[account.gid] if name != account.name])
+        sharing = [name for name in of_group[account.gid] if name != account.name]
+        whole = with_account_file(account, sharing, tree)
         try:
             discovered_accounts.append(decode(discovered.Discovered, plain(whole)))
         except Strange as strange:

@@ -60,12 +60,17 @@ class Mail:
             for domain in domains
             for box in self._boxes[domain]
             if box.home.startswith("/") and not is_below(box.home, home)
-            for name in (".dovecot.sieve", "sieve")
-            if tree.is_there(f"{box.home}/{name}")
+            for name in _scripts(box.home, tree)
         ]
 
     def counted(self, domain: str) -> str:
         return f"{len(self._boxes[domain])} mailboxes, {len(self._forwarders[domain])} forwarders"
+
+
+def _scripts(home: str, tree: Tree) -> list[str]:
+    """The active script of a mailbox, and all that its owner has to choose from."""
+    names = [f"sieve/{name}" for name in tree.names_beneath(home, "sieve") if name.endswith(".sieve")]
+    return [name for name in (".dovecot.sieve", *names) if tree.is_there(f"{home}/{name}")]
 
 
 def read(tree: Tree, ask: Answer, users: dict[str, User]) -> Mail:

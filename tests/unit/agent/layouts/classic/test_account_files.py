@@ -146,3 +146,66 @@ def test_a_database_is_his_whose_name_its_owner_has(tmp_path: Path) -> None:
         "The PostgreSQL database e is owned by _, who is no account here; say whose it is in that account's file.",
         "The MariaDB database both is of several accounts: shop@%, shop_old@%; leave it to one.",
     ]
+
+
+SITE = "etc/apache2/sites-enabled/shop.example.conf"
+
+
+def with_site(folder: Path, more: str = "", root: str = "/home/shop") -> Discovered:
+    site = HOST.format(user="shop", root=root, more=more)
+    return only(
+        inhabitants(
+            laid(
+                folder,
+                **{
+                    "etc/passwd": "shop:x:1001:1001::/home/shop:/bin/bash\n",
+                    "etc/apache2/apache2.conf": "IncludeOptional sites-enabled/*.conf\n",
+                    SITE: site,
+                    "etc/php/8.2/fpm/php-fpm.conf": "include = /etc/php/8.2/fpm/pool.d/*.conf\n",
+                    "etc/php/8.2/fpm/pool.d/shop.conf": PHP.format(user="shop"),
+                    "etc/letsencrypt/live/shop.example/privkey.pem": "",
+                },
+            ),
+            {},
+            silent,
+        )
+    )
+
+
+def test_the_hosts_files_of_an_account_are_its_extras(tmp_path: Path) -> None:
+    """The home itself may be shown: the web server's own file goes over, and says so."""
+    account = with_site(tmp_path)
+    assert account.unfit == []
+    assert account.account_file is not None and account.account_file["sites"] == [
+        {"domain": "shop.example", "aliases": [], "root": None}
+    ]
+    assert account.account_file["extras"] == [f"/{SITE}", "/etc/php/8.2/fpm/pool.d/shop.conf"]
+
+
+def test_what_may_not_go_over_stays_named(tmp_path: Path) -> None:
+    account = with_site(tmp_path, 'CustomLog "|/usr/bin/x" combined')
+    assert account.account_file is not None
+    assert account.account_file["extras"] == ["/etc/php/8.2/fpm/pool.d/shop.conf"]
+    assert account.unfit == [
+        f"/{SITE}:7: customlog writes to '|/usr/bin/x' as root; name a file below /var/log that has shop or its domain"
+        " in its name."
+    ]
+
+
+def test_a_file_of_several_accounts_is_none_of_theirs(tmp_path: Path) -> None:
+    tree = laid(
+        tmp_path,
+        **{
+            "etc/passwd": "a:x:1001:1001::/home/a:/bin/sh\nb:x:1002:1002::/home/b:/bin/sh\n",
+            "etc/apache2/apache2.conf": "IncludeOptional sites-enabled/*.conf\n",
+            "etc/apache2/sites-enabled/all.conf": "".join(
+                f"<VirtualHost *:80>\nServerName {name}.example\nDocumentRoot /home/{name}/web\n</VirtualHost>\n"
+                for name in "ab"
+            ),
+        },
+    )
+    for account in inhabitants(tree, {}, silent).accounts:
+        assert account.unfit == [
+            f"/etc/apache2/sites-enabled/all.conf, which has the site {account.name}.example, has those of other"
+            " accounts too; give each a file of its own."
+        ]

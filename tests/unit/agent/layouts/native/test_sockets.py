@@ -15,7 +15,8 @@ import pytest
 
 from include.agent.account.accounts import Account, State
 from include.agent.host import unix_sockets
-from include.agent.layouts.native import front, mail, php, trial_names
+from include.agent.layouts import trial_names
+from include.agent.layouts.native import front, mail, php
 from include.agent.move import redirect
 from tests.support.account_files import FILE
 

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...account.accounts import Account, Site
+from ..account.accounts import Account, Site
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _TYPES = """text/css text/javascript text/xml application/javascript application/x-javascript application/json
@@ -24,12 +24,12 @@ _MAX_HOSTS = 250 // sum(len(ends) for _, ends in _ADDRESSES)
 """nginx replaces at most 255 texts in an answer."""
 
 
-def asked_as(site: Site) -> str:
-    """The host that a site wants to be asked as. One that sends its visitors from its domain on to an alias would send
-    those of the test name round in a circle."""
+def asked_as(site: Site, web_server: tuple[str, int]) -> str:
+    """The host that a site wants to be asked as, by the web server behind the front. One that sends its visitors from
+    its domain on to an alias would send those of the test name round in a circle."""
     hosts, asked = (site.domain, *site.aliases), ("http", site.domain)
     for _ in range(4):
-        connection = HTTPConnection("127.0.0.1", 8080, timeout=10)
+        connection = HTTPConnection(*web_server, timeout=10)
         try:
             connection.request("GET", "/", headers={"Host": asked[1], "X-Forwarded-Proto": asked[0]})
             to = urlsplit(connection.getresponse().getheader("Location") or "")

@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...account.accounts import Account
-from ...host.system import AGENT, RUNTIME, run
+from ..account.accounts import Account
+from ..host.system import AGENT, RUNTIME, run
 
 _STARTED = RUNTIME / "reboot-lines"
 _LINGER, _AT_JOBS = Path("/var/lib/systemd/linger"), Path("/var/spool/cron/atjobs")

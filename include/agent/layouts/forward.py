@@ -9,8 +9,8 @@ import re
 import time
 from typing import Any
 
-from ...account.accounts import Account, State, all_accounts, standing
-from ...host.system import RUNTIME, STATE, locked, read_json, run, write_durably
+from ..account.accounts import Account, State, all_accounts, standing
+from ..host.system import RUNTIME, STATE, locked, read_json, run, write_durably
 from . import front
 
 _FILE = STATE / "forwarded.json"

@@ -1,6 +1,6 @@
 """Which programs of a crontab begin with the boot, and with what around them."""
 
-from include.agent.layouts.native import reboot_lines
+from include.agent.layouts import reboot_lines
 
 
 def test_lines_are_read_as_cron_reads_them() -> None:

@@ -1,0 +1,213 @@
+"""What runs an account's PHP: the host's own pools of php-fpm, which other accounts' pools share a master with.
+
+A pool cannot be stopped alone. It is shut by its socket's file, which is moved into a folder of root's: the pool goes
+on listening, and nobody can connect. Its workers end with the account's other processes; the master makes new ones at
+once, which are idle, since no request reaches them. The front is held before, and waited for: who was let in gets an
+answer.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...account.accounts import Account
+from ...host import processes
+from ...host.system import refuse
+from ...host.unix_sockets import connections
+from . import extras, front
+
+GATES = Path("/run/transhumance-gate")
+_BESIDE = ".transhumance-gate"
+"""The folder of a socket that lies on another file system than that."""
+_PHP = "php-fpm"
+_ACCEPTS = {"x86_64": {"43", "288"}, "aarch64": {"202", "242"}}
+"""The numbers of the kernel's calls in which a worker waits for a request, by machine."""
+ON_THE_WAY = 0.25
+"""Seconds that a hold gives requests to reach PHP which the front has let in; those that are not there by then are for
+files, or last."""
+
+
+def _gate(account: Account) -> Path:
+    return GATES / account.name
+
+
+def _shut_at(account: Account) -> Path:
+    """Says since when the gate is shut, in the kernel's ticks since the boot; there only while it is."""
+    return _gate(account) / "shut"
+
+
+def _aside(account: Account, socket: Path) -> Path:
+    """Where a socket lies while it is shut: a file moves within its file system only."""
+    name = str(socket).strip("/").replace("/", "_")
+    if os.stat(socket.parent).st_dev == os.stat(GATES).st_dev:
+        return _gate(account) / name
+    return socket.parent / _BESIDE / name
+
+
+def _sockets(account: Account) -> list[tuple[Path, Path]]:
+    """Each socket of its pools, and where that lies while it is shut."""
+    _gate(account).mkdir(mode=0o700, parents=True, exist_ok=True)
+    there = [path for path in map(Path, extras.sockets(account)) if path.parent.is_dir()]
+    return [(path, _aside(account, path)) for path in there]
+
+
+def _listening(account: Account) -> list[Path]:
+    """The account's sockets, each where it lies now."""
+    return [path for pair in _sockets(account) for path in pair if path.is_socket()]
+
+
+# --- start and stop ---
+
+
+def warm(account: Account) -> None:
+    """The host's php-fpm runs anyway."""
+
+
+def start(account: Account) -> None:
+    """Let requests into PHP again."""
+    for socket, aside in _sockets(account):
+        if socket.is_socket():
+            # php-fpm has been started again meanwhile, and listens anew.
+            aside.unlink(missing_ok=True)
+        elif aside.is_socket():
+            aside.rename(socket)
+    _shut_at(account).unlink(missing_ok=True)
+
+
+def shut(account: Account) -> None:
+    """Let no further request into PHP; those in it go on."""
+    for socket, aside in _sockets(account):
+        aside.parent.mkdir(mode=0o700, exist_ok=True)
+        if socket.is_socket():
+            socket.rename(aside)
+    if not _shut_at(account).exists():
+        _shut_at(account).write_text(str(_ticks()))
+
+
+def stop(account: Account) -> None:
+    """Shut the gate and end the workers; what they still work on is cut, so `drain` comes before."""
+    shut(account)
+    for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
+        end = time.monotonic() + patience
+        ending = {pid for pid, _ in _workers(account)} - spared(account)
+        for descriptor in filter(None, [processes.tell(pid, number) for pid in ending]):
+            select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
+            os.close(descriptor)
+
+
+def spared(account: Account) -> set[int]:
+    """Which processes of an account that is held may run: workers that were made after the gate was shut, as long as
+    nobody is connected to them, or waits to be."""
+    try:
+        since = int(_shut_at(account).read_text())
+    except (FileNotFoundError, ValueError):
+        return set()
+    if under_way(account):
+        return set()
+    return {pid for pid, began in _workers(account) if began > since}
+
+
+def forget(account: Account) -> None:
+    """Nothing stays of the gate of an account that is removed; its pools have gone with its extras."""
+    shutil.rmtree(_gate(account), ignore_errors=True)
+
+
+def _ticks() -> int:
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def _workers(account: Account) -> Iterator[tuple[int, int]]:
+    """The workers of php-fpm that run as the account, each with when it began. Whatever calls itself so is none: its
+    parent is a php-fpm of root's, which makes nothing but workers."""
+    for pid in processes.of_user(account.uid):
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            parent = int(stat[1])
+            program = os.readlink(f"/proc/{parent}/exe")
+            if os.path.basename(program).startswith(_PHP) and os.readlink(f"/proc/{pid}/exe") == program:
+                if processes.is_roots_alone(parent):
+                    yield pid, int(stat[19])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
+# --- what runs in it ---
+
+
+def told(account: Account, request: dict[str, Any]) -> str:
+    """The beginning of a sentence that says what a hold would have to wait for."""
+    return f"A request of {account.name} has run in PHP for {request['seconds']:.1f} s"
+
+
+def under_way(account: Account) -> int:
+    """How many requests are in the account's PHP, or wait for it at its sockets."""
+    found = map(connections, _listening(account))
+    return sum(len(accepted) + waiting for accepted, waiting in found)
+
+
+@dataclass
+class Requests:
+    """What runs in an account's PHP, seen again and again: a request is as old as it has been seen, so one looks half a
+    second before a hold. What it is for is not known, so none may be cut."""
+
+    account: Account
+    seen: dict[object, float] = field(default_factory=dict)
+
+    def busy(self) -> list[dict[str, Any]]:
+        """The requests in PHP, the oldest first: [{"seconds"}]; also those that are answered, and gone on with."""
+        now, visits, accepted_by_all = time.monotonic(), set[object](), 0
+        for socket in _listening(self.account):
+            accepted, waiting = connections(socket)
+            accepted_by_all += len(accepted)
+            # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
+            visits |= {*accepted, *((str(socket), number) for number in range(waiting))}
+        at_work = sum(_is_at_work(pid) for pid, _ in _workers(self.account))
+        visits |= {("answered", number) for number in range(at_work - accepted_by_all)}
+        self.seen = {visit: self.seen.get(visit, now) for visit in visits}
+        return [{"seconds": now - since} for since in sorted(self.seen.values())]
+
+    def not_to_be_cut(self, older: float) -> list[dict[str, Any]]:
+        """The requests, older than so many seconds, that a hold has to wait for; the oldest first."""
+        return [request for request in self.busy() if request["seconds"] > older]
+
+    def drain(self, seconds: float) -> int:
+        """Wait until no request is in PHP, or on the way to it from the front, and shut the gate; the front must be
+        held. Gives how many are left elsewhere: downloads, and what the account's own programs answer.
+
+        Where PHP does not come to an end this is refused: the hold must be undone, so that it can."""
+        began = time.monotonic()
+        self._await(began + seconds, lambda: front.in_flight(self.account) and time.monotonic() < began + ON_THE_WAY)
+        shut(self.account)
+        # One may have come in just before.
+        self._await(began + seconds, lambda: False)
+        return front.in_flight(self.account)
+
+    def _await(self, end: float, more: Callable[[], object]) -> None:
+        while (busy := self.busy()) or more():
+            if busy and time.monotonic() > end:
+                refuse(
+                    "php_busy", f"{told(self.account, busy[0])} and would be cut; wait until it has ended, try again."
+                )
+            time.sleep(0.003)
+
+
+def _is_at_work(pid: int) -> bool:
+    """Whether a worker does anything but wait for a request. Where the kernel does not say, its connections do."""
+    try:
+        call = Path(f"/proc/{pid}/syscall").read_text().split()
+    except OSError:
+        return False
+    accepts = _ACCEPTS.get(os.uname().machine)
+    return bool(call) and accepts is not None and call[0] not in accepts
+
+
+def await_app() -> None:
+    """No proxy of ours stands before an account's own program here."""

@@ -1,0 +1,59 @@
+"""The services of a classic server that read an account's files: asked whether they take them, and told to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ...host.digest import printable
+from ...host.system import refuse, run
+from .places import PHP_VERSION, Kind
+
+_CHECKS = {"apache2": ["apache2ctl", "configtest"], "nginx": ["nginx", "-t", "-q"]}
+
+
+def reading(files: Iterable[tuple[Kind | None, str]]) -> list[str]:
+    """The services that read these files; php-fpm's by the version whose they are."""
+    names = []
+    for kind, where in files:
+        version = PHP_VERSION.match(where)
+        name = f"php{version[1]}-fpm" if version else kind.read_by if kind else ""
+        names += [name] if name else []
+    return sorted({*names})
+
+
+def check(names: Iterable[str], account: str) -> None:
+    """Refuse what a service would not start with."""
+    for name in names:
+        version = re.fullmatch(r"php(.*)-fpm", name)
+        done = run([f"php-fpm{version[1]}", "-t"] if version else _CHECKS[name], check=False)
+        if done.returncode != 0:
+            lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+            said = next((line for line in lines if re.search(r"error|line \d|emerg|ALERT", line)), "it says nothing")
+            refuse(
+                "extras_not_taken",
+                f"{name} of the new server does not take the files of {account} ({printable(said)[:300]}); correct them"
+                " on the old server.",
+            )
+
+
+def reload(names: Iterable[str]) -> None:
+    """Have them read the files. Requests that they work on go on."""
+    if units := [f"{name}.service" for name in names]:
+        run(["systemctl", "reload-or-restart", *units])
+
+
+def php_version_for(root: Path, wanted: str) -> str:
+    """The version of PHP here that runs the pools of one that is not: the next newer one, else the newest."""
+    versions = sorted(
+        (path.parts[-3] for path in root.glob("etc/php/*/fpm/pool.d") if re.fullmatch(r"\d\.\d{1,2}", path.parts[-3])),
+        key=_numbers,
+    )
+    if not versions:
+        refuse("no_php", f"No php-fpm is on this server for the pools of PHP {wanted}; install one, or choose another.")
+    return next((version for version in versions if _numbers(version) > _numbers(wanted)), versions[-1])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
