@@ -16,9 +16,14 @@ from lab.topology import RESOLVER, ROUTER, SERVERS, server
 CGROUPS = Path("/sys/fs/cgroup")
 
 
+_BOOT_SECONDS = 240
+"""The machine's few processors are every server's, so one that boots beside many others may take minutes."""
+
+
 def machines() -> LxcMachines:
     """What installs servers of the lab; its key is the lab's `ops` key."""
-    return LxcMachines(STATE, CACHE, state.public_key("ops"), netns=ROUTER, resolver=RESOLVER)
+    ours = state.public_key("ops")
+    return LxcMachines(STATE, CACHE, ours, netns=ROUTER, resolver=RESOLVER, boot_seconds=_BOOT_SECONDS)
 
 
 def install(name: str, infrastructure: str) -> Installed:

@@ -7,15 +7,14 @@ The registry knows: it is told so, and passes on what still comes for them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 
 from include import registry
 from include.agent import verbs
-from include.agent.verbs.described import Description
-from include.hosts import AgentError, Host, HostUnreachable
+from include.hosts import Host
+from include.moves.asking import descriptions
 from include.moves.servers import note_missing
 from include.registry.kinds import EventKind
 
@@ -24,20 +23,10 @@ def shut_departed(conn: psycopg.Connection, reach: Callable[[str], Host]) -> lis
     """Asks every server whom it serves, and tells those that are wrong about it; gives a sentence on each of these
     accounts, on each that its server has no longer, and on each server that does not answer."""
     hosts = {server.name: reach(server.name) for server in registry.list_servers(conn) if server.host_key is not None}
-
-    def ask(name: str) -> Description | str:
-        try:
-            return hosts[name].call(verbs.Describe())
-        except (HostUnreachable, AgentError) as error:
-            return f"{name}: {error}"
-
-    with ThreadPoolExecutor(16) as pool:
-        answers = dict(zip(hosts, pool.map(ask, hosts), strict=True))
-    sentences = [answer for answer in answers.values() if isinstance(answer, str)]
-    for name, answer in answers.items():
-        if not isinstance(answer, str):
-            sentences += shut(conn, name, hosts[name], answer.accounts)
-            sentences += note_missing(conn, name, answer)
+    described, sentences = descriptions(hosts)
+    for name, description in described.items():
+        sentences += shut(conn, name, hosts[name], description.accounts)
+        sentences += note_missing(conn, name, description)
     return sentences
 
 

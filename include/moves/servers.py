@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -17,6 +16,7 @@ from include.facts import MigrationFacts, NothingToDo
 from include.hosts import NO_AGENT, AgentError, Host, HostUnreachable
 from include.machines import Machines, MachineSpec
 from include.moves import forwarding, names, unclaimed
+from include.moves.asking import descriptions
 from include.moves.channel import without_secrets
 from include.moves.requirements import Seen, unfit
 from include.network.names import Names
@@ -84,19 +84,9 @@ def refresh_all(conn: psycopg.Connection, reach: Callable[[str], Host]) -> list[
     """Brings the registry up to date with every server that accounts may come to: its room, and who lives there. Gives
     a sentence on each that does not answer, and on each account that its server has no longer."""
     hosts = {server.name: reach(server.name) for server in registry.list_servers(conn) if _may_get_accounts(server)}
-
-    def ask(name: str) -> Description | str:
-        try:
-            return without_secrets(hosts[name].call(verbs.Describe()))
-        except (HostUnreachable, AgentError) as error:
-            return f"{name}: {error}"
-
-    with ThreadPoolExecutor(16) as pool:
-        answers = dict(zip(hosts, pool.map(ask, hosts), strict=True))
-    sentences = [answer for answer in answers.values() if isinstance(answer, str)]
-    for name, answer in answers.items():
-        if not isinstance(answer, str):
-            sentences += take_description(conn, name, answer)
+    described, sentences = descriptions(hosts)
+    for name, description in described.items():
+        sentences += take_description(conn, name, without_secrets(description))
     return sentences
 
 

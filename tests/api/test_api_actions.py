@@ -125,7 +125,7 @@ def test_a_call_without_a_key_or_with_a_bad_one_is_refused(api: Api) -> None:
         refused(answer, 422, "Idempotency-Key")
 
 
-@pytest.mark.parametrize("name", ["\xff\xfe", " ", "a\nb", "a\x00b"])
+@pytest.mark.parametrize("name", ["\xff\xfe", " ", "a\nb", "a\x00b", "a\xc2\xa0", "\xc2\xa0a", "a\xe2\x80\x8b", "a\t"])
 def test_a_customers_name_is_text(name: str) -> None:
     with pytest.raises(Problem, match="not a name in UTF-8"):
         auth._decoded(name)

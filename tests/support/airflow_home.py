@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-_home = tempfile.TemporaryDirectory(prefix="airflow-tests-")
+_MEMORY = Path("/dev/shm")
+"""A disk that stalls for seconds is a database that is locked: what a task's end says of it is that the task failed."""
+_home = tempfile.TemporaryDirectory(prefix="airflow-tests-", dir=_MEMORY if _MEMORY.is_dir() else None)
 HOME = Path(_home.name)
 os.environ |= {
     "AIRFLOW_HOME": _home.name,

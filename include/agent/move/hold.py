@@ -71,7 +71,10 @@ class Hold:
             fence.begin(self.name, self.move, self.epoch, self.seconds)
         self._account = load(self.name)
         with self._steps("front"):
-            front.hold(self._account)
+            with guarded(self.name, shared=True):
+                # Who slept since then may find the hold over, and must not shut an account that was let in again.
+                fence.require_held(self.name, self.move, self.epoch)
+                front.hold(self._account)
             cut = replace(self._requests, account=self._account).drain(DRAIN_SECONDS)
             self.cut = replace(self.cut, requests=cut)
 

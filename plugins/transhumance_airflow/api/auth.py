@@ -102,7 +102,7 @@ def caller(
 def _decoded(header: str) -> str:
     """Headers arrive as Latin-1; a customer's name is UTF-8."""
     try:
-        name = header.encode("latin-1").decode("utf-8").strip()
+        name = header.encode("latin-1").decode("utf-8").strip(" ")
     except UnicodeError:
         name = ""
     if not name or not name.isprintable():

@@ -250,8 +250,11 @@ class Requests:
     def _waited_for(self) -> list[dict[str, Any]]:
         """The requests that a hold lets end: all but those that may be begun again and have had their time."""
         requests = self.busy()
+        told_by_php, connected = sum(r["method"] != APP for r in requests), under_way(self.account)
+        # One that PHP has been given this moment, or is about to be, and does not tell yet may be of any method.
+        requests += [{"method": UNKNOWN, "seconds": 0.0}] * (connected - told_by_php)
         # A request whose visitor has got the answer already cannot be begun again by anybody.
-        answered = sum(r["method"] != APP for r in requests) > under_way(self.account)
+        answered = told_by_php > connected
         return [r for r in requests if answered or r["method"] not in MAY_BE_CUT or r["seconds"] < LONG_REQUEST]
 
     def _in_the_app(self) -> list[dict[str, Any]]:

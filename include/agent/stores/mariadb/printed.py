@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-_HEX = re.compile(r"x'([0-9a-f]*)'", re.IGNORECASE)
+_HEX = re.compile(r"x'((?:[0-9a-f]{2})*)'", re.IGNORECASE)
 _TEXT = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 _ESCAPES = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 _TEMPORAL = re.compile(r"((?:datetime|timestamp|time)(?:\(\d\))?) /\* mariadb-5\.3 \*/")
@@ -15,11 +15,12 @@ _CALL = re.compile(rb"'(?:[^'\\]|''|\\.)*'|(?P<at>\.?)(?P<name>`(?:[^`]|``)+`)(?
 
 def default(text: str | None, binary: bool) -> str | None:
     """A column's default as information_schema prints it; that of a binary column as its bytes, in hexadecimal: 10.11
-    prints them as text, 11.8 as x'...'."""
+    prints them as text, 11.8 as x'...'. Of bytes that are no ASCII only their number is in it: 10.11 prints ? for each
+    that is no text."""
     if text is None or not binary:
         return text
     if match := _HEX.fullmatch(text):
-        return f"x'{match[1].lower()}'"
+        return _as_printed(bytes.fromhex(match[1]))
     if match := _TEXT.fullmatch(text):
         plain = re.sub(
             r"''|\\(.)",
@@ -27,8 +28,12 @@ def default(text: str | None, binary: bool) -> str | None:
             match[1],
             flags=re.DOTALL,
         )
-        return f"x'{plain.encode('utf-8', 'surrogateescape').hex()}'"
+        return _as_printed(plain.encode("utf-8", "surrogateescape"))
     return text
+
+
+def _as_printed(value: bytes) -> str:
+    return f"x'{bytes(byte if byte < 0x80 else ord('?') for byte in value).hex()}'"
 
 
 def column_type(text: str | None) -> str | None:

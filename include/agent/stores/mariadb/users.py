@@ -31,7 +31,8 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
     """([[level, database, object, column, privilege, grantable]], sentences on the grants that are not carried).
 
     Of a role the host is "". A grant on a prefix that is the account's own is carried as it is (level "prefix"); any
-    other on a pattern only for the account's databases for which it is the one that counts."""
+    other on a pattern only for the account's databases for which it is the one that counts. Whom a user may act as
+    (level "proxy") stands with user and host in the places of database and object."""
     databases = account.mariadb_databases
     grants, left = [], []
     rows = _whole(*_all_grants(user, host))
@@ -43,6 +44,12 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
         if level == "global":
             if privilege != "USAGE":
                 left.append(f"{heading}the global privilege {privilege} is not carried.")
+            continue
+        if level == "proxy":
+            if is_named(account, where, name):
+                grants.append(["proxy", where, name, None, privilege, grantable == "YES"])
+            else:
+                left.append(f"{heading}PROXY on {printable(f'{where}@{name}')} is not carried.")
             continue
         if level == "database" and own_prefix(account, str(where)):
             if where not in foreign:
@@ -61,6 +68,11 @@ def grants_of(account: Account, user: str, host: str) -> tuple[list[list[Any]], 
             continue
         grants += [[level, database, name, column, privilege, grantable == "YES"] for database in matching]
     return sorted(grants, key=str), sorted(set(left))
+
+
+def is_named(account: Account, user: Any, host: Any) -> bool:
+    """Whether it is a user of the account's."""
+    return (user, str(host).lower()) in {(name, of.lower()) for name, of in account.mariadb_users}
 
 
 def own_prefix(account: Account, wildcard: str) -> bool:
@@ -119,7 +131,7 @@ def _all_grants(user: str, host: str) -> tuple[list[list[Any]], int]:
     table = "AND EXISTS (SELECT 1 FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = p.TABLE_SCHEMA"
     table += " AND t.TABLE_NAME = p.TABLE_NAME)"
     end = ["PRIVILEGE_TYPE", "IS_GRANTABLE"]
-    *plain, routines, number = queries(
+    *plain, routines, proxies, number = queries(
         [
             select(["'global'", "NULL", "NULL", "NULL", *end], f"FROM information_schema.USER_PRIVILEGES {where}"),
             select(
@@ -140,6 +152,10 @@ def _all_grants(user: str, host: str) -> tuple[list[list[Any]], int]:
                 " 1 FROM mysql.proc o WHERE o.db = p.Db AND o.name = p.Routine_name AND o.type = p.Routine_type)",
             ),
             select(
+                ["Proxied_user", "Proxied_host", "With_grant"],
+                f"FROM mysql.proxies_priv WHERE User = {literal(user)} AND Host = {literal(host)} AND Host <> ''",
+            ),
+            select(
                 ["COUNT(*)"],
                 "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'db'"
                 " AND COLUMN_NAME LIKE '%\\_priv' AND COLUMN_NAME <> 'Grant_priv'",
@@ -151,6 +167,8 @@ def _all_grants(user: str, host: str) -> tuple[list[list[Any]], int]:
         words = [word.strip().upper() for word in str(privileges).split(",") if word.strip()]
         grantable = "YES" if "GRANT" in words else "NO"
         rows += [[str(kind), database, name, None, word, grantable] for word in words if word != "GRANT"]
+    for proxied, of, grantable in proxies:
+        rows.append(["proxy", proxied or "", of or "", None, "PROXY", "YES" if grantable == "1" else "NO"])
     return rows, int(number[0][0] or 0)
 
 
@@ -162,7 +180,12 @@ def grant_statements(account: Account, user: dict[str, Any], only: set[tuple[Any
     statements = []
     name = user_name(user["user"], user["host"]) if user["host"] else literal(user["user"])
     for level, database, item, column, privilege, grantable in user["grants"]:
-        within = own_prefix(account, database) if level == "prefix" else database in account.mariadb_databases
+        if level == "prefix":
+            within = own_prefix(account, database)
+        elif level == "proxy":
+            within = is_named(account, database, item) and privilege == "PROXY"
+        else:
+            within = database in account.mariadb_databases
         if not within or not _PRIVILEGE.fullmatch(privilege):
             refuse("bad_grant", f"A grant of {printable(user['user'])} is not on a database of {account.name}.")
         if (
@@ -179,6 +202,8 @@ def grant_statements(account: Account, user: dict[str, Any], only: set[tuple[Any
             on = f"{ident(database)}.{ident(item)}"
         elif level in ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY"):
             on = f"{level} {ident(database)}.{ident(item)}"
+        elif level == "proxy":
+            on = user_name(database, item)
         else:
             refuse("bad_grant", f"A grant of {printable(user['user'])} is of an unknown level {printable(level)}.")
         granted = f"{privilege} ({ident(column)})" if column else privilege

@@ -73,7 +73,7 @@ def foreign(account: Account) -> list[Writer]:
     if not account.mariadb_databases:
         return []
     among = ", ".join(literal(name) for name in account.mariadb_databases)
-    users, roles, everywhere, on_databases, on_tables, on_columns, on_routines = queries(
+    users, roles, everywhere, on_databases, on_tables, on_columns, on_routines, proxies = queries(
         [
             select(["User", "Host", "Priv"], "FROM mysql.global_priv"),
             select(["User", "Host", "Role"], "FROM mysql.roles_mapping"),
@@ -90,6 +90,7 @@ def foreign(account: Account) -> list[Writer]:
                 ["User", "Host", "Routine_type", "Db", "Routine_name"],
                 f"FROM mysql.procs_priv WHERE BINARY Db IN ({among})",
             ),
+            select(["User", "Host", "Proxied_user", "Proxied_host"], "FROM mysql.proxies_priv"),
         ]
     )
     kept = {(str(user), str(host)): json.loads(priv or "{}") for user, host, priv in users}
@@ -110,6 +111,10 @@ def foreign(account: Account) -> list[Writer]:
         note(named.get(str(grantee)), privilege, f"{ident(str(database))}.{ident(str(table))}")
     for user, host, kind, database, name in on_routines:
         note((str(user), str(host)), "EXECUTE", f"{kind} {ident(str(database))}.{ident(str(name))}")
+    for user, host, proxied, of in proxies:
+        # Of nobody's name it is a right to act as anybody.
+        if not proxied or mariadb_users.is_named(account, str(proxied), str(of)):
+            note((str(user), str(host)), "PROXY", f"{literal(str(proxied or ''))}@{literal(str(of or ''))}")
     granted: dict[Grantee, list[str]] = {}
     for user, host, role in roles:
         granted.setdefault((str(user), str(host)), []).append(str(role))
@@ -159,9 +164,7 @@ def _writer(grantee: Grantee, powers: Powers, granted: dict[Grantee, list[str]])
 def _is_trusted(account: Account, grantee: Grantee, priv: dict[str, Any], customers: set[str]) -> bool:
     """Whether it is a user of the account, one of this program's for it, or the host's administration."""
     user, host = grantee
-    if (user, host.lower()) in {(name, of.lower()) for name, of in account.mariadb_users}:
-        return True
-    if is_own(user, host, priv):
+    if mariadb_users.is_named(account, user, host) or is_own(user, host, priv):
         return True
     if user in ("root", "debian-sys-maint"):
         return host.lower() in ("localhost", "127.0.0.1", "::1", socket.gethostname().lower())

@@ -46,7 +46,8 @@ class Made:
 
 def make_roles(roles: dict[str, Any], db: Session) -> Made:
     """The roles, which may not log in yet."""
-    existing = db.query(f"SELECT to_json(rolname::text) FROM pg_roles WHERE rolname = ANY({literals(roles)});")
+    has_an_end = "json_build_array(rolname::text, rolvaliduntil IS NOT NULL)"
+    existing = dict(db.query(f"SELECT {has_an_end} FROM pg_roles WHERE rolname = ANY({literals(roles)});"))
     statements, made = [], Made()
     for name, role in roles.items():
         word = "ALTER" if name in existing else "CREATE"
@@ -54,7 +55,8 @@ def make_roles(roles: dict[str, Any], db: Session) -> Made:
         options.append("INHERIT" if role["rolinherit"] else "NOINHERIT")
         options.append("CREATEDB" if role["rolcreatedb"] else "NOCREATEDB")
         options.append(f"CONNECTION LIMIT {int(role['rolconnlimit'])}")
-        options.append(f"VALID UNTIL {literal(role['rolvaliduntil'] or 'infinity')}")
+        if role["rolvaliduntil"] or existing.get(name):
+            options.append(f"VALID UNTIL {literal(role['rolvaliduntil'] or 'infinity')}")
         statements.append(f"{word} ROLE {ident(name)} WITH {' '.join(options)}")
         statements.append(f"ALTER ROLE {ident(name)} RESET ALL")
         statements.append(f"COMMENT ON ROLE {ident(name)} IS {literal(role['comment'])}")

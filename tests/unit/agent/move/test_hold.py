@@ -52,6 +52,23 @@ def test_whatever_ends_the_block_is_told_when_it_was_undone(servers: TwoServers,
     assert told.value is error and servers.alice.state == "serving"
 
 
+def test_a_hold_that_was_over_before_it_shut_anything_shuts_nothing(
+    servers: TwoServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process sleeps between the deadline's arming and its work at the front; the deadline comes meanwhile."""
+    begin, shut = fence.begin, []
+
+    def begin_and_sleep(name: str, *more: Any) -> None:
+        begin(name, *more)
+        hold.return_(name)
+
+    monkeypatch.setattr(fence, "begin", begin_and_sleep)
+    monkeypatch.setattr(front, "hold", shut.append)
+    with pytest.raises(Refused, match="not held by move m5"), held():
+        raise AssertionError("there is no hold")
+    assert shut == [] and servers.alice.state == "serving"
+
+
 @pytest.mark.parametrize("fails", ["front.hold", "php.Requests.drain"])
 def test_a_hold_that_cannot_begin_is_undone(servers: TwoServers, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
     def fail(*_: object) -> None:

@@ -112,6 +112,8 @@ def test_a_hold_waits_for_requests_that_cannot_be_begun_again(monkeypatch) -> No
     assert waited_for(2, ("GET", 30.0), ("POST", 0.1)) == ["POST"]
     assert waited_for(1, ("GET", 0.1)) == ["GET"]
     assert waited_for(1, ("HEAD", 30.0), (php.APP, 9.0), (php.APP, 0.1)) == [php.APP]
+    assert waited_for(1) == [php.UNKNOWN], "PHP has it, and does not tell yet what it is"
+    assert waited_for(3, ("GET", 30.0), (php.APP, 9.0)) == [php.UNKNOWN, php.UNKNOWN]
     assert waited_for(1, ("GET", 30.0), ("GET", 40.0)) == ["GET", "GET"], "one of them has its answer already"
 
 

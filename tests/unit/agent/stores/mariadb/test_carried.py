@@ -19,6 +19,8 @@ ACCOUNT = Account.from_json({"account": "acct", "uid": 2001, "gid": 2001, "home"
     ("older", "newer"),
     [
         (r"'\0\0\0\0'", "x'00000000'"),
+        ("'\\0\x01?'", "x'0001ff'"),
+        ("'é?'", "x'c3a9fe'"),
         ("'unknown'", "x'756e6b6e6f776e'"),
         ("'Käse'", "x'4bc3a47365'"),
         ("'\\n\\r\x1a\\\\''\"\\0\t'", "x'0a0d1a5c27220009'"),
@@ -100,6 +102,25 @@ def test_only_a_prefix_of_the_accounts_own_is_carried(wildcard: str, own: bool) 
     else:
         with pytest.raises(Refused, match="is not on a database of acct"):
             users.grant_statements(ACCOUNT, user)
+
+
+def test_whom_a_user_may_act_as_is_carried_among_the_accounts_users_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["proxy", *whom, None, "PROXY", "YES"] for whom in (["acct", "LocalHost"], ["boss", "%"], ["", ""])]
+    monkeypatch.setattr(users, "_all_grants", lambda _user, _host: (rows, 19))
+    grants, left = users.grants_of(ACCOUNT, "shop", "%")
+    assert grants == [["proxy", "acct", "LocalHost", None, "PROXY", True]]
+    assert [sentence.partition(": ")[2] for sentence in left] == [
+        "PROXY on @ is not carried.",
+        "PROXY on boss@% is not carried.",
+    ]
+    made = users.grant_statements(ACCOUNT, {"user": "shop", "host": "%", "grants": grants})
+    assert made == ["GRANT PROXY ON 'acct'@'LocalHost' TO 'shop'@'%' WITH GRANT OPTION"]
+    for grant in (
+        ["proxy", "root", "localhost", None, "PROXY", False],
+        ["proxy", "acct", "localhost", None, "ALL", False],
+    ):
+        with pytest.raises(Refused, match="is not on a database of acct"):
+            users.grant_statements(ACCOUNT, {"user": "shop", "host": "%", "grants": [grant]})
 
 
 def test_of_several_patterns_the_one_with_the_latest_wildcard_counts() -> None:

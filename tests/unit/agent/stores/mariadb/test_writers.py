@@ -45,6 +45,7 @@ def found(monkeypatch, users=USERS, **rights: list[list[str]]) -> list[mariadb_w
         "TABLE_PRIVILEGES": rights.get("tables", []),
         "COLUMN_PRIVILEGES": rights.get("columns", []),
         "mysql.procs_priv": rights.get("routines", []),
+        "mysql.proxies_priv": [["root", "localhost", "", ""], *rights.get("proxies", [])],
     }
 
     def queries(statements: list[str]) -> list[list[list[str]]]:
@@ -69,6 +70,8 @@ def found(monkeypatch, users=USERS, **rights: list[list[str]]) -> list[mariadb_w
         ({"columns": [[OTHER, "UPDATE", "acct_db", "t"]]}, "UPDATE ON `acct_db`.`t`"),
         ({"routines": [["other", "%", "PROCEDURE", "acct_db", "p"]]}, "EXECUTE ON PROCEDURE `acct_db`.`p`"),
         ({"databases": [[OTHER, "EXECUTE", "acct\\_db"]]}, "EXECUTE ON `acct\\_db`.*"),
+        ({"proxies": [["other", "%", "acct", "LOCALHOST"]]}, "PROXY ON 'acct'@'LOCALHOST'"),
+        ({"proxies": [["other", "%", "", "%"]]}, "PROXY ON ''@'%'"),
         ({"databases": [[OTHER, "A RIGHT TO COME", "acct\\_db"]]}, "A RIGHT TO COME ON `acct\\_db`.*"),
         (
             {"roles": [["other", "%", "agency"]], "databases": [["'agency'@''", "INSERT", "acct\\_db"]]},
