@@ -123,6 +123,11 @@ class Account:
         return STATE / "accounts" / self.name
 
     @property
+    def lingers_aside(self) -> Path:
+        """There while what it runs without a login is set aside."""
+        return self.directory / "lingers"
+
+    @property
     def adopted(self) -> Path:
         """There while this host's own configuration has the account, which was here before the agent knew it."""
         return self.directory / "adopted"

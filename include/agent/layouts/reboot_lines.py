@@ -20,7 +20,7 @@ from ..account.accounts import Account
 from ..host.system import AGENT, RUNTIME, run
 
 _STARTED = RUNTIME / "reboot-lines"
-_LINGER, _AT_JOBS = Path("/var/lib/systemd/linger"), Path("/var/spool/cron/atjobs")
+_AT_JOBS = Path("/var/spool/cron/atjobs")
 _ASSIGNED = re.compile(r"""\s*(?:"([^"=]+)"|'([^'=]+)'|([^\s"'=#@*]+))\s*=\s*(.*?)\s*\Z""")
 _LINE = re.compile(r"\s*@reboot\s+(.+)\Z")
 _PR_SET_CHILD_SUBREAPER = 36
@@ -49,11 +49,6 @@ def of(crontab: str) -> list[dict[str, Any]]:
 def left_behind(account: Account) -> list[str]:
     """What else begins by itself and does not come over, in sentences."""
     sentences = []
-    if (_LINGER / account.name).exists():
-        sentences.append(
-            f"Lingering is on for {account.name} (loginctl enable-linger), and is not on the new server: services of"
-            " its own (systemctl --user) run only while it is logged in there. Ask us to switch it on."
-        )
     try:
         waiting = sum(job.stat(follow_symlinks=False).st_uid == account.uid for job in os.scandir(_AT_JOBS))
     except FileNotFoundError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..account.accounts import Account, state_of
 from ..channel.peer import Peer
-from ..host import system
+from ..host import lingering, system
 from ..host.codec import plain
 from ..host.scope import Scope
 from ..host.system import Refused, refuse
@@ -18,13 +18,13 @@ from . import shell
 
 SCOPE = Scope(
     what=(
-        "the Unix password and its expiry, the crontab, the key and chain of each certificate, and the account's own"
-        " files of the host's configuration"
+        "the Unix password and its expiry, the crontab, whether units of its own run without a login, the key and chain"
+        " of each certificate, and the account's own files of the host's configuration"
     ),
     how="a SHA-256 of each",
     when="all of it in the hold",
     without=(
-        "Units of systemd and jobs of `at` of the account: they are not carried.",
+        "Units of the host's systemd that run as the account, and its jobs of `at`: they are not carried.",
         "Log files of the server about the account: they stay with the server.",
         "The account that a server has at Let's Encrypt, by which a certificate is renewed: each server has its own.",
     ),
@@ -63,6 +63,7 @@ def read(account: Account) -> dict[str, Any]:
         # In a hold everybody is expired here; what was before is what must arrive.
         "expiry": state.saved.get("expiry", "") if state.state in ("held", "receiving") else expiry,
         "crontab": crontab,
+        "lingers": lingering.is_on(account.name, account.lingers_aside),
         "certificates": front.certificates(account),
     }
 
@@ -83,6 +84,10 @@ def _take(account: Account, want: Identity, _asking: Asking) -> Nothing:
         aside.unlink(missing_ok=True)
     elif want.crontab != known["crontab"]:
         system.write_durably(aside, want.crontab.encode("utf-8", "surrogateescape"))
+    if want.lingers:
+        system.write_durably(account.lingers_aside, "")
+    else:
+        account.lingers_aside.unlink(missing_ok=True)
     strange = sorted({*want.certificates} - {*account.domains})
     if strange:
         raise Refused("foreign_certificate", f"The domain {strange[0]!r} is not one of {account.name}'s.")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..account.accounts import Account, State, put_state, state_of
-from ..host import processes, system
+from ..host import lingering, processes, system
 from ..layouts import front, mail, php, reboot_lines
 from . import deadline, redirect, stores
 
@@ -22,6 +22,7 @@ def stop_processes(account: Account) -> int:
 def end_programs(account: Account) -> int:
     php.stop(account)
     system.set_crontab_aside(account.name, account.directory / "crontab")
+    lingering.set_aside(account.name, account.lingers_aside)
     system.set_expiry(account.name, "1")
     return processes.end_all(account.name, account.uid, spared=partial(php.spared, account))
 
@@ -59,7 +60,7 @@ def reopen(account: Account) -> State:
     serving = State("serving", state.epoch, state.move, since=time.time(), engines=state.engines)
     redirect.open_sockets(account)
     php.start(account)
-    _start_crontab(account)
+    _start_own(account)
     state = put_state(account.name, serving)
     show(account)
     return state
@@ -81,13 +82,15 @@ def start_processes(account: Account) -> None:
     system.set_expiry(account.name, state_of(account.name).saved.get("expiry", ""))
     redirect.open_sockets(account)
     php.start(account)
-    _start_crontab(account)
+    _start_own(account)
 
 
-def _start_crontab(account: Account) -> None:
-    """cron has the crontab again; what runs since its boot was ended or has never begun here, so it is begun.
+def _start_own(account: Account) -> None:
+    """systemd and cron have what is the account's again; what runs since the boot was ended or has never begun here, so
+    it is begun.
 
     One that was not set aside is cron's own matter: nothing of it was ended, or this is a boot."""
+    lingering.bring_back(account.name, account.uid, account.lingers_aside)
     crontab = system.bring_crontab_back(account.name, account.uid, account.directory / "crontab")
     if crontab is not None:
         reboot_lines.start(account, crontab)

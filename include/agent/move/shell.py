@@ -224,7 +224,7 @@ def _discard_whole(account: Account) -> None:
     front.drop_certificates(account)
     extras.remove(account)
     system.remove_user(account.name, account.uid, account.home)
-    for kept in (account.directory / "crontab", account.adopted):
+    for kept in (account.directory / "crontab", account.lingers_aside, account.adopted):
         kept.unlink(missing_ok=True)
     reboot_lines.forget(account)
 

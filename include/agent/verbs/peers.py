@@ -99,6 +99,7 @@ class Identity(PeerVerb[Nothing], name="identity", by=PEER):
     password_hash: Annotated[str, text(1000)]
     expiry: Annotated[str, text(40)]
     crontab: Annotated[str | None, maybe(text(SHORT))]
+    lingers: bool
     certificates: Annotated[dict[str, str], named(text(SHORT), 10_000)]
 
 

@@ -74,8 +74,11 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "warm": ({}, {}),
     "part_port": ({}, {"port": 23000}),
     "stream_up": ({"slot": "th_follow_7", "seconds": 15}, {}),
-    "identity": ({"password_hash": "!", "expiry": "", "crontab": None, "certificates": {"a.example": "pem"}}, {}),
-    "extras": ({"extras": [{"path": "/etc/logrotate.d/a", "text": "a", "leads_to": None}]}, {}),
+    "identity": (
+        {"password_hash": "!", "expiry": "", "crontab": None, "lingers": True, "certificates": {"a.example": "pem"}},
+        {},
+    ),
+    "extras": ({"extras": [{"path": "/etc/logrotate.d/a", "text": "a", "leads_to": "/etc/b"}]}, {}),
     "identity_digest": ({}, {"crontab": "0" * 64, "expiry": "f" * 64}),
     "messages_digest": (
         {},

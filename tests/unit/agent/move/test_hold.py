@@ -26,7 +26,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TwoServers:
     monkeypatch.setattr(front, "hold", lambda _account: None)
     monkeypatch.setattr(php.Requests, "drain", lambda _requests, _seconds: 2)
     monkeypatch.setattr(mail, "drain", lambda _account: None)
-    monkeypatch.setattr(hold.serving.processes, "end_all", lambda _name, _uid: 3)
+    monkeypatch.setattr(hold.serving.processes, "end_all", lambda _name, _uid, **_: 3)
     both.serve("alice")
     both.pair("m5", "alice", 2)
     return both

@@ -15,7 +15,8 @@ _CRON_FOLDER = "/etc/cron.d"
 _CRON_FILE = "/etc/crontab"
 CRONTABS = "/var/spool/cron/crontabs"
 _CRONTAB, _AT_LOGIN = "a crontab", "a unit that runs while the user is logged in"
-CARRIED = (_CRONTAB, _AT_LOGIN)
+_OWN_UNIT = "a unit of the user's own"
+CARRIED = (_CRONTAB, _AT_LOGIN, _OWN_UNIT)
 """What starts on another server as it does here: it goes over with the account's stores."""
 _LINE = re.compile(r"(?:@\w+|(?:\S+\s+){4}\S+)\s+(\S+)\s+(.+)")
 _MAX_COMMAND = 500
@@ -83,7 +84,7 @@ def _unit(lines: list[str]) -> dict[str, str]:
 def _user_units(tree: Tree, user: User) -> list[Program]:
     """The units that a user has; they run without a login where the user lingers. They are not looked into."""
     lingers = tree.is_there(f"{_LINGER}/{user.name}")
-    kind = "a unit of the user's own" if lingers else _AT_LOGIN
+    kind = _OWN_UNIT if lingers else _AT_LOGIN
     names = tree.names_beneath(user.home, _USER_UNITS)
     return [
         Program(user.name, kind, f"{user.home}/{_USER_UNITS}/{name}", "")
