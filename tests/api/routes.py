@@ -38,6 +38,7 @@ NEEDS: dict[str, str | None] = {
     "agents": "ops",
     "upgrade": "ops",
     "enrol": "ops",
+    "prepare": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -60,6 +61,7 @@ BODIES: dict[str, dict[str, object]] = {
     "ask_doctor": {"server": "vps-1"},
     "upgrade": {},
     "enrol": {"access": "root_access"},
+    "prepare": {},
 }
 
 

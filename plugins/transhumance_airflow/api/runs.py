@@ -38,6 +38,7 @@ DAGS = (
     "deliver_events",
     "enrol_server",
     "look_at_servers",
+    "prepare_server",
     "upgrade_agents",
 )
 """Those that the panel starts."""
