@@ -15,17 +15,19 @@ from lab.say import LabError, say, step
 PROGRAMS = ("lxc-start", "mmdebstrap", "named", "unbound", "sshd", "ssh-keygen", "socat", "nsenter", "dig")
 
 
-def up(first: str | None = "vps-1") -> None:
+def up(first: str | None = "vps-1", layout: str = "native") -> None:
     """Bring everything up but Airflow; what is up already is left as it is.
 
-    `first` is the server that is installed with infrastructure 2022 (None: no server).
+    `first` is the server that is installed with infrastructure 2022 (None: no server); `layout`: of the infrastructures
+    whose base trees are built. Those of another are built when a server of theirs is asked for (`lab server`).
     """
     check_machine()
     with state.alone(), step("the lab is up"):
         state.prepare()
         state.key("ops"), state.key("router"), names.tsig_secret()
         with ThreadPoolExecutor() as pool:
-            trees = {i: pool.submit(timed, f"base tree of infrastructure {i}", base.build, i) for i in base.DECLARED}
+            infrastructures = [name for name, declared in base.DECLARED.items() if declared.layout == layout]
+            trees = {i: pool.submit(timed, f"base tree of infrastructure {i}", base.build, i) for i in infrastructures}
             database = pool.submit(timed, "PostgreSQL for the registry and Airflow", postgres.up)
             timed("namespaces, bridges, addresses and routes", topology.up)
             rest = [
@@ -33,7 +35,8 @@ def up(first: str | None = "vps-1") -> None:
                 pool.submit(timed, "name server and resolver", names.up),
                 database,
             ]
-            trees["2022"].result()
+            if first:
+                trees["2022"].result()
             rest.append(pool.submit(timed, "servers that were switched off", servers.start_installed))
             if first and not servers.machines().infrastructure(first):
                 timed(f"{first} with infrastructure 2022", servers.install, first, "2022")
@@ -131,6 +134,8 @@ def change_server(given: argparse.Namespace) -> None:
     """`python -m lab server`."""
     check_machine()
     spec, ours = topology.server(given.name).spec, servers.machines()
+    if infrastructure := given.install or given.reinstall:
+        base.build(infrastructure)
     if given.wipe:
         timed(f"{spec.name} wiped", ours.wipe, spec)
     elif given.install:

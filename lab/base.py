@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from include.catalogue import infrastructures
+from lab import classic
 from lab.say import say
 from lab.state import CACHE, run
 
@@ -23,7 +24,7 @@ RECIPE = 1  # raise it when what is done to a tree after mmdebstrap changes
 def path(infrastructure: str) -> Path:
     """Where the base tree of an infrastructure lies once it is built."""
     suite = DECLARED[infrastructure].suite
-    recipe = json.dumps([RECIPE, suite, sorted(DECLARED[infrastructure].packages)])
+    recipe = json.dumps([RECIPE, suite, sorted(DECLARED[infrastructure].packages), *_set_up_by(infrastructure)])
     return BASES / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -40,7 +41,8 @@ def build(infrastructure: str) -> None:
         packages = f"--include={','.join(DECLARED[infrastructure].packages)}"
         # Without a mirror it takes Debian's own, with updates and security updates: a server without them is not
         # what we promise.
-        run(["mmdebstrap", "--variant=minbase", "--quiet", packages, *options, suite, str(new)])
+        hooks = _hooks() if _set_up_by(infrastructure) else []
+        run(["mmdebstrap", "--variant=minbase", "--quiet", packages, *options, *hooks, suite, str(new)])
         for key in (new / "etc/ssh").glob("ssh_host_*"):
             key.unlink()  # every server makes its own
         new.rename(tree)
@@ -49,6 +51,17 @@ def build(infrastructure: str) -> None:
         fresh = BASES / f".{infrastructure}-{uuid.uuid4().hex}"
         fresh.symlink_to(tree.name)
         fresh.rename(link)
+
+
+def _set_up_by(infrastructure: str) -> list[str]:
+    """The digest of what sets its servers up, where their layout is not ours: ours are laid down on each server."""
+    return [] if DECLARED[infrastructure].layout == "native" else [classic.digest()]
+
+
+def _hooks() -> list[str]:
+    """How mmdebstrap has the host's own script run in a tree."""
+    steps = (f"copy-in {classic.FOLDER} /root", 'chroot "$1" sh /root/classic/install', 'rm -r "$1/root/classic"')
+    return [f"--customize-hook={step}" for step in steps]
 
 
 def machine_apt_options() -> list[str]:

@@ -68,6 +68,7 @@ def describe() -> Description:
         unclaimed=names_unclaimed(accounts),
         unreadable=sorted(unreadable()),
         readiness=readiness(),
+        layout=layouts.in_force(),
     )
 
 

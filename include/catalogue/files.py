@@ -10,16 +10,17 @@ from pathlib import Path
 import psycopg
 
 from include import registry
-from include.catalogue import checks
+from include.catalogue import checks, infrastructures
 from include.catalogue.entries import SEVERITIES, Check, Entry, Incompatibility
 from include.catalogue.reading import CatalogueError, Place, read
-from include.registry.kinds import ENTRY_KINDS
+from include.registry.kinds import ENTRY_KINDS, INFRASTRUCTURE
 
 FOLDER = Path(__file__).parents[2] / "config" / "migrations"
 
 NAME = re.compile(r"[a-z][a-z0-9.-]{0,62}")
 ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
-VERSION = re.compile(r"\d+(\.\d+)*")
+VERSION = re.compile(r"(\d+(?:\.\d+)*)(-[a-z]+)?")
+"""Numbers; an infrastructure may have a word behind them ("2022-classic")."""
 KEYS = {
     *("title", "kind", "from", "to", "mandatory", "opens", "deadline"),
     *("page", "includes", "incompatibilities"),
@@ -30,10 +31,10 @@ PARTS = {"id", "title", "explanation", "fix", "severity", "check"}
 
 @dataclass(frozen=True)
 class _File:
-    """One file as it stands alone: its own entry, where each of its ids is, and which entries it includes."""
+    """One file as it stands alone: its own entry, where it leads to, and which entries it includes."""
 
     entry: Entry
-    ids: Mapping[str, Place]
+    leads_to: Place
     includes: Mapping[str, Place]
 
 
@@ -41,7 +42,9 @@ def load(folder: Path = FOLDER) -> dict[str, Entry]:
     """Every entry by its name. Raises `CatalogueError` with file, line and a sentence for the first thing that is
     wrong."""
     files = {path.stem: _file(path) for path in sorted(folder.glob("*.yaml"))}
-    return {name: _whole(file, files) for name, file in files.items()}
+    for file in files.values():
+        _keeps_the_layout(file)
+    return {name: replace(file.entry, incompatibilities=_all_of(name, files)) for name, file in files.items()}
 
 
 def take_over(conn: psycopg.Connection) -> dict[str, Entry]:
@@ -56,13 +59,13 @@ def _file(path: Path) -> _File:
         raise CatalogueError(f"{path.name}:1: the file's name is the entry's: use small letters, digits, . and - only.")
     fields = read(path).fields(KEYS, REQUIRED)
     incompatibilities: list[Incompatibility] = []
-    ids: dict[str, Place] = {}
+    ids: set[str] = set()
     for place in fields["incompatibilities"].items() if "incompatibilities" in fields else ():
         incompatibility = _incompatibility(place)
         if incompatibility.id in ids:
             raise place.field("id").wrong(f"the id {incompatibility.id!r} is there twice: give one of them another")
         incompatibilities.append(incompatibility)
-        ids[incompatibility.id] = place.field("id")
+        ids.add(incompatibility.id)
     from_version, to_version = _versions(fields["from"], fields["to"])
     entry = Entry(
         name=path.stem,
@@ -77,20 +80,32 @@ def _file(path: Path) -> _File:
         incompatibilities=tuple(incompatibilities),
     )
     _dates(entry, fields)
-    return _File(entry, ids, _includes(fields.get("includes")))
+    return _File(entry, fields["to"], _includes(fields.get("includes")))
 
 
 def _versions(old: Place, new: Place) -> tuple[str, str]:
-    for place in (old, new):
-        if not VERSION.fullmatch(place.text()):
-            raise place.wrong(f"{place.text()!r} is no version: write numbers with points between, such as 10.11")
-    if _number(new.text()) <= _number(old.text()):
+    numbers = [_number(place) for place in (old, new)]
+    if numbers[1] <= numbers[0]:
         raise new.wrong(f"{new.text()} does not come after {old.text()}: a migration goes to a newer version")
     return old.text(), new.text()
 
 
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+def _number(version: Place) -> tuple[int, ...]:
+    match = VERSION.fullmatch(version.text())
+    if not match:
+        raise version.wrong(f"{version.text()!r} is no version: write numbers with points between, such as 10.11")
+    return tuple(int(part) for part in match[1].split("."))
+
+
+def _keeps_the_layout(file: _File) -> None:
+    """An account's parts have their places by the layout, so it goes to no other one."""
+    declared, entry = infrastructures.load(), file.entry
+    old, new = (declared.get(version) for version in (entry.from_version, entry.to_version))
+    if entry.kind == INFRASTRUCTURE and old and new and old.layout != new.layout:
+        raise file.leads_to.wrong(
+            f"infrastructure {new.name} has the layout {new.layout}, and {old.name} has {old.layout}: lead to one of"
+            " the same layout"
+        )
 
 
 def _dates(entry: Entry, fields: Mapping[str, Place]) -> None:
@@ -124,17 +139,17 @@ def _includes(place: Place | None) -> dict[str, Place]:
     return places
 
 
-def _whole(file: _File, files: Mapping[str, _File]) -> Entry:
-    """The entry with the incompatibilities of those that it includes behind its own."""
-    incompatibilities = list(file.entry.incompatibilities)
-    for name, place in file.includes.items():
+def _all_of(entry: str, files: Mapping[str, _File], within: tuple[str, ...] = ()) -> tuple[Incompatibility, ...]:
+    """The incompatibilities of an entry, and behind them those of what it includes."""
+    incompatibilities = list(files[entry].entry.incompatibilities)
+    for name, place in files[entry].includes.items():
         if name not in files:
             raise place.wrong(f"there is no entry {name!r}: include one of the catalogue's")
-        if files[name].includes:
-            raise place.wrong(f"{name!r} includes others itself: include those instead")
-        for incompatibility in _added(incompatibilities, files[name].entry.incompatibilities, place, name):
-            incompatibilities.append(incompatibility)
-    return replace(file.entry, incompatibilities=tuple(incompatibilities))
+        if name in (*within, entry):
+            raise place.wrong(f"{name!r} includes itself in the end: take it out here")
+        included = _all_of(name, files, (*within, entry))
+        incompatibilities += _added(incompatibilities, included, place, name)
+    return tuple(incompatibilities)
 
 
 def _added(

@@ -1,7 +1,7 @@
 """Infrastructures: what the servers of each run.
 
-A file of `config/infrastructures/` declares one; its stem is its name. A new one is that file and a folder of files for
-its servers, `infrastructure/NAME`.
+A file of `config/infrastructures/` declares one; its stem is its name. A new one is that file, and where its layout is
+ours (`native`) a folder of files for its servers, `infrastructure/NAME`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import iter_modules
 
+from include.agent import layouts
 from include.agent.account.engines import ENGINES
 from include.catalogue.reading import read
 
 FOLDER = Path(__file__).parents[2] / "config" / "infrastructures"
 PROGRAMS = (*ENGINES, "php")
+LAYOUTS = tuple(module.name for module in iter_modules(layouts.__path__) if module.ispkg)
 
 
 @dataclass(frozen=True)
 class Infrastructure:
     """What a server runs: a Debian release, and the versions of the programs on it.
 
-    `debian` is a release ("13") and `suite` its name in Debian's archive; `programs`: their versions ("11.8")."""
+    `debian` is a release ("13") and `suite` its name in Debian's archive; `programs`: their versions ("11.8"). `layout`
+    says who serves there, and where an account's parts lie: an account stays within one."""
 
     name: str
+    layout: str
     debian: str
     suite: str
     programs: Mapping[str, str]
@@ -49,10 +54,11 @@ def load(folder: Path | None = None) -> dict[str, Infrastructure]:
 
 
 def _read(path: Path) -> Infrastructure:
-    required = {"debian", "suite", *PROGRAMS}
+    required = {"layout", "debian", "suite", *PROGRAMS}
     fields = read(path).fields({*required, "sshd", "packages"}, required)
     return Infrastructure(
         name=path.stem,
+        layout=fields["layout"].one_of(LAYOUTS),
         debian=fields["debian"].text(),
         suite=fields["suite"].text(),
         programs={name: fields[name].text() for name in PROGRAMS},

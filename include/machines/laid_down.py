@@ -48,8 +48,11 @@ def declared(infrastructure: str, repository: Path = REPOSITORY) -> Infrastructu
     return by_name[infrastructure]
 
 
-def trees(infrastructure: str, repository: Path = REPOSITORY) -> tuple[Path, Path]:
-    """The folders whose files lie on a server of the infrastructure, the later ones over the earlier."""
+def trees(infrastructure: str, repository: Path = REPOSITORY) -> tuple[Path, ...]:
+    """The folders whose files lie on a server of the infrastructure, the later ones over the earlier; none where the
+    server is the host's own, which `prepare` lays ours down on."""
+    if declared(infrastructure, repository).layout != "native":
+        return ()
     return repository / "infrastructure" / "common", repository / "infrastructure" / infrastructure
 
 

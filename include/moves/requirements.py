@@ -90,7 +90,22 @@ def _infrastructure(seen: Seen) -> str | None:
     return f"{seen.name} is not of infrastructure {seen.infrastructure}: it runs {runs}. Install it again."
 
 
+def _layout(seen: Seen) -> str | None:
+    """Whether it is laid out as declared; an agent of before does not tell."""
+    declared, has = infrastructures.load().get(seen.infrastructure), seen.description.get("layout")
+    if declared is None or has in (None, declared.layout):
+        return None
+    if declared.layout == "native":
+        return (
+            f"{seen.name} has the layout {has}, and infrastructure {seen.infrastructure} is native: give it one of its"
+            " layout in the inventory."
+        )
+    return f"{seen.name} is not prepared for moves: type python -m cli prepare {seen.name}."
+
+
 def _services(seen: Seen) -> str | None:
+    if _layout(seen):
+        return None  # it was asked for another layout's
     down = seen.description["services_down"]
     return f"{seen.name} does not run {', '.join(down)}: see why on the server, then clear the task." if down else None
 
@@ -217,6 +232,7 @@ def _followed(engine: str) -> Callable[[Seen], str | None]:
 
 REQUIREMENTS = (
     Requirement("infrastructure", "It runs the versions of its infrastructure.", _infrastructure),
+    Requirement("layout", "It has the layout of its infrastructure.", _layout),
     Requirement("services", "Its services run.", _services),
     Requirement("python", f"Its Python is {release(PYTHON)} or later.", _python),
     Requirement("rsync", f"Its rsync is {release(RSYNC)} or later.", _rsync),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from include.registry.catalogue import Entry
-from include.registry.database import column, execute, rows
+from include.registry.database import column, execute, rows, value
 
 SPARE = 1.2
 """How much room a copy wants, in parts of what it copies: restoring takes more than what is there in the end."""
@@ -56,6 +56,19 @@ def first_that_fits(
     return None, taken
 
 
+def of_its_layout(conn: psycopg.Connection, kind: str, account: str) -> str:
+    """The layout that a server must have for the account, as words of a sentence (" and the layout classic"); nothing
+    where all of the kind have that."""
+    return value(
+        conn,
+        """
+        SELECT coalesce(max(' and the layout ' || layout_of(a.server)), '') FROM accounts a, servers s
+        WHERE a.name = %(account)s AND s.kind = %(kind)s AND layout_of(s.name) <> layout_of(a.server)
+        """,
+        {"account": account, "kind": kind},
+    )
+
+
 def choices(conn: psycopg.Connection, kind: str, entry: Entry, account: str, name: str | None = None) -> list[Choice]:
     """The servers of `kind` (or the one of that name) that run what the entry leads to and could take the account,
     best first: fewest moves, then most free disk for each account that would live there."""
@@ -96,6 +109,10 @@ def choices(conn: psycopg.Connection, kind: str, entry: Entry, account: str, nam
                     SELECT at.site FROM accounts a JOIN servers at ON at.name = a.server WHERE a.name = %(account)s
                 ))
                 AND version_of(s.infrastructure, s.versions, %(entry_kind)s) = %(version)s
+                -- databases alone have their places wherever they are
+                AND (%(kind)s = 'database' OR layout_of(s.name) = (
+                    SELECT layout_of(server) FROM accounts WHERE name = %(account)s
+                ))
                 AND (%(kind)s <> 'shared' OR NOT EXISTS (
                     SELECT FROM names n WHERE n.account = %(account)s AND n.left_because IS NULL AND NOT EXISTS (
                         SELECT FROM ips WHERE home_server = s.name AND family(ips.address) = family(n.address)

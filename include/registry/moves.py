@@ -189,16 +189,17 @@ def _target(conn: psycopg.Connection, entry: Entry, account: str, source: str, n
     fitting, taken = choice.first_that_fits(conn, roomy, account, entry.kind)
     if fitting is None and taken:
         raise RegistryRefused(f"Account {account} does not fit where there is room: {taken[0]}. {choice.GIVE_WAY}")
+    layout = choice.of_its_layout(conn, kind, account) if kind != ServerKind.DATABASE else ""
     if named is not None and fitting is None:
         server_named(conn, named)
         raise RegistryRefused(
-            f"Server {named} cannot take {account}: give a {kind} server with {entry.kind} {entry.to_version} that has"
-            " room, an IP of each family of the account's names, and is not paused."
+            f"Server {named} cannot take {account}: give a {kind} server with {entry.kind} {entry.to_version}{layout}"
+            " that has room, an IP of each family of the account's names, and is not paused."
         )
     if fitting is None:
         raise RegistryRefused(
-            f"No {kind} server{server_named(conn, source).in_site} with {entry.kind} {entry.to_version} has room for"
-            f" {account}: add one, or make room."
+            f"No {kind} server{server_named(conn, source).in_site} with {entry.kind} {entry.to_version}{layout} has"
+            f" room for {account}: add one, or make room."
         )
     return fitting
 

@@ -90,8 +90,9 @@ def begin_test(conn: psycopg.Connection, account: str, entry: str, run_id: str, 
                 f" {wanted.from_version}: choose another entry of the catalogue."
             )
         raise RegistryRefused(
-            f"No test server{server_named(conn, living.server).in_site} with {wanted.kind} {wanted.to_version} has room"
-            f" for {account}: add one, or let older test copies expire."
+            f"No test server{server_named(conn, living.server).in_site} with {wanted.kind} {wanted.to_version}"
+            f"{choice.of_its_layout(conn, ServerKind.TEST, account)} has room for {account}: add one, or let older test"
+            " copies expire."
         )
     server, taken = choice.first_that_fits(conn, [one.name for one in servers], account, wanted.kind)
     if server is None:

@@ -266,6 +266,34 @@ def test_what_runs_what(shared: psycopg.Connection) -> None:
         registry.begin_test(shared, "s1", "2030", "r", "customer")
 
 
+@pytest.mark.parametrize(("entry", "kind"), [("2026", "infrastructure"), ("postgresql-17", "postgresql")])
+def test_an_account_is_tested_in_its_own_layout(shared: psycopg.Connection, entry: str, kind: str) -> None:
+    registry.record_description(shared, "test-1", {**host.DISK, "layout": "classic"})
+    with pytest.raises(RegistryRefused, match=rf"No test server with {kind} \d+ and the layout native has room for s1"):
+        registry.begin_test(shared, "s1", entry, "t1", "customer")
+    refused = (
+        "INSERT INTO tests (account, entry, server, epoch, run_id, requested_by, state) "
+        "SELECT 's1', %s, 'test-1', epoch, 't2', 'customer', 'preparing' FROM accounts WHERE name = 's1'"
+    )
+    with pytest.raises(psycopg.Error, match="s1 lives on web-1, whose layout is native, and test-1 has the layout cla"):
+        shared.execute(refused, (entry,))
+    shared.rollback()
+    registry.record_description(shared, "web-1", {**host.DISK, "layout": "classic"})
+    assert registry.begin_test(shared, "s1", entry, "t1", "customer").server == "test-1"
+
+
+def test_an_account_moves_over_in_its_own_layout_and_its_databases_anywhere(shared: psycopg.Connection) -> None:
+    for server in ("web-2", "web-3", "db-1"):
+        registry.record_description(shared, server, {**host.DISK, "layout": "classic"})
+    for named in (None, "web-2"):
+        with pytest.raises(RegistryRefused, match="infrastructure 2026 and the layout native"):
+            registry.begin_over(shared, "s1", "2026", "o1", "customer", lift_gate_because="a test", to_server=named)
+    assert registry.begin_over(shared, "s2", "postgresql-17", "o2", "c", lift_gate_because="a test").to_server == "db-1"
+    registry.record_description(shared, "web-1", {**host.DISK, "layout": "classic"})
+    moved = registry.begin_over(shared, "s1", "2026", "o1", "customer", lift_gate_because="a test")
+    assert moved.to_server in ("web-2", "web-3")
+
+
 def test_server_is_chosen_by_room_and_load(shared: psycopg.Connection) -> None:
     big = {"account": "s1", "state": "serving", "home_bytes": 30 * host.GB, "sites": [{"domain": "s1.example"}]}
     registry.sync_accounts(shared, "web-1", [big])

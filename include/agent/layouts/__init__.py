@@ -1,9 +1,8 @@
 """Who serves, runs and delivers on a server. A layout is a package here; the others ask for that of their server.
 
 What a layout has, `native` shows: the modules below with their functions, and SERVICES. What layouts share lies beside
-them. A server says in one word in
-the file LAYOUT which is its own, `native` where there is none; the file is the host's, laid down with the server's
-other files.
+them. A server says in one word in the file LAYOUT which is its own, `native` where there is none; `prepare` writes it
+on a host's own server.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from ..host.system import AGENT
 
 LAYOUT = AGENT.parent / "layout"
 """Beside the agent: the accounts' own programs run parts of it too, and have to read this."""
+_PARTS = ("front", "mail", "own", "php")
 KNOWN = tuple(
     module.name
     for module in iter_modules(__path__)
-    if module.ispkg and find_spec(f"{__name__}.{module.name}.front") is not None
+    if module.ispkg and all(find_spec(f"{__name__}.{module.name}.{part}") for part in _PARTS)
 )
 """Of the others a server is only read yet."""
 

@@ -97,6 +97,8 @@ def receive(account: Account, move: str, epoch: int) -> State:
         # What still writes for an attempt before this one ends first.
         with pairing.no_data_session(account.name):
             state = put_state(account.name, fresh)
+        # What the host's own tables say of it is old by now.
+        account.adopted.unlink(missing_ok=True)
         front.render_sites()
         front.render_maps()
         mail.render()

@@ -112,5 +112,6 @@ class Description:
     unclaimed: Annotated[dict[str, list[str]], named(each(_NAME, 100_000), 10, _WORD)]
     # Accounts whose own file or state cannot be read; an agent of before does not tell them.
     unreadable: Annotated[list[str] | None, maybe(each(text(1000), 10_000))] = None
-    # An agent of before does not tell it.
+    # An agent of before does not tell them.
     readiness: Readiness | None = None
+    layout: Annotated[str | None, maybe(_WORD)] = None

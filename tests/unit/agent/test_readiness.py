@@ -12,7 +12,7 @@ from include.agent import readiness
 from include.agent.channel import pairing
 from include.agent.host import codec
 from include.agent.host.system import refuse
-from include.agent.layouts import front
+from include.agent.layouts import haproxy
 from include.agent.move import stores
 from include.agent.stores.followed import WhyNot
 from include.agent.verbs.described import Readiness
@@ -31,7 +31,7 @@ LINKS = [
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A server whose databases answer as each test says."""
     monkeypatch.setattr(readiness, "run", lambda *_, **__: SimpleNamespace(stdout=json.dumps(LINKS).encode()))
-    monkeypatch.setattr(front, "PEERS", tmp_path / "peers.lst")
+    monkeypatch.setattr(haproxy, "PEERS", tmp_path / "peers.lst")
     monkeypatch.setattr(pairing, "host_keys", lambda: ["ssh-ed25519 " + "A" * 68])
     for engine in stores.ENGINES:
         monkeypatch.setattr(type(engine), "unfollowed", lambda _self: None)

@@ -63,12 +63,14 @@ def test_what_ships_is_good() -> None:
     entries = load()
     assert {name: (entry.kind, entry.from_version, entry.to_version) for name, entry in entries.items()} == {
         "infrastructure-2026": ("infrastructure", "2022", "2026"),
+        "infrastructure-2026-classic": ("infrastructure", "2022-classic", "2026-classic"),
         "mariadb-11.8": ("mariadb", "10.11", "11.8"),
         "postgresql-17": ("postgresql", "15", "17"),
     }
     whole = {one.id for one in entries["infrastructure-2026"].incompatibilities}
     for engine in ("mariadb-11.8", "postgresql-17"):
         assert {one.id for one in entries[engine].incompatibilities} < whole
+    assert {one.id for one in entries["infrastructure-2026-classic"].incompatibilities} == whole
 
 
 def test_a_blocker_of_what_ships_can_be_looked_for() -> None:
@@ -182,11 +184,34 @@ def test_an_entry_includes_others(tmp_path: Path) -> None:
     assert loaded["inner"] == replace(loaded["inner"], incompatibilities=loaded["outer"].incompatibilities[2:])
 
 
+def test_an_entry_includes_what_those_include(tmp_path: Path) -> None:
+    files = {
+        "inner": GOOD,
+        "middle": GOOD.replace("id: ", "id: middle-") + "includes: [inner]\n",
+        "outer": GOOD.replace("id: ", "id: outer-") + "includes: [middle]\n",
+    }
+    ids = [one.id for one in load(catalogue(tmp_path, **files))["outer"].incompatibilities]
+    assert ids == ["outer-names", "outer-other", "middle-names", "middle-other", "names", "other"]
+
+
+def test_entries_that_include_each_other_are_refused(tmp_path: Path) -> None:
+    catalogue(tmp_path, two=GOOD.replace("id: ", "id: two-") + "includes: [one]\n")
+    told = wrong(tmp_path, GOOD + "includes: [two]\n")
+    assert told.startswith("two.yaml:") and "'one' includes itself in the end" in told
+
+
+@pytest.mark.parametrize(("old", "new"), [("2022", "2026-classic"), ("2022-classic", "2026")])
+def test_an_account_stays_in_its_layout(tmp_path: Path, old: str, new: str) -> None:
+    text = GOOD.replace("kind: mariadb\n", "kind: infrastructure\n", 1)
+    told = wrong(tmp_path, text.replace("11.8", old, 2).replace("12.10", new).replace("MariaDB " + old, "New"))
+    assert "has the layout" in told and told.endswith(": lead to one of the same layout.")
+
+
 @pytest.mark.parametrize(
     ("includes", "said"),
     [
         ("[nothing]", "there is no entry 'nothing'"),
-        ("[one]", "'one' includes others itself"),
+        ("[one]", "'one' includes itself in the end"),
         ("[two, two]", "'two' is included twice"),
         ("[two]", "'two' has the id 'names' too"),
     ],

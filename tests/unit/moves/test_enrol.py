@@ -36,7 +36,7 @@ def test_an_infrastructure_is_added_by_a_file_alone(tmp_path, monkeypatch):
     assert said == ["Nothing declares infrastructure 2031: write config/infrastructures/2031.yaml."]
     declared = dict.fromkeys(infrastructures.PROGRAMS, "9.0") | {"postgresql": "19"}
     programs = "".join(f"{name}: '{version}'\n" for name, version in declared.items())
-    (tmp_path / "2031.yaml").write_text(f"debian: '15'\nsuite: duke\n{programs}")
+    (tmp_path / "2031.yaml").write_text(f"layout: native\ndebian: '15'\nsuite: duke\n{programs}")
     monkeypatch.setattr(infrastructures, "FOLDER", tmp_path)
     new = {"rsync": "3.9.0", **{name: f"{version}.1" for name, version in declared.items()}}
     assert unfit(seen("2031", debian="15.1", versions=new)) == []

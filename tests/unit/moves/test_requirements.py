@@ -86,6 +86,13 @@ def versions(**more: str) -> Seen:
 UNMET = [
     ("infrastructure", said(debian="12"), "it runs Debian 12, not 13. Install it again."),
     ("infrastructure", replace(SEEN, infrastructure="2031"), "write config/infrastructures/2031.yaml"),
+    ("layout", said(layout="classic"), "has the layout classic, and infrastructure 2026 is native"),
+    (
+        "layout",
+        replace(said(layout="native", services_down=["haproxy", "nginx"]), infrastructure="2026-classic"),
+        "web-1 is not prepared for moves: type python -m cli prepare web-1",
+    ),
+    ("services", said(layout="native", services_down=["cron"]), "does not run cron"),
     ("services", said(services_down=["dovecot", "cron"]), "does not run dovecot, cron"),
     ("python", versions(python="3.9.2"), "Python 3.9.2, and the agent needs 3.11 or later"),
     ("rsync", versions(rsync="3.2.7"), "install 3.5.0 or later"),

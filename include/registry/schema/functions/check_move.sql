@@ -55,6 +55,9 @@ BEGIN
         PERFORM refuse(format('Account %s lives on %s, not on %s: move it from there.',
             NEW.account, account_.server, NEW.from_server));
     END IF;
+    IF NEW.engine IS NULL THEN
+        PERFORM check_layout(NEW.account, NEW.from_server, NEW.to_server);
+    END IF;
     IF NEW.epoch <> account_.epoch THEN
         PERFORM refuse(format('A move of account %s takes its newest epoch, %s: %s was refused.',
             NEW.account, account_.epoch, NEW.epoch));

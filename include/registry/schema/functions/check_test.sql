@@ -51,6 +51,7 @@ BEGIN
         PERFORM refuse(format('Test server %s does not run %s %s: choose one that does.',
             NEW.server, entry_.kind, entry_.to_version));
     END IF;
+    PERFORM check_layout(NEW.account, account_.server, NEW.server);
     RETURN NEW;
 END $$;
 

@@ -52,7 +52,12 @@ def test_every_layout_has_what_is_asked_of_one(layout: str) -> None:
         theirs = getattr(import_module(f"{layouts.__name__}.{layout}.{part}"), name)
         native = getattr(import_module(f"{layouts.__name__}.native.{part}"), name)
         if inspect.isfunction(native):
-            assert [*inspect.signature(theirs).parameters] == [*inspect.signature(native).parameters], (part, name)
+            wanted, has = (
+                {key.lstrip("_"): each for key, each in inspect.signature(one).parameters.items()}
+                for one in (native, theirs)
+            )
+            assert [*has][: len(wanted)] == [*wanted], (part, name)
+            assert all(has[key].default is not inspect.Parameter.empty for key in [*has][len(wanted) :]), (part, name)
 
 
 def test_a_server_has_the_layout_that_its_file_names(tmp_path: Path) -> None:
@@ -64,7 +69,7 @@ def test_a_server_has_the_layout_that_its_file_names(tmp_path: Path) -> None:
     assert front_of(tmp_path, "apache\n") == "apache"
     with pytest.raises(subprocess.CalledProcessError) as refused:
         front_of(tmp_path, "../native")
-    assert "is no layout of this agent: use apache or native." in refused.value.stderr
+    assert "is no layout of this agent: use apache or classic or native." in refused.value.stderr
 
 
 def front_of(folder: Path, word: str | None) -> str:

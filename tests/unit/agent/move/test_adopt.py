@@ -101,3 +101,14 @@ def test_a_server_that_makes_its_accounts_itself_adopts_none(
     monkeypatch.setattr(shell, "extras", native)
     with pytest.raises(Refused, match="makes its accounts itself"):
         adopt(extras=[])
+
+
+def test_who_comes_back_is_in_the_hosts_own_tables_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are as old as the day on which the account left."""
+    servers = TwoServers(tmp_path, monkeypatch).at("source")
+    servers.serve("alice")
+    account = whole("alice")
+    account.adopted.touch()
+    put_state("alice", State("moved", 2, move="m5", to="10.20.0.21", released=True))
+    servers.receive("m6", "alice", 3)
+    assert state_of("alice").state == "receiving" and not account.adopted.exists()

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from include.agent.host.system import Refused
+from include.agent.layouts import certificates, haproxy
 from include.agent.layouts.native import front
 
 ALICE = SimpleNamespace(name="alice", domains=["alice.example", "www.alice.example"])
@@ -46,9 +47,9 @@ class Front:
         self.asked: list[str] = []
         self.takes = True
         for name, path in (("CERTIFICATES", tmp_path / "certificates"), ("RUNTIME", tmp_path / "run")):
-            monkeypatch.setattr(front, name, path)
-        monkeypatch.setattr(front, "all_accounts", lambda: [ALICE, BOB])
-        monkeypatch.setattr(front, "command", self.command)
+            monkeypatch.setattr(certificates, name, path)
+        monkeypatch.setattr(certificates, "all_accounts", lambda: [ALICE, BOB])
+        monkeypatch.setattr(haproxy.HAProxy, "command", lambda _front, text: self.command(text))
         self.stored = tmp_path / "certificates" / "alice.example.pem"
 
     def command(self, text: str) -> str:

@@ -38,7 +38,7 @@ def postfix(monkeypatch, tmp_path) -> Postfix:
     laid_down = dict.fromkeys(("sent_from_address", "sent_from_address6"), "")
     postfix = Postfix(laid_down)
     monkeypatch.setattr(mail, "run", postfix.run)
-    monkeypatch.setattr(mail, "_reload_postfix", postfix.reload)
+    monkeypatch.setattr(mail, "reload_postfix", postfix.reload)
     monkeypatch.setattr(mail, "RUNTIME", tmp_path)
     return postfix
 
@@ -89,4 +89,4 @@ def test_mail_to_the_world_and_no_other_leaves_by_it():
     ]
     assert main["sent_from_address"] == main["sent_from_address6"] == "", "until the agent knows"
     assert "smtp_bind_address" not in main
-    assert not mail._ENTER_AGAIN.startswith("outside")
+    assert not mail.BY.enter_again.startswith("outside")

@@ -8,10 +8,11 @@ import pytest
 
 from include.agent.layouts.native import own
 from include.agent.unclaimed import debian, packages
+from include.catalogue import infrastructures
 from include.machines import MachineSpec, laid_down
 
 ROOT = Path(__file__).parents[5]
-INFRASTRUCTURES = sorted(path.stem for path in (ROOT / "config" / "infrastructures").glob("*.yaml"))
+INFRASTRUCTURES = [one.name for one in infrastructures.load().values() if one.layout == "native"]
 SPEC = MachineSpec("vps-1", "10.20.0.11", "10.30.0.11", "fd30::11", "10.30.0.1", "fd30::1")
 
 

@@ -6,7 +6,7 @@ from include.agent.account.accounts import Account, State
 from include.agent.channel import pairing
 from include.agent.host import entrance
 from include.agent.host.system import AGENT, Refused
-from include.agent.layouts import forward
+from include.agent.layouts import forward, mail_tables
 from include.agent.layouts.native import front, mail, php
 from tests.support.account_files import FILE
 
@@ -168,10 +168,9 @@ def test_a_map_as_haproxy_shows_it() -> None:
 
 
 @pytest.mark.parametrize(("version", "word"), [("2.3", "ssl_cert = <"), ("2.4", "ssl_server_cert_file = ")])
-def test_dovecots_certificates_in_the_words_of_its_version(tmp_path, monkeypatch, version: str, word: str) -> None:
-    monkeypatch.setattr(mail, "CERTIFICATES", tmp_path)
+def test_dovecots_certificates_in_the_words_of_its_version(tmp_path, version: str, word: str) -> None:
     (tmp_path / "alice.example.pem").write_text("pem")
-    settings = mail.certificate_settings([ALICE], version)
+    settings = mail_tables.certificate_settings([ALICE], version, tmp_path)
     assert "local_name alice.example {" in settings
     assert f"{word}{tmp_path}/alice.example.pem" in settings
     assert "www.alice.example" not in settings

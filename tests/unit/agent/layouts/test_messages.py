@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.agent.layouts.native import mail
+from include.agent.layouts import messages
 
 
 def maildir(home: Path, messages: dict[str, tuple[int, bytes]], validity: int = 7) -> None:
@@ -27,7 +27,7 @@ MESSAGES = {"1.host:2,S": (1, b"one"), "2.host:2,": (2, b"two")}
 
 
 def read(home: Path) -> dict:
-    return mail.read_messages({"info@alice.example": str(home)})
+    return messages.read_messages({"info@alice.example": str(home)})
 
 
 def test_equal_mailboxes_have_equal_digests(tmp_path: Path) -> None:
@@ -47,9 +47,9 @@ def test_what_an_owner_would_notice_is_a_difference(tmp_path: Path) -> None:
         "lost": ({"1.host:2,S": (1, b"one")}, 7),
         "uidvalidity": (MESSAGES, 8),
     }
-    for name, (messages, validity) in others.items():
-        maildir(tmp_path / name, messages, validity)
-        assert len(mail.differences(same, read(tmp_path / name))) == 1, name
+    for name, (kept, validity) in others.items():
+        maildir(tmp_path / name, kept, validity)
+        assert len(messages.differences(same, read(tmp_path / name))) == 1, name
 
 
 def test_a_mailbox_without_mail_has_none(tmp_path: Path) -> None:

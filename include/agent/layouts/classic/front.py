@@ -1,0 +1,60 @@
+"""The front of a host's own server: HAProxy before the web server, which stays as the host has it.
+
+Its files are those of infrastructure/classic, laid down by `prepare`. What is shown, and by which PHP, the web server's
+own configuration says; here is only whose a name is and what happens to its requests.
+"""
+
+import re
+from pathlib import Path
+
+from ...account.accounts import Account, all_accounts
+from ...host.system import locked
+from ..certificates import CERTIFICATES, Shown, certificates
+from ..haproxy import LOCK, HAProxy, believed, entry, hosts
+
+UNIT = "transhumance-front.service"
+WEB_SERVER = ("127.0.0.1", 80)
+"""Where the web server answers what is asked for on this machine."""
+FRONT = HAProxy(Path("/run/transhumance-front/admin.sock"), UNIT)
+SHOWN = Shown(FRONT)
+command, set_entry = FRONT.command, FRONT.set_entry
+put_certificate, load_certificates = SHOWN.put_certificate, SHOWN.load_certificates
+drop_certificates = SHOWN.drop_certificates
+__all__ = [
+    "CERTIFICATES",
+    "WEB_SERVER",
+    "believed",
+    "certificates",
+    "command",
+    "drop_certificates",
+    "entry",
+    "hold",
+    "hosts",
+    "in_flight",
+    "load_certificates",
+    "put_certificate",
+    "render_maps",
+    "render_sites",
+    "set_entry",
+]
+
+
+def render_sites() -> None:
+    """The web server's own configuration says what is shown; what of it came with an account is one of its extras."""
+
+
+def render_maps() -> None:
+    """Make the front follow all accounts and their states: after a boot, and when an account comes, goes or changes."""
+    with locked(LOCK):
+        FRONT.sync_accounts([account for account in all_accounts() if not account.part])
+
+
+def hold(account: Account) -> None:
+    """Keep new requests of an account whose state is held; PHP is shut when those that were let in have reached it."""
+    set_entry(account)
+
+
+def in_flight(account: Account) -> int:
+    """How many requests of the account the front has let in to which no answer has begun."""
+    rows = command("show table in_flight data.gpc0 eq 0 data.conn_cur gt 0")
+    return len(re.findall(rf"^0x[0-9a-f]+: key={re.escape(account.name)}/", rows, re.MULTILINE))
