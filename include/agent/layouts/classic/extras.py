@@ -21,10 +21,10 @@ from ...host.digest import printable
 from ...host.sandbox import open_beneath
 from ...host.system import RUNTIME, Refused, locked, read_json, refuse, write_durably
 from ...verbs.extras import MOST_BYTES, MOST_TOGETHER, Extra
-from . import config_files, services
+from . import config_files, services, signing
 from .judges import pool, renewal
 from .judges.whose import Whose
-from .places import LIVE, PHP_VERSION, POOL, POOLS, RENEWAL, SIEVE, Kind, kind_of
+from .places import LIVE, OPENDKIM, PHP_VERSION, POOL, POOLS, RENEWAL, SIEVE, Kind, kind_of
 from .reading.tree import Tree
 
 ROOT = Path("/")
@@ -200,7 +200,7 @@ def install(account: Account, extras: Collection[Extra]) -> None:
             for extra in changed:
                 undo += _write(extra, placed[extra.path], kinds[extra.path], whose)
             for each in gone.values():
-                undo += config_files.removed(ROOT, each.where, each.leads_to)
+                undo += _take_away(each)
             services.check(told, account.name)
         except BaseException:
             config_files.put_back(ROOT, undo)
@@ -278,6 +278,8 @@ def _write(extra: Extra, placed: _Placed, kind: Kind, whose: Whose) -> Iterator[
     yield from config_files.written(ROOT, placed.file, text, kind.mode, user, group)
     if placed.leads_to is not None:
         yield from config_files.linked(ROOT, placed.where, placed.leads_to)
+    if kind is OPENDKIM:
+        yield from signing.listed(ROOT, placed.where)
 
 
 def _log_folders(text: str, whose: Whose) -> list[str]:
@@ -293,9 +295,14 @@ def remove(account: Account) -> None:
         whose = Whose.of(account)
         told = services.reading((kind_of(path, whose), each.where) for path, each in record.items())
         for each in record.values():
-            [*config_files.removed(ROOT, each.where, each.leads_to)]
+            [*_take_away(each)]
         (account.directory / _RECORD).unlink(missing_ok=True)
         services.reload(told)
+
+
+def _take_away(placed: _Placed) -> Iterator[config_files.Undone]:
+    yield from signing.unlisted(ROOT, placed.where)
+    yield from config_files.removed(ROOT, placed.where, placed.leads_to)
 
 
 # --- what is recorded ---

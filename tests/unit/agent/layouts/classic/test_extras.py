@@ -130,7 +130,7 @@ def test_what_comes_is_what_was_there(on: Server, told: list[str]) -> None:
     assert extras.read(WEB1) == extra and [each.path for each in extra] == [*PATHS]
     assert told == [
         "apache2ctl configtest",
-        "php-fpm8.2 -t",
+        "php-fpm8.2 --fpm-config /etc/php/8.2/fpm/php-fpm.conf -t",
         "systemctl reload-or-restart apache2.service php8.2-fpm.service",
     ]
     # A pool of a version that this server lacks lies under the one that it has; its socket stays.
@@ -294,3 +294,29 @@ def test_a_sieve_script_and_its_link_go_over(on: Server, told: list[str]) -> Non
     on("old")
     with pytest.raises(Refused, match="could not be read"):
         extras.read(account)
+
+
+def test_mail_is_signed_by_a_key_that_came(on: Server, told: list[str]) -> None:
+    key = "/etc/opendkim/keys/shop.example/mail.private"
+    account = replace(WEB1, extras=(key,))
+    on("old")
+    new = on("new")
+    (new / "etc/opendkim/keys").mkdir(parents=True)
+    (new / "etc/opendkim.conf").write_text(
+        "Mode sv\nKeyTable /etc/opendkim/key.table\nSigningTable refile:/etc/opendkim/signing.table\n"
+    )
+    (new / "etc/opendkim/key.table").write_text("")
+    (new / "etc/opendkim/signing.table").write_text("*@b.example mail._domainkey.b.example")
+    (new / "etc/opendkim/key.table").chmod(0o640)
+    before = content(new)
+    for _ in range(2):
+        extras.install(account, [Extra(path=key, text=KEY)])
+    assert (new / "etc/opendkim/key.table").read_text() == f"mail._domainkey.shop.example shop.example:mail:{key}\n"
+    assert (new / "etc/opendkim/signing.table").read_text() == (
+        "*@b.example mail._domainkey.b.example\n*@shop.example mail._domainkey.shop.example\n"
+    )
+    assert (new / "etc/opendkim/key.table").stat().st_mode & 0o777 == 0o640
+    assert told == ["systemctl reload-or-restart opendkim.service"]
+    extras.remove(account)
+    before["etc/opendkim/signing.table"] += "\n"
+    assert content(new) == before
