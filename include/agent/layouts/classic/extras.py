@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from .reading.tree import Tree
 
 ROOT = Path("/")
 _RECORD = "extras.json"
+_MOST_SENTENCES = 20
+"""On one file: whoever has that many begins with them."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _judged(extra: Extra, whose: Whose) -> Iterator[str]:
     elif extra.leads_to is not None and not _may_lead(extra.path, extra.leads_to, kind, whose):
         yield f"{extra.path} is a link to {extra.leads_to}, where it may not lead; make it a file."
     else:
-        yield from kind.judge(extra.path, extra.text, whose)
+        yield from islice(kind.judge(extra.path, extra.text, whose), _MOST_SENTENCES)
 
 
 def _may_lead(path: str, leads_to: str, kind: Kind, whose: Whose) -> bool:
