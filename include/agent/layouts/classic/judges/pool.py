@@ -139,7 +139,11 @@ def _like(pattern: re.Pattern[str], expected: str) -> Callable[[str, Whose], Why
 def _user(value: str, whose: Whose) -> Why:
     if value == whose.name:
         return None
-    return f"is {value!r:.80}", f"write {whose.name}, as the account's user and group are called on another server"
+    return (
+        f"is {value!r:.80}",
+        f"write {whose.name}: on another server the account's user and group are both called that (groupmod --new-name"
+        " renames a group here)",
+    )
 
 
 def _who_connects(value: str, whose: Whose) -> Why:

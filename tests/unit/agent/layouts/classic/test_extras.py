@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -259,6 +260,15 @@ def test_a_test_gets_what_shows_the_sites_alone(on: Server, told: list[str]) -> 
         "/etc/logrotate.d/web1",
         "/etc/letsencrypt/renewal/shop.example.conf",
     }
+
+
+def test_the_originals_keys_do_not_go_into_a_test(on: Server, told: list[str], tmp_path: Path) -> None:
+    sent(on)
+    extra = extras.read(WEB1, only_for_tests=True)
+    chain, key = (each.text for each in extra if each.path.startswith(LIVE))
+    assert KEY.splitlines()[1] not in chain + key and extras.judged(WEB1, extra) == []
+    (tmp_path / "pair.pem").write_text(key + chain)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tmp_path / "pair.pem")
 
 
 def test_an_extra_that_a_customer_could_change_is_not_read(on: Server) -> None:
