@@ -258,8 +258,8 @@ def _unix_user(arguments: tuple[str, ...], whose: Whose) -> Why:
         return None
     return (
         f"runs programs as {' '.join(arguments)!r:.80}",
-        f"write {whose.name} {whose.name}: on another server the account's user and group are both called that (groupmod"
-        " --new-name renames a group here)",
+        f"write {whose.name} {whose.name}: on another server the account's user and group are both called that"
+        " (groupmod --new-name renames a group here)",
     )
 
 
