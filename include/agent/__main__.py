@@ -58,6 +58,10 @@ def main(words: list[str]) -> int:
             from . import installation
 
             installation.enrol()
+        case ["certificates"]:
+            from . import layouts
+
+            layouts.copy_certificates()
         case ["homes", *folders]:
             from .host import homes
 

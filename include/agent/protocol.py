@@ -275,6 +275,21 @@ def _obstacles(want: verbs.Obstacles, report: operations.Report) -> verbs.Looked
     return obstacles.obstacles(want, report)
 
 
+def _prepare(want: verbs.Prepare, report: operations.Report) -> verbs.Prepared:
+    from . import layouts
+
+    report(text="puts a front before the web server")
+    return verbs.Prepared(to_do=layouts.prepare(want.files, want.fronts))
+
+
+def _unprepare(_want: verbs.Unprepare, report: operations.Report) -> Nothing:
+    from . import layouts
+
+    report(text="takes the front away")
+    layouts.unprepare()
+    return Nothing()
+
+
 def _switch(want: verbs.Switch, report: operations.Report) -> reports.Switched:
     from .move import switch
 
@@ -294,7 +309,9 @@ LONG_VERBS = Answers(
     verbs.Duplicate.run_by(_duplicate),
     verbs.Inspect.run_by(_inspect),
     verbs.Obstacles.run_by(_obstacles),
+    verbs.Prepare.run_by(_prepare),
     verbs.Switch.run_by(_switch),
+    verbs.Unprepare.run_by(_unprepare),
     verbs.Verify.run_by(_verify),
 )
 """What `start` starts; each runs as an operation."""

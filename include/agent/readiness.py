@@ -7,6 +7,8 @@ import shutil
 import time
 from typing import Any
 
+from . import layouts
+from .account.accounts import all_accounts
 from .channel import pairing
 from .host import entrance
 from .host.system import PATH, Refused, run
@@ -26,7 +28,14 @@ def readiness() -> dict[str, Any]:
         "missing_programs": [name for name in PROGRAMS if shutil.which(name, path=PATH) is None],
         "unfollowed": _unfollowed(),
         "fronts": front.believed(),
+        "no_front": _no_front(),
     }
+
+
+def _no_front() -> list[str]:
+    """Why no front of ours can stand before the web server that the host has; nothing where our own layout has one."""
+    native = layouts.in_force() == "native"
+    return [] if native and all_accounts() else layouts.unfit_for_front()[:100]
 
 
 def _host_keys() -> list[str]:

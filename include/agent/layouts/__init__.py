@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from ..host.system import AGENT
+from ..host.system import AGENT, refuse
 
 LAYOUT = AGENT.parent / "layout"
 """Beside the agent: the accounts' own programs run parts of it too, and have to read this."""
@@ -41,6 +41,37 @@ def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
     from .classic.reading.tree import Tree
 
     return inhabitants(Tree(), databases, of_program)
+
+
+def prepare(files: dict[str, str], fronts: list[str]) -> list[str]:
+    """Make a host's own server ready for moves; see `classic.prepare`."""
+    from .classic.prepare import prepare
+
+    return prepare(files, fronts)
+
+
+def unprepare() -> None:
+    """Take that away again."""
+    from .classic.prepare import unprepare
+
+    unprepare()
+
+
+def unfit_for_front() -> list[str]:
+    """Why no front can stand before this server's web server, a sentence each; of a server that has one it is told
+    as well, since the host may have changed what it stands before."""
+    from .classic.reading.tree import Tree
+    from .classic.web_server import unfit
+
+    return [*unfit(Tree())]
+
+
+def copy_certificates() -> None:
+    """Have the front of a host's own server show what its web server would."""
+    from .classic.copied_certificates import copy
+
+    if sentences := copy():
+        refuse("bad_certificate", " ".join(sentences))
 
 
 if TYPE_CHECKING:

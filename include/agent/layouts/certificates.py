@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..account.accounts import Account, all_accounts
 from ..host.digest import printable
-from ..host.system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
+from ..host.system import CONFIG, RUNTIME, Refused, locked, refuse, run, write_if_changed
 from .haproxy import HAProxy
 
 CERTIFICATES = CONFIG / "certificates"
@@ -87,20 +87,28 @@ class Shown:
                 self.load(domain, (CERTIFICATES / f"{domain}.pem").read_text())
 
     def load(self, domain: str, pem: str) -> None:
-        """HAProxy takes one certificate at a time."""
+        """Have the running front show this one, whether it knew one of that name or not."""
         path = f"{CERTIFICATES}/{domain}.pem"
         listed = path in self.front.command(f"show ssl crt-list {CERTIFICATES}/").splitlines()
         if not listed:
             self.front.command(f"new ssl cert {path}")
+        try:
+            self.replace(path, pem)
+        except Refused:
+            if not listed:
+                self.front.command(f"del ssl cert {path}")
+            raise
+        if not listed and "Success" not in (answer := self.front.command(f"add ssl crt-list {CERTIFICATES}/ {path}")):
+            refuse("bad_certificate", f"HAProxy does not list the certificate of {domain}: {printable(answer[-200:])}")
+
+    def replace(self, path: str, pem: str) -> None:
+        """Have it show this one in the place of that file's. HAProxy takes one certificate at a time."""
         lines = "\n".join(line for line in pem.splitlines() if line.strip())
         self.front.command(f"set ssl cert {path} <<\n{lines}\n")
         if "Success" not in (answer := self.front.command(f"commit ssl cert {path}")):
             self.front.command(f"abort ssl cert {path}")
-            if not listed:
-                self.front.command(f"del ssl cert {path}")
-            refuse("bad_certificate", f"HAProxy does not take the certificate of {domain}: {printable(answer[-200:])}")
-        if not listed and "Success" not in (answer := self.front.command(f"add ssl crt-list {CERTIFICATES}/ {path}")):
-            refuse("bad_certificate", f"HAProxy does not list the certificate of {domain}: {printable(answer[-200:])}")
+            called = Path(path).stem
+            refuse("bad_certificate", f"HAProxy does not take the certificate of {called}: {printable(answer[-200:])}")
 
     def drop_certificates(self, account: Account) -> None:
         """Take the account's certificates out of the running front and off the disk."""

@@ -305,6 +305,30 @@ class ResetIps(Verb[Reset], name="reset_ips", by=ORCHESTRATOR):
     ips: Addresses
 
 
+# --- a host's own servers ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a person has still to do."""
+
+    to_do: Sentences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare(LongVerb[Prepared], name="prepare", by=ORCHESTRATOR):
+    """Make a host's own server ready for moves: a front before its web server. `files`: their content by path;
+    `fronts`: where the other servers' fronts are."""
+
+    files: Annotated[dict[str, Long], Most(100, text(200, "(/[A-Za-z0-9@_][A-Za-z0-9@._-]*)+"))]
+    fronts: Addresses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unprepare(LongVerb[Nothing], name="unprepare", by=ORCHESTRATOR):
+    """Take that away again."""
+
+
 # --- the host's own programs ---
 
 Hook = Literal["before-move", "after-move"]

@@ -80,6 +80,7 @@ Readiness = Annotated[
             "missing_programs": each(text(40, "[a-z-]+"), 50),
             "unfollowed": named(sentence(1000), 10, _WORD),
             "fronts": each(text(60, "[0-9a-fA-F:./]+"), 1000),
+            "no_front": each(sentence(1000), 100),
         }
     ),
 ]
