@@ -38,6 +38,9 @@ NEEDS: dict[str, str | None] = {
     "agents": "ops",
     "upgrade": "ops",
     "enrol": "ops",
+    "discovered": "ops",
+    "discover": "ops",
+    "adopt": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -60,6 +63,8 @@ BODIES: dict[str, dict[str, object]] = {
     "ask_doctor": {"server": "vps-1"},
     "upgrade": {},
     "enrol": {"access": "root_access"},
+    "discover": {},
+    "adopt": {"accounts": ["web1"]},
 }
 
 
