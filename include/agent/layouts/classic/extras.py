@@ -25,7 +25,23 @@ from ...verbs.extras import MOST_BYTES, MOST_TOGETHER, Extra
 from . import config_files, services, signing
 from .judges import pem, pool, renewal
 from .judges.whose import Whose
-from .places import CHAIN, KEY, LIVE, OPENDKIM, PAIR, PHP_VERSION, POOL, POOLS, RENEWAL, SIEVE, Kind, kind_of
+from .places import (
+    APACHE,
+    CHAIN,
+    KEY,
+    LIVE,
+    NGINX,
+    OPENDKIM,
+    PAIR,
+    PHP_VERSION,
+    POOL,
+    POOLS,
+    RENEWAL,
+    SIEVE,
+    Kind,
+    kind_of,
+)
+from .reading import apache, nginx
 from .reading.tree import Tree
 
 ROOT = Path("/")
@@ -221,6 +237,7 @@ def install(account: Account, extras: Collection[Extra]) -> None:
                 undo += _write(extra, placed[extra.path], kinds[extra.path], whose)
             for each in gone.values():
                 undo += _take_away(each)
+            _refuse_unread(placed[extra.path].where for extra in changed if kinds[extra.path] in (APACHE, NGINX))
             services.check(told, account.name)
         except BaseException:
             config_files.put_back(ROOT, undo)
@@ -300,6 +317,19 @@ def _write(extra: Extra, placed: _Placed, kind: Kind, whose: Whose) -> Iterator[
         yield from config_files.linked(ROOT, placed.where, placed.leads_to)
     if kind is OPENDKIM:
         yield from signing.listed(ROOT, placed.where)
+
+
+def _refuse_unread(sites: Iterable[str]) -> None:
+    """A web server reads what its configuration includes: Debian's, files that are called so."""
+    tree = Tree(ROOT)
+    files = apache.read(tree)[1] | nginx.read(tree)[1]
+    for site in sites:
+        if site not in files:
+            refuse(
+                "extras_not_taken",
+                f"The web server of the new server does not read {site}; give it a name that ends in .conf on the old"
+                " server, or have the new one include it.",
+            )
 
 
 def _log_folders(text: str, whose: Whose) -> list[str]:

@@ -82,6 +82,7 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
         (tmp_path / "old" / path).symlink_to(target)
     for path in FOLDERS:
         (tmp_path / "new" / path).mkdir(parents=True)
+    (tmp_path / "new/etc/apache2/apache2.conf").write_text("IncludeOptional sites-enabled/*.conf\n")
 
     def be_on(name: str) -> Path:
         monkeypatch.setattr(extras, "ROOT", tmp_path / name)
@@ -176,6 +177,17 @@ def test_a_changed_or_missing_file_is_taken_over(on: Server, told: list[str]) ->
     assert (new / "etc/apache2/sites-available/shop.example.conf").read_text() == WORDPRESS + "# more\n"
     assert not (new / "etc/logrotate.d/web1").exists() and not (new / "etc/letsencrypt/live/shop.example").exists()
     assert told == ["apache2ctl configtest", "systemctl reload-or-restart apache2.service"]
+
+
+def test_a_site_that_the_web_server_would_not_read_is_refused(on: Server, told: list[str]) -> None:
+    extra = sent(on)
+    new = on("new")
+    (new / "etc/apache2/apache2.conf").write_text("IncludeOptional sites-enabled/*.vhost\n")
+    before = content(new)
+    with pytest.raises(Refused, match="does not read /etc/apache2/sites-enabled/shop.example.conf; give it a name"):
+        extras.install(WEB1, extra)
+    assert {**content(new), **before} == content(new) and told == []
+    assert not (new / "etc/logrotate.d/web1").exists()
 
 
 @pytest.mark.parametrize("taken", ["etc/apache2/sites-available/shop.example.conf", LINKS_AT, "etc/logrotate.d/web1"])
