@@ -12,7 +12,7 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,22 +96,22 @@ def stop(account: Account) -> None:
     shut(account)
     for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
         end = time.monotonic() + patience
-        ending = {pid for pid, _ in _workers(account)} - spared(account)
+        pids = processes.of_user(account.uid)
+        ending = {pid for pid, _ in _workers(pids)} - spared(account, pids)
         for descriptor in filter(None, [processes.tell(pid, number) for pid in ending]):
             select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
             os.close(descriptor)
 
 
-def spared(account: Account) -> set[int]:
-    """Which processes of an account that is held may run: workers that were made after the gate was shut, as long as
-    nobody is connected to them, or waits to be."""
+def spared(account: Account, pids: Collection[int]) -> set[int]:
+    """Which of these processes of an account that is held may run: workers that were made after the gate was shut, as
+    long as nobody is connected to them, or waits to be."""
     try:
         since = int(_shut_at(account).read_text())
     except (FileNotFoundError, ValueError):
         return set()
-    if under_way(account):
-        return set()
-    return {pid for pid, began in _workers(account) if began > since}
+    workers = {pid for pid, began in _workers(pids) if began > since}
+    return workers if workers and not under_way(account) else set()
 
 
 def forget(account: Account) -> None:
@@ -123,10 +123,10 @@ def _ticks() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
-def _workers(account: Account) -> Iterator[tuple[int, int]]:
-    """The workers of php-fpm that run as the account, each with when it began. Whatever calls itself so is none: its
-    parent is a php-fpm of root's, which makes nothing but workers."""
-    for pid in processes.of_user(account.uid):
+def _workers(pids: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Those of an account's processes that are workers of php-fpm, each with when it began. Whatever calls itself so is
+    none: its parent is a php-fpm of root's, which makes nothing but workers."""
+    for pid in pids:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
             parent = int(stat[1])
@@ -168,7 +168,7 @@ class Requests:
             accepted_by_all += len(accepted)
             # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
             visits |= {*accepted, *((str(socket), number) for number in range(waiting))}
-        at_work = sum(_is_at_work(pid) for pid, _ in _workers(self.account))
+        at_work = sum(_is_at_work(pid) for pid, _ in _workers(processes.of_user(self.account.uid)))
         visits |= {("answered", number) for number in range(at_work - accepted_by_all)}
         self.seen = {visit: self.seen.get(visit, now) for visit in visits}
         return [{"seconds": now - since} for since in sorted(self.seen.values())]

@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,8 +154,8 @@ def _end(account: Account) -> None:
             os.close(descriptor)
 
 
-def spared(_account: Account) -> set[int]:
-    """Which processes of an account that is held may run: none, PHP's own end with it."""
+def spared(_account: Account, pids: Collection[int]) -> set[int]:
+    """Which of these processes of an account that is held may run: none, PHP's own end with it."""
     return set()
 
 

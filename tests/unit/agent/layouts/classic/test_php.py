@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(front, "in_flight", lambda _: 0)
     environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
     master = subprocess.Popen([program, "-c", MASTER, str(path), str(log)], env=environment)
-    while len([*php._workers(ALICE)]) < 2 or not path.is_socket():
+    while len([*php._workers(processes.of_user(UID))]) < 2 or not path.is_socket():
         assert master.poll() is None
         time.sleep(0.01)
     yield path
@@ -113,15 +114,15 @@ def test_a_pool_that_was_started_again_meanwhile_is_left_as_it_is(pool: Path) ->
 
 
 def test_all_processes_end_but_workers_that_nobody_reaches(pool: Path) -> None:
-    before = {pid for pid, _ in php._workers(ALICE)}
+    before = {pid for pid, _ in php._workers(processes.of_user(UID))}
     php.stop(ALICE)
     began = time.monotonic()
-    assert processes.end_all("alice", UID, patience=9, spared=lambda: php.spared(ALICE)) == 0
+    assert processes.end_all("alice", UID, patience=9, spared=partial(php.spared, ALICE)) == 0
     assert time.monotonic() - began < 5
-    now = {pid for pid, _ in php._workers(ALICE)}
-    assert now == php.spared(ALICE) and not now & before
+    now = {pid for pid, _ in php._workers(processes.of_user(UID))}
+    assert now == php.spared(ALICE, processes.of_user(UID)) and not now & before
     php.start(ALICE)
-    assert php.spared(ALICE) == set() and ask(pool) == "done"
+    assert php.spared(ALICE, processes.of_user(UID)) == set() and ask(pool) == "done"
 
 
 def test_a_request_that_waits_behind_a_long_one_is_not_begun_in_a_hold(pool: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_request_that_waits_behind_a_long_one_is_not_begun_in_a_hold(pool: Pat
     threads = [asking(pool, "9", answers) for _ in range(2)] + [asking(pool, "0.001", answers) for _ in range(3)]
     assert php.under_way(ALICE) == 5
     php.stop(ALICE)
-    processes.end_all("alice", UID, spared=lambda: php.spared(ALICE))
+    processes.end_all("alice", UID, spared=partial(php.spared, ALICE))
     assert php.under_way(ALICE) == 0
     for thread in threads:
         thread.join(5)
@@ -147,10 +148,10 @@ def test_the_accounts_own_program_of_that_name_is_not_spared(pool: Path) -> None
         [pool.parent / "php-fpm8.2", "-c", code], env={**os.environ, "PYTHONHOME": sys.base_prefix}, user=UID
     )
     time.sleep(0.2)
-    workers = {pid for pid, _ in php._workers(ALICE)}
+    workers = {pid for pid, _ in php._workers(processes.of_user(UID))}
     theirs = {*processes.of_user(UID)} - workers
     assert own.pid in theirs and len(theirs) == 2
-    assert processes.end_all("alice", UID, spared=lambda: php.spared(ALICE)) >= 2
+    assert processes.end_all("alice", UID, spared=partial(php.spared, ALICE)) >= 2
     assert own.wait(5)
 
 
