@@ -171,6 +171,24 @@ def doctor(server: Annotated[str, typer.Argument(help="A server's name, or all."
 
 
 @app.command()
+def prepare(server: str, as_json: Json = False) -> None:
+    """Make a host's own server ready for moves: a front before its web server; then what the doctor says of it."""
+    _prepare(server, as_json, take_away=False)
+
+
+@app.command()
+def unprepare(server: str, as_json: Json = False) -> None:
+    """Take that away again: the server is as it was."""
+    _prepare(server, as_json, take_away=True)
+
+
+def _prepare(server: str, as_json: bool, take_away: bool) -> None:
+    with calling(None) as api:
+        _until_ended(api, api.post(f"/servers/{server}/prepare", take_away=take_away))
+        show(api.get(f"/servers/{server}/doctor"), as_json, tables.doctor)
+
+
+@app.command()
 def upgrade(
     server: Annotated[str | None, typer.Argument(help="Only this one; all without it.")] = None, as_json: Json = False
 ) -> None:

@@ -103,6 +103,15 @@ def _layout(seen: Seen) -> str | None:
     return f"{seen.name} is not prepared for moves: type python -m cli prepare {seen.name}."
 
 
+def _front(seen: Seen) -> str | None:
+    declared = infrastructures.load().get(seen.infrastructure)
+    if declared is None or declared.layout != "classic":
+        return None
+    for sentence in seen.ready.get("no_front", ()):
+        return f"{seen.name} can have no front: {printable(sentence)}"
+    return None
+
+
 def _services(seen: Seen) -> str | None:
     if _layout(seen):
         return None  # it was asked for another layout's
@@ -204,13 +213,13 @@ def _fronts(seen: Seen) -> str | None:
     networks = [ipaddress.ip_network(text, strict=False) for text in seen.ready.get("fronts", ())]
     if not networks:
         return None  # its layout has no front that takes another's word
+    mend = "add that network to /etc/transhumance/front/peers.lst there, and type systemctl reload haproxy."
+    if seen.description.get("layout") == "classic":
+        mend = f"type python -m cli prepare {seen.name}."
     for address in seen.fronts:
         front = ipaddress.ip_address(address)
         if not any(front.version == network.version and front in network for network in networks):
-            return (
-                f"The front of {seen.name} refuses what that at {address} passes on: add that network to "
-                "/etc/transhumance/front/peers.lst there, and type systemctl reload haproxy."
-            )
+            return f"The front of {seen.name} refuses what that at {address} passes on: {mend}"
     return None
 
 
@@ -233,6 +242,7 @@ def _followed(engine: str) -> Callable[[Seen], str | None]:
 REQUIREMENTS = (
     Requirement("infrastructure", "It runs the versions of its infrastructure.", _infrastructure),
     Requirement("layout", "It has the layout of its infrastructure.", _layout),
+    Requirement("front", "A front can stand before its web server.", _front, refuses=False),
     Requirement("services", "Its services run.", _services),
     Requirement("python", f"Its Python is {release(PYTHON)} or later.", _python),
     Requirement("rsync", f"Its rsync is {release(RSYNC)} or later.", _rsync),

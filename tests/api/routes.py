@@ -41,6 +41,7 @@ NEEDS: dict[str, str | None] = {
     "discovered": "ops",
     "discover": "ops",
     "adopt": "ops",
+    "prepare": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -65,6 +66,7 @@ BODIES: dict[str, dict[str, object]] = {
     "enrol": {"access": "root_access"},
     "discover": {},
     "adopt": {"accounts": ["web1"]},
+    "prepare": {},
 }
 
 

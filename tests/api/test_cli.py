@@ -24,7 +24,7 @@ from transhumance_airflow.api.runs import Found
 
 COMMANDS = {
     "overview", "server", "account", "test", "perform", "ask", "cancel", "queue", "charges", "campaigns", "unclaimed",
-    "sign", "follow", "enrol", "doctor", "upgrade", "discover", "adopt",
+    "sign", "follow", "enrol", "doctor", "upgrade", "discover", "adopt", "prepare", "unprepare",
 }  # fmt: skip
 
 
@@ -276,3 +276,14 @@ def test_a_server_is_enrolled_by_an_access_of_the_hosts(api, run, fleet):
     asked = api.runs.of("enrol_server")[-1]
     assert (asked["server"], asked["access"], asked["host_key"]) == ("vps-1", "web_root", fingerprint)
     assert "host key" in run("enrol", "vps-1", "--host-key", "x").stderr.replace("_", " ")
+
+
+def test_a_hosts_own_server_is_prepared_and_made_as_it_was(api, run, fleet):
+    done = run("prepare", "vps-1")
+    assert done.exit_code == 0 and "enrolled" in done.stdout
+    assert api.runs.of("prepare_server")[-1]["take_away"] is False
+    done = run("unprepare", "vps-1")
+    assert done.exit_code == 0 and api.runs.of("prepare_server")[-1]["take_away"] is True
+    fleet[0] = "failed"
+    done = run("prepare", "vps-1")
+    assert done.exit_code == 1 and "The run failed" in done.stderr

@@ -578,6 +578,12 @@ class Adopt(Strict):
     )
 
 
+class Prepare(Strict):
+    """Whether a host's own server is made ready for moves, or as it was."""
+
+    take_away: bool = Field(False, description="Make it as it was before.")
+
+
 class Enrol(Strict):
     """By which access a server lets the orchestrator in, once."""
 

@@ -39,6 +39,7 @@ DAGS = (
     "enrol_server",
     "adopt_accounts",
     "look_at_servers",
+    "prepare_server",
     "upgrade_agents",
 )
 """Those that the panel starts."""

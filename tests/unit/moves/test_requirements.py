@@ -41,6 +41,7 @@ WELL: dict[str, Any] = {
         "missing_programs": [],
         "unfollowed": {},
         "fronts": ["10.20.0.0/24"],
+        "no_front": [],
     },
 }
 SERVER = Server(
@@ -83,6 +84,11 @@ def versions(**more: str) -> Seen:
     return said(versions={**WELL["versions"], **more})
 
 
+def own(**more: Any) -> Seen:
+    """A server of the host's own."""
+    return replace(said(layout="classic", readiness={**WELL["readiness"], **more}), infrastructure="2026-classic")
+
+
 UNMET = [
     ("infrastructure", said(debian="12"), "it runs Debian 12, not 13. Install it again."),
     ("infrastructure", replace(SEEN, infrastructure="2031"), "write config/infrastructures/2031.yaml"),
@@ -92,6 +98,12 @@ UNMET = [
         replace(said(layout="native", services_down=["haproxy", "nginx"]), infrastructure="2026-classic"),
         "web-1 is not prepared for moves: type python -m cli prepare web-1",
     ),
+    (
+        "front",
+        own(no_front=["A front needs nft: install it.", "And more."]),
+        "web-1 can have no front: A front needs nft",
+    ),
+    ("fronts", own(fronts=["10.20.0.8/30"]), "passes on: type python -m cli prepare web-1."),
     ("services", said(layout="native", services_down=["cron"]), "does not run cron"),
     ("services", said(services_down=["dovecot", "cron"]), "does not run dovecot, cron"),
     ("python", versions(python="3.9.2"), "Python 3.9.2, and the agent needs 3.11 or later"),

@@ -1,4 +1,4 @@
-"""A host's own servers, for its ops: enrolled, seen by the doctor, given the present agent, and who lives there."""
+"""A host's own servers, for its ops: enrolled, doctored, given the present agent, prepared; and who lives there."""
 
 from __future__ import annotations
 
@@ -79,6 +79,23 @@ def enrol(
     asked = Action(runs, conn, response, caller, key, "enrol", server.name, body)
     conf = {"server": server.name, **body.model_dump()}
     return asked.once(lambda: ("enrol_server", conf), f"servers/{server.name}/doctor")
+
+
+@router.post("/servers/{server}/prepare", operation_id="prepare", **action("ops"))
+def prepare(
+    server: MyServer,
+    body: models.Prepare,
+    key: Key,
+    caller: CallerDep,
+    conn: Registry,
+    runs: RunsDep,
+    response: Response,
+) -> models.Request:
+    """Put a front before the web server of a host's own server, or take it away again. A run of prepare_server."""
+    doing = "unprepare" if body.take_away else "prepare"
+    asked = Action(runs, conn, response, caller, key, doing, server.name, body)
+    conf = {"server": server.name, **body.model_dump()}
+    return asked.once(lambda: ("prepare_server", conf), f"servers/{server.name}/doctor")
 
 
 @router.get("/servers/{server}/discovered", operation_id="discovered", **operation("ops"))
