@@ -1,0 +1,13 @@
+# CASE F1: names in every byte that a file system takes, links of each kind, modes without rights, attributes, and files that programs of copying take for their own
+# ENGINE: files, as the account's user
+# RIGHT: the account moves, each entry as it was
+#@ account
+mkdir odd; cd odd; printf a > "$(printf 'new\nline')"; printf b > "$(printf 'bad\377\376utf8')"; printf c > '-rf'; printf d > 'trail '; printf e > '..x'; printf f > '*'; printf g > "$(printf 'q\042\047\134')"; printf h > "$(printf '\302\240nbsp')"; printf i > "$(printf 'e\314\201')"; printf j > "$(printf '\303\251')"; printf k > Case; printf l > case; printf m > "$(head -c 255 /dev/zero | tr '\0' n)"; printf n > "$(printf 'tab\there\r')"; printf o > '$(touch pwned)'; printf p > '#'; printf q > '~'
+printf 'x' > .rsync-filter; printf -- '- *\n' > .rsync-filter; printf '*\n' > .cvsignore; mkdir .~tmp~ .rsync-partial lost+found; printf 1 > .~tmp~/in; printf 2 > .rsync-partial/in; printf 3 > .in.Ab12Cd; printf 4 > lost+found/x; mkdir -p .git/objects; printf 5 > .git/objects/aa
+mkdir ../links; cd ../links; printf z > one; ln one two; ln one ../odd/three; ln -s one soft; ln -s /etc/passwd out; ln -s loop loop; ln -s nowhere dangling; ln -s "$HOME/links/one" absolute; ln -s ../../../../../../etc up; ln -s '' empty 2>/dev/null || true; ln soft soft2; mkdir -p deep/$(printf 'd%.0s' $(seq 1 100))/$(printf 'e%.0s' $(seq 1 200)); ln -s .. deep/parent
+mkdir ../modes; cd ../modes; for m in 000 111 222 444 555 777 1777 1770; do mkdir d$m; printf x > d$m/f; chmod $m d$m; printf y > f$m; chmod $m f$m; done; printf s > script; chmod 700 script; touch -d '1960-01-01T00:00:00.000000001Z' early; touch -d '2037-12-31T23:59:59.999999999Z' late; : > zero; truncate -s 3G sparse; printf end >> sparse; mkdir empty; setfattr -n user.note -v "$(printf 'a\nb')" zero; setfattr -n user.big -v "$(head -c 3000 /dev/zero | tr '\0' v)" zero; setfacl -m d:u:www-data:rwx,u:daemon:r empty; setfacl -m u:4242:r zero
+python3 -c "import sqlite3; c = sqlite3.connect('base.sqlite'); c.execute('PRAGMA journal_mode=WAL'); c.execute('create table t (a)'); c.executemany('insert into t values (?)', [(n,) for n in range(1000)]); c.commit()"
+#@ check
+cd "$HOME"; find odd links modes -printf '%y %m %s %n %T@ %l %p\n' 2>/dev/null | grep -a -v -e '^p' | LC_ALL=C sort | md5sum; find odd links modes -type f -size -1M -readable -exec md5sum {} + 2>/dev/null | LC_ALL=C sort | md5sum; ls -i links/one links/two odd/three | awk '{print $1}' | uniq | wc -l; getfacl -Rn --omit-header modes/empty modes/zero 2>/dev/null | md5sum; getfattr -d -m user modes/zero 2>/dev/null | md5sum; test $(du -k modes/sparse | cut -f1) -lt 1000 && echo sparse
+#@ expect
+(as before)

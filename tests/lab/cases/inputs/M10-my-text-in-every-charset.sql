@@ -1,0 +1,15 @@
+-- CASE M10: text whose bytes hold quotes and backslashes in charsets of two and more bytes, and bytes that were stored under the wrong name
+-- ENGINE: mariadb
+-- RIGHT: the account moves, each byte as it was
+--@ account
+CREATE TABLE g (id int PRIMARY KEY, gbk varchar(20) CHARACTER SET gbk, big varchar(20) CHARACTER SET big5, sj varchar(20) CHARACTER SET sjis, cp varchar(20) CHARACTER SET cp932, eu varchar(20) CHARACTER SET eucjpms, kr varchar(20) CHARACTER SET euckr, u2 varchar(20) CHARACTER SET ucs2, le varchar(20) CHARACTER SET utf16le, u4 text CHARACTER SET utf32, l1 varchar(40) CHARACTER SET latin1, l7 varchar(20) CHARACTER SET latin7, ko varchar(20) CHARACTER SET koi8u, he varchar(20) CHARACTER SET hebrew, th varchar(20) CHARACTER SET tis620, mac varchar(20) CHARACTER SET macroman, sw varchar(20) CHARACTER SET swe7, u3 varchar(20) CHARACTER SET utf8mb3, KEY (gbk), KEY (sj(3)), FULLTEXT (l1));
+INSERT INTO g VALUES (1, _gbk x'955c27', _big5 x'a55c5c', _sjis x'835c835c', _cp932 x'fa5c', _eucjpms x'8fb0a1', _euckr x'b0a1', _ucs2 x'005c0027000a', _utf16le x'5c0027000d00', _utf32 x'0000005c0001f411', _latin1 x'8081c3a95c27e4', _latin7 x'e6', _koi8u x'a4a6', _hebrew x'e0', _tis620 x'a1', _macroman x'8e', _swe7 x'5b', _utf8mb3 x'e282ac5c'), (2, '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', ''), (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+CREATE TABLE wrong (id int PRIMARY KEY, t text CHARACTER SET latin1, b blob, c char(9) CHARACTER SET gbk COLLATE gbk_bin); INSERT INTO wrong VALUES (1, CONVERT(_binary'Zürich – 東京' USING latin1), x'fffe005c27', _gbk x'c4e35c'), (2, CONVERT(x'f09f9091' USING latin1), '', '');
+CREATE TABLE latin (name varchar(30) COLLATE latin1_german2_ci PRIMARY KEY, n int) CHARACTER SET latin1; INSERT INTO latin VALUES ('straße', 1), ('Ärger', 2), ('ok ', 3); CREATE TABLE turk (name varchar(30) COLLATE utf8mb4_turkish_ci PRIMARY KEY, e enum('ı','i','é') CHARACTER SET latin5 COLLATE latin5_turkish_ci) CHARACTER SET utf8mb4; INSERT INTO turk VALUES ('ılık', 'i'), ('ILIK2', 'ı');
+CREATE VIEW seen AS SELECT id, CONCAT(gbk, _gbk x'955c') AS g, l1 FROM g WHERE l1 LIKE '%\\\\%' OR u2 = _ucs2 x'005c';
+--@ meanwhile
+UPDATE g SET gbk = _gbk x'955c955c', sj = _sjis x'955c', u4 = _utf32 x'0001f4110000005c', l1 = _latin1 x'9d5c' WHERE id = 1; INSERT INTO g (id, gbk, big, sj) VALUES (4, _gbk x'c4e3955c', _big5 x'a65c', _sjis x'8e5c'); DELETE FROM g WHERE id = 3; UPDATE wrong SET t = CONVERT(_binary'東' USING latin1) WHERE id = 2; UPDATE latin SET name = 'STRASSE', n = 9 WHERE n = 1; UPDATE turk SET name = 'Ilık' WHERE e = 'i';
+--@ check
+SELECT id, hex(gbk), hex(big), hex(sj), hex(cp), hex(eu), hex(kr), hex(u2), hex(le), hex(u4), hex(l1), hex(l7), hex(ko), hex(he), hex(th), hex(mac), hex(sw), hex(u3) FROM g ORDER BY id; SELECT id, hex(t), hex(b), hex(c) FROM wrong ORDER BY id; SELECT hex(name), n FROM latin ORDER BY n; SELECT hex(name), hex(e), e + 0 FROM turk ORDER BY 1; SELECT id, hex(g), hex(l1) FROM seen ORDER BY id;
+--@ expect
+(as before)
