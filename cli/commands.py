@@ -201,6 +201,26 @@ def upgrade(
 
 
 @app.command()
+def discover(server: str, as_json: Json = False) -> None:
+    """Who lives on a server by its own configuration, and what of each cannot go over yet; it only reads."""
+    with calling(None) as api:
+        _until_ended(api, api.post(f"/servers/{server}/discover"))
+        show(api.get(f"/servers/{server}/discovered"), as_json, tables.discovered)
+
+
+@app.command()
+def adopt(
+    server: str,
+    accounts: Annotated[list[str], typer.Argument(help="As `discover` tells them.")],
+    as_json: Json = False,
+) -> None:
+    """Adopt accounts that live on a server, as they are: from then on they can be tested and moved."""
+    with calling(None) as api:
+        _until_ended(api, api.post(f"/servers/{server}/adopt", accounts=accounts))
+        show(api.get(f"/servers/{server}/discovered"), as_json, tables.discovered)
+
+
+@app.command()
 def campaigns(as_json: Json = False) -> None:
     """Campaigns, and how far their accounts are."""
     with calling(None) as api:

@@ -179,6 +179,15 @@ def doctor(answer: dict[str, Any]) -> Table:
     return made
 
 
+def discovered(answer: dict[str, Any]) -> Group:
+    """Who lives on a server, and what is not understood there; what cannot go over yet is red."""
+    made = table("Accounts", "account", "home", "host names", "adopted", "in the way")
+    for each in answer["accounts"]:
+        cells = each["name"], each["home"], ", ".join(each["hosts"]), "yes" if each["adopted"] else "no"
+        add(made, *cells, "\n".join(each["unfit"]), style="red" if each["unfit"] else None)
+    return Group(made, *(Text(sentence, style="yellow") for sentence in answer["unclear"]))
+
+
 def agents(answer: dict[str, Any]) -> Table:
     """Which server has which agent."""
     made = table("Agents", "server", "present", "agent", "seen")

@@ -46,6 +46,7 @@ from include.registry.campaigns import (
 from include.registry.catalogue import Entry, catalogue_entry, list_catalogue, sync_catalogue
 from include.registry.customers import Customer, list_customers, remove_customer, set_customer_mail
 from include.registry.database import Busy, RegistryRefused, certain
+from include.registry.discoveries import DiscoveredAccount, Discovery, discovery, record_discovery
 from include.registry.events import Event, customers_events, event, list_events, read_through, settled, unread
 from include.registry.figures import Figures, read_figures
 from include.registry.finish import (
@@ -198,6 +199,8 @@ __all__ = [
     "Campaign",
     "CampaignAccount",
     "Customer",
+    "DiscoveredAccount",
+    "Discovery",
     "Entry",
     "Event",
     "Figures",
@@ -254,6 +257,7 @@ __all__ = [
     "change_server",
     "confirm_account",
     "customers_events",
+    "discovery",
     "disk_discarded",
     "end_take_back",
     "engines_of",
@@ -320,6 +324,7 @@ __all__ = [
     "read_figures",
     "read_through",
     "record_description",
+    "record_discovery",
     "record_judged",
     "record_judgement",
     "record_probes",

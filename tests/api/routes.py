@@ -39,6 +39,9 @@ NEEDS: dict[str, str | None] = {
     "upgrade": "ops",
     "enrol": "ops",
     "prepare": "ops",
+    "discovered": "ops",
+    "discover": "ops",
+    "adopt": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -62,6 +65,8 @@ BODIES: dict[str, dict[str, object]] = {
     "upgrade": {},
     "enrol": {"access": "root_access"},
     "prepare": {},
+    "discover": {},
+    "adopt": {"accounts": ["web1"]},
 }
 
 

@@ -24,7 +24,7 @@ from transhumance_airflow.api.runs import Found
 
 COMMANDS = {
     "overview", "server", "account", "test", "perform", "ask", "cancel", "queue", "charges", "campaigns", "unclaimed",
-    "sign", "follow", "enrol", "doctor", "upgrade", "prepare", "unprepare",
+    "sign", "follow", "enrol", "doctor", "upgrade", "prepare", "unprepare", "discover", "adopt",
 }  # fmt: skip
 
 
@@ -250,6 +250,23 @@ def test_who_has_which_agent_is_told_also_when_some_have_not_taken_it(api, run, 
     fleet[0] = "failed"
     done = run("upgrade", "vps-1")
     assert done.exit_code == 1 and "vps-1" in done.stdout and "The run failed" in done.stderr
+
+
+def test_who_lives_on_a_server_is_found_and_adopted(api, run, fleet):
+    fit = registry.DiscoveredAccount("a1-1", "/home/a1-1", ["a1-1.example", "www.a1-1.example"], [])
+    unfit = registry.DiscoveredAccount("web1", "/var/www/web1", ["[b]web1[/b].example"], ["Its pool is at a port."])
+    assert "Accounts" in run("discover", "vps-1").stdout, "nobody has looked yet"
+    registry.record_discovery(api.conn, "vps-1", [fit, unfit], ["Nobody has /srv/x."])
+    done = run("discover", "vps-1")
+    assert done.exit_code == 0 and "www.a1-1.example" in done.stdout and "Its pool is at a port." in done.stdout
+    assert "Nobody has /srv/x." in done.stdout and "[b]web1[/b].example" in done.stdout
+    asked = api.runs.of("adopt_accounts")[-1]
+    assert (asked["server"], asked["accounts"]) == ("vps-1", [])
+    adopted = json.loads(run("adopt", "vps-1", "a1-1", "web1", "--json").stdout)["accounts"]
+    assert [(each["name"], each["adopted"]) for each in adopted] == [("a1-1", True), ("web1", False)]
+    assert api.runs.of("adopt_accounts")[-1]["accounts"] == ["a1-1", "web1"]
+    assert run("adopt", "vps-1").exit_code == 2, "which ones has to be said"
+    assert run("adopt", "vps-1", "../x").exit_code == 1 and run("discover", "nowhere").exit_code == 1
 
 
 def test_a_server_is_enrolled_by_an_access_of_the_hosts(api, run, fleet):

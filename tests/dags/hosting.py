@@ -233,6 +233,10 @@ class FakeHost:
         server.ips |= set(ips)
         return {}
 
+    def _adopt(self, server: FakeServer, account_file: dict[str, Any], epoch: int = 1) -> dict[str, Any]:
+        there = server.accounts.setdefault(account_file["account"], {"state": "serving", "epoch": epoch, "move": None})
+        return {"state": there["state"], "epoch": there["epoch"]}
+
     def _send_mail_from(self, server: FakeServer, ips: list[str]) -> dict[str, Any]:
         assert set(ips) <= server.ips, "an IP that mail is sent from is this server's"
         server.sends_from = ips
@@ -273,6 +277,7 @@ class FakeHost:
         told = {
             "obstacles": {"obstacles": self.hosting.obstacles.get(args.get("account", ""), []), "left": []},
             "inspect": {"unclaimed": server.unclaimed},
+            "discover": self.hosting.inhabitants,
         }
         result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, **told}[verb]
         done = {"state": "succeeded", "result": {"verb": verb, **result}}
@@ -318,6 +323,8 @@ class Hosting:
     looks: dict[str, Any] = field(default_factory=dict)
     findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """What the check finds, by server."""
+    inhabitants: dict[str, Any] = field(default_factory=lambda: {"accounts": [], "unclear": []})
+    """Whom the agent finds on a server."""
     obstacles: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     """What the agent says that stands in an account's way."""
     pages: list[dict[str, Any]] = field(default_factory=list)

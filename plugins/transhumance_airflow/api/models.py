@@ -527,6 +527,24 @@ class Doctor(BaseModel):
     requirements: list[JudgedRequirement]
 
 
+class DiscoveredAccount(BaseModel):
+    """An account of a server that other tools filled, as the server's own configuration has it."""
+
+    name: str = Field(examples=["web1"])
+    home: str = Field(examples=["/var/www/clients/client1/web1"])
+    hosts: list[str] = Field(description="The host names of its sites.")
+    unfit: list[str] = Field(description="What of it cannot go over yet, and what to do; with any it is not adopted.")
+    adopted: bool = Field(description="Whether it can be tested and moved.")
+
+
+class Discovery(BaseModel):
+    """Who was found on a server, when somebody looked last."""
+
+    accounts: list[DiscoveredAccount]
+    unclear: list[str] = Field(description="What is not understood there, or is nobody's.")
+    discovered_at: datetime | None = Field(description="null: nobody has looked yet.")
+
+
 class Agents(BaseModel):
     """Whether each server has the agent of this orchestrator."""
 
@@ -552,6 +570,18 @@ class Prepare(Strict):
     """Whether a host's own server is made ready for moves, or as it was."""
 
     take_away: bool = Field(False, description="Make it as it was before.")
+
+
+class Discover(Strict):
+    """Nothing more is said of it."""
+
+
+class Adopt(Strict):
+    """Which of the accounts that live on a server are adopted."""
+
+    accounts: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]] = Field(
+        min_length=1, max_length=10_000, examples=[["web1", "web2"]]
+    )
 
 
 class Enrol(Strict):

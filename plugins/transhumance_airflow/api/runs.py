@@ -37,6 +37,7 @@ DAGS = (
     "manage_transits",
     "deliver_events",
     "enrol_server",
+    "adopt_accounts",
     "look_at_servers",
     "prepare_server",
     "upgrade_agents",

@@ -7,11 +7,16 @@ own configuration says; here is only whose a name is and what happens to its req
 import re
 from pathlib import Path
 
-from ...account.accounts import Account, all_accounts
-from ...host.system import locked
+from ...account.accounts import Account, all_accounts, standing
+from ...host.system import CONFIG, locked
 from ..certificates import CERTIFICATES, Shown, certificates
 from ..haproxy import LOCK, HAProxy, believed, entry, hosts
+from . import trial_pages
 
+TRIAL_HOSTS_MAP = CONFIG / "front" / "trial_hosts.map"
+"""As what a test name's site is asked for."""
+TRIAL_NAMES_MAP = CONFIG / "front" / "trial_names.map"
+"""The test name by each name of a copy's sites."""
 UNIT = "transhumance-front.service"
 WEB_SERVER = ("127.0.0.1", 80)
 """Where the web server answers what is asked for on this machine."""
@@ -40,13 +45,31 @@ __all__ = [
 
 
 def render_sites() -> None:
-    """The web server's own configuration says what is shown; what of it came with an account is one of its extras."""
+    """The web server's own configuration says what is shown; what of it came with an account is one of its extras. But
+    sites of copies for tests are led back to their test names."""
+    with locked(LOCK):
+        _lead_back()
 
 
 def render_maps() -> None:
     """Make the front follow all accounts and their states: after a boot, and when an account comes, goes or changes."""
     with locked(LOCK):
         FRONT.sync_accounts([account for account in all_accounts() if not account.part])
+        _lead_back()
+
+
+def _lead_back() -> None:
+    hosts_by_name: dict[str, str] = {}
+    names_by_host: dict[str, str] = {}
+    for account in all_accounts():
+        test = standing(account.name).test
+        for site in account.sites if test else ():
+            if name := test["names"].get(site.domain):
+                hosts_by_name[name] = test.get("hosts", {}).get(site.domain, site.domain)
+                names_by_host |= dict.fromkeys((site.domain, *site.aliases), name)
+    FRONT.sync(TRIAL_HOSTS_MAP, hosts_by_name)
+    FRONT.sync(TRIAL_NAMES_MAP, names_by_host)
+    trial_pages.render(names_by_host)
 
 
 def hold(account: Account) -> None:

@@ -11,6 +11,7 @@ from ...account.accounts import Account, State, all_accounts, standing
 from ...account.mail_names import Mailbox
 from ...host.system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 from .. import mail_tables
+from ..certificates import CERTIFICATES
 from ..mail_queue import drain, flush, queue, reload_postfix
 from ..mail_tables import NOBODY, Transports, route
 from ..messages import SCOPE, count, differences, main, messages
@@ -37,7 +38,6 @@ __all__ = [
 _MAIL = CONFIG / "mail"
 _PASSWORDS = ("passwd", "senders")
 """Dovecot reads them again by itself when their time or size has changed."""
-_CERTIFICATES = CONFIG / "certificates"
 
 
 def _login(mailbox: Mailbox, where: str) -> tuple[str, str]:
@@ -126,7 +126,7 @@ def render(*, certificates: bool = False) -> None:
         reload_postfix()
     if certificates:
         came = [account for account in all_accounts() if not account.adopted.exists()]
-        settings = mail_tables.certificate_settings(came, led_dovecot.version(), _CERTIFICATES)
+        settings = mail_tables.certificate_settings(came, led_dovecot.version(), CERTIFICATES)
         if write_if_changed(_MAIL / "certificates.conf", settings):
             run(["systemctl", "reload-or-restart", "dovecot.service"])
 

@@ -2,8 +2,7 @@
 
 A pool cannot be stopped alone. It is shut by its socket's file, which is moved into a folder of root's: the pool goes
 on listening, and nobody can connect. Its workers end with the account's other processes; the master makes new ones at
-once, which are idle, since no request reaches them. The front is held before, and waited for: who was let in gets an
-answer.
+once, which are idle, since no request reaches them. The front is held before, and who was let in is waited for.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,8 @@ _BESIDE = ".transhumance-gate"
 _PHP = "php-fpm"
 _ACCEPTS = {"x86_64": {"43", "288"}, "aarch64": {"202", "242"}}
 """The numbers of the kernel's calls in which a worker waits for a request, by machine."""
-ON_THE_WAY = 0.25
-"""Seconds that a hold gives requests to reach PHP which the front has let in; those that are not there by then are for
-files, or last."""
+LONG_REQUEST = 0.5
+"""Seconds that a hold gives a request to a program of the account's own."""
 
 
 def _gate(account: Account) -> Path:
@@ -93,7 +91,8 @@ def shut(account: Account) -> None:
 
 
 def stop(account: Account) -> None:
-    """Shut the gate and end the workers; what they still work on is cut, so `drain` comes before."""
+    """Shut the gate and end the workers; what they still work on is cut, so `drain` comes before. The gate is shut no
+    earlier: who was let in before the front was held must find it open."""
     shut(account)
     for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
         end = time.monotonic() + patience
@@ -179,23 +178,21 @@ class Requests:
         return [request for request in self.busy() if request["seconds"] > older]
 
     def drain(self, seconds: float) -> int:
-        """Wait until no request is in PHP, or on the way to it from the front, and shut the gate; the front must be
-        held. Gives how many are left elsewhere: downloads, and what the account's own programs answer.
+        """Wait until no request is in PHP, or on the way to it from the front, which must be held. Gives how many are
+        left that may be cut: what a program of the account's own answers that long is a WebSocket's kind.
 
-        Where PHP does not come to an end this is refused: the hold must be undone, so that it can."""
-        began = time.monotonic()
-        self._await(began + seconds, lambda: front.in_flight(self.account) and time.monotonic() < began + ON_THE_WAY)
-        shut(self.account)
-        # One may have come in just before.
-        self._await(began + seconds, lambda: False)
-        return front.in_flight(self.account)
-
-    def _await(self, end: float, more: Callable[[], object]) -> None:
-        while (busy := self.busy()) or more():
-            if busy and time.monotonic() > end:
-                refuse(
-                    "php_busy", f"{told(self.account, busy[0])} and would be cut; wait until it has ended, try again."
+        Where there are others this is refused: the hold must be undone, so that they can end. Nothing is shut yet."""
+        began, has_app = time.monotonic(), any(site.app for site in self.account.sites)
+        while True:
+            busy, coming = self.busy(), front.in_flight(self.account)
+            passed = time.monotonic() - began
+            if not busy and (not coming or (has_app and passed > LONG_REQUEST)):
+                return coming
+            if passed > seconds:
+                request = (
+                    told(self.account, busy[0]) if busy else f"A request of {self.account.name} is still coming in"
                 )
+                refuse("php_busy", f"{request} and would be cut; wait until it has ended, try again.")
             time.sleep(0.003)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from ...host.digest import printable
-from ...host.system import refuse, run
+from ...host.system import PATH, refuse, run
 from .places import PHP_VERSION, Kind
 
 _CHECKS = {"apache2": ["apache2ctl", "configtest"], "nginx": ["nginx", "-t", "-q"]}
@@ -27,7 +28,10 @@ def check(names: Iterable[str], account: str) -> None:
     """Refuse what a service would not start with."""
     for name in names:
         version = re.fullmatch(r"php(.*)-fpm", name)
-        done = run([f"php-fpm{version[1]}", "-t"] if version else _CHECKS[name], check=False)
+        argv = _check_of_php(version[1]) if version else _CHECKS.get(name)
+        if argv is None:
+            continue
+        done = run(argv, check=False)
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
             said = next((line for line in lines if re.search(r"error|line \d|emerg|ALERT", line)), "it says nothing")
@@ -36,6 +40,13 @@ def check(names: Iterable[str], account: str) -> None:
                 f"{name} of the new server does not take the files of {account} ({printable(said)[:300]}); correct them"
                 " on the old server.",
             )
+
+
+def _check_of_php(version: str) -> list[str]:
+    """A version may be run by the program of another one, from paths of its own."""
+    programs = [f"php-fpm{version}", *sorted(path.name for path in Path("/usr/sbin").glob("php-fpm?.?"))]
+    program = next((name for name in programs if shutil.which(name, path=PATH)), programs[0])
+    return [program, "--fpm-config", f"/etc/php/{version}/fpm/php-fpm.conf", "-t"]
 
 
 def reload(names: Iterable[str]) -> None:

@@ -7,10 +7,10 @@ from ...account.accounts import Account, State, all_accounts, standing
 from ...account.mail_names import Mailbox
 from ...host.system import CONFIG, RUNTIME, locked, run, write_if_changed
 from .. import mail_tables
+from ..certificates import CERTIFICATES
 from ..mail_queue import drain, flush, queue, reload_postfix
 from ..mail_tables import NOBODY, Transports, route
 from ..messages import SCOPE, count, differences, main, messages
-from .front import CERTIFICATES
 
 __all__ = [
     "SCOPE",

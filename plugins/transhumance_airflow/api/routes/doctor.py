@@ -1,4 +1,4 @@
-"""A host's own servers, for its ops: enrolled, seen by the doctor, given the present agent, prepared."""
+"""A host's own servers, for its ops: enrolled, seen by the doctor, prepared, given the present agent; who lives there."""
 
 from __future__ import annotations
 
@@ -79,6 +79,54 @@ def enrol(
     asked = Action(runs, conn, response, caller, key, "enrol", server.name, body)
     conf = {"server": server.name, **body.model_dump()}
     return asked.once(lambda: ("enrol_server", conf), f"servers/{server.name}/doctor")
+
+
+@router.get("/servers/{server}/discovered", operation_id="discovered", **operation("ops"))
+def discovered(server: MyServer, conn: Registry) -> models.Discovery:
+    """Who lives on a server by its own configuration, as it was read last: each account, what of it cannot go over yet,
+    and whether it is adopted."""
+    found_last = registry.discovery(conn, server.name)
+    if found_last is None:
+        return models.Discovery(accounts=[], unclear=[], discovered_at=None)
+    adopted = {account.login for account in registry.accounts_of(conn, server.name)}
+    accounts = [
+        models.DiscoveredAccount(**account, adopted=account["name"] in adopted) for account in found_last.accounts
+    ]
+    return models.Discovery(accounts=accounts, unclear=found_last.unclear, discovered_at=found_last.discovered_at)
+
+
+@router.post("/servers/{server}/discover", operation_id="discover", **action("ops"))
+def discover(
+    server: MyServer,
+    body: models.Discover,
+    key: Key,
+    caller: CallerDep,
+    conn: Registry,
+    runs: RunsDep,
+    response: Response,
+) -> models.Request:
+    """Have a server's own configuration read for who lives there; it only reads. A run of adopt_accounts."""
+    asked = Action(runs, conn, response, caller, key, "discover", server.name, body)
+    return asked.once(
+        lambda: ("adopt_accounts", {"server": server.name, "accounts": []}), f"servers/{server.name}/discovered"
+    )
+
+
+@router.post("/servers/{server}/adopt", operation_id="adopt", **action("ops"))
+def adopt(
+    server: MyServer,
+    body: models.Adopt,
+    key: Key,
+    caller: CallerDep,
+    conn: Registry,
+    runs: RunsDep,
+    response: Response,
+) -> models.Request:
+    """Adopt accounts that live on a server: they can be tested and moved from then on, and nothing of them is changed.
+    A run of adopt_accounts."""
+    asked = Action(runs, conn, response, caller, key, "adopt", server.name, body)
+    conf = {"server": server.name, **body.model_dump()}
+    return asked.once(lambda: ("adopt_accounts", conf), f"servers/{server.name}/discovered")
 
 
 @router.post("/servers/{server}/prepare", operation_id="prepare", **action("ops"))

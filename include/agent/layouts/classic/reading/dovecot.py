@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ....host.system import CONFIG
 from .asking import KEY, Answer, Database, for_all
 from .tree import Included, Place, Tree
 from .users import User, is_number
@@ -38,7 +39,7 @@ def read(tree: Tree, ask: Answer, addresses: list[str], users: dict[str, User]) 
     """The mailboxes of this server by address: those that Dovecot lists, and those that are known already."""
     if not tree.is_there(MAIN):
         return {}
-    output = ask(["doveconf", "-n"])
+    output = ask(["doveconf", "-nP"])
     main = _Block("")
     _Parser(tree).read(main, output.split("\n") if output is not None else tree.lines(MAIN), MAIN)
     reader = _Reader(tree, ask, main, users)
@@ -105,6 +106,8 @@ class _Reader:
         section, _, driver = block.name.partition(" ")
         driver = block.settings.get("driver", driver)
         args = block.settings.get("args", "")
+        if f"{CONFIG}/mail/" in block.settings.get("passwd_file_path", args):
+            return  # what a server that is prepared asks first (`led_dovecot`)
         if driver == "passwd-file":
             path = block.settings.get("passwd_file_path") or (args.split() or [""])[-1]
             scheme = re.search(r"(?:^|\s)scheme=(\S+)", args)
@@ -112,7 +115,7 @@ class _Reader:
             given, fixed = (_words(block.settings.get(name, "")) for name in ("default_fields", "override_fields"))
             self._passwd_file(path, section, usual, given, fixed)
         elif driver == "sql":
-            self._sql(args, section)
+            self._sql(block, section)
         elif driver == "static":
             self.usual |= _words(args) | {
                 name: value
@@ -152,29 +155,48 @@ class _Reader:
                 {**given, **filled, **{name.removeprefix("userdb_"): value for name, value in extra.items()}, **fixed},
             )
 
-    def _sql(self, path: str, section: str) -> None:
-        settings = _settings(self.tree.lines(path))
-        if not settings:
+    def _sql(self, block: _Block, section: str) -> None:
+        path = block.settings.get("args", "")
+        settings = _settings(self.tree.lines(path)) if path else {}
+        kind = settings.get("driver", self.main.settings.get("sql_driver", "mysql"))
+        query = settings.get("password_query" if section == "passdb" else "user_query", "")
+        scheme = settings.get("default_pass_scheme", "")
+        database = _database(kind, settings.get("connect", ""))
+        if "query" in block.settings:  # as of 2.4 it stands with all else
+            path, query = MAIN, _of_old(block.settings["query"])
+            scheme = block.settings.get("default_password_scheme", "")
+            database = self._database_of_all(kind)
+        if not query:
             self.tree.notes.add(
                 f"Dovecot's {section} from SQL ({path!r:.120}) is not understood; put it into a file of its own."
             )
             return
-        kind = settings.get("driver", "mysql")
-        query = settings.get("password_query" if section == "passdb" else "user_query", "")
         turned = for_all(query, kind, whole_user=True)
         if not turned:
             self.tree.notes.add(f"{path}: the query {query!r:.300} cannot be asked for all; write it as column = '%u'.")
             return
-        rows = _database(kind, settings.get("connect", "")).rows(turned, self.tree, self.ask)
+        rows = database.rows(turned, self.tree, self.ask)
         if rows is None:
             self.tree.notes.add(f"{path}: its database does not answer; look at it and try again.")
             return
         for row in rows:
             box = self._box(row.get(KEY, ""))
             if section == "passdb":
-                box.password_hash = _with_scheme(row.get("password", ""), settings.get("default_pass_scheme", ""))
+                box.password_hash = _with_scheme(row.get("password", ""), scheme)
                 row = {name.removeprefix("userdb_"): value for name, value in row.items() if name.startswith("userdb_")}
             self._set(box, row)
+
+    def _database_of_all(self, kind: str) -> Database:
+        """The first that Dovecot is told of for all its queries."""
+        for block in self.main.inside:
+            driver, _, where = block.name.partition(" ")
+            if driver == kind:
+                names = ("dbname", "user", "password")
+                name, user, password = (
+                    block.settings.get(word, block.settings.get(f"{kind}_{word}", "")) for word in names
+                )
+                return Database(kind, where if kind == "sqlite" else name, user, password, where)
+        return Database(kind, "")
 
     def _set(self, box: Box, row: dict[str, str]) -> None:
         """Take what a userdb says of a mailbox."""
@@ -209,6 +231,13 @@ class _Reader:
                 if address in boxes:
                     self._set(boxes[address], row)
                     self._expand(boxes[address])
+
+
+def _of_old(query: str) -> str:
+    """A query with what is asked for as Dovecot wrote it before 2.4."""
+    for pattern, word in ((r"user", "%u"), (r"user\s*\|\s*username", "%n"), (r"user\s*\|\s*domain", "%d")):
+        query = re.sub(rf"%\{{\s*{pattern}(?:\s*\|\s*lower)?\s*\}}", word, query)
+    return query
 
 
 def _words(text: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from ....host.digest import printable
+from ....host.system import CONFIG
 from .asking import KEY, Answer, Database, for_all
 from .tree import Place, Tree
 
@@ -14,6 +15,8 @@ _FOLDER = "/etc/postfix"
 _INDEXED = ("hash", "btree", "lmdb", "cdb", "dbm", "texthash")
 _SQL = ("mysql", "pgsql", "sqlite")
 _NAME = re.compile(r"\$(?:\{(\w+)\}|\((\w+)\)|(\w+))")
+_OURS = re.compile(rf"!?texthash:{CONFIG}/mail/\w+(?:,\s*|\s+|\Z)")
+"""What a server that is prepared looks at before its own tables (`led_postfix`)."""
 _DEEPEST = 32
 _LONGEST = 1_000_000
 _NOT_CARRIED = (
@@ -74,7 +77,7 @@ class _Settings:
         for number, line in logical_lines(tree.lines(MAIN)):
             name, sign, value = line.partition("=")
             if sign:
-                self.given[name.strip()] = (value.strip(), Place(MAIN, number))
+                self.given[name.strip()] = (_OURS.sub("", value).strip(), Place(MAIN, number))
 
     def value(self, name: str) -> str:
         """A setting with what the names in it stand for; one that stands for itself is empty."""

@@ -163,7 +163,7 @@ PLESK = f"""<IfModule mod_ssl.c>
     </VirtualHost>
 </IfModule>
 """.replace('            SetSysEnv PP_VHOST_ID "1"\n', "")
-DEFAULT = f"""<VirtualHost *:80>
+DEFAULT = f"""<VirtualHost _default_:443>
 \t# The ServerName directive sets the request scheme, hostname and port that
 \t# the server uses to identify itself. \\
 \tServerName www.shop.example
@@ -242,7 +242,8 @@ def test_an_ordinary_site_of_nginx_is_carried() -> None:
 
 
 def _site(inside: str) -> str:
-    return f"<VirtualHost *:443>\nServerName shop.example\nDocumentRoot {HOME}/web\n{inside}\n</VirtualHost>\n"
+    site = f"ServerName shop.example\nDocumentRoot {HOME}/web\n{inside}"
+    return f"<VirtualHost *:80>\n{site}\n</VirtualHost>\n"
 
 
 def test_a_site_with_nothing_more_in_it_is_carried() -> None:
@@ -342,6 +343,17 @@ ATTACKS_IN_A_SITE = [
     "</VirtualHost>\n<VirtualHost 192.0.2.1:443>\nServerName shop.example",
     "</VirtualHost>\n<VirtualHost *:8081>\nServerName shop.example",
     "<IfDefine !X>\nInclude /etc/hosts\n</IfDefine>",
+    "SSLEngine on",
+    "SSLProtocol -all +SSLv3",
+    "SSLProtocol all -TLSv1.2",
+    "LimitRequestLine 1",
+    "Timeout 1",
+    "SSLStrictSNIVHostCheck on",
+    "</VirtualHost>\n<VirtualHost *:443>\nServerName shop.example",
+    "</VirtualHost>\n<VirtualHost *:443>\nServerName shop.example\nSSLEngine off",
+    "</VirtualHost>\n<VirtualHost *:80 *:443>\nServerName shop.example\nSSLEngine on",
+    "</VirtualHost>\n<VirtualHost *:443>\nServerName shop.example\n<IfDefine X>\nSSLEngine on\n</IfDefine>",
+    "</VirtualHost>\n<VirtualHost *:80>\n<IfDefine X>\nServerName shop.example\n</IfDefine>",
     "<If true>\nSetHandler server-info\n</If>",
 ]
 
@@ -404,6 +416,9 @@ ATTACKS_ON_NGINX = [
     "upstream web1 { server 127.0.0.1:9000; }",
     f"upstream web1 {{ server unix:{HOME}/a.sock; }} " + SERVER % "fastcgi_pass web1;",
     "http { include /etc/shadow; }",
+    SERVER % "large_client_header_buffers 1 1;",
+    SERVER % "client_header_timeout 1ms;",
+    SERVER % "ssl_protocols SSLv3;",
     SERVER % 'add_header X "unclosed;',
 ]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from include.agent.account.accounts import Account
+from include.agent.layouts.classic import led_dovecot
 from include.agent.layouts.classic.reading import dovecot, postfix
 from include.agent.layouts.classic.reading.asking import Database, for_all
 from include.agent.layouts.classic.reading.inhabitants import inhabitants
@@ -163,6 +164,55 @@ def test_virtual_mail_from_sql(tmp_path: Path) -> None:
     assert (box.address, box.password_hash) == ("info@shop.example", "{SHA512-CRYPT}$6$a$b")
     assert (box.folder, box.owner, box.quota) == ("maildir:/var/vmail/shop.example/info/Maildir", 5000, "*:bytes=5")
     assert [(one.address, one.to) for one in shop.forwarders] == [("x@shop.example", ["a@b.example", "c@d.example"])]
+
+
+def test_virtual_mail_from_sql_as_dovecot_writes_it_now(tmp_path: Path) -> None:
+    """As of 2.4 the queries stand with all else, and the database once for all of them."""
+    main = """\
+sql_driver = sqlite
+mail_driver = maildir
+mail_path = ~/Maildir
+sqlite /var/mail.db {
+}
+passdb sql {
+  default_password_scheme = sha512-crypt
+  query = SELECT email AS user, password FROM virtual_users WHERE email = '%{user | lower}'
+}
+userdb sql {
+  query = SELECT home, 5000 AS uid FROM virtual_users WHERE email = '%{user}'
+  iterate_query = SELECT email AS user FROM virtual_users
+}
+"""
+    found = inhabitants(with_sql(tmp_path, **{"etc/dovecot/dovecot.conf": main}), {}, silent)
+    assert found.unclear == []
+    (box,) = found.accounts[0].mailboxes
+    assert (box.address, box.password_hash) == ("info@shop.example", "{SHA512-CRYPT}$6$a$b")
+    assert (box.folder, box.owner) == ("maildir:/var/vmail/shop.example/info/Maildir", 5000)
+
+
+def test_a_server_that_is_prepared_is_read_as_before(tmp_path: Path) -> None:
+    """What is asked before the host's own tables is ours, and none of theirs."""
+    before = inhabitants(with_sql(tmp_path / "before"), {}, silent)
+    ours = "texthash:/etc/transhumance/mail"
+    main = f"""\
+virtual_alias_domains = !{ours}/domains, $virtual_alias_maps
+virtual_mailbox_domains = {ours}/domains, sqlite:/etc/postfix/domains.cf
+virtual_mailbox_maps = {ours}/mailboxes, sqlite:/etc/postfix/boxes.cf
+virtual_alias_maps = {ours}/aliases, sqlite:/etc/postfix/aliases.cf
+transport_maps = {ours}/transport
+"""
+    conf = led_dovecot.content("2.3") + with_sql(tmp_path / "x").text("/etc/dovecot/dovecot.conf")
+    files = {
+        "etc/postfix/main.cf": main,
+        "etc/dovecot/dovecot.conf": conf,
+        "etc/transhumance/mail/aliases": "held@shop.example held@shop.example\n",
+        "etc/transhumance/mail/passwd": "held@shop.example::1:1::/x::\n",
+    }
+    assert inhabitants(with_sql(tmp_path / "after", **files), {}, silent) == before
+    new = inhabitants(
+        with_sql(tmp_path / "new", **{**files, "etc/dovecot/dovecot.conf": led_dovecot.content("2.4")}), {}, silent
+    )
+    assert not [sentence for sentence in new.unclear if "transhumance" in sentence]
 
 
 def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
