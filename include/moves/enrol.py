@@ -18,7 +18,7 @@ from include.agent.verbs.described import Description
 from include.facts import MigrationFacts
 from include.hosts import Host
 from include.hosts.root_access import Access, NotEnrolled, RootAccess, fingerprint, require_key
-from include.moves import doctor, network, servers
+from include.moves import doctor, network, prepare, servers
 from include.moves.channel import without_secrets
 from include.moves.requirements import Seen, unfit
 from include.registry.states import MigrationState
@@ -27,9 +27,12 @@ from include.registry.states import MigrationState
 def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) -> Description:
     """Pushes the agent to the freshly installed server `name` and records what it says; gives its description.
 
-    The host key was pinned when the machine was installed. Refused if the server is not what was ordered.
+    The host key was pinned when the machine was installed. One of the host's own making is prepared first. Refused if
+    the server is not what was ordered.
     """
     host.push_agent()
+    if prepare.is_own(infrastructure):
+        prepare.lay_down(conn, name, host)
     # Its own service IPs answer before anything is routed or pointed at them.
     host.call(verbs.AcceptIps(ips=[ip.address for ip in registry.ips_of(conn, name)]))
     # Not by those that lead to its transit while it is away.

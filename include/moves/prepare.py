@@ -21,11 +21,15 @@ def prepare(conn: psycopg.Connection, name: str, host: Host) -> list[str]:
     """Prepares the server `name`, or brings what was prepared up to date. Gives what a person has still to do there,
     and what the server lacks for a move: a sentence each."""
     _require_own(conn, name)
+    return [*lay_down(conn, name, host), *doctor.examine(conn, lambda _: host, name)]
+
+
+def lay_down(conn: psycopg.Connection, name: str, host: Host) -> list[str]:
+    """The same of a server that was just installed, and that nobody has looked at yet."""
     servers = registry.list_servers(conn)
     fronts = [str(each.management_address) for each in servers if each.name != name and each.host_key is not None]
     asked = verbs.Prepare(files=files(), fronts=fronts)
-    to_do = host.run(_operation("prepare"), asked, timeout=_SECONDS).to_do
-    return [*to_do, *doctor.examine(conn, lambda _: host, name)]
+    return host.run(_operation("prepare"), asked, timeout=_SECONDS).to_do
 
 
 def unprepare(conn: psycopg.Connection, name: str, host: Host) -> list[str]:
@@ -46,12 +50,17 @@ def files(repository: Path = REPOSITORY) -> dict[str, str]:
 
 def _require_own(conn: psycopg.Connection, name: str) -> None:
     infrastructure = registry.server(conn, name).infrastructure
-    declared = infrastructures.load().get(infrastructure)
-    if declared is None or declared.layout != "classic":
+    if not is_own(infrastructure):
         raise registry.RegistryRefused(
             f"{name} is of infrastructure {infrastructure}, whose servers are not the host's own: give it one of the"
             " layout classic in the inventory."
         )
+
+
+def is_own(infrastructure: str) -> bool:
+    """Whether servers of this infrastructure are a host's own, which are prepared."""
+    declared = infrastructures.load().get(infrastructure)
+    return declared is not None and declared.layout == "classic"
 
 
 def _operation(verb: str) -> str:

@@ -38,10 +38,10 @@ NEEDS: dict[str, str | None] = {
     "agents": "ops",
     "upgrade": "ops",
     "enrol": "ops",
-    "prepare": "ops",
     "discovered": "ops",
     "discover": "ops",
     "adopt": "ops",
+    "prepare": "ops",
     "request": "read",
     "events": "read",
     "server_events": "read",
@@ -64,9 +64,9 @@ BODIES: dict[str, dict[str, object]] = {
     "ask_doctor": {"server": "vps-1"},
     "upgrade": {},
     "enrol": {"access": "root_access"},
-    "prepare": {},
     "discover": {},
     "adopt": {"accounts": ["web1"]},
+    "prepare": {},
 }
 
 

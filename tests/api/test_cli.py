@@ -24,7 +24,7 @@ from transhumance_airflow.api.runs import Found
 
 COMMANDS = {
     "overview", "server", "account", "test", "perform", "ask", "cancel", "queue", "charges", "campaigns", "unclaimed",
-    "sign", "follow", "enrol", "doctor", "upgrade", "prepare", "unprepare", "discover", "adopt",
+    "sign", "follow", "enrol", "doctor", "upgrade", "discover", "adopt", "prepare", "unprepare",
 }  # fmt: skip
 
 

@@ -71,6 +71,8 @@ class FakeServer:
     domain: str | None = None
     on: bool = True
     queued: int = 0
+    layout: str = "native"
+    """As its agent says; a host's own is classic once it is prepared."""
     agent: str = "0" * 64
     """The digest of what it has, or NO_AGENT."""
     at_work: str | None = None
@@ -132,6 +134,7 @@ class FakeHost:
             unreadable=sorted(server.unreadable),
             agent_digest=server.agent,
             readiness=server.readiness and {"time": time.time(), **server.readiness},
+            layout=server.layout,
         )
 
     def run(self, operation: str, verb: LongVerb[Result], /, timeout: float = 3600) -> Result:
@@ -272,12 +275,15 @@ class FakeHost:
             account.update(state="moved", move=args["move"], epoch=args["epoch"], released=True, since=time.time())
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[args["account"]]["state"] = "serving"
+        if verb == "prepare":
+            server.layout = "classic"
         if verb == "check":
             self.hosting.sides[self.name] = args["side"]
         told = {
             "obstacles": {"obstacles": self.hosting.obstacles.get(args.get("account", ""), []), "left": []},
             "inspect": {"unclaimed": server.unclaimed},
             "discover": self.hosting.inhabitants,
+            "prepare": {"to_do": []},
         }
         result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, **told}[verb]
         done = {"state": "succeeded", "result": {"verb": verb, **result}}

@@ -566,12 +566,6 @@ class Upgrade(Strict):
     server: str | None = _Server
 
 
-class Prepare(Strict):
-    """Whether a host's own server is made ready for moves, or as it was."""
-
-    take_away: bool = Field(False, description="Make it as it was before.")
-
-
 class Discover(Strict):
     """Nothing more is said of it."""
 
@@ -582,6 +576,12 @@ class Adopt(Strict):
     accounts: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]] = Field(
         min_length=1, max_length=10_000, examples=[["web1", "web2"]]
     )
+
+
+class Prepare(Strict):
+    """Whether a host's own server is made ready for moves, or as it was."""
+
+    take_away: bool = Field(False, description="Make it as it was before.")
 
 
 class Enrol(Strict):

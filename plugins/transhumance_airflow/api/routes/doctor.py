@@ -1,4 +1,4 @@
-"""A host's own servers, for its ops: enrolled, seen by the doctor, prepared, given the present agent; who lives there."""
+"""A host's own servers, for its ops: enrolled, doctored, given the present agent, prepared; and who lives there."""
 
 from __future__ import annotations
 
@@ -81,6 +81,23 @@ def enrol(
     return asked.once(lambda: ("enrol_server", conf), f"servers/{server.name}/doctor")
 
 
+@router.post("/servers/{server}/prepare", operation_id="prepare", **action("ops"))
+def prepare(
+    server: MyServer,
+    body: models.Prepare,
+    key: Key,
+    caller: CallerDep,
+    conn: Registry,
+    runs: RunsDep,
+    response: Response,
+) -> models.Request:
+    """Put a front before the web server of a host's own server, or take it away again. A run of prepare_server."""
+    doing = "unprepare" if body.take_away else "prepare"
+    asked = Action(runs, conn, response, caller, key, doing, server.name, body)
+    conf = {"server": server.name, **body.model_dump()}
+    return asked.once(lambda: ("prepare_server", conf), f"servers/{server.name}/doctor")
+
+
 @router.get("/servers/{server}/discovered", operation_id="discovered", **operation("ops"))
 def discovered(server: MyServer, conn: Registry) -> models.Discovery:
     """Who lives on a server by its own configuration, as it was read last: each account, what of it cannot go over yet,
@@ -127,23 +144,6 @@ def adopt(
     asked = Action(runs, conn, response, caller, key, "adopt", server.name, body)
     conf = {"server": server.name, **body.model_dump()}
     return asked.once(lambda: ("adopt_accounts", conf), f"servers/{server.name}/discovered")
-
-
-@router.post("/servers/{server}/prepare", operation_id="prepare", **action("ops"))
-def prepare(
-    server: MyServer,
-    body: models.Prepare,
-    key: Key,
-    caller: CallerDep,
-    conn: Registry,
-    runs: RunsDep,
-    response: Response,
-) -> models.Request:
-    """Put a front before the web server of a host's own server, or take it away again. A run of prepare_server."""
-    doing = "unprepare" if body.take_away else "prepare"
-    asked = Action(runs, conn, response, caller, key, doing, server.name, body)
-    conf = {"server": server.name, **body.model_dump()}
-    return asked.once(lambda: ("prepare_server", conf), f"servers/{server.name}/doctor")
 
 
 def _of(conn: Registry, dag_id: str, server: str | None) -> tuple[str, dict[str, str | None]]:
