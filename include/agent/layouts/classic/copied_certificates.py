@@ -96,7 +96,7 @@ def _put(path: Path, pem: str) -> list[str]:
     if path.is_file() and path.read_text() == pem:
         return []
     try:
-        if FRONT.socket.exists():
+        if FRONT.runs():
             if path == DEFAULT:
                 SHOWN.replace(str(path), pem)
             else:
@@ -111,7 +111,7 @@ def _drop_others(known: set[str]) -> None:
     """Those of names that nobody has any more."""
     for path in CERTIFICATES.glob("*.pem"):
         if path.stem not in known:
-            if FRONT.socket.exists():
+            if FRONT.runs():
                 SHOWN.drop(path.stem)
             else:
                 path.unlink()

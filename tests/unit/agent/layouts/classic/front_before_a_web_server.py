@@ -21,7 +21,7 @@ GIVEN = Path(sys.argv[1])
 CONFIG, RUN = Path("/etc/transhumance"), Path("/run/transhumance-front")
 USER = "www-data"
 """Stands in for the front's own, which this machine does not have."""
-SIX, FOUR = "2001:db8::1", "198.51.100.1"
+SIX, FOUR, PEER = "2001:db8::1", "198.51.100.1", "10.0.0.5"
 MAP = CONFIG / "front" / "accounts.map"
 
 
@@ -77,6 +77,14 @@ def visit(
     return answer.read().decode()
 
 
+def passed_on(headers: str) -> str:
+    """What is answered to a visit that another server's front passes on."""
+    with socket.create_connection((PEER, 8081), 20, (PEER, 0)) as connection:
+        connection.sendall(b"PROXY TCP4 9.9.9.9 8.8.8.8 1234 80\r\n")
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{headers}\r\n".encode())
+        return connection.makefile("rb").read().decode()
+
+
 def command(text: str) -> str:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(RUN / "admin.sock"))
@@ -120,7 +128,7 @@ def lay_down() -> None:
     MAP.write_text("shop serve\n")
     (CONFIG / "front" / "peers.lst").write_text("10.0.0.0/8\n")
     run("ip", "link", "set", "lo", "up")
-    for address in (f"{FOUR}/32", f"{SIX}/128"):
+    for address in (f"{FOUR}/32", f"{PEER}/32", f"{SIX}/128"):
         run("ip", "address", "add", address, "dev", "lo")
     run("ip", "-6", "address", "replace", "fd74:7261:6e73::9/128", "dev", "lo", "preferred_lft", "0")
 
@@ -198,6 +206,13 @@ def main() -> None:
         thread.join()
     assert time.monotonic() - began < 5
 
+    # What another server's front passes on is the visitor's; and what is passed on without an end ends.
+    for proto in ("http", "https"):
+        assert passed_on(f"X-Forwarded-Proto: {proto}\r\n").endswith("127.0.0.9 9.9.9.9 127.0.0.1"), proto
+    command(f"set map {MAP} shop {PEER}")
+    assert passed_on("").startswith("HTTP/1.1 508")
+    command(f"set map {MAP} shop serve")
+
     # Nobody else speaks to the web server in visitors' names, and the front's own ports lead nowhere.
     child = os.fork()
     if child == 0:
@@ -210,10 +225,10 @@ def main() -> None:
     assert os.waitpid(child, 0)[1] == 0
     for port in (24080, 8081):
         with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
             try:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
                 assert connection.recv(10) == b""
-            except ConnectionResetError:
+            except (BrokenPipeError, ConnectionResetError):
                 pass
 
     # It goes when it has finished what it has.

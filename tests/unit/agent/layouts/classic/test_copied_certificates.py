@@ -59,6 +59,7 @@ class Server:
             monkeypatch.setattr(module, "RUNTIME", folder)
         monkeypatch.setattr(copied_certificates, "DEFAULT", self.default)
         front = HAProxy(self.socket, "front")
+        monkeypatch.setattr(HAProxy, "runs", lambda _front: self.socket.exists())
         monkeypatch.setattr(copied_certificates, "FRONT", front)
         monkeypatch.setattr(copied_certificates, "SHOWN", certificates.Shown(front))
         monkeypatch.setattr(HAProxy, "command", lambda _front, text: self.command(text))

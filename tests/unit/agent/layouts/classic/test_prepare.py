@@ -141,7 +141,8 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_files_of_an_earlier_preparation_do_not_stay_beside_those_of_a_later_one(disk: Path) -> None:
-    files.lay_down({"/etc/transhumance/front/a": "1", "/etc/x.conf": "2"})
+    first = {"/etc/transhumance/front/a": "1", "/etc/x.conf": "2"}
+    assert files.lay_down(first) == {*first} and files.lay_down(first) == set()
     (disk / "etc/others.conf").write_text("the host's")
     assert files.are_here() and (disk / "etc/x.conf").read_text() == "2"
     files.lay_down({"/etc/transhumance/front/a": "3"})
