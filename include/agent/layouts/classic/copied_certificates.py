@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...account.accounts import all_accounts
-from ...host.system import CONFIG, RUNTIME, Refused, locked, refuse, run, write_durably, write_if_changed
+from ...host.system import CONFIG, RUNTIME, Refused, locked, read_json, refuse, run, write_durably, write_if_changed
 from ..certificates import CERTIFICATES, is_pair
 from . import web_server
 from .front import FRONT, SHOWN
@@ -16,6 +17,8 @@ from .reading.web import WebSite
 
 DEFAULT = CONFIG / "front" / "default.pem"
 """What a visitor is shown who asks for no name, or for one that no certificate has."""
+_COPIED = CONFIG / "front" / "copied.json"
+"""The names of those that were copied: others came with accounts, or were given."""
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\n.*?\n-----END \1-----", re.DOTALL)
 
 
@@ -29,7 +32,7 @@ def copy() -> list[str]:
         for domain, pem in found.items():
             sentences += _put(CERTIFICATES / f"{domain}.pem", pem)
         if not sentences:
-            _drop_others({*found} | {domain for account in all_accounts() for domain in account.domains})
+            _drop_others({*found})
     return sentences
 
 
@@ -107,11 +110,13 @@ def _put(path: Path, pem: str) -> list[str]:
     return []
 
 
-def _drop_others(known: set[str]) -> None:
-    """Those of names that nobody has any more."""
-    for path in CERTIFICATES.glob("*.pem"):
-        if path.stem not in known:
-            if FRONT.runs():
-                SHOWN.drop(path.stem)
-            else:
-                path.unlink()
+def _drop_others(found: set[str]) -> None:
+    """Of those that were copied, the ones whose names no site has any more, and no account either."""
+    for name in (
+        {*(read_json(_COPIED) or [])} - found - {name for account in all_accounts() for name in account.domains}
+    ):
+        path = CERTIFICATES / f"{name}.pem"
+        if path.exists() and FRONT.runs():
+            SHOWN.drop(name)
+        path.unlink(missing_ok=True)
+    write_if_changed(_COPIED, json.dumps(sorted(found)), 0o600)
