@@ -26,17 +26,17 @@ def copy() -> list[str]:
     """Have the front show what the web server is told to show now. Gives a sentence on each that cannot be: the front
     goes on showing what it had."""
     tree = Tree()
-    found, sentences = _found(web_server.here().sites(tree), tree)
+    pems, sentences = _pairs(web_server.here().sites(tree), tree)
     with locked(RUNTIME / "certificates.lock"):
-        _put_default(next(iter(found.values()), None))
-        for domain, pem in found.items():
+        _put_default(next(iter(pems.values()), None))
+        for domain, pem in pems.items():
             sentences += _put(CERTIFICATES / f"{domain}.pem", pem)
         if not sentences:
-            _drop_others({*found})
+            _drop_others({*pems})
     return sentences
 
 
-def _found(sites: list[WebSite], tree: Tree) -> tuple[dict[str, str], list[str]]:
+def _pairs(sites: list[WebSite], tree: Tree) -> tuple[dict[str, str], list[str]]:
     """Key and chain by the names of the sites, the web server's own first one first; and what cannot be read."""
     pairs: dict[str, str] = {}
     sentences = []
@@ -110,13 +110,12 @@ def _put(path: Path, pem: str) -> list[str]:
     return []
 
 
-def _drop_others(found: set[str]) -> None:
+def _drop_others(names: set[str]) -> None:
     """Of those that were copied, the ones whose names no site has any more, and no account either."""
-    for name in (
-        {*(read_json(_COPIED) or [])} - found - {name for account in all_accounts() for name in account.domains}
-    ):
+    of_accounts = {name for account in all_accounts() for name in account.domains}
+    for name in {*(read_json(_COPIED) or [])} - names - of_accounts:
         path = CERTIFICATES / f"{name}.pem"
         if path.exists() and FRONT.runs():
             SHOWN.drop(name)
         path.unlink(missing_ok=True)
-    write_if_changed(_COPIED, json.dumps(sorted(found)), 0o600)
+    write_if_changed(_COPIED, json.dumps(sorted(names)), 0o600)
