@@ -78,9 +78,9 @@ def end_all(name: str, uid: int, *, patience: float = 1.0, spared: Spared = _non
 
 def _remaining(users: list[range], spared: Spared) -> dict[int, set[int]]:
     """The processes of these users that have to end."""
-    there = _processes_of(users)
-    staying = {*spared(there)}
-    return {pid: uids for pid, uids in there.items() if pid not in staying}
+    running = _processes_of(users)
+    staying = {*spared(running)}
+    return {pid: uids for pid, uids in running.items() if pid not in staying}
 
 
 def tell(pid: int, number: signal.Signals) -> int | None:

@@ -141,15 +141,15 @@ def unfit(account: Account) -> list[str]:
 def carried(account: Account, tree: Tree, tell: Callable[[str], None]) -> list[str]:
     """Of the paths that are named of an account which is not registered yet, those that may go over; what is wrong with
     the others is told."""
-    found: list[Extra] = []
+    readable: list[Extra] = []
     for path in account.extras:
         if kind := kind_of(path, Whose.of(account)):
             try:
-                found += _read_one(path, path, kind, tree)
+                readable += _read_one(path, path, kind, tree)
             except Refused as error:
                 tell(error.message)
-    whose, fit = _whose(account, found), []
-    for extra in found:
+    whose, fit = _whose(account, readable), []
+    for extra in readable:
         sentences = [*_judged(extra, whose)]
         for sentence in sentences:
             tell(sentence)
@@ -228,7 +228,7 @@ def install(account: Account, extras: Collection[Extra]) -> None:
         # Whatever happens from here on, what is written is known to be the account's.
         _write_record(account, {**before, **placed})
         undo: list[config_files.Undone] = []
-        told = services.reading(
+        readers = services.reading(
             (kinds.get(path) or kind_of(path, whose), each.where)
             for path, each in (*gone.items(), *((extra.path, placed[extra.path]) for extra in changed))
         )
@@ -238,13 +238,13 @@ def install(account: Account, extras: Collection[Extra]) -> None:
             for each in gone.values():
                 undo += _take_away(each)
             _refuse_unread(placed[extra.path].where for extra in changed if kinds[extra.path] in (APACHE, NGINX))
-            services.check(told, account.name)
+            services.check(readers, account.name)
         except BaseException:
             config_files.put_back(ROOT, undo)
             _write_record(account, before)
             raise
         _write_record(account, placed)
-        services.reload(told)
+        services.reload(readers)
 
 
 def _place(extra: Extra) -> _Placed:
@@ -343,11 +343,11 @@ def remove(account: Account) -> None:
     with locked(RUNTIME / "extras.lock"):
         record = _record(account)
         whose = Whose.of(account)
-        told = services.reading((kind_of(path, whose), each.where) for path, each in record.items())
+        readers = services.reading((kind_of(path, whose), each.where) for path, each in record.items())
         for each in record.values():
             [*_take_away(each)]
         (account.directory / _RECORD).unlink(missing_ok=True)
-        services.reload(told)
+        services.reload(readers)
 
 
 def _take_away(placed: _Placed) -> Iterator[config_files.Undone]:
@@ -378,11 +378,11 @@ def sockets(account: Account) -> list[str]:
 
 
 def _record(account: Account) -> dict[str, _Placed]:
-    known: dict[str, Any] = read_json(account.directory / _RECORD) or {}
-    return {path: _Placed(each["where"], each["leads_to"]) for path, each in known.items()}
+    paths_by_name: dict[str, Any] = read_json(account.directory / _RECORD) or {}
+    return {path: _Placed(each["where"], each["leads_to"]) for path, each in paths_by_name.items()}
 
 
 def _write_record(account: Account, placed: dict[str, _Placed]) -> None:
-    known = {path: {"where": each.where, "leads_to": each.leads_to} for path, each in placed.items()}
+    paths_by_name = {path: {"where": each.where, "leads_to": each.leads_to} for path, each in placed.items()}
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_durably(account.directory / _RECORD, json.dumps(known, indent=1))
+    write_durably(account.directory / _RECORD, json.dumps(paths_by_name, indent=1))

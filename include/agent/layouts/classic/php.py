@@ -53,8 +53,8 @@ def _aside(account: Account, socket: Path) -> Path:
 def _sockets(account: Account) -> list[tuple[Path, Path]]:
     """Each socket of its pools, and where that lies while it is shut."""
     _gate(account).mkdir(mode=0o700, parents=True, exist_ok=True)
-    there = [path for path in map(Path, extras.sockets(account)) if path.parent.is_dir()]
-    return [(path, _aside(account, path)) for path in there]
+    paths = [path for path in map(Path, extras.sockets(account)) if path.parent.is_dir()]
+    return [(path, _aside(account, path)) for path in paths]
 
 
 def _listening(account: Account) -> list[Path]:
@@ -148,8 +148,8 @@ def told(account: Account, request: dict[str, Any]) -> str:
 
 def under_way(account: Account) -> int:
     """How many requests are in the account's PHP, or wait for it at its sockets."""
-    found = map(connections, _listening(account))
-    return sum(len(accepted) + waiting for accepted, waiting in found)
+    of_sockets = map(connections, _listening(account))
+    return sum(len(accepted) + waiting for accepted, waiting in of_sockets)
 
 
 @dataclass

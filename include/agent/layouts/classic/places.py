@@ -18,7 +18,7 @@ class Kind:
     """`user`: whose the file is, root's where there is no such user; "" the account. `read_by`: the service that reads
     it when it starts. `for_tests`: whether a copy for a test needs it too."""
 
-    what: str
+    description: str
     judge: Judge
     mode: int = 0o644
     user: str = "root"

@@ -34,10 +34,10 @@ def check(names: Iterable[str], account: str) -> None:
         done = run(argv, check=False)
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-            said = next((line for line in lines if re.search(r"error|line \d|emerg|ALERT", line)), "it says nothing")
+            reason = next((line for line in lines if re.search(r"error|line \d|emerg|ALERT", line)), "it says nothing")
             refuse(
                 "extras_not_taken",
-                f"{name} of the new server does not take the files of {account} ({printable(said)[:300]}); correct them"
+                f"{name} of the new server does not take the files of {account} ({printable(reason)[:300]}); correct them"
                 " on the old server.",
             )
 
@@ -55,15 +55,17 @@ def reload(names: Iterable[str]) -> None:
         run(["systemctl", "reload-or-restart", *units])
 
 
-def php_version_for(root: Path, wanted: str) -> str:
+def php_version_for(root: Path, missing: str) -> str:
     """The version of PHP here that runs the pools of one that is not: the next newer one, else the newest."""
     versions = sorted(
         (path.parts[-3] for path in root.glob("etc/php/*/fpm/pool.d") if re.fullmatch(r"\d\.\d{1,2}", path.parts[-3])),
         key=_numbers,
     )
     if not versions:
-        refuse("no_php", f"No php-fpm is on this server for the pools of PHP {wanted}; install one, or choose another.")
-    return next((version for version in versions if _numbers(version) > _numbers(wanted)), versions[-1])
+        refuse(
+            "no_php", f"No php-fpm is on this server for the pools of PHP {missing}; install one, or choose another."
+        )
+    return next((version for version in versions if _numbers(version) > _numbers(missing)), versions[-1])
 
 
 def _numbers(version: str) -> tuple[int, ...]:

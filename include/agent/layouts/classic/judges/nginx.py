@@ -210,8 +210,8 @@ def _file(arguments: list[str], whose: Whose) -> Why:
 
 
 def _ssl_protocols(arguments: list[str], _whose: Whose) -> Why:
-    known = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}
-    if {"TLSv1.2", "TLSv1.3"} & {*arguments} and {*arguments} <= known:
+    versions = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}
+    if {"TLSv1.2", "TLSv1.3"} & {*arguments} and {*arguments} <= versions:
         return None
     return "leaves out what visitors speak, maybe for all sites of the port", "write TLSv1.2 TLSv1.3"
 

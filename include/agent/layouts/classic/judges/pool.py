@@ -74,13 +74,13 @@ def judge(path: str, text: str, whose: Whose) -> Iterator[str]:
 
 def sockets(text: str) -> list[str]:
     """Where the pools of such a file listen."""
-    pool, found = "", []
+    pool, addresses = "", []
     for line in text.split("\n"):
         if line.strip().startswith("["):
             pool = line.strip().partition("]")[0][1:].strip()
         elif (setting := _SETTING.fullmatch(line.strip())) and setting[1] == "listen":
-            found.append(_parted(setting[3])[0].replace("$pool", pool))
-    return [address for address in found if address.startswith("/")]
+            addresses.append(_parted(setting[3])[0].replace("$pool", pool))
+    return [address for address in addresses if address.startswith("/")]
 
 
 def names(text: str) -> list[str]:

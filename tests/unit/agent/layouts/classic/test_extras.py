@@ -18,8 +18,7 @@ from include.agent.host.system import Refused
 from include.agent.layouts.classic import extras, services
 from include.agent.verbs.extras import Extra
 
-from .test_judges_others import KEY, RENEWS, _logs, _pool
-from .test_judges_web import WORDPRESS
+from .ordinary_files import KEY, RENEWS, WORDPRESS, logs, pool
 
 LIVE = "/etc/letsencrypt/live/shop.example"
 PATHS = (
@@ -45,8 +44,8 @@ CERTIFICATE = KEY.replace("PRIVATE KEY", "CERTIFICATE")
 FILES = {
     "etc/apache2/sites-available/shop.example.conf": WORDPRESS,
     "etc/apache2/htpasswd/shop.example": "anna:$apr1$x$y\n",
-    "etc/php/7.4/fpm/pool.d/web1.conf": _pool(""),
-    "etc/logrotate.d/web1": _logs(""),
+    "etc/php/7.4/fpm/pool.d/web1.conf": pool(""),
+    "etc/logrotate.d/web1": logs(""),
     "etc/letsencrypt/renewal/shop.example.conf": RENEWS.replace("authenticator", "account = 0123abc\nauthenticator"),
     "etc/letsencrypt/archive/shop.example/fullchain3.pem": CERTIFICATE,
     "etc/letsencrypt/archive/shop.example/privkey3.pem": KEY,
@@ -136,7 +135,7 @@ def test_what_comes_is_what_was_there(on: Server, told: list[str]) -> None:
         "systemctl reload-or-restart apache2.service php8.2-fpm.service",
     ]
     # A pool of a version that this server lacks lies under the one that it has; its socket stays.
-    assert (new / "etc/php/8.2/fpm/pool.d/web1.conf").read_text() == _pool("")
+    assert (new / "etc/php/8.2/fpm/pool.d/web1.conf").read_text() == pool("")
     assert (new / LINKS_AT).resolve() == new / "etc/apache2/sites-available/shop.example.conf"
     assert "account" not in (new / "etc/letsencrypt/renewal/shop.example.conf").read_text()
     assert (new / "etc/letsencrypt/archive/shop.example/privkey3.pem").stat().st_mode & 0o777 == 0o600
