@@ -17,6 +17,8 @@ TRIAL_HOSTS_MAP = CONFIG / "front" / "trial_hosts.map"
 """As what a test name's site is asked for."""
 TRIAL_NAMES_MAP = CONFIG / "front" / "trial_names.map"
 """The test name by each name of a copy's sites."""
+APPS_MAP = CONFIG / "front" / "apps.map"
+"""Programs of accounts' own that do not listen yet."""
 UNIT = "transhumance-front.service"
 WEB_SERVER = ("127.0.0.1", 80)
 """Where the web server answers what is asked for on this machine."""
@@ -34,8 +36,10 @@ __all__ = [
     "drop_certificates",
     "entry",
     "hold",
+    "hold_app",
     "hosts",
     "in_flight",
+    "let_app_go",
     "load_certificates",
     "put_certificate",
     "render_maps",
@@ -75,6 +79,22 @@ def _lead_back() -> None:
 def hold(account: Account) -> None:
     """Keep new requests of an account whose state is held; PHP is shut when those that were let in have reached it."""
     set_entry(account)
+
+
+def hold_app(account: Account) -> None:
+    """Keep what is for a program of the account's own waiting, 25 s at most: it was started a moment ago."""
+    for path in _app_paths(account):
+        command(f"add map {APPS_MAP} {path} {account.name}")
+
+
+def let_app_go(account: Account) -> None:
+    for path in _app_paths(account):
+        command(f"del map {APPS_MAP} {path}")
+
+
+def _app_paths(account: Account) -> list[str]:
+    """How what is asked for begins. Not written down: when the front begins anew nobody waits."""
+    return [f"{host}{site.app}" for site in account.sites if site.app for host in (site.domain, *site.aliases)]
 
 
 def in_flight(account: Account) -> int:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ...account.accounts import Account
-from ...host import processes
-from ...host.system import refuse
+from ...host import kept, processes
+from ...host.system import AGENT, refuse, run
 from ...host.unix_sockets import connections
 from . import extras, front
 
@@ -70,7 +70,10 @@ def warm(account: Account) -> None:
 
 
 def start(account: Account) -> None:
-    """Let requests into PHP again."""
+    """Let requests into PHP again; those to a program of the account's own wait until that listens."""
+    if any(site.app for site in account.sites):
+        front.hold_app(account)
+        kept.later(_await_app, account)
     for socket, aside in _sockets(account):
         if socket.is_socket():
             # php-fpm has been started again meanwhile, and listens anew.
@@ -78,6 +81,15 @@ def start(account: Account) -> None:
         elif aside.is_socket():
             aside.rename(socket)
     _shut_at(account).unlink(missing_ok=True)
+
+
+def _await_app(account: Account) -> None:
+    as_account = ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
+    argv = [*as_account, "--", "/usr/bin/python3", str(AGENT), "await-app"]
+    try:
+        run(argv, check=False, env={"HOME": account.home})
+    finally:
+        front.let_app_go(account)
 
 
 def shut(account: Account) -> None:
@@ -204,7 +216,3 @@ def _is_at_work(pid: int) -> bool:
         return False
     accepts = _ACCEPTS.get(os.uname().machine)
     return bool(call) and accepts is not None and call[0] not in accepts
-
-
-def await_app() -> None:
-    """No proxy of ours stands before an account's own program here."""

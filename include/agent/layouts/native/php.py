@@ -39,9 +39,6 @@ UNKNOWN = "unknown"
 _PHP, _PROXY = "php-fpm", "systemd-socket-"
 """How the names of the processes begin, as the kernel keeps them."""
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,30}")
-APP_SECONDS = 25.0
-"""How long the first visitors of an app that has just come wait for its program to listen; a page of a test is waited
-for a little longer."""
 
 
 def gate(account: Account) -> Path:
@@ -318,20 +315,3 @@ def _exchange(path: Path, asked: bytes) -> bytes:
                 break
             answer += part
     return bytes(answer)
-
-
-# --- the app, as the account ---
-
-
-def await_app() -> None:
-    """Before the proxy takes the first visitors of an app: its program may have been started a moment ago. Run as the
-    account, which is the only one to follow where its home leads."""
-    end, path = time.monotonic() + APP_SECONDS, os.path.expanduser("~/app.sock")
-    while time.monotonic() < end:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(1)
-            try:
-                connection.connect(path)
-                return
-            except OSError:
-                time.sleep(0.05)

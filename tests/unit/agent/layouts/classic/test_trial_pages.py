@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import shutil
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,11 +13,12 @@ import pytest
 
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State, put_state, save
-from include.agent.host.system import PATH, Refused, refuse
+from include.agent.host.system import Refused, refuse
 from include.agent.layouts.classic import front, trial_pages
 from include.agent.layouts.classic.reading.nginx import tokens
 
-ROOT = Path(__file__).parents[5]
+from . import running_front
+
 NAMES = {"shop.example": "t1.test.example", "www.shop.example": "t1.test.example"}
 PAGE = (
     '<a href="https://shop.example/x"> //www.shop.example" {"u":"https:\\/\\/shop.example\\/y"} ?u=https%3A%2F%2F'
@@ -132,38 +128,11 @@ def site() -> Iterator[Any]:
     server.shutdown()
 
 
-def _config(folder: Path, port: int) -> str:
-    """The front's own configuration, at a socket of this folder's, before a site at this port."""
-    front_of = "infrastructure/{}/etc/transhumance/front"
-    places = (ROOT / front_of.format(tree) for tree in ("common", "classic"))
-    laid = {path.name: path.read_text() for place in places for path in place.iterdir() if path.is_file()}
-    laid |= {
-        "domains.map": "t1.test.example alice\n",
-        "accounts.map": "alice serve\n",
-        "peers.lst": "",
-        "trial_hosts.map": "t1.test.example www.shop.example\n",
-        "trial_names.map": "".join(f"{host} {name}\n" for host, name in NAMES.items()),
-    }
-    for name, text in laid.items():
-        (folder / name).write_text(text.replace("/etc/transhumance/front/", f"{folder}/"))
-    text = laid["haproxy.cfg"].replace("/etc/transhumance/front/", f"{folder}/")
-    text = text.replace("/run/transhumance-front/", f"{folder}/")
-    text = re.sub(r" +(chroot|user|group|log) .*\n| +bind \S*(\[::1\]|:::8081|:24443).*\n", "", text)
-    text = text.replace("bind 127.0.0.1:24080 transparent", f"bind unix@{folder}/front.sock")
-    text = re.sub(r".*!{ dst_port 80 443 }\n", "", text)
-    text = text.replace("server web 0.0.0.0:0 source 127.0.0.9\n", f"server web 127.0.0.1:{port}\n")
-    return re.sub(r".*http-request set-dst-port int\(80\)\n", "", text)
-
-
-@pytest.mark.skipif(shutil.which("haproxy", path=PATH) is None, reason="Debian's haproxy is missing")
+@running_front.needs_haproxy
 def test_the_front_leads_redirects_and_cookies_back(tmp_path: Path, site: Any) -> None:
-    (tmp_path / "cfg").write_text(_config(tmp_path, site.server_port))
-    haproxy = subprocess.Popen([str(shutil.which("haproxy", path=PATH)), "-q", "-db", "-f", tmp_path / "cfg"])
-    try:
-        while not (tmp_path / "front.sock").exists():
-            assert haproxy.poll() is None
-            time.sleep(0.05)
-        answer = _get(
+    maps = {"trial_hosts": {"t1.test.example": "www.shop.example"}, "trial_names": NAMES}
+    with running_front.running(tmp_path, site.server_port, domains={"t1.test.example": "alice"}, **maps):
+        answer = running_front.get(
             tmp_path, "t1.test.example", Referer="https://t1.test.example/y", Origin="https://t1.test.example"
         )
         assert answer.getheader("Location") == "https://t1.test.example/a?x=https://shop.example/"
@@ -172,19 +141,8 @@ def test_the_front_leads_redirects_and_cookies_back(tmp_path: Path, site: Any) -
         asked = {name.lower(): value for name, value in site.asked[-1].items()}
         assert (asked["host"], asked["referer"]) == ("www.shop.example", "https://www.shop.example/y")
         assert asked["origin"] == "https://www.shop.example" and "accept-encoding" not in asked
-        assert _get(tmp_path, "t1.test.example", "/robots.txt").read() == b"User-agent: *\nDisallow: /\n"
+        assert running_front.get(tmp_path, "t1.test.example", "/robots.txt").read() == b"User-agent: *\nDisallow: /\n"
         # Nobody else is led anywhere.
-        other = _get(tmp_path, "other.example")
+        other = running_front.get(tmp_path, "other.example")
         assert other.getheader("Location") == "https://Shop.example:443/a?x=https://shop.example/"
         assert other.getheader("X-Robots-Tag") == "all"
-    finally:
-        haproxy.terminate()
-        haproxy.wait()
-
-
-def _get(folder: Path, host: str, path: str = "/", **headers: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(host, timeout=10)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(folder / "front.sock"))
-    connection.request("GET", path, headers={"Accept-Encoding": "gzip", **headers})
-    return connection.getresponse()
