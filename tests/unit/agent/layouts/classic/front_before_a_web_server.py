@@ -126,7 +126,7 @@ def lay_down() -> None:
         path.write_text((GIVEN / "shop.pem").read_text())
     (CONFIG / "front" / "domains.map").write_text("shop.example shop\n*.wild.example shop\n")
     MAP.write_text("shop serve\n")
-    for name in ("trial_hosts", "trial_names"):
+    for name in ("apps", "trial_hosts", "trial_names"):
         (CONFIG / "front" / f"{name}.map").touch()
     (CONFIG / "front" / "peers.lst").write_text("10.0.0.0/8\n")
     run("ip", "link", "set", "lo", "up")
