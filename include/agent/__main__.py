@@ -71,9 +71,9 @@ def main(words: list[str]) -> int:
 
             reboot_lines.main()
         case ["await-app"]:
-            from .layouts import php
+            from .layouts import app_program
 
-            php.await_app()
+            app_program.await_it()
         case ["messages", uid, gid]:
             from .host import processes
             from .layouts import mail

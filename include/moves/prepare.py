@@ -42,10 +42,10 @@ def unprepare(conn: psycopg.Connection, name: str, host: Host) -> list[str]:
 def files(repository: Path = REPOSITORY) -> dict[str, str]:
     """What is laid down, by its path on the server."""
     tree = repository / "infrastructure" / "classic"
-    found = {f"/{path.relative_to(tree)}": path.read_text() for path in sorted(tree.rglob("*")) if path.is_file()}
+    laid = {f"/{path.relative_to(tree)}": path.read_text() for path in sorted(tree.rglob("*")) if path.is_file()}
     # One that our own servers have too.
     hold = "etc/transhumance/front/hold.lua"
-    return {**found, f"/{hold}": (repository / "infrastructure" / "common" / hold).read_text()}
+    return {**laid, f"/{hold}": (repository / "infrastructure" / "common" / hold).read_text()}
 
 
 def _require_own(conn: psycopg.Connection, name: str) -> None:

@@ -43,11 +43,18 @@ def is_roots_alone(pid: int) -> bool:
     return _users(pid) == {0}
 
 
-def end_all(name: str, uid: int, *, patience: float = 1.0, spared: Callable[[], Collection[int]] = tuple) -> int:
+Spared = Callable[[Collection[int]], Collection[int]]
+"""Which of these processes may be left at the end: something of root's makes them anew, and nobody reaches them."""
+
+
+def _none(_pids: Collection[int]) -> Collection[int]:
+    return ()
+
+
+def end_all(name: str, uid: int, *, patience: float = 1.0, spared: Spared = _none) -> int:
     """End every process of the account, of its subordinate users too: politely, then not. How many there were.
 
-    `spared`: those that are left at the end, since something of root's makes them anew and nobody reaches them. A look
-    at /proc misses what forks and exits meanwhile, so it is the kernel that ends them, all at one moment."""
+    A look at /proc misses what forks and exits meanwhile, so it is the kernel that ends them, all at one moment."""
     users = [range(uid, uid + 1), *_subordinate(name, uid)]
     began = time.monotonic()
     first = _remaining(users, spared)
@@ -69,12 +76,11 @@ def end_all(name: str, uid: int, *, patience: float = 1.0, spared: Callable[[], 
     return len(first)
 
 
-def _remaining(users: list[range], spared: Callable[[], Collection[int]]) -> dict[int, set[int]]:
-    """The processes of these users that have to end. Who may stay is asked after the look: what came since is not in
-    it."""
-    there = _processes_of(users)
-    staying = {*spared()} if there else set()
-    return {pid: uids for pid, uids in there.items() if pid not in staying}
+def _remaining(users: list[range], spared: Spared) -> dict[int, set[int]]:
+    """The processes of these users that have to end."""
+    running = _processes_of(users)
+    staying = {*spared(running)}
+    return {pid: uids for pid, uids in running.items() if pid not in staying}
 
 
 def tell(pid: int, number: signal.Signals) -> int | None:

@@ -54,6 +54,11 @@ class HAProxy:
     socket: Path
     unit: str
 
+    def runs(self) -> bool:
+        """Whether it takes commands; the socket of one that has ended may still lie there."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            return connection.connect_ex(str(self.socket)) == 0
+
     def command(self, text: str) -> str:
         """One command to it; its answer. Refused when it does not run."""
         try:

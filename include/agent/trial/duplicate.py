@@ -98,12 +98,12 @@ def _tolerant(store: str, account: Account, peer: Peer, report: Report) -> tuple
 def _files(account: Account, peer: Peer, report: Report, done: StoreCopy) -> None:
     # A test has names of its own: the original's certificates stay where they are.
     # Nor does anything run there without a login.
-    known = identity.read(account)
-    peer.call(Identity(**known | {"certificates": {}, "lingers": False}))
+    kept = identity.read(account)
+    peer.call(Identity(**kept | {"certificates": {}, "lingers": False}))
     sent = rsync.send(account, peer, report)
     done.files, done.bytes = sent["files"], sent["bytes"]
     done.left += [*digest.left_behind(account), *reboot_lines.left_behind(account)]
-    if known["lingers"]:
+    if kept["lingers"]:
         done.left.append(
             f"Services of {account.name}'s own (systemctl --user) run without a login, and do so after a move; in a"
             " test they do not run."

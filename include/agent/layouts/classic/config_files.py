@@ -74,16 +74,26 @@ _PRIVATE = ("/etc/letsencrypt/archive/", "/etc/letsencrypt/live/", "/etc/opendki
 
 def written(root: Path, path: str, text: str, mode: int, user: str, group: str) -> Iterator[Undone]:
     """Write a file as a whole."""
-    for private in _PRIVATE:
-        if path.startswith(private):
-            _make_private(root, path.rpartition("/")[0])
+    if path.startswith(_PRIVATE):
+        _make_private(root, path.rpartition("/")[0])
+    yield from _put(root, path, text, mode, (_uid(user), _gid(group)))
+
+
+def edited(root: Path, path: str, text: str) -> Iterator[Undone]:
+    """Give a file of the host's another text; its rights stay."""
+    with _folder(root, path) as (folder, name):
+        was = _now(folder, name, path)
+    yield from _put(root, path, text, was.mode, was.owner)
+
+
+def _put(root: Path, path: str, text: str, mode: int, owner: tuple[int, int]) -> Iterator[Undone]:
     with _folder(root, path) as (folder, name):
         yield _now(folder, name, path)
         temporary = f".{name[:200]}.{secrets.token_hex(4)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
             file.write(text.encode("utf-8", "surrogateescape"))
-            os.fchown(file.fileno(), _uid(user), _gid(group))
+            os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())

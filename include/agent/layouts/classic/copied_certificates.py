@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...account.accounts import all_accounts
-from ...host.system import CONFIG, RUNTIME, Refused, locked, refuse, run, write_durably, write_if_changed
+from ...host.system import CONFIG, RUNTIME, Refused, locked, read_json, refuse, run, write_durably, write_if_changed
 from ..certificates import CERTIFICATES, is_pair
 from . import web_server
 from .front import FRONT, SHOWN
@@ -16,6 +17,8 @@ from .reading.web import WebSite
 
 DEFAULT = CONFIG / "front" / "default.pem"
 """What a visitor is shown who asks for no name, or for one that no certificate has."""
+_COPIED = CONFIG / "front" / "copied.json"
+"""The names of those that were copied: others came with accounts, or were given."""
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\n.*?\n-----END \1-----", re.DOTALL)
 
 
@@ -23,17 +26,17 @@ def copy() -> list[str]:
     """Have the front show what the web server is told to show now. Gives a sentence on each that cannot be: the front
     goes on showing what it had."""
     tree = Tree()
-    found, sentences = _found(web_server.here().sites(tree), tree)
+    pems, sentences = _pairs(web_server.here().sites(tree), tree)
     with locked(RUNTIME / "certificates.lock"):
-        _put_default(next(iter(found.values()), None))
-        for domain, pem in found.items():
+        _put_default(next(iter(pems.values()), None))
+        for domain, pem in pems.items():
             sentences += _put(CERTIFICATES / f"{domain}.pem", pem)
         if not sentences:
-            _drop_others({*found} | {domain for account in all_accounts() for domain in account.domains})
+            _drop_others({*pems})
     return sentences
 
 
-def _found(sites: list[WebSite], tree: Tree) -> tuple[dict[str, str], list[str]]:
+def _pairs(sites: list[WebSite], tree: Tree) -> tuple[dict[str, str], list[str]]:
     """Key and chain by the names of the sites, the web server's own first one first; and what cannot be read."""
     pairs: dict[str, str] = {}
     sentences = []
@@ -96,7 +99,7 @@ def _put(path: Path, pem: str) -> list[str]:
     if path.is_file() and path.read_text() == pem:
         return []
     try:
-        if FRONT.socket.exists():
+        if FRONT.runs():
             if path == DEFAULT:
                 SHOWN.replace(str(path), pem)
             else:
@@ -107,11 +110,12 @@ def _put(path: Path, pem: str) -> list[str]:
     return []
 
 
-def _drop_others(known: set[str]) -> None:
-    """Those of names that nobody has any more."""
-    for path in CERTIFICATES.glob("*.pem"):
-        if path.stem not in known:
-            if FRONT.socket.exists():
-                SHOWN.drop(path.stem)
-            else:
-                path.unlink()
+def _drop_others(names: set[str]) -> None:
+    """Of those that were copied, the ones whose names no site has any more, and no account either."""
+    of_accounts = {name for account in all_accounts() for name in account.domains}
+    for name in {*(read_json(_COPIED) or [])} - names - of_accounts:
+        path = CERTIFICATES / f"{name}.pem"
+        if path.exists() and FRONT.runs():
+            SHOWN.drop(name)
+        path.unlink(missing_ok=True)
+    write_if_changed(_COPIED, json.dumps(sorted(names)), 0o600)

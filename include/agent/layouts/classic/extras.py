@@ -12,23 +12,42 @@ import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ...account.accounts import Account
 from ...host.digest import printable
 from ...host.sandbox import open_beneath
-from ...host.system import RUNTIME, Refused, locked, read_json, refuse, write_durably
+from ...host.system import RUNTIME, Refused, locked, read_json, refuse, run, write_durably
 from ...verbs.extras import MOST_BYTES, MOST_TOGETHER, Extra
-from . import config_files, services
-from .judges import pool, renewal
+from . import config_files, services, signing
+from .judges import pem, pool, renewal
 from .judges.whose import Whose
-from .places import LIVE, PHP_VERSION, POOL, POOLS, RENEWAL, SIEVE, Kind, kind_of
+from .places import (
+    APACHE,
+    CHAIN,
+    KEY,
+    LIVE,
+    NGINX,
+    OPENDKIM,
+    PAIR,
+    PHP_VERSION,
+    POOL,
+    POOLS,
+    RENEWAL,
+    SIEVE,
+    Kind,
+    kind_of,
+)
+from .reading import apache, nginx
 from .reading.tree import Tree
 
 ROOT = Path("/")
 _RECORD = "extras.json"
+_MOST_SENTENCES = 20
+"""On one file: whoever has that many begins with them."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +73,26 @@ def read(account: Account, only_for_tests: bool = False, tree: Tree | None = Non
         kind = kind_of(path, whose)
         if kind is not None and (kind.for_tests or not only_for_tests):
             extras += _read_one(path, record[path].where if path in record else path, kind, tree)
+    if only_for_tests:
+        extras = _without_keys(extras, whose)
     if sum(len(extra.text) for extra in extras) > MOST_TOGETHER:
         refuse("extras_too_large", f"The extras of {account.name} have more than {MOST_TOGETHER >> 20} MB; name fewer.")
     return extras
+
+
+def _without_keys(extras: list[Extra], whose: Whose) -> list[Extra]:
+    """A test has names of its own, and its front their certificate: behind that any pair will do."""
+    if not any(kind_of(extra.path, whose) in (KEY, CHAIN, PAIR) for extra in extras):
+        return extras
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "90", "-subj", "/CN=test"]
+    made = run([*argv, "-keyout", "-", "-out", "-"]).stdout.decode()
+    begin = made.index("-----BEGIN CERTIFICATE-----")
+    return [
+        replace(extra, text=pem.replaced(extra.text, made[:begin], made[begin:]))
+        if kind_of(extra.path, whose) in (KEY, CHAIN, PAIR)
+        else extra
+        for extra in extras
+    ]
 
 
 def _read_one(path: str, where: str, kind: Kind, tree: Tree) -> Iterator[Extra]:
@@ -105,15 +141,15 @@ def unfit(account: Account) -> list[str]:
 def carried(account: Account, tree: Tree, tell: Callable[[str], None]) -> list[str]:
     """Of the paths that are named of an account which is not registered yet, those that may go over; what is wrong with
     the others is told."""
-    found: list[Extra] = []
+    readable: list[Extra] = []
     for path in account.extras:
         if kind := kind_of(path, Whose.of(account)):
             try:
-                found += _read_one(path, path, kind, tree)
+                readable += _read_one(path, path, kind, tree)
             except Refused as error:
                 tell(error.message)
-    whose, fit = _whose(account, found), []
-    for extra in found:
+    whose, fit = _whose(account, readable), []
+    for extra in readable:
         sentences = [*_judged(extra, whose)]
         for sentence in sentences:
             tell(sentence)
@@ -146,7 +182,7 @@ def _judged(extra: Extra, whose: Whose) -> Iterator[str]:
     elif extra.leads_to is not None and not _may_lead(extra.path, extra.leads_to, kind, whose):
         yield f"{extra.path} is a link to {extra.leads_to}, where it may not lead; make it a file."
     else:
-        yield from kind.judge(extra.path, extra.text, whose)
+        yield from islice(kind.judge(extra.path, extra.text, whose), _MOST_SENTENCES)
 
 
 def _may_lead(path: str, leads_to: str, kind: Kind, whose: Whose) -> bool:
@@ -192,7 +228,7 @@ def install(account: Account, extras: Collection[Extra]) -> None:
         # Whatever happens from here on, what is written is known to be the account's.
         _write_record(account, {**before, **placed})
         undo: list[config_files.Undone] = []
-        told = services.reading(
+        readers = services.reading(
             (kinds.get(path) or kind_of(path, whose), each.where)
             for path, each in (*gone.items(), *((extra.path, placed[extra.path]) for extra in changed))
         )
@@ -200,14 +236,15 @@ def install(account: Account, extras: Collection[Extra]) -> None:
             for extra in changed:
                 undo += _write(extra, placed[extra.path], kinds[extra.path], whose)
             for each in gone.values():
-                undo += config_files.removed(ROOT, each.where, each.leads_to)
-            services.check(told, account.name)
+                undo += _take_away(each)
+            _refuse_unread(placed[extra.path].where for extra in changed if kinds[extra.path] in (APACHE, NGINX))
+            services.check(readers, account.name)
         except BaseException:
             config_files.put_back(ROOT, undo)
             _write_record(account, before)
             raise
         _write_record(account, placed)
-        services.reload(told)
+        services.reload(readers)
 
 
 def _place(extra: Extra) -> _Placed:
@@ -278,6 +315,21 @@ def _write(extra: Extra, placed: _Placed, kind: Kind, whose: Whose) -> Iterator[
     yield from config_files.written(ROOT, placed.file, text, kind.mode, user, group)
     if placed.leads_to is not None:
         yield from config_files.linked(ROOT, placed.where, placed.leads_to)
+    if kind is OPENDKIM:
+        yield from signing.listed(ROOT, placed.where)
+
+
+def _refuse_unread(sites: Iterable[str]) -> None:
+    """A web server reads what its configuration includes: Debian's, files that are called so."""
+    tree = Tree(ROOT)
+    files = apache.read(tree)[1] | nginx.read(tree)[1]
+    for site in sites:
+        if site not in files:
+            refuse(
+                "extras_not_taken",
+                f"The web server of the new server does not read {site}; give it a name that ends in .conf on the old"
+                " server, or have the new one include it.",
+            )
 
 
 def _log_folders(text: str, whose: Whose) -> list[str]:
@@ -291,11 +343,16 @@ def remove(account: Account) -> None:
     with locked(RUNTIME / "extras.lock"):
         record = _record(account)
         whose = Whose.of(account)
-        told = services.reading((kind_of(path, whose), each.where) for path, each in record.items())
+        readers = services.reading((kind_of(path, whose), each.where) for path, each in record.items())
         for each in record.values():
-            [*config_files.removed(ROOT, each.where, each.leads_to)]
+            [*_take_away(each)]
         (account.directory / _RECORD).unlink(missing_ok=True)
-        services.reload(told)
+        services.reload(readers)
+
+
+def _take_away(placed: _Placed) -> Iterator[config_files.Undone]:
+    yield from signing.unlisted(ROOT, placed.where)
+    yield from config_files.removed(ROOT, placed.where, placed.leads_to)
 
 
 # --- what is recorded ---
@@ -321,11 +378,11 @@ def sockets(account: Account) -> list[str]:
 
 
 def _record(account: Account) -> dict[str, _Placed]:
-    known: dict[str, Any] = read_json(account.directory / _RECORD) or {}
-    return {path: _Placed(each["where"], each["leads_to"]) for path, each in known.items()}
+    paths_by_name: dict[str, Any] = read_json(account.directory / _RECORD) or {}
+    return {path: _Placed(each["where"], each["leads_to"]) for path, each in paths_by_name.items()}
 
 
 def _write_record(account: Account, placed: dict[str, _Placed]) -> None:
-    known = {path: {"where": each.where, "leads_to": each.leads_to} for path, each in placed.items()}
+    paths_by_name = {path: {"where": each.where, "leads_to": each.leads_to} for path, each in placed.items()}
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_durably(account.directory / _RECORD, json.dumps(known, indent=1))
+    write_durably(account.directory / _RECORD, json.dumps(paths_by_name, indent=1))

@@ -40,18 +40,18 @@ def sorted_out(files: Files) -> tuple[Files, Files, Files]:
     return kinds[0], kinds[1], kinds[2]
 
 
-def lay_down(files: Files) -> None:
-    """Have these lie here, and none of an earlier preparation beside them."""
+def lay_down(files: Files) -> set[str]:
+    """Have these lie here, and none of an earlier preparation beside them; which of them are new."""
     before = {*(read_json(_RECORD) or [])}
     write_durably(_RECORD, json.dumps(sorted({*before, *files})))
-    for path, content in files.items():
-        write_if_changed(Path(path), content)
+    new = {path for path, content in files.items() if write_if_changed(Path(path), content)}
     for path in before - {*files}:
         Path(path).unlink(missing_ok=True)
     write_durably(_RECORD, json.dumps(sorted(files)))
     run(["systemd-sysusers", _USERS])
     run(["systemd-tmpfiles", "--create", _FOLDERS])
     run(["systemctl", "daemon-reload"])
+    return new
 
 
 def take_away() -> None:
@@ -76,7 +76,7 @@ def believe(fronts: Iterable[str]) -> None:
     ]
     if new:
         write_durably(PEERS, PEERS.read_text() + "".join(f"{address}\n" for address in new), 0o644)
-        if FRONT.socket.exists():
+        if FRONT.runs():
             for address in new:
                 FRONT.command(f"add acl {PEERS} {address}")
     networks += [ipaddress.ip_network(address) for address in new]

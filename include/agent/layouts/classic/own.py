@@ -9,8 +9,10 @@ PLACES = (
     *own_places.PLACES,
     # Laid down by `prepare`.
     "/etc/apache2/conf-enabled/transhumance.conf",
+    "/etc/apache2/conf-enabled/transhumance-trials.conf",
     "/etc/dovecot/conf.d/00-transhumance.conf",
     "/etc/nginx/conf.d/transhumance.conf",
+    "/etc/nginx/conf.d/transhumance-trials.conf",
     "/etc/php/*/fpm/pool.d/00-transhumance.conf",
     "/etc/sysusers.d/transhumance.conf",
     "/etc/tmpfiles.d/transhumance.conf",

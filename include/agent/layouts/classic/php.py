@@ -2,8 +2,7 @@
 
 A pool cannot be stopped alone. It is shut by its socket's file, which is moved into a folder of root's: the pool goes
 on listening, and nobody can connect. Its workers end with the account's other processes; the master makes new ones at
-once, which are idle, since no request reaches them. The front is held before, and waited for: who was let in gets an
-answer.
+once, which are idle, since no request reaches them. The front is held before, and who was let in is waited for.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...account.accounts import Account
-from ...host import processes
-from ...host.system import refuse
+from ...host import kept, processes
+from ...host.system import AGENT, refuse, run
 from ...host.unix_sockets import connections
 from . import extras, front
 
@@ -30,9 +29,8 @@ _BESIDE = ".transhumance-gate"
 _PHP = "php-fpm"
 _ACCEPTS = {"x86_64": {"43", "288"}, "aarch64": {"202", "242"}}
 """The numbers of the kernel's calls in which a worker waits for a request, by machine."""
-ON_THE_WAY = 0.25
-"""Seconds that a hold gives requests to reach PHP which the front has let in; those that are not there by then are for
-files, or last."""
+LONG_REQUEST = 0.5
+"""Seconds that a hold gives a request to a program of the account's own."""
 
 
 def _gate(account: Account) -> Path:
@@ -55,8 +53,8 @@ def _aside(account: Account, socket: Path) -> Path:
 def _sockets(account: Account) -> list[tuple[Path, Path]]:
     """Each socket of its pools, and where that lies while it is shut."""
     _gate(account).mkdir(mode=0o700, parents=True, exist_ok=True)
-    there = [path for path in map(Path, extras.sockets(account)) if path.parent.is_dir()]
-    return [(path, _aside(account, path)) for path in there]
+    paths = [path for path in map(Path, extras.sockets(account)) if path.parent.is_dir()]
+    return [(path, _aside(account, path)) for path in paths]
 
 
 def _listening(account: Account) -> list[Path]:
@@ -72,7 +70,10 @@ def warm(account: Account) -> None:
 
 
 def start(account: Account) -> None:
-    """Let requests into PHP again."""
+    """Let requests into PHP again; those to a program of the account's own wait until that listens."""
+    if any(site.app for site in account.sites):
+        front.hold_app(account)
+        kept.later(_await_app, account)
     for socket, aside in _sockets(account):
         if socket.is_socket():
             # php-fpm has been started again meanwhile, and listens anew.
@@ -80,6 +81,15 @@ def start(account: Account) -> None:
         elif aside.is_socket():
             aside.rename(socket)
     _shut_at(account).unlink(missing_ok=True)
+
+
+def _await_app(account: Account) -> None:
+    as_account = ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
+    argv = [*as_account, "--", "/usr/bin/python3", str(AGENT), "await-app"]
+    try:
+        run(argv, check=False, env={"HOME": account.home})
+    finally:
+        front.let_app_go(account)
 
 
 def shut(account: Account) -> None:
@@ -93,26 +103,27 @@ def shut(account: Account) -> None:
 
 
 def stop(account: Account) -> None:
-    """Shut the gate and end the workers; what they still work on is cut, so `drain` comes before."""
+    """Shut the gate and end the workers; what they still work on is cut, so `drain` comes before. The gate is shut no
+    earlier: who was let in before the front was held must find it open."""
     shut(account)
     for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
         end = time.monotonic() + patience
-        ending = {pid for pid, _ in _workers(account)} - spared(account)
+        pids = processes.of_user(account.uid)
+        ending = {pid for pid, _ in _workers(pids)} - spared(account, pids)
         for descriptor in filter(None, [processes.tell(pid, number) for pid in ending]):
             select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
             os.close(descriptor)
 
 
-def spared(account: Account) -> set[int]:
-    """Which processes of an account that is held may run: workers that were made after the gate was shut, as long as
-    nobody is connected to them, or waits to be."""
+def spared(account: Account, pids: Collection[int]) -> set[int]:
+    """Which of these processes of an account that is held may run: workers that were made after the gate was shut, as
+    long as nobody is connected to them, or waits to be."""
     try:
         since = int(_shut_at(account).read_text())
     except (FileNotFoundError, ValueError):
         return set()
-    if under_way(account):
-        return set()
-    return {pid for pid, began in _workers(account) if began > since}
+    workers = {pid for pid, began in _workers(pids) if began > since}
+    return workers if workers and not under_way(account) else set()
 
 
 def forget(account: Account) -> None:
@@ -124,10 +135,10 @@ def _ticks() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
-def _workers(account: Account) -> Iterator[tuple[int, int]]:
-    """The workers of php-fpm that run as the account, each with when it began. Whatever calls itself so is none: its
-    parent is a php-fpm of root's, which makes nothing but workers."""
-    for pid in processes.of_user(account.uid):
+def _workers(pids: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Those of an account's processes that are workers of php-fpm, each with when it began. Whatever calls itself so is
+    none: its parent is a php-fpm of root's, which makes nothing but workers."""
+    for pid in pids:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
             parent = int(stat[1])
@@ -149,8 +160,8 @@ def told(account: Account, request: dict[str, Any]) -> str:
 
 def under_way(account: Account) -> int:
     """How many requests are in the account's PHP, or wait for it at its sockets."""
-    found = map(connections, _listening(account))
-    return sum(len(accepted) + waiting for accepted, waiting in found)
+    of_sockets = map(connections, _listening(account))
+    return sum(len(accepted) + waiting for accepted, waiting in of_sockets)
 
 
 @dataclass
@@ -169,7 +180,7 @@ class Requests:
             accepted_by_all += len(accepted)
             # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
             visits |= {*accepted, *((str(socket), number) for number in range(waiting))}
-        at_work = sum(_is_at_work(pid) for pid, _ in _workers(self.account))
+        at_work = sum(_is_at_work(pid) for pid, _ in _workers(processes.of_user(self.account.uid)))
         visits |= {("answered", number) for number in range(at_work - accepted_by_all)}
         self.seen = {visit: self.seen.get(visit, now) for visit in visits}
         return [{"seconds": now - since} for since in sorted(self.seen.values())]
@@ -179,23 +190,21 @@ class Requests:
         return [request for request in self.busy() if request["seconds"] > older]
 
     def drain(self, seconds: float) -> int:
-        """Wait until no request is in PHP, or on the way to it from the front, and shut the gate; the front must be
-        held. Gives how many are left elsewhere: downloads, and what the account's own programs answer.
+        """Wait until no request is in PHP, or on the way to it from the front, which must be held. Gives how many are
+        left that may be cut: what a program of the account's own answers that long is a WebSocket's kind.
 
-        Where PHP does not come to an end this is refused: the hold must be undone, so that it can."""
-        began = time.monotonic()
-        self._await(began + seconds, lambda: front.in_flight(self.account) and time.monotonic() < began + ON_THE_WAY)
-        shut(self.account)
-        # One may have come in just before.
-        self._await(began + seconds, lambda: False)
-        return front.in_flight(self.account)
-
-    def _await(self, end: float, more: Callable[[], object]) -> None:
-        while (busy := self.busy()) or more():
-            if busy and time.monotonic() > end:
-                refuse(
-                    "php_busy", f"{told(self.account, busy[0])} and would be cut; wait until it has ended, try again."
+        Where there are others this is refused: the hold must be undone, so that they can end. Nothing is shut yet."""
+        began, has_app = time.monotonic(), any(site.app for site in self.account.sites)
+        while True:
+            busy, coming = self.busy(), front.in_flight(self.account)
+            passed = time.monotonic() - began
+            if not busy and (not coming or (has_app and passed > LONG_REQUEST)):
+                return coming
+            if passed > seconds:
+                request = (
+                    told(self.account, busy[0]) if busy else f"A request of {self.account.name} is still coming in"
                 )
+                refuse("php_busy", f"{request} and would be cut; wait until it has ended, try again.")
             time.sleep(0.003)
 
 
@@ -207,7 +216,3 @@ def _is_at_work(pid: int) -> bool:
         return False
     accepts = _ACCEPTS.get(os.uname().machine)
     return bool(call) and accepts is not None and call[0] not in accepts
-
-
-def await_app() -> None:
-    """No proxy of ours stands before an account's own program here."""

@@ -30,7 +30,7 @@ def let_end(files: Files) -> Iterator[str]:
             path = OF_PHP.sub(f"/etc/php/{version}/", pattern)
             if not write_if_changed(Path(path), content):
                 continue
-            if (master := _master(version)) and not _told(version, master):
+            if (master := _master(version)) and not _reloaded(version, master):
                 yield (
                     f"PHP {version} was never idle for {_PATIENCE:g} s: type systemctl reload php{version}-fpm there at"
                     " a quiet time, which cuts the requests of that moment."
@@ -50,7 +50,7 @@ def _master(version: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _told(version: str, master: int) -> bool:
+def _reloaded(version: str, master: int) -> bool:
     """Whether there was a moment in which nobody was in it."""
     listening = [pool.listen for pool in pools.read(Tree()) if pool.version == version]
     if any(not address.startswith("/") for address in listening):

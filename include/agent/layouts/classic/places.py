@@ -18,7 +18,7 @@ class Kind:
     """`user`: whose the file is, root's where there is no such user; "" the account. `read_by`: the service that reads
     it when it starts. `for_tests`: whether a copy for a test needs it too."""
 
-    what: str
+    description: str
     judge: Judge
     mode: int = 0o644
     user: str = "root"
@@ -36,7 +36,7 @@ PAIR = Kind("a certificate or its key", pem.pair, mode=0o600, for_tests=True)
 RENEWAL = Kind("what renews a certificate of Let's Encrypt", renewal.judge)
 PASSWORDS = Kind("passwords of a site", tables.passwords, mode=0o640, group="www-data", for_tests=True)
 LOGROTATE = Kind("how the account's logs are rotated", logrotate.judge)
-OPENDKIM = Kind("a key that signs mail", pem.key, mode=0o600, user="opendkim", group="opendkim")
+OPENDKIM = Kind("a key that signs mail", pem.key, mode=0o600, user="opendkim", group="opendkim", read_by="opendkim")
 RSPAMD = Kind("a key that signs mail", pem.key, mode=0o600, user="_rspamd", group="_rspamd")
 SIEVE = Kind("a Sieve script", mail.judge, mode=0o600, user="", group="")
 VSFTPD = Kind("FTP settings of the account", tables.vsftpd)

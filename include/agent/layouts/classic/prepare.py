@@ -23,6 +23,7 @@ _PORTS = (24080, 24443, 8081)
 """Those that the front listens on."""
 _SOFT_STOP_SECONDS = 150
 _RULES = "/etc/transhumance/front/redirect.nft"
+_READ_AT_ITS_BEGIN = (".cfg", ".lua")
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,14 @@ def prepare(given: Files, fronts: Sequence[str]) -> list[str]:
     with locked(RUNTIME / "prepare.lock"):
         again = files.are_here()
         _require_fit(again)
-        said: list[str] = []
+        to_do: list[str] = []
         with ExitStack() as undoing:
-            for step in _steps(given, fronts, said):
+            for step in _steps(given, fronts, to_do):
                 if not again:
                     undoing.callback(step.undo)
                 step.do()
             undoing.pop_all()
-        return said
+        return to_do
 
 
 def unprepare() -> None:
@@ -90,30 +91,35 @@ def _require_let_go(accounts: list[Account]) -> None:
             )
 
 
-def _steps(given: Files, fronts: Sequence[str], said: list[str]) -> Iterator[_Step]:
+def _steps(given: Files, fronts: Sequence[str], to_do: list[str]) -> Iterator[_Step]:
     """What makes up a prepared server, in order."""
     drop_in, of_php, plain = files.sorted_out(given)
-    yield _Step(lambda: _lay_down(plain, fronts), files.take_away)
+    new: set[str] = set()
+    yield _Step(lambda: new.update(_lay_down(plain, fronts)), files.take_away)
     yield _Step(lambda: web_server.tell_who_visits(drop_in), web_server.tell_no_longer)
     yield _Step(mail.lay_down, mail.take_away)
-    yield _Step(_begin_front, _end_front)
-    yield _Step(lambda: said.extend(php_reloads.let_end(of_php)), php_reloads.take_away)
+    yield _Step(lambda: _begin_front(new), _end_front)
+    yield _Step(lambda: to_do.extend(php_reloads.let_end(of_php)), php_reloads.take_away)
     yield _Step(_put_in_force, lambda: LAYOUT.unlink(missing_ok=True))
 
 
-def _lay_down(plain: Files, fronts: Sequence[str]) -> None:
-    files.lay_down(plain)
+def _lay_down(plain: Files, fronts: Sequence[str]) -> set[str]:
+    new = files.lay_down(plain)
     files.believe(fronts)
     for sentence in copied_certificates.copy():
         refuse("bad_certificate", sentence)
+    return new
 
 
-def _begin_front() -> None:
-    """Have it run as its files say, and lead visitors there; refused, and so undone, where sites answer otherwise."""
+def _begin_front(new: set[str]) -> None:
+    """Have it run as its files say, those that are new too, and lead visitors there; refused, and so undone, where
+    sites answer otherwise."""
     before = answers.of_sites()
     run(["systemctl", "enable", "--quiet", front.UNIT, _TIMER])
-    if front.FRONT.socket.exists():
-        run(["systemctl", "reload", front.UNIT])
+    if front.FRONT.runs():
+        # One that gives way to another finishes what it has, for a while: what lasts longer is cut.
+        if any(path.endswith(_READ_AT_ITS_BEGIN) for path in new):
+            run(["systemctl", "reload", front.UNIT])
         run(["nft", "--file", _RULES])
     else:
         run(["systemctl", "start", front.UNIT])

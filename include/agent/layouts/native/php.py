@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,6 @@ UNKNOWN = "unknown"
 _PHP, _PROXY = "php-fpm", "systemd-socket-"
 """How the names of the processes begin, as the kernel keeps them."""
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,30}")
-APP_SECONDS = 25.0
-"""How long the first visitors of an app that has just come wait for its program to listen; a page of a test is waited
-for a little longer."""
 
 
 def gate(account: Account) -> Path:
@@ -153,8 +151,8 @@ def _end(account: Account) -> None:
             os.close(descriptor)
 
 
-def spared(_account: Account) -> set[int]:
-    """Which processes of an account that is held may run: none, PHP's own end with it."""
+def spared(_account: Account, pids: Collection[int]) -> set[int]:
+    """Which of these processes of an account that is held may run: none, PHP's own end with it."""
     return set()
 
 
@@ -317,20 +315,3 @@ def _exchange(path: Path, asked: bytes) -> bytes:
                 break
             answer += part
     return bytes(answer)
-
-
-# --- the app, as the account ---
-
-
-def await_app() -> None:
-    """Before the proxy takes the first visitors of an app: its program may have been started a moment ago. Run as the
-    account, which is the only one to follow where its home leads."""
-    end, path = time.monotonic() + APP_SECONDS, os.path.expanduser("~/app.sock")
-    while time.monotonic() < end:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(1)
-            try:
-                connection.connect(path)
-                return
-            except OSError:
-                time.sleep(0.05)

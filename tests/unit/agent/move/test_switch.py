@@ -92,6 +92,14 @@ def test_a_step_that_fails_after_the_commit_undoes_nothing(asked: list[str], mon
     assert "return" not in asked and accounts.state_of("alice").state == "moved"
 
 
+def test_extras_are_judged_before_the_copy_and_sent_when_the_home_is_there(asked: list[str], monkeypatch) -> None:
+    monkeypatch.setattr(identity, "require_extras", lambda _: asked.append("judged"))
+    monkeypatch.setattr(identity, "send_extras", lambda *_: asked.append("sent"))
+    switch.switch(args(), lambda **_: None)
+    order = ("judged", "files follow", "sent", "files rehearse", "hold")
+    assert [each for each in asked if each in order] == [*order]
+
+
 STEPS = ("still", "last", "compared")
 
 

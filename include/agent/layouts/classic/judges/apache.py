@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ..reading.apache import logical_lines, words
 from .apache_values import CHECKS, PLAIN, check_directory, check_directory_match, check_virtual_host
@@ -22,11 +23,25 @@ _INCLUDED = frozenset(("/etc/letsencrypt/options-ssl-apache.conf",))
 """What Let's Encrypt's client lays down beside its certificates, and has each site include."""
 
 
+@dataclass
+class _Opened:
+    """A section that has not ended yet; of a site also what is said right in it."""
+
+    name: str
+    arguments: tuple[str, ...]
+    line: int
+    is_named: bool = False
+    is_encrypted: bool = False
+
+    @property
+    def counts_always(self) -> bool:
+        """Whether what stands in it counts wherever the module for encryption is: without that nothing is."""
+        return self.name == "ifmodule" and self.arguments in (("mod_ssl.c",), ("ssl_module",))
+
+
 def judge(path: str, text: str, whose: Whose) -> Iterator[str]:
     yield from strange_characters(path, text)
-    opened: list[tuple[str, int]] = []
-    names: list[int] = []
-    """How many names each virtual host that is open has been given."""
+    opened: list[_Opened] = []
     for number, line in logical_lines(text.split("\n")):
         if not line or line.startswith("#"):
             continue
@@ -35,28 +50,49 @@ def judge(path: str, text: str, whose: Whose) -> Iterator[str]:
             yield at(path, number, *why)
         if not line.startswith("<"):
             name, arguments = _directive(line)
-            inside = any(section not in _CONDITIONS for section, _ in opened)
-            names[-1:] = [names[-1] + (name == "servername")] if names else []
-            if why := _why_not(name, arguments, whose, inside):
+            if why := _why_not(name, arguments, whose, opened):
                 yield at(path, number, f"{name:.60} {why[0]}", why[1])
             continue
         section = _SECTION.fullmatch(line)
         if section is None:
             yield at(path, number, f"{line!r:.80} is no section of Apache's", "write it as <Name ...>")
         elif section[1]:
-            if not opened or opened.pop()[0] != section[2].lower():
+            ended = opened.pop() if opened else None
+            if ended is None or ended.name != section[2].lower():
                 yield at(path, number, f"{line!r:.80} ends a section that was not begun", "take it out")
                 return
-            if section[2].lower() == "virtualhost" and not names.pop():
-                yield at(path, number, "the site before it has no ServerName", "give it a name of the account's")
+            if ended.name == "virtualhost":
+                yield from _of_a_site(path, ended)
         else:
-            name = section[2].lower()
-            if why := _why_no_section(name, words(section[3]), whose, [each for each, _ in opened]):
+            new = _Opened(section[2].lower(), words(section[3]), number)
+            if why := _why_no_section(new.name, new.arguments, whose, [each.name for each in opened]):
                 yield at(path, number, f"<{section[2]:.60} {why[0]}", why[1])
-            names += [0] if name == "virtualhost" else []
-            opened.append((name, number))
-    for name, number in opened:
-        yield at(path, number, f"the section <{name:.60} has no end", f"end it by </{name:.60}>")
+            opened.append(new)
+    for each in opened:
+        yield at(path, each.line, f"the section <{each.name:.60} has no end", f"end it by </{each.name:.60}>")
+
+
+def _of_a_site(path: str, site: _Opened) -> Iterator[str]:
+    """What every site says. The first of a port speaks for all of it until Apache knows which one is meant."""
+    if not site.is_named:
+        yield at(path, site.line, "the site has no ServerName right in it", "give it a name of the account's")
+    ports = {address.rpartition(":")[2] for address in site.arguments}
+    if "443" in ports and ("80" in ports or not site.is_encrypted):
+        yield at(path, site.line, "the site of port 443 is not encrypted", "write SSLEngine on in it, and 80 by itself")
+    if ports == {"80"} and site.is_encrypted:
+        yield at(path, site.line, "the site of port 80 is encrypted", "take SSLEngine out")
+
+
+def _note(name: str, arguments: tuple[str, ...], opened: list[_Opened]) -> tuple[str, str] | None:
+    """Note what is said right in a site; what of it stands elsewhere may count or not."""
+    at_site = next((number for number, each in enumerate(opened) if each.name == "virtualhost"), None)
+    if at_site is None or not all(each.counts_always for each in opened[at_site + 1 :]):
+        return ("stands under a condition", "write it right in <VirtualHost>") if name == "sslengine" else None
+    site = opened[at_site]
+    site.is_named |= name == "servername"
+    if name == "sslengine":
+        site.is_encrypted = [word.lower() for word in arguments] == ["on"]
+    return None
 
 
 def _directive(line: str) -> tuple[str, tuple[str, ...]]:
@@ -74,8 +110,9 @@ def _everywhere(line: str) -> tuple[str, str] | None:
     return None
 
 
-def _why_not(name: str, arguments: tuple[str, ...], whose: Whose, inside: bool) -> tuple[str, str] | None:
+def _why_not(name: str, arguments: tuple[str, ...], whose: Whose, opened: list[_Opened]) -> tuple[str, str] | None:
     """What is wrong with a directive, and what to do; None where it is allowed."""
+    inside = any(each.name not in _CONDITIONS for each in opened)
     if name == "include" and len(arguments) == 1 and arguments[0] in _INCLUDED and inside:
         return None
     if name not in PLAIN and name not in CHECKS:
@@ -85,6 +122,8 @@ def _why_not(name: str, arguments: tuple[str, ...], whose: Whose, inside: bool) 
         )
     if not inside:
         return "stands outside of the account's sites and would count for all", "move it into <VirtualHost>"
+    if name in ("servername", "sslengine") and (why := _note(name, arguments, opened)):
+        return why
     return CHECKS[name](arguments, whose) if name in CHECKS else None
 
 

@@ -25,19 +25,18 @@ PLAIN = frozenset(
     fcgidmaxrequestlen fcgidmaxrequestsperprocess fcgidminprocessesperclass fcgidprocesslifetime fileetag forcetype
     h2direct h2modernt1sonly h2push h2upgrade header headername hostnamelookups http2push indexheadinsert
     indexignore indexignorereset indexoptions indexorderdefault keepalive keepalivetimeout languagepriority
-    limitinternalrecursion limitrequestbody limitrequestfields limitrequestfieldsize limitrequestline
-    limitxmlrequestbody logformat loglevel maxkeepaliverequests multiviewsmatch order protocols protocolshonororder
-    proxyaddheaders proxyerroroverride proxyfcgibackendtype proxyfcgisetenvif proxyiobuffersize proxymaxforwards
-    proxypassinherit proxypassreverse proxypassreversecookiedomain proxypassreversecookiepath proxypreservehost
-    proxyreceivebuffersize proxytimeout proxyvia readmename redirect redirectmatch redirectpermanent
-    redirecttemp removecharset removeencoding removehandler removeinputfilter removelanguage removeoutputfilter
-    removetype requestheader require rewritebase rewritecond rewriteengine rewriteoptions rlimitcpu rlimitmem
-    rlimitnproc satisfy secrequestbodyaccess secrequestbodylimit secruleengine secruleremovebyid secruleremovebytag
-    serveradmin serversignature setenv setenvif setenvifnocase sslciphersuite sslcompression sslengine
-    sslhonorcipherorder ssloptions sslprotocol sslproxycheckpeercn sslproxycheckpeerexpire sslproxycheckpeername
-    sslproxyengine sslproxyverify sslproxyverifydepth sslrequire sslrequiressl sslsessiontickets
-    sslstrictsnivhostcheck sslusestapling sslverifyclient sslverifydepth substitute timeout unsetenv
-    usecanonicalname usecanonicalphysicalport xsendfile
+    limitinternalrecursion limitrequestbody limitxmlrequestbody logformat loglevel maxkeepaliverequests
+    multiviewsmatch order protocols protocolshonororder proxyaddheaders proxyerroroverride proxyfcgibackendtype
+    proxyfcgisetenvif proxyiobuffersize proxymaxforwards proxypassinherit proxypassreverse
+    proxypassreversecookiedomain proxypassreversecookiepath proxypreservehost proxyreceivebuffersize proxytimeout
+    proxyvia readmename redirect redirectmatch redirectpermanent redirecttemp removecharset removeencoding
+    removehandler removeinputfilter removelanguage removeoutputfilter removetype requestheader require rewritebase
+    rewritecond rewriteengine rewriteoptions rlimitcpu rlimitmem rlimitnproc satisfy secrequestbodyaccess
+    secrequestbodylimit secruleengine secruleremovebyid secruleremovebytag serveradmin serversignature setenv
+    setenvif setenvifnocase sslciphersuite sslcompression sslengine sslhonorcipherorder ssloptions
+    sslproxycheckpeercn sslproxycheckpeerexpire sslproxycheckpeername sslproxyengine sslproxyverify
+    sslproxyverifydepth sslrequire sslrequiressl sslsessiontickets sslusestapling sslverifyclient sslverifydepth
+    substitute unsetenv usecanonicalname usecanonicalphysicalport xsendfile
     """.split()
 )
 """What changes how the account's own sites answer, whatever stands behind it."""
@@ -230,6 +229,23 @@ def _ssl_command(arguments: tuple[str, ...], _whose: Whose) -> Why:
     return f"sets {' '.join(arguments)!r:.80}", "take it out"
 
 
+def _at_least(least: int) -> Check:
+    def check(arguments: tuple[str, ...], _whose: Whose) -> Why:
+        if len(arguments) == 1 and arguments[0].isdecimal() and int(arguments[0]) >= least:
+            return None
+        return f"is {' '.join(arguments)!r:.40}, which may count for all sites of the port", f"write {least} or more"
+
+    return check
+
+
+def _ssl_protocol(arguments: tuple[str, ...], _whose: Whose) -> Why:
+    words = [word.lower() for word in arguments]
+    modern = {"tlsv1.2", "tlsv1.3"}
+    if any(word.lstrip("+") in ("all", *modern) for word in words) and not {f"-{word}" for word in modern} & {*words}:
+        return None
+    return "leaves out what visitors speak, maybe for all sites of the port", "write all -SSLv3 -TLSv1 -TLSv1.1"
+
+
 def _filter(arguments: tuple[str, ...], _whose: Whose) -> Why:
     for name in (arguments[0] if arguments else "").split(";"):
         if not _FILTERS.fullmatch(name):
@@ -242,7 +258,8 @@ def _unix_user(arguments: tuple[str, ...], whose: Whose) -> Why:
         return None
     return (
         f"runs programs as {' '.join(arguments)!r:.80}",
-        f"write {whose.name} {whose.name}, as user and group are called on another server",
+        f"write {whose.name} {whose.name}: on another server the account's user and group are both called that"
+        " (groupmod --new-name renames a group here)",
     )
 
 
@@ -273,6 +290,9 @@ CHECKS: dict[str, Check] = {
     "documentroot": _folder(0),
     "errorlog": _log,
     "fastcgiexternalserver": _external_server,
+    "limitrequestfields": _at_least(50),
+    "limitrequestfieldsize": _at_least(4096),
+    "limitrequestline": _at_least(4096),
     "options": _options,
     "proxypass": _proxy,
     "proxypassmatch": _proxy,
@@ -291,7 +311,9 @@ CHECKS: dict[str, Check] = {
     "sslcertificatefile": _certificate,
     "sslcertificatekeyfile": _certificate,
     "sslopensslconfcmd": _ssl_command,
+    "sslprotocol": _ssl_protocol,
     "suexecusergroup": _unix_user,
+    "timeout": _at_least(10),
     "transferlog": _log,
     "xsendfilepath": _folder(0),
 }

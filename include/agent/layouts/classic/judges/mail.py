@@ -14,8 +14,8 @@ _HARMLESS = frozenset(("vnd.dovecot.debug", "vnd.dovecot.duplicate", "vnd.doveco
 
 def judge(path: str, text: str, _whose: Whose) -> Iterator[str]:
     yield from strange_characters(path, text)
-    for found in _TEXT.finditer(text):
-        word = re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL)
+    for quoted in _TEXT.finditer(text):
+        word = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL)
         if _PROGRAMS.fullmatch(word) and word.lower() not in _HARMLESS:
-            line = text.count("\n", 0, found.start()) + 1
+            line = text.count("\n", 0, quoted.start()) + 1
             yield at(path, line, f"{word!r:.60} may start programs of the host's, or hide what does", "take it out")

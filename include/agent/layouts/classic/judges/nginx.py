@@ -15,29 +15,27 @@ _PLAIN = frozenset(
     """
     absolute_redirect add_after_body add_before_body add_header allow auth_basic autoindex autoindex_exact_size
     autoindex_format autoindex_localtime break charset client_body_buffer_size client_body_timeout
-    client_header_buffer_size client_header_timeout client_max_body_size default_type deny disable_symlinks
-    error_page etag expires fastcgi_buffer_size fastcgi_buffering fastcgi_buffers fastcgi_busy_buffers_size
-    fastcgi_connect_timeout fastcgi_hide_header fastcgi_ignore_client_abort fastcgi_ignore_headers fastcgi_index
-    fastcgi_intercept_errors fastcgi_max_temp_file_size fastcgi_next_upstream fastcgi_param
-    fastcgi_pass_header fastcgi_pass_request_body fastcgi_pass_request_headers fastcgi_read_timeout
-    fastcgi_request_buffering fastcgi_send_timeout fastcgi_split_path_info fastcgi_temp_file_write_size gunzip gzip
-    gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_min_length gzip_proxied gzip_static gzip_types
-    gzip_vary http2 if_modified_since ignore_invalid_headers index internal keepalive keepalive_requests
-    keepalive_timeout large_client_header_buffers limit_rate limit_rate_after lingering_close lingering_time
-    lingering_timeout log_not_found log_subrequest max_ranges merge_slashes msie_padding msie_refresh
-    override_charset port_in_redirect postpone_output proxy_buffer_size proxy_buffering proxy_buffers
+    client_max_body_size default_type deny disable_symlinks error_page etag expires fastcgi_buffer_size
+    fastcgi_buffering fastcgi_buffers fastcgi_busy_buffers_size fastcgi_connect_timeout fastcgi_hide_header
+    fastcgi_ignore_client_abort fastcgi_ignore_headers fastcgi_index fastcgi_intercept_errors
+    fastcgi_max_temp_file_size fastcgi_next_upstream fastcgi_param fastcgi_pass_header fastcgi_pass_request_body
+    fastcgi_pass_request_headers fastcgi_read_timeout fastcgi_request_buffering fastcgi_send_timeout
+    fastcgi_split_path_info fastcgi_temp_file_write_size gunzip gzip gzip_buffers gzip_comp_level gzip_disable
+    gzip_http_version gzip_min_length gzip_proxied gzip_static gzip_types gzip_vary http2 if_modified_since index
+    internal keepalive keepalive_requests keepalive_timeout limit_rate limit_rate_after lingering_close
+    lingering_time lingering_timeout log_not_found log_subrequest max_ranges merge_slashes msie_padding
+    msie_refresh override_charset port_in_redirect postpone_output proxy_buffer_size proxy_buffering proxy_buffers
     proxy_busy_buffers_size proxy_connect_timeout proxy_cookie_domain proxy_cookie_flags proxy_cookie_path
     proxy_headers_hash_bucket_size proxy_headers_hash_max_size proxy_hide_header proxy_http_version
     proxy_ignore_client_abort proxy_ignore_headers proxy_intercept_errors proxy_max_temp_file_size proxy_method
     proxy_next_upstream proxy_pass_header proxy_pass_request_body proxy_pass_request_headers proxy_read_timeout
     proxy_redirect proxy_request_buffering proxy_send_timeout proxy_set_body proxy_set_header
     proxy_temp_file_write_size recursive_error_pages referer_hash_max_size reset_timedout_connection return rewrite
-    rewrite_log satisfy send_timeout sendfile server_name_in_redirect server_tokens set source_charset ssi ssi_types
-    ssl_buffer_size ssl_ciphers ssl_early_data ssl_ecdh_curve ssl_prefer_server_ciphers ssl_protocols
-    ssl_session_cache ssl_session_tickets ssl_session_timeout ssl_stapling ssl_stapling_verify ssl_verify_client
-    ssl_verify_depth sub_filter sub_filter_last_modified sub_filter_once sub_filter_types tcp_nodelay tcp_nopush
-    try_files underscores_in_headers uninitialized_variable_warn uwsgi_buffers uwsgi_param uwsgi_read_timeout
-    valid_referers
+    rewrite_log satisfy send_timeout sendfile server_name_in_redirect server_tokens set source_charset ssi
+    ssi_types ssl_buffer_size ssl_ciphers ssl_early_data ssl_ecdh_curve ssl_prefer_server_ciphers ssl_stapling
+    ssl_stapling_verify ssl_verify_client ssl_verify_depth sub_filter sub_filter_last_modified sub_filter_once
+    sub_filter_types tcp_nodelay tcp_nopush try_files uninitialized_variable_warn uwsgi_buffers uwsgi_param
+    uwsgi_read_timeout valid_referers
     """.split()
 )
 """What changes how the account's own sites answer, whatever stands behind it."""
@@ -211,6 +209,13 @@ def _file(arguments: list[str], whose: Whose) -> Why:
     return f"reads {path!r:.120}", "name a file of the home, or one of the account's extras"
 
 
+def _ssl_protocols(arguments: list[str], _whose: Whose) -> Why:
+    versions = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}
+    if {"TLSv1.2", "TLSv1.3"} & {*arguments} and {*arguments} <= versions:
+        return None
+    return "leaves out what visitors speak, maybe for all sites of the port", "write TLSv1.2 TLSv1.3"
+
+
 CHECKS: dict[str, Check] = {
     "access_log": _log,
     "alias": _folder,
@@ -225,6 +230,7 @@ CHECKS: dict[str, Check] = {
     "ssl_client_certificate": _certificate,
     "ssl_crl": _certificate,
     "ssl_dhparam": _certificate,
+    "ssl_protocols": _ssl_protocols,
     "ssl_trusted_certificate": _certificate,
 }
 _PASSES = frozenset(("fastcgi_pass", "grpc_pass", "proxy_pass", "scgi_pass", "uwsgi_pass"))

@@ -29,6 +29,12 @@ def pair(path: str, text: str, _whose: Whose) -> Iterator[str]:
     )
 
 
+def replaced(text: str, key: str, certificate: str) -> str:
+    """The same kinds of things, of a pair that is worth nothing."""
+    has = {block for block in _BEGIN.findall(text)}
+    return (key if has & _KEYS else "") + (certificate if "CERTIFICATE" in has else "")
+
+
 def _blocks(path: str, text: str, kinds: frozenset[str], expected: str, most: int) -> Iterator[str]:
     yield from strange_characters(path, text)
     inside, count = "", 0

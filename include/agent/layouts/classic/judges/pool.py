@@ -12,7 +12,8 @@ _SETTING = re.compile(r"([a-z_.]+)(?:\[([A-Za-z0-9_.-]*)\])?\s*=\s*(.*)")
 _SOCKET = re.compile(
     r"(?:/var)?/run/(?:php|php-fpm|php/[A-Za-z0-9._-]+)/[A-Za-z0-9._-]+|/var/lib/php\d*\.?\d*-fpm/[A-Za-z0-9._-]+"
 )
-_NUMBER = re.compile(r"-?1|\d{1,4}")
+_NUMBER = re.compile(r"\d{1,2}|[1-4]\d\d|500")
+_MOST_POOLS = 10
 _TIME = re.compile(r"\d{1,6}[smhd]?")
 _WORD = re.compile(r"[A-Za-z0-9_./ -]{0,200}")
 _SWITCH = re.compile(r"yes|no|on|off|true|false|0|1", re.IGNORECASE)
@@ -65,19 +66,21 @@ def judge(path: str, text: str, whose: Whose) -> Iterator[str]:
             yield at(path, number, f"{name:.60}{f'[{key:.60}]' if key else ''} {why[0]}", why[1])
         if name == "user":
             users.pop(pool, None)
+    if len(names(text)) > _MOST_POOLS:
+        yield at(path, 1, f"there are more than {_MOST_POOLS} pools", "keep those that are used")
     for pool, number in users.items():
         yield at(path, number, f"the pool {pool!r:.60} says no user", f"write user = {whose.name}")
 
 
 def sockets(text: str) -> list[str]:
     """Where the pools of such a file listen."""
-    pool, found = "", []
+    pool, addresses = "", []
     for line in text.split("\n"):
         if line.strip().startswith("["):
             pool = line.strip().partition("]")[0][1:].strip()
         elif (setting := _SETTING.fullmatch(line.strip())) and setting[1] == "listen":
-            found.append(_parted(setting[3])[0].replace("$pool", pool))
-    return [address for address in found if address.startswith("/")]
+            addresses.append(_parted(setting[3])[0].replace("$pool", pool))
+    return [address for address in addresses if address.startswith("/")]
 
 
 def names(text: str) -> list[str]:
@@ -136,7 +139,11 @@ def _like(pattern: re.Pattern[str], expected: str) -> Callable[[str, Whose], Why
 def _user(value: str, whose: Whose) -> Why:
     if value == whose.name:
         return None
-    return f"is {value!r:.80}", f"write {whose.name}, as the account's user and group are called on another server"
+    return (
+        f"is {value!r:.80}",
+        f"write {whose.name}: on another server the account's user and group are both called that (groupmod --new-name"
+        " renames a group here)",
+    )
 
 
 def _who_connects(value: str, whose: Whose) -> Why:
@@ -178,7 +185,7 @@ def _folder(value: str, whose: Whose) -> Why:
     return f"is {value!r:.120}", f"name a folder of the home {whose.home}"
 
 
-_COUNT, _SECONDS = _like(_NUMBER, "a number below 10000"), _like(_TIME, "a number of seconds")
+_COUNT, _SECONDS = _like(_NUMBER, "a number up to 500"), _like(_TIME, "a number of seconds")
 _YES_OR_NO, _TEXT = _like(_SWITCH, "yes or no"), _like(_WORD, "plain words")
 _SETTINGS: dict[str, Callable[[str, Whose], Why]] = {
     "access.format": _like(_ANYTHING, "a text"),

@@ -92,12 +92,12 @@ def climbs(text: str) -> bool:
 def strange_characters(path: str, text: str) -> Iterator[str]:
     """Characters that programs may read in different ways, such as line ends of other systems."""
     for number, line in enumerate(text.split("\n"), 1):
-        if found := _CONTROL.search(line):
+        if strange := _CONTROL.search(line):
             yield at(
-                path, number, f"has the character {found[0]!a}", "write the file as plain text, with Unix line ends"
+                path, number, f"has the character {strange[0]!a}", "write the file as plain text, with Unix line ends"
             )
 
 
-def at(path: str, line: int, what: str, to_do: str) -> str:
+def at(path: str, line: int, wrong: str, to_do: str) -> str:
     """The sentence on what stands in a line of a file."""
-    return printable(f"{path}:{line}: {what}; {to_do}.")[:900]
+    return printable(f"{path}:{line}: {wrong}; {to_do}.")[:900]

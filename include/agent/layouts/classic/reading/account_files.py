@@ -128,14 +128,14 @@ class _File:
 
     def _of_several(self, described: set[str]) -> None:
         """A file that says something of several accounts is none of theirs."""
-        for what, place in [
+        for part, place in [
             *((f"site {site.names[0] if site.names else ''}", site.place) for site in self.account.sites),
             *((f"pool {pool.name}", pool.place) for pool in self.account.pools),
         ]:
             file = place.rpartition(":")[0]
             if file not in described and not is_below(file, self.account.home):
                 self._cannot(
-                    f"{file}, which has the {what}, has those of other accounts too; give each a file of its own."
+                    f"{file}, which has the {part}, has those of other accounts too; give each a file of its own."
                 )
 
     def _cannot(self, sentence: str, kind: str = "") -> None:

@@ -31,7 +31,7 @@ def of_certificates(certificates: list[str], tree: Tree) -> list[Extra]:
         **{f"/etc/letsencrypt/live/{name}/{part}.pem": "a certificate or its key" for name in names for part in _PARTS},
         **{f"{_RENEWAL}/{name}.conf": "what renews a certificate of Let's Encrypt" for name in names},
     }
-    return [Extra(path=path, description=what) for path, what in described.items() if tree.is_there(path)]
+    return [Extra(path=path, description=text) for path, text in described.items() if tree.is_there(path)]
 
 
 def by_user(users: dict[str, User], tree: Tree) -> dict[str, list[Extra]]:

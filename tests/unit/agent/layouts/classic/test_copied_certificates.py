@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,7 +59,9 @@ class Server:
             monkeypatch.setattr(module, "CERTIFICATES", self.kept)
             monkeypatch.setattr(module, "RUNTIME", folder)
         monkeypatch.setattr(copied_certificates, "DEFAULT", self.default)
+        monkeypatch.setattr(copied_certificates, "_COPIED", folder / "copied.json")
         front = HAProxy(self.socket, "front")
+        monkeypatch.setattr(HAProxy, "runs", lambda _front: self.socket.exists())
         monkeypatch.setattr(copied_certificates, "FRONT", front)
         monkeypatch.setattr(copied_certificates, "SHOWN", certificates.Shown(front))
         monkeypatch.setattr(HAProxy, "command", lambda _front, text: self.command(text))
@@ -103,11 +106,17 @@ def test_one_that_was_renewed_is_shown_at_once_and_others_are_left_alone(server:
     assert {text.split("/")[-1] for text in server.told if text.startswith("commit")} == {"news.example.pem"}
 
 
-def test_what_no_site_and_no_account_has_any_more_goes(server: Server) -> None:
+def test_what_no_site_and_no_account_has_any_more_goes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    (server.kept / "test.example.pem").write_text("given by other ways")
     copied_certificates.copy()
+    assert server.names() == ["news.example", "shop.example", "test.example", "www.shop.example"]
     server.files["etc/apache2/apache2.conf"] = SITES[: SITES.index("<VirtualHost *:443>\nServerName news")]
+    monkeypatch.setattr(copied_certificates, "all_accounts", lambda: [SimpleNamespace(domains=["news.example"])])
+    assert copied_certificates.copy() == [] and "news.example" in server.names()
+    (server.folder / "copied.json").write_text('["news.example", "shop.example", "www.shop.example"]')
+    monkeypatch.setattr(copied_certificates, "all_accounts", list)
     assert copied_certificates.copy() == []
-    assert server.names() == ["shop.example", "www.shop.example"]
+    assert server.names() == ["shop.example", "test.example", "www.shop.example"]
 
 
 @pytest.mark.parametrize(

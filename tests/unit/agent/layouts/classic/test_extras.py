@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,7 @@ from include.agent.host.system import Refused
 from include.agent.layouts.classic import extras, services
 from include.agent.verbs.extras import Extra
 
-from .test_judges_others import KEY, RENEWS, _logs, _pool
-from .test_judges_web import WORDPRESS
+from .ordinary_files import KEY, RENEWS, WORDPRESS, logs, pool
 
 LIVE = "/etc/letsencrypt/live/shop.example"
 PATHS = (
@@ -44,8 +44,8 @@ CERTIFICATE = KEY.replace("PRIVATE KEY", "CERTIFICATE")
 FILES = {
     "etc/apache2/sites-available/shop.example.conf": WORDPRESS,
     "etc/apache2/htpasswd/shop.example": "anna:$apr1$x$y\n",
-    "etc/php/7.4/fpm/pool.d/web1.conf": _pool(""),
-    "etc/logrotate.d/web1": _logs(""),
+    "etc/php/7.4/fpm/pool.d/web1.conf": pool(""),
+    "etc/logrotate.d/web1": logs(""),
     "etc/letsencrypt/renewal/shop.example.conf": RENEWS.replace("authenticator", "account = 0123abc\nauthenticator"),
     "etc/letsencrypt/archive/shop.example/fullchain3.pem": CERTIFICATE,
     "etc/letsencrypt/archive/shop.example/privkey3.pem": KEY,
@@ -81,6 +81,7 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
         (tmp_path / "old" / path).symlink_to(target)
     for path in FOLDERS:
         (tmp_path / "new" / path).mkdir(parents=True)
+    (tmp_path / "new/etc/apache2/apache2.conf").write_text("IncludeOptional sites-enabled/*.conf\n")
 
     def be_on(name: str) -> Path:
         monkeypatch.setattr(extras, "ROOT", tmp_path / name)
@@ -130,11 +131,11 @@ def test_what_comes_is_what_was_there(on: Server, told: list[str]) -> None:
     assert extras.read(WEB1) == extra and [each.path for each in extra] == [*PATHS]
     assert told == [
         "apache2ctl configtest",
-        "php-fpm8.2 -t",
+        "php-fpm8.2 --fpm-config /etc/php/8.2/fpm/php-fpm.conf -t",
         "systemctl reload-or-restart apache2.service php8.2-fpm.service",
     ]
     # A pool of a version that this server lacks lies under the one that it has; its socket stays.
-    assert (new / "etc/php/8.2/fpm/pool.d/web1.conf").read_text() == _pool("")
+    assert (new / "etc/php/8.2/fpm/pool.d/web1.conf").read_text() == pool("")
     assert (new / LINKS_AT).resolve() == new / "etc/apache2/sites-available/shop.example.conf"
     assert "account" not in (new / "etc/letsencrypt/renewal/shop.example.conf").read_text()
     assert (new / "etc/letsencrypt/archive/shop.example/privkey3.pem").stat().st_mode & 0o777 == 0o600
@@ -175,6 +176,17 @@ def test_a_changed_or_missing_file_is_taken_over(on: Server, told: list[str]) ->
     assert (new / "etc/apache2/sites-available/shop.example.conf").read_text() == WORDPRESS + "# more\n"
     assert not (new / "etc/logrotate.d/web1").exists() and not (new / "etc/letsencrypt/live/shop.example").exists()
     assert told == ["apache2ctl configtest", "systemctl reload-or-restart apache2.service"]
+
+
+def test_a_site_that_the_web_server_would_not_read_is_refused(on: Server, told: list[str]) -> None:
+    extra = sent(on)
+    new = on("new")
+    (new / "etc/apache2/apache2.conf").write_text("IncludeOptional sites-enabled/*.vhost\n")
+    before = content(new)
+    with pytest.raises(Refused, match="does not read /etc/apache2/sites-enabled/shop.example.conf; give it a name"):
+        extras.install(WEB1, extra)
+    assert {**content(new), **before} == content(new) and told == []
+    assert not (new / "etc/logrotate.d/web1").exists()
 
 
 @pytest.mark.parametrize("taken", ["etc/apache2/sites-available/shop.example.conf", LINKS_AT, "etc/logrotate.d/web1"])
@@ -261,6 +273,15 @@ def test_a_test_gets_what_shows_the_sites_alone(on: Server, told: list[str]) -> 
     }
 
 
+def test_the_originals_keys_do_not_go_into_a_test(on: Server, told: list[str], tmp_path: Path) -> None:
+    sent(on)
+    extra = extras.read(WEB1, only_for_tests=True)
+    chain, key = (each.text for each in extra if each.path.startswith(LIVE))
+    assert KEY.splitlines()[1] not in chain + key and extras.judged(WEB1, extra) == []
+    (tmp_path / "pair.pem").write_text(key + chain)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tmp_path / "pair.pem")
+
+
 def test_an_extra_that_a_customer_could_change_is_not_read(on: Server) -> None:
     old = on("old")
     os.chown(old / "etc/logrotate.d/web1", 5001, 5001)
@@ -294,3 +315,29 @@ def test_a_sieve_script_and_its_link_go_over(on: Server, told: list[str]) -> Non
     on("old")
     with pytest.raises(Refused, match="could not be read"):
         extras.read(account)
+
+
+def test_mail_is_signed_by_a_key_that_came(on: Server, told: list[str]) -> None:
+    key = "/etc/opendkim/keys/shop.example/mail.private"
+    account = replace(WEB1, extras=(key,))
+    on("old")
+    new = on("new")
+    (new / "etc/opendkim/keys").mkdir(parents=True)
+    (new / "etc/opendkim.conf").write_text(
+        "Mode sv\nKeyTable /etc/opendkim/key.table\nSigningTable refile:/etc/opendkim/signing.table\n"
+    )
+    (new / "etc/opendkim/key.table").write_text("")
+    (new / "etc/opendkim/signing.table").write_text("*@b.example mail._domainkey.b.example")
+    (new / "etc/opendkim/key.table").chmod(0o640)
+    before = content(new)
+    for _ in range(2):
+        extras.install(account, [Extra(path=key, text=KEY)])
+    assert (new / "etc/opendkim/key.table").read_text() == f"mail._domainkey.shop.example shop.example:mail:{key}\n"
+    assert (new / "etc/opendkim/signing.table").read_text() == (
+        "*@b.example mail._domainkey.b.example\n*@shop.example mail._domainkey.shop.example\n"
+    )
+    assert (new / "etc/opendkim/key.table").stat().st_mode & 0o777 == 0o640
+    assert told == ["systemctl reload-or-restart opendkim.service"]
+    extras.remove(account)
+    before["etc/opendkim/signing.table"] += "\n"
+    assert content(new) == before

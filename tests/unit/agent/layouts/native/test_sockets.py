@@ -222,7 +222,7 @@ def test_the_words_of_php_are_checked_before_they_are_told(monkeypatch) -> None:
 
 
 def test_the_first_visitors_of_an_app_wait_until_it_listens(short: Path) -> None:
-    program = "import include.agent.layouts.native.php as php; php.APP_SECONDS = 20; php.await_app()"
+    program = "from include.agent.layouts import app_program as app; app.SECONDS = 20; app.await_it()"
     root = str(Path(__file__).parents[5])
     environment = {**os.environ, "HOME": ".", "PYTHONPATH": root}
     with subprocess.Popen([sys.executable, "-c", program], env=environment) as waits:
