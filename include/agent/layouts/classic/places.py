@@ -41,6 +41,9 @@ RSPAMD = Kind("a key that signs mail", pem.key, mode=0o600, user="_rspamd", grou
 SIEVE = Kind("a Sieve script", mail.judge, mode=0o600, user="", group="")
 VSFTPD = Kind("FTP settings of the account", tables.vsftpd)
 
+HOME_LINK = Kind("a link to the home, called after a domain", tables.nothing, for_tests=True)
+"""Panels have it in /var/www, and their sites speak of folders by it."""
+
 _FILE = r"[A-Za-z0-9][A-Za-z0-9._@+-]*"
 _SITES = re.compile(rf"/etc/(apache2|nginx)/sites-(?:available|enabled)/{_FILE}|/etc/(nginx)/conf\.d/{_FILE}\.conf")
 _POOL = re.compile(rf"/etc/php/\d\.\d{{1,2}}/fpm/pool\.d/{_FILE}\.conf")
@@ -75,6 +78,8 @@ def kind_of(path: str, whose: Whose) -> Kind | None:
 
 def _kind_of_others(path: str, whose: Whose) -> Kind | None:
     folder, _, name = path.rpartition("/")
+    if folder == "/var/www" and name in whose.domains:
+        return HOME_LINK
     if folder == "/etc/logrotate.d" and whose.is_named_by(name):
         return LOGROTATE
     if match := _OPENDKIM.fullmatch(path):
