@@ -81,7 +81,10 @@ def lead_here() -> None:
     except BaseException:
         for path, text in now.items():
             _write(path, text)
-        write_durably(KEPT, json.dumps(kept)) if kept else KEPT.unlink()
+        if kept:
+            write_durably(KEPT, json.dumps(kept))
+        else:
+            KEPT.unlink()
         raise
     reload_postfix()
 
