@@ -275,15 +275,16 @@ class FakeHost:
             account.update(state="moved", move=args["move"], epoch=args["epoch"], released=True, since=time.time())
             target = next(s for s in self.hosting.servers.values() if s.address == args["peer"]["address"])
             target.accounts[args["account"]]["state"] = "serving"
-        if verb == "prepare":
-            server.layout = "classic"
+        if verb in ("prepare", "unprepare"):
+            server.layout = "classic" if verb == "prepare" else "native"
         if verb == "check":
             self.hosting.sides[self.name] = args["side"]
         told = {
             "obstacles": {"obstacles": self.hosting.obstacles.get(args.get("account", ""), []), "left": []},
             "inspect": {"unclaimed": server.unclaimed},
             "discover": self.hosting.inhabitants,
-            "prepare": {"to_do": []},
+            "prepare": {"to_do": self.hosting.to_do},
+            "unprepare": {},
         }
         result = self.hosting.checked(self.name) if verb == "check" else {**RESULTS, **told}[verb]
         done = {"state": "succeeded", "result": {"verb": verb, **result}}
@@ -333,6 +334,8 @@ class Hosting:
     """Whom the agent finds on a server."""
     obstacles: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     """What the agent says that stands in an account's way."""
+    to_do: list[str] = field(default_factory=list)
+    """What a preparation leaves to a person."""
     pages: list[dict[str, Any]] = field(default_factory=list)
     hooks: dict[tuple[str, str], str] = field(default_factory=dict)
     """The host's own, by server and name: what each says against it, empty where it agrees."""
