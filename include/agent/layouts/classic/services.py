@@ -37,8 +37,8 @@ def check(names: Iterable[str], account: str) -> None:
             reason = next((line for line in lines if re.search(r"error|line \d|emerg|ALERT", line)), "it says nothing")
             refuse(
                 "extras_not_taken",
-                f"{name} of the new server does not take the files of {account} ({printable(reason)[:300]}); correct them"
-                " on the old server.",
+                f"{name} of the new server does not take the files of {account} ({printable(reason)[:300]}); correct"
+                " them on the old server.",
             )
 
 
