@@ -167,8 +167,8 @@ def _all_grants(user: str, host: str) -> tuple[list[list[Any]], int]:
         words = [word.strip().upper() for word in str(privileges).split(",") if word.strip()]
         grantable = "YES" if "GRANT" in words else "NO"
         rows += [[str(kind), database, name, None, word, grantable] for word in words if word != "GRANT"]
-    for proxied, of, grantable in proxies:
-        rows.append(["proxy", proxied or "", of or "", None, "PROXY", "YES" if grantable == "1" else "NO"])
+    for proxied, of, may_give_it in proxies:
+        rows.append(["proxy", proxied or "", of or "", None, "PROXY", "YES" if may_give_it == "1" else "NO"])
     return rows, int(number[0][0] or 0)
 
 

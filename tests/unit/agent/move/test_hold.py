@@ -56,7 +56,8 @@ def test_a_hold_that_was_over_before_it_shut_anything_shuts_nothing(
     servers: TwoServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process sleeps between the deadline's arming and its work at the front; the deadline comes meanwhile."""
-    begin, shut = fence.begin, []
+    begin = fence.begin
+    shut: list[object] = []
 
     def begin_and_sleep(name: str, *more: Any) -> None:
         begin(name, *more)
