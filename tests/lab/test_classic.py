@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 
 import pytest
@@ -38,12 +39,12 @@ def server_of(one: Side) -> Server:
     return Server(execute, lambda _account_file: None)
 
 
-def run(one: Side, verb: verbs.Prepare | verbs.Unprepare | verbs.Discover) -> object:
-    return one.host.run(f"{verb.name}-{next(_numbers)}", verb)
-
-
 def prepare(one: Side, *fronts: str) -> list[str]:
     return one.host.run(f"prepare-{next(_numbers)}", verbs.Prepare(files=files(), fronts=list(fronts))).to_do
+
+
+def unprepare(one: Side) -> None:
+    one.host.run(f"unprepare-{next(_numbers)}", verbs.Unprepare())
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_it_is_prepared_and_made_as_it_was_and_nobody_notices(
     sides: tuple[Side, Side], filled: dict[str, Filled]
 ) -> None:
     old, new = sides
-    for do in (lambda: prepare(old, new.address), lambda: run(old, verbs.Unprepare())) * 2:
+    for do in (partial(prepare, old, new.address), partial(unprepare, old)) * 2:
         with visitors(old.address, SITE, 1) as asking, visitors(old.address, APP, 1) as asking_app:
             do()
         assert (asking.failed, asking_app.failed) == ([], [])
