@@ -69,7 +69,7 @@ class _Placed:
 def read(account: Account, only_for_tests: bool = False, tree: Tree | None = None) -> list[Extra]:
     """The extras of an account that are on this server, as the account file names them."""
     whose, record, tree = Whose.of(account), _record(account), tree or Tree(ROOT)
-    extras = []
+    extras: list[Extra] = []
     for path in account.extras:
         kind = kind_of(path, whose)
         if kind is not None and (kind.for_tests or not only_for_tests):
