@@ -59,7 +59,7 @@ def first_that_fits(
 def of_its_layout(conn: psycopg.Connection, kind: str, account: str) -> str:
     """The layout that a server must have for the account, as words of a sentence (" and the layout classic"); nothing
     where all of the kind have that."""
-    return value(
+    words: str = value(
         conn,
         """
         SELECT coalesce(max(' and the layout ' || layout_of(a.server)), '') FROM accounts a, servers s
@@ -67,6 +67,7 @@ def of_its_layout(conn: psycopg.Connection, kind: str, account: str) -> str:
         """,
         {"account": account, "kind": kind},
     )
+    return words
 
 
 def choices(conn: psycopg.Connection, kind: str, entry: Entry, account: str, name: str | None = None) -> list[Choice]:

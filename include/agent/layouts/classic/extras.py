@@ -28,6 +28,7 @@ from .judges.whose import Whose
 from .places import (
     APACHE,
     CHAIN,
+    HOME_LINK,
     KEY,
     LIVE,
     NGINX,
@@ -68,7 +69,7 @@ class _Placed:
 def read(account: Account, only_for_tests: bool = False, tree: Tree | None = None) -> list[Extra]:
     """The extras of an account that are on this server, as the account file names them."""
     whose, record, tree = Whose.of(account), _record(account), tree or Tree(ROOT)
-    extras = []
+    extras: list[Extra] = []
     for path in account.extras:
         kind = kind_of(path, whose)
         if kind is not None and (kind.for_tests or not only_for_tests):
@@ -98,6 +99,9 @@ def _without_keys(extras: list[Extra], whose: Whose) -> list[Extra]:
 def _read_one(path: str, where: str, kind: Kind, tree: Tree) -> Iterator[Extra]:
     """Nothing where there is no such file."""
     if not tree.is_there(where):
+        return
+    if kind is HOME_LINK:
+        yield Extra(path=path, text="", leads_to=_led(where, tree))
         return
     real = _led(where, tree) if kind is SIEVE else tree.settled(where)
     text = _text_beneath(real, tree) if kind is SIEVE else tree.text(where)
@@ -187,6 +191,8 @@ def _judged(extra: Extra, whose: Whose) -> Iterator[str]:
 
 def _may_lead(path: str, leads_to: str, kind: Kind, whose: Whose) -> bool:
     """Whether a link of one's leads to another file of that kind: an enabled site, or the certificate of now."""
+    if kind is HOME_LINK:
+        return whose.is_at_home(leads_to)
     if kind_of(leads_to, whose) is not kind or leads_to == path:
         return False
     if kind is SIEVE:
@@ -254,7 +260,12 @@ def _place(extra: Extra) -> _Placed:
     if version and not (ROOT / POOLS.format(version=version[1])[1:]).is_dir():
         name = extra.path.rpartition("/")[2]
         where = f"{POOLS.format(version=services.php_version_for(ROOT, version[1]))}/{name}"
-    return _Placed(where, extra.leads_to)
+    return _placed(extra, where)
+
+
+def _placed(extra: Extra, where: str) -> _Placed:
+    """A home that is linked to is no file that comes and goes with its link."""
+    return _Placed(where, extra.leads_to if extra.text else None)
 
 
 def _is_new(extra: Extra, placed: _Placed, before: dict[str, _Placed], kind: Kind) -> bool:
@@ -303,6 +314,9 @@ def _same_folder(path: str, other: str) -> bool:
 
 def _write(extra: Extra, placed: _Placed, kind: Kind, whose: Whose) -> Iterator[config_files.Undone]:
     text = extra.text
+    if kind is HOME_LINK and extra.leads_to is not None:
+        yield from config_files.linked(ROOT, placed.where, extra.leads_to)
+        return
     if kind is RENEWAL:
         # The account of this server at Let's Encrypt is taken where there is just one.
         text = renewal.without_account(text)
@@ -360,7 +374,7 @@ def _take_away(placed: _Placed) -> Iterator[config_files.Undone]:
 
 def adopt(account: Account) -> None:
     """The files that are on this server are the account's from now on."""
-    placed = {extra.path: _Placed(extra.path, extra.leads_to) for extra in read(account)}
+    placed = {extra.path: _placed(extra, extra.path) for extra in read(account)}
     _write_record(account, placed)
 
 

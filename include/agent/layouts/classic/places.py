@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from .judges import apache, logrotate, mail, nginx, pem, pool, renewal, tables
-from .judges.whose import Judge, Whose
+from .judges.whose import SHARED_CERTIFICATES, Judge, Whose
 
 POOLS = "/etc/php/{version}/fpm/pool.d"
 PHP_VERSION = re.compile(r"/etc/php/(\d\.\d{1,2})/fpm/pool\.d/")
@@ -41,6 +41,9 @@ RSPAMD = Kind("a key that signs mail", pem.key, mode=0o600, user="_rspamd", grou
 SIEVE = Kind("a Sieve script", mail.judge, mode=0o600, user="", group="")
 VSFTPD = Kind("FTP settings of the account", tables.vsftpd)
 
+HOME_LINK = Kind("a link to the home, called after a domain", tables.nothing, for_tests=True)
+"""Panels have it in /var/www, and their sites speak of folders by it."""
+
 _FILE = r"[A-Za-z0-9][A-Za-z0-9._@+-]*"
 _SITES = re.compile(rf"/etc/(apache2|nginx)/sites-(?:available|enabled)/{_FILE}|/etc/(nginx)/conf\.d/{_FILE}\.conf")
 _POOL = re.compile(rf"/etc/php/\d\.\d{{1,2}}/fpm/pool\.d/{_FILE}\.conf")
@@ -54,6 +57,10 @@ _PASSWORDS = re.compile(rf"/etc/(?:apache2|nginx)/(?:\.?ht[a-z]*|passw[a-z]*|aut
 _OPENDKIM = re.compile(rf"/etc/(?:opendkim(?:/keys)?|dkimkeys)/(?:({_FILE})/)?({_FILE})\.(?:private|key|pem)")
 _RSPAMD = re.compile(r"/var/lib/rspamd/dkim/([a-z0-9.-]+)\.[A-Za-z0-9_-]+\.key")
 _SIEVE = re.compile(r"/(?:var/(?:vmail|mail|lib/dovecot/sieve|lib/dovecot)|srv/vmail)/(.+)/(?:\.dovecot|[^/]+)\.sieve")
+
+
+SHARED = apache.INCLUDED | nginx.INCLUDED | SHARED_CERTIFICATES
+"""What an account's files may name, and each server has for itself."""
 
 
 def kind_of(path: str, whose: Whose) -> Kind | None:
@@ -75,6 +82,8 @@ def kind_of(path: str, whose: Whose) -> Kind | None:
 
 def _kind_of_others(path: str, whose: Whose) -> Kind | None:
     folder, _, name = path.rpartition("/")
+    if folder == "/var/www" and name in whose.domains:
+        return HOME_LINK
     if folder == "/etc/logrotate.d" and whose.is_named_by(name):
         return LOGROTATE
     if match := _OPENDKIM.fullmatch(path):

@@ -19,7 +19,7 @@ _SECTION = re.compile(r"<(/?)([A-Za-z]+)\s*(.*?)\s*>")
 _LOGS_OF_DEBIAN = "${APACHE_LOG_DIR}"
 _READS_FILES = re.compile(r"\bfile(?:size|mod)?\s*[:(]", re.IGNORECASE)
 """How Apache's expressions read a file, or tell of it."""
-_INCLUDED = frozenset(("/etc/letsencrypt/options-ssl-apache.conf",))
+INCLUDED = frozenset(("/etc/letsencrypt/options-ssl-apache.conf",))
 """What Let's Encrypt's client lays down beside its certificates, and has each site include."""
 
 
@@ -113,7 +113,7 @@ def _everywhere(line: str) -> tuple[str, str] | None:
 def _why_not(name: str, arguments: tuple[str, ...], whose: Whose, opened: list[_Opened]) -> tuple[str, str] | None:
     """What is wrong with a directive, and what to do; None where it is allowed."""
     inside = any(each.name not in _CONDITIONS for each in opened)
-    if name == "include" and len(arguments) == 1 and arguments[0] in _INCLUDED and inside:
+    if name == "include" and len(arguments) == 1 and arguments[0] in INCLUDED and inside:
         return None
     if name not in PLAIN and name not in CHECKS:
         return (

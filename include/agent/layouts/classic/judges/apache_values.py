@@ -207,7 +207,9 @@ def _answers_within(to: str, flags: set[str], whose: Whose) -> bool:
     if re.match(r"https?://", to, re.IGNORECASE) or _VARIABLES.match(to) or whose.is_at_home(to):
         return True
     first = _SEGMENT.match(to)
-    return bool(first) and not (to.startswith("/") and (first[1] in _OF_THE_SYSTEM or os.path.lexists(f"/{first[1]}")))
+    return first is not None and not (
+        to.startswith("/") and (first[1] in _OF_THE_SYSTEM or os.path.lexists(f"/{first[1]}"))
+    )
 
 
 def _rewrite_map(arguments: tuple[str, ...], _whose: Whose) -> Why:

@@ -1,4 +1,4 @@
-"""Judges of small tables: passwords of sites, and what FTP lets an account do."""
+"""Judges of what is small: passwords of sites, what FTP lets an account do, a link."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ _FTP = {
     "local_umask": r"0?[0-7]{3}",
     "write_enable": r"YES|NO",
 }
+
+
+def nothing(path: str, text: str, _whose: Whose) -> Iterator[str]:
+    """A link says nothing but where it leads."""
+    if text:
+        yield at(path, 1, "this is no link", "make it one")
 
 
 def passwords(path: str, text: str, _whose: Whose) -> Iterator[str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections import defaultdict
 from collections.abc import Iterator
 
 from ....verbs.discovered import Extra
 from .postfix import logical_lines
 from .tree import Place, Tree
-from .users import User, owner_of, second_logins
+from .users import User, is_below, owner_of, second_logins
 
 _LIVE = re.compile(r"(/etc/letsencrypt)/live/([^/]+)/[^/]+")
 _PARTS = ("cert", "chain", "fullchain", "privkey")
+_WWW = "/var/www"
 _RENEWAL = "/etc/letsencrypt/renewal"
 _LOGROTATE = "/etc/logrotate.d"
 _OPENDKIM = "/etc/opendkim.conf"
@@ -32,6 +34,15 @@ def of_certificates(certificates: list[str], tree: Tree) -> list[Extra]:
         **{f"{_RENEWAL}/{name}.conf": "what renews a certificate of Let's Encrypt" for name in names},
     }
     return [Extra(path=path, description=text) for path, text in described.items() if tree.is_there(path)]
+
+
+def links_to_home(names: list[str], home: str, tree: Tree) -> list[Extra]:
+    """What panels have in /var/www, called after a site."""
+    return [
+        Extra(path=path, description="a link to the home")
+        for path in (f"{_WWW}/{name}" for name in names)
+        if (status := tree.status(path)) and stat.S_ISLNK(status.st_mode) and is_below(tree.settled(path), home)
+    ]
 
 
 def by_user(users: dict[str, User], tree: Tree) -> dict[str, list[Extra]]:

@@ -124,6 +124,7 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
             databases=of_databases.get(name, {}),
             extras=[
                 *_extras(server, user, [*_files_of_sites(sites[name]), *_files_of_pools(owned[name])], of_several),
+                *extras.links_to_home([host for site in sites[name] for host in site.names], user.home, server.tree),
                 *extras.of_certificates([path for site in sites[name] for path in site.certificates], server.tree),
                 *named[name],
                 *extras.dkim(domains[name], server.tree),

@@ -49,7 +49,7 @@ def _config(folder: Path, port: int, maps: dict[str, dict[str, str]]) -> str:
         (folder / name).write_text(text.replace("/etc/transhumance/front/", f"{folder}/"))
     text = laid["haproxy.cfg"].replace("/etc/transhumance/front/", f"{folder}/")
     text = text.replace("/run/transhumance-front/", f"{folder}/")
-    text = re.sub(r" +(chroot|user|group|log) .*\n| +bind \S*(\[::1\]|:::8081|:24443).*\n", "", text)
+    text = re.sub(r" +(chroot|user|group|log) .*\n| +bind \S*(\[::1\]|:8081|:24443).*\n", "", text)
     text = text.replace("bind 127.0.0.1:24080 transparent", f"bind unix@{folder}/front.sock")
     text = re.sub(r".*!{ dst_port 80 443 }\n", "", text)
     text = text.replace("server web 0.0.0.0:0 source 127.0.0.9\n", f"server web 127.0.0.1:{port}\n")

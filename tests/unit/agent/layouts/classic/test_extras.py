@@ -341,3 +341,24 @@ def test_mail_is_signed_by_a_key_that_came(on: Server, told: list[str]) -> None:
     extras.remove(account)
     before["etc/opendkim/signing.table"] += "\n"
     assert content(new) == before
+
+
+def test_a_link_to_the_home_goes_over_and_the_home_stays(on: Server, told: list[str]) -> None:
+    link = "/var/www/shop.example"
+    account = replace(WEB1, extras=(link,))
+    old, new = on("old"), on("new")
+    for root in (old, new):
+        (root / WEB1.home[1:]).mkdir(parents=True)
+    (old / link[1:]).symlink_to("clients/client1/web1/")
+    on("old")
+    extra = extras.read(account)
+    assert extra == [Extra(path=link, text="", leads_to=WEB1.home)] and extras.unfit(account) == []
+    on("new")
+    for _ in range(2):
+        extras.install(account, extra)
+    assert (new / link[1:]).resolve() == new / WEB1.home[1:] and extras.read(account) == extra
+    for leads_to in ("/etc", f"{WEB1.home}/../web2", None):
+        with pytest.raises(Refused):
+            extras.install(account, [replace(extra[0], leads_to=leads_to, text="" if leads_to else "x")])
+    extras.remove(account)
+    assert not os.path.lexists(new / link[1:]) and (new / WEB1.home[1:]).is_dir()

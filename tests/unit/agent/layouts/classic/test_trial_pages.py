@@ -128,34 +128,7 @@ def site() -> Iterator[Any]:
     server.shutdown()
 
 
-<<<<<<< HEAD
 @running_front.needs_haproxy
-=======
-def _config(folder: Path, port: int) -> str:
-    """The front's own configuration, at a socket of this folder's, before a site at this port."""
-    front_of = "infrastructure/{}/etc/transhumance/front"
-    places = (ROOT / front_of.format(tree) for tree in ("common", "classic"))
-    laid = {path.name: path.read_text() for place in places for path in place.iterdir() if path.is_file()}
-    laid |= {
-        "domains.map": "t1.test.example alice\n",
-        "accounts.map": "alice serve\n",
-        "peers.lst": "",
-        "trial_hosts.map": "t1.test.example www.shop.example\n",
-        "trial_names.map": "".join(f"{host} {name}\n" for host, name in NAMES.items()),
-    }
-    for name, text in laid.items():
-        (folder / name).write_text(text.replace("/etc/transhumance/front/", f"{folder}/"))
-    text = laid["haproxy.cfg"].replace("/etc/transhumance/front/", f"{folder}/")
-    text = text.replace("/run/transhumance-front/", f"{folder}/")
-    text = re.sub(r" +(chroot|user|group|log) .*\n| +bind \S*(\[::1\]|:8081|:24443).*\n", "", text)
-    text = text.replace("bind 127.0.0.1:24080 transparent", f"bind unix@{folder}/front.sock")
-    text = re.sub(r".*!{ dst_port 80 443 }\n", "", text)
-    text = text.replace("server web 0.0.0.0:0 source 127.0.0.9\n", f"server web 127.0.0.1:{port}\n")
-    return re.sub(r".*http-request set-dst-port int\(80\)\n", "", text)
-
-
-@pytest.mark.skipif(shutil.which("haproxy", path=PATH) is None, reason="Debian's haproxy is missing")
->>>>>>> front13
 def test_the_front_leads_redirects_and_cookies_back(tmp_path: Path, site: Any) -> None:
     maps = {"trial_hosts": {"t1.test.example": "www.shop.example"}, "trial_names": NAMES}
     with running_front.running(tmp_path, site.server_port, domains={"t1.test.example": "alice"}, **maps):

@@ -165,6 +165,7 @@ def test_what_panels_write(tmp_path: Path) -> None:
     assert [extra.path for extra in found["web1"].extras] == [
         "/etc/apache2/sites-enabled/100-shop.example.vhost",
         "/etc/php/8.2/fpm/pool.d/web1.conf",
+        "/var/www/shop.example",
     ]
     (cafe,) = found["user"].sites
     assert (cafe.served_by, cafe.behind) == ("Apache behind nginx", [])
