@@ -132,7 +132,7 @@ def lay_down() -> None:
         path.write_text((GIVEN / "shop.pem").read_text())
     (CONFIG / "front" / "domains.map").write_text("shop.example shop\n*.wild.example shop\n")
     MAP.write_text("shop serve\n")
-    for name in ("apps", "trial_hosts", "trial_names"):
+    for name in ("apps", "paused", "trial_hosts", "trial_names"):
         (CONFIG / "front" / f"{name}.map").touch()
     (CONFIG / "front" / "peers.lst").write_text("10.0.0.0/8\n")
     run("ip", "link", "set", "lo", "up")
@@ -211,6 +211,13 @@ def main() -> None:
     for thread in held:
         thread.join()
     assert time.monotonic() - began < 5
+
+    # All of them wait for a moment, and no longer, whatever becomes of who wanted it.
+    command(f"add map {CONFIG}/front/paused.map all yes")
+    began = time.monotonic()
+    assert visit(host="nobody.example")
+    assert 0.9 < time.monotonic() - began < 3
+    command(f"del map {CONFIG}/front/paused.map all")
 
     # What another server's front passes on is the visitor's; and what is passed on without an end ends.
     for proto in ("http", "https"):
