@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
-from include.hosts import NO_AGENT, AgentError
+from include.hosts import NO_AGENT, AgentError, Host
 from include.moves import enrol
 from include.registry import RegistryRefused
 from tests.dags.hosting import FakeHost, Hosting
 from tests.dags.steps import step
 
 
-def install(hosting: Hosting, infrastructure: str) -> FakeHost:
+def install(hosting: Hosting, infrastructure: str) -> Host:
     """vps-1, as it comes from the machines."""
     server = hosting.servers["vps-1"]
     server.infrastructure, server.agent = infrastructure, NO_AGENT
     registry.enrol_server(hosting.conn, "vps-1", infrastructure, server.host_key, {})
     hosting.log.clear()
-    return FakeHost(hosting, "vps-1")
+    return cast(Host, FakeHost(hosting, "vps-1"))
 
 
 def test_it_is_prepared_before_its_mail_is_told_by_which_address_to_leave(hosting: Hosting) -> None:

@@ -30,7 +30,7 @@ _KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "p
 _MOST_EXTRAS = 1000
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man news nobody postfix proxy root sshd sync sys "
-    "systemd-network systemd-timesync transhumance uucp www-data".split()
+    "systemd-network systemd-timesync transhumance transhumance-front uucp www-data".split()
 ) | {engine.user for engine in DECLARED}
 
 

@@ -30,6 +30,7 @@ def parsed(words: list[str]) -> list[str]:
     while isinstance(command, TyperGroup):
         name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
         context = command.make_context(name, words, parent=context)
+        assert name is not None
         names.append(name)
     return names
 

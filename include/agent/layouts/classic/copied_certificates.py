@@ -62,7 +62,8 @@ def _pair(site: WebSite, tree: Tree) -> str | None:
     texts = [tree.text(path) for path in dict.fromkeys(site.certificates)]
     if None in texts:
         return None
-    keys, chain = [], []
+    keys: list[str] = []
+    chain: list[str] = []
     for block in (block for text in texts for block in _BLOCK.finditer(text or "")):
         if block[1].endswith("PRIVATE KEY"):
             keys.append(block[0])

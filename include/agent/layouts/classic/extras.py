@@ -46,7 +46,7 @@ from .reading import apache, nginx
 from .reading.tree import Tree
 
 ROOT = Path("/")
-_RECORD = "extras.json"
+_RECORD, _UNTOLD = "extras.json", "extras-untold.json"
 _MOST_SENTENCES = 20
 """On one file: whoever has that many begins with them."""
 
@@ -69,7 +69,7 @@ class _Placed:
 def read(account: Account, only_for_tests: bool = False, tree: Tree | None = None) -> list[Extra]:
     """The extras of an account that are on this server, as the account file names them."""
     whose, record, tree = Whose.of(account), _record(account), tree or Tree(ROOT)
-    extras = []
+    extras: list[Extra] = []
     for path in account.extras:
         kind = kind_of(path, whose)
         if kind is not None and (kind.for_tests or not only_for_tests):
@@ -221,28 +221,32 @@ def install(account: Account, extras: Collection[Extra]) -> None:
     for sentence in judged(account, extras):
         refuse("bad_extra", sentence)
     with locked(RUNTIME / "extras.lock"):
-        before = _record(account)
-        placed = {extra.path: _place(extra) for extra in extras}
-        whose = _whose(account, extras)
+        before, whose = _record(account), _whose(account, extras)
         kinds = {extra.path: kind for extra in extras if (kind := kind_of(extra.path, whose))}
+        placed = {extra.path: _place(extra) for extra in extras}
         changed = [extra for extra in extras if _is_new(extra, placed[extra.path], before, kinds[extra.path])]
-        gone = {path: before[path] for path in before.keys() - placed.keys()}
-        if not changed and not gone:
-            return
+        gone = {path: each for path, each in before.items() if path not in placed or each.where != placed[path].where}
         for extra in changed:
             _refuse_taken(account, extra, placed[extra.path], kinds[extra.path], before)
-        # Whatever happens from here on, what is written is known to be the account's.
-        _write_record(account, {**before, **placed})
-        undo: list[config_files.Undone] = []
-        readers = services.reading(
-            (kinds.get(path) or kind_of(path, whose), each.where)
-            for path, each in (*gone.items(), *((extra.path, placed[extra.path]) for extra in changed))
+        touched = [*gone.items(), *((extra.path, placed[extra.path]) for extra in changed)]
+        untold: list[str] = read_json(account.directory / _UNTOLD) or []
+        readers = sorted(
+            {
+                *untold,
+                *services.reading((kinds.get(path) or kind_of(path, whose), each.where) for path, each in touched),
+            }
         )
+        if not touched and not readers:
+            return
+        # Whatever happens from here on, what is written is known to be the account's, and who has still to read it.
+        _write_record(account, {**before, **placed})
+        write_durably(account.directory / _UNTOLD, json.dumps(readers))
+        undo: list[config_files.Undone] = []
         try:
-            for extra in changed:
-                undo += _write(extra, placed[extra.path], kinds[extra.path], whose)
             for each in gone.values():
                 undo += _take_away(each)
+            for extra in changed:
+                undo += _write(extra, placed[extra.path], kinds[extra.path], whose)
             _refuse_unread(placed[extra.path].where for extra in changed if kinds[extra.path] in (APACHE, NGINX))
             services.check(readers, account.name)
         except BaseException:
@@ -251,6 +255,7 @@ def install(account: Account, extras: Collection[Extra]) -> None:
             raise
         _write_record(account, placed)
         services.reload(readers)
+        (account.directory / _UNTOLD).unlink()
 
 
 def _place(extra: Extra) -> _Placed:
@@ -360,7 +365,8 @@ def remove(account: Account) -> None:
         readers = services.reading((kind_of(path, whose), each.where) for path, each in record.items())
         for each in record.values():
             [*_take_away(each)]
-        (account.directory / _RECORD).unlink(missing_ok=True)
+        for kept in (_RECORD, _UNTOLD):
+            (account.directory / kept).unlink(missing_ok=True)
         services.reload(readers)
 
 

@@ -186,7 +186,13 @@ class Requests:
         return [{"seconds": now - since} for since in sorted(self.seen.values())]
 
     def not_to_be_cut(self, older: float) -> list[dict[str, Any]]:
-        """The requests, older than so many seconds, that a hold has to wait for; the oldest first."""
+        """The requests, older than so many seconds, that a hold has to wait for; the oldest first. How old one is shows
+        only while it is looked at: that takes as long, unless all that there are have ended before."""
+        self.busy()
+        first, end = {*self.seen}, time.monotonic() + older
+        while first & self.seen.keys() and time.monotonic() <= end:
+            time.sleep(0.02)
+            self.busy()
         return [request for request in self.busy() if request["seconds"] > older]
 
     def drain(self, seconds: float) -> int:

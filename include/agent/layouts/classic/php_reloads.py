@@ -7,18 +7,21 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ...host.system import run, write_if_changed
+from ...host.system import CONFIG, run, write_if_changed
 from ...host.unix_sockets import connections
 from .files import OF_PHP, Files
+from .front import FRONT
 from .reading import pools
 from .reading.tree import Tree
 
 _VERSIONS = Path("/etc/php")
 _OURS = "fpm/pool.d/00-transhumance.conf"
-_PATIENCE = 10.0
-"""Seconds that a moment without a request is waited for."""
+_PAUSED_MAP = CONFIG / "front" / "paused.map"
+_PAUSE, _ON_THE_WAY, _TRIES = 0.6, 0.03, 10
+"""Seconds that visitors may wait at a time, and that a request needs from the front to PHP."""
 
 
 def let_end(files: Files) -> Iterator[str]:
@@ -32,7 +35,7 @@ def let_end(files: Files) -> Iterator[str]:
                 continue
             if (master := _master(version)) and not _reloaded(version, master):
                 yield (
-                    f"PHP {version} was never idle for {_PATIENCE:g} s: type systemctl reload php{version}-fpm there at"
+                    f"PHP {version} was never idle: type systemctl reload php{version}-fpm there at"
                     " a quiet time, which cuts the requests of that moment."
                 )
 
@@ -51,17 +54,32 @@ def _master(version: str) -> int:
 
 
 def _reloaded(version: str, master: int) -> bool:
-    """Whether there was a moment in which nobody was in it."""
+    """Whether there was a moment in which nobody was in it. Where there is none by itself, the front makes one."""
     listening = [pool.listen for pool in pools.read(Tree()) if pool.version == version]
     if any(not address.startswith("/") for address in listening):
         return False  # who is in it by the network is not seen
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        if not any(_in_it(address) for address in listening):
-            os.kill(master, signal.SIGUSR2)
-            return True
-        time.sleep(0.005)
+    for _ in range(_TRIES):
+        with _paused():
+            end = time.monotonic() + _PAUSE
+            while time.monotonic() < end:
+                # Who was let in just before is on the way for a moment.
+                time.sleep(_ON_THE_WAY)
+                if not any(_in_it(address) for address in listening):
+                    os.kill(master, signal.SIGUSR2)
+                    time.sleep(_ON_THE_WAY)
+                    return True
+        time.sleep(_PAUSE)
     return False
+
+
+@contextmanager
+def _paused() -> Iterator[None]:
+    """Requests wait at the front, which ends that by itself after a second."""
+    FRONT.command(f"add map {_PAUSED_MAP} all yes")
+    try:
+        yield
+    finally:
+        FRONT.command(f"del map {_PAUSED_MAP} all")
 
 
 def _in_it(address: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from .judges import apache, logrotate, mail, nginx, pem, pool, renewal, tables
-from .judges.whose import Judge, Whose
+from .judges.whose import SHARED_CERTIFICATES, Judge, Whose
 
 POOLS = "/etc/php/{version}/fpm/pool.d"
 PHP_VERSION = re.compile(r"/etc/php/(\d\.\d{1,2})/fpm/pool\.d/")
@@ -57,6 +57,10 @@ _PASSWORDS = re.compile(rf"/etc/(?:apache2|nginx)/(?:\.?ht[a-z]*|passw[a-z]*|aut
 _OPENDKIM = re.compile(rf"/etc/(?:opendkim(?:/keys)?|dkimkeys)/(?:({_FILE})/)?({_FILE})\.(?:private|key|pem)")
 _RSPAMD = re.compile(r"/var/lib/rspamd/dkim/([a-z0-9.-]+)\.[A-Za-z0-9_-]+\.key")
 _SIEVE = re.compile(r"/(?:var/(?:vmail|mail|lib/dovecot/sieve|lib/dovecot)|srv/vmail)/(.+)/(?:\.dovecot|[^/]+)\.sieve")
+
+
+SHARED = apache.INCLUDED | nginx.INCLUDED | SHARED_CERTIFICATES
+"""What an account's files may name, and each server has for itself."""
 
 
 def kind_of(path: str, whose: Whose) -> Kind | None:

@@ -75,6 +75,23 @@ HASH = "{SHA512-CRYPT}$6$salt$hash"
         {"sites": [{**SITE, "root": "../bob"}]},
         {"sites": [{**SITE, "app": "live"}]},
         {"sites": [{**SITE, "app": "/live {"}]},
+        *(
+            {"extras": extras}
+            for extras in (
+                "/etc/a/b",
+                ["etc/a/b"],
+                ["/etc/a/../b"],
+                ["/etc/a/./b"],
+                ["/etc/a/*"],
+                ["/etc/a/b\n"],
+                ["/etc/a b"],
+                ["/etc"],
+                ["/etc/a/"],
+                ["/etc/a/b", "/etc/a/b"],
+                [f"/etc/a/{number}" for number in range(1001)],
+                [7],
+            )
+        ),
         {"ports": {"http": 20001}},
         {"ports": {"ssh": 22}},
         {"ports": {"ssh": True}},
@@ -124,11 +141,18 @@ def test_wrong_account_file_is_refused_in_one_sentence(values) -> None:
         ),
         {"uid": 70001, "gid": 70001},
         {"uid": 1_234_567_890},
+        {"sites": [{**SITE, "root": None}]},
+        {"extras": ["/etc/apache2/sites-enabled/100-a.example.vhost", "/var/vmail/a.example/info/.dovecot.sieve"]},
         *({"shell": shell} for shell in ("/usr/bin/zsh", "/bin/rbash", "/usr/sbin/jk_chrootsh", "/usr/local/bin/fish")),
     ],
 )
 def test_accounts_are_taken_as_hosts_have_them(values) -> None:
     assert Account.from_json(changed(**values)).to_json() == changed(**values)
+
+
+def test_databases_that_move_alone_take_no_extras_along() -> None:
+    account = Account.from_json(changed(extras=["/etc/logrotate.d/alice"]))
+    assert account.part_of("postgresql").extras == ()
 
 
 def test_a_hash_of_crypt_needs_no_scheme() -> None:

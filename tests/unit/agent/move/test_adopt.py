@@ -51,7 +51,7 @@ def test_it_serves_from_now_on(classic: TwoServers, monkeypatch: pytest.MonkeyPa
     assert shown == ["front", "mail"]
     assert (classic.opened, classic.ran) == ([], [])
 
-    sites = [{"domain": "alice.example", "aliases": [], "root": None}]
+    sites: list[dict[str, Any]] = [{"domain": "alice.example", "aliases": [], "root": None}]
     assert adopt(sites=sites) == verbs.Standing(state="serving", epoch=1)
     assert whole("alice").hosts == ["alice.example"]
 

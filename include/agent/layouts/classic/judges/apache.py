@@ -15,11 +15,14 @@ _IN_A_SITE = frozenset(
     "else elseif files filesmatch if limit limitexcept location locationmatch proxy proxymatch requireall requireany"
     " requirenone".split()
 )
+_LETS_IN = frozenset(("allow", "authmerging", "deny", "order", "require", "satisfy"))
+_BY_ADDRESS = frozenset(("location", "locationmatch", "if", "elseif", "else", "proxy", "proxymatch"))
+_OF_THE_SERVER = ("/server-status", "/server-info", "/balancer-manager", "/cgi-bin", "/icons", "/manual", "/php-fpm")
 _SECTION = re.compile(r"<(/?)([A-Za-z]+)\s*(.*?)\s*>")
 _LOGS_OF_DEBIAN = "${APACHE_LOG_DIR}"
 _READS_FILES = re.compile(r"\bfile(?:size|mod)?\s*[:(]", re.IGNORECASE)
 """How Apache's expressions read a file, or tell of it."""
-_INCLUDED = frozenset(("/etc/letsencrypt/options-ssl-apache.conf",))
+INCLUDED = frozenset(("/etc/letsencrypt/options-ssl-apache.conf",))
 """What Let's Encrypt's client lays down beside its certificates, and has each site include."""
 
 
@@ -83,6 +86,16 @@ def _of_a_site(path: str, site: _Opened) -> Iterator[str]:
         yield at(path, site.line, "the site of port 80 is encrypted", "take SSLEngine out")
 
 
+def _is_apart(section: _Opened) -> bool:
+    """Whether what a section lets in is nothing of the server's own: Apache lets it count after what the server says
+    of such paths, and instead of it."""
+    if section.name not in _BY_ADDRESS:
+        return True
+    path = section.arguments[0] if section.name == "location" and len(section.arguments) == 1 else ""
+    plain = re.fullmatch(r"(/[A-Za-z0-9._-]+)+/?", path)
+    return bool(plain) and not any(own.startswith(path.rstrip("/")) for own in _OF_THE_SERVER)
+
+
 def _note(name: str, arguments: tuple[str, ...], opened: list[_Opened]) -> tuple[str, str] | None:
     """Note what is said right in a site; what of it stands elsewhere may count or not."""
     at_site = next((number for number, each in enumerate(opened) if each.name == "virtualhost"), None)
@@ -113,7 +126,7 @@ def _everywhere(line: str) -> tuple[str, str] | None:
 def _why_not(name: str, arguments: tuple[str, ...], whose: Whose, opened: list[_Opened]) -> tuple[str, str] | None:
     """What is wrong with a directive, and what to do; None where it is allowed."""
     inside = any(each.name not in _CONDITIONS for each in opened)
-    if name == "include" and len(arguments) == 1 and arguments[0] in _INCLUDED and inside:
+    if name == "include" and len(arguments) == 1 and arguments[0] in INCLUDED and inside:
         return None
     if name not in PLAIN and name not in CHECKS:
         return (
@@ -122,6 +135,8 @@ def _why_not(name: str, arguments: tuple[str, ...], whose: Whose, opened: list[_
         )
     if not inside:
         return "stands outside of the account's sites and would count for all", "move it into <VirtualHost>"
+    if name in _LETS_IN and any(not _is_apart(each) for each in opened):
+        return "may open what the server shows of itself, such as /server-status", "write it in <Directory>"
     if name in ("servername", "sslengine") and (why := _note(name, arguments, opened)):
         return why
     return CHECKS[name](arguments, whose) if name in CHECKS else None

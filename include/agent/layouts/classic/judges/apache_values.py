@@ -16,15 +16,15 @@ Check = Callable[[tuple[str, ...], Whose], Why]
 PLAIN = frozenset(
     """
     acceptpathinfo action addcharset adddefaultcharset adddescription addencoding addicon addiconbyencoding
-    addiconbytype addlanguage addtype allow allowencodedslashes allowmethods allowoverride allowoverridelist
+    addiconbytype addlanguage allow allowencodedslashes allowmethods allowoverride allowoverridelist
     authbasicauthoritative authbasicprovider authmerging authname authtype brotlicompressionquality
     brotlifilternote browsermatch browsermatchnocase cachedisable cgipassauth checkspelling contentdigest
     defaulticon defaultlanguage deflatecompressionlevel deflatefilternote deny directoryindex directoryslash
     enablemmap enablesendfile errordocument errorlogformat expiresactive expiresbytype expiresdefault
     fallbackresource fcgidbusytimeout fcgididletimeout fcgidinitialenv fcgidiotimeout fcgidmaxprocessesperclass
-    fcgidmaxrequestlen fcgidmaxrequestsperprocess fcgidminprocessesperclass fcgidprocesslifetime fileetag forcetype
-    h2direct h2modernt1sonly h2push h2upgrade header headername hostnamelookups http2push indexheadinsert
-    indexignore indexignorereset indexoptions indexorderdefault keepalive keepalivetimeout languagepriority
+    fcgidmaxrequestlen fcgidmaxrequestsperprocess fcgidminprocessesperclass fcgidprocesslifetime fileetag h2direct
+    h2modernt1sonly h2push h2upgrade header headername hostnamelookups http2push indexheadinsert indexignore
+    indexignorereset indexoptions indexorderdefault keepalive keepalivetimeout languagepriority
     limitinternalrecursion limitrequestbody limitxmlrequestbody logformat loglevel maxkeepaliverequests
     multiviewsmatch order protocols protocolshonororder proxyaddheaders proxyerroroverride proxyfcgibackendtype
     proxyfcgisetenvif proxyiobuffersize proxymaxforwards proxypassinherit proxypassreverse
@@ -42,6 +42,7 @@ PLAIN = frozenset(
 """What changes how the account's own sites answer, whatever stands behind it."""
 
 _HANDLERS = re.compile(r"none|default-handler|type-map|php[0-9.]*-(?:fcgi|fpm)", re.IGNORECASE)
+_TYPES_THAT_RUN = re.compile(r"application/x-httpd-.*|text/x-server-parsed-html3?|httpd/.*", re.IGNORECASE)
 _FILTERS = re.compile(r"(?:deflate|inflate|brotli_compress|substitute|ratelimit|reqtimeout|buffer)", re.IGNORECASE)
 _OPTIONS = re.compile(
     r"[+-]?(?:followsymlinks|symlinksifownermatch|indexes|multiviews|includesnoexec|none)|-(?:execcgi|includes|all)",
@@ -166,6 +167,12 @@ def _proxy_set(arguments: tuple[str, ...], _whose: Whose) -> Why:
     return None
 
 
+def _type(arguments: tuple[str, ...], _whose: Whose) -> Why:
+    if arguments and not _TYPES_THAT_RUN.fullmatch(arguments[0]):
+        return None
+    return f"has {' '.join(arguments)!r:.80}, which runs with the web server's rights", "have a pool of php-fpm answer"
+
+
 def _handler(arguments: tuple[str, ...], whose: Whose) -> Why:
     handler = arguments[0] if arguments else ""
     if handler.lower().startswith("proxy:"):
@@ -187,6 +194,8 @@ def _rewrite_rule(arguments: tuple[str, ...], whose: Whose) -> Why:
         return check_passed(to, whose)
     for flag in flags:
         kind, _, value = flag.partition("=")
+        if kind.upper() in ("T", "TYPE") and (why := _type((value,), whose)):
+            return why
         if kind.upper() in ("H", "HANDLER") and (why := _handler((value,), whose)):
             return why
     if to.lower().startswith(("proxy:", "unix:", "fcgi:", "ajp:", "balancer:", "scgi:", "uwsgi:")):
@@ -207,7 +216,9 @@ def _answers_within(to: str, flags: set[str], whose: Whose) -> bool:
     if re.match(r"https?://", to, re.IGNORECASE) or _VARIABLES.match(to) or whose.is_at_home(to):
         return True
     first = _SEGMENT.match(to)
-    return bool(first) and not (to.startswith("/") and (first[1] in _OF_THE_SYSTEM or os.path.lexists(f"/{first[1]}")))
+    return first is not None and not (
+        to.startswith("/") and (first[1] in _OF_THE_SYSTEM or os.path.lexists(f"/{first[1]}"))
+    )
 
 
 def _rewrite_map(arguments: tuple[str, ...], _whose: Whose) -> Why:
@@ -279,6 +290,7 @@ CHECKS: dict[str, Check] = {
     "addinputfilter": _filter,
     "addoutputfilter": _filter,
     "addoutputfilterbytype": _filter,
+    "addtype": _type,
     "alias": _folder(-1),
     "aliasmatch": _folder(-1),
     "assignuserid": _unix_user,
@@ -290,6 +302,7 @@ CHECKS: dict[str, Check] = {
     "documentroot": _folder(0),
     "errorlog": _log,
     "fastcgiexternalserver": _external_server,
+    "forcetype": _type,
     "limitrequestfields": _at_least(50),
     "limitrequestfieldsize": _at_least(4096),
     "limitrequestline": _at_least(4096),

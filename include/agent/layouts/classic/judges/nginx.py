@@ -39,7 +39,7 @@ _PLAIN = frozenset(
     """.split()
 )
 """What changes how the account's own sites answer, whatever stands behind it."""
-_INCLUDED = frozenset(
+INCLUDED = frozenset(
     "/etc/nginx/" + name
     for name in (
         "fastcgi.conf",
@@ -190,7 +190,7 @@ def _log(arguments: list[str], whose: Whose) -> Why:
 
 def _include(arguments: list[str], _whose: Whose) -> Why:
     path = arguments[0] if len(arguments) == 1 else ""
-    if (path if path.startswith("/") else f"/etc/nginx/{path}") in _INCLUDED:
+    if (path if path.startswith("/") else f"/etc/nginx/{path}") in INCLUDED:
         return None
     return f"reads {path!r:.120}", "write out what stands there"
 

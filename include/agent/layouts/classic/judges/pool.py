@@ -35,7 +35,8 @@ _OPEN_TO_ALL = (
 
 def judge(path: str, text: str, whose: Whose) -> Iterator[str]:
     yield from strange_characters(path, text)
-    pool, users = "", {}
+    pool = ""
+    users: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         if not line or line.startswith(";"):

@@ -13,7 +13,7 @@ from ....host.system import Refused
 from ....verbs.discovered import Discovered, Site
 from .. import extras
 from ..judges.whose import Whose
-from ..places import kind_of
+from ..places import SHARED, kind_of
 from .programs import CARRIED
 from .tree import Notes, Tree
 from .users import is_below
@@ -75,8 +75,12 @@ class _File:
                 f"The folder {site.root} of the site {called} is not below {self.account.home}; move it below the home."
             )
             return None
-        # The home itself, or nothing: then the web server's own file, an extra, says what is shown.
+        # The home itself, nothing, or a name of spaces: then the web server's own file, an extra, says what is shown.
         file["root"] = site.root[len(self.account.home) + 1 :] or None
+        try:
+            file_values.site(file)
+        except Refused:
+            file["root"] = None
         return file
 
     def mail(self) -> dict[str, Any]:
@@ -115,7 +119,7 @@ class _File:
     def extras(self, tree: Tree) -> list[str]:
         """The extras that are carried, as the judges find; the others are told."""
         account = Account.from_json(self.content)
-        described = dict.fromkeys(extra.path for extra in self.account.extras)
+        described = dict.fromkeys(extra.path for extra in self.account.extras if extra.path not in SHARED)
         places = {path: kind_of(path, Whose.of(account)) for path in described}
         outside = [path for path, kind in places.items() if kind is None]
         if outside:
@@ -123,17 +127,19 @@ class _File:
             self._cannot(f"{', '.join(outside[:_SHOWN])}{more} lie outside of the home and are not carried yet.")
         named = replace(account, extras=tuple(path for path, kind in places.items() if kind is not None))
         carried = extras.carried(named, tree, self._cannot)
-        self._of_several({*described})
+        self._of_no_extra({*described}, tree)
         return carried
 
-    def _of_several(self, described: set[str]) -> None:
-        """A file that says something of several accounts is none of theirs."""
+    def _of_no_extra(self, described: set[str], tree: Tree) -> None:
+        """Sites and pools whose file does not go over: it is several accounts', or lies in the home."""
         for part, place in [
             *((f"site {site.names[0] if site.names else ''}", site.place) for site in self.account.sites),
             *((f"pool {pool.name}", pool.place) for pool in self.account.pools),
         ]:
             file = place.rpartition(":")[0]
-            if file not in described and not is_below(file, self.account.home):
+            if is_below(tree.settled(file), self.account.home):
+                self._cannot(f"{file}, which has the {part}, lies in the home; lay it where the host's own files are.")
+            elif file not in described:
                 self._cannot(
                     f"{file}, which has the {part}, has those of other accounts too; give each a file of its own."
                 )

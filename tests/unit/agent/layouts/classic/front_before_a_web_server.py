@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -62,7 +63,12 @@ def serve(port: int) -> None:
 
 
 def visit(
-    path: str = "/", host: str = "shop.example", at: str = FOUR, tls: bool = False, source: str = "", **more: str
+    path: str = "/",
+    host: str = "shop.example",
+    at: str = FOUR,
+    tls: bool = False,
+    source: str = "",
+    headers: dict[str, str] | None = None,
 ) -> str:
     """What a visit is answered with."""
     connection = http.client.HTTPConnection(at, 443 if tls else 80, timeout=20)
@@ -71,7 +77,7 @@ def visit(
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
-    connection.request("GET", path, headers={"Host": host, **more})
+    connection.request("GET", path, headers={"Host": host, **(headers or {})})
     answer = connection.getresponse()
     assert answer.status == 200, (answer.status, path, host)
     return answer.read().decode()
@@ -126,7 +132,7 @@ def lay_down() -> None:
         path.write_text((GIVEN / "shop.pem").read_text())
     (CONFIG / "front" / "domains.map").write_text("shop.example shop\n*.wild.example shop\n")
     MAP.write_text("shop serve\n")
-    for name in ("apps", "trial_hosts", "trial_names"):
+    for name in ("apps", "paused", "trial_hosts", "trial_names"):
         (CONFIG / "front" / f"{name}.map").touch()
     (CONFIG / "front" / "peers.lst").write_text("10.0.0.0/8\n")
     run("ip", "link", "set", "lo", "up")
@@ -185,7 +191,7 @@ def main() -> None:
     assert visit(at=SIX) == f"fd74:7261:6e73::9 {SIX} {SIX}"
     assert visit(tls=True) == f"127.0.0.9 {FOUR} {FOUR}"
     assert visit(at=SIX, tls=True) == f"fd74:7261:6e73::9 {SIX} {SIX}"
-    assert visit(at="127.0.0.1", **{"X-Forwarded-For": "9.9.9.9"}) == "127.0.0.9 9.9.9.9,127.0.0.1 127.0.0.1"
+    assert visit(at="127.0.0.1", headers={"X-Forwarded-For": "9.9.9.9"}) == "127.0.0.9 9.9.9.9,127.0.0.1 127.0.0.1"
     assert visit(host="nobody.example") == f"127.0.0.9 {FOUR} {FOUR}"
 
     # Those that were let in are counted until they are answered; those that are held are not, and wait.
@@ -198,15 +204,20 @@ def main() -> None:
     long.join()
     command(f"set map {MAP} shop hold")
     began = time.monotonic()
-    held = [
-        later(lambda host=host: visit(host=host)) for host in ("shop.example", "x.wild.example:80", "SHOP.example.")
-    ]
+    held = [later(partial(visit, host=host)) for host in ("shop.example", "x.wild.example:80", "SHOP.example.")]
     assert in_flight() == 0 and all(thread.is_alive() for thread in held)
     assert visit(host="nobody.example"), "others do not wait"
     command(f"set map {MAP} shop serve")
     for thread in held:
         thread.join()
     assert time.monotonic() - began < 5
+
+    # All of them wait for a moment, and no longer, whatever becomes of who wanted it.
+    command(f"add map {CONFIG}/front/paused.map all yes")
+    began = time.monotonic()
+    assert visit(host="nobody.example")
+    assert 0.9 < time.monotonic() - began < 3
+    command(f"del map {CONFIG}/front/paused.map all")
 
     # What another server's front passes on is the visitor's; and what is passed on without an end ends.
     for proto in ("http", "https"):

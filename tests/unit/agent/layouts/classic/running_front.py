@@ -41,7 +41,7 @@ def _config(folder: Path, port: int, maps: dict[str, dict[str, str]]) -> str:
     front_of = "infrastructure/{}/etc/transhumance/front"
     places = (ROOT / front_of.format(tree) for tree in ("common", "classic"))
     laid = {path.name: path.read_text() for place in places for path in place.iterdir() if path.is_file()}
-    empty: dict[str, dict[str, str]] = dict.fromkeys(("trial_hosts", "trial_names", "apps", "domains"), {})
+    empty: dict[str, dict[str, str]] = dict.fromkeys(("trial_hosts", "trial_names", "apps", "paused", "domains"), {})
     for name, entries in {**empty, "accounts": {"alice": "serve"}, **maps}.items():
         laid[f"{name}.map"] = "".join(f"{key} {value}\n" for key, value in entries.items())
     laid["peers.lst"] = ""

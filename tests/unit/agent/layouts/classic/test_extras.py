@@ -14,7 +14,7 @@ import pytest
 from include.agent.account import accounts
 from include.agent.account.accounts import Account
 from include.agent.host.codec import decode, plain
-from include.agent.host.system import Refused
+from include.agent.host.system import Refused, refuse
 from include.agent.layouts.classic import extras, services
 from include.agent.verbs.extras import Extra
 
@@ -362,3 +362,29 @@ def test_a_link_to_the_home_goes_over_and_the_home_stays(on: Server, told: list[
             extras.install(account, [replace(extra[0], leads_to=leads_to, text="" if leads_to else "x")])
     extras.remove(account)
     assert not os.path.lexists(new / link[1:]) and (new / WEB1.home[1:]).is_dir()
+
+
+def test_a_service_that_was_not_told_is_told_the_next_time(on: Server, told: list[str], monkeypatch: Any) -> None:
+    extra = sent(on)
+    on("new")
+    with monkeypatch.context() as broken:
+        broken.setattr(services, "reload", lambda _: refuse("command_failed", "It does not answer."))
+        with pytest.raises(Refused):
+            extras.install(WEB1, extra)
+    told.clear()
+    for _ in range(2):
+        extras.install(WEB1, extra)
+    assert told[2:] == ["systemctl reload-or-restart apache2.service php8.2-fpm.service"]
+
+
+def test_a_pool_goes_where_its_own_version_is_once_that_is_there(on: Server, told: list[str]) -> None:
+    extra = sent(on)
+    new = on("new")
+    extras.install(WEB1, extra)
+    told.clear()
+    (new / "etc/php/7.4/fpm/pool.d").mkdir(parents=True)
+    extras.install(WEB1, extra)
+    assert (new / "etc/php/7.4/fpm/pool.d/web1.conf").exists() and not (
+        new / "etc/php/8.2/fpm/pool.d/web1.conf"
+    ).exists()
+    assert told[-1] == "systemctl reload-or-restart php7.4-fpm.service php8.2-fpm.service"

@@ -30,7 +30,12 @@ def test_a_request_is_in_flight_until_its_answer_begins(monkeypatch: pytest.Monk
 0x558817bf6278: key=alice/3da96ff5 use=1 exp=4374 shard=0 gpc0=0 conn_cur=1
 """
     asked: list[str] = []
-    monkeypatch.setattr(front, "command", lambda text: asked.append(text) or rows)
+
+    def command(text: str) -> str:
+        asked.append(text)
+        return rows
+
+    monkeypatch.setattr(front, "command", command)
     assert front.in_flight(Account.from_json(FILE)) == 2
     assert asked == ["show table in_flight data.gpc0 eq 0 data.conn_cur gt 0"]
 

@@ -201,7 +201,7 @@ virtual_mailbox_maps = {ours}/mailboxes, sqlite:/etc/postfix/boxes.cf
 virtual_alias_maps = {ours}/aliases, sqlite:/etc/postfix/aliases.cf
 transport_maps = {ours}/transport
 """
-    conf = led_dovecot.content("2.3") + with_sql(tmp_path / "x").text("/etc/dovecot/dovecot.conf")
+    conf = led_dovecot.content("2.3") + (with_sql(tmp_path / "x").text("/etc/dovecot/dovecot.conf") or "")
     files = {
         "etc/postfix/main.cf": main,
         "etc/dovecot/dovecot.conf": conf,

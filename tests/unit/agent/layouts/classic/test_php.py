@@ -155,17 +155,25 @@ def test_the_accounts_own_program_of_that_name_is_not_spared(pool: Path) -> None
     assert own.wait(5)
 
 
-def test_what_is_in_php_is_told_by_its_age(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_request_is_seen_before_a_hold_begins(pool: Path) -> None:
     requests, answers = php.Requests(ALICE), list[str]()
-    assert requests.busy() == []
+    assert requests.busy() == requests.not_to_be_cut(0.4) == []
     thread = asking(pool, "1.2", answers)
-    assert len(requests.busy()) == 1 and requests.not_to_be_cut(0.4) == []
-    time.sleep(0.5)
+    assert len(requests.busy()) == 1
     (request,) = requests.not_to_be_cut(0.4)
     assert php.told(ALICE, request).startswith("A request of alice has run in PHP for 0.")
     thread.join()
     time.sleep(0.1)
     assert requests.busy() == []
+
+
+def test_short_requests_are_not_waited_for_before_a_hold(pool: Path) -> None:
+    thread = asking(pool, "0.3", answers := list[str]())
+    began = time.monotonic()
+    assert php.Requests(ALICE).not_to_be_cut(5) == []
+    assert time.monotonic() - began < 4
+    thread.join()
+    assert answers == ["done"]
 
 
 def test_a_request_that_goes_on_after_its_answer_is_seen(pool: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from include.agent.account.accounts import Account, State
 from include.agent.host.system import Refused, refuse
 from include.agent.layouts.classic import answers, files, php_reloads, prepare
+from include.agent.layouts.haproxy import HAProxy
 from include.moves.prepare import files as laid_down
 from tests.support.account_files import FILE
 
@@ -198,15 +199,18 @@ def test_php_learns_to_let_requests_end_while_it_has_none(
         (tmp_path / version / "fpm/pool.d").mkdir(parents=True)
     told: list[int] = []
     monkeypatch.setattr(php_reloads, "_VERSIONS", tmp_path)
-    monkeypatch.setattr(php_reloads, "_PATIENCE", 0.02)
+    monkeypatch.setattr(php_reloads, "_PAUSE", 0.02)
+    front: list[str] = []
+    monkeypatch.setattr(HAProxy, "command", lambda _front, text: front.append(text.split()[0]))
     monkeypatch.setattr(php_reloads, "OF_PHP", SimpleNamespace(sub=lambda to, _: f"{tmp_path}/{to[9:]}fpm/pool.d/x"))
     monkeypatch.setattr(php_reloads, "_master", lambda version: 82 if version == "8.2" else 0)
     monkeypatch.setattr(php_reloads.pools, "read", lambda _: [SimpleNamespace(version="8.2", listen="/run/shop.sock")])
     monkeypatch.setattr(php_reloads, "connections", lambda path: ([7], 0) if busy else ([], 0))
-    monkeypatch.setattr(php_reloads.os, "kill", lambda pid, _: told.append(pid))
+    monkeypatch.setattr(php_reloads.os, "kill", lambda pid, _: told.append(pid) if front[-1] == "add" else None)
     said = [*php_reloads.let_end({"/etc/php/VERSION/fpm/pool.d/x": "[global]"})]
     assert [path.read_text() for path in sorted(tmp_path.rglob("x"))] == ["[global]", "[global]"]
     assert told == ([] if busy else [82]) and len(said) == busy
+    assert front == ["add", "del"] * (10 if busy else 1), "visitors wait meanwhile, a moment at a time"
     assert not busy or "type systemctl reload php8.2-fpm there" in said[0]
     assert [*php_reloads.let_end({"/etc/php/VERSION/fpm/pool.d/x": "[global]"})] == [], "once is enough"
 
