@@ -64,9 +64,7 @@ def test_a_host_begins_with_its_document(conn: psycopg.Connection) -> None:
     assert [event.by for event in registry.list_events(conn) if event.kind == "server.added"] == ["ops"] * 3
 
 
-@settings(
-    max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(first=documents(), second=documents())
 def test_what_is_applied_is_what_is_exported(conn: psycopg.Connection, first: Inventory, second: Inventory) -> None:
     """On an empty registry any document; then any other one, since nobody's accounts are in the way."""
@@ -79,7 +77,16 @@ def test_what_is_applied_is_what_is_exported(conn: psycopg.Connection, first: In
             assert stored(conn) == first
         else:
             difference.apply(conn, second, "ops")
-            assert stored(conn) == second
+            assert stored(conn) == with_known_keys(second, first)
+
+
+def with_known_keys(document: Inventory, before: Inventory) -> Inventory:
+    """A host key that is known is not forgotten because a document leaves it out."""
+    known = {server.name: server.host_key for server in before.servers}
+    servers_ = [
+        each.model_copy(update={"host_key": each.host_key or known.get(each.name)}) for each in document.servers
+    ]
+    return document.model_copy(update={"servers": tuple(servers_)})
 
 
 def test_a_document_that_lacks_everything_takes_everything_away_that_nobody_needs(conn: psycopg.Connection) -> None:
