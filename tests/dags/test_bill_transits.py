@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def test_its_form_is_typed(dag: Any) -> None:
     assert dag.params.dump() == {"through_day": None, "dry_run": False}
     for name, wrong in (("through_day", "yesterday"), ("dry_run", "maybe")):
         with pytest.raises(ParamValidationError):
-            dag.params.get_param(name).resolve(wrong)
+            deepcopy(dag.params.get_param(name)).resolve(wrong)
 
 
 RUN = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def understood(dags: dict[str, Any], started: tuple[str, dict[str, Any]]) -> Non
     dag, params = started
     assert params.keys() <= dags[dag].params.keys()
     for name, value in params.items():
-        dags[dag].params.get_param(name).resolve(value)
+        deepcopy(dags[dag].params.get_param(name)).resolve(value)
 
 
 def test_every_action_is_a_run_that_its_dag_understands(dags: dict[str, Any], host: Hosting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def test_what_defers_is_retried_soon(dags: dict[str, Any], dag_id: str) -> None:
 @pytest.mark.parametrize("dag_id", RUNBOOKS)
 def test_the_trigger_form_explains_itself(dags: dict[str, Any], dag_id: str) -> None:
     for name in dags[dag_id].params:
-        param = dags[dag_id].params.get_param(name)
+        param = deepcopy(dags[dag_id].params.get_param(name))
         schema = param.schema
         assert schema["title"] and param.description, name
         kind = next(kind for kind in ([schema["type"]] if isinstance(schema["type"], str) else schema["type"][1:]))
@@ -110,7 +111,7 @@ def test_the_trigger_form_explains_itself(dags: dict[str, Any], dag_id: str) -> 
 def test_params_refuse_what_is_no_name(dags: dict[str, Any], name: str, value: str) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
-    param = dags["move_account"].params.get_param(name)
+    param = deepcopy(dags["move_account"].params.get_param(name))
     with pytest.raises(ParamValidationError):
         param.resolve(value)
 

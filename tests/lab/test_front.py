@@ -119,8 +119,8 @@ def ask(address: str, host: str, path: str, method: str = "GET", body: bytes | N
         connection.close()
 
 
-def slow_upload(address: str, host: str, body: bytes, seconds: float) -> tuple[int, bytes]:
-    """A POST whose body takes its time."""
+def slow_upload(address: str, host: str, body: bytes, seconds: float, over: threading.Event) -> tuple[int, bytes]:
+    """A POST whose body takes its time, and does not end before that is over which it is to outlast."""
     connection = http.client.HTTPConnection(address, 80, timeout=100)
     try:
         connection.putrequest("POST", "/upload.php?a=1", skip_host=True)
@@ -130,6 +130,8 @@ def slow_upload(address: str, host: str, body: bytes, seconds: float) -> tuple[i
         parts = 40
         size = -(-len(body) // parts)
         for number in range(parts):
+            if number == parts - 1:
+                over.wait(90)
             connection.send(body[number * size : (number + 1) * size])
             time.sleep(seconds / parts)
         response = connection.getresponse()
@@ -194,7 +196,8 @@ def test_a_switch_beside_slow_visitors(sides: tuple[Side, Side]) -> None:
     move = Move("slow1", 2, statement, old, new).prepare()
     with visitors(address, host, 1000) as crowd:
         # So slow that they last through the switch on a busy machine too.
-        upload = Doing(slow_upload, address, host, body, 25.0)
+        switched = threading.Event()
+        upload = Doing(slow_upload, address, host, body, 25.0, switched)
         download = Doing(slow_download, address, host, 25.0)
         polls = [Doing(ask, address, host, path) for path in ("/wait.php?s=18", "/live/poll")]
         talk = Doing(websocket, address, host)
@@ -203,6 +206,7 @@ def test_a_switch_beside_slow_visitors(sides: tuple[Side, Side]) -> None:
         time.sleep(1)
         began = time.time()
         done = move.switch()
+        switched.set()
         over.wait(5)
     over.set()
     answers = asking.end()

@@ -35,7 +35,7 @@ def old(both: tuple[Side, Side]) -> Side:
 
 
 @pytest.fixture(scope="module")
-def conn(old: Side) -> Iterator[psycopg.Connection]:
+def conn(old: Side, pair: tuple[Running, Running]) -> Iterator[psycopg.Connection]:
     """A registry of these tests' own, which knows the old server as a VPS with one account."""
     postgres.psql("postgres", f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
     postgres.psql("postgres", f"CREATE DATABASE {DATABASE}")
@@ -44,6 +44,7 @@ def conn(old: Side) -> Iterator[psycopg.Connection]:
     with psycopg.connect(dsn, autocommit=True) as conn:
         registry.add_plan(conn, "S", Decimal("9.90"), "CHF", 2, 4 << 30, 80 << 30)
         registry.add_server(conn, old.name, "vps", "S", "2022", "acme", old.address, "10.99.0.1", "fd99::1")
+        registry.enrol_server(conn, old.name, "2022", pair[0].installed.host_key, {})
         registry.add_server(conn, "pool", "transit", "S", "2026", None, "10.98.0.2", "10.99.0.2", "fd99::2")
         registry.sync_catalogue(conn, [registry.Entry("to-2026", "Debian 13", "infrastructure", "2022", "2026")])
         yield conn

@@ -227,12 +227,14 @@ def _require_same(entry: pwd.struct_passwd, uid: int, gid: int, home: str) -> No
         )
 
 
-_EVERYBODYS = ["/tmp", "/var/tmp", "/dev/shm"]
+_EVERYBODYS = ["/tmp", "/var/tmp", "/dev/shm", "/var/mail"]
+"""Where a user may have files outside its home; in the last is mail to the user itself, as what cannot be delivered of
+what its site sent."""
 
 
 def remove_user(name: str, uid: int, home: str) -> None:
-    """Take the user, its group and its home away, and what it has where everybody may write: a program there would give
-    the user's rights to whoever runs it, also when the number is another user's. Neither rm nor find follows a link."""
+    """Take the user, its group and its home away, and what it has outside: a program there would give the user's
+    rights to whoever runs it, also when the number is another user's. Neither rm nor find follows a link."""
     removal = ["rm", "-rf", "--one-file-system", "--", home]
     if run(removal, check=False, timeout=3600).returncode != 0:
         # Something is immutable or append only; chattr follows no link.

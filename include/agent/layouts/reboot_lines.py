@@ -21,6 +21,7 @@ from ..host.system import AGENT, RUNTIME, run
 
 _STARTED = RUNTIME / "reboot-lines"
 _AT_JOBS = Path("/var/spool/cron/atjobs")
+_MAIL_OF_USERS = Path("/var/mail")
 _ASSIGNED = re.compile(r"""\s*(?:"([^"=]+)"|'([^'=]+)'|([^\s"'=#@*]+))\s*=\s*(.*?)\s*\Z""")
 _LINE = re.compile(r"\s*@reboot\s+(.+)\Z")
 _PR_SET_CHILD_SUBREAPER = 36
@@ -47,7 +48,7 @@ def of(crontab: str) -> list[dict[str, Any]]:
 
 
 def left_behind(account: Account) -> list[str]:
-    """What else begins by itself and does not come over, in sentences."""
+    """What else is the account's outside its home and does not come over, in sentences."""
     sentences = []
     try:
         waiting = sum(job.stat(follow_symlinks=False).st_uid == account.uid for job in os.scandir(_AT_JOBS))
@@ -58,6 +59,12 @@ def left_behind(account: Account) -> list[str]:
             f"{waiting} of {account.name}'s jobs of at(1) or batch are still to come (atq lists them); they are not"
             " carried. Give them to at again on the new server, or let them run before the move."
         )
+    with suppress(FileNotFoundError):
+        if size := (_MAIL_OF_USERS / account.name).stat(follow_symlinks=False).st_size:
+            sentences.append(
+                f"Mail to {account.name} itself, from cron or back from where its site wrote to, is not carried"
+                f" ({size} bytes in {_MAIL_OF_USERS / account.name}). Copy what you need of it to your home."
+            )
     return sentences
 
 

@@ -154,6 +154,10 @@ def test_a_removed_account_leaves_no_program_with_its_rights(late: Path, monkeyp
     for path in (folder, folder / "suid", folder / "link"):
         os.chown(path, UID, UID, follow_symlinks=False)
     os.chmod(folder / "suid", 0o4755)
+    letter = Path("/var/mail/nobody-of-this-name")
+    letter.write_text("From nobody")
+    os.chown(letter, UID, UID)
     os.link(folder / "suid", late.with_name("hard"))
     system.remove_user("nobody-of-this-name", UID, str(late.with_name("home")))
     assert sorted(path.name for path in late.parent.iterdir() if path.name != "run") == ["late", "subuid"]
+    assert not letter.exists()
