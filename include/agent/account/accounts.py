@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..host.system import CONFIG, RUNTIME, STATE, Refused, locked, read_json, re
 from .engines import DECLARED, ENGINES, DeclaredEngine
 from .file_values import Site, all_of, bad, domain, extra, home, identifier, mapping, ports, shell, site
 from .mail_names import Forwarder, Mailbox, require_an_end
+from .mail_places import folders
 from .state import TRANSITIONS, UNREADABLE, State, read_state
 
 NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,31}}(\.({'|'.join(ENGINES)}))?")
@@ -117,6 +118,11 @@ class Account:
         """Every name it may have a certificate for."""
         return sorted({*self.hosts, *self.mail_domains})
 
+    @cached_property
+    def mail_folders(self) -> tuple[str, ...]:
+        """The folders outside of the home that messages of its mailboxes lie in; nobody else's do."""
+        return folders(((box.address, box.place) for box in self.mailboxes if box.place), self.home)
+
     @property
     def directory(self) -> Path:
         """Where this host keeps what it knows of the account; root's alone."""
@@ -191,6 +197,7 @@ class Account:
             if twice := sorted(name for name, count in Counter(names).items() if count > 1):
                 bad(f"The {noun} {twice[0]} stands twice in the account file; give it once.")
         require_an_end(mailboxes, forwarders, mail_domains)
+        _ = account.mail_folders  # refused here where it cannot be said whose they are
         return account
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..host.digest import printable
 from .file_values import DOMAIN, bad, mapping
+from .mail_places import Place, Quota
 
 # Atoms and dots of RFC 5321, without the signs that mean something to a file system ("/") or as a route through another
 # server ("%", "!"). "#" begins no name of the account's own: with it a line of Postfix's tables would be a comment.
@@ -23,10 +24,14 @@ _MOST_COPIES = 1000
 
 @dataclass(frozen=True)
 class Mailbox:
-    """A mailbox: its address and the hash of its password, with the scheme in braces as Dovecot writes it."""
+    """A mailbox: its address and the hash of its password, with the scheme in braces as Dovecot writes it.
+
+    `place`: where its messages lie, if not in the home as usual."""
 
     address: str
     password_hash: str
+    place: Place | None = None
+    quota: Quota | None = None
 
     @property
     def domain(self) -> str:
@@ -42,18 +47,29 @@ class Mailbox:
         return self.address.lower()
 
     def to_json(self) -> dict[str, Any]:
-        return {"address": self.address, "password_hash": self.password_hash}
+        return {
+            "address": self.address,
+            "password_hash": self.password_hash,
+            **({"place": self.place.to_json()} if self.place else {}),
+            **({"quota": self.quota.to_json()} if self.quota else {}),
+        }
 
     @classmethod
     def from_json(cls, item: Any, domains: tuple[str, ...]) -> "Mailbox":
-        item = mapping(item, "A mailbox", ("address", "password_hash"))
+        item = mapping(item, "A mailbox", ("address", "password_hash", "place", "quota"))
         address, password_hash = item.get("address"), item.get("password_hash")
         _require_own("mailbox", address, domains)
         if isinstance(password_hash, str) and _OF_CRYPT.match(password_hash):
             password_hash = "{CRYPT}" + password_hash  # as Dovecot takes one that names no scheme
         if not isinstance(password_hash, str) or not _HASH.fullmatch(password_hash):
             bad(f"The password hash of {address} must begin with its scheme in braces and hold no space or colon.")
-        return cls(address, password_hash)
+        place, quota = item.get("place"), item.get("quota")
+        return cls(
+            address,
+            password_hash,
+            None if place is None else Place.from_json(place, address),
+            None if quota is None else Quota.from_json(quota, address),
+        )
 
 
 @dataclass(frozen=True)

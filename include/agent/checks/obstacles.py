@@ -14,7 +14,7 @@ from ..account.accounts import Account, load, state_of
 from ..host.digest import printable
 from ..host.operations import Report
 from ..host.system import Refused, refuse
-from ..layouts import extras, reboot_lines
+from ..layouts import extras
 from ..move import fence, redirect
 from ..move.stores import FILES, engine_named
 from ..stores.files import digest
@@ -121,5 +121,5 @@ def _files(account: Account, noted: ObstacleList) -> list[str]:
         for sentence in extras.unfit(account):
             noted.add("bad_extra", sentence)
     with noted.noting():
-        return [*digest.left_behind(account), *reboot_lines.left_behind(account)]
+        return digest.left_behind(account)
     return []

@@ -15,10 +15,11 @@ from .system import AGENT, refuse, run, write_if_changed
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HOME = re.compile(rf"(?=.{{1,100}}\Z)(/{_PART}){{2,12}}")
 _OF_THE_SYSTEM = re.compile(
-    r"/(bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|mnt|old|proc|relay|root|run|sbin|sys|tmp|usr"
+    r"/(bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|messages|mnt|old|proc|relay|root|run|sbin|sys|tmp|usr"
     r"|opt(?=/[^/]*\Z)|var/(?!www/|home/|customers/|vhosts/)[^/]*)(/|\Z)"
 )
-"""And what the sandbox has for itself (mnt, old, relay). Right in /opt lie programs, which may need their rights."""
+"""And what the sandbox has for itself (messages, mnt, old, relay). Right in /opt lie programs, which may need their
+rights."""
 _PLAIN = os.ST_NOSUID | os.ST_NODEV
 _UNIT = """[Unit]
 Description=No file in a home gives its rights to whoever runs it
@@ -40,7 +41,11 @@ WantedBy=sysinit.target
 
 def may_be_home(path: str) -> bool:
     """Whether a customer's home may be there: a plain path, in no folder of the operating system's."""
-    return bool(_HOME.fullmatch(path)) and not _OF_THE_SYSTEM.match(path)
+    return bool(_HOME.fullmatch(path)) and not is_of_the_system(path)
+
+
+def is_of_the_system(path: str) -> bool:
+    return bool(_OF_THE_SYSTEM.match(path))
 
 
 def make_way(home: str) -> None:

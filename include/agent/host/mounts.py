@@ -37,7 +37,7 @@ def _plain(field: bytes) -> str:
     return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), field))
 
 
-def below(folder: str) -> list[str]:
-    """Where something is mounted below a folder, whatever is mounted at it."""
-    start = os.path.realpath(folder).rstrip("/") + "/"
-    return sorted({mount.at for mount in all_mounts() if mount.at.startswith(start)})
+def below(*folders: str) -> list[str]:
+    """Where something is mounted below these folders, whatever is mounted at them."""
+    starts = tuple(os.path.realpath(folder).rstrip("/") + "/" for folder in folders)
+    return sorted({mount.at for mount in all_mounts() if mount.at.startswith(starts)})

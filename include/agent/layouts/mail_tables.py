@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..account.accounts import Account, State
 from ..account.mail_names import Mailbox
+from ..account.mail_places import is_in
+from . import mail_folders
 
 NAMES = ("domains", "mailboxes", "aliases", "transport", "access", "passwd")
 """Postfix's tables, and Dovecot's passwd-file."""
@@ -46,9 +48,22 @@ def route(state: State) -> str:
     return "later"
 
 
-def mailbox_home(account: Account, address: str) -> str:
-    local_part, _, domain = address.partition("@")
-    return f"{account.home}/mail/{domain}/{local_part}"
+def mailbox_home(account: Account, mailbox: Mailbox) -> str:
+    if mailbox.place:
+        return mailbox.place.home
+    return f"{account.home}/mail/{mailbox.domain}/{mailbox.local_part}"
+
+
+def maildir_of(account: Account, mailbox: Mailbox) -> str:
+    return mailbox.place.maildir if mailbox.place else f"{mailbox_home(account, mailbox)}/Maildir"
+
+
+def owner_of(account: Account, mailbox: Mailbox) -> tuple[int, int]:
+    """The user and the group that the mailbox's messages belong to."""
+    for folder in account.mail_folders:
+        if mailbox.place and is_in(mailbox.place.home, folder):
+            return mail_folders.owner_of(folder)
+    return account.uid, account.gid
 
 
 def lines(account: Account, state: State, by: Transports) -> dict[str, list[str]]:
@@ -73,9 +88,18 @@ def lines(account: Account, state: State, by: Transports) -> dict[str, list[str]
 
 
 def login_line(account: Account, mailbox: Mailbox, address: str, password: str, fields: str) -> str:
-    """A line of a passwd-file of Dovecot's, which looks a name up with its quotes escaped."""
-    named = address.replace("'", "\\'")
-    return f"{named}:{password}:{account.uid}:{account.gid}::{mailbox_home(account, mailbox.address)}::{fields}"
+    """A line of a passwd-file of Dovecot's."""
+    return f"{in_passwd(address)}:{password}:{account.uid}:{account.gid}::{mailbox_home(account, mailbox)}::{fields}"
+
+
+def kept_at(account: Account, mailbox: Mailbox) -> list[str]:
+    """The addresses by which Dovecot is asked for a mailbox."""
+    return [*dict.fromkeys((mailbox.key, _kept_as(account)[mailbox.key]))]
+
+
+def in_passwd(address: str) -> str:
+    """A name as a passwd-file of Dovecot's has it, which looks one up with its quotes escaped."""
+    return address.replace("'", "\\'")
 
 
 def joined(accounts: Iterable[dict[str, list[str]]]) -> dict[str, str]:

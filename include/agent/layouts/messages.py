@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..account.accounts import Account
+from ..account.mail_names import Mailbox
 from ..host import bounded
 from ..host.digest import printable
 from ..host.scope import Scope
 from ..host.system import AGENT, refuse, run
-from .mail_tables import mailbox_home
+from .mail_tables import maildir_of, owner_of
 
 _MAX_MEMORY = 2 << 30
 """Of the child that reads messages: some two million in one folder."""
@@ -27,32 +28,54 @@ SCOPE = Scope(
 )
 
 
-def count(account: Account, paths: Iterable[bytes]) -> int:
-    """How many of these paths (relative to the home) are messages in the account's mailboxes."""
-    boxes = {(os.fsencode(box.domain), os.fsencode(box.local_part)) for box in account.mailboxes}
+def count(account: Account, paths: Iterable[bytes], *, outside: bool = False) -> int:
+    """How many of these paths are messages in the account's mailboxes: paths in the home, or, of what lies `outside` of
+    it, from the root on."""
+    above = "/" if outside else f"{account.home}/"
+    boxes = {
+        os.fsencode(maildir.removeprefix(above)): box
+        for box in account.mailboxes
+        if (maildir := maildir_of(account, box)).startswith(above)
+    }
     number = 0
     for path in paths:
-        words = path.split(b"/")
-        if words[0] != b"mail" or len(words) not in (6, 7) or words[3] != b"Maildir" or words[-1].startswith(b"."):
-            continue
-        folder = len(words) == 6 or words[4].startswith(b".")
-        number += folder and words[-2] in (b"cur", b"new") and (words[1], words[2]) in boxes
+        folder, _, name = path.rpartition(b"/")
+        folder, _, part = folder.rpartition(b"/")
+        if part in (b"cur", b"new") and not name.startswith(b"."):
+            number += folder in boxes or _is_folder_of(folder, boxes)
     return number
+
+
+def _is_folder_of(folder: bytes, boxes: dict[bytes, Mailbox]) -> bool:
+    """Whether it is one of a mailbox's further folders."""
+    above, _, name = folder.rpartition(b"/")
+    if above in boxes and name.startswith(b"."):
+        return True
+    while above:
+        if above in boxes:
+            place = boxes[above].place
+            return place is not None and place.layout == "fs"
+        above = above.rpartition(b"/")[0]
+    return False
 
 
 def messages(account: Account) -> dict[str, Any]:
     """What the account's mailboxes hold: {"messages", "digest", "mailboxes": {address: {...}}}.
 
-    A child with the account's own rights reads them: what lies in a home may be anything.
+    A child with the rights of whose they are reads them: what lies there may be anything.
     """
-    homes = {m.address: mailbox_home(account, m.address) for m in account.mailboxes}
-    argv = [sys.executable, str(AGENT), "messages", str(account.uid), str(account.gid)]
-    done = run(argv, input=json.dumps(homes), timeout=600)
-    return json.loads(done.stdout)
+    by_owner: dict[tuple[int, int], dict[str, str]] = {(account.uid, account.gid): {}}
+    for box in account.mailboxes:
+        by_owner.setdefault(owner_of(account, box), {})[box.address] = maildir_of(account, box)
+    mailboxes: dict[str, Any] = {}
+    for (uid, gid), maildirs in by_owner.items():
+        argv = [sys.executable, str(AGENT), "messages", str(uid), str(gid)]
+        mailboxes |= json.loads(run(argv, input=json.dumps(maildirs), timeout=600).stdout)["mailboxes"]
+    return _together(mailboxes)
 
 
 def main() -> None:
-    """The child: stdin the homes of the mailboxes, stdout what `read_messages` gives."""
+    """The child: stdin the Maildirs, by address, stdout what `read_messages` gives."""
     bounded.limit_this_process(_MAX_MEMORY)
     try:
         print(json.dumps(read_messages(json.load(sys.stdin))))
@@ -63,15 +86,19 @@ def main() -> None:
         )
 
 
-def read_messages(homes: dict[str, str]) -> dict[str, Any]:
-    """The messages in the Maildirs below these mailbox homes; run with the account's own rights."""
+def read_messages(maildirs: dict[str, str]) -> dict[str, Any]:
+    """The messages in these Maildirs, by address; run with the rights of whose they are."""
     mailboxes: dict[str, dict[str, Any]] = {}
-    for address, home in sorted(homes.items()):
-        rows, count = _maildir_rows(os.fsencode(f"{home}/Maildir"))
+    for address, maildir in sorted(maildirs.items()):
+        rows, count = _maildir_rows(os.fsencode(maildir))
         listed = hashlib.sha256()
         for number, row in enumerate(sorted(rows)):
             listed.update(b"\n" * (number > 0) + row.encode())
         mailboxes[address] = {"messages": count, "digest": listed.hexdigest()}
+    return _together(mailboxes)
+
+
+def _together(mailboxes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     whole = hashlib.sha256(json.dumps(mailboxes, sort_keys=True).encode()).hexdigest()
     total = sum(item["messages"] for item in mailboxes.values())
     return {"messages": total, "digest": whole, "mailboxes": mailboxes}

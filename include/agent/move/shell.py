@@ -22,7 +22,7 @@ from ..channel import pairing
 from ..host import homes, processes, server_role, system
 from ..host.digest import printable
 from ..host.system import refuse
-from ..layouts import extras, front, mail, php, reboot_lines
+from ..layouts import extras, front, mail, mail_folders, php, reboot_lines
 from . import serving, stores
 
 
@@ -134,6 +134,7 @@ def _make_shell(account: Account) -> None:
                 " take it away there first.",
             )
         homes.make_way(account.home)
+        mail.make_folders(account)
         system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
         save(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,6 +156,8 @@ def _refuse_others(account: Account) -> None:
             )
         if not kin and (f"{account.home}/".startswith(f"{other.home}/") or other.home.startswith(f"{account.home}/")):
             refuse("home_taken", f"The home of {account.name} and that of {other.name} lie in each other; move one.")
+        if not kin:
+            mail_folders.require_apart(account, other)
         if both := sorted({*account.domains} & {*other.domains}):
             refuse(
                 "domain_taken",

@@ -12,12 +12,12 @@ from ..account.accounts import Account, state_of
 from ..channel.peer import Peer
 from ..host.operations import Report
 from ..host.system import Refused, refuse, side_by_side
-from ..layouts import extras, reboot_lines
+from ..layouts import extras, mail
 from ..move import identity
 from ..move.stores import FILES, engine_named
 from ..move.switch import _require_serving, _sides, begin_alone
 from ..stores.duplicated import StoreCopy, note
-from ..stores.files import digest, rsync
+from ..stores.files import digest, rsync, trees
 from ..verbs.peers import Extras, Identity
 from ..verbs.reports import Duplicated
 from .copy import check_stores
@@ -100,9 +100,11 @@ def _files(account: Account, peer: Peer, report: Report, done: StoreCopy) -> Non
     # Nor does anything run there without a login.
     kept = identity.read(account)
     peer.call(Identity(**kept | {"certificates": {}, "lingers": False}))
-    sent = rsync.send(account, peer, report)
-    done.files, done.bytes = sent["files"], sent["bytes"]
-    done.left += [*digest.left_behind(account), *reboot_lines.left_behind(account)]
+    mail.make_folders(account)
+    for tree in trees.of(account):
+        sent = rsync.send(tree, peer, report)
+        done.files, done.bytes = done.files + sent["files"], done.bytes + sent["bytes"]
+    done.left += digest.left_behind(account)
     if kept["lingers"]:
         done.left.append(
             f"Services of {account.name}'s own (systemctl --user) run without a login, and do so after a move; in a"

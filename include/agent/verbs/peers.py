@@ -150,7 +150,9 @@ class FilesDigest(
     name="files_digest",
     by=PEER,
 ):
-    """All of the home, as it is now."""
+    """All of the home, or of the messages outside of it, as it is now. So it is with what follows here."""
+
+    messages: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +165,7 @@ class FilesFollows(PeerVerb[Follows], name="files_follows", by=PEER):
     """Which watcher of the source the copy follows: told with a `token`, asked without."""
 
     token: Token = None
+    messages: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +178,7 @@ class FilesListed(PeerVerb[Lines], name="files_listed", by=PEER, longest=LONG):
     """The lines of the last digest that belong to these parts."""
 
     parts: Annotated[list[Annotated[int, whole(0, BUCKETS - 1)]], Most(BUCKETS)]
+    messages: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,11 +198,13 @@ class FilesLook(
     """What is at these paths."""
 
     paths: Paths
+    messages: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilesRemove(PeerVerb[Nothing], name="files_remove", by=PEER):
     paths: Paths
+    messages: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,11 +212,21 @@ class FilesSettle(PeerVerb[Nothing], name="files_settle", by=PEER):
     """Make these paths durable."""
 
     paths: Paths
+    messages: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesLinks(PeerVerb[Nothing], name="files_links", by=PEER):
+    """Make these links among the messages, each with where it leads."""
+
+    links: Annotated[dict[str, str], named(_PATH, MANY, _PATH)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilesSettleAll(PeerVerb[Nothing], name="files_settle_all", by=PEER):
     """Make all that was copied durable."""
+
+    messages: bool = False
 
 
 # --- databases of any engine ---

@@ -10,6 +10,7 @@ from include.agent.account.accounts import Account
 from include.agent.host.kept import Kept
 from include.agent.host.system import Refused, side_by_side
 from include.agent.stores.files import look
+from include.agent.stores.files.trees import Tree
 from include.agent.stores.mariadb import follower
 from include.agent.stores.mariadb import sql as mariadb_sql
 from include.agent.stores.postgresql import sql as postgres_sql
@@ -150,12 +151,12 @@ def test_following_has_one_session_of_each_kind(clients: list[Client], monkeypat
 
 def test_one_program_looks_at_the_files_of_an_account(clients: list[Client]) -> None:
     with Kept():
-        assert {*side_by_side(*[lambda: look.begin(ALICE, writable=False)] * 8)} == {clients[0]}
-        look.begin(BOB, writable=True)
+        assert {*side_by_side(*[lambda: look.begin(Tree(ALICE), writable=False)] * 8)} == {clients[0]}
+        look.begin(Tree(BOB), writable=True)
         clients[1].dead = True
-        assert look.begin(BOB, writable=True) is clients[2]
-        look.end(ALICE)
-        look.end(ALICE)
+        assert look.begin(Tree(BOB), writable=True) is clients[2]
+        look.end(Tree(ALICE))
+        look.end(Tree(ALICE))
         assert ended(clients) == [True, False, False]
     assert ended(clients) == [True, False, True]
 

@@ -22,6 +22,7 @@ from ...host.digest import printable
 from ...host.sandbox import open_beneath
 from ...host.system import RUNTIME, Refused, locked, read_json, refuse, run, write_durably
 from ...verbs.extras import MOST_BYTES, MOST_TOGETHER, Extra
+from .. import mail_folders
 from . import config_files, services, signing
 from .judges import pem, pool, renewal
 from .judges.whose import Whose
@@ -379,7 +380,8 @@ def _take_away(placed: _Placed) -> Iterator[config_files.Undone]:
 
 
 def adopt(account: Account) -> None:
-    """The files that are on this server are the account's from now on."""
+    """The files that are on this server are the account's from now on, and its folders of messages."""
+    mail_folders.record(account)
     placed = {extra.path: _placed(extra, extra.path) for extra in read(account)}
     _write_record(account, placed)
 

@@ -8,18 +8,27 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ...account.accounts import Account
+from ...account.mail_names import Mailbox
 from ...host.system import CONFIG, Refused, refuse, run, write_durably
+from .. import mail_tables
 
 MAIN = Path("/etc/dovecot/dovecot.conf")
 OURS = MAIN.parent / "conf.d/00-transhumance.conf"
 """Read before the host's own, whose users are therefore asked after ours."""
 _MAIL = CONFIG / "mail"
+USERS = ("users-2.3", "users-2.4")
+"""Of mailboxes that do not lie as usual, or have a quota, in the words of either release: asked before the others."""
 _FILES = {
     # Whoever sends mail (service smtp) is asked for a password always: elsewhere the server that has the account asks.
     "2.3": f"""\
 passdb {{
   driver = passwd-file
   args = username_format=%u {_MAIL}/%{{if;%s;eq;smtp;senders;passwd}}
+}}
+userdb {{
+  driver = passwd-file
+  args = username_format=%u {_MAIL}/users-2.3
 }}
 userdb {{
   driver = passwd-file
@@ -31,6 +40,10 @@ userdb {{
 passdb transhumance {{
   driver = passwd-file
   passwd_file_path = {_MAIL}/%{{protocol | if('eq', 'smtp', 'senders', 'passwd')}}
+}}
+userdb transhumance-users {{
+  driver = passwd-file
+  passwd_file_path = {_MAIL}/users-2.4
 }}
 userdb transhumance {{
   driver = passwd-file
@@ -73,6 +86,39 @@ def content(release: str) -> str:
     if release not in _FILES:
         refuse("unknown_dovecot", f"Dovecot {release!r:.20} is not known: use one of {', '.join(_FILES)}.")
     return _FILES[release] + _FOR_ALL
+
+
+def user_line(account: Account, mailbox: Mailbox, address: str, owner: tuple[int, int], release: str) -> str:
+    """What one of USERS has of a mailbox."""
+    place, quota = mailbox.place, mailbox.quota
+    maildir, layout = (place.maildir, place.layout) if place else ("~/Maildir", "")
+    if release == "users-2.3":
+        fields = [f"userdb_mail=maildir:{maildir}{f':LAYOUT={layout}' if layout else ''}"]
+        if quota:
+            rule = {"bytes": quota.bytes, "messages": quota.messages}
+            rules = ":".join(f"{name}={value}" for name, value in rule.items() if value is not None)
+            fields.append(f"userdb_quota_rule=*:{rules}")
+    else:
+        fields = ["userdb_mail_driver=maildir", f"userdb_mail_path={maildir}", f"userdb_mail_inbox_path={maildir}"]
+        fields += [f"userdb_mailbox_list_layout={layout}"] if layout else []
+        if quota:
+            sizes = {"quota_storage_size": quota.bytes, "quota_message_count": quota.messages}
+            fields += [f"userdb_{name}={_limit(value)}" for name, value in sizes.items() if value is not None]
+    home = mail_tables.mailbox_home(account, mailbox)
+    return f"{mail_tables.in_passwd(address)}::{owner[0]}:{owner[1]}::{home}::{' '.join(fields)}"
+
+
+def _limit(value: int) -> str:
+    return str(value) if value else "unlimited"
+
+
+def require_users() -> None:
+    """Refuse mailboxes that Dovecot would not be told of."""
+    if not OURS.exists() or USERS[0] not in (text := OURS.read_text()) and USERS[1] not in text:
+        refuse(
+            "not_prepared",
+            "Dovecot here is not told yet where messages outside of homes lie: prepare this server again.",
+        )
 
 
 def lead_here() -> None:

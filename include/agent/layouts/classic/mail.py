@@ -6,16 +6,17 @@ came by a move is in ours alone.
 
 import grp
 import ipaddress
+from collections.abc import Iterator
 
 from ...account.accounts import Account, State, all_accounts, standing
 from ...account.mail_names import Mailbox
-from ...host.system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
-from .. import mail_tables
+from ...host.system import CONFIG, RUNTIME, Refused, locked, refuse, run, write_if_changed
+from .. import mail_folders, mail_queue, mail_tables
 from ..certificates import CERTIFICATES
-from ..mail_queue import drain, flush, queue, reload_postfix
+from ..mail_queue import flush, queue, reload_postfix
 from ..mail_tables import NOBODY, Transports, route
 from ..messages import SCOPE, count, differences, main, messages
-from . import led_dovecot, led_postfix
+from . import led_dovecot, led_postfix, mail_sessions, mail_user
 
 __all__ = [
     "SCOPE",
@@ -26,6 +27,7 @@ __all__ = [
     "follow",
     "lay_down",
     "main",
+    "make_folders",
     "messages",
     "queue",
     "render",
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 _MAIL = CONFIG / "mail"
-_PASSWORDS = ("passwd", "senders")
+_PASSWORDS = ("passwd", "senders", *led_dovecot.USERS)
 """Dovecot reads them again by itself when their time or size has changed."""
 
 
@@ -53,8 +55,12 @@ BY = Transports(onward=led_postfix.ONWARD, into=led_postfix.INTO, login=_login)
 
 def tables(accounts: list[tuple[Account, State]]) -> dict[str, str]:
     """The content of the tables, by file name; `senders`: who may send mail, which the host's tables know of the
-    accounts that were here before us."""
-    named = {"senders": "", **mail_tables.joined(_lines(account, state) for account, state in accounts)}
+    accounts that were here before us; USERS: the mailboxes that do not lie as usual, or have a quota."""
+    named = {
+        "senders": "",
+        **dict.fromkeys(led_dovecot.USERS, ""),
+        **mail_tables.joined(_lines(account, state) for account, state in accounts),
+    }
     # The host says whose mail it takes; what waits, waits in the queue.
     del named["access"]
     return named
@@ -66,6 +72,8 @@ def _lines(account: Account, state: State) -> dict[str, list[str]]:
         return {}
     lines = mail_tables.lines(account, state, BY)
     if where == "here":
+        for release in led_dovecot.USERS:
+            lines[release] = [*_user_lines(account, release)]
         caught = {forwarder.domain for forwarder in account.forwarders if forwarder.catches_all}
         # Wherever the host lets mail of other domains go.
         lines["transport"] += [f"{domain} {BY.into}" for domain in account.mail_domains if domain not in caught]
@@ -81,6 +89,33 @@ def _lines(account: Account, state: State) -> dict[str, list[str]]:
             mail_tables.login_line(account, box, box.key, box.password_hash, "") for box in account.mailboxes
         ]
     return lines
+
+
+def _user_lines(account: Account, release: str) -> Iterator[str]:
+    for box in account.mailboxes:
+        if box.place or box.quota:
+            try:
+                owner = mail_tables.owner_of(account, box)
+            except (OSError, Refused):
+                continue  # its folder is not what it was: nothing of its mail is lost, it waits
+            for address in mail_tables.kept_at(account, box):
+                yield led_dovecot.user_line(account, box, address, owner, release)
+
+
+def make_folders(account: Account) -> None:
+    """The account's folders among the mail system's, where there are none; they are the user's that this server has for
+    messages."""
+    if account.mail_folders or any(box.quota for box in account.mailboxes):
+        led_dovecot.require_users()
+    if account.mail_folders:
+        mail_folders.make(account, mail_user.numbers())
+
+
+def drain(account: Account, seconds: float = 5) -> None:
+    """Nobody writes to the account's mailboxes any more; Dovecot must already be told to let nobody in."""
+    mail_queue.drain(account, seconds)
+    if account.mail_folders:
+        mail_sessions.end_all(account)
 
 
 def lay_down() -> None:

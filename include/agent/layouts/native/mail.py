@@ -5,7 +5,7 @@ import ipaddress
 
 from ...account.accounts import Account, State, all_accounts, standing
 from ...account.mail_names import Mailbox
-from ...host.system import CONFIG, RUNTIME, locked, run, write_if_changed
+from ...host.system import CONFIG, RUNTIME, locked, refuse, run, write_if_changed
 from .. import mail_tables
 from ..certificates import CERTIFICATES
 from ..mail_queue import drain, flush, queue, reload_postfix
@@ -20,6 +20,7 @@ __all__ = [
     "flush",
     "follow",
     "main",
+    "make_folders",
     "messages",
     "queue",
     "render",
@@ -80,6 +81,17 @@ def send_from(addresses: list[str]) -> None:
         if [line.rstrip() for line in in_force] != settings:
             run(["postconf", "-e", *settings])
             reload_postfix()
+
+
+def make_folders(account: Account) -> None:
+    """In this layout all messages lie in homes."""
+    for box in account.mailboxes:
+        if box.place or box.quota:
+            refuse(
+                "no_such_place",
+                f"The mailbox {box.address} lies outside of the home, or has a quota, which this server has no place"
+                " for; choose a server of the classic layout.",
+            )
 
 
 def follow(account: Account) -> None:

@@ -1,20 +1,19 @@
-"""What changed in a home while the account served: the watcher (`files_watch`) as the agent starts and asks it."""
+"""What changed in a tree while the account served: the watcher (`files_watch`) as the agent starts and asks it."""
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...account.accounts import Account
 from ...host import processes
 from ...host.sandbox import python_argv
 from ...host.system import RUNTIME, Refused, run
 from . import watch
+from .trees import Tree
 
 _SOCKETS = RUNTIME / "watch"
 # The first answer comes when every directory is watched.
@@ -37,24 +36,24 @@ class Changes:
     paths: dict[bytes, int]
 
 
-def unit_of(account: Account) -> str:
-    return f"transhumance-watch-{account.name}.service"
+def unit_of(tree: Tree) -> str:
+    return f"transhumance-watch-{tree.name}.service"
 
 
-def start(account: Account) -> Changes:
-    """A fresh watcher of the home, every directory watched at return; raises Lost where that cannot be."""
-    stop(account)
+def start(tree: Tree) -> Changes:
+    """A fresh watcher of the tree, every directory watched at return; raises Lost where that cannot be."""
+    stop(tree)
     _SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
-    argv = python_argv(watch.__name__, account.home, str(_socket(account)), secrets.token_hex(8))
-    unit = ["systemd-run", "--quiet", "--collect", f"--unit={unit_of(account)}", "--property=Restart=no"]
+    argv = python_argv(watch.__name__, tree.home, str(_socket(tree)), secrets.token_hex(8))
+    unit = ["systemd-run", "--quiet", "--collect", f"--unit={unit_of(tree)}", "--property=Restart=no"]
     run([*unit, *argv])
     end = time.monotonic() + 10
-    while not _socket(account).exists() and time.monotonic() < end:
+    while not _socket(tree).exists() and time.monotonic() < end:
         time.sleep(0.01)
-    return since(account, 0, patience=_FIRST_PATIENCE)
+    return since(tree, 0, patience=_FIRST_PATIENCE)
 
 
-def since(account: Account, number: int, *, forget: int | None = None, patience: float = _PATIENCE) -> Changes:
+def since(tree: Tree, number: int, *, forget: int | None = None, patience: float = _PATIENCE) -> Changes:
     """What changed after the event of this number, up to this call; raises Lost where that is not known.
 
     `forget`: what changed up to that event will never be asked for again."""
@@ -62,7 +61,7 @@ def since(account: Account, number: int, *, forget: int | None = None, patience:
     try:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(patience)
-            line.connect(str(_socket(account)))
+            line.connect(str(_socket(tree)))
             line.sendall(question)
             with line.makefile("rb") as stream:
                 head = json.loads(stream.readline())
@@ -77,28 +76,28 @@ def since(account: Account, number: int, *, forget: int | None = None, patience:
     return Changes(head["token"], head["number"], {row[1:]: int(row[:1]) for row in rows})
 
 
-def stop(account: Account) -> None:
-    """No watcher of this account is left."""
-    run(["systemctl", "stop", unit_of(account)], check=False)
-    _socket(account).unlink(missing_ok=True)
+def stop(tree: Tree) -> None:
+    """No watcher of this tree is left."""
+    run(["systemctl", "stop", unit_of(tree)], check=False)
+    _socket(tree).unlink(missing_ok=True)
 
 
-def mapped(account: Account) -> set[bytes]:
-    """The files that processes of the account have mapped and may write to without any event.
+def mapped(tree: Tree) -> set[bytes]:
+    """The files that processes of its user have mapped and may write to without any event.
 
     On most file systems the last close tells of such writes, on an overlay nothing does."""
-    home, paths = os.fsencode(account.home) + b"/", set()
-    for process in processes.of_user(account.uid):
+    relative, paths = tree.relative, set()
+    for process in processes.of_user(tree.uid):
         try:
             with open(f"/proc/{process}/maps", "rb") as maps:
                 rows = [line.rstrip(b"\n").split(None, 5) for line in maps]
         except OSError:
             continue  # ended: its files were closed
         for row in rows:
-            if len(row) == 6 and row[1].endswith(b"s") and row[5].startswith(home):
-                paths.add(row[5][len(home) :].replace(b"\\012", b"\n"))
+            if len(row) == 6 and row[1].endswith(b"s") and (path := relative(row[5])) is not None:
+                paths.add(path.replace(b"\\012", b"\n"))
     return paths
 
 
-def _socket(account: Account) -> Path:
-    return _SOCKETS / account.name
+def _socket(tree: Tree) -> Path:
+    return _SOCKETS / tree.name

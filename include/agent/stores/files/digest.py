@@ -1,4 +1,4 @@
-"""All of a home compared with its copy: both are walked (`files_walk`), and only what differs is spoken of."""
+"""All of a tree compared with its copy: both are walked (`files_walk`), and only what differs is spoken of."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from ...account.accounts import Account
 from ...host import sandbox, walk_format
 from ...host.digest import MOST, printable
 from ...host.system import run
+from ...layouts import reboot_lines
 from ...verbs import peers as verbs
-from . import mounted, walk
+from . import mounted, trees, walk
 from .changes import mapped
+from .trees import Tree
 
 # Parts of the digest asked for at once.
 _AT_ONCE = 128
@@ -22,40 +24,51 @@ _SHOWN = 200
 _NAMES = walk_format.FIELDS.index("hard links")
 
 
-def describe(account: Account) -> dict[str, int]:
-    """{"home_bytes", "files"} as the last digest found them (0 before the first)."""
+def describe(tree: Tree) -> dict[str, int]:
+    """{"bytes", "files"} as the last digest found them (0 before the first)."""
     try:
-        last = json.loads((account.directory / "files.json").read_text())
+        last = json.loads((tree.directory / "files.json").read_text())
     except (FileNotFoundError, ValueError):
-        return {"home_bytes": 0, "files": 0}
-    return {"home_bytes": last["bytes"], "files": last["files"]}
+        return {"bytes": 0, "files": 0}
+    return {"bytes": last["bytes"], "files": last["files"]}
 
 
-def digest(account: Account) -> dict[str, Any]:
-    """What the home holds: {"files", "bytes", "entries", "digest", "parts": [hashes]}, equal on both servers.
+def digest(tree: Tree) -> dict[str, Any]:
+    """What the tree holds: {"files", "bytes", "entries", "digest", "parts": [hashes]}, equal on both servers.
 
     Only files that changed since the last digest are read. Keys with `_` are no part of the comparison: `_left` is
     what a move leaves behind ({kind: {"count", "first": [paths]}}), `_listing` the file with a line an entry."""
-    mounted.require_none(account)
-    account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cache, listing = account.directory / "files.hashes", account.directory / "files.listing"
+    mounted.require_none(tree)
+    tree.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache, listing = tree.directory / "files.hashes", tree.directory / "files.listing"
     began = time.monotonic()
-    if mapped(account):
+    if mapped(tree):
         # A page that stays dirty keeps its file's times: written out, the next write to it shows again.
-        run(["sync", "--file-system", account.home], check=False, timeout=600)
-    out = sandbox.call(account.home, walk.__name__, request={"cache": str(cache), "listing": str(listing)})
+        run(["sync", "--file-system", *tree.folders], check=False, timeout=600)
+    out = sandbox.call(tree.home, walk.__name__, request={"cache": str(cache), "listing": str(listing)})
     for path in (cache, listing):
         os.replace(f"{path}.new", path)
     result = json.loads(out)
     summary = {"files": result["files"], "bytes": result["bytes"]}
-    (account.directory / "files.json").write_text(json.dumps(summary))
+    (tree.directory / "files.json").write_text(json.dumps(summary))
     return result | {"_listing": str(listing), "_seconds": round(time.monotonic() - began, 3)}
 
 
 def left_behind(account: Account) -> list[str]:
-    """What a move or a test does not carry of the home as it is, in sentences; no content is read."""
-    mounted.require_none(account)
-    return left_sentences(json.loads(sandbox.call(account.home, walk.__name__, request={}))["left"])
+    """What a move or a test does not carry of the account's files as they are, in sentences; no content is read."""
+    return [sentence for tree in trees.of(account) for sentence in left_of(tree)]
+
+
+def left_of(tree: Tree) -> list[str]:
+    """The same of one tree."""
+    mounted.require_none(tree)
+    left = json.loads(sandbox.call(tree.home, walk.__name__, request={}))["left"]
+    return [*left_sentences(left), *left_of_cron(tree)]
+
+
+def left_of_cron(tree: Tree) -> list[str]:
+    """What cron starts at a boot and a move does not: it is told with the home."""
+    return [] if tree.messages else reboot_lines.left_behind(tree.account)
 
 
 def left_sentences(left: dict[str, dict[str, Any]]) -> list[str]:
@@ -71,10 +84,10 @@ def _shortened(path: str) -> str:
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
-def differences(account: Account, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+def differences(tree: Tree, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """At most 20 sentences, each naming a path that differs and in what; both digests must be fresh."""
     sentences = []
-    for path, line_here, line_there in differing(account, peer, mine, theirs):
+    for path, line_here, line_there in differing(tree, peer, mine, theirs):
         sentences.append(sentence(path, line_here, line_there))
         if len(sentences) == MOST:
             break
@@ -82,7 +95,7 @@ def differences(account: Account, peer: Any, mine: dict[str, Any], theirs: dict[
 
 
 def differing(
-    account: Account, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]
+    tree: Tree, peer: Any, mine: dict[str, Any], theirs: dict[str, Any]
 ) -> Iterator[tuple[str, str | None, str | None]]:
     """(escaped path, the rest of its line on the source, and on the target), None where there is none."""
     if mine["digest"] == theirs["digest"]:
@@ -90,17 +103,17 @@ def differing(
     parts = [n for n in range(walk_format.BUCKETS) if mine["parts"][n] != theirs["parts"][n]]
     for start in range(0, len(parts), _AT_ONCE):
         batch = parts[start : start + _AT_ONCE]
-        lines_here = _entries(listed(account, batch))
-        lines_there = _entries(peer.call(verbs.FilesListed(parts=batch)).lines)
+        lines_here = _entries(listed(tree, batch))
+        lines_there = _entries(peer.call(verbs.FilesListed(parts=batch, messages=tree.messages)).lines)
         for path in sorted({*lines_here, *lines_there}):
             if lines_here.get(path) != lines_there.get(path):
                 yield path, lines_here.get(path), lines_there.get(path)
 
 
-def listed(account: Account, parts: list[int]) -> list[str]:
+def listed(tree: Tree, parts: list[int]) -> list[str]:
     """The lines of the last digest's listing that belong to these parts."""
     buckets, lines = set(parts), []
-    with open(account.directory / "files.listing", "rb") as listing:
+    with open(tree.directory / "files.listing", "rb") as listing:
         for row in listing:
             line = row[row.index(b"\t") + 1 :]
             if walk.bucket_of(line[: line.index(b"\t")]) in buckets:
@@ -108,9 +121,9 @@ def listed(account: Account, parts: list[int]) -> list[str]:
     return lines
 
 
-def listed_paths(account: Account) -> Iterator[bytes]:
+def listed_paths(tree: Tree) -> Iterator[bytes]:
     """The paths of the last digest's listing."""
-    with open(account.directory / "files.listing", "rb") as listing:
+    with open(tree.directory / "files.listing", "rb") as listing:
         for row in listing:
             yield walk.unescaped(row.split(b"\t", 2)[1])
 

@@ -12,24 +12,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ...account.accounts import Account
 from ...channel.peer import Peer
+from ...host import walk_format
 from ...host.digest import MOST, printable
 from ...host.kept import Threads
 from ...host.system import refuse
-from ...layouts import mail, reboot_lines
+from ...layouts import mail
 from ...verbs import peers as verbs
 from ..store import Compared, Followed, Following, Rehearsal, Report, Slow, Store
 from . import changes as files_changes
 from . import index as files_index
 from . import look, mounted
 from .changes import Changes, Lost
-from .digest import differing, digest, left_sentences, sentence, without_names
+from .digest import differing, digest, left_of_cron, left_sentences, sentence, without_names
 from .index import Index, parent_of
 from .rsync import Listed, send
+from .trees import Tree
 from .walk import escaped, unescaped
 from .watch import DEEP
 
+_CONTENT = walk_format.FIELDS.index("content")
 # Passes end when the last one had this few paths, or after this many.
 FEW, _MOST_ROUNDS = 200, 6
 # A changed file of this size is named when a rehearsal is slow.
@@ -39,13 +41,13 @@ _CONNECT_SECONDS = 0.3
 
 
 class Watched(Following):
-    """What is known of one account's two copies, on the source, while its watcher tells what changes."""
+    """What is known of a tree's two copies, on the source, while its watcher tells what changes."""
 
     def __init__(
-        self, store: Store, account: Account, peer: Peer, followed: Followed, token: str, since: int, index: Index
+        self, store: Store, tree: Tree, peer: Peer, followed: Followed, token: str, since: int, index: Index
     ) -> None:
-        super().__init__(store, account, peer, followed)
-        self.token, self.since, self.index = token, since, index
+        super().__init__(store, tree.account, peer, followed)
+        self.tree, self.token, self.since, self.index = tree, token, since, index
         # The peer, by a connection of its own: the program that looks there is always the same.
         self.line = peer.apart()
         # Paths whose copies may differ, with the number of comparisons that they have failed.
@@ -67,7 +69,7 @@ class Watched(Following):
         return Rehearsal(seconds, slow)
 
     def final_pass(self) -> None:
-        mounted.require_none(self.account)
+        mounted.require_none(self.tree)
         carry(self, held=True)
 
     def compare(self) -> Compared:
@@ -82,7 +84,7 @@ class Watched(Following):
         return Compared(files=self.index.files, bytes=self.index.bytes, different=tuple(different[:MOST]))
 
     def messages(self) -> int:
-        return mail.count(self.account, self.index.rest)
+        return mail.count(self.account, self.index.rest, outside=self.tree.messages)
 
     def stop(self) -> None:
         self.line.close()
@@ -99,44 +101,46 @@ class Different:
     itself: bool
 
 
-def resume(store: Store, account: Account, peer: Peer) -> Watched | None:
-    """What was known of this account and peer when it was last saved; None where nothing is."""
+def resume(store: Store, tree: Tree, peer: Peer) -> Watched | None:
+    """What was known of this tree and peer when it was last saved; None where nothing is."""
     try:
-        with open(account.directory / "files.followed", "rb") as file:
+        with open(tree.directory / "files.followed", "rb") as file:
             head = json.loads(file.readline())
-            if head["move"] != peer.move or peer.call(verbs.FilesFollows()).token != head["token"]:
+            follows = verbs.FilesFollows(messages=tree.messages)
+            if head["move"] != peer.move or peer.call(follows).token != head["token"]:
                 return None
             index = files_index.load(file)
     except FileNotFoundError:
         return None
-    watched = Watched(store, account, peer, Followed(left=tuple(head["left"])), head["token"], head["since"], index)
+    watched = Watched(store, tree, peer, Followed(left=tuple(head["left"])), head["token"], head["since"], index)
     watched.unproven = {os.fsencode(path): 0 for path in head["unproven"]}
     return watched
 
 
-def begin(store: Store, account: Account, peer: Peer, report: Report) -> Watched:
+def begin(store: Store, tree: Tree, peer: Peer, report: Report) -> Watched:
     """Copy everything, compare everything, and have the watcher note what changes from the start on; raises Lost."""
-    forget(account)
+    forget(tree)
     began = time.monotonic()
-    token = files_changes.start(account).token
-    sent = send(account, peer, report)
+    token = files_changes.start(tree).token
+    sent = send(tree, peer, report)
     copied = time.monotonic()
-    since = files_changes.since(account, 0).number
+    since = files_changes.since(tree, 0).number
     report(text="reading both copies")
     with Threads() as pool:
-        durable = pool.submit(peer.call, verbs.FilesSettleAll())
-        digest_here, digest_there = pool.submit(digest, account), pool.submit(peer.call, verbs.FilesDigest())
+        durable = pool.submit(peer.call, verbs.FilesSettleAll(messages=tree.messages))
+        asked = verbs.FilesDigest(messages=tree.messages)
+        digest_here, digest_there = pool.submit(digest, tree), pool.submit(peer.call, asked)
         mine, theirs = digest_here.result(), digest_there.result()
         with open(mine["_listing"], "rb") as listing:
             index = files_index.load(listing)
-        left = (*left_sentences(mine["_left"]), *reboot_lines.left_behind(account))
-        following = Watched(store, account, peer, Followed(left=left), token, since, index)
-        for path, _, _ in differing(account, peer, mine, theirs):
+        left = (*left_sentences(mine["_left"]), *left_of_cron(tree))
+        following = Watched(store, tree, peer, Followed(left=left), token, since, index)
+        for path, _, _ in differing(tree, peer, mine, theirs):
             following.unproven[unescaped(os.fsencode(path))] = 0
         catch_up(following)
         proven = time.monotonic()
         durable.result()
-    peer.call(verbs.FilesFollows(token=token))
+    peer.call(verbs.FilesFollows(token=token, messages=tree.messages))
     following.followed = Followed(
         files=sent["files"],
         bytes=sent["bytes"],
@@ -177,25 +181,25 @@ def save(following: Watched) -> None:
         "unproven": unproven,
         "left": following.followed.left,
     }
-    following.index.save(following.account.directory / "files.followed", head)
-    files_changes.since(following.account, following.since, forget=following.since)
+    following.index.save(following.tree.directory / "files.followed", head)
+    files_changes.since(following.tree, following.since, forget=following.since)
 
 
-def forget(account: Account) -> None:
-    """Nothing is known of the account any more, and nothing runs for it here."""
-    look.end(account)
-    files_changes.stop(account)
+def forget(tree: Tree) -> None:
+    """Nothing is known of the tree any more, and nothing runs for it here."""
+    look.end(tree)
+    files_changes.stop(tree)
     for name in ("files.followed", "files.followed.new"):
-        (account.directory / name).unlink(missing_ok=True)
+        (tree.directory / name).unlink(missing_ok=True)
 
 
 def prepare(following: Watched) -> None:
     """Start what the next pass and the next proof will use."""
     if following.ready is None or not following.ready.waits:
         # With `again` it suits every list of files that are not large: which it will be is not known yet.
-        following.ready = Listed(following.account, following.peer, again=True)
-    look.begin(following.account, writable=False)
-    following.line.call(verbs.FilesLook(paths=[]))
+        following.ready = Listed(following.tree, following.peer, again=True)
+    look.begin(following.tree, writable=False)
+    following.line.call(verbs.FilesLook(paths=[], messages=following.tree.messages))
     time.sleep(max(0.0, following.ready.began + _CONNECT_SECONDS - time.monotonic()))
 
 
@@ -205,13 +209,16 @@ def carry(following: Watched, *, held: bool) -> set[bytes]:
     paths, states = _concerned(following, changes)
     if not held:
         # After the question for changes: what was mapped since then has had an event since then.
-        following.mapped = files_changes.mapped(following.account)
-    index = following.index
+        following.mapped = files_changes.mapped(following.tree)
+    index, messages = following.index, following.tree.messages
     if paths:
         present = {path for path, state in states.items() if state[0] in "fdl"}
         same, again = _unchanged(following, present, states)
         if removed := _to_remove(following, paths, present, states):
-            following.line.call(verbs.FilesRemove(paths=[os.fsdecode(path) for path in removed]))
+            following.line.call(verbs.FilesRemove(paths=[os.fsdecode(path) for path in removed], messages=messages))
+        if messages and (links := {path for path in present - same if states[path][0] == "l"}):
+            following.line.call(verbs.FilesLinks(links=_led(following, links)))
+            present -= links
         if to_copy := present - same:
             again = again or any(path in to_copy for path in following.unproven)
             parts = any(
@@ -219,7 +226,7 @@ def carry(following: Watched, *, held: bool) -> set[bytes]:
                 for path in to_copy
             )
             following.rsync_errors = _listed(following, again, parts).copy(to_copy, held=held)
-        following.line.call(verbs.FilesSettle(paths=[os.fsdecode(path) for path in paths]))
+        following.line.call(verbs.FilesSettle(paths=[os.fsdecode(path) for path in paths], messages=messages))
     if held and following.ready:
         # Unused, it would hold the target's data open for writing.
         following.ready.abandon()
@@ -236,8 +243,9 @@ def prove(following: Watched) -> dict[bytes, Different]:
         return {}
     paths, index = list(following.unproven), following.index
     with Threads() as pool:
-        asked_there = pool.submit(following.line.call, verbs.FilesLook(paths=[os.fsdecode(path) for path in paths]))
-        mine = look.ask(following.account, "lines", paths)["lines"]
+        question = verbs.FilesLook(paths=[os.fsdecode(path) for path in paths], messages=following.tree.messages)
+        asked_there = pool.submit(following.line.call, question)
+        mine = look.ask(following.tree, "lines", paths)["lines"]
         reply = asked_there.result()
     strange, theirs = set(reply["strange"]), reply["lines"]
     different: dict[bytes, Different] = {}
@@ -283,7 +291,7 @@ def _slow(following: Watched, seconds: float) -> tuple[Slow, ...]:
 
 
 def _changes(following: Watched) -> Changes:
-    changes = files_changes.since(following.account, following.since)
+    changes = files_changes.since(following.tree, following.since)
     if changes.token != following.token:
         raise Lost("its watcher was started anew")
     return changes
@@ -301,7 +309,7 @@ def _concerned(following: Watched, changes: Changes) -> tuple[set[bytes], dict[b
     fresh = {name for path in paths for name in (*index.group(path), parent_of(path))}
     while fresh:
         paths |= fresh
-        new = _states(following.account, fresh | paths if not states else fresh)
+        new = _states(following.tree, fresh | paths if not states else fresh)
         states |= new
         # A second name made for a file that has one in the index: they belong together.
         linked = {index.named.get(state[1]) for state in new.values() if state[0] == "f" and state[2] > 1}
@@ -310,8 +318,15 @@ def _concerned(following: Watched, changes: Changes) -> tuple[set[bytes], dict[b
     return paths, states
 
 
-def _states(account: Account, paths: Iterable[bytes]) -> dict[bytes, list[Any]]:
-    return {os.fsencode(path): state for path, state in look.ask(account, "states", paths).items()}
+def _states(tree: Tree, paths: Iterable[bytes]) -> dict[bytes, list[Any]]:
+    return {os.fsencode(path): state for path, state in look.ask(tree, "states", paths).items()}
+
+
+def _led(following: Watched, links: set[bytes]) -> dict[str, str]:
+    """Where these links among messages lead, those that lead elsewhere left out."""
+    lines = look.ask(following.tree, "lines", links)["lines"]
+    contents = {path: os.fsencode(rest).split(b"\t")[_CONTENT] for path, (_, rest) in lines.items()}
+    return {path: os.fsdecode(unescaped(content)) for path, content in contents.items()}
 
 
 def _unchanged(following: Watched, present: set[bytes], states: dict[bytes, list[Any]]) -> tuple[set[bytes], bool]:
@@ -323,13 +338,13 @@ def _unchanged(following: Watched, present: set[bytes], states: dict[bytes, list
         return set(), False
     inodes = {states[path][1] for path in doubtful if states[path][2] > 1}
     together = doubtful | {path for path in present if states[path][1] in inodes}
-    lines = look.ask(following.account, "lines", together)["lines"]
+    lines = look.ask(following.tree, "lines", together)["lines"]
     same, again = set(), False
     for path in doubtful:
         _, rest = lines.get(os.fsdecode(path), (0, ""))
         if os.fsencode(rest) == index.rest[path]:
             same.add(path)
-        elif rest and os.fsencode(rest).split(b"\t")[6] != index.rest[path].split(b"\t")[6]:
+        elif rest and os.fsencode(rest).split(b"\t")[_CONTENT] != index.rest[path].split(b"\t")[_CONTENT]:
             again = True
     # Names of one file go over together, or they would be two files there.
     parted = {states[path][1] for path in present - same if states[path][2] > 1}
@@ -374,4 +389,4 @@ def _listed(following: Watched, again: bool, parts: bool) -> Listed:
     if ready and ready.waits and not parts:
         following.ready = None
         return ready
-    return Listed(following.account, following.peer, again=again, parts=parts)
+    return Listed(following.tree, following.peer, again=again, parts=parts)

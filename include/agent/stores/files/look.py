@@ -1,4 +1,4 @@
-"""A second look at some paths of a home, by a program in the sandbox that waits for questions.
+"""A second look at some paths of a tree, by a program in the sandbox that waits for questions.
 
 It is started before a hold, so that nothing starts inside it. Its lines are those of the walk (`files_walk`)."""
 
@@ -16,11 +16,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ...account.accounts import Account
 from ...host.kept import Threads, of
-from ...host.sandbox import enter, open_beneath, python_argv
+from ...host.sandbox import devices, enter, is_together, open_beneath, python_argv, root_of
 from ...host.system import refuse
-from .walk import LONGEST, VANISHED, WORTH_CACHING, Cached, Unread, Walk, load_cache, unescaped
+from .trees import Tree
+from .walk import LONGEST, VANISHED, WORTH_CACHING, Cached, Unread, Walk, leads_on, load_cache, unescaped
 
 # As many files are made durable at once: they share the file system's commits.
 _SYNC_WIDTH = 16
@@ -30,11 +30,11 @@ _SYNC_WIDTH = 16
 
 
 class Looker:
-    """The home, and the questions that can be asked about paths below it; no part of a path is ever a link."""
+    """The tree, and the questions that can be asked about paths below it; no part of a path is ever a link."""
 
     def __init__(self, home: str, cache: dict[tuple[int, int], Cached]) -> None:
-        self.root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        self.device = os.fstat(self.root).st_dev
+        self.root = os.open(root_of(home), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        self.devices, self.messages = devices(home), is_together(home)
         self.cache = cache
 
     def each(self, paths: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
@@ -48,12 +48,12 @@ class Looker:
             if entered and name != b".." and len(path) <= LONGEST:
                 with contextlib.suppress(*VANISHED):
                     info = os.lstat(name)
-                    if not stat.S_ISDIR(info.st_mode) or info.st_dev == self.device:
+                    if not stat.S_ISDIR(info.st_mode) or info.st_dev in self.devices:
                         yield path, name, info
 
     def _go(self, directory: bytes) -> bool:
         try:
-            descriptor = open_beneath(self.root, directory, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = open_beneath(self.root, directory, os.O_RDONLY | os.O_DIRECTORY, crossing=self.messages)
         except OSError:
             return False
         os.fchdir(descriptor)
@@ -71,7 +71,7 @@ class Looker:
 
     def lines(self, paths: list[bytes]) -> dict[str, Any]:
         """{"lines": {path: [inode, rest of its line]}, "strange": paths that have names besides those asked for}."""
-        walk = Walk(self.cache)
+        walk = Walk(self.cache, messages=self.messages)
         names: dict[tuple[int, int], int] = {}
         for path, name, info in self.each(paths):
             if stat.S_ISREG(info.st_mode) and info.st_size >= WORTH_CACHING:
@@ -127,11 +127,39 @@ class Looker:
     def remove(self, paths: list[bytes]) -> dict[str, Any]:
         """Take these paths away, directories with all that is in them."""
         for _, name, info in self.each(paths):
-            if stat.S_ISDIR(info.st_mode):
-                shutil.rmtree(name)
-            else:
-                os.unlink(name)
+            _remove(name, info)
         return {}
+
+    def empty(self, paths: list[bytes]) -> dict[str, Any]:
+        """Take away what is in these directories."""
+        for _, name, _ in self.each(paths):
+            with os.scandir(name) as items:
+                inside = [os.fsencode(item.path) for item in items]
+            for path in inside:
+                _remove(path, os.lstat(path))
+        return {}
+
+    def link(self, paths: list[bytes]) -> dict[str, Any]:
+        """Make links, each given as a path and where it leads; none that leads out of its own folder."""
+        for path, leads in zip(paths[::2], paths[1::2], strict=True):
+            parent, _, name = (b".", b"", path) if b"/" not in path else path.rpartition(b"/")
+            if leads_on(leads) and name != b".." and self._go(parent):
+                with contextlib.suppress(FileNotFoundError):
+                    there = os.lstat(name)
+                    if stat.S_ISLNK(there.st_mode) and os.readlink(name) == leads:
+                        continue
+                    _remove(name, there)
+                os.symlink(leads, name)
+                folder = os.stat(".")
+                os.chown(name, folder.st_uid, folder.st_gid, follow_symlinks=False)
+        return {}
+
+
+def _remove(path: bytes, info: os.stat_result) -> None:
+    if stat.S_ISDIR(info.st_mode):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def _sync(descriptor: int) -> None:
@@ -145,13 +173,14 @@ def main(arguments: list[str]) -> None:
     """`HOME CACHE read|write`: a JSON line in, {"ask": ..., "paths": [...]}; a JSON line out; ends with its input."""
     home, cache, rights = arguments
     kept = {key: cached for key, cached in load_cache(cache).items() if cached[0] >= WORTH_CACHING}
-    enter(home, writable=rights == "write")
+    enter(home, writable=rights == "write", makes_links=True)
     # A directory can be as deep as a path is long, and is taken away level by level.
     sys.setrecursionlimit(2 * LONGEST)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     looker = Looker(home, kept)
-    asks = {"states": looker.states, "lines": looker.lines, "settle": looker.settle, "remove": looker.remove}
+    questions = (looker.states, looker.lines, looker.settle, looker.remove, looker.empty, looker.link)
+    asks = {question.__name__: question for question in questions}
     print("{}", flush=True)
     for request in sys.stdin:
         asked = json.loads(request)
@@ -168,14 +197,14 @@ def main(arguments: list[str]) -> None:
 class Looking:
     """The program for one account, running."""
 
-    def __init__(self, account: Account, *, writable: bool) -> None:
+    def __init__(self, tree: Tree, *, writable: bool) -> None:
         self.lock = threading.Lock()
         rights = "write" if writable else "read"
-        argv = python_argv(__name__, account.home, str(account.directory / "files.hashes"), rights)
+        argv = python_argv(__name__, tree.home, str(tree.directory / "files.hashes"), rights)
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout
         if not self.process.stdout.readline():
-            refuse("files_not_read", f"The sandbox of {account.home} could not be made; look at the journal.")
+            refuse("files_not_read", f"The sandbox of {tree.shown} could not be made; look at the journal.")
 
     def end(self) -> None:
         self.process.kill()
@@ -194,19 +223,20 @@ class _Running:
             self.of.popitem()[1].end()
 
 
-def begin(account: Account, *, writable: bool) -> Looking:
-    """Have the program run for this account, from now until `end` or until this run ends."""
+def begin(tree: Tree, *, writable: bool) -> Looking:
+    """Have the program run for this tree, from now until `end` or until this run ends."""
     running = of(_Running)
     with running.starting:
-        looking = running.of.get(account.name)
+        looking = running.of.get(tree.name)
         if looking is None or looking.process.poll() is not None:
-            looking = running.of[account.name] = Looking(account, writable=writable)
+            looking = running.of[tree.name] = Looking(tree, writable=writable)
         return looking
 
 
-def ask(account: Account, question: str, paths: Iterable[bytes], *, writable: bool = False) -> dict[str, Any]:
-    """What the program answers to this `question` ("states", "lines", "settle", "remove") about these paths."""
-    looking = begin(account, writable=writable)
+def ask(tree: Tree, question: str, paths: Iterable[bytes], *, writable: bool = False) -> dict[str, Any]:
+    """What the program answers to this `question` ("states", "lines", "settle", "remove", "empty") about these paths;
+    "link" takes where they lead as well, behind each."""
+    looking = begin(tree, writable=writable)
     request = json.dumps({"ask": question, "paths": [os.fsdecode(path) for path in paths]})
     with looking.lock:
         assert looking.process.stdin and looking.process.stdout
@@ -215,15 +245,15 @@ def ask(account: Account, question: str, paths: Iterable[bytes], *, writable: bo
             looking.process.stdin.flush()
             reply = json.loads(looking.process.stdout.readline())
         except (OSError, ValueError):
-            end(account)
-            refuse("files_not_read", f"What reads {account.home} has died; look at the journal and try again.")
+            end(tree)
+            refuse("files_not_read", f"What reads {tree.shown} has died; look at the journal and try again.")
     if "error" in reply:
-        refuse("files_not_read", f"The files in {account.home} could not be read again: {reply['error']}.")
+        refuse("files_not_read", f"The files in {tree.shown} could not be read again: {reply['error']}.")
     return reply["ok"]
 
 
-def end(account: Account) -> None:
-    """The program for this account is no more; another `begin` starts a new one."""
-    looking = of(_Running).of.pop(account.name, None)
+def end(tree: Tree) -> None:
+    """The program for this tree is no more; another `begin` starts a new one."""
+    looking = of(_Running).of.pop(tree.name, None)
     if looking:
         looking.end()

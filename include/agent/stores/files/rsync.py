@@ -1,7 +1,8 @@
-"""rsync from one server to the other, both ends in the sandbox: all of a home, or some paths of it."""
+"""rsync from one server to the other, both ends in the sandbox: all of a tree, or some paths of it."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -16,14 +17,15 @@ from ...host.digest import printable
 from ...host.needs import RSYNC, release, short_of
 from ...host.system import refuse, run
 from ...verbs import peers as verbs
-from . import mounted
+from . import mounted, trees, walk
+from .trees import Tree
 
 Report = Callable[..., None]
 
 # Nanoseconds count (--modify-window=-1): rsync by itself takes two changes within one second for none.
 # Only user attributes travel besides ACLs; -D is off; what is executable with someone else's rights is not.
 _OPTIONS = [
-    "-aHAXS",
+    "-aAXS",
     "--no-D",
     "--chmod=Fug-s,Du-s",
     "--modify-window=-1",
@@ -40,6 +42,9 @@ _SERVER_OPTIONS = {
     "listed in parts": ("-lHogtpAXRSe.LsfxCIvu", "-@-1", "--inplace"),
     "listed in parts again": ("-lHogtpAXIRSe.LsfxCIvu", "-@-1", "--inplace"),
 }
+# Links and names of one file are kept in a home; of messages links go another way (`send_links`), and two names are two
+# files, since each folder is a mount of its own in the sandbox.
+_OF_HOMES, _OF_MESSAGES = ("--hard-links",), ("--no-links",)
 # 24: files vanished while they were read, which is usual before the hold and shows in the comparison inside it.
 _FINE = (0, 24)
 # What lies deeper than rsync reaches is left behind; the walks of both sides leave it out, and tell it.
@@ -52,8 +57,13 @@ _RACED = re.compile(
 )
 
 
-def send(account: Account, peer: Any, report: Report, *, held: bool = False, checksum: bool = False) -> dict[str, Any]:
-    """Copy the home to the peer; what is there already is not sent again.
+def _server_options(kind: str, messages: bool) -> tuple[str, ...]:
+    letters, *words = _SERVER_OPTIONS[kind]
+    return (re.sub("^-l(W?)H", r"-\1", letters) if messages else letters, *words)
+
+
+def send(tree: Tree, peer: Any, report: Report, *, held: bool = False, checksum: bool = False) -> dict[str, Any]:
+    """Copy the tree to the peer; what is there already is not sent again.
 
     `held`: inside the hold, so a file that vanishes is an error, and the copy is durable on the target at return.
     `checksum`: compare contents and not just size and time, for a file whose times somebody has forged.
@@ -61,10 +71,16 @@ def send(account: Account, peer: Any, report: Report, *, held: bool = False, che
     began = time.monotonic()
     # A file that could not be read does not keep what was deleted: the comparison has the last word.
     options = ["--delete", "--ignore-errors", "--stats", *(["--checksum"] if checksum else [])]
-    done = _client(account, peer, options, "whole by content" if checksum else "whole").finish()
-    _judge(account, done, held=held)
+    # Before, so that the folders' times come after; and once more, for those in folders that were not there yet.
+    led = links(tree) if tree.messages else {}
+    if led:
+        peer.call(verbs.FilesLinks(links=led))
+    done = _client(tree, peer, options, "whole by content" if checksum else "whole").finish()
+    _judge(tree, done, held=held)
+    if led:
+        peer.call(verbs.FilesLinks(links=led))
     if held:
-        peer.call(verbs.FilesSettleAll())
+        peer.call(verbs.FilesSettleAll(messages=tree.messages))
     sent, size = (
         _stat(done.stdout, "Number of regular files transferred"),
         _stat(done.stdout, "Total bytes sent"),
@@ -80,12 +96,12 @@ class Listed:
     `again`: also files whose size and time are those of the copy. `parts`: of a file that is there only what changed,
     which pays for large files and costs a small one more than sending it."""
 
-    def __init__(self, account: Account, peer: Any, *, again: bool = False, parts: bool = False) -> None:
-        self.account, self.began = account, time.monotonic()
+    def __init__(self, tree: Tree, peer: Any, *, again: bool = False, parts: bool = False) -> None:
+        self.tree, self.began = tree, time.monotonic()
         options = ["--files-from=-", "--from0", *(["--ignore-times"] if again else [])]
         options += ["--inplace"] if parts else ["--whole-file"]
         kind = "listed" + (" in parts" if parts else "") + (" again" if again else "")
-        self.client = _client(account, peer, options, kind)
+        self.client = _client(tree, peer, options, kind)
 
     @property
     def waits(self) -> bool:
@@ -95,22 +111,29 @@ class Listed:
         """Copy these, and end. Before the hold what could not be copied is left to the comparison; the reason."""
         done = self.client.finish(b"".join(b"./%s\0" % path for path in sorted(paths)))
         if held:
-            _judge(self.account, done, held=True)
+            _judge(self.tree, done, held=True)
         return _error_text(done)
 
     def abandon(self) -> None:
         self.client.abandon()
 
 
-def _client(account: Account, peer: Any, options: list[str], kind: str) -> sandbox.Client:
-    mounted.require_none(account)
-    home = account.home.rstrip("/") + "/"
-    argv = ["/usr/bin/rsync", *_OPTIONS, *options, *sandbox.relay_shell(), home, f"peer:{home}"]
-    command = shlex.join(["rsync", "--server", *_SERVER_OPTIONS[kind], ".", home])
-    return sandbox.Client(account.home, argv, [*peer.ssh_argv(), command])
+def _client(tree: Tree, peer: Any, options: list[str], kind: str) -> sandbox.Client:
+    mounted.require_none(tree)
+    root = tree.root.rstrip("/") + "/"
+    which = _OF_MESSAGES if tree.messages else _OF_HOMES
+    argv = ["/usr/bin/rsync", *_OPTIONS, *which, *options, *sandbox.relay_shell(), root, f"peer:{root}"]
+    command = shlex.join(["rsync", "--server", *_server_options(kind, tree.messages), ".", root])
+    return sandbox.Client(tree.home, argv, [*peer.ssh_argv(), command])
 
 
-def _judge(account: Account, done: subprocess.CompletedProcess[str], *, held: bool) -> None:
+def links(tree: Tree) -> dict[str, str]:
+    """Where each link among messages leads that is carried."""
+    found: dict[str, str] = json.loads(sandbox.call(tree.home, walk.__name__, request={}))["links"]
+    return found
+
+
+def _judge(tree: Tree, done: subprocess.CompletedProcess[str], *, held: bool) -> None:
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     errors = [line for line in lines if not line.startswith("rsync error:") and not _TOO_LONG.search(line)]
     if done.returncode == 23 and not errors and len(lines) > 1:
@@ -119,7 +142,7 @@ def _judge(account: Account, done: subprocess.CompletedProcess[str], *, held: bo
     if done.returncode and (held or (done.returncode not in _FINE and not raced)):
         refuse(
             "files_not_copied",
-            f"rsync ended with {done.returncode} while it copied {account.home}: "
+            f"rsync ended with {done.returncode} while it copied {tree.shown}: "
             f"{_error_text(done) or 'it said nothing'}",
         )
 
@@ -139,20 +162,22 @@ def _stat(text: str, name: str) -> int:
 def serve_rsync(account: Account, argv: list[str]) -> NoReturn:
     """Become the receiving end of the source's rsync, in the sandbox of the account's home. Never returns.
 
-    Whatever path the source names, the account's home is written."""
+    Whatever path the source names, the account's home is written, or its folders of messages."""
     if argv[:2] != ["rsync", "--server"] or len(argv) < 4 or argv[-2] != ".":
         refuse("rsync_refused", "Only the receiving end of a copy can be started here.")
     options = argv[2:-2]
-    if tuple(options) not in _SERVER_OPTIONS.values():
+    tree = trees.chosen(account, messages=argv[-1] == f"{sandbox.MESSAGES}/")
+    if tuple(options) not in [_server_options(kind, tree.messages) for kind in _SERVER_OPTIONS]:
         shown = printable(" ".join(options))[:200]
         refuse("rsync_refused", f"The rsync options {shown} are none of those that a move uses; update both agents.")
-    homes.keep_plain(account.home)
-    mounted.require_none(account)
-    sandbox.enter(account.home, writable=True)
-    home = account.home.rstrip("/") + "/"
+    for folder in tree.folders:
+        homes.keep_plain(folder)
+    mounted.require_none(tree)
+    sandbox.enter(tree.home, writable=True)
+    root = tree.root.rstrip("/") + "/"
     os.execve(
         "/usr/bin/rsync",
-        ["rsync", "--server", *options, "--chmod=Fug-s,Du-s", ".", home],
+        ["rsync", "--server", *options, "--chmod=Fug-s,Du-s", ".", root],
         {"PATH": "/usr/bin", "LC_ALL": "C"},
     )
 

@@ -1,8 +1,11 @@
-"""The walk over a home directory that two copies are compared by; runs in a process of its own, in the sandbox.
+"""The walk over a tree, such as a home, that two copies are compared by; runs in a process of its own, in the sandbox.
 
 One line stands for one entry: path, type, permissions, owner, group, time, size, content or link target, hard-link
 group, extended attributes and ACLs. It shows an entry as it ought to arrive: what a move strips on purpose (set-user-id
 bits, devices, security attributes) is not part of the line, it is counted and reported instead.
+
+Among messages a link only leads on into its own folder, and its line has neither owner nor time; and of a file with two
+names there are two.
 """
 
 from __future__ import annotations
@@ -22,11 +25,11 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ...host.digest import printable
-from ...host.sandbox import enter, open_beneath
+from ...host.sandbox import devices, enter, is_together, open_beneath, root_of
 from ...host.walk_format import BUCKETS
 
 LISTED = 50
@@ -91,10 +94,12 @@ class _Names(dict[int, bytes]):
 
 
 class Walk:
-    """Collects the lines of one home; `cache` maps (dev, ino) to what was known of a file's content."""
+    """Collects the lines of one tree; `cache` maps (dev, ino) to what was known of a file's content."""
 
-    def __init__(self, cache: dict[tuple[int, int], Cached], *, reads: bool = True) -> None:
-        self.cache, self.reads = cache, reads
+    def __init__(self, cache: dict[tuple[int, int], Cached], *, reads: bool = True, messages: bool = False) -> None:
+        self.cache, self.reads, self.messages = cache, reads, messages
+        self.led: dict[str, str] = {}
+        """Where links among messages lead."""
         self.kept = bytearray()
         self.users, self.groups = _Names(pwd.getpwuid), _Names(grp.getgrgid)
         self.entries: list[Entry] = []
@@ -111,30 +116,31 @@ class Walk:
         if len(seen["first"]) < LISTED:
             seen["first"].append(path[:LONGEST].decode("utf-8", "backslashreplace"))
 
-    def tree(self, root: bytes) -> None:
-        """Take in `root` and everything below it, on its own file system only.
+    def tree(self, root: bytes, on: Collection[int] = ()) -> None:
+        """Take in `root` and everything below it, on its own file system, or on these, only.
 
         Each directory is opened from the root on and becomes the current one, so no path is too long for the kernel."""
         before = os.open(".", os.O_PATH)
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            device = os.fstat(top).st_dev
+            on = on or {os.fstat(top).st_dev}
             os.fchdir(top)
             self.entry(b".", b".", os.fstat(top))
             waiting = [b""]
             while waiting:
                 prefix = waiting.pop()
                 with contextlib.suppress(*VANISHED):
-                    waiting += self.directory(top, prefix, device)
+                    waiting += self.directory(top, prefix, on)
         finally:
             os.fchdir(before)
             os.close(top)
             os.close(before)
 
-    def directory(self, top: int, prefix: bytes, device: int) -> list[bytes]:
+    def directory(self, top: int, prefix: bytes, on: Collection[int]) -> list[bytes]:
         """Take in what is in one directory; the directories among it, as prefixes."""
         try:
-            descriptor = open_beneath(top, prefix or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME
+            descriptor = open_beneath(top, prefix or b".", flags, crossing=self.messages)
         except OSError as error:
             if isinstance(error, VANISHED) or error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
                 return []  # something else has taken its place
@@ -152,7 +158,7 @@ class Walk:
                     with contextlib.suppress(*VANISHED):
                         info = item.stat(follow_symlinks=False)
                         if stat.S_ISDIR(info.st_mode):
-                            if info.st_dev != device:
+                            if info.st_dev not in on:
                                 raise Unread(path, OSError(errno.EXDEV, os.strerror(errno.EXDEV)))
                             directories.append(path + b"/")
                         self.entry(name, path, info)
@@ -176,7 +182,7 @@ class Walk:
             kind = b"f"
             if mode & (stat.S_ISUID | stat.S_ISGID):
                 self.leave("set-user-id or set-group-id bit of a file", path)
-            if info.st_nlink > 1:
+            if info.st_nlink > 1 and not self.messages:
                 self.links.setdefault((info.st_dev, info.st_ino), []).append(path)
             content = self.content(full, path, info)
             self.files += 1
@@ -188,7 +194,13 @@ class Walk:
             self.flagged(path, self.flags_of(full, os.O_DIRECTORY))
         elif stat.S_ISLNK(mode):
             kind = b"l"
-            content = escaped(os.readlink(full))
+            leads = os.readlink(full)
+            if self.messages:
+                if not leads_on(leads):
+                    self.leave("link that leads elsewhere", path)
+                    return
+                self.led[os.fsdecode(path)] = os.fsdecode(leads)
+            content = escaped(leads)
         elif stat.S_ISSOCK(mode):
             return  # it is its program's, which makes it when it starts
         else:
@@ -203,17 +215,19 @@ class Walk:
             mode &= ~(stat.S_ISUID | stat.S_ISGID)
         elif kind == b"d":
             mode &= ~stat.S_ISUID
+        shown = kind != b"l" or not self.messages
         text = b"%s\t%o\t%s\t%s\t%d\t%d\t%s" % (
             kind,
             mode,
-            self.users[info.st_uid],
-            self.groups[info.st_gid],
-            info.st_mtime_ns,
+            self.users[info.st_uid] if shown else b"-",
+            self.groups[info.st_gid] if shown else b"-",
+            info.st_mtime_ns if shown else 0,
             info.st_size if kind == b"f" else 0,
             content,
         )
         file = kind == b"f"
-        linked = (info.st_dev, info.st_ino, info.st_nlink) if file and info.st_nlink > 1 else None
+        named = file and info.st_nlink > 1 and not self.messages
+        linked = (info.st_dev, info.st_ino, info.st_nlink) if named else None
         return path, info.st_ino if file else 0, text, attributes, linked
 
     def content(self, full: bytes, path: bytes, info: os.stat_result) -> bytes:
@@ -357,6 +371,11 @@ def _flags(descriptor: int) -> int:
     return struct.unpack_from("=I", raw)[0] & _SHOWN_FLAGS
 
 
+def leads_on(link: bytes) -> bool:
+    """Whether what a link says leads from its own folder further into that."""
+    return 0 < len(link) <= LONGEST and not link.startswith(b"/") and b".." not in link.split(b"/")
+
+
 def bucket_of(path: bytes) -> int:
     """Which of the 4096 parts of a digest an (escaped) path belongs to."""
     return zlib.crc32(path) % BUCKETS
@@ -393,7 +412,7 @@ def _cached(content: bytes) -> dict[tuple[int, int], Cached]:
 def main(arguments: list[str]) -> None:
     """`HOME`; stdin: {"cache": path, "listing": path}; stdout: the digest as JSON. Both files are replaced.
 
-    With {} on stdin no content is read: {"left"} alone. What cannot be read ends it, told on stderr."""
+    With {} on stdin no content is read: {"left", "links"} alone. What cannot be read ends it, told on stderr."""
     try:
         _main(arguments[0], json.load(sys.stdin))
     except Unread as error:
@@ -402,11 +421,12 @@ def main(arguments: list[str]) -> None:
 
 def _main(home: str, request: dict[str, str]) -> None:
     gc.disable()  # nothing here refers to itself, and looking for it in so many entries takes long
+    root, messages = os.fsencode(root_of(home)), is_together(home)
     if not request:
-        walk = Walk({}, reads=False)
+        walk = Walk({}, reads=False, messages=messages)
         enter(home, writable=False)
-        walk.tree(os.fsencode(home))
-        json.dump({"left": walk.left}, sys.stdout)
+        walk.tree(root, devices(home))
+        json.dump({"left": walk.left, "links": walk.led}, sys.stdout)
         return
     with contextlib.ExitStack() as opened:
         old_cache = opened.enter_context(open(request["cache"], "a+b"))
@@ -414,8 +434,8 @@ def _main(home: str, request: dict[str, str]) -> None:
         listing = opened.enter_context(open(request["listing"] + ".new", "wb"))
         enter(home, writable=False)
         old_cache.seek(0)
-        walk = Walk(_cached(old_cache.read()))
-        walk.tree(os.fsencode(home))
+        walk = Walk(_cached(old_cache.read()), messages=messages)
+        walk.tree(root, devices(home))
         hashes = [hashlib.blake2b(digest_size=8) for _ in range(BUCKETS)]
         entries = 0
         for inode, line in walk.rows():

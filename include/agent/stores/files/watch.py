@@ -1,4 +1,4 @@
-"""The watcher of a home: a process in the sandbox that notes every path that changes while the account serves.
+"""The watcher of a tree: a process in the sandbox that notes every path that changes while the account serves.
 
 inotify on every directory, and on every file that has a second name. Its events are queued by the very system call that
 makes the change, so an answer that first reads the queue until it is empty names everything that happened before the
@@ -19,7 +19,7 @@ import stat
 import struct
 import sys
 
-from ...host.sandbox import enter, open_beneath
+from ...host.sandbox import enter, is_together, open_beneath, root_of
 from .walk import LONGEST
 
 _MODIFY, _ATTRIB, _CLOSE_WRITE = 0x2, 0x4, 0x8
@@ -40,10 +40,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Watch:
-    """The watches on one home and what they have told: path -> (number of the last event, DATA | DEEP)."""
+    """The watches on one tree and what they have told: path -> (number of the last event, DATA | DEEP)."""
 
     def __init__(self, home: str) -> None:
-        self.root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        self.root = os.open(root_of(home), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        self.messages = is_together(home)
+        self.tops = {b".", *(os.fsencode(folder[1:]) for folder in home.split(":")[1:])}
+        """What lies where it does for as long as it is watched."""
         self.directories: dict[int, bytes] = {}
         self.linked: dict[int, set[bytes]] = {}
         self.dirty: dict[bytes, tuple[int, int]] = {}
@@ -78,7 +81,7 @@ class Watch:
             if len(path) > LONGEST:
                 continue
             try:
-                directory = open_beneath(self.root, path, os.O_RDONLY | os.O_DIRECTORY)
+                directory = self.open(path)
             except OSError as error:
                 # Gone or moved on: the event of that is in the queue, and leads to where it is now.
                 if error.errno not in (*_VANISHED, errno.EXDEV):
@@ -95,6 +98,9 @@ class Watch:
                         self.take_in(path, os.fsencode(item.name), item, waiting, mark)
             finally:
                 os.close(directory)
+
+    def open(self, path: bytes) -> int:
+        return open_beneath(self.root, path, os.O_RDONLY | os.O_DIRECTORY, crossing=self.messages)
 
     def take_in(self, parent: bytes, name: bytes, item: os.DirEntry, waiting: list[bytes], mark: bool) -> None:
         path = name if parent == b"." else parent + b"/" + name
@@ -161,8 +167,9 @@ class Watch:
         if parent is None:
             return self.lose("an event came from nowhere")
         if not name:
-            if parent == b"." and mask & (_DELETE_SELF | _MOVE_SELF):
-                self.lose("the home itself was moved or deleted")
+            if parent in self.tops and mask & (_DELETE_SELF | _MOVE_SELF):
+                what = "the home itself" if parent == b"." else "a folder of messages"
+                self.lose(f"{what} was moved or deleted")
             return self.mark(parent)
         path = name if parent == b"." else parent + b"/" + name
         if mask & (_CREATE | _MOVED_TO | _MOVED_FROM | _DELETE):
@@ -177,7 +184,7 @@ class Watch:
         if mask & _ISDIR:
             return self.scan(path, mark=True)
         try:
-            directory = open_beneath(self.root, parent, os.O_RDONLY | os.O_DIRECTORY)
+            directory = self.open(parent)
         except OSError:
             return  # gone or moved on: there is an event
         try:

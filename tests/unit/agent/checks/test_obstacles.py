@@ -63,7 +63,6 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
         monkeypatch.setattr(module, "state_of", lambda name: state)
     for module, name, result in (
         (obstacles.digest, "left_behind", []),
-        (obstacles.reboot_lines, "left_behind", []),
         (postgres_definition, "definition", {"left": []}),
         (hold, "refuse_prepared", None),
         (mariadb_definition, "definition", {"left": []}),

@@ -27,7 +27,7 @@ MESSAGES = {"1.host:2,S": (1, b"one"), "2.host:2,": (2, b"two")}
 
 
 def read(home: Path) -> dict:
-    return messages.read_messages({"info@alice.example": str(home)})
+    return messages.read_messages({"info@alice.example": str(home / "Maildir")})
 
 
 def test_equal_mailboxes_have_equal_digests(tmp_path: Path) -> None:

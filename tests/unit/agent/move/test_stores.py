@@ -14,6 +14,7 @@ from include.agent.move import stores
 from include.agent.stores.files import follow
 from include.agent.stores.files.index import Index
 from include.agent.stores.files.store import FILES
+from include.agent.stores.files.trees import Tree
 from include.agent.stores.store import Followed, Nothing
 from tests.support.account_files import FILE
 
@@ -47,7 +48,7 @@ def test_of_an_account_without_databases_nothing_is_asked_until_the_end(store: A
 
 
 def test_two_followings_of_an_account_share_nothing() -> None:
-    one, other = (follow.Watched(FILES, ALICE, PEER, Followed(), "token", 0, Index()) for _ in range(2))
+    one, other = (follow.Watched(FILES, Tree(ALICE), PEER, Followed(), "token", 0, Index()) for _ in range(2))
     one.unproven[b"a"] = 0
     one.mapped.add(b"a")
     assert not other.unproven and not other.mapped

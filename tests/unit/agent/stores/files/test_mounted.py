@@ -20,18 +20,21 @@ from pathlib import Path
 from include.agent.account.accounts import Account
 from include.agent.host import homes, sandbox
 from include.agent.host.system import Refused
-from include.agent.stores.files import digest, follow, rsync, walk
+from include.agent.stores.files import digest, follow, rsync, trees, walk
 home = sys.argv[1]
-account = SimpleNamespace(name="shop", uid=59998, home=home, directory=Path(home).parent / "kept")
+account = SimpleNamespace(
+    name="shop", uid=59998, home=home, directory=Path(home).parent / "kept", mail_folders=(), mailboxes=()
+)
+tree = trees.Tree(account)
 peer = SimpleNamespace(ssh_argv=lambda: ["false"])
 homes.keep_plain = lambda _folder: None
 ways = {
-    "send": lambda: rsync.send(account, peer, lambda **_: None),
-    "listed": lambda: rsync.Listed(account, peer).abandon(),
+    "send": lambda: rsync.send(tree, peer, lambda **_: None),
+    "listed": lambda: rsync.Listed(tree, peer).abandon(),
     "serve": lambda: rsync.serve_rsync(account, ["rsync", "--server", *rsync._SERVER_OPTIONS["whole"], ".", home]),
-    "digest": lambda: digest.digest(account),
+    "digest": lambda: digest.digest(tree),
     "left_behind": lambda: digest.left_behind(account),
-    "hold": lambda: follow.Watched.final_pass(SimpleNamespace(account=account)),
+    "hold": lambda: follow.Watched.final_pass(SimpleNamespace(tree=tree)),
 }
 said = {}
 for name in sys.argv[2:] or ways:
@@ -62,7 +65,7 @@ def test_what_is_mounted_below_is_refused_in_one_sentence(name: str, tmp_path: P
     home = tmp_path / "shop"
     (home / "deep" / name).mkdir(parents=True)
     said, seen = in_private(home, mount=str(home / "deep" / name))
-    assert seen == {"left": {}}, "from the sandbox it is not seen, so it has to be refused outside"
+    assert seen == {"left": {}, "links": {}}, "from the sandbox it is not seen, so it has to be refused outside"
     assert {*said} == {"send", "listed", "serve", "digest", "left_behind", "hold"}
     for code, sentence in said.values():
         assert code == "mounted_below" and "is mounted below the home of shop" in sentence
@@ -95,6 +98,6 @@ def test_a_file_system_that_begins_without_a_mount_ends_the_walk(
     top = os.open(tmp_path, os.O_RDONLY)
     try:
         with pytest.raises(walk.Unread, match="sub: a file system of its own begins there"):
-            found.directory(top, b"", device=os.fstat(top).st_dev + 1)
+            found.directory(top, b"", on={os.fstat(top).st_dev + 1})
     finally:
         os.close(top)
