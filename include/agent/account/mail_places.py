@@ -11,8 +11,9 @@ from ..host.digest import printable
 from ..host.homes import is_of_the_system
 from .file_values import bad, mapping
 
-# Signs that mean nothing to Dovecot's files, its variables and the tables of ours.
-_PLACE = re.compile(r"(?=.{1,400}\Z)(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._@+=,~#&-]{1,255}){2,16}")
+# Signs that mean nothing to Dovecot's files and its variables; above the account's own folder, to nobody.
+_PLACE = re.compile(r"(?=.{1,400}\Z)(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._@+=,~#&'*?^`{|}$!-]{1,255}){2,16}")
+_ABOVE = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _OF_MAIL = re.compile(r"/var/(?:vmail|mail|virtual|spool/(?:mail|vmail|virtual)|lib/(?:vmail|mail|dovecot))/")
 _LAYOUTS = ("", "fs")
 _LARGEST = 1 << 60
@@ -89,7 +90,7 @@ def folders(places: Iterable[tuple[str, Place]], home: str) -> tuple[str, ...]:
         if is_in(place.home, home):
             continue
         folder = place.folder(address)
-        if folder is None or folder.count("/") < 2:
+        if folder is None or not _ABOVE.fullmatch(folder.rpartition("/")[0]):
             bad(
                 f"The messages of {address} lie in {place.home}, which does not say whose they are: move them into a"
                 f" folder called after the domain, such as /var/vmail/{address.partition('@')[2]}."

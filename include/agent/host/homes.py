@@ -71,7 +71,7 @@ def make_way(home: str) -> None:
 def keep_plain(home: str) -> None:
     """What lies beside and in this home is plain from now on, and from the beginning of every boot; can be repeated,
     and costs nothing then."""
-    folder = os.path.dirname(home)
+    folder = above(home)
     if are_plain(folder):
         return
     name = _unit_name(folder)
@@ -79,6 +79,20 @@ def keep_plain(home: str) -> None:
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", "--quiet", name])
     make_plain(folder)
+
+
+def above(home: str) -> str:
+    """The folder that is made plain for a home, or for a folder of messages: the one that it lies in, or on the way
+    there the first that another than root may write, who could put something else in the place of what follows."""
+    at = "/"
+    for part in Path(home).parent.parts[1:]:
+        at = os.path.join(at, part)
+        if not os.path.lexists(at):
+            return os.path.dirname(home)
+        status = os.lstat(at)
+        if not stat.S_ISLNK(status.st_mode) and (status.st_uid != 0 or status.st_mode & 0o022):
+            break
+    return at
 
 
 def _unit_name(folder: str) -> str:

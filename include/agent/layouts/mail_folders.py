@@ -23,18 +23,25 @@ _MAIL_GROUP = 8
 
 
 def record(account: Account) -> None:
-    """They were here before us, and are this account's."""
+    """They were here before us, and are this account's. Refused where a customer could lead one elsewhere."""
+    for folder in account.mail_folders:
+        if _is_there(folder):
+            os.close(_way_to(account, folder, owner_of(folder)))
     _note(account, account.mail_folders)
 
 
-def make(account: Account, owner: tuple[int, int]) -> None:
-    """Make those that are missing. Refused where one is there that is not known to be this account's, or could be
-    led elsewhere by a customer. Can be repeated."""
+def make(account: Account, owner: Callable[[], tuple[int, int]]) -> None:
+    """Make those that are missing, as the mail system's user's, which `owner` tells. Refused where one is there that is
+    not known to be this account's, or could be led elsewhere by a customer. Can be repeated."""
     known = _known(account)
-    for folder in account.mail_folders:
-        parent = _way_to(account, folder, owner)
+    missing = [folder for folder in account.mail_folders if folder not in known or not _is_there(folder)]
+    whose = owner() if missing else (0, 0)
+    for folder in missing:
+        if _is_there(folder):
+            _taken(account, folder, "a folder of this server's that is not known to be this account's")
+        parent = _way_to(account, folder, whose)
         try:
-            _make(account, folder, parent, owner, folder in known)
+            _make(account, folder, parent, whose)
         finally:
             os.close(parent)
 
@@ -133,12 +140,8 @@ def _require_nobodys(account: Account, path: str, owner: tuple[int, int]) -> Non
         )
 
 
-def _make(account: Account, folder: str, parent: int, owner: tuple[int, int], known: bool) -> None:
+def _make(account: Account, folder: str, parent: int, owner: tuple[int, int]) -> None:
     name = folder.rpartition("/")[2]
-    if known and _is_there(folder):
-        return
-    if _is_there(folder):
-        _taken(account, folder, "a folder of this server's that is not known to be this account's")
     _note(account, [folder])
     os.mkdir(name, 0o700, dir_fd=parent)
     os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)

@@ -47,6 +47,11 @@ class Here:
         return {account.home for account in self.accounts}
 
     @property
+    def folders(self) -> set[str]:
+        """What is the accounts' alone: homes, and folders of messages."""
+        return self.homes.union(*(account.mail_folders for account in self.accounts))
+
+    @property
     def users(self) -> set[int]:
         """The Unix users of accounts."""
         return {account.uid for account in self.accounts if not account.part}

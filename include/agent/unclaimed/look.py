@@ -41,7 +41,7 @@ def look(report: Report = lambda **_: None) -> list[Unclaimed]:
         things += _tried(part_name, partial(part, here))
     report(step="files")
     elsewhere = {each.name for each in things if each.kind in (clusters.KIND, containers.KIND, "crontab", "timer")}
-    accounts_own = here.homes | {path for account in accounts for path in extras.paths(account)}
+    accounts_own = here.folders | {path for account in accounts for path in extras.paths(account)}
     things += _tried("files", partial(files.look, here, elsewhere | accounts_own))
     return sorted(at_most(things), key=lambda each: (each.kind, each.name))
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 
-from ..host import mounts
+from ..host import homes, mounts
 from ..verbs import Unclaimed
 from . import containers, debian
 from .here import Here, unclaimed
@@ -20,9 +19,9 @@ _OF_THE_SYSTEM = re.compile(r"/(proc|sys|dev|run|snap)(/|\Z)")
 
 def look(here: Here) -> list[Unclaimed]:
     """What is mounted, below homes or anywhere else."""
-    own_homes = {f"/home/{name}" for name in here.unreadable} | here.homes
-    # The folders that homes lie in, which the agent makes plain (host/homes).
-    own_homes |= {os.path.dirname(home) for home in here.homes}
+    own_homes = {f"/home/{name}" for name in here.unreadable} | here.folders
+    # The folders that homes and messages lie in, which the agent makes plain.
+    own_homes |= {homes.above(folder) for folder in here.folders}
     things = {}
     for mount in mounts.all_mounts():
         of_the_system = mount.kind in _OF_THE_KERNEL or _OF_THE_SYSTEM.match(mount.at) or mount.at in debian.MOUNTS

@@ -54,6 +54,7 @@ class Mailbox:
     address: Name
     password_hash: Name
     folder: Path
+    home: Path = ""
     owner: Annotated[int | None, maybe(whole(0, 1 << 32))] = None
     quota: Name = ""
 

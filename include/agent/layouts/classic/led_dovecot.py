@@ -41,7 +41,7 @@ passdb transhumance {{
   driver = passwd-file
   passwd_file_path = {_MAIL}/%{{protocol | if('eq', 'smtp', 'senders', 'passwd')}}
 }}
-userdb transhumance-users {{
+userdb transhumance_users {{
   driver = passwd-file
   passwd_file_path = {_MAIL}/users-2.4
 }}

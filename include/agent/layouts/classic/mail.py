@@ -105,10 +105,9 @@ def _user_lines(account: Account, release: str) -> Iterator[str]:
 def make_folders(account: Account) -> None:
     """The account's folders among the mail system's, where there are none; they are the user's that this server has for
     messages."""
-    if account.mail_folders or any(box.quota for box in account.mailboxes):
+    if any(box.place or box.quota for box in account.mailboxes) and not account.adopted.exists():
         led_dovecot.require_users()
-    if account.mail_folders:
-        mail_folders.make(account, mail_user.numbers())
+    mail_folders.make(account, mail_user.numbers)
 
 
 def drain(account: Account, seconds: float = 5) -> None:

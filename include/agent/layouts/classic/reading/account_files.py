@@ -10,10 +10,11 @@ from ....account import file_values, mail_names
 from ....account.accounts import Account
 from ....host.digest import printable
 from ....host.system import Refused
-from ....verbs.discovered import Discovered, Site
+from ....verbs.discovered import Discovered, Mailbox, Site
 from .. import extras
 from ..judges.whose import Whose
 from ..places import SHARED, kind_of
+from . import boxes
 from .programs import CARRIED
 from .tree import Notes, Tree
 from .users import is_below
@@ -25,8 +26,8 @@ _SHOWN = 5
 class _File:
     """An account file in the making."""
 
-    def __init__(self, account: Discovered) -> None:
-        self.account = account
+    def __init__(self, account: Discovered, others: set[int]) -> None:
+        self.account, self._others = account, others
         self._unfit = Notes()
         self.content: dict[str, Any] = {
             "account": account.name,
@@ -86,25 +87,22 @@ class _File:
     def mail(self) -> dict[str, Any]:
         account = self.account
         names = tuple(self.take(account.mail_domains, file_values.domain))
-        boxes = [{"address": box.address, "password_hash": box.password_hash} for box in account.mailboxes]
+        mailboxes = [self._mailbox(box) for box in account.mailboxes]
         forwarders = [{"address": forwarder.address, "to": forwarder.to} for forwarder in account.forwarders]
-        for box in account.mailboxes:
-            local, _, domain = box.address.partition("@")
-            usual = f"{account.home}/mail/{domain}/{local}"
-            if box.folder and not is_below(box.folder.partition(":")[2] or box.folder, usual):
-                self._cannot(
-                    f"The messages of {box.address} lie in {box.folder}, not in {usual}/Maildir; move them.", "folder"
-                )
-            if box.owner is not None and box.owner != account.uid:
-                self._cannot(
-                    f"The messages of {box.address} belong to the user {box.owner}, not to {account.name}.", "owner"
-                )
-            if box.quota:
-                self._cannot(f"The mailbox {box.address} has a quota ({box.quota}); that is not carried yet.", "quota")
         return {
             "domains": [*names],
-            "mailboxes": self.take(boxes, lambda box: mail_names.Mailbox.from_json(box, names)),
+            "mailboxes": self.take(mailboxes, lambda box: mail_names.Mailbox.from_json(box, names)),
             "forwarders": self.take(forwarders, lambda forwarder: mail_names.Forwarder.from_json(forwarder, names)),
+        }
+
+    def _mailbox(self, box: Mailbox) -> dict[str, Any]:
+        place = boxes.place(box, self.account, self._others, self._cannot)
+        quota = boxes.quota(box, self._cannot)
+        return {
+            "address": box.address,
+            "password_hash": box.password_hash,
+            **({"place": place} if place else {}),
+            **({"quota": quota} if quota else {}),
         }
 
     def others(self) -> None:
@@ -119,7 +117,11 @@ class _File:
     def extras(self, tree: Tree) -> list[str]:
         """The extras that are carried, as the judges find; the others are told."""
         account = Account.from_json(self.content)
-        described = dict.fromkeys(extra.path for extra in self.account.extras if extra.path not in SHARED)
+        described = dict.fromkeys(
+            extra.path
+            for extra in self.account.extras
+            if extra.path not in SHARED and not any(is_below(extra.path, folder) for folder in account.mail_folders)
+        )
         places = {path: kind_of(path, Whose.of(account)) for path in described}
         outside = [path for path, kind in places.items() if kind is None]
         if outside:
@@ -151,14 +153,14 @@ class _File:
         return self._unfit.sentences()
 
 
-def with_account_file(account: Discovered, sharing: list[str], tree: Tree) -> Discovered:
+def with_account_file(account: Discovered, sharing: list[str], others: set[int], tree: Tree) -> Discovered:
     """The same, with its account file as far as that can say it; with none where it cannot say who the account is.
-    `sharing`: who else has its group."""
+    `sharing`: who else has its group; `others`: the users of the other accounts."""
     if sharing:
         who = ", ".join(sharing[:_SHOWN])
         cannot = f"The group {account.gid} of {account.name} is that of {who} too; give each a group of its own."
         return replace(account, unfit=[printable(cannot)])
-    file = _File(account)
+    file = _File(account, others)
     try:
         Account.from_json(file.content)
     except Refused as error:

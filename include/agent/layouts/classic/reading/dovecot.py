@@ -270,9 +270,9 @@ def _expanded(text: str, address: str, home: str) -> str:
 
     def word(match: re.Match[str]) -> str:
         value = words.get(match[3] or match[4], match[0])
-        width = match[1]
-        if width and width.lstrip(".").isdecimal():
-            value = value[: int(width.lstrip("."))]
+        offset, _, width = (match[1] or "").rpartition(".")
+        if width.isdecimal() and len(match[1]) < 8:
+            value = value[int(offset) if offset.isdecimal() else 0 :][: int(width)]
         return value.lower() if match[2] == "L" else value
 
     path = _PARTS.sub(word, text)

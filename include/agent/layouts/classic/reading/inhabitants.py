@@ -77,9 +77,11 @@ def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants
     for user in server.users.values():
         of_group[user.gid][user.name] = None
     discovered_accounts = []
-    for account in accounts(server, owned).values():
+    found = [*accounts(server, owned).values()]
+    for account in found:
+        others = {other.uid for other in found if other is not account}
         sharing = [name for name in of_group[account.gid] if name != account.name]
-        whole = with_account_file(account, sharing, tree)
+        whole = with_account_file(account, sharing, others, tree)
         try:
             discovered_accounts.append(decode(discovered.Discovered, plain(whole)))
         except Strange as strange:

@@ -40,6 +40,7 @@ class Mail:
                 address=box.address,
                 password_hash=box.password_hash,
                 folder=box.folder,
+                home=box.home,
                 owner=box.owner,
                 quota=box.quota,
             )

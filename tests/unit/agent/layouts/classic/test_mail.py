@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from include.agent.account.accounts import Account
+from include.agent.account.mail_places import Place, Quota
 from include.agent.layouts.classic import led_dovecot
 from include.agent.layouts.classic.reading import dovecot, postfix
 from include.agent.layouts.classic.reading.asking import Database, for_all
@@ -17,6 +18,8 @@ from include.agent.layouts.classic.reading.inhabitants import inhabitants
 from include.agent.layouts.classic.reading.tree import Tree
 
 from .laid import laid, silent
+
+HOME = "/home/press/mail/press.example/desk"
 
 
 def test_virtual_mail_from_files(tmp_path: Path) -> None:
@@ -64,11 +67,14 @@ def test_what_an_account_file_says_of_mail(tmp_path: Path) -> None:
         "@shop.example",
         "sales@shop.example",
     ]
-    assert shop.unfit[:4] == [
-        "The messages of extra@shop.example lie in maildir:/var/vmail/shop.example/extra/Maildir:LAYOUT=fs, not in"
-        " /home/shop/mail/shop.example/extra/Maildir; move them. (2 more of these)",
-        "The messages of extra@shop.example belong to the user 5000, not to shop. (2 more of these)",
-        "The mailbox info@shop.example has a quota (*:storage=1G); that is not carried yet. (1 more of these)",
+    said = {box.address: (box.place, box.quota) for box in Account.from_json(shop.account_file).mailboxes}
+    folder = "/var/vmail/shop.example"
+    assert said == {
+        "info@shop.example": (Place(f"{folder}/info/Maildir", f"{folder}/info", "fs"), Quota(bytes=1 << 30)),
+        "o'hara@shop.example": (Place(f"{folder}/o'hara/Maildir", f"{folder}/o'hara", "fs"), Quota(bytes=500 << 20)),
+    }
+    assert (box.place, box.quota) == (Place(f"{HOME}/Maildir", HOME, "fs"), Quota(bytes=1 << 30))
+    assert shop.unfit[:1] == [
         "The password hash of extra@shop.example must begin with its scheme in braces and hold no space or colon.",
     ]
 

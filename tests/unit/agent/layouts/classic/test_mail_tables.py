@@ -9,7 +9,7 @@ import pytest
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, State
 from include.agent.host.system import Refused
-from include.agent.layouts import mail_tables
+from include.agent.layouts import mail_folders, mail_tables
 from include.agent.layouts.classic import led_dovecot, led_postfix, mail
 
 HASH = "{SHA512-CRYPT}$6$salt$hash"
@@ -146,6 +146,80 @@ def test_dovecot_is_let_go_again_if_postfix_cannot_be_led(
     with pytest.raises(Refused):
         mail.lay_down()
     assert done == (["led"] if led_before else ["led", "let go"])
+
+
+def boxes_outside() -> Account:
+    """One in the mail system's folder, one of another layout and with a quota, one with a quota alone, a usual one."""
+    mailboxes = [
+        {"address": f"info@{HERE}", "place": {"maildir": f"/var/vmail/{HERE}/info"}},
+        {
+            "address": f"kept@{HERE}",
+            "place": {"maildir": f"/var/vmail/{HERE}/kept/Maildir", "home": f"/var/vmail/{HERE}/kept", "layout": "fs"},
+            "quota": {"bytes": 1 << 30, "messages": 0},
+        },
+        {"address": f"O'Neil@{HERE}", "quota": {"messages": 1000}},
+        {"address": f"usual@{HERE}"},
+    ]
+    mail = ALICE.to_json()["mail"] | {"mailboxes": [{**box, "password_hash": HASH} for box in mailboxes]}
+    return Account.from_json({**ALICE.to_json(), "mail": mail})
+
+
+def test_dovecot_is_told_where_mailboxes_lie_that_came_and_how_much_they_hold(
+    server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = boxes_outside()
+    monkeypatch.setattr(mail_folders, "owner_of", lambda folder: (5000, 8) if folder == f"/var/vmail/{HERE}" else None)
+    tables = mail.tables([(alice, SERVING)])
+    assert tables["users-2.3"].splitlines() == [
+        f"info@{HERE}::5000:8::/var/vmail/{HERE}/info::userdb_mail=maildir:/var/vmail/{HERE}/info",
+        *(
+            f"{before}kept@{HERE}::5000:8::/var/vmail/{HERE}/kept::"
+            f"userdb_mail=maildir:/var/vmail/{HERE}/kept/Maildir:LAYOUT=fs"
+            f" userdb_quota_rule=*:bytes={1 << 30}:messages=0"
+            for before in ("", "/")
+        ),
+        f"o\\'neil@{HERE}::2001:2001::{ALICE.home}/mail/{HERE}/O'Neil::userdb_mail=maildir:~/Maildir"
+        " userdb_quota_rule=*:messages=1000",
+    ]
+    maildir = f"/var/vmail/{HERE}/kept/Maildir"
+    assert tables["users-2.4"].splitlines()[1] == (
+        f"kept@{HERE}::5000:8::/var/vmail/{HERE}/kept::userdb_mail_driver=maildir userdb_mail_path={maildir}"
+        f" userdb_mail_inbox_path={maildir} userdb_mailbox_list_layout=fs"
+        f" userdb_quota_storage_size={1 << 30} userdb_quota_message_count=unlimited"
+    )
+    for state in (HELD, MOVED):
+        assert {mail.tables([(alice, state)])[name] for name in led_dovecot.USERS} == {""}
+    (alice.directory / "adopted").touch()
+    assert {*mail.tables([(alice, SERVING)]).values()} == {""}
+
+
+def test_a_folder_that_is_not_what_it_was_takes_no_other_mailbox_away(
+    server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(folder: str) -> tuple[int, int]:
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr(mail_folders, "owner_of", gone)
+    tables = mail.tables([(boxes_outside(), SERVING)])
+    assert [line.split("@")[0] for line in tables["users-2.3"].splitlines()] == ["o\\'neil"]
+
+
+def test_dovecot_asks_for_them_first_in_both_releases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for release in ("2.3", "2.4"):
+        text = led_dovecot.content(release)
+        assert text.index(f"/mail/users-{release}") < text.rindex("/mail/passwd")
+    monkeypatch.setattr(led_dovecot, "OURS", tmp_path / "ours")
+    alice = boxes_outside()
+    for text in (None, led_dovecot.content("2.3").replace("users-2.3", "x")):
+        if text is not None:
+            led_dovecot.OURS.write_text(text)
+        with pytest.raises(Refused, match="prepare this server again"):
+            mail.make_folders(alice)
+    made: list[str] = []
+    monkeypatch.setattr(mail_folders, "make", lambda account, owner: made.append(account.name))
+    led_dovecot.OURS.write_text(led_dovecot.content("2.4"))
+    mail.make_folders(alice)
+    assert made == ["alice"]
 
 
 @pytest.mark.parametrize(("dovecot", "postfix"), [(False, False), (False, True)])
