@@ -314,7 +314,9 @@ def confirm_account(conn: psycopg.Connection, name: str, by: str) -> Account:
 
 
 def _domains(entry: Mapping[str, Any]) -> list[str]:
-    return [name for site in entry.get("sites") or () for name in (site["domain"], *site.get("aliases", ()))]
+    """Its host names; what stands for all names below one of them is none."""
+    names = (name for site in entry.get("sites") or () for name in (site["domain"], *site.get("aliases", ())))
+    return [name for name in names if not name.startswith("*.")]
 
 
 def _moving_to(conn: psycopg.Connection, account: str, server: str) -> bool:

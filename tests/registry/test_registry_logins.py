@@ -52,6 +52,11 @@ def over(conn: psycopg.Connection, to: str | None = None) -> registry.Move:
     return registry.begin_over(conn, "www", "2026", f"over-{to}", "ops", to, lift_gate_because=host.UNTESTED)
 
 
+def test_an_alias_that_stands_for_many_names_is_none_of_the_accounts_domains(two: psycopg.Connection) -> None:
+    says(two, "vps-1", "www", sites=[{"domain": "shop.example", "aliases": ["*.shop.example", "www.shop.example"]}])
+    assert registry.account(two, "www").domains == ["shop.example", "www.shop.example"]
+
+
 def test_each_is_known_by_a_name_of_its_own_and_keeps_its_login(two: psycopg.Connection) -> None:
     assert logins(two, "vps-1") == {"www": "www"}
     assert logins(two, "vps-2") == {"www.vps-2": "www"}

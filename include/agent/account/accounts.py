@@ -12,7 +12,20 @@ from typing import Any
 
 from ..host.system import CONFIG, RUNTIME, STATE, Refused, locked, read_json, refuse, sync_directory, write_durably
 from .engines import DECLARED, ENGINES, DeclaredEngine
-from .file_values import Site, all_of, bad, domain, extra, home, identifier, mapping, ports, shell, site
+from .file_values import (
+    Site,
+    all_of,
+    bad,
+    domain,
+    extra,
+    home,
+    identifier,
+    is_wildcard,
+    mapping,
+    ports,
+    shell,
+    site,
+)
 from .mail_names import Forwarder, Mailbox, require_an_end
 from .mail_places import folders
 from .state import TRANSITIONS, UNREADABLE, State, read_state
@@ -114,9 +127,14 @@ class Account:
         return [host for site in self.sites for host in (site.domain, *site.aliases)]
 
     @property
+    def wildcards(self) -> list[str]:
+        """Those of its host names that stand for all names below another, which is its own as well."""
+        return [host for host in self.hosts if is_wildcard(host)]
+
+    @property
     def domains(self) -> list[str]:
         """Every name it may have a certificate for."""
-        return sorted({*self.hosts, *self.mail_domains})
+        return sorted({*self.hosts, *self.mail_domains} - {*self.wildcards})
 
     @cached_property
     def mail_folders(self) -> tuple[str, ...]:
@@ -196,6 +214,12 @@ class Account:
         for noun, names in keys_by_noun.items():
             if twice := sorted(name for name, count in Counter(names).items() if count > 1):
                 bad(f"The {noun} {twice[0]} stands twice in the account file; give it once.")
+        for name in account.wildcards:
+            if name[2:] not in account.domains:
+                bad(
+                    f"The alias {name} stands for all names below {name[2:]}, which the account has not; give one of"
+                    " its sites that name too, or list the names that are used."
+                )
         require_an_end(mailboxes, forwarders, mail_domains)
         _ = account.mail_folders  # refused here where it cannot be said whose they are
         return account

@@ -20,8 +20,8 @@ _APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
 
 @dataclass(frozen=True)
 class Site:
-    """A site: its domain, the further names it answers to, and its document root relative to the home; None where the
-    web server's own file of the site, one of the account's extras, says what is shown.
+    """A site: its domain, the further names it answers to (*.name: all below that one), and its document root relative
+    to the home; None where the web server's own file of the site, one of the account's extras, says what is shown.
 
     Requests for `app` and what is below it go to a program of the account's own that listens at ~/app.sock.
     """
@@ -30,6 +30,11 @@ class Site:
     aliases: tuple[str, ...]
     root: str | None
     app: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names it has one by one."""
+        return tuple(name for name in (self.domain, *self.aliases) if not is_wildcard(name))
 
     def to_json(self) -> dict[str, Any]:
         more = {"app": self.app} if self.app else {}
@@ -91,6 +96,17 @@ def domain(value: Any) -> str:
     return value
 
 
+def is_wildcard(name: str) -> bool:
+    """Whether it stands for all names below another."""
+    return name.startswith("*.")
+
+
+def alias(value: Any) -> str:
+    if isinstance(value, str) and is_wildcard(value):
+        return f"*.{domain(value[2:])}"
+    return domain(value)
+
+
 def site(item: Any) -> Site:
     item = mapping(item, "A site", ("domain", "aliases", "root", "app"))
     root = item.get("root", "public_html")
@@ -102,7 +118,7 @@ def site(item: Any) -> Site:
     app = item.get("app")
     if app is not None and (not isinstance(app, str) or not _APP.fullmatch(app)):
         bad(f"The path {app!r} of the app must be a plain one that begins with /, such as /live.")
-    return Site(domain(item.get("domain")), all_of(item.get("aliases", []), "aliases", domain), root, app)
+    return Site(domain(item.get("domain")), all_of(item.get("aliases", []), "aliases", alias), root, app)
 
 
 def extra(value: Any) -> str:

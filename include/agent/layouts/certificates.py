@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..account.accounts import Account, all_accounts
+from ..account.file_values import is_wildcard
 from ..host.digest import printable
 from ..host.system import CONFIG, RUNTIME, Refused, locked, refuse, run, write_if_changed
 from .haproxy import HAProxy
@@ -38,7 +39,9 @@ def _require_pair(domain: str, pem: str) -> None:
     names = {name.lower() for name in _CERTIFIED.findall(named.stdout.decode(errors="replace"))}
     for account in all_accounts():
         foreign_hosts = [
-            host for host in account.domains if domain not in account.domains and {host, _any_beside(host)} & names
+            host
+            for host in (*account.domains, *account.wildcards)
+            if domain not in account.domains and ({host, _any_beside(host)} & names or _has_one_of(host, names))
         ]
         if foreign_hosts:
             refuse(
@@ -58,6 +61,10 @@ def is_pair(pem: str) -> bool:
         except (ssl.SSLError, ValueError, OSError):
             return False
     return True
+
+
+def _has_one_of(host: str, names: set[str]) -> bool:
+    return is_wildcard(host) and any(name.endswith(host[1:]) for name in names)
 
 
 def _any_beside(host: str) -> str:

@@ -57,9 +57,7 @@ def blocks(account: Account, test: dict[str, Any]) -> str:
 def _block(key: str, site: Site, host: str, sites: list[Site], names: dict[str, str]) -> str:
     own = names[site.domain]
     led_back = [
-        (domain, names[account_site.domain])
-        for account_site in [site, *sites]
-        for domain in (account_site.domain, *account_site.aliases)
+        (domain, names[account_site.domain]) for account_site in [site, *sites] for domain in account_site.names
     ]
     led_back = list(dict(led_back).items())[:_MAX_HOSTS]
     headers = "\n".join(_header_map(key, header, own, host) for header in ("referer", "origin"))

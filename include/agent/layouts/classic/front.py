@@ -70,7 +70,7 @@ def _lead_back() -> None:
         for site in account.sites if test else ():
             if name := test["names"].get(site.domain):
                 hosts_by_name[name] = test.get("hosts", {}).get(site.domain, site.domain)
-                names_by_host |= dict.fromkeys((site.domain, *site.aliases), name)
+                names_by_host |= dict.fromkeys(site.names, name)
     FRONT.sync(TRIAL_HOSTS_MAP, hosts_by_name)
     FRONT.sync(TRIAL_NAMES_MAP, names_by_host)
     trial_pages.render(names_by_host)
@@ -94,7 +94,7 @@ def let_app_go(account: Account) -> None:
 
 def _app_paths(account: Account) -> list[str]:
     """How what is asked for begins. Not written down: when the front begins anew nobody waits."""
-    return [f"{host}{site.app}" for site in account.sites if site.app for host in (site.domain, *site.aliases)]
+    return [f"{host}{site.app}" for site in account.sites if site.app for host in site.names]
 
 
 def in_flight(account: Account) -> int:

@@ -15,6 +15,12 @@ def refuse_unfit(account: Account) -> None:
             f"{account.extras[0]} of {account.name} is a file of a classic server's, which this one has no place for;"
             " choose a server of that layout.",
         )
+    if account.wildcards:
+        refuse(
+            "wildcard",
+            f"{account.name} answers to every name of {account.wildcards[0]}, which only servers of the classic layout"
+            " do; choose one of those, or list the names that are used.",
+        )
     for site in account.sites:
         if site.root is None:
             refuse(

@@ -72,6 +72,19 @@ HASH = "{SHA512-CRYPT}$6$salt$hash"
         {"sites": [{**SITE, "domain": "-a.example"}]},
         {"sites": [{**SITE, "domain": "localhost"}]},
         {"sites": [{**SITE, "aliases": ["a b.example"]}]},
+        *(
+            {"sites": [{**SITE, "aliases": [alias]}]}
+            for alias in (
+                "*",
+                "*.example",
+                "*.bob.example",
+                "*.*.alice.example",
+                "x*.alice.example",
+                "*.alice.example\n",
+            )
+        ),
+        {"sites": [{**SITE, "domain": "*.alice.example"}]},
+        {"sites": [{**SITE, "aliases": ["*.alice.example"] * 2}]},
         {"sites": [{**SITE, "root": "../bob"}]},
         {"sites": [{**SITE, "app": "live"}]},
         {"sites": [{**SITE, "app": "/live {"}]},
@@ -291,3 +304,75 @@ def test_other_mailboxes_are_refused_with_what_to_do(name: str) -> None:
     box = {"address": f"{name}@x.example", "password_hash": HASH}
     with pytest.raises(Refused, match="rename it .mail to .anything"):
         Account.from_json(changed(mail={"domains": ["x.example"], "mailboxes": [box]}))
+
+
+def test_an_alias_may_stand_for_all_names_below_one_of_the_accounts_own() -> None:
+    account = Account.from_json(changed(sites=[{**SITE, "aliases": ["*.alice.example", "www.alice.example"]}]))
+    assert account.wildcards == ["*.alice.example"] and "*.alice.example" in account.hosts
+    assert account.domains == ["alice.example", "www.alice.example"], "no certificate is kept by that name"
+    assert account.sites[0].names == ("alice.example", "www.alice.example")
+    assert Account.from_json(account.to_json()) == account
+
+
+PLACE = "/var/vmail/alice.example/info"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *(
+            {"place": {"maildir": maildir}}
+            for maildir in (
+                "/var/vmail/bob.example/info",
+                "/var/vmail/info",
+                "/etc/alice.example/info",
+                "/var/lib/mysql/alice.example",
+                "/var/vmail/../etc/alice.example",
+                "/var/vmail/alice.example/a b",
+                "/var/vmail/alice.example/a:b",
+                "/var/vmail/alice.example/%u",
+                "/var/vmail/alice.example/a\n",
+                "/var/v;m/alice.example/a",
+                "/alice.example/info",
+                "/messages/var/alice.example",
+                "relative/alice.example",
+                "/var/vmail/alice.example/" + "x" * 500,
+                "/home",
+                "/home/alice.example",
+                7,
+                None,
+            )
+        ),
+        {"place": {"maildir": PLACE, "home": "/var/vmail/alice.example/other"}},
+        {"place": {"maildir": PLACE, "home": "/var/vmail"}},
+        {"place": {"maildir": PLACE, "layout": "index"}},
+        {"place": {"maildir": PLACE, "uid": 0}},
+        {"place": PLACE},
+        {"quota": {}},
+        {"quota": {"bytes": -1}},
+        {"quota": {"bytes": True}},
+        {"quota": {"bytes": 1 << 61}},
+        {"quota": {"messages": "9"}},
+        {"quota": {"files": 1}},
+        {"quota": 5},
+    ],
+)
+def test_a_mailbox_lies_in_a_folder_that_is_the_accounts_alone(more: dict[str, Any]) -> None:
+    box = {"address": "info@alice.example", "password_hash": HASH, **more}
+    home = "/home/alice.example/alice" if more.get("place") == {"maildir": "/home/alice.example"} else "/home/alice"
+    with pytest.raises(Refused) as refused:
+        Account.from_json(changed(home=home, mail={"domains": ["alice.example"], "mailboxes": [box]}))
+    assert refused.value.message.isprintable() and len(refused.value.message) < 600
+
+
+def test_the_folders_of_its_mailboxes_are_said_once() -> None:
+    places = [f"/var/vmail/alice.example/{name}" for name in ("a", "b")]
+    places += ["/srv/mail/c@alice.example/Maildir", "/home/alice/mail", "/var/vmail/alice.example/x/c@alice.example"]
+    boxes = [
+        {"address": f"{name}@alice.example", "password_hash": HASH, "place": {"maildir": place}}
+        for name, place in zip("abcdc"[:4] + "e", places, strict=True)
+    ]
+    account = Account.from_json(changed(mail={"domains": ["alice.example"], "mailboxes": boxes}))
+    assert account.mail_folders == ("/srv/mail/c@alice.example", "/var/vmail/alice.example")
+    assert Account.from_json(account.to_json()) == account
+    assert account.part_of("mariadb").mail_folders == ()

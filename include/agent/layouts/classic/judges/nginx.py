@@ -160,7 +160,9 @@ def _listen(arguments: list[str], _whose: Whose) -> Why:
 
 def _server_name(arguments: list[str], whose: Whose) -> Why:
     for name in arguments:
-        if name.lower() not in whose.hosts:
+        # With a dot in front it is that name, and all below it.
+        meant = {name.lower()[1:], f"*{name.lower()}"} if name.startswith(".") else {name.lower()}
+        if not meant <= whose.hosts:
             return (
                 f"is {name!r:.120}, which is no host name of {whose.name}'s sites",
                 "take it out, or list it in the account file",

@@ -54,15 +54,19 @@ class _File:
         return self.take([site for site in sites if site], file_values.site)
 
     def _site(self, site: Site) -> dict[str, Any] | None:
-        plain = [name for name in site.names if not name.startswith("*.")]
+        plain = [name for name in site.names if not file_values.is_wildcard(name)]
         called = printable(plain[0] if plain else (site.names or [site.place])[0])
-        for name in site.names:
-            if name.startswith("*."):
-                self._cannot(f"The site {called} answers to every name of {name}; list those that are used.")
+        names = [name for name in site.names if not file_values.is_wildcard(name) or name[2:] in self._names()]
+        for name in dict.fromkeys(site.names):
+            if name not in names:
+                self._cannot(
+                    f"The site {called} answers to every name of {name}; give it the name {name[2:]} too, or list those"
+                    " that are used."
+                )
         if not plain:
             self._cannot(f"The site {called} of {site.place} has no plain name of its own; give it one.")
             return None
-        file: dict[str, Any] = {"domain": plain[0], "aliases": plain[1:]}
+        file: dict[str, Any] = {"domain": plain[0], "aliases": [name for name in names if name != plain[0]]}
         for answered in site.behind:
             below, _, where = answered.rpartition(" at ")
             if where == f"http {self.account.home}/{_APP}" and "app" not in file:
@@ -83,6 +87,10 @@ class _File:
         except Refused:
             file["root"] = None
         return file
+
+    def _names(self) -> set[str]:
+        """The names that it has one by one."""
+        return {*self.account.mail_domains}.union(*(site.names for site in self.account.sites))
 
     def mail(self) -> dict[str, Any]:
         account = self.account

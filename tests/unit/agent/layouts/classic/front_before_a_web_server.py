@@ -204,9 +204,11 @@ def main() -> None:
     long.join()
     command(f"set map {MAP} shop hold")
     began = time.monotonic()
-    held = [later(partial(visit, host=host)) for host in ("shop.example", "x.wild.example:80", "SHOP.example.")]
+    hosts = ("shop.example", "x.wild.example:80", "SHOP.example.", "e.d.c.b.a.wild.example")
+    held = [later(partial(visit, host=host)) for host in hosts]
     assert in_flight() == 0 and all(thread.is_alive() for thread in held)
-    assert visit(host="nobody.example"), "others do not wait"
+    for host in ("nobody.example", "wild.example", "a.example", "xwild.example"):
+        assert visit(host=host), "others do not wait"
     command(f"set map {MAP} shop serve")
     for thread in held:
         thread.join()

@@ -86,7 +86,7 @@ def test_an_account_that_can_be_said_is_said(tmp_path: Path) -> None:
 
 def test_what_an_account_file_cannot_say_is_told(tmp_path: Path) -> None:
     other = "[shop4]\nuser = shop\nlisten = /run/php/shop4.sock\n"
-    more = "ServerAlias *.shop.example\nProxyPass / http://127.0.0.1:3000/"
+    more = "ServerAlias *.elsewhere.example\nProxyPass / http://127.0.0.1:3000/"
     found = of_user(
         tmp_path,
         "shop",
@@ -97,7 +97,8 @@ def test_what_an_account_file_cannot_say_is_told(tmp_path: Path) -> None:
         **{"etc/php/8.4/fpm/php-fpm.conf": other, "etc/cron.d/shop": "@daily shop /home/shop/x\n"},
     )
     assert [sentence for sentence in only(found).unfit if "outside of" not in sentence] == [
-        "The site shop.example answers to every name of *.shop.example; list those that are used.",
+        "The site shop.example answers to every name of *.elsewhere.example; give it the name elsewhere.example too, or"
+        " list those that are used.",
         "The site shop.example passes / at http 127.0.0.1:3000 on; a program is only reached at /home/shop/app.sock.",
         "The folder /srv/shop of the site shop.example is not below /home/shop; move it below the home.",
         "PHP of shop runs as the versions 8.2, 8.4; use one of them.",
@@ -105,6 +106,14 @@ def test_what_an_account_file_cannot_say_is_told(tmp_path: Path) -> None:
     ]
     file = only(found).account_file
     assert file is not None and file["sites"] == []
+
+
+def test_all_names_below_one_of_the_sites_own_go_over(tmp_path: Path) -> None:
+    more = "ServerAlias *.shop.example www.shop.example\n"
+    shop = only(of_user(tmp_path, "shop", "/home/shop", "/home/shop/w", more, {}))
+    assert shop.account_file is not None
+    assert shop.account_file["sites"][0]["aliases"] == ["*.shop.example", "www.shop.example"]
+    assert not [sentence for sentence in shop.unfit if "*" in sentence]
 
 
 def test_the_verb_asks_the_engines_that_run_and_gives_what_its_types_say(tmp_path: Path, monkeypatch: Any) -> None:

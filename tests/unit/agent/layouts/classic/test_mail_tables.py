@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_dovecot_is_let_go_again_if_postfix_cannot_be_led(
 
 def boxes_outside() -> Account:
     """One in the mail system's folder, one of another layout and with a quota, one with a quota alone, a usual one."""
-    mailboxes = [
+    mailboxes: list[dict[str, Any]] = [
         {"address": f"info@{HERE}", "place": {"maildir": f"/var/vmail/{HERE}/info"}},
         {
             "address": f"kept@{HERE}",
@@ -160,7 +161,8 @@ def boxes_outside() -> Account:
         {"address": f"O'Neil@{HERE}", "quota": {"messages": 1000}},
         {"address": f"usual@{HERE}"},
     ]
-    mail = ALICE.to_json()["mail"] | {"mailboxes": [{**box, "password_hash": HASH} for box in mailboxes]}
+    with_passwords = [box | {"password_hash": HASH} for box in mailboxes]
+    mail = ALICE.to_json()["mail"] | {"mailboxes": with_passwords}
     return Account.from_json({**ALICE.to_json(), "mail": mail})
 
 
@@ -210,9 +212,9 @@ def test_dovecot_asks_for_them_first_in_both_releases(monkeypatch: pytest.Monkey
         assert text.index(f"/mail/users-{release}") < text.rindex("/mail/passwd")
     monkeypatch.setattr(led_dovecot, "OURS", tmp_path / "ours")
     alice = boxes_outside()
-    for text in (None, led_dovecot.content("2.3").replace("users-2.3", "x")):
-        if text is not None:
-            led_dovecot.OURS.write_text(text)
+    for before in (None, led_dovecot.content("2.3").replace("users-2.3", "x")):
+        if before is not None:
+            led_dovecot.OURS.write_text(before)
         with pytest.raises(Refused, match="prepare this server again"):
             mail.make_folders(alice)
     made: list[str] = []

@@ -9,8 +9,8 @@ from include.agent.layouts import certificates, haproxy
 from include.agent.layouts.native import front
 from tests.support.certificates import certificate, key_of, pem_of
 
-ALICE = SimpleNamespace(name="alice", domains=["alice.example", "www.alice.example"])
-BOB = SimpleNamespace(name="bob", domains=["bob.example", "shop.bob.example"])
+ALICE = SimpleNamespace(name="alice", domains=["alice.example", "www.alice.example"], wildcards=[])
+BOB = SimpleNamespace(name="bob", domains=["bob.example", "shop.bob.example"], wildcards=["*.all.example"])
 
 
 KEY, OTHER = key_of(), key_of()
@@ -74,7 +74,9 @@ def test_what_is_no_key_with_its_certificate_never_reaches_the_front(running: Fr
     assert not running.asked and not running.stored.exists()
 
 
-@pytest.mark.parametrize("names", [("bob.example",), ("alice.example", "SHOP.bob.example"), ("*.bob.example",), ()])
+@pytest.mark.parametrize(
+    "names", [("bob.example",), ("alice.example", "SHOP.bob.example"), ("*.bob.example",), ("x.y.all.example",), ()]
+)
 def test_one_that_is_also_for_a_neighbours_site_is_refused(running: Front, names: tuple[str, ...]) -> None:
     pem = pem_of(KEY) + certificate(KEY, *names, common="alice.example" if names else "bob.example")
     with pytest.raises(Refused, match="which is bob's here") as refused:
