@@ -142,6 +142,11 @@ class Account:
         return folders(((box.address, box.place) for box in self.mailboxes if box.place), self.home)
 
     @property
+    def has_cron_file(self) -> bool:
+        """Whether one of the host's files for cron is its own."""
+        return any(path.startswith("/etc/cron.d/") for path in self.extras)
+
+    @property
     def directory(self) -> Path:
         """Where this host keeps what it knows of the account; root's alone."""
         return STATE / "accounts" / self.name

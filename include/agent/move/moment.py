@@ -35,7 +35,7 @@ def await_it(account: Account, expected: float, requests: php.Requests) -> None:
             f"{php.told(account, long[0])} and would be cut by a hold, so nothing was begun; wait until it has ended"
             " and perform again.",
         )
-    if (system.CRONTABS / account.name).is_file():
+    if account.has_cron_file or (system.CRONTABS / account.name).is_file():
         time.sleep(until_clear(datetime.now(UTC), expected))
 
 

@@ -140,7 +140,8 @@ def rehearse(account: Account, engine: str, address: str, port: int) -> None:
 
 def _sessions(account: Account) -> list[str]:
     """What PAM calls the ways in which programs of the account start, besides PHP's unit."""
-    cron = (CRONTABS / account.name).is_file() or (account.directory / "crontab").is_file()
+    crontabs = (CRONTABS / account.name, account.directory / "crontab")
+    cron = account.has_cron_file or any(path.is_file() for path in crontabs)
     login = account.shell not in ("/bin/false", "/usr/sbin/nologin")
     return [name for name, used in (("common-session-noninteractive", cron), ("common-session", login)) if used]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 
-from ..layouts import own
+from ..layouts import extras, own
 from ..verbs import Unclaimed
 from . import packages
 from .here import Here, unclaimed
@@ -19,6 +19,7 @@ _JOBS = ("/var/spool/cron/atjobs/*",)
 def look(here: Here) -> list[Unclaimed]:
     """Each by its file."""
     owned, places = packages.owned(here.root), packages.matching(own.PLACES)
+    accounts_own = {path for account in here.accounts for path in extras.paths(account)}
     things = []
     for kind, patterns in (("crontab", CRONTABS), ("timer", TIMERS)):
         things += [
@@ -28,6 +29,7 @@ def look(here: Here) -> list[Unclaimed]:
             and not file.is_symlink()
             and os.fsencode(path) not in owned
             and not places.match(os.fsencode(path))
+            and path not in accounts_own
             and not path.endswith("/.placeholder")
         ]
     things += [

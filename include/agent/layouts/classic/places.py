@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .judges import apache, logrotate, mail, nginx, pem, pool, renewal, tables
+from .judges import apache, cron, logrotate, mail, nginx, pem, pool, renewal, tables
 from .judges.whose import SHARED_CERTIFICATES, Judge, Whose
 
 POOLS = "/etc/php/{version}/fpm/pool.d"
@@ -36,6 +36,7 @@ PAIR = Kind("a certificate or its key", pem.pair, mode=0o600, for_tests=True)
 RENEWAL = Kind("what renews a certificate of Let's Encrypt", renewal.judge)
 PASSWORDS = Kind("passwords of a site", tables.passwords, mode=0o640, group="www-data", for_tests=True)
 LOGROTATE = Kind("how the account's logs are rotated", logrotate.judge)
+CRON = Kind("when programs of the account's are run", cron.judge)
 OPENDKIM = Kind("a key that signs mail", pem.key, mode=0o600, user="opendkim", group="opendkim", read_by="opendkim")
 RSPAMD = Kind("a key that signs mail", pem.key, mode=0o600, user="_rspamd", group="_rspamd")
 SIEVE = Kind("a Sieve script", mail.judge, mode=0o600, user="", group="")
@@ -54,6 +55,7 @@ _LINEAGE = re.compile(
 _RENEWAL = re.compile(r"/etc/letsencrypt/renewal/([^/]+)\.conf")
 _PAIR = re.compile(rf"/etc/(?:(?:apache2|nginx)/(?:ssl|certs|certificates)(?:/{_FILE}){{0,2}}|ssl/private)/({_FILE})")
 _PASSWORDS = re.compile(rf"/etc/(?:apache2|nginx)/(?:\.?ht[a-z]*|passw[a-z]*|auth)[A-Za-z.-]*(?:/{_FILE})?/({_FILE})")
+_CRON = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,100}")
 _OPENDKIM = re.compile(rf"/etc/(?:opendkim(?:/keys)?|dkimkeys)/(?:({_FILE})/)?({_FILE})\.(?:private|key|pem)")
 _RSPAMD = re.compile(r"/var/lib/rspamd/dkim/([a-z0-9.-]+)\.[A-Za-z0-9_-]+\.key")
 _SIEVE = re.compile(r"/(?:var/(?:vmail|mail|lib/dovecot/sieve|lib/dovecot)|srv/vmail)/(.+)/(?:\.dovecot|[^/]+)\.sieve")
@@ -86,6 +88,8 @@ def _kind_of_others(path: str, whose: Whose) -> Kind | None:
         return HOME_LINK
     if folder == "/etc/logrotate.d" and whose.is_named_by(name):
         return LOGROTATE
+    if folder == "/etc/cron.d" and _CRON.fullmatch(name):
+        return CRON
     if match := _OPENDKIM.fullmatch(path):
         return OPENDKIM if {match[1], match[2]} & whose.domains else None
     if match := _RSPAMD.fullmatch(path):

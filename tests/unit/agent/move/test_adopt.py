@@ -62,7 +62,7 @@ def test_it_serves_from_now_on(classic: TwoServers, monkeypatch: pytest.MonkeyPa
         ({"uid": 2002}, "has uid 2001"),
         ({"home": "/home/other"}, "is /home/alice here"),
         ({"account": "bob", "extras": []}, "no Unix user bob"),
-        ({"extras": ["/etc/cron.d/alice"]}, "no file of alice's is carried from"),
+        ({"extras": ["/etc/cron.daily/alice"]}, "no file of alice's is carried from"),
         ({"extras": ["/etc/logrotate.d/bob"]}, "no file of alice's is carried from"),
     ],
 )

@@ -15,7 +15,7 @@ from .. import extras
 from ..judges.whose import Whose
 from ..places import SHARED, kind_of
 from . import boxes
-from .programs import CARRIED
+from .programs import CARRIED, LINE_OF_CRON
 from .tree import Notes, Tree
 from .users import is_below
 
@@ -120,7 +120,12 @@ class _File:
             self._cannot(f"PHP of {account.name} runs as the versions {', '.join(versions)}; use one of them.")
         for program in account.programs:
             if program.kind not in CARRIED:
-                self._cannot(f"{program.file} is {program.kind}; nothing starts it on another server yet.")
+                to_do = (
+                    f"give it to the user's own crontab (crontab -u {account.name} -e)"
+                    if program.kind == LINE_OF_CRON
+                    else "nothing starts it on another server yet"
+                )
+                self._cannot(f"{program.file} is {program.kind}; {to_do}.")
 
     def extras(self, tree: Tree) -> list[str]:
         """The extras that are carried, as the judges find; the others are told."""

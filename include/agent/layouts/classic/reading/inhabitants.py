@@ -129,6 +129,7 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
                 *extras.links_to_home([host for site in sites[name] for host in site.names], user.home, server.tree),
                 *extras.of_certificates([path for site in sites[name] for path in site.certificates], server.tree),
                 *named[name],
+                *programs.files_of_cron(name, server.programs),
                 *extras.dkim(domains[name], server.tree),
                 *server.mail.scripts(domains[name], user.home, server.tree),
             ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ....verbs.discovered import Extra
+from ..judges import cron
 from .tree import Place, Tree
 from .users import User
 
@@ -16,7 +18,8 @@ _CRON_FILE = "/etc/crontab"
 CRONTABS = "/var/spool/cron/crontabs"
 _CRONTAB, _AT_LOGIN = "a crontab", "a unit that runs while the user is logged in"
 _OWN_UNIT = "a unit of the user's own"
-CARRIED = (_CRONTAB, _AT_LOGIN, _OWN_UNIT)
+LINE_OF_CRON, OWN_CRON_LINE = "a line of cron", "a line of a file of cron's that is the user's alone"
+CARRIED = (_CRONTAB, _AT_LOGIN, _OWN_UNIT, OWN_CRON_LINE)
 """What starts on another server as it does here: it goes over with the account's stores."""
 _LINE = re.compile(r"(?:@\w+|(?:\S+\s+){4}\S+)\s+(\S+)\s+(.+)")
 _MAX_COMMAND = 500
@@ -97,8 +100,17 @@ def _cron_lines(tree: Tree, users: dict[str, User]) -> list[Program]:
     programs = []
     files = [_CRON_FILE, *(f"{_CRON_FOLDER}/{name}" for name in tree.names(_CRON_FOLDER) if "." not in name)]
     for path in files:
+        alone = path != _CRON_FILE and len(cron.users(tree.text(path) or "")) == 1
+        kind = OWN_CRON_LINE if alone else LINE_OF_CRON
         for number, line in enumerate(tree.lines(path), 1):
             match = _LINE.match(line.strip()) if line.strip()[:1] != "#" else None
             if match and (user := users.get(match[1])) and user.is_person:
-                programs.append(Program(user.name, "a line of cron", str(Place(path, number)), match[2][:_MAX_COMMAND]))
+                programs.append(Program(user.name, kind, str(Place(path, number)), match[2][:_MAX_COMMAND]))
     return programs
+
+
+def files_of_cron(user: str, found: list[Program]) -> list[Extra]:
+    """Those whose lines are this user's alone."""
+    own = (program.file for program in found if (program.user, program.kind) == (user, OWN_CRON_LINE))
+    paths = dict.fromkeys(place.rpartition(":")[0] for place in own)
+    return [Extra(path=path, description="when programs of the account's are run") for path in paths]

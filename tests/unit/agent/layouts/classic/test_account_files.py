@@ -94,7 +94,11 @@ def test_what_an_account_file_cannot_say_is_told(tmp_path: Path) -> None:
         "/srv/shop",
         more,
         {},
-        **{"etc/php/8.4/fpm/php-fpm.conf": other, "etc/cron.d/shop": "@daily shop /home/shop/x\n"},
+        **{
+            "etc/php/8.4/fpm/php-fpm.conf": other,
+            "etc/crontab": "5 * * * * shop /home/shop/x\n",
+            "etc/cron.d/both": "@daily root /root/x\n@daily shop /home/shop/x\n",
+        },
     )
     assert [sentence for sentence in only(found).unfit if "outside of" not in sentence] == [
         "The site shop.example answers to every name of *.elsewhere.example; give it the name elsewhere.example too, or"
@@ -102,7 +106,8 @@ def test_what_an_account_file_cannot_say_is_told(tmp_path: Path) -> None:
         "The site shop.example passes / at http 127.0.0.1:3000 on; a program is only reached at /home/shop/app.sock.",
         "The folder /srv/shop of the site shop.example is not below /home/shop; move it below the home.",
         "PHP of shop runs as the versions 8.2, 8.4; use one of them.",
-        "/etc/cron.d/shop:1 is a line of cron; nothing starts it on another server yet.",
+        "/etc/crontab:1 is a line of cron; give it to the user's own crontab (crontab -u shop -e).",
+        "/etc/cron.d/both:2 is a line of cron; give it to the user's own crontab (crontab -u shop -e).",
     ]
     file = only(found).account_file
     assert file is not None and file["sites"] == []
@@ -114,6 +119,17 @@ def test_all_names_below_one_of_the_sites_own_go_over(tmp_path: Path) -> None:
     assert shop.account_file is not None
     assert shop.account_file["sites"][0]["aliases"] == ["*.shop.example", "www.shop.example"]
     assert not [sentence for sentence in shop.unfit if "*" in sentence]
+
+
+def test_a_file_of_crons_that_is_the_accounts_alone_goes_over(tmp_path: Path) -> None:
+    lines = "MAILTO=me@shop.example\n\n# nightly\n*/5 * * * *\tshop\t/home/shop/x % y\n@daily shop php /home/shop/y\n"
+    files = {"etc/cron.d/jobs": lines, "etc/cron.d/boot": "@reboot shop /home/shop/z\n"}
+    shop = only(of_user(tmp_path, "shop", "/home/shop", "/home/shop/w", **files))
+    assert shop.account_file is not None and "/etc/cron.d/jobs" in shop.account_file["extras"]
+    assert [sentence for sentence in shop.unfit if "cron" in sentence] == [
+        "/etc/cron.d/boot:1: begins only when a server starts, which a move does not; give it to shop's own crontab"
+        " (crontab -u shop -e), whose programs are begun anew.",
+    ]
 
 
 def test_the_verb_asks_the_engines_that_run_and_gives_what_its_types_say(tmp_path: Path, monkeypatch: Any) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from .judged import said
+from include.agent.layouts.classic.places import kind_of
+
+from .judged import WEB1, said
 from .ordinary_files import (
     APACHE_LOGS,
     HOME,
@@ -130,6 +132,52 @@ ATTACKS_BY_LOGROTATE = [
 def test_what_logrotate_would_do_as_root_is_refused(text: str) -> None:
     assert said(LOGS, logs("")) == []
     assert said(LOGS, text), "it was let through"
+
+
+CRON = "/etc/cron.d/web1_jobs"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*/5 * * * * web1 php /x\n",
+        'SHELL=/bin/bash\nMAILTO = ""\n\n# each night\n30 2 1-7 jan,jul MON-FRI\tweb1\t/x % a=b\n@daily web1 y\n',
+        "0-59/2 0,12 * * sun web1 a = b\n",
+        "",
+    ],
+)
+def test_a_file_of_crons_that_runs_as_the_account_is_carried(text: str) -> None:
+    assert said(CRON, text or "\n") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "* * * * * root /x\n",
+        "* * * * * web1 /x\n* * * * * www-data /x\n",
+        "* * * * * web2 /x\n",
+        "* * * * * 0 /x\n",
+        "*  *\t* * * root web1 /x\n",
+        "* * * * *\u00a0web1 root /x\n",
+        "* * * * *\x0bweb1 root /x\n",
+        "* * * * * web1 /x\r* * * * * root /x\n",
+        "-* * * * * web1 /x\n",
+        "@daily root /x\n",
+        "@every web1 /x\n",
+        "@reboot web1 /x\n",
+        "* * * * web1 /x\n",
+        "a b=c\n",
+        "* * * * * web1\n",
+        "* * * * * web1 /x",
+    ],
+)
+def test_what_cron_would_run_as_somebody_else_is_refused(text: str) -> None:
+    assert said(CRON, text), "it was let through"
+
+
+@pytest.mark.parametrize("path", ["/etc/cron.d/a.b", "/etc/cron.daily/web1", "/etc/crontab", "/etc/cron.d/x/web1"])
+def test_cron_has_other_files_which_are_no_accounts(path: str) -> None:
+    assert kind_of(path, WEB1) is None
 
 
 def test_what_renews_a_certificate_is_carried() -> None:
