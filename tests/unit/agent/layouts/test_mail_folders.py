@@ -16,6 +16,7 @@ from include.agent.layouts import mail_folders
 from tests.support.account_files import changed
 
 OWNER = (54399, 54398)
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
 
 @pytest.fixture

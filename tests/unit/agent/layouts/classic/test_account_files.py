@@ -124,7 +124,7 @@ def test_all_names_below_one_of_the_sites_own_go_over(tmp_path: Path) -> None:
 def test_a_file_of_crons_that_is_the_accounts_alone_goes_over(tmp_path: Path) -> None:
     lines = "MAILTO=me@shop.example\n\n# nightly\n*/5 * * * *\tshop\t/home/shop/x % y\n@daily shop php /home/shop/y\n"
     files = {"etc/cron.d/jobs": lines, "etc/cron.d/boot": "@reboot shop /home/shop/z\n"}
-    shop = only(of_user(tmp_path, "shop", "/home/shop", "/home/shop/w", **files))
+    shop = only(of_user(tmp_path, "shop", "/home/shop", "/home/shop/w", "", {}, **files))
     assert shop.account_file is not None and "/etc/cron.d/jobs" in shop.account_file["extras"]
     assert [sentence for sentence in shop.unfit if "cron" in sentence] == [
         "/etc/cron.d/boot:1: begins only when a server starts, which a move does not; give it to shop's own crontab"

@@ -67,6 +67,9 @@ def test_a_user_is_found_by_name_or_number() -> None:
     assert mail_user._group("", 7) == mail_user._group("nobody-there", 7) == 7
 
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+
+
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     folder = tmp_path / "alice.example"
@@ -99,6 +102,7 @@ def started() -> Iterator[Any]:
         process.communicate()
 
 
+@needs_root
 def test_who_is_at_the_accounts_mailboxes_is_ended_and_nobody_else(account: Account, started: Any) -> None:
     (folder,) = account.mail_folders
     other = Path(folder).with_name("other.example")
@@ -113,6 +117,7 @@ def test_who_is_at_the_accounts_mailboxes_is_ended_and_nobody_else(account: Acco
     assert time.monotonic() - began < 1
 
 
+@needs_root
 def test_one_that_does_not_end_by_itself_is_ended(
     account: Account, started: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,5 +127,6 @@ def test_one_that_does_not_end_by_itself_is_ended(
     assert deaf.wait(1) == -9
 
 
+@needs_root
 def test_the_owner_is_whose_the_folder_is(account: Account) -> None:
     assert mail_folders.owner_of(account.mail_folders[0]) == (USER, USER)

@@ -44,6 +44,9 @@ with Kept():
 """
 
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes mounts")
+
+
 def account_with(*places: str, home: str = "/srv/home/alice", **more: Any) -> dict[str, Any]:
     boxes = [
         {
@@ -86,6 +89,7 @@ def test_the_trees_of_an_account_are_its_home_and_its_messages_outside() -> None
         trees.chosen(Account.from_json(FILE), messages=True)
 
 
+@needs_root
 def test_two_servers_with_other_users_for_messages_have_the_same_lines() -> None:
     fill = (
         "Path('/srv/vmail/alice.example/box0/Maildir/cur').mkdir(parents=True)\n"
@@ -110,6 +114,7 @@ def test_two_servers_with_other_users_for_messages_have_the_same_lines() -> None
 
 
 @pytest.mark.parametrize("leads", ["/srv/vmail/other.example", "../../other.example", "a/../../x", ".."])
+@needs_root
 def test_a_link_out_of_its_folder_is_told_and_never_made(leads: str) -> None:
     told, made = alone(
         "side((5000, 5000))\n"
@@ -126,6 +131,7 @@ def test_a_link_out_of_its_folder_is_told_and_never_made(leads: str) -> None:
     assert made == {"srv/vmail/alice.example/box0/in": "deep/a"}
 
 
+@needs_root
 def test_what_copies_messages_cannot_make_a_link_there_and_sees_no_others() -> None:
     said = alone(
         "side((5000, 5000))\n"
@@ -145,6 +151,7 @@ def test_what_copies_messages_cannot_make_a_link_there_and_sees_no_others() -> N
     assert said == [False, ["alice.example"], False]
 
 
+@needs_root
 def test_a_folder_that_was_swapped_for_a_link_is_not_entered() -> None:
     said = alone(
         "side((5000, 5000))\n"
@@ -157,6 +164,7 @@ def test_a_folder_that_was_swapped_for_a_link_is_not_entered() -> None:
     assert "Not a directory" in said and "alice.example" in said
 
 
+@needs_root
 def test_they_are_removed_with_the_account_and_no_others() -> None:
     left = alone(
         "from include.agent.stores.files import store\n"
@@ -169,6 +177,40 @@ def test_they_are_removed_with_the_account_and_no_others() -> None:
         "print(json.dumps([sorted(os.listdir('/srv/vmail')), os.listdir('/srv/mail')]))"
     )
     assert left == [["other.example"], []]
+
+
+@needs_root
+def test_the_watcher_tells_what_changes_in_each_folder_and_when_one_is_swapped() -> None:
+    changed_paths, lost = alone(
+        "side((5000, 5000))\n"
+        "Path('/srv/vmail/alice.example/box0/new').mkdir(parents=True)\n"
+        "import textwrap\n"
+        "code = textwrap.dedent('''\n"
+        "import json, os, sys\n"
+        "from include.agent.host import sandbox\n"
+        "from include.agent.stores.files.watch import Watch\n"
+        "sandbox.enter(sys.argv[1], writable=False)\n"
+        "watch = Watch(sys.argv[1])\n"
+        "for line in sys.stdin:\n"
+        "    paths = [os.fsdecode(path) for path, _ in watch.since(0)[1]]\n"
+        "    print(json.dumps([sorted(paths), watch.lost]), flush=True)\n"
+        "''')\n"
+        "watcher = subprocess.Popen([sys.executable, '-c', code, tree.home], stdin=-1, stdout=-1, text=True)\n"
+        "def asked():\n"
+        "    watcher.stdin.write('?\\n'); watcher.stdin.flush()\n"
+        "    return json.loads(watcher.stdout.readline())\n"
+        "assert asked() == [[], None]\n"
+        "Path('/srv/vmail/alice.example/box0/new/1.x').write_text('one')\n"
+        "Path('/srv/mail/box1@alice.example/uids').write_text('1')\n"
+        "Path('/srv/vmail/other.example').mkdir()\n"
+        "said = asked()[0]\n"
+        "os.rename('/srv/vmail/alice.example', '/srv/vmail/moved')\n"
+        "print(json.dumps([said, asked()[1]])); watcher.kill()"
+    )
+    box = "srv/vmail/alice.example/box0/new"
+    mail = "srv/mail/box1@alice.example"
+    assert changed_paths == [mail, f"{mail}/uids", box, f"{box}/1.x"]
+    assert lost == "a folder of messages was moved or deleted"
 
 
 def test_rsync_is_told_to_bring_neither_links_nor_further_names() -> None:
