@@ -85,7 +85,7 @@ def is_in(path: str, folder: str) -> bool:
 
 def folders(places: Iterable[tuple[str, Place]], home: str) -> tuple[str, ...]:
     """The folders outside of the home that these mailboxes, by address, lie in: each the account's alone."""
-    found: set[str] = set()
+    own_folders: set[str] = set()
     for address, place in places:
         if is_in(place.home, home):
             continue
@@ -97,11 +97,11 @@ def folders(places: Iterable[tuple[str, Place]], home: str) -> tuple[str, ...]:
             )
         if is_in(home, folder):
             bad(f"The messages of {address} lie in {folder}, in which the home lies too: move them apart.")
-        found.add(folder)
-    if len(found) > _MOST_FOLDERS:
-        bad(f"The mailboxes lie in {len(found)} folders, more than the {_MOST_FOLDERS} that are carried: use fewer.")
+        own_folders.add(folder)
+    if len(own_folders) > _MOST_FOLDERS:
+        bad(f"The mailboxes lie in {len(own_folders)} folders, more than the {_MOST_FOLDERS} that go over; use fewer.")
     outermost: list[str] = []
-    for folder in sorted(found, key=lambda path: path.split("/")):
+    for folder in sorted(own_folders, key=lambda path: path.split("/")):
         if not outermost or not is_in(folder, outermost[-1]):
             outermost.append(folder)
     return tuple(outermost)

@@ -33,8 +33,8 @@ def record(account: Account) -> None:
 def make(account: Account, owner: Callable[[], tuple[int, int]]) -> None:
     """Make those that are missing, as the mail system's user's, which `owner` tells. Refused where one is there that is
     not known to be this account's, or could be led elsewhere by a customer. Can be repeated."""
-    known = _known(account)
-    missing = [folder for folder in account.mail_folders if folder not in known or not _is_there(folder)]
+    recorded = _recorded(account)
+    missing = [folder for folder in account.mail_folders if folder not in recorded or not _is_there(folder)]
     whose = owner() if missing else (0, 0)
     for folder in missing:
         if _is_there(folder):
@@ -48,11 +48,11 @@ def make(account: Account, owner: Callable[[], tuple[int, int]]) -> None:
 
 def remove(account: Account, empty: Callable[[Account, tuple[str, ...]], None]) -> None:
     """Take away those that are this account's, with all that is in them, by what can `empty` them."""
-    known = _known(account)
-    there = tuple(folder for folder in account.mail_folders if folder in known and _is_there(folder))
-    if there:
-        empty(account, there)
-    for folder in there:
+    recorded = _recorded(account)
+    present = tuple(folder for folder in account.mail_folders if folder in recorded and _is_there(folder))
+    if present:
+        empty(account, present)
+    for folder in present:
         above, _, name = folder.rpartition("/")
         parent = open_folder(above)
         try:
@@ -82,15 +82,15 @@ def owner_of(folder: str) -> tuple[int, int]:
     return status.st_uid, status.st_gid
 
 
-def _known(account: Account) -> set[str]:
+def _recorded(account: Account) -> set[str]:
     return {*(read_json(account.directory / _RECORD) or [])}
 
 
 def _note(account: Account, folders: Iterable[str]) -> None:
-    known = sorted(_known(account) | {*folders})
-    if known:
+    recorded = sorted(_recorded(account) | {*folders})
+    if recorded:
         account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_durably(account.directory / _RECORD, json.dumps(known))
+        write_durably(account.directory / _RECORD, json.dumps(recorded))
 
 
 def _is_there(folder: str) -> bool:
@@ -147,8 +147,8 @@ def _make(account: Account, folder: str, parent: int, owner: tuple[int, int]) ->
     os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
 
 
-def _taken(account: Account, folder: str, what: str) -> None:
-    refuse("mail_folder_taken", f"{folder} of {account.name} is {what}: move one of them away.")
+def _taken(account: Account, folder: str, taken_by: str) -> None:
+    refuse("mail_folder_taken", f"{folder} of {account.name} is {taken_by}: move one of them away.")
 
 
 def _strange(path: str) -> None:

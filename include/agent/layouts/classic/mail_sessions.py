@@ -28,13 +28,14 @@ def end_all(account: Account) -> None:
         # Also those that have nothing open yet; there may be none.
         run(["doveadm", "kick", f"*@{domain}"], check=False)
     began = time.monotonic()
-    while there := [*_at_work(account.mail_folders, users)]:
+    while working := [*_at_work(account.mail_folders, users)]:
         waited = time.monotonic() - began
         if waited > _LONGEST:
             refuse(
-                "mail_under_way", f"A program at the mailboxes of {account.name} does not end ({there[0]}); look at it."
+                "mail_under_way",
+                f"A program at the mailboxes of {account.name} does not end ({working[0]}); look at it.",
             )
-        _tell(there, signal.SIGTERM if waited < _PATIENCE else signal.SIGKILL)
+        _tell(working, signal.SIGTERM if waited < _PATIENCE else signal.SIGKILL)
 
 
 def _at_work(folders: tuple[str, ...], users: set[int]) -> Iterator[int]:

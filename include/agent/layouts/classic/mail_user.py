@@ -20,8 +20,8 @@ def numbers() -> tuple[int, int]:
             return user.pw_uid, _group(group, user.pw_gid)
     refuse(
         "no_mail_user",
-        "No user for messages is known here, as mailboxes outside of homes need one: type adduser --system --group"
-        " --home /var/vmail vmail.",
+        "No user for messages is known here, as mailboxes outside of homes need one: type useradd --uid 900"
+        " --user-group --home-dir /var/vmail --shell /usr/sbin/nologin vmail.",
     )
 
 

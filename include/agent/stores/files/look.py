@@ -145,10 +145,10 @@ class Looker:
             parent, _, name = (b".", b"", path) if b"/" not in path else path.rpartition(b"/")
             if leads_on(leads) and name != b".." and self._go(parent):
                 with contextlib.suppress(FileNotFoundError):
-                    there = os.lstat(name)
-                    if stat.S_ISLNK(there.st_mode) and os.readlink(name) == leads:
+                    status = os.lstat(name)
+                    if stat.S_ISLNK(status.st_mode) and os.readlink(name) == leads:
                         continue
-                    _remove(name, there)
+                    _remove(name, status)
                 os.symlink(leads, name)
                 folder = os.stat(".")
                 os.chown(name, folder.st_uid, folder.st_gid, follow_symlinks=False)

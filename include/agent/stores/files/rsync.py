@@ -129,8 +129,8 @@ def _client(tree: Tree, peer: Any, options: list[str], kind: str) -> sandbox.Cli
 
 def links(tree: Tree) -> dict[str, str]:
     """Where each link among messages leads that is carried."""
-    found: dict[str, str] = json.loads(sandbox.call(tree.home, walk.__name__, request={}))["links"]
-    return found
+    leads: dict[str, str] = json.loads(sandbox.call(tree.home, walk.__name__, request={}))["links"]
+    return leads
 
 
 def _judge(tree: Tree, done: subprocess.CompletedProcess[str], *, held: bool) -> None:

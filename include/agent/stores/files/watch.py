@@ -168,8 +168,8 @@ class Watch:
             return self.lose("an event came from nowhere")
         if not name:
             if parent in self.tops and mask & (_DELETE_SELF | _MOVE_SELF):
-                what = "the home itself" if parent == b"." else "a folder of messages"
-                self.lose(f"{what} was moved or deleted")
+                moved = "the home itself" if parent == b"." else "a folder of messages"
+                self.lose(f"{moved} was moved or deleted")
             return self.mark(parent)
         path = name if parent == b"." else parent + b"/" + name
         if mask & (_CREATE | _MOVED_TO | _MOVED_FROM | _DELETE):

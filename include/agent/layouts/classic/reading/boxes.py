@@ -1,4 +1,4 @@
-"""A mailbox that was found, as an account file says it: where it lies, and how much it may hold."""
+"""A mailbox that was place_file, as an account file says it: where it lies, and how much it may hold."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def place(box: Mailbox, account: Discovered, others: set[int], cannot: Cannot) -
         return None
     home = box.home.rstrip("/")
     if (path, layout) == (f"{usual}/Maildir", "") and home in ("", usual):
-        found = None
+        place_file = None
     else:
-        found = {"maildir": path, "home": _home(home, path, box.address), **({"layout": layout} if layout else {})}
+        place_file = {"maildir": path, "home": _home(home, path, box.address), **({"layout": layout} if layout else {})}
         try:
-            folders([(box.address, Place.from_json(found, box.address))], account.home)
+            folders([(box.address, Place.from_json(place_file, box.address))], account.home)
         except Refused as error:
             cannot(error.message, "folder")
             return None
     inside = is_in(path, account.home)
     if box.owner is not None and (box.owner != account.uid if inside else box.owner in others or box.owner == 0):
         cannot(f"The messages of {box.address} belong to the user {box.owner}, not to {account.name}.", "owner")
-    return found
+    return place_file
 
 
 def _says_nothing(option: str, path: str, layout: str) -> bool:
@@ -82,16 +82,16 @@ def quota(box: Mailbox, cannot: Cannot) -> dict[str, int] | None:
             f"The quota {box.quota} of the mailbox {box.address} is not understood; say it as *:storage=1G.", "quota"
         )
         return None
-    found = {}
-    for what, number, unit in limits:
-        if what.lower() == "messages":
-            found["messages"] = int(number)
+    quota_file = {}
+    for key, number, unit in limits:
+        if key.lower() == "messages":
+            quota_file["messages"] = int(number)
         else:
-            usual = "k" if what.lower() == "storage" else "b"
-            found["bytes"] = int(number) * _UNITS[(unit or usual).lower()]
+            usual = "k" if key.lower() == "storage" else "b"
+            quota_file["bytes"] = int(number) * _UNITS[(unit or usual).lower()]
     try:
-        Quota.from_json(found, box.address)
+        Quota.from_json(quota_file, box.address)
     except Refused as error:
         cannot(error.message, "quota")
         return None
-    return found
+    return quota_file

@@ -77,9 +77,9 @@ def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants
     for user in server.users.values():
         of_group[user.gid][user.name] = None
     discovered_accounts = []
-    found = [*accounts(server, owned).values()]
-    for account in found:
-        others = {other.uid for other in found if other is not account}
+    named_accounts = [*accounts(server, owned).values()]
+    for account in named_accounts:
+        others = {other.uid for other in named_accounts if other is not account}
         sharing = [name for name in of_group[account.gid] if name != account.name]
         whole = with_account_file(account, sharing, others, tree)
         try:

@@ -109,8 +109,8 @@ def _cron_lines(tree: Tree, users: dict[str, User]) -> list[Program]:
     return programs
 
 
-def files_of_cron(user: str, found: list[Program]) -> list[Extra]:
+def files_of_cron(user: str, programs: list[Program]) -> list[Extra]:
     """Those whose lines are this user's alone."""
-    own = (program.file for program in found if (program.user, program.kind) == (user, OWN_CRON_LINE))
+    own = (program.file for program in programs if (program.user, program.kind) == (user, OWN_CRON_LINE))
     paths = dict.fromkeys(place.rpartition(":")[0] for place in own)
     return [Extra(path=path, description="when programs of the account's are run") for path in paths]

@@ -56,7 +56,7 @@ def test_the_servers_own_configuration_says_who_it_is(
     monkeypatch.setattr(mail_user, "_group", lambda name, usual: groups.get(name, usual))
     assert mail_user.numbers() == numbers
     known.clear()
-    with pytest.raises(Refused, match="type adduser --system"):
+    with pytest.raises(Refused, match="type useradd --uid 900"):
         mail_user.numbers()
 
 

@@ -22,7 +22,7 @@ accounts.STATE = Path("/srv/state")
 def main() -> None:
     file, *words = sys.argv[1:]
     account = accounts.Account.from_json(json.loads(file))
-    rsync.homes.keep_plain = lambda _folder: None  # it would write a unit of this machine's
+    rsync.homes.keep_plain = lambda home: None  # it would write a unit of this machine's
     if words[0] != "verb":
         rsync.serve_rsync(account, shlex.split(words[0]))
     kind, handler = next((kind, handler) for kind, handler in store._PEER_VERBS if kind.name == words[1])
