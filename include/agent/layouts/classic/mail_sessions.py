@@ -24,18 +24,22 @@ _LONGEST = 6.0
 def end_all(account: Account) -> None:
     """None is left when this ends; nobody can log in any more."""
     users = {mail_folders.owner_of(folder)[0] for folder in account.mail_folders}
-    for domain in {box.domain for box in account.mailboxes if box.place}:
-        # Also those that have nothing open yet; there may be none.
-        run(["doveadm", "kick", f"*@{domain}"], check=False)
-    began = time.monotonic()
-    while working := [*_at_work(account.mail_folders, users)]:
+    if any(processes.of_user(uid) for uid in users):
+        for domain in {box.domain for box in account.mailboxes if box.place}:
+            # Also those that have nothing open yet; there may be none.
+            run(["doveadm", "kick", f"*@{domain}"], check=False)
+    began, quiet = time.monotonic(), 0
+    while quiet < 2:
+        working = [*_at_work(account.mail_folders, users)]
         waited = time.monotonic() - began
-        if waited > _LONGEST:
+        if working and waited > _LONGEST:
             refuse(
-                "mail_under_way",
-                f"A program at the mailboxes of {account.name} does not end ({working[0]}); look at it.",
+                "mail_under_way", f"A program at mailboxes of {account.name} does not end ({working[0]}); look at it."
             )
         _tell(working, signal.SIGTERM if waited < _PATIENCE else signal.SIGKILL)
+        # Who had just logged in may have had nothing open at the first look.
+        quiet = 0 if working else quiet + 1
+        time.sleep(0.005)
 
 
 def _at_work(folders: tuple[str, ...], users: set[int]) -> Iterator[int]:
