@@ -405,7 +405,8 @@ def mail(statement: dict[str, Any]) -> Found:
     found: collections.Counter[str] = collections.Counter()
     for mailbox in statement["mail"]["mailboxes"]:
         local_part, _, domain = mailbox["address"].partition("@")
-        maildir = f"{statement['home']}/mail/{domain}/{local_part}/Maildir"
+        usual = f"{statement['home']}/mail/{domain}/{local_part}/Maildir"
+        maildir = mailbox.get("place", {}).get("maildir", usual)
         for folder in sorted(
             {
                 os.path.dirname(path)

@@ -14,9 +14,17 @@ _USUAL = ("vmail", "virtual", "vpopmail", "mailuser")
 
 def numbers() -> tuple[int, int]:
     """Its number, and its group's."""
-    for name, group in _named():
+    settings = run(["doveconf", "-n"], check=False).stdout.decode(errors="replace")
+    least = _word(settings, "first_valid_uid")
+    for name, group in _named(settings):
         user = _user(name)
         if user and user.pw_uid:
+            if least.isdecimal() and user.pw_uid < int(least):
+                refuse(
+                    "bad_mail_user",
+                    f"Dovecot lets no mailbox be of the user {user.pw_name} ({user.pw_uid}), as those outside of homes"
+                    f" are: write first_valid_uid = {user.pw_uid} into its configuration, where {least} stands.",
+                )
             return user.pw_uid, _group(group, user.pw_gid)
     refuse(
         "no_mail_user",
@@ -25,9 +33,8 @@ def numbers() -> tuple[int, int]:
     )
 
 
-def _named() -> Iterator[tuple[str, str]]:
+def _named(settings: str) -> Iterator[tuple[str, str]]:
     """User and group, as they are written: first what all mailboxes have, then as tutorials call them."""
-    settings = run(["doveconf", "-n"], check=False).stdout.decode(errors="replace")
     yield _word(settings, "mail_uid"), _word(settings, "mail_gid")
     for static in re.findall(r"userdb[^{]*\{([^{}]*driver\s*=\s*static[^{}]*(?:\{[^{}]*\})?[^{}]*)\}", settings):
         yield _word(static, "uid"), _word(static, "gid")

@@ -49,12 +49,15 @@ def test_the_servers_own_configuration_says_who_it_is(
         "run",
         lambda argv, **_: SimpleNamespace(stdout=said[argv[0] if argv[0] in said else argv[2]].encode()),
     )
-    vmail = SimpleNamespace(pw_uid=5000, pw_gid=5001)
-    known = {"vmail": vmail, "5000": vmail, "root": SimpleNamespace(pw_uid=0, pw_gid=0)}
+    vmail = SimpleNamespace(pw_name="vmail", pw_uid=5000, pw_gid=5001)
+    known = {"vmail": vmail, "5000": vmail, "root": SimpleNamespace(pw_name="root", pw_uid=0, pw_gid=0)}
     monkeypatch.setattr(mail_user, "_user", known.get)
     groups = {"mail": 8, "8": 8, "vmail": 5001}
     monkeypatch.setattr(mail_user, "_group", lambda name, usual: groups.get(name, usual))
     assert mail_user.numbers() == numbers
+    said["doveconf"] = f"first_valid_uid = 5001\n{dovecot}"
+    with pytest.raises(Refused, match="write first_valid_uid = 5000 into its configuration, where 5001 stands"):
+        mail_user.numbers()
     known.clear()
     with pytest.raises(Refused, match="type useradd --uid 900"):
         mail_user.numbers()
