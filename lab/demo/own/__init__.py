@@ -3,6 +3,7 @@ docs/adopting.md says, command by command, as it stands there."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -69,14 +70,15 @@ def commands() -> list[str]:
     return [line.removeprefix("    ") for line in lines if line.startswith("    python -m cli ")]
 
 
-def until_adopted() -> list[str]:
-    """The commands up to the one that looks at the server with its adopted accounts."""
+def until_signed() -> list[str]:
+    """The commands up to the one that signs for what is no account's."""
     every = commands()
-    return every[: every.index(f"python -m cli server {ORIGINAL}") + 1]
+    return every[: next(at for at, command in enumerate(every) if command.startswith("python -m cli sign ")) + 1]
 
 
 def type_in(command: str) -> str:
-    """Types a command where the host's ops sit; gives what it shows. Raises LabError with what it complains of."""
+    """Types a command where the host's ops sit; gives what it shows. Raises LabError with what it complains of. The
+    doctor's complaints are what it is asked for."""
     url, user, password = airflow.login()
     words = shlex.split(command)
     done = subprocess.run(
@@ -91,19 +93,31 @@ def type_in(command: str) -> str:
             "TRANSHUMANCE_USER": user,
             "TRANSHUMANCE_PASSWORD": password,
         },
+        input="y\n",  # applying an inventory asks whether it may
         capture_output=True,
         text=True,
     )
-    if done.returncode:
+    if done.returncode and not (done.stdout and command.startswith("python -m cli doctor ")):
         raise LabError(f"{command}: {(done.stderr.strip() or done.stdout.strip())[-2000:]}")
     return done.stdout
 
 
 def follow_the_page() -> None:
-    """Everything up to the adopted accounts."""
+    """Everything up to a server whose accounts are adopted, and whose other things are signed for."""
     let_airflow_in()
-    for command in until_adopted():
+    for command in until_signed():
         with step(f"$ {command}"):
             shown = type_in(command)
         for line in shown.rstrip().splitlines():
             say(f"    {line.rstrip()}")
+        if command.startswith("python -m cli sign "):
+            _sign_the_rest(command.rpartition("--reason ")[2])
+
+
+def _sign_the_rest(reason: str) -> None:
+    """The page shows how one thing is signed for; there are more."""
+    told = json.loads(type_in(f"python -m cli unclaimed {ORIGINAL} --json"))
+    for thing in told["unclaimed"]:
+        if not thing["signed_by"]:
+            words = [ORIGINAL, thing["kind"], thing["name"]]
+            type_in(f"python -m cli sign {shlex.join(words)} --reason {reason}")
