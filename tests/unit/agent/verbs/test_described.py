@@ -20,7 +20,7 @@ WHOLE = changed(
 def test_an_account_file_comes_through_whole() -> None:
     statement = Account.from_json(WHOLE).to_json()
     assert described._ACCOUNT_FILE(statement) == statement
-    part = Account.from_json({**changed(), "account": "alice.postgresql", "ports": {"postgresql": 16001}, **PART})
+    part = Account.from_json({**changed(), "account": "alice.postgresql", "ports": {"postgresql": 23001}, **PART})
     assert described._ACCOUNT_FILE(part.to_json()) == part.to_json()
     assert {*statement, *part.to_json()} == {*accounts._KEYS}, "a key that this test does not know"
 
