@@ -99,32 +99,23 @@ def demo(console: Console, layout: Layout) -> list[str]:
     with step("the transit is billed by the true clock"):
         bill = accountant.final_bill()
 
-    with stage.registry_connection() as conn:
-        migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == run_id)
-        finished = result.Run(
-            server=stage.ORIGINAL,
-            versions_before=before,
-            versions_after=registry.server(conn, stage.ORIGINAL).versions,
-            moves=registry.moves_of(conn, migration.id),
-            ips=asked.ips,
-            tasks=airflow.tasks("migrate_server", run_id),
-            setup=timed.steps,
-            events=list(result.summary.events(crowd.logs())),
-            quiet=quiet,
-            span=(since, until),
-            wall_s=time.monotonic() - began,
-            from_infrastructure=migration.from_infrastructure,
-            to_infrastructure=migration.to_infrastructure,
-        )
-        lives_on = {account.name: account.server for account in registry.accounts_of(conn, stage.ORIGINAL)}
+    finished = result.of_migration(
+        run_id,
+        versions_before=before,
+        ips=asked.ips,
+        setup=timed.steps,
+        quiet=quiet,
+        span=(since, until),
+        wall_s=time.monotonic() - began,
+    )
     made = result.report(finished, check)
     with stage.registry_connection() as conn:
-        registry.record_probes(conn, migration.id, made["accounts"], made["ips"])
+        registry.record_probes(conn, finished.migration, made["accounts"], made["ips"])
     result.write(made, REPORT)
     result.show(made, check, console)
     result.show_ledger(bill.entries, console)
     console.print(f"{made['wall_s']} s in all; the report is {REPORT}", soft_wrap=True)
-    unproven = result.unproven(made, finished, filled, check, lives_on)
+    unproven = result.unproven(made, finished, filled, check)
     overdue = accountant.overdue.total if accountant.overdue else None
     if not overdue or bill.total:
         unproven.append(f"The ledger says {overdue} when overdue and {bill.total} at the end.")

@@ -111,7 +111,7 @@ def follow_the_page() -> None:
         for line in filter(_is_news, shown.rstrip().splitlines()):
             say(f"    {line.rstrip()}")
         if command.startswith("python -m cli sign "):
-            _sign_the_rest(command.rpartition("--reason ")[2])
+            sign_the_rest(command)
 
 
 def _is_news(line: str) -> bool:
@@ -119,8 +119,9 @@ def _is_news(line: str) -> bool:
     return bool(line.strip()) and "  yes  " not in line
 
 
-def _sign_the_rest(reason: str) -> None:
-    """The page shows how one thing is signed for; there are more."""
+def sign_the_rest(command: str) -> None:
+    """The page's command shows how one thing is signed for; there are more."""
+    reason = command.rpartition("--reason ")[2]
     told = json.loads(type_in(f"python -m cli unclaimed {ORIGINAL} --json"))
     for thing in told["unclaimed"]:
         if not thing["signed_by"]:
