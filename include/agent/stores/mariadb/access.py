@@ -13,18 +13,29 @@ from .passwords import can_be_tried, is_password
 from .sql import covered, query
 
 _User = tuple[str, str]
+_ANYTHING = 1 << 7 | 1 << 15 | 1 << 25
+"""Of all databases: SHUTDOWN, SUPER and CREATE USER."""
 
 
 def of_databases(databases: Sequence[str], tables: Sequence[str]) -> dict[str, list[Any]]:
-    """Each with the users of whom these tables of rights say something there: roles are told by who has them."""
-    members = _members()
+    """Each with the users of whom these tables of rights say something there: roles are told by who has them, and who
+    may do anything on this server is no account's."""
+    members, administrators = _members(), _administrators()
     users: dict[str, dict[_User, None]] = {name: {} for name in databases}
     for table in tables:
         for user, host, pattern in query(["User", "Host", "Db"], f"FROM mysql.{table} ORDER BY User, Host, Db"):
             people = _people((str(user or ""), str(host or "")), members)
             for name in covered(str(pattern), databases) if table == "db" else [str(pattern)]:
-                users.get(name, {}).update(people)
+                users.get(name, {}).update({one: None for one in people if one not in administrators})
     return {name: [{"user": user, "host": host} for user, host in theirs] for name, theirs in users.items()}
+
+
+def _administrators() -> set[_User]:
+    rows = query(["User", "Host", "Priv"], "FROM mysql.global_priv")
+    rights = {
+        (str(user or ""), str(host or "")): json.loads(kept or "{}").get("access", 0) for user, host, kept in rows
+    }
+    return {user for user, access in rights.items() if access & _ANYTHING == _ANYTHING}
 
 
 def _members() -> dict[str, list[_User]]:

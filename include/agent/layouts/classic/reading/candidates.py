@@ -17,7 +17,7 @@ _VALUE = f"{{1,{_LONGEST}}}"
 # Each quote may begin a string, so that one in a comment hides none of those behind it.
 _QUOTED = re.compile(rf"(?=(['\"`])((?:\\.|(?!\1)[^\\\n]){_VALUE})\1)")
 _DOUBLED = re.compile(rf"(?=(['\"])((?:\1\1|(?!\1)[^\n]){_VALUE})\1)")
-_AFTER = re.compile(rf"(?=(?:[=:]>?|\bpass\w*)[ \t]*([^\s][^\n]{{0,{_LONGEST - 1}}}))", re.IGNORECASE)
+_AFTER = re.compile(rf"(?=(?:[=:]>?[ \t]*|pass\w*[ \t]+(?![=:]))(\S[^\n]{{0,{_LONGEST - 1}}}))", re.IGNORECASE)
 _BETWEEN = re.compile(rf">([^<>\n]{_VALUE})<")
 _IN_URL = re.compile(rf"://[^:/\s'\"<>@]{{0,{_LONGEST}}}:(?=([^\s'\"<>]{_VALUE})@)(?=([^@\s'\"<>]{_VALUE})@)")
 _LIKE_A_PASSWORD = re.compile(r"pass|pwd|pw\b|secret|://", re.IGNORECASE)

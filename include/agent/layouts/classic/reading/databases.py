@@ -207,9 +207,9 @@ def _tell_nobodys(engine: _Engine, database: str, kept: Kept, whose: Whose, tree
     who = ", ".join(printable(told) for told in engine.owners_of(database)[:_SHOWN])
     why = f"is owned by {who}, who is no account here" if who else "has no user of its own"
     if who and naming:
-        why += f", and whose password was found in no account's files ({', '.join([*naming][:_SHOWN])} name it)"
-    elif naming:
-        why += f" ({', '.join([*naming][:_SHOWN])} name it)"
+        why += ", and whose password was found in no account's files"
+    if naming:
+        why += f" (files of {', '.join([*naming][:_SHOWN])} name it)"
     tree.notes.add(
         f"The {engine.shown(database)} {why}; write in {FILE} on the server whose it is ({THE_HOSTS} if it is the"
         f" host's own), {engine.line(database)}"

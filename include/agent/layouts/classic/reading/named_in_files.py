@@ -38,7 +38,7 @@ _FIRST_PERSON = 1000
 _SKIPPED = frozenset((b".git", b".svn", b".hg", b"node_modules", b".cache", b".npm", b"Maildir"))
 _OF_SETTINGS = re.compile(
     rb"\.(php\d?|phtml|inc|env[\w.-]*|ini|conf|cnf|cfg|config|ya?ml|json|xml|py|rb|[cm]?js|ts|toml|properties|neon|p[lm]"
-    rb"|cgi|sh|txt|pgpass|htaccess|netrc)\Z",
+    rb"|cgi|sh|pgpass|htaccess|netrc)\Z",
     re.IGNORECASE,
 )
 # The passwords of which each line is one.
@@ -148,7 +148,9 @@ class _Scan:
         for name, starts in places.items():
             self.look.seen.setdefault(name, Seen(os.fsdecode(path)))
             self.files[name] = self.files.get(name, 0) + 1
-            if may_keep and self.files[name] <= _FILES_A_NAME:
+            if time.monotonic() > self.end:
+                self.look.unfinished = True
+            elif may_keep and self.files[name] <= _FILES_A_NAME:
                 self._keep(name, candidates.near(text, starts, bool(_OF_PASSWORDS.search(path))))
 
     def _keep(self, name: str, found: Iterator[tuple[int, str]]) -> None:
@@ -199,8 +201,12 @@ def look_into(
 
 def _understood(answer: Any, names: Collection[str]) -> Look:
     """What has read hostile files is not trusted to say it well."""
-    look = Look(unfinished=bool(not isinstance(answer, dict) or answer.get("unfinished")))
-    for each in answer.get("seen", ()) if isinstance(answer, dict) else ():
+    match answer:
+        case {"seen": list(seen), "unfinished": bool(unfinished)}:
+            look = Look(unfinished=unfinished)
+        case _:
+            return Look(unfinished=True)
+    for each in seen:
         match each:
             case [str(name), str(file), list(passwords)] if name in names:
                 texts = [text for text in passwords[:MAX_CANDIDATES] if isinstance(text, str)]

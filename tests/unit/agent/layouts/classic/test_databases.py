@@ -98,7 +98,7 @@ def test_a_neighbours_name_without_the_password_gives_nothing_and_is_told(tmp_pa
     assert accounts["web1"].unfit == accounts["web3"].unfit == []
     assert everything.unclear == [
         "The MariaDB database wp is owned by wp@localhost, who is no account here, and whose password was found in no"
-        f" account's files (web2 name it); {WRITE} (- if it is the host's own), the line: mariadb wp ACCOUNT"
+        f" account's files (files of web2 name it); {WRITE} (- if it is the host's own), the line: mariadb wp ACCOUNT"
     ]
 
 
@@ -199,7 +199,7 @@ def test_files_that_could_not_all_be_looked_through_are_told(tmp_path: Path, mon
     from include.agent.layouts.classic.reading import named_in_files
 
     monkeypatch.setattr(named_in_files, "MAX_ENTRIES", 20)
-    many = {f"home/web1/web/{n}/x.txt": "" for n in range(30)}
+    many = {f"home/web1/web/{n}/x_.ini": "" for n in range(30)}
     _, accounts = found(tmp_path, {"mariadb": {"wp": wp()}}, {}, many)
     assert accounts["web1"].unfit == [
         "Not all files of web1 could be looked through for the MariaDB databases that are nobody's, such as wp; write"
