@@ -18,10 +18,11 @@ def test_one_slow_hold_says_little() -> None:
     assert holds.usual_rest() == first
 
 
-def test_holds_that_are_slow_again_and_again_are_expected_to_be() -> None:
+@pytest.mark.parametrize("seconds", [0.1, 3])
+def test_what_holds_take_again_and_again_is_expected(seconds: float) -> None:
     for _ in range(5):
-        holds.note(3)
-    assert holds.usual_rest() == 3
+        holds.note(seconds)
+    assert holds.usual_rest() == seconds
 
 
 def test_what_kept_holds_from_beginning_is_forgotten_in_the_end() -> None:

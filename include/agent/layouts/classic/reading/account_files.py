@@ -28,6 +28,8 @@ class _File:
     def __init__(self, account: Discovered) -> None:
         self.account = account
         self._unfit = Notes()
+        for sentence in account.unfit:
+            self._cannot(sentence)
         self.content: dict[str, Any] = {
             "account": account.name,
             "uid": account.uid,
@@ -157,12 +159,12 @@ def with_account_file(account: Discovered, sharing: list[str], tree: Tree) -> Di
     if sharing:
         who = ", ".join(sharing[:_SHOWN])
         cannot = f"The group {account.gid} of {account.name} is that of {who} too; give each a group of its own."
-        return replace(account, unfit=[printable(cannot)])
+        return replace(account, unfit=[printable(cannot), *account.unfit])
     file = _File(account)
     try:
         Account.from_json(file.content)
     except Refused as error:
-        return replace(account, unfit=[error.message])
+        return replace(account, unfit=[error.message, *account.unfit])
     file.content |= {"sites": file.sites(), "mail": file.mail()}
     for engine, lists in account.databases.items():
         if file.take([{**file.content, engine: lists}], Account.from_json):
