@@ -1,4 +1,4 @@
-# make demo   a whole VPS migrated on real servers, from nothing
+# make demo   a whole VPS migrated on real servers, from nothing; LAYOUT=classic: one that its host has made by itself
 # make test   every test: unit, DAGs, lab
 PYTHON := .venv/bin/python
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -10,7 +10,7 @@ SIDE_BY_SIDE := $(PYTHON) -m pytest -q -n logical --dist loadfile
 .PHONY: demo test test-unit bench faults lint lab down setup lock
 
 demo: setup
-	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.demo
+	$(SUDO) env PYTHONPATH=$(CURDIR) $(PYTHON) -m lab.demo $(LAYOUT)
 
 test: setup lint
 	$(SIDE_BY_SIDE) tests/unit tests/registry tests/billing tests/dags tests/api tests/board

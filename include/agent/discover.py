@@ -12,11 +12,12 @@ from .move import stores
 
 def discover(_want: verbs.Discover, report: Report) -> dict[str, Any]:
     """What the server's own configuration and engines say; an engine that does not run has nothing."""
-    owned = {}
+    owners, guests, passwords = {}, {}, {}
     for engine in stores.ENGINES:
         if engine.socket.exists():
             report(text=f"reads whose the databases of {engine.title} are")
-            owned[engine.name] = engine.owners()
-    report(text="reads the configuration of this server")
-    inhabitants: dict[str, Any] = plain(layouts.read_inhabitants(owned))
+            owners[engine.name], guests[engine.name] = engine.owners(), engine.guests()
+            passwords[engine.name] = engine.passwords()
+    report(text="reads the configuration of this server, and who keeps the passwords of its databases")
+    inhabitants: dict[str, Any] = plain(layouts.read_inhabitants(owners, guests, passwords))
     return inhabitants

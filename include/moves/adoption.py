@@ -13,7 +13,7 @@ from include.agent.host.codec import decode
 from include.agent.host.shapes import Strange
 from include.agent.verbs.discovered import Discovered, Inhabitants
 from include.hosts import AgentError, Host
-from include.moves import servers
+from include.moves import servers, unclaimed
 
 MOST_SENTENCES = 20
 """That are kept of an account, or of a server: more are as one."""
@@ -39,7 +39,8 @@ def discover(conn: psycopg.Connection, server: str, host: Host, run_id: str) -> 
 
 def adopt(conn: psycopg.Connection, server: str, names: Sequence[str], host: Host, run_id: str) -> list[str]:
     """Registers these accounts of the server as they were found in this run; nothing of them is changed or started
-    again. Refused, all of it, where one was not found, or something of it cannot go over."""
+    again. Then what is still no account's there is known. Refused, all of it, where one was not found, or something of
+    it cannot go over."""
     if not names:
         return []
     accounts = {account.name: account for account in _inhabitants(host, run_id).accounts}
@@ -52,7 +53,8 @@ def adopt(conn: psycopg.Connection, server: str, names: Sequence[str], host: Hos
             raise registry.RegistryRefused(f"{name} cannot be adopted yet. {sentence}")
     for name in names:
         host.call(verbs.Adopt(account_file=registry.certain(accounts[name].account_file)))
-    return [*(f"{name} is adopted on {server}." for name in names), *servers.refresh(conn, server, host)]
+    sentences = [*(f"{name} is adopted on {server}." for name in names), *servers.refresh(conn, server, host)]
+    return [*sentences, *(each.sentence for each in unclaimed.look(conn, server, host) if each.signed_by is None)]
 
 
 def _inhabitants(host: Host, run_id: str) -> Inhabitants:

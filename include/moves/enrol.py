@@ -18,7 +18,7 @@ from include.agent.verbs.described import Description
 from include.facts import MigrationFacts
 from include.hosts import Host
 from include.hosts.root_access import Access, NotEnrolled, RootAccess, fingerprint, require_key
-from include.moves import doctor, network, prepare, servers
+from include.moves import doctor, network, prepare, servers, unclaimed
 from include.moves.channel import without_secrets
 from include.moves.requirements import Seen, unfit
 from include.registry.states import MigrationState
@@ -44,7 +44,15 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
     host_key = registry.certain(registry.server(conn, name).host_key)
     registry.enrol_server(conn, name, infrastructure, host_key, description.versions)
     registry.record_description(conn, name, plain(description))
+    if prepare.is_own(infrastructure):
+        _sign_for_what_was_installed(conn, name, host)
     return description
+
+
+def _sign_for_what_was_installed(conn: psycopg.Connection, name: str, host: Host) -> None:
+    """What a fresh server of the host's own making has is no customer's: it comes again with each installation."""
+    for thing in unclaimed.look(conn, name, host):
+        registry.sign_unclaimed(conn, name, thing.kind, thing.name, "It was installed with the server.", "enrolment")
 
 
 def enrol_reinstalled(conn: psycopg.Connection, migration: MigrationFacts, host: Host) -> dict[str, str]:

@@ -1,11 +1,10 @@
-"""`python -m lab.demo` (make demo): sets everything up, migrates the VPS, proves the result."""
+"""`python -m lab.demo [native|classic]` (make demo): sets everything up, migrates the VPS, proves the result."""
 
 from __future__ import annotations
 
 import sys
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +18,7 @@ from lab.accounts import FillError
 from lab.accounts.certificates import authority
 from lab.demo import result, run, stage
 from lab.demo.accountant import Accountant
+from lab.demo.layouts import LAYOUTS, Layout, Timed
 from lab.panel import CallFailed, Panel
 from lab.say import LabError, say, step
 from lab.visitors import crowd
@@ -28,11 +28,11 @@ QUIET_SECONDS = 10.0
 """How long the IPs are probed while nothing happens, to compare with."""
 
 
-def main() -> int:
+def main(layout: Layout) -> int:
     """The whole demo; the exit status is 0 only if everything was proven."""
     console = Console(width=None if sys.stdout.isatty() else 80)
     try:
-        because = demo(console)
+        because = demo(console, layout)
     except (
         LabError,
         MachineError,
@@ -61,31 +61,15 @@ def main() -> int:
     return 1 if because else 0
 
 
-def demo(console: Console) -> list[str]:
+def demo(console: Console, layout: Layout) -> list[str]:
     """Everything; gives one sentence for each thing that was not proven."""
     began = time.monotonic()
-    setup: list[tuple[str, float]] = []
-
-    def timed(name, function, *arguments):
-        start = time.monotonic()
-        made = function(*arguments)
-        setup.append((name, time.monotonic() - start))
-        return made
-
+    timed = Timed()
     if state.STATE.exists():
         timed("remove the last lab", lab.down)
     timed("lab", lab.up, None)
     state.prepare()
-    with ThreadPoolExecutor() as pool:
-        airflow_up = pool.submit(timed, "Airflow", _airflow)
-        timed("registry", stage.write_registry)
-        tests = pool.submit(timed, "install and enrol the test server", stage.install, stage.TEST, stage.NEW)
-        key = timed("install and enrol the original", stage.install_original)
-        filled = timed("create and fill the accounts", stage.fill_original, key)
-        timed("names", stage.write_names, filled, key)
-        airflow_up.result()
-        tests.result()
-    stage.connect_airflow(filled)
+    filled = layout.set_up(timed)
 
     asked = crowd.asked_of(filled.values(), topology.server(stage.ORIGINAL).ips, authority())
     crowd.start(asked)
@@ -93,11 +77,13 @@ def demo(console: Console) -> list[str]:
     time.sleep(3)
     quiet = (time.time(), time.time() + QUIET_SECONDS)
     time.sleep(QUIET_SECONDS)
+    layout.first_day(timed)
+    stage.connect_airflow(filled)
     with stage.registry_connection() as conn:
         before = registry.server(conn, stage.ORIGINAL).versions
 
     since = quiet[0]
-    customer = run.Customer(Panel(stage.CUSTOMER))
+    customer = run.Customer(Panel(stage.CUSTOMER), layout.entry)
     run_id = customer.test_and_ask()
     say(f"migrate_server begins: run {run_id}")
     accountant = Accountant(run_id)
@@ -113,42 +99,28 @@ def demo(console: Console) -> list[str]:
     with step("the transit is billed by the true clock"):
         bill = accountant.final_bill()
 
-    with stage.registry_connection() as conn:
-        migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == run_id)
-        finished = result.Run(
-            server=stage.ORIGINAL,
-            versions_before=before,
-            versions_after=registry.server(conn, stage.ORIGINAL).versions,
-            moves=registry.moves_of(conn, migration.id),
-            ips=asked.ips,
-            tasks=airflow.tasks("migrate_server", run_id),
-            setup=setup,
-            events=list(result.summary.events(crowd.logs())),
-            quiet=quiet,
-            span=(since, until),
-            wall_s=time.monotonic() - began,
-            from_infrastructure=migration.from_infrastructure,
-            to_infrastructure=migration.to_infrastructure,
-        )
-        lives_on = {account.name: account.server for account in registry.accounts_of(conn, stage.ORIGINAL)}
+    finished = result.of_migration(
+        run_id,
+        versions_before=before,
+        ips=asked.ips,
+        setup=timed.steps,
+        quiet=quiet,
+        span=(since, until),
+        wall_s=time.monotonic() - began,
+    )
     made = result.report(finished, check)
     with stage.registry_connection() as conn:
-        registry.record_probes(conn, migration.id, made["accounts"], made["ips"])
+        registry.record_probes(conn, finished.migration, made["accounts"], made["ips"])
     result.write(made, REPORT)
     result.show(made, check, console)
     result.show_ledger(bill.entries, console)
     console.print(f"{made['wall_s']} s in all; the report is {REPORT}", soft_wrap=True)
-    unproven = result.unproven(made, finished, filled, check, lives_on)
+    unproven = result.unproven(made, finished, filled, check)
     overdue = accountant.overdue.total if accountant.overdue else None
     if not overdue or bill.total:
         unproven.append(f"The ledger says {overdue} when overdue and {bill.total} at the end.")
     return unproven
 
 
-def _airflow() -> None:
-    with step("Airflow is up"):
-        airflow.up()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(LAYOUTS[sys.argv[1] if sys.argv[1:] else "native"]))

@@ -16,8 +16,10 @@ from include import registry
 from include.billing import Entry
 from include.catalogue import infrastructures
 from include.moves import proof
+from lab import airflow
 from lab.demo.run import moment, seconds
-from lab.visitors import summary
+from lab.demo.stage import registry_connection
+from lab.visitors import crowd, summary
 
 MARGIN = 1.0
 """Seconds before and after a reroute that belong to it."""
@@ -45,6 +47,41 @@ class Run:
     wall_s: float
     from_infrastructure: str
     to_infrastructure: str
+    migration: int
+    lives_on: dict[str, str]
+    """account -> server, by the registry."""
+
+
+def of_migration(
+    run_id: str,
+    *,
+    versions_before: dict[str, str],
+    ips: list[str],
+    setup: list[tuple[str, float]],
+    quiet: tuple[float, float],
+    span: tuple[float, float],
+    wall_s: float,
+) -> Run:
+    """What the registry, Airflow and the visitors know of the migration of this run."""
+    with registry_connection() as conn:
+        migration = next(migration for migration in registry.list_migrations(conn) if migration.run_id == run_id)
+        return Run(
+            server=migration.server,
+            versions_before=versions_before,
+            versions_after=registry.server(conn, migration.server).versions,
+            moves=registry.moves_of(conn, migration.id),
+            ips=ips,
+            tasks=airflow.tasks("migrate_server", run_id),
+            setup=setup,
+            events=list(summary.events(crowd.logs())),
+            quiet=quiet,
+            span=span,
+            wall_s=wall_s,
+            from_infrastructure=migration.from_infrastructure,
+            to_infrastructure=migration.to_infrastructure,
+            migration=migration.id,
+            lives_on={account.name: account.server for account in registry.accounts_of(conn, migration.server)},
+        )
 
 
 def report(run: Run, check: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -112,19 +149,16 @@ def unproven(
     run: Run,
     accounts: Iterable[str],
     check: dict[str, dict[str, Any]],
-    lives_on: dict[str, str],
 ) -> list[str]:
-    """One sentence for each thing that the run did not prove; empty if all is well.
-
-    `check` is the visitors' final check, `lives_on` account -> server by the registry.
-    """
+    """One sentence for each thing that the run did not prove; empty if all is well. `check` is the visitors' final
+    check."""
     sentences = []
     declared = infrastructures.load()[run.to_infrastructure]
     for unlike in declared.unlike(run.versions_after.get("debian", ""), run.versions_after):
         sentences.append(f"{run.server} runs {unlike}.")
     for account in accounts:
-        if lives_on.get(account) != run.server:
-            sentences.append(f"{account} lives on {lives_on.get(account, 'no server')}, not on {run.server}.")
+        if run.lives_on.get(account) != run.server:
+            sentences.append(f"{account} lives on {run.lives_on.get(account, 'no server')}, not on {run.server}.")
         for direction in ("out", "home"):
             rows = [
                 row

@@ -11,7 +11,7 @@ from typing import Any
 
 from include import registry
 from lab import airflow
-from lab.demo.stage import ENTRY, ORIGINAL, registry_connection
+from lab.demo.stage import ORIGINAL, registry_connection
 from lab.panel import CallFailed, Panel
 from lab.say import LabError, say
 
@@ -42,21 +42,22 @@ class Customer(threading.Thread):
     """Uses the panel, which calls the API: tests every account, asks for a transit, and then performs every account,
     one by one."""
 
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, panel: Panel, entry: str) -> None:
+        """`entry`: the migration of the catalogue that they want."""
         super().__init__(name="the customer", daemon=True)
-        self.panel = panel
+        self.panel, self.entry = panel, entry
         self.error: Exception | None = None
 
     def test_and_ask(self) -> str:
         """Tests all accounts at once, and asks for a transit; gives the id of the run that migrates the server."""
         accounts = self._accounts()
-        asked = {account: self.panel.test(account, ENTRY) for account in accounts}
+        asked = {account: self.panel.test(account, self.entry) for account in accounts}
         say(f"the customer: tests {', '.join(accounts)} on the new version")
         for account, request in asked.items():
             self.panel.wait(request, TESTED_IN)
             test = self.panel.tests(account)[0]
             say(f"the customer: {account} answers at {', '.join(test['names'].values())}: {test['sentence']}")
-        asked_for = self.panel.ask_for_transit(ORIGINAL, ENTRY)
+        asked_for = self.panel.ask_for_transit(ORIGINAL, self.entry)
         self._await_begin()
         say(f"the customer: asks for a transit (a second click: {self._refusal(self.panel.ask_for_transit)})")
         return asked_for["run"]["run_id"]
@@ -91,7 +92,7 @@ class Customer(threading.Thread):
     def _refusal(self, action: Callable[[str, str], Any]) -> str:
         """The sentence with which the API refuses what was asked for already."""
         try:
-            action(ORIGINAL, ENTRY)
+            action(ORIGINAL, self.entry)
         except CallFailed as refusal:
             return str(refusal)
         raise LabError("The API has let the same be started twice.")

@@ -41,10 +41,16 @@ def registry_connection() -> psycopg.Connection:
 
 def write_registry() -> None:
     """The schema, the catalogue, and what the host has: its inventory, applied to an empty registry."""
-    upgrade(postgres.dsn("registry"))
+    write_catalogue(ENTRY, OLD, NEW)
     with registry_connection() as conn:
         inventory.apply(conn, text.read(HOST.read_text()), "the demo")
-        registry.sync_catalogue(conn, [registry.Entry(ENTRY, "Debian 13", "infrastructure", OLD, NEW)])
+
+
+def write_catalogue(entry: str, old: str, new: str) -> None:
+    """The schema of an empty registry, and the one migration that is offered."""
+    upgrade(postgres.dsn("registry"))
+    with registry_connection() as conn:
+        registry.sync_catalogue(conn, [registry.Entry(entry, "Debian 13", "infrastructure", old, new)])
 
 
 def host(name: str, host_key: str) -> Host:

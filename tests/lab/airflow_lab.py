@@ -41,6 +41,15 @@ SOONER = {
 """A worker that was killed is missed after 15 s here."""
 
 
+_open: list[Farm] = []
+
+
+def close_farms() -> None:
+    """Whoever sets up Airflow and the servers otherwise begins with this."""
+    while _open:
+        _open.pop().close()
+
+
 class Farm:
     """The VPS, its transit, a test server and their Airflow, with everything that a test does to them."""
 
@@ -54,6 +63,7 @@ class Farm:
         """What each account kept when it was filled."""
         self.mail_password = new_password()
         self._closed = False
+        _open.append(self)
 
     @property
     def run_id(self) -> str:

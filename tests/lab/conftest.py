@@ -63,6 +63,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lab)
     # What shares one Airflow, in the order of the migration's story; then what takes it all down.
-    last = ("shared", "browser_out", "failures", "refusals", "browser_home", "migration", "lab_down")
+    last = ("shared", "browser_out", "failures", "refusals", "browser_home", "migration", "adopting", "lab_down")
     order = {f"test_{name}.py": place for place, name in enumerate(last)}
     items.sort(key=lambda item: order.get(item.path.name, -1))

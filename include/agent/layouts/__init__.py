@@ -7,6 +7,7 @@ on a host's own server.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
@@ -33,14 +34,20 @@ def in_force() -> str:
     return name
 
 
-def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
-    """Who lives on this server by its own configuration, whichever layout is in force, and whose these databases are:
-    it is asked before the server is ours. Nothing else needs these modules, so they are loaded here."""
+def read_inhabitants(
+    owners: dict[str, dict[str, list[Any]]],
+    guests: dict[str, dict[str, list[Any]]],
+    passwords: dict[str, dict[str, Callable[[str], bool]]],
+) -> Inhabitants:
+    """Who lives on this server by its own configuration, whichever layout is in force, and whose the databases are, of
+    which each engine says this (`Engine.owners` and so on): it is asked before the server is ours. Nothing else needs
+    these modules, so they are loaded here."""
     from .classic.reading.asking import of_program
+    from .classic.reading.databases import Evidence
     from .classic.reading.inhabitants import inhabitants
     from .classic.reading.tree import Tree
 
-    return inhabitants(Tree(), databases, of_program)
+    return inhabitants(Tree(), owners, of_program, Evidence(guests, passwords))
 
 
 def prepare(files: dict[str, str], fronts: list[str]) -> list[str]:

@@ -60,10 +60,10 @@ def maildir_of(account: Account, mailbox: Mailbox) -> str:
 
 def owner_of(account: Account, mailbox: Mailbox) -> tuple[int, int]:
     """The user and the group that the mailbox's messages belong to."""
-    for folder in account.mail_folders:
-        if mailbox.place and is_in(mailbox.place.home, folder):
-            return mail_folders.owner_of(folder)
-    return account.uid, account.gid
+    place = mailbox.place
+    if place is None or is_in(place.home, account.home):
+        return account.uid, account.gid
+    return mail_folders.owner_of(place.folder(mailbox.address) or place.home)
 
 
 def lines(account: Account, state: State, by: Transports) -> dict[str, list[str]]:
@@ -76,7 +76,7 @@ def lines(account: Account, state: State, by: Transports) -> dict[str, list[str]
             lines["access"].append(f"{domain} 450 {WAIT}")
         if where != "here":
             lines["transport"].append(f"{domain} {by.away(where)}")
-    stored_as = _kept_as(account)
+    stored_as = kept_as(account)
     addresses = [*stored_as, *stored_as.values(), *(forwarder.address for forwarder in account.forwarders)]
     lines["mailboxes"] = [f"{address} {account.name}" for address in dict.fromkeys(addresses)]
     if where == "here":
@@ -90,11 +90,6 @@ def lines(account: Account, state: State, by: Transports) -> dict[str, list[str]
 def login_line(account: Account, mailbox: Mailbox, address: str, password: str, fields: str) -> str:
     """A line of a passwd-file of Dovecot's."""
     return f"{in_passwd(address)}:{password}:{account.uid}:{account.gid}::{mailbox_home(account, mailbox)}::{fields}"
-
-
-def kept_at(account: Account, mailbox: Mailbox) -> list[str]:
-    """The addresses by which Dovecot is asked for a mailbox."""
-    return [*dict.fromkeys((mailbox.key, _kept_as(account)[mailbox.key]))]
 
 
 def in_passwd(address: str) -> str:
@@ -111,7 +106,7 @@ def joined(accounts: Iterable[dict[str, list[str]]]) -> dict[str, str]:
     return {name: "".join(f"{row}\n" for row in rows) for name, rows in tables.items()}
 
 
-def _kept_as(account: Account) -> dict[str, str]:
+def kept_as(account: Account) -> dict[str, str]:
     """The address at which each mailbox gets its messages: its own, but where that has a forwarder (a message that
     waits for the mailbox would be forwarded once more, by the server that the account has moved to) or a plus (which
     Dovecot cuts off). No account file has a name with "/"."""

@@ -207,6 +207,7 @@ def _rehearse(
         expected = max(rehearsal.seconds for rehearsal in rehearsals) + holds.usual_rest()
         if expected <= budget:
             return expected
+    holds.doubt()
     slowest = sorted((slow for rehearsal in rehearsals for slow in rehearsal.slow), key=lambda slow: -slow.seconds)
     why = "".join(f" {slow.what} takes {slow.seconds:.1f} s: {slow.why}" for slow in slowest[:3])
     refuse(

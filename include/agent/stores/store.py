@@ -198,6 +198,14 @@ class Engine(Store):
         """Each of these databases with who owns it, as an account file lists the users of this engine."""
 
     @abstractmethod
+    def guests(self) -> dict[str, list[Any]]:
+        """Each of these databases with who else has rights in it, listed in the same way."""
+
+    @abstractmethod
+    def passwords(self) -> dict[str, Callable[[str], bool]]:
+        """Of each user whose password can be tried, as it is told (see `Names.told`): whether a password is theirs."""
+
+    @abstractmethod
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""
 

@@ -24,11 +24,12 @@ _ACCOUNT_FILE = record(
         "account": _ACCOUNT,
         "uid": whole(1000, 1 << 31),
         "gid": whole(1000, 1 << 31),
-        "home": text(100),
-        "shell": text(100),
+        "home": text(4096),
+        "shell": text(4096),
     }
     | {key: _ANY for key in ("sites", *ENGINES, "mail")},
     ports=named(whole(1, 65535), 10),
+    extras=each(text(4096), 1000),
 )
 
 
@@ -41,7 +42,7 @@ def _in_engine(engine: DeclaredEngine) -> Shape:
     return record({**lists, "databases": _DATABASES})
 
 
-_SITE = record({"domain": _HOST, "aliases": each(_HOST, 10_000), "root": text(1000)}, app=text(1000))
+_SITE = record({"domain": _HOST, "aliases": each(_HOST, 10_000), "root": maybe(text(4096))}, app=text(1000))
 _DESCRIBED = record(
     {
         "account": _ACCOUNT,

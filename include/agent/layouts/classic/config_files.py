@@ -71,11 +71,13 @@ def make_folder(root: Path, path: str) -> None:
 _PRIVATE = ("/etc/letsencrypt/archive/", "/etc/letsencrypt/live/", "/etc/opendkim/keys/")
 """Where each domain has a folder of its own, which is made when it comes."""
 
+_BY_CERTBOT = {"/etc/letsencrypt/archive": 0o700, "/etc/letsencrypt/live": 0o700, "/etc/letsencrypt/renewal": 0o755}
+"""What Let's Encrypt's client makes, and with which rights, when it gets its first certificate."""
+
 
 def written(root: Path, path: str, text: str, mode: int, user: str, group: str) -> Iterator[Undone]:
     """Write a file as a whole."""
-    if path.startswith(_PRIVATE):
-        _make_private(root, path.rpartition("/")[0])
+    _make_folders(root, path)
     yield from _put(root, path, text, mode, (_uid(user), _gid(group)))
 
 
@@ -101,10 +103,19 @@ def _put(root: Path, path: str, text: str, mode: int, owner: tuple[int, int]) ->
         os.fsync(folder)
 
 
-def _make_private(root: Path, path: str) -> None:
+def _make_folders(root: Path, path: str) -> None:
+    """Make the folders that the file's program would make for it, in those of its package."""
+    for place, mode in _BY_CERTBOT.items():
+        if path.startswith(f"{place}/"):
+            _make(root, place, mode)
+    if path.startswith(_PRIVATE):
+        _make(root, path.rpartition("/")[0], 0o700)
+
+
+def _make(root: Path, path: str, mode: int) -> None:
     with _folder(root, path) as (folder, name):
         try:
-            os.mkdir(name, 0o700, dir_fd=folder)
+            os.mkdir(name, mode, dir_fd=folder)
             above = os.fstat(folder)
             os.chown(name, above.st_uid, above.st_gid, dir_fd=folder, follow_symlinks=False)
         except FileExistsError:
@@ -113,8 +124,7 @@ def _make_private(root: Path, path: str) -> None:
 
 def linked(root: Path, path: str, leads_to: str) -> Iterator[Undone]:
     """Make a link of a file's, relative as their programs make them."""
-    if path.startswith(_PRIVATE):
-        _make_private(root, path.rpartition("/")[0])
+    _make_folders(root, path)
     with _folder(root, path) as (folder, name):
         yield _now(folder, name, path)
         temporary = f".{name[:200]}.{secrets.token_hex(4)}"

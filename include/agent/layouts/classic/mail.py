@@ -6,7 +6,6 @@ came by a move is in ours alone.
 
 import grp
 import ipaddress
-from collections.abc import Iterator
 
 from ...account.accounts import Account, State, all_accounts, standing
 from ...account.mail_names import Mailbox
@@ -72,8 +71,7 @@ def _lines(account: Account, state: State) -> dict[str, list[str]]:
         return {}
     lines = mail_tables.lines(account, state, BY)
     if where == "here":
-        for release in led_dovecot.USERS:
-            lines[release] = [*_user_lines(account, release)]
+        lines |= _user_lines(account)
         caught = {forwarder.domain for forwarder in account.forwarders if forwarder.catches_all}
         # Wherever the host lets mail of other domains go.
         lines["transport"] += [f"{domain} {BY.into}" for domain in account.mail_domains if domain not in caught]
@@ -91,15 +89,21 @@ def _lines(account: Account, state: State) -> dict[str, list[str]]:
     return lines
 
 
-def _user_lines(account: Account, release: str) -> Iterator[str]:
+def _user_lines(account: Account) -> dict[str, list[str]]:
+    """What Dovecot is told of the mailboxes that do not lie as usual, or have a quota."""
+    lines: dict[str, list[str]] = {release: [] for release in led_dovecot.USERS}
+    stored_as = mail_tables.kept_as(account)
     for box in account.mailboxes:
-        if box.place or box.quota:
-            try:
-                owner = mail_tables.owner_of(account, box)
-            except (OSError, Refused):
-                continue  # its folder is not what it was: nothing of its mail is lost, it waits
-            for address in mail_tables.kept_at(account, box):
-                yield led_dovecot.user_line(account, box, address, owner, release)
+        if not box.place and not box.quota:
+            continue
+        try:
+            owner = mail_tables.owner_of(account, box)
+        except (OSError, Refused):
+            continue  # its folder is not what it was: nothing of its mail is lost, it waits
+        for address in dict.fromkeys((box.key, stored_as[box.key])):
+            for release in led_dovecot.USERS:
+                lines[release].append(led_dovecot.user_line(account, box, address, owner, release))
+    return lines
 
 
 def make_folders(account: Account) -> None:

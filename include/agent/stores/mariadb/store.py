@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ from ...verbs.verb import Answer
 from ..duplicated import StoreCopy
 from ..followed import WhyNot
 from ..store import Engine, Following, Noted, Report
-from . import changes, duplicate, load, obstacles, restore, write, writers
+from . import access, changes, duplicate, load, obstacles, restore, write, writers
 from . import digest as mariadb_digest
 from . import follow as mariadb_follow
 from . import users as mariadb_users
 from .definition import facts, held_path, users_of
 from .events import enabled, switch
 from .following import forget
-from .sql import UNLOGGED, covered, existing, is_own, literal, login, queries, query, select, user_name
+from .sql import UNLOGGED, existing, is_own, literal, login, queries, query, select, user_name
 
 SCOPE = Scope(
     what="every row of every table, sequences, and whatever defines them: users and roles with their passwords, limits"
@@ -104,12 +105,15 @@ class Mariadb(Engine):
         return [str(name) for (name,) in rows]
 
     def owners(self) -> dict[str, list[Any]]:
-        """By the users who have rights on each as a whole: MariaDB knows no owner."""
-        owners: dict[str, list[Any]] = {name: [] for name in self.databases()}
-        for user, host, of in query(["User", "Host", "Db"], "FROM mysql.db ORDER BY User, Host"):
-            for name in covered(str(of), owners) if user else ():
-                owners[name].append({"user": user, "host": host})
-        return owners
+        """By the users who have rights on each as a whole, themselves or by a role: MariaDB knows no owner."""
+        return access.of_databases(self.databases(), ("db",))
+
+    def guests(self) -> dict[str, list[Any]]:
+        """By the rights on parts of a database."""
+        return access.of_databases(self.databases(), ("tables_priv", "columns_priv", "procs_priv"))
+
+    def passwords(self) -> dict[str, Callable[[str], bool]]:
+        return access.passwords()
 
     def enrol(self) -> None:
         """Refuse a server on which somebody has users with names of ours."""

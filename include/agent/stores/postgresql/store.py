@@ -6,6 +6,7 @@ postgres_restore (a dump).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ...verbs.verb import Answer
 from ..duplicated import StoreCopy
 from ..followed import WhyNot
 from ..store import Engine, Following, Noted, Report
-from . import apply, duplicate, large, logins, move, obstacles, publish, restore
+from . import access, apply, duplicate, large, logins, move, obstacles, publish, restore
 from . import digest as postgres_digest
 from . import follow as postgres_follow
 from . import hold as postgres_hold
@@ -85,13 +86,13 @@ class Postgresql(Engine):
         return query(f"SELECT to_json(datname::text) FROM pg_database WHERE NOT ({own});")
 
     def owners(self) -> dict[str, list[Any]]:
-        """By the owner of each; a superuser is no account's."""
-        rows = query(
-            "SELECT json_build_array(datname::text, rolname::text, rolsuper) FROM pg_database JOIN pg_roles r"
-            " ON r.oid = datdba ORDER BY datname;"
-        )
-        theirs = {database: [] if is_super else [role] for database, role, is_super in rows}
-        return {database: theirs.get(database, []) for database in self.databases()}
+        return access.of_databases(self.databases(), access.OWNERS)
+
+    def guests(self) -> dict[str, list[Any]]:
+        return access.of_databases(self.databases(), access.GUESTS)
+
+    def passwords(self) -> dict[str, Callable[[str], bool]]:
+        return access.passwords()
 
     def enrol(self) -> None:
         """Refuse a server on which somebody has roles with names of ours. Customers stay out of the databases that are

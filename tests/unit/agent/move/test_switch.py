@@ -7,7 +7,6 @@ import pytest
 from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account
-from include.agent.host import holds
 from include.agent.host.codec import plain
 from include.agent.host.system import Refused
 from include.agent.layouts.native import mail
@@ -108,13 +107,6 @@ def test_the_steps_of_a_hold_are_timed(asked: list[str]) -> None:
     of_stores = [f"{name} {step}" for name in ("files", *accounts.ENGINES) for step in STEPS]
     of_stores.insert(1, "identity")
     assert steps == ["follow", "rehearse", "deadline", "front", *of_stores, "commit", "release", "forward", "unfollow"]
-
-
-def test_the_rest_of_a_hold_is_learned(asked: list[str]) -> None:
-    assert holds.usual_rest() == 0.3
-    for seconds in (0.1, 0.2, 5.0):
-        holds.note(seconds)
-    assert holds.usual_rest() == 0.2
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,8 @@ def run():
     ]
     probes = [{"ip": IP, "t": 90 + n / 10, "rtt": 0.001} for n in range(1100)]
     return result.Run(
+        migration=1,
+        lives_on=HOME,
         server="vps-1",
         versions_before={"debian": "12.11", "postgresql": "15.20"},
         versions_after=dict(NEW),
@@ -66,8 +68,8 @@ def run():
     )
 
 
-def unproven(run, check=None, lives_on=None):
-    return result.unproven(result.report(run, CHECK), run, ["blog"], check or CHECK, lives_on or HOME)
+def unproven(run, check=None):
+    return result.unproven(result.report(run, CHECK), run, ["blog"], check or CHECK)
 
 
 def test_a_lost_write_is_counted_where_it_was_made(run):
@@ -124,7 +126,7 @@ def test_each_thing_that_went_wrong_is_said(run):
     assert unproven(changed(run, moves=run.moves[:1])) == ["blog: no verified move home."]
     unequal = [run.moves[0], move("home", 150, equal=False)]
     assert unproven(changed(run, moves=unequal)) == ["blog: no verified move home."]
-    assert unproven(run, lives_on={"blog": "transit-1"}) == ["blog lives on transit-1, not on vps-1."]
+    assert unproven(changed(run, lives_on={"blog": "transit-1"})) == ["blog lives on transit-1, not on vps-1."]
 
     events = deepcopy(run.events)
     events[0]["ok"] = False

@@ -8,7 +8,7 @@ import pytest
 
 from include.agent.verbs.reports import Switched
 from include.registry import Figures
-from lab.demo import run
+from lab.demo import run, stage
 from lab.panel import CallFailed, Panel
 from lab.say import LabError
 
@@ -107,7 +107,7 @@ class FakePanel:
 
 
 def customer_with(panel: FakePanel) -> run.Customer:
-    return run.Customer(cast(Panel, panel))
+    return run.Customer(cast(Panel, panel), stage.ENTRY)
 
 
 def test_the_customer_tests_all_asks_twice_and_moves_one_account_after_the_other(capsys):

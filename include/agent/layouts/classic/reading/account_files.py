@@ -29,6 +29,8 @@ class _File:
     def __init__(self, account: Discovered, others: set[int]) -> None:
         self.account, self._others = account, others
         self._unfit = Notes()
+        for sentence in account.unfit:
+            self._cannot(sentence)
         self.content: dict[str, Any] = {
             "account": account.name,
             "uid": account.uid,
@@ -172,12 +174,12 @@ def with_account_file(account: Discovered, sharing: list[str], others: set[int],
     if sharing:
         who = ", ".join(sharing[:_SHOWN])
         cannot = f"The group {account.gid} of {account.name} is that of {who} too; give each a group of its own."
-        return replace(account, unfit=[printable(cannot)])
+        return replace(account, unfit=[printable(cannot), *account.unfit])
     file = _File(account, others)
     try:
         Account.from_json(file.content)
     except Refused as error:
-        return replace(account, unfit=[error.message])
+        return replace(account, unfit=[error.message, *account.unfit])
     file.content |= {"sites": file.sites(), "mail": file.mail()}
     for engine, lists in account.databases.items():
         if file.take([{**file.content, engine: lists}], Account.from_json):

@@ -12,7 +12,7 @@ from ....verbs import discovered
 from . import apache, apache_sites, dumps, extras, mail, nginx, nginx_sites, pools, programs, users
 from .account_files import with_account_file
 from .asking import Answer
-from .databases import Owned, by_account
+from .databases import NONE, Evidence, Owned, of_accounts
 from .mail import Mail
 from .pools import Pool
 from .programs import Program
@@ -69,7 +69,7 @@ def read_server(tree: Tree, ask: Answer) -> Server:
     )
 
 
-def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants:
+def inhabitants(tree: Tree, owned: Owned, ask: Answer, evidence: Evidence = NONE) -> discovered.Inhabitants:
     """Who lives on a server with these files, programs and databases, each with an account file as far as one can say
     it."""
     server = read_server(tree, ask)
@@ -77,7 +77,7 @@ def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants
     for user in server.users.values():
         of_group[user.gid][user.name] = None
     discovered_accounts = []
-    named_accounts = [*accounts(server, owned).values()]
+    named_accounts = [*accounts(server, owned, evidence).values()]
     for account in named_accounts:
         others = {other.uid for other in named_accounts if other is not account}
         sharing = [name for name in of_group[account.gid] if name != account.name]
@@ -89,17 +89,18 @@ def inhabitants(tree: Tree, owned: Owned, ask: Answer) -> discovered.Inhabitants
     return discovered.Inhabitants(accounts=discovered_accounts, unclear=tree.notes.sentences())
 
 
-def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovered]:
+def accounts(server: Server, databases: Owned, evidence: Evidence = NONE) -> dict[str, discovered.Discovered]:
     """Each person who has a site, a pool, mail or a database, by name; what is nobody's is noted."""
     sites = _sites_by_owner(server)
     owned = _pools_by_owner(server)
     persons = {user.name: user for user in server.users.values() if user.is_person}
-    of_databases = by_account(persons, databases, server.tree.notes)
+    folders = {name: [site.root for site in theirs if site.root] for name, theirs in sites.items()}
+    whose = of_accounts(persons, folders, databases, evidence, server.tree)
     domains = _domains_by_owner(server, sites)
     of_several = _files_of_several(sites, owned)
     named = extras.by_user({name: user for name, user in server.users.items() if user.is_person}, server.tree)
     by_name = {}
-    for name in sorted({*sites, *owned, *domains, *of_databases}):
+    for name in sorted({*sites, *owned, *domains, *whose.databases}):
         user = server.users[name]
         mailboxes, forwarders = server.mail.of_domains(domains[name])
         by_name[name] = discovered.Discovered(
@@ -123,7 +124,8 @@ def accounts(server: Server, databases: Owned) -> dict[str, discovered.Discovere
             mail_domains=domains[name],
             mailboxes=mailboxes,
             forwarders=forwarders,
-            databases=of_databases.get(name, {}),
+            databases=whose.databases.get(name, {}),
+            unfit=whose.unfit.get(name, []),
             extras=[
                 *_extras(server, user, [*_files_of_sites(sites[name]), *_files_of_pools(owned[name])], of_several),
                 *extras.links_to_home([host for site in sites[name] for host in site.names], user.home, server.tree),

@@ -96,7 +96,7 @@ class Tree:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = str(root).rstrip("/")
-        self._root_owner = os.stat(root).st_uid
+        self.root_owner = os.stat(root).st_uid
         self._bytes = 0
         self._unread: set[str] = set()
         self.notes = Notes()
@@ -179,6 +179,16 @@ class Tree:
             return os.path.normpath(path)
         return os.path.normpath(f"{at.rstrip('/')}/{rest}")
 
+    def top_of_others(self, path: str) -> str | None:
+        """The path as far as it is the host's alone, and the first part that is not; None where it leads nowhere."""
+        try:
+            at, rest, foreign = self._followed(path)
+        except (OSError, ValueError):
+            return None
+        if rest and not foreign:
+            return None
+        return os.path.normpath(f"{at}/{rest.partition('/')[0]}")
+
     def _followed(self, path: str) -> tuple[str, str, _Foreign | None]:
         """Where a path leads as far as it is there and the host's; what of it is left; and whose that is."""
         parts, at, links = deque(path.split("/")), "", 0
@@ -211,7 +221,7 @@ class Tree:
     def _require_hosts(self, path: str, status: os.stat_result) -> None:
         """Refuse what a customer could change, or put another thing in the place of."""
         mode = status.st_mode
-        if status.st_uid != self._root_owner and _is_persons(status.st_uid):
+        if status.st_uid != self.root_owner and _is_persons(status.st_uid):
             raise _Foreign(f"the user with number {status.st_uid}, whose {path} is,")
         if mode & 0o020 and not stat.S_ISLNK(mode) and _is_persons(status.st_gid):
             raise _Foreign(f"the group with number {status.st_gid}, which may write {path},")

@@ -8,9 +8,9 @@ from typing import Any
 from include.agent import discover, layouts, protocol, verbs
 from include.agent.account.accounts import Account
 from include.agent.host.codec import decode, plain
-from include.agent.layouts.classic.reading.databases import Owned, by_account
+from include.agent.layouts.classic.reading.databases import NONE, Owned, of_accounts
 from include.agent.layouts.classic.reading.inhabitants import inhabitants
-from include.agent.layouts.classic.reading.tree import Notes
+from include.agent.layouts.classic.reading.users import User
 from include.agent.move import stores
 from include.agent.verbs import discovered
 from include.agent.verbs.discovered import Discovered, Inhabitants
@@ -70,16 +70,21 @@ def test_an_account_that_can_be_said_is_said(tmp_path: Path) -> None:
         "shell": "/bin/bash",
         "sites": [{"domain": "shop.example", "aliases": ["www.shop.example"], "root": "public_html", "app": "/live"}],
         "postgresql": {"roles": ["shop", "shop_owner"], "databases": ["shop", "shop_old"]},
-        "mariadb": {"users": [{"user": "shop_wp", "host": "localhost"}], "databases": ["wp"]},
+        "mariadb": {
+            "users": [{"user": "shop_wp", "host": "localhost"}, {"user": "bob", "host": "%"}],
+            "databases": ["wp"],
+        },
         "mail": {"domains": [], "mailboxes": []},
     }
     assert account.unfit == [
         "/etc/apache2/apache2.conf, /etc/php/8.2/fpm/php-fpm.conf lie outside of the home and are not carried yet."
     ]
     assert found.unclear == [
-        "The PostgreSQL database theirs is owned by shopping, who is no account here; say whose it is in that account's"
-        " file.",
-        "The PostgreSQL database none has no user of its own; say whose it is in that account's file.",
+        "The PostgreSQL database theirs is owned by shopping, who is no account here; write in"
+        " /etc/transhumance/databases on the server whose it is (- if it is the host's own), the line: postgresql"
+        " theirs ACCOUNT",
+        "The PostgreSQL database none has no user of its own; write in /etc/transhumance/databases on the server whose"
+        " it is (- if it is the host's own), the line: postgresql none ACCOUNT",
     ]
     assert decode(Inhabitants, plain(found)) == found
 
@@ -139,38 +144,48 @@ def test_the_verb_asks_the_engines_that_run_and_gives_what_its_types_say(tmp_pat
     monkeypatch.setattr(first, "socket", running)
     monkeypatch.setattr(second, "socket", down)
     monkeypatch.setattr(first, "owners", lambda: {"shop": ["shop"]})
+    monkeypatch.setattr(first, "guests", lambda: {"shop": ["reader"]})
+    monkeypatch.setattr(first, "passwords", dict)
     asked: list[Any] = []
     nobody = Inhabitants(accounts=[], unclear=[])
 
-    def read(owned: Owned) -> Inhabitants:
-        asked.append(owned)
+    def read(*said: Any) -> Inhabitants:
+        asked.append(said)
         return nobody
 
     monkeypatch.setattr(layouts, "read_inhabitants", read)
     result = discover.discover(verbs.Discover(), lambda **_: None)
-    assert asked == [{first.name: {"shop": ["shop"]}}]
+    assert asked == [({first.name: {"shop": ["shop"]}}, {first.name: {"shop": ["reader"]}}, {first.name: {}})]
     assert decode(discovered.Inhabitants, result) == nobody
     _, handler = protocol.LONG_VERBS.open_to(ORCHESTRATOR)["discover"]
     assert handler(verbs.Discover(), lambda **_: None) == result
 
 
 def test_a_database_is_his_whose_name_its_owner_has(tmp_path: Path) -> None:
-    notes = Notes()
     owned: Owned = {
         "postgresql": {"a": ["shop_old_app"], "b": ["shop_app"], "c": ["shop_old"], "d": ["shopping"], "e": ["_"]},
         "mariadb": {"both": [{"user": "shop", "host": "%"}, {"user": "shop_old", "host": "%"}]},
     }
-    found = by_account({"shop", "shop_old"}, owned, notes)
-    assert {name: theirs["postgresql"]["databases"] for name, theirs in found.items()} == {
+    tree = laid(tmp_path, **{"etc/passwd": ""})
+    persons = {name: User(name, 1000 + n, 1000 + n, f"/home/{name}", "") for n, name in enumerate(["shop", "shop_old"])}
+    found = of_accounts(persons, {}, owned, NONE, tree)
+    assert {name: theirs["postgresql"]["databases"] for name, theirs in found.databases.items()} == {
         "shop_old": ["a", "c"],
         "shop": ["b"],
     }
-    assert notes.sentences() == [
-        "The PostgreSQL database d is owned by shopping, who is no account here; say whose it is in that account's"
-        " file.",
-        "The PostgreSQL database e is owned by _, who is no account here; say whose it is in that account's file.",
-        "The MariaDB database both is of several accounts: shop@%, shop_old@%; leave it to one.",
+    write = "write in /etc/transhumance/databases on the server whose it is (- if it is the host's own), the line:"
+    several = (
+        "The MariaDB database both is of several accounts: shop (by its user shop@%), shop_old (by its user"
+        " shop_old@%); give each one of its own, or write in /etc/transhumance/databases on the server whose it is,"
+    )
+    assert tree.notes.sentences() == [
+        f"The PostgreSQL database d is owned by shopping, who is no account here; {write} postgresql d ACCOUNT",
+        f"The PostgreSQL database e is owned by _, who is no account here; {write} postgresql e ACCOUNT",
+        f"{several} the line: mariadb both ACCOUNT",
     ]
+    assert dict(found.unfit) == {
+        name: [f"{several} such as the line: mariadb both {name}"] for name in ("shop", "shop_old")
+    }
 
 
 SITE = "etc/apache2/sites-enabled/shop.example.conf"
