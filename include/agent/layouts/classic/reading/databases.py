@@ -53,13 +53,20 @@ class Whose:
 class _Engine:
     """The databases of one engine, and who may be whose there."""
 
-    def __init__(self, engine: DeclaredEngine, owned: Owned, evidence: Evidence, accounts: Collection[str]) -> None:
+    def __init__(
+        self,
+        engine: DeclaredEngine,
+        owned: Owned,
+        evidence: Evidence,
+        accounts: Collection[str],
+        served: Collection[str],
+    ) -> None:
         self.engine = engine
         (self.key,) = (key for key in engine.lists if key != "databases")
         self.list = engine.lists[self.key]
         self.owners = owned.get(engine.name, {})
         self.locks = evidence.passwords.get(engine.name, {})
-        self.accounts = accounts
+        self.served = served
         self.users: dict[str, Any] = {}
         self.rights: dict[str, set[str]] = defaultdict(set)
         for databases in (self.owners, evidence.guests.get(engine.name, {})):
@@ -90,12 +97,19 @@ class _Engine:
                 found.setdefault(account, []).append(told)
         return found
 
-    def unexplained(self) -> list[str]:
-        return [told for told, accounts in self.of_user.items() if not accounts]
+    def to_be_proven(self) -> list[str]:
+        """Users who are nobody's by their names, or whose names begin with that of a person who has nothing else here,
+        such as the host's own `admin`: those are this person's unless another one keeps the password."""
+        return [
+            told
+            for told, accounts in self.of_user.items()
+            if not accounts or not accounts & {_called(self.users[told]), *self.served}
+        ]
 
     def names(self, said: Said) -> set[str]:
-        """What to look for in files: users who are nobody's by their names, and databases that may stay nobody's."""
-        names = {_called(self.users[told]) for told in self.unexplained()}
+        """What to look for in files: users whose names do not say whose they are, and databases that may stay
+        nobody's."""
+        names = {_called(self.users[told]) for told in self.to_be_proven()}
         unclear = {name for name in self.owners if (self.engine.name, name) not in said and not self.accounts_of(name)}
         return names | unclear
 
@@ -114,21 +128,21 @@ def of_accounts(
     persons: Mapping[str, User], folders: Mapping[str, Iterable[str]], owned: Owned, evidence: Evidence, tree: Tree
 ) -> Whose:
     """Each person's databases. What is nobody's or several persons' is noted, with what to write where; whose files
-    name it cannot be adopted before. `folders`: where else than in their homes the persons' sites lie."""
-    engines = [_Engine(engine, owned, evidence, persons) for engine in DECLARED]
+    name it cannot be adopted before. `folders`: of each person who has a site, a pool or mail, where the sites lie."""
+    engines = [_Engine(engine, owned, evidence, persons, folders) for engine in DECLARED]
     said = said_databases.read(tree, owned, persons)
     names = {name for each in engines for name in each.names(said)}
     locks = {
         f"{each.engine.name} {told}": (_called(each.users[told]), each.locks[told])
         for each in engines
-        for told in each.unexplained()
+        for told in each.to_be_proven()
         if told in each.locks
     }
     kept = keepers.kept([*persons.values()], folders, sorted(names), locks, tree, evidence.look)
     whose = Whose()
     for each in engines:
-        for told in each.unexplained():
-            each.of_user[told] = kept.keepers.get(f"{each.engine.name} {told}", set())
+        for told in each.to_be_proven():
+            each.of_user[told] = kept.keepers.get(f"{each.engine.name} {told}") or each.of_user[told]
         _decide(each, said, kept, whose, tree)
     return whose
 

@@ -94,13 +94,14 @@ def accounts(server: Server, databases: Owned, evidence: Evidence = NONE) -> dic
     sites = _sites_by_owner(server)
     owned = _pools_by_owner(server)
     persons = {user.name: user for user in server.users.values() if user.is_person}
-    folders = {name: [site.root for site in theirs if site.root] for name, theirs in sites.items()}
-    whose = of_accounts(persons, folders, databases, evidence, server.tree)
     domains = _domains_by_owner(server, sites)
+    served = {*sites, *owned, *domains}
+    folders = {name: [site.root for site in sites[name] if site.root] for name in served}
+    whose = of_accounts(persons, folders, databases, evidence, server.tree)
     of_several = _files_of_several(sites, owned)
     named = extras.by_user({name: user for name, user in server.users.items() if user.is_person}, server.tree)
     by_name = {}
-    for name in sorted({*sites, *owned, *domains, *whose.databases}):
+    for name in sorted({*served, *whose.databases}):
         user = server.users[name]
         mailboxes, forwarders = server.mail.of_domains(domains[name])
         by_name[name] = discovered.Discovered(

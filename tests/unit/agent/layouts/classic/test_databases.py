@@ -53,7 +53,7 @@ def found(
     passwd = "".join(f"web{n}:x:{1000 + n}:{1000 + n}::/home/web{n}:/bin/sh\n" for n in (1, 2, 3))
     sites = {f"etc/apache2/sites-enabled/web{n}.conf": site.format(f"web{n}") for n in (1, 2, 3)}
     main = {"etc/apache2/apache2.conf": "IncludeOptional sites-enabled/*.conf\n", "etc/passwd": passwd}
-    tree = laid(folder, **main, **sites, **files)
+    tree = laid(folder, **(main | sites | files))
     locks: dict[str, Callable[[str], bool]] = {
         told: partial(of_mariadb.is_password, each) for told, each in kept.items() if of_mariadb.can_be_tried(each)
     }
@@ -193,6 +193,20 @@ def test_one_name_at_two_hosts_is_two_users(tmp_path: Path) -> None:
     _, accounts = found(tmp_path, owned, kept, files)
     assert lists(accounts["web1"]) == {"users": wp("localhost"), "databases": ["a"]}
     assert lists(accounts["web2"]) == {"users": wp("10.0.0.%"), "databases": ["b"]}
+
+
+def test_a_person_who_has_nothing_here_gets_no_database_by_the_beginning_of_a_name_that_another_keeps(
+    tmp_path: Path,
+) -> None:
+    """Panels' admin_shop on a host whose own login is admin."""
+    kept = {"admin_shop@localhost": native("x-1")}
+    owned = {"mariadb": {"admin_shop": wp(name="admin_shop"), "admin_old": wp(name="admin_old")}}
+    admin = "admin:x:1100:1100::/home/admin:/bin/sh\n"
+    passwd = f"web1:x:1001:1001::/home/web1:/bin/sh\n{admin}"
+    files = {"etc/passwd": passwd, "home/web1/web/.env": "DB_USER=admin_shop\nDB_PASS=x-1\n"}
+    _, accounts = found(tmp_path, owned, kept, files)
+    assert lists(accounts["web1"]) == {"users": wp(name="admin_shop"), "databases": ["admin_shop"]}
+    assert lists(accounts["admin"]) == {"users": wp(name="admin_old"), "databases": ["admin_old"]}
 
 
 def test_files_that_could_not_all_be_looked_through_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
