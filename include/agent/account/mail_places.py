@@ -11,8 +11,8 @@ from ..host.digest import printable
 from ..host.homes import is_of_the_system
 from .file_values import bad, mapping
 
-# Signs that mean nothing to Dovecot's files and its variables; above the account's own folder, to nobody.
-_PLACE = re.compile(r"(?=.{1,400}\Z)(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._@+=,~#&'*?^`{|}$!-]{1,255}){2,16}")
+# Signs that mean nothing to Dovecot's files, its variables and systemd's; above the account's own folder, to nobody.
+_PLACE = re.compile(r"(?=.{1,400}\Z)(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._@+=,~#&'*?^`{|}!-]{1,255}){2,16}")
 _ABOVE = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _OF_MAIL = re.compile(r"/var/(?:vmail|mail|virtual|spool/(?:mail|vmail|virtual)|lib/(?:vmail|mail|dovecot))/")
 _LAYOUTS = ("", "fs")

@@ -331,6 +331,7 @@ PLACE = "/var/vmail/alice.example/info"
                 "/var/vmail/alice.example/a b",
                 "/var/vmail/alice.example/a:b",
                 "/var/vmail/alice.example/%u",
+                "/var/vmail/alice.example/$HOME",
                 "/var/vmail/alice.example/a\n",
                 "/var/v;m/alice.example/a",
                 "/alice.example/info",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from .judged import said
+from include.agent.layouts.classic.places import kind_of
+
+from .judged import WEB1, said
 from .ordinary_files import DEFAULT, HOME, ISPCONFIG, OF_NGINX, PLESK, WORDPRESS
 
 APACHE, NGINX = "/etc/apache2/sites-available/100-shop.example.conf", "/etc/nginx/sites-available/shop.example.conf"
@@ -219,3 +223,22 @@ def test_what_reaches_beyond_a_site_of_nginx_is_refused(text: str) -> None:
     sentences = said(NGINX, text)
     assert sentences, "it was let through"
     assert all(sentence.startswith(f"{NGINX}:") for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/etc/nginx/sites-available/x", SERVER % "server_name .shop.example *.shop.example;"),
+        (
+            "/etc/apache2/sites-available/x.conf",
+            f"<VirtualHost *:80>\nServerName shop.example\nServerAlias *.shop.example\nDocumentRoot {HOME}/web\n"
+            "</VirtualHost>\n",
+        ),
+    ],
+)
+def test_all_names_below_one_are_the_accounts_where_its_file_says_so(path: str, text: str) -> None:
+    kind = kind_of(path, WEB1)
+    assert kind is not None
+    without = [*kind.judge(path, text, WEB1)]
+    assert without and all("which is no host name of web1's sites" in sentence for sentence in without)
+    assert [*kind.judge(path, text, replace(WEB1, hosts=WEB1.hosts | {"*.shop.example"}))] == []

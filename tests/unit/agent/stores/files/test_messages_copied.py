@@ -149,3 +149,27 @@ def test_a_hostile_source_makes_no_link_there() -> None:
         "print(json.dumps([said, found.stdout.decode().split()]))"
     )
     assert made == ["/srv/vmail/alice.example/box0/.dovecot.sieve"], said
+
+
+def test_a_pass_brings_over_what_the_watcher_tells_links_too() -> None:
+    differs, carried, unequal, equal = copied(
+        f"here({MAIL!r})\n"
+        "send(); send()\n"
+        "from include.agent.stores.files import changes, index, store\n"
+        "from include.agent.stores.files.watch import DATA, DEEP\n"
+        "from include.agent.stores.store import Followed\n"
+        "changes.mapped = lambda tree: set()\n"
+        "with open(digest.digest(tree)['_listing'], 'rb') as listing: known = index.load(listing)\n"
+        "following = follow.Watched(store.FILES, tree, peer, Followed(), 't', 0, known)\n"
+        "here(f'''cd {box}; mv new/2.x cur/2.x:2,; echo three > new/3.x; rm sieve/a.sieve; echo b > sieve/b.sieve\n"
+        "ln -sfn sieve/b.sieve .dovecot.sieve; ln -s /etc/passwd more; chown -Rh 5000:5000 .''')\n"
+        "told = ['new', 'cur', 'sieve', 'new/2.x', 'cur/2.x:2,', 'new/3.x', 'sieve/a.sieve', 'sieve/b.sieve',"
+        " '.dovecot.sieve', 'more', '']\n"
+        "paths = {f'srv/vmail/alice.example/box0/{path}'.rstrip('/').encode(): DATA | DEEP for path in told}\n"
+        "changes.since = lambda *_, **__: changes.Changes('t', 9, paths)\n"
+        "differs = len(different()) > 0\n"
+        "carried = len(follow.carry(following, held=True))\n"
+        "unequal = [each.sentence for each in follow.prove(following).values()]\n"
+        "print(json.dumps([differs, carried > len(told), unequal, different()]))"
+    )
+    assert (differs, carried, unequal, equal) == (True, True, [], [])
