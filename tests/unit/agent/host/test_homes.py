@@ -93,3 +93,17 @@ def test_the_sandbox_has_a_home_that_lies_elsewhere() -> None:
         "open(home + '/y', 'w'); print(*map(sorted, map(os.listdir, (home, '/srv/clients/c1', '/srv'))), flush=True)"
     )
     assert said == "['x', 'y'] ['web1'] ['clients']\n"
+
+
+@needs_root
+def test_what_is_made_plain_cannot_be_put_elsewhere_by_who_may_write_on_the_way() -> None:
+    said = alone(
+        MADE + "mail = '/srv/clients/c1/vmail/deep/shop.example'; os.makedirs(mail)\n"
+        "print(homes.above(home), homes.above(mail), homes.above('/srv/none/x/y'))\n"
+        "os.chown('/srv/clients/c1/vmail', 5000, 5000); print(homes.above(mail), homes.above(home))\n"
+        "os.chown('/srv/clients/c1/vmail', 0, 8); os.chmod('/srv/clients/c1/vmail', 0o2775); print(homes.above(mail))"
+    )
+    assert said.split() == [
+        *("/srv/clients/c1", "/srv/clients/c1/vmail/deep", "/srv/none/x"),
+        *("/srv/clients/c1/vmail", "/srv/clients/c1", "/srv/clients/c1/vmail"),
+    ]
