@@ -13,7 +13,7 @@ from .users import User, is_number
 MAIN = "/etc/dovecot/dovecot.conf"
 _BLOCK = re.compile(r"([\w_]+)(?:\s+(\S+?))?\s*\{")
 _BATCH = 200
-_PARTS = re.compile(r"%(?:([0-9.]*)([LU]?)([undh])|\{(\w+)(?:\s*\|\s*\w+)*\})")
+_PARTS = re.compile(r"%(?:([0-9.]*)([LU]?)([undh])|\{(\w+)((?:\s*\|\s*\w+)*)\})")
 
 
 @dataclass
@@ -201,7 +201,8 @@ class _Reader:
     def _set(self, box: Box, row: dict[str, str]) -> None:
         """Take what a userdb says of a mailbox."""
         box.home = row.get("home") or box.home
-        box.folder = row.get("mail") or box.folder
+        path = row.get("mail_path")
+        box.folder = row.get("mail") or (f"{row.get('mail_driver', 'maildir')}:{path}" if path else box.folder)
         box.quota = row.get("quota_rule") or row.get("quota_storage_size") or box.quota
         owner = row.get("uid", "")
         if is_number(owner):
@@ -270,6 +271,9 @@ def _expanded(text: str, address: str, home: str) -> str:
 
     def word(match: re.Match[str]) -> str:
         value = words.get(match[3] or match[4], match[0])
+        for turned in re.findall(r"\w+", match[5] or ""):
+            parts = {"lower": value.lower(), "username": value.partition("@")[0], "domain": value.rpartition("@")[2]}
+            value = parts.get(turned, value)
         offset, _, width = (match[1] or "").rpartition(".")
         if width.isdecimal() and len(match[1]) < 8:
             value = value[int(offset) if offset.isdecimal() else 0 :][: int(width)]

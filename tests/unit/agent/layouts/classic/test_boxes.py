@@ -113,6 +113,29 @@ def test_a_quota_that_is_not_understood_is_one_sentence(given: str) -> None:
     assert said == [f"The quota {given} of the mailbox {INFO} is not understood; say it as *:storage=1G."]
 
 
+def test_dovecot_2_4_says_of_one_where_it_lies_by_other_words(tmp_path: Any) -> None:
+    more = "userdb_mail_path=~/M userdb_quota_storage_size=2G"
+    users = f"{INFO}:{{CRYPT}}$6$a$b:5000:5000::/var/vmail/shop.example/i::{more}"
+    server = laid(
+        tmp_path,
+        **{
+            "etc/passwd": "shop:x:1001:1001::/home/shop:/bin/sh\n",
+            "etc/apache2/apache2.conf": "<VirtualHost *>\nServerName shop.example\nDocumentRoot /home/shop/w\n"
+            "</VirtualHost>",
+            "etc/dovecot/users": users,
+            "etc/dovecot/dovecot.conf": "".join(
+                f"{section} file {{\n driver = passwd-file\n passwd_file_path = /etc/dovecot/users\n}}\n"
+                for section in ("passdb", "userdb")
+            ),
+        },
+    )
+    (shop,) = inhabitants(server, {}, silent).accounts
+    assert shop.account_file is not None
+    (box,) = shop.account_file["mail"]["mailboxes"]
+    assert box["place"] == {"maildir": "/var/vmail/shop.example/i/M", "home": "/var/vmail/shop.example/i"}
+    assert box["quota"] == {"bytes": 2 << 30}
+
+
 @pytest.mark.parametrize(
     ("location", "folder"),
     [
@@ -121,6 +144,8 @@ def test_a_quota_that_is_not_understood_is_one_sentence(given: str) -> None:
         ("maildir:/home/vmail/%Ld/%Ln/Maildir", "/home/vmail/shop.example/info/Maildir"),
         ("maildir:/var/vmail/%u", "/var/vmail/info@shop.example"),
         ("maildir:/srv/vmail/%0.1d/%d/%n", "/srv/vmail/s/shop.example/info"),
+        ("maildir:/var/vmail/%{user | domain | lower}/%{user|username}", "/var/vmail/shop.example/info"),
+        ("maildir:/var/vmail/%{user}", "/var/vmail/info@shop.example"),
     ],
 )
 def test_what_dovecot_is_told_for_all_is_carried_for_each(location: str, folder: str, tmp_path: Any) -> None:
