@@ -173,6 +173,8 @@ def _write_tables() -> bool:
     """Whether one of Postfix's has changed."""
     changed = False
     with locked(RUNTIME / "mail.lock"):
+        _MAIL.mkdir(parents=True, exist_ok=True)
+        _MAIL.chmod(0o755)  # Postfix and Dovecot read there as users of their own
         for name, content in tables([(a, standing(a.name)) for a in all_accounts()]).items():
             if name in _PASSWORDS:
                 write_if_changed(_MAIL / name, content, 0o640, (0, grp.getgrnam("dovecot").gr_gid))

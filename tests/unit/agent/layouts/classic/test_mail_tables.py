@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -241,3 +243,21 @@ def test_mailboxes_whose_mail_comes_otherwise_are_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(led_postfix, "is_here", lambda: False)
     with pytest.raises(Refused, match="their mail does not come by Postfix"):
         mail.lay_down()
+
+
+def test_the_mail_servers_reach_their_tables_whatever_the_agent_may_give_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mail, "_MAIL", tmp_path / "etc" / "mail")
+    monkeypatch.setattr(mail, "RUNTIME", tmp_path)
+    monkeypatch.setattr(mail, "all_accounts", list)
+    monkeypatch.setattr(mail.grp, "getgrnam", lambda _: SimpleNamespace(gr_gid=os.getgid()))
+    monkeypatch.setattr(os, "fchown", lambda *_: None)
+    before = os.umask(0o077)
+    try:
+        assert mail._write_tables()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "etc" / "mail").stat().st_mode & 0o777 == 0o755
+    tables = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "etc" / "mail").iterdir()}
+    assert tables and all(mode == (0o640 if name in mail._PASSWORDS else 0o644) for name, mode in tables.items())
