@@ -10,6 +10,7 @@ from .channel import pairing
 from .channel.peer import Peer, known_peer
 from .host import addresses, server_role, system
 from .host.system import refuse
+from .layouts import provisioning
 from .move import deadline, fence, forward, redirect, serving, stores
 from .trial import copy, server
 from .verbs.peers import HowItStands, Stands
@@ -56,6 +57,8 @@ def _bring_up(account: Account) -> None:
             _tidy(account)
             if not account.part:
                 serving.start_processes(account)
+            if provisioning.waits(account):
+                serving.let_in(account)
     elif state.state == "test":
         with guarded(account.name):
             copy.reopen(account)

@@ -79,6 +79,8 @@ class FakePeer:
     def call(self, verb: PeerVerb[Any]) -> Any:
         if isinstance(verb, peers.Alone):
             return peers.Versions(protocol=PROTOCOL, versions=self.versions)
+        if isinstance(verb, peers.Warm):
+            return peers.Warmed()
         return {} if isinstance(verb, peers.IdentityDigest) else Nothing()
 
     def warm(self, sessions: int) -> None:

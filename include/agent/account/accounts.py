@@ -12,7 +12,7 @@ from typing import Any
 
 from ..host.system import CONFIG, RUNTIME, STATE, Refused, locked, read_json, refuse, sync_directory, write_durably
 from .engines import DECLARED, ENGINES, DeclaredEngine
-from .file_values import Site, all_of, bad, domain, extra, home, identifier, mapping, ports, shell, site
+from .file_values import Site, all_of, bad, domain, extra, home, identifier, mapping, ports, shell, site, truth
 from .mail_names import Forwarder, Mailbox, require_an_end
 from .state import TRANSITIONS, UNREADABLE, State, read_state
 
@@ -26,7 +26,7 @@ LEAD_PORTS = range(22000, 23000)
 """The front's ports, of its own machine only, from which an account's programs are led to databases elsewhere."""
 PART_PORTS = range(23000, 24000)
 """The front's ports, for other servers' fronts only, at which such programs arrive."""
-_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports", "extras")
+_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports", "extras", "provisioned")
 _MOST_EXTRAS = 1000
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man news nobody postfix proxy root sshd sync sys "
@@ -46,6 +46,9 @@ class Account:
     `ports` are those of this account alone, by protocol: who connects there means this account, wherever it is.
     On a database server the databases of one engine are an account of their own, the account's *part*, which is named
     account.engine and is nothing but them.
+
+    `provisioned`: what the web server and others are told of it is made by the host's own program, on each server that
+    it comes to.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Account:
     forwarders: tuple[Forwarder, ...] = ()
     ports: dict[str, int] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
+    provisioned: bool = False
 
     @property
     def part(self) -> str | None:
@@ -99,7 +103,7 @@ class Account:
         """What of this account lives on another server when the databases of this engine do."""
         name = part_name(self.name, engine)
         nothing: dict[str, Any] = {"sites": (), "mail_domains": (), "mailboxes": (), "forwarders": (), "ports": {}}
-        nothing["extras"] = ()
+        nothing |= {"extras": (), "provisioned": False}
         alone = self.without(other for other in ENGINES if other != engine)
         return replace(alone, name=name, home=f"/home/{name}", shell="/usr/sbin/nologin", **nothing)
 
@@ -132,6 +136,11 @@ class Account:
         """There while this host's own configuration has the account, which was here before the agent knew it."""
         return self.directory / "adopted"
 
+    @property
+    def shut(self) -> Path:
+        """There while visitors may be kept waiting; with why, when the host's own `open` has failed."""
+        return self.directory / "shut"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "account": self.name,
@@ -154,6 +163,7 @@ class Account:
             },
             **({"ports": dict(self.ports)} if self.ports else {}),
             **({"extras": list(self.extras)} if self.extras else {}),
+            **({"provisioned": True} if self.provisioned else {}),
         }
 
     @classmethod
@@ -180,6 +190,7 @@ class Account:
             forwarders=forwarders,
             ports=ports(data.get("ports", {}), _PORTS, PART_PORTS if "." in name else PORT_RANGE),
             extras=_extras(data.get("extras", [])),
+            provisioned=truth(data.get("provisioned", False), "provisioned"),
         )
         keys_by_noun = {
             "host name": account.hosts,

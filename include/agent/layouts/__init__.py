@@ -35,12 +35,15 @@ def in_force() -> str:
 
 def read_inhabitants(databases: dict[str, dict[str, list[Any]]]) -> Inhabitants:
     """Who lives on this server by its own configuration, whichever layout is in force, and whose these databases are:
-    it is asked before the server is ours. Nothing else needs these modules, so they are loaded here."""
+    it is asked before the server is ours. The host's own `discover` has the last word. Nothing else needs these
+    modules, so they are loaded here."""
+    from . import provisioning
     from .classic.reading.asking import of_program
     from .classic.reading.inhabitants import inhabitants
     from .classic.reading.tree import Tree
 
-    return inhabitants(Tree(), databases, of_program)
+    tree = Tree()
+    return provisioning.discover(inhabitants(tree, databases, of_program), tree)
 
 
 def prepare(files: dict[str, str], fronts: list[str]) -> list[str]:
