@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..account.accounts import Account, all_accounts
@@ -113,32 +113,36 @@ def discover(read: discovered.Inhabitants, tree: Tree) -> discovered.Inhabitants
         return read
     answer: Inhabited = _ask("discover", Inhabited, {})
     by_name = {account.name: account for account in read.accounts}
-    unclear = [*answer.unclear, *read.unclear]
-    names: set[str] = set()
+    unclear, described = [*answer.unclear], set[str]()
     for file in answer.accounts:
+        name = printable(str(file.get("account")))[:80]
         try:
             account = Account.from_json(file)
         except Refused as error:
-            unclear.append(f"{STEPS}/discover names {printable(str(file.get('account')))[:80]}: {error.message}")
+            why = f"{STEPS}/discover names {name}: {error.message}"
+            if name in by_name:
+                by_name[name] = replace(by_name[name], unfit=[why[:1000]])
+            else:
+                unclear.append(why[:1000])
             continue
-        if account.name in names:
-            unclear.append(f"{STEPS}/discover names {account.name} twice: the first counts; name it once.")
-            continue
-        names.add(account.name)
-        by_name[account.name] = _by_own_word(account, by_name.get(account.name), tree)
+        if name in described:
+            unclear.append(f"{STEPS}/discover names {name} twice: the last counts; name it once.")
+        described.add(name)
+        by_name[name] = _by_own_word(account, by_name.get(name), tree)
     accounts = [by_name[name] for name in sorted(by_name)]
-    return discovered.Inhabitants(accounts=accounts, unclear=unclear[:MOST_ACCOUNTS])
+    return discovered.Inhabitants(accounts=accounts, unclear=[*unclear, *read.unclear][:MOST_ACCOUNTS])
 
 
 def _by_own_word(account: Account, read: discovered.Discovered | None, tree: Tree) -> discovered.Discovered:
-    """An account as the host says it. Where its messages lie stays the configuration's word, if that was `read`: what
-    lies elsewhere would not be carried."""
-    from .classic import extras
+    """An account as the host says it. Where its messages lie and where its PHP listens the configuration says, if that
+    was `read`: what lies elsewhere would not be carried, or held."""
+    from .classic import extras, pools_of_host
     from .classic.reading.account_files import messages_elsewhere
 
     unfit: list[str] = []
     if read is not None:
         unfit += messages_elsewhere(read) if read.account_file is not None else read.unfit
+        unfit += pools_of_host.at_ports(account.name, (pool.listen for pool in read.pools))
     carried = extras.carried(account, tree, unfit.append)
     unfit += [
         f"{path} does not go over: leave it out of the extras, and let provision make it."
@@ -194,11 +198,11 @@ def rehearse(account: Account, *steps: str) -> float:
     refused before anybody waits. Gives the seconds that they took."""
     for why in _without_open():
         refuse("step_failed", why)
+    asked = [step for step in steps if has(step)]
     began = time.monotonic()
-    for step in steps:
-        if has(step):
-            _ask(step, Done, _of_visitors(account, None, rehearsal=True))
-    return time.monotonic() - began
+    for step in asked:
+        _ask(step, Done, _of_visitors(account, None, rehearsal=True))
+    return time.monotonic() - began if asked else 0.0
 
 
 def close(account: Account, seconds: float) -> None:

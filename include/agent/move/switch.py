@@ -50,7 +50,7 @@ def copy(want: verbs.Copy, report: Report) -> reports.Copied:
         verify_seconds=round(sum(each.verify_seconds for each in followed), 3),
         stores={following.store.name: following.followed.seconds for following in followings},
         left=_left(followings),
-        scope=_scope(followings),
+        scope=_scope(account, followings),
         ways=_ways(followings),
     )
 
@@ -59,11 +59,11 @@ def _left(followings: list[Following]) -> list[str]:
     return [sentence for following in followings for sentence in following.followed.left]
 
 
-def _scope(followings: list[Following]) -> dict[str, Scope]:
+def _scope(account: Account, followings: list[Following]) -> dict[str, Scope]:
     """What the proof of these stores covers and what it leaves out, by part of the account."""
     scopes = {following.store.name: following.store.scope for following in followings}
     if "files" in scopes:
-        scopes |= {"identity": identity.SCOPE, "mail": mail.SCOPE}
+        scopes |= {"identity": identity.scope(account), "mail": mail.SCOPE}
     return scopes
 
 
@@ -139,7 +139,7 @@ def switch(want: verbs.Switch, report: Report) -> reports.Switched:
     foreseen = reports.Switched(
         expected_ms=round(expected * 1000, 1),
         left=_left(followings),
-        scope=_scope(followings),
+        scope=_scope(account, followings),
         ways=_ways(followings),
     )
     block = hold.Hold(account.name, want.move, want.epoch, want.hold_seconds, steps, end.engines, requests)

@@ -6,19 +6,20 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from include.agent import boot
+from include.agent import boot, layouts
 from include.agent.account import accounts
 from include.agent.account.accounts import Account, whole
 from include.agent.host import homes, system
 from include.agent.host.system import Refused
 from include.agent.layouts import provisioning
-from include.agent.layouts.native import front, mail, php
-from include.agent.move import deadline, fence, forward, hold, shell, take_back
+from include.agent.layouts.native import mail, php
+from include.agent.move import deadline, fence, forward, hold, serving, shell, take_back
 from include.agent.verbs.reports import Switched
 from tests.support.own_steps import OwnSteps
 from tests.support.two_servers import TwoServers, statement
@@ -29,16 +30,20 @@ THERE = "10.0.0.2"
 class Host:
     """Two servers on which the host does steps itself; what our front does is written down among them."""
 
-    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str = "native") -> None:
         self.servers, self.steps = TwoServers(tmp_path, monkeypatch), OwnSteps(tmp_path / "steps", monkeypatch)
         self.disarmed: list[str] = []
         monkeypatch.setattr(deadline, "disarm", self.disarmed.append)
+        front, extras = (import_module(f"include.agent.layouts.{layout}.{part}") for part in ("front", "extras"))
+        for module in (hold, serving, shell):
+            monkeypatch.setattr(module, "front", front, raising=False)
+        monkeypatch.setattr(shell, "extras", extras)
         monkeypatch.setattr(front, "hold", lambda _account: self.steps.note("our front holds"))
         monkeypatch.setattr(front, "set_entry", lambda _account: self.steps.note("our front follows"))
         for module, names in {
             system: ("require_user", "set_password_hash", "remove_user"),
             homes: ("make_way", "require_home"),
-            front: ("load_certificates", "drop_certificates"),
+            front: ("load_certificates", "drop_certificates", "render_sites", "render_maps"),
             php: ("forget",),
             mail: ("drain",),
         }.items():
@@ -70,19 +75,23 @@ class Host:
         return self.servers.alice.state
 
 
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    host = Host(tmp_path, monkeypatch)
+def host_with_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str = "native") -> Host:
+    host = Host(tmp_path, monkeypatch, layout)
     for server in ("target", "source"):
         host.at(server).put(*provisioning.SECONDS)
     return host
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return host_with_steps(tmp_path, monkeypatch)
 
 
 ALICE = Account.from_json(statement("alice"))
 
 
 @pytest.fixture
-def serving(host: Host) -> Host:
+def alice_serves(host: Host) -> Host:
     """Alice serves on `source`, and her move m5 can begin."""
     host.at("source").servers.serve("alice")
     host.servers.pair("m5", "alice", 2)
@@ -106,8 +115,9 @@ def commit_and_open(host: Host, then: Callable[[], Any] = lambda: None) -> None:
     forward.forward("alice")
 
 
-def test_the_life_of_an_account(host: Host) -> None:
-    host.at("source")
+@pytest.mark.parametrize("layout", layouts.KNOWN)
+def test_the_life_of_an_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+    host = host_with_steps(tmp_path, monkeypatch, layout).at("source")
     shell.create(ALICE, 1, None)
     assert host.asked() == ["source provision wanted", "source our front follows", "source open"]
     host.servers.pair("m5", "alice", 2)
@@ -131,11 +141,11 @@ def test_the_life_of_an_account(host: Host) -> None:
     assert host.state == "absent" and not ALICE.shut.exists()
 
 
-def test_a_return_is_an_open(serving: Host) -> None:
+def test_a_return_is_an_open(alice_serves: Host) -> None:
     with held():
-        assert serving.asked() == ["source close", "source our front holds"]
-    assert serving.asked() == ["source our front follows", "source open"]
-    assert serving.state == "serving" and not ALICE.shut.exists() and serving.disarmed == ["alice"]
+        assert alice_serves.asked() == ["source close", "source our front holds"]
+    assert alice_serves.asked() == ["source our front follows", "source open"]
+    assert alice_serves.state == "serving" and not ALICE.shut.exists() and alice_serves.disarmed == ["alice"]
 
 
 def test_where_the_host_does_nothing_itself_all_is_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,21 +159,21 @@ def test_where_the_host_does_nothing_itself_all_is_as_ever(tmp_path: Path, monke
     assert host.disarmed == ["alice"] and not ALICE.shut.exists()
 
 
-def test_what_is_taken_back_and_led_elsewhere_is_open(serving: Host) -> None:
-    serving.at("target").servers.receive("m5", "alice", 2)
-    serving.at("source")
-    commit_and_open(serving)
-    serving.asked()
+def test_what_is_taken_back_and_led_elsewhere_is_open(alice_serves: Host) -> None:
+    alice_serves.at("target").servers.receive("m5", "alice", 2)
+    alice_serves.at("source")
+    commit_and_open(alice_serves)
+    alice_serves.asked()
     take_back.lead_to("alice", "10.0.0.3")
-    assert serving.asked() == ["source our front follows", "source open to 10.0.0.3"]
+    assert alice_serves.asked() == ["source our front follows", "source open to 10.0.0.3"]
     take_back.take_back("alice", 3, "the transit is lost")
-    assert serving.asked() == ["source our front follows", "source open"]
+    assert alice_serves.asked() == ["source our front follows", "source open"]
 
 
-def test_it_is_told_whose_visitors_and_until_when(serving: Host) -> None:
+def test_it_is_told_whose_visitors_and_until_when(alice_serves: Host) -> None:
     with held(2):
         pass
-    (close,) = [each for each in serving.steps.all_asked if each["step"] == "close"]
+    (close,) = [each for each in alice_serves.steps.all_asked if each["step"] == "close"]
     assert {**close, "server": ""} == {
         "server": "",
         "step": "close",
@@ -190,55 +200,57 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("does", BROKEN.values(), ids=BROKEN)
-def test_an_account_whose_close_fails_serves_on(serving: Host, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+def test_an_account_whose_close_fails_serves_on(alice_serves: Host, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
     monkeypatch.setitem(provisioning.SECONDS, "close", 1.0)
-    serving.put("close", does=does)
+    alice_serves.put("close", does=does)
     began = time.monotonic()
     with pytest.raises(Refused, match="close"), held():
         raise AssertionError("the block was entered")
     assert time.monotonic() - began < 15
-    assert serving.asked() == ["source close", "source our front follows", "source open"]
-    assert serving.state == "serving" and not ALICE.shut.exists()
+    assert alice_serves.asked() == ["source close", "source our front follows", "source open"]
+    assert alice_serves.state == "serving" and not ALICE.shut.exists()
 
 
 @pytest.mark.parametrize("does", BROKEN.values(), ids=BROKEN)
-def test_an_open_that_fails_keeps_no_account_held(serving: Host, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+def test_an_open_that_fails_keeps_no_account_held(
+    alice_serves: Host, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
     monkeypatch.setitem(provisioning.SECONDS, "open", 1.0)
-    serving.put("open", does=does)
+    alice_serves.put("open", does=does)
     with held():
-        serving.asked()
-    assert serving.asked() == ["source our front follows", "source open"]
-    assert serving.state == "serving" and serving.disarmed == []  # the deadline stays armed: it tries again
+        alice_serves.asked()
+    assert alice_serves.asked() == ["source our front follows", "source open"]
+    assert alice_serves.state == "serving" and alice_serves.disarmed == []  # the deadline stays armed: it tries again
     (sentence,) = provisioning.wrong()
     assert sentence.startswith("Visitors of alice may still be kept waiting. ")
     with pytest.raises(Refused, match="is tried again"):
         forward.settle("alice")
 
     monkeypatch.setitem(provisioning.SECONDS, "open", 20.0)
-    serving.put("open")
-    serving.asked()
+    alice_serves.put("open")
+    alice_serves.asked()
     forward.settle("alice")
-    assert serving.asked() == ["source our front follows", "source open"]
-    assert provisioning.wrong() == [] and serving.disarmed == ["alice"]
+    assert alice_serves.asked() == ["source our front follows", "source open"]
+    assert provisioning.wrong() == [] and alice_serves.disarmed == ["alice"]
     forward.settle("alice")
-    assert serving.asked() == []
+    assert alice_serves.asked() == []
 
 
-def test_an_open_that_fails_on_the_new_server_stops_no_move(serving: Host) -> None:
-    serving.at("target").put("open", does="sys.exit(1)").servers.receive("m5", "alice", 2)
-    serving.at("source")
-    serving.servers.armed.clear()
-    commit_and_open(serving)
-    assert serving.state == "moved" and serving.servers.alice.released
-    assert serving.servers.armed == ["alice", "alice"]  # the hold's deadline, then what tries again
-    serving.at("target").put("open")
-    assert serving.state == "serving"
+def test_an_open_that_fails_on_the_new_server_stops_no_move(alice_serves: Host) -> None:
+    alice_serves.at("target").put("open", does="sys.exit(1)").servers.receive("m5", "alice", 2)
+    alice_serves.at("source")
+    alice_serves.servers.armed.clear()
+    commit_and_open(alice_serves)
+    assert alice_serves.state == "moved" and alice_serves.servers.alice.released
+    assert alice_serves.servers.armed == ["alice", "alice"]  # the hold's deadline, then what tries again
+    alice_serves.at("target").put("open")
+    assert alice_serves.state == "serving"
     forward.settle("alice")
     assert provisioning.wrong() == []
 
 
-def test_a_close_is_given_no_longer_than_the_hold(serving: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    serving.put("close", does="time.sleep(30)")
+def test_a_close_is_given_no_longer_than_the_hold(alice_serves: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice_serves.put("close", does="time.sleep(30)")
     began = time.monotonic()
     with pytest.raises(Refused, match="did not end"), held(1):
         raise AssertionError("the block was entered")
@@ -285,15 +297,15 @@ def test_what_the_host_makes_goes_to_no_server_without_its_program(tmp_path: Pat
     assert whole("alice").provisioned and not provisioned.part_of("mariadb").provisioned
 
 
-def test_a_removal_waits_until_the_host_has_taken_its_part_away(serving: Host) -> None:
-    serving.at("target").servers.receive("m5", "alice", 2)
-    serving.put("provision", does="sys.exit(1)")
+def test_a_removal_waits_until_the_host_has_taken_its_part_away(alice_serves: Host) -> None:
+    alice_serves.at("target").servers.receive("m5", "alice", 2)
+    alice_serves.put("provision", does="sys.exit(1)")
     with pytest.raises(Refused, match="provision"):
         shell.remove("alice", "m5")
-    assert serving.state == "receiving"
-    serving.put("provision")
+    assert alice_serves.state == "receiving"
+    alice_serves.put("provision")
     shell.remove("alice", "m5")
-    assert serving.state == "absent"
+    assert alice_serves.state == "absent"
 
 
 # --- kills in between ---
@@ -323,57 +335,57 @@ def a_hold_that_returns() -> None:
         pass
 
 
-def test_a_kill_in_close_is_undone_at_the_deadline_and_nothing_closes_later(serving: Host) -> None:
-    serving.put("close", does=KILLS_THE_AGENT)
+def test_a_kill_in_close_is_undone_at_the_deadline_and_nothing_closes_later(alice_serves: Host) -> None:
+    alice_serves.put("close", does=KILLS_THE_AGENT)
     killed(in_a_hold)
-    assert serving.asked() == ["source close"] and serving.state == "held"
+    assert alice_serves.asked() == ["source close"] and alice_serves.state == "held"
     forward.settle("alice")
-    assert serving.asked() == ["source our front follows", "source open"]
-    assert serving.state == "serving" and not ALICE.shut.exists()
+    assert alice_serves.asked() == ["source our front follows", "source open"]
+    assert alice_serves.state == "serving" and not ALICE.shut.exists()
     time.sleep(2)
-    assert not (serving.steps.kept / "late").exists()
+    assert not (alice_serves.steps.kept / "late").exists()
 
 
-def test_a_kill_in_open_is_made_good_at_the_deadline(serving: Host) -> None:
-    serving.put("open", does=KILLS_THE_AGENT)
+def test_a_kill_in_open_is_made_good_at_the_deadline(alice_serves: Host) -> None:
+    alice_serves.put("open", does=KILLS_THE_AGENT)
     killed(a_hold_that_returns)
-    assert serving.state == "serving" and ALICE.shut.exists()
-    serving.put("open")
-    serving.asked()
+    assert alice_serves.state == "serving" and ALICE.shut.exists()
+    alice_serves.put("open")
+    alice_serves.asked()
     forward.settle("alice")
-    assert serving.asked() == ["source our front follows", "source open"] and not ALICE.shut.exists()
+    assert alice_serves.asked() == ["source our front follows", "source open"] and not ALICE.shut.exists()
 
 
-def test_a_kill_in_open_is_made_good_by_a_boot(serving: Host) -> None:
-    serving.put("open", does=KILLS_THE_AGENT)
+def test_a_kill_in_open_is_made_good_by_a_boot(alice_serves: Host) -> None:
+    alice_serves.put("open", does=KILLS_THE_AGENT)
     killed(a_hold_that_returns)
-    serving.put("open")
-    serving.asked()
+    alice_serves.put("open")
+    alice_serves.asked()
     boot.boot()
-    assert serving.asked() == ["source our front follows", "source open"] and not ALICE.shut.exists()
+    assert alice_serves.asked() == ["source our front follows", "source open"] and not ALICE.shut.exists()
 
 
-def test_a_kill_in_open_on_the_new_server_is_made_good_by_the_release_that_is_repeated(serving: Host) -> None:
-    serving.at("target").put("open", does=KILLS_THE_AGENT).servers.receive("m5", "alice", 2)
-    serving.at("source")
+def test_a_kill_in_open_on_the_new_server_is_made_good_by_the_release_that_is_repeated(alice_serves: Host) -> None:
+    alice_serves.at("target").put("open", does=KILLS_THE_AGENT).servers.receive("m5", "alice", 2)
+    alice_serves.at("source")
     with held():
         fence.commit("alice", "m5", 2, Switched())
-        committed = fence.record("alice", serving.servers.alice)
-    serving.at("target")
+        committed = fence.record("alice", alice_serves.servers.alice)
+    alice_serves.at("target")
     killed(partial(forward.release, "alice", "m5", 2, committed))
-    assert serving.state == "serving" and ALICE.shut.exists()
-    serving.put("open")
-    serving.asked()
+    assert alice_serves.state == "serving" and ALICE.shut.exists()
+    alice_serves.put("open")
+    alice_serves.asked()
     forward.release("alice", "m5", 2, committed)
-    assert serving.asked() == ["target our front follows", "target open"] and not ALICE.shut.exists()
+    assert alice_serves.asked() == ["target our front follows", "target open"] and not ALICE.shut.exists()
 
 
-def test_a_kill_between_the_commit_and_open_is_made_good_at_the_deadline(serving: Host) -> None:
-    serving.at("target").servers.receive("m5", "alice", 2)
-    serving.at("source").put("open", does=KILLS_THE_AGENT)
-    killed(partial(commit_and_open, serving))
-    serving.at("source").put("open")
-    assert serving.state == "moved" and serving.servers.alice.released
-    serving.asked()
+def test_a_kill_between_the_commit_and_open_is_made_good_at_the_deadline(alice_serves: Host) -> None:
+    alice_serves.at("target").servers.receive("m5", "alice", 2)
+    alice_serves.at("source").put("open", does=KILLS_THE_AGENT)
+    killed(partial(commit_and_open, alice_serves))
+    alice_serves.at("source").put("open")
+    assert alice_serves.state == "moved" and alice_serves.servers.alice.released
+    alice_serves.asked()
     forward.settle("alice")
-    assert serving.asked() == ["source our front follows", f"source open to {THERE}"] and not ALICE.shut.exists()
+    assert alice_serves.asked() == ["source our front follows", f"source open to {THERE}"] and not ALICE.shut.exists()
