@@ -43,7 +43,7 @@ def take_for_roots(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class OwnSteps:
     """The steps of the server that is `at`. `asked`: what the executables of all servers were asked, in order."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float = 20) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float = 60) -> None:
         self.folder, self.monkeypatch = folder, monkeypatch
         self.kept = folder / "kept"
         self.kept.mkdir(parents=True)

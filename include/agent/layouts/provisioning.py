@@ -137,11 +137,10 @@ def _by_own_word(account: Account, read: discovered.Discovered | None, tree: Tre
     """An account as the host says it. Where its messages lie and where its PHP listens the configuration says, if that
     was `read`: what lies elsewhere would not be carried, or held."""
     from .classic import extras, pools_of_host
-    from .classic.reading.account_files import messages_elsewhere
 
     unfit: list[str] = []
     if read is not None:
-        unfit += messages_elsewhere(read) if read.account_file is not None else read.unfit
+        unfit += _messages_elsewhere(read) if read.account_file is not None else read.unfit
         unfit += pools_of_host.at_ports(account.name, (pool.listen for pool in read.pools))
     carried = extras.carried(account, tree, unfit.append)
     unfit += [
@@ -170,6 +169,20 @@ def _by_own_word(account: Account, read: discovered.Discovered | None, tree: Tre
         account_file=account.to_json(),
         unfit=[printable(sentence)[:1000] for sentence in unfit],
     )
+
+
+def _messages_elsewhere(account: discovered.Discovered) -> list[str]:
+    """Which messages would not be carried, or not belong to the account."""
+    sentences = []
+    for box in account.mailboxes:
+        local, _, domain = box.address.partition("@")
+        usual = f"{account.home}/mail/{domain}/{local}"
+        folder = box.folder.partition(":")[2] or box.folder
+        if folder and not f"{os.path.normpath(folder)}/".startswith(f"{usual}/"):
+            sentences.append(f"The messages of {box.address} lie in {box.folder}, not in {usual}/Maildir; move them.")
+        if box.owner is not None and box.owner != account.uid:
+            sentences.append(f"The messages of {box.address} belong to the user {box.owner}, not to {account.name}.")
+    return sentences
 
 
 # --- provision ---
@@ -222,6 +235,8 @@ def let_in(account: Account, to: str | None) -> None:
     """Have the host let visitors in here, or go on to where the account is by now. What fails is kept, and tried again
     by whoever asks `waits`: the account serves all the same, and nobody of ours waits for the host's program."""
     try:
+        for why in _without_open():
+            refuse("step_failed", why)
         if has("open"):
             _ask("open", Done, _of_visitors(account, to))
     except Refused as error:

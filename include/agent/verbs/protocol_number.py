@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-PROTOCOL = 5
+PROTOCOL = 6
 """What they say to each other, and mean by it; another number when any of it changes."""
 THE_ORCHESTRATOR = "the orchestrator"
 

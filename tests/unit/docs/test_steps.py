@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
+from jsonschema_rs import Draft202012Validator, ValidationError, meta
 
 from include.agent.account import accounts
 from include.agent.account.accounts import Account
@@ -45,7 +45,7 @@ def validate(step: str, side: str, value: Any) -> None:
 
 
 def test_the_schema_is_one() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+    meta.validate(SCHEMA)
     assert {*SCHEMA["$defs"]} - {"account", "in_engine"} == {*provisioning.SECONDS}
     assert {*SCHEMA["$defs"]["account"]["properties"]} == {*accounts._KEYS}
 

@@ -126,7 +126,7 @@ def test_what_is_no_answer_is_refused(steps: OwnSteps, tmp_path: Path, answer: s
 
 def test_a_rehearsal_asks_what_there_is_and_takes_its_time(steps: OwnSteps) -> None:
     alice = Account.from_json(statement("alice"))
-    assert provisioning.rehearse(alice, "close", "open") < 1
+    assert provisioning.rehearse(alice, "close", "open") == 0
     steps.put("close", "open", does="time.sleep(0.1)", rehearsals=True)
     assert provisioning.rehearse(alice, "close", "open") > 0.2
     assert steps.asked == ["web-1 close (rehearsal)", "web-1 open (rehearsal)"]

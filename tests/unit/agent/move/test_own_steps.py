@@ -187,8 +187,8 @@ def test_it_is_told_whose_visitors_and_until_when(alice_serves: Host) -> None:
 # --- what fails ---
 
 BROKEN = {
-    "hangs": "time.sleep(30)",
-    "keeps its output open": "os.fork() or time.sleep(30)",
+    "hangs": "time.sleep(300)",
+    "keeps its output open": "os.fork() or time.sleep(300)",
     "garbage": "answer = 'yes'",
     "a list": "answer = []",
     "no text": "os.write(1, bytes([255, 0]))",
@@ -199,24 +199,31 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("does", BROKEN.values(), ids=BROKEN)
-def test_an_account_whose_close_fails_serves_on(alice_serves: Host, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
-    monkeypatch.setitem(provisioning.SECONDS, "close", 1.0)
-    alice_serves.put("close", does=does)
+def limited(step: str, broken: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What such an executable does. One that hangs has less time; the others have enough, however busy the machine."""
+    if broken in ("hangs", "keeps its output open"):
+        monkeypatch.setitem(provisioning.SECONDS, step, 3.0)
+    return BROKEN[broken]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_an_account_whose_close_fails_serves_on(
+    alice_serves: Host, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    alice_serves.put("close", does=limited("close", broken, monkeypatch))
     began = time.monotonic()
     with pytest.raises(Refused, match="close"), held():
         raise AssertionError("the block was entered")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert alice_serves.asked() == ["source close", "source our front follows", "source open"]
     assert alice_serves.state == "serving" and not ALICE.shut.exists()
 
 
-@pytest.mark.parametrize("does", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("broken", BROKEN)
 def test_an_open_that_fails_keeps_no_account_held(
-    alice_serves: Host, monkeypatch: pytest.MonkeyPatch, does: str
+    alice_serves: Host, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    monkeypatch.setitem(provisioning.SECONDS, "open", 1.0)
-    alice_serves.put("open", does=does)
+    alice_serves.put("open", does=limited("open", broken, monkeypatch))
     with held():
         alice_serves.asked()
     assert alice_serves.asked() == ["source our front follows", "source open"]
@@ -226,7 +233,7 @@ def test_an_open_that_fails_keeps_no_account_held(
     with pytest.raises(Refused, match="is tried again"):
         forward.settle("alice")
 
-    monkeypatch.setitem(provisioning.SECONDS, "open", 20.0)
+    monkeypatch.setitem(provisioning.SECONDS, "open", 60.0)
     alice_serves.put("open")
     alice_serves.asked()
     forward.settle("alice")
@@ -249,12 +256,22 @@ def test_an_open_that_fails_on_the_new_server_stops_no_move(alice_serves: Host) 
     assert provisioning.wrong() == []
 
 
+def test_a_close_whose_open_is_gone_is_not_forgotten(alice_serves: Host) -> None:
+    with held():
+        (alice_serves.steps.steps / "open").unlink()
+    assert alice_serves.state == "serving" and ALICE.shut.exists()
+    assert any("no" in sentence and "open that undoes it" in sentence for sentence in provisioning.wrong())
+    alice_serves.put("open")
+    forward.settle("alice")
+    assert alice_serves.asked()[-1] == "source open" and not ALICE.shut.exists()
+
+
 def test_a_close_is_given_no_longer_than_the_hold(alice_serves: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    alice_serves.put("close", does="time.sleep(30)")
+    alice_serves.put("close", does="time.sleep(300)")
     began = time.monotonic()
     with pytest.raises(Refused, match="did not end"), held(1):
         raise AssertionError("the block was entered")
-    assert time.monotonic() - began < 8  # the limit of the step itself is 20 s here
+    assert time.monotonic() - began < 30  # the limit of the step itself is 60 s here
 
 
 def test_a_provision_that_fails_makes_nothing(host: Host) -> None:

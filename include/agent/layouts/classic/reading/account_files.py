@@ -88,16 +88,6 @@ class _File:
         names = tuple(self.take(account.mail_domains, file_values.domain))
         boxes = [{"address": box.address, "password_hash": box.password_hash} for box in account.mailboxes]
         forwarders = [{"address": forwarder.address, "to": forwarder.to} for forwarder in account.forwarders]
-        self.messages()
-        return {
-            "domains": [*names],
-            "mailboxes": self.take(boxes, lambda box: mail_names.Mailbox.from_json(box, names)),
-            "forwarders": self.take(forwarders, lambda forwarder: mail_names.Forwarder.from_json(forwarder, names)),
-        }
-
-    def messages(self) -> None:
-        """Messages that lie where none are carried from."""
-        account = self.account
         for box in account.mailboxes:
             local, _, domain = box.address.partition("@")
             usual = f"{account.home}/mail/{domain}/{local}"
@@ -111,6 +101,11 @@ class _File:
                 )
             if box.quota:
                 self._cannot(f"The mailbox {box.address} has a quota ({box.quota}); that is not carried yet.", "quota")
+        return {
+            "domains": [*names],
+            "mailboxes": self.take(boxes, lambda box: mail_names.Mailbox.from_json(box, names)),
+            "forwarders": self.take(forwarders, lambda forwarder: mail_names.Forwarder.from_json(forwarder, names)),
+        }
 
     def others(self) -> None:
         """What an account file has no place for."""
@@ -154,13 +149,6 @@ class _File:
 
     def unfit(self) -> list[str]:
         return self._unfit.sentences()
-
-
-def messages_elsewhere(account: Discovered) -> list[str]:
-    """Which of an account's messages would not be carried, whoever says what the account is."""
-    file = _File(account)
-    file.messages()
-    return file.unfit()
 
 
 def with_account_file(account: Discovered, sharing: list[str], tree: Tree) -> Discovered:
