@@ -11,7 +11,7 @@ from .channel.peer import Peer, known_peer
 from .host import addresses, server_role, system
 from .host.system import refuse
 from .layouts import provisioning
-from .move import deadline, fence, forward, redirect, serving, stores
+from .move import deadline, fence, forward, hold, redirect, serving, stores
 from .trial import copy, server
 from .verbs.peers import HowItStands, Stands
 
@@ -57,8 +57,6 @@ def _bring_up(account: Account) -> None:
             _tidy(account)
             if not account.part:
                 serving.start_processes(account)
-            if provisioning.waits(account):
-                serving.let_in(account)
     elif state.state == "test":
         with guarded(account.name):
             copy.reopen(account)
@@ -66,7 +64,10 @@ def _bring_up(account: Account) -> None:
         # The other server may be away: the timer goes on until it is back, and nobody else waits for it.
         deadline.arm(account.name, 0.1)
     else:
-        forward.settle(account.name)
+        hold.return_(account.name)
+    if provisioning.waits(account):
+        # By the host's own program: nobody else waits for it.
+        deadline.arm(account.name, 0.1)
 
 
 def _may_have_left(account: Account) -> bool:

@@ -161,7 +161,11 @@ def _make_user(account: Account) -> None:
         system.require_user(account.name, account.uid, account.gid, account.home)
         homes.require_home(account.home, account.uid)
     except Refused as error:
-        refuse("not_provisioned", f"The host's own provision has not made {account.name}: {error.message}")
+        refuse(
+            "not_provisioned",
+            f"The host's own provision says it is done, and there is no user {account.name} with the uid {account.uid},"
+            f" the gid {account.gid} and {account.home}, which belongs to it: correct it ({error.code}).",
+        )
 
 
 def _refuse_others(account: Account) -> None:

@@ -290,7 +290,7 @@ def test_a_provision_that_only_says_so_is_not_believed(host: Host, monkeypatch: 
     ran: list[Account] = []
     monkeypatch.setattr(provisioning, "has", lambda _step: True)
     monkeypatch.setattr(provisioning, "provision", ran.append)
-    with pytest.raises(Refused, match="has not made nobody-of-that-name: There is no Unix user"):
+    with pytest.raises(Refused, match=r"there is no user nobody-of-that-name with the uid 2001.*\(no_such_user\)"):
         shell._make_user(Account.from_json(missing))
     assert len(ran) == 1
 
@@ -378,7 +378,10 @@ def test_a_kill_in_open_is_made_good_by_a_boot(alice_serves: Host) -> None:
     killed(a_hold_that_returns)
     alice_serves.put("open")
     alice_serves.asked()
+    alice_serves.servers.armed.clear()
     boot.boot()
+    assert alice_serves.servers.armed == ["alice"] and alice_serves.asked() == []  # the boot waits for nobody
+    forward.settle("alice")
     assert alice_serves.asked() == ["source our front follows", "source open"] and not ALICE.shut.exists()
 
 
