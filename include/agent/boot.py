@@ -10,7 +10,8 @@ from .channel import pairing
 from .channel.peer import Peer, known_peer
 from .host import addresses, server_role, system
 from .host.system import refuse
-from .move import deadline, fence, forward, redirect, serving, stores
+from .layouts import provisioning
+from .move import deadline, fence, forward, hold, redirect, serving, stores
 from .trial import copy, server
 from .verbs.peers import HowItStands, Stands
 
@@ -63,7 +64,10 @@ def _bring_up(account: Account) -> None:
         # The other server may be away: the timer goes on until it is back, and nobody else waits for it.
         deadline.arm(account.name, 0.1)
     else:
-        forward.settle(account.name)
+        hold.return_(account.name)
+    if provisioning.waits(account):
+        # By the host's own program: nobody else waits for it.
+        deadline.arm(account.name, 0.1)
 
 
 def _may_have_left(account: Account) -> bool:

@@ -3,12 +3,12 @@
 from .account.accounts import Account, state_of
 from .channel import pairing
 from .host.system import refuse
-from .layouts import mail, php
+from .layouts import mail, php, provisioning
 from .move import forward, identity, redirect, stores
 from .move.steps import Steps
 from .verbs import peers
 from .verbs.protocol_number import PROTOCOL
-from .verbs.verb import Answers, Asking, Nothing
+from .verbs.verb import Answers, Asking
 
 
 def _release(account: Account, want: peers.Release, asking: Asking) -> peers.Released:
@@ -38,11 +38,12 @@ def _standing(account: Account, _want: peers.HowItStands, asking: Asking) -> pee
     return peers.Stands(account=account.name, state=state.state, epoch=state.epoch, proof=proof)
 
 
-def _warm(account: Account, _want: peers.Warm, _asking: Asking) -> Nothing:
+def _warm(account: Account, _want: peers.Warm, _asking: Asking) -> peers.Warmed:
     """What the release would start runs already; nobody is let in."""
-    if not account.part:
-        php.warm(account)
-    return Nothing()
+    if account.part:
+        return peers.Warmed()
+    php.warm(account)
+    return peers.Warmed(open_seconds=provisioning.rehearse(account, "open"))
 
 
 def _part_port(account: Account, _want: peers.PartPort, _asking: Asking) -> peers.Port:

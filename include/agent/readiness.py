@@ -12,7 +12,7 @@ from .account.accounts import all_accounts
 from .channel import pairing
 from .host import entrance
 from .host.system import PATH, Refused, run
-from .layouts import front
+from .layouts import front, provisioning
 from .move import stores
 
 PROGRAMS = ("chage", "gpasswd", "ip", "nft", "rsync", "setpriv", "ss", "ssh", "ssh-keygen", "systemd-run", "useradd")
@@ -29,6 +29,8 @@ def readiness() -> dict[str, Any]:
         "unfollowed": _unfollowed(),
         "fronts": front.believed(),
         "no_front": _no_front(),
+        "steps": provisioning.present(),
+        "wrong_steps": provisioning.wrong()[:100],
     }
 
 

@@ -155,7 +155,8 @@ def databases_only(account_file: dict[str, Any], engine: str) -> dict[str, Any]:
         **{each.name: {key: [] for key in each.lists} for each in DECLARED},
         "mail": {"domains": [], "mailboxes": []},
     }
-    return {**account_file, **nothing, engine: account_file[engine]}
+    kept = {key: value for key, value in account_file.items() if key not in ("extras", "provisioned")}
+    return {**kept, **nothing, engine: account_file[engine]}
 
 
 def close_channel(conn: psycopg.Connection, move: MoveFacts, reach: Callable[[str], Host]) -> str:

@@ -48,11 +48,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a server has to have for a move. `unmet`: what is wrong with a server, and what to do, in a sentence; None
-    where nothing is. `refuses`: no run begins with a server that lacks it."""
+    """What a server has to have for a move. `met`: what is told where it is; `unmet`: what is wrong with a server, and
+    what to do, in a sentence; None where nothing is. `refuses`: no run begins with a server that lacks it."""
 
     name: str
-    met: str
+    met: str | Callable[[Seen], str]
     unmet: Callable[[Seen], str | None] = field(repr=False)
     refuses: bool = True
 
@@ -69,7 +69,11 @@ class Judged:
 def judge(seen: Seen) -> list[Judged]:
     """A line for each requirement."""
     answers = ((requirement, requirement.unmet(seen)) for requirement in REQUIREMENTS)
-    return [Judged(requirement.name, why is None, why or requirement.met) for requirement, why in answers]
+    return [Judged(requirement.name, why is None, why or _met(requirement, seen)) for requirement, why in answers]
+
+
+def _met(requirement: Requirement, seen: Seen) -> str:
+    return requirement.met if isinstance(requirement.met, str) else requirement.met(seen)
 
 
 def unfit(seen: Seen, *names: str) -> list[str]:
@@ -239,10 +243,23 @@ def _followed(engine: str) -> Callable[[Seen], str | None]:
     return unmet
 
 
+def _own_steps(seen: Seen) -> str:
+    """Which steps the host does itself there."""
+    steps = seen.ready.get("steps", ())
+    return f"The host's own programs do {', '.join(steps)} here." if steps else "No step is done by the host itself."
+
+
+def _wrong_steps(seen: Seen) -> str | None:
+    for sentence in seen.ready.get("wrong_steps", ()):
+        return f"{seen.name}: {printable(sentence)}"
+    return None
+
+
 REQUIREMENTS = (
     Requirement("infrastructure", "It runs the versions of its infrastructure.", _infrastructure),
     Requirement("layout", "It has the layout of its infrastructure.", _layout),
     Requirement("front", "A front can stand before its web server.", _front, refuses=False),
+    Requirement("steps", _own_steps, _wrong_steps),
     Requirement("services", "Its services run.", _services),
     Requirement("python", f"Its Python is {release(PYTHON)} or later.", _python),
     Requirement("rsync", f"Its rsync is {release(RSYNC)} or later.", _rsync),

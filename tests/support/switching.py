@@ -75,10 +75,13 @@ class OnItsWay(Following):
 
 class FakePeer:
     versions: dict[str, list[int]] = {}
+    open_seconds = 0.0
 
     def call(self, verb: PeerVerb[Any]) -> Any:
         if isinstance(verb, peers.Alone):
             return peers.Versions(protocol=PROTOCOL, versions=self.versions)
+        if isinstance(verb, peers.Warm):
+            return peers.Warmed(open_seconds=self.open_seconds)
         return {} if isinstance(verb, peers.IdentityDigest) else Nothing()
 
     def warm(self, sessions: int) -> None:

@@ -25,6 +25,7 @@ from .file_values import (
     ports,
     shell,
     site,
+    truth,
 )
 from .mail_names import Forwarder, Mailbox, require_an_end
 from .mail_places import folders
@@ -40,7 +41,7 @@ LEAD_PORTS = range(22000, 23000)
 """The front's ports, of its own machine only, from which an account's programs are led to databases elsewhere."""
 PART_PORTS = range(23000, 24000)
 """The front's ports, for other servers' fronts only, at which such programs arrive."""
-_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports", "extras")
+_KEYS = ("account", "uid", "gid", "home", "shell", "sites", *ENGINES, "mail", "ports", "extras", "provisioned")
 _MOST_EXTRAS = 1000
 _OWN_NAMES = frozenset(
     "backup bin daemon dovecot dovenull haproxy irc list lp mail man news nobody postfix proxy root sshd sync sys "
@@ -60,6 +61,9 @@ class Account:
     `ports` are those of this account alone, by protocol: who connects there means this account, wherever it is.
     On a database server the databases of one engine are an account of their own, the account's *part*, which is named
     account.engine and is nothing but them.
+
+    `provisioned`: what the web server and others are told of it is made by the host's own program, on each server that
+    it comes to.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Account:
     forwarders: tuple[Forwarder, ...] = ()
     ports: dict[str, int] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
+    provisioned: bool = False
 
     @property
     def part(self) -> str | None:
@@ -113,7 +118,7 @@ class Account:
         """What of this account lives on another server when the databases of this engine do."""
         name = part_name(self.name, engine)
         nothing: dict[str, Any] = {"sites": (), "mail_domains": (), "mailboxes": (), "forwarders": (), "ports": {}}
-        nothing["extras"] = ()
+        nothing |= {"extras": (), "provisioned": False}
         alone = self.without(other for other in ENGINES if other != engine)
         return replace(alone, name=name, home=f"/home/{name}", shell="/usr/sbin/nologin", **nothing)
 
@@ -161,6 +166,11 @@ class Account:
         """There while this host's own configuration has the account, which was here before the agent knew it."""
         return self.directory / "adopted"
 
+    @property
+    def shut(self) -> Path:
+        """There while visitors may be kept waiting; with why, when the host's own `open` has failed."""
+        return self.directory / "shut"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "account": self.name,
@@ -183,6 +193,7 @@ class Account:
             },
             **({"ports": dict(self.ports)} if self.ports else {}),
             **({"extras": list(self.extras)} if self.extras else {}),
+            **({"provisioned": True} if self.provisioned else {}),
         }
 
     @classmethod
@@ -209,6 +220,7 @@ class Account:
             forwarders=forwarders,
             ports=ports(data.get("ports", {}), _PORTS, PART_PORTS if "." in name else PORT_RANGE),
             extras=_extras(data.get("extras", [])),
+            provisioned=truth(data.get("provisioned", False), "provisioned"),
         )
         keys_by_noun = {
             "host name": account.hosts,

@@ -64,6 +64,12 @@ def all_of(value: Any, label: str, check: Any) -> tuple[Any, ...]:
     return tuple(check(item) for item in value)
 
 
+def truth(value: Any, label: str) -> bool:
+    if not isinstance(value, bool):
+        bad(f"{label} must be true or false.")
+    return value
+
+
 def is_number(value: int) -> bool:
     """Whether a person may have it as uid or gid: Debian gives out those between for services, some while they run."""
     return 1000 <= value < 60000 or 65536 <= value < 1 << 31

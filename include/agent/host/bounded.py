@@ -6,10 +6,14 @@ import selectors
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from typing import Any
 
 MAX_BYTES = 128 << 20
 """Bytes that a program may answer, unless its caller says otherwise."""
+
+_END_SECONDS = 1.0
+"""How long one that was ended is waited for."""
 
 
 def limit_this_process(memory: int) -> None:
@@ -28,14 +32,20 @@ def answer(
     """As `subprocess.run`, which keeps whatever comes. TimeoutExpired and TooMuch leave nothing of it running; with a
     session of its own (`start_new_session`), nothing of what it has started either."""
     stdin = subprocess.DEVNULL if data is None else subprocess.PIPE
-    with subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
-        try:
-            out, error = _output(process, data, timeout, most)
-        except BaseException:
-            if options.get("start_new_session"):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
-            raise
+    process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    try:
+        out, error = _output(process, data, timeout, most)
+    except BaseException:
+        if options.get("start_new_session"):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        # One that the kernel keeps (its disk or network does not answer) does nothing more once it is let go.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
+        raise
+    finally:
+        for stream in filter(None, (process.stdin, process.stdout, process.stderr)):
+            stream.close()
     return subprocess.CompletedProcess(argv, process.returncode, out, error)
 
 

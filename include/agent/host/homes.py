@@ -68,6 +68,17 @@ def make_way(home: str) -> None:
             )
 
 
+def require_home(home: str, uid: int) -> None:
+    """Refuse unless the home is there, its user's, and the way to it root's alone."""
+    make_way(home)
+    try:
+        status = os.lstat(home)
+    except FileNotFoundError:
+        refuse("no_home", f"There is no folder {home}; make it, and let it belong to its user.")
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != uid:
+        refuse("bad_home", f"{home} is no folder of the user {uid}; make it one.")
+
+
 def keep_plain(home: str) -> None:
     """What lies beside and in this home is plain from now on, and from the beginning of every boot; can be repeated,
     and costs nothing then."""

@@ -40,14 +40,17 @@ def read_inhabitants(
     passwords: dict[str, dict[str, Callable[[str], bool]]],
 ) -> Inhabitants:
     """Who lives on this server by its own configuration, whichever layout is in force, and whose the databases are, of
-    which each engine says this (`Engine.owners` and so on): it is asked before the server is ours. Nothing else needs
-    these modules, so they are loaded here."""
+    which each engine says this (`Engine.owners` and so on): it is asked before the server is ours. The host's own
+    `discover` has the last word. Nothing else needs these modules, so they are loaded here."""
+    from . import provisioning
     from .classic.reading.asking import of_program
     from .classic.reading.databases import Evidence
     from .classic.reading.inhabitants import inhabitants
     from .classic.reading.tree import Tree
 
-    return inhabitants(Tree(), owners, of_program, Evidence(guests, passwords))
+    tree = Tree()
+    found = inhabitants(tree, owners, of_program, Evidence(guests, passwords))
+    return provisioning.discover(found, tree)
 
 
 def prepare(files: dict[str, str], fronts: list[str]) -> list[str]:

@@ -4,9 +4,9 @@ from ..host.system import AGENT, run
 
 
 def arm(name: str, seconds: float) -> None:
-    """At the deadline the host itself settles the account, whoever is gone by then."""
-    disarm(name)
-    unit = f"transhumance-return-{name}"
+    """At the deadline the host itself settles the account, whoever is gone by then. What is at that already, and is
+    tried again and again, ends first: systemd takes no second one of its name."""
+    unit = _stop(name, "timer", "service")
     run(
         [
             "systemd-run",
@@ -22,6 +22,12 @@ def arm(name: str, seconds: float) -> None:
 
 
 def disarm(name: str) -> None:
+    _stop(name, "timer")
+
+
+def _stop(name: str, *kinds: str) -> str:
+    """What its units are called, of which these are stopped."""
     unit = f"transhumance-return-{name}"
-    run(["systemctl", "stop", f"{unit}.timer"], check=False)
+    run(["systemctl", "stop", *(f"{unit}.{kind}" for kind in kinds)], check=False)
     run(["systemctl", "reset-failed", f"{unit}.timer", f"{unit}.service"], check=False)
+    return unit

@@ -13,7 +13,7 @@ from ..host import server_role, system
 from ..host.codec import decode, plain
 from ..host.shapes import Strange
 from ..host.system import refuse
-from ..layouts import front, mail, php
+from ..layouts import mail, php, provisioning
 from ..stores.files.store import FILES
 from ..verbs.peers import Release
 from ..verbs.reports import Step, Switched, Verified
@@ -39,6 +39,7 @@ def release(name: str, move: str, epoch: int, commit_record: Any, steps: Steps |
             refuse("no_commit", f"Nothing proves that the source has committed the move {move}; it stays shut.")
         if state.state == "receiving":
             with steps("opened"), pairing.no_data_session(name):
+                provisioning.expect_open(account)
                 saved = {"expiry": state.saved.get("expiry", "")}
                 state = put_state(name, State("serving", epoch, move, saved=saved, since=time.time()))
         works: dict[str, Callable[[], Any]]
@@ -57,7 +58,7 @@ def release(name: str, move: str, epoch: int, commit_record: Any, steps: Steps |
         system.side_by_side(*(partial(timed, step) for step in works))
         # Who comes in finds everything open: the front is the last.
         with steps("front"):
-            front.set_entry(account)
+            serving.let_in(account)
         return state
 
 
@@ -81,7 +82,7 @@ def let_go(name: str) -> None:
         state = state_of(name)
         if state.state == "moved" and not state.released:
             put_state(name, replace(state, released=True))
-        front.set_entry(load(name))
+        serving.send_on(load(name))
 
 
 def _require_moved(name: str, state: State) -> None:
@@ -202,9 +203,10 @@ def settle(name: str) -> State:
     if engine := fence.leaving(state):
         go_forward_engine(name, engine)
     elif state.state == "held":
-        return hold.return_(name)
+        hold.return_(name)
     elif state.state == "moved" and not state.released and state.peer:
         go_forward(name)
+    serving.let_in_by_itself(name)
     return state_of(name)
 
 
@@ -220,6 +222,7 @@ def learn(name: str, move: str, epoch: int, to: str, peer: dict[str, Any] | None
             saved = state.saved if state.state == "held" else {"expiry": system.shadow_fields(name)[1]}
             serving.end_programs(account)
             gone = State("moved", epoch, move, to=to, peer=peer, saved=saved, released=True, since=time.time())
+            provisioning.expect_open(account)
             state = put_state(name, replace(gone, engines=state.engines))
             serving.show(account)
         return state

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import replace
 
 from ..account.accounts import Account, State, guarded, load, put_state, state_of
 from ..host.system import refuse
-from ..layouts import front, php
+from ..layouts import front, php, provisioning
 from ..stores.store import Engine
 from ..verbs.reports import Cut
 from . import fence, serving, stores
@@ -73,10 +74,18 @@ class Hold:
         with self._steps("front"):
             with guarded(self.name, shared=True):
                 # Who slept since then may find the hold over, and must not shut an account that was let in again.
-                fence.require_held(self.name, self.move, self.epoch)
+                state = fence.require_held(self.name, self.move, self.epoch)
+                provisioning.expect_open(self._account)
+                self._have_closed(state)
                 front.hold(self._account)
             cut = replace(self._requests, account=self._account).drain(DRAIN_SECONDS)
             self.cut = replace(self.cut, requests=cut)
+
+    def _have_closed(self, state: State) -> None:
+        """The host keeps its visitors waiting first, if it does: until it has, nobody waits for it."""
+        if provisioning.has("close"):
+            with self._steps("the host's close"):
+                provisioning.close(self._account, (state.deadline or time.time()) - time.time())
 
     def _stop_processes(self, account: Account) -> None:
         self.cut = replace(self.cut, processes=serving.stop_processes(account))

@@ -3,6 +3,7 @@ files of the host's configuration."""
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from ..account.accounts import Account, state_of
@@ -29,6 +30,16 @@ SCOPE = Scope(
         "The account that a server has at Let's Encrypt, by which a certificate is renewed: each server has its own.",
     ),
 )
+
+
+def scope(account: Account) -> Scope:
+    """What is compared of this account."""
+    if not account.provisioned:
+        return SCOPE
+    made = (
+        "What the host's own provisioning makes of the account (its sites and pools of PHP): each server has its own."
+    )
+    return replace(SCOPE, without=(*SCOPE.without, made))
 
 
 def send(account: Account, peer: Peer) -> None:

@@ -4,10 +4,14 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from ..account.accounts import Account, State, put_state, state_of
+from ..account.accounts import Account, State, guarded, load, put_state, state_of
 from ..host import lingering, processes, system
-from ..layouts import front, mail, php, reboot_lines
+from ..host.system import refuse
+from ..layouts import front, mail, php, provisioning, reboot_lines
 from . import deadline, redirect, stores
+
+AGAIN = 2.0
+"""Seconds after which a server lets in by itself who still waits there."""
 
 # --- ended ---
 
@@ -61,21 +65,54 @@ def reopen(account: Account) -> State:
     redirect.open_sockets(account)
     php.start(account)
     _start_own(account)
+    provisioning.expect_open(account)
     state = put_state(account.name, serving)
     show(account)
     return state
 
 
 def rest(name: str) -> None:
-    """What waited during a hold is tried again, and nothing more has to happen by itself."""
+    """What waited during a hold is tried again, and nothing more has to happen by itself: or the deadline comes, at
+    which the server lets in who still waits."""
     mail.flush()
-    deadline.disarm(name)
+    if not provisioning.waits(load(name)):
+        deadline.disarm(name)
 
 
 def show(account: Account) -> None:
     """Everybody is sent where the account's state says."""
-    front.set_entry(account)
+    send_on(account)
     mail.follow(account)
+
+
+def send_on(account: Account) -> None:
+    """Visitors are sent where the account's state says: those at our front, then those who wait before it, where the
+    host keeps them."""
+    front.set_entry(account)
+    if provisioning.waits(account):
+        state = state_of(account.name)
+        provisioning.let_in(account, state.to if state.state == "moved" else None)
+
+
+def let_in(account: Account) -> None:
+    """The same where no deadline runs: what the host does not do now is tried again in a moment."""
+    send_on(account)
+    if provisioning.waits(account):
+        deadline.arm(account.name, AGAIN)
+
+
+def let_in_by_itself(name: str) -> None:
+    """Who still waits although the account is not held: refused while that lasts, so that it is tried again."""
+    with guarded(name):
+        state = state_of(name)
+        if state.state != "serving" and not (state.state == "moved" and state.released):
+            return
+        account = load(name)
+        if provisioning.waits(account):
+            show(account)
+            rest(name)
+        if provisioning.waits(account):
+            refuse("not_opened", f"Visitors of {name} may still be kept waiting by the host; it is tried again.")
 
 
 def start_processes(account: Account) -> None:

@@ -21,8 +21,8 @@ from ..account.engines import DECLARED
 from ..channel import pairing
 from ..host import homes, processes, server_role, system
 from ..host.digest import printable
-from ..host.system import refuse
-from ..layouts import extras, front, mail, mail_folders, php, reboot_lines
+from ..host.system import Refused, refuse
+from ..layouts import extras, front, mail, mail_folders, php, provisioning, reboot_lines
 from . import serving, stores
 
 
@@ -42,10 +42,12 @@ def create(account: Account, epoch: int, password_hash: str | None) -> State:
         if password_hash is not None:
             system.set_password_hash(account.name, password_hash)
         if state.state == "absent":
+            provisioning.expect_open(account)
             state = put_state(account.name, State("serving", epoch=max(epoch, state.epoch), since=time.time()))
         front.load_certificates(account)
         serving.open_account(account)
         mail.render(certificates=True)
+        serving.let_in(account)
         return state
 
 
@@ -79,7 +81,8 @@ def receive(account: Account, move: str, epoch: int) -> State:
     with guarded(account.name):
         state = state_of(account.name)
         if state.state in ("receiving", "test") and (state.move, state.epoch) == (move, epoch):
-            _make_shell(account)
+            # By now the other server may hold the account: nothing is waited for that has been done.
+            _make_shell(account, provisioned=whole(account.name) == account)
             return state
         if epoch < state.epoch or (epoch == state.epoch and state.state != "absent"):
             refuse(
@@ -119,8 +122,10 @@ def _with_port(account: Account, engine: str) -> Account:
     return replace(account, ports={engine: free})
 
 
-def _make_shell(account: Account) -> None:
-    """Unix user, home and the account file; refused where another account has a name, a uid or a domain."""
+def _make_shell(account: Account, *, provisioned: bool = False) -> None:
+    """Unix user, home and the account file; refused where another account has a name, a uid or a domain.
+
+    `provisioned`: what the host itself makes of it is there already."""
     extras.refuse_unfit(account)
     _refuse_others(account)
     if account.part:
@@ -133,11 +138,35 @@ def _make_shell(account: Account) -> None:
                 f"The uid {account.uid} of {account.name} is one that {printable(other_user)} may use (/etc/subuid);"
                 " take it away there first.",
             )
-        homes.make_way(account.home)
+        if not provisioned:
+            _make_user(account)
         mail.make_folders(account)
-        system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
         save(account)
     account.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _make_user(account: Account) -> None:
+    """Unix user and home; made by the host where it does that itself, and looked at then."""
+    homes.make_way(account.home)
+    if not provisioning.has("provision"):
+        if account.provisioned:
+            refuse(
+                "not_provisioned",
+                f"What serves {account.name} is made by the host's own program, and this server has none: put it at"
+                f" {provisioning.STEPS}/provision, or choose another server.",
+            )
+        system.create_user(account.name, account.uid, account.gid, account.home, account.shell)
+        return
+    provisioning.provision(account)
+    try:
+        system.require_user(account.name, account.uid, account.gid, account.home)
+        homes.require_home(account.home, account.uid)
+    except Refused as error:
+        refuse(
+            "not_provisioned",
+            f"The host's own provision says it is done, and there is no user {account.name} with the uid {account.uid},"
+            f" the gid {account.gid} and {account.home}, which belongs to it: correct it ({error.code}).",
+        )
 
 
 def _refuse_others(account: Account) -> None:
@@ -225,9 +254,10 @@ def _discard_whole(account: Account) -> None:
     for store in stores.STORES:
         store.discard(account)
     front.drop_certificates(account)
+    provisioning.take_away(account)
     extras.remove(account)
     system.remove_user(account.name, account.uid, account.home)
-    for kept in (account.directory / "crontab", account.lingers_aside, account.adopted):
+    for kept in (account.directory / "crontab", account.lingers_aside, account.adopted, account.shut):
         kept.unlink(missing_ok=True)
     reboot_lines.forget(account)
 

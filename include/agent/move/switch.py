@@ -20,7 +20,7 @@ from ..host.kept import Threads
 from ..host.operations import Report
 from ..host.scope import Scope
 from ..host.system import failpoint, refuse, side_by_side
-from ..layouts import mail, php
+from ..layouts import mail, php, provisioning
 from ..stores.store import Compared, Engine, Following, Store
 from ..verbs import peers, reports
 from ..verbs.protocol_number import PROTOCOL
@@ -50,7 +50,7 @@ def copy(want: verbs.Copy, report: Report) -> reports.Copied:
         verify_seconds=round(sum(each.verify_seconds for each in followed), 3),
         stores={following.store.name: following.followed.seconds for following in followings},
         left=_left(followings),
-        scope=_scope(followings),
+        scope=_scope(account, followings),
         ways=_ways(followings),
     )
 
@@ -59,11 +59,11 @@ def _left(followings: list[Following]) -> list[str]:
     return [sentence for following in followings for sentence in following.followed.left]
 
 
-def _scope(followings: list[Following]) -> dict[str, Scope]:
+def _scope(account: Account, followings: list[Following]) -> dict[str, Scope]:
     """What the proof of these stores covers and what it leaves out, by part of the account."""
     scopes = {following.store.name: following.store.scope for following in followings}
     if "files" in scopes:
-        scopes |= {"identity": identity.SCOPE, "mail": mail.SCOPE}
+        scopes |= {"identity": identity.scope(account), "mail": mail.SCOPE}
     return scopes
 
 
@@ -135,15 +135,15 @@ def switch(want: verbs.Switch, report: Report) -> reports.Switched:
     end = _EngineOnly(account, engine, peer) if engine else _Whole(account)
     with steps("rehearse"):
         requests = php.Requests(account)
-        expected = _rehearse(account, peer, want.budget_seconds, followings, requests)
+        expected, own = _rehearse(account, peer, want.budget_seconds, followings, requests)
     foreseen = reports.Switched(
         expected_ms=round(expected * 1000, 1),
         left=_left(followings),
-        scope=_scope(followings),
+        scope=_scope(account, followings),
         ways=_ways(followings),
     )
     block = hold.Hold(account.name, want.move, want.epoch, want.hold_seconds, steps, end.engines, requests)
-    measured = _hold_and_commit(block, account, peer, steps, foreseen, followings, end)
+    measured = _hold_and_commit(block, account, peer, steps, foreseen, followings, end, own)
     with steps("unfollow"):
         for following in followings:
             following.stop()
@@ -197,16 +197,17 @@ class _EngineOnly:
 
 def _rehearse(
     account: Account, peer: Peer, budget: float, followings: list[Following], requests: php.Requests
-) -> float:
-    """The seconds that visitors will wait; refused when they are more than the budget."""
+) -> tuple[float, float]:
+    """The seconds that visitors will wait, and those of them that the host's own steps take; refused when they are
+    more than the budget."""
     for _ in range(REHEARSALS):
         moment.await_it(account, 2 * budget, requests)  # the rehearsal, then the hold
         peer.warm(2 * len(followings))
-        peer.call(peers.Warm())
+        own = peer.call(peers.Warm()).open_seconds + provisioning.rehearse(account, "close", "open")
         rehearsals = side_by_side(*(following.rehearse for following in followings))
-        expected = max(rehearsal.seconds for rehearsal in rehearsals) + holds.usual_rest()
+        expected = max(rehearsal.seconds for rehearsal in rehearsals) + holds.usual_rest() + own
         if expected <= budget:
-            return expected
+            return expected, own
     holds.doubt()
     slowest = sorted((slow for rehearsal in rehearsals for slow in rehearsal.slow), key=lambda slow: -slow.seconds)
     why = "".join(f" {slow.what} takes {slow.seconds:.1f} s: {slow.why}" for slow in slowest[:3])
@@ -225,6 +226,7 @@ def _hold_and_commit(
     foreseen: reports.Switched,
     followings: list[Following],
     end: _Whole | _EngineOnly,
+    own: float,
 ) -> reports.Switched:
     """From the hold to the end, which is `end`; the move's figures. Who is held waits as long as its block lasts."""
     began, held_at = time.monotonic(), time.time()
@@ -243,7 +245,7 @@ def _hold_and_commit(
         with steps("forward"):
             end.open()
         seconds = time.monotonic() - began
-    holds.note(seconds - max(store.seconds for store in brought.values()))
+    holds.note(max(0.0, seconds - max(store.seconds for store in brought.values()) - own))
     verified = replace(verified, messages=sum(following.messages() for following in followings))
     figures = replace(figures, verified=verified, steps=steps.taken, held_ms=round(seconds * 1000, 1))
     end.keep(figures)

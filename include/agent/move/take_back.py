@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..account.accounts import State, guarded, load, put_state, state_of
 from ..host.system import refuse
-from ..layouts import front, mail
+from ..layouts import mail, provisioning
 from . import serving, stores
 
 
@@ -27,12 +27,13 @@ def take_back(name: str, epoch: int, because: str) -> State:
         if "taken_back" not in state.figures or state.epoch != epoch:
             refuse("wrong_state", f"The account {name} is {state.state} here; only what has left is taken back.")
         if state.state == "absent":
+            provisioning.expect_open(account)
             state = put_state(name, replace(state, state="serving", since=time.time()))
         for engine in stores.ENGINES:
             if engine.name not in state.engines:
                 engine.unhold(account)
         serving.open_account(account)
-        front.set_entry(account)
+        serving.let_in(account)
     mail.flush()
     return state
 
@@ -46,6 +47,6 @@ def lead_to(name: str, address: str) -> State:
             refuse("wrong_state", f"The account {name} is {state.state} here; nothing is passed on for it.")
         state = put_state(name, replace(state, to=address))
         account = load(name)
-        front.set_entry(account)
-        mail.follow(account)
+        provisioning.expect_open(account)
+        serving.show(account)
     return state

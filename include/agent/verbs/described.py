@@ -30,6 +30,7 @@ _ACCOUNT_FILE = record(
     | {key: _ANY for key in ("sites", *ENGINES, "mail")},
     ports=named(whole(1, 65535), 10),
     extras=each(text(4096), 1000),
+    provisioned=flag,
 )
 
 
@@ -82,7 +83,9 @@ Readiness = Annotated[
             "unfollowed": named(sentence(1000), 10, _WORD),
             "fronts": each(text(60, "[0-9a-fA-F:./]+"), 1000),
             "no_front": each(sentence(1000), 100),
-        }
+        },
+        steps=each(text(40, "[a-z]+"), 10),
+        wrong_steps=each(sentence(1000), 100),
     ),
 ]
 """What of a server a move needs. It has bounds and no class either: it is judged as it is kept, and a server without an

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..host.codec import Most
-from ..host.shapes import each, holding, maybe, named, record, row, text, tree, whole
+from ..host.shapes import each, holding, maybe, named, number, record, row, text, tree, whole
 from ..host.walk_format import BUCKETS, FIELDS
 from .extras import MOST, Extra
 from .reports import Remark, Step
@@ -75,7 +75,14 @@ class Release(PeerVerb[Released], name="release", by=PEER | PARTS, any_state=Tru
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warm(PeerVerb[Nothing], name="warm", by=PEER | PARTS):
+class Warmed:
+    """`open_seconds`: how long the host's own `open` there took in its rehearsal."""
+
+    open_seconds: Annotated[float, number(60)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warm(PeerVerb[Warmed], name="warm", by=PEER | PARTS):
     """What the release would start runs already."""
 
 

@@ -42,6 +42,8 @@ WELL: dict[str, Any] = {
         "unfollowed": {},
         "fronts": ["10.20.0.0/24"],
         "no_front": [],
+        "steps": [],
+        "wrong_steps": [],
     },
 }
 SERVER = Server(
@@ -103,6 +105,11 @@ UNMET = [
         own(no_front=["A front needs nft: install it.", "And more."]),
         "web-1 can have no front: A front needs nft",
     ),
+    (
+        "steps",
+        with_ready(wrong_steps=["There is /etc/close, and no /etc/open: put it there."]),
+        "web-1: There is /etc/cl",
+    ),
     ("fronts", own(fronts=["10.20.0.8/30"]), "passes on: type python -m cli prepare web-1."),
     ("services", said(layout="native", services_down=["cron"]), "does not run cron"),
     ("services", said(services_down=["dovecot", "cron"]), "does not run dovecot, cron"),
@@ -143,6 +150,14 @@ def test_what_is_not_met_is_one_sentence_that_says_what_to_do(name: str, seen: S
     assert unmet[name].endswith(".") and unmet[name].isprintable() and "\n" not in unmet[name]
     refuses = next(requirement.refuses for requirement in REQUIREMENTS if requirement.name == name)
     assert unfit(seen) == ([unmet[name]] if refuses else [])
+
+
+def test_which_steps_the_host_does_itself_is_told() -> None:
+    def told(seen: Seen) -> str:
+        return next(each.sentence for each in judge(seen) if each.requirement == "steps")
+
+    assert told(with_ready(steps=["provision", "open"])) == "The host's own programs do provision, open here."
+    assert told(SEEN) == "No step is done by the host itself."
 
 
 def test_every_requirement_is_tried() -> None:

@@ -23,7 +23,7 @@ from ...host.sandbox import open_beneath
 from ...host.system import RUNTIME, Refused, locked, read_json, refuse, run, write_durably
 from ...verbs.extras import MOST_BYTES, MOST_TOGETHER, Extra
 from .. import mail_folders
-from . import config_files, services, signing
+from . import config_files, pools_of_host, services, signing
 from .judges import pem, pool, renewal
 from .judges.whose import Whose
 from .places import (
@@ -139,8 +139,10 @@ def _text_beneath(path: str, tree: Tree) -> str | None:
 
 
 def unfit(account: Account) -> list[str]:
-    """What in the extras is not allowed, or has no place: a sentence each."""
-    return judged(account, read(account))
+    """What in the extras is not allowed, or has no place; and what of the host's own making cannot be held: a sentence
+    each."""
+    at_ports = pools_of_host.at_ports(account.name, pools_of_host.addresses(account, ROOT))
+    return [*judged(account, read(account)), *at_ports]
 
 
 def carried(account: Account, tree: Tree, tell: Callable[[str], None]) -> list[str]:
@@ -395,8 +397,10 @@ def paths(account: Account) -> list[str]:
 def sockets(account: Account) -> list[str]:
     """Where the pools of PHP listen that run as the account."""
     tree, whose, record = Tree(ROOT), Whose.of(account), _record(account)
-    pools = [record[path].where for path in account.extras if path in record and kind_of(path, whose) is POOL]
-    return [*dict.fromkeys(socket for path in pools for socket in pool.sockets(tree.text(path) or ""))]
+    files = [record[path].where for path in account.extras if path in record and kind_of(path, whose) is POOL]
+    carried = [socket for path in files for socket in pool.sockets(tree.text(path) or "")]
+    made = [address for address in pools_of_host.addresses(account, ROOT) if address.startswith("/")]
+    return [*dict.fromkeys([*carried, *made])]
 
 
 def _record(account: Account) -> dict[str, _Placed]:

@@ -66,7 +66,8 @@ def _listening(account: Account) -> list[Path]:
 
 
 def warm(account: Account) -> None:
-    """The host's php-fpm runs anyway."""
+    """The host's php-fpm runs anyway; where it listens is known from here on."""
+    _sockets(account)
 
 
 def start(account: Account) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -45,6 +46,19 @@ def test_what_does_not_end_is_ended_with_what_it_has_started() -> None:
     assert time.monotonic() - began < 5
     time.sleep(0.2)
     assert subprocess.run(["pgrep", "-f", "^sleep 987.5$"], capture_output=True).stdout == b""
+
+
+def test_what_cannot_be_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a program that waits for a disk which does not answer: signals reach it when that does."""
+    started: list[int] = []
+    monkeypatch.setattr(bounded.os, "killpg", lambda pid, _number: started.append(pid))
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda _process: None)
+    began = time.monotonic()
+    with pytest.raises(subprocess.TimeoutExpired):
+        bounded.answer(["sleep", "30"], timeout=0.2, start_new_session=True)
+    assert time.monotonic() - began < 5
+    os.kill(started[0], signal.SIGKILL)
+    os.waitpid(started[0], 0)
 
 
 def test_a_refusal_says_which_program(monkeypatch: pytest.MonkeyPatch) -> None:

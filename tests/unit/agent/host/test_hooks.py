@@ -12,6 +12,7 @@ import pytest
 
 from include.agent.host import hooks
 from include.agent.host.system import Refused
+from tests.support.own_steps import take_for_roots
 
 GIVEN = {"account": "shop", "direction": "out", "from": "vps-1", "to": "transit-1", "move": "m1", "engine": None}
 
@@ -21,16 +22,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     """The folder of hooks. Whoever owns it in a test is root here, and the folders above it are left out."""
     folder = tmp_path / "hooks"
     folder.mkdir(mode=0o755)
-    look = os.lstat
-
-    def as_roots(path):
-        found = look(path)
-        inside = Path(path) == folder or folder in Path(path).parents
-        uid = 0 if not inside or found.st_uid == os.getuid() else found.st_uid
-        return SimpleNamespace(st_mode=found.st_mode if inside else 0o40755, st_uid=uid)
-
     monkeypatch.setattr(hooks, "HOOKS", folder)
-    monkeypatch.setattr(hooks.os, "lstat", as_roots)
+    take_for_roots(folder, monkeypatch)
     return folder
 
 
@@ -138,8 +131,8 @@ def test_no_link_is_a_hook_and_none_leads_to_one(folder, tmp_path, monkeypatch):
 
 def test_what_is_another_users_is_not_run(folder, monkeypatch):
     path = put(folder, "exit 0")
-    look = hooks.os.lstat
+    look = os.lstat
     monkeypatch.setattr(
-        hooks.os, "lstat", lambda part: SimpleNamespace(st_mode=look(part).st_mode, st_uid=1000 * (part == path))
+        os, "lstat", lambda part: SimpleNamespace(st_mode=look(part).st_mode, st_uid=1000 * (part == path))
     )
     assert "is not root's" in refused().message

@@ -1,5 +1,6 @@
 """The order of a switch: what is refused before any hold, and what a difference does."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from include.agent import verbs
 from include.agent.account import accounts
 from include.agent.account.accounts import Account
+from include.agent.host import holds
 from include.agent.host.codec import plain
-from include.agent.host.system import Refused
+from include.agent.host.system import Refused, read_json
+from include.agent.layouts import provisioning
 from include.agent.layouts.native import mail
 from include.agent.move import forward, identity, stores, switch
 from include.agent.stores.postgresql.store import POSTGRESQL
@@ -36,6 +39,12 @@ def test_the_proof_says_what_it_covers_and_what_was_left(asked: list[str]) -> No
     assert done.scope["mariadb"].how == "word by word"
     # What is told must outlive a switch that is killed after its commit.
     assert accounts.state_of("alice").figures["left"] == done.left
+
+
+def test_what_the_host_makes_itself_is_named_as_not_compared() -> None:
+    scope = identity.scope(replace(ALICE, provisioned=True))
+    assert scope.without[:-1] == identity.scope(ALICE).without == identity.SCOPE.without
+    assert "the host's own provisioning" in scope.without[-1]
 
 
 def test_every_part_of_an_account_states_what_is_compared_of_it() -> None:
@@ -127,3 +136,28 @@ def test_an_engine_takes_nothing_to_an_older_release(monkeypatch, there: list[in
         switch.begin_alone(shop, peer, ["files", "postgresql"])
     switch.begin_alone(shop, peer, ["files"])
     switch.begin_alone(ALICE.without(accounts.ENGINES), peer, ["files", "postgresql"])
+
+
+def test_what_the_hosts_own_steps_take_is_foreseen(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsed: list[str] = []
+    monkeypatch.setattr(FakePeer, "open_seconds", 0.05)
+
+    def rehearse(_account: Account, *steps: str) -> float:
+        rehearsed.extend(steps)
+        return 0.15
+
+    monkeypatch.setattr(provisioning, "rehearse", rehearse)
+    assert switch.switch(args(), lambda **_: None).expected_ms == 600
+    assert rehearsed == ["close", "open"] and read_json(holds._HOLDS) == [0.0]
+
+
+def test_a_step_of_the_hosts_that_fails_its_rehearsal_begins_no_hold(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> float:
+        raise Refused("step_failed", "The host's step close did not end within 0.5 s and was ended: see why.")
+
+    monkeypatch.setattr(provisioning, "rehearse", refuse)
+    with pytest.raises(Refused, match="did not end"):
+        switch.switch(args(), lambda **_: None)
+    assert "hold" not in asked and accounts.state_of("alice").state == "serving"

@@ -388,3 +388,23 @@ def test_a_pool_goes_where_its_own_version_is_once_that_is_there(on: Server, tol
         new / "etc/php/8.2/fpm/pool.d/web1.conf"
     ).exists()
     assert told[-1] == "systemctl reload-or-restart php7.4-fpm.service php8.2-fpm.service"
+
+
+def test_pools_that_the_host_has_made_are_shut_too(on: Server) -> None:
+    """No extra names them: they are found by whom they run as."""
+    new = on("new")
+    account = replace(WEB1, extras=(), provisioned=True)
+    folder = new / "etc/php/8.2/fpm"
+    (folder / "php-fpm.conf").write_text("[global]\ninclude=/etc/php/8.2/fpm/pool.d/*.conf\n")
+    for name, user, listen in (
+        ("panel1", WEB1.name, "/run/php/$pool.sock"),
+        ("panel2", str(WEB1.uid), "127.0.0.1:9001"),
+        ("panel3", "web2", "/run/php/web2.sock"),
+    ):
+        (folder / f"pool.d/{name}.conf").write_text(f"[{name}]\nuser = {user}\nlisten = {listen}\n")
+    assert extras.sockets(account) == ["/run/php/panel1.sock"]
+    (sentence,) = extras.unfit(account)
+    assert "listens at 127.0.0.1:9001, where it cannot be shut" in sentence
+    assert (
+        extras.sockets(replace(account, provisioned=False)) == [] == extras.unfit(replace(account, provisioned=False))
+    )
