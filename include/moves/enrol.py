@@ -51,8 +51,8 @@ def enrol(conn: psycopg.Connection, name: str, infrastructure: str, host: Host) 
 
 def _sign_for_what_was_installed(conn: psycopg.Connection, name: str, host: Host) -> None:
     """What a fresh server of the host's own making has is no customer's: it comes again with each installation."""
-    for thing in unclaimed.look(conn, name, host):
-        registry.sign_unclaimed(conn, name, thing.kind, thing.name, "It was installed with the server.", "enrolment")
+    for each in unclaimed.look(conn, name, host):
+        registry.sign_unclaimed(conn, name, each.kind, each.name, "It was installed with the server.", "enrolment")
 
 
 def enrol_reinstalled(conn: psycopg.Connection, migration: MigrationFacts, host: Host) -> dict[str, str]:

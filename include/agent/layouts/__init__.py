@@ -49,8 +49,8 @@ def read_inhabitants(
     from .classic.reading.tree import Tree
 
     tree = Tree()
-    found = inhabitants(tree, owners, of_program, Evidence(guests, passwords))
-    return provisioning.discover(found, tree)
+    read = inhabitants(tree, owners, of_program, Evidence(guests, passwords))
+    return provisioning.discover(read, tree)
 
 
 def prepare(files: dict[str, str], fronts: list[str]) -> list[str]:

@@ -122,8 +122,8 @@ def _is_news(line: str) -> bool:
 def sign_the_rest(command: str) -> None:
     """The page's command shows how one thing is signed for; there are more."""
     reason = command.rpartition("--reason ")[2]
-    told = json.loads(type_in(f"python -m cli unclaimed {ORIGINAL} --json"))
-    for thing in told["unclaimed"]:
-        if not thing["signed_by"]:
-            words = [ORIGINAL, thing["kind"], thing["name"]]
+    answer = json.loads(type_in(f"python -m cli unclaimed {ORIGINAL} --json"))
+    for unsigned in answer["unclaimed"]:
+        if not unsigned["signed_by"]:
+            words = [ORIGINAL, unsigned["kind"], unsigned["name"]]
             type_in(f"python -m cli sign {shlex.join(words)} --reason {reason}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 
 from ...account.accounts import Account
+from ...host import kept
 from ...host.digest import printable
 from .reading import pools
 from .reading.tree import Tree
@@ -17,9 +17,9 @@ def addresses(account: Account, root: Path) -> tuple[str, ...]:
     return _read(account.name, str(account.uid), root) if account.provisioned else ()
 
 
-@cache
+@kept.once
 def _read(name: str, uid: str, root: Path) -> tuple[str, ...]:
-    """Once a process: a hold asks again and again, and its rehearsal before it."""
+    """Once a run: a hold asks again and again, and its rehearsal before it."""
     return tuple(each.listen for each in pools.read(Tree(root)) if each.user in (name, uid))
 
 

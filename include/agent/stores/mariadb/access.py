@@ -26,7 +26,7 @@ def of_databases(databases: Sequence[str], tables: Sequence[str]) -> dict[str, l
         for user, host, pattern in query(["User", "Host", "Db"], f"FROM mysql.{table} ORDER BY User, Host, Db"):
             people = _people((str(user or ""), str(host or "")), members)
             for name in covered(str(pattern), databases) if table == "db" else [str(pattern)]:
-                users.get(name, {}).update({one: None for one in people if one not in administrators})
+                users.get(name, {}).update({person: None for person in people if person not in administrators})
     return {name: [{"user": user, "host": host} for user, host in theirs] for name, theirs in users.items()}
 
 
@@ -50,10 +50,10 @@ def _people(user: _User, members: dict[str, list[_User]]) -> dict[_User, None]:
     """Whom rights of a user or a role are given to in the end."""
     waiting, seen = [user], dict[_User, None]()
     while waiting:
-        name, host = one = waiting.pop(0)
-        if one in seen or not name:  # nobody logs in without a name for an account
+        name, host = person = waiting.pop(0)
+        if person in seen or not name:  # nobody logs in without a name for an account
             continue
-        seen[one] = None
+        seen[person] = None
         waiting += members.get(name, []) if not host else []
     return {(name, host): None for name, host in seen if host and not name.lower().startswith(PREFIX)}
 
@@ -62,4 +62,4 @@ def passwords() -> dict[str, Callable[[str], bool]]:
     """Whether a password is theirs, of each user at a host whose password can be tried."""
     rows = query(["User", "Host", "Priv"], "FROM mysql.global_priv")
     users = {f"{user}@{str(host).lower()}": json.loads(kept or "{}") for user, host, kept in rows if user and host}
-    return {told: partial(is_password, kept) for told, kept in users.items() if can_be_tried(kept)}
+    return {login: partial(is_password, kept) for login, kept in users.items() if can_be_tried(kept)}

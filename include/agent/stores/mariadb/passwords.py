@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from functools import cache
 from typing import Any
 
 from .users import plugins_of
@@ -48,15 +49,16 @@ _BASE_X = 1511222134953540077250115140958853151145401269304185720604611328394984
 _BASE: _Point = (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % _P)
 
 
-def _added(one: _Point, other: _Point) -> _Point:
-    a = (one[1] - one[0]) * (other[1] - other[0]) % _P
-    b = (one[1] + one[0]) * (other[1] + other[0]) % _P
-    c = 2 * one[3] * other[3] * _D % _P
-    d = 2 * one[2] * other[2] % _P
+def _added(first: _Point, other: _Point) -> _Point:
+    a = (first[1] - first[0]) * (other[1] - other[0]) % _P
+    b = (first[1] + first[0]) * (other[1] + other[0]) % _P
+    c = 2 * first[3] * other[3] * _D % _P
+    d = 2 * first[2] * other[2] % _P
     e, f, g, h = b - a, d - c, d + c, b + a
     return (e * f % _P, g * h % _P, f * g % _P, e * h % _P)
 
 
+@cache
 def _doublings() -> list[_Point]:
     points = [_BASE]
     while len(points) < 256:
@@ -64,18 +66,13 @@ def _doublings() -> list[_Point]:
     return points
 
 
-_powers: list[_Point] = []
-
-
 def _public_key(secret: bytes) -> bytes:
-    if not _powers:
-        _powers.extend(_doublings())
     number = int.from_bytes(hashlib.sha512(secret).digest()[:32], "little")
     number = number & ((1 << 254) - 8) | (1 << 254)
     point: _Point = (0, 1, 1, 0)
     for bit in range(255):
         if number >> bit & 1:
-            point = _added(point, _powers[bit])
+            point = _added(point, _doublings()[bit])
     inverse = pow(point[2], -1, _P)
     x, y = point[0] * inverse % _P, point[1] * inverse % _P
     return (y | (x & 1) << 255).to_bytes(32, "little")

@@ -72,11 +72,11 @@ class _Engine:
         for databases in (self.owners, evidence.guests.get(engine.name, {})):
             for database, users in databases.items():
                 for user in users:
-                    self.users.setdefault(_told(self.list, user), user)
-                    self.rights[_told(self.list, user)].add(database)
+                    self.users.setdefault(_login_of(self.list, user), user)
+                    self.rights[_login_of(self.list, user)].add(database)
         self.of_user: dict[str, set[str]] = {
-            told: {name} if (name := _account_of(_called(user), accounts)) else set()
-            for told, user in self.users.items()
+            login: {name} if (name := _account_of(_called(user), accounts)) else set()
+            for login, user in self.users.items()
         }
 
     def shown(self, database: str) -> str:
@@ -87,40 +87,44 @@ class _Engine:
         return f"the line: {self.engine.name} {printable(database)} {account}"
 
     def owners_of(self, database: str) -> list[str]:
-        return [_told(self.list, user) for user in self.owners[database]]
+        return [_login_of(self.list, user) for user in self.owners[database]]
 
     def accounts_of(self, database: str) -> dict[str, list[str]]:
         """Whose it is by its users: each account with those."""
-        found: dict[str, list[str]] = {}
-        for told in self.owners_of(database):
-            for account in sorted(self.of_user[told]):
-                found.setdefault(account, []).append(told)
-        return found
+        by_users: dict[str, list[str]] = {}
+        for login in self.owners_of(database):
+            for account in sorted(self.of_user[login]):
+                by_users.setdefault(account, []).append(login)
+        return by_users
 
     def to_be_proven(self) -> list[str]:
         """Users who are nobody's by their names, or whose names begin with that of a person who has nothing else here,
         such as the host's own `admin`: those are this person's unless another one keeps the password."""
         return [
-            told
-            for told, accounts in self.of_user.items()
-            if not accounts or not accounts & {_called(self.users[told]), *self.served}
+            login
+            for login, accounts in self.of_user.items()
+            if not accounts or not accounts & {_called(self.users[login]), *self.served}
         ]
 
-    def names(self, said: Said) -> set[str]:
+    def names(self, by_host: Said) -> set[str]:
         """What to look for in files: users whose names do not say whose they are, and databases that may stay
         nobody's."""
-        names = {_called(self.users[told]) for told in self.to_be_proven()}
-        unclear = {name for name in self.owners if (self.engine.name, name) not in said and not self.accounts_of(name)}
+        names = {_called(self.users[login]) for login in self.to_be_proven()}
+        unclear = {
+            name for name in self.owners if (self.engine.name, name) not in by_host and not self.accounts_of(name)
+        }
         return names | unclear
 
     def users_in(self, databases: Collection[str]) -> list[str]:
-        return [told for told, rights in self.rights.items() if not rights.isdisjoint(databases)]
+        return [login for login, rights in self.rights.items() if not rights.isdisjoint(databases)]
 
     def users_of(self, account: str, databases: Collection[str]) -> list[str]:
         """Users whose rights end with the account's databases, and those of its own who have rights in one."""
         mine = {*databases}
         return [
-            told for told in self.users_in(databases) if self.rights[told] <= mine or self.of_user[told] == {account}
+            login
+            for login in self.users_in(databases)
+            if self.rights[login] <= mine or self.of_user[login] == {account}
         ]
 
 
@@ -130,29 +134,29 @@ def of_accounts(
     """Each person's databases. What is nobody's or several persons' is noted, with what to write where; whose files
     name it cannot be adopted before. `folders`: of each person who has a site, a pool or mail, where the sites lie."""
     engines = [_Engine(engine, owned, evidence, persons, folders) for engine in DECLARED]
-    said = said_databases.read(tree, owned, persons)
-    names = {name for each in engines for name in each.names(said)}
+    by_host = said_databases.read(tree, owned, persons)
+    names = {name for each in engines for name in each.names(by_host)}
     locks = {
-        f"{each.engine.name} {told}": (_called(each.users[told]), each.locks[told])
+        f"{each.engine.name} {login}": (_called(each.users[login]), each.locks[login])
         for each in engines
-        for told in each.to_be_proven()
-        if told in each.locks
+        for login in each.to_be_proven()
+        if login in each.locks
     }
     kept = keepers.kept([*persons.values()], folders, sorted(names), locks, tree, evidence.look)
     whose = Whose()
     for each in engines:
-        for told in each.to_be_proven():
-            each.of_user[told] = kept.keepers.get(f"{each.engine.name} {told}") or each.of_user[told]
-        _decide(each, said, kept, whose, tree)
+        for login in each.to_be_proven():
+            each.of_user[login] = kept.keepers.get(f"{each.engine.name} {login}") or each.of_user[login]
+        _decide(each, by_host, kept, whose, tree)
     return whose
 
 
-def _decide(engine: _Engine, said: Said, kept: Kept, whose: Whose, tree: Tree) -> None:
+def _decide(engine: _Engine, by_host: Said, kept: Kept, whose: Whose, tree: Tree) -> None:
     theirs: dict[str, list[str]] = defaultdict(list)
     nobodys = []
     for database in engine.owners:
         accounts = engine.accounts_of(database)
-        account = said.get((engine.engine.name, database)) or (next(iter(accounts)) if len(accounts) == 1 else None)
+        account = by_host.get((engine.engine.name, database)) or (next(iter(accounts)) if len(accounts) == 1 else None)
         if account == THE_HOSTS:
             continue
         if account:
@@ -170,21 +174,21 @@ def _decide(engine: _Engine, said: Said, kept: Kept, whose: Whose, tree: Tree) -
                 f" nobody's, such as {printable(nobodys[0])}; write in {FILE} on the server whose each is"
                 f" ({THE_HOSTS} if it is the host's own), such as {engine.line(nobodys[0])}",
             )
-    left = {told for databases in theirs.values() for told in engine.users_in(databases)}
+    left = {login for databases in theirs.values() for login in engine.users_in(databases)}
     for account, databases in theirs.items():
         users = engine.users_of(account, databases)
         left -= {*users}
-        lists = {engine.key: [engine.users[told] for told in users], "databases": databases}
+        lists = {engine.key: [engine.users[login] for login in users], "databases": databases}
         whose.databases[account][engine.engine.name] = lists
-    for told in sorted(left):
-        _tell_shared(engine, told, theirs, whose, tree)
+    for login in sorted(left):
+        _tell_shared(engine, login, theirs, whose, tree)
 
 
-def _tell_shared(engine: _Engine, told: str, theirs: dict[str, list[str]], whose: Whose, tree: Tree) -> None:
+def _tell_shared(engine: _Engine, login: str, theirs: dict[str, list[str]], whose: Whose, tree: Tree) -> None:
     """A user who goes with no account: those who use it cannot go without."""
-    among = [account for account, databases in theirs.items() if told in engine.users_in(databases)]
-    user = f"The {engine.list.what} {printable(told)} has rights in databases of {', '.join(among[:_SHOWN])}"
-    using = [account for account in among if account in engine.of_user[told]]
+    among = [account for account, databases in theirs.items() if login in engine.users_in(databases)]
+    user = f"The {engine.list.what} {printable(login)} has rights in databases of {', '.join(among[:_SHOWN])}"
+    using = [account for account in among if account in engine.of_user[login]]
     for account in using:
         whose.cannot(account, f"{user} and in others, so it goes with none of them; give {account} one of its own.")
     if not using:
@@ -206,7 +210,7 @@ def _tell_several(engine: _Engine, database: str, accounts: dict[str, list[str]]
 
 
 def _tell_nobodys(engine: _Engine, database: str, kept: Kept, whose: Whose, tree: Tree) -> None:
-    names = {database, *(_called(engine.users[told]) for told in engine.owners_of(database))}
+    names = {database, *(_called(engine.users[login]) for login in engine.owners_of(database))}
     naming = {}
     for person, named in kept.named.items():
         if name := next((name for name in sorted(names) if name in named), None):
@@ -218,7 +222,7 @@ def _tell_nobodys(engine: _Engine, database: str, kept: Kept, whose: Whose, tree
                 f" would stay behind; write in {FILE} on the server whose it is, {engine.line(database, person)}"
                 f" ({THE_HOSTS} in the place of {person} if it is the host's own)",
             )
-    who = ", ".join(printable(told) for told in engine.owners_of(database)[:_SHOWN])
+    who = ", ".join(printable(login) for login in engine.owners_of(database)[:_SHOWN])
     why = f"is owned by {who}, who is no account here" if who else "has no user of its own"
     if who and naming:
         why += ", and whose password was found in no account's files"
@@ -230,7 +234,7 @@ def _tell_nobodys(engine: _Engine, database: str, kept: Kept, whose: Whose, tree
     )
 
 
-def _told(users: Names, user: Any) -> str:
+def _login_of(users: Names, user: Any) -> str:
     if isinstance(user, dict):
         return users.told(tuple(user[key] for key in users.keys))
     return users.told(user)

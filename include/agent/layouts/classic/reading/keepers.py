@@ -45,38 +45,38 @@ def kept(
 ) -> Kept:
     """Look for these names in each person's home and further folders, and try what may be a password of those that have
     a lock: by user, its name and the lock."""
-    found = Kept()
+    passwords = Kept()
     end = time.monotonic() + _SECONDS
     for person in persons if names else ():
         others = [tree.on_disk(other.home) for other in persons if other is not person and other.home]
-        for folder in _tops(person, folders.get(person.name, ()), tree, found):
+        for folder in _tops(person, folders.get(person.name, ()), tree, passwords):
             seconds = min(_SECONDS_A_PERSON, end - time.monotonic())
             if seconds <= 0:
-                found.unfinished.add(person.name)
+                passwords.unfinished.add(person.name)
                 continue
             below = [other for other in others if is_below(other, folder) and not is_below(folder, other)]
-            _take(look(folder, person.uid, person.gid, names, below, seconds), person.name, locks, found)
-    return found
+            _take(look(folder, person.uid, person.gid, names, below, seconds), person.name, locks, passwords)
+    return passwords
 
 
-def _take(seen: Look, person: str, locks: Mapping[str, tuple[str, Opens]], found: Kept) -> None:
+def _take(seen: Look, person: str, locks: Mapping[str, tuple[str, Opens]], passwords: Kept) -> None:
     if seen.unfinished:
-        found.unfinished.add(person)
-    named = found.named.setdefault(person, {})
+        passwords.unfinished.add(person)
+    named = passwords.named.setdefault(person, {})
     for name, each in seen.seen.items():
         named.setdefault(name, each.file)
     end = time.monotonic() + _SECONDS_TO_TRY
     for user, (name, opens) in locks.items():
         for password in seen.seen[name].passwords if name in seen.seen else ():
             if time.monotonic() > end:
-                found.unfinished.add(person)
+                passwords.unfinished.add(person)
                 return
             if opens(password):
-                found.keepers.setdefault(user, set()).add(person)
+                passwords.keepers.setdefault(user, set()).add(person)
                 break
 
 
-def _tops(person: User, folders: Iterable[str], tree: Tree, found: Kept) -> list[str]:
+def _tops(person: User, folders: Iterable[str], tree: Tree, passwords: Kept) -> list[str]:
     """The folders to look into, on this disk. A folder in one of the person's own is seen from there, where it leads to
     nothing that the person may not see; so each is the uppermost that is not the host's alone."""
     tops: dict[str, None] = {}
@@ -87,7 +87,7 @@ def _tops(person: User, folders: Iterable[str], tree: Tree, found: Kept) -> list
         if _may_be_looked_into(top, person, tree):
             tops[top] = None
         else:
-            found.unfinished.add(person.name)
+            passwords.unfinished.add(person.name)
     return [tree.on_disk(top) for top in tops]
 
 

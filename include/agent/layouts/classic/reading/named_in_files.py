@@ -143,8 +143,8 @@ class _Scan:
             if match[0] in self.plain:
                 places.setdefault(match[0], []).append(match.start())
         for name, pattern in self.odd.items():
-            if name in text and (found := [match.start() for match in pattern.finditer(text)]):
-                places[name] = found
+            if name in text and (values := [match.start() for match in pattern.finditer(text)]):
+                places[name] = values
         for name, starts in places.items():
             self.look.seen.setdefault(name, Seen(os.fsdecode(path)))
             self.files[name] = self.files.get(name, 0) + 1
@@ -153,9 +153,9 @@ class _Scan:
             elif may_keep and self.files[name] <= _FILES_A_NAME:
                 self._keep(name, candidates.near(text, starts, bool(_OF_PASSWORDS.search(path))))
 
-    def _keep(self, name: str, found: Iterator[tuple[int, str]]) -> None:
+    def _keep(self, name: str, values: Iterator[tuple[int, str]]) -> None:
         ranks = self.best.setdefault(name, {})
-        for rank, value in found:
+        for rank, value in values:
             if value and value != name and rank < ranks.get(value, rank + 1):
                 ranks[value] = rank
         if len(ranks) > 20 * MAX_CANDIDATES:

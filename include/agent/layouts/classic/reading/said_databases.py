@@ -26,21 +26,21 @@ def read(tree: Tree, here: Mapping[str, Collection[str]], accounts: Collection[s
             f"{FILE} is not read, because others than root may change it: chown root {FILE}; chmod 644 {FILE}."
         )
         return {}
-    said: Said = {}
+    lines: Said = {}
     for number, line in enumerate(tree.lines(FILE), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             engine, _, rest = line.strip().partition(" ")
             database, _, account = rest.strip().rpartition(" ")
             key = (engine, database.strip())
-            if wrong := _wrong(key, account, here, accounts, said):
+            if wrong := _wrong(key, account, here, accounts, lines):
                 tree.notes.add(f"{Place(FILE, number)}: {wrong}")
             else:
-                said[key] = account
-    return said
+                lines[key] = account
+    return lines
 
 
 def _wrong(
-    key: tuple[str, str], account: str, here: Mapping[str, Collection[str]], accounts: Collection[str], said: Said
+    key: tuple[str, str], account: str, here: Mapping[str, Collection[str]], accounts: Collection[str], lines: Said
 ) -> str:
     engine, database = key
     if engine not in ENGINES or not database:
@@ -50,6 +50,6 @@ def _wrong(
         return f"the {shown} is said to be of {printable(account)}, who is no account here; name one, or {THE_HOSTS}."
     if engine in here and database not in here[engine]:
         return f"there is no {shown} here; take the line away."
-    if said.get(key, account) != account:
-        return f"the {shown} was said to be of {said[key]} above; leave one of the lines."
+    if lines.get(key, account) != account:
+        return f"the {shown} was said to be of {lines[key]} above; leave one of the lines."
     return ""
