@@ -1,6 +1,7 @@
 """Base trees: what every server of one infrastructure shares, made of Debian's own packages and kept.
 
 A tree lies in the cache under the hash of its recipe; `base/<infrastructure>` is a link to the one in use.
+`python -m lab.base 2022-classic 2026-classic` builds these ahead of when they are needed.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import uuid
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from include.catalogue import infrastructures
@@ -29,14 +32,21 @@ def path(infrastructure: str) -> Path:
 
 
 def build(infrastructure: str) -> None:
-    """Build the base tree if it is not there; half a tree of a run that was cut off is removed."""
-    tree, suite = path(infrastructure), DECLARED[infrastructure].suite
+    """Build the base tree if it is not there, or wait for who does; half a tree of a run that was cut off is
+    removed."""
     BASES.mkdir(parents=True, exist_ok=True)
+    with open(BASES / f".{infrastructure}.lock", "w") as lock:
+        flock(lock, LOCK_EX)
+        _build(infrastructure)
+
+
+def _build(infrastructure: str) -> None:
+    tree, suite = path(infrastructure), DECLARED[infrastructure].suite
     if not tree.is_dir():
-        for old in BASES.glob(f".{suite}-*"):
+        for old in BASES.glob(f".{tree.name}-*"):
             run(["rm", "-rf", "--one-file-system", "--", str(old)])
         say(f"building the base tree of infrastructure {infrastructure} (Debian {suite}), about 70 s")
-        new = BASES / f".{suite}-{uuid.uuid4().hex}"
+        new = BASES / f".{tree.name}-{uuid.uuid4().hex}"
         options = [f"--aptopt={line}" for line in machine_apt_options()]
         packages = f"--include={','.join(DECLARED[infrastructure].packages)}"
         # Without a mirror it takes Debian's own, with updates and security updates: a server without them is not
@@ -68,3 +78,8 @@ def machine_apt_options() -> list[str]:
     """How this machine reaches Debian's archive (proxy, clock), so that trees are fetched likewise."""
     usable = re.compile(r"Acquire::(Check-\S+|(http|https)::Proxy\S*|ForceIPv4|Retries) \".*\";")
     return [line for line in run(["apt-config", "dump", "Acquire"]).splitlines() if usable.fullmatch(line)]
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:]:
+        build(each)

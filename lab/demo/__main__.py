@@ -67,7 +67,7 @@ def demo(console: Console, layout: Layout) -> list[str]:
     timed = Timed()
     if state.STATE.exists():
         timed("remove the last lab", lab.down)
-    timed("lab", lab.up, None)
+    timed("lab", lab.up, None, layout.name)
     state.prepare()
     filled = layout.set_up(timed)
 

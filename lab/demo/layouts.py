@@ -37,6 +37,7 @@ class Layout:
     """`entry`: the migration that the customer wants. `set_up`: everything that is there before the first visitor
     comes. `first_day`: what the host does then, while they come and go."""
 
+    name: str
     entry: str
     set_up: Callable[[Timed], dict[str, Filled]]
     first_day: Callable[[Timed], None]
@@ -75,6 +76,9 @@ def _airflow() -> None:
 
 
 LAYOUTS = {
-    "native": Layout(stage.ENTRY, _native, lambda _: None),
-    "classic": Layout(own.ENTRY, _classic, _first_day),
+    layout.name: layout
+    for layout in (
+        Layout("native", stage.ENTRY, _native, lambda _: None),
+        Layout("classic", own.ENTRY, _classic, _first_day),
+    )
 }
