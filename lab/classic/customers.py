@@ -40,15 +40,16 @@ CUSTOMERS = (
 )
 
 
-def fill(server: Server) -> list[Filled]:
-    """Runs `fill` on the server, and has mail delivered and filed. Raises FillError with a sentence."""
+def fill(server: Server, web: str = "apache2") -> list[Filled]:
+    """Runs `fill` on the server, for sites of this web server, and has mail delivered and filed. Raises FillError with
+    a sentence."""
     secrets = {
         name: new_password()
         for name in (*SECRETS, *(secret for customer in CUSTOMERS for secret in customer.boxes.values()))
     }
     server.run("mkdir", "-p", "-m", "0700", THERE)
     server.run("tar", "-xf", "-", "--no-same-owner", "-C", THERE, input=_packed(server, secrets))
-    server.run("sh", f"{THERE}/fill", THERE)
+    server.run("sh", f"{THERE}/fill", THERE, web)
     server.run("rm", "-r", THERE)
     return [_filled(server, customer, secrets) for customer in CUSTOMERS]
 

@@ -47,17 +47,27 @@ def unprepare(one: Side) -> None:
     one.host.run(f"unprepare-{next(_numbers)}", verbs.Unprepare())
 
 
+@pytest.fixture(scope="module", params=["apache2", "nginx"])
+def web(request: pytest.FixtureRequest) -> str:
+    """The web server of both."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def sides(lab: Lab) -> Iterator[tuple[Side, Side]]:
+def sides(lab: Lab, web: str) -> Iterator[tuple[Side, Side]]:
     for infrastructure in (OLD, NEW):
         lab.at_home(base.build, infrastructure)
     with lab.fresh(OLD, NEW) as (old, new):
+        for one in (old, new):
+            if web == "nginx":
+                lab.root(one.name, ["systemctl", "disable", "--now", "apache2"])
+                lab.root(one.name, ["systemctl", "enable", "--now", "nginx"])
         yield side(lab, old), side(lab, new)
 
 
 @pytest.fixture(scope="module")
-def filled(sides: tuple[Side, Side]) -> dict[str, Filled]:
-    return {each.account: each for each in customers.fill(server_of(sides[0]))}
+def filled(sides: tuple[Side, Side], web: str) -> dict[str, Filled]:
+    return {each.account: each for each in customers.fill(server_of(sides[0]), web)}
 
 
 @pytest.fixture(scope="module")
