@@ -15,7 +15,7 @@ DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+")
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,15}")
 _SHELL = re.compile(r"/(usr/(local/)?)?s?bin/[A-Za-z0-9_][A-Za-z0-9_.+-]{0,60}")
 _EXTRA = re.compile(r"(?=.{1,1000}\Z)(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._@+%:=-]{1,255}){2,12}")
-_APP = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
+_APP = re.compile(r"/|(/[A-Za-z0-9_][A-Za-z0-9_.-]*){1,8}")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Site:
     """A site: its domain, the further names it answers to (*.name: all below that one), and its document root relative
     to the home; None where the web server's own file of the site, one of the account's extras, says what is shown.
 
-    Requests for `app` and what is below it go to a program of the account's own that listens at ~/app.sock.
+    Requests for `app` and what is below it go to a program of the account's own that listens at ~/app.sock; "/" is the
+    whole site.
     """
 
     domain: str
@@ -122,9 +123,13 @@ def site(item: Any) -> Site:
             " web server's own file of the site says it."
         )
     app = item.get("app")
-    if app is not None and (not isinstance(app, str) or not _APP.fullmatch(app)):
+    if app is not None and (not isinstance(app, str) or not may_be_app(app)):
         bad(f"The path {app!r} of the app must be a plain one that begins with /, such as /live.")
     return Site(domain(item.get("domain")), all_of(item.get("aliases", []), "aliases", alias), root, app)
+
+
+def may_be_app(path: str) -> bool:
+    return _APP.fullmatch(path) is not None
 
 
 def extra(value: Any) -> str:

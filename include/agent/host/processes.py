@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from .system import RUNTIME, locked, refuse
@@ -36,6 +37,19 @@ def _users(pid: int) -> set[int]:
     # One whose first thread has ended looks dead, and its others go on.
     dead = "\nState:\tZ" in status and re.search(r"^Threads:\t[01]$", status, re.MULTILINE)
     return {int(uid) for uid in uids.groups()} if uids and not dead else set()
+
+
+def sockets_of(pid: int) -> set[int]:
+    """The inodes of the sockets that a process has open."""
+    inodes = set()
+    try:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if match := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor)):
+                    inodes.add(int(match[1]))
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it has ended
+    return inodes
 
 
 def is_roots_alone(pid: int) -> bool:

@@ -3,7 +3,8 @@
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .system import refuse
@@ -33,6 +34,27 @@ def connections(path: Path) -> tuple[list[int], int]:
         elif file == socket_file and inode:
             accepted.append(inode)
     return accepted, waiting
+
+
+@dataclass
+class Ages:
+    """Since when each connection to a socket has been seen, which is looked at again and again."""
+
+    accepted: dict[int, float] = field(default_factory=dict)
+    waiting: list[float] = field(default_factory=list)
+    """Of those that wait to be accepted, who came first is first: they have no inode yet."""
+
+    def look(self, accepted: Collection[int], waiting: int, now: float) -> list[float]:
+        """What `connections` tells at the moment `now`; gives the moment at which each was seen first."""
+        # Who has waited longest is accepted first.
+        before, queue = self.accepted, self.waiting
+        self.accepted = {inode: before[inode] for inode in accepted if inode in before}
+        for inode in accepted:
+            if inode not in before:
+                self.accepted[inode] = queue.pop(0) if queue else now
+        gone = max(0, len(queue) - waiting)
+        self.waiting = queue[gone:] + [now] * (waiting - len(queue) + gone)
+        return [*self.accepted.values(), *self.waiting]
 
 
 def _streams() -> Iterator[tuple[tuple[int, int], int, int, int]]:

@@ -20,7 +20,7 @@ from typing import Any
 from ...account.accounts import Account
 from ...host import kept, processes
 from ...host.system import AGENT, refuse, run
-from ...host.unix_sockets import connections
+from ...host.unix_sockets import Ages, connections
 from . import extras, front
 
 GATES = Path("/run/transhumance-gate")
@@ -171,30 +171,36 @@ class Requests:
     second before a hold. What it is for is not known, so none may be cut."""
 
     account: Account
-    seen: dict[object, float] = field(default_factory=dict)
+    ages: dict[Path, Ages] = field(default_factory=dict)
+    """Of the connections to each socket."""
+    answered: dict[int, float] = field(default_factory=dict)
+    """Since when a worker, by its number, has gone on with what is answered already."""
 
     def busy(self) -> list[dict[str, Any]]:
         """The requests in PHP, the oldest first: [{"seconds"}]; also those that are answered, and gone on with."""
-        now, visits, accepted_by_all = time.monotonic(), set[object](), 0
-        for socket in _listening(self.account):
-            accepted, waiting = connections(socket)
-            accepted_by_all += len(accepted)
-            # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
-            visits |= {*accepted, *((str(socket), number) for number in range(waiting))}
-        at_work = sum(_is_at_work(pid) for pid, _ in _workers(processes.of_user(self.account.uid)))
-        visits |= {("answered", number) for number in range(at_work - accepted_by_all)}
-        self.seen = {visit: self.seen.get(visit, now) for visit in visits}
-        return [{"seconds": now - since} for since in sorted(self.seen.values())]
+        return _lasting(*self._look())
 
     def not_to_be_cut(self, older: float) -> list[dict[str, Any]]:
         """The requests, older than so many seconds, that a hold has to wait for; the oldest first. How old one is shows
         only while it is looked at: that takes as long, unless all that there are have ended before."""
-        self.busy()
-        first, end = {*self.seen}, time.monotonic() + older
-        while first & self.seen.keys() and time.monotonic() <= end:
+        now, begun = self._look()
+        first = now
+        while begun and begun[0] <= first and now - first <= older:
             time.sleep(0.02)
-            self.busy()
-        return [request for request in self.busy() if request["seconds"] > older]
+            now, begun = self._look()
+        return [request for request in _lasting(now, begun) if request["seconds"] > older]
+
+    def _look(self) -> tuple[float, list[float]]:
+        """The moment of this look, and since when each request has been seen, the oldest first."""
+        now, begun, accepted = time.monotonic(), list[float](), set[int]()
+        for socket in _listening(self.account):
+            inodes, waiting = connections(socket)
+            accepted |= {*inodes}
+            begun += self.ages.setdefault(socket, Ages()).look(inodes, waiting, now)
+        working = [pid for pid, _ in _workers(processes.of_user(self.account.uid)) if _is_at_work(pid)]
+        answered = [pid for pid in working if accepted.isdisjoint(processes.sockets_of(pid))]
+        self.answered = {pid: self.answered.get(pid, now) for pid in answered}
+        return now, sorted([*begun, *self.answered.values()])
 
     def drain(self, seconds: float) -> int:
         """Wait until no request is in PHP, or on the way to it from the front, which must be held. Gives how many are
@@ -213,6 +219,10 @@ class Requests:
                 )
                 refuse("php_busy", f"{request} and would be cut; wait until it has ended, try again.")
             time.sleep(0.003)
+
+
+def _lasting(now: float, begun: list[float]) -> list[dict[str, Any]]:
+    return [{"seconds": now - since} for since in begun]
 
 
 def _is_at_work(pid: int) -> bool:

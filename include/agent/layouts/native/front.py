@@ -44,6 +44,12 @@ __all__ = [
 ]
 
 
+_FILES = """    location / {
+        try_files $uri $uri/ /index.php?$args;
+    }
+"""
+
+
 def server_block(account: Account) -> str:
     """nginx's server blocks of an account. Every value in it was checked when its file was read."""
     blocks = [f"# Sites of the account {account.name}; written by the agent.\n"]
@@ -55,10 +61,7 @@ def server_block(account: Account) -> str:
     root {account.home}/{site.root};
     index index.php index.html;
     absolute_redirect off;
-    location / {{
-        try_files $uri $uri/ /index.php?$args;
-    }}
-    location ~ /\\.(?!well-known/) {{
+{_FILES if site.app != "/" else ""}    location ~ /\\.(?!well-known/) {{
         return 404;
     }}
     location ~ \\.php$ {{

@@ -24,7 +24,7 @@ from typing import Any
 from ...account.accounts import Account
 from ...host import processes
 from ...host.system import refuse, run
-from ...host.unix_sockets import connections
+from ...host.unix_sockets import Ages, connections
 
 GATES = Path("/run/transhumance-gate")
 SOCKETS = Path("/run/transhumance-web")
@@ -209,8 +209,8 @@ class Requests:
     been seen, so one looks half a second before a hold."""
 
     account: Account
-    seen: dict[int, float] = field(default_factory=dict)
-    """When a connection to the app was first seen, by its inode."""
+    ages: Ages = field(default_factory=Ages)
+    """Of the connections to the app."""
 
     def busy(self) -> list[dict[str, Any]]:
         """The requests that PHP and the app work on, the oldest first: [{"method", "seconds"}]; also those that PHP has
@@ -260,10 +260,7 @@ class Requests:
         if not _has_app(self.account):
             return []
         (accepted, waiting), now = connections(_app_socket(self.account)), time.monotonic()
-        # Those that wait have no inode yet: the first has waited for as long as there is one, and so on.
-        visits = {*accepted, *range(-waiting, 0)}
-        self.seen = {visit: self.seen.get(visit, now) for visit in visits}
-        return [{"method": APP, "seconds": now - since} for since in self.seen.values()]
+        return [{"method": APP, "seconds": now - since} for since in self.ages.look(accepted, waiting, now)]
 
 
 def _in_php(text: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,8 @@ from .tree import Notes, Tree
 from .users import is_below
 
 _APP = "app.sock"
+_LOCATION = re.compile(r"(?:(?:=|\^~) ?)?(/\S*)")
+"""Of nginx or Apache, where it is no pattern."""
 _SHOWN = 5
 
 
@@ -71,8 +74,9 @@ class _File:
         file: dict[str, Any] = {"domain": plain[0], "aliases": [name for name in names if name != plain[0]]}
         for answered in site.behind:
             below, _, where = answered.rpartition(" at ")
-            if where == f"http {self.account.home}/{_APP}" and "app" not in file:
-                file["app"] = below
+            if where == f"http {self.account.home}/{_APP}":
+                path = _path_of(below)
+                file["app"] = path if file.get("app", path) == path else "/"
             elif not is_below(where.removeprefix("http "), self.account.home):
                 self._cannot(
                     f"The site {called} passes {answered} on; a program is only reached at {self.account.home}/{_APP}."
@@ -189,3 +193,10 @@ def with_account_file(account: Discovered, sharing: list[str], others: set[int],
         file.content["extras"] = carried
     (content,) = file.take([file.content], Account.from_json) or [None]
     return replace(account, account_file=content, unfit=file.unfit())
+
+
+def _path_of(below: str) -> str:
+    """The path whose requests go to a program; all of the site's where it is a pattern, or not a plain one."""
+    match = _LOCATION.fullmatch(below)
+    path = (match[1].rstrip("/") or "/") if match else "/"
+    return path if file_values.may_be_app(path) else "/"

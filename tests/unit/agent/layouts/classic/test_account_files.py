@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from include.agent import discover, layouts, protocol, verbs
 from include.agent.account.accounts import Account
 from include.agent.host.codec import decode, plain
+from include.agent.layouts.classic.reading import account_files
 from include.agent.layouts.classic.reading.databases import NONE, Owned, of_accounts
 from include.agent.layouts.classic.reading.inhabitants import inhabitants
 from include.agent.layouts.classic.reading.users import User
@@ -124,6 +127,32 @@ def test_all_names_below_one_of_the_sites_own_go_over(tmp_path: Path) -> None:
     assert shop.account_file is not None
     assert shop.account_file["sites"][0]["aliases"] == ["*.shop.example", "www.shop.example"]
     assert not [sentence for sentence in shop.unfit if "*" in sentence]
+
+
+@pytest.mark.parametrize(
+    ("below", "path"),
+    [
+        ("/live", "/live"),
+        ("/live/", "/live"),
+        ("= /visit.php", "/visit.php"),
+        ("^~ /api", "/api"),
+        ("", "/"),
+        ("/", "/"),
+        ("~ ^/(a|b)", "/"),
+        ("~* \\.php$", "/"),
+        ("@app", "/"),
+        ("/a b", "/"),
+        ("/\u00fc", "/"),
+    ],
+)
+def test_a_program_has_its_path_or_the_whole_site(below: str, path: str) -> None:
+    assert account_files._path_of(below) == path
+
+
+def test_a_program_at_several_paths_has_the_whole_site(tmp_path: Path) -> None:
+    more = "".join(f"ProxyPass {path} unix:/home/shop/app.sock|http://x{path}\n" for path in ("/api", "/live"))
+    shop = only(of_user(tmp_path, "shop", "/home/shop", "/home/shop/w", more, {}))
+    assert shop.account_file is not None and shop.account_file["sites"][0]["app"] == "/"
 
 
 def test_a_file_of_crons_that_is_the_accounts_alone_goes_over(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,29 @@ def test_all_processes_end_but_workers_that_nobody_reaches(pool: Path) -> None:
     assert now == php.spared(ALICE, processes.of_user(UID)) and not now & before
     php.start(ALICE)
     assert php.spared(ALICE, processes.of_user(UID)) == set() and ask(pool) == "done"
+
+
+def test_a_pool_that_never_rests_has_no_request_that_never_ends(pool: Path) -> None:
+    """Three visitors at two workers, one request after the other: somebody always waits, and nobody for long."""
+    end, answers = time.monotonic() + 3, list[str]()
+
+    def visit() -> None:
+        while time.monotonic() < end:
+            answers.append(ask(pool, "0.05"))
+
+    threads = [threading.Thread(target=visit) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    requests = php.Requests(ALICE)
+    time.sleep(0.1)
+    busy: list[dict[str, Any]] = []
+    while time.monotonic() < end - 1.5:
+        busy = requests.busy()
+        time.sleep(0.01)
+    assert busy and requests.not_to_be_cut(0.7) == []
+    for thread in threads:
+        thread.join()
+    assert len(answers) > 20
 
 
 def test_a_request_that_waits_behind_a_long_one_is_not_begun_in_a_hold(pool: Path) -> None:

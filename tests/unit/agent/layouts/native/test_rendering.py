@@ -102,6 +102,13 @@ def test_an_app_gets_its_path_and_nothing_else() -> None:
     )
 
 
+def test_an_app_may_be_the_whole_site() -> None:
+    account = Account.from_json({**FILE, "sites": [{**FILE["sites"][0], "app": "/"}]})
+    block = front.server_block(account)
+    assert "location ^~ / {\n        proxy_pass http://unix:/run/transhumance-gate/alice.app;" in block
+    assert "location / {" not in block and "location / {" in front.server_block(ALICE)
+
+
 def test_a_hold_waits_for_requests_that_cannot_be_begun_again(monkeypatch) -> None:
     def waited_for(connections: int, *requests: tuple[str, float]) -> list[str]:
         monkeypatch.setattr(php.Requests, "busy", lambda _: [{"method": m, "seconds": s} for m, s in requests])
