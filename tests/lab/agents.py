@@ -181,17 +181,17 @@ def measured(figure: Figure | None) -> Figure:
 
 
 class Visitors:
-    """Ask for the account's page 20 times a second, each request with a number of its own."""
+    """Ask for the account's page every so many seconds, each request with a number of its own."""
 
-    def __init__(self, address: str, host: str, first: int) -> None:
-        self.address, self.host, self.first = address, host, first
+    def __init__(self, address: str, host: str, first: int, every: float) -> None:
+        self.address, self.host, self.first, self.every = address, host, first, every
         self.answers: list[tuple[int, int | str, float]] = []
         self._threads: list[threading.Thread] = []
         self._over = threading.Event()
 
     def _send(self) -> None:
         number = self.first
-        while not self._over.wait(0.05):
+        while not self._over.wait(self.every):
             thread = threading.Thread(target=self._ask, args=(number,))
             thread.start()
             self._threads.append(thread)
@@ -226,9 +226,10 @@ def get(address: str, host: str, number: int = 0) -> int:
 
 
 @contextmanager
-def visitors(address: str, host: str, first: int) -> Iterator[Visitors]:
-    """Visitors for as long as the block lasts; all have their answers afterwards."""
-    crowd = Visitors(address, host, first)
+def visitors(address: str, host: str, first: int, every: float = 0.05) -> Iterator[Visitors]:
+    """Visitors for as long as the block lasts; all have their answers afterwards. They come however long the answers
+    take, so a page that costs a server much is asked for more seldom."""
+    crowd = Visitors(address, host, first, every)
     sender = threading.Thread(target=crowd._send)
     sender.start()
     try:

@@ -24,6 +24,8 @@ from tests.lab.handles import Lab
 
 OLD, NEW = "2022-classic", "2026-classic"
 SITE, APP = "herders.example", "flock.example"
+WORDPRESS = 0.25
+"""Seconds between two visitors of a WordPress, which makes each page anew."""
 _numbers = count(1)
 
 
@@ -93,7 +95,7 @@ def test_it_is_prepared_and_made_as_it_was_and_nobody_notices(
 ) -> None:
     old, new = sides
     for do in (partial(prepare, old, new.address), partial(unprepare, old)) * 2:
-        with visitors(old.address, SITE, 1) as asking, visitors(old.address, APP, 1) as asking_app:
+        with visitors(old.address, SITE, 1, WORDPRESS) as asking, visitors(old.address, APP, 1) as asking_app:
             do()
         assert (asking.failed, asking_app.failed) == ([], [])
 
@@ -112,7 +114,7 @@ def test_an_account_moves_and_nobody_notices(
     assert statement is not None
     domain = next(iter(filled[name].account_file["sites"]))["domain"]
     move = Move(f"m-{name}", 2, statement, old, new).prepare()
-    with visitors(old.address, domain, 1) as asking:
+    with visitors(old.address, domain, 1, 0.05 if domain == APP else WORDPRESS) as asking:
         report = move.switch()
     assert asking.failed == []
     assert report.verified is not None and report.verified.equal
