@@ -24,7 +24,7 @@ from tests.lab.handles import Lab
 
 OLD, NEW = "2022-classic", "2026-classic"
 SITE, APP = "herders.example", "flock.example"
-WORDPRESS = 0.25
+WORDPRESS = 0.5
 """Seconds between two visitors of a WordPress, which makes each page anew."""
 _numbers = count(1)
 
