@@ -56,7 +56,8 @@ def test_a_stream_is_one_of_a_slot(move: Move, slot: str) -> None:
 
 
 def test_a_peer_sends_no_certificate_of_another_domain(move: Move) -> None:
-    identity = {"password_hash": "!", "expiry": "", "crontab": None, "certificates": {"bank.example": "pem"}}
+    kept = {"password_hash": "!", "expiry": "", "crontab": None, "lingers": False}
+    identity = {**kept, "certificates": {"bank.example": "pem"}}
     assert ask(move, "identity", identity)["error"]["code"] == "foreign_certificate"
 
 
