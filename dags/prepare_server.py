@@ -53,8 +53,8 @@ def prepare_server() -> None:
     @step(refusal_is_final=True)
     def prepare(conn: Registry, params: dict[str, Any]) -> list[str]:
         """Puts the front there, or takes it away; gives what is still to be done."""
-        do = preparations.unprepare if params["take_away"] else preparations.prepare
-        return log_sentences(do(conn, params["server"], connections.reach(conn)(params["server"])))
+        host = connections.reach(conn)(params["server"])
+        return log_sentences(preparations.prepare(conn, params["server"], host, params["take_away"]))
 
     prepare()
 

@@ -17,10 +17,13 @@ from include.moves import doctor
 _SECONDS = 900
 
 
-def prepare(conn: psycopg.Connection, name: str, host: Host) -> list[str]:
-    """Prepares the server `name`, or brings what was prepared up to date. Gives what a person has still to do there,
-    and what the server lacks for a move: a sentence each."""
+def prepare(conn: psycopg.Connection, name: str, host: Host, take_away: bool = False) -> list[str]:
+    """Prepares the server `name`, or brings what was prepared up to date; with `take_away` it is made as it was. Gives
+    what a person has still to do there, and what the server lacks for a move: a sentence each."""
     _require_own(conn, name)
+    if take_away:
+        host.run(_operation("unprepare"), verbs.Unprepare(), timeout=_SECONDS)
+        return doctor.examine(conn, lambda _: host, name)
     return [*lay_down(conn, name, host), *doctor.examine(conn, lambda _: host, name)]
 
 
@@ -30,13 +33,6 @@ def lay_down(conn: psycopg.Connection, name: str, host: Host) -> list[str]:
     fronts = [str(each.management_address) for each in servers if each.name != name and each.host_key is not None]
     asked = verbs.Prepare(files=files(), fronts=fronts)
     return host.run(_operation("prepare"), asked, timeout=_SECONDS).to_do
-
-
-def unprepare(conn: psycopg.Connection, name: str, host: Host) -> list[str]:
-    """Takes all of it away again. Gives what the doctor says then."""
-    _require_own(conn, name)
-    host.run(_operation("unprepare"), verbs.Unprepare(), timeout=_SECONDS)
-    return doctor.examine(conn, lambda _: host, name)
 
 
 def files(repository: Path = REPOSITORY) -> dict[str, str]:

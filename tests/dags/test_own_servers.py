@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import registry
-from include.hosts import NO_AGENT, AgentError, Host
-from include.moves import enrol
+from include.hosts import NO_AGENT, Host
+from include.moves import enrol, unclaimed
 from include.registry import RegistryRefused
 from tests.dags.hosting import FakeHost, Hosting
 from tests.dags.steps import step
@@ -28,10 +28,26 @@ def test_it_is_prepared_before_its_mail_is_told_by_which_address_to_leave(hostin
     """Until then its agent would take it for one of ours."""
     agent = install(hosting, "2026-classic")
     assert enrol.enrol(hosting.conn, "vps-1", "2026-classic", agent).layout == "classic"
-    assert [verb for _, verb in hosting.log] == ["start", "accept_ips", "send_mail_from", "describe"]
+    order = [verb for _, verb in hosting.log]
+    assert order == ["start", "accept_ips", "send_mail_from", "describe", "start"], "and looked at last"
     files = hosting.args["prepare"]["files"]
     assert {"/etc/transhumance/front/haproxy.cfg", "/etc/transhumance/front/hold.lua"} <= {*files}
     assert registry.server(hosting.conn, "vps-1").infrastructure == "2026-classic"
+
+
+def test_what_is_installed_with_it_is_signed_for_by_its_enrolment(hosting: Hosting) -> None:
+    """It would not be empty otherwise, as a transit must be; what comes later is nobody's."""
+    agent = install(hosting, "2026-classic")
+    stock = {"kind": "files", "name": "/etc/opendkim/", "sentence": "/etc/opendkim/ belongs to no account."}
+    hosting.servers["vps-1"].unclaimed = [stock]
+    enrol.enrol(hosting.conn, "vps-1", "2026-classic", agent)
+    (signed,) = registry.unclaimed_of(hosting.conn, "vps-1")
+    assert (signed.name, signed.signed_by) == ("/etc/opendkim/", "enrolment")
+    hosting.servers["vps-1"].unclaimed = [stock, {**stock, "name": "/srv/erp/"}]
+    unclaimed.look(hosting.conn, "vps-1", agent)
+    assert [each.name for each in registry.unclaimed_of(hosting.conn, "vps-1") if each.signed_by is None] == [
+        "/srv/erp/"
+    ]
 
 
 def test_one_of_ours_is_not(hosting: Hosting) -> None:
@@ -80,7 +96,7 @@ def test_what_is_still_to_be_done_there_is_told(dags, hosting: Hosting) -> None:
 def test_what_is_in_the_way_there_ends_the_run_with_its_sentence(dags, hosting: Hosting) -> None:
     own(hosting)
     hosting.failing["prepare"] = ("unfit", "A front needs haproxy: install what brings it.")
-    with pytest.raises(AgentError, match="A front needs haproxy"):
+    with pytest.raises(AirflowFailException, match="A front needs haproxy"):
         prepare(dags, "web-1")
 
 

@@ -88,6 +88,7 @@ SPOKEN: dict[str, tuple[dict[str, Any], Any]] = {
     "files_follows": ({"token": "t"}, {"token": "t"}),
     "files_listed": ({"parts": [0, 4095]}, {"lines": [f"a\t{REST}"]}),
     "files_look": ({"paths": ["a/\udcff"]}, {"lines": {"a/\udcff": [12, REST]}, "strange": ["b"]}),
+    "files_links": ({"links": {"a/.dovecot.sieve": "sieve/a.sieve"}}, {}),
     "files_remove": ({"paths": ["a"]}, {}),
     "files_settle": ({"paths": ["a"]}, {}),
     "files_settle_all": ({}, {}),
