@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -32,6 +33,13 @@ FORM = {
 }
 """What any DAG's form wants filled in."""
 REFUSAL = "There is no server vps-9: see the list of servers."
+
+
+@pytest.fixture(autouse=True)
+def params_of_their_own(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow keeps what a run is started with in its tasks' parameters, and the next test runs the same tasks."""
+    for task in (task for dag in dags.values() for task in dag.tasks):
+        monkeypatch.setattr(task, "params", deepcopy(task.params))
 
 
 def bag(dags: dict[str, Any]) -> DagBag:
