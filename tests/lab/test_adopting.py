@@ -38,7 +38,7 @@ def asked(lab: Lab) -> Iterator[crowd.Asked]:
             starting.result()
             own.let_airflow_in()
             asked = crowd.asked_of(filled.values(), topology.server(stage.ORIGINAL).ips, authority())
-            crowd.start(asked)
+            crowd.start(asked, rate=1)  # two WordPresses on two processors, beside everything else
             yield asked
         finally:
             crowd.stop()
