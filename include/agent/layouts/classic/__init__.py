@@ -7,7 +7,15 @@ host's configuration are carried with it (`extras`), each looked at by a judge (
 from pathlib import Path
 
 _UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-_MAY_BE = ("transhumance-front", "apache2", "nginx", "postfix", "dovecot", "cron")
+_OURS = "transhumance-front"
+_MAY_BE = (_OURS, "apache2", "nginx", "postfix", "dovecot", "cron")
 
-SERVICES = tuple(name for name in _MAY_BE if any(Path(folder, f"{name}.service").exists() for folder in _UNITS))
+
+def _is_wanted(name: str) -> bool:
+    """Whether there is such a unit, and the host has not switched it off; ours is switched on where it is."""
+    there = any(Path(folder, f"{name}.service").exists() for folder in _UNITS)
+    return there and (name == _OURS or any(Path("/etc/systemd/system").glob(f"*.wants/{name}.service")))
+
+
+SERVICES = tuple(filter(_is_wanted, _MAY_BE))
 """The units of systemd that it is made of: the host decides which of them there are."""
