@@ -13,8 +13,8 @@ _MAY_BE = (_OURS, "apache2", "nginx", "postfix", "dovecot", "cron")
 
 def _is_wanted(name: str) -> bool:
     """Whether there is such a unit, and the host has not switched it off; ours is switched on where it is."""
-    there = any(Path(folder, f"{name}.service").exists() for folder in _UNITS)
-    return there and (name == _OURS or any(Path("/etc/systemd/system").glob(f"*.wants/{name}.service")))
+    has_unit = any(Path(folder, f"{name}.service").exists() for folder in _UNITS)
+    return has_unit and (name == _OURS or any(Path("/etc/systemd/system").glob(f"*.wants/{name}.service")))
 
 
 SERVICES = tuple(filter(_is_wanted, _MAY_BE))
