@@ -14,7 +14,7 @@ _MAY_BE = (_OURS, "apache2", "nginx", "postfix", "dovecot", "cron")
 def _is_wanted(name: str) -> bool:
     """Whether there is such a unit, and the host has not switched it off; ours is switched on where it is."""
     has_unit = any(Path(folder, f"{name}.service").exists() for folder in _UNITS)
-    return has_unit and (name == _OURS or any(Path("/etc/systemd/system").glob(f"*.wants/{name}.service")))
+    return has_unit and (name == _OURS or any(Path(_UNITS[0]).glob(f"*.wants/{name}.service")))
 
 
 SERVICES = tuple(filter(_is_wanted, _MAY_BE))
